@@ -1,0 +1,93 @@
+"""The error tree, drawn for the catcher. `workers.boundary` alone turns these into the fate of a job.
+
+    GatewayError
+      Rejected             a request at our door that we refuse (4xx)
+      Transient            try again later; nothing was written, or the write can be repeated safely
+        RateLimited        ... not before `after` seconds
+      Permanent            a person has to act; the job is parked
+        AuthLost           the connection is no longer authorised: pause it, one alert
+        Conflict           the record changed under us: re-read once, then park
+        DuplicateName      the books already use this name for another record
+        DuplicateNumber    the books already have a document with this number
+        NotFound           the record does not exist (any more)
+        Incident           it was written, but the answer is not what the till took
+      Unanswered           a write whose answer never came; resolve before anything else
+
+An error says what happened (`reason`), to which `record` and `field`, and what a person can do (`fix`).
+None of these texts may hold a secret or a person's data beyond the record's own number.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """Base of everything the gateway raises on purpose."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str | None = None,
+        record: str | None = None,
+        field: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+        self.record = record
+        self.field = field
+        self.fix = fix
+
+
+class Rejected(GatewayError):
+    """A request at our own door that we refuse; `status` is the HTTP status."""
+
+    status = 400
+
+
+class Transient(GatewayError):
+    """Weather: a timeout while reading, a 5xx, a refused connection. Waiting helps."""
+
+
+class RateLimited(Transient):
+    """The other side asked us to slow down; `after` is seconds to wait."""
+
+    def __init__(self, reason: str, *, after: float, code: str | None = None) -> None:
+        super().__init__(reason, code=code)
+        self.after = after
+
+
+class Permanent(GatewayError):
+    """Waiting does not help; a person has to act."""
+
+
+class AuthLost(Permanent):
+    """The connection is no longer authorised."""
+
+
+class Conflict(Permanent):
+    """The record changed between our read and our write (stale SyncToken)."""
+
+
+class DuplicateName(Permanent):
+    """The books refuse the name: a customer, supplier, employee or item has it already."""
+
+
+class DuplicateNumber(Permanent):
+    """The books refuse the document number; `existing_id`/`existing_kind` name the other document if it was told."""
+
+    existing_id: str | None = None
+    existing_kind: str | None = None
+
+
+class NotFound(Permanent):
+    """The record asked for does not exist (any more)."""
+
+
+class Incident(Permanent):
+    """A document was booked, but its amounts are not the till's. Needs a person's eye; never retried blindly."""
+
+
+class Unanswered(GatewayError):
+    """A write was sent and no answer came: it may or may not have happened."""
