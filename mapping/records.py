@@ -91,6 +91,9 @@ class ListEntry:
     active: bool = True
     type: str | None = None
     subtype: str | None = None
+    full_name: str | None = None
+    account_number: str | None = None
+    due_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,10 @@ class CompanyProfile:
     tracks_stock: bool
     books_closed_through: date | None
     uses_tax: bool
+    multi_currency: bool = False
+    tracks_classes: bool = False
+    allows_shipping: bool = False
+    computes_tax_itself: bool = False
 
 
 class DocumentKind(StrEnum):
@@ -195,6 +202,47 @@ class Change:
     id: str
     updated_at: datetime
     deleted: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """What change data capture answered. `as_of` is the books' clock; the next cursor is a little before it.
+
+    `possibly_truncated`: the answer is as long as answers get, so there may be more; ask for fewer entities or by query.
+    """
+
+    changes: tuple[Change, ...]
+    as_of: datetime
+    possibly_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentLink:
+    """The part of a payment, in euros, that settles one document; `kind` is the vendor's entity name."""
+
+    kind: str
+    id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class BooksPayment:
+    """A payment in the books; `id` is None for one still to be created. What the links leave over stays unapplied."""
+
+    customer_id: str
+    total: Decimal
+    business_date: date
+    links: tuple[PaymentLink, ...] = ()
+    payment_method_id: str | None = None
+    payment_reference: str | None = None
+    deposit_account_id: str | None = None
+    private_note: str | None = None
+    currency: str | None = None
+    id: str | None = None
+    sync_token: str | None = None
+    voided: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 # --- the till (MplusKASSA) ---------------------------------------------------------------------------------------
