@@ -1,0 +1,1 @@
+"""The memory: SQL and transactions, as functions named by intent. Touches no network but the database's."""

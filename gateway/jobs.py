@@ -1,0 +1,103 @@
+"""The broker and the wake-up: Redis carries row ids and nothing else; losing it only makes work later.
+
+Web and clock processes wake workers by name and never import them. A wake-up is best effort, bounded in time, and
+coalesced: a worker that wakes goes on claiming whatever is due, so a burst needs few messages.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from enum import StrEnum
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+
+QUEUE = "gateway"
+HEARTBEAT_MILLISECONDS = 15_000
+ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
+WAKES_AT_ONCE = 32
+REST_SECONDS = 2.0
+
+
+class Job(StrEnum):
+    """The names of the jobs; workers declare one actor for each."""
+
+    WORK = "work"
+
+
+def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0) -> redis.Redis:
+    """A client for `url` (redis://, rediss://, unix://) that never waits longer than `timeout` seconds."""
+    options: dict[str, object] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    if url.startswith("unix://"):
+        options = {"socket_timeout": timeout}
+    if url.startswith("rediss://") and tls_insecure:
+        options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+    return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, **options))  # type: ignore[no-untyped-call]
+
+
+def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:
+    """A broker over `client`. Retries, delays and dead letters are rows of ours, so their middleware is left out."""
+    broker = RedisBroker(
+        client=client,
+        middleware=list(middleware),
+        maintenance_chance=ALWAYS,
+        heartbeat_timeout=HEARTBEAT_MILLISECONDS,
+        dead_message_ttl=60_000,
+    )
+    broker.declare_queue(QUEUE)
+    return broker
+
+
+def wake_up(broker: dramatiq.Broker, event_id: int) -> None:
+    """Tell a worker that this event is due. Raises redis errors."""
+    broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name=Job.WORK, args=(event_id,), kwargs={}, options={}))
+
+
+class Waker:
+    """Wakes workers from its own thread, so that nobody waits for Redis; rests a while when Redis does not answer."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
+        self._broker = broker
+        self._ids: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._resting_until = 0.0
+        self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+        self._thread.start()
+
+    def wake(self, event_ids: Iterable[int]) -> None:
+        """Ask for these events to be worked on soon. Returns at once and never raises."""
+        for event_id in event_ids:
+            self._ids.put(event_id)
+
+    def close(self) -> None:
+        """Send what is still waiting, then stop."""
+        self._ids.put(None)
+        self._thread.join(timeout=3)
+
+    def _run(self) -> None:
+        while (first := self._ids.get()) is not None:
+            batch, last = self._take(first)
+            self._send(batch)
+            if last:
+                return
+
+    def _take(self, first: int) -> tuple[list[int], bool]:
+        batch, last = [first], False
+        while not self._ids.empty() and not last:
+            more = self._ids.get()
+            last = more is None
+            if more is not None and len(batch) < WAKES_AT_ONCE:
+                batch.append(more)
+        return batch, last
+
+    def _send(self, batch: list[int]) -> None:
+        if time.monotonic() < self._resting_until:
+            return  # the sweeper finds these rows
+        try:
+            for event_id in batch:
+                wake_up(self._broker, event_id)
+        except (redis.RedisError, dramatiq.errors.DramatiqError, OSError):
+            self._resting_until = time.monotonic() + REST_SECONDS

@@ -1,0 +1,99 @@
+"""Connections: one company of the books joined to one till installation, with its secrets sealed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.sealing import Seal
+from gateway.store.tables import ConnectionRow
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection, its secrets opened. `paused` says why nothing runs; `live` is the person's go."""
+
+    name: str
+    realm_id: str | None
+    mplus_url: str | None
+    mplus_ident: str | None
+    mplus_secret: str | None
+    mplus_subscription_id: str | None
+    mplus_webhook_secrets: tuple[str, ...]
+    live: bool
+    paused: str | None
+
+    def __repr__(self) -> str:
+        return f"Connection({self.name!r}, realm_id={self.realm_id!r}, live={self.live})"
+
+
+def save(session: Session, connection: Connection, seal: Seal) -> None:
+    """Create or replace a connection."""
+    values = {
+        "realm_id": connection.realm_id,
+        "mplus_url": connection.mplus_url,
+        "mplus_ident_sealed": _sealed(seal, connection.mplus_ident),
+        "mplus_secret_sealed": _sealed(seal, connection.mplus_secret),
+        "mplus_subscription_id": connection.mplus_subscription_id,
+        "mplus_webhook_secrets_sealed": _sealed(seal, ",".join(connection.mplus_webhook_secrets)),
+        "live": connection.live,
+        "paused": connection.paused,
+        "updated_at": moment(),
+    }
+    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = conflict_insert(ConnectionRow).values(name=connection.name, created_at=moment(), **values)
+    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def find(session: Session, name: str, seal: Seal) -> Connection | None:
+    """The connection of this name, or None."""
+    row = session.get(ConnectionRow, name)
+    return _open(row, seal) if row else None
+
+
+def every(session: Session, seal: Seal) -> list[Connection]:
+    """All connections, by name."""
+    rows = session.execute(select(ConnectionRow).order_by(col(ConnectionRow.name))).scalars()
+    return [_open(row, seal) for row in rows]
+
+
+def names_by_realm(session: Session) -> dict[str, str]:
+    """Which connection each company of the books belongs to."""
+    rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name))).all()
+    return {realm: name for realm, name in rows if realm}
+
+
+def pause(session: Session, name: str, reason: str | None) -> None:
+    """Stop a connection's work with a reason, or let it go on with None."""
+    session.execute(
+        update(ConnectionRow).where(col(ConnectionRow.name) == name).values(paused=reason, updated_at=moment())
+    )
+
+
+def _sealed(seal: Seal, text: str | None) -> str | None:
+    return seal.seal(text) if text else None
+
+
+def _opened(seal: Seal, sealed: str | None) -> str | None:
+    return seal.open(sealed) if sealed else None
+
+
+def _open(row: ConnectionRow, seal: Seal) -> Connection:
+    secrets = _opened(seal, row.mplus_webhook_secrets_sealed) or ""
+    return Connection(
+        name=row.name,
+        realm_id=row.realm_id,
+        mplus_url=row.mplus_url,
+        mplus_ident=_opened(seal, row.mplus_ident_sealed),
+        mplus_secret=_opened(seal, row.mplus_secret_sealed),
+        mplus_subscription_id=row.mplus_subscription_id,
+        mplus_webhook_secrets=tuple(s for s in secrets.split(",") if s),
+        live=row.live,
+        paused=row.paused,
+    )

@@ -1,0 +1,76 @@
+"""Cursors: how far a poll has come, and the lease that lets one process poll a source at a time."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import ColumnElement, Engine, and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.session import writing
+from gateway.store.tables import CursorRow
+
+LEASE_SECONDS = 120.0
+
+
+def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
+    """Create the cursor at `position` unless it exists: polling starts at the moment of connecting."""
+    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(
+        conflict_insert(CursorRow)
+        .values(connection=connection, source=source, position=position)
+        .on_conflict_do_nothing()
+    )
+
+
+def find(session: Session, connection: str, source: str) -> str | None:
+    """The position of this cursor, or None when polling has not begun."""
+    return session.execute(select(col(CursorRow.position)).where(_is(connection, source))).scalar_one_or_none()
+
+
+def take(engine: Engine, connection: str, source: str, *, seconds: float = LEASE_SECONDS) -> str | None:
+    """A lease on polling this source, or None while another process polls it."""
+    lease = uuid.uuid4().hex
+    free = or_(col(CursorRow.lease).is_(None), col(CursorRow.leased_until) < moment())
+    with writing(engine) as session:
+        ensure(session, connection, source, None)
+        taken = session.execute(
+            update(CursorRow)
+            .where(and_(_is(connection, source), free))
+            .values(lease=lease, leased_until=moment(seconds))
+            .returning(col(CursorRow.lease))
+        ).one_or_none()
+    return lease if taken else None
+
+
+def advance(session: Session, connection: str, source: str, position: str, *, lease: str) -> bool:
+    """Move the cursor, in the transaction that stored what was found; False if the lease was lost."""
+    moved = session.execute(
+        update(CursorRow)
+        .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
+        .values(position=position, polled_at=moment(), failure=None)
+        .returning(col(CursorRow.source))
+    ).one_or_none()
+    return moved is not None
+
+
+def release(engine: Engine, connection: str, source: str, lease: str, *, failure: str | None = None) -> None:
+    """Give the lease back; without `failure` the poll counts as done now."""
+    done = {"failure": failure} if failure else {"failure": None, "polled_at": moment()}
+    with writing(engine) as session:
+        session.execute(
+            update(CursorRow)
+            .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
+            .values(lease=None, leased_until=None, **done)
+        )
+
+
+def all_of(session: Session, connection: str) -> list[CursorRow]:
+    """Every cursor of a connection."""
+    return list(session.execute(select(CursorRow).where(col(CursorRow.connection) == connection)).scalars())
+
+
+def _is(connection: str, source: str) -> ColumnElement[bool]:
+    return and_(col(CursorRow.connection) == connection, col(CursorRow.source) == source)

@@ -1,0 +1,138 @@
+"""The words of the inbox: flows, states, a change to receive, an event as read, an outcome to record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Flow(StrEnum):
+    """What flows, by the names of the contract."""
+
+    PRODUCTS = "products"
+    CATEGORIES = "categories"
+    STOCK = "stock"
+    CUSTOMERS = "customers"
+    ORDERS = "orders"
+
+
+class State(StrEnum):
+    """Where an event stands. Only `done` and `skipped` are over; everything else is visible and replayable."""
+
+    RECEIVED = "received"
+    WORKING = "working"
+    DONE = "done"
+    SKIPPED = "skipped"
+    WAITING = "waiting"
+    UNCERTAIN = "uncertain"
+    PARKED = "parked"
+
+
+PENDING = (State.RECEIVED, State.WAITING, State.UNCERTAIN)
+OPEN = (*PENDING, State.WORKING, State.PARKED)
+
+URGENT, NORMAL, BACKFILL = 0, 10, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that may have changed outside: what a door or a poll puts into the inbox.
+
+    `key` makes it unique for ever. `subject` is what it is serialised by (default: connection or account, flow, id).
+    `hint` is what the sender said, as JSON text; values in it are never trusted.
+    """
+
+    key: str
+    flow: Flow
+    source: str
+    entity: str
+    entity_id: str
+    connection: str | None = None
+    account: str | None = None
+    operation: str | None = None
+    occurred_at: datetime | None = None
+    hint: str | None = None
+    priority: int = NORMAL
+    order_id: str | None = None
+    sku: str | None = None
+    email: str | None = None
+    state: State = State.RECEIVED
+    reason: str | None = None
+    fix: str | None = None
+    variant: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What this change is about; two changes with one subject are never worked on at once."""
+        owner = self.connection or f"@{self.account}"
+        return f"{owner}/{self.flow}/{self.entity}/{self.entity_id}{self.variant}"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a received change: its row, whether it is new, whether somebody still has to work on it."""
+
+    id: int
+    created: bool
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An inbox row as a worker or a page sees it. `lease` is the claim's fence; None outside a claim."""
+
+    id: int
+    key: str
+    connection: str | None
+    account: str | None
+    flow: str
+    source: str
+    entity: str
+    entity_id: str
+    operation: str | None
+    subject: str
+    priority: int
+    state: str
+    reason: str | None
+    code: str | None
+    record: str | None
+    field: str | None
+    fix: str | None
+    attempts: int
+    careful: bool
+    due_at: datetime | None
+    lease: str | None
+    leased_until: datetime | None
+    order_id: str | None
+    sku: str | None
+    email: str | None
+    target_entity: str | None
+    target_id: str | None
+    hint: str | None
+    result: str | None
+    correlation: str
+    occurred_at: datetime | None
+    received_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended. `wait_seconds` only with `waiting` and `uncertain`; `facts` are columns learnt on the way
+    (order_id, sku, email, target_entity, target_id).
+    """
+
+    state: State
+    reason: str | None = None
+    code: str | None = None
+    record: str | None = None
+    field: str | None = None
+    fix: str | None = None
+    wait_seconds: float | None = None
+    result: str | None = None
+    burn_attempt: bool = True
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,204 @@
+"""The inbox: the row is the truth. Receive (insert or nothing), claim (fenced lease), finish, and find what is due."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, and_, case, exists, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from gateway.errors import GatewayError
+from gateway.store.clock import moment
+from gateway.store.events import PENDING, Change, Event, Outcome, Received, State
+from gateway.store.session import writing
+from gateway.store.tables import InboxRow
+
+LEASE_SECONDS = 10.0
+_COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
+_FACTS = frozenset({"order_id", "sku", "email", "target_entity", "target_id", "connection"})
+
+
+class LeaseLost(GatewayError):
+    """Another worker has taken this event over; what this one did must not be recorded."""
+
+
+def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
+    """Store the changes that are new, in the caller's transaction; answers one `Received` per change, in order."""
+    return [_receive_one(session, change) for change in changes]
+
+
+def _receive_one(session: Session, change: Change) -> Received:
+    dialect = session.get_bind().dialect.name
+    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = conflict_insert(InboxRow).values(**row_values(change), received_at=moment(), updated_at=moment())
+    created = session.execute(
+        statement.on_conflict_do_nothing(index_elements=["key"]).returning(col(InboxRow.id))
+    ).scalar_one_or_none()
+    if created is not None:
+        return Received(int(created), created=True, pending=change.state in PENDING)
+    row = session.execute(select(col(InboxRow.id), col(InboxRow.state)).where(col(InboxRow.key) == change.key)).one()
+    return Received(int(row[0]), created=False, pending=row[1] in PENDING)
+
+
+def row_values(change: Change) -> dict[str, Any]:
+    """The columns of a new row for `change`, without its two times."""
+    names = ("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "priority")
+    more = ("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at")
+    values: dict[str, Any] = {name: getattr(change, name) for name in (*names, *more)}
+    return values | {"subject": change.subject, "correlation": uuid.uuid4().hex, "attempts": 0, "careful": False}
+
+
+def claim(engine: Engine, event_id: int, *, seconds: float = LEASE_SECONDS) -> Event | None:
+    """Take the newest due event about the same subject as `event_id`, or None if there is nothing to do.
+
+    Older pending events of the subject are closed as superseded: the one claimed reads the present truth.
+    """
+    subject = select(col(InboxRow.subject)).where(col(InboxRow.id) == event_id).scalar_subquery()
+    # An abandoned row still holds the subject's lock, so it is taken over before anything newer.
+    order = (case((col(InboxRow.state) == State.WORKING, 0), else_=1), col(InboxRow.id).desc())
+    newest = select(col(InboxRow.id)).where(and_(col(InboxRow.subject) == subject, _due())).order_by(*order).limit(1)
+    return _take(engine, newest.scalar_subquery(), seconds)
+
+
+def claim_next(engine: Engine, *, seconds: float = LEASE_SECONDS) -> Event | None:
+    """Take the most urgent due event whose subject nobody is working on, or None."""
+    other = aliased(InboxRow)
+    busy = exists().where(
+        and_(
+            col(other.subject) == col(InboxRow.subject),
+            col(other.state) == State.WORKING,
+            col(other.id) != col(InboxRow.id),
+        )
+    )
+    due = (
+        select(col(InboxRow.id)).where(and_(_due(), ~busy)).order_by(col(InboxRow.priority), col(InboxRow.id)).limit(1)
+    )
+    return _take(engine, due.with_for_update(skip_locked=True).scalar_subquery(), seconds)
+
+
+def _due() -> Any:
+    pending = and_(
+        col(InboxRow.state).in_(PENDING), or_(col(InboxRow.due_at).is_(None), col(InboxRow.due_at) <= moment())
+    )
+    abandoned = and_(col(InboxRow.state) == State.WORKING, col(InboxRow.leased_until) < moment())
+    # Said once more as a plain list, so that the partial index is seen to fit.
+    return and_(col(InboxRow.state).in_((*PENDING, State.WORKING)), or_(pending, abandoned))
+
+
+def _take(engine: Engine, which: Any, seconds: float) -> Event | None:
+    lease = uuid.uuid4().hex
+    taking = (
+        update(InboxRow)
+        .where(and_(col(InboxRow.id) == which, _due()))
+        .values(
+            state=State.WORKING,
+            lease=lease,
+            leased_until=moment(seconds),
+            attempts=col(InboxRow.attempts) + 1,
+            updated_at=moment(),
+        )
+        .returning(*(getattr(InboxRow, name) for name in _COLUMNS))
+    )
+    try:
+        with writing(engine) as session:
+            row = session.execute(taking).one_or_none()
+            if row is None:
+                return None
+            event = Event(*row)
+            return dataclasses.replace(event, careful=_supersede(session, event) or event.careful)
+    except IntegrityError:
+        return None  # somebody is working on this subject; finishing it wakes the next
+
+
+def _supersede(session: Session, event: Event) -> bool:
+    """Close older pending events of the subject; True when one of them had been tried, so a write may be out."""
+    closed = session.execute(
+        update(InboxRow)
+        .where(
+            and_(
+                col(InboxRow.subject) == event.subject,
+                col(InboxRow.id) < event.id,
+                col(InboxRow.state).in_((*PENDING, State.PARKED)),
+            )
+        )
+        .values(state=State.SKIPPED, reason=f"superseded by event {event.id}", updated_at=moment(), due_at=None)
+        .returning(col(InboxRow.attempts))
+    ).all()
+    careful = any(row[0] > 0 for row in closed)
+    if careful and not event.careful:
+        session.execute(update(InboxRow).where(col(InboxRow.id) == event.id).values(careful=True))
+    return careful
+
+
+def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:
+    """Prolong the leases that are still ours."""
+    if not leases:
+        return
+    alive = and_(col(InboxRow.lease).in_(leases), col(InboxRow.state) == State.WORKING)
+    with writing(engine) as session:
+        session.execute(update(InboxRow).where(alive).values(leased_until=moment(seconds)))
+
+
+def finish(session: Session, event: Event, outcome: Outcome) -> None:
+    """Record how the attempt ended, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
+    values: dict[str, Any] = {name: value for name, value in outcome.facts.items() if name in _FACTS}
+    values |= {name: getattr(outcome, name) for name in ("state", "reason", "code", "record", "field", "fix")}
+    if outcome.result is not None:
+        values["result"] = outcome.result
+    if not outcome.burn_attempt:
+        values["attempts"] = col(InboxRow.attempts) - 1
+    due = moment(outcome.wait_seconds) if outcome.wait_seconds is not None else None
+    ended = session.execute(
+        update(InboxRow)
+        .where(
+            and_(
+                col(InboxRow.id) == event.id,
+                col(InboxRow.lease) == event.lease,
+                col(InboxRow.state) == State.WORKING,
+            )
+        )
+        .values(**values, lease=None, leased_until=None, due_at=due, updated_at=moment())
+        .returning(col(InboxRow.id))
+    ).one_or_none()
+    if ended is None:
+        raise LeaseLost(f"event {event.id} was taken over by another worker")
+
+
+def due_ids(session: Session, *, limit: int) -> list[int]:
+    """Events that somebody should work on now: due, or abandoned by a dead worker. Most urgent first."""
+    statement = select(col(InboxRow.id)).where(_due()).order_by(col(InboxRow.priority), col(InboxRow.id)).limit(limit)
+    return [int(row[0]) for row in session.execute(statement).all() if row[0] is not None]
+
+
+def pending_of(session: Session, subject: str) -> int | None:
+    """A due event of this subject, if one arrived while another was being worked on."""
+    statement = select(col(InboxRow.id)).where(and_(col(InboxRow.subject) == subject, _due())).limit(1)
+    return session.execute(statement).scalar_one_or_none()
+
+
+def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:
+    """Make an event due again at once, with a fresh series of attempts, if it is in one of `states`."""
+    changed = session.execute(
+        update(InboxRow)
+        .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_(states)))
+        .values(state=State.RECEIVED, attempts=0, careful=True, due_at=None, updated_at=moment())
+        .returning(col(InboxRow.id))
+    ).one_or_none()
+    return changed is not None
+
+
+def ignore(session: Session, event_id: int, reason: str) -> bool:
+    """Close an event that a person decided not to carry over."""
+    changed = session.execute(
+        update(InboxRow)
+        .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_((*PENDING, State.PARKED))))
+        .values(state=State.SKIPPED, reason=reason, due_at=None, updated_at=moment())
+        .returning(col(InboxRow.id))
+    ).one_or_none()
+    return changed is not None

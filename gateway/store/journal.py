@@ -1,0 +1,74 @@
+"""The activity log: what came, was read, decided, sent and answered, in order, per event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.tables import JournalRow
+
+DETAIL_CHARACTERS = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log. `kind`: received, read, sent, answered, decided, failed. `detail` is JSON-able."""
+
+    kind: str
+    title: str
+    system: str | None = None
+    detail: Mapping[str, Any] | None = None
+    milliseconds: int | None = None
+    at: datetime | None = None
+
+
+def write(session: Session, connection: str | None, event_id: int | None, entries: Sequence[Entry]) -> None:
+    """Append the entries, in the caller's transaction."""
+    if not entries:
+        return
+    rows = [
+        {
+            "event_id": event_id,
+            "connection": connection,
+            "kind": entry.kind,
+            "system": entry.system,
+            "title": entry.title,
+            "detail": _to_text(entry.detail),
+            "milliseconds": entry.milliseconds,
+        }
+        for entry in entries
+    ]
+    for row, entry in zip(rows, entries, strict=True):
+        session.execute(insert(JournalRow).values(**row, at=entry.at or moment()))
+
+
+def of_event(session: Session, event_id: int) -> list[Entry]:
+    """The whole log of one event, oldest first."""
+    rows = session.execute(select(JournalRow).where(col(JournalRow.event_id) == event_id).order_by(col(JournalRow.id)))
+    return [
+        Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at)
+        for r in rows.scalars()
+    ]
+
+
+def purge(session: Session, *, days: int, limit: int = 5_000) -> int:
+    """Delete at most `limit` entries older than `days`; answers how many, so that a caller can go on in batches."""
+    old = select(col(JournalRow.id)).where(col(JournalRow.at) < moment(-86_400 * days)).limit(limit)
+    gone = session.execute(delete(JournalRow).where(col(JournalRow.id).in_(old)).returning(col(JournalRow.id))).all()
+    return len(gone)
+
+
+def _to_text(detail: Mapping[str, Any] | None) -> str | None:
+    if detail is None:
+        return None
+    text = json.dumps(detail, default=str, ensure_ascii=False)
+    if len(text) <= DETAIL_CHARACTERS:
+        return text
+    return json.dumps({"clipped": text[:DETAIL_CHARACTERS], "characters": len(text)}, ensure_ascii=False)

@@ -1,0 +1,93 @@
+"""Engines and transactions: `writing` for one short transaction, `reading` for a look that locks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session, create_engine
+
+from gateway.errors import Transient
+
+CONNECT_SECONDS = 5
+STATEMENT_MILLISECONDS = 15_000
+BUSY_MILLISECONDS = 10_000
+
+
+def open_engine(url: str, *, pool_size: int = 5) -> Engine:
+    """An engine for `url` (as `Settings.database_url` has it); at most `pool_size` connections are opened."""
+    if url.startswith("sqlite"):
+        return _open_sqlite(url)
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "options": f"-c statement_timeout={STATEMENT_MILLISECONDS} -c TimeZone=UTC",
+            "application_name": "kassabridge",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 20_000,
+        },
+    )
+
+
+def sqlite_path(url: str) -> str:
+    """The file behind a `sqlite:///` address."""
+    return url.removeprefix("sqlite:///")
+
+
+def _open_sqlite(url: str) -> Engine:
+    Path(sqlite_path(url)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's implicit BEGIN is deferred and would deadlock two writers; we begin ourselves.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MILLISECONDS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading_only = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """One transaction: committed at the end, rolled back on any exception. Never keep it open over a network call.
+
+    Raises `Transient` when the database cannot be reached or is locked.
+    """
+    with _weather(), Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A consistent look that takes no write lock. Raises `Transient` when the database cannot be reached."""
+    with _weather(), Session(engine.execution_options(reading=True), expire_on_commit=False) as session:
+        yield session
+
+
+@contextmanager
+def _weather() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except OperationalError as error:
+        raise Transient("the database cannot be used right now", code=type(error.orig).__name__) from error

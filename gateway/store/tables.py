@@ -1,0 +1,228 @@
+"""Every table of the gateway, one class each. Migrations create them; a test holds both equal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from gateway.store.clock import Instant
+
+# SQLite numbers rows by itself only for a column that is exactly INTEGER.
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _row_id() -> Any:
+    return Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+
+
+def _time(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(Instant(), nullable=nullable))
+
+
+def _long_text(*, nullable: bool = True) -> Any:
+    return Field(default=None, sa_column=Column(Text(), nullable=nullable))
+
+
+class InboxRow(SQLModel, table=True):
+    """One change to carry over, and all that is known about its fate. `subject` orders rows of one entity."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        # The lock of one entity: at most one row of a subject is being worked on, whoever tries.
+        Index(
+            "inbox_one_working",
+            "subject",
+            unique=True,
+            sqlite_where=text("state = 'working'"),
+            postgresql_where=text("state = 'working'"),
+        ),
+        Index(
+            "inbox_due",
+            "priority",
+            "id",
+            sqlite_where=text("state IN ('received', 'waiting', 'uncertain', 'working')"),
+            postgresql_where=text("state IN ('received', 'waiting', 'uncertain', 'working')"),
+        ),
+        Index("inbox_subject", "subject", "id"),
+        Index("inbox_state", "state", "id"),
+        Index("inbox_order", "order_id"),
+        Index("inbox_received", "received_at"),
+    )
+
+    id: int | None = _row_id()
+    key: str = Field(unique=True)
+    connection: str | None = None
+    account: str | None = None
+    flow: str
+    source: str
+    entity: str
+    entity_id: str
+    operation: str | None = None
+    subject: str
+    priority: int = 0
+    state: str
+    reason: str | None = None
+    code: str | None = None
+    record: str | None = None
+    field: str | None = None
+    fix: str | None = None
+    attempts: int = 0
+    careful: bool = False
+    due_at: datetime | None = _time(nullable=True)
+    lease: str | None = None
+    leased_until: datetime | None = _time(nullable=True)
+    order_id: str | None = None
+    sku: str | None = None
+    email: str | None = None
+    target_entity: str | None = None
+    target_id: str | None = None
+    hint: str | None = _long_text()
+    result: str | None = _long_text()
+    correlation: str
+    occurred_at: datetime | None = _time(nullable=True)
+    received_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class LinkRow(SQLModel, table=True):
+    """What a record of one system is in the other, with the fingerprint of what was last written there."""
+
+    __tablename__ = "links"
+    __table_args__ = (
+        UniqueConstraint("connection", "kind", "source_id", name="links_source"),
+        Index("links_target", "connection", "kind", "target_id"),
+    )
+
+    id: int | None = _row_id()
+    connection: str
+    kind: str
+    source_id: str
+    target_entity: str
+    target_id: str
+    sync_token: str | None = None
+    fingerprint: str | None = None
+    detail: str | None = _long_text()
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class JournalRow(SQLModel, table=True):
+    """One line of the activity log of an event: what came, was read, decided, sent, answered."""
+
+    __tablename__ = "journal"
+    __table_args__ = (Index("journal_event", "event_id", "id"), Index("journal_at", "at"))
+
+    id: int | None = _row_id()
+    event_id: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
+    connection: str | None = None
+    at: datetime = _time()
+    kind: str
+    system: str | None = None
+    title: str
+    detail: str | None = _long_text()
+    milliseconds: int | None = None
+
+
+class ConnectionRow(SQLModel, table=True):
+    """One company of the books joined to one till installation. `*_sealed` columns are encrypted."""
+
+    __tablename__ = "connections"
+
+    name: str = Field(primary_key=True)
+    realm_id: str | None = Field(default=None, unique=True)
+    mplus_url: str | None = None
+    mplus_ident_sealed: str | None = _long_text()
+    mplus_secret_sealed: str | None = _long_text()
+    mplus_subscription_id: str | None = None
+    mplus_webhook_secrets_sealed: str | None = _long_text()
+    live: bool = False
+    paused: str | None = None
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
+
+
+class TokenRow(SQLModel, table=True):
+    """The OAuth tokens of a connection, encrypted; `lease` lets exactly one process refresh them."""
+
+    __tablename__ = "tokens"
+
+    connection: str = Field(primary_key=True)
+    access_sealed: str | None = _long_text()
+    access_expires_at: datetime | None = _time(nullable=True)
+    refresh_sealed: str | None = _long_text()
+    refresh_expires_at: datetime | None = _time(nullable=True)
+    hard_expires_at: datetime | None = _time(nullable=True)
+    seed: str | None = None
+    lease: str | None = None
+    leased_until: datetime | None = _time(nullable=True)
+    lost: str | None = None
+    lost_at: datetime | None = _time(nullable=True)
+    updated_at: datetime = _time()
+
+
+class CursorRow(SQLModel, table=True):
+    """How far a poll has come in one source of a connection."""
+
+    __tablename__ = "cursors"
+
+    connection: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    position: str | None = None
+    polled_at: datetime | None = _time(nullable=True)
+    lease: str | None = None
+    leased_until: datetime | None = _time(nullable=True)
+    failure: str | None = None
+
+
+class SettingsRow(SQLModel, table=True):
+    """One version of a connection's settings document (TOML); the newest is in force."""
+
+    __tablename__ = "settings_documents"
+    __table_args__ = (UniqueConstraint("connection", "version", name="settings_version"),)
+
+    id: int | None = _row_id()
+    connection: str
+    version: int
+    document: str = _long_text(nullable=False)
+    author: str
+    created_at: datetime = _time()
+
+
+class MeterRow(SQLModel, table=True):
+    """Calls made to a system in a month: `kind` is 'read' (metered by Intuit) or 'write'."""
+
+    __tablename__ = "meters"
+
+    connection: str = Field(primary_key=True)
+    system: str = Field(primary_key=True)
+    month: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    calls: int = 0
+
+
+class AuditRow(SQLModel, table=True):
+    """What a person did through the admin API, the dashboard or the command line, and why."""
+
+    __tablename__ = "audit"
+
+    id: int | None = _row_id()
+    at: datetime = _time()
+    actor: str
+    action: str
+    target: str
+    reason: str | None = _long_text()
+
+
+class ProcessRow(SQLModel, table=True):
+    """A running process of ours, by boot id; `seen_at` tells whether it still lives."""
+
+    __tablename__ = "processes"
+
+    boot: str = Field(primary_key=True)
+    role: str
+    version: str
+    started_at: datetime = _time()
+    seen_at: datetime = _time()

@@ -1,0 +1,113 @@
+"""OAuth tokens at rest: sealed, refreshed by exactly one process, the rotated one stored before it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, and_, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.sealing import Seal
+from gateway.store.session import writing
+from gateway.store.tables import TokenRow
+
+LEASE_SECONDS = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of a connection. `lost` says why they no longer work; then a person must reconnect."""
+
+    access: str | None
+    access_expires_at: datetime | None
+    refresh: str | None
+    refresh_expires_at: datetime | None
+    lost: str | None = None
+    hard_expires_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"Tokens(access_expires_at={self.access_expires_at}, lost={self.lost!r})"
+
+
+def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
+    """The tokens of a connection, or None when it was never authorised."""
+    row = session.get(TokenRow, connection)
+    if row is None:
+        return None
+    return Tokens(
+        access=seal.open(row.access_sealed) if row.access_sealed else None,
+        access_expires_at=row.access_expires_at,
+        refresh=seal.open(row.refresh_sealed) if row.refresh_sealed else None,
+        refresh_expires_at=row.refresh_expires_at,
+        lost=row.lost,
+        hard_expires_at=row.hard_expires_at,
+    )
+
+
+def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
+    """Store the newest tokens; the connection is authorised again."""
+    values = {
+        "access_sealed": seal.seal(tokens.access) if tokens.access else None,
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_sealed": seal.seal(tokens.refresh) if tokens.refresh else None,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "hard_expires_at": tokens.hard_expires_at,
+        "lost": None,
+        "lost_at": None,
+        "updated_at": moment(),
+    }
+    _upsert(session, connection, values)
+
+
+def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
+    """Take a refresh token from the environment, once: a token planted before is not planted over newer ones."""
+    seed = hashlib.sha256(refresh.encode()).hexdigest()
+    row = session.get(TokenRow, connection)
+    if row is not None and row.seed == seed:
+        return False
+    save(session, connection, Tokens(None, None, refresh, None), seal)
+    session.execute(update(TokenRow).where(col(TokenRow.connection) == connection).values(seed=seed))
+    return True
+
+
+def lose(session: Session, connection: str, reason: str) -> None:
+    """Record that the tokens no longer work."""
+    session.execute(
+        update(TokenRow).where(col(TokenRow.connection) == connection).values(lost=reason, lost_at=moment())
+    )
+
+
+def take(engine: Engine, connection: str) -> str | None:
+    """The right to refresh, for a while; None while another process has it."""
+    lease = uuid.uuid4().hex
+    free = or_(col(TokenRow.lease).is_(None), col(TokenRow.leased_until) < moment())
+    with writing(engine) as session:
+        taken = session.execute(
+            update(TokenRow)
+            .where(and_(col(TokenRow.connection) == connection, free))
+            .values(lease=lease, leased_until=moment(LEASE_SECONDS))
+            .returning(col(TokenRow.lease))
+        ).one_or_none()
+    return lease if taken else None
+
+
+def release(engine: Engine, connection: str, lease: str) -> None:
+    """Give the right to refresh back."""
+    with writing(engine) as session:
+        session.execute(
+            update(TokenRow)
+            .where(and_(col(TokenRow.connection) == connection, col(TokenRow.lease) == lease))
+            .values(lease=None, leased_until=None)
+        )
+
+
+def _upsert(session: Session, connection: str, values: dict[str, Any]) -> None:
+    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = conflict_insert(TokenRow).values(connection=connection, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=["connection"], set_=values))

@@ -1,0 +1,13 @@
+"""Alembic's entry: applies the versions beside it to the connection the gateway hands over."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+import gateway.store.tables  # noqa: F401 - fills the metadata
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection, target_metadata=SQLModel.metadata, render_as_batch=connection.dialect.name == "sqlite"
+)
+with context.begin_transaction():
+    context.run_migrations()
