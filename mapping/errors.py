@@ -1,0 +1,24 @@
+"""What the mapping raises: a refusal that names the record, the field and the way out."""
+
+from __future__ import annotations
+
+
+class MappingError(Exception):
+    """A record cannot be translated; a person has to act, so the job is parked.
+
+    `reason` says what is wrong, `record` names the record ("receipt 1.2.2026.345"), `field` the field or setting,
+    `fix` what a person can do about it. None of them holds personal data beyond the record's own number.
+    """
+
+    def __init__(
+        self, reason: str, *, record: str | None = None, field: str | None = None, fix: str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.record = record
+        self.field = field
+        self.fix = fix
+
+
+class NotBookable(MappingError):
+    """The record is not meant to cross, or not yet: the job is skipped with this reason, nobody has to act."""

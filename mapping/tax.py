@@ -1,0 +1,268 @@
+"""The cent-exact solver: line nets for which the books' own tax rounding gives the till's net and VAT per code.
+
+The books tax each line and round each time (halves away from zero), the till usually rounds once per VAT code, so the
+naive line nets end up cents beside the till. The solver moves single cents between lines of one code. A line sits on
+a plateau of nets that all have the same tax (about 1/rate cents wide); climbing to the next plateau changes the tax by
+one cent, drifting along a plateau changes only the net. So: climb as often as tax is missing, then drift the net back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mapping.errors import MappingError
+from mapping.money import divide_half_up, ratio_of, show_cents
+from mapping.records import VatAmount
+
+
+class RoundingModel(StrEnum):
+    """How the books arrive at the tax: from each line, or from amounts we state per tax code."""
+
+    LINE = "line"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The net a line should have, in signed cents. A rigid line is moved only when no other can be."""
+
+    code: int
+    net_cents: int
+    rigid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far the solver may go, in cents: one line's move, a rounding line, and the rounding model."""
+
+    move: int = 5
+    cap: int = 5
+    model: RoundingModel = RoundingModel.LINE
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Line nets in the order of the wishes, plus what had to be added.
+
+    `rounding` are extra lines (VAT code, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
+    `booked` is the net and tax the books will show per code, `untaxed` left out; net and tax equal the till's
+    whenever `untaxed` is 0.
+    """
+
+    nets: tuple[int, ...]
+    rounding: tuple[tuple[int, int], ...]
+    untaxed: int
+    booked: tuple[VatAmount, ...]
+
+
+DEFAULT_LIMITS = Limits()
+_SEARCHED_LINES = 6
+
+
+def solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], *, limits: Limits = DEFAULT_LIMITS) -> Solution:
+    """Find line nets that add up per VAT code, net and tax, in the books' arithmetic.
+
+    Raises MappingError (field "vat") when the lines and the till's totals are too far apart, or a line has a VAT code
+    for which the till states no total.
+    """
+    by_code = _group(totals, wishes)
+    nets = [wish.net_cents for wish in wishes]
+    rounding: list[tuple[int, int]] = []
+    booked: list[VatAmount] = []
+    for total in totals:
+        indices = by_code[total.code]
+        settled = _settle_code(total, [wishes[index] for index in indices], limits)
+        for index, net in zip(indices, settled.nets, strict=True):
+            nets[index] = net
+        if settled.rounding:
+            rounding.append((total.code, settled.rounding))
+        booked.append(VatAmount(total.code, total.percentage, total.net_cents, settled.tax))
+    untaxed = sum(total.vat_cents for total in totals) - sum(amount.vat_cents for amount in booked)
+    if abs(untaxed) > limits.cap:
+        raise _too_far(untaxed, limits.cap)
+    return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
+
+
+def _group(totals: Sequence[VatAmount], wishes: Sequence[Wish]) -> dict[int, list[int]]:
+    by_code: dict[int, list[int]] = {total.code: [] for total in totals}
+    if len(by_code) != len(totals):
+        raise MappingError("the till states a VAT code twice", field="vat", fix="report this sale to support")
+    for index, wish in enumerate(wishes):
+        if wish.code not in by_code:
+            raise MappingError(
+                f"a line has VAT code {wish.code}, but the sale states no VAT total for it",
+                field="vat",
+                fix="correct the VAT code of the article in the till",
+            )
+        by_code[wish.code].append(index)
+    return by_code
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    nets: tuple[int, ...]
+    rounding: int
+    tax: int
+
+
+def _settle_code(total: VatAmount, wishes: Sequence[Wish], limits: Limits) -> _Settled:
+    if limits.model is RoundingModel.CODE or not total.percentage:
+        return _settle_net(total, wishes, limits)
+    for missing in _nearest_first(limits.cap):
+        tax = total.vat_cents - missing
+        for extra in (0, limits.cap):
+            puzzle = _Puzzle(wishes, total, tax, limits.move, extra)
+            nets = puzzle.settle()
+            if nets is not None:
+                return _Settled(tuple(nets[:-1]), nets[-1], tax)
+    raise _unsolvable(total, wishes)
+
+
+def _settle_net(total: VatAmount, wishes: Sequence[Wish], limits: Limits) -> _Settled:
+    """Only the nets have to add up: the tax is stated (model "code") or zero."""
+    if not total.percentage and total.vat_cents:
+        raise _unsolvable(total, wishes)
+    for extra in (0, limits.cap):
+        puzzle = _Puzzle(wishes, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
+        nets = puzzle.settle()
+        if nets is not None:
+            return _Settled(tuple(nets[:-1]), nets[-1], total.vat_cents)
+    raise _unsolvable(total, wishes)
+
+
+def _nearest_first(cap: int) -> list[int]:
+    """0, 1, -1, 2, -2 ... up to the cap."""
+    return sorted(range(-cap, cap + 1), key=lambda missing: (abs(missing), -missing))
+
+
+class _Puzzle:
+    """One VAT code: its lines, then one rounding line that starts at zero and may move `extra` cents."""
+
+    def __init__(self, wishes: Sequence[Wish], total: VatAmount, tax: int, move: int, extra: int) -> None:
+        self._numerator, self._denominator = ratio_of(total.percentage)
+        self._wishes = [*(wish.net_cents for wish in wishes), 0]
+        self._reach = [*(move for _ in wishes), extra]
+        self._net = total.net_cents
+        self._tax = tax
+        self._tiers = _tiers(wishes)
+
+    def settle(self) -> list[int] | None:
+        """The nets, the rounding line's last; None when there is no way within reach."""
+        nets = list(self._wishes)
+        lift = self._tax - sum(map(self._tax_of, nets))
+        if self._climb(nets, lift) and self._drift(nets, self._net - sum(nets)):
+            return nets
+        return self._search()
+
+    def _tax_of(self, net: int) -> int:
+        return divide_half_up(net * self._numerator, self._denominator)
+
+    def _climb(self, nets: list[int], lift: int) -> bool:
+        """Raise (or lower) the tax by `lift` cents, on the lines nearest to their next plateau."""
+        if lift == 0:
+            return True
+        direction = 1 if lift > 0 else -1
+        for tier in self._tiers:
+            steps = {index: self._steps_to_edge(index, direction) for index in tier}
+            near = sorted((index for index in tier if steps[index]), key=steps.__getitem__)
+            for index in near[: abs(lift)]:
+                nets[index] += direction * steps[index]
+                lift -= direction
+            if lift == 0:
+                return True
+        return False
+
+    def _steps_to_edge(self, index: int, direction: int) -> int:
+        """How many cents until this line's tax changes; 0 when that is out of reach."""
+        net = self._wishes[index]
+        tax = self._tax_of(net)
+        for step in range(1, self._reach[index] + 1):
+            if self._tax_of(net + direction * step) != tax:
+                return step
+        return 0
+
+    def _drift(self, nets: list[int], amount: int) -> bool:
+        """Move the net by `amount` without touching any line's tax, a cent per line in turn, large lines first."""
+        direction = 1 if amount > 0 else -1
+        left = abs(amount)
+        for tier in self._tiers:
+            moving = tier
+            while left and moving:
+                moving = self._slide_each(nets, moving, direction * left)
+                left -= len(moving)
+        return left == 0
+
+    def _search(self) -> list[int] | None:
+        """Try every combination of moves of the few most movable lines; for the rare carts the greedy way misses."""
+        movers = [index for tier in self._tiers for index in tier if self._reach[index]]
+        movers = movers[:_SEARCHED_LINES] + movers[_SEARCHED_LINES:][-1:]
+        found: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {(0, 0): (0, ())}
+        for index in movers:
+            found = self._extend(found, index)
+        gap = self._net - sum(self._wishes), self._tax - sum(map(self._tax_of, self._wishes))
+        if gap not in found:
+            return None
+        nets = list(self._wishes)
+        for index, move in zip(movers, found[gap][1], strict=True):
+            nets[index] += move
+        return nets
+
+    def _extend(
+        self, found: Mapping[tuple[int, int], tuple[int, tuple[int, ...]]], index: int
+    ) -> dict[tuple[int, int], tuple[int, tuple[int, ...]]]:
+        """Add one line's moves to the reachable (net shift, tax shift), keeping the cheapest way to each."""
+        net, reach = self._wishes[index], self._reach[index]
+        moves = [(move, self._tax_of(net + move) - self._tax_of(net)) for move in range(-reach, reach + 1)]
+        extended: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {}
+        for (net_shift, tax_shift), (cost, path) in found.items():
+            for move, lift in moves:
+                key = net_shift + move, tax_shift + lift
+                if key not in extended or cost + abs(move) < extended[key][0]:
+                    extended[key] = cost + abs(move), (*path, move)
+        return extended
+
+    def _slide_each(self, nets: list[int], indices: Sequence[int], amount: int) -> list[int]:
+        """Slide the lines by a cent each until `amount` is used up; answers those that moved."""
+        direction = 1 if amount > 0 else -1
+        moved: list[int] = []
+        for index in indices:
+            if len(moved) == abs(amount):
+                break
+            if self._slide(nets, index, direction):
+                moved.append(index)
+        return moved
+
+    def _slide(self, nets: list[int], index: int, direction: int) -> bool:
+        net = nets[index] + direction
+        if abs(net - self._wishes[index]) > self._reach[index] or self._tax_of(net) != self._tax_of(nets[index]):
+            return False
+        nets[index] = net
+        return True
+
+
+def _tiers(wishes: Sequence[Wish]) -> list[list[int]]:
+    """Who moves first: free lines, rigid lines, lines worth nothing, the rounding line; large amounts first."""
+    tiers: list[list[int]] = [[], [], [], [len(wishes)]]
+    for index, wish in enumerate(wishes):
+        tiers[2 if wish.net_cents == 0 else int(wish.rigid)].append(index)
+    return [sorted(tier, key=lambda index: -abs(wishes[index].net_cents)) for tier in tiers[:3]] + tiers[3:]
+
+
+def _unsolvable(total: VatAmount, wishes: Sequence[Wish]) -> MappingError:
+    lines = sum(wish.net_cents for wish in wishes)
+    return MappingError(
+        f"VAT code {total.code} ({total.percentage} %): the till states {show_cents(total.net_cents)} net and "
+        f"{show_cents(total.vat_cents)} VAT, its {len(wishes)} lines add up to {show_cents(lines)} net",
+        field="vat",
+        fix="compare the sale's lines with its VAT totals in the till, or raise the rounding cap in the settings",
+    )
+
+
+def _too_far(untaxed: int, cap: int) -> MappingError:
+    return MappingError(
+        f"the tax rounding differs by {show_cents(untaxed)} in all, more than the cap of {show_cents(cap)}",
+        field="vat",
+        fix="raise the rounding cap in the settings, or book this sale by hand",
+    )
