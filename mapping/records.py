@@ -463,3 +463,81 @@ class SyncMarkers:
     invoice: int | None = None
     order: int | None = None
     stock: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleStock:
+    """The stock of one article in one branch, in pieces. `free` can be sold, `reserved` is promised to open orders.
+
+    `stock_id` is the till's rising number of the last booking; `own_free` is the article's own stock where it also
+    counts the stock of the articles it is composed of.
+    """
+
+    article: int
+    branch: int | None
+    free: Decimal
+    reserved: Decimal
+    incoming: Decimal
+    stock_id: int | None = None
+    own_free: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StockMovement:
+    """One booking on the stock of an article. `type` is the till's own word (STOCK-HISTORY-TYPE-...).
+
+    The ids name the document behind it, where there is one; `after` is what a correction left.
+    """
+
+    stock_id: int
+    article: int
+    branch: int | None
+    change: Decimal
+    type: str
+    at: datetime | None = None
+    receipt_id: str | None = None
+    invoice_id: str | None = None
+    order_id: str | None = None
+    after: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleGroup:
+    """A group of the till's products. `parent` is None at the top; `product_numbers` are its own members only.
+
+    `number` is None for one that is still to be created.
+    """
+
+    number: int | None
+    name: str
+    text: str = ""
+    parent: int | None = None
+    sort_order: int | None = None
+    product_numbers: tuple[int, ...] = ()
+    subgroups: tuple[ArticleGroup, ...] = ()
+    deleted: bool = False
+    sync_marker: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnoverGroup:
+    """A turnover group of the till (its link to a ledger account); the amounts only stand in a journal."""
+
+    number: int
+    name: str
+    type: str | None = None
+    account_number: int | None = None
+    vat_code: int | None = None
+    incl_cents: int | None = None
+    excl_cents: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What a branch took on one business day: per turnover group, per VAT code and per way to pay."""
+
+    business_date: date
+    branch: int
+    turnover: tuple[TurnoverGroup, ...]
+    vat: tuple[VatAmount, ...]
+    payments: tuple[Payment, ...]
