@@ -1,0 +1,98 @@
+"""What can be asked of the books' API, as values: method, path, parameters and body of every kind of call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from gateway.connectors.quickbooks import batch
+from gateway.connectors.quickbooks.entities import segment
+from gateway.connectors.quickbooks.moments import write_moment
+from gateway.connectors.quickbooks.payload import Json, to_bytes
+from gateway.connectors.quickbooks.query import Select
+
+MINOR_VERSION: Final = "75"
+LONGEST_REQUEST_ID: Final = 50
+_LONGEST_ADDRESS: Final = 1500  # characters of a statement that still travel in the address
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request below the company's address.
+
+    `writes`: losing the answer leaves it open whether something happened. `metered`: Intuit bills it (data out).
+    """
+
+    operation: str
+    method: Literal["GET", "POST"]
+    path: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Json | str | None = None
+    writes: bool = False
+    metered: bool = True
+
+    @property
+    def content(self) -> bytes | None:
+        match self.body:
+            case None:
+                return None
+            case str():
+                return self.body.encode()
+            case _:
+                return to_bytes(self.body)
+
+    @property
+    def content_type(self) -> str | None:
+        return None if self.body is None else "application/text" if isinstance(self.body, str) else "application/json"
+
+
+def read(entity: str, record_id: str | None = None) -> Call:
+    """One record by its id, or the only one of its kind (Preferences)."""
+    name = segment(entity)
+    path = name if record_id is None else f"{name}/{record_id}"
+    return Call(f"GET {name}", "GET", path, _parameters())
+
+
+def ask(statement: Select) -> Call:
+    """A query: in the address, or in the body when it is long."""
+    operation, text = f"QUERY {segment(statement.entity)}", statement.text
+    if len(text) > _LONGEST_ADDRESS:
+        return Call(operation, "POST", "query", _parameters(), text)
+    return Call(operation, "GET", "query", _parameters(query=text))
+
+
+def changes(entities: Sequence[str], since: datetime) -> Call:
+    """Change data capture of some entities since a moment at most 30 days ago."""
+    parameters = _parameters(entities=",".join(entities), changedSince=write_moment(since))
+    return Call("GET cdc", "GET", "cdc", parameters)
+
+
+def write(entity: str, body: Json, request_id: str, **parameters: str) -> Call:
+    """A create or update (`Id` in the body); `parameters` turn it into a delete or void."""
+    if not 0 < len(request_id) <= LONGEST_REQUEST_ID:
+        raise ValueError("a request id has 1 to 50 characters")
+    name = segment(entity)
+    verb = " void" if "void" in parameters.values() else " delete" if "delete" in parameters.values() else ""
+    sent = _parameters(requestid=request_id, **parameters)
+    return Call(f"POST {name}{verb}", "POST", name, sent, body, writes=True, metered=False)
+
+
+def run_batch(operations: Sequence[batch.Operation], request_id: str) -> Call:
+    """Several operations at once; metered as soon as one of them takes data out."""
+    if len(request_id) > batch.LONGEST_ID:
+        raise ValueError("the request id of a batch has at most 36 characters")
+    return Call(
+        "POST batch",
+        "POST",
+        "batch",
+        _parameters(requestid=request_id),
+        batch.to_batch_body(operations),
+        writes=batch.writes_any(operations),
+        metered=any(isinstance(operation, batch.Ask) for operation in operations),
+    )
+
+
+def _parameters(**parameters: str) -> dict[str, str]:
+    return {**parameters, "minorversion": MINOR_VERSION}

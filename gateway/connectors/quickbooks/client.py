@@ -1,0 +1,267 @@
+"""What the gateway asks of one company of the books, in records; every rule is elsewhere, this only asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from datetime import date, datetime
+from typing import Final, Literal
+
+import httpx
+
+from gateway.connectors.quickbooks import (
+    batch,
+    calls,
+    fields,
+    wire,
+    wire_changes,
+    wire_customers,
+    wire_documents,
+    wire_payments,
+)
+from gateway.connectors.quickbooks.access import Access
+from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.query import Select, count, select
+from gateway.connectors.quickbooks.session import Exchange, Gate, Session, TokenSource
+from gateway.connectors.quickbooks.transport import Limits
+from gateway.connectors.quickbooks.wire_customers import VatField
+from gateway.errors import Permanent
+from mapping.records import (
+    BookedDocument,
+    BooksPayment,
+    ChangeSet,
+    CompanyProfile,
+    Customer,
+    DocumentKind,
+    Item,
+    ListEntry,
+    SalesDocument,
+    TaxCode,
+)
+
+_DOCUMENT_PAGE: Final = 500  # documents carry their lines: half the rows keep an answer far below the size limit
+
+ListEntity = Literal["PaymentMethod", "Department", "Class", "Term", "Account"]
+
+
+class QuickBooks:
+    """The books of one company.
+
+    Every method reads or writes over the network and raises gateway.errors: Transient or RateLimited (nothing was
+    done), Unanswered (a write whose fate is open: repeat it with the same `request_id`), Permanent and its kinds.
+    `gate` is entered around each HTTP request, `observe` told of each; neither may raise.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        *,
+        base_url: str,
+        realm_id: str,
+        tokens: TokenSource,
+        observe: Callable[[Exchange], None] | None = None,
+        gate: Gate = nullcontext,
+        limits: Limits | None = None,
+        vat_field: VatField = "ResaleNum",
+    ) -> None:
+        self._realm_id = realm_id
+        self._vat_field: VatField = vat_field
+        url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
+        session = Session(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
+        self._access = Access(session)
+
+    # --- items -----------------------------------------------------------------------------------------------
+
+    def item(self, item_id: str) -> Item:
+        """An item by id, inactive ones too. Raises NotFound."""
+        return self._access.get("Item", item_id, wire.to_item)
+
+    def items_by_sku(self, sku: str) -> tuple[Item, ...]:
+        """Every item with exactly this SKU, inactive ones too: the books do not keep SKUs unique."""
+        return self._access.find(select("Item").where("Sku", "=", sku).and_active_any(), wire.to_item)
+
+    def items_by_ids(self, item_ids: Sequence[str]) -> tuple[Item, ...]:
+        """The items that exist among these, with one read per 200."""
+        return tuple(wire.to_item(row) for row in self._access.rows_in(select("Item"), "Id", item_ids))
+
+    def items_page(
+        self, start: int, size: int, *, include_inactive: bool = False, changed_since: datetime | None = None
+    ) -> tuple[Item, ...]:
+        """Items in the order of their ids, from row `start` (1-based); fewer than `size` (<= 1000) is the end."""
+        statement = select("Item").and_active_any() if include_inactive else select("Item")
+        if changed_since is not None:
+            statement = statement.where("MetaData.LastUpdatedTime", ">=", changed_since)
+        return self._access.find(statement.order_by("Id").page(start, size), wire.to_item)
+
+    # --- customers -------------------------------------------------------------------------------------------
+
+    def customer(self, customer_id: str) -> Customer:
+        """A customer by id, inactive ones too. Raises NotFound."""
+        return self._access.get("Customer", customer_id, self._to_customer)
+
+    def customers_by_email(self, email: str) -> tuple[Customer, ...]:
+        """Every customer with this address, inactive ones too; the lower-case spelling is tried when it finds none."""
+        spelled = email.strip()
+        found = self._customers_with_email(spelled)
+        return found if found or spelled == spelled.lower() else self._customers_with_email(spelled.lower())
+
+    def customers_by_name(self, display_name: str) -> tuple[Customer, ...]:
+        """The customers of this name, made inactive or not."""
+        name = wire_customers.to_display_name(display_name)
+        statement = select("Customer").where_in("DisplayName", [name, f"{name} (deleted)"]).and_active_any()
+        return self._access.find(statement, self._to_customer)
+
+    def create_customer(self, customer: Customer, request_id: str) -> Customer:
+        """The customer as created. Raises DuplicateName when a customer, supplier or employee has the name."""
+        body = wire_customers.to_customer_body(customer, vat_field=self._vat_field)
+        return self._access.write("Customer", body, request_id, self._to_customer)
+
+    def update_customer(self, customer: Customer, request_id: str) -> Customer:
+        """The customer as updated; what is None stays as it is. Raises Conflict when somebody was faster."""
+        body = wire_customers.to_customer_change(customer, vat_field=self._vat_field)
+        return self._access.write("Customer", body, request_id, self._to_customer)
+
+    # --- lists and settings ----------------------------------------------------------------------------------
+
+    def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
+        """All sales tax codes with the rate in force on a day (two reads)."""
+        codes, rates = list(self._access.all_rows("TaxCode")), list(self._access.all_rows("TaxRate"))
+        return wire.to_tax_codes(codes, rates, on=on)
+
+    def entries(self, entity: ListEntity) -> tuple[ListEntry, ...]:
+        """All rows of a small list, inactive ones too."""
+        return tuple(wire.to_entry(entity, row) for row in self._access.all_rows(entity))
+
+    def create_payment_method(self, name: str, request_id: str) -> ListEntry:
+        """A new payment method; its name has at most 31 characters. Raises DuplicateName."""
+        return self._create_entry("PaymentMethod", name, request_id)
+
+    def create_department(self, name: str, request_id: str) -> ListEntry:
+        """A new department ("location"); its name has at most 100 characters. Raises DuplicateName."""
+        return self._create_entry("Department", name, request_id)
+
+    def company(self) -> CompanyProfile:
+        """The company's profile (two reads)."""
+        profile = self._access.read_one("CompanyInfo", self._realm_id)
+        return wire.to_profile(profile, self._access.read_one("Preferences"))
+
+    # --- what changed ----------------------------------------------------------------------------------------
+
+    def changes(self, entities: Sequence[str], since: datetime) -> ChangeSet:
+        """What changed since a moment at most 30 days ago, in one read of at most 1000 rows over all entities."""
+        return wire_changes.to_change_set(self._access.perform(calls.changes(entities, since)))
+
+    def rows(self, statement: Select) -> tuple[Json, ...]:
+        """The raw objects a query finds, for what has no record of its own."""
+        return self._access.rows(statement)
+
+    def count(self, entity: str) -> int:
+        """How many rows of an entity there are, active ones only where the entity knows the difference."""
+        found = fields.part(self._access.perform(calls.ask(count(entity))), "QueryResponse")
+        return int(fields.need_number(found, "totalCount"))
+
+    # --- sales documents -------------------------------------------------------------------------------------
+
+    def document(self, kind: DocumentKind, document_id: str) -> BookedDocument:
+        """A document as it stands in the books. Raises NotFound, after a delete too."""
+        return self._access.get(kind, document_id, _booking(kind))
+
+    def documents_by_number(self, kind: DocumentKind, numbers: Sequence[str]) -> tuple[BookedDocument, ...]:
+        """Every document with one of these numbers, with one read per 200 numbers."""
+        found = self._access.rows_in(select(kind), "DocNumber", numbers)
+        return tuple(wire_documents.to_booked(kind, row) for row in found)
+
+    def documents_on(self, kind: DocumentKind, business_date: date) -> tuple[BookedDocument, ...]:
+        """All documents of a business date."""
+        found = self._access.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
+        return tuple(wire_documents.to_booked(kind, row) for row in found)
+
+    def create_document(
+        self, document: SalesDocument, request_id: str, *, send_tax_detail: bool = False, send_number: bool = True
+    ) -> BookedDocument:
+        """The document as booked: compare its total. Raises DuplicateNumber, with the other document if it was told."""
+        body = wire_documents.to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
+        return self._access.write(document.kind, body, request_id, _booking(document.kind))
+
+    def update_document(
+        self,
+        document: SalesDocument,
+        request_id: str,
+        *,
+        document_id: str,
+        sync_token: str,
+        send_tax_detail: bool = False,
+        send_number: bool = True,
+    ) -> BookedDocument:
+        """The document as it stands after a full update. Raises Conflict when somebody was faster."""
+        body = wire_documents.to_document_change(
+            document, document_id, sync_token, send_tax_detail=send_tax_detail, send_number=send_number
+        )
+        return self._access.write(document.kind, body, request_id, _booking(document.kind))
+
+    def void_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> BookedDocument:
+        """The document with all amounts zero. Raises Permanent when the books answered but did not void it."""
+        booked = self._access.void(kind, document_id, sync_token, request_id, _booking(kind))
+        if booked.total != 0:
+            raise Permanent(
+                f"QuickBooks did not void this {kind}",
+                record=document_id,
+                fix="bookkeeper: void or delete it in QuickBooks by hand, then mark this as done",
+            )
+        return booked
+
+    def delete_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> None:
+        """Remove a document for good. Raises NotFound when it is gone already."""
+        self._access.delete(kind, document_id, sync_token, request_id)
+
+    # --- payments --------------------------------------------------------------------------------------------
+
+    def payment(self, payment_id: str) -> BooksPayment:
+        """A payment as it stands in the books. Raises NotFound."""
+        return self._access.get("Payment", payment_id, wire_payments.to_payment)
+
+    def payments_by_reference(self, references: Sequence[str]) -> tuple[BooksPayment, ...]:
+        """Every payment with one of these reference numbers, with one read per 200."""
+        found = self._access.rows_in(select("Payment"), "PaymentRefNum", references)
+        return tuple(wire_payments.to_payment(row) for row in found)
+
+    def payments_on(self, business_date: date) -> tuple[BooksPayment, ...]:
+        """All payments of a business date."""
+        found = self._access.pages(select("Payment").where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
+        return tuple(wire_payments.to_payment(row) for row in found)
+
+    def create_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
+        """The payment as booked."""
+        return self._access.write(
+            "Payment", wire_payments.to_payment_body(payment), request_id, wire_payments.to_payment
+        )
+
+    def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
+        """The payment with all amounts zero; what it settled is open again."""
+        return self._access.void("Payment", payment_id, sync_token, request_id, wire_payments.to_payment)
+
+    def delete_payment(self, payment_id: str, sync_token: str, request_id: str) -> None:
+        """Remove a payment for good; what it settled is open again."""
+        self._access.delete("Payment", payment_id, sync_token, request_id)
+
+    # --- many at once ----------------------------------------------------------------------------------------
+
+    def batch(self, operations: Sequence[batch.Operation], request_id: str) -> tuple[batch.Outcome, ...]:
+        """Up to 30 operations in one request, each with its own outcome in the order asked; none sees another's."""
+        call = calls.run_batch(operations, request_id)
+        return self._access.understand(call, lambda answer: batch.to_outcomes(operations, answer))
+
+    def _to_customer(self, source: Json) -> Customer:
+        return wire_customers.to_customer(source, vat_field=self._vat_field)
+
+    def _customers_with_email(self, email: str) -> tuple[Customer, ...]:
+        statement = select("Customer").where("PrimaryEmailAddr", "=", email).and_active_any()
+        return self._access.find(statement, self._to_customer)
+
+    def _create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:
+        body = wire.to_entry_body(entity, name)
+        return self._access.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
+
+
+def _booking(kind: DocumentKind) -> Callable[[Json], BookedDocument]:
+    return lambda source: wire_documents.to_booked(kind, source)

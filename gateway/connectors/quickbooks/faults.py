@@ -1,0 +1,140 @@
+"""Answers that are not the record we asked for, turned into our errors by status and code, never by their prose."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from gateway.connectors.quickbooks.fault_rows import (
+    BY_CODE,
+    OUTAGE,
+    THROTTLED,
+    UNAUTHORISED,
+    Row,
+    unknown,
+)
+from gateway.connectors.quickbooks.payload import Json, find_object
+from gateway.errors import DuplicateNumber, GatewayError, RateLimited
+from mapping.records import DocumentKind
+
+_PAUSE: Final = 60.0  # seconds; what Intuit asks for after a 429 that names none
+_LONGEST_PAUSE: Final = 3600.0
+_LONGEST_QUOTE: Final = 300
+_CODE_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b[^>]*\bcode\s*=\s*[\"']0*(\d{1,9})[\"']", re.IGNORECASE)
+_OTHER_ID: Final = re.compile(r"TxnId\s*=\s*(\d{1,20})")
+_OTHER_KIND: Final = re.compile(r"TxnType\s*=\s*([A-Za-z ]{1,40}?)(?=\s+with\b|\s*,|\s*$)")
+_ADDRESS: Final = re.compile(r"\S+@\S+")
+# Some faults come as XML, HTML or nothing: for these the status says it all.
+_BY_STATUS: Final[dict[int, Row]] = {
+    HTTPStatus.UNAUTHORIZED: UNAUTHORISED,
+    HTTPStatus.TOO_MANY_REQUESTS: THROTTLED,
+    HTTPStatus.REQUEST_TIMEOUT: OUTAGE,
+}
+_KINDS: Final = {kind.value.lower(): kind.value for kind in DocumentKind}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One error of a fault, whatever its spelling was; `code` without leading zeros."""
+
+    code: str | None
+    detail: str = ""
+    element: str | None = None
+
+
+def error_from(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
+    """The error an answer stands for. `headers` may be of any case; the body JSON, XML, HTML or nothing."""
+    return to_error(status, _find_fault_anywhere(body) or Fault(None), after=find_pause(headers))
+
+
+def find_fault(answer: Json) -> Fault | None:
+    """The fault inside a JSON answer, which may come with status 200; None when there is none."""
+    fault = answer.get("Fault") or answer.get("fault")
+    if not isinstance(fault, Mapping):
+        return None
+    errors = fault.get("Error") or fault.get("error")
+    readable = [_to_fault(error) for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
+    known = [error for error in readable if error.code in BY_CODE]
+    return next(iter(known + readable), Fault(None))
+
+
+def to_error(status: int, fault: Fault, *, after: float | None = None) -> GatewayError:
+    """A fault as our error; `after` is the pause in seconds that was asked for, if any was."""
+    row = THROTTLED if status == HTTPStatus.SERVICE_UNAVAILABLE and after else _find_row(status, fault.code)
+    reason = f"{row.meaning} (QuickBooks {row.code}, HTTP {status})" + _quote(row, fault)
+    if row.kind is RateLimited:
+        return RateLimited(reason, after=after or _PAUSE, code=row.code)
+    error = row.kind(reason, code=row.code, field=fault.element, fix=f"{row.who}: {row.how}")
+    if isinstance(error, DuplicateNumber):
+        error.existing_kind, error.existing_id = _other_document(fault.detail)
+    return error
+
+
+def find_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), between 1 and 3600."""
+    spelled = {name.lower(): value.strip() for name, value in headers.items()}
+    asked = spelled.get("retry-after", "")
+    seconds = _to_seconds(asked)
+    if seconds is None:
+        seconds = _seconds_between(spelled.get("date", ""), asked)
+    return None if seconds is None else min(max(seconds, 1.0), _LONGEST_PAUSE)
+
+
+def _find_row(status: int, code: str | None) -> Row:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return OUTAGE
+    return BY_CODE[code] if code in BY_CODE else unknown(code, status)
+
+
+def _find_fault_anywhere(body: bytes) -> Fault | None:
+    answer = find_object(body)
+    if answer is not None:
+        return find_fault(answer)
+    found = _CODE_IN_XML.search(body)
+    return Fault(found[1].decode("ascii")) if found else None
+
+
+def _to_fault(error: Mapping[str, Any]) -> Fault:
+    spelled = {str(key).lower(): value for key, value in error.items()}
+    code, detail, element = (spelled.get(key) for key in ("code", "detail", "element"))
+    return Fault(
+        code=str(code).strip().lstrip("0") or None if isinstance(code, str | int) else None,
+        detail=detail if isinstance(detail, str) else "",
+        element=element if isinstance(element, str) and element else None,
+    )
+
+
+def _quote(row: Row, fault: Fault) -> str:
+    if not row.quotes or not fault.detail:
+        return ""
+    line = _ADDRESS.sub("…", " ".join(fault.detail.split()))
+    return f": {line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + '…'}"
+
+
+def _other_document(detail: str) -> tuple[str | None, str | None]:
+    # The kind is localised in some companies ("Facture"): only a name of the API is worth passing on.
+    kind, other = _OTHER_KIND.search(detail), _OTHER_ID.search(detail)
+    spelled = _KINDS.get(kind[1].replace(" ", "").lower()) if kind else None
+    return spelled, other[1] if other else None
+
+
+def _to_seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def _seconds_between(start: str, end: str) -> float | None:
+    try:
+        return (parsedate_to_datetime(end) - parsedate_to_datetime(start)).total_seconds()
+    except (ValueError, TypeError, IndexError):
+        return None

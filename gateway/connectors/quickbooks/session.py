@@ -1,0 +1,194 @@
+"""One company's authorised conversation with the books: tokens, the gate, the record of every exchange, the errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import httpx
+
+from gateway.connectors.quickbooks import faults
+from gateway.connectors.quickbooks.calls import Call
+from gateway.connectors.quickbooks.payload import Json, find_object
+from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, NotSent, Reply, send
+from gateway.errors import GatewayError, Permanent, RateLimited, Transient, Unanswered
+
+_CLIP: Final = 2000
+_TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
+
+Gate = Callable[[], AbstractContextManager[object]]
+
+
+class TokenSource(Protocol):
+    """Where access tokens come from. Both raise AuthLost or Transient when there is none to be had."""
+
+    def access(self) -> str:
+        """A token that is still valid for a while."""
+        ...
+
+    def renew(self, rejected: str) -> str:
+        """Another token than the one the books just refused (renewed meanwhile by somebody else, or now)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came of it, for the activity log. Never holds a token.
+
+    `status` and `response` are None when no answer came; `response` is parsed JSON, or else clipped text.
+    `error` is the books' code or the name of our error.
+    """
+
+    operation: str
+    url: str
+    request: Json | str | None
+    status: int | None
+    response: Json | str | None
+    trace_id: str | None
+    milliseconds: int
+    metered: bool
+    error: str | None
+    system: str = "quickbooks"
+
+
+def ignore(exchange: Exchange) -> None:
+    """The observer of those who keep no log."""
+
+
+class Session:
+    """Sends calls for one company; threads may share it as far as the given callables allow."""
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        *,
+        company_url: str,
+        tokens: TokenSource,
+        observe: Callable[[Exchange], None] | None = None,
+        gate: Gate = nullcontext,
+        limits: Limits | None = None,
+    ) -> None:
+        self._http = http
+        self._company_url = company_url
+        self._tokens = tokens
+        self._observe = observe or ignore
+        self._gate = gate
+        self._limits = limits or Limits()
+
+    def perform(self, call: Call) -> Json:
+        """The JSON object the books answer, faults inside it raised.
+
+        Raises Transient for a read without an answer and for a request that was never sent, Unanswered for a write
+        whose fate is open, AuthLost after one renewal in vain, and whatever `faults` makes of a refusal.
+        """
+        token = self._tokens.access()
+        answer = self._exchange(call, token)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            answer = self._exchange(call, self._tokens.renew(token))
+        if answer.error is not None:
+            raise answer.error
+        return answer.content
+
+    def _exchange(self, call: Call, token: str) -> _Answer:
+        request = self._build(call, token)
+        with self._gate():
+            started = time.monotonic()
+            try:
+                reply = send(self._http, request, self._limits)
+            except (NotSent, NoAnswer) as silence:
+                error = _to_silence(call, silence)
+                self._record(call, request, started, error=error)
+                raise error from silence
+        answer = _judge(call, reply)
+        self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
+        return answer
+
+    def _build(self, call: Call, token: str) -> httpx.Request:
+        headers = {"Accept": ACCEPT, "Authorization": f"Bearer {token}"}
+        if call.content_type:
+            headers["Content-Type"] = call.content_type
+        return self._http.build_request(
+            call.method,
+            f"{self._company_url}/{call.path}",
+            params=call.parameters,
+            content=call.content,
+            headers=headers,
+            timeout=self._limits.timeout,
+        )
+
+    def _record(
+        self,
+        call: Call,
+        request: httpx.Request,
+        started: float,
+        *,
+        error: GatewayError | None,
+        reply: Reply | None = None,
+        content: Json | None = None,
+    ) -> None:
+        exchange = Exchange(
+            operation=call.operation,
+            url=str(request.url),
+            request=call.body,
+            status=reply.status if reply else None,
+            response=(content or _clip(reply.body)) if reply else None,
+            trace_id=_find_trace(reply.headers) if reply else None,
+            milliseconds=round((time.monotonic() - started) * 1000),
+            metered=call.metered,
+            error=(error.code or type(error).__name__) if error else None,
+        )
+        self._observe(exchange)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A judged reply: its JSON object (empty when it held none), and the error it stands for."""
+
+    status: int
+    content: Json
+    error: GatewayError | None
+
+
+def unfit(call: Call, what: str) -> GatewayError:
+    """The error of a complete answer that lacks what was asked for: the fate of a write is then open."""
+    reason = f"QuickBooks answered {call.operation} with {what}"
+    return Unanswered(reason) if call.writes else Permanent(reason, fix="operator of the gateway: report it")
+
+
+def _judge(call: Call, reply: Reply) -> _Answer:
+    content = find_object(reply.body)
+    return _Answer(reply.status, content or {}, _leave_open(call, reply.status, _find_error(call, reply, content)))
+
+
+def _find_error(call: Call, reply: Reply, content: Json | None) -> GatewayError | None:
+    if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return faults.error_from(reply.status, reply.headers, reply.body)
+    if content is None:
+        return Transient(f"QuickBooks answered {call.operation} with something that is not JSON")
+    fault = faults.find_fault(content)
+    return None if fault is None else faults.to_error(reply.status, fault)
+
+
+def _leave_open(call: Call, status: int, error: GatewayError | None) -> GatewayError | None:
+    """A write that met bad weather at the other side may have been done: only the same request id can tell."""
+    refused = isinstance(error, RateLimited) and status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if call.writes and isinstance(error, Transient) and not refused:
+        return Unanswered(error.reason, code=error.code)
+    return error
+
+
+def _to_silence(call: Call, silence: NotSent | NoAnswer) -> GatewayError:
+    reason = f"no answer to {call.operation} from QuickBooks: {silence}"
+    return Unanswered(reason) if call.writes and isinstance(silence, NoAnswer) else Transient(reason)
+
+
+def _find_trace(headers: Mapping[str, str]) -> str | None:
+    return next((headers[name] for name in _TRACE_HEADERS if name in headers), None)
+
+
+def _clip(body: bytes) -> str:
+    return body[:_CLIP].decode("utf-8", "replace")

@@ -1,0 +1,134 @@
+"""OAuth of the books as pure values: what is sent to each address, what each answer means."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.connectors.quickbooks.payload import Json, find_object, to_bytes
+from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
+
+SCOPE: Final = "com.intuit.quickbooks.accounting"
+_ROLLING: Final = 100 * 24 * 3600  # seconds a refresh token lives when the answer does not say
+_PAUSE: Final = 60.0
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+_JSON: Final = {"Content-Type": "application/json"}
+# Asks for the date of the wall a refresh token's whole family ends at, years ahead.
+_HARD_EXPIRY: Final = {"x-include-refresh-token-hard-expires-in": "true"}
+
+_REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {
+    "invalid_grant": (
+        AuthLost,
+        "QuickBooks does not accept the authorisation any more",
+        "owner of the QuickBooks company: connect QuickBooks again",
+    ),
+    "invalid_client": (
+        Permanent,
+        "QuickBooks does not accept the app's keys",
+        "operator of the gateway: check QUICKBOOKS_CLIENT_ID, QUICKBOOKS_CLIENT_SECRET and QUICKBOOKS_ENVIRONMENT",
+    ),
+    "invalid_request": (
+        Permanent,
+        "QuickBooks refuses the authorisation request",
+        "operator of the gateway: register exactly this redirect address with the app",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """An access and a refresh token and when they end; `family_expires_at` is the wall no refresh moves."""
+
+    access: str = field(repr=False)
+    access_expires_at: datetime
+    refresh: str = field(repr=False)
+    refresh_expires_at: datetime
+    family_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A POST to one of the OAuth addresses."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+def authorize_url(address: str, *, client_id: str, redirect_uri: str, state: str, scope: str = SCOPE) -> str:
+    """Where the browser goes to ask a company's owner for consent."""
+    query = {
+        "client_id": client_id,
+        "response_type": "code",
+        "scope": scope,
+        "redirect_uri": redirect_uri,
+        "state": state,
+    }
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
+
+
+def exchange_request(client_id: str, client_secret: str, *, code: str, redirect_uri: str) -> TokenRequest:
+    """A code, once, for the first pair; `redirect_uri` byte for byte the one the browser was sent with."""
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    headers = _authorisation(client_id, client_secret) | _FORM | _HARD_EXPIRY
+    return TokenRequest(headers, urlencode(form).encode())
+
+
+def refresh_request(client_id: str, client_secret: str, *, refresh_token: str) -> TokenRequest:
+    """A refresh token for the next pair; its own value may change with it."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    headers = _authorisation(client_id, client_secret) | _FORM | _HARD_EXPIRY
+    return TokenRequest(headers, urlencode(form).encode())
+
+
+def revoke_request(client_id: str, client_secret: str, *, token: str) -> TokenRequest:
+    """The end of a connection."""
+    return TokenRequest(_authorisation(client_id, client_secret) | _JSON, to_bytes({"token": token}))
+
+
+def to_pair(body: bytes, *, now: datetime) -> TokenPair:
+    """The pair in an answer; `now` is a moment before the request was sent. Raises Transient when there is none."""
+    answer = find_object(body) or {}
+    access, refresh = answer.get("access_token"), answer.get("refresh_token")
+    if not (isinstance(access, str) and isinstance(refresh, str) and access and refresh):
+        raise Transient("the token address of QuickBooks answered without tokens")
+    wall = _seconds(answer, "x_refresh_token_hard_expires_in")
+    return TokenPair(
+        access=access,
+        access_expires_at=now + timedelta(seconds=_seconds(answer, "expires_in") or 0),
+        refresh=refresh,
+        refresh_expires_at=now + timedelta(seconds=_seconds(answer, "x_refresh_token_expires_in") or _ROLLING),
+        family_expires_at=None if wall is None else now + timedelta(seconds=wall),
+    )
+
+
+def to_refusal(status: int, body: bytes) -> GatewayError:
+    """The error an OAuth address answered. Only `invalid_grant` loses the connection; weather never does."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited("the token address of QuickBooks asks to slow down", after=_PAUSE, code=str(status))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        return Transient(f"the token address of QuickBooks answered {status}", code=str(status))
+    code = (find_object(body) or {}).get("error")
+    if isinstance(code, str) and code in _REFUSALS:
+        kind, reason, fix = _REFUSALS[code]
+        return kind(reason, code=code, fix=fix)
+    named = code if isinstance(code, str) and code.isidentifier() else None
+    return Permanent(
+        f"the token address of QuickBooks refused: {named or f'HTTP {status}'}",
+        code=named,
+        fix="operator of the gateway: check the app's set-up and the OAuth addresses",
+    )
+
+
+def _authorisation(client_id: str, client_secret: str) -> dict[str, str]:
+    credentials = b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")
+    return {"Authorization": f"Basic {credentials}", "Accept": "application/json"}
+
+
+def _seconds(answer: Json, key: str) -> int | None:
+    value = answer.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**10 else None

@@ -1,0 +1,84 @@
+"""One HTTP request and its whole answer, within a deadline and a size: nothing of the books' rules is known here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+ACCEPT: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long (seconds) and how large (bytes, unpacked) an exchange may become.
+
+    `total` covers the answer's body too; it can be overrun by one `read` wait.
+    """
+
+    connect: float = 5.0
+    read: float = 30.0
+    total: float = 60.0
+    size: int = 20 * 1024 * 1024
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        return httpx.Timeout(self.read, connect=self.connect)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NotSent(Exception):
+    """The connection was never made: the other side cannot have done anything."""
+
+
+class NoAnswer(Exception):
+    """The request may have arrived, but no complete answer came."""
+
+
+def send(http: httpx.Client, request: httpx.Request, limits: Limits) -> Reply:
+    """Send a request built by the same client, never following redirects. Raises NotSent or NoAnswer."""
+    deadline = time.monotonic() + limits.total
+    try:
+        answer = http.send(request, stream=True, follow_redirects=False)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        raise NotSent(_describe(error)) from error
+    except httpx.RequestError as error:
+        raise NoAnswer(_describe(error)) from error
+    try:
+        return Reply(answer.status_code, _to_headers(answer), _read_body(answer, limits, deadline))
+    finally:
+        answer.close()
+
+
+def _read_body(answer: httpx.Response, limits: Limits, deadline: float) -> bytes:
+    body = bytearray()
+    try:
+        for chunk in answer.iter_bytes():
+            body += chunk
+            if len(body) > limits.size:
+                raise NoAnswer(f"the answer is larger than {limits.size} bytes")
+            if time.monotonic() > deadline:
+                raise NoAnswer(f"the answer took longer than {limits.total} s")
+    except httpx.RequestError as error:
+        raise NoAnswer(_describe(error)) from error
+    return bytes(body)
+
+
+def _to_headers(answer: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def _describe(error: httpx.RequestError) -> str:
+    # The library's own words may hold the address with its parameters: its class says enough.
+    return type(error).__name__

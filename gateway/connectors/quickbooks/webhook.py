@@ -1,0 +1,193 @@
+"""A delivery of the books, from signed bytes to hints: both formats, and one bad event never loses another.
+
+The CloudEvents format is a JSON array; the legacy one an object with `eventNotifications`. The portal's toggle can
+switch between two deliveries, so each is judged by itself. A hint says that something changed, never what it is now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from gateway.connectors.quickbooks.entities import spell
+from gateway.connectors.quickbooks.moments import find_moment
+from gateway.connectors.quickbooks.signature import find_signature, is_authentic
+
+__all__ = ["Hint", "Unreadable", "find_signature", "is_authentic", "parse"]
+
+_LONGEST_TEXT: Final = 255
+_LONGEST_INTEGER: Final = 40
+_TYPE: Final = re.compile(r"qbo\.([a-z0-9]+)\.([a-z]+)\.v\d+", re.IGNORECASE)
+_UNSTORABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_OPERATIONS: Final = {
+    "created": "Create",
+    "updated": "Update",
+    "deleted": "Delete",
+    "merged": "Merge",
+    "voided": "Void",
+    "emailed": "Emailed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """`entity` `entity_id` of company `account` changed; `operation` in the legacy words (Create, Update, ...).
+
+    `dedupe_key` is equal for every delivery of one event, at most 255 characters. `deleted_id` is the record that
+    vanished in a merge. `event_id` is None in the legacy format, which has none.
+    """
+
+    account: str
+    entity: str
+    entity_id: str
+    operation: str
+    dedupe_key: str
+    event_id: str | None = None
+    occurred_at: datetime | None = None
+    deleted_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An event (`position` counts from 0 over the whole delivery) or, with `position` None, a body nobody can read."""
+
+    position: int | None
+    reason: str
+
+
+class _Unusable(Exception):
+    """An event lacks what a hint needs; the message says what."""
+
+
+def parse(body: bytes) -> list[Hint | Unreadable]:
+    """Every event of a delivery, in its order. Never raises, whatever the bytes."""
+    try:
+        return _read_delivery(_load(body))
+    except _Unusable as flaw:
+        return [Unreadable(None, str(flaw))]
+
+
+def _load(body: bytes) -> object:
+    try:
+        # Bytes that are not UTF-8 become lone surrogates, which make only the event that holds them unusable.
+        text = body.decode("utf-8-sig", "surrogateescape")
+        return json.loads(text, parse_int=_to_integer, parse_float=_to_nothing, parse_constant=_to_nothing)
+    except RecursionError:
+        raise _Unusable("the JSON is nested too deeply") from None
+    except ValueError:
+        raise _Unusable("the body is not JSON") from None
+
+
+def _to_integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else None
+
+
+def _to_nothing(_: str) -> None:
+    """Fractions, NaN and infinities have no place in an event."""
+
+
+def _read_delivery(delivery: object) -> list[Hint | Unreadable]:
+    match delivery:
+        case list():
+            events: Iterator[object] = iter(delivery)
+            return [_read_event(position, event) for position, event in enumerate(events)]
+        case {"eventNotifications": list(notifications)}:
+            return [_read_event(position, event) for position, event in enumerate(_flatten(notifications))]
+        case {"specversion": _}:
+            return [_read_event(0, delivery)]
+        case _:
+            raise _Unusable("neither a list of CloudEvents nor an object with eventNotifications")
+
+
+@dataclass(frozen=True, slots=True)
+class _LegacyEvent:
+    account: object
+    entity: object
+
+
+def _flatten(notifications: list[Any]) -> Iterator[object]:
+    for notification in notifications:
+        match notification:
+            case {"realmId": account, "dataChangeEvent": {"entities": list(entities)}}:
+                yield from (_LegacyEvent(account, entity) for entity in entities)
+            case _:
+                yield notification
+
+
+def _read_event(position: int, event: object) -> Hint | Unreadable:
+    try:
+        match event:
+            case _LegacyEvent(account, dict(entity)):
+                return _read_legacy(account, entity)
+            case dict():
+                return _read_cloud_event(event)
+            case _:
+                return Unreadable(position, "not an event of a known shape")
+    except _Unusable as flaw:
+        return Unreadable(position, str(flaw))
+
+
+def _read_cloud_event(event: Mapping[str, Any]) -> Hint:
+    account, entity_id, kind = (_need(event, key) for key in ("intuitaccountid", "intuitentityid", "type"))
+    entity, operation = _split_type(kind)
+    event_id, time = _find_text(event.get("id")), event.get("time")
+    data = event.get("data")
+    return Hint(
+        account=account,
+        entity=entity,
+        entity_id=entity_id,
+        operation=operation,
+        dedupe_key=event_id or _digest("event", account, kind, entity_id, time),
+        event_id=event_id,
+        occurred_at=find_moment(time),
+        deleted_id=_find_text(data.get("deletedid")) if isinstance(data, Mapping) else None,
+    )
+
+
+def _split_type(kind: str) -> tuple[str, str]:
+    found = _TYPE.fullmatch(kind)
+    if found is None:
+        return kind, ""
+    verb = found[2].lower()
+    return spell(found[1]), _OPERATIONS.get(verb, verb)
+
+
+def _read_legacy(account: object, entity: Mapping[str, Any]) -> Hint:
+    realm = _need({"realmId": account}, "realmId")
+    name, entity_id = _need(entity, "name"), _need(entity, "id")
+    operation = _find_text(entity.get("operation")) or ""
+    moment = entity.get("lastUpdated")
+    return Hint(
+        account=realm,
+        entity=spell(name),
+        entity_id=entity_id,
+        operation=operation,
+        dedupe_key=_digest("legacy", realm, name, entity_id, operation, moment),
+        occurred_at=find_moment(moment),
+        deleted_id=_find_text(entity.get("deletedId")),
+    )
+
+
+def _need(event: Mapping[str, Any], key: str) -> str:
+    text = _find_text(event.get(key))
+    if text is None:
+        raise _Unusable(f"{key} is missing or not usable as text")
+    return text
+
+
+def _find_text(value: object) -> str | None:
+    """A text that any database column takes: not empty, not long, no control characters, no broken encoding."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT or _UNSTORABLE.search(text):
+        return None
+    return text
+
+
+def _digest(*parts: object) -> str:
+    spelled = json.dumps([part if isinstance(part, str) else None for part in parts])
+    return f"{parts[0]}-{hashlib.sha256(spelled.encode()).hexdigest()}"

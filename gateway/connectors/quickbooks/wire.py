@@ -1,0 +1,128 @@
+"""The books' lists and settings, JSON to records: items, tax codes, list entries, the company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from gateway.connectors.quickbooks import fields, lengths
+from gateway.connectors.quickbooks.payload import Json
+from mapping.records import CompanyProfile, Item, ListEntry, TaxCode
+
+_DELETED: Final = " (deleted)"
+_PLAIN_TAX: Final = "TaxOnAmount"
+_TYPE_FIELDS: Final = {"Account": ("AccountType", "AccountSubType")}
+
+
+def plain_name(source: Json, key: str) -> str:
+    """The name a person gave it: the books append ` (deleted)` to the name of what was made inactive."""
+    name = fields.need_text(source, key)
+    return name if fields.is_true(source, "Active", default=True) else name.removesuffix(_DELETED)
+
+
+def to_item(source: Json) -> Item:
+    """An Item object as a record; the quantity only where the books track it."""
+    tracked = fields.is_true(source, "TrackQtyOnHand")
+    return Item(
+        id=fields.need_text(source, "Id"),
+        sync_token=fields.need_text(source, "SyncToken"),
+        name=plain_name(source, "Name"),
+        type=fields.find_text(source, "Type") or "",
+        sku=fields.find_text(source, "Sku"),
+        description=fields.find_text(source, "Description"),
+        unit_price=fields.find_number(source, "UnitPrice"),
+        price_includes_tax=fields.is_true(source, "SalesTaxIncluded"),
+        tax_code_id=fields.find_reference(source, "SalesTaxCodeRef"),
+        parent_id=fields.find_reference(source, "ParentRef"),
+        active=fields.is_true(source, "Active", default=True),
+        track_stock=tracked,
+        quantity_on_hand=fields.find_number(source, "QtyOnHand") if tracked else None,
+        updated_at=fields.updated_at(source),
+        raw=source,
+    )
+
+
+def to_tax_codes(codes: Iterable[Json], rates: Iterable[Json], *, on: date) -> tuple[TaxCode, ...]:
+    """TaxCode rows joined with the TaxRate rows in force on a day.
+
+    The percentage is None where it cannot be said: no sales rate, a rate that is not in force, or tax upon tax.
+    """
+    rates_by_id = {fields.need_text(rate, "Id"): _rate_on(rate, on) for rate in rates}
+    return tuple(_to_tax_code(code, rates_by_id) for code in codes)
+
+
+def _to_tax_code(code: Json, rates_by_id: dict[str, Decimal | None]) -> TaxCode:
+    details = fields.rows(fields.part(code, "SalesTaxRateList"), "TaxRateDetail")
+    rate_ids = [fields.find_reference(detail, "TaxRateRef") for detail in details]
+    percentages = [rates_by_id.get(rate_id) for rate_id in rate_ids if rate_id]
+    known = [percentage for percentage in percentages if percentage is not None]
+    plain = all(fields.find_text(detail, "TaxTypeApplicable") in {None, _PLAIN_TAX} for detail in details)
+    summable = plain and known and len(known) == len(details)
+    return TaxCode(
+        id=fields.need_text(code, "Id"),
+        name=plain_name(code, "Name"),
+        active=fields.is_true(code, "Active", default=True),
+        percentage=sum(known, Decimal(0)) if summable else None,
+        rate_id=rate_ids[0] if len(rate_ids) == 1 else None,
+    )
+
+
+def _rate_on(rate: Json, on: date) -> Decimal | None:
+    periods = fields.rows(rate, "EffectiveTaxRate")
+    if not periods:
+        return fields.find_number(rate, "RateValue")
+    in_force = [period for period in periods if _is_in_force(period, on)]
+    latest = max(in_force, key=lambda period: fields.find_date(period, "EffectiveDate") or date.min, default=None)
+    return fields.find_number(latest, "RateValue") if latest else None
+
+
+def _is_in_force(period: Json, on: date) -> bool:
+    start, end = fields.find_date(period, "EffectiveDate"), fields.find_date(period, "EndDate")
+    return (start is None or start <= on) and (end is None or on <= end)
+
+
+def to_entry(entity: str, source: Json) -> ListEntry:
+    """A row of a small list; an Account's type and subtype, a Term's days, any other's type."""
+    type_field, subtype_field = _TYPE_FIELDS.get(entity, ("Type", "SubType"))
+    due_days = fields.find_number(source, "DueDays")
+    return ListEntry(
+        id=fields.need_text(source, "Id"),
+        name=plain_name(source, "Name"),
+        active=fields.is_true(source, "Active", default=True),
+        type=fields.find_text(source, type_field),
+        subtype=fields.find_text(source, subtype_field),
+        full_name=fields.find_text(source, "FullyQualifiedName"),
+        account_number=fields.find_text(source, "AcctNum"),
+        due_days=None if due_days is None else int(due_days),
+    )
+
+
+def to_entry_body(entity: str, name: str) -> dict[str, object]:
+    """The body that creates a PaymentMethod or Department of a name. Raises Permanent when the name is too long."""
+    body: dict[str, object] = {"Name": lengths.fit_key(f"{entity}.Name", name.replace(":", "-"))}
+    return {**body, "Type": "NON_CREDIT_CARD"} if entity == "PaymentMethod" else body
+
+
+def to_profile(company: Json, preferences: Json) -> CompanyProfile:
+    """CompanyInfo and Preferences as what the gateway has to know before it posts."""
+    sales = fields.part(preferences, "SalesFormsPrefs")
+    accounting = fields.part(preferences, "AccountingInfoPrefs")
+    currency = fields.part(preferences, "CurrencyPrefs")
+    tax = fields.part(preferences, "TaxPrefs")
+    per_transaction = fields.is_true(accounting, "ClassTrackingPerTxn")
+    return CompanyProfile(
+        name=fields.find_text(company, "CompanyName") or "",
+        country=fields.find_text(company, "Country") or "",
+        home_currency=fields.find_reference(currency, "HomeCurrency"),
+        custom_document_numbers=fields.is_true(sales, "CustomTxnNumbers"),
+        tracks_departments=fields.is_true(accounting, "TrackDepartments"),
+        tracks_stock=fields.is_true(fields.part(preferences, "ProductAndServicesPrefs"), "QuantityOnHand"),
+        books_closed_through=fields.find_date(accounting, "BookCloseDate"),
+        uses_tax=fields.is_true(tax, "UsingSalesTax"),
+        multi_currency=fields.is_true(currency, "MultiCurrencyEnabled"),
+        tracks_classes=per_transaction or fields.is_true(accounting, "ClassTrackingPerTxnLine"),
+        allows_shipping=fields.is_true(sales, "AllowShipping"),
+        computes_tax_itself=fields.is_true(tax, "PartnerTaxEnabled"),
+    )

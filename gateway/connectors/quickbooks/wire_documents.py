@@ -1,0 +1,184 @@
+"""Sales documents: a record to the body that books it, an answer to what stands in the books."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+from gateway.connectors.quickbooks import fields, lengths
+from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
+from gateway.errors import Permanent
+from mapping.records import BookedDocument, DocumentKind, DocumentLine, DocumentTax, SalesDocument
+
+# What only some kinds have; everything else is common to all four.
+_PAID: Final = ("PaymentMethodRef", "PaymentRefNum", "DepositToAccountRef")
+_OWN_FIELDS: Final = {
+    DocumentKind.SALES_RECEIPT: {*_PAID, "ShipMethodRef"},
+    DocumentKind.INVOICE: {"SalesTermRef", "DueDate", "ShipMethodRef"},
+    DocumentKind.REFUND_RECEIPT: {*_PAID},
+    DocumentKind.CREDIT_MEMO: {"InvoiceRef"},
+}
+
+_SEEN: Final = 1000  # a marker within so many characters survives every cut
+
+# Only the invoice has an operation of its own for it; everything else is voided by an update that says so.
+_VOID_BY_UPDATE: Final = ({"operation": "update", "include": "void"}, {"sparse": True})
+_VOIDS: Final[dict[str, tuple[dict[str, str], dict[str, bool]]]] = {"Invoice": ({"operation": "void"}, {})}
+
+
+def to_void(entity: str, record_id: str, sync_token: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The query parameters and the body that void a document or payment."""
+    parameters, extra = _VOIDS.get(entity, _VOID_BY_UPDATE)
+    return parameters, {"Id": record_id, "SyncToken": sync_token, **extra}
+
+
+def to_document_body(document: SalesDocument, *, send_tax_detail: bool, send_number: bool = True) -> dict[str, Any]:
+    """The body that books a document, amounts net.
+
+    With `send_tax_detail` the till's own tax amounts go along, if the tax rate behind every one of them is known.
+    `send_number=False` is for companies that number by themselves. Raises Permanent, naming the field, when the
+    document does not add up, a key is too long, or a value the books require is missing.
+    """
+    _check_sum(document)
+    body = {
+        "TxnDate": document.business_date.isoformat(),
+        "GlobalTaxCalculation": "TaxExcluded",
+        "CustomerRef": {"value": document.customer_id},
+        "Line": [_to_line(number, line) for number, line in enumerate(document.lines, start=1)],
+        "PrivateNote": _note(document),
+    }
+    optional = _optional_fields(document, send_number=send_number) | _own_fields(document)
+    tax_detail = _tax_detail(document.taxes) if send_tax_detail else None
+    return body | present(optional | {"TxnTaxDetail": tax_detail})
+
+
+def to_document_change(
+    document: SalesDocument, document_id: str, sync_token: str, *, send_tax_detail: bool, send_number: bool = True
+) -> dict[str, Any]:
+    """The body of a full update: what it does not name is cleared, so no tax of the older version stays behind."""
+    identity = {"Id": document_id, "SyncToken": sync_token, "sparse": False}
+    return identity | to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
+
+
+def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
+    """A document as the books answered it."""
+    note = fields.find_text(source, "PrivateNote")
+    return BookedDocument(
+        kind=kind,
+        id=fields.need_text(source, "Id"),
+        sync_token=fields.need_text(source, "SyncToken"),
+        document_number=fields.find_text(source, "DocNumber"),
+        business_date=fields.find_date(source, "TxnDate"),
+        total=fields.need_number(source, "TotalAmt"),
+        tax=fields.find_number(fields.part(source, "TxnTaxDetail"), "TotalTax") or Decimal(0),
+        private_note=note,
+        voided=is_voided(source),
+        raw=source,
+    )
+
+
+def is_voided(source: Json) -> bool:
+    """A void leaves no flag in JSON: every amount is zero and the note says so."""
+    note = fields.find_text(source, "PrivateNote") or ""
+    amounts = [fields.find_number(line, "Amount") or Decimal(0) for line in fields.rows(source, "Line")]
+    return not fields.need_number(source, "TotalAmt") and not any(amounts) and note.lower().startswith("voided")
+
+
+def _optional_fields(document: SalesDocument, *, send_number: bool) -> dict[str, Any]:
+    email = lengths.fit_key("BillEmail", document.email)
+    return {
+        "DocNumber": lengths.fit_key("DocNumber", document.document_number) if send_number else None,
+        "CurrencyRef": wrap("value", document.currency),
+        "DepartmentRef": wrap("value", document.department_id),
+        "CustomerMemo": wrap("value", lengths.fit_prose("CustomerMemo", document.customer_memo)),
+        "BillAddr": to_address_body(document.billing),
+        "ShipAddr": to_address_body(document.shipping),
+        "BillEmail": wrap("Address", email),
+        # An address alone must never make the books mail a customer.
+        "EmailStatus": "NotSet" if email else None,
+    }
+
+
+def _own_fields(document: SalesDocument) -> dict[str, Any]:
+    candidates = {
+        "PaymentMethodRef": wrap("value", document.payment_method_id),
+        "PaymentRefNum": lengths.fit_key("PaymentRefNum", document.payment_reference),
+        "DepositToAccountRef": wrap("value", document.deposit_account_id),
+        "SalesTermRef": wrap("value", document.term_id),
+        "DueDate": document.due_date.isoformat() if document.due_date else None,
+        "ShipMethodRef": wrap("value", lengths.fit_prose("ShipMethodRef", document.shipping_method)),
+        "InvoiceRef": wrap("value", document.linked_invoice_id),
+    }
+    own = {key: value for key, value in candidates.items() if key in _OWN_FIELDS[document.kind]}
+    if document.kind is DocumentKind.REFUND_RECEIPT and own["DepositToAccountRef"] is None:
+        raise Permanent(
+            "a refund receipt needs the account the money leaves",
+            record=document.document_number,
+            field="DepositToAccountRef",
+            fix="bookkeeper: choose the account of this payment method in the settings, then retry",
+        )
+    return own
+
+
+def _note(document: SalesDocument) -> str | None:
+    """The private note, which always holds the marker: it is the key of last resort to find the document again."""
+    note = document.private_note or ""
+    return lengths.fit_prose("PrivateNote", note if document.marker in note[:_SEEN] else f"{document.marker}\n{note}")
+
+
+def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
+    detail = {
+        "ItemRef": {"value": line.item_id},
+        "TaxCodeRef": {"value": line.tax_code_id},
+        "Qty": line.quantity,
+        "UnitPrice": line.unit_price,
+        "ClassRef": wrap("value", line.class_id),
+    }
+    return present(
+        {
+            "LineNum": number,
+            "DetailType": "SalesItemLineDetail",
+            "Amount": line.net,
+            "Description": lengths.fit_prose("Description", line.description),
+            "SalesItemLineDetail": present(detail),
+        }
+    )
+
+
+def _tax_detail(taxes: tuple[DocumentTax, ...]) -> dict[str, Any] | None:
+    if not taxes or any(tax.rate_id is None for tax in taxes):
+        return None
+    return {"TotalTax": sum((tax.tax for tax in taxes), Decimal(0)), "TaxLine": [_to_tax_line(tax) for tax in taxes]}
+
+
+def _to_tax_line(tax: DocumentTax) -> dict[str, Any]:
+    return {
+        "Amount": tax.tax,
+        "DetailType": "TaxLineDetail",
+        "TaxLineDetail": {
+            "TaxRateRef": {"value": tax.rate_id},
+            "PercentBased": True,
+            "TaxPercent": tax.percentage,
+            "NetAmountTaxable": tax.net,
+        },
+    }
+
+
+def _check_sum(document: SalesDocument) -> None:
+    nets = sum((line.net for line in document.lines), Decimal(0))
+    taxes = sum((tax.tax for tax in document.taxes), Decimal(0))
+    if not document.lines or nets + taxes != document.total:
+        raise _inexact(document, f"its lines ({nets}) and taxes ({taxes}) are not its total ({document.total})")
+    for number, line in enumerate(document.lines, start=1):
+        if line.quantity is not None and line.unit_price is not None and line.quantity * line.unit_price != line.net:
+            raise _inexact(document, f"line {number} is not its quantity times its price")
+
+
+def _inexact(document: SalesDocument, why: str) -> Permanent:
+    return Permanent(
+        f"the document does not add up: {why}",
+        record=document.document_number,
+        field="Line",
+        fix="operator of the gateway: report this sale, its mapping is wrong",
+    )
