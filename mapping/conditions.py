@@ -1,0 +1,149 @@
+"""Conditions over any field of a record: comparisons joined by all, any and not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from mapping.paths import find, split_path
+
+Scalar = bool | int | Decimal | str
+Operator = Literal[
+    "equals",
+    "not_equals",
+    "in",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "greater",
+    "less",
+    "empty",
+    "filled",
+    "matches",
+]
+_VALUELESS = ("empty", "filled")
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Comparison(_Node):
+    """One field compared with one value (or a list of them)."""
+
+    field: str = Field(description='Path of the source field, e.g. "Type" or "ParentRef.value"')
+    is_: Operator = Field(alias="is", default="equals", description="How the field is compared")
+    value: Scalar | tuple[Scalar, ...] | None = Field(default=None, description="What it is compared with")
+
+    @field_validator("field")
+    @classmethod
+    def _path_is_readable(cls, path: str) -> str:
+        split_path(path)
+        return path
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> Comparison:
+        if self.is_ not in _VALUELESS and self.value is None:
+            raise ValueError(f'"{self.is_}" needs a value')
+        if (self.is_ == "in") is not isinstance(self.value, tuple):
+            raise ValueError('a list of values belongs to "in", and "in" needs a list')
+        if self.is_ == "matches":
+            re.compile(str(self.value))
+        return self
+
+    def holds(self, source: object) -> bool:
+        """Whether the record meets this comparison; a missing field equals nothing."""
+        return _OPERATORS[self.is_](find(source, self.field), self.value)
+
+
+class AllOf(_Node):
+    """Every condition must hold."""
+
+    all: tuple[Condition, ...]
+
+    def holds(self, source: object) -> bool:
+        """Whether the record meets every condition."""
+        return all(condition.holds(source) for condition in self.all)
+
+
+class AnyOf(_Node):
+    """At least one condition must hold."""
+
+    any: tuple[Condition, ...]
+
+    def holds(self, source: object) -> bool:
+        """Whether the record meets at least one condition."""
+        return any(condition.holds(source) for condition in self.any)
+
+
+class Not(_Node):
+    """The condition must not hold."""
+
+    not_: Condition = Field(alias="not")
+
+    def holds(self, source: object) -> bool:
+        """Whether the record fails the condition."""
+        return not self.not_.holds(source)
+
+
+def _kind_of(node: object) -> str:
+    keys = set(node) if isinstance(node, dict) else {name.rstrip("_") for name in getattr(node, "model_fields_set", ())}
+    return next((kind for kind in ("all", "any", "not") if kind in keys), "comparison")
+
+
+Condition = Annotated[
+    Annotated[Comparison, Tag("comparison")]
+    | Annotated[AllOf, Tag("all")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[Not, Tag("not")],
+    Discriminator(_kind_of),
+]
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        return Decimal(str(value)) if not isinstance(value, bool) else None
+    except InvalidOperation:
+        return None
+
+
+def _same(found: object, wanted: object) -> bool:
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return str(found).lower() == str(wanted).lower()
+    left, right = _number(found), _number(wanted)
+    if isinstance(found, str) and isinstance(wanted, str):
+        return found.casefold() == wanted.casefold()
+    return left == right if left is not None and right is not None else found == wanted
+
+
+def _ordered(found: object, wanted: object, compare: Callable[[Any, Any], bool]) -> bool:
+    left, right = _number(found), _number(wanted)
+    if left is not None and right is not None:
+        return compare(left, right)
+    return found is not None and compare(str(found), str(wanted))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value).casefold()
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "equals": _same,
+    "not_equals": lambda found, wanted: not _same(found, wanted),
+    "in": lambda found, wanted: any(_same(found, one) for one in wanted),
+    "contains": lambda found, wanted: _text(wanted) in _text(found),
+    "starts_with": lambda found, wanted: _text(found).startswith(_text(wanted)),
+    "ends_with": lambda found, wanted: _text(found).endswith(_text(wanted)),
+    "greater": lambda found, wanted: _ordered(found, wanted, lambda left, right: left > right),
+    "less": lambda found, wanted: _ordered(found, wanted, lambda left, right: left < right),
+    "empty": lambda found, _: found is None or found in ("", [], {}),
+    "filled": lambda found, _: not (found is None or found in ("", [], {})),
+    "matches": lambda found, wanted: found is not None and re.search(str(wanted), str(found)) is not None,
+}
+
+for _model in (AllOf, AnyOf, Not):
+    _model.model_rebuild()

@@ -1,0 +1,98 @@
+"""The one control behind every mapped setting: off, default, force, table or rule, and what happens on a miss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mapping.errors import MappingError
+from mapping.rules import Rule, Step, evaluate, find_row
+
+Mode = Literal["off", "default", "force", "table", "rule"]
+OnMiss = Literal["park", "default", "skip"]
+_NEEDS = {"force": "value", "table": "table", "rule": "rule"}
+
+
+class Control(BaseModel):
+    """How one value of the other system is chosen. Values are names or ids of the target's list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Mode = Field(
+        default="default",
+        description="off: never set; default: matched automatically; force: always `value`; table: by `table`; "
+        "rule: by `rule`",
+    )
+    value: str | None = Field(default=None, description="What force always sets")
+    table: dict[str, str] = Field(default_factory=dict, description="Source value to target value")
+    rule: Rule | None = Field(default=None, description="A mapping function over the source record")
+    on_miss: OnMiss = Field(
+        default="park", description="park: a person is asked; default: `fallback` is used; skip: the value is left out"
+    )
+    fallback: str | None = Field(default=None, description="What on_miss = default uses")
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Control:
+        needed = _NEEDS.get(self.mode)
+        if needed and not getattr(self, needed):
+            raise ValueError(f'mode "{self.mode}" needs `{needed}`')
+        if self.on_miss == "default" and self.fallback is None:
+            raise ValueError('on_miss "default" needs `fallback`')
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a control: the source value `key`, what matched by itself (`automatic`).
+
+    `setting` and `record` are names for messages; `source` is the record itself, for rules.
+    """
+
+    setting: str
+    key: str
+    automatic: str | None = None
+    record: str | None = None
+    source: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The chosen value (None: leave it out), what chose it, and the rule's steps."""
+
+    value: str | None
+    by: str
+    steps: tuple[Step, ...] = ()
+
+
+def resolve(control: Control, question: Question) -> Answer:
+    """Choose the value; MappingError naming the setting and the source value on a miss that parks."""
+    answer = _choose(control, question)
+    if answer.value is not None or control.mode == "off":
+        return answer
+    if control.on_miss == "skip":
+        return Answer(None, "skipped on a miss", answer.steps)
+    if control.on_miss == "default":
+        return Answer(control.fallback, "fallback", answer.steps)
+    raise MappingError(
+        f'nothing is mapped for "{question.key}"',
+        record=question.record,
+        field=question.setting,
+        fix=f'add "{question.key}" to {question.setting} in the settings, or choose a fallback there',
+    )
+
+
+def _choose(control: Control, question: Question) -> Answer:
+    match control.mode:
+        case "off":
+            return Answer(None, "off")
+        case "force":
+            return Answer(control.value, "force")
+        case "table":
+            return Answer(find_row(control.table, question.key), "table")
+        case "rule" if control.rule is not None:
+            result = evaluate(control.rule, question.source)
+            return Answer(None if result.value is None else str(result.value), "rule", result.steps)
+        case _:
+            return Answer(find_row(control.table, question.key, question.automatic), "matched automatically")

@@ -1,0 +1,154 @@
+"""Small arithmetic for stock formulas: numbers, names, + - * / and min, max, floor, ceil, round; no code is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+
+_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[a-z_]+)|(?P<symbol>[-+*/(),]))")
+_DEPTH = 30
+
+
+class ExpressionError(ValueError):
+    """A formula cannot be read, or has no value for these numbers; the message is for the person who wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A formula that was read: its text, the names it uses, and how to compute it."""
+
+    text: str
+    names: frozenset[str]
+    evaluate: Callable[[Mapping[str, Decimal]], Decimal]
+
+
+_Node = Callable[[Mapping[str, Decimal]], Decimal]
+
+
+def _one(values: Sequence[Decimal]) -> Decimal:
+    if len(values) != 1:
+        raise ExpressionError("floor, ceil and round take one number")
+    return values[0]
+
+
+_FUNCTIONS: dict[str, Callable[[Sequence[Decimal]], Decimal]] = {
+    "min": min,
+    "max": max,
+    "floor": lambda values: _one(values).to_integral_value(ROUND_FLOOR),
+    "ceil": lambda values: _one(values).to_integral_value(ROUND_CEILING),
+    "round": lambda values: _one(values).to_integral_value(ROUND_HALF_UP),
+}
+
+
+def read_expression(text: str, *, names: Sequence[str]) -> Expression:
+    """Read a formula over the given names; ExpressionError says where it cannot be read."""
+    reader = _Reader(text, frozenset(names))
+    node = reader.read_sum(0)
+    reader.expect_end()
+    return Expression(text, frozenset(reader.used), node)
+
+
+class _Reader:
+    """A recursive-descent reader; each level of precedence is a method."""
+
+    def __init__(self, text: str, names: frozenset[str]) -> None:
+        self._tokens = _split(text)
+        self._names = names
+        self._at = 0
+        self.used: set[str] = set()
+
+    def read_sum(self, depth: int) -> _Node:
+        if depth > _DEPTH:
+            raise ExpressionError("the formula is nested too deeply")
+        node = self._read_product(depth)
+        while (symbol := self._take("+", "-")) is not None:
+            node = _combine(symbol, node, self._read_product(depth))
+        return node
+
+    def expect_end(self) -> None:
+        if self._at < len(self._tokens):
+            raise ExpressionError(f'"{self._tokens[self._at]}" is not expected here')
+
+    def _read_product(self, depth: int) -> _Node:
+        node = self._read_factor(depth)
+        while (symbol := self._take("*", "/")) is not None:
+            node = _combine(symbol, node, self._read_factor(depth))
+        return node
+
+    def _read_factor(self, depth: int) -> _Node:
+        negative = False
+        while self._take("-") is not None:
+            negative = not negative
+        node = self._read_atom(depth)
+        return (lambda values: -node(values)) if negative else node
+
+    def _read_atom(self, depth: int) -> _Node:
+        token = self._next()
+        if token == "(":  # noqa: S105 - a parenthesis
+            return self._closed(self.read_sum(depth + 1))
+        if token[0].isdigit():
+            number = Decimal(token)
+            return lambda _: number
+        if token in _FUNCTIONS and self._take("(") is not None:
+            return self._read_call(token, depth)
+        return self._read_name(token)
+
+    def _read_call(self, function: str, depth: int) -> _Node:
+        arguments = [self.read_sum(depth + 1)]
+        while self._take(",") is not None:
+            arguments.append(self.read_sum(depth + 1))
+        return self._closed(lambda values: _FUNCTIONS[function]([argument(values) for argument in arguments]))
+
+    def _read_name(self, name: str) -> _Node:
+        if name not in self._names:
+            raise ExpressionError(f'"{name}" is not known; use {", ".join(sorted(self._names))}')
+        self.used.add(name)
+        return lambda values: values[name]
+
+    def _closed(self, node: _Node) -> _Node:
+        if self._take(")") is None:
+            raise ExpressionError("a closing parenthesis is missing")
+        return node
+
+    def _take(self, *wanted: str) -> str | None:
+        if self._at < len(self._tokens) and self._tokens[self._at] in wanted:
+            self._at += 1
+            return self._tokens[self._at - 1]
+        return None
+
+    def _next(self) -> str:
+        if self._at >= len(self._tokens):
+            raise ExpressionError("the formula ends too early")
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+
+def _split(text: str) -> list[str]:
+    tokens, at = [], 0
+    while text[at:].strip():
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise ExpressionError(f'"{text[at:].strip()[:20]}" is not understood')
+        tokens.append(match.group().strip())
+        at = match.end()
+    return tokens
+
+
+def _combine(symbol: str, left: _Node, right: _Node) -> _Node:
+    match symbol:
+        case "+":
+            return lambda values: left(values) + right(values)
+        case "-":
+            return lambda values: left(values) - right(values)
+        case "*":
+            return lambda values: left(values) * right(values)
+        case _:
+            return lambda values: _divide(left(values), right(values))
+
+
+def _divide(left: Decimal, right: Decimal) -> Decimal:
+    if right == 0:
+        raise ExpressionError("division by zero")
+    return left / right

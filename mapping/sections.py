@@ -1,0 +1,234 @@
+"""The sections of a connection's settings document: every setting with its default, its limits and its meaning."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from mapping.conditions import Condition
+from mapping.control import Control
+from mapping.expression import read_expression
+from mapping.rules import Rule
+
+WritePolicy = Literal["create", "update", "both", "never"]
+OFFER_FIELDS = ("price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group")
+CONTENT_FIELDS = (
+    "description",
+    "receipt_text",
+    "invoice_text",
+    "display_text",
+    "extra_text",
+    "colour",
+    "size",
+    "custom",
+)
+ProductField = Literal[
+    "price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group", "ext_id", "plu",
+    "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size", "custom",
+]  # fmt: skip
+MappedField = Literal[
+    "barcode", "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size"
+]
+STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
+
+
+def _is_formula(text: str) -> str:
+    read_expression(text, names=STOCK_NAMES)
+    return text
+
+
+Formula = Annotated[str, AfterValidator(_is_formula)]
+
+
+class Section(BaseModel):
+    """A part of the document: immutable, and a name that is not known is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProductSettings(Section):
+    """Items of the books become products of the till."""
+
+    enabled: bool = Field(default=True, description="Whether products flow at all")
+    update_existing: bool = Field(default=True, description="Whether products that exist already are updated")
+    offer: bool = Field(default=True, description="Price, VAT, barcode, active, webshop")
+    content: bool = Field(default=True, description="Texts, attributes, groups")
+    types: tuple[Literal["Inventory", "NonInventory", "Service"], ...] = Field(
+        default=("Inventory", "NonInventory", "Service"), description="Item types that become products"
+    )
+    sku_with_letters: Literal["reject", "allocate"] = Field(
+        default="reject", description="reject: such items are parked; allocate: they get a number of their own"
+    )
+    allocate_from: int = Field(default=900_000_000, ge=1, description="First number given to a SKU with letters")
+    allocate_to: int = Field(default=999_999_999, ge=1, description="Last number given to a SKU with letters")
+    barcode_from_sku: bool = Field(default=True, description="A SKU that is a valid EAN or GTIN is the barcode too")
+    sub_cent_prices: Literal["gross", "round", "park"] = Field(
+        default="gross",
+        description="A net price with fractions of a cent: send the gross price, round the net price, or park",
+    )
+    stock_article: Literal["tracked", "always", "never"] = Field(
+        default="tracked", description="Which articles keep stock at the till"
+    )
+    turnover_group: int | None = Field(default=None, ge=0, le=999, description="Turnover group of new articles")
+    webshop: bool | None = Field(default=None, description="The till's webshop mark; none leaves it alone")
+    currency: str = Field(default="EUR", min_length=3, max_length=3, description="Items in another one are refused")
+    variants: bool = Field(default=False, description="Items under one parent item become one product")
+    filter: Condition | None = Field(default=None, description="Only items that meet this condition flow")
+    fields: dict[MappedField, Rule] = Field(default_factory=dict, description="Target field to mapping function")
+    custom_fields: dict[str, Rule] = Field(
+        default_factory=dict, description="Free field of the till to mapping function"
+    )
+    write: dict[ProductField, WritePolicy] = Field(
+        default_factory=dict, description="When a target field is written: create, update, both or never"
+    )
+    vat: Control = Field(default_factory=Control, description="Tax code of the books to VAT code; by rate by default")
+
+    @model_validator(mode="after")
+    def _range_is_a_range(self) -> ProductSettings:
+        if self.allocate_from > self.allocate_to:
+            raise ValueError("allocate_from lies after allocate_to")
+        return self
+
+
+class CategorySettings(Section):
+    """Categories of the books become article groups of the till."""
+
+    enabled: bool = Field(default=True, description="Whether categories flow at all")
+    root_group: int = Field(default=0, ge=0, description="Article group under which the tree hangs; 0 is the top")
+    rename: bool = Field(default=True, description="Whether a renamed category renames its group")
+
+
+class BranchStock(Section):
+    """What one branch receives."""
+
+    formula: Formula | None = Field(default=None, description="Own formula of this branch")
+    share: Decimal = Field(default=Decimal(100), ge=0, le=100, description="Per cent of the quantity")
+    safety: Decimal | None = Field(default=None, ge=0, description="Own safety stock of this branch")
+
+
+class StockSettings(Section):
+    """Quantities of the books become stock of the till, per branch."""
+
+    enabled: bool = Field(default=True, description="Whether stock flows at all")
+    formula: Formula = Field(default="available - reserved", description=f"Arithmetic over {', '.join(STOCK_NAMES)}")
+    safety: Decimal = Field(default=Decimal(0), ge=0, description="Safety stock, for formulas that use it")
+    count_estimates: bool = Field(default=False, description="Whether open estimates count as reserved")
+    decimals: int = Field(default=3, ge=0, le=6, description="Decimals of a quantity; halves round up")
+    negative: bool = Field(default=True, description="Whether a negative quantity is written as it is, else as zero")
+    branches: dict[str, BranchStock] = Field(
+        default_factory=dict, description="Branch number to its share; without rows the only branch gets everything"
+    )
+
+
+class CustomerSettings(Section):
+    """Relations of the till become customers of the books."""
+
+    enabled: bool = Field(default=True, description="Whether customers flow at all")
+    update_existing: bool = Field(default=True, description="Whether customers that exist already are updated")
+    to_till: bool = Field(default=False, description="Whether customers of the books flow to the till as well")
+    default_debtor: str = Field(default="MplusKASSA counter sales", min_length=1, max_length=100,
+                                description="Customer of sales without a relation; created when missing")  # fmt: skip
+    always_default_debtor: bool = Field(default=False, description="Book every sale on the default debtor")
+    without_email: Literal["create", "default_debtor", "park"] = Field(
+        default="create", description="A relation without an e-mail address"
+    )
+    countries: dict[str, str] = Field(default_factory=dict, description="Country as the till writes it to ISO alpha-3")
+
+
+class NumberPrefixes(Section):
+    """What stands before the till's number in a document number, so that receipts and invoices never clash."""
+
+    receipt: str = Field(default="R", max_length=6, description="Of receipts")
+    invoice: str = Field(default="F", max_length=6, description="Of invoices")
+    order: str = Field(default="O", max_length=6, description="Of sales orders")
+
+    @model_validator(mode="after")
+    def _all_differ(self) -> NumberPrefixes:
+        if len({self.receipt, self.invoice, self.order}) < len(("receipt", "invoice", "order")):
+            raise ValueError("receipts, invoices and orders need different prefixes")
+        return self
+
+
+class OrderSettings(Section):
+    """Sales of the till become documents of the books."""
+
+    enabled: bool = Field(default=True, description="Whether sales flow at all")
+    receipts: bool = Field(default=True, description="Book till receipts")
+    invoices: bool = Field(default=True, description="Book invoices")
+    sales_orders: bool = Field(default=False, description="Book sales orders instead of what they turn into")
+    outstanding_receipts: bool = Field(default=False, description="Book receipts that are not (fully) paid yet")
+    only_final_invoices: bool = Field(default=False, description="Wait until the till calls an invoice final")
+    receipt_target: Literal["sales_receipt", "invoice"] = Field(
+        default="sales_receipt", description="What a receipt that is paid at once becomes"
+    )
+    split: Literal["invoice", "largest"] = Field(
+        default="invoice",
+        description="Several tenders: an invoice with a payment each, or one receipt with the largest tender",
+    )
+    returns: Literal["refund_receipt", "credit_memo"] = Field(
+        default="refund_receipt", description="What a credit receipt becomes"
+    )
+    number_prefix: NumberPrefixes = Field(
+        default_factory=NumberPrefixes, description="Put before the till's number to make a document number"
+    )
+    rounding_cap_cents: int = Field(default=5, ge=0, le=100, description="Largest rounding line, in cents")
+    rounding_model: Literal["line", "code"] = Field(
+        default="line", description="line: the books tax each line; code: the till's VAT is stated per tax code"
+    )
+    cash_rounding: Literal["line", "ignore", "park"] = Field(
+        default="line", description="Paid differs from the total by Dutch cash rounding: own line, nothing, or park"
+    )
+    inexact_unit_price: Literal["describe", "round"] = Field(
+        default="describe",
+        description="A unit price with endless decimals: leave quantity out and describe it, or round to 7 decimals",
+    )
+    zero_totals: Literal["book", "skip"] = Field(default="book", description="Sales whose total is zero")
+    summary: Literal["sale", "day"] = Field(default="sale", description="One document per sale, or per branch and day")
+    changed: Literal["update", "park"] = Field(default="update", description="A sale changed after booking")
+    cancelled: Literal["void", "park"] = Field(default="void", description="A sale cancelled after booking")
+    closed_books: Literal["park", "next_open_day"] = Field(
+        default="park", description="The sale's day is in a closed period"
+    )
+    employee_number: int = Field(default=999_999, ge=1, description="Employee where the till demands one")
+    missing_item: Literal["park", "fallback"] = Field(default="park", description="An article the books do not know")
+    fallback_item: str | None = Field(default=None, description="Item (SKU or id) of articles the books do not know")
+    memo: bool = Field(default=True, description="Write the sale's reference into the customer memo")
+    filter: Condition | None = Field(default=None, description="Only sales that meet this condition flow")
+
+    @model_validator(mode="after")
+    def _fallback_is_named(self) -> OrderSettings:
+        if self.missing_item == "fallback" and not self.fallback_item:
+            raise ValueError('missing_item "fallback" needs `fallback_item`')
+        return self
+
+
+class MappingSettings(Section):
+    """How values of one system become values of the other."""
+
+    tax_codes: Control = Field(default_factory=Control, description='"21" or "NL:21" to tax code; by rate by default')
+    shifted_tax_code: str | None = Field(default=None, description="Tax code of reverse-charged sales")
+    no_vat_tax_code: str | None = Field(default=None, description="Tax code of sales without VAT, of rounding lines")
+    payment_methods: Control = Field(
+        default_factory=Control, description="Tender to payment method; by name by default"
+    )
+    create_payment_methods: bool = Field(default=True, description="Create payment methods the books do not have")
+    deposit_accounts: Control = Field(
+        default_factory=lambda: Control(on_miss="skip"), description="Tender to the account that receives the money"
+    )
+    departments: Control = Field(
+        default_factory=lambda: Control(on_miss="skip"), description="Branch number to department; by name by default"
+    )
+    classes: Control = Field(default_factory=lambda: Control(mode="off"), description="Branch number to class")
+    terms: Control = Field(default_factory=lambda: Control(on_miss="skip"), description="Days to pay to term")
+    shipping_methods: Control = Field(
+        default_factory=lambda: Control(on_miss="skip"), description="Delivery method to shipping method"
+    )
+    income_accounts: Control = Field(
+        default_factory=lambda: Control(on_miss="skip"), description="Country, or turnover group, to income account"
+    )
+    special_items: dict[Literal["tip", "gift_card", "deposit", "rounding", "discount"], str] = Field(
+        default_factory=dict, description="Items (SKU, name or id) for what is not an ordinary article"
+    )
+    tip_articles: tuple[int, ...] = Field(default=(), description="Articles of the till that are tips")

@@ -1,0 +1,134 @@
+"""The settings document of a connection: reading it with every fault named, and a commented example of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from mapping.sections import (
+    CategorySettings,
+    CustomerSettings,
+    MappingSettings,
+    OrderSettings,
+    ProductSettings,
+    Section,
+    StockSettings,
+)
+
+
+class SettingsDocument(Section):
+    """Everything that can be set about one connection; an empty document means the defaults."""
+
+    version: Literal[1] = Field(default=1, description="Version of this document's format")
+    products: ProductSettings = Field(default_factory=ProductSettings)
+    categories: CategorySettings = Field(default_factory=CategorySettings)
+    stock: StockSettings = Field(default_factory=StockSettings)
+    customers: CustomerSettings = Field(default_factory=CustomerSettings)
+    orders: OrderSettings = Field(default_factory=OrderSettings)
+    mapping: MappingSettings = Field(default_factory=MappingSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a document: where ("orders.split"), what, and what it may be."""
+
+    path: str
+    message: str
+    hint: str
+
+
+class SettingsError(ValueError):
+    """A document was refused; `faults` are all of them, not only the first."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+def parse(toml_text: str) -> SettingsDocument:
+    """Read a document written as TOML; SettingsError with every fault."""
+    try:
+        data = tomllib.loads(toml_text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        hint = "texts stand in quotes, tables in [brackets]"
+        raise SettingsError((Fault("(document)", f"this is not TOML: {error}", hint),)) from error
+    return parse_data(data)
+
+
+def parse_data(data: Mapping[str, Any]) -> SettingsDocument:
+    """Read a document from plain data (TOML or JSON already read); SettingsError with every fault."""
+    try:
+        return SettingsDocument.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(tuple(_to_fault(row) for row in error.errors(include_url=False))) from error
+
+
+def to_data(document: SettingsDocument) -> dict[str, Any]:
+    """The document as plain data that TOML can hold; settings without a value and defaults are left out."""
+    return document.model_dump(by_alias=True, exclude_defaults=True, exclude_none=True)
+
+
+def example() -> str:
+    """A complete document as TOML, every setting with its meaning and default, made from the schema."""
+    lines = ["# Settings of a connection. What is commented out has the default shown.", "version = 1"]
+    for name, section in _sections(SettingsDocument):
+        lines += ["", f"# {_first_sentence(section)}", f"[{name}]", *_example_lines(section)]
+    return "\n".join(lines) + "\n"
+
+
+def _sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
+
+
+def _example_lines(section: type[BaseModel]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        yield f"# {field.description}"
+        yield f"# {name} is not set" if default is None else f"# {name} = {_to_toml(default)}"
+
+
+def _to_toml(value: object) -> str:
+    """A default as an inline TOML value."""
+    match value:
+        case bool():
+            text = str(value).lower()
+        case str():
+            text = f'"{value}"'
+        case BaseModel():
+            text = _to_toml(value.model_dump(exclude_none=True, exclude_defaults=True))
+        case Mapping():
+            text = "{" + ", ".join(f"{key} = {_to_toml(inner)}" for key, inner in value.items()) + "}"
+        case tuple():
+            text = "[" + ", ".join(map(_to_toml, value)) + "]"
+        case _:
+            text = str(value)
+    return text
+
+
+def _first_sentence(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+_HINTS = {
+    "extra_forbidden": "this setting does not exist here; look at the example document for its name and place",
+    "union_tag_invalid": "`do` names the function: field, constant, text, number, money, percentage, date, lookup, "
+    "condition or concatenate",
+    "union_tag_not_found": "a mapping function needs `do`, or write just the path of a field",
+    "bool_parsing": "write true or false",
+    "missing": "this setting is required here",
+}
+
+
+def _to_fault(row: Mapping[str, Any]) -> Fault:
+    path = ".".join(str(step) for step in row["loc"]) or "(document)"
+    message = str(row["msg"]).removeprefix("Value error, ")
+    context = row.get("ctx") or {}
+    hint = _HINTS.get(row["type"]) or (f"use {context['expected']}" if "expected" in context else message)
+    return Fault(path, message, hint)
