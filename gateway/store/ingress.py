@@ -1,0 +1,141 @@
+"""The inbox's fast door: changes that wait at the same moment are committed in one transaction (group commit).
+
+There is no ORM on this path. A caller is answered only after its changes are durable; when the database does not
+answer in time the caller gets `Transient`, and whether the commit happened is then unknown: the sender's retry finds
+the same keys and dedupes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from gateway.errors import Transient
+from gateway.store.events import Change, Received
+from gateway.store.ingress_postgres import PostgresWriter
+from gateway.store.ingress_sqlite import SqliteWriter
+from gateway.store.session import sqlite_path
+
+PATIENCE_SECONDS = 2.0
+CHANGES_AT_ONCE = 500
+MOST_WAITING = 50_000
+
+
+class Writer(Protocol):
+    """Commits changes in one transaction; raises `Transient` when the database cannot take them right now."""
+
+    async def write(self, changes: Sequence[Change]) -> list[Received]: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Delivery:
+    changes: Sequence[Change]
+    answer: asyncio.Future[list[Received]]
+
+
+class Ingress:
+    """Receives changes on an event loop. `commits` counts transactions and `received` the changes they held."""
+
+    def __init__(self, database_url: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._writer = open_writer(database_url, patience=patience)
+        self._patience = patience
+        self._waiting: list[_Delivery] = []
+        self._changes_waiting = 0
+        self._committer: asyncio.Task[None] | None = None
+        self.commits = 0
+        self.received = 0
+
+    async def receive(self, changes: Sequence[Change]) -> list[Received]:
+        """Store the changes that are new and answer one `Received` per change, in order, once they are durable.
+
+        Raises `Transient` within the patience when the database cannot be used, or when too much waits already.
+        """
+        if not changes:
+            return []
+        if self._changes_waiting > MOST_WAITING:
+            raise Transient("too many changes wait for the database", code="backpressure")
+        delivery = _Delivery(changes, asyncio.get_running_loop().create_future())
+        self._waiting.append(delivery)
+        self._changes_waiting += len(changes)
+        if self._committer is None or self._committer.done():
+            self._committer = asyncio.create_task(self._commit_all(), name="ingress")
+        return await self._answer_of(delivery)
+
+    async def _answer_of(self, delivery: _Delivery) -> list[Received]:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await delivery.answer
+        except TimeoutError:
+            raise Transient("the database did not answer in time", code="database") from None
+
+    async def close(self) -> None:
+        """Commit what still waits, then let go of the database."""
+        if self._committer is not None:
+            await asyncio.wait({self._committer}, timeout=self._patience)
+        await self._writer.close()
+
+    async def _commit_all(self) -> None:
+        while self._waiting:
+            # One turn of the loop lets every request that is already being read join this group.
+            await asyncio.sleep(0)
+            await self._commit_group(self._take())
+
+    def _take(self) -> list[_Delivery]:
+        taken, size = 0, 0
+        while taken < len(self._waiting) and size < CHANGES_AT_ONCE:
+            size += len(self._waiting[taken].changes)
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        self._changes_waiting -= size
+        # Whoever was answered "try again" meanwhile comes back by himself.
+        return [delivery for delivery in group if not delivery.answer.done()]
+
+    async def _commit_group(self, group: Sequence[_Delivery]) -> None:
+        try:
+            _settle(group, await self._write([change for delivery in group for change in delivery.changes]))
+        except Transient as weather:
+            _fail(group, weather)
+        except Exception as error:  # noqa: BLE001 - one bad delivery must not take its neighbours along
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for delivery in group:
+                await self._commit_group([delivery])
+
+    async def _write(self, changes: Sequence[Change]) -> list[Received]:
+        results: list[Received] = []
+        for chunk in _chunks(changes):
+            results += await self._writer.write(chunk)
+            self.commits += 1
+            self.received += len(chunk)
+        return results
+
+
+def open_writer(database_url: str, *, patience: float) -> Writer:
+    """The writer for a database address as `Settings.database_url` has it."""
+    if database_url.startswith("sqlite"):
+        return SqliteWriter(sqlite_path(database_url), patience=patience)
+    return PostgresWriter(database_url, patience=patience)
+
+
+def _chunks(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    return (changes[start : start + CHANGES_AT_ONCE] for start in range(0, len(changes), CHANGES_AT_ONCE))
+
+
+def _settle(group: Sequence[_Delivery], results: list[Received]) -> None:
+    rest = iter(results)
+    for delivery in group:
+        mine = list(islice(rest, len(delivery.changes)))
+        if not delivery.answer.done():
+            delivery.answer.set_result(mine)
+
+
+def _fail(group: Sequence[_Delivery], error: Exception) -> None:
+    for delivery in group:
+        if not delivery.answer.done():
+            delivery.answer.set_exception(error)

@@ -1,0 +1,101 @@
+"""Ingress into SQLite: one raw connection, on the event loop, because a group's commit is shorter than a hand-over."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.errors import Transient
+from gateway.store.events import PENDING, Change, Received
+from gateway.store.inbox import row_values
+from gateway.store.ingress_rows import COLUMNS, to_row
+
+_BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+_BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_NOW = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
+_INSERT = (
+    f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
+    f" VALUES ({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW}) ON CONFLICT (key) DO NOTHING RETURNING id"
+)
+_FIND = "SELECT id, state FROM inbox WHERE key = ?"
+
+
+class SqliteWriter:
+    """Commits groups of changes durably (WAL, synchronous=FULL)."""
+
+    def __init__(self, path: str, *, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._connection: sqlite3.Connection | None = None
+
+    async def write(self, changes: Sequence[Change]) -> list[Received]:
+        """One transaction. Raises `Transient` when the file stays locked, or cannot be written."""
+        rows = [(change, to_row(row_values(change), moment=_to_text)) for change in changes]
+        deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        while True:
+            try:
+                return self._commit(rows)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() + pause > deadline:
+                    self._let_go()
+                    raise Transient("the database cannot be written right now", code=_name(error)) from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def close(self) -> None:
+        """Close the connection; the next write opens another."""
+        self._let_go()
+
+    def _commit(self, rows: Sequence[tuple[Change, Sequence[Any]]]) -> list[Received]:
+        connection = self._connection or self._open()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = [_store(connection, change, row) for change, row in rows]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
+        return results
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_MILLISECONDS / 1000, isolation_level=None)
+        self._connection = connection
+        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _store(connection: sqlite3.Connection, change: Change, row: Sequence[Any]) -> Received:
+    created = connection.execute(_INSERT, row).fetchone()
+    if created is not None:
+        return Received(int(created[0]), created=True, pending=change.state in PENDING)
+    found = connection.execute(_FIND, (change.key,)).fetchone()
+    return Received(int(found[0]), created=False, pending=found[1] in PENDING)
+
+
+def _to_text(moment: datetime) -> str:
+    # The way SQLAlchemy writes times, so that both ways in compare equal.
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return (_code(error) & 0xFF) in _BUSY_CODES
+
+
+def _code(error: sqlite3.OperationalError) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0))
+
+
+def _name(error: sqlite3.OperationalError) -> str:
+    return str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))

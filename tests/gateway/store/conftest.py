@@ -1,0 +1,47 @@
+"""Databases of one kind only, for what differs between SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from gateway.store.session import open_engine
+from tests import servers
+from tests.conftest import TEMPLATE, to_sqlalchemy
+
+
+@pytest.fixture
+def engine_of() -> Iterator[Callable[[str], Engine]]:
+    """Call it with an address for an engine that is disposed of after the test."""
+    opened: list[Engine] = []
+
+    def start(url: str) -> Engine:
+        opened.append(open_engine(url))
+        return opened[-1]
+
+    yield start
+    for engine in opened:
+        engine.dispose()
+
+
+@pytest.fixture
+def migrated_sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A fresh SQLite database with all our tables."""
+    return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'only.db')}"
+
+
+@pytest.fixture
+def url(postgres: servers.Postgres) -> Iterator[str]:
+    """A fresh PostgreSQL database with all our tables."""
+    with postgres.database(template=TEMPLATE) as address:
+        yield to_sqlalchemy(address)
+
+
+@pytest.fixture
+def postgres_engine(url: str, engine_of: Callable[[str], Engine]) -> Engine:
+    """An engine on `url`."""
+    return engine_of(url)
