@@ -13,10 +13,19 @@ from sqlalchemy import Engine
 
 from gateway.store import migrate
 from gateway.store.session import open_engine
-from tests import servers
+from tests import closing, loopback, servers
 
 DATABASES = ("sqlite", "postgres")
 TEMPLATE = "migrated"
+
+loopback.guard()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Print the closing line after everything else."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(closing.say(reporter))
 
 
 @pytest.fixture
