@@ -36,12 +36,12 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0) ->
         options = {"socket_timeout": timeout}
     if url.startswith("rediss://") and tls_insecure:
         options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, **options))  # type: ignore[no-untyped-call]
+    return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, **options))
 
 
 def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:
     """A broker over `client`. Retries, delays and dead letters are rows of ours, so their middleware is left out."""
-    broker = RedisBroker(
+    broker: RedisBroker = RedisBroker(  # type: ignore[no-untyped-call]
         client=client,
         middleware=list(middleware),
         maintenance_chance=ALWAYS,
@@ -72,6 +72,11 @@ class Waker:
         for event_id in event_ids:
             self._ids.put(event_id)
 
+    @property
+    def resting(self) -> bool:
+        """Whether Redis did not answer a moment ago, so that wake-ups are not sent."""
+        return time.monotonic() < self._resting_until
+
     def close(self) -> None:
         """Send what is still waiting, then stop."""
         self._ids.put(None)
@@ -94,7 +99,7 @@ class Waker:
         return batch, last
 
     def _send(self, batch: list[int]) -> None:
-        if time.monotonic() < self._resting_until:
+        if self.resting:
             return  # the sweeper finds these rows
         try:
             for event_id in batch:

@@ -14,6 +14,12 @@ from gateway.store.tables import CursorRow
 
 LEASE_SECONDS = 120.0
 
+RECEIPTS = "mpluskassa.receipt"
+INVOICES = "mpluskassa.invoice"
+ORDERS = "mpluskassa.order"
+RELATIONS = "mpluskassa.relation"
+BOOKS = "quickbooks.cdc"
+
 
 def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
     """Create the cursor at `position` unless it exists: polling starts at the moment of connecting."""

@@ -103,6 +103,7 @@ class Event:
     field: str | None
     fix: str | None
     attempts: int
+    crashes: int
     careful: bool
     due_at: datetime | None
     lease: str | None

@@ -51,7 +51,13 @@ def row_values(change: Change) -> dict[str, Any]:
     names = ("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "priority")
     more = ("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at")
     values: dict[str, Any] = {name: getattr(change, name) for name in (*names, *more)}
-    return values | {"subject": change.subject, "correlation": uuid.uuid4().hex, "attempts": 0, "careful": False}
+    return values | {
+        "subject": change.subject,
+        "correlation": uuid.uuid4().hex,
+        "attempts": 0,
+        "crashes": 0,
+        "careful": False,
+    }
 
 
 def claim(engine: Engine, event_id: int, *, seconds: float = LEASE_SECONDS) -> Event | None:
@@ -101,6 +107,8 @@ def _take(engine: Engine, which: Any, seconds: float) -> Event | None:
             lease=lease,
             leased_until=moment(seconds),
             attempts=col(InboxRow.attempts) + 1,
+            # Still 'working' when it is taken: the worker before died with it.
+            crashes=col(InboxRow.crashes) + case((col(InboxRow.state) == State.WORKING, 1), else_=0),
             updated_at=moment(),
         )
         .returning(*(getattr(InboxRow, name) for name in _COLUMNS))
@@ -187,7 +195,7 @@ def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool
     changed = session.execute(
         update(InboxRow)
         .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_(states)))
-        .values(state=State.RECEIVED, attempts=0, careful=True, due_at=None, updated_at=moment())
+        .values(state=State.RECEIVED, attempts=0, crashes=0, careful=True, due_at=None, updated_at=moment())
         .returning(col(InboxRow.id))
     ).one_or_none()
     return changed is not None
@@ -202,3 +210,17 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
         .returning(col(InboxRow.id))
     ).one_or_none()
     return changed is not None
+
+
+def requeue_parked(session: Session, *, connection: str, code: str) -> int:
+    """Make every event of a connection that was parked for this cause due again; answers how many."""
+    parked = and_(
+        col(InboxRow.connection) == connection, col(InboxRow.state) == State.PARKED, col(InboxRow.code) == code
+    )
+    changed = session.execute(
+        update(InboxRow)
+        .where(parked)
+        .values(state=State.RECEIVED, attempts=0, careful=True, due_at=None, updated_at=moment())
+        .returning(col(InboxRow.id))
+    ).all()
+    return len(changed)

@@ -70,6 +70,7 @@ class InboxRow(SQLModel, table=True):
     field: str | None = None
     fix: str | None = None
     attempts: int = 0
+    crashes: int = 0
     careful: bool = False
     due_at: datetime | None = _time(nullable=True)
     lease: str | None = None

@@ -63,6 +63,7 @@ def upgrade() -> None:
     sa.Column('field', sa.String(), nullable=True),
     sa.Column('fix', sa.String(), nullable=True),
     sa.Column('attempts', sa.Integer(), nullable=False),
+    sa.Column('crashes', sa.Integer(), nullable=False),
     sa.Column('careful', sa.Boolean(), nullable=False),
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('lease', sa.String(), nullable=True),

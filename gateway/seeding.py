@@ -1,0 +1,106 @@
+"""The first connection from the environment: a deployment by variables alone is live at once.
+
+Safe to run at every start of every process: what is already so stays as it is.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+
+from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.errors import GatewayError
+from gateway.settings import Settings, SettingsError
+from gateway.store import connections, cursors, documents, inbox, tokens
+from gateway.store.connections import DEFAULT, Connection
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from mapping import settings_document
+
+_log = structlog.get_logger(__name__)
+
+
+def seed(engine: Engine, settings: Settings) -> None:
+    """Make the default connection what the environment says, and its settings document what SETTINGS_FILE says.
+
+    Raises `SettingsError` when SETTINGS_FILE cannot be used; every other fault of the document is listed in it.
+    """
+    seal = Seal(settings.secret_keys)
+    document = _document(settings)
+    with writing(engine) as session:
+        now = connections.find(session, DEFAULT, seal)
+        wanted = _wanted(settings, now)
+        if wanted and wanted != now:
+            connections.save(session, wanted, seal)
+        if settings.quickbooks_refresh_token and tokens.plant(
+            session, DEFAULT, settings.quickbooks_refresh_token, seal
+        ):
+            inbox.requeue_parked(session, connection=DEFAULT, code="auth-lost")
+        if document is not None:
+            documents.save(session, DEFAULT, document, author="SETTINGS_FILE")
+
+
+def _wanted(settings: Settings, now: Connection | None) -> Connection | None:
+    """The connection the environment describes, over the one there is; None when it says nothing."""
+    if not (settings.mplus_url or settings.quickbooks_realm_id):
+        return now
+    return Connection(
+        name=DEFAULT,
+        realm_id=settings.quickbooks_realm_id or (now.realm_id if now else None),
+        mplus_url=settings.mplus_url or (now.mplus_url if now else None),
+        mplus_ident=settings.mplus_ident or (now.mplus_ident if now else None),
+        mplus_secret=settings.mplus_secret or (now.mplus_secret if now else None),
+        mplus_subscription_id=settings.mplus_subscription_id or (now.mplus_subscription_id if now else None),
+        mplus_webhook_secrets=settings.mplus_webhook_secrets or (now.mplus_webhook_secrets if now else ()),
+        live=True,
+        paused=now.paused if now else None,
+    )
+
+
+def _document(settings: Settings) -> str | None:
+    if not settings.settings_file:
+        return None
+    try:
+        text = Path(settings.settings_file).read_text("utf-8")
+        settings_document.parse(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("SETTINGS_FILE", f"should be a readable TOML file ({type(error).__name__})") from None
+    except settings_document.SettingsError as error:
+        raise SettingsError("SETTINGS_FILE", f"should be a valid settings document; {error}") from None
+    return text
+
+
+def begin_cursors(engine: Engine, settings: Settings) -> bool:
+    """Start the cursors of connections that have none at this moment, so that nothing sold from now on is missed.
+
+    Answers False when a till could not be asked; its first poll begins them then.
+    """
+    seal = Seal(settings.secret_keys)
+    with reading(engine) as session:
+        every = [c for c in connections.every(session, seal) if c.mplus_url]
+        fresh = [c for c in every if not cursors.find(session, c.name, cursors.RECEIPTS)]
+    asked = [_begin(engine, connection) for connection in fresh]
+    return all(asked)
+
+
+def _begin(engine: Engine, connection: Connection) -> bool:
+    till = MplusKassa(connection.mplus_url or "", connection.mplus_ident or "", connection.mplus_secret or "")
+    try:
+        markers = till.sync_markers()
+    except GatewayError as error:
+        _log.warning("the till could not be asked where it stands", connection=connection.name, reason=error.reason)
+        return False
+    starts = {
+        cursors.RECEIPTS: markers.receipt,
+        cursors.INVOICES: markers.invoice,
+        cursors.ORDERS: markers.order,
+        cursors.RELATIONS: markers.relation,
+    }
+    with writing(engine) as session:
+        for source, marker in starts.items():
+            cursors.ensure(session, connection.name, source, str(marker or 0))
+        cursors.ensure(session, connection.name, cursors.BOOKS, datetime.now(UTC).isoformat())
+    return True

@@ -1,0 +1,47 @@
+"""What every handler is given: both systems of one connection, its settings, the store, and a log to speak into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.store import links
+from gateway.store.journal import Entry
+from gateway.store.links import Link
+from gateway.store.session import writing
+from handlers.lists import Lists
+from mapping.settings_document import SettingsDocument
+
+
+@dataclass(frozen=True)
+class Deps:
+    """One event's surroundings. `facts` are event columns learnt so far, kept even when the handler fails later."""
+
+    engine: Engine
+    connection: str
+    books: QuickBooks
+    till: MplusKassa
+    lists: Lists
+    settings: SettingsDocument
+    log: list[Entry]
+    facts: dict[str, Any] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def say(self, title: str, **detail: Any) -> None:
+        """Write a decision into the event's activity log."""
+        self.log.append(Entry("decided", title, detail=detail or None, at=self.now()))
+
+    def remember(self, link: Link) -> None:
+        """Record a link at once, in its own transaction: what exists outside stays known even if this event fails."""
+        with writing(self.engine) as session:
+            links.save(session, self.connection, link)
+
+    def learn(self, **facts: Any) -> None:
+        """Note what this event turned out to be about (order_id, sku, email, target_entity, target_id)."""
+        self.facts.update({name: value for name, value in facts.items() if value})

@@ -1,0 +1,83 @@
+"""The small lists of both systems (tax codes, payment methods, branches ...), read once and kept for a while.
+
+Reads of the books are metered, so a sale must not cost one; a miss may ask for a fresh copy, at most once a minute.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVar, cast
+
+from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.quickbooks.client import QuickBooks
+from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, VatGroup
+
+KEEP_SECONDS = 900.0
+FRESH_SECONDS = 60.0
+_T = TypeVar("_T")
+
+
+@dataclass
+class _Kept:
+    value: Any
+    read_at: float
+
+
+class Lists:
+    """Cached lists of one connection, shared by all threads of a process."""
+
+    def __init__(self, books: QuickBooks, till: MplusKassa, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._books = books
+        self._till = till
+        self._clock = clock
+        self._kept: dict[str, _Kept] = {}
+        self._lock = threading.RLock()
+
+    def company(self) -> CompanyProfile:
+        """The company of the books and its preferences."""
+        return self._get("company", self._books.company)
+
+    def tax_codes(self, on: date) -> list[TaxCode]:
+        """The books' tax codes with the rates in force on a day."""
+        return self._get(f"tax_codes/{on}", lambda: self._books.tax_codes(on))
+
+    def entries(self, kind: str) -> list[ListEntry]:
+        """A small list of the books: PaymentMethod, Department, Class, Term, Account."""
+        return self._get(kind, lambda: self._books.entries(kind))
+
+    def vat_groups(self) -> list[VatGroup]:
+        """The till's VAT codes and rates of all branches."""
+        return self._get("vat_groups", self._till.vat_groups)
+
+    def branches(self) -> list[Branch]:
+        """The till's branches."""
+        return self._get("branches", self._till.branches)
+
+    def payment_methods(self) -> list[TillPaymentMethod]:
+        """The ways to pay at the till."""
+        return self._get("payment_methods", self._till.payment_methods)
+
+    def forget(self, name: str) -> None:
+        """Read this list anew next time (an entry was added); `name` as in `entries`."""
+        with self._lock:
+            self._kept.pop(name, None)
+
+    def stale(self, name: str) -> bool:
+        """Drop a list that lacks what was looked for, unless it was read just now; True when a second look is due."""
+        with self._lock:
+            kept = self._kept.get(name)
+            if kept is None or self._clock() - kept.read_at < FRESH_SECONDS:
+                return False
+            del self._kept[name]
+            return True
+
+    def _get(self, name: str, read: Callable[[], _T]) -> _T:
+        with self._lock:
+            kept = self._kept.get(name)
+            if kept is None or self._clock() - kept.read_at > KEEP_SECONDS:
+                kept = self._kept[name] = _Kept(read(), self._clock())
+            return cast("_T", kept.value)

@@ -1,0 +1,150 @@
+"""Polling, where a system has no webhook or may have lost one: what changed since the cursor goes into the inbox.
+
+The cursor moves in the transaction that stores what was found, so a crash in between finds it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from gateway.store import cursors, inbox, links
+from gateway.store.events import NORMAL, Change, Flow
+from gateway.store.links import Kind
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+from mapping.records import Change as BooksChange
+from mapping.records import ChangeSet, Sale, SyncMarkers
+
+PAGE = 200
+OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
+LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
+
+
+@dataclass(frozen=True)
+class TillSource:
+    """One kind of record followed by a rising marker."""
+
+    name: str
+    entity: str
+    marker: Callable[[SyncMarkers], int | None]
+    read: Callable[[Deps, int], Sequence[Sale]]
+
+
+TILL_SOURCES: tuple[TillSource, ...] = (
+    TillSource(
+        cursors.RECEIPTS,
+        "Receipt",
+        lambda markers: markers.receipt,
+        lambda deps, marker: deps.till.receipts_since(marker, PAGE, with_lines=False),
+    ),
+)
+
+
+def poll_till(deps: Deps) -> list[int]:
+    """Receive what changed at the till; answers the ids of events that somebody should work on now."""
+    markers = deps.till.sync_markers()
+    return [event_id for source in TILL_SOURCES for event_id in _poll_source(deps, source, source.marker(markers))]
+
+
+def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
+    lease = cursors.take(deps.engine, deps.connection, source.name)
+    if lease is None:
+        return []
+    try:
+        found = _follow(deps, source, newest, lease)
+    except Exception as error:
+        cursors.release(deps.engine, deps.connection, source.name, lease, failure=str(error))
+        raise
+    cursors.release(deps.engine, deps.connection, source.name, lease)
+    return found
+
+
+def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
+    with reading(deps.engine) as session:
+        position = cursors.find(session, deps.connection, source.name)
+    if position is None:  # a kind of record that is followed for the first time starts now
+        _store(deps, source, [], newest or 0, lease)
+        return []
+    due: list[int] = []
+    at = int(position)
+    while newest is None or newest > at:
+        page = source.read(deps, at + 1)  # the till's filter is inclusive
+        # Nothing came: everything up to the marker we probed before reading has been seen.
+        reached = max((sale.sync_marker or at for sale in page), default=newest or at)
+        due += _store(deps, source, page, reached, lease)
+        if reached <= at or not page:
+            break
+        at = reached
+    return due
+
+
+def _store(deps: Deps, source: TillSource, page: Sequence[Sale], reached: int, lease: str) -> list[int]:
+    with writing(deps.engine) as session:
+        received = inbox.receive(session, [to_change(deps.connection, source.entity, sale) for sale in page])
+        cursors.advance(session, deps.connection, source.name, str(reached), lease=lease)
+    return [row.id for row in received if row.pending]
+
+
+def to_change(connection: str, entity: str, sale: Sale, *, priority: int = NORMAL) -> Change:
+    """A version of a sale as the poll saw it: one event per document and marker."""
+    return Change(
+        key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
+        flow=Flow.ORDERS,
+        source="mpluskassa.poll",
+        entity=entity,
+        entity_id=sale.id,
+        connection=connection,
+        occurred_at=sale.entered_at,
+        order_id=sale.number,
+        priority=priority,
+    )
+
+
+def poll_books(deps: Deps) -> list[int]:
+    """Receive what change data capture reports; answers the ids of events that somebody should work on now."""
+    lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
+    if lease is None:
+        return []
+    try:
+        found = _capture(deps, lease)
+    except Exception as error:
+        cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease, failure=str(error))
+        raise
+    cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease)
+    return found
+
+
+def _capture(deps: Deps, lease: str) -> list[int]:
+    with reading(deps.engine) as session:
+        position = cursors.find(session, deps.connection, cursors.BOOKS)
+    since = datetime.fromisoformat(position) if position else deps.now()
+    since = max(since - OVERLAP, deps.now() - LOOK_BACK)
+    answer: ChangeSet = deps.books.changes(["Item"], since)
+    with writing(deps.engine) as session:
+        fresh = [change for change in answer.changes if not _seen(session, deps.connection, change)]
+        received = inbox.receive(session, [_to_event(deps.connection, change) for change in fresh])
+        reached = min(answer.as_of, deps.now()).astimezone(UTC)
+        cursors.advance(session, deps.connection, cursors.BOOKS, reached.isoformat(), lease=lease)
+    return [row.id for row in received if row.pending]
+
+
+def _seen(session: links.Session, connection: str, change: BooksChange) -> bool:
+    """Whether a webhook brought this very version already; then reading it again would cost a metered call."""
+    link = links.find(session, connection, Kind.ITEM, change.id)
+    seen = (link.detail or {}).get("updated_at") if link else None
+    return not change.deleted and seen is not None and datetime.fromisoformat(seen) >= change.updated_at
+
+
+def _to_event(connection: str, change: BooksChange) -> Change:
+    return Change(
+        key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{change.updated_at.isoformat()}",
+        flow=Flow.PRODUCTS,
+        source=cursors.BOOKS,
+        entity=change.entity,
+        entity_id=change.id,
+        connection=connection,
+        operation="deleted" if change.deleted else "changed",
+        occurred_at=change.updated_at,
+    )

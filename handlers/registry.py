@@ -1,0 +1,38 @@
+"""The table of handlers: which function carries which kind of record of which flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.errors import Permanent
+from gateway.store.events import Event, Flow
+from handlers import books_documents, lookup, orders, products, sessions
+from handlers.deps import Deps
+from handlers.result import Result
+
+Handler = Callable[[Event, Deps], Result]
+
+HANDLERS: Mapping[tuple[str, str], Handler] = {
+    (Flow.PRODUCTS, "Item"): products.carry,
+    (Flow.ORDERS, "Receipt"): orders.carry,
+    (Flow.ORDERS, "Session"): sessions.carry,
+    (Flow.ORDERS, "Lookup"): lookup.carry,
+    (Flow.ORDERS, "SalesReceipt"): books_documents.carry,
+    (Flow.ORDERS, "Invoice"): books_documents.carry,
+    (Flow.ORDERS, "CreditMemo"): books_documents.carry,
+    (Flow.ORDERS, "RefundReceipt"): books_documents.carry,
+    (Flow.ORDERS, "Payment"): books_documents.carry,
+}
+
+
+def find_handler(flow: str, entity: str) -> Handler:
+    """The handler of this kind of record. Raises `Permanent` when this version of the gateway has none."""
+    handler = HANDLERS.get((flow, entity))
+    if handler is None:
+        raise Permanent(
+            f"this version of the gateway cannot carry a {entity} of the flow {flow}",
+            code="no-handler",
+            record=entity,
+            fix="update the worker process; the event goes on when it is retried",
+        )
+    return handler

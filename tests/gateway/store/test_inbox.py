@@ -1,0 +1,218 @@
+"""The inbox: received once, claimed by one, fenced, superseded, swept; the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text, update
+from sqlmodel import col
+
+from gateway.store import inbox
+from gateway.store.clock import moment
+from gateway.store.events import Change, Event, Flow, Outcome, Received, State
+from gateway.store.inbox import LeaseLost
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+
+DONE = Outcome(State.DONE)
+
+
+def change(key: str, entity_id: str = "1", **more: Any) -> Change:
+    return Change(key=key, flow=Flow.PRODUCTS, source="test", entity="Item", entity_id=entity_id, connection="c", **more)
+
+
+def put(engine: Engine, *changes: Change) -> list[Received]:
+    with writing(engine) as session:
+        return inbox.receive(session, changes)
+
+
+def end(engine: Engine, event: Event | None, outcome: Outcome = DONE) -> None:
+    assert event is not None
+    with writing(engine) as session:
+        inbox.finish(session, event, outcome)
+
+
+def place(engine: Engine, event_id: int, **columns: Any) -> None:
+    """Put a row into a state relative to the database's clock, without waiting for it."""
+    with writing(engine) as session:
+        session.execute(update(InboxRow).where(col(InboxRow.id) == event_id).values(**columns))
+
+
+def states(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        return [row[0] for row in session.execute(text("SELECT state FROM inbox ORDER BY id"))]
+
+
+def test_a_change_is_received_once_and_a_redelivery_says_whether_it_still_waits(engine: Engine) -> None:
+    first, again = put(engine, change("a"), change("a"))
+    assert first.created
+    assert first.pending
+    assert (again.id, again.created, again.pending) == (first.id, False, True)
+    end(engine, inbox.claim(engine, first.id))
+    assert put(engine, change("a")) == [Received(first.id, created=False, pending=False)]
+
+
+def test_a_claimed_event_cannot_be_claimed_again_while_its_lease_lives(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    event = inbox.claim(engine, received.id)
+    assert event is not None
+    assert (event.state, event.attempts, event.crashes) == (State.WORKING, 1, 0)
+    assert inbox.claim(engine, received.id) is None
+    assert inbox.claim_next(engine) is None
+
+
+def test_an_event_whose_worker_died_is_taken_over_and_the_zombie_is_fenced(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    zombie = inbox.claim(engine, received.id)
+    place(engine, received.id, leased_until=moment(-0.5))
+    heir = inbox.claim_next(engine)
+    assert heir is not None
+    assert (heir.id, heir.attempts, heir.crashes) == (received.id, 2, 1)
+    with pytest.raises(LeaseLost):
+        end(engine, zombie)
+    end(engine, heir)
+    assert states(engine) == [State.DONE]
+
+
+def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    event = inbox.claim(engine, received.id)
+    assert event is not None
+    place(engine, received.id, leased_until=moment(-0.5))
+    inbox.renew(engine, [event.lease or ""])
+    assert inbox.claim_next(engine) is None
+
+
+def test_one_subject_is_worked_on_by_one_at_a_time_and_others_are_not_held_up(engine: Engine) -> None:
+    first, _ = put(engine, change("a", "1"), change("b", "2"))
+    event = inbox.claim(engine, first.id)
+    (later,) = put(engine, change("c", "1"))
+    assert inbox.claim(engine, later.id) is None
+    other = inbox.claim_next(engine)
+    assert other is not None
+    assert other.entity_id == "2"
+    end(engine, event)
+    following = inbox.claim_next(engine)
+    assert following is not None
+    assert following.id == later.id
+
+
+def test_the_newest_event_of_a_subject_is_claimed_and_the_older_are_superseded(engine: Engine) -> None:
+    older, middle, newest = put(engine, change("a"), change("b"), change("c"))
+    event = inbox.claim(engine, older.id)
+    assert event is not None
+    assert event.id == newest.id
+    assert not event.careful
+    assert states(engine) == [State.SKIPPED, State.SKIPPED, State.WORKING]
+    assert middle.pending
+
+
+def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> None:
+    (older,) = put(engine, change("a"))
+    end(engine, inbox.claim(engine, older.id), Outcome(State.UNCERTAIN, wait_seconds=3600))
+    (newer,) = put(engine, change("b"))
+    event = inbox.claim(engine, newer.id)
+    assert event is not None
+    assert event.careful
+
+
+def test_a_parked_event_is_closed_when_a_newer_one_is_carried(engine: Engine) -> None:
+    (older,) = put(engine, change("a"))
+    end(engine, inbox.claim(engine, older.id), Outcome(State.PARKED, reason="no such group"))
+    (newer,) = put(engine, change("b"))
+    end(engine, inbox.claim(engine, newer.id))
+    assert states(engine) == [State.SKIPPED, State.DONE]
+
+
+def test_an_abandoned_event_does_not_lock_its_subject_against_newer_ones(engine: Engine) -> None:
+    (older,) = put(engine, change("a"))
+    inbox.claim(engine, older.id)
+    (newer,) = put(engine, change("b"))
+    place(engine, older.id, leased_until=moment(-1))
+    taken = inbox.claim(engine, newer.id)
+    assert taken is not None
+    assert taken.id == older.id
+    end(engine, taken)
+    following = inbox.claim(engine, newer.id)
+    assert following is not None
+    assert following.id == newer.id
+
+
+def test_a_waiting_event_is_due_only_when_its_time_has_come(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    end(engine, inbox.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=60))
+    assert inbox.claim_next(engine) is None
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=10) == []
+    place(engine, received.id, due_at=moment(-0.1))
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=10) == [received.id]
+    assert inbox.claim_next(engine) is not None
+
+
+def test_an_attempt_that_was_asked_to_slow_down_is_not_counted(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    end(engine, inbox.claim(engine, received.id), Outcome(State.WAITING, wait_seconds=0, burn_attempt=False))
+    event = inbox.claim(engine, received.id)
+    assert event is not None
+    assert event.attempts == 1
+
+
+def test_urgent_events_overtake_a_backfill(engine: Engine) -> None:
+    put(engine, change("a", "1", priority=20), change("b", "2", priority=20), change("c", "3", priority=0))
+    event = inbox.claim_next(engine)
+    assert event is not None
+    assert event.entity_id == "3"
+
+
+def test_a_retry_by_hand_starts_a_new_series_and_is_done_once_by_two_people(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    end(engine, inbox.claim(engine, received.id), Outcome(State.PARKED, reason="x"))
+    with writing(engine) as session:
+        assert inbox.requeue(session, received.id, states=[State.PARKED])
+    with writing(engine) as session:
+        assert not inbox.requeue(session, received.id, states=[State.PARKED])
+    event = inbox.claim(engine, received.id)
+    assert event is not None
+    assert event.attempts == 1
+    assert event.careful
+
+
+def test_twenty_claimers_take_every_event_once_and_none_starves(engine: Engine) -> None:
+    total, claimers = 200, 8
+    put(engine, *(change(f"k{n}", str(n)) for n in range(total)))
+    taken: Counter[int] = Counter()
+    shares: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def claim_all(name: str) -> None:
+        while (event := inbox.claim_next(engine)) is not None:
+            end(engine, event)
+            with lock:
+                taken[event.id] += 1
+                shares[name] += 1
+
+    with ThreadPoolExecutor(claimers) as pool:
+        list(pool.map(claim_all, [f"w{n}" for n in range(claimers)]))
+    assert len(taken) == total
+    assert set(taken.values()) == {1}
+    assert states(engine) == [State.DONE] * total
+
+
+def test_the_same_wake_up_ten_times_at_once_runs_the_event_once(engine: Engine) -> None:
+    (received,) = put(engine, change("a"))
+    with ThreadPoolExecutor(10) as pool:
+        claims = list(pool.map(lambda _: inbox.claim(engine, received.id), range(10)))
+    assert len([c for c in claims if c is not None]) == 1
+
+
+def test_claims_of_one_subject_by_many_rows_at_once_never_overlap(engine: Engine) -> None:
+    received = put(engine, *(change(f"k{n}", "same") for n in range(10)))
+    with ThreadPoolExecutor(10) as pool:
+        claims = list(pool.map(lambda r: inbox.claim(engine, r.id), received))
+    assert len([c for c in claims if c is not None]) == 1
+    assert states(engine).count(State.WORKING) == 1

@@ -1,0 +1,88 @@
+"""What lives as long as a worker process: the heartbeat of its leases, the sweeper, its presence in the database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import dramatiq
+import structlog
+
+from gateway.errors import Transient
+from gateway.jobs import Waker
+from gateway.store import inbox, presence
+from gateway.store.session import reading
+from workers.work import Workshop
+
+HEARTBEAT_SECONDS = 3.0
+SWEEP_SECONDS = 2.0
+PRESENCE_SECONDS = 15.0
+SWEEP_BATCH = 32
+_log = structlog.get_logger(__name__)
+
+
+class Lifetime(dramatiq.Middleware):
+    """Starts the process's own threads after the fork and ends them before the process does."""
+
+    def __init__(self) -> None:
+        self._workshop: Workshop | None = None
+        self._waker: Waker | None = None
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def attach(self, workshop: Workshop, waker: Waker) -> None:
+        """Say whose life this is; called once by the composition root."""
+        self._workshop, self._waker = workshop, waker
+
+    def after_process_boot(self, _broker: dramatiq.Broker) -> None:
+        """Start beating and sweeping."""
+        for name, seconds, beat in (
+            ("heartbeat", HEARTBEAT_SECONDS, self._renew),
+            ("sweeper", SWEEP_SECONDS, self._sweep),
+            ("presence", PRESENCE_SECONDS, self._report),
+        ):
+            thread = threading.Thread(target=self._every, args=(seconds, beat), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
+        """Take no new event; what runs may finish, its lease still beating."""
+        if self._workshop:
+            self._workshop.stopping.set()
+
+    def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
+        """Everything has ended: stop the threads, write the last counts."""
+        self._stop.set()
+        if self._workshop:
+            self._workshop.worlds.close()
+        if self._waker:
+            self._waker.close()
+
+    def _every(self, seconds: float, beat: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                beat()
+            except Transient as error:
+                _log.warning("the database is away", reason=error.reason)
+            except Exception:  # noqa: BLE001 - a heartbeat that stops would cost every lease
+                _log.exception("a background thread failed and goes on")
+            self._stop.wait(seconds)
+
+    def _renew(self) -> None:
+        if self._workshop:
+            inbox.renew(self._workshop.engine, self._workshop.in_flight())
+
+    def _sweep(self) -> None:
+        """Wake for everything due that no wake-up came for; without a broker, carry it in this thread."""
+        if self._workshop is None or self._waker is None or self._workshop.stopping.is_set():
+            return
+        with reading(self._workshop.engine) as session:
+            due = inbox.due_ids(session, limit=SWEEP_BATCH)
+        if due and self._waker.resting:
+            self._workshop.drain()
+        self._waker.wake(due)
+
+    def _report(self) -> None:
+        if self._workshop:
+            presence.report(self._workshop.engine, "worker")
+            self._workshop.worlds.meter.flush()

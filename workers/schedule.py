@@ -1,0 +1,123 @@
+"""The clock process: `python -m workers.schedule` polls both systems and keeps house. Two of it do no harm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Engine
+
+from gateway import jobs, observe, seeding, settings
+from gateway.errors import GatewayError
+from gateway.jobs import Waker
+from gateway.settings import Settings
+from gateway.store import journal, presence
+from gateway.store.session import open_engine, writing
+from handlers import polls
+from handlers.deps import Deps
+from workers.worlds import Worlds
+
+TICK_SECONDS = 0.5
+PRUNE_SECONDS = 3600.0
+PRESENCE_SECONDS = 15.0
+AT_ONCE = 8
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Duty:
+    """Something done every so many seconds; `due` is monotonic time."""
+
+    name: str
+    seconds: float
+    do: Callable[[], None]
+    due: float = 0.0
+    running: bool = False
+
+
+class Clock:
+    """Runs each duty when its time comes, never twice at once, in a few threads."""
+
+    def __init__(self, engine: Engine, given: Settings, worlds: Worlds, waker: Waker) -> None:
+        self._engine = engine
+        self._settings = given
+        self._worlds = worlds
+        self._waker = waker
+        self._duties: dict[str, Duty] = {}
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="duty")
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Tick until stopped."""
+        self._add("prune", PRUNE_SECONDS, self._prune)
+        self._add("presence", PRESENCE_SECONDS, self._report)
+        self._add("connections", 5.0, self._follow_connections)
+        while not self.stop.wait(TICK_SECONDS):
+            for duty in list(self._duties.values()):
+                if not duty.running and duty.due <= time.monotonic():
+                    duty.running = True
+                    self._pool.submit(self._run, duty)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._worlds.close()
+
+    def _add(self, name: str, seconds: float, do: Callable[[], None]) -> None:
+        self._duties.setdefault(name, Duty(name, seconds, do))
+
+    def _run(self, duty: Duty) -> None:
+        try:
+            duty.do()
+        except GatewayError as error:
+            _log.warning("a scheduled task could not run", task=duty.name, reason=error.reason)
+        except Exception:  # noqa: BLE001 - one failing duty must not end the clock
+            _log.exception("a scheduled task failed", task=duty.name)
+        finally:
+            duty.due = time.monotonic() + duty.seconds
+            duty.running = False
+
+    def _follow_connections(self) -> None:
+        for name in self._worlds.names():
+            self._add(f"till/{name}", self._settings.mplus_poll_seconds, self._poll(name, polls.poll_till))
+            self._add(f"books/{name}", self._settings.quickbooks_cdc_seconds, self._poll(name, polls.poll_books))
+
+    def _poll(self, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
+        def do() -> None:
+            connection = self._worlds.world(name).connection
+            if connection.live and not connection.paused:
+                self._waker.wake(poll(self._worlds.deps(name)))
+
+        return do
+
+    def _prune(self) -> None:
+        gone = 1
+        while gone and not self.stop.is_set():
+            with writing(self._engine) as session:
+                gone = journal.purge(session, days=self._settings.retention_days)
+
+    def _report(self) -> None:
+        presence.report(self._engine, "clock")
+        self._worlds.meter.flush()
+
+
+def main() -> None:
+    """Run until SIGTERM or Ctrl-C."""
+    given = settings.read(os.environ)
+    observe.start(given, "clock")
+    engine = open_engine(given.database_url, pool_size=AT_ONCE + 2)
+    seeding.seed(engine, given)
+    client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
+    waker = Waker(jobs.open_broker(client))
+    clock = Clock(engine, given, Worlds(engine, given), waker)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: clock.stop.set())
+    clock.run()
+    waker.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The one kind of job: claim an event, run its flow's handler, record the end, go on while something is due."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import sentry_sdk
+import structlog
+from sqlalchemy import Engine
+
+from gateway.errors import GatewayError, Transient
+from gateway.store import inbox, journal, links
+from gateway.store.events import Event, Outcome, State
+from gateway.store.inbox import LeaseLost
+from gateway.store.journal import Entry
+from gateway.store.session import writing
+from handlers.deps import Deps
+from handlers.registry import find_handler
+from handlers.result import Result
+from mapping.errors import MappingError
+from workers import boundary
+from workers.worlds import Worlds
+
+DRAIN_SECONDS = 20.0
+_log = structlog.get_logger(__name__)
+
+
+class Workshop:
+    """What the threads of a worker process share. `in_flight` are the leases that the heartbeat keeps alive."""
+
+    def __init__(self, engine: Engine, worlds: Worlds, wake: Callable[[Iterable[int]], None]) -> None:
+        self.engine = engine
+        self.worlds = worlds
+        self.wake = wake
+        self._in_flight: dict[str, None] = {}
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+
+    def in_flight(self) -> list[str]:
+        """The leases this process holds now."""
+        with self._lock:
+            return list(self._in_flight)
+
+    def work(self, event_id: int) -> None:
+        """Work on this event if it is due, then on whatever else is, for a while."""
+        if event := inbox.claim(self.engine, event_id):
+            self._carry(event)
+        self.drain()
+
+    def drain(self) -> int:
+        """Work until nothing is due, the time is up, or the process stops; answers how many events that were."""
+        until, count = time.monotonic() + DRAIN_SECONDS, 0
+        while time.monotonic() < until and not self.stopping.is_set():
+            event = inbox.claim_next(self.engine)
+            if event is None:
+                break
+            self._carry(event)
+            count += 1
+        return count
+
+    def _carry(self, event: Event) -> None:
+        lease = event.lease or ""
+        with self._lock:
+            self._in_flight[lease] = None
+        try:
+            with structlog.contextvars.bound_contextvars(correlation=event.correlation, event=event.id):
+                self._carry_logged(event)
+        finally:
+            with self._lock:
+                self._in_flight.pop(lease, None)
+
+    def _carry_logged(self, event: Event) -> None:
+        result, deps = self._attempt(event)
+        try:
+            self._record(event, result, deps)
+        except LeaseLost:
+            _log.warning("another worker took this event over; our result is dropped")
+            return
+        except Transient as error:
+            # The lease runs out and the event is tried again; look-ups before any create make that harmless.
+            _log.error("the outcome could not be stored", reason=error.reason)
+            return
+        _log.info("event ended", flow=event.flow, state=result.outcome.state, reason=result.outcome.reason)
+
+    def _attempt(self, event: Event) -> tuple[Result, Deps | None]:
+        deps: Deps | None = None
+        try:
+            if event.crashes >= boundary.MOST_CRASHES:
+                return Result(_crashed(event)), None
+            deps = self.worlds.deps(event.connection or "")
+            return find_handler(event.flow, event.entity)(event, deps), deps
+        except Exception as error:  # noqa: BLE001 - this is where every error becomes a fate
+            outcome = boundary.outcome_of(error, event)
+            _report(error, event, outcome)
+            return Result(outcome), deps
+
+    def _record(self, event: Event, result: Result, deps: Deps | None) -> None:
+        entries = deps.log if deps else []
+        facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
+        outcome = _with_facts(result.outcome, facts)
+        with writing(self.engine) as session:
+            inbox.finish(session, event, outcome)
+            for link in result.links:
+                links.save(session, event.connection or "", link)
+            received = inbox.receive(session, result.changes)
+            journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
+            follower = inbox.pending_of(session, event.subject)
+        self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
+
+
+def _crashed(event: Event) -> Outcome:
+    return Outcome(
+        State.PARKED,
+        reason=f"the worker died {event.crashes} times while working on this",
+        code="crashed",
+        record=f"{event.entity} {event.entity_id}",
+        fix="look at the memory of the worker process, then retry the event",
+    )
+
+
+def _with_facts(outcome: Outcome, facts: Mapping[str, object]) -> Outcome:
+    return dataclasses.replace(outcome, facts=dict(facts))
+
+
+def _ending(outcome: Outcome) -> Entry:
+    detail = {"code": outcome.code, "record": outcome.record, "field": outcome.field, "fix": outcome.fix}
+    said = {name: value for name, value in detail.items() if value}
+    title = f"{outcome.state}: {outcome.reason}" if outcome.reason else str(outcome.state)
+    return Entry("failed" if outcome.code else "decided", title, detail=said or None)
+
+
+def _report(error: Exception, event: Event, outcome: Outcome) -> None:
+    """Tell Sentry once, when a person is needed or the fault is ours; weather is only logged."""
+    if not isinstance(error, (GatewayError, MappingError)):
+        _log.exception("unexpected failure", flow=event.flow, entity=event.entity)
+        sentry_sdk.capture_exception(error)
+    elif outcome.state == State.PARKED:
+        with sentry_sdk.new_scope() as scope:
+            scope.set_tag("flow", event.flow)
+            scope.set_tag("code", outcome.code or "")
+            scope.set_extra("event", event.id)
+            scope.fingerprint = ["parked", event.flow, outcome.code or type(error).__name__]
+            sentry_sdk.capture_message(f"parked: {outcome.code or type(error).__name__}", level="warning")

@@ -1,0 +1,165 @@
+"""The clients of each connection, built once per process and rebuilt when the connection or its settings change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import httpx
+from sqlalchemy import Engine
+
+from gateway.connectors.exchange import Exchange
+from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.quickbooks.auth import OAuth
+from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.custody import Custody
+from gateway.errors import Permanent
+from gateway.settings import Settings
+from gateway.store import connections, documents
+from gateway.store.connections import Connection
+from gateway.store.journal import Entry
+from gateway.store.sealing import Seal
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.lists import Lists
+from mapping import settings_document
+from mapping.settings_document import SettingsDocument
+from workers import metering
+
+LOOK_SECONDS = 2.0
+QUICKBOOKS_AT_ONCE = 8  # the vendor allows ten calls at once per company; two are left for people
+
+
+@dataclass
+class World:
+    """Everything one connection needs, shared by the threads of this process."""
+
+    connection: Connection
+    books: QuickBooks
+    till: MplusKassa
+    lists: Lists
+    settings: SettingsDocument
+    version: int
+    looked_at: float
+
+
+class Worlds:
+    """Hands out the world of a connection; `log` collects what the running event's calls said."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._seal = Seal(settings.secret_keys)
+        self._http = httpx.Client(follow_redirects=False, limits=httpx.Limits(max_connections=32))
+        self._worlds: dict[str, World] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self.meter = metering.Meter(engine)
+
+    def deps(self, name: str) -> Deps:
+        """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown."""
+        world = self.world(name)
+        log: list[Entry] = []
+        self._thread.log = log
+        return Deps(self._engine, name, world.books, world.till, world.lists, world.settings, log)
+
+    def world(self, name: str) -> World:
+        """The connection's world, as its row and settings document stand now."""
+        with self._lock:
+            known = self._worlds.get(name)
+            if known and time.monotonic() - known.looked_at < LOOK_SECONDS:
+                return known
+            self._worlds[name] = world = self._look(name, known)
+            return world
+
+    def names(self) -> list[str]:
+        """Every connection there is."""
+        with reading(self._engine) as session:
+            return [connection.name for connection in connections.every(session, self._seal)]
+
+    def close(self) -> None:
+        """Close the outgoing connections and write the last counts."""
+        self.meter.flush()
+        self._http.close()
+
+    def _look(self, name: str, known: World | None) -> World:
+        with reading(self._engine) as session:
+            connection = connections.find(session, name, self._seal)
+            version, text = documents.newest(session, name) or (0, "")
+        if connection is None:
+            raise Permanent(f"there is no connection called {name}", code="no-connection", record=f"connection {name}")
+        if known and known.connection == connection:
+            if known.version != version:
+                known.settings, known.version = settings_document.parse(text), version
+            known.looked_at = time.monotonic()
+            return known
+        return self._build(connection, settings_document.parse(text), version)
+
+    def _build(self, connection: Connection, document: SettingsDocument, version: int) -> World:
+        books = QuickBooks(
+            self._http,
+            base_url=self._settings.quickbooks_api_url,
+            realm_id=connection.realm_id or "",
+            tokens=Custody(self._engine, connection.name, self._oauth(), self._seal),
+            observe=self._observer(connection.name),
+            gate=_Turnstile(QUICKBOOKS_AT_ONCE),
+        )
+        # One call at a time per installation: its pool of workers is small, and every known client calls serially.
+        till = MplusKassa(
+            connection.mplus_url or "",
+            connection.mplus_ident or "",
+            connection.mplus_secret or "",
+            observe=self._observer(connection.name),
+            gate=_Turnstile(1),
+        )
+        return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
+
+    def _oauth(self) -> OAuth:
+        given = self._settings
+        return OAuth(
+            self._http,
+            client_id=given.quickbooks_client_id,
+            client_secret=given.quickbooks_client_secret,
+            authorize_url=given.quickbooks_authorize_url,
+            token_url=given.quickbooks_token_url,
+            revoke_url=given.quickbooks_revoke_url,
+        )
+
+    def _observer(self, connection: str) -> Callable[[Exchange], None]:
+        def observe(exchange: Exchange) -> None:
+            self.meter.count(connection, exchange)
+            log = getattr(self._thread, "log", None)
+            if log is not None:
+                log.append(to_entry(exchange))
+
+        return observe
+
+
+class _Turnstile:
+    """Lets at most `places` calls through at once; a context manager factory, as the clients want it."""
+
+    def __init__(self, places: int) -> None:
+        self._places = threading.BoundedSemaphore(places)
+
+    def __call__(self) -> AbstractContextManager[object]:
+        return self._places
+
+
+def to_entry(exchange: Exchange) -> Entry:
+    """An outside call as a line of the activity log."""
+    return Entry(
+        "failed" if exchange.error else ("read" if exchange.metered else "sent"),
+        exchange.operation,
+        system=exchange.system,
+        detail={
+            "request": exchange.request,
+            "status": exchange.status,
+            "response": exchange.response,
+            "trace": exchange.trace,
+            "error": exchange.error,
+        },
+        milliseconds=exchange.milliseconds,
+    )
