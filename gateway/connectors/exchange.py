@@ -1,0 +1,27 @@
+"""One exchange with an outside system, as the activity log keeps it: what was asked, what came, how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Never holds a credential; large and binary parts are clipped by the connector before they come here.
+
+    `status` is the HTTP status (None: no answer), `trace` the id to quote at the other side, `metered` whether the
+    call counts towards a paid allowance, `error` the code of the error it ended in.
+    """
+
+    system: str
+    operation: str
+    url: str
+    request: Mapping[str, Any] | None
+    status: int | None
+    response: Mapping[str, Any] | None
+    trace: str | None
+    milliseconds: int
+    metered: bool = False
+    error: str | None = None

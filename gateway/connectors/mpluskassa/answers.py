@@ -1,0 +1,96 @@
+"""What the connector hands back beyond the shared records: pages, creation results, versions, a product as read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gateway.connectors.mpluskassa.wire import Malformed, Row
+from mapping.records import Product
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadProduct:
+    """A product with the whole row it was read from: an update starts from `raw`, so nothing of it is lost."""
+
+    product: Product
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedProduct:
+    """The numbers the till gave; `sync_marker` lets us recognise our own change when it comes back."""
+
+    product_number: int
+    article_numbers: tuple[int, ...]
+    sync_marker: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatedProduct:
+    """Which articles of the update were there already and which it made."""
+
+    existing_article_numbers: tuple[int, ...]
+    new_article_numbers: tuple[int, ...]
+    sync_marker: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRelation:
+    """The relation's number and the marker our change got."""
+
+    number: int
+    sync_marker: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiVersion:
+    """What the installation runs: the protocol and the service behind it; `slave` for one at the customer's site."""
+
+    protocol: str
+    service: str
+    slave: bool
+    branch: int | None
+    workers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row of a page that holds a value nobody can use; the rest of the page stands."""
+
+    id: str
+    reason: str
+    field: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Record]):
+    """A page of changed records. Ask for `marker + 1` next; an empty page is the end."""
+
+    records: tuple[Record, ...]
+    marker: int | None
+    unreadable: tuple[UnreadableRow, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether the till had nothing (more) to tell."""
+        return not self.records and not self.unreadable
+
+
+def to_page(
+    found: Iterable[Row], read: Callable[[Row], Record], *, marker: Callable[[Row], int | None], key: str
+) -> Page[Record]:
+    """Rows to a page; one bad row is set aside instead of stopping the feed, and still moves the marker."""
+    records: list[Record] = []
+    unreadable: list[UnreadableRow] = []
+    markers: list[int] = []
+    for row in found:
+        markers.append(marker(row) or 0)
+        try:
+            records.append(read(row))
+        except Malformed as fault:
+            unreadable.append(UnreadableRow(str(row.get(key, "?")), fault.reason, fault.field))
+    return Page(tuple(records), max(markers, default=0) or None, tuple(unreadable))

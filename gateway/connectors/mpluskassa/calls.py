@@ -1,0 +1,179 @@
+"""One call of the till: gate, envelope, exchange, answer or error, and a note for the activity log."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from gateway.connectors.exchange import Exchange
+from gateway.connectors.mpluskassa.clipping import clip
+from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
+from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
+from gateway.connectors.mpluskassa.faults import MissingOperation, fault_error, result_error, status_error, weather
+from gateway.connectors.mpluskassa.transport import Link, LinkError, Reply
+from gateway.errors import GatewayError, Permanent, Transient
+
+Observer = Callable[[Exchange], None]
+Gate = Callable[[], AbstractContextManager[Any]]
+
+_log = logging.getLogger(__name__)
+_FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How an exchange ended: an answer or an error, and what is known of the reply."""
+
+    status: int | None = None
+    answer: dict[str, Any] | None = None
+    error: GatewayError | None = None
+
+
+class Caller:
+    """Asks one installation. Safe to share between threads."""
+
+    def __init__(self, link: Link, shelf: ContractShelf, *, observe: Observer | None, gate: Gate) -> None:
+        self.link = link
+        self.shelf = shelf
+        self._observe = observe
+        self._gate = gate
+
+    def read(self, operation: str, **body: Any) -> dict[str, Any]:
+        """Ask something that changes nothing. Raises Transient, or Permanent and its kinds."""
+        return self._call(operation, body, writes=False, record=None)
+
+    def write(self, operation: str, *, record: str | None = None, **body: Any) -> dict[str, Any]:
+        """Change something, and see that the answer's result says so. Raises Unanswered as well."""
+        return self._call(operation, body, writes=True, record=record)
+
+    def knows(self, operation: str, *path: str) -> bool:
+        """Whether the installation has an operation, or a field of its request."""
+        return self.contract().knows(operation, *path)
+
+    def contract(self) -> Contract:
+        """The installation's WSDL, read when first needed. Raises Transient, or Permanent and its kinds."""
+        error: GatewayError
+        try:
+            return self.shelf.get()
+        except LinkError as failure:
+            error = _link_error(failure, "reading the WSDL", writes=False)
+        except UnusableDescription as failure:
+            error = Transient(str(failure), code="WSDL")
+        raise error
+
+    def _call(self, operation: str, body: dict[str, Any], *, writes: bool, record: str | None) -> dict[str, Any]:
+        contract = self.contract()
+        envelope = _encode(contract, operation, body)
+        trace = f"kassabridge-{uuid.uuid4().hex}"
+        with self._gate():
+            started = time.monotonic()
+            outcome = self._ask(contract, operation, envelope, trace=trace, writes=writes, record=record)
+            milliseconds = round((time.monotonic() - started) * 1000)
+        self._note(operation, body, outcome, trace, milliseconds)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.answer or {}
+
+    def _ask(
+        self, contract: Contract, operation: str, envelope: bytes, *, trace: str, writes: bool, record: str | None
+    ) -> _Outcome:
+        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation}"', "X-Request-Id": trace}
+        try:
+            reply = self.link.post(envelope, headers)
+        except LinkError as failure:
+            return _Outcome(error=_link_error(failure, operation, writes=writes))
+        outcome = self._understand(contract, operation, reply, writes=writes)
+        if outcome.answer is not None and writes:
+            error = result_error(outcome.answer, operation=operation, record=record)
+            outcome = _Outcome(reply.status, outcome.answer, error)
+        return self._scrubbed(outcome)
+
+    def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
+        error: GatewayError
+        try:
+            answer = contract.decode(operation, reply.content)
+        except Fault as fault:
+            error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
+        except Garbled as failure:
+            error = self._garbled(operation, reply, str(failure), writes=writes)
+        else:
+            if reply.status == HTTPStatus.OK:
+                return _Outcome(reply.status, answer)
+            error = status_error(reply.status, operation=operation, writes=writes)
+        return _Outcome(reply.status, error=error)
+
+    def _garbled(self, operation: str, reply: Reply, reason: str, *, writes: bool) -> GatewayError:
+        if reply.status != HTTPStatus.OK:
+            retry_after = reply.headers.get("Retry-After")
+            return status_error(reply.status, operation=operation, writes=writes, retry_after=retry_after)
+        self.shelf.doubt()
+        return weather(f"{operation}: {reason}", code="GARBLED", writes=writes)
+
+    def _scrubbed(self, outcome: _Outcome) -> _Outcome:
+        error = outcome.error
+        if error is not None:
+            error.reason = self.link.scrub(error.reason)
+            error.args = (error.reason,)
+            error.code = None if error.code is None else self.link.scrub(error.code)
+        return outcome
+
+    def _note(self, operation: str, body: dict[str, Any], outcome: _Outcome, trace: str, milliseconds: int) -> None:
+        if self._observe is None:
+            return
+        error = outcome.error
+        exchange = Exchange(
+            system="mpluskassa",
+            operation=operation,
+            url=str(self.link.address),
+            request=clip(body, self.link.scrub),
+            status=outcome.status,
+            response=clip(outcome.answer, self.link.scrub),
+            trace=trace,
+            milliseconds=milliseconds,
+            error=None if error is None else error.code or type(error).__name__,
+        )
+        try:
+            self._observe(exchange)
+        except Exception:  # noqa: BLE001 - what was written stays written, however the observer fails
+            _log.exception("the observer of till exchanges failed")
+
+
+def read_description(link: Link) -> bytes:
+    """The installation's WSDL; raises LinkError, or the error of its status."""
+    reply = link.read_description()
+    if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        reply = link.read_description(signed=True)
+    if reply.status != HTTPStatus.OK:
+        raise status_error(reply.status, operation="reading the WSDL", writes=False)
+    return reply.content
+
+
+def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
+    if operation not in contract.operations:
+        raise MissingOperation(
+            f"{operation}: this installation does not have it", code="MISSING-OPERATION", fix=_FIX_VERSION
+        )
+    try:
+        return contract.encode(operation, body)
+    except Misfit as misfit:
+        reason = str(misfit)
+    raise MissingOperation(
+        f"{operation}: the request does not fit this installation ({reason})",
+        code="MISFIT",
+        field=reason,
+        fix=_FIX_VERSION,
+    )
+
+
+def _link_error(failure: LinkError, operation: str, *, writes: bool) -> GatewayError:
+    reason = f"{operation}: {failure.reason}"
+    if failure.lasting and not (failure.sent and writes):
+        fix = "Ask for fewer records at a time." if failure.sent else "Check MPLUS_URL and the certificate behind it."
+        return Permanent(reason, code=failure.code, fix=fix)
+    return weather(reason, code=failure.code, writes=writes and failure.sent)

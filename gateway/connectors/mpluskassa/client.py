@@ -1,0 +1,101 @@
+"""The client of one MplusKASSA installation: every verb the gateway has for the till, in one place."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+from gateway.connectors.mpluskassa.calls import Caller, Gate, Observer, read_description
+from gateway.connectors.mpluskassa.contract import ContractShelf
+from gateway.connectors.mpluskassa.groups import Groups
+from gateway.connectors.mpluskassa.lookups import Lookups
+from gateway.connectors.mpluskassa.products import Products
+from gateway.connectors.mpluskassa.relations import Relations
+from gateway.connectors.mpluskassa.sales import Sales
+from gateway.connectors.mpluskassa.stock import Stock
+from gateway.connectors.mpluskassa.transport import Credentials, Limits, Link
+
+_NEEDED = (
+    "getApiVersion",
+    "getCurrentSyncMarkersV2",
+    "getBranches",
+    "getVatGroupList",
+    "getTurnoverGroups",
+    "getPaymentMethodsV2",
+    "getProducts",
+    "createProduct",
+    "updateProduct",
+    "getArticleGroups",
+    "getArticleGroupChanges",
+    "newArticleGroup",
+    "updateArticleGroup",
+    "deleteArticleGroup",
+    "addProductsToArticleGroup",
+    "deleteProductsFromArticleGroup",
+    "getStock",
+    "getStockHistoryV2",
+    "setStock",
+    "updateStock",
+    "getRelation",
+    "getRelations",
+    "findRelationV2",
+    "createRelation",
+    "updateRelation",
+    "getReceipts",
+    "getInvoices",
+    "getOrders",
+    "getJournals",
+)
+
+
+class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
+    """Speaks to one installation. Safe to share between threads; opens no connection before its first verb.
+
+    `observe` hears of every exchange; `gate` is entered around each (to bound how many run at once);
+    `default_decimal_places` reads quantities whose decimals the installation leaves out.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument per setting of a connection
+        self,
+        url: str,
+        ident: str,
+        secret: str,
+        *,
+        observe: Observer | None = None,
+        gate: Gate = nullcontext,
+        limits: Limits | None = None,
+        ca_file: str | None = None,
+        wsdl_cache: Path | None = None,
+        default_decimal_places: int = 0,
+    ) -> None:
+        """Raises ValueError when the address is not one, or a credential is empty."""
+        if not ident or not secret:
+            raise ValueError("the ident and the secret of MplusKASSA must both be set")
+        link = Link(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
+        shelf = ContractShelf(partial(read_description, link), wsdl_cache)
+        super().__init__(Caller(link, shelf, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
+
+    def missing_operations(self) -> tuple[str, ...]:
+        """What the gateway could use and this installation lacks. Reads the WSDL when it was not needed before."""
+        operations = self._calls.contract().operations
+        return tuple(name for name in _NEEDED if name not in operations)
+
+    def describe(self) -> str:
+        """A few plain lines about this client, without asking the till anything; holds no credentials."""
+        link, contract = self._calls.link, self._calls.shelf.loaded
+        known = "not read yet" if contract is None else f"{len(contract.operations)} operations"
+        limits = link.limits
+        return "\n".join(
+            (
+                f"MplusKASSA at {link.address}",
+                f"WSDL: {known}",
+                f"Limits: {limits.connect:g} s to connect, {limits.read:g} s of silence, {limits.total:g} s in all",
+                f"Largest answer: {limits.size // 1024 // 1024} MiB",
+                f"Quantities without decimals are read with {self._places}",
+            )
+        )
+
+    def __repr__(self) -> str:
+        """Without credentials."""
+        return f"MplusKassa({str(self._calls.link.address)!r})"

@@ -1,0 +1,185 @@
+"""The installation's WSDL: fetched at first use, kept in process and on disk, made into envelopes and readers.
+
+Its address, its imports and its size are not trusted: the one import it needs is answered from here, every other
+reference is refused, and what the service calls itself in it is ignored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+from zeep import Client, Transport
+from zeep.exceptions import Error as ZeepError
+
+from gateway.connectors.mpluskassa.envelope import SETTINGS, Garbled, Misfit, fit, parse_document, read_answer
+
+_SOAP_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
+_ENCODING_LOCATION = "kassabridge:soap-encoding"
+_ENCODING_SCHEMA = (
+    b'<schema xmlns="http://www.w3.org/2001/XMLSchema" xmlns:tns="http://schemas.xmlsoap.org/soap/encoding/"'
+    b' targetNamespace="http://schemas.xmlsoap.org/soap/encoding/">'
+    b'<simpleType name="base64"><restriction base="base64Binary"/></simpleType></schema>'
+)
+_QUIET_SECONDS = 2.0
+_XSD_IMPORT = "{http://www.w3.org/2001/XMLSchema}import"
+_SERVICE_ADDRESS = "http://installation.invalid/"
+
+# zeep stumbles over a crooked WSDL with whatever error comes first.
+_BROKEN = (ZeepError, Garbled, etree.LxmlError, LookupError, ValueError, TypeError, AttributeError, NotImplementedError)
+
+DISPENSABLE = frozenset(
+    {
+        "includeAllArticlesOfSelectedProducts",
+        "includeLineList",
+        "includeOrderReferences",
+        "includeArticleGroupSyncMarker",
+        "includeStockId",
+        "employeeNumber",
+        "reference",
+        "timezone",
+    }
+)
+"""Fields an older installation may lack and that only make an answer richer or a booking better described."""
+
+
+class UnusableDescription(Exception):
+    """What came as WSDL is none, or refers to places it may not; the text never quotes it."""
+
+
+class _Quarantine(Transport):
+    """Answers the one import the WSDL needs from memory; whatever else a WSDL refers to is not loaded."""
+
+    def load(self, url: str) -> bytes:
+        if url in {_ENCODING_LOCATION, _SOAP_ENCODING}:
+            return _ENCODING_SCHEMA
+        raise UnusableDescription("the WSDL refers to another place")
+
+
+class Contract:
+    """What one WSDL lets us say and understand. Safe to share between threads."""
+
+    def __init__(self, wsdl: bytes) -> None:
+        """Raises UnusableDescription."""
+        self._client: Any = _load(wsdl)
+        name, self._binding = next(iter(self._client.wsdl.bindings.items()))
+        self._service = self._client.create_service(name, _SERVICE_ADDRESS)
+        self.operations = frozenset(self._binding.all())
+
+    def knows(self, operation: str, *path: str) -> bool:
+        """Whether the installation has the operation and, below it, a field: `knows("getReceipts", "request", …)`."""
+        if operation not in self.operations:
+            return False
+        kind: Any = self._binding.get(operation).input.body.type
+        for name in path:
+            element = dict(kind.elements).get(name)
+            if element is None:
+                return False
+            kind = element.type
+        return True
+
+    def encode(self, operation: str, body: dict[str, Any]) -> bytes:
+        """The envelope of a request; raises Misfit with the field that does not fit."""
+        kind = self._binding.get(operation).input.body.type
+        try:
+            fitted = fit(kind, body, dispensable=DISPENSABLE)
+            envelope = self._client.create_message(self._service, operation, **fitted)
+        except (ZeepError, TypeError, ValueError, ArithmeticError) as failure:
+            reason = getattr(failure, "message", None) or type(failure).__name__
+        else:
+            return bytes(etree.tostring(envelope, xml_declaration=True, encoding="utf-8"))
+        raise Misfit(str(reason))
+
+    def decode(self, operation: str, content: bytes) -> dict[str, Any]:
+        """The values of an answer; raises Fault or Garbled."""
+        return read_answer(content, self._binding.get(operation).output.body)
+
+
+class ContractShelf:
+    """Keeps the contract of one installation. `fetch` reads the WSDL and may raise; a copy on disk then stands in."""
+
+    def __init__(self, fetch: Callable[[], bytes], cache: Path | None = None, *, patience: float = 600.0) -> None:
+        self._fetch = fetch
+        self._cache = cache
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._contract: Contract | None = None
+        self._loaded_at = 0.0
+        self._failure: tuple[float, Exception] | None = None
+
+    def get(self) -> Contract:
+        """The contract, loaded once; raises what `fetch` raises, or UnusableDescription."""
+        contract = self._contract
+        if contract is not None:
+            return contract
+        with self._lock:
+            if self._contract is None:
+                self._contract = self._load()
+                self._loaded_at = time.monotonic()
+            return self._contract
+
+    @property
+    def loaded(self) -> Contract | None:
+        """The contract if it was needed already."""
+        return self._contract
+
+    def doubt(self) -> None:
+        """An answer did not fit: the installation may have been updated. Read anew, but not more than now and then."""
+        if time.monotonic() - self._loaded_at > self._patience:
+            self._contract = None
+
+    def _load(self) -> Contract:
+        # Threads that waited for the one that failed fail with it, instead of each waiting its own turn.
+        if self._failure is not None and time.monotonic() - self._failure[0] < _QUIET_SECONDS:
+            raise self._failure[1].with_traceback(None)
+        try:
+            return self._read()
+        except Exception as failure:
+            self._failure = time.monotonic(), failure
+            raise
+
+    def _read(self) -> Contract:
+        try:
+            wsdl = self._fetch()
+            contract = Contract(wsdl)
+        except Exception:
+            if self._cache is None or not self._cache.exists():
+                raise
+            return Contract(self._cache.read_bytes())
+        self._keep(wsdl)
+        return contract
+
+    def _keep(self, wsdl: bytes) -> None:
+        if self._cache is None:
+            return
+        # A full or read-only disk must not stop trade; the copy is a convenience.
+        with contextlib.suppress(OSError):
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+            draft.write_bytes(wsdl)
+            draft.replace(self._cache)
+
+
+def _load(wsdl: bytes) -> Any:
+    make_client: Any = Client
+    quarantine: Any = _Quarantine
+    try:
+        document = parse_document(wsdl)
+        for node in document.iter(_XSD_IMPORT):
+            # zeep refuses every web address, this import's included; under another name it reaches _Quarantine.
+            if node.get("namespace") == _SOAP_ENCODING:
+                node.set("schemaLocation", _ENCODING_LOCATION)
+        client = make_client(io.BytesIO(etree.tostring(document)), transport=quarantine(), settings=SETTINGS)
+        if client.wsdl.bindings:
+            return client
+        reason = "no binding"
+    except _BROKEN as failure:
+        reason = type(failure).__name__
+    raise UnusableDescription(f"the WSDL of MplusKASSA cannot be used ({reason})")

@@ -1,0 +1,181 @@
+"""What the till's refusals mean: result words, SOAP faults and HTTP statuses -> the error tree, by closed tables. Pure.
+
+A word that stands in no table is Permanent and loud. Whether a broken answer is weather or a question depends on
+what was asked: a read can be repeated, a write may have happened.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from gateway.connectors.mpluskassa.wire import Row
+from gateway.errors import (
+    AuthLost,
+    Conflict,
+    DuplicateNumber,
+    GatewayError,
+    NotFound,
+    Permanent,
+    RateLimited,
+    Transient,
+    Unanswered,
+)
+
+_LONGEST_DETAIL = 300
+_CALM_SECONDS = 30.0
+_FIX_CREDENTIALS = "Check MPLUS_URL, MPLUS_IDENT and MPLUS_SECRET; ask MplusKASSA whether the API user is still active."
+_FIX_MESSAGE = "Read MplusKASSA's message, correct the record, then retry."
+_FIX_UNKNOWN = "This answer is new to the gateway: report it, and look in MplusKASSA what became of the record."
+
+
+class MissingOperation(Permanent):
+    """This installation is too old for the operation (or the field) we asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A row of a table: the error (None is success, `Transient` is weather), what it means, what a person can do."""
+
+    error: type[GatewayError] | None
+    meaning: str
+    fix: str | None = None
+
+
+_DONE = Meaning(None, "done")
+_REFUSED = Meaning(Permanent, "MplusKASSA refused it", _FIX_MESSAGE)
+_GONE = Meaning(NotFound, "MplusKASSA does not know it", "Check whether it still exists in MplusKASSA.")
+_TAKEN = Meaning(
+    DuplicateNumber, "the number is already in use in MplusKASSA", "Leave the number out or link the existing record."
+)
+_CHANGED = Meaning(Conflict, "it changed in MplusKASSA since it was read", "Retry: it will be read again.")
+
+RESULTS: dict[str, Meaning] = {
+    "OK": _DONE,
+    "NO-CHANGES": _DONE,
+    "NOT-FOUND": _GONE,
+    "NOTFOUND": _GONE,
+    "PARENT-NOTFOUND": Meaning(NotFound, "the parent group does not exist", "Check the group in MplusKASSA."),
+    "BRANCH-NOT-FOUND": Meaning(NotFound, "the branch does not exist", "Correct the branch in the settings."),
+    "ARTICLE-NOT-FOUND": Meaning(NotFound, "the article does not exist", "Check the article in MplusKASSA."),
+    "NO-STOCK-ARTICLE": Meaning(
+        Permanent, "the article keeps no stock in MplusKASSA", "Tick 'stock article' on it, or leave its stock alone."
+    ),
+    "NOT-ALLOWED": Meaning(
+        Permanent, "the API user may not do this", "Ask MplusKASSA to grant the API user the right to change it."
+    ),
+    "FAILED": _REFUSED,
+    "FAILED-PRODUCT-NUMBER-ALREADY-TAKEN": _TAKEN,
+    "FAILED-ARTICLE-NUMBER-ALREADY-TAKEN": _TAKEN,
+    "FAILED-RELATION-NUMBER-ALREADY-TAKEN": _TAKEN,
+    "EXT-ORDER-ID-ALREADY-EXISTS": _TAKEN,
+    "EXT-INVOICE-ID-ALREADY-EXISTS": _TAKEN,
+    "ORDER-HAS-CHANGED": _CHANGED,
+    "INVOICE-HAS-CHANGED": _CHANGED,
+}
+"""The last part of a result word (`SET-STOCK-RESULT-OK` is `OK`) to what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Matches a SOAP fault by the start of its code and a pattern in its text."""
+
+    code: str
+    pattern: str
+    meaning: Meaning
+
+
+_FAULTS = (
+    _Fault("Client.Authentication", "", Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS)),
+    _Fault(
+        "",
+        r"not implemented|name or namespace not recogni[sz]ed",
+        Meaning(MissingOperation, "this installation does not know the operation", "Ask for a newer MplusKASSA."),
+    ),
+    _Fault(
+        "",
+        r"rate for vat-code \d+ is not properly configured",
+        Meaning(Permanent, "a VAT code has no rate in MplusKASSA", "Set the rate of that VAT code in MplusKASSA."),
+    ),
+    _Fault(
+        "",
+        r"authenticat|credential|invalid login|\b(ident|secret)\b",
+        Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
+    ),
+    _Fault("Client", "", Meaning(Permanent, "MplusKASSA calls our request wrong", _FIX_MESSAGE)),
+    _Fault("Server", "", Meaning(Transient, "MplusKASSA had trouble of its own")),
+)
+
+_STATUSES: dict[int, Meaning] = {
+    HTTPStatus.UNAUTHORIZED: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
+    HTTPStatus.FORBIDDEN: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
+    HTTPStatus.NOT_FOUND: Meaning(Permanent, "nothing answers at this address", "Check MPLUS_URL."),
+    HTTPStatus.METHOD_NOT_ALLOWED: Meaning(Permanent, "no SOAP service answers at this address", "Check MPLUS_URL."),
+}
+
+
+def result_error(
+    answer: Row, *, operation: str, record: str | None = None, field: str = "result"
+) -> GatewayError | None:
+    """The error a business answer stands for, or None when it was done. An answer without a result is unanswered."""
+    word = answer.get(field)
+    if not word:
+        return Unanswered(f"{operation}: the answer held no result", code="NO-RESULT", record=record)
+    row = RESULTS.get(str(word).rsplit("-RESULT-", 1)[-1])
+    detail = answer.get("errorMessage") or answer.get("message")
+    if row is None:
+        return Permanent(
+            _sentence(operation, "unknown result", detail), code=str(word), record=record, fix=_FIX_UNKNOWN
+        )
+    if row.error is None:
+        return None
+    return row.error(_sentence(operation, row.meaning, detail), code=str(word), record=record, fix=row.fix)
+
+
+def fault_error(code: str | None, message: str | None, *, operation: str, writes: bool) -> GatewayError:
+    """The error a SOAP fault stands for. `Server` faults are weather: Transient for a read, Unanswered for a write."""
+    local = (code or "").rpartition(":")[2]
+    for row in _FAULTS:
+        if _matches(local, row.code) and re.search(row.pattern, message or "", re.IGNORECASE):
+            return _raised(row.meaning, _sentence(operation, row.meaning.meaning, message), local or None, writes)
+    return Permanent(_sentence(operation, "unknown fault", message), code=local or None, fix=_FIX_UNKNOWN)
+
+
+def status_error(status: int, *, operation: str, writes: bool, retry_after: str | None = None) -> GatewayError:
+    """The error of an HTTP status that came without a SOAP fault."""
+    code = f"HTTP-{status}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited(_sentence(operation, "asked to slow down", None), after=_seconds(retry_after), code=code)
+    if status in range(300, 400):
+        row = Meaning(Permanent, "answered with a redirect, which is never followed", "Check MPLUS_URL.")
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        row = Meaning(Transient, "the service did not answer well")
+    else:
+        row = _STATUSES.get(status, Meaning(Permanent, "unexpected HTTP status", _FIX_UNKNOWN))
+    return _raised(row, _sentence(operation, f"{row.meaning} ({status})", None), code, writes)
+
+
+def weather(reason: str, *, code: str, writes: bool) -> GatewayError:
+    """No whole answer: a read may simply be repeated, a write may have happened."""
+    return (Unanswered if writes else Transient)(reason, code=code)
+
+
+def _raised(row: Meaning, reason: str, code: str | None, writes: bool) -> GatewayError:
+    if row.error is Transient:
+        return weather(reason, code=code or "WEATHER", writes=writes)
+    error = row.error or Permanent
+    return error(reason, code=code, fix=row.fix)
+
+
+def _matches(local: str, start: str) -> bool:
+    return not start or local == start or local.startswith(f"{start}.")
+
+
+def _sentence(operation: str, meaning: str, detail: str | None) -> str:
+    said = " ".join((detail or "").split())[:_LONGEST_DETAIL]
+    return f"{operation}: {meaning}" + (f": {said}" if said else "")
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else _CALM_SECONDS

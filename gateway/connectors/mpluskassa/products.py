@@ -1,0 +1,69 @@
+"""The till's products: read, create, update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.connectors.mpluskassa.answers import CreatedProduct, Page, ReadProduct, UpdatedProduct, to_page
+from gateway.connectors.mpluskassa.area import Area
+from gateway.connectors.mpluskassa.wire import need, rows, to_text_list
+from gateway.connectors.mpluskassa.wire_merge import to_soap
+from gateway.connectors.mpluskassa.wire_products import product_marker, to_read_product
+from mapping.records import Product
+
+
+class Products(Area):
+    """Products and their articles. Reads raise Transient, or Permanent and its kinds; writes Unanswered as well."""
+
+    def product_of_article(self, number: int) -> ReadProduct | None:
+        """The product an article belongs to, with all its other articles; None when there is no such article."""
+        found = self._products(articleNumbers=[number], includeAllArticlesOfSelectedProducts=True)
+        return next((each for each in found if any(one.number == number for one in each.product.articles)), None)
+
+    def products_by_plu(self, plus: Iterable[str]) -> tuple[ReadProduct, ...]:
+        """The products that hold an article with one of these PLU numbers, whole."""
+        wanted = list(dict.fromkeys(plus))
+        # Without a filter the till would send everything it has.
+        if not wanted:
+            return ()
+        return self._products(pluNumbers=to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
+
+    def products_since(self, marker: int, limit: int) -> Page[ReadProduct]:
+        """Products that changed, from this marker on (inclusive). `limit` counts articles; a product comes whole."""
+        request = _request(syncMarker=marker, syncMarkerLimit=limit, includeAllArticlesOfSelectedProducts=True)
+        answer = self._calls.read("getProducts", request=request)
+        found = rows(answer, "productList", "product")
+        return to_page(found, to_read_product, marker=product_marker, key="productNumber")
+
+    def create_product(self, product: Product) -> CreatedProduct:
+        """Make a product with its articles. Not idempotent: resolve Unanswered by looking for it."""
+        answer = self._calls.write("createProduct", record=_name(product), product=to_soap(product, None))
+        return CreatedProduct(
+            need(answer, "productNumber"), tuple(rows(answer, "articleNumbers")), answer.get("syncMarker")
+        )
+
+    def update_product(self, product: Product, existing: ReadProduct) -> UpdatedProduct:
+        """Change what the record speaks of; the rest of the product goes back as it was read."""
+        body = to_soap(product, existing.raw)
+        answer = self._calls.write("updateProduct", record=_name(existing.product), product=body)
+        return UpdatedProduct(
+            tuple(rows(answer, "existingArticleNumbers")),
+            tuple(rows(answer, "newArticleNumbers")),
+            answer.get("syncMarker"),
+        )
+
+    def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
+        answer = self._calls.read("getProducts", request=_request(**filters))
+        return tuple(map(to_read_product, rows(answer, "productList", "product")))
+
+
+def _request(**filters: Any) -> dict[str, Any]:
+    # pluNumbers is demanded even when nothing is asked by PLU.
+    return {"pluNumbers": to_text_list(()), **filters}
+
+
+def _name(product: Product) -> str | None:
+    """The product as an error names it: by its own number, else by its first article's."""
+    numbers = (product.number, *(article.number for article in product.articles))
+    return next((str(number) for number in numbers if number is not None), None)

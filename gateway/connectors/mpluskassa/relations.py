@@ -1,0 +1,60 @@
+"""The till's relations: read, find, create, update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.connectors.mpluskassa.answers import Page, SavedRelation, to_page
+from gateway.connectors.mpluskassa.area import Area
+from gateway.connectors.mpluskassa.faults import MissingOperation
+from gateway.connectors.mpluskassa.wire import Row, need, rows
+from gateway.connectors.mpluskassa.wire_relations import relation_marker, to_relation, to_soap
+from mapping.records import Relation
+
+
+class Relations(Area):
+    """Customers and suppliers. Reads raise Transient or Permanent; writes Unanswered as well."""
+
+    def relation(self, number: int) -> Relation | None:
+        """The relation with this number, or None."""
+        return _found(self._calls.read("getRelation", relationNumber=number))
+
+    def relations_since(self, marker: int, limit: int) -> Page[Relation]:
+        """Relations that changed, from this marker on (inclusive)."""
+        answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
+        found = rows(answer, "relationList", "relation")
+        return to_page(found, to_relation, marker=relation_marker, key="relationNumber")
+
+    def find_relation_by_email(self, email: str) -> Relation | None:
+        """The relation with exactly this address (case aside), or None: the till's own search also finds parts."""
+        found = _found(self._find({"email": email}))
+        if found is None or (found.email or "").casefold() != email.casefold():
+            return None
+        return found
+
+    def find_relation_by_ext_id(self, ext_id: str) -> Relation | None:
+        """The relation that carries our id, or None."""
+        found = _found(self._find({"extRelationId": ext_id}))
+        return found if found is not None and found.ext_id == ext_id else None
+
+    def create_relation(self, relation: Relation) -> SavedRelation:
+        """Make a relation (number 0: the till gives one). Not idempotent: resolve Unanswered by looking for it."""
+        answer = self._calls.write("createRelation", relation=to_soap(relation))
+        return SavedRelation(need(answer, "relationNumber"), answer.get("syncMarker"))
+
+    def update_relation(self, relation: Relation) -> SavedRelation:
+        """Change what the record speaks of; the till keeps the rest."""
+        answer = self._calls.write("updateRelation", record=str(relation.number), relation=to_soap(relation))
+        return SavedRelation(relation.number, answer.get("syncMarker"))
+
+    def _find(self, terms: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self._calls.read("findRelationV2", request={"relation": terms, "exactMatch": True})
+        except MissingOperation:
+            pass
+        return self._calls.read("findRelation", relation=terms)
+
+
+def _found(answer: Row) -> Relation | None:
+    row = answer.get("relation")
+    return to_relation(row) if row and str(answer.get("result")).endswith("-OK") else None

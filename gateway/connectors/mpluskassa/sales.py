@@ -1,0 +1,141 @@
+"""The till's receipts, invoices and orders, read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+from gateway.connectors.mpluskassa.answers import Page, to_page
+from gateway.connectors.mpluskassa.area import Area, chunks
+from gateway.connectors.mpluskassa.wire import Row, rows, to_date_struct, to_text_list
+from gateway.connectors.mpluskassa.wire_sales import sale_marker, to_sale
+from mapping.records import Sale, SaleKind
+
+_IDS_AT_ONCE = 50
+_YEAR_NUMBER, _RECEIPT_NUMBER = 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The operations that read one kind of sale; `one` with `argument` is the way of older installations."""
+
+    operation: str
+    wrapper: str
+    element: str
+    ids: str
+    id: str
+    one: str
+    numbers: str = ""
+    extras: tuple[str, ...] = ()
+
+
+_SOURCES = {
+    SaleKind.RECEIPT: _Source(
+        "getReceipts", "receiptList", "receipt", "receiptIds", "receiptId", "getReceipt",
+        extras=("includeOrderReferences",),
+    ),
+    SaleKind.INVOICE: _Source(
+        "getInvoices", "invoiceList", "invoice", "invoiceIds", "invoiceId", "getInvoice", "invoiceNumbers"
+    ),
+    SaleKind.ORDER: _Source("getOrders", "orderList", "order", "orderIds", "orderId", "getOrder", "orderNumbers"),
+}  # fmt: skip
+
+
+class Sales(Area):
+    """Sales as they stand now. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
+
+    def receipts_since(self, marker: int, limit: int, *, with_lines: bool = False) -> Page[Sale]:
+        """Receipts made or changed, from this marker on (inclusive); heads only unless lines are asked for."""
+        return self._since(SaleKind.RECEIPT, marker, limit, with_lines=with_lines)
+
+    def receipts(self, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These receipts, whole; one the till does not know is left out."""
+        return self._by_id(SaleKind.RECEIPT, ids)
+
+    def invoices_since(self, marker: int, limit: int, *, with_lines: bool = False) -> Page[Sale]:
+        """Invoices made or changed, from this marker on (inclusive)."""
+        return self._since(SaleKind.INVOICE, marker, limit, with_lines=with_lines)
+
+    def invoices(self, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These invoices, whole; never finalised by reading."""
+        return self._by_id(SaleKind.INVOICE, ids)
+
+    def orders_since(self, marker: int, limit: int, *, with_lines: bool = False) -> Page[Sale]:
+        """Orders made or changed, from this marker on (inclusive); no table or cafeteria orders."""
+        return self._since(SaleKind.ORDER, marker, limit, with_lines=with_lines)
+
+    def orders(self, ids: Iterable[str]) -> tuple[Sale, ...]:
+        """These orders, whole."""
+        return self._by_id(SaleKind.ORDER, ids)
+
+    def find_sale(self, number: str, *, day: date | None = None) -> Sale | None:
+        """The sale with this printed number, or None.
+
+        "year.number" is looked up among invoices, then orders. The till cannot search receipts by number, so a
+        "branch.workplace.year.number" needs the business `day` it was made on.
+        """
+        parts = number.split(".")
+        if not all(part.isdecimal() and part.isascii() for part in parts):
+            return None
+        if len(parts) == _YEAR_NUMBER:
+            year_number = {"year": int(parts[0]), "number": int(parts[1])}
+            return self._numbered(SaleKind.INVOICE, year_number) or self._numbered(SaleKind.ORDER, year_number)
+        return self._receipt_of_day(number, day) if len(parts) == _RECEIPT_NUMBER and day else None
+
+    def _numbered(self, kind: SaleKind, year_number: dict[str, int]) -> Sale | None:
+        source = _SOURCES[kind]
+        field = "orderNumber" if kind is SaleKind.ORDER else "invoiceNumber"
+        found = self._rows(kind, includeLineList=True, **{source.numbers: [year_number]})
+        return next((self._sale(kind, row) for row in found if _same(row.get(field), year_number)), None)
+
+    def _receipt_of_day(self, number: str, day: date) -> Sale | None:
+        when = to_date_struct(day)
+        heads = self._rows(
+            SaleKind.RECEIPT,
+            fromFinancialDate=when,
+            throughFinancialDate=when,
+            branchNumbers=[int(number.split(".", maxsplit=1)[0])],
+            includeLineList=False,
+        )
+        sales = (self._sale(SaleKind.RECEIPT, row) for row in heads)
+        head = next((sale for sale in sales if sale.number == number), None)
+        return next(iter(self.receipts([head.id])), None) if head else None
+
+    def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> Page[Sale]:
+        found = self._rows(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
+        return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id)
+
+    def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
+        source = _SOURCES[kind]
+        knows_ids = self._calls.knows(source.operation, "request", source.ids)
+        read: Callable[[SaleKind, list[str]], list[Row]] = self._some if knows_ids else self._each
+        found = [(chunk, row) for chunk in chunks(ids, _IDS_AT_ONCE) for row in read(kind, chunk)]
+        # An installation that ignores the filter answers with everything it has.
+        return tuple(self._sale(kind, row) for chunk, row in found if row.get(source.id) in chunk)
+
+    def _some(self, kind: SaleKind, ids: list[str]) -> list[Row]:
+        return self._rows(kind, includeLineList=True, **{_SOURCES[kind].ids: ids})
+
+    def _each(self, kind: SaleKind, ids: list[str]) -> list[Row]:
+        source = _SOURCES[kind]
+        answers = [self._calls.read(source.one, **{source.id: each}) for each in ids]
+        return [answer[source.element] for answer in answers if answer.get(source.element)]
+
+    def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
+        source = _SOURCES[kind]
+        # Both wrappers are demanded even when nothing is asked by them.
+        empty = {"articlePluNumbers": to_text_list(()), "articleBarcodes": to_text_list(())}
+        extras = dict.fromkeys(source.extras, True)
+        return rows(
+            self._calls.read(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
+        )
+
+    def _sale(self, kind: SaleKind, row: Row) -> Sale:
+        return to_sale(kind, row, default_places=self._places)
+
+
+def _same(row: Any, year_number: dict[str, int]) -> bool:
+    return row is not None and {name: row.get(name) for name in year_number} == year_number

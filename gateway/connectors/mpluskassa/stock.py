@@ -1,0 +1,46 @@
+"""The till's stock: levels, movements, bookings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import partial
+
+from gateway.connectors.mpluskassa.answers import Page, to_page
+from gateway.connectors.mpluskassa.area import Area
+from gateway.connectors.mpluskassa.wire import known, rows
+from gateway.connectors.mpluskassa.wire_stock import movement_marker, to_booking, to_movement, to_stock
+from mapping.records import ArticleStock, StockMovement
+
+
+class Stock(Area):
+    """Stock per branch, in pieces. Reads raise Transient or Permanent; writes Unanswered as well."""
+
+    def stock(self, branch: int, articles: Iterable[int] = ()) -> tuple[ArticleStock, ...]:
+        """The stock of these articles, or (none named) of all that keep stock."""
+        request = {"branchNumber": branch, "articleNumbers": {"articleNumbers": list(articles)}}
+        answer = self._calls.read("getStock", request=request)
+        return tuple(to_stock(row, branch=branch, default_places=self._places) for row in rows(answer, "articleStocks"))
+
+    def stock_changes(self, branches: Iterable[int], since_stock_id: int, limit: int) -> Page[StockMovement]:
+        """The bookings since a stock id, whoever made them; a page's `marker` is the highest stock id in it."""
+        request = known(branchNumbers=list(branches), sinceStockId=since_stock_id, sinceStockIdLimit=limit)
+        answer = self._calls.read("getStockHistoryV2", request=request)
+        read = partial(to_movement, default_places=self._places)
+        return to_page(rows(answer, "articleStockHistory"), read, marker=movement_marker, key="stockId")
+
+    def set_stock(
+        self, branch: int, article: int, quantity: Decimal, *, employee: int | None = None, reference: str | None = None
+    ) -> int | None:
+        """Set the stock to so many pieces; gives the stock id of the booking. Safe to repeat."""
+        request = to_booking(branch, article, "amount", quantity, employee=employee, reference=reference)
+        stock_id: int | None = self._calls.write("setStock", record=str(article), request=request).get("stockId")
+        return stock_id
+
+    def update_stock(
+        self, branch: int, article: int, change: Decimal, *, employee: int | None = None, reference: str | None = None
+    ) -> int | None:
+        """Add (or, negative, take off) so many pieces. Not safe to repeat: after Unanswered, read the stock first."""
+        request = to_booking(branch, article, "amountChanged", change, employee=employee, reference=reference)
+        stock_id: int | None = self._calls.write("updateStock", record=str(article), request=request).get("stockId")
+        return stock_id

@@ -1,0 +1,170 @@
+"""The till's scalar values and list shapes <-> Python values. Pure.
+
+Rows are the plain dicts a SOAP answer is read into: `xsd:long` amounts are cents, quantities are whole numbers with
+their decimals in a neighbour field, dates are structs of numbers in which 0 means "no date".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.errors import Permanent
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+Row = Mapping[str, Any]
+
+_MOST_PLACES = 18
+_LARGEST_LONG = 2**63 - 1
+_HUNDREDTHS = 100
+
+
+class Malformed(Permanent):
+    """The till sent, or we were about to send, a value that has no meaning; `field` says which."""
+
+    def __init__(self, reason: str, *, field: str | None = None) -> None:
+        super().__init__(
+            reason, code="MALFORMED", field=field, fix="Look at the record in MplusKASSA; correct it there, then retry."
+        )
+
+
+# --- shapes ------------------------------------------------------------------------------------------------------
+
+
+def rows(value: Any, *path: str) -> list[Any]:
+    """The repeated elements below `path`: a missing wrapper, a lone element and a list all become a list."""
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else value
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def part(row: Row, name: str) -> Row:
+    """A nested struct, empty when it is missing."""
+    value = row.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def need(row: Row, name: str) -> Any:
+    """A value that must be there; raises Malformed naming it."""
+    value = row.get(name)
+    if value is None:
+        raise Malformed(f"the till left out {name}", field=name)
+    return value
+
+
+def text(row: Row, name: str) -> str | None:
+    """A text, or None when it is missing or empty."""
+    return row.get(name) or None
+
+
+def known(**fields: Any) -> dict[str, Any]:
+    """Only the fields that have a value: what we do not send, we do not say."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def to_text_list(texts: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    """A TextList: two nested elements of one name. Empty gives the empty wrapper some requests demand."""
+    return {"text": [{"text": each} for each in texts]}
+
+
+# --- quantities --------------------------------------------------------------------------------------------------
+
+
+def to_quantity(value: int | None, places: int | None, *, default_places: int = 0) -> Decimal:
+    """125 with 2 places is 1.25 pieces; without places the setting decides. Missing is 0. Raises Malformed."""
+    decimals = default_places if places is None else places
+    if not 0 <= decimals <= _MOST_PLACES:
+        raise Malformed(f"a quantity cannot have {decimals} decimal places", field="decimalPlaces")
+    return Decimal(value or 0).scaleb(-decimals)
+
+
+def to_scaled(quantity: Decimal) -> tuple[int, int]:
+    """1.25 pieces is 125 with 2 places, exactly; raises Malformed for what does not fit the till's numbers."""
+    if not quantity.is_finite():
+        raise Malformed("a quantity must be a number", field="quantity")
+    whole, _, fraction = format(quantity, "f").partition(".")
+    fraction = fraction.rstrip("0")
+    value = int(whole + fraction)
+    if len(fraction) > _MOST_PLACES or abs(value) > _LARGEST_LONG:
+        raise Malformed("the till cannot hold a quantity this large or this fine", field="quantity")
+    return value, len(fraction)
+
+
+# --- percentages -------------------------------------------------------------------------------------------------
+
+
+def percentage_divisor(values: Iterable[int | None]) -> int:
+    """100 when the till writes 21 % as 2100, else 1. The vendor documents no scale; no real rate reaches 100 %."""
+    return _HUNDREDTHS if any(value is not None and abs(value) >= _HUNDREDTHS for value in values) else 1
+
+
+def to_percentage(value: int | None, divisor: int) -> Decimal | None:
+    """Per cent: 2100 with divisor 100 is 21."""
+    return None if value is None else Decimal(value) / divisor
+
+
+# --- dates -------------------------------------------------------------------------------------------------------
+
+
+def to_date(struct: Row | None) -> date | None:
+    """A calendar date; a 0 in it, or no struct at all, is None. Raises Malformed for 31 February."""
+    if struct is None or not all(struct.get(name) for name in ("year", "mon", "day")):
+        return None
+    try:
+        return date(struct["year"], struct["mon"], struct["day"])
+    except ValueError:
+        pass
+    raise Malformed("the till sent a date that is not in the calendar", field="date")
+
+
+def to_date_struct(day: date) -> dict[str, int]:
+    """A SoapMplusDate."""
+    return {"day": day.day, "mon": day.month, "year": day.year}
+
+
+def to_moment(struct: Row | None) -> datetime | None:
+    """An instant (UTC) of an Amsterdam wall clock; `timezone` (minutes east) tells the two 02:30s of October apart.
+
+    Where `timezone` fits neither, the wall clock is believed: clients are known to send 0 there.
+    """
+    day = to_date(struct)
+    if struct is None or day is None:
+        return None
+    wall = datetime.combine(day, _clock(struct), AMSTERDAM)
+    later = wall.replace(fold=1)
+    chosen = later if struct.get("timezone") == _offset_minutes(later) else wall
+    return chosen.astimezone(UTC)
+
+
+def to_moment_struct(moment: datetime) -> dict[str, int | bool]:
+    """A SoapMplusDateTime of an aware datetime. `isdst` stays false as the vendor's own client sends it."""
+    wall = moment.astimezone(AMSTERDAM)
+    return {
+        "sec": wall.second,
+        "min": wall.minute,
+        "hour": wall.hour,
+        "day": wall.day,
+        "mon": wall.month,
+        "year": wall.year,
+        "isdst": False,
+        "timezone": _offset_minutes(wall),
+    }
+
+
+def _clock(struct: Row) -> time:
+    hour, minute, second = (struct.get(name) or 0 for name in ("hour", "min", "sec"))
+    try:
+        return time(hour, minute, second)
+    except ValueError:
+        pass
+    raise Malformed("the till sent a time that is not on the clock", field="time")
+
+
+def _offset_minutes(wall: datetime) -> int:
+    offset = wall.utcoffset()
+    return 0 if offset is None else round(offset.total_seconds() / 60)

@@ -1,0 +1,121 @@
+"""The till's small lists, versions, markers and day journals -> records. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from gateway.connectors.mpluskassa.answers import ApiVersion
+from gateway.connectors.mpluskassa.wire import Malformed, Row, need, percentage_divisor, rows, text, to_date
+from gateway.connectors.mpluskassa.wire_sales import to_payment, to_vat_amount
+from mapping.records import Branch, Journal, SyncMarkers, TillPaymentMethod, TurnoverGroup, VatGroup
+
+MARKERS: dict[str, str] = {
+    "article": "articleSyncMarker",
+    "article_group": "articleGroupSyncMarker",
+    "relation": "relationSyncMarker",
+    "receipt": "receiptSyncMarker",
+    "invoice": "invoiceSyncMarker",
+    "order": "orderSyncMarker",
+    "stock": "stockId",
+}
+"""Our name of a marker to the till's."""
+
+
+def marker_flags() -> dict[str, bool]:
+    """The flags that ask for every marker we follow."""
+    return {f"include{theirs[0].upper()}{theirs[1:]}": True for theirs in MARKERS.values()}
+
+
+def to_sync_markers(row: Row) -> SyncMarkers:
+    """The till's counters."""
+    return SyncMarkers(**{ours: row.get(theirs) for ours, theirs in MARKERS.items()})
+
+
+def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
+    """The VAT codes of all branches, in per cent: one rate of 100 or more tells that all are in hundredths."""
+    listed = list(found)
+    return normalise_percentage([_vat_group(row) for row in listed])
+
+
+def normalise_percentage(groups: Iterable[VatGroup]) -> tuple[VatGroup, ...]:
+    """Rates as per cent, whichever of the two scales the installation writes them in."""
+    listed = list(groups)
+    divisor = percentage_divisor(int(group.percentage) for group in listed)
+    return tuple(
+        VatGroup(group.code, group.percentage / divisor, branch=group.branch, country=group.country) for group in listed
+    )
+
+
+def _vat_group(row: Row) -> VatGroup:
+    return VatGroup(
+        code=need(row, "vatCode"),
+        percentage=Decimal(need(row, "vatPercentage")),
+        branch=row.get("branchNumber") or None,
+        country=text(row, "countryIso3"),
+    )
+
+
+def to_branch(row: Row) -> Branch:
+    """A branch with the numbers of its workplaces."""
+    return Branch(
+        number=need(row, "branchNumber"),
+        name=text(row, "branchName") or "",
+        country=text(row, "countryIso3"),
+        workplaces=tuple(need(each, "workplaceNumber") for each in rows(row, "workplaces", "workplace")),
+    )
+
+
+def to_payment_method(row: Row) -> TillPaymentMethod:
+    """A way to pay."""
+    return TillPaymentMethod(
+        code=need(row, "method"),
+        description=text(row, "description") or "",
+        type=text(row, "type"),
+        account_number=row.get("accountNumber"),
+    )
+
+
+def to_turnover_group(row: Row) -> TurnoverGroup:
+    """A turnover group, of the list or of a journal (then with amounts)."""
+    return TurnoverGroup(
+        number=need(row, "turnoverGroup"),
+        name=text(row, "turnoverGroupName") or "",
+        type=text(row, "turnoverGroupType"),
+        account_number=row.get("accountNumber") or row.get("defaultAccountNumber"),
+        vat_code=row.get("defaultVatCode"),
+        incl_cents=row.get("inclAmount"),
+        excl_cents=row.get("exclAmount"),
+    )
+
+
+def to_journal(row: Row) -> Journal:
+    """One branch's day."""
+    day = to_date(row.get("financialDate"))
+    if day is None:
+        raise Malformed("the till left out the date of a journal", field="financialDate")
+    vat = rows(row, "vatGroupList", "vatGroup")
+    divisor = percentage_divisor(each.get("vatPercentage") for each in vat)
+    return Journal(
+        business_date=day,
+        branch=need(row, "branchNumber"),
+        turnover=tuple(to_turnover_group(each) for each in rows(row, "turnoverGroupList", "turnoverGroup")),
+        vat=tuple(to_vat_amount(each, divisor) for each in vat),
+        payments=tuple(to_payment(each) for each in rows(row, "paymentList", "payment")),
+    )
+
+
+def to_api_version(row: Row) -> ApiVersion:
+    """The version of the protocol and of the service that speaks it."""
+    shown = text(row, "serviceVersionDisplayString")
+    return ApiVersion(
+        protocol=_dotted(row, "majorNumber", "minorNumber", "revisionNumber"),
+        service=shown or _dotted(row, "serviceMajorNumber", "serviceMinorNumber", "serviceRevisionNumber"),
+        slave=row.get("isSlaveApi") is True,
+        branch=row.get("slaveBranchNumber"),
+        workers=row.get("serviceMaxWorkerThreads"),
+    )
+
+
+def _dotted(row: Row, *names: str) -> str:
+    return ".".join(str(row.get(name) or 0) for name in names)

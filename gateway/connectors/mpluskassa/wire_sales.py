@@ -1,0 +1,212 @@
+"""The till's receipts, invoices and orders -> `Sale`. Pure; the amounts are the till's own, nothing is recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from gateway.connectors.mpluskassa.wire import (
+    AMSTERDAM,
+    Malformed,
+    Row,
+    need,
+    part,
+    percentage_divisor,
+    rows,
+    text,
+    to_date,
+    to_moment,
+    to_percentage,
+    to_quantity,
+)
+from gateway.connectors.mpluskassa.wire_relations import to_address
+from mapping.records import Payment, Sale, SaleKind, SaleLine, VatAmount
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Where one kind of sale keeps what all of them have."""
+
+    id: str
+    number: Callable[[Row], str | None]
+    type: str
+    state: Callable[[Row], str | None]
+    paid: str = "paidAmount"
+    credited: str = ""
+
+
+def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
+    """A receipt, invoice or order. Raises Malformed when an amount, the date or the branch is missing."""
+    shape = _SHAPES[kind]
+    lines = _Lines(default_places, sale_divisor(row))
+    return Sale(
+        kind=kind,
+        id=need(row, shape.id),
+        number=shape.number(row) or text(row, "transactionString") or need(row, shape.id),
+        type=row.get(shape.type) or "",
+        state=shape.state(row) or "",
+        branch=_branch(row),
+        business_date=_business_date(kind, row),
+        total_incl_cents=need(row, "totalInclAmount"),
+        total_excl_cents=need(row, "totalExclAmount"),
+        vat_method=row.get("vatMethod") or "",
+        vat=tuple(to_vat_amount(each, lines.divisor) for each in rows(row, "vatGroupList", "vatGroup")),
+        lines=lines.read(row, "lineList"),
+        payments=tuple(to_payment(each) for each in rows(row, "paymentList", "payment")),
+        paid_cents=row.get(shape.paid) or 0,
+        credited_id=text(row, shape.credited),
+        **_circumstances(row),
+    )
+
+
+def sale_marker(row: Row) -> int | None:
+    """The marker of a sale's last change."""
+    return row.get("syncMarker")
+
+
+def to_vat_amount(row: Row, divisor: int) -> VatAmount:
+    """What a document says about one VAT code."""
+    return VatAmount(
+        code=need(row, "vatCode"),
+        percentage=Decimal(need(row, "vatPercentage")) / divisor,
+        net_cents=need(row, "exclAmount"),
+        vat_cents=need(row, "vatAmount"),
+    )
+
+
+def to_payment(row: Row) -> Payment:
+    """A tender of a sale or of a day."""
+    return Payment(
+        method=need(row, "method"),
+        amount_cents=need(row, "amount"),
+        id=text(row, "paymentId"),
+        description=text(row, "description"),
+        type=text(row, "paymentMethodType"),
+        business_date=to_date(row.get("financialDate")),
+    )
+
+
+def sale_divisor(row: Row) -> int:
+    """The scale of this document's percentages, told by its VAT rates."""
+    lines = rows(row, "lineList", "line")
+    rates = [each.get("vatPercentage") for each in rows(row, "vatGroupList", "vatGroup")]
+    return percentage_divisor([*rates, *(part(line, "data").get("vatPercentage") for line in lines)])
+
+
+def _circumstances(row: Row) -> dict[str, Any]:
+    """Where, when, by whom and for whom: the fields every kind of sale names alike."""
+    return {
+        "workplace": row.get("workplaceNumber"),
+        "entered_at": to_moment(row.get("entryTimestamp")),
+        "relation_number": row.get("relationNumber") or None,
+        "relation_name": text(row, "relationName"),
+        "reference": text(row, "reference"),
+        "employee_number": row.get("employeeNumber"),
+        "order_ids": tuple(rows(row, "orderIds", "id")),
+        "due_date": to_date(row.get("dueDate")),
+        "delivery_method": text(row, "deliveryMethod"),
+        "billing": to_address(part(row, "invoiceAddress")),
+        "shipping": to_address(part(row, "deliveryAddress")),
+        "version": row.get("versionNumber"),
+        "change_counter": row.get("changeCounter"),
+        "sync_marker": row.get("syncMarker"),
+        "finalized": row.get("finalized"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Reads lines in the number formats of one document."""
+
+    default_places: int
+    divisor: int
+
+    def read(self, row: Row, wrapper: str) -> tuple[SaleLine, ...]:
+        return tuple(self._line(each) for each in rows(row, wrapper, "line"))
+
+    def _line(self, row: Row) -> SaleLine:
+        return SaleLine(
+            id=row.get("lineId") or "",
+            article=row.get("articleNumber") or 0,
+            text=row.get("text") or "",
+            plu=text(row, "pluNumber"),
+            kind=text(row, "lineKind"),
+            type=text(row, "lineType"),
+            sublines=self.read(row, "preparationList"),
+            **self._data(part(row, "data")),
+        )
+
+    def _data(self, data: Row) -> dict[str, Any]:
+        return {
+            "quantity": to_quantity(
+                data.get("quantity"), data.get("decimalPlaces"), default_places=self.default_places
+            ),
+            "unit_incl_cents": data.get("price"),
+            "unit_excl_cents": data.get("priceExcl"),
+            "total_incl_cents": data.get("totalInclAmount"),
+            "total_excl_cents": data.get("totalExclAmount"),
+            "discount_cents": data.get("discountAmount"),
+            "discount_percentage": to_percentage(data.get("discountPercentage"), self.divisor),
+            "vat_code": data.get("vatCode"),
+            "vat_percentage": to_percentage(data.get("vatPercentage"), self.divisor),
+            "turnover_group": data.get("turnoverGroup"),
+            "turnover_group_type": text(data, "turnoverGroupType"),
+            "price_type": text(data, "priceType"),
+        }
+
+
+def _branch(row: Row) -> int:
+    branch: int = row.get("financialBranchNumber") or need(row, "entryBranchNumber")
+    return branch
+
+
+def _business_date(kind: SaleKind, row: Row) -> date:
+    day = to_date(row.get("financialDate"))
+    if day is None and kind is SaleKind.ORDER:
+        # An order has no business date before it is delivered or paid.
+        entered = to_moment(row.get("entryTimestamp"))
+        day = entered.astimezone(AMSTERDAM).date() if entered else None
+    if day is None:
+        raise Malformed("the till left out the business date", field="financialDate")
+    return day
+
+
+# --- printed numbers ---------------------------------------------------------------------------------------------
+
+
+def _receipt_number(row: Row) -> str | None:
+    number = part(row, "receiptNumber")
+    parts = [number.get(name) for name in ("branchNumber", "workplaceNumber", "year", "number")]
+    return None if None in parts else ".".join(map(str, parts))
+
+
+def _invoice_number(row: Row) -> str | None:
+    return text(part(row, "branchInvoiceNumber"), "displayString") or _year_number(part(row, "invoiceNumber"))
+
+
+def _order_number(row: Row) -> str | None:
+    return _year_number(part(row, "orderNumber"))
+
+
+def _year_number(number: Row) -> str | None:
+    parts = [number.get(name) for name in ("year", "number")]
+    return None if None in parts else ".".join(map(str, parts))
+
+
+def _order_state(row: Row) -> str | None:
+    cancelled = text(row, "cancelState")
+    return cancelled if cancelled == "ORDER-CANCEL-STATE-COMPLETE" else text(row, "completeState")
+
+
+_SHAPES = {
+    SaleKind.RECEIPT: _Shape(
+        "receiptId", _receipt_number, "receiptType", lambda row: text(row, "state"), credited="creditedReceiptId"
+    ),
+    SaleKind.INVOICE: _Shape(
+        "invoiceId", _invoice_number, "invoiceType", lambda row: text(row, "state"), credited="creditedInvoiceId"
+    ),
+    SaleKind.ORDER: _Shape("orderId", _order_number, "orderType", _order_state, paid="prepaidAmount"),
+}

@@ -1,0 +1,64 @@
+"""The till's stock levels and movements <-> records. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from gateway.connectors.mpluskassa.wire import Row, known, need, text, to_moment, to_quantity, to_scaled
+from mapping.records import ArticleStock, StockMovement
+
+
+def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) -> ArticleStock:
+    """The stock of one article; `branch` is the one that was asked for, used where the row names none."""
+
+    def amount(name: str) -> Decimal:
+        return to_quantity(row.get(f"amount{name}"), row.get(f"decimalPlaces{name}"), default_places=default_places)
+
+    return ArticleStock(
+        article=need(row, "articleNumber"),
+        branch=row.get("branchNumber") or branch,
+        free=amount("Free"),
+        reserved=amount("Reserved"),
+        incoming=amount("Incoming"),
+        stock_id=row.get("stockId"),
+        own_free=row.get("ownAmountFree"),
+    )
+
+
+def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
+    """One booking of the stock history."""
+    after = row.get("afterCorrectionQuantity")
+    return StockMovement(
+        stock_id=need(row, "stockId"),
+        article=need(row, "articleNumber"),
+        branch=row.get("branchNumber"),
+        change=to_quantity(need(row, "amountChanged"), row.get("decimalPlaces"), default_places=default_places),
+        type=text(row, "type") or "STOCK-HISTORY-TYPE-UNKNOWN",
+        at=to_moment(row.get("timestamp")),
+        receipt_id=text(row, "receiptId"),
+        invoice_id=text(row, "invoiceId"),
+        order_id=text(row, "orderId"),
+        after=None
+        if after is None
+        else to_quantity(after, row.get("afterCorrectionDecimalPlaces"), default_places=default_places),
+    )
+
+
+def movement_marker(row: Row) -> int | None:
+    """The rising number of a stock booking."""
+    return row.get("stockId")
+
+
+def to_booking(
+    branch: int, article: int, field: str, quantity: Decimal, *, employee: int | None, reference: str | None
+) -> dict[str, Any]:
+    """A SetStockRequest (`field` amount) or UpdateStockRequest (`field` amountChanged)."""
+    value, places = to_scaled(quantity)
+    return {
+        "branchNumber": branch,
+        "articleNumber": article,
+        field: value,
+        "decimalPlaces": places,
+        **known(employeeNumber=employee, reference=reference),
+    }
