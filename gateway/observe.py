@@ -1,0 +1,155 @@
+"""One way of logging for everything that runs in a process: structured, correlated, redacted; and Sentry beside it.
+
+`start` is called once by each composition root, before the broker is built.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import Processor
+
+from gateway import reporting
+from gateway.redaction import Redactor, to_redactor
+from gateway.settings import VARIABLES, Settings
+from gateway.version import VERSION
+
+_LOUD = ("uvicorn", "uvicorn.error", "uvicorn.access", "dramatiq")
+_QUIET = ("httpx", "httpcore", "zeep", "alembic", "urllib3", "sqlalchemy")
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    ord("\n"): "\\n",
+    ord("\r"): "\\r",
+    ord("\t"): "\\t",
+    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+
+
+def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: TextIO | None = None) -> None:
+    """Log to `stream` (default: stdout) as the settings say and report errors to Sentry, as `role` (web, worker ...).
+
+    Pass `dramatiq=True` in the worker, before its broker is built, so that Sentry sees unexpected failures of jobs.
+    """
+    redactor = find_secrets(settings)
+    out = stream or sys.stdout
+    shared = _steps(role)
+    _configure_ours(shared)
+    render = _render_json if _format(settings, out) == "json" else _render_console
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _Redacted(redactor), render]
+    foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
+    formatter = structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=foreign)
+    _install(formatter, settings.log_level.upper(), out)
+    reporting.start(
+        settings.sentry_dsn,
+        redactor,
+        environment=settings.sentry_environment,
+        release=f"kassabridge@{VERSION}",
+        dramatiq=dramatiq,
+    )
+
+
+def find_secrets(settings: Settings) -> Redactor:
+    """A redactor for every secret in the settings, passwords inside addresses included."""
+    secret = [getattr(settings, v.field) for v in VARIABLES if v.secret]
+    values = [part for value in secret for part in (value if isinstance(value, tuple) else (value,))]
+    return to_redactor(values, addresses=(settings.database_url, settings.redis_url, settings.smtp_url))
+
+
+@contextmanager
+def correlated(correlation: str, **facts: str | int | None) -> Iterator[None]:
+    """Whatever is logged inside carries this correlation id (and the facts that are known)."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    with structlog.contextvars.bound_contextvars(correlation=correlation, **known):
+        yield
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger: `log.info("posted", document="123")`. The first words say what happened, facts are names and values."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+class _Named:
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["role"] = self._role
+        event.pop("color_message", None)  # uvicorn's second copy of its message
+        return event
+
+
+class _Redacted:
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        cleaned: dict[str, Any] = self._redactor.clean(event)
+        return cleaned
+
+
+def _steps(role: str) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.StackInfoRenderer(),
+        _Named(role),
+    ]
+
+
+def _configure_ours(shared: list[Processor]) -> None:
+    first: list[Processor] = [structlog.stdlib.filter_by_level, structlog.stdlib.PositionalArgumentsFormatter()]
+    structlog.configure(
+        processors=[*first, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _install(formatter: logging.Formatter, level: str, out: TextIO) -> None:
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _LOUD:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    for name in _QUIET:
+        logging.getLogger(name).setLevel("WARNING")
+    logging.captureWarnings(capture=True)
+
+
+def _format(settings: Settings, out: TextIO) -> str:
+    # A worker's stdout is Dramatiq's pipe, which does not know what a terminal is.
+    terminal = bool(getattr(out, "isatty", bool)())
+    return settings.log_format or ("console" if terminal else "json")
+
+
+def _render_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    return json.dumps(event, ensure_ascii=True, default=str)
+
+
+def _render_console(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    exception = str(event.pop("exception", ""))
+    time = str(event.pop("timestamp", ""))[11:23]
+    level = str(event.pop("level", "")).upper()
+    title = _escape(event.pop("event", ""))
+    facts = " ".join(f"{_escape(k)}={_escape(v)}" for k, v in event.items() if k not in {"role", "logger"})
+    line = f"{time} {level:<7} {title}{'  ' if facts else ''}{facts}"
+    # Each line of a traceback is marked, so that no text inside it can pass for a line of ours.
+    return line + "".join(f"\n    | {_escape(part)}" for part in exception.splitlines())
+
+
+def _escape(value: Any) -> str:
+    return str(value).translate(_ESCAPES)

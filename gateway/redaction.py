@@ -1,0 +1,101 @@
+"""Takes secrets out of whatever is about to be logged or reported: known values, telling keys and telling patterns."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+# Shorter than any secret it stands for, so that replacing always ends and never makes a secret again.
+MASK = "***"
+SHORTEST = 6
+DEEPEST = 12
+
+_NAMES = (
+    r"ident|secret|secret[_-]key|client[_-]?secret|access[_-]?token|refresh[_-]?token|id[_-]?token|admin[_-]?token|token"
+    r"|passw(?:or)?d|passwd|pwd|authorization|cookie|set-cookie|intuit-signature|x-mplus-signature|api[_-]?key|verifier"
+)
+_TELLING_KEY = re.compile(rf"(?:.*[_.-])?(?:{_NAMES})s?", re.IGNORECASE)
+_PATTERNS = (
+    # The whole header, scheme and all; then name=value of a query, name: value of a header, "name": "value" of JSON.
+    re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?)((?:bearer|basic)\s+)?[^\s\"',;]+"),
+    re.compile(r"(?i)\b((?:bearer|basic)\s+)()[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(rf"(?i)((?<![A-Za-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*)()(?:\"[^\"]*\"|'[^']*'|[^\s&\"',;]+)"),
+    re.compile(r"(://[^/\s:@]*:)()[^/\s]+(?=@)"),
+)
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Knows this process's secrets. `clean` takes any value apart and answers plain data without them."""
+
+    secrets: frozenset[str]
+
+    @cached_property
+    def _known(self) -> re.Pattern[str] | None:
+        forms = {form for secret in self.secrets for form in _to_forms(secret) if len(form) >= SHORTEST}
+        return re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True)))) if forms else None
+
+    def text(self, text: str) -> str:
+        """The text without any secret."""
+        masked = self._without_known(text)
+        for pattern in _PATTERNS:
+            masked = pattern.sub(rf"\g<1>{MASK}", masked)
+        return self._without_known(masked)
+
+    def clean(self, value: Any, *, depth: int = 0) -> Any:
+        """`value` as strings, numbers, lists and dicts without any secret; whatever else it holds becomes text."""
+        match value:
+            case _ if depth > DEEPEST:
+                cleaned: Any = "..."
+            case None | bool():
+                cleaned = value
+            case int() | float():
+                cleaned = value if self.text(str(value)) == str(value) else MASK
+            case Mapping():
+                cleaned = {self.text(str(k)): self._field(str(k), v, depth) for k, v in value.items()}
+            case list() | tuple() | set() | frozenset():
+                cleaned = [self.clean(item, depth=depth + 1) for item in value]
+            case bytes() | bytearray():
+                cleaned = self.text(bytes(value).decode("utf-8", "replace"))
+            case _:
+                cleaned = self.text(str(value))
+        return cleaned
+
+    def _field(self, key: str, value: Any, depth: int) -> Any:
+        if value and _TELLING_KEY.fullmatch(key):
+            return MASK
+        return self.clean(value, depth=depth + 1)
+
+    def _without_known(self, text: str) -> str:
+        if self._known is None:
+            return text
+        while self._known.search(text):
+            text = self._known.sub(MASK, text)
+        return text
+
+
+def to_redactor(values: Iterable[str], *, addresses: Iterable[str] = ()) -> Redactor:
+    """A redactor for these secrets and for the passwords inside these addresses."""
+    passwords = (urlsplit(address).password for address in addresses if "://" in address)
+    known = {value for value in (*values, *(unquote(p) for p in passwords if p)) if value}
+    return Redactor(frozenset(known))
+
+
+def _to_forms(secret: str) -> set[str]:
+    """How a secret may look once something has quoted or encoded it on its way into a text."""
+    return {
+        secret,
+        quote(secret, errors="replace"),
+        quote(secret, safe="", errors="replace"),
+        quote_plus(secret, errors="replace"),
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode("ascii"),
+    }

@@ -1,0 +1,108 @@
+"""Sentry: errors go there stripped to an allow-list, without variables, bodies, headers, arguments or persons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import sentry_sdk
+from sentry_sdk.integrations import Integration
+from sentry_sdk.integrations.dramatiq import DramatiqIntegration
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.transport import Transport
+
+from gateway.redaction import Redactor
+
+_EVENT = ("event_id", "timestamp", "level", "platform", "logger", "release", "environment", "transaction", "type")
+_FRAME = ("filename", "function", "module", "lineno", "colno", "in_app", "abs_path")
+_TAGS = ("role", "flow", "state", "code", "correlation", "event", "connection")
+_CONTEXTS = ("runtime", "os", "trace")
+_TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status")
+
+
+def start(
+    dsn: str,
+    redactor: Redactor,
+    *,
+    environment: str,
+    release: str,
+    dramatiq: bool = False,
+    transport: Transport | None = None,
+) -> None:
+    """Report errors to `dsn` from now on (nothing at all when it is empty).
+
+    With `dramatiq`, call this before the broker is built: the integration patches the broker's construction.
+    """
+    if not dsn:
+        return
+    integrations: list[Integration] = [LoggingIntegration(level=None, event_level=None)]
+    sentry_sdk.init(
+        dsn=dsn,
+        transport=transport,
+        environment=environment,
+        release=release,
+        integrations=[*integrations, DramatiqIntegration()] if dramatiq else integrations,
+        send_default_pii=False,
+        include_local_variables=False,
+        include_source_context=False,
+        max_request_body_size="never",
+        max_breadcrumbs=0,
+        auto_session_tracking=False,
+        traces_sample_rate=0.0,
+        before_send=to_scrubber(redactor),
+        before_send_transaction=lambda _event, _hint: None,
+        shutdown_timeout=2,
+    )
+
+
+def to_scrubber(redactor: Redactor) -> Callable[[Any, Any], Any]:
+    """What Sentry calls with each event: answers the event that may leave. Never raises."""
+
+    def scrub(event: Any, _hint: Any) -> Any:
+        try:
+            return _to_allowed(event, redactor)
+        except Exception as error:  # noqa: BLE001 - whatever the SDK hands over, nothing unscrubbed may leave
+            return {"level": "error", "message": f"an event could not be scrubbed ({type(error).__name__})"}
+
+    return scrub
+
+
+def _to_allowed(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    allowed = _pick(event, _EVENT) | {"tags": _pick(_to_mapping(event.get("tags")), _TAGS)}
+    allowed["contexts"] = {
+        name: _pick(context, _TRACE) if name == "trace" else context
+        for name, context in _pick(event.get("contexts"), _CONTEXTS).items()
+    }
+    allowed["exception"] = {"values": [_to_exception(value) for value in _values(event.get("exception"))]}
+    text = event.get("message") or (event.get("logentry") or {}).get("message")
+    if text:
+        allowed["message"] = text
+    if event.get("request"):
+        allowed["request"] = _to_request(event["request"])
+    cleaned: dict[str, Any] = redactor.clean(allowed, depth=-8)
+    return cleaned
+
+
+def _to_exception(value: Mapping[str, Any]) -> dict[str, Any]:
+    frames = (value.get("stacktrace") or {}).get("frames") or []
+    named = _pick(value, ("type", "value", "module"))
+    return named | {"stacktrace": {"frames": [_pick(frame, _FRAME) for frame in frames]}}
+
+
+def _to_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    # MplusKASSA's secrets and OAuth's codes travel in the query string.
+    return {"method": request.get("method"), "url": urlsplit(str(request.get("url") or ""))._replace(query="").geturl()}
+
+
+def _pick(mapping: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: mapping[name] for name in names if name in mapping} if isinstance(mapping, Mapping) else {}
+
+
+def _to_mapping(tags: Any) -> Any:
+    return dict(tags) if isinstance(tags, list) else tags
+
+
+def _values(section: Any) -> list[Any]:
+    values = section.get("values") if isinstance(section, Mapping) else section
+    return list(values or [])

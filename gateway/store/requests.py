@@ -1,0 +1,85 @@
+"""What a person may ask for, as changes for the inbox: a resend, a backfill, a poll, a check-up. Pure."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from datetime import date
+
+from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
+
+LOOKUP, BACKFILLING, POLL, DOCTOR = "Lookup", "Backfill", "Poll", "Doctor"
+# Rows that were requests themselves say nothing about what kind of sale an order is.
+ASKED = frozenset({LOOKUP, BACKFILLING, POLL, DOCTOR})
+DRY = ":dry"
+
+
+def resend(
+    order: str,
+    *,
+    connection: str,
+    earlier: Iterable[Event] = (),
+    dry_run: bool = False,
+    reason: str = "",
+    actor: str = "cli",
+) -> Change:
+    """Run an order again. `order` is what the person typed; `earlier` are its events, newest first.
+
+    An order that was never seen becomes a look-up. A dry run is a subject of its own, so that it supersedes nothing.
+    """
+    known = next((event for event in earlier if event.entity not in ASKED and event.connection), None)
+    return Change(
+        key=_key(actor, "resend"),
+        flow=Flow.ORDERS,
+        source=actor,
+        entity=known.entity if known else LOOKUP,
+        entity_id=known.entity_id if known else order,
+        connection=known.connection if known else connection,
+        priority=URGENT,
+        order_id=known.order_id if known else order,
+        hint=json.dumps({"resend": True, "dry_run": dry_run, "reason": reason, "actor": actor}),
+        variant=DRY if dry_run else "",
+    )
+
+
+def backfill(flow: Flow, *, connection: str, since: date | None = None, actor: str = "cli") -> Change:
+    """Carry a flow's existing records over, those changed on or after `since` (None: all)."""
+    hint = {"since": since.isoformat() if since else None, "actor": actor}
+    return Change(
+        key=_key(actor, "backfill"),
+        flow=flow,
+        source=actor,
+        entity=BACKFILLING,
+        entity_id=flow,
+        connection=connection,
+        priority=BACKFILL,
+        hint=json.dumps(hint),
+    )
+
+
+def poll(*, connection: str, actor: str = "cli") -> Change:
+    """Ask both systems now what changed."""
+    return _asked(POLL, "poll", connection=connection, actor=actor)
+
+
+def check_up(*, connection: str, actor: str = "cli") -> Change:
+    """Have a worker try both logins and read branches, VAT rates, plan and preferences; its result is on the row."""
+    return _asked(DOCTOR, "doctor", connection=connection, actor=actor)
+
+
+def _asked(entity: str, verb: str, *, connection: str, actor: str) -> Change:
+    return Change(
+        key=_key(actor, verb),
+        flow=Flow.ORDERS,
+        source=actor,
+        entity=entity,
+        entity_id=connection,
+        connection=connection,
+        priority=URGENT,
+        hint=json.dumps({"actor": actor}),
+    )
+
+
+def _key(actor: str, verb: str) -> str:
+    return f"{actor}:{verb}:{uuid.uuid4().hex}"
