@@ -132,7 +132,8 @@ class CustomerSettings(Section):
                                 description="Customer of sales without a relation; created when missing")  # fmt: skip
     always_default_debtor: bool = Field(default=False, description="Book every sale on the default debtor")
     without_email: Literal["create", "default_debtor", "park"] = Field(
-        default="create", description="A relation without an e-mail address"
+        default="default_debtor",
+        description="A receipt of a relation without an e-mail address; invoices always get a customer of their own",
     )
     countries: dict[str, str] = Field(default_factory=dict, description="Country as the till writes it to ISO alpha-3")
 

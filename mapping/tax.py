@@ -61,12 +61,22 @@ DEFAULT_LIMITS = Limits()
 _SEARCHED_LINES = 6
 
 
-def solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], *, limits: Limits = DEFAULT_LIMITS) -> Solution:
+def solve(
+    totals: Sequence[VatAmount], wishes: Sequence[Wish], *, limits: Limits = DEFAULT_LIMITS, record: str | None = None
+) -> Solution:
     """Find line nets that add up per VAT code, net and tax, in the books' arithmetic.
 
-    Raises MappingError (field "vat") when the lines and the till's totals are too far apart, or a line has a VAT code
-    for which the till states no total.
+    Raises MappingError (field "vat", naming `record`) when the lines and the till's totals are too far apart, or a
+    line has a VAT code for which the till states no total.
     """
+    try:
+        return _solve(totals, wishes, limits)
+    except MappingError as refusal:
+        refusal.record = record
+        raise
+
+
+def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], limits: Limits) -> Solution:
     by_code = _group(totals, wishes)
     nets = [wish.net_cents for wish in wishes]
     rounding: list[tuple[int, int]] = []

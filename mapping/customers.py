@@ -1,0 +1,134 @@
+"""A relation of the till as a customer of the books, keyed by e-mail address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mapping.countries import to_iso3
+from mapping.errors import MappingError
+from mapping.fingerprints import fingerprint
+from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
+from mapping.sections import CustomerSettings
+
+NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 100, 30, 16
+
+
+def email_key(text: str | None) -> str | None:
+    """The e-mail address as a key: the first of several, trimmed, lower case; None when it is no address."""
+    for candidate in (text or "").replace(";", ",").split(","):
+        address = candidate.strip().strip("<>").casefold()
+        local, at, domain = address.partition("@")
+        if local and at and "." in domain.strip(".") and not set(address) & set(" @\t\n") - {"@"} and "@" not in domain:
+            return address if len(address) <= EMAIL_LENGTH else None
+    return None
+
+
+def uses_default_debtor(sale: Sale, settings: CustomerSettings) -> bool:
+    """Whether the sale is booked on the default debtor: walk-ins, or every sale when the settings say so."""
+    return settings.always_default_debtor or not settings.enabled or not sale.relation_number
+
+
+def default_debtor(settings: CustomerSettings) -> Customer:
+    """The customer of walk-in sales."""
+    return Customer(display_name=_clean(settings.default_debtor, DISPLAY_LENGTH))
+
+
+def display_names(relation: Relation) -> tuple[str, ...]:
+    """Names to try in turn when the books already use one: plain, with the e-mail address, with the number."""
+    name = _clean(relation.company or relation.name or relation.contact or "", DISPLAY_LENGTH - EMAIL_LENGTH - 3)
+    email = email_key(relation.email)
+    numbered = f"{name} (relation {relation.number})" if name else f"Relation {relation.number}"
+    names = (name, f"{name} ({email})" if name and email else email or "", numbered)
+    return tuple(dict.fromkeys(candidate for candidate in names if candidate))
+
+
+def to_customer(
+    relation: Relation, *, settings: CustomerSettings, existing: Customer | None = None, attempt: int = 0
+) -> Customer:
+    """The customer as it should stand in the books.
+
+    `attempt` counts name clashes so far: each takes the next of `display_names`; MappingError when none is left.
+    An existing customer keeps its id, its display name and whatever the till does not know.
+    """
+    person = not relation.company
+    given, family = _split_name(relation.name if person else relation.contact or "")
+    wanted = Customer(
+        display_name=existing.display_name if existing and not attempt else _pick_name(relation, attempt),
+        email=email_key(relation.email),
+        given_name=given,
+        family_name=family,
+        company_name=_clean(relation.company or "", NAME_LENGTH) or None,
+        phone=_clean(relation.phone or "", PHONE_LENGTH) or None,
+        mobile=_clean(relation.mobile or "", PHONE_LENGTH) or None,
+        billing=to_postal(relation.address, settings.countries),
+        shipping=to_postal(relation.delivery_address, settings.countries),
+        vat_number=_clean(relation.vat_number or "", VAT_LENGTH).replace(" ", "") or None,
+        active=relation.active,
+    )
+    return wanted if existing is None else _over(existing, wanted)
+
+
+def _pick_name(relation: Relation, attempt: int) -> str:
+    names = display_names(relation)
+    if attempt < len(names):
+        return names[attempt]
+    raise MappingError(
+        f"the books already use every name for this customer: {len(names)} were tried",
+        record=f"relation {relation.number}",
+        field="name",
+        fix="rename or merge the customer, supplier or employee of that name in QuickBooks, or rename the relation",
+    )
+
+
+def _over(existing: Customer, wanted: Customer) -> Customer:
+    """What the till knows, over what the books have."""
+    return replace(
+        existing,
+        display_name=wanted.display_name,
+        email=wanted.email or existing.email,
+        given_name=wanted.given_name or existing.given_name,
+        family_name=wanted.family_name or existing.family_name,
+        company_name=wanted.company_name or existing.company_name,
+        phone=wanted.phone or existing.phone,
+        mobile=wanted.mobile or existing.mobile,
+        billing=wanted.billing or existing.billing,
+        shipping=wanted.shipping or existing.shipping,
+        vat_number=wanted.vat_number or existing.vat_number,
+        active=wanted.active,
+    )
+
+
+def to_postal(address: TillAddress | None, countries: Mapping[str, str] | None = None) -> PostalAddress | None:
+    """The till's address the way the books keep one; None when there is nothing in it."""
+    if address is None:
+        return None
+    lines = tuple(_clean(line, DISPLAY_LENGTH) for line in (address.company, address.contact, address.street) if line)
+    postal = PostalAddress(
+        lines=tuple(dict.fromkeys(line for line in lines if line)),
+        postal_code=_clean(address.postal_code or "", PHONE_LENGTH) or None,
+        city=_clean(address.city or "", NAME_LENGTH) or None,
+        country=to_iso3(address.country, countries),
+    )
+    return postal if postal != PostalAddress() else None
+
+
+def content_fingerprint(customer: Customer) -> str:
+    """A fingerprint of what the gateway owns of a customer; the books' id, token and raw answer do not count.
+
+    The VAT number is left out as well: the books mask it when it is read.
+    """
+    return fingerprint(replace(customer, id=None, sync_token=None, raw={}, vat_number=None))
+
+
+def _split_name(name: str) -> tuple[str | None, str | None]:
+    """Given and family name; "de Vries" stays together, a single word is a family name."""
+    given, _, family = _clean(name, 2 * NAME_LENGTH).partition(" ")
+    if not family:
+        return None, given[:NAME_LENGTH] or None
+    return given[:NAME_LENGTH], family[:NAME_LENGTH]
+
+
+def _clean(text: str, length: int) -> str:
+    """One line without the colon, which the books refuse in names."""
+    return " ".join(text.replace(":", " ").split())[:length].strip()

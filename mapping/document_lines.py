@@ -1,0 +1,160 @@
+"""The lines and taxes of a document: the sale's lines, made exact by the tax solver, plus named rounding lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from mapping.money import CENT, to_cents, to_euros
+from mapping.records import DocumentLine, DocumentTax, Sale, TaxCode, VatAmount
+from mapping.references import References, get_item, get_rounding_item, get_tax_code, get_untaxed
+from mapping.sale_identity import name_record
+from mapping.sale_lines import FlatLine, flatten, negate
+from mapping.sale_totals import SHIFTED, is_without_vat, read_totals
+from mapping.sections import OrderSettings
+from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
+
+UNIT_PRICE_DECIMALS = 7
+DESCRIPTION_LENGTH = 4000
+_UNIT = Decimal(1).scaleb(-UNIT_PRICE_DECIMALS)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a document consists of, in the document's sign; nets and taxes add up to `total_cents`."""
+
+    lines: tuple[DocumentLine, ...]
+    taxes: tuple[DocumentTax, ...]
+    total_cents: int
+
+
+def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign: int, untaxed_cents: int = 0) -> Body:
+    """Build lines and taxes; `sign` is -1 for returns, whose amounts are positive in the books.
+
+    `untaxed_cents` (in the till's sign) is added as a 0 % line: Dutch cash rounding. MappingError when something is
+    not mapped or does not add up.
+    """
+    totals, flat = _read(sale, settings, sign)
+    wishes = [_to_wish(line) for line in flat]
+    solution = _solve(totals, wishes, settings, name_record(sale))
+    codes = {total.code: _tax_code(sale, references, total) for total in totals}
+    lines = [
+        _to_line(line, net, references, codes[line.code], settings, name_record(sale))
+        for line, net in zip(flat, solution.nets, strict=True)
+    ]
+    untaxed = {"Tax rounding": solution.untaxed, "Cash rounding": sign * untaxed_cents}
+    lines += _rounding_lines(sale, references, solution, codes)
+    lines += _untaxed_lines(sale, references, untaxed)
+    taxes = _merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
+    total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
+    return Body(tuple(lines), taxes, total_cents)
+
+
+def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[FlatLine]]:
+    totals = read_totals(sale)
+    flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
+    used = {line.code for line in flat}
+    stated = [total for total in totals if total.net_cents or total.vat_cents or total.code in used]
+    if sign > 0:
+        return stated, list(flat)
+    mirrored = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
+    return mirrored, [negate(line) for line in flat]
+
+
+def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], settings: OrderSettings, record: str) -> Solution:
+    limits = Limits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+    return solve(totals, wishes, limits=limits, record=record)
+
+
+def _to_wish(flat: FlatLine) -> Wish:
+    """A line whose unit price a single cent would spoil is moved last."""
+    quantity, net = flat.line.quantity, flat.net_cents
+    rigid = find_unit_price(net, quantity) is not None and find_unit_price(net + 1, quantity) is None
+    return Wish(flat.code, net, rigid)
+
+
+def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
+    record = name_record(sale)
+    if is_without_vat(sale):
+        return get_untaxed(references, shifted=sale.vat_method == SHIFTED, record=record)
+    return get_tax_code(references, total.code, total.percentage, record)
+
+
+def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
+    """The unit price in euros that times the quantity is exactly the net; None when no 7 decimals do it."""
+    if not quantity:
+        return None
+    net = to_euros(net_cents)
+    price = (net / quantity).quantize(_UNIT)
+    return _shortest(price) if price * quantity == net else None
+
+
+def _shortest(price: Decimal) -> Decimal:
+    """Whole cents with two decimals, anything finer with as many as it needs."""
+    return price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
+
+
+def _to_line(
+    flat: FlatLine, net_cents: int, references: References, code: TaxCode, settings: OrderSettings, record: str
+) -> DocumentLine:
+    quantity, price = _quantity_and_price(net_cents, flat.line.quantity, settings)
+    texts = [flat.line.text, *flat.notes]
+    if price is None:
+        texts.append(f"{flat.line.quantity.normalize():f} x {to_euros(net_cents) / (flat.line.quantity or 1):.4f}")
+    return DocumentLine(
+        net=to_euros(net_cents),
+        item_id=get_item(references, flat.line, record),
+        tax_code_id=code.id,
+        description=" | ".join(text for text in texts if text)[:DESCRIPTION_LENGTH] or None,
+        quantity=quantity,
+        unit_price=price,
+        class_id=references.class_id,
+    )
+
+
+def _quantity_and_price(
+    net_cents: int, quantity: Decimal, settings: OrderSettings
+) -> tuple[Decimal | None, Decimal | None]:
+    price = find_unit_price(net_cents, quantity)
+    if price is None and quantity and settings.inexact_unit_price == "round":
+        price = (to_euros(net_cents) / quantity).quantize(_UNIT)
+    return (None, None) if price is None else (quantity, price)
+
+
+def _rounding_lines(
+    sale: Sale, references: References, solution: Solution, codes: dict[int, TaxCode]
+) -> Iterator[DocumentLine]:
+    for code, cents in solution.rounding:
+        item = get_rounding_item(references, name_record(sale))
+        yield DocumentLine(to_euros(cents), item, codes[code].id, "Tax rounding", class_id=references.class_id)
+
+
+def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) -> Iterator[DocumentLine]:
+    for name, cents in untaxed.items():
+        if cents:
+            record = name_record(sale)
+            item, code = get_rounding_item(references, record), get_untaxed(references, shifted=False, record=record)
+            yield DocumentLine(to_euros(cents), item, code.id, name, class_id=references.class_id)
+
+
+def _taxes(solution: Solution, codes: dict[int, TaxCode]) -> Iterator[DocumentTax]:
+    for amount in solution.booked:
+        code = codes[amount.code]
+        net, tax = to_euros(amount.net_cents), to_euros(amount.vat_cents)
+        yield DocumentTax(code.id, net, tax, amount.percentage, code.rate_id)
+
+
+def _untaxed_taxes(sale: Sale, references: References, cents: int) -> Iterator[DocumentTax]:
+    if cents:
+        code = get_untaxed(references, shifted=False, record=name_record(sale))
+        yield DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
+
+
+def _merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:
+    """One row per tax code of the books, though several VAT codes of the till may share it."""
+    merged: dict[str, DocumentTax] = {}
+    for tax in taxes:
+        known = merged.get(tax.tax_code_id)
+        merged[tax.tax_code_id] = replace(known, net=known.net + tax.net, tax=known.tax + tax.tax) if known else tax
+    return tuple(merged.values())

@@ -1,0 +1,235 @@
+"""A sale of the till as a posting in the books: one document, and for an invoice the payments of its tenders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from mapping.customers import to_postal
+from mapping.document_lines import to_body
+from mapping.errors import MappingError
+from mapping.fingerprints import fingerprint as fingerprint_of
+from mapping.money import show_cents, to_cents, to_euros
+from mapping.records import BooksPayment, DocumentKind, Sale, SalesDocument
+from mapping.references import References
+from mapping.sale_identity import (
+    bookable,
+    document_kind,
+    document_number,
+    fit_number,
+    marker,
+    marker_tag,
+    name_record,
+    tenders_of,
+)
+from mapping.sale_lines import needed_articles
+from mapping.sale_totals import paid_difference
+from mapping.sections import OrderSettings
+
+__all__ = [
+    "Posting",
+    "References",
+    "bookable",
+    "document_kind",
+    "document_number",
+    "fingerprint",
+    "marker",
+    "marker_tag",
+    "move_to",
+    "name_record",
+    "needed_articles",
+    "tenders_of",
+    "to_document",
+    "to_posting",
+]
+
+NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
+_RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+_PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What is posted for one sale. `payments` belong to the document: link each to it once it has an id."""
+
+    document: SalesDocument
+    payments: tuple[BooksPayment, ...] = ()
+
+
+def to_document(sale: Sale, references: References, settings: OrderSettings) -> SalesDocument:
+    """The document of a sale; MappingError when something is missing or does not add up."""
+    return to_posting(sale, references, settings).document
+
+
+def to_posting(sale: Sale, references: References, settings: OrderSettings) -> Posting:
+    """The document and the payments of a sale; NotBookable or MappingError instead of anything doubtful.
+
+    The document's total is the till's total, plus Dutch cash rounding when the settings book that as a line.
+    """
+    bookable(sale, settings)
+    kind = document_kind(sale, settings)
+    sign = -1 if kind in _RETURNS else 1
+    rounding = _cash_rounding(sale, settings)
+    line_rounding = rounding if settings.cash_rounding == "line" else 0
+    body = to_body(sale, references, settings, sign=sign, untaxed_cents=line_rounding)
+    _check_total(sale, body.total_cents, sign * (sale.total_incl_cents + line_rounding))
+    tenders = _tenders(sale, rounding - line_rounding)
+    document = SalesDocument(
+        kind=kind,
+        marker=marker(sale),
+        document_number=document_number(sale, settings),
+        business_date=sale.business_date,
+        customer_id=references.customer_id,
+        lines=body.lines,
+        taxes=body.taxes,
+        total=to_euros(body.total_cents),
+        currency=references.currency,
+        department_id=references.department_id,
+        private_note=_note(sale, tenders, rounding),
+        customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
+        billing=to_postal(sale.billing, references.countries),
+        shipping=to_postal(sale.shipping, references.countries),
+        shipping_method=references.shipping_method,
+        linked_invoice_id=references.original_id if sign < 0 else None,
+    )
+    return _settle(document, sale, references, tenders)
+
+
+def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
+    difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
+    if difference and settings.cash_rounding == "park":
+        raise MappingError(
+            f"paid and total differ by {show_cents(difference)} of cash rounding",
+            record=name_record(sale),
+            field="orders.cash_rounding",
+            fix="choose how cash rounding is booked in orders.cash_rounding",
+        )
+    return difference
+
+
+def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
+    if booked_cents != expected_cents:
+        raise MappingError(
+            f"the document would be {show_cents(booked_cents)}, the till took {show_cents(expected_cents)}",
+            record=name_record(sale),
+            field="total",
+            fix="report this sale; nothing was booked",
+        )
+
+
+def _tenders(sale: Sale, unbooked_cents: int) -> dict[str, int]:
+    """Cents per tender; rounding that is not booked as a line is taken off the largest one."""
+    tenders = tenders_of(sale)
+    if unbooked_cents:
+        tenders[_largest(tenders)] -= unbooked_cents
+    return tenders
+
+
+def _largest(tenders: Mapping[str, int]) -> str:
+    return max(tenders, key=lambda method: abs(tenders[method]))
+
+
+def _note(sale: Sale, tenders: Mapping[str, int], rounding: int) -> str:
+    notes = [marker(sale)]
+    if len(tenders) > 1:
+        notes.append("Paid: " + ", ".join(f"{method} {show_cents(cents)}" for method, cents in tenders.items()))
+    if rounding:
+        notes.append(f"Cash rounding: {show_cents(rounding)}")
+    if sale.employee_number:
+        notes.append(f"Employee: {sale.employee_number}")
+    return "\n".join(notes)[:NOTE_LENGTH]
+
+
+def _settle(document: SalesDocument, sale: Sale, references: References, tenders: Mapping[str, int]) -> Posting:
+    """Say how the document was paid: on the document itself, or by payments beside it."""
+    if document.kind in _PAID_AT_ONCE:
+        return Posting(_paid_at_once(document, sale, references, tenders))
+    if document.kind is DocumentKind.INVOICE:
+        due = replace(document, term_id=references.term_id, due_date=sale.due_date)
+        return Posting(due, _payments(due, sale, references, tenders))
+    return Posting(document)
+
+
+def _paid_at_once(
+    document: SalesDocument, sale: Sale, references: References, tenders: Mapping[str, int]
+) -> SalesDocument:
+    method = _largest(tenders) if tenders else ""
+    account = references.deposit_accounts.get(method, references.default_deposit_account_id)
+    if account is None and document.kind is DocumentKind.REFUND_RECEIPT:
+        raise MappingError(
+            "a refund needs the account the money leaves, and none is mapped",
+            record=name_record(sale),
+            field="mapping.deposit_accounts",
+            fix=f'choose an account for "{method or "refunds"}" in mapping.deposit_accounts',
+        )
+    return replace(
+        document,
+        payment_method_id=_payment_method(sale, references, method) if method else None,
+        payment_reference=document.document_number,
+        deposit_account_id=account,
+    )
+
+
+def _payment_method(sale: Sale, references: References, method: str) -> str | None:
+    found = references.payment_methods.get(method)
+    if found is None:
+        raise MappingError(
+            f'payment method "{method}" has no counterpart in QuickBooks',
+            record=name_record(sale),
+            field="mapping.payment_methods",
+            fix=f'add "{method}" to mapping.payment_methods, or let missing ones be created',
+        )
+    return found
+
+
+def _payments(
+    document: SalesDocument, sale: Sale, references: References, tenders: Mapping[str, int]
+) -> tuple[BooksPayment, ...]:
+    """One payment per tender, in the order of the sale; they never exceed the invoice."""
+    paid = sum(tenders.values())
+    if paid > to_cents(document.total) or any(cents < 0 for cents in tenders.values()):
+        raise MappingError(
+            f"payments of {', '.join(map(show_cents, tenders.values()))} do not fit a total of {document.total:.2f}",
+            record=name_record(sale),
+            field="payments",
+            fix='book it by hand, or choose orders.split = "largest" in the settings',
+        )
+    several = len(tenders) > 1
+    return tuple(
+        BooksPayment(
+            customer_id=document.customer_id,
+            total=to_euros(cents),
+            business_date=_paid_on(sale, method),
+            payment_method_id=_payment_method(sale, references, method),
+            payment_reference=_reference(document, position if several else 0),
+            deposit_account_id=references.deposit_accounts.get(method, references.default_deposit_account_id),
+            private_note=document.marker,
+            currency=references.currency,
+        )
+        for position, (method, cents) in enumerate(tenders.items(), start=1)
+    )
+
+
+def _reference(document: SalesDocument, position: int) -> str:
+    number = document.document_number
+    return fit_number(f"{number}/{position}", number) if position else number
+
+
+def _paid_on(sale: Sale, method: str) -> date:
+    days = [payment.business_date for payment in sale.payments if payment.method == method and payment.business_date]
+    return max(days, default=sale.business_date)
+
+
+def move_to(posting: Posting, day: date) -> Posting:
+    """The same posting on another day, the original day named in the private note: for closed books."""
+    document = posting.document
+    note = f"{document.private_note or document.marker}\nOriginal date: {document.business_date.isoformat()}"
+    moved = replace(document, business_date=day, private_note=note[:NOTE_LENGTH])
+    payments = (replace(payment, business_date=max(day, payment.business_date)) for payment in posting.payments)
+    return Posting(moved, tuple(payments))
+
+
+def fingerprint(posting: Posting) -> str:
+    """A stable hash of everything that is posted: equal means that nothing has to be written."""
+    return fingerprint_of(posting)

@@ -1,0 +1,122 @@
+"""The ids of the books that a document needs, resolved beforehand, and the refusals when one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from mapping.errors import MappingError, RoundingItemNeeded
+from mapping.records import SaleLine, TaxCode
+
+SPECIAL_PRICES = {"PRICE-TYPE-GIFT-CARD": "gift_card"}
+SPECIAL_GROUPS = {
+    "TURNOVER-GROUP-TYPE-REFUNDABLE-DEPOSIT": "deposit",
+    "TURNOVER-GROUP-TYPE-BALANCE-UPGRADE": "gift_card",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Everything a sale refers to, as ids of the books.
+
+    `items` by article number, `tax_codes` by VAT code, `payment_methods` and `deposit_accounts` by the till's payment
+    method, `special_items` by "tip", "gift_card", "deposit". `untaxed` is the 0 % code of rounding lines and of sales
+    without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to.
+    """
+
+    customer_id: str
+    items: Mapping[int, str] = field(default_factory=dict)
+    tax_codes: Mapping[int, TaxCode] = field(default_factory=dict)
+    untaxed: TaxCode | None = None
+    shifted: TaxCode | None = None
+    fallback_item_id: str | None = None
+    rounding_item_id: str | None = None
+    special_items: Mapping[str, str] = field(default_factory=dict)
+    tip_articles: tuple[int, ...] = ()
+    payment_methods: Mapping[str, str] = field(default_factory=dict)
+    deposit_accounts: Mapping[str, str] = field(default_factory=dict)
+    default_deposit_account_id: str | None = None
+    department_id: str | None = None
+    class_id: str | None = None
+    term_id: str | None = None
+    shipping_method: str | None = None
+    original_id: str | None = None
+    currency: str | None = None
+    countries: Mapping[str, str] = field(default_factory=dict)
+
+
+def get_item(references: References, line: SaleLine, record: str) -> str:
+    """The item a line is booked on: a special one, the article's, or the fallback; MappingError names the article."""
+    special = references.special_items.get(special_kind(references, line) or "")
+    found = special or references.items.get(line.article) or references.fallback_item_id
+    if found is None:
+        raise MappingError(
+            f'article {line.article} "{line.text}" does not exist in QuickBooks',
+            record=record,
+            field="article",
+            fix=f'give an item in QuickBooks the SKU "{line.article}", or choose a fallback item in the settings',
+        )
+    return found
+
+
+def special_kind(references: References, line: SaleLine) -> str | None:
+    """Whether a line is a tip, a gift card or a deposit rather than a sale of goods."""
+    if line.article in references.tip_articles:
+        return "tip"
+    return SPECIAL_PRICES.get(line.price_type or "") or SPECIAL_GROUPS.get(line.turnover_group_type or "")
+
+
+def get_tax_code(references: References, code: int, percentage: Decimal, record: str) -> TaxCode:
+    """The tax code of a VAT code, of the same rate; MappingError names the VAT code and both rates."""
+    found = references.tax_codes.get(code)
+    if found is None:
+        raise MappingError(
+            f"VAT code {code} ({percentage} %) has no tax code in QuickBooks",
+            record=record,
+            field="mapping.tax_codes",
+            fix=f"make a sales tax code of {percentage} % in QuickBooks, or choose one in the settings",
+        )
+    if found.percentage is not None and found.percentage != percentage:
+        raise MappingError(
+            f'VAT code {code} is {percentage} % at the till, tax code "{found.name}" is {found.percentage} %',
+            record=record,
+            field="mapping.tax_codes",
+            fix=f"choose a tax code of {percentage} % for this VAT code in the settings",
+        )
+    return found
+
+
+def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCode:
+    """The 0 % code for rounding lines and sales without VAT, or the reverse-charge code; MappingError when missing."""
+    zero = next((code for code in references.tax_codes.values() if code.percentage == 0), None)
+    found = references.shifted if shifted else references.untaxed or zero
+    if found is None:
+        name = "shifted_tax_code" if shifted else "no_vat_tax_code"
+        raise MappingError(
+            f"no tax code is set for {'reverse-charged sales' if shifted else 'amounts without VAT'}",
+            record=record,
+            field=f"mapping.{name}",
+            fix=f"make a 0 % sales tax code in QuickBooks and name it in mapping.{name}",
+        )
+    if found.percentage:
+        raise MappingError(
+            f'tax code "{found.name}" is {found.percentage} %, an amount without VAT needs 0 %',
+            record=record,
+            field="mapping.shifted_tax_code" if shifted else "mapping.no_vat_tax_code",
+            fix="choose a 0 % tax code in the settings",
+        )
+    return found
+
+
+def get_rounding_item(references: References, record: str) -> str:
+    """The item of rounding lines; MappingError when there is none."""
+    found = references.rounding_item_id or references.special_items.get("rounding") or references.fallback_item_id
+    if found is None:
+        raise RoundingItemNeeded(
+            "the books round the tax differently and there is no item for the rounding line",
+            record=record,
+            field="mapping.special_items",
+            fix="choose an item for rounding differences in mapping.special_items",
+        )
+    return found

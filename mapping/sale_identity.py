@@ -1,0 +1,161 @@
+"""What a sale is to the books: whether it is booked at all, as which document, under which number and marker."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from mapping.errors import NotBookable
+from mapping.records import DocumentKind, Sale, SaleKind
+from mapping.sections import OrderSettings
+
+DOCUMENT_NUMBER_LENGTH = 21
+_HASH_LENGTH = 10
+_SALE_TYPES = {
+    SaleKind.RECEIPT: ("RECEIPT-TYPE-RECEIPT", "RECEIPT-TYPE-CREDIT-RECEIPT"),
+    SaleKind.INVOICE: (
+        "INVOICE-TYPE-INVOICE",
+        "INVOICE-TYPE-DIRECT-INVOICE",
+        "INVOICE-TYPE-CREDIT-INVOICE",
+        "INVOICE-TYPE-REPEATING-INVOICE",
+    ),
+    SaleKind.ORDER: ("ORDER-TYPE-SALES-ORDER", "ORDER-TYPE-EXTERNAL-SALES-ORDER"),
+}
+_OTHER_TYPES = {
+    "RECEIPT-TYPE-CASH-INFLOW": "cash put into the drawer is not a sale",
+    "RECEIPT-TYPE-CASH-OUTFLOW": "cash taken out of the drawer is not a sale",
+    "RECEIPT-TYPE-PAYMENT-METHOD-TRANSFER": "money moved between payment methods is not a sale",
+    "ORDER-TYPE-REPEAT-SALES-ORDER": "a repeating order is a plan, not a sale",
+    "ORDER-TYPE-TABLE-ORDER": "an open table is booked when its receipt is paid",
+    "ORDER-TYPE-CAFETERIA-ORDER": "a cafeteria order is booked when its receipt is paid",
+}
+_ORDER_STATES = {
+    "ORDER-COMPLETE-STATE-COMPLETE": None,
+    "ORDER-CANCEL-STATE-COMPLETE": "the order was cancelled",
+}
+
+
+def name_record(sale: Sale) -> str:
+    """The sale as messages name it: "receipt 1.2.2026.345"."""
+    return f"{sale.kind.value.lower()} {sale.number or sale.id}"
+
+
+def bookable(sale: Sale, settings: OrderSettings) -> None:
+    """Answer nothing when the sale is to be booked now; else raise NotBookable with the reason."""
+    reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
+    if reason:
+        raise NotBookable(reason, record=name_record(sale), field="orders")
+
+
+def _off(sale: Sale, settings: OrderSettings) -> str | None:
+    switches = {
+        SaleKind.RECEIPT: settings.receipts,
+        SaleKind.INVOICE: settings.invoices,
+        SaleKind.ORDER: settings.sales_orders,
+    }
+    if not switches[sale.kind]:
+        return f"{sale.kind.value.lower()}s are switched off in the settings"
+    if settings.sales_orders and sale.kind is not SaleKind.ORDER and sale.order_ids:
+        return "this sale is booked through its sales order"
+    if settings.filter is not None and not settings.filter.holds(sale):
+        return "the filter in the settings leaves this sale out"
+    return None
+
+
+def _wrong_type(sale: Sale) -> str | None:
+    if sale.type in _SALE_TYPES[sale.kind]:
+        return None
+    return _OTHER_TYPES.get(sale.type, f'"{sale.type}" is not a kind of sale that is booked')
+
+
+def _too_early(sale: Sale, settings: OrderSettings) -> str | None:
+    match sale.kind:
+        case SaleKind.RECEIPT:
+            return _receipt_too_early(sale, settings)
+        case SaleKind.INVOICE:
+            return _invoice_too_early(sale, settings)
+        case SaleKind.ORDER:
+            return _ORDER_STATES.get(sale.state, "the order is not complete yet")
+
+
+def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
+    if sale.state == "RECEIPT-STATE-PAID" or settings.outstanding_receipts:
+        return None
+    if sale.state == "RECEIPT-STATE-HANDLED":
+        settled = sum(payment.amount_cents for payment in sale.payments) or sale.paid_cents
+        return None if settled or not sale.total_incl_cents else "the receipt was settled by another document"
+    return "the receipt is not paid yet"
+
+
+def _invoice_too_early(sale: Sale, settings: OrderSettings) -> str | None:
+    final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
+    return "the invoice is not final yet" if final_needed and not sale.finalized else None
+
+
+def _empty(sale: Sale, settings: OrderSettings) -> str | None:
+    if sale.total_incl_cents or sale.total_excl_cents:
+        return None
+    if settings.zero_totals == "skip":
+        return "its total is zero"
+    return None if any(line.article for line in sale.lines) else "there is nothing on it to book"
+
+
+def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
+    """The books' document for this sale. The sign of the total decides what is a return, not the till's type."""
+    if sale.total_incl_cents < 0:
+        return _return_kind(sale, settings)
+    if sale.kind is not SaleKind.RECEIPT or not _paid_at_once(sale):
+        return DocumentKind.INVOICE
+    several = len(tenders_of(sale)) > 1 and settings.split == "invoice" and not _has_money_back(sale)
+    return DocumentKind.INVOICE if several or settings.receipt_target == "invoice" else DocumentKind.SALES_RECEIPT
+
+
+def _return_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
+    given_back = _paid_at_once(sale) and (sale.kind is SaleKind.RECEIPT or bool(sale.payments))
+    if given_back and (sale.kind is not SaleKind.RECEIPT or settings.returns == "refund_receipt"):
+        return DocumentKind.REFUND_RECEIPT
+    return DocumentKind.CREDIT_MEMO
+
+
+def _paid_at_once(sale: Sale) -> bool:
+    return sale.state.endswith(("-PAID", "-HANDLED")) and "PARTLY" not in sale.state
+
+
+def _has_money_back(sale: Sale) -> bool:
+    return any(amount < 0 for amount in tenders_of(sale).values())
+
+
+def tenders_of(sale: Sale) -> dict[str, int]:
+    """Cents per till payment method, change already taken off; methods that cancel out are left out."""
+    amounts: dict[str, int] = {}
+    for payment in sale.payments:
+        amounts[payment.method] = amounts.get(payment.method, 0) + payment.amount_cents
+    return {method: amount for method, amount in amounts.items() if amount}
+
+
+def document_number(sale: Sale, settings: OrderSettings) -> str:
+    """The books' document number: prefix and printed number, at most 21 characters, always the same for a sale.
+
+    A longer one keeps its beginning and ends in a hash of the sale's id; a sale without a number is its hash.
+    """
+    prefix: str = getattr(settings.number_prefix, sale.kind.value.lower())
+    return fit_number(f"{prefix}{sale.number}" if sale.number else prefix, sale.id, force_hash=not sale.number)
+
+
+def fit_number(text: str, identity: str, *, force_hash: bool = False) -> str:
+    """The text itself when it fits into 21 characters, else its beginning and a hash of text and identity."""
+    if len(text) <= DOCUMENT_NUMBER_LENGTH and not force_hash:
+        return text
+    digest = hashlib.sha256(f"{text}\0{identity}".encode()).digest()
+    ending = base64.b32encode(digest).decode()[:_HASH_LENGTH]
+    return f"{text[: DOCUMENT_NUMBER_LENGTH - _HASH_LENGTH - 1]}-{ending}"
+
+
+def marker(sale: Sale) -> str:
+    """The stable text by which a document is recognised in the books, kept in its private note."""
+    return f"MplusKASSA {name_record(sale)} {marker_tag(sale)}"
+
+
+def marker_tag(sale: Sale) -> str:
+    """The machine-readable part of the marker."""
+    return f"[kassabridge:{sale.kind.value.lower()}:{sale.id}]"

@@ -1,0 +1,200 @@
+"""The lines of a sale as a flat list that adds up to the till's own totals per VAT code.
+
+Public text does not say whether a line's total includes its sublines (preparations, components). Each reading is tried
+against the till's totals, which are authoritative; when none adds up the sale is refused, naming both amounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from mapping.errors import MappingError
+from mapping.money import gross_to_net, round_to_cents, show_cents, to_euros
+from mapping.records import Sale, SaleLine, VatAmount
+from mapping.sale_identity import name_record
+from mapping.sale_totals import read_totals
+
+_LAYOUT_KINDS = ("LINE-KIND-SUBTOTAL", "LINE-KIND-HEADER", "LINE-KIND-SECONDARY-HEADER")
+_UNKNOWN_CODE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class FlatLine:
+    """A line with an amount of its own: its VAT code, its net in signed cents, and texts that belong to it."""
+
+    line: SaleLine
+    code: int
+    net_cents: int
+    notes: tuple[str, ...] = ()
+
+
+def needed_articles(sale: Sale, *, tolerance_cents: int = 5) -> frozenset[int]:
+    """Numbers of the articles that will be on the document; MappingError when its lines do not add up."""
+    lines = flatten(sale, read_totals(sale), tolerance_cents=tolerance_cents)
+    return frozenset(flat.line.article for flat in lines if flat.line.article)
+
+
+def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) -> tuple[FlatLine, ...]:
+    """The lines that are booked, text folded into the line above it.
+
+    Of all readings the one nearest to the totals is taken; per code it may be `tolerance_cents`, or a cent per line,
+    beside them (the tax solver settles that). MappingError names both amounts when even the best is further off.
+    """
+    record = name_record(sale)
+    readings = _READINGS if any(line.sublines for line in sale.lines) else _READINGS[:1]
+    candidates = [
+        _to_flat(reading(sale.lines), totals, net_of) for reading in readings for net_of in (_net_stated, _net_of_gross)
+    ]
+    best = min(candidates, key=lambda lines: _distance(lines, totals))
+    _require_fit(best, totals, tolerance_cents, record)
+    return best
+
+
+def _distance(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> int:
+    astray = sum(abs(flat.net_cents) for flat in lines if flat.code == _UNKNOWN_CODE)
+    return astray + sum(abs(gap) for _, gap, _ in _gaps(lines, totals))
+
+
+def _require_fit(lines: Sequence[FlatLine], totals: Sequence[VatAmount], tolerance_cents: int, record: str) -> None:
+    for flat in lines:
+        if flat.code == _UNKNOWN_CODE:
+            raise _unknown_code(flat.line, record)
+    for total, gap, count in _gaps(lines, totals):
+        if abs(gap) > max(tolerance_cents, count):
+            raise _mismatch(total, gap, record)
+
+
+def _gaps(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> Iterator[tuple[VatAmount, int, int]]:
+    for total in totals:
+        nets = [line.net_cents for line in lines if line.code == total.code]
+        yield total, sum(nets) - total.net_cents, len(nets)
+
+
+def _mismatch(total: VatAmount, gap: int, record: str) -> MappingError:
+    return MappingError(
+        f"the lines of VAT code {total.code} add up to {show_cents(total.net_cents + gap)} without VAT, "
+        f"the sale's own total says {show_cents(total.net_cents)}",
+        record=record,
+        field="lines",
+        fix="open the sale in the till and compare its lines with its VAT totals; book it by hand if they differ there",
+    )
+
+
+Noted = tuple[SaleLine, tuple[str, ...]]
+
+
+def _every_line(lines: Iterable[SaleLine]) -> list[Noted]:
+    """A parent's total leaves its sublines out: all of them count."""
+    return _fold(_walk(lines, into=lambda _: True, keep=lambda _: True))
+
+
+def _parents_only(lines: Iterable[SaleLine]) -> list[Noted]:
+    """A parent's total includes its sublines: only parents count."""
+    return _fold([(line, False) for line in lines])
+
+
+def _parts_instead(lines: Iterable[SaleLine]) -> list[Noted]:
+    """A parent with sublines that have amounts is only their heading (components with different VAT)."""
+    return _fold(_walk(lines, into=lambda _: True, keep=lambda line: not any(map(has_amount, line.sublines))))
+
+
+_READINGS: tuple[Callable[[Iterable[SaleLine]], list[Noted]], ...] = (_every_line, _parents_only, _parts_instead)
+
+
+def _walk(
+    lines: Iterable[SaleLine],
+    *,
+    into: Callable[[SaleLine], bool],
+    keep: Callable[[SaleLine], bool],
+    nested: bool = False,
+) -> list[tuple[SaleLine, bool]]:
+    found: list[tuple[SaleLine, bool]] = []
+    for line in lines:
+        if keep(line):
+            found.append((line, nested))
+        if into(line):
+            found += _walk(line.sublines, into=into, keep=keep, nested=True)
+    return found
+
+
+def _fold(lines: Iterable[tuple[SaleLine, bool]]) -> list[Noted]:
+    """Leave layout lines out; a text line, or a subline without an amount, becomes a note of the line above."""
+    folded: list[Noted] = []
+    for line, nested in lines:
+        if line.kind in _LAYOUT_KINDS:
+            continue
+        if has_amount(line) or (line.article and not nested):
+            folded.append((line, ()))
+        elif folded and line.text:
+            above, notes = folded[-1]
+            folded[-1] = above, (*notes, line.text)
+    return folded
+
+
+def has_amount(line: SaleLine) -> bool:
+    """Whether the line itself is worth anything."""
+    return bool(_gross(line) or line.total_excl_cents or _extended(line.unit_excl_cents, line.quantity))
+
+
+def _unknown_code(line: SaleLine, record: str) -> MappingError:
+    return MappingError(
+        f'line "{line.text}" (article {line.article}) has VAT code {line.vat_code}, for which the sale states no total',
+        record=record,
+        field="vat",
+        fix="correct the VAT code of this article in the till",
+    )
+
+
+def _to_flat(
+    noted: Iterable[Noted], totals: Sequence[VatAmount], net_of: Callable[[SaleLine, Decimal], int]
+) -> tuple[FlatLine, ...]:
+    rates = {total.code: total.percentage for total in totals}
+    codes = [(line, notes, _code_of(line, totals)) for line, notes in noted]
+    return tuple(
+        FlatLine(line, code, net_of(line, rates.get(code, Decimal(0))), notes)
+        for line, notes, code in codes
+        if code is not None
+    )
+
+
+def _code_of(line: SaleLine, totals: Sequence[VatAmount]) -> int | None:
+    """The VAT code the line counts under; None for a worthless line of a sale without any."""
+    if any(total.code == line.vat_code for total in totals):
+        return line.vat_code
+    same_rate = [total.code for total in totals if total.percentage == line.vat_percentage]
+    if len(same_rate) == 1 or len(totals) == 1:
+        return same_rate[0] if same_rate else totals[0].code
+    if not has_amount(line):
+        return totals[0].code if totals else None
+    return _UNKNOWN_CODE
+
+
+def _net_stated(line: SaleLine, percentage: Decimal) -> int:
+    if line.total_excl_cents is not None:
+        return line.total_excl_cents
+    gross = _gross(line)
+    if gross is not None:
+        return gross_to_net(gross, percentage)
+    return _extended(line.unit_excl_cents, line.quantity) or 0
+
+
+def _net_of_gross(line: SaleLine, percentage: Decimal) -> int:
+    gross = _gross(line)
+    return _net_stated(line, percentage) if gross is None else gross_to_net(gross, percentage)
+
+
+def _gross(line: SaleLine) -> int | None:
+    return (
+        line.total_incl_cents if line.total_incl_cents is not None else _extended(line.unit_incl_cents, line.quantity)
+    )
+
+
+def _extended(unit_cents: int | None, quantity: Decimal) -> int | None:
+    return None if unit_cents is None else round_to_cents(to_euros(unit_cents) * quantity)
+
+
+def negate(flat: FlatLine) -> FlatLine:
+    """The line of a return with the sign of a sale: a refund's amounts are positive in the books."""
+    return replace(flat, net_cents=-flat.net_cents, line=replace(flat.line, quantity=-flat.line.quantity))

@@ -1,0 +1,101 @@
+"""Building blocks for sales in tests: a till in a few lines, and the books' arithmetic to check documents with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from mapping.orders import References
+from mapping.records import Payment, Sale, SaleKind, SaleLine, SalesDocument, TaxCode, VatAmount
+
+RATES = {1: Decimal(9), 2: Decimal(21), 3: Decimal(0)}
+TAX_CODES = {code: TaxCode(f"T{code}", f"{rate} %", active=True, percentage=rate) for code, rate in RATES.items()}
+SHIFTED = TaxCode("T9", "reverse charge", active=True, percentage=Decimal(0))
+REFERENCES = References(
+    customer_id="58",
+    items={number: f"I{number}" for number in range(1, 20)},
+    tax_codes=TAX_CODES,
+    untaxed=TAX_CODES[3],
+    shifted=SHIFTED,
+    rounding_item_id="I-rounding",
+    payment_methods={"CASH": "P1", "PIN": "P2"},
+    deposit_accounts={"PIN": "A-bank"},
+    default_deposit_account_id="A-drawer",
+)
+
+
+def round_half_up(amount: Decimal) -> int:
+    return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def line(article: int, gross: int, *, code: int = 2, quantity: str = "1", text: str = "") -> SaleLine:
+    """A line of an inclusive till that rounds its net, as read from a receipt."""
+    net = gross - round_half_up(Decimal(gross) * RATES[code] / (100 + RATES[code]))
+    return SaleLine(
+        id=f"L{article}-{gross}",
+        article=article,
+        text=text or f"Article {article}",
+        quantity=Decimal(quantity),
+        total_incl_cents=gross,
+        total_excl_cents=net,
+        vat_code=code,
+        vat_percentage=RATES[code],
+    )
+
+
+def vat_of(lines: Iterable[SaleLine]) -> tuple[VatAmount, ...]:
+    """What a till states that finds the VAT once per code."""
+    gross: dict[int, int] = {}
+    for one in lines:
+        gross[one.vat_code or 0] = gross.get(one.vat_code or 0, 0) + (one.total_incl_cents or 0)
+    amounts = []
+    for code, total in sorted(gross.items()):
+        vat = round_half_up(Decimal(total) * RATES[code] / (100 + RATES[code]))
+        amounts.append(VatAmount(code, RATES[code], total - vat, vat))
+    return tuple(amounts)
+
+
+def receipt(*lines: SaleLine, paid: dict[str, int] | None = None, counted: Iterable[SaleLine] | None = None) -> Sale:
+    """A paid receipt; `counted` are the lines the till's totals are made of when they are not the top ones."""
+    vat = vat_of(lines if counted is None else counted)
+    total = sum(amount.net_cents + amount.vat_cents for amount in vat)
+    tenders = {"PIN": total} if paid is None else paid
+    return Sale(
+        kind=SaleKind.RECEIPT,
+        id="0b5f2c1e-7d3a-4a52-9c55-0f1d2e3a4b5c",
+        number="1.2.2026.345",
+        type="RECEIPT-TYPE-RECEIPT",
+        state="RECEIPT-STATE-PAID",
+        branch=1,
+        business_date=date(2026, 11, 20),
+        total_incl_cents=total,
+        total_excl_cents=sum(amount.net_cents for amount in vat),
+        vat_method="VAT-METHOD-INCLUSIVE",
+        vat=vat,
+        lines=tuple(lines),
+        payments=tuple(Payment(method, cents) for method, cents in tenders.items()),
+        paid_cents=sum(tenders.values()),
+    )
+
+
+def invoice(*lines: SaleLine, paid: dict[str, int] | None = None, state: str = "OUTSTANDING") -> Sale:
+    """The same lines on account."""
+    return replace(
+        receipt(*lines, paid=paid or {}),
+        kind=SaleKind.INVOICE,
+        type="INVOICE-TYPE-INVOICE",
+        state=f"INVOICE-STATE-{state}",
+        number="2026.77",
+    )
+
+
+def total_in_books(document: SalesDocument) -> Decimal:
+    """The total the books would compute: every line taxed and rounded for itself."""
+    rates = {tax.tax_code_id: tax.percentage for tax in document.taxes}
+    total = Decimal(0)
+    for one in document.lines:
+        tax = (one.net * rates[one.tax_code_id] / 100).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+        total += one.net + tax
+    return total

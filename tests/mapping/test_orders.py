@@ -1,0 +1,306 @@
+"""Sales become documents that add up to what the till took, or are refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mapping import orders
+from mapping.errors import MappingError
+from mapping.records import DocumentKind, Payment, SaleLine, VatAmount
+from mapping.sections import OrderSettings
+from tests.mapping.sales import REFERENCES, SHIFTED, invoice, line, receipt, total_in_books
+
+DEFAULTS = OrderSettings()
+
+LINES = st.builds(
+    line,
+    st.integers(min_value=1, max_value=19),
+    st.one_of(st.integers(min_value=-900, max_value=4000), st.sampled_from([1, 2, 3, 5, 159, 295, 1490])),
+    code=st.sampled_from([1, 2, 3]),
+    quantity=st.sampled_from(["1", "2", "3", "7", "-1", "0.345"]),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(LINES, min_size=1, max_size=25), st.booleans())
+def test_any_receipt_is_booked_as_what_the_till_took(lines: list[SaleLine], refund: bool) -> None:
+    mirrored = [
+        replace(one, total_incl_cents=-(one.total_incl_cents or 0), total_excl_cents=-(one.total_excl_cents or 0))
+        for one in lines
+    ]
+    sale = receipt(*(mirrored if refund else lines))
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert document.total == abs(Decimal(sale.total_incl_cents)) / 100
+    assert total_in_books(document) == document.total
+    assert sum(one.net for one in document.lines) + sum(tax.tax for tax in document.taxes) == document.total
+    for stated in sale.vat:
+        booked = next(tax for tax in document.taxes if tax.tax_code_id == f"T{stated.code}")
+        sign = -1 if sale.total_incl_cents < 0 else 1
+        if stated.code != 3:
+            assert booked.net * 100 == sign * stated.net_cents
+            assert booked.tax * 100 == sign * stated.vat_cents
+    for one in document.lines:
+        assert one.unit_price is None or one.unit_price * (one.quantity or 0) == one.net
+
+
+def test_a_coffee_paid_by_card_is_a_sales_receipt() -> None:
+    document = orders.to_document(receipt(line(7, 295, code=1, text="Coffee")), REFERENCES, DEFAULTS)
+    assert document.kind is DocumentKind.SALES_RECEIPT
+    assert document.document_number == "R1.2.2026.345"
+    assert document.marker == (
+        "MplusKASSA receipt 1.2.2026.345 [kassabridge:receipt:0b5f2c1e-7d3a-4a52-9c55-0f1d2e3a4b5c]"
+    )
+    assert document.private_note == document.marker
+    assert (document.payment_method_id, document.deposit_account_id) == ("P2", "A-bank")
+    (booked,) = document.lines
+    assert (booked.item_id, booked.tax_code_id, booked.description) == ("I7", "T1", "Coffee")
+    assert (booked.net, booked.quantity, booked.unit_price) == (Decimal("2.71"), Decimal(1), Decimal("2.71"))
+    assert document.total == Decimal("2.95")
+
+
+def test_a_credit_receipt_is_a_refund_with_positive_amounts() -> None:
+    sale = replace(receipt(line(7, -295, quantity="-1"), paid={"CASH": -295}), type="RECEIPT-TYPE-CREDIT-RECEIPT")
+    document = orders.to_document(sale, replace(REFERENCES, original_id="77"), DEFAULTS)
+    assert document.kind is DocumentKind.REFUND_RECEIPT
+    assert document.total == Decimal("2.95")
+    assert [(one.net, one.quantity) for one in document.lines] == [(Decimal("2.44"), Decimal(1))]
+    assert (document.payment_method_id, document.deposit_account_id) == ("P1", "A-drawer")
+    assert document.linked_invoice_id == "77"
+
+
+def test_a_refund_needs_the_account_the_money_leaves() -> None:
+    sale = receipt(line(7, -295, quantity="-1"), paid={"CASH": -295})
+    with pytest.raises(MappingError, match="account the money leaves"):
+        orders.to_document(sale, replace(REFERENCES, default_deposit_account_id=None), DEFAULTS)
+
+
+def test_an_invoice_on_account_is_an_invoice_without_payments() -> None:
+    sale = replace(invoice(line(3, 1210)), due_date=date(2026, 12, 4))
+    posting = orders.to_posting(sale, replace(REFERENCES, term_id="T14"), DEFAULTS)
+    assert posting.document.kind is DocumentKind.INVOICE
+    assert posting.document.document_number == "F2026.77"
+    assert (posting.document.due_date, posting.document.term_id) == (date(2026, 12, 4), "T14")
+    assert posting.payments == ()
+
+
+def test_a_part_paid_invoice_carries_its_payment() -> None:
+    posting = orders.to_posting(invoice(line(3, 1210), paid={"PIN": 500}, state="PARTLY-PAID"), REFERENCES, DEFAULTS)
+    assert [payment.total for payment in posting.payments] == [Decimal("5.00")]
+
+
+def test_a_credit_invoice_on_account_is_a_credit_memo_and_a_paid_one_a_refund() -> None:
+    on_account = invoice(line(3, -1210, quantity="-1"), state="OUTSTANDING-CREDIT")
+    assert orders.to_document(on_account, REFERENCES, DEFAULTS).kind is DocumentKind.CREDIT_MEMO
+    paid_back = invoice(line(3, -1210, quantity="-1"), paid={"PIN": -1210}, state="PAID")
+    assert orders.to_document(paid_back, REFERENCES, DEFAULTS).kind is DocumentKind.REFUND_RECEIPT
+
+
+def test_two_tenders_become_an_invoice_with_a_payment_each() -> None:
+    posting = orders.to_posting(receipt(line(3, 1210), paid={"CASH": 210, "PIN": 1000}), REFERENCES, DEFAULTS)
+    assert posting.document.kind is DocumentKind.INVOICE
+    assert [(payment.payment_method_id, payment.total) for payment in posting.payments] == [
+        ("P1", Decimal("2.10")),
+        ("P2", Decimal("10.00")),
+    ]
+    assert [payment.payment_reference for payment in posting.payments] == ["R1.2.2026.345/1", "R1.2.2026.345/2"]
+    assert "Paid: CASH 2.10, PIN 10.00" in (posting.document.private_note or "")
+
+
+def test_two_tenders_may_become_one_receipt_with_the_largest() -> None:
+    sale = receipt(line(3, 1210), paid={"CASH": 210, "PIN": 1000})
+    posting = orders.to_posting(sale, REFERENCES, OrderSettings(split="largest"))
+    assert posting.document.kind is DocumentKind.SALES_RECEIPT
+    assert posting.document.payment_method_id == "P2"
+    assert "Paid: CASH 2.10, PIN 10.00" in (posting.document.private_note or "")
+    assert posting.payments == ()
+
+
+def test_change_given_in_another_tender_stays_on_one_receipt() -> None:
+    posting = orders.to_posting(receipt(line(3, 1210), paid={"PIN": 2000, "CASH": -790}), REFERENCES, DEFAULTS)
+    assert posting.document.kind is DocumentKind.SALES_RECEIPT
+    assert posting.document.payment_method_id == "P2"
+
+
+def test_change_in_the_same_tender_is_one_tender() -> None:
+    sale = replace(receipt(line(3, 1210)), payments=(Payment("CASH", 2000), Payment("CASH", -790)))
+    posting = orders.to_posting(sale, REFERENCES, DEFAULTS)
+    assert posting.document.kind is DocumentKind.SALES_RECEIPT
+    assert posting.document.payment_method_id == "P1"
+
+
+def test_a_tender_without_a_counterpart_is_refused_by_name() -> None:
+    with pytest.raises(MappingError, match='"VOUCHER"') as refusal:
+        orders.to_document(receipt(line(3, 1210), paid={"VOUCHER": 1210}), REFERENCES, DEFAULTS)
+    assert refusal.value.record == "receipt 1.2.2026.345"
+    assert refusal.value.field == "mapping.payment_methods"
+
+
+def test_a_missing_article_is_refused_by_number_unless_there_is_a_fallback() -> None:
+    sale = receipt(line(404, 1210, text="Mystery box"))
+    with pytest.raises(MappingError, match=r"404.*Mystery box") as refusal:
+        orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert '"404"' in (refusal.value.fix or "")
+    document = orders.to_document(sale, replace(REFERENCES, fallback_item_id="I-any"), DEFAULTS)
+    assert document.lines[0].item_id == "I-any"
+
+
+def test_dutch_cash_rounding_is_a_named_line_without_vat() -> None:
+    sale = receipt(line(3, 1212), paid={"CASH": 1210})
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert document.total == Decimal("12.10")
+    rounding = document.lines[-1]
+    assert (rounding.net, rounding.tax_code_id, rounding.description) == (Decimal("-0.02"), "T3", "Cash rounding")
+    assert total_in_books(document) == document.total
+    assert "Cash rounding: -0.02" in (document.private_note or "")
+
+
+def test_cash_rounding_may_be_left_out_so_that_the_document_keeps_the_tills_total() -> None:
+    sale = receipt(line(3, 1212), paid={"CASH": 1210})
+    document = orders.to_document(sale, REFERENCES, OrderSettings(cash_rounding="ignore"))
+    assert document.total == Decimal("12.12")
+    split = replace(sale, payments=(Payment("CASH", 210), Payment("PIN", 1000)))
+    posting = orders.to_posting(split, REFERENCES, OrderSettings(cash_rounding="ignore"))
+    assert sum(payment.total for payment in posting.payments) == Decimal("12.12")
+
+
+def test_cash_rounding_may_park() -> None:
+    with pytest.raises(MappingError, match=r"-0\.02"):
+        orders.to_document(receipt(line(3, 1212), paid={"CASH": 1210}), REFERENCES, OrderSettings(cash_rounding="park"))
+
+
+def test_payments_that_miss_the_total_by_more_than_rounding_are_refused_with_both_amounts() -> None:
+    with pytest.raises(MappingError, match=r"10\.00.*12\.10"):
+        orders.to_document(receipt(line(3, 1210), paid={"CASH": 1000}), REFERENCES, DEFAULTS)
+
+
+def test_lines_that_miss_the_vat_totals_are_refused_with_both_amounts() -> None:
+    sale = receipt(line(3, 1210), counted=[line(3, 1815)])
+    with pytest.raises(MappingError, match=r"10\.00.*15\.00") as refusal:
+        orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert refusal.value.record == "receipt 1.2.2026.345"
+
+
+def test_vat_totals_that_miss_the_total_are_refused_with_both_amounts() -> None:
+    sale = replace(receipt(line(3, 1210)), total_incl_cents=1200)
+    with pytest.raises(MappingError, match=r"12\.10.*12\.00"):
+        orders.to_document(sale, REFERENCES, DEFAULTS)
+
+
+def test_a_vat_code_without_a_tax_code_is_refused_by_number() -> None:
+    with pytest.raises(MappingError, match=r"VAT code 2 \(21 %\)"):
+        orders.to_document(receipt(line(3, 1210)), replace(REFERENCES, tax_codes={}), DEFAULTS)
+
+
+def test_a_tax_code_of_another_rate_is_refused_with_both_rates() -> None:
+    wrong = replace(REFERENCES, tax_codes={2: REFERENCES.tax_codes[1]})
+    with pytest.raises(MappingError, match=r"21 % at the till.*9 %"):
+        orders.to_document(receipt(line(3, 1210)), wrong, DEFAULTS)
+
+
+def test_a_reverse_charged_invoice_has_the_reverse_charge_code_and_no_tax() -> None:
+    one = replace(line(3, 10000), total_incl_cents=10000, total_excl_cents=10000)
+    sale = replace(
+        invoice(one),
+        vat_method="VAT-METHOD-SHIFTED",
+        vat=(VatAmount(2, Decimal(21), 10000, 0),),
+        total_incl_cents=10000,
+    )
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert document.total == Decimal("100.00")
+    assert [one.tax_code_id for one in document.lines] == [SHIFTED.id]
+    with pytest.raises(MappingError, match="reverse-charged"):
+        orders.to_document(sale, replace(REFERENCES, shifted=None), DEFAULTS)
+
+
+def test_a_quantity_whose_price_has_endless_decimals_is_described_instead() -> None:
+    document = orders.to_document(receipt(line(3, 1000, code=3, quantity="3", text="Socks")), REFERENCES, DEFAULTS)
+    (booked,) = document.lines
+    assert (booked.quantity, booked.unit_price) == (None, None)
+    assert booked.description == "Socks | 3 x 3.3333"
+
+
+def test_a_quantity_whose_price_has_endless_decimals_may_be_rounded() -> None:
+    sale = receipt(line(3, 1000, code=3, quantity="3"))
+    (booked,) = orders.to_document(sale, REFERENCES, OrderSettings(inexact_unit_price="round")).lines
+    assert (booked.quantity, booked.unit_price) == (Decimal(3), Decimal("3.3333333"))
+
+
+def test_gift_cards_and_tips_go_to_their_own_items() -> None:
+    card = replace(line(5, 2500, code=3), price_type="PRICE-TYPE-GIFT-CARD")
+    references = replace(REFERENCES, special_items={"gift_card": "I-card", "tip": "I-tip"}, tip_articles=(9,))
+    document = orders.to_document(receipt(card, line(9, 200, code=3)), references, DEFAULTS)
+    assert [one.item_id for one in document.lines] == ["I-card", "I-tip"]
+
+
+def test_extras_of_a_line_count_when_the_parent_leaves_them_out() -> None:
+    extra = line(8, 50, code=1, text="Oat milk")
+    sale = receipt(replace(line(7, 295, code=1), sublines=(extra,)), counted=[line(7, 295, code=1), extra])
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert [one.item_id for one in document.lines] == ["I7", "I8"]
+    assert document.total == Decimal("3.45")
+
+
+def test_extras_of_a_line_do_not_count_twice_when_the_parent_includes_them() -> None:
+    extra = line(8, 50, code=1, text="Oat milk")
+    sale = receipt(replace(line(7, 327, code=1), sublines=(extra,)), counted=[line(7, 327, code=1)])
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert [one.item_id for one in document.lines] == ["I7"]
+    assert document.total == Decimal("3.27")
+
+
+def test_components_with_different_vat_replace_their_parent() -> None:
+    parts = (line(1, 545, code=1), line(2, 363, code=2))
+    menu = SaleLine("L", 10, "Menu", Decimal(1), total_incl_cents=908, total_excl_cents=800, sublines=parts)
+    sale = receipt(menu, counted=parts)
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert [one.item_id for one in document.lines] == ["I1", "I2"]
+    assert orders.needed_articles(sale) == {1, 2}
+
+
+def test_text_lines_and_wishes_of_the_guest_become_part_of_the_description() -> None:
+    wish = SaleLine("W", 12, "no sugar", Decimal(1), total_incl_cents=0, vat_code=1)
+    text = SaleLine("T", 0, "for table 5", Decimal(1))
+    header = SaleLine("H", 0, "Subtotal", Decimal(1), total_incl_cents=295, kind="LINE-KIND-SUBTOTAL")
+    coffee = replace(line(7, 295, code=1, text="Coffee"), sublines=(wish,))
+    sale = receipt(coffee, text, header, counted=[coffee])
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert [one.description for one in document.lines] == ["Coffee | no sugar | for table 5"]
+    assert orders.needed_articles(sale) == {7}
+
+
+def test_an_article_given_away_stays_on_the_document_for_the_stock() -> None:
+    document = orders.to_document(receipt(line(3, 1210), line(4, 0)), REFERENCES, DEFAULTS)
+    assert [(one.item_id, one.net, one.quantity) for one in document.lines][1] == ("I4", Decimal("0.00"), Decimal(1))
+
+
+def test_a_rounding_line_needs_an_item() -> None:
+    with pytest.raises(MappingError, match="no item for the rounding line"):
+        orders.to_document(receipt(line(3, 3)), replace(REFERENCES, rounding_item_id=None), DEFAULTS)
+
+
+def test_the_same_sale_has_the_same_fingerprint_and_another_price_another() -> None:
+    first = orders.to_posting(receipt(line(3, 1210)), REFERENCES, DEFAULTS)
+    again = orders.to_posting(receipt(line(3, 1210)), REFERENCES, DEFAULTS)
+    dearer = orders.to_posting(receipt(line(3, 1211)), REFERENCES, DEFAULTS)
+    assert orders.fingerprint(first) == orders.fingerprint(again) != orders.fingerprint(dearer)
+
+
+def test_a_posting_moved_out_of_closed_books_keeps_its_original_day_in_the_note() -> None:
+    posting = orders.to_posting(receipt(line(3, 1210), paid={"CASH": 210, "PIN": 1000}), REFERENCES, DEFAULTS)
+    moved = orders.move_to(posting, date(2026, 12, 1))
+    assert moved.document.business_date == date(2026, 12, 1)
+    assert "Original date: 2026-11-20" in (moved.document.private_note or "")
+    assert {payment.business_date for payment in moved.payments} == {date(2026, 12, 1)}
+
+
+def test_the_stated_vat_is_kept_in_the_model_per_code() -> None:
+    sale = receipt(line(3, 3))
+    document = orders.to_document(sale, REFERENCES, OrderSettings(rounding_model="code"))
+    assert [one.net for one in document.lines] == [Decimal("0.02")]
+    assert [(tax.net, tax.tax) for tax in document.taxes] == [(Decimal("0.02"), Decimal("0.01"))]
