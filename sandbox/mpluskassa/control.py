@@ -1,0 +1,170 @@
+"""Orders to the simulator, as JSON under `/_control`: switches, faults, webhooks, and people selling at the till."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import simplejson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.faults import Plan
+from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.refusals import Fault, Refused
+from sandbox.mpluskassa.structs import AMSTERDAM, Record
+from sandbox.mpluskassa.webhooks import Manners, Subscription
+from sandbox.mpluskassa.world import World
+
+UNWANTED = (KeyError, TypeError, ValueError, Refused, Fault)
+
+Order = Callable[[World, Record], Any]
+
+
+def read_item(fields_sent: Mapping[str, Any]) -> ItemSold:
+    """An `ItemSold` from JSON: numbers may be strings or integers, `preparations` a list of the same."""
+    values = dict(fields_sent)
+    for name in ("quantity", "discount_percent"):
+        if name in values:
+            values[name] = Decimal(values[name])
+    values["preparations"] = tuple(read_item(inner) for inner in values.get("preparations", ()))
+    return ItemSold(**values)
+
+
+def _read_payments(sent: Any) -> list[Tender] | None:
+    return None if sent is None else [Tender(**payment) for payment in sent]
+
+
+def _read_moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=AMSTERDAM)
+
+
+def _read_pieces(sent: Any) -> dict[int, Decimal] | None:
+    return None if sent is None else {int(number): Decimal(pieces) for number, pieces in sent.items()}
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "lines": lambda sent: [read_item(item) for item in sent],
+    "payments": _read_payments,
+    "pieces": _read_pieces,
+    "when": _read_moment,
+}
+"""Arguments of the till's actions that are more than plain JSON."""
+
+ACTIONS = frozenset(
+    """
+    add_product add_relation change_relation count_stock sell refund edit_receipt pay_receipt move_cash
+    transfer_payment count_drawer invoice pay_invoice edit_invoice credit_invoice take_order deliver_order edit_order
+    cancel_order
+    """.split()  # noqa: SIM905 -- names read best as words
+)
+"""Methods of `World` that may be called from outside, with their arguments as a JSON object."""
+
+
+def _act(world: World, action: str, sent: Record) -> Any:
+    if action not in ACTIONS:
+        raise ValueError(f"unknown action {action!r}; it is one of {', '.join(sorted(ACTIONS))}")
+    if action == "add_product":
+        return world.add_product(sent)
+    arguments = {name: READERS.get(name, lambda value: value)(value) for name, value in sent.items()}
+    return getattr(world, action)(**arguments)
+
+
+def _show_state(world: World, _sent: Record) -> Record:
+    return world.describe()
+
+
+def _set_switches(world: World, sent: Record) -> Record:
+    known = {field.name for field in fields(world.till.switches)}
+    if not known.issuperset(sent):
+        raise ValueError(f"unknown switch {', '.join(sorted(set(sent) - known))}")
+    with world.lock:
+        for name, value in sent.items():
+            setattr(world.till.switches, name, value)
+    return {name: getattr(world.till.switches, name) for name in sorted(known)}
+
+
+def _add_fault(world: World, sent: Record) -> Record:
+    sent["seconds"] = float(sent.get("seconds", 0))
+    world.misbehaviour.plans.append(Plan(**sent))
+    return world.misbehaviour.describe()
+
+
+def _clear_faults(world: World, _sent: Record) -> Record:
+    world.misbehaviour.plans.clear()
+    world.misbehaviour.latency_seconds = 0.0
+    return world.misbehaviour.describe()
+
+
+def _set_latency(world: World, sent: Record) -> Record:
+    world.misbehaviour.latency_seconds = float(sent["seconds"])
+    return world.misbehaviour.describe()
+
+
+def _reset_traffic(world: World, _sent: Record) -> Record:
+    world.traffic.reset()
+    return {}
+
+
+def _subscribe(world: World, sent: Record) -> Record:
+    events = {"events": tuple(sent["events"])} if "events" in sent else {}
+    world.subscribe(Subscription(**{**sent, **events}))
+    return {}
+
+
+def _set_manners(world: World, sent: Record) -> Record:
+    sent["delay_seconds"] = float(sent.get("delay_seconds", 0))
+    world.courier.manners = Manners(**sent)
+    return sent
+
+
+async def _respond(request: Request, order: Order) -> Response:
+    body = await request.body()
+    try:
+        sent = simplejson.loads(body, use_decimal=True) if body else {}
+        done = await run_in_threadpool(order, request.app.state.world, sent)
+    except UNWANTED as error:
+        return _json({"error": f"{type(error).__name__}: {error}"}, 422)
+    return _json(done, 200)
+
+
+def _json(content: Any, status: int) -> Response:
+    return Response(simplejson.dumps(content, use_decimal=True), status, media_type="application/json")
+
+
+def _route(path: str, method: str, order: Order) -> Route:
+    async def endpoint(request: Request) -> Response:
+        return await _respond(request, order)
+
+    return Route(f"/_control/{path}", endpoint, methods=[method], name=f"{method} {path}")
+
+
+async def _run_action(request: Request) -> Response:
+    action = request.path_params["action"]
+    return await _respond(request, lambda world, sent: _act(world, action, sent))
+
+
+async def _list_rows(request: Request) -> Response:
+    name = request.path_params["table"]
+    return await _respond(request, lambda world, _sent: list(world.till[name]))
+
+
+ROUTES = [
+    _route("state", "GET", _show_state),
+    _route("switches", "POST", _set_switches),
+    _route("faults", "POST", _add_fault),
+    _route("faults", "DELETE", _clear_faults),
+    _route("latency", "POST", _set_latency),
+    _route("traffic", "DELETE", _reset_traffic),
+    _route("subscription", "POST", _subscribe),
+    _route("webhooks", "POST", _set_manners),
+    Route("/_control/till/{action}", _run_action, methods=["POST"]),
+    Route("/_control/records/{table}", _list_rows, methods=["GET"]),
+]

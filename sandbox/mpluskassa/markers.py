@@ -1,0 +1,38 @@
+"""Sync markers: one rising counter per kind of record, the inclusive filter on it, and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sandbox.mpluskassa.structs import Record
+from sandbox.mpluskassa.till import Till
+
+FAMILIES = ("article", "articleGroup", "relation", "employee", "invoice", "receipt", "order")
+
+
+def raise_marker(till: Till, family: str) -> int:
+    """The next marker of a family; a created or changed record carries it from now on."""
+    return till.count(f"marker:{family}")
+
+
+def get_marker(till: Till, family: str) -> int:
+    """The highest marker given out so far, 0 at the start."""
+    return till.counters.get(f"marker:{family}", 0)
+
+
+def cut_page(till: Till, rows: Iterable[Record], request: Record, size: int | None = None) -> list[Record]:
+    """Rows from the asked marker on (inclusive), at most a page of them; all rows when no marker was asked for.
+
+    The page holds the lowest markers; inside it the order says nothing while `unordered_pages` is on.
+    """
+    marker = request.get("syncMarker")
+    if marker is None:
+        return list(rows)
+    limit = request.get("syncMarkerLimit") or size or till.switches.page_size
+    newer = sorted((row for row in rows if row["syncMarker"] >= marker), key=_marker_of)
+    page = newer[:limit]
+    return page[::-1] if till.switches.unordered_pages else page
+
+
+def _marker_of(row: Record) -> int:
+    return int(row["syncMarker"])
