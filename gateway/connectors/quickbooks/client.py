@@ -80,6 +80,15 @@ class QuickBooks:
         """Every item with exactly this SKU, inactive ones too: the books do not keep SKUs unique."""
         return self._access.find(select("Item").where("Sku", "=", sku).and_active_any(), wire.to_item)
 
+    def items_by_name(self, name: str) -> tuple[Item, ...]:
+        """Every item with exactly this name, inactive ones too."""
+        return self._access.find(select("Item").where("Name", "=", name).and_active_any(), wire.to_item)
+
+    def create_service_item(self, name: str, income_account_id: str, request_id: str) -> Item:
+        """A new service without a price, sold on this income account. Raises DuplicateName."""
+        body = {"Name": name, "Type": "Service", "IncomeAccountRef": {"value": income_account_id}}
+        return self._access.write("Item", body, request_id, wire.to_item)
+
     def items_by_ids(self, item_ids: Sequence[str]) -> tuple[Item, ...]:
         """The items that exist among these, with one read per 200."""
         return tuple(wire.to_item(row) for row in self._access.rows_in(select("Item"), "Id", item_ids))

@@ -1,0 +1,218 @@
+"""Every answer that is no record becomes one error of ours, by status and code, without anybody's name in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connectors.quickbooks.fault_rows import ROWS
+from gateway.connectors.quickbooks.faults import error_from, find_fault, find_pause
+from gateway.connectors.quickbooks.payload import find_object
+from gateway.errors import (
+    AuthLost,
+    Conflict,
+    DuplicateName,
+    DuplicateNumber,
+    GatewayError,
+    NotFound,
+    Permanent,
+    RateLimited,
+    Transient,
+)
+from tests.gateway.connectors.quickbooks.examples import read_json
+
+
+def example(name: str) -> bytes:
+    """The body of an example, whether it is a whole exchange or the body alone."""
+    found = read_json(name)
+    return json.dumps(found.get("response", {}).get("body", found)).encode()
+
+
+def fault(code: str, **more: str) -> bytes:
+    return json.dumps({"Fault": {"Error": [{"Message": "m", "code": code, **more}], "type": "x"}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "kind", "code"),
+    [
+        ("error-400-2010-unknown-property-exchange.json", 400, Permanent, "2010"),
+        ("error-400-2020-required.json", 400, Permanent, "2020"),
+        ("error-400-2030-invalid-id-exchange.json", 400, Permanent, "2030"),
+        ("error-400-4001-invalid-query-exchange.json", 400, Permanent, "4001"),
+        ("error-400-500-unsupported-operation-exchange.json", 400, Permanent, "500"),
+        ("error-400-5010-stale.json", 400, Conflict, "5010"),
+        ("error-400-6000-vat-rate-missing.json", 400, Permanent, "6000"),
+        ("error-400-610-not-found.json", 400, NotFound, "610"),
+        ("error-400-6140-duplicate-docnumber.json", 400, DuplicateNumber, "6140"),
+        ("error-400-6240-duplicate-name-exchange.json", 400, DuplicateName, "6240"),
+        ("error-401-3200-token-expired-exchange.json", 401, AuthLost, "3200"),
+        ("error-429-3001-throttle-second-hand.json", 429, RateLimited, "3001"),
+    ],
+)
+def test_every_recorded_fault_has_its_class(name: str, status: int, kind: type[GatewayError], code: str) -> None:
+    error = error_from(status, {}, example(name))
+    assert type(error) is kind
+    assert error.code == code
+    assert "gateway does not know" not in error.reason
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
+def test_every_row_says_what_happened_who_can_fix_it_and_how(row: Any) -> None:
+    error = error_from(row.statuses[0], {}, fault(row.code))
+    assert type(error) is row.kind
+    assert row.meaning in error.reason
+    assert isinstance(error, RateLimited) or error.fix == f"{row.who}: {row.how}"
+
+
+def test_no_code_stands_twice_in_the_table() -> None:
+    assert len({row.code for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, fault("99999")),
+        (400, b"<html>Bad Request</html>"),
+        (404, b""),
+        (302, b""),
+        (413, b"\xff"),
+        (403, b"[]"),
+        (400, b'{"Fault": {"Error": "odd"}}'),
+        (400, b'{"Fault": {"Error": [5, {"code": ["6240"]}]}}'),
+    ],
+)
+def test_what_nobody_foresaw_is_permanent_and_says_so(status: int, body: bytes) -> None:
+    error = error_from(status, {}, body)
+    assert type(error) is Permanent
+    assert "gateway does not know" in error.reason
+    assert str(status) in error.reason
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("body", [b"", b"<html>", fault("6000"), fault("10000")])
+def test_59_trouble_on_their_side_is_weather_whatever_the_body(status: int, body: bytes) -> None:
+    assert type(error_from(status, {}, body)) is Transient
+
+
+def test_59_a_503_that_names_a_pause_is_a_request_to_slow_down() -> None:
+    error = error_from(503, {"Retry-After": "7"}, b"")
+    assert isinstance(error, RateLimited)
+    assert error.after == 7
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", fault("6000"), fault("3001")])
+def test_a_401_is_about_the_token_and_a_429_about_speed_whatever_the_body(body: bytes) -> None:
+    assert type(error_from(401, {}, body)) is AuthLost
+    assert type(error_from(429, {}, body)) is RateLimited
+
+
+@pytest.mark.parametrize("prefix", ["", "ns0:"])
+def test_a_fault_in_xml_is_read_by_its_code(prefix: str) -> None:
+    body = f'<IntuitResponse><Fault type="V"><{prefix}Error code="006240" element=""/></Fault></IntuitResponse>'
+    assert type(error_from(400, {}, body.encode())) is DuplicateName
+
+
+def test_a_fault_in_lower_case_is_read_like_any_other() -> None:
+    found = find_fault(find_object(example("error-401-3200-token-expired-exchange.json")) or {})
+    assert found is not None
+    assert found.code == "3200"
+
+
+def test_leading_zeros_and_numbers_are_the_same_code() -> None:
+    for code in ("006240", 6240, " 6240 "):
+        body = json.dumps({"Fault": {"Error": [{"code": code}]}}).encode()
+        assert error_from(400, {}, body).code == "6240"
+
+
+def test_of_several_errors_the_known_one_decides() -> None:
+    body = json.dumps({"Fault": {"Error": [{"code": "1"}, {"code": "6210"}]}}).encode()
+    assert error_from(400, {}, body).code == "6210"
+
+
+def test_an_answer_without_a_fault_holds_none() -> None:
+    assert find_fault({"Item": {}}) is None
+    assert find_fault({"fault": None, "warnings": None}) is None
+
+
+def test_the_element_becomes_the_field() -> None:
+    assert error_from(400, {}, example("error-400-2020-required.json")).field == "AccountRef"
+    assert error_from(400, {}, example("error-400-5010-stale.json")).field is None
+
+
+def test_a_duplicate_number_carries_the_other_document() -> None:
+    error = error_from(400, {}, example("error-400-6140-duplicate-docnumber.json"))
+    assert isinstance(error, DuplicateNumber)
+    assert (error.existing_kind, error.existing_id) == ("Invoice", "17984")
+
+
+def test_a_localised_duplicate_number_still_carries_the_id() -> None:
+    error = error_from(400, {}, example("error-400-6140-duplicate-docnumber-localised-fr.json"))
+    assert isinstance(error, DuplicateNumber)
+    assert (error.existing_kind, error.existing_id) == (None, "2137")
+
+
+@pytest.mark.parametrize(
+    ("detail", "kind", "other"),
+    [
+        ("DocNumber=1 is assigned to TxnType=Sales Receipt with TxnId=9", "SalesReceipt", "9"),
+        ("TxnType=RefundReceipt, TxnId=9", "RefundReceipt", "9"),
+        ("TxnId=9", None, "9"),
+        ("TxnType=Invoice", "Invoice", None),
+        ("", None, None),
+    ],
+)
+def test_the_other_document_is_read_as_far_as_it_is_told(detail: str, kind: str | None, other: str | None) -> None:
+    error = error_from(400, {}, fault("6140", Detail=detail))
+    assert isinstance(error, DuplicateNumber)
+    assert (error.existing_kind, error.existing_id) == (kind, other)
+
+
+@pytest.mark.parametrize("code", ["5010", "3200", "6240", "6140", "120", "12345"])
+def test_details_that_may_hold_a_person_or_a_token_are_never_quoted(code: str) -> None:
+    error = error_from(400, {}, fault(code, Detail="Jan Jansen finished before you did"))
+    assert "Jansen" not in f"{error.reason} {error.fix} {error.field}"
+
+
+def test_a_detail_that_helps_is_quoted_on_one_short_line_without_addresses() -> None:
+    error = error_from(400, {}, fault("6000", Detail="Make sure\n jan@winkel.nl " + "x" * 1000))
+    assert "Make sure …" in error.reason
+    assert "@" not in error.reason
+    assert "\n" not in error.reason
+    assert len(error.reason) < 450
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "5"}, 5),
+        ({"retry-after": " 5 "}, 5),
+        ({"Retry-After": "0"}, 1),
+        ({"Retry-After": "-5"}, 1),
+        ({"Retry-After": "1e9"}, 3600),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}, None),
+    ],
+)
+def test_59_the_pause_asked_for_is_kept_within_an_hour(headers: dict[str, str], seconds: float | None) -> None:
+    assert find_pause(headers) == seconds
+    error = error_from(429, headers, b"")
+    assert isinstance(error, RateLimited)
+    assert error.after == (seconds or 60)
+
+
+@given(st.integers(300, 599), st.binary())
+def test_no_answer_makes_it_raise(status: int, body: bytes) -> None:
+    assert isinstance(error_from(status, {}, body), GatewayError)
+
+
+@given(st.text(), st.text())
+def test_no_fault_makes_it_raise(code: str, detail: str) -> None:
+    for known in (code, "6140", "6000"):
+        assert error_from(400, {}, fault(known, Detail=detail, element=detail)).reason
