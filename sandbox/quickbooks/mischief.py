@@ -1,0 +1,77 @@
+"""Misbehaviour on demand: answers lost, cut, delayed, refused, as the outside world does on a bad day."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from sandbox.quickbooks.faults import Json
+
+
+class Mode(StrEnum):
+    """What goes wrong.
+
+    lost_reply   the work is done, the connection is cut without an answer
+    truncate     the work is done, the answer breaks off half way
+    reset        the connection is cut before the work
+    delay        the answer comes `seconds` late
+    """
+
+    LOST_REPLY = "lost_reply"
+    TRUNCATE = "truncate"
+    RESET = "reset"
+    DELAY = "delay"
+    ERROR_500 = "error_500"
+    ERROR_503 = "error_503"
+    HTML_502 = "html_502"
+    THROTTLE = "throttle"
+
+
+@dataclass
+class Trick:
+    """One planned misbehaviour: `operation` is "POST salesreceipt", "GET query", "POST token", or "*".
+
+    It strikes the next `times` matching calls, after letting `skip` of them pass; `times` -1 means always.
+    """
+
+    operation: str
+    mode: Mode
+    times: int = 1
+    skip: int = 0
+    seconds: float = 1.0
+
+    def matches(self, operation: str) -> bool:
+        """Does it strike this operation?"""
+        return self.operation == "*" or self.operation.casefold() == operation.casefold()
+
+
+@dataclass
+class Tricks:
+    """The planned misbehaviours, and how often one has struck."""
+
+    planned: list[Trick] = field(default_factory=list)
+    struck: int = 0
+
+    def plan(self, operation: str, mode: str, *, times: int = 1, skip: int = 0, seconds: float = 1.0) -> None:
+        """Plan a misbehaviour. Raises ValueError for an unknown mode."""
+        self.planned.append(Trick(operation, Mode(mode), times, skip, seconds))
+
+    def draw(self, operation: str) -> Trick | None:
+        """The misbehaviour due for this call, or None; it is used up."""
+        for trick in self.planned:
+            if trick.times != 0 and trick.matches(operation):
+                if trick.skip > 0:
+                    trick.skip -= 1
+                    return None
+                trick.times -= trick.times > 0
+                self.struck += 1
+                return trick
+        return None
+
+    def clear(self) -> None:
+        """Behave again."""
+        self.planned.clear()
+
+    def to_json(self) -> list[Json]:
+        """What is still planned."""
+        return [asdict(each) for each in self.planned if each.times]

@@ -1,0 +1,83 @@
+"""Carries out planned misbehaviour on an HTTP exchange, down to cutting the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sandbox.quickbooks import faults, wire
+from sandbox.quickbooks.mischief import Mode, Trick
+
+if TYPE_CHECKING:
+    from sandbox.quickbooks.world import World
+
+CUT = "sandbox.cut"
+"""Scope key under which the application keeps the function that cuts the connection."""
+
+_HTML = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+)
+_SETTLE_SECONDS = 0.02
+_FAULTS = {
+    Mode.ERROR_500: faults.system_failure(500),
+    Mode.ERROR_503: faults.system_failure(503),
+    Mode.THROTTLE: faults.throttled(),
+}
+
+
+async def misbehave(
+    world: World, request: Request, operation: str, work: Callable[[], Awaitable[Response]]
+) -> Response:
+    """Do the work, unless a trick is due for the operation: then do what the trick says."""
+    trick = world.tricks.draw(operation)
+    if trick is None:
+        return await work()
+    return await _carry_out(world, request, trick, work)
+
+
+async def _carry_out(world: World, request: Request, trick: Trick, work: Callable[[], Awaitable[Response]]) -> Response:
+    match trick.mode:
+        case Mode.RESET:
+            return Cut(request)
+        case Mode.DELAY:
+            await asyncio.sleep(trick.seconds)
+            return await work()
+        case Mode.LOST_REPLY:
+            await work()
+            return Cut(request)
+        case Mode.TRUNCATE:
+            return Cut(request, await work())
+        case Mode.HTML_502:
+            return Response(_HTML, 502, media_type="text/html")
+        case _:
+            fault = _FAULTS[trick.mode]
+            body = wire.dump(wire.to_fault_body(fault, world.clock.now()))
+            return Response(body, fault.status, media_type="application/json")
+
+
+class Cut(Response):
+    """No answer, or half of one; then the connection is gone."""
+
+    def __init__(self, request: Request, answer: Response | None = None) -> None:
+        super().__init__()
+        self._cut: Callable[[], None] = request.scope[CUT]
+        self._answer = answer
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        if self._answer is not None:
+            body = bytes(self._answer.body)
+            start = {
+                "type": "http.response.start",
+                "status": self._answer.status_code,
+                "headers": self._answer.raw_headers,
+            }
+            await send(start)
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+            await asyncio.sleep(_SETTLE_SECONDS)
+        self._cut()
+        await asyncio.sleep(_SETTLE_SECONDS)

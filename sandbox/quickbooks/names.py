@@ -1,0 +1,79 @@
+"""Names of list rows: unique, without a path of their own, suffixed when made inactive, built along the tree."""
+
+from __future__ import annotations
+
+from sandbox.quickbooks import faults
+from sandbox.quickbooks.company import Company
+from sandbox.quickbooks.entities import PEOPLE, Entity
+from sandbox.quickbooks.faults import Json
+
+SUFFIX = " (deleted)"
+_DEEPEST = 5
+
+
+def settle(company: Company, entity: Entity, row: Json, old: Json | None) -> None:
+    """Bring a list row's name in order: suffix, parent, uniqueness, full name. Raises 6240, 6150-like 2020, 6180."""
+    _settle_suffix(entity, row, old)
+    if entity.parent_flag or entity.name == "Customer":
+        _settle_parent(company, entity, row)
+    _refuse_duplicate(company, entity, row)
+
+
+def rename_children(company: Company, entity: Entity, row: Json) -> None:
+    """Carry a changed full name down the tree."""
+    for child in company.select(entity.name, lambda each: each.get("ParentRef", {}).get("value") == row["Id"]):
+        full = f"{row['FullyQualifiedName']}:{child[entity.name_field]}"
+        if child.get("FullyQualifiedName") != full:
+            child["FullyQualifiedName"] = full
+            child["ParentRef"]["name"] = row["FullyQualifiedName"]
+            company.touch(entity.name, child)
+            rename_children(company, entity, child)
+
+
+def _settle_suffix(entity: Entity, row: Json, old: Json | None) -> None:
+    field = entity.name_field
+    name = row[field]
+    if row.get("Active") is False and not name.endswith(SUFFIX):
+        row[field] = name + SUFFIX
+    if row.get("Active") is not False and old and old.get("Active") is False:
+        row[field] = name.removesuffix(SUFFIX)
+
+
+def _settle_parent(company: Company, entity: Entity, row: Json) -> None:
+    flag = entity.parent_flag
+    parent_id = row.get("ParentRef", {}).get("value")
+    if flag and row.get(flag) and not parent_id:
+        raise faults.missing("ParentRef")
+    if flag and parent_id:
+        row[flag] = True
+    name = row[entity.name_field]
+    parent = company.get(entity.name, parent_id) if parent_id else None
+    row["FullyQualifiedName"] = f"{parent['FullyQualifiedName']}:{name}" if parent else name
+    if parent:
+        _check_depth(company, entity, row)
+
+
+def _check_depth(company: Company, entity: Entity, row: Json) -> None:
+    above = 0
+    at = row
+    while parent_id := at.get("ParentRef", {}).get("value"):
+        above += 1
+        if above >= _DEEPEST or parent_id == row.get("Id"):
+            raise faults.too_deep()
+        at = company.get(entity.name, parent_id)
+    if entity.name in ("Item", "Customer"):
+        row["Level"] = above
+
+
+def _refuse_duplicate(company: Company, entity: Entity, row: Json) -> None:
+    key = _key(entity, row)
+    for name in PEOPLE if entity.name in PEOPLE else (entity.name,):
+        for other in company.table(name).values():
+            same_row = name == entity.name and other["Id"] == row.get("Id")
+            if not same_row and _key(entity, other) == key:
+                raise faults.duplicate_name()
+
+
+def _key(entity: Entity, row: Json) -> tuple[str, str]:
+    parent = "" if entity.name in PEOPLE else row.get("ParentRef", {}).get("value", "")
+    return str(row.get(entity.name_field, "")).casefold(), parent

@@ -1,0 +1,90 @@
+"""Delivers waiting webhook events: grouped, signed, retried on Intuit's schedule, and mishandled when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+
+from sandbox.quickbooks import clock, webhooks
+from sandbox.quickbooks.switches import RETRY_SECONDS
+
+if TYPE_CHECKING:
+    from sandbox.quickbooks.webhooks import Event
+    from sandbox.quickbooks.world import World
+
+_IDLE_SECONDS = 0.05
+_LAST_STEP = 21_600.0
+_log = logging.getLogger(__name__)
+
+
+async def run(find_world: Callable[[], World]) -> None:
+    """Deliver until cancelled. The first undelivered group holds back what came later, as Intuit does."""
+    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as client:
+        while True:
+            world = find_world()
+            plan = world.switches.deliveries
+            if not plan.url or plan.paused or not world.outbox.waiting:
+                await asyncio.sleep(_IDLE_SECONDS)
+                continue
+            await asyncio.sleep(plan.group_seconds + plan.delay_seconds)
+            await _deliver_group(world, client)
+
+
+async def _deliver_group(world: World, client: httpx.AsyncClient) -> None:
+    with world.lock:
+        group = world.outbox.take_group(world.switches.deliveries.largest_group)
+    plan = world.switches.deliveries
+    if world.draw(plan.drop_rate):
+        _acknowledge(world, group, delivered=False)
+        return
+    sent = list(reversed(group)) if world.draw(plan.reorder_rate) else group
+    if await _deliver(world, client, sent):
+        _acknowledge(world, group, delivered=True)
+        if world.draw(plan.duplicate_rate):
+            await _post(world, client, sent)
+
+
+def _acknowledge(world: World, group: list[Event], *, delivered: bool) -> None:
+    with world.lock:
+        world.outbox.drop(group)
+        world.outbox.delivered += len(group) if delivered else 0
+
+
+async def _deliver(world: World, client: httpx.AsyncClient, events: list[Event]) -> bool:
+    """Try until acknowledged; False when deliveries were switched off meanwhile."""
+    attempt = 0
+    while not await _post(world, client, events):
+        await asyncio.sleep(_wait(attempt) * world.switches.deliveries.time_scale)
+        attempt += 1
+        if not world.switches.deliveries.url or world.switches.deliveries.paused:
+            return False
+    return True
+
+
+def _wait(attempt: int) -> float:
+    return RETRY_SECONDS[attempt] if attempt < len(RETRY_SECONDS) else _LAST_STEP
+
+
+async def _post(world: World, client: httpx.AsyncClient, events: list[Event]) -> bool:
+    plan = world.switches.deliveries
+    body = webhooks.to_body(events, plan.format)
+    world.outbox.attempts += 1
+    headers = {
+        "content-type": "application/json; charset=utf-8",
+        "intuit-signature": webhooks.sign(body, plan.verifier),
+        "intuit-created-time": clock.to_stamp(world.clock.now()),
+        "intuit-t-id": events[0].key,
+        "intuit-notification-schema-version": "1.0" if plan.format == "cloudevents" else "0.1",
+        "user-agent": "intuit_notification_server/0.1",
+    }
+    try:
+        async with asyncio.timeout(plan.timeout_seconds):
+            answer = await client.post(plan.url, content=body, headers=headers, timeout=plan.timeout_seconds)
+    except (httpx.HTTPError, TimeoutError) as error:
+        _log.info("webhook delivery failed: %s", type(error).__name__)
+        return False
+    return answer.status_code == httpx.codes.OK

@@ -1,0 +1,57 @@
+"""Throttles of one realm: requests and batches per sliding minute, and requests at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sandbox.quickbooks import faults
+from sandbox.quickbooks.clock import Clock
+from sandbox.quickbooks.switches import Limits
+
+_WINDOW_SECONDS = 60.0
+
+
+@dataclass
+class Throttle:
+    """Counts what one realm asks. Refused requests are not counted."""
+
+    clock: Clock
+    limits: Limits
+    requests: deque[float] = field(default_factory=deque)
+    batches: deque[float] = field(default_factory=deque)
+    running: int = 0
+    most_running: int = 0
+    refused: int = 0
+
+    @contextmanager
+    def admit(self, *, batch: bool) -> Iterator[None]:
+        """Let one request in for as long as it runs. Raises fault 3001."""
+        if self._is_full(batch=batch):
+            self.refused += 1
+            raise faults.throttled()
+        now = self.clock.seconds()
+        self.requests.append(now)
+        if batch:
+            self.batches.append(now)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            yield
+        finally:
+            self.running -= 1
+
+    def _is_full(self, *, batch: bool) -> bool:
+        limits = self.limits
+        checks = [(self.running, limits.concurrent), (self._recent(self.requests), limits.requests_per_minute)]
+        if batch:
+            checks.append((self._recent(self.batches), limits.batches_per_minute))
+        return any(limit and used >= limit for used, limit in checks)
+
+    def _recent(self, moments: deque[float]) -> int:
+        horizon = self.clock.seconds() - _WINDOW_SECONDS
+        while moments and moments[0] <= horizon:
+            moments.popleft()
+        return len(moments)

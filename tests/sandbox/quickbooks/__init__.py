@@ -1,0 +1,1 @@
+"""Tests of the QuickBooks Online simulator, with clients that nobody here wrote."""

@@ -1,0 +1,169 @@
+"""A simulator served for a test, with a shop in its books and a plain JSON client."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import simplejson
+import uvicorn
+
+from sandbox.quickbooks.app import Intuit, create_app
+from sandbox.quickbooks.company import Company
+from sandbox.quickbooks.demo import new_company, tax_code_id
+from sandbox.quickbooks.world import World
+
+REALM = "9341455000000001"
+CLIENT_ID = "AppClientId"
+CLIENT_SECRET = "AppSecret"  # noqa: S105 - the simulator's own
+REDIRECT = "http://localhost:8000/oauth/quickbooks/callback"
+
+
+@dataclass
+class Desk:
+    """One served world. `item_id` is stocked (10 pieces), `service_id` is not, `customer_id` is a customer."""
+
+    world: World
+    url: str
+    http: httpx.Client
+    tokens: dict[str, Any]
+    item_id: str
+    service_id: str
+    customer_id: str
+
+    @property
+    def company(self) -> Company:
+        """The company's books."""
+        return self.world.companies[REALM]
+
+    def code(self, percent: int) -> str:
+        """Id of the tax code with that rate."""
+        return tax_code_id(self.company, percent)
+
+    def call(self, method: str, path: str, body: Any = None, **params: str) -> httpx.Response:
+        """One API call; a text body is a query."""
+        is_text = isinstance(body, str)
+        content = body.encode() if is_text else None if body is None else simplejson.dumps(body, use_decimal=True)
+        headers = {
+            "Authorization": f"Bearer {self.tokens['access_token']}",
+            "Accept": "application/json",
+            "Content-Type": "application/text" if is_text else "application/json",
+        }
+        address = f"{self.url}/v3/company/{REALM}/{path}"
+        return self.http.request(method, address, content=content, headers=headers, params=params)
+
+    def post(self, path: str, body: Any, **params: str) -> Any:
+        """A write that has to succeed; answers the parsed JSON."""
+        answer = self.call("POST", path, body, **params)
+        assert answer.status_code == 200, answer.text
+        return parse(answer)
+
+    def get(self, path: str, **params: str) -> Any:
+        """A read that has to succeed."""
+        answer = self.call("GET", path, **params)
+        assert answer.status_code == 200, answer.text
+        return parse(answer)
+
+    def query(self, text: str) -> Any:
+        """The QueryResponse of a statement that has to succeed."""
+        return self.get("query", query=text)["QueryResponse"]
+
+    def fault(self, path: str, body: Any, **params: str) -> dict[str, Any]:
+        """The single error of a write that has to be refused."""
+        return error_of(self.call("POST", path, body, **params))
+
+    def refused_query(self, text: str) -> dict[str, Any]:
+        """The single error of a query that has to be refused."""
+        return error_of(self.call("GET", "query", query=text))
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """One call of the control desk."""
+        answer = self.http.request(method, f"{self.url}/_control/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return parse(answer)
+
+    def line(self, amount: str, percent: int = 21, **detail: Any) -> dict[str, Any]:
+        """A sales line of the service item."""
+        inner = {"ItemRef": {"value": self.service_id}, "TaxCodeRef": {"value": self.code(percent)}, **detail}
+        return {"Amount": Decimal(amount), "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": inner}
+
+    def receipt(self, *lines: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The body of a sales receipt."""
+        return {"CustomerRef": {"value": self.customer_id}, "Line": list(lines), **more}
+
+
+def parse(answer: httpx.Response) -> Any:
+    """The JSON of an answer, numbers exact."""
+    return simplejson.loads(answer.content, use_decimal=True)
+
+
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    """The single error of a refused call."""
+    assert answer.status_code >= 400, answer.text
+    (error,) = parse(answer)["Fault"]["Error"]
+    assert isinstance(error, dict)
+    return error
+
+
+@contextmanager
+def serve(world: World) -> Iterator[tuple[Intuit, str]]:
+    """Serve a world on a random loopback port; another world may be put in its place (`app.state.world`)."""
+    app = create_app(world)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield app, f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=5)
+
+
+def make_world() -> World:
+    """A world with one company and one registered app."""
+    world = World()
+    world.switches.deliveries.group_seconds = 0.01
+    world.register_app(CLIENT_ID, CLIENT_SECRET, REDIRECT)
+    new_company(world, REALM, "Koffie en Zo")
+    return world
+
+
+@contextmanager
+def open_desk(world: World, url: str) -> Iterator[Desk]:
+    """A shop in the world's books, and a connected client."""
+    tokens = world.connect(REALM, CLIENT_ID)
+    item, service, customer = furnish(world)
+    with httpx.Client(trust_env=False, timeout=5) as http:
+        yield Desk(world, url, http, tokens, item["Id"], service["Id"], customer["Id"])
+
+
+def furnish(world: World) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """An inventory item, a service item and a customer."""
+    names = {row["Name"]: {"value": row["Id"]} for row in world.rows(REALM, "Account")}
+    code = {"value": tax_code_id(world.companies[REALM], 21)}
+    mug = {
+        "Name": "Mug",
+        "Sku": "1001",
+        "Type": "Inventory",
+        "TrackQtyOnHand": True,
+        "QtyOnHand": 10,
+        "InvStartDate": "2024-01-01",
+        "UnitPrice": Decimal("8.26"),
+        "SalesTaxCodeRef": code,
+        "IncomeAccountRef": names["Sales of Product Income"],
+        "ExpenseAccountRef": names["Cost of Goods Sold"],
+        "AssetAccountRef": names["Inventory Asset"],
+    }
+    service = {"Name": "Repair", "Sku": "2001", "Type": "Service", "IncomeAccountRef": names["Sales of Product Income"]}
+    customer = {"DisplayName": "Jan de Vries", "PrimaryEmailAddr": {"Address": "jan@example.nl"}}
+    return world.put_item(REALM, mug), world.put_item(REALM, service), world.put_customer(REALM, customer)
