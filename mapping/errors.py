@@ -22,3 +22,7 @@ class MappingError(Exception):
 
 class NotBookable(MappingError):
     """The record is not meant to cross, or not yet: the job is skipped with this reason, nobody has to act."""
+
+
+class RoundingItemNeeded(MappingError):
+    """The document needs a rounding line and no item for it was given: the caller may find or make one, and retry."""

@@ -110,7 +110,7 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
 
 
 def get_rounding_item(references: References, record: str) -> str:
-    """The item of rounding lines; MappingError when there is none."""
+    """The item of rounding lines; RoundingItemNeeded when there is none."""
     found = references.rounding_item_id or references.special_items.get("rounding") or references.fallback_item_id
     if found is None:
         raise RoundingItemNeeded(

@@ -1,0 +1,251 @@
+"""An item of the books as a product of the till."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, get_args
+
+from mapping.errors import MappingError, NotBookable
+from mapping.fingerprints import fingerprint as fingerprint_of
+from mapping.money import round_to_cents
+from mapping.records import Article, Item, Product
+from mapping.rules import Rule, Value, evaluate
+from mapping.sections import CONTENT_FIELDS, OFFER_FIELDS, ProductField, ProductSettings
+from mapping.skus import is_digits, is_gtin, name_item, needs_allocation, to_article_number
+from mapping.vat_table import VatTable, get_vat_code
+
+__all__ = [
+    "Price",
+    "VatTable",
+    "find_article",
+    "fingerprint",
+    "name_item",
+    "needs_allocation",
+    "require_wanted",
+    "to_article_number",
+    "to_price",
+    "to_product",
+    "to_variants",
+]
+
+_DELETED_SUFFIX = " (deleted)"
+_SKIPPED_TYPES = {
+    "Group": "bundles are not sold at the till",
+    "Category": "a category becomes an article group, not a product",
+}
+_POLICY_FIELDS = {"price": ("price_incl_cents", "price_excl_cents"), "vat": ("vat_code",), "custom": ("custom_fields",)}
+_EMPTY = Article()
+_GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
+_NEEDED_TO_CREATE = ("description", "vat")
+_ENRICHED_TEXTS = ("receipt_text", "invoice_text", "display_text", "extra_text")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A sales price in cents, in the one way it is exact; both None when the item has no price."""
+
+    incl_cents: int | None = None
+    excl_cents: int | None = None
+
+
+def require_wanted(item: Item, settings: ProductSettings) -> None:
+    """Answer nothing when the item belongs in the till; else raise NotBookable with the reason."""
+    reason = _SKIPPED_TYPES.get(item.type)
+    if reason is None and item.type not in settings.types:
+        reason = f'items of type "{item.type}" are left out by the settings'
+    if reason is None and settings.filter is not None and not settings.filter.holds(_source(item)):
+        reason = "the filter in the settings leaves this item out"
+    if reason:
+        raise NotBookable(reason, record=name_item(item), field="Type")
+
+
+def to_product(
+    item: Item,
+    *,
+    settings: ProductSettings,
+    vat: VatTable,
+    existing: Product | None = None,
+    allocated: int | None = None,
+) -> Product:
+    """The product that the till should have; a field of None means: leave it alone.
+
+    For an article that `existing` has, the write policies for updates hold, otherwise those for creating. Without a
+    policy a text that was enriched in the till stays. `allocated` is the number given to a SKU with letters.
+    NotBookable for what does not belong in the till, MappingError for what a person must mend.
+    """
+    require_wanted(item, settings)
+    _require_home_currency(item, settings)
+    number = to_article_number(item, settings, allocated=allocated)
+    before = find_article(existing, number)
+    _require_own(item, before, settings)
+    article = _mapped(item, _default_article(item, number, settings, vat), settings)
+    kept = _keep_writable(article, settings, before)
+    return Product(
+        number=existing.number if existing else None,
+        description=kept.description,
+        articles=(kept,),
+    )
+
+
+def to_variants(
+    items: Sequence[Item], *, settings: ProductSettings, vat: VatTable, existing: Product | None = None, name: str
+) -> Product:
+    """One product of several items under one parent: an article each; `name` is the parent's."""
+    products = [to_product(item, settings=settings, vat=vat, existing=existing) for item in items]
+    articles = tuple(article for product in products for article in product.articles)
+    numbers = [article.number for article in articles]
+    if len(set(numbers)) < len(numbers):
+        raise MappingError(
+            f'two items under "{name}" have the same SKU',
+            record=", ".join(map(name_item, items)),
+            field="Sku",
+            fix="give each of these items its own SKU in QuickBooks",
+        )
+    described = any(article.description for article in articles)
+    return Product(existing.number if existing else None, name if described else None, articles)
+
+
+def find_article(product: Product | None, number: int) -> Article | None:
+    """The product's article of that number, or None."""
+    articles = product.articles if product else ()
+    return next((article for article in articles if article.number == number), None)
+
+
+def _require_own(item: Item, before: Article | None, settings: ProductSettings) -> None:
+    """An article that belongs to another item is never touched; one that belongs to nobody is adopted."""
+    if before is None:
+        return
+    if before.ext_id not in (None, "", item.id):
+        raise MappingError(
+            f'article {before.number} "{before.description}" belongs to item {before.ext_id} already',
+            record=name_item(item),
+            field="Sku",
+            fix=f"give one of the two items another SKU, or empty extArticleId of article {before.number} in the till",
+        )
+    if not settings.update_existing:
+        raise NotBookable("it exists already, and updates are switched off", record=name_item(item), field="products")
+
+
+def _source(item: Item) -> Any:
+    return item.raw or item
+
+
+def _require_home_currency(item: Item, settings: ProductSettings) -> None:
+    reference = item.raw.get("CurrencyRef")
+    currency = reference.get("value") if isinstance(reference, dict) else reference
+    if currency and currency != settings.currency:
+        raise MappingError(
+            f"the item is priced in {currency}, the till in {settings.currency}; prices are not converted",
+            record=name_item(item),
+            field="CurrencyRef",
+            fix=f"price the item in {settings.currency}",
+        )
+
+
+def _default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
+    sku = (item.sku or "").strip()
+    name = item.name.removesuffix(_DELETED_SUFFIX)
+    vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item))
+    price = to_price(item, settings, _percentage(item, vat, vat_code))
+    return Article(
+        number=number,
+        ext_id=item.id,
+        plu=sku if str(number) != sku else None,
+        active=item.active,
+        description=name,
+        receipt_text=name,
+        invoice_text=name,
+        display_text=name,
+        extra_text=item.description,
+        barcode=sku if settings.barcode_from_sku and is_digits(sku) and is_gtin(sku) else None,
+        turnover_group=settings.turnover_group,
+        vat_code=vat_code,
+        price_incl_cents=price.incl_cents,
+        price_excl_cents=price.excl_cents,
+        stock_article=_is_stock_article(item, settings),
+        webshop=settings.webshop,
+    )
+
+
+def _percentage(item: Item, vat: VatTable, vat_code: int | None) -> Decimal | None:
+    code = vat.tax_codes.get(item.tax_code_id or "")
+    if code is not None and code.percentage is not None:
+        return code.percentage
+    return None if vat_code is None else vat.find_percentage(vat_code)
+
+
+def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) -> Price:
+    """The price, incl. or excl. VAT as the item keeps it.
+
+    A net price with fractions of a cent has no exact net cents; it is usually a gross price divided, so by default
+    the gross price is sent. MappingError when the settings park such prices, or the rate is not known.
+    """
+    if item.unit_price is None:
+        return Price()
+    cents = round_to_cents(item.unit_price)
+    if item.price_includes_tax:
+        return Price(incl_cents=cents)
+    if item.unit_price.scaleb(2) == cents or settings.sub_cent_prices == "round":
+        return Price(excl_cents=cents)
+    if settings.sub_cent_prices == "park" or percentage is None:
+        raise MappingError(
+            f"the price {item.unit_price} without VAT is not a whole number of cents",
+            record=name_item(item),
+            field="UnitPrice",
+            fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",
+        )
+    return Price(incl_cents=round_to_cents(item.unit_price * (100 + percentage) / 100))
+
+
+def _is_stock_article(item: Item, settings: ProductSettings) -> bool:
+    if settings.stock_article == "tracked":
+        return item.track_stock or item.type == "Inventory"
+    return settings.stock_article == "always"
+
+
+def _mapped(item: Item, article: Article, settings: ProductSettings) -> Article:
+    """Put the mapped fields over the default ones; a rule without a result leaves the default."""
+    found = {name: _run(rule, item, name) for name, rule in settings.fields.items()}
+    texts: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
+    custom = {name: _run(rule, item, name) for name, rule in settings.custom_fields.items()}
+    return replace(article, **texts, custom_fields={name: value for name, value in custom.items() if value is not None})
+
+
+def _run(rule: Rule, item: Item, field: str) -> Value:
+    try:
+        return evaluate(rule, _source(item)).value
+    except MappingError as refusal:
+        refusal.record, refusal.field = name_item(item), f"products.fields.{field}"
+        raise
+
+
+def _keep_writable(article: Article, settings: ProductSettings, before: Article | None) -> Article:
+    """Empty the fields that must not be written now; `before` is the article as the till has it, if it has it."""
+    skipped = [field for field in _GOVERNED if not _is_written(field, settings, before)]
+    names = [name for field in skipped for name in _POLICY_FIELDS.get(field, (field,))]
+    empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
+    return replace(article, **empty)
+
+
+def _is_written(field: ProductField, settings: ProductSettings, before: Article | None) -> bool:
+    switched_off = (field in OFFER_FIELDS and not settings.offer) or (field in CONTENT_FIELDS and not settings.content)
+    if switched_off and (before is not None or field not in _NEEDED_TO_CREATE):
+        return False
+    policy = settings.write.get(field)
+    if policy is None:
+        return before is None or not _is_enriched(field, before)
+    return policy in ("both", "create" if before is None else "update")
+
+
+def _is_enriched(field: ProductField, before: Article) -> bool:
+    """Whether the till has a text of its own there, which nobody asked to overwrite."""
+    text = getattr(before, field) if field in _ENRICHED_TEXTS else None
+    return bool(text) and text != before.description
+
+
+def fingerprint(product: Product) -> str:
+    """A stable hash of what the gateway would write; the till's own numbers and markers do not count."""
+    articles = [replace(article, sync_marker=None) for article in product.articles]
+    return fingerprint_of((product.description, product.extra_text, articles, product.group_numbers))

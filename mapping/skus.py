@@ -1,0 +1,68 @@
+"""SKUs of the books, article numbers of the till, and barcodes."""
+
+from __future__ import annotations
+
+from mapping.errors import MappingError
+from mapping.records import Item
+from mapping.sections import ProductSettings
+
+LARGEST_NUMBER = 2**63 - 1
+_BARCODE_LENGTHS = (8, 12, 13, 14)
+
+
+def name_item(item: Item) -> str:
+    """The item as messages name it."""
+    return f"item {item.id} (SKU {item.sku})" if item.sku else f"item {item.id}"
+
+
+def to_article_number(item: Item, settings: ProductSettings, *, allocated: int | None = None) -> int:
+    """The article number of an item: its SKU, which has to be digits, or the number allocated to it.
+
+    MappingError for an empty SKU, a SKU with letters (unless the settings allocate and a number was given), zero, and
+    numbers the till cannot hold.
+    """
+    sku = (item.sku or "").strip()
+    if not sku:
+        raise _refuse(item, "the item has no SKU", "enter a SKU of digits at the item in QuickBooks")
+    if is_digits(sku):
+        return _in_range(item, int(sku))
+    if settings.sku_with_letters == "allocate" and allocated is not None:
+        return _in_range(item, allocated)
+    raise _refuse(
+        item,
+        f'SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only',
+        'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings',
+    )
+
+
+def needs_allocation(item: Item, settings: ProductSettings) -> bool:
+    """Whether a number from the reserved range has to be given to this item."""
+    sku = (item.sku or "").strip()
+    return bool(sku) and not is_digits(sku) and settings.sku_with_letters == "allocate"
+
+
+def is_digits(text: str) -> bool:
+    """Whether the text is plain digits 0 to 9 and nothing else."""
+    return text.isascii() and text.isdecimal()
+
+
+def _in_range(item: Item, number: int) -> int:
+    if not 1 <= number <= LARGEST_NUMBER:
+        raise _refuse(
+            item,
+            f"{number} is not an article number: it has to be between 1 and {LARGEST_NUMBER}",
+            "give the item another SKU",
+        )
+    return number
+
+
+def _refuse(item: Item, reason: str, fix: str) -> MappingError:
+    return MappingError(reason, record=name_item(item), field="Sku", fix=fix)
+
+
+def is_gtin(text: str) -> bool:
+    """Whether the text is an EAN-8, UPC-A, EAN-13 or GTIN-14 with a right check digit."""
+    if len(text) not in _BARCODE_LENGTHS or not is_digits(text) or not int(text):
+        return False
+    digits = [int(digit) for digit in reversed(text)]
+    return (sum(digits[0::2]) + 3 * sum(digits[1::2])) % 10 == 0
