@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, TypeVar, cast
 
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, VatGroup
 
 KEEP_SECONDS = 900.0
@@ -41,25 +41,25 @@ class Lists:
         """The company of the books and its preferences."""
         return self._get("company", self._books.company)
 
-    def tax_codes(self, on: date) -> list[TaxCode]:
+    def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
         """The books' tax codes with the rates in force on a day."""
         return self._get(f"tax_codes/{on}", lambda: self._books.tax_codes(on))
 
-    def entries(self, kind: str) -> list[ListEntry]:
+    def entries(self, kind: ListEntity) -> tuple[ListEntry, ...]:
         """A small list of the books: PaymentMethod, Department, Class, Term, Account."""
         return self._get(kind, lambda: self._books.entries(kind))
 
-    def vat_groups(self) -> list[VatGroup]:
+    def vat_groups(self) -> tuple[VatGroup, ...]:
         """The till's VAT codes and rates of all branches."""
-        return self._get("vat_groups", self._till.vat_groups)
+        return self._get("vat_groups", lambda: tuple(self._till.vat_groups()))
 
-    def branches(self) -> list[Branch]:
+    def branches(self) -> tuple[Branch, ...]:
         """The till's branches."""
-        return self._get("branches", self._till.branches)
+        return self._get("branches", lambda: tuple(self._till.branches()))
 
-    def payment_methods(self) -> list[TillPaymentMethod]:
+    def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         """The ways to pay at the till."""
-        return self._get("payment_methods", self._till.payment_methods)
+        return self._get("payment_methods", lambda: tuple(self._till.payment_methods()))
 
     def forget(self, name: str) -> None:
         """Read this list anew next time (an entry was added); `name` as in `entries`."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from gateway.errors import DuplicateName
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
+from handlers.identity import request_id
 from mapping import customers
 from mapping.errors import MappingError
 from mapping.records import Customer, Relation, Sale, SaleKind
-
-_NAMES = uuid.UUID("6f9bb1cb-2d9a-4d0e-9d50-6b1f0c9b2f0a")  # our own namespace: request ids say what is written
 
 
 def customer_id(sale: Sale, deps: Deps) -> str:
@@ -47,7 +45,7 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
 
 
 def _created(key: str, relation: Relation, deps: Deps) -> str:
-    customer = _create(customers.to_customers(relation, deps.settings.customers), deps)
+    customer = _create(relation, deps)
     _remember(deps, key, customer)
     return customer.id or ""
 
@@ -59,9 +57,7 @@ def default_debtor(deps: Deps) -> str:
 
 
 def _by_email(relation: Relation, email: str, deps: Deps) -> str:
-    found = oldest(deps.books.customers_by_email(email))
-    if found is None:
-        found = _create(customers.to_customers(relation, deps.settings.customers), deps)
+    found = oldest(deps.books.customers_by_email(email)) or _create(relation, deps)
     _remember(deps, f"email:{email}", found)
     return found.id or ""
 
@@ -69,37 +65,26 @@ def _by_email(relation: Relation, email: str, deps: Deps) -> str:
 def _by_name(name: str, deps: Deps) -> str:
     found = oldest(deps.books.customers_by_name(name))
     if found is None:
-        found = _create([Customer(display_name=name)], deps)
+        debtor = customers.default_debtor(deps.settings.customers)
+        found = deps.books.create_customer(debtor, request_id(deps.connection, "customer", debtor))
     _remember(deps, f"name:{name.casefold()}", found)
     return found.id or ""
 
 
-def _create(candidates: Iterable[Customer], deps: Deps) -> Customer:
-    """Create the first candidate whose name the books accept. The candidates differ in their names alone."""
-    refused: list[str] = []
-    for candidate in candidates:
-        try:
-            return deps.books.create_customer(candidate, request_id(deps.connection, "customer", candidate))
-        except DuplicateName:
-            refused.append(candidate.display_name)
-            deps.say("the books know this name already, trying the next", name=candidate.display_name)
-    raise MappingError(
-        f"the books refuse every name for this customer: {', '.join(refused)}",
-        record="customer",
-        field="DisplayName",
-        fix="rename the customer, supplier or employee that has this name in QuickBooks, then retry",
-    )
+def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
+    """Create the customer under the first of its names that the books accept; `to_customer` ends the series."""
+    customer = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
+    try:
+        return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer))
+    except DuplicateName:
+        deps.say("the books know this name already, trying the next", name=customer.display_name)
+        return _create(relation, deps, attempt=attempt + 1)
 
 
 def oldest(found: Sequence[Customer]) -> Customer | None:
     """Of several customers with one key the active one that was there first."""
     ranked = sorted(found, key=lambda c: (not c.active, len(c.id or ""), c.id or ""))
     return next((c for c in ranked if c.active), None)
-
-
-def request_id(connection: str, operation: str, *content: object) -> str:
-    """The same id for the same write, for ever: the books answer a repeat with the first answer."""
-    return str(uuid.uuid5(_NAMES, "\x1f".join([connection, operation, *map(repr, content)])))
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:

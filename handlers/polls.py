@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gateway.connectors.mpluskassa.answers import Page
 from gateway.store import cursors, inbox, links
-from gateway.store.events import NORMAL, Change, Flow
+from gateway.store.events import NORMAL, Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -18,6 +19,8 @@ from mapping.records import Change as BooksChange
 from mapping.records import ChangeSet, Sale, SyncMarkers
 
 PAGE = 200
+# After a silence this long (an outage, a restored backup) what is found may have been booked before.
+GAP_SECONDS = 600.0
 OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
 LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 
@@ -29,7 +32,7 @@ class TillSource:
     name: str
     entity: str
     marker: Callable[[SyncMarkers], int | None]
-    read: Callable[[Deps, int], Sequence[Sale]]
+    read: Callable[[Deps, int], Page[Sale]]
 
 
 TILL_SOURCES: tuple[TillSource, ...] = (
@@ -64,6 +67,7 @@ def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int
 def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
     with reading(deps.engine) as session:
         position = cursors.find(session, deps.connection, source.name)
+        gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
     if position is None:  # a kind of record that is followed for the first time starts now
         _store(deps, source, [], newest or 0, lease)
         return []
@@ -72,24 +76,44 @@ def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> l
     while newest is None or newest > at:
         page = source.read(deps, at + 1)  # the till's filter is inclusive
         # Nothing came: everything up to the marker we probed before reading has been seen.
-        reached = max((sale.sync_marker or at for sale in page), default=newest or at)
-        due += _store(deps, source, page, reached, lease)
+        reached = (page.marker or at) if page else (newest or at)
+        due += _store(deps, source, _to_changes(deps, source, page, careful=gap), reached, lease)
         if reached <= at or not page:
             break
         at = reached
     return due
 
 
-def _store(deps: Deps, source: TillSource, page: Sequence[Sale], reached: int, lease: str) -> list[int]:
+def _store(deps: Deps, source: TillSource, changes: Sequence[Change], reached: int, lease: str) -> list[int]:
     with writing(deps.engine) as session:
-        received = inbox.receive(session, [to_change(deps.connection, source.entity, sale) for sale in page])
+        received = inbox.receive(session, changes)
         cursors.advance(session, deps.connection, source.name, str(reached), lease=lease)
     return [row.id for row in received if row.pending]
 
 
-def to_change(connection: str, entity: str, sale: Sale, *, priority: int = NORMAL) -> Change:
+def _to_changes(deps: Deps, source: TillSource, page: Page[Sale], *, careful: bool) -> list[Change]:
+    """The page's sales; a row that cannot be read becomes an event a person sees, and the feed goes on."""
+    sales = [to_change(deps.connection, source.entity, sale, careful=careful) for sale in page]
+    return sales + [
+        Change(
+            key=f"mpk:{deps.connection}:{source.entity}:{row.id}:unreadable:{page.marker}",
+            flow=Flow.ORDERS,
+            source="mpluskassa.poll",
+            entity=source.entity,
+            entity_id=row.id,
+            connection=deps.connection,
+            state=State.PARKED,
+            reason=f"the till answered something unreadable: {row.reason}",
+            fix="open the sale at the till; when it is right there, retry this event and report the fault",
+        )
+        for row in page.unreadable
+    ]
+
+
+def to_change(connection: str, entity: str, sale: Sale, *, priority: int = NORMAL, careful: bool = False) -> Change:
     """A version of a sale as the poll saw it: one event per document and marker."""
     return Change(
+        careful=careful,
         key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
         flow=Flow.ORDERS,
         source="mpluskassa.poll",
@@ -122,17 +146,18 @@ def _capture(deps: Deps, lease: str) -> list[int]:
     since = datetime.fromisoformat(position) if position else deps.now()
     since = max(since - OVERLAP, deps.now() - LOOK_BACK)
     answer: ChangeSet = deps.books.changes(["Item"], since)
+    fresh = [change for change in answer.changes if not _seen(deps, change)]
     with writing(deps.engine) as session:
-        fresh = [change for change in answer.changes if not _seen(session, deps.connection, change)]
         received = inbox.receive(session, [_to_event(deps.connection, change) for change in fresh])
         reached = min(answer.as_of, deps.now()).astimezone(UTC)
         cursors.advance(session, deps.connection, cursors.BOOKS, reached.isoformat(), lease=lease)
     return [row.id for row in received if row.pending]
 
 
-def _seen(session: links.Session, connection: str, change: BooksChange) -> bool:
+def _seen(deps: Deps, change: BooksChange) -> bool:
     """Whether a webhook brought this very version already; then reading it again would cost a metered call."""
-    link = links.find(session, connection, Kind.ITEM, change.id)
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.ITEM, change.id)
     seen = (link.detail or {}).get("updated_at") if link else None
     return not change.deleted and seen is not None and datetime.fromisoformat(seen) >= change.updated_at
 

@@ -24,4 +24,4 @@ def find(number_or_id: str, deps: Deps) -> Sale | None:
     for kind in SaleKind:
         if sale := read(kind, number_or_id, deps):
             return sale
-    return deps.till.sale_by_printed_number(number_or_id)
+    return deps.till.find_sale(number_or_id)

@@ -63,6 +63,11 @@ def every(session: Session, seal: Seal) -> list[Connection]:
     return [_open(row, seal) for row in rows]
 
 
+def names(session: Session) -> list[str]:
+    """The names of all connections, in order."""
+    return list(session.execute(select(col(ConnectionRow.name)).order_by(col(ConnectionRow.name))).scalars())
+
+
 def names_by_realm(session: Session) -> dict[str, str]:
     """Which connection each company of the books belongs to."""
     rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name))).all()

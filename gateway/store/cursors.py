@@ -36,6 +36,12 @@ def find(session: Session, connection: str, source: str) -> str | None:
     return session.execute(select(col(CursorRow.position)).where(_is(connection, source))).scalar_one_or_none()
 
 
+def is_behind(session: Session, connection: str, source: str, *, seconds: float) -> bool:
+    """Whether the last successful poll lies further back than this; False before the first."""
+    late = and_(_is(connection, source), col(CursorRow.polled_at) < moment(-seconds))
+    return session.execute(select(col(CursorRow.source)).where(late)).one_or_none() is not None
+
+
 def take(engine: Engine, connection: str, source: str, *, seconds: float = LEASE_SECONDS) -> str | None:
     """A lease on polling this source, or None while another process polls it."""
     lease = uuid.uuid4().hex

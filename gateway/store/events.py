@@ -43,6 +43,7 @@ class Change:
     """Something that may have changed outside: what a door or a poll puts into the inbox.
 
     `key` makes it unique for ever. `subject` is what it is serialised by (default: connection or account, flow, id).
+    `careful`: it may have been carried before, by a past that was forgotten; look before a create.
     `hint` is what the sender said, as JSON text; values in it are never trusted.
     """
 
@@ -64,6 +65,7 @@ class Change:
     reason: str | None = None
     fix: str | None = None
     variant: str = ""
+    careful: bool = False
 
     @property
     def subject(self) -> str:

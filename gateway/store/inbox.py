@@ -49,7 +49,7 @@ def _receive_one(session: Session, change: Change) -> Received:
 def row_values(change: Change) -> dict[str, Any]:
     """The columns of a new row for `change`, without its two times."""
     names = ("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "priority")
-    more = ("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at")
+    more = ("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at", "careful")
     values: dict[str, Any] = {name: getattr(change, name) for name in (*names, *more)}
     return values | {
         "subject": change.subject,

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     DOCUMENT = "document"  # till document id -> books' sales document
     PAYMENT = "payment"  # till payment id -> books' payment
     GROUP = "group"  # books' category id -> till article group
+    SPECIAL = "special"  # what the gateway itself uses in the books -> its item
     STOCK = "stock"  # branch/article -> quantity last written
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import httpx
 
+from gateway.connectors.exchange import Exchange
 from gateway.connectors.quickbooks import (
     batch,
     calls,
@@ -22,7 +23,7 @@ from gateway.connectors.quickbooks import (
 from gateway.connectors.quickbooks.access import Access
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.query import Select, count, select
-from gateway.connectors.quickbooks.session import Exchange, Gate, Session, TokenSource
+from gateway.connectors.quickbooks.session import Gate, Session, TokenSource
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.connectors.quickbooks.wire_customers import VatField
 from gateway.errors import Permanent

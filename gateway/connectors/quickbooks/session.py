@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 
+from gateway.connectors.exchange import Exchange
 from gateway.connectors.quickbooks import faults
 from gateway.connectors.quickbooks.calls import Call
 from gateway.connectors.quickbooks.payload import Json, find_object
@@ -33,26 +34,6 @@ class TokenSource(Protocol):
     def renew(self, rejected: str) -> str:
         """Another token than the one the books just refused (renewed meanwhile by somebody else, or now)."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and what came of it, for the activity log. Never holds a token.
-
-    `status` and `response` are None when no answer came; `response` is parsed JSON, or else clipped text.
-    `error` is the books' code or the name of our error.
-    """
-
-    operation: str
-    url: str
-    request: Json | str | None
-    status: int | None
-    response: Json | str | None
-    trace_id: str | None
-    milliseconds: int
-    metered: bool
-    error: str | None
-    system: str = "quickbooks"
 
 
 def ignore(exchange: Exchange) -> None:
@@ -131,12 +112,13 @@ class Session:
         content: Json | None = None,
     ) -> None:
         exchange = Exchange(
+            system="quickbooks",
             operation=call.operation,
             url=str(request.url),
-            request=call.body,
+            request=_to_mapping(call.body),
             status=reply.status if reply else None,
-            response=(content or _clip(reply.body)) if reply else None,
-            trace_id=_find_trace(reply.headers) if reply else None,
+            response=_to_mapping(content or _clip(reply.body)) if reply else None,
+            trace=_find_trace(reply.headers) if reply else None,
             milliseconds=round((time.monotonic() - started) * 1000),
             metered=call.metered,
             error=(error.code or type(error).__name__) if error else None,
@@ -151,6 +133,11 @@ class _Answer:
     status: int
     content: Json
     error: GatewayError | None
+
+
+def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
+    """A body as the log keeps it: JSON as it is, anything else as text."""
+    return {"text": content} if isinstance(content, str) else content
 
 
 def unfit(call: Call, what: str) -> GatewayError:

@@ -147,20 +147,27 @@ def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
 
 
 def _tax_detail(taxes: tuple[DocumentTax, ...]) -> dict[str, Any] | None:
+    """The till's tax amounts, one line per rate: two tax codes may share a rate, and the books take a rate once."""
     if not taxes or any(tax.rate_id is None for tax in taxes):
         return None
-    return {"TotalTax": sum((tax.tax for tax in taxes), Decimal(0)), "TaxLine": [_to_tax_line(tax) for tax in taxes]}
-
-
-def _to_tax_line(tax: DocumentTax) -> dict[str, Any]:
+    by_rate: dict[tuple[str | None, Decimal], list[DocumentTax]] = {}
+    for tax in taxes:
+        by_rate.setdefault((tax.rate_id, tax.percentage), []).append(tax)
     return {
-        "Amount": tax.tax,
+        "TotalTax": sum((tax.tax for tax in taxes), Decimal(0)),
+        "TaxLine": [_to_tax_line(rate_id, percentage, group) for (rate_id, percentage), group in by_rate.items()],
+    }
+
+
+def _to_tax_line(rate_id: str | None, percentage: Decimal, taxes: list[DocumentTax]) -> dict[str, Any]:
+    return {
+        "Amount": sum((tax.tax for tax in taxes), Decimal(0)),
         "DetailType": "TaxLineDetail",
         "TaxLineDetail": {
-            "TaxRateRef": {"value": tax.rate_id},
+            "TaxRateRef": {"value": rate_id},
             "PercentBased": True,
-            "TaxPercent": tax.percentage,
-            "NetAmountTaxable": tax.net,
+            "TaxPercent": percentage,
+            "NetAmountTaxable": sum((tax.net for tax in taxes), Decimal(0)),
         },
     }
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.connectors.exchange import Exchange
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.session import Exchange
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import AuthLost
 from tests.gateway.connectors.quickbooks.peer import Peer, listening

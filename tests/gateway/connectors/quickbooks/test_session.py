@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from gateway.connectors.exchange import Exchange
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.session import Exchange
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
 from mapping.records import Customer
@@ -197,11 +197,11 @@ def test_every_exchange_is_on_record(books: QuickBooks, peer: Peer, exchanges: l
             write(books)
     good, created, refused, broken, lost = exchanges
     assert (good.system, good.operation, good.status, good.metered) == ("quickbooks", "GET item", 200, True)
-    assert (good.response, good.trace_id, good.error) == (ITEM, "1-abc", None)
+    assert (good.response, good.trace, good.error) == (ITEM, "1-abc", None)
     assert good.url == f"{peer.url}/v3/company/{REALM}/item/11?minorversion=75"
     assert (created.operation, created.metered, created.request) == ("POST customer", False, {"DisplayName": "Jan"})
     assert (refused.status, refused.error) == (400, "6240")
-    assert (broken.response, broken.error) == ("<html>Bad gateway</html>", "10000")
+    assert (broken.response, broken.error) == ({"text": "<html>Bad gateway</html>"}, "10000")
     assert (lost.status, lost.response, lost.error) == (None, None, "Unanswered")
     assert all(0 <= one.milliseconds < 5000 for one in exchanges)
 

@@ -90,6 +90,13 @@ def test_tax_amounts_go_along_only_when_asked_and_every_rate_is_known(send: bool
     assert "TxnTaxDetail" not in body_of(sale(taxes=(), total=Decimal(100)), send_tax_detail=send)
 
 
+def test_two_tax_codes_of_one_rate_become_one_tax_line() -> None:
+    two = sale(lines=(line("60.00"), line("40.00")), taxes=(tax("60.00", "12.60"), tax("40.00", "8.40")))
+    (sent,) = body_of(two)["TxnTaxDetail"]["TaxLine"]
+    assert sent["Amount"] == Decimal("21.00")
+    assert sent["TaxLineDetail"]["NetAmountTaxable"] == Decimal("100.00")
+
+
 @pytest.mark.parametrize(
     ("kind", "own"),
     [

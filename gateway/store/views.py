@@ -1,0 +1,156 @@
+"""Read queries for people: lists of events with filters, counts, the age of what waits, and one order's history."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.events import PENDING, Event, Flow, State
+from gateway.store.tables import CursorRow, InboxRow, MeterRow, ProcessRow, TokenRow
+
+PAGE = 50
+LONGEST_PAGE = 200
+_COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
+_SEARCHED = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id, InboxRow.reason)
+_UNSYNCED = (*PENDING, State.WORKING)
+ALIVE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to list. `q` searches order, SKU, e-mail, entity id and reason; `before` is the cursor."""
+
+    state: State | None = None
+    flow: Flow | None = None
+    connection: str | None = None
+    q: str | None = None
+    before: int | None = None
+    limit: int = PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events, newest first, and the cursor of the next page (None at the end)."""
+
+    events: Sequence[Event]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one flow stands: rows per state, seconds the oldest unsynced and the oldest parked row have waited."""
+
+    flow: str
+    counts: dict[str, int]
+    unsynced_seconds: float | None
+    parked_seconds: float | None
+    last_done_at: datetime | None
+
+
+def find_events(session: Session, wanted: Filter) -> Page:
+    """One page of the events that fit."""
+    limit = max(1, min(wanted.limit, LONGEST_PAGE))
+    statement = select(*_COLUMNS).where(_fits(wanted)).order_by(col(InboxRow.id).desc()).limit(limit + 1)
+    events = [Event(*row) for row in session.execute(statement).all()]
+    more = len(events) > limit
+    return Page(events[:limit], events[limit - 1].id if more else None)
+
+
+def find_event(session: Session, event_id: int) -> Event | None:
+    """One event by its id."""
+    row = session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one_or_none()
+    return Event(*row) if row else None
+
+
+def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
+    """Everything that happened to an order, newest first; `order` is its id at the till or its printed number."""
+    named = or_(col(InboxRow.order_id) == order, col(InboxRow.entity_id) == order)
+    is_order = and_(named, col(InboxRow.flow) == Flow.ORDERS)
+    statement = select(*_COLUMNS).where(is_order).order_by(col(InboxRow.id).desc()).limit(limit)
+    return [Event(*row) for row in session.execute(statement).all()]
+
+
+def standings(session: Session) -> list[Standing]:
+    """Every flow, those at rest included, in the order of the contract."""
+    now = now_of(session)
+    rows = session.execute(
+        select(
+            col(InboxRow.flow),
+            col(InboxRow.state),
+            func.count(),
+            func.min(col(InboxRow.received_at)),
+            func.max(col(InboxRow.updated_at)),
+        ).group_by(col(InboxRow.flow), col(InboxRow.state))
+    ).all()
+    return [_standing(flow, [row for row in rows if row[0] == flow], now) for flow in Flow]
+
+
+def _standing(flow: Flow, rows: Sequence[Any], now: datetime) -> Standing:
+    oldest = {str(state): first for _, state, _, first, _ in rows}
+    latest = {str(state): last for _, state, _, _, last in rows}
+    return Standing(
+        flow=flow,
+        counts={str(state): int(count) for _, state, count, _, _ in rows},
+        unsynced_seconds=_age([oldest[s] for s in _UNSYNCED if s in oldest], now),
+        parked_seconds=_age([oldest[State.PARKED]] if State.PARKED in oldest else [], now),
+        last_done_at=_aware(latest.get(State.DONE)),
+    )
+
+
+def _age(moments: Sequence[datetime], now: datetime) -> float | None:
+    aware = [found for found in map(_aware, moments) if found]
+    return max(0.0, (now - min(aware)).total_seconds()) if aware else None
+
+
+def _aware(found: datetime | None) -> datetime | None:
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+
+
+def now_of(session: Session) -> datetime:
+    """The database's own time."""
+    now: datetime | str = session.execute(select(moment())).scalar_one()
+    return datetime.fromisoformat(now).replace(tzinfo=UTC) if isinstance(now, str) else now
+
+
+def cursors(session: Session) -> Sequence[CursorRow]:
+    """Every poll's cursor."""
+    return session.execute(select(CursorRow).order_by(col(CursorRow.connection), col(CursorRow.source))).scalars().all()
+
+
+def tokens(session: Session) -> dict[str, TokenRow]:
+    """What is known of each connection's tokens, still sealed."""
+    return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
+
+
+def meters(session: Session, month: str) -> Sequence[MeterRow]:
+    """The calls counted in a month ("2026-11")."""
+    return session.execute(select(MeterRow).where(col(MeterRow.month) == month)).scalars().all()
+
+
+def processes(session: Session) -> Sequence[ProcessRow]:
+    """The processes that were seen lately."""
+    alive = col(ProcessRow.seen_at) > moment(-ALIVE_SECONDS)
+    return session.execute(select(ProcessRow).where(alive).order_by(col(ProcessRow.role))).scalars().all()
+
+
+def _fits(wanted: Filter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [col(InboxRow.id) > 0]
+    for column, value in (
+        (InboxRow.state, wanted.state),
+        (InboxRow.flow, wanted.flow),
+        (InboxRow.connection, wanted.connection),
+    ):
+        if value:
+            conditions.append(col(column) == value)
+    if wanted.q:
+        conditions.append(or_(*(col(column).icontains(wanted.q, autoescape=True) for column in _SEARCHED)))
+    if wanted.before is not None:
+        conditions.append(col(InboxRow.id) < wanted.before)
+    return and_(*conditions)

@@ -1,0 +1,134 @@
+"""The books' ids for what a sale only names: tax codes by rate, payment methods and departments by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from handlers.deps import Deps
+from handlers.identity import request_id
+from mapping import control
+from mapping.control import Question
+from mapping.errors import MappingError
+from mapping.records import ListEntry, Sale, TaxCode, VatAmount
+
+
+def tax_codes(sale: Sale, amounts: Sequence[VatAmount], deps: Deps) -> dict[int, TaxCode]:
+    """The books' tax code for every VAT code of a sale. Raises `MappingError` naming the rate without one."""
+    known = [code for code in deps.lists.tax_codes(sale.business_date) if code.active]
+    return {amount.code: _tax_code(sale, amount, known, deps) for amount in amounts}
+
+
+def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Deps) -> TaxCode:
+    rate = f"{amount.percentage.normalize():f}"
+    same_rate = sorted((c for c in known if c.percentage == amount.percentage), key=lambda c: (len(c.id), c.id))
+    chosen = control.resolve(
+        deps.settings.mapping.tax_codes,
+        Question(
+            setting="mapping.tax_codes",
+            key=rate,
+            automatic=same_rate[0].id if same_rate else None,
+            record=f"{sale.kind} {sale.number}",
+            source=sale,
+        ),
+    ).value
+    found = next((c for c in known if chosen in {c.id, c.name}), None)
+    if found is None:
+        raise MappingError(
+            f"QuickBooks has no active tax code {chosen}",
+            record=f"{sale.kind} {sale.number}",
+            field="mapping.tax_codes",
+            fix="name an active tax code in mapping.tax_codes",
+        )
+    return found
+
+
+def untaxed(sale: Sale, deps: Deps) -> TaxCode | None:
+    """The 0 % code of rounding lines and of sales without VAT: the one in the settings, else the first there is."""
+    if name := deps.settings.mapping.no_vat_tax_code:
+        return named_tax_code(name, sale, deps)
+    zero = [c for c in deps.lists.tax_codes(sale.business_date) if c.active and c.percentage == 0]
+    return min(zero, key=lambda c: (len(c.id), c.id), default=None)
+
+
+def named_tax_code(name: str | None, sale: Sale, deps: Deps) -> TaxCode | None:
+    """The tax code a person wrote into the settings, by id or name; None when it is not set or not there."""
+    known = deps.lists.tax_codes(sale.business_date)
+    return next((c for c in known if name and c.active and name in {c.id, c.name}), None)
+
+
+def payment_methods(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
+    """The id of the books' payment method for each of these tenders."""
+    found = {code: payment_method(code, deps) for code in tenders}
+    return {code: id_ for code, id_ in found.items() if id_}
+
+
+def deposit_accounts(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
+    """The id of the account that receives the money of each tender, where the settings name one."""
+    found: dict[str, str] = {}
+    for code in tenders:
+        chosen = control.resolve(
+            deps.settings.mapping.deposit_accounts, Question(setting="mapping.deposit_accounts", key=code)
+        ).value
+        if chosen:
+            found[code] = by_name_or_id(chosen, deps.lists.entries("Account"))
+    return found
+
+
+def money_account(sale: Sale, deps: Deps) -> str | None:
+    """Where money that has no account of its own lies: only refunds must name one, sales leave it to the books."""
+    if sale.total_incl_cents >= 0:
+        return None
+    accounts = [a for a in deps.lists.entries("Account") if a.active]
+    undeposited = (a for a in accounts if a.subtype == "UndepositedFunds" or a.name == "Undeposited Funds")
+    banks = (a for a in accounts if a.type == "Bank")
+    entry = next(undeposited, None) or next(banks, None)
+    return entry.id if entry else None
+
+
+def payment_method(code: str, deps: Deps) -> str | None:
+    """The id of the books' payment method for a tender of the till; created by name when the settings allow it."""
+    name = next((m.description for m in deps.lists.payment_methods() if m.code == code), None) or code
+    entry = named(name, deps.lists.entries("PaymentMethod"))
+    chosen = control.resolve(
+        deps.settings.mapping.payment_methods,
+        Question(setting="mapping.payment_methods", key=code, automatic=entry.id if entry else _create(name, deps)),
+    ).value
+    return by_name_or_id(chosen, deps.lists.entries("PaymentMethod")) if chosen else None
+
+
+def _create(name: str, deps: Deps) -> str | None:
+    if not deps.settings.mapping.create_payment_methods:
+        return None
+    made = deps.books.create_payment_method(name[:31], request_id(deps.connection, "payment method", name))
+    deps.lists.forget("PaymentMethod")
+    deps.say("created a payment method in QuickBooks", name=name, id=made.id)
+    return made.id
+
+
+def department(branch: int, deps: Deps) -> str | None:
+    """The id of the books' department (location) for a branch of the till, where the company keeps locations."""
+    if not deps.lists.company().tracks_departments:
+        return None
+    name = next((b.name for b in deps.lists.branches() if b.number == branch), "")
+    known = deps.lists.entries("Department")
+    entry = named(name, known)
+    chosen = control.resolve(
+        deps.settings.mapping.departments,
+        Question(setting="mapping.departments", key=str(branch), automatic=entry.id if entry else None),
+    ).value
+    return by_name_or_id(chosen, known) if chosen else None
+
+
+def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
+    """The active entry of this name, capitals and surrounding space aside."""
+    wanted = name.strip().casefold()
+    return next((e for e in entries if e.active and e.name.strip().casefold() == wanted), None)
+
+
+def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
+    """The id behind what a person wrote into the settings: an id, or a name."""
+    found = list(entries)
+    if any(e.id == chosen for e in found):
+        return chosen
+    entry = named(chosen, found)
+    return entry.id if entry else chosen
