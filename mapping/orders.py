@@ -165,22 +165,10 @@ def _paid_at_once(
         )
     return replace(
         document,
-        payment_method_id=_payment_method(sale, references, method) if method else None,
+        payment_method_id=references.payment_methods.get(method),
         payment_reference=document.document_number,
         deposit_account_id=account,
     )
-
-
-def _payment_method(sale: Sale, references: References, method: str) -> str | None:
-    found = references.payment_methods.get(method)
-    if found is None:
-        raise MappingError(
-            f'payment method "{method}" has no counterpart in QuickBooks',
-            record=name_record(sale),
-            field="mapping.payment_methods",
-            fix=f'add "{method}" to mapping.payment_methods, or let missing ones be created',
-        )
-    return found
 
 
 def _payments(
@@ -201,7 +189,7 @@ def _payments(
             customer_id=document.customer_id,
             total=to_euros(cents),
             business_date=_paid_on(sale, method),
-            payment_method_id=_payment_method(sale, references, method),
+            payment_method_id=references.payment_methods.get(method),
             payment_reference=_reference(document, position if several else 0),
             deposit_account_id=references.deposit_accounts.get(method, references.default_deposit_account_id),
             private_note=document.marker,

@@ -8,12 +8,7 @@ from decimal import Decimal
 
 from mapping.errors import MappingError, RoundingItemNeeded
 from mapping.records import SaleLine, TaxCode
-
-SPECIAL_PRICES = {"PRICE-TYPE-GIFT-CARD": "gift_card"}
-SPECIAL_GROUPS = {
-    "TURNOVER-GROUP-TYPE-REFUNDABLE-DEPOSIT": "deposit",
-    "TURNOVER-GROUP-TYPE-BALANCE-UPGRADE": "gift_card",
-}
+from mapping.sale_lines import special_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +43,27 @@ class References:
 
 def get_item(references: References, line: SaleLine, record: str) -> str:
     """The item a line is booked on: a special one, the article's, or the fallback; MappingError names the article."""
-    special = references.special_items.get(special_kind(references, line) or "")
+    special = references.special_items.get(special_kind(line, references.tip_articles) or "")
     found = special or references.items.get(line.article) or references.fallback_item_id
     if found is None:
-        raise MappingError(
-            f'article {line.article} "{line.text}" does not exist in QuickBooks',
-            record=record,
-            field="article",
-            fix=f'give an item in QuickBooks the SKU "{line.article}", or choose a fallback item in the settings',
-        )
+        raise _no_item(line, record)
     return found
 
 
-def special_kind(references: References, line: SaleLine) -> str | None:
-    """Whether a line is a tip, a gift card or a deposit rather than a sale of goods."""
-    if line.article in references.tip_articles:
-        return "tip"
-    return SPECIAL_PRICES.get(line.price_type or "") or SPECIAL_GROUPS.get(line.turnover_group_type or "")
+def _no_item(line: SaleLine, record: str) -> MappingError:
+    if not line.article:
+        return MappingError(
+            f'line "{line.text}" has an amount but no article',
+            record=record,
+            field="article",
+            fix="choose orders.fallback_item in the settings for amounts without an article",
+        )
+    return MappingError(
+        f'article {line.article} "{line.text}" does not exist in QuickBooks',
+        record=record,
+        field="article",
+        fix=f'give an item in QuickBooks the SKU "{line.article}", or choose a fallback item in the settings',
+    )
 
 
 def get_tax_code(references: References, code: int, percentage: Decimal, record: str) -> TaxCode:

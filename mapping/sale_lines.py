@@ -6,7 +6,7 @@ against the till's totals, which are authoritative; when none adds up the sale i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -18,6 +18,11 @@ from mapping.sale_totals import read_totals
 
 _LAYOUT_KINDS = ("LINE-KIND-SUBTOTAL", "LINE-KIND-HEADER", "LINE-KIND-SECONDARY-HEADER")
 _UNKNOWN_CODE = -1
+_SPECIAL_PRICES = {"PRICE-TYPE-GIFT-CARD": "gift_card"}
+_SPECIAL_GROUPS = {
+    "TURNOVER-GROUP-TYPE-REFUNDABLE-DEPOSIT": "deposit",
+    "TURNOVER-GROUP-TYPE-BALANCE-UPGRADE": "gift_card",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,28 @@ class FlatLine:
     notes: tuple[str, ...] = ()
 
 
-def needed_articles(sale: Sale, *, tolerance_cents: int = 5) -> frozenset[int]:
-    """Numbers of the articles that will be on the document; MappingError when its lines do not add up."""
-    lines = flatten(sale, read_totals(sale), tolerance_cents=tolerance_cents)
-    return frozenset(flat.line.article for flat in lines if flat.line.article)
+def needed_articles(
+    sale: Sale,
+    *,
+    tolerance_cents: int = 5,
+    special_items: Collection[str] = (),
+    tip_articles: Collection[int] = (),
+) -> frozenset[int]:
+    """Numbers of the articles whose items the document needs; MappingError when its lines do not add up.
+
+    Lines of a special kind ("tip", "gift_card", "deposit") that `special_items` has an item for need no article's item.
+    """
+    lines = [flat.line for flat in flatten(sale, read_totals(sale), tolerance_cents=tolerance_cents)]
+    return frozenset(
+        line.article for line in lines if line.article and special_kind(line, tip_articles) not in special_items
+    )
+
+
+def special_kind(line: SaleLine, tip_articles: Collection[int]) -> str | None:
+    """Whether a line is a "tip", a "gift_card" or a "deposit" rather than a sale of goods."""
+    if line.article in tip_articles:
+        return "tip"
+    return _SPECIAL_PRICES.get(line.price_type or "") or _SPECIAL_GROUPS.get(line.turnover_group_type or "")
 
 
 def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) -> tuple[FlatLine, ...]:

@@ -117,8 +117,11 @@ class StockSettings(Section):
     count_estimates: bool = Field(default=False, description="Whether open estimates count as reserved")
     decimals: int = Field(default=3, ge=0, le=6, description="Decimals of a quantity; halves round up")
     negative: bool = Field(default=True, description="Whether a negative quantity is written as it is, else as zero")
-    branches: dict[str, BranchStock] = Field(
-        default_factory=dict, description="Branch number to its share; without rows the only branch gets everything"
+    branches: dict[Annotated[str, Field(pattern=r"^[0-9]+$")], BranchStock] = Field(
+        default_factory=dict, description="Branch number to its share; without rows main_branch gets everything"
+    )
+    main_branch: int | None = Field(
+        default=None, description="Branch that gets everything without rows in branches; the lowest number by default"
     )
 
 

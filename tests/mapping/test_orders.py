@@ -134,11 +134,9 @@ def test_change_in_the_same_tender_is_one_tender() -> None:
     assert posting.document.payment_method_id == "P1"
 
 
-def test_a_tender_without_a_counterpart_is_refused_by_name() -> None:
-    with pytest.raises(MappingError, match='"VOUCHER"') as refusal:
-        orders.to_document(receipt(line(3, 1210), paid={"VOUCHER": 1210}), REFERENCES, DEFAULTS)
-    assert refusal.value.record == "receipt 1.2.2026.345"
-    assert refusal.value.field == "mapping.payment_methods"
+def test_a_tender_whose_payment_method_is_left_out_by_the_settings_is_booked_without_one() -> None:
+    document = orders.to_document(receipt(line(3, 1210), paid={"VOUCHER": 1210}), REFERENCES, DEFAULTS)
+    assert (document.payment_method_id, document.deposit_account_id) == (None, "A-drawer")
 
 
 def test_a_missing_article_is_refused_by_number_unless_there_is_a_fallback() -> None:
@@ -236,6 +234,16 @@ def test_gift_cards_and_tips_go_to_their_own_items() -> None:
     references = replace(REFERENCES, special_items={"gift_card": "I-card", "tip": "I-tip"}, tip_articles=(9,))
     document = orders.to_document(receipt(card, line(9, 200, code=3)), references, DEFAULTS)
     assert [one.item_id for one in document.lines] == ["I-card", "I-tip"]
+    sale = receipt(card, line(9, 200, code=3), line(3, 1210))
+    assert orders.needed_articles(sale, special_items=references.special_items, tip_articles=(9,)) == {3}
+    assert orders.needed_articles(sale) == {3, 5, 9}
+
+
+def test_an_amount_without_an_article_needs_the_fallback_item() -> None:
+    sale = receipt(line(0, 1210, text="Manual amount"))
+    with pytest.raises(MappingError, match="Manual amount") as refusal:
+        orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert "fallback" in (refusal.value.fix or "")
 
 
 def test_extras_of_a_line_count_when_the_parent_leaves_them_out() -> None:

@@ -1,0 +1,76 @@
+"""The category tree of the books as article groups of the till."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mapping.errors import MappingError, NotBookable
+from mapping.fingerprints import fingerprint as fingerprint_of
+from mapping.records import ArticleGroup, Item
+from mapping.sections import CategorySettings
+from mapping.skus import name_item
+
+_DELETED_SUFFIX = " (deleted)"
+CATEGORY = "Category"
+
+
+def parents_first(items: Iterable[Item]) -> tuple[Item, ...]:
+    """The categories among the items, each after its parent; MappingError for a circle.
+
+    A parent that is not among them counts as known already.
+    """
+    left = {item.id: item for item in items if item.type == CATEGORY}
+    ordered: list[Item] = []
+    while left:
+        ready = [item for item in left.values() if item.parent_id not in left]
+        if not ready:
+            raise _circle(left)
+        ordered += sorted(ready, key=lambda item: (item.name.casefold(), item.id))
+        left = {id_: item for id_, item in left.items() if item not in ready}
+    return tuple(ordered)
+
+
+def _circle(items: Mapping[str, Item]) -> MappingError:
+    return MappingError(
+        "these categories are each other's parents",
+        record=", ".join(map(name_item, items.values())),
+        field="ParentRef",
+        fix="move one of them to the top in QuickBooks",
+    )
+
+
+def to_group(
+    item: Item, *, settings: CategorySettings, groups: Mapping[str, int], existing: ArticleGroup | None = None
+) -> ArticleGroup:
+    """The article group a category should be; `groups` are the group numbers of categories by their id.
+
+    An existing group keeps its number, its place in the order, and, when renaming is off, its name. NotBookable for
+    what is no category, MappingError when its parent has no group yet.
+    """
+    if item.type != CATEGORY:
+        raise NotBookable("only a category becomes an article group", record=name_item(item), field="Type")
+    name = item.name.removesuffix(_DELETED_SUFFIX)
+    wanted = ArticleGroup(number=None, name=name, text=name, parent=_parent(item, settings, groups))
+    if existing is None:
+        return replace(wanted, deleted=not item.active)
+    kept = wanted if settings.rename else replace(wanted, name=existing.name, text=existing.text)
+    return replace(kept, number=existing.number, sort_order=existing.sort_order, deleted=not item.active)
+
+
+def _parent(item: Item, settings: CategorySettings, groups: Mapping[str, int]) -> int | None:
+    if item.parent_id is None:
+        return settings.root_group or None
+    if item.parent_id not in groups:
+        raise MappingError(
+            f"its parent category {item.parent_id} has no article group yet",
+            record=name_item(item),
+            field="ParentRef",
+            fix="it is retried once the parent has arrived; if not, back-fill the categories",
+        )
+    return groups[item.parent_id]
+
+
+def fingerprint(group: ArticleGroup) -> str:
+    """A stable hash of what the gateway owns of a group: name, place in the tree, gone or not."""
+    return fingerprint_of((group.name, group.parent, group.deleted))

@@ -1,0 +1,95 @@
+"""Quantities of the books as stock of the till, per branch, by formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from mapping.errors import MappingError, NotBookable
+from mapping.expression import ExpressionError, read_expression
+from mapping.records import Item
+from mapping.sections import STOCK_NAMES, BranchStock, StockSettings
+from mapping.skus import name_item
+
+_WHOLE = BranchStock()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is known of an item's stock, in pieces.
+
+    `unposted` is what the till has sold and the books do not know yet; `estimates` is on open estimates.
+    """
+
+    on_hand: Decimal
+    unposted: Decimal = Decimal(0)
+    estimates: Decimal = Decimal(0)
+
+
+def to_figures(item: Item, *, unposted: Decimal = Decimal(0), estimates: Decimal = Decimal(0)) -> Figures:
+    """The figures of an item; NotBookable when the books keep no stock of it."""
+    if item.quantity_on_hand is None or not (item.track_stock or item.type == "Inventory"):
+        raise NotBookable("the books keep no stock of this item", record=name_item(item), field="QtyOnHand")
+    return Figures(item.quantity_on_hand, unposted, estimates)
+
+
+def to_quantities(
+    figures: Figures, settings: StockSettings, *, branches: Sequence[int], record: str
+) -> dict[int, Decimal]:
+    """The stock each branch should have; branches without a row in the table are left alone.
+
+    Without a table the main branch gets everything. MappingError when a formula has no value or names no branch.
+    """
+    rows = _rows(settings, branches, record)
+    return {branch: _quantity(figures, settings, row, record) for branch, row in sorted(rows.items())}
+
+
+def _rows(settings: StockSettings, branches: Sequence[int], record: str) -> Mapping[int, BranchStock]:
+    if not settings.branches:
+        main = settings.main_branch if settings.main_branch is not None else min(branches, default=None)
+        if main is None or main not in branches:
+            raise _unknown_branch(main, branches, record)
+        return {main: _WHOLE}
+    rows = {int(number): row for number, row in settings.branches.items()}
+    for branch in rows:
+        if branch not in branches:
+            raise _unknown_branch(branch, branches, record)
+    return rows
+
+
+def _unknown_branch(branch: int | None, branches: Sequence[int], record: str) -> MappingError:
+    return MappingError(
+        f"branch {branch} does not exist at the till; it has {', '.join(map(str, branches)) or 'none'}",
+        record=record,
+        field="stock.branches",
+        fix="correct the branch numbers in stock.branches or stock.main_branch",
+    )
+
+
+def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, record: str) -> Decimal:
+    formula = read_expression(row.formula or settings.formula, names=STOCK_NAMES)
+    values = _values(figures, settings, settings.safety if row.safety is None else row.safety)
+    try:
+        quantity = formula.evaluate(values) * row.share / 100
+    except ExpressionError as error:
+        raise MappingError(
+            f'the formula "{formula.text}" has no value: {error}',
+            record=record,
+            field="stock.formula",
+            fix="correct the formula in the settings",
+        ) from error
+    rounded = quantity.quantize(Decimal(1).scaleb(-settings.decimals), rounding=ROUND_HALF_UP)
+    return rounded if settings.negative else max(rounded, Decimal(0))
+
+
+def _values(figures: Figures, settings: StockSettings, safety: Decimal) -> dict[str, Decimal]:
+    estimates = figures.estimates if settings.count_estimates else Decimal(0)
+    return {
+        "available": figures.on_hand,
+        "on_hand": figures.on_hand,
+        "reserved": figures.unposted + estimates,
+        "unposted": figures.unposted,
+        "estimates": figures.estimates,
+        "safety": safety,
+    }
