@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar, overload
 
 from gateway.connectors.mpluskassa.wire import Malformed, Row
 from mapping.records import Product
@@ -67,17 +67,30 @@ class UnreadableRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[Record]):
-    """A page of changed records. Ask for `marker + 1` next; an empty page is the end."""
+class Page(Sequence[Record]):
+    """A page of changed records, itself their sequence. Ask for `marker + 1` next; a false page is the end.
+
+    `marker` also counts the unreadable rows: a page of nothing else is true and moves on.
+    """
 
     records: tuple[Record, ...]
     marker: int | None
     unreadable: tuple[UnreadableRow, ...] = ()
 
-    @property
-    def empty(self) -> bool:
-        """Whether the till had nothing (more) to tell."""
-        return not self.records and not self.unreadable
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.unreadable)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        return self.records[place]
 
 
 def to_page(

@@ -28,7 +28,6 @@ _ENCODING_SCHEMA = (
     b' targetNamespace="http://schemas.xmlsoap.org/soap/encoding/">'
     b'<simpleType name="base64"><restriction base="base64Binary"/></simpleType></schema>'
 )
-_QUIET_SECONDS = 2.0
 _XSD_IMPORT = "{http://www.w3.org/2001/XMLSchema}import"
 _SERVICE_ADDRESS = "http://installation.invalid/"
 
@@ -105,10 +104,13 @@ class Contract:
 class ContractShelf:
     """Keeps the contract of one installation. `fetch` reads the WSDL and may raise; a copy on disk then stands in."""
 
-    def __init__(self, fetch: Callable[[], bytes], cache: Path | None = None, *, patience: float = 600.0) -> None:
+    def __init__(
+        self, fetch: Callable[[], bytes], cache: Path | None = None, *, patience: float = 600.0, quiet: float = 2.0
+    ) -> None:
         self._fetch = fetch
         self._cache = cache
         self._patience = patience
+        self._quiet = quiet
         self._lock = threading.Lock()
         self._contract: Contract | None = None
         self._loaded_at = 0.0
@@ -137,7 +139,7 @@ class ContractShelf:
 
     def _load(self) -> Contract:
         # Threads that waited for the one that failed fail with it, instead of each waiting its own turn.
-        if self._failure is not None and time.monotonic() - self._failure[0] < _QUIET_SECONDS:
+        if self._failure is not None and time.monotonic() - self._failure[0] < self._quiet:
             raise self._failure[1].with_traceback(None)
         try:
             return self._read()

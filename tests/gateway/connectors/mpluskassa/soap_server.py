@@ -1,4 +1,4 @@
-"""A small real SOAP server that answers each operation from a script, well or badly, and remembers what it was asked."""
+"""A small real SOAP server that answers from a script, well or badly, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from lxml import etree
@@ -87,7 +87,7 @@ class SoapServer:
     wsdl: Script | bytes = COMPACT_WSDL
     asked: list[Asked] = field(default_factory=list)
 
-    def __enter__(self) -> SoapServer:
+    def __enter__(self) -> Self:
         self._stopping = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -125,7 +125,7 @@ class SoapServer:
             return self.script
         assert urlsplit(asked.target).query.startswith("wsdl")
         wsdl = self.wsdl
-        return (lambda conversation: conversation.answer(wsdl)) if isinstance(wsdl, bytes) else cast("Script", wsdl)
+        return (lambda conversation: conversation.answer(wsdl)) if isinstance(wsdl, bytes) else wsdl
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -139,7 +139,7 @@ class SoapServer:
             def do_POST(self) -> None:
                 server.converse(self)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         return Handler

@@ -1,0 +1,251 @@
+"""The WSDL: loaded once, when first needed, from the installation or its copy; nothing it refers to is fetched."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
+from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
+from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, REAL_WSDL, SoapServer, envelope, fault
+
+PRODUCTS = (
+    "<ns:GetProductsResponse><ns:productList><ns:product>{}</ns:product></ns:productList></ns:GetProductsResponse>"
+)
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract(COMPACT_WSDL)
+
+
+def decode(contract: Contract, body: str) -> dict[str, object]:
+    return contract.decode("getProducts", envelope(body).encode())
+
+
+def first_product(contract: Contract, body: str) -> dict[str, object]:
+    answer: dict[str, dict[str, list[dict[str, object]]]] = contract.decode(
+        "getProducts", envelope(PRODUCTS.format(body)).encode()
+    )
+    return answer["productList"]["product"][0]
+
+
+def test_the_vendors_own_wsdl_is_understood_without_leaving_the_machine() -> None:
+    if not REAL_WSDL.exists():
+        pytest.skip("the vendor's WSDL is not on this machine")
+    contract = Contract(REAL_WSDL.read_bytes())
+    assert len(contract.operations) > 300
+    assert contract.knows("getReceipts", "request", "receiptIds")
+    assert not contract.knows("getReceipts", "request", "moonPhase")
+    assert not contract.knows("getMoonPhase")
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        '<xs:import namespace="urn:other" schemaLocation="{url}/other.xsd"/>',
+        '<xs:import namespace="urn:other" schemaLocation="file:///etc/passwd"/>',
+        '<xs:include schemaLocation="{url}/more.xsd"/>',
+        '<xs:include schemaLocation="/etc/passwd"/>',
+    ],
+)
+def test_failure_32_a_wsdl_that_refers_elsewhere_is_refused_and_nothing_is_fetched(element: str) -> None:
+    with SoapServer(lambda conversation: conversation.answer(b"")) as elsewhere:
+        start = b'<xs:schema targetNamespace="urn:mplusqapi" elementFormDefault="qualified">'
+        evil = COMPACT_WSDL.replace(start, start + element.format(url=elsewhere.url).encode())
+        assert evil != COMPACT_WSDL
+        with pytest.raises(UnusableDescription):
+            Contract(evil)
+        assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    "wsdl",
+    [
+        b"",
+        b"<html>Not found</html>",
+        COMPACT_WSDL[: len(COMPACT_WSDL) // 2],
+        b"<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>",
+    ],
+    ids=["empty", "html", "half", "doctype"],
+)
+def test_what_is_no_wsdl_is_refused_without_being_quoted(wsdl: bytes) -> None:
+    with pytest.raises(UnusableDescription) as refused:
+        Contract(wsdl)
+    assert "html" not in str(refused.value)
+
+
+def test_the_wsdl_is_fetched_at_first_use_and_once_for_all_threads() -> None:
+    fetched: list[int] = []
+
+    def fetch() -> bytes:
+        fetched.append(1)
+        return COMPACT_WSDL
+
+    shelf = ContractShelf(fetch)
+    assert shelf.loaded is None
+    found: list[Contract] = []
+    threads = [threading.Thread(target=lambda: found.append(shelf.get())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(fetched), len({id(contract) for contract in found}), len(found)) == (1, 1, 8)
+
+
+def refuse() -> bytes:
+    raise ConnectionError("the installation is down")
+
+
+def test_failure_68_a_copy_on_disk_stands_in_when_the_installation_is_down(tmp_path: Path) -> None:
+    cache = tmp_path / "var" / "mplus.wsdl"
+    ContractShelf(lambda: COMPACT_WSDL, cache).get()
+    assert [path.name for path in cache.parent.iterdir()] == ["mplus.wsdl"]
+    assert "getProducts" in ContractShelf(refuse, cache).get().operations
+
+
+def test_without_a_copy_the_failure_is_told_and_a_later_use_tries_again(tmp_path: Path) -> None:
+    answers: list[Callable[[], bytes]] = [refuse, lambda: COMPACT_WSDL]
+
+    def fetch() -> bytes:
+        return answers.pop(0)()
+
+    shelf = ContractShelf(fetch, tmp_path / "none", quiet=0.0)
+    with pytest.raises(ConnectionError):
+        shelf.get()
+    assert shelf.get().operations
+
+
+def test_threads_that_waited_for_a_failed_fetch_fail_with_it() -> None:
+    tried: list[int] = []
+
+    def fetch() -> bytes:
+        tried.append(1)
+        return refuse()
+
+    shelf = ContractShelf(fetch, quiet=60.0)
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            shelf.get()
+    assert tried == [1]
+
+
+def test_a_copy_that_cannot_be_kept_does_not_stop_trade(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert ContractShelf(lambda: COMPACT_WSDL, blocked / "mplus.wsdl").get().operations
+
+
+def test_a_doubted_contract_is_read_anew_but_not_all_the_time() -> None:
+    fetched: list[int] = []
+
+    def fetch() -> bytes:
+        fetched.append(1)
+        return COMPACT_WSDL
+
+    for patience, times in ((0.0, 2), (600.0, 1)):
+        fetched.clear()
+        shelf = ContractShelf(fetch, patience=patience)
+        shelf.get()
+        shelf.doubt()
+        shelf.get()
+        assert len(fetched) == times
+
+
+def test_a_field_the_installation_does_not_know_is_named_unless_we_can_do_without(contract: Contract) -> None:
+    with pytest.raises(Misfit, match=r"request\.moonPhase"):
+        contract.encode("getProducts", {"request": {"pluNumbers": {}, "moonPhase": 1}})
+    with pytest.raises(Misfit, match="whole number"):
+        contract.encode("getProducts", {"request": {"pluNumbers": {}, "articleNumbers": ["x"]}})
+    with pytest.raises(Misfit, match="pluNumbers"):
+        contract.encode("getProducts", {"request": {}})
+    assert b"reference" not in contract.encode(
+        "getProducts", {"request": {"pluNumbers": {}, "reference": "QBO", "articleNumbers": [1]}}
+    )
+
+
+def test_an_empty_text_and_an_absent_one_are_two_things(contract: Contract) -> None:
+    assert first_product(contract, "<ns:description/>") == {"description": ""}
+    assert first_product(contract, "") == {}
+
+
+def test_one_element_of_a_list_is_a_list_and_values_have_their_types(contract: Contract) -> None:
+    article = "<ns:active>true</ns:active><ns:priceIncl>995</ns:priceIncl>"
+    article = f"<ns:articleList><ns:article>{article}</ns:article></ns:articleList>"
+    found = first_product(
+        contract, f"<ns:productNumber>7</ns:productNumber>{article}<ns:groupNumbers>3</ns:groupNumbers>"
+    )
+    assert found == {
+        "productNumber": 7,
+        "articleList": {"article": [{"active": True, "priceIncl": 995}]},
+        "groupNumbers": [3],
+    }
+
+
+def test_a_decimal_keeps_its_digits(contract: Contract) -> None:
+    stock = "<ns:articleStocks><ns:ownAmountFree>1.50</ns:ownAmountFree></ns:articleStocks>"
+    body = f"<ns:GetStockResponse>{stock}</ns:GetStockResponse>"
+    answer = contract.decode("getStock", envelope(body).encode())
+    assert answer["articleStocks"][0]["ownAmountFree"] == Decimal("1.50")
+
+
+def test_an_addition_of_the_vendor_is_passed_over(contract: Contract) -> None:
+    assert first_product(contract, "<ns:moonPhase>full</ns:moonPhase><ns:productNumber>7</ns:productNumber>") == {
+        "productNumber": 7
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        PRODUCTS.format("<ns:productNumber>seven</ns:productNumber>"),
+        PRODUCTS.format(f"<ns:productNumber>{'9' * 5000}</ns:productNumber>"),
+        PRODUCTS.format("<ns:articleList><ns:article><ns:active>maybe</ns:active></ns:article></ns:articleList>"),
+        PRODUCTS.format("<productNumber>7</productNumber>"),
+        PRODUCTS.format('<x:productNumber xmlns:x="urn:other">7</x:productNumber>'),
+        '<x:GetProductsResponse xmlns:x="urn:other"/>',
+        "<ns:GetReceiptsResponse/>",
+        "",
+    ],
+)
+def test_failure_68_a_bad_value_or_a_foreign_namespace_is_never_an_empty_answer(contract: Contract, body: str) -> None:
+    with pytest.raises(Garbled):
+        decode(contract, body)
+
+
+BOMB = "<!DOCTYPE b [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
+    f"<!ENTITY {chr(98 + n)} '{f'&{chr(97 + n)};' * 10}'>" for n in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\x01",
+        b"<html/>",
+        b"{}",
+        envelope("<ns:GetProductsResponse>").encode(),
+        envelope(PRODUCTS)[:-40].encode(),
+        (BOMB + "]><b>&j;</b>").encode(),
+        b"<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/x.dtd'><a/>",
+        b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>",
+        b"<a>" * 5000 + b"</a>" * 5000,
+        "<?xml version='1.0' encoding='utf-8'?><a>\xe9</a>".encode("latin-1"),
+    ],
+    ids=["empty", "bytes", "html", "json", "open", "truncated", "bomb", "dtd", "entity", "deep", "charset"],
+)
+def test_failure_33_hostile_or_broken_xml_is_refused_at_once(contract: Contract, content: bytes) -> None:
+    with pytest.raises(Garbled) as refused:
+        contract.decode("getProducts", content)
+    assert "root:" not in str(refused.value)
+
+
+def test_a_fault_is_told_with_its_code_and_text(contract: Contract) -> None:
+    with pytest.raises(Fault) as raised:
+        contract.decode("getProducts", fault("SOAP-ENV:Client", "wrong").encode())
+    assert (raised.value.code, raised.value.message) == ("SOAP-ENV:Client", "wrong")
