@@ -52,7 +52,7 @@ class Comparison(_Node):
         if (self.is_ == "in") is not isinstance(self.value, tuple):
             raise ValueError('a list of values belongs to "in", and "in" needs a list')
         if self.is_ == "matches":
-            re.compile(str(self.value))
+            _require_pattern(str(self.value))
         return self
 
     def holds(self, source: object) -> bool:
@@ -88,6 +88,13 @@ class Not(_Node):
     def holds(self, source: object) -> bool:
         """Whether the record fails the condition."""
         return not self.not_.holds(source)
+
+
+def _require_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f'"{pattern}" is not a pattern: {error}') from error
 
 
 def _kind_of(node: object) -> str:

@@ -63,7 +63,7 @@ def to_customer(
         mobile=_clean(relation.mobile or "", PHONE_LENGTH) or None,
         billing=to_postal(relation.address, settings.countries),
         shipping=to_postal(relation.delivery_address, settings.countries),
-        vat_number=_clean(relation.vat_number or "", VAT_LENGTH).replace(" ", "") or None,
+        vat_number=_clean((relation.vat_number or "").replace(" ", ""), VAT_LENGTH) or None,
         active=relation.active,
     )
     return wanted if existing is None else _over(existing, wanted)

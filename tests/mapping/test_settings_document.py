@@ -1,0 +1,154 @@
+"""The settings document: defaults when empty, every fault named, an example that is true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from mapping.control import Control, Question, resolve
+from mapping.errors import MappingError
+from mapping.settings_document import SettingsDocument, SettingsError, example, parse, parse_data, to_data
+
+FULL = """
+version = 1
+
+[products]
+sku_with_letters = "allocate"
+filter = { any = [{ field = "Type", value = "Inventory" }, { not = { field = "Sku", is = "empty" } }] }
+types = ["Inventory"]
+
+[products.fields]
+colour = { do = "lookup", of = "CustomField[Name=Colour].StringValue", table = { red = "R" } }
+
+[products.write]
+price = "both"
+
+[stock]
+formula = "max(0, available - reserved - safety)"
+safety = 2.5
+
+[stock.branches.1]
+share = 60
+
+[orders]
+split = "largest"
+number_prefix = { receipt = "A", invoice = "B", order = "C" }
+
+[mapping.payment_methods]
+mode = "table"
+table = { PIN = "Card", CASH = "Cash" }
+on_miss = "default"
+fallback = "Other"
+"""
+
+
+def test_an_empty_document_is_the_defaults() -> None:
+    document = parse("")
+    assert document == SettingsDocument()
+    assert document.products.enabled
+    assert document.orders.split == "invoice"
+    assert document.customers.default_debtor
+    assert to_data(document) == {}
+
+
+def test_a_document_survives_being_written_and_read_again() -> None:
+    document = parse(FULL)
+    assert parse_data(to_data(document)) == document
+    assert document.stock.branches["1"].share == 60
+
+
+def test_every_fault_is_named_with_its_place_and_a_hint() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse(
+            """
+            [orders]
+            split = "half"
+            colour = 1
+            missing_item = "fallback"
+            [stock]
+            formula = "available -"
+            [products]
+            fields = { colour = { do = "dance" } }
+            [mapping.tax_codes]
+            mode = "force"
+            [stock.branches.main]
+            share = 10
+            """
+        )
+    places = {fault.path for fault in refusal.value.faults}
+    assert {"orders.split", "orders.colour", "stock.formula", "mapping.tax_codes", "products.fields.colour"} <= places
+    assert any(path.startswith("stock.branches") for path in places)
+    assert all(fault.message and fault.hint for fault in refusal.value.faults)
+    split = next(fault for fault in refusal.value.faults if fault.path == "orders.split")
+    assert "'invoice'" in split.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[orders]\nmissing_item = "fallback"', "fallback_item"),
+        ("[products]\nallocate_from = 9\nallocate_to = 1", "allocate_from"),
+        ('[mapping.terms]\non_miss = "default"', "fallback"),
+        ('[mapping.terms]\nmode = "table"', "table"),
+        ("version = 2", "version"),
+        ("[nonsense]", "nonsense"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        parse(text)
+
+
+def test_what_is_not_toml_is_one_fault() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse("[orders\nsplit")
+    assert [fault.path for fault in refusal.value.faults] == ["(document)"]
+
+
+def test_a_document_is_immutable() -> None:
+    document: Any = parse("")
+    with pytest.raises(ValueError, match="frozen"):
+        document.orders.split = "largest"
+
+
+def test_the_example_explains_every_setting_and_its_defaults_are_the_defaults() -> None:
+    text = example()
+    assert parse(text) == SettingsDocument()
+    switched_on = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+    assert parse(switched_on) == SettingsDocument()
+    for name, section in SettingsDocument.model_fields.items():
+        for setting, field in getattr(section.annotation, "model_fields", {}).items():
+            assert f"# {setting} " in text, f"{name}.{setting}"
+            assert field.description, f"{name}.{setting}"
+    assert "None" not in "".join(tomllib.loads(switched_on))
+
+
+ASKED = Question("mapping.payment_methods", "PIN", automatic="P7", record="receipt 1", source={"x": "from rule"})
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "by"),
+    [
+        (Control(), "P7", "matched automatically"),
+        (Control(table={"pin": "P9"}), "P9", "matched automatically"),
+        (Control(mode="off"), None, "off"),
+        (Control(mode="force", value="P1"), "P1", "force"),
+        (Control(mode="table", table={"Pin ": "P2"}), "P2", "table"),
+        (Control(mode="table", table={"CASH": "P2"}, on_miss="skip"), None, "skipped on a miss"),
+        (Control(mode="table", table={"CASH": "P2"}, on_miss="default", fallback="P0"), "P0", "fallback"),
+        (Control.model_validate({"mode": "rule", "rule": "x"}), "from rule", "rule"),
+        (Control.model_validate({"mode": "rule", "rule": "y", "on_miss": "skip"}), None, "skipped on a miss"),
+    ],
+)
+def test_one_control_serves_every_setting(control: Control, value: str | None, by: str) -> None:
+    answer = resolve(control, ASKED)
+    assert (answer.value, answer.by) == (value, by)
+
+
+def test_a_miss_parks_with_the_setting_and_the_value_that_is_missing() -> None:
+    with pytest.raises(MappingError, match='"PIN"') as refusal:
+        resolve(Control(mode="table", table={"CASH": "P2"}), ASKED)
+    assert (refusal.value.field, refusal.value.record) == ("mapping.payment_methods", "receipt 1")
