@@ -46,8 +46,11 @@ def _read_moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=AMSTERDAM)
 
 
-def _read_pieces(sent: Any) -> dict[int, Decimal] | None:
-    return None if sent is None else {int(number): Decimal(pieces) for number, pieces in sent.items()}
+def _read_pieces(sent: Any) -> Any:
+    """Pieces of one article, or of several by number."""
+    if isinstance(sent, Mapping):
+        return {int(number): Decimal(pieces) for number, pieces in sent.items()}
+    return None if sent is None else Decimal(sent)
 
 
 READERS: dict[str, Callable[[Any], Any]] = {

@@ -11,13 +11,14 @@ from urllib.parse import urlencode
 
 import pytest
 import zeep
+from starlette.applications import Starlette
 from zeep.transports import Transport
 
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.contract import COMPACT
 from sandbox.mpluskassa.structs import AMSTERDAM
 from sandbox.mpluskassa.world import World
-from tests.sandbox.mpluskassa.serving import serve
+from tests.servers import Served
 
 REAL = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "mplusqapi.wsdl"
 BINDING = "{urn:mplusqapi}MplusQapi"
@@ -32,7 +33,7 @@ class LocalTransport(Transport):
     """Answers the one import of the real WSDL; anything else it fetches comes from a file or this machine."""
 
     def load(self, url: str) -> bytes:
-        return ENCODING_SCHEMA if url == ENCODING else bytes(super().load(url))
+        return ENCODING_SCHEMA if url == ENCODING else bytes(super().load(url))  # type: ignore[no-untyped-call]
 
 
 class Clock:
@@ -57,9 +58,42 @@ class Sandbox:
         return f"{self.base}/?{urlencode({'ident': self.world.ident, 'secret': self.world.secret, **credentials})}"
 
 
-def load_client(path: Path) -> zeep.Client:
+SWEATER: dict[str, Any] = {
+    "articleNumber": 1001,
+    "description": "Trui",
+    "turnoverGroup": 1,
+    "vatCode": 2,
+    "priceIncl": 1995,
+    "stockArticle": True,
+    "pluNumber": "TRUI-M",
+}
+BOOK: dict[str, Any] = {
+    "articleNumber": 2001,
+    "description": "Boek",
+    "turnoverGroup": 3,
+    "vatCode": 1,
+    "priceIncl": 1250,
+    "stockArticle": False,
+}
+NO_TEXTS: dict[str, Any] = {"articlePluNumbers": {}, "articleBarcodes": {}}
+
+
+def stocked(clock: Clock, **options: Any) -> World:
+    """A world with a sweater (21 %, kept in stock), a book (9 %) and one customer; it checks its own answers."""
+    world = World(clock=clock, seed="test", **options)
+    world.till.switches.check_answers = True
+    for product, article in ((10, SWEATER), (20, BOOK)):
+        description = article["description"]
+        articles = {"articleList": {"article": [dict(article)]}}
+        world.add_product({"productNumber": product, "description": description, **articles})
+    world.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example", city="Utrecht")
+    return world
+
+
+def load_client(path: Path, transport: Transport | None = None) -> zeep.Client:
     settings = zeep.Settings(strict=True, forbid_dtd=True, forbid_external=False)
-    return zeep.Client(str(path), transport=LocalTransport(timeout=10, operation_timeout=10), settings=settings)
+    local = transport or LocalTransport(timeout=10, operation_timeout=10)  # type: ignore[no-untyped-call]
+    return zeep.Client(str(path), transport=local, settings=settings)  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
@@ -69,15 +103,23 @@ def clock() -> Clock:
 
 @pytest.fixture
 def world(clock: Clock) -> World:
-    made = World(clock=clock, seed="test")
-    made.till.switches.check_answers = True
-    return made
+    return stocked(clock)
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[tuple[Starlette, str]]:
+    """One server for all tests; each test puts a world of its own behind it."""
+    app = create_app(World())
+    served = Served(app)
+    yield app, served.url
+    served.stop()
 
 
 @pytest.fixture
-def sandbox(world: World) -> Iterator[Sandbox]:
-    with serve(create_app(world)) as base:
-        yield Sandbox(world, base)
+def sandbox(world: World, one_server: tuple[Starlette, str]) -> Sandbox:
+    app, base = one_server
+    app.state.world = world
+    return Sandbox(world, base)
 
 
 @pytest.fixture(scope="session")
@@ -105,4 +147,4 @@ def till(request: pytest.FixtureRequest, sandbox: Sandbox) -> Any:
 @pytest.fixture
 def service(compact_client: zeep.Client, sandbox: Sandbox) -> Any:
     """The SOAP service over our compact WSDL."""
-    return compact_client.create_service(BINDING, sandbox.address())
+    return compact_client.create_service(BINDING, sandbox.address())  # type: ignore[no-untyped-call]
