@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from mapping.money import CENT, to_cents, to_euros
+from mapping.money import to_cents, to_euros
 from mapping.records import DocumentLine, DocumentTax, Sale, TaxCode, VatAmount
 from mapping.references import References, get_item, get_rounding_item, get_tax_code, get_untaxed
 from mapping.sale_identity import name_record
@@ -14,10 +14,9 @@ from mapping.sale_lines import FlatLine, flatten, negate
 from mapping.sale_totals import SHIFTED, is_without_vat, read_totals
 from mapping.sections import OrderSettings
 from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
+from mapping.unit_prices import find_unit_price, split_line
 
-UNIT_PRICE_DECIMALS = 7
 DESCRIPTION_LENGTH = 4000
-_UNIT = Decimal(1).scaleb(-UNIT_PRICE_DECIMALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
     solution = _solve(totals, wishes, settings, name_record(sale))
     codes = {total.code: _tax_code(sale, references, total) for total in totals}
     lines = [
-        _to_line(line, net, references, codes[line.code], settings, name_record(sale))
+        _to_line(line, net, references, codes[line.code], name_record(sale))
         for line, net in zip(flat, solution.nets, strict=True)
     ]
     untaxed = {"Tax rounding": solution.untaxed, "Cash rounding": sign * untaxed_cents}
@@ -56,10 +55,12 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
     flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
     used = {line.code for line in flat}
     stated = [total for total in totals if total.net_cents or total.vat_cents or total.code in used]
-    if sign > 0:
-        return stated, list(flat)
-    mirrored = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
-    return mirrored, [negate(line) for line in flat]
+    if sign < 0:
+        stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
+        flat = tuple(negate(line) for line in flat)
+    if settings.inexact_unit_price == "split":
+        flat = tuple(part for line in flat for part in split_line(line))
+    return stated, list(flat)
 
 
 def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], settings: OrderSettings, record: str) -> Solution:
@@ -81,24 +82,8 @@ def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
     return get_tax_code(references, total.code, total.percentage, record)
 
 
-def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
-    """The unit price in euros that times the quantity is exactly the net; None when no 7 decimals do it."""
-    if not quantity:
-        return None
-    net = to_euros(net_cents)
-    price = (net / quantity).quantize(_UNIT)
-    return _shortest(price) if price * quantity == net else None
-
-
-def _shortest(price: Decimal) -> Decimal:
-    """Whole cents with two decimals, anything finer with as many as it needs."""
-    return price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
-
-
-def _to_line(
-    flat: FlatLine, net_cents: int, references: References, code: TaxCode, settings: OrderSettings, record: str
-) -> DocumentLine:
-    quantity, price = _quantity_and_price(net_cents, flat.line.quantity, settings)
+def _to_line(flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str) -> DocumentLine:
+    price = find_unit_price(net_cents, flat.line.quantity)
     texts = [flat.line.text, *flat.notes]
     if price is None:
         texts.append(f"{flat.line.quantity.normalize():f} x {to_euros(net_cents) / (flat.line.quantity or 1):.4f}")
@@ -107,19 +92,10 @@ def _to_line(
         item_id=get_item(references, flat.line, record),
         tax_code_id=code.id,
         description=" | ".join(text for text in texts if text)[:DESCRIPTION_LENGTH] or None,
-        quantity=quantity,
+        quantity=None if price is None else flat.line.quantity,
         unit_price=price,
         class_id=references.class_id,
     )
-
-
-def _quantity_and_price(
-    net_cents: int, quantity: Decimal, settings: OrderSettings
-) -> tuple[Decimal | None, Decimal | None]:
-    price = find_unit_price(net_cents, quantity)
-    if price is None and quantity and settings.inexact_unit_price == "round":
-        price = (to_euros(net_cents) / quantity).quantize(_UNIT)
-    return (None, None) if price is None else (quantity, price)
 
 
 def _rounding_lines(

@@ -184,9 +184,9 @@ class OrderSettings(Section):
     cash_rounding: Literal["line", "ignore", "park"] = Field(
         default="line", description="Paid differs from the total by Dutch cash rounding: own line, nothing, or park"
     )
-    inexact_unit_price: Literal["describe", "round"] = Field(
-        default="describe",
-        description="A unit price with endless decimals: leave quantity out and describe it, or round to 7 decimals",
+    inexact_unit_price: Literal["split", "describe"] = Field(
+        default="split",
+        description="Pieces without an exact price: two lines a cent apart, or a description without quantity",
     )
     zero_totals: Literal["book", "skip"] = Field(default="book", description="Sales whose total is zero")
     summary: Literal["sale", "day"] = Field(default="sale", description="One document per sale, or per branch and day")

@@ -14,7 +14,7 @@ from mapping import orders
 from mapping.errors import MappingError
 from mapping.records import DocumentKind, Payment, SaleLine, VatAmount
 from mapping.sections import OrderSettings
-from tests.mapping.sales import REFERENCES, SHIFTED, invoice, line, receipt, total_in_books
+from tests.mapping.sales import RATES, REFERENCES, SHIFTED, invoice, line, receipt, round_half_up, total_in_books
 
 DEFAULTS = OrderSettings()
 
@@ -216,17 +216,62 @@ def test_a_reverse_charged_invoice_has_the_reverse_charge_code_and_no_tax() -> N
         orders.to_document(sale, replace(REFERENCES, shifted=None), DEFAULTS)
 
 
-def test_a_quantity_whose_price_has_endless_decimals_is_described_instead() -> None:
-    document = orders.to_document(receipt(line(3, 1000, code=3, quantity="3", text="Socks")), REFERENCES, DEFAULTS)
-    (booked,) = document.lines
-    assert (booked.quantity, booked.unit_price) == (None, None)
-    assert booked.description == "Socks | 3 x 3.3333"
+def test_pieces_without_an_exact_price_become_two_lines_a_cent_apart_so_that_stock_stays_right() -> None:
+    document = orders.to_document(receipt(line(3, 1000, code=3, quantity="3")), REFERENCES, DEFAULTS)
+    assert [(one.quantity, one.unit_price, one.net) for one in document.lines] == [
+        (Decimal(2), Decimal("3.33"), Decimal("6.66")),
+        (Decimal(1), Decimal("3.34"), Decimal("3.34")),
+    ]
 
 
-def test_a_quantity_whose_price_has_endless_decimals_may_be_rounded() -> None:
-    sale = receipt(line(3, 1000, code=3, quantity="3"))
-    (booked,) = orders.to_document(sale, REFERENCES, OrderSettings(inexact_unit_price="round")).lines
-    assert (booked.quantity, booked.unit_price) == (Decimal(3), Decimal("3.3333333"))
+@pytest.mark.parametrize(
+    ("quantity", "settings_", "described"),
+    [
+        ("3", OrderSettings(inexact_unit_price="describe"), "Socks | 3 x 3.3333"),
+        ("0.3", DEFAULTS, "Socks | 0.3 x 33.3333"),
+        ("0", DEFAULTS, "Socks | 0 x 10.0000"),
+    ],
+)
+def test_a_quantity_that_cannot_be_split_is_described(quantity: str, settings_: OrderSettings, described: str) -> None:
+    sale = receipt(line(3, 1000, code=3, quantity=quantity, text="Socks"))
+    (booked,) = orders.to_document(sale, REFERENCES, settings_).lines
+    assert (booked.quantity, booked.unit_price, booked.description) == (None, None, described)
+
+
+WHOLE = st.builds(
+    line,
+    st.integers(min_value=1, max_value=19),
+    st.integers(min_value=100, max_value=9000),
+    code=st.sampled_from([1, 2, 3]),
+    quantity=st.integers(min_value=1, max_value=24).map(str),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(WHOLE, min_size=1, max_size=12))
+def test_the_pieces_of_each_article_are_those_of_the_till_unless_described(lines: list[SaleLine]) -> None:
+    document = orders.to_document(receipt(*lines), REFERENCES, DEFAULTS)
+    for article in {one.article for one in lines}:
+        booked = [one for one in document.lines if one.item_id == f"I{article}"]
+        if all(one.quantity is not None for one in booked):
+            pieces = sum(one.quantity for one in booked if one.quantity is not None)
+            assert pieces == sum(one.quantity for one in lines if one.article == article)
+        else:
+            assert any(" x " in (one.description or "") for one in booked)
+
+
+@settings(max_examples=150)
+@given(st.lists(WHOLE, min_size=1, max_size=12))
+def test_prices_without_vat_are_booked_as_the_till_taxes_them(lines: list[SaleLine]) -> None:
+    stated = []
+    for code in sorted({one.vat_code or 0 for one in lines}):
+        net = sum(one.total_excl_cents or 0 for one in lines if one.vat_code == code)
+        stated.append(VatAmount(code, RATES[code], net, round_half_up(net * RATES[code] / 100)))
+    total = sum(amount.net_cents + amount.vat_cents for amount in stated)
+    sale = replace(receipt(*lines), vat_method="VAT-METHOD-EXCLUSIVE", vat=tuple(stated), total_incl_cents=total,
+                   payments=(Payment("PIN", total),))  # fmt: skip
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert total_in_books(document) == document.total == Decimal(total) / 100
 
 
 def test_gift_cards_and_tips_go_to_their_own_items() -> None:
