@@ -81,6 +81,13 @@ def pause(session: Session, name: str, reason: str | None) -> None:
     )
 
 
+def go_live(session: Session, name: str) -> None:
+    """A person's go: the connection works from now on, whatever it was paused for."""
+    session.execute(
+        update(ConnectionRow).where(col(ConnectionRow.name) == name).values(live=True, paused=None, updated_at=moment())
+    )
+
+
 def _sealed(seal: Seal, text: str | None) -> str | None:
     return seal.seal(text) if text else None
 

@@ -13,14 +13,13 @@ from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, Event, Flow, State
-from gateway.store.tables import CursorRow, InboxRow, MeterRow, ProcessRow, TokenRow
+from gateway.store.tables import CursorRow, InboxRow, TokenRow
 
 PAGE = 50
 LONGEST_PAGE = 200
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _SEARCHED = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id, InboxRow.reason)
 _UNSYNCED = (*PENDING, State.WORKING)
-ALIVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +126,6 @@ def cursors(session: Session) -> Sequence[CursorRow]:
 def tokens(session: Session) -> dict[str, TokenRow]:
     """What is known of each connection's tokens, still sealed."""
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
-
-
-def meters(session: Session, month: str) -> Sequence[MeterRow]:
-    """The calls counted in a month ("2026-11")."""
-    return session.execute(select(MeterRow).where(col(MeterRow.month) == month)).scalars().all()
-
-
-def processes(session: Session) -> Sequence[ProcessRow]:
-    """The processes that were seen lately."""
-    alive = col(ProcessRow.seen_at) > moment(-ALIVE_SECONDS)
-    return session.execute(select(ProcessRow).where(alive).order_by(col(ProcessRow.role))).scalars().all()
 
 
 def _fits(wanted: Filter) -> ColumnElement[bool]:

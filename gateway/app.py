@@ -1,0 +1,135 @@
+"""The composition root of the web process: settings in, an ASGI application out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+import anyio
+import redis
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from gateway import jobs, observe, settings
+from gateway.errors import Permanent, Rejected, Transient
+from gateway.settings import Settings
+from gateway.store import presence
+from gateway.store.ingress import Ingress
+from gateway.store.sealing import Seal
+from gateway.store.session import open_engine
+from gateway.web import (
+    admin_events,
+    admin_orders,
+    admin_people,
+    admin_settings,
+    admin_status,
+    directory,
+    health,
+    oauth,
+    pages,
+    problems,
+    webhooks,
+)
+from gateway.web.fresh import Fresh
+from gateway.web.headers import SecurityHeaders
+from gateway.web.services import Services
+from gateway.web.sessions import Sessions
+from gateway.web.throttle import Throttle
+
+DATABASE_THREADS = 4
+DIRECTORY_SECONDS = 3.0
+DIRECTORY_PATIENCE = 1.5  # a webhook is answered within two seconds, whatever the database does
+PRESENCE_SECONDS = 20.0
+BROKER_SECONDS = 1.0
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def from_environment() -> Starlette:
+    """The application as the environment describes it; uvicorn's factory."""
+    found = settings.read(os.environ)
+    observe.start(found, "web")
+    return create_app(found)
+
+
+def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette:
+    """The whole web process. A given `engine` stays the caller's to dispose of."""
+    app = Starlette(
+        routes=[
+            *webhooks.routes(),
+            *health.routes(),
+            *admin_events.routes(),
+            *admin_orders.routes(),
+            *admin_settings.routes(),
+            *admin_status.routes(),
+            *admin_people.routes(),
+            *oauth.routes(),
+            *pages.routes(),
+        ],
+        middleware=[Middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))],
+        exception_handlers={
+            Rejected: problems.of_refusal,
+            HTTPException: problems.of_http,
+            Transient: problems.of_weather,
+            Permanent: problems.of_permanent,
+            Exception: problems.of_surprise,
+        },
+        lifespan=_lifespan(settings, engine),
+    )
+    # Senders of webhooks take a redirect for a failure.
+    app.router.redirect_slashes = False
+    app.state.problem_page = pages.show_problem
+    return app
+
+
+def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
+    @asynccontextmanager
+    async def run(app: Starlette) -> AsyncIterator[None]:
+        engine = given or open_engine(settings.database_url, pool_size=DATABASE_THREADS)
+        broker_client = jobs.open_redis(
+            settings.redis_url, tls_insecure=settings.redis_tls_insecure, timeout=BROKER_SECONDS
+        )
+        shared = _services(settings, engine, broker_client)
+        app.state.services = shared
+        heartbeat = asyncio.create_task(_report_presence(shared))
+        yield
+        heartbeat.cancel()
+        await shared.ingress.close()
+        shared.waker.close()
+        broker_client.close()
+        if given is None:
+            engine.dispose()
+
+    return run
+
+
+def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) -> Services:
+    seal = Seal(settings.secret_keys)
+
+    async def read_directory() -> directory.Directory:
+        return await shared.soon(lambda: directory.read(engine, seal), seconds=DIRECTORY_PATIENCE)
+
+    shared = Services(
+        settings=settings,
+        engine=engine,
+        seal=seal,
+        ingress=Ingress(settings.database_url),
+        waker=jobs.Waker(jobs.open_broker(broker_client)),
+        redis=broker_client,
+        directory=Fresh(read_directory, seconds=DIRECTORY_SECONDS),
+        sessions=Sessions(settings.secret_keys, settings.admin_token),
+        throttle=Throttle(),
+        threads=anyio.CapacityLimiter(DATABASE_THREADS),
+    )
+    return shared
+
+
+async def _report_presence(shared: Services) -> None:
+    while True:
+        with suppress(Transient):
+            await shared.run(lambda: presence.report(shared.engine, "web"))
+        await asyncio.sleep(PRESENCE_SECONDS)

@@ -1,0 +1,159 @@
+"""What a person can ask for, through API or dashboard: retry, ignore, resend, backfill. All of it is audited."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlmodel import Session
+
+from gateway.store import audit, connections, inbox, requests, views
+from gateway.store.events import Change, Event, Flow, State
+from gateway.store.views import Filter
+from gateway.web import deliveries
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+
+RETRYABLE = tuple(state for state in State if state is not State.WORKING)
+MOST_AT_ONCE = 1_000
+SOURCE = "admin"
+_WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """A person's wish to run an order again."""
+
+    order: str
+    actor: str
+    dry_run: bool = False
+    reason: str | None = None
+    connection: str | None = None
+
+
+async def retry(shared: Services, event_id: int, *, actor: str) -> Event:
+    """Make an event due at once with a fresh series of attempts. Raises `Refusal` 404, or 409 while it is worked on."""
+
+    def change(session: Session) -> Event:
+        _get(session, event_id)
+        if not inbox.requeue(session, event_id, states=RETRYABLE):
+            raise Refusal(409, "the event is being worked on right now; it will end by itself")
+        audit.note(session, actor=actor, action="retry", target=f"event {event_id}")
+        return _get(session, event_id)
+
+    event = await shared.write(change)
+    shared.waker.wake([event_id])
+    return event
+
+
+async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | None) -> Event:
+    """Close an event that nobody wants carried over. Raises `Refusal` 404, or 409 when it is over or worked on."""
+    why = f"ignored by a person: {reason}" if reason else "ignored by a person"
+
+    def change(session: Session) -> Event:
+        event = _get(session, event_id)
+        if not inbox.ignore(session, event_id, why):
+            raise Refusal(409, f"an event that is {event.state} cannot be ignored")
+        audit.note(session, actor=actor, action="ignore", target=f"event {event_id}", reason=reason)
+        return _get(session, event_id)
+
+    return await shared.write(change)
+
+
+async def retry_all(shared: Services, wanted: Filter, *, actor: str) -> tuple[list[int], bool]:
+    """Retry the events that fit (parked ones by default); answers their ids, and whether more are left."""
+    parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)
+    ids: list[int] = []
+    before = parked.before
+    while len(ids) < MOST_AT_ONCE:
+        page = await shared.write(_retrying(dataclasses.replace(parked, before=before), ids, actor))
+        if page.next is None:
+            return ids, False
+        before = page.next
+    return ids, True
+
+
+def _retrying(wanted: Filter, ids: list[int], actor: str) -> Callable[[Session], views.Page]:
+    def change(session: Session) -> views.Page:
+        page = views.find_events(session, wanted)
+        changed = [e.id for e in page.events if inbox.requeue(session, e.id, states=RETRYABLE)]
+        if changed:
+            audit.note(session, actor=actor, action="retry", target=f"events {changed[-1]} to {changed[0]}")
+        ids.extend(changed)
+        return page
+
+    return change
+
+
+async def resend(shared: Services, wish: Resend) -> int:
+    """Ask for an order to be run again; answers the event that carries it. Raises `Refusal` 409 for whose it is."""
+
+    def find(session: Session) -> Change:
+        known = views.events_of_order(session, wish.order)
+        return _to_resend(wish, known, _whose(session, wish, known))
+
+    change = await shared.read(find)
+    return await _store(shared, change, action="dry run" if wish.dry_run else "resend", wish=wish)
+
+
+def _to_resend(wish: Resend, known: Sequence[Event], connection: str) -> Change:
+    mine = [event for event in known if event.connection == connection and event.entity not in _WITHOUT_RECORD]
+    return requests.resend(
+        wish.order,
+        connection=connection,
+        # A record the till named is a better start than the session that led to it.
+        earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
+        dry_run=wish.dry_run,
+        reason=wish.reason or "",
+        actor=SOURCE,
+    )
+
+
+def _whose(session: Session, wish: Resend, known: Sequence[Event]) -> str:
+    names = [name for name in connections.names(session) if wish.connection in {None, name}]
+    seen = {event.connection for event in known} & set(names)
+    candidates = sorted(name for name in seen if name) or names
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
+        raise Refusal(409, "there is no such connection" if wish.connection else "nothing is connected yet")
+    raise Refusal(409, "several connections could have this order; name one", connections=candidates)
+
+
+async def _store(shared: Services, change: Change, *, action: str, wish: Resend) -> int:
+    def keep(session: Session) -> int:
+        (received,) = inbox.receive(session, [change])
+        audit.note(session, actor=wish.actor, action=action, target=f"order {wish.order}", reason=wish.reason)
+        return received.id
+
+    event_id = await shared.write(keep)
+    shared.waker.wake([event_id])
+    return event_id
+
+
+async def backfill(
+    shared: Services, flow: Flow, *, since: date | None, connection: str | None, actor: str
+) -> list[int]:
+    """Ask for everything of a flow since a day, for one connection or all; answers one event for each."""
+
+    def keep(session: Session) -> list[int]:
+        names = [name for name in connections.names(session) if connection in {None, name}]
+        if not names:
+            raise Refusal(409, "there is no such connection" if connection else "nothing is connected yet")
+        changes = [requests.backfill(flow, connection=name, since=since, actor=SOURCE) for name in names]
+        received = inbox.receive(session, changes)
+        audit.note(session, actor=actor, action="backfill", target=f"{flow} since {since or 'the beginning'}")
+        return [row.id for row in received]
+
+    ids = await shared.write(keep)
+    shared.waker.wake(ids)
+    return ids
+
+
+def _get(session: Session, event_id: int) -> Event:
+    event = views.find_event(session, event_id)
+    if event is None:
+        raise Refusal(404, "there is no such event")
+    return event

@@ -1,0 +1,95 @@
+"""The admin API about orders: what happened to one, and running it again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, links, views
+from gateway.store.events import Event, State
+from gateway.store.links import Kind
+from gateway.web import actions, admin_events, bodies, presentation, queries, services
+from gateway.web.access import ADMIN, admin_only
+from gateway.web.actions import Resend
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+
+LONGEST_WAIT = 60
+_SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+def routes() -> list[Route]:
+    """Both addresses of an order."""
+    return [
+        Route("/admin/orders/{id}", admin_only(show_order), methods=["GET"]),
+        Route("/admin/orders/{id}/resend", admin_only(resend_order), methods=["POST"]),
+    ]
+
+
+async def show_order(request: Request) -> Response:
+    """Every event of an order, newest first, and the documents it became. 404 when nothing here knows it."""
+    order = to_order(request)
+    events, documents = await services.of(request).read(lambda session: _history(session, order))
+    if not events and not documents:
+        raise Refusal(404, "no event and no document here has this order id or number; a resend would ask the till")
+    listed = [presentation.to_event(event) for event in events]
+    return JSONResponse({"id": order, "events": listed, "documents": documents})
+
+
+def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, Any]]]:
+    events = views.events_of_order(session, order)
+    ids = sorted({order} | {event.entity_id for event in events} | {e.order_id for e in events if e.order_id})
+    documents = [
+        {
+            "connection": name,
+            "source_id": link.source_id,
+            "target": {"entity": link.target_entity, "id": link.target_id},
+        }
+        for name in connections.names(session)
+        for link in links.find_all(session, name, Kind.DOCUMENT, ids).values()
+    ]
+    return events, documents
+
+
+async def resend_order(request: Request) -> Response:
+    """202 and where to look; with `?wait=SECONDS` 200 and the event as soon as it is settled."""
+    shared = services.of(request)
+    given = await bodies.read_json(request)
+    wish = Resend(
+        order=to_order(request),
+        actor=ADMIN,
+        dry_run=queries.find_switch(given, "dry_run"),
+        reason=queries.find_text(given, "reason"),
+        connection=queries.find_text(given, "connection"),
+    )
+    wait = queries.find_number(request.query_params, "wait", low=0, high=LONGEST_WAIT) or 0
+    event_id = await actions.resend(shared, wish)
+    settled = await _wait_until_settled(shared, event_id, seconds=wait)
+    content = await admin_events.find_detail(request, event_id)
+    return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
+
+
+async def _wait_until_settled(shared: Services, event_id: int, *, seconds: float) -> bool:
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while time.monotonic() < deadline:
+        event = await shared.read(lambda session: views.find_event(session, event_id))
+        if event is None or event.state in _SETTLED:
+            return event is not None
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    return False
+
+
+def to_order(request: Request) -> str:
+    """The order id of the address. Raises `Refusal` 400 for what no till would print."""
+    order = queries.find_text(request.path_params, "id")
+    if order is None:
+        raise Refusal(400, "name the order")
+    return order

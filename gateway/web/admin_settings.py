@@ -1,0 +1,108 @@
+"""The admin API about settings documents: read the one in force, put another in force, or be told every fault."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import simplejson
+import tomli_w
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.store import audit, connections, documents
+from gateway.web import bodies, services
+from gateway.web.access import ADMIN, admin_only
+from gateway.web.problems import Refusal
+from mapping import settings_document
+
+TOML = "application/toml"
+_ADDRESS = "/admin/connections/{name}/settings"
+
+
+def routes() -> list[Route]:
+    """One address, two methods."""
+    return [
+        Route(_ADDRESS, admin_only(show_settings), methods=["GET"]),
+        Route(_ADDRESS, admin_only(put_settings), methods=["PUT"]),
+    ]
+
+
+async def show_settings(request: Request) -> Response:
+    """The document in force, as TOML or (by Accept) JSON; on the defaults, the commented example."""
+    name = request.path_params["name"]
+    found = await services.of(request).read(lambda session: _newest(session, name))
+    version, text = found or (0, settings_document.example())
+    headers = {"ETag": f'"{version}"', "X-Settings-Version": str(version), "Vary": "Accept"}
+    if _wants_json(request):
+        content = simplejson.dumps({"version": version, "settings": _to_plain(text)}, use_decimal=True)
+        return Response(content, headers=headers, media_type="application/json")
+    return Response(text, headers=headers, media_type=f"{TOML}; charset=utf-8")
+
+
+async def put_settings(request: Request) -> Response:
+    """200 with the version in force; 422 with the path of every fault, and the old document stays."""
+    name = request.path_params["name"]
+    text = await _read_document(request)
+    try:
+        settings_document.parse(text)
+    except settings_document.SettingsError as error:
+        faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
+        raise Refusal(422, "the settings document was refused; the old one stays", faults=faults) from None
+    version = await services.of(request).write(lambda session: save(session, name, text, actor=ADMIN))
+    return Response(simplejson.dumps({"connection": name, "version": version}), media_type="application/json")
+
+
+def save(session: Session, name: str, text: str, *, actor: str) -> int:
+    """Put a checked document in force, audited; answers its version. Raises `Refusal` 404."""
+    _must_exist(session, name)
+    version = documents.save(session, name, text, author=actor)
+    audit.note(session, actor=actor, action="settings", target=f"connection {name}, version {version}")
+    return version
+
+
+def _newest(session: Session, name: str) -> tuple[int, str] | None:
+    _must_exist(session, name)
+    return documents.newest(session, name)
+
+
+def _must_exist(session: Session, name: str) -> None:
+    if name not in connections.names(session):
+        raise Refusal(404, "there is no such connection")
+
+
+async def _read_document(request: Request) -> str:
+    """The document as TOML, whichever way it was sent."""
+    body = await bodies.read(request, limit=bodies.LARGEST_FORM)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal(400, "the document is not UTF-8") from None
+    if "json" not in request.headers.get("content-type", ""):
+        return text
+    return _from_json(text)
+
+
+def _from_json(text: str) -> str:
+    try:
+        data = simplejson.loads(text, use_decimal=True)
+        data = data["settings"] if isinstance(data, Mapping) and set(data) == {"version", "settings"} else data
+        # Checked before it is written: TOML cannot hold everything JSON can (null, for one).
+        settings_document.parse_data(data)
+        return tomli_w.dumps(data)
+    except settings_document.SettingsError as error:
+        faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
+        raise Refusal(422, "the settings document was refused; the old one stays", faults=faults) from None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise Refusal(400, "the document is not a JSON object that TOML can hold") from None
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _to_plain(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)

@@ -1,0 +1,170 @@
+"""The admin API about the whole: connections, flows and their freshness, polls, tokens, calls, processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, documents, meters, presence, views
+from gateway.store.connections import Connection
+from gateway.store.events import PENDING, Flow, State
+from gateway.store.sealing import Seal
+from gateway.store.tables import CursorRow, MeterRow, ProcessRow, TokenRow
+from gateway.store.views import Standing
+from gateway.version import VERSION
+from gateway.web import actions, bodies, presentation, queries, services
+from gateway.web.access import ADMIN, admin_only
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One consistent look at everything, for the status address and the dashboard alike."""
+
+    now: datetime
+    connections: list[Connection]
+    standings: list[Standing]
+    cursors: list[CursorRow]
+    tokens: Mapping[str, TokenRow]
+    meters: list[MeterRow]
+    processes: list[ProcessRow]
+    settings_versions: Mapping[str, int]
+
+    def count(self, *states: State) -> int:
+        """Rows in these states, over all flows."""
+        return sum(standing.counts.get(state, 0) for standing in self.standings for state in states)
+
+
+def routes() -> list[Route]:
+    """Status and backfill."""
+    return [
+        Route("/admin/status", admin_only(show_status), methods=["GET"]),
+        Route("/admin/flows/{flow}/backfill", admin_only(backfill_flow), methods=["POST"]),
+    ]
+
+
+def look(session: Session, seal: Seal) -> Overview:
+    """Everything there is to know, in one reading transaction."""
+    now = views.now_of(session)
+    every = connections.every(session, seal)
+    return Overview(
+        now=now,
+        connections=every,
+        standings=views.standings(session),
+        cursors=list(views.cursors(session)),
+        tokens=views.tokens(session),
+        meters=meters.of_month(session, f"{now:%Y-%m}"),
+        processes=presence.alive(session),
+        settings_versions={c.name: (documents.newest(session, c.name) or (0, ""))[0] for c in every},
+    )
+
+
+async def show_status(request: Request) -> Response:
+    """Connections, flows with freshness and counts by state, queue, limits used, versions."""
+    shared = services.of(request)
+    overview = await shared.read(lambda session: look(session, shared.seal))
+    return JSONResponse(to_status(shared, overview))
+
+
+def to_status(shared: Services, overview: Overview) -> dict[str, Any]:
+    """The overview as the JSON of the contract."""
+    unsynced = [s.unsynced_seconds for s in overview.standings if s.unsynced_seconds is not None]
+    return {
+        "version": VERSION,
+        "now": presentation.to_time(overview.now),
+        "database": "postgresql" if shared.settings.is_postgres else "sqlite",
+        "broker": shared.settings.redis_url.partition(":")[0],
+        "connections": [_to_connection(connection, overview) for connection in overview.connections],
+        "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
+        "queue": {
+            "pending": overview.count(*PENDING),
+            "working": overview.count(State.WORKING),
+            "parked": overview.count(State.PARKED),
+            "oldest_seconds": max(unsynced, default=None),
+        },
+        "limits": [
+            {"connection": m.connection, "system": m.system, "month": m.month, "kind": m.kind, "calls": m.calls}
+            for m in overview.meters
+        ],
+        "processes": [_to_process(process) for process in overview.processes],
+    }
+
+
+def _to_flow(standing: Standing) -> dict[str, Any]:
+    return {
+        "freshness_seconds": standing.unsynced_seconds or 0.0,
+        "oldest_parked_seconds": standing.parked_seconds,
+        "last_done_at": presentation.to_time(standing.last_done_at),
+        "counts": {state: standing.counts.get(state, 0) for state in State},
+    }
+
+
+def _to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
+    return {
+        "name": connection.name,
+        "live": connection.live,
+        "paused": connection.paused,
+        "settings_version": overview.settings_versions[connection.name],
+        "quickbooks": {"realm_id": connection.realm_id, **_to_token(overview.tokens.get(connection.name))},
+        "mpluskassa": {
+            "url": connection.mplus_url,
+            "configured": bool(connection.mplus_url and connection.mplus_ident and connection.mplus_secret),
+            "webhook_subscription": connection.mplus_subscription_id,
+        },
+        "polls": [_to_poll(cursor) for cursor in overview.cursors if cursor.connection == connection.name],
+    }
+
+
+def _to_token(token: TokenRow | None) -> dict[str, Any]:
+    if token is None:
+        return {"authorised": False, "lost": None, "access_expires_at": None, "refresh_expires_at": None}
+    return {
+        "authorised": token.refresh_sealed is not None and token.lost is None,
+        "lost": token.lost,
+        "access_expires_at": presentation.to_time(token.access_expires_at),
+        "refresh_expires_at": presentation.to_time(token.refresh_expires_at),
+        "reconnect_before": presentation.to_time(token.hard_expires_at),
+    }
+
+
+def _to_poll(cursor: CursorRow) -> dict[str, Any]:
+    return {
+        "source": cursor.source,
+        "position": cursor.position,
+        "polled_at": presentation.to_time(cursor.polled_at),
+        "failure": cursor.failure,
+    }
+
+
+def _to_process(process: ProcessRow) -> dict[str, Any]:
+    times = {name: presentation.to_time(getattr(process, name)) for name in ("started_at", "seen_at")}
+    return {"role": process.role, "version": process.version, **times}
+
+
+async def backfill_flow(request: Request) -> Response:
+    """202 with one event for each connection that will go through the flow since that day."""
+    given = await bodies.read_json(request)
+    flow = queries.find_choice(request.path_params, "flow", Flow)
+    if flow is None:
+        raise Refusal(400, "name the flow")
+    connection = queries.find_text(given, "connection")
+    since = to_day(queries.find_text(given, "since"))
+    ids = await actions.backfill(services.of(request), flow, since=since, connection=connection, actor=ADMIN)
+    content = {"flow": flow, "since": since.isoformat() if since else None, "events": ids}
+    return JSONResponse(content, 202, headers={"Location": f"/admin/events/{ids[0]}"})
+
+
+def to_day(text: str | None) -> date | None:
+    """The day, checked. Raises `Refusal` 400."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise Refusal(400, "since should be a day like 2026-01-31") from None

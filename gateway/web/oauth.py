@@ -1,0 +1,144 @@
+"""Connecting a QuickBooks company: to Intuit's consent page and back, with a state that fits one browser once."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import custody
+from gateway.connectors.quickbooks.auth import OAuth, TokenPair
+from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.settings import Settings
+from gateway.store import audit, connections, cursors, inbox, tokens
+from gateway.store.connections import DEFAULT, Connection
+from gateway.store.sealing import Seal
+from gateway.web import queries, services
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, find_visitor, for_visitors, set_cookie
+
+CALLBACK = "/oauth/quickbooks/callback"
+_COOKIE = "kassabridge_state"
+_STATE_SECONDS = 900
+_PURPOSE = "quickbooks-state"
+_START_AGAIN = "this answer of QuickBooks does not belong to a connection you started here; start again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    """A token for the one call that proves it opens this company; it was just issued, so it is never renewed."""
+
+    token: str
+
+    def access(self) -> str:
+        return self.token
+
+    def renew(self, rejected: str) -> str:
+        return rejected
+
+
+def routes() -> list[Route]:
+    """The way out and the way back."""
+    return [
+        Route("/connect/quickbooks", for_visitors(start), methods=["GET"]),
+        Route(CALLBACK, finish, methods=["GET"]),
+    ]
+
+
+async def start(request: Request, visitor: Visitor) -> Response:
+    """To the consent page. `?connection=` names the connection (default: the first one)."""
+    shared = services.of(request)
+    settings = shared.settings
+    if not (settings.quickbooks_client_id and settings.quickbooks_client_secret):
+        raise Refusal(409, "set QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET first (from Intuit's portal)")
+    state = secrets.token_urlsafe(32)
+    name = queries.find_text(request.query_params, "connection") or DEFAULT
+    statement = {"state": state, "session": visitor.session_id, "connection": name}
+    with httpx.Client() as http:
+        address = _oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
+    response = RedirectResponse(address, 302)
+    set_cookie(
+        request, response, _COOKIE, shared.sessions.sign(_PURPOSE, statement, seconds=_STATE_SECONDS),
+        seconds=_STATE_SECONDS,
+    )  # fmt: skip
+    return response
+
+
+async def finish(request: Request) -> Response:
+    """Back from the consent page: the state is checked before anything, the company before anything is stored."""
+    shared = services.of(request)
+    name = _take_state(request)
+    given = request.query_params
+    if "error" in given:
+        raise Refusal(400, "QuickBooks was not connected: the consent page was left without agreeing")
+    code, realm = given.get("code", ""), given.get("realmId", "")
+    if not code or not realm.isascii() or not realm.isdigit():
+        raise Refusal(400, _START_AGAIN)
+    pair = await shared.run(lambda: _exchange(shared.settings, code, realm))
+    await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal))
+    shared.directory.forget()
+    response = RedirectResponse("/", 303)
+    response.delete_cookie(_COOKIE)
+    return response
+
+
+def _take_state(request: Request) -> str:
+    """The connection this answer is for. Raises `Refusal` 400 unless this browser asked for it, once."""
+    sessions, visitor = services.of(request).sessions, find_visitor(request)
+    statement: dict[str, Any] = sessions.find_statement(_PURPOSE, request.cookies.get(_COOKIE)) or {}
+    given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
+    fits = hmac.compare_digest(str(statement.get("state", "")).encode(), given)
+    if not statement or not fits or visitor is None or statement["session"] != visitor.session_id:
+        raise Refusal(400, _START_AGAIN)
+    if not sessions.spend(statement["state"]):
+        raise Refusal(400, _START_AGAIN)
+    return str(statement["connection"])
+
+
+def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
+    """The tokens, after they opened this very company: the realm in the address is not signed by anybody."""
+    with httpx.Client() as http:
+        pair = _oauth(http, settings).exchange(code, redirect_uri(settings))
+        books = QuickBooks(http, base_url=settings.quickbooks_api_url, realm_id=realm, tokens=_Issued(pair.access))
+        books.company()
+    return pair
+
+
+def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> None:
+    owner = connections.names_by_realm(session).get(realm, name)
+    now = connections.find(session, name, seal)
+    if owner != name:
+        raise Refusal(409, f"this QuickBooks company already belongs to the connection {owner}")
+    if now is not None and now.realm_id not in {None, realm}:
+        raise Refusal(409, f"the connection {name} belongs to another QuickBooks company; nothing was changed")
+    fresh = Connection(name, realm, None, None, None, None, (), live=False, paused=None)
+    connections.save(session, replace(now, realm_id=realm, paused=None) if now else fresh, seal)
+    tokens.save(session, name, custody.to_tokens(pair), seal)
+    cursors.ensure(session, name, cursors.BOOKS, datetime.now(UTC).isoformat())
+    inbox.requeue_parked(session, connection=name, code="auth-lost")
+    audit.note(session, actor=DASHBOARD, action="connect", target=f"connection {name}, company {realm}")
+
+
+def redirect_uri(settings: Settings) -> str:
+    """The address to register with the app at Intuit, byte for byte."""
+    return settings.public_url + CALLBACK
+
+
+def _oauth(http: httpx.Client, settings: Settings) -> OAuth:
+    return OAuth(
+        http,
+        client_id=settings.quickbooks_client_id,
+        client_secret=settings.quickbooks_client_secret,
+        authorize_url=settings.quickbooks_authorize_url,
+        token_url=settings.quickbooks_token_url,
+        revoke_url=settings.quickbooks_revoke_url,
+    )

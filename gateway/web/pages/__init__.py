@@ -1,0 +1,26 @@
+"""The dashboard: plain server-rendered pages, one file per page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from gateway.web.pages import dashboard, event, events, login
+from gateway.web.pages.rendering import show_problem
+
+__all__ = ["routes", "show_problem"]
+
+STATIC = Path(__file__).with_name("static")
+
+
+def routes() -> list[BaseRoute]:
+    """Every page, and the style and script they use."""
+    return [
+        *login.routes(),
+        *dashboard.routes(),
+        *events.routes(),
+        *event.routes(),
+        Mount("/static", StaticFiles(directory=STATIC), name="static"),
+    ]

@@ -1,0 +1,38 @@
+"""The words of the pages in three languages: English is the key, a missing translation shows the English."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+LANGUAGES = ("en", "nl", "de")
+_FOLDER = Path(__file__).with_name("locale")
+
+
+@cache
+def words(language: str) -> Mapping[str, str]:
+    """English -> this language; empty for English."""
+    path = _FOLDER / f"{language}.toml"
+    return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def translate(language: str, text: str, **values: object) -> str:
+    """The text in a language, its {names} filled in."""
+    found = words(language).get(text, text)
+    return found.format(**values) if values else found
+
+
+def choose(accept_language: str) -> str:
+    """The best of our languages for an Accept-Language header."""
+    wanted = sorted(map(_to_wish, accept_language.split(",")), key=lambda wish: -wish[0])
+    return next((language for weight, language in wanted if weight > 0 and language in LANGUAGES), "en")
+
+
+def _to_wish(part: str) -> tuple[float, str]:
+    name, _, weight = part.partition(";q=")
+    try:
+        return float(weight or 1), name.strip().lower()[:2]
+    except ValueError:
+        return 0.0, ""

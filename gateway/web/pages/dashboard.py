@@ -1,0 +1,119 @@
+"""The first page: what needs a person, how each flow stands, the connections, what flowed last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import audit, connections, views
+from gateway.store.connections import Connection
+from gateway.store.events import PENDING, Event, State
+from gateway.store.tables import CursorRow
+from gateway.store.views import Filter
+from gateway.web import admin_status, services
+from gateway.web.admin_status import Overview
+from gateway.web.pages.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+
+NEWEST = 50
+MOST_PARKED = 5
+_RECONNECT_DAYS = 14
+_PAUSED_BY_HAND = "paused by a person"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One connection as the page shows it."""
+
+    connection: Connection
+    authorised: bool
+    lost: str | None
+    reconnect_before: datetime | None
+    failures: tuple[CursorRow, ...]
+    polled_at: datetime | None
+    settings_version: int
+    reads: int
+
+
+def routes() -> list[Route]:
+    """The page and the switch of a connection."""
+    return [
+        Route("/", for_visitors(show_dashboard), methods=["GET"]),
+        Route("/connections/{name}/{switch}", from_form(switch_connection), methods=["POST"]),
+    ]
+
+
+async def show_dashboard(request: Request, visitor: Visitor) -> Response:
+    """Everything on one page; it reloads itself."""
+    shared = services.of(request)
+
+    def look(session: Session) -> tuple[Overview, list[Event], list[Event]]:
+        newest = views.find_events(session, Filter(limit=NEWEST)).events
+        parked = views.find_events(session, Filter(state=State.PARKED, limit=MOST_PARKED)).events
+        return admin_status.look(session, shared.seal), list(newest), list(parked)
+
+    overview, newest, parked = await shared.read(look)
+    return render(
+        request,
+        "dashboard.html",
+        visitor=visitor,
+        overview=overview,
+        newest=newest,
+        parked=parked,
+        parked_count=overview.count(State.PARKED),
+        pending_count=overview.count(*PENDING, State.WORKING),
+        cards=[to_card(connection, overview) for connection in overview.connections],
+        can_connect=bool(shared.settings.quickbooks_client_id),
+        is_postgres=shared.settings.is_postgres,
+    )
+
+
+def to_card(connection: Connection, overview: Overview) -> Card:
+    """What the page says about one connection."""
+    token = overview.tokens.get(connection.name)
+    polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
+    return Card(
+        connection=connection,
+        authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
+        lost=token.lost if token else None,
+        reconnect_before=min(_ends(overview, connection.name), default=None),
+        failures=tuple(cursor for cursor in polls if cursor.failure),
+        polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
+        settings_version=overview.settings_versions[connection.name],
+        reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
+    )
+
+
+def _ends(overview: Overview, name: str) -> Iterator[datetime]:
+    """When the authorisation ends for good, if that is soon."""
+    token = overview.tokens.get(name)
+    for end in (token.refresh_expires_at, token.hard_expires_at) if token else ():
+        if end is not None and end - overview.now < timedelta(days=_RECONNECT_DAYS):
+            yield end
+
+
+async def switch_connection(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Let a connection go live, or pause it; work that came meanwhile waits and is done afterwards."""
+    name, switch = request.path_params["name"], request.path_params["switch"]
+    if switch not in {"live", "pause"}:
+        raise Refusal(404, "there is no such switch")
+
+    def change(session: Session) -> None:
+        if name not in connections.names(session):
+            raise Refusal(404, "there is no such connection")
+        if switch == "live":
+            connections.go_live(session, name)
+        else:
+            connections.pause(session, name, _PAUSED_BY_HAND)
+        audit.note(session, actor=DASHBOARD, action=switch, target=f"connection {name}")
+
+    await services.of(request).write(change)
+    return RedirectResponse("/", 303)

@@ -1,0 +1,96 @@
+"""One event: what it is, what was done about it line by line, and what a person can do now."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import journal, views
+from gateway.store.events import PENDING, Event, Flow, State
+from gateway.store.journal import Entry
+from gateway.web import actions, presentation, queries, services
+from gateway.web.actions import Resend
+from gateway.web.pages.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+
+Deed = Callable[[Services, Event, dict[str, str]], Awaitable[int]]
+
+
+def routes() -> list[Route]:
+    """The page and its buttons."""
+    return [
+        Route("/events/{id}", for_visitors(show_event), methods=["GET"]),
+        Route("/events/{id}/{deed}", from_form(do_deed), methods=["POST"]),
+    ]
+
+
+async def show_event(request: Request, visitor: Visitor) -> Response:
+    """The event with its whole log."""
+    event, log = await _read(request)
+    return render(
+        request,
+        "event.html",
+        visitor=visitor,
+        event=event,
+        log=log,
+        hint=presentation.parse(event.hint),
+        result=presentation.parse(event.result),
+        can_retry=event.state != State.WORKING,
+        can_ignore=event.state in (*PENDING, State.PARKED),
+        can_resend=event.flow == Flow.ORDERS and event.connection is not None,
+    )
+
+
+async def _read(request: Request) -> tuple[Event, list[Entry]]:
+    event_id = queries.to_id(request.path_params["id"])
+
+    def look(session: Session) -> tuple[Event | None, list[Entry]]:
+        return views.find_event(session, event_id), journal.of_event(session, event_id)
+
+    event, log = await services.of(request).read(look)
+    if event is None:
+        raise Refusal(404, "there is no such event")
+    return event, log
+
+
+async def do_deed(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+    """Do what the button says, then show the event that came of it."""
+    deed = _DEEDS.get(request.path_params["deed"])
+    if deed is None:
+        raise Refusal(404, "there is no such button")
+    event, _ = await _read(request)
+    shown = await deed(services.of(request), event, form)
+    return RedirectResponse(f"/events/{shown}", 303)
+
+
+async def _retry(shared: Services, event: Event, _form: dict[str, str]) -> int:
+    return (await actions.retry(shared, event.id, actor=DASHBOARD)).id
+
+
+async def _ignore(shared: Services, event: Event, form: dict[str, str]) -> int:
+    reason = queries.find_text(form, "reason")
+    return (await actions.ignore(shared, event.id, actor=DASHBOARD, reason=reason)).id
+
+
+async def _resend(shared: Services, event: Event, form: dict[str, str]) -> int:
+    return await actions.resend(shared, _to_wish(event, form, dry_run=False))
+
+
+async def _dry_run(shared: Services, event: Event, form: dict[str, str]) -> int:
+    return await actions.resend(shared, _to_wish(event, form, dry_run=True))
+
+
+def _to_wish(event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
+    order = event.order_id or event.entity_id
+    reason = queries.find_text(form, "reason")
+    return Resend(order, actor=DASHBOARD, dry_run=dry_run, reason=reason, connection=event.connection)
+
+
+_DEEDS: dict[str, Deed] = {"retry": _retry, "ignore": _ignore, "resend": _resend, "dry-run": _dry_run}

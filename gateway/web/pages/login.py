@@ -1,0 +1,66 @@
+"""The login page and the way out."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import audit
+from gateway.web import bodies, services
+from gateway.web.access import knows_token, source_of
+from gateway.web.pages.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, cookie_name, find_visitor, from_form, let_in, refuse_strangers
+
+
+def routes() -> list[Route]:
+    """In and out."""
+    return [
+        Route("/login", show_login, methods=["GET"]),
+        Route("/login", log_in, methods=["POST"]),
+        Route("/logout", from_form(log_out), methods=["POST"]),
+    ]
+
+
+async def show_login(request: Request) -> Response:
+    """The form; whoever is in already goes on."""
+    wanted = to_local(request.query_params.get("next", "/"))
+    if find_visitor(request):
+        return RedirectResponse(wanted, 303)
+    return render(request, "login.html", next=wanted, trouble=None)
+
+
+async def log_in(request: Request) -> Response:
+    """A session for whoever knows ADMIN_TOKEN."""
+    refuse_strangers(request)
+    form = await bodies.read_form(request)
+    wanted = to_local(form.get("next", "/"))
+    try:
+        known = await knows_token(request, form.get("password", ""))
+    except Refusal as refusal:
+        page = render(request, "login.html", status=refusal.status, next=wanted, trouble="throttled")
+        page.headers.update(refusal.headers)
+        return page
+    if not known:
+        return render(request, "login.html", status=401, next=wanted, trouble="wrong")
+    source = source_of(request)
+    await services.of(request).write(lambda s: audit.note(s, actor=DASHBOARD, action="login", target=source))
+    response = RedirectResponse(wanted, 303)
+    let_in(request, response)
+    return response
+
+
+async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """The end of the session, also for whoever copied its cookie."""
+    services.of(request).sessions.spend(visitor.session_id)
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(cookie_name(request))
+    return response
+
+
+def to_local(address: str) -> str:
+    """An address of ours, or the dashboard: nobody is sent to another site from here."""
+    is_ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+    return address if is_ours and "\\" not in address else "/"

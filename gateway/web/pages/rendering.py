@@ -1,0 +1,103 @@
+"""Turns a template and its values into a page: language, times of the shop, everything escaped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from functools import cache, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from gateway.store.events import Event, Flow, State
+from gateway.version import VERSION
+from gateway.web.pages import catalogue
+from gateway.web.sessions import Visitor
+
+SHOP = ZoneInfo("Europe/Amsterdam")
+_FOLDER = Path(__file__).parent
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+_environment = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(
+    request: Request, template: str, *, visitor: Visitor | None = None, status: int = 200, **values: Any
+) -> Response:
+    """The page in the visitor's language."""
+    language = catalogue.choose(request.headers.get("accept-language", ""))
+    words = partial(catalogue.translate, language)
+    shown = {
+        "_": words,
+        "language": language,
+        "visitor": visitor,
+        "path": request.url.path,
+        "asset": to_asset,
+        "clock": to_clock,
+        "duration": partial(to_duration, language),
+        "pretty": to_pretty,
+        "record": to_record,
+        "flows": list(Flow),
+        "states": list(State),
+        "version": VERSION,
+    }
+    text = _environment.get_template(template).render(shown | values)
+    return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language"})
+
+
+def show_problem(request: Request, status: int, detail: str | None) -> Response:
+    """An error as a page."""
+    return render(request, "problem.html", status=status, title=HTTPStatus(status).phrase, detail=detail, number=status)
+
+
+@cache
+def to_asset(name: str) -> str:
+    """The address of a static file, with a mark of its content, so that a browser may keep it."""
+    digest = hashlib.sha256((_FOLDER / "static" / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?{digest}"
+
+
+def to_clock(moment: datetime | None) -> Markup:
+    """A moment by the shop's clock, the UTC moment in its title."""
+    if moment is None:
+        return Markup("")
+    local, now = moment.astimezone(SHOP), datetime.now(SHOP)
+    text = f"{local:%H:%M:%S}" if local.date() == now.date() else f"{local:%d-%m-%Y %H:%M}"
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", text
+    )
+
+
+def to_duration(language: str, seconds: float) -> str:
+    """A length of time in its largest unit: "12 s", "3 min", "5 h", "2 days"."""
+    if seconds < _MINUTE:
+        return f"{int(seconds)} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < 2 * _DAY:
+        return catalogue.translate(language, "{n} h", n=int(seconds // _HOUR))
+    return catalogue.translate(language, "{n} days", n=int(seconds // _DAY))
+
+
+def to_pretty(content: Any) -> str:
+    """A log line's detail, readable."""
+    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+
+
+def to_record(event: Event) -> str:
+    """How a person knows the record: its number, SKU or e-mail, else the id in the other system."""
+    return event.order_id or event.sku or event.email or event.entity_id

@@ -1,0 +1,80 @@
+"""What the doors share: settings, the database, the inbox, the waker; made once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+import redis
+from sqlalchemy import Engine
+from sqlmodel import Session
+from starlette.requests import Request
+
+from gateway.errors import Transient
+from gateway.jobs import Waker
+from gateway.settings import Settings
+from gateway.store.ingress import Ingress
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.web.directory import Directory
+from gateway.web.fresh import Fresh
+from gateway.web.sessions import Sessions
+from gateway.web.throttle import Throttle
+
+Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a request may need. `threads` bounds how many requests use the database at once."""
+
+    settings: Settings
+    engine: Engine
+    seal: Seal
+    ingress: Ingress
+    waker: Waker
+    redis: redis.Redis
+    directory: Fresh[Directory]
+    sessions: Sessions
+    throttle: Throttle
+    threads: anyio.CapacityLimiter
+
+    async def run(self, call: Callable[[], Answer]) -> Answer:
+        """Run a blocking call on a thread of our own few."""
+        return await anyio.to_thread.run_sync(call, limiter=self.threads)
+
+    async def read(self, query: Callable[[Session], Answer]) -> Answer:
+        """Run a query in a reading transaction, on a thread. Raises `Transient`."""
+
+        def work() -> Answer:
+            with reading(self.engine) as session:
+                return query(session)
+
+        return await self.run(work)
+
+    async def write(self, change: Callable[[Session], Answer]) -> Answer:
+        """Run a change in a transaction of its own, on a thread. Raises `Transient`."""
+
+        def work() -> Answer:
+            with writing(self.engine) as session:
+                return change(session)
+
+        return await self.run(work)
+
+    async def soon(self, call: Callable[[], Answer], *, seconds: float) -> Answer:
+        """Like `run`, but left behind after `seconds`. Raises `Transient` then."""
+        try:
+            with anyio.fail_after(seconds):
+                return await anyio.to_thread.run_sync(call, limiter=self.threads, abandon_on_cancel=True)
+        except TimeoutError:
+            raise Transient("it did not answer in time") from None
+
+
+def of(request: Request) -> Services:
+    """The services of the app that serves this request."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,104 @@
+"""The webhook addresses: verify the raw bytes, store what they hint at, wake a worker, answer. Nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.connectors.mpluskassa import webhook as till
+from gateway.connectors.quickbooks import webhook as books
+from gateway.errors import Transient
+from gateway.store.events import Change
+from gateway.web import bodies, deliveries, meters, problems, services
+from gateway.web.directory import Subscription
+from gateway.web.services import Services
+
+Answer = TypeVar("Answer")
+
+_BOOKS, _TILL = "quickbooks", "mpluskassa"
+
+
+def routes() -> list[Route]:
+    """Both addresses; every other method on them is 405."""
+    return [
+        Route("/webhooks/quickbooks", receive_from_books, methods=["POST"]),
+        Route("/webhooks/mpluskassa/{event}", receive_from_till, methods=["POST"]),
+    ]
+
+
+async def receive_from_books(request: Request) -> Response:
+    """200 once every event is durable, whatever it says: an error would block all further deliveries."""
+    shared = services.of(request)
+    body = await bodies.read(request, limit=bodies.LARGEST_DELIVERY)
+    began = time.perf_counter()
+    signature = books.find_signature(request.scope["headers"])
+    verifier = books.is_authentic(body, signature, shared.settings.quickbooks_verifiers)
+    if verifier is None:
+        return _refuse(_BOOKS)
+    meters.VERIFIERS.labels(str(verifier)).inc()
+    directory = await _attempt(_BOOKS, shared.directory.get())
+    await _store(shared, _BOOKS, deliveries.of_books(body, directory.names_by_realm))
+    meters.SECONDS.labels(_BOOKS).observe(time.perf_counter() - began)
+    return Response(status_code=200)
+
+
+async def receive_from_till(request: Request) -> Response:
+    """200 with a signed answer, so that the till goes on; only paid and credited sessions become work."""
+    shared = services.of(request)
+    body = await bodies.read(request, limit=bodies.LARGEST_DELIVERY)
+    began = time.perf_counter()
+    directory = await _attempt(_TILL, shared.directory.get())
+    subscription_id = _only(request, till.SUBSCRIPTION_HEADER)
+    subscription = directory.subscriptions.get(subscription_id or "")
+    secret = _find_secret(body, subscription, _only(request, till.SIGNATURE_HEADER))
+    if subscription is None or secret is None:
+        return _refuse(_TILL)
+    event = request.path_params["event"]
+    changes = deliveries.of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
+    meters.SESSION_EVENTS.labels(str(deliveries.settles(changes)).lower()).inc()
+    await _store(shared, _TILL, changes)
+    meters.SECONDS.labels(_TILL).observe(time.perf_counter() - began)
+    content, headers = till.answer(secret, subscription.id)
+    return Response(content, headers=headers)
+
+
+def _only(request: Request, name: str) -> str | None:
+    """A header that stands there exactly once."""
+    values = request.headers.getlist(name)
+    return values[0] if len(values) == 1 else None
+
+
+def _find_secret(body: bytes, subscription: Subscription | None, signature: str | None) -> str | None:
+    """The secret the till signed with: the answer is signed with the same one."""
+    if subscription is None:
+        return None
+    for secret in subscription.secrets:
+        if till.is_authentic(body, subscription.id, signature, subscription_id=subscription.id, secrets=[secret]):
+            return secret
+    return None
+
+
+async def _store(shared: Services, system: str, changes: Sequence[Change]) -> None:
+    received = await _attempt(system, shared.ingress.receive(changes))
+    # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
+    shared.waker.wake(row.id for row in received if row.pending)
+    known = bool(received) and not any(row.created for row in received)
+    meters.DELIVERIES.labels(system, "known" if known else "stored").inc()
+
+
+async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:
+    try:
+        return await work
+    except Transient:
+        meters.DELIVERIES.labels(system, "unavailable").inc()
+        raise
+
+
+def _refuse(system: str) -> Response:
+    meters.DELIVERIES.labels(system, "refused").inc()
+    return problems.problem(401)
