@@ -10,8 +10,9 @@ from datetime import date
 from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR = "Lookup", "Backfill", "Poll", "Doctor"
-# Rows that were requests themselves say nothing about what kind of sale an order is.
-ASKED = frozenset({LOOKUP, BACKFILLING, POLL, DOCTOR})
+SESSION = "Session"
+# Rows that were requests themselves, or complaints, say nothing about what kind of sale an order is.
+NAMELESS = frozenset({LOOKUP, BACKFILLING, POLL, DOCTOR, "Complaint", "Unreadable"})
 DRY = ":dry"
 
 
@@ -28,7 +29,9 @@ def resend(
 
     An order that was never seen becomes a look-up. A dry run is a subject of its own, so that it supersedes nothing.
     """
-    known = next((event for event in earlier if event.entity not in ASKED and event.connection), None)
+    usable = [event for event in earlier if event.entity not in NAMELESS and event.connection]
+    # A record the till named is a better start than the session that led to it.
+    known = min(usable, key=lambda event: event.entity == SESSION, default=None)
     return Change(
         key=_key(actor, "resend"),
         flow=Flow.ORDERS,

@@ -1,0 +1,83 @@
+"""One child process: how it is described, started in a group of its own, watched, asked to end, and ended."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A program to keep running. `rank` orders the end (0 first); with `once` it is a step that must succeed."""
+
+    name: str
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+    rank: int = 0
+    ready: Callable[[], bool] = _always
+    once: bool = False
+
+
+class Process:
+    """A running child. Its output goes through a pipe (`output`) when `piped`, else straight to ours."""
+
+    def __init__(self, child: Child, *, piped: bool) -> None:
+        parent = os.getpid()
+        self._popen = subprocess.Popen(  # noqa: S603 - the arguments are ours
+            child.argv,
+            env=dict(child.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if piped else None,
+            stderr=subprocess.STDOUT if piped else None,
+            process_group=0,
+            preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - the supervisor has one thread
+        )
+        self.pid = self._popen.pid
+        self.output = self._popen.stdout
+        if self.output is not None:
+            os.set_blocking(self.output.fileno(), False)
+
+    def is_over(self) -> bool:
+        """Whether it has ended; it is not reaped yet, so that its group can still be cleared by its number."""
+        with suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return True
+
+    def ask_to_end(self) -> None:
+        """SIGTERM to the child alone: it tells its own children itself."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the child and to everything it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def reap(self) -> str:
+        """Clear what the child left behind and answer how it ended, in words."""
+        self.kill()
+        code = self._popen.wait()
+        if self.output is not None:
+            self.output.close()
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _die_with(parent: int) -> None:
+    """In the child, before its program: ask the kernel for a SIGTERM when the supervisor dies, however it dies."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)

@@ -1,0 +1,124 @@
+"""The command line: `python -m gateway VERB ...`. Imports no handler and no worker. Exit codes: 0, 1, 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from gateway import settings, valkey
+from gateway.errors import GatewayError
+from gateway.settings import SettingsError
+from gateway.store.events import Flow, State
+from gateway.verbs.call import PROBLEM, USAGE, Call, Trouble, Verb, tell
+from gateway.version import VERSION
+
+VAR = Path("var")
+LONGEST_WAIT = 24 * 3600.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments say; answers the exit code."""
+    parser = to_parser()
+    asked, rest = parser.parse_known_args(arguments)
+    if rest and asked.verb != "sandbox":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    asked.rest = rest
+    try:
+        return _find_verb(asked.call)(_read(asked))
+    except SettingsError as error:
+        tell(str(error))
+        return USAGE
+    except Trouble as trouble:
+        tell(str(trouble))
+    except GatewayError as error:
+        tell(f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `... | head` has seen enough; nothing more to say at exit
+    except KeyboardInterrupt:
+        tell("interrupted; what was asked for goes on without us")
+    return PROBLEM
+
+
+def _read(asked: argparse.Namespace) -> Call:
+    environ = {**os.environ}
+    if not environ.get("REDIS_URL", "").strip():
+        environ["REDIS_URL"] = valkey.address(VAR)
+    called_from = Path(environ.pop("CALLED_FROM", ""))
+    return Call(asked, settings.read(environ, var=VAR), environ, VAR, called_from)
+
+
+def _find_verb(place: str) -> Verb:
+    """`module:function` below `gateway.verbs`, imported only now: no process loads what it never uses."""
+    module, _, function = place.partition(":")
+    verb: Verb = getattr(importlib.import_module(f"gateway.verbs.{module}"), function)
+    return verb
+
+
+def to_parser() -> argparse.ArgumentParser:
+    """Every verb, its arguments, and where it is done."""
+    parser = argparse.ArgumentParser(prog="gateway", description="QuickBooks Online <-> MplusKASSA, self-hosted.")
+    parser.add_argument("--version", action="version", version=f"kassabridge {VERSION}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, place, words in _PLAIN:
+        _add(verbs, name, place, words)
+    _add_config(verbs)
+    _add_asking(verbs)
+    _add_events(verbs)
+    person = _add(verbs, "person", "upkeep:answer_person", "hand out or erase what is kept about a person")
+    person.add_argument("what", choices=("export", "erase"))
+    person.add_argument("email")
+    return parser
+
+
+_PLAIN = (
+    ("up", "processes:start_all", "start everything on this machine (the default of ./run)"),
+    ("web", "processes:run_web", "the web process"),
+    ("worker", "processes:run_worker", "the worker process"),
+    ("clock", "processes:run_clock", "the clock process: polls and housekeeping"),
+    ("sandbox", "processes:run_sandbox", "the two simulators alone"),
+    ("migrate", "upkeep:migrate_database", "bring the database to this version's schema"),
+    ("doctor", "checking:examine_all", "check settings, both logins, branches, VAT rates; say what to do"),
+    ("status", "looking:show_status", "connections, flows, what waits"),
+    ("purge", "upkeep:purge_log", "delete the activity log older than RETENTION_DAYS"),
+)
+_Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers answers
+
+
+def _add(verbs: _Verbs[argparse.ArgumentParser], name: str, place: str, words: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=words, description=words[:1].upper() + words[1:] + ".")
+    verb.set_defaults(call=place)
+    verb.add_argument("--json", action="store_true", help="answer with data instead of words")
+    verb.add_argument("--connection", metavar="NAME", help="which connection (default: all, or the only one)")
+    return verb
+
+
+def _add_config(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+    config = _add(verbs, "config", "documents:handle_config", "show or replace the settings document of a connection")
+    config.add_argument("what", choices=("show", "apply"))
+    config.add_argument("file", nargs="?", metavar="FILE", help="TOML, or - for stdin (apply only)")
+
+
+def _add_asking(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+    resend = _add(verbs, "resend", "asking:resend_order", "run an order again; what is booked stays booked once")
+    resend.add_argument("order", metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number")
+    resend.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    resend.add_argument("--reason", default="", help="why, for the audit log")
+    backfill = _add(verbs, "backfill", "asking:backfill_flow", "carry over what already existed when you connected")
+    backfill.add_argument("flow", choices=[str(flow) for flow in Flow], metavar="FLOW", help=", ".join(Flow))
+    backfill.add_argument(
+        "--since", type=date.fromisoformat, metavar="DATE", help="only what changed since, e.g. 2026-01-31"
+    )
+    poll = _add(verbs, "poll", "asking:poll_now", "ask both systems now what changed")
+    for verb, seconds in ((resend, 120.0), (backfill, LONGEST_WAIT), (poll, 120.0)):
+        verb.add_argument("--wait", type=float, default=seconds, metavar="SECONDS", help=f"watch so long ({seconds:g})")
+
+
+def _add_events(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+    events = _add(verbs, "events", "looking:list_events", "the newest events")
+    events.add_argument("--state", choices=[str(state) for state in State], metavar="S", help=", ".join(State))
+    events.add_argument("--flow", choices=[str(flow) for flow in Flow], metavar="F", help=", ".join(Flow))
+    events.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")

@@ -1,0 +1,57 @@
+"""The command line and the environment of each long-running process, as plain data: what `up` and the PaaS start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.settings import Settings
+
+WORKER_SHUTDOWN_MILLISECONDS = 20_000
+WEB_SHUTDOWN_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: its arguments, and what it needs in its environment beside ours."""
+
+    argv: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def web(settings: Settings) -> Command:
+    """The web process(es): uvicorn, with the factory that reads the environment."""
+    app = ("uvicorn", "gateway.app:from_environment", "--factory", "--host", "0.0.0.0")  # noqa: S104 - a PaaS asks for it
+    quiet = ("--no-server-header", "--no-access-log")
+    grace = ("--timeout-graceful-shutdown", str(WEB_SHUTDOWN_SECONDS))
+    many = ("--workers", str(settings.web_concurrency))
+    return Command(_python(*app, "--port", str(settings.port), *grace, *quiet, *many))
+
+
+def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_MILLISECONDS) -> Command:
+    """The worker: Dramatiq, woken within 20 ms when idle, ending well before a PaaS kills it."""
+    size = ("--processes", str(settings.worker_processes), "--threads", str(settings.worker_threads))
+    end = ("--worker-shutdown-timeout", str(shutdown_milliseconds))
+    # Dramatiq's own log format is skipped: ours is set up when the broker's module is imported.
+    argv = _python("dramatiq", "workers.main:broker", *size, *end, "--skip-logging", "-Q", "gateway")
+    return Command(argv, {"dramatiq_worker_timeout": "20", "dramatiq_restart_delay": "1000"})
+
+
+def clock() -> Command:
+    """The clock: polls and housekeeping."""
+    return Command(_python("workers.schedule"))
+
+
+def simulators() -> Command:
+    """Both outside systems, simulated."""
+    return Command(_python("sandbox"))
+
+
+def migrate() -> Command:
+    """Bring the database to this code's schema, then end."""
+    return Command(_python("gateway", "migrate"))
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *arguments)

@@ -1,0 +1,181 @@
+"""The demo: secrets for both simulators, made once and kept, and how each side is told of the other.
+
+The simulators read exactly these variables (`python -m sandbox`):
+
+    SANDBOX_QUICKBOOKS_PORT, SANDBOX_MPLUS_PORT      where they listen, on 127.0.0.1
+    SANDBOX_STATE_DIR                                where they keep their worlds between starts
+    SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET         the app that QuickBooks knows
+    SANDBOX_REALM_ID, SANDBOX_REFRESH_TOKEN          the company, and a grant of it to the app
+    SANDBOX_VERIFIER, SANDBOX_QUICKBOOKS_WEBHOOK_URL signs QuickBooks' webhooks, sent to this address
+    SANDBOX_MPLUS_IDENT, SANDBOX_MPLUS_SECRET        the till's API user
+    SANDBOX_SUBSCRIPTION_ID, SANDBOX_WEBHOOK_SECRET  signs the till's webhooks (base64)
+    SANDBOX_MPLUS_WEBHOOK_URL                        where they go; the event's name is appended
+    SANDBOX_TRADE                                    1: the shop trades by itself
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+import uuid
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from gateway.settings import Settings, SettingsError
+
+QUICKBOOKS_PORT, MPLUS_PORT = 8100, 8200
+_REAL = ("MPLUS_URL", "QUICKBOOKS_REFRESH_TOKEN", "QUICKBOOKS_CLIENT_ID")
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the demo's two systems and the gateway have agreed on."""
+
+    client_id: str
+    client_secret: str
+    realm_id: str
+    refresh_token: str
+    verifier: str
+    ident: str
+    secret: str
+    subscription_id: str
+    webhook_secret: str
+
+    def __repr__(self) -> str:
+        return f"Secrets(realm_id={self.realm_id!r}, ...)"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The simulators of one start: their secrets and ports, and the gateway's own port."""
+
+    secrets: Secrets
+    quickbooks_port: int
+    mplus_port: int
+    gateway_port: int
+    state: Path
+
+    @property
+    def quickbooks_url(self) -> str:
+        """The books' address."""
+        return f"http://127.0.0.1:{self.quickbooks_port}"
+
+    @property
+    def mplus_url(self) -> str:
+        """The till's address."""
+        return f"http://127.0.0.1:{self.mplus_port}"
+
+    def to_sandbox(self) -> dict[str, str]:
+        """The simulators' environment."""
+        door, its = f"http://127.0.0.1:{self.gateway_port}/webhooks", self.secrets
+        return {
+            "SANDBOX_QUICKBOOKS_PORT": str(self.quickbooks_port),
+            "SANDBOX_MPLUS_PORT": str(self.mplus_port),
+            "SANDBOX_STATE_DIR": str(self.state),
+            "SANDBOX_CLIENT_ID": its.client_id,
+            "SANDBOX_CLIENT_SECRET": its.client_secret,
+            "SANDBOX_REALM_ID": its.realm_id,
+            "SANDBOX_REFRESH_TOKEN": its.refresh_token,
+            "SANDBOX_VERIFIER": its.verifier,
+            "SANDBOX_QUICKBOOKS_WEBHOOK_URL": f"{door}/quickbooks",
+            "SANDBOX_MPLUS_IDENT": its.ident,
+            "SANDBOX_MPLUS_SECRET": its.secret,
+            "SANDBOX_SUBSCRIPTION_ID": its.subscription_id,
+            "SANDBOX_WEBHOOK_SECRET": its.webhook_secret,
+            "SANDBOX_MPLUS_WEBHOOK_URL": f"{door}/mpluskassa",
+            "SANDBOX_TRADE": "1",
+        }
+
+    def to_gateway(self) -> dict[str, str]:
+        """What the gateway's own processes need to find the simulators."""
+        books, its = self.quickbooks_url, self.secrets
+        return {
+            "QUICKBOOKS_ENVIRONMENT": "sandbox",
+            "QUICKBOOKS_API_URL": books,
+            "QUICKBOOKS_AUTHORIZE_URL": f"{books}/connect/oauth2",
+            "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
+            "QUICKBOOKS_REVOKE_URL": f"{books}/v2/oauth2/tokens/revoke",
+            "QUICKBOOKS_CLIENT_ID": its.client_id,
+            "QUICKBOOKS_CLIENT_SECRET": its.client_secret,
+            "QUICKBOOKS_REALM_ID": its.realm_id,
+            "QUICKBOOKS_REFRESH_TOKEN": its.refresh_token,
+            "QUICKBOOKS_WEBHOOK_VERIFIER": its.verifier,
+            "MPLUS_URL": self.mplus_url,
+            "MPLUS_IDENT": its.ident,
+            "MPLUS_SECRET": its.secret,
+            "MPLUS_WEBHOOK_SUBSCRIPTION_ID": its.subscription_id,
+            "MPLUS_WEBHOOK_SECRET": its.webhook_secret,
+        }
+
+
+def is_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether nothing real is configured."""
+    return not any(environ.get(name, "").strip() for name in _REAL)
+
+
+def prepare(settings: Settings, var: Path) -> Demo:
+    """The demo of this start: kept secrets, the usual ports or free ones."""
+    books = _find_port(QUICKBOOKS_PORT, taken={settings.port})
+    till = _find_port(MPLUS_PORT, taken={settings.port, books})
+    return Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve())
+
+
+def refuse_mixing(environ: Mapping[str, str], var: Path) -> None:
+    """Raises `SettingsError` when real systems would be connected to the database in which the demo shop traded."""
+    mixed = (var / "demo.json").exists() and not is_wanted(environ) and not environ.get("DATABASE_URL", "").strip()
+    if mixed:
+        raise SettingsError(
+            "DATABASE_URL",
+            f"should name a database of its own, because {var}/ holds the demo shop (or move {var}/ away)",
+        )
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether we could listen on this port."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _find_port(usual: int, *, taken: set[int]) -> int:
+    if usual not in taken and is_free(usual):
+        return usual
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _keep(path: Path) -> Secrets:
+    try:
+        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            json.dump(asdict(_invent()), file, indent=1)
+    except FileExistsError:
+        pass
+    try:
+        kept = json.loads(path.read_text("ascii"))
+        return Secrets(**{field.name: str(kept[field.name]) for field in fields(Secrets)})
+    except (ValueError, KeyError, TypeError):
+        raise SettingsError(str(path), "should hold the demo's secrets, but cannot be read; delete it") from None
+
+
+def _invent() -> Secrets:
+    return Secrets(
+        client_id=f"demo-{secrets.token_hex(12)}",
+        client_secret=secrets.token_urlsafe(24),
+        realm_id=f"9130{secrets.randbelow(10**12):012d}",
+        refresh_token=f"demo-{secrets.token_hex(16)}",
+        verifier=secrets.token_urlsafe(24),
+        ident=f"demo-{secrets.token_hex(4)}",
+        secret=secrets.token_urlsafe(18),
+        subscription_id=str(uuid.uuid4()),
+        webhook_secret=base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
+    )

@@ -1,0 +1,164 @@
+"""`up`: decides what to start on this machine, refuses what cannot work, and hands the list to the supervisor."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from gateway import commands, demo, valkey
+from gateway.children import Child
+from gateway.commands import Command
+from gateway.console import Console
+from gateway.demo import Demo
+from gateway.settings import Settings, SettingsError
+from gateway.supervisor import Supervisor
+from gateway.version import VERSION
+
+WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks in which everything ends
+WORKER_SECONDS = 15
+CRASH_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What this start consists of. `environ` is what every child gets; `valkey` is None where REDIS_URL is set."""
+
+    settings: Settings
+    var: Path
+    environ: Mapping[str, str]
+    valkey: Path | None
+    demo: Demo | None
+
+    def to_stages(self) -> list[list[Child]]:
+        """The children, in the order in which they start."""
+        first = [self._child("migrate", commands.migrate(), BROKER, once=True)]
+        if self.valkey is not None:
+            where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
+            first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
+        return [first, self._outside(), self._ours()]
+
+    def _outside(self) -> list[Child]:
+        if self.demo is None:
+            return []
+        ports = (self.demo.quickbooks_port, self.demo.mplus_port)
+        command = Command(commands.simulators().argv, self.demo.to_sandbox())
+        return [self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports)))]
+
+    def _ours(self) -> list[Child]:
+        port = self.settings.port
+        worker = commands.worker(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
+        return [
+            self._child("web", commands.web(self.settings), WEB, ready=lambda: _listens(port)),
+            self._child("worker", worker, WORK),
+            self._child("clock", commands.clock(), WORK),
+        ]
+
+    def _child(
+        self, name: str, command: Command, rank: int, *, ready: Callable[[], bool] = lambda: True, once: bool = False
+    ) -> Child:
+        return Child(name, command.argv, {**self.environ, **command.environ}, rank, ready, once)
+
+    def to_words(self) -> list[str]:
+        """What was started, for the person who started it."""
+        simulators = f"QuickBooks {self.demo.quickbooks_url}, MplusKASSA {self.demo.mplus_url}" if self.demo else ""
+        local = not self.settings.is_postgres and not self.environ.get("ADMIN_TOKEN", "").strip()
+        rows = (
+            ("database", "PostgreSQL (DATABASE_URL)" if self.settings.is_postgres else self.settings.database_url),
+            ("broker", f"embedded Valkey, {valkey.find_socket(self.var)}" if self.valkey else "REDIS_URL"),
+            ("simulators", f"{simulators}, with a small shop that trades" if simulators else ""),
+            ("running", "web, worker, clock"),
+            ("dashboard", self.settings.public_url),
+            ("login token", f"{self.settings.admin_token} (kept in {self.var}/admin_token)" if local else ""),
+        )
+        words = [f"  {name:<12} {what}" for name, what in rows if what]
+        return [f"kassabridge {VERSION} is up", *words, "Ctrl-C stops everything; what was done is kept."]
+
+
+def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
+    """Run everything until a signal. Raises `SettingsError` when it cannot work on this machine as it is set."""
+    terminal = sys.stdout.isatty()
+    style = settings.log_format or ("console" if terminal else "json")
+    console = Console(sys.stdout.fileno())
+    with _only_one(var) as crashed:
+        _await_port(settings.port, seconds=CRASH_SECONDS if crashed else 0.0)
+        plan = _plan(settings, {**environ, "LOG_FORMAT": style, "PYTHONUNBUFFERED": "1"}, var)
+        stages = plan.to_stages()
+        console.say(f"starting {', '.join(child.name for stage in stages for child in stage)}")
+
+        def announce() -> None:
+            for line in plan.to_words():
+                console.say(line)
+
+        return Supervisor(stages, console, piped=terminal or style == "console", announce=announce).run()
+
+
+def _plan(settings: Settings, environ: Mapping[str, str], var: Path) -> Plan:
+    demo.refuse_mixing(environ, var)
+    shop = demo.prepare(settings, var) if demo.is_wanted(environ) else None
+    plan = Plan(settings, var, {**environ, **(shop.to_gateway() if shop else {})}, None, shop)
+    return replace(plan, valkey=_find_valkey(var)) if settings.redis_url == valkey.address(var) else plan
+
+
+def _find_valkey(var: Path) -> Path:
+    binary = valkey.find_binary()
+    if binary is None:
+        raise SettingsError("REDIS_URL", "should be set: there is no embedded Valkey for this kind of machine")
+    try:
+        valkey.prepare(var)
+    except PermissionError as error:
+        raise SettingsError("REDIS_URL", f"should be set: {error}") from None
+    # After a crash the old server may still be writing its file; two of them must never share it.
+    _await(lambda: not valkey.answers(valkey.find_socket(var)), seconds=CRASH_SECONDS)
+    return binary
+
+
+def _await_port(port: int, *, seconds: float) -> None:
+    if not _await(lambda: demo.is_free(port, "0.0.0.0"), seconds=seconds):  # noqa: S104 - where web listens
+        raise SettingsError("PORT", f"should be a free port, but another program listens on {port}")
+
+
+def _await(true: Callable[[], bool], *, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not (met := true()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return met
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def _only_one(var: Path) -> Iterator[bool]:
+    """Hold this folder; tells whether the last holder left without saying goodbye."""
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (var / "supervisor.lock").open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise SettingsError(f"{var}/", f"is in use by another gateway (process {owner}); stop it first") from None
+        file.seek(0)
+        crashed = bool(file.read().strip())
+        _write(file, str(os.getpid()))
+        try:
+            yield crashed
+        finally:
+            _write(file, "")
+
+
+def _write(file: TextIO, text: str) -> None:
+    file.truncate(0)
+    file.write(text)
+    file.flush()

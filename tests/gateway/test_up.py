@@ -1,0 +1,155 @@
+"""`up` as a person starts it: the real processes, a taken port, a second start, a crash, a clean end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway import jobs, valkey
+from tests.gateway.programs import ROOT, Running, is_alive
+from tests.servers import wait_until
+
+UP = [sys.executable, "-m", "gateway", "up"]
+
+
+def to_environ(port: int, **more: str) -> dict[str, str]:
+    """A shop that has its own credentials (nobody answers there), so that no simulator is started."""
+    nobody = "http://127.0.0.1:9"
+    base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port), "LOG_FORMAT": "console"}
+    till = {"MPLUS_URL": nobody, "MPLUS_IDENT": "shop-ident", "MPLUS_SECRET": "shop-secret"}
+    return base | till | more
+
+
+@pytest.fixture
+def start(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[], Running]]:
+    port, started = free_port(), list[Running]()
+
+    def run() -> Running:
+        started.append(Running(tmp_path, UP, to_environ(port)))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.destroy()
+
+
+def find_children(pid: int) -> dict[str, int]:
+    """The supervisor's children by the module they run (or their program)."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    words = {int(child): Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0") for child in listed}
+    programs = {child: Path(f"/proc/{child}/exe").resolve().name for child in words}
+    return {(w[w.index("-m") + 1] if "-m" in w else programs[child]): child for child, w in words.items()}
+
+
+def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[[], Running], tmp_path: Path) -> None:
+    running = start()
+    running.wait_for("is up", seconds=40)
+    token = (tmp_path / "var/admin_token").read_text()
+    address = next(line.split()[-1] for line in running.output.splitlines() if "dashboard" in line)
+    assert token in running.output
+    assert httpx.get(f"{address}/livez").status_code == 200
+    children = find_children(running.process.pid)
+    assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.schedule"}
+
+    os.kill(children["uvicorn"], signal.SIGKILL)
+    running.wait_for("web ended (killed by SIGKILL)")
+    wait_until(lambda: "uvicorn" in find_children(running.process.pid), what="web to start again")
+    broker = jobs.open_redis(valkey.address(tmp_path / "var"))
+    broker.set("kept", "yes")
+    broker.close()
+
+    everything = [*children.values(), *find_children(running.process.pid).values()]
+    code, seconds = running.end()
+    assert code == 0
+    assert seconds < 15
+    assert not [pid for pid in everything if is_alive(pid)]
+    assert "shop-secret" not in running.output
+
+    again = start()
+    wait_until(lambda: again.output.count("is up") == 2, seconds=40, what="the second start")
+    assert (tmp_path / "var/admin_token").read_text() == token
+    broker = jobs.open_redis(valkey.address(tmp_path / "var"))
+    assert broker.get("kept") == b"yes"
+    broker.close()
+    assert again.end()[0] == 0
+
+
+def run_up(folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`up` that is expected to refuse."""
+    return subprocess.run(UP, cwd=folder, env=environ, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_taken_port_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        ended = run_up(tmp_path, to_environ(port))
+    assert ended.returncode == 2
+    assert ended.stderr == f"PORT: should be a free port, but another program listens on {port}\n"
+
+
+def test_a_malformed_variable_is_one_clear_line_and_exit_code_2(tmp_path: Path) -> None:
+    ended = run_up(tmp_path, to_environ(8000, PORT="eighty"))
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith("PORT: ")
+
+
+def test_a_second_gateway_on_the_same_folder_is_refused_with_the_number_of_the_first(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    import fcntl
+
+    (tmp_path / "var").mkdir()
+    with (tmp_path / "var/supervisor.lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        first.write("4711")
+        first.flush()
+        ended = run_up(tmp_path, to_environ(free_port()))
+    assert ended.returncode == 2
+    assert ended.stderr == "var/: is in use by another gateway (process 4711); stop it first\n"
+
+
+def test_real_systems_are_never_connected_to_the_database_of_the_demo(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/demo.json").write_text("{}")
+    ended = run_up(tmp_path, to_environ(free_port()))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("DATABASE_URL: ")
+
+
+def test_a_folder_too_deep_for_a_socket_gets_one_elsewhere_for_its_owner_alone(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    valkey.prepare(deep)
+    path = valkey.find_socket(deep)
+    assert len(str(path)) < valkey.LONGEST_SOCKET
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert path == valkey.find_socket(deep)
+    assert path != valkey.find_socket(deep / "other")
+    path.parent.rmdir()
+
+
+def test_a_path_with_spaces_and_percent_signs_is_found_by_the_client(tmp_path: Path) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="kb a%20#") as folder:
+        var = Path(folder)
+        valkey.prepare(var)
+        binary = valkey.find_binary()
+        assert binary is not None
+        with subprocess.Popen(valkey.to_command(binary, var), stdin=subprocess.DEVNULL) as server:
+            wait_until(lambda: valkey.answers(valkey.find_socket(var)), what="Valkey to answer")
+            client = jobs.open_redis(valkey.address(var))
+            assert client.ping()
+            client.close()
+            server.terminate()
