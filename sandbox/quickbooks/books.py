@@ -95,6 +95,7 @@ def merge(company: Company, entity: Entity, survivor_id: str, vanished_id: str) 
             _repoint(row, vanished_id, survivor_id, entity.name)
     company.touch(entity.name, survivor, bump=True)
     company.remove(entity, vanished, operation="Merge", vanished_into=survivor_id)
+    company.index_names()
 
 
 def _repoint(value: object, vanished_id: str, survivor_id: str, entity: str) -> None:
@@ -205,5 +206,5 @@ def _follow(company: Company, entity: Entity, old: Json | None, new: Json | None
     elif entity.sale:
         for row in (old, new):
             people.settle_balance(company, (row or {}).get("CustomerRef", {}).get("value"))
-    if new and "FullyQualifiedName" in new:
+    if old and new and old.get("FullyQualifiedName") != new.get("FullyQualifiedName"):
         names.rename_children(company, entity, new)

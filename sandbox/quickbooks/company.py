@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from sandbox.quickbooks import clock, faults
 from sandbox.quickbooks.clock import Clock
-from sandbox.quickbooks.entities import ENTITIES, Entity
+from sandbox.quickbooks.entities import ENTITIES, PEOPLE, Entity
 from sandbox.quickbooks.faults import Json
 from sandbox.quickbooks.switches import Switches
+
+NameKey: TypeAlias = tuple[str, str, str]
+"""Id series, parent's id, name without regard to case: what one row only may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Company:
     tombstones: list[Tombstone] = field(default_factory=list)
     answers: dict[str, Json] = field(default_factory=dict)
     series: dict[str, int] = field(default_factory=dict)
+    holders: dict[NameKey, tuple[str, str]] = field(default_factory=dict)
 
     # --- reading ---
 
@@ -113,7 +116,7 @@ class Company:
         row["Id"] = row.get("Id") or self.next_id(entity.series)
         row.update(SyncToken="0", domain="QBO", sparse=False)
         row["MetaData"] = {"CreateTime": moment, "LastUpdatedTime": moment}
-        self.table(entity.name)[row["Id"]] = row
+        self._store(entity, row)
         self._tell(entity.name, row, "Create")
         return row
 
@@ -123,7 +126,8 @@ class Company:
         row["SyncToken"] = str(int(old["SyncToken"]) + 1)
         row.update(domain="QBO", sparse=False)
         row["MetaData"] = {"CreateTime": old["MetaData"]["CreateTime"], "LastUpdatedTime": self.stamp()}
-        self.table(entity.name)[row["Id"]] = row
+        self._drop_name(entity, old)
+        self._store(entity, row)
         self._tell(entity.name, row, operation)
         return row
 
@@ -139,10 +143,31 @@ class Company:
         """Forget a row, leaving a tombstone. A merge tells of the survivor and names the vanished row."""
         moment = self.stamp()
         del self.table(entity.name)[row["Id"]]
+        self._drop_name(entity, row)
         self.tombstones.append(Tombstone(entity.name, row["Id"], moment))
         survivor = vanished_into or row["Id"]
         vanished = row["Id"] if vanished_into else None
         self.changed(Change(self.realm, entity.name, survivor, operation, moment, row, vanished=vanished))
+
+    def find_holder(self, entity: Entity, row: Json) -> tuple[str, str] | None:
+        """Entity and id of the stored row that holds this row's name, or None."""
+        return self.holders.get(to_name_key(entity, row))
+
+    def index_names(self) -> None:
+        """Build the index of names again, after rows were put in place or moved by hand."""
+        self.holders.clear()
+        for name, table in self.rows.items():
+            for row in table.values():
+                self._store(ENTITIES[name], row)
+
+    def _store(self, entity: Entity, row: Json) -> None:
+        self.table(entity.name)[row["Id"]] = row
+        if entity.is_list:
+            self.holders[to_name_key(entity, row)] = (entity.name, row["Id"])
+
+    def _drop_name(self, entity: Entity, row: Json) -> None:
+        if self.find_holder(entity, row) == (entity.name, row["Id"]):
+            del self.holders[to_name_key(entity, row)]
 
     def _tell(self, entity: str, row: Json, operation: str, *, quiet: bool = False) -> None:
         moment = row["MetaData"]["LastUpdatedTime"]
@@ -151,7 +176,13 @@ class Company:
 
 def copy_row(row: Json) -> Json:
     """A row that may be handed out or changed."""
-    return copy.deepcopy(row)
+    return {name: _copy(value) for name, value in row.items()}
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return copy_row(value)
+    return [_copy(each) for each in value] if isinstance(value, list) else value
 
 
 def to_name(row: Json | None) -> str | None:
@@ -161,6 +192,7 @@ def to_name(row: Json | None) -> str | None:
     return row.get("FullyQualifiedName") or row.get("DisplayName") or row.get("Name") or row.get("DocNumber")
 
 
-def get_entity(name: str) -> Entity:
-    """The entity of that name. Raises KeyError."""
-    return ENTITIES[name]
+def to_name_key(entity: Entity, row: Json) -> NameKey:
+    """The key of a row's name; people share one series, other lists are unique under their parent."""
+    parent = "" if entity.name in PEOPLE else row.get("ParentRef", {}).get("value", "")
+    return entity.series, parent, str(row.get(entity.name_field, "")).casefold()

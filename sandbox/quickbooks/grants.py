@@ -196,8 +196,8 @@ class Grants:
             "token_type": "bearer",
             "expires_in": lifetime,
             "refresh_token": grant.refresh_token,
-            "x_refresh_token_expires_in": int(grant.refresh_expires - self.clock.seconds()),
-            "x_refresh_token_hard_expires_in": int(grant.started + HARD_SECONDS - self.clock.seconds()),
+            "x_refresh_token_expires_in": round(grant.refresh_expires - self.clock.seconds()),
+            "x_refresh_token_hard_expires_in": round(grant.started + HARD_SECONDS - self.clock.seconds()),
             "access_token": token,
         }
 

@@ -70,6 +70,7 @@ CUSTOMER: Fields = {
     "Level": readonly(whole()),
     **several("Balance BalanceWithJobs", readonly(number())),
     **known(
+        "ContactName AltContactName Source "
         "RootCustomerRef CustomerTypeRef SalesRepRef TaxGroupCodeRef TaxRateRef CCDetail PriceLevelRef "
         "OpenBalanceDate CreditLimit AcctNum OverDueBalance TotalRevenue TotalExpense JobInfo TDSEnabled CustomerEx "
         "ARAccountRef TaxExemptionReasonId BusinessNumber GSTIN GSTRegistrationType IsCISContractor ClientCompanyId "
@@ -86,6 +87,7 @@ VENDOR: Fields = {
     "CurrencyRef": ref("Currency"),
     "Balance": readonly(number()),
     **known(
+        "ContactName AltContactName Source "
         "FullyQualifiedName DefaultTaxCodeRef Notes TaxCountry TaxIdEffectiveDate BusinessNumber ParentRef "
         "VendorTypeRef PrefillAccountRef BillRate OpenBalanceDate CreditLimit Vendor1099 T4AEligible T5018Eligible "
         "TDSEnabled TaxReportingBasis APAccountRef VendorEx GSTIN GSTRegistrationType HasTPAR "

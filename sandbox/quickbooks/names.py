@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.quickbooks import faults
 from sandbox.quickbooks.company import Company
-from sandbox.quickbooks.entities import PEOPLE, Entity
+from sandbox.quickbooks.entities import Entity
 from sandbox.quickbooks.faults import Json
 
 SUFFIX = " (deleted)"
@@ -12,7 +12,7 @@ _DEEPEST = 5
 
 
 def settle(company: Company, entity: Entity, row: Json, old: Json | None) -> None:
-    """Bring a list row's name in order: suffix, parent, uniqueness, full name. Raises 6240, 6150-like 2020, 6180."""
+    """Bring a list row's name in order: suffix, parent, uniqueness, full name. Raises 6240, 2020, 6180."""
     _settle_suffix(entity, row, old)
     if entity.parent_flag or entity.name == "Customer":
         _settle_parent(company, entity, row)
@@ -66,14 +66,5 @@ def _check_depth(company: Company, entity: Entity, row: Json) -> None:
 
 
 def _refuse_duplicate(company: Company, entity: Entity, row: Json) -> None:
-    key = _key(entity, row)
-    for name in PEOPLE if entity.name in PEOPLE else (entity.name,):
-        for other in company.table(name).values():
-            same_row = name == entity.name and other["Id"] == row.get("Id")
-            if not same_row and _key(entity, other) == key:
-                raise faults.duplicate_name()
-
-
-def _key(entity: Entity, row: Json) -> tuple[str, str]:
-    parent = "" if entity.name in PEOPLE else row.get("ParentRef", {}).get("value", "")
-    return str(row.get(entity.name_field, "")).casefold(), parent
+    if company.find_holder(entity, row) not in (None, (entity.name, row.get("Id"))):
+        raise faults.duplicate_name()

@@ -181,5 +181,5 @@ PERSON: Fields = {
     **several("PrimaryPhone AlternatePhone Mobile Fax", nested(PHONE)),
     "PrimaryEmailAddr": nested(EMAIL),
     "WebAddr": nested(WEBSITE),
-    **known("IntuitId Organization UserId V4IDPseudonym OtherContactInfo ContactName AltContactName OtherAddr Source"),
+    **known("IntuitId Organization UserId V4IDPseudonym OtherContactInfo OtherAddr"),
 }

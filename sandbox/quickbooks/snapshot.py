@@ -56,3 +56,4 @@ def _restore(company: Company, saved: Json) -> None:
     for name in _FIELDS:
         setattr(company, name, saved[name])
     company.tombstones = [Tombstone(**each) for each in saved["tombstones"]]
+    company.index_names()

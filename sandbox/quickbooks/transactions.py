@@ -130,7 +130,7 @@ PAYMENT: Fields = {
     "Line": many(nested(PAYMENT_LINE)),
     "ProcessPayment": flag(),
     "LinkedTxn": many(nested(LINKED)),
-    **known("DocNumber TxnStatus TxnTaxDetail RemitToRef PaymentExtendedType PaymentEx TaxExemptionRef"),
+    **known("DocNumber TxnStatus TxnTaxDetail RemitToRef PaymentExtendedType PaymentEx"),
 }
 
 INVENTORY_ADJUSTMENT: Fields = {

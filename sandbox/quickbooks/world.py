@@ -110,8 +110,9 @@ class World:
 
     def find(self, realm: str, entity: str, **wanted: object) -> Json | None:
         """A copy of the first row whose properties equal all of `wanted`, or None."""
-        found = (row for row in self.rows(realm, entity) if all(row.get(k) == v for k, v in wanted.items()))
-        return next(found, None)
+        with self.lock:
+            rows = self.companies[realm].select(entity, lambda row: all(row.get(k) == v for k, v in wanted.items()))
+            return next((copy_row(row) for row in rows), None)
 
     # --- for the server ---
 
@@ -139,7 +140,8 @@ class World:
 
     def _put_by(self, realm: str, entity: str, key: str, body: Json) -> Json:
         with self.lock:
-            current = self.find(realm, entity, **{key: body[key]})
+            table = self.companies[realm].table(entity)
+            current = next((row for row in table.values() if row.get(key) == body[key]), None)
             return self.put(realm, entity, {**body, "Id": current["Id"]} if current else body)
 
     def _hear(self, change: Change) -> None:

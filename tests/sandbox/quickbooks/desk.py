@@ -17,11 +17,13 @@ import uvicorn
 from sandbox.quickbooks.app import Intuit, create_app
 from sandbox.quickbooks.company import Company
 from sandbox.quickbooks.demo import new_company, tax_code_id
+from sandbox.quickbooks.entities import BY_URL
 from sandbox.quickbooks.world import World
+from tests.sandbox.quickbooks import xsd
 
 REALM = "9341455000000001"
 CLIENT_ID = "AppClientId"
-CLIENT_SECRET = "AppSecret"  # noqa: S105 - the simulator's own
+CLIENT_SECRET = "AppSecret"
 REDIRECT = "http://localhost:8000/oauth/quickbooks/callback"
 
 
@@ -56,7 +58,17 @@ class Desk:
             "Content-Type": "application/text" if is_text else "application/json",
         }
         address = f"{self.url}/v3/company/{REALM}/{path}"
-        return self.http.request(method, address, content=content, headers=headers, params=params)
+        answer = self.http.request(method, address, content=content, headers=headers, params=params)
+        if answer.status_code == httpx.codes.OK:
+            self._judge(path, body, parse(answer))
+        return answer
+
+    def _judge(self, path: str, body: Any, answer: Any) -> None:
+        """Every answer and every accepted request has to be what Intuit's XSDs describe."""
+        assert xsd.find_differences(answer) == []
+        entity = BY_URL.get(path)
+        if isinstance(body, dict):
+            assert xsd.find_differences(body, entity.name if entity else None) == []
 
     def post(self, path: str, body: Any, **params: str) -> Any:
         """A write that has to succeed; answers the parsed JSON."""
