@@ -39,6 +39,8 @@ class RefreshedPair(Protocol):
     def refresh(self) -> str: ...
     @property
     def refresh_expires_at(self) -> datetime | None: ...
+    @property
+    def family_expires_at(self) -> datetime | None: ...
 
 
 def _now() -> datetime:
@@ -122,5 +124,5 @@ def to_tokens(pair: RefreshedPair) -> Tokens:
         pair.access_expires_at,
         pair.refresh,
         pair.refresh_expires_at,
-        hard_expires_at=getattr(pair, "hard_expires_at", None),
+        hard_expires_at=pair.family_expires_at,
     )

@@ -19,7 +19,13 @@ _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 
 def item_ids(sale: Sale, record: str, deps: Deps) -> dict[int, str]:
     """Item id by article number for every article that will be booked. Raises `MappingError` naming missing SKUs."""
-    wanted = needed_articles(sale, tolerance_cents=deps.settings.orders.rounding_cap_cents)
+    mapped = deps.settings.mapping
+    wanted = needed_articles(
+        sale,
+        tolerance_cents=deps.settings.orders.rounding_cap_cents,
+        special_items=tuple(mapped.special_items),
+        tip_articles=mapped.tip_articles,
+    )
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, Kind.ARTICLE, [str(number) for number in wanted])
     found = {int(number): link.target_id for number, link in known.items()}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
-from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, VatGroup
+from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
 KEEP_SECONDS = 900.0
 FRESH_SECONDS = 60.0
@@ -52,6 +52,10 @@ class Lists:
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The till's VAT codes and rates of all branches."""
         return self._get("vat_groups", lambda: tuple(self._till.vat_groups()))
+
+    def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
+        """The till's turnover groups."""
+        return self._get("turnover_groups", self._till.turnover_groups)
 
     def branches(self) -> tuple[Branch, ...]:
         """The till's branches."""

@@ -15,6 +15,7 @@ from handlers.result import Result, done, skipped
 from mapping import products
 from mapping.errors import MappingError
 from mapping.records import Article, Item, Product
+from mapping.turnover import with_turnover_groups
 
 
 def carry(event: Event, deps: Deps) -> Result:
@@ -51,7 +52,9 @@ def _write(item: Item, existing: ReadProduct | None, vat: products.VatTable, dep
     present = existing.product if existing else None
     product = products.to_product(item, settings=deps.settings.products, vat=vat, existing=present)
     if existing is None:
-        made = deps.till.create_product(product)
+        made = deps.till.create_product(
+            with_turnover_groups(product, deps.lists.turnover_groups(), record=products.name_item(item))
+        )
         deps.say("created the article", product=made.product_number)
     elif _differs(product, existing.product):
         deps.till.update_product(product, existing)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
-from handlers import books_documents, lookup, orders, products, sessions
+from handlers import backfill, books_documents, checkup, lookup, orders, products, sessions
 from handlers.deps import Deps
 from handlers.result import Result
 
@@ -17,6 +17,10 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Receipt"): orders.carry,
     (Flow.ORDERS, "Session"): sessions.carry,
     (Flow.ORDERS, "Lookup"): lookup.carry,
+    (Flow.ORDERS, "Poll"): sessions.carry_request,
+    (Flow.ORDERS, "Doctor"): checkup.carry,
+    (Flow.ORDERS, "Backfill"): backfill.carry_orders,
+    (Flow.PRODUCTS, "Backfill"): backfill.carry_products,
     (Flow.ORDERS, "SalesReceipt"): books_documents.carry,
     (Flow.ORDERS, "Invoice"): books_documents.carry,
     (Flow.ORDERS, "CreditMemo"): books_documents.carry,

@@ -24,7 +24,7 @@ broker = jobs.open_broker(_client, middleware=[_lifetime])
 dramatiq.set_broker(broker)
 
 _waker = Waker(broker)
-_worlds = Worlds(_engine, _settings)
+_worlds = Worlds(_engine, _settings, _waker.wake)
 _workshop = Workshop(_engine, _worlds, _waker.wake)
 _lifetime.attach(_workshop, _waker)
 

@@ -112,7 +112,7 @@ def main() -> None:
     seeding.seed(engine, given)
     client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
     waker = Waker(jobs.open_broker(client))
-    clock = Clock(engine, given, Worlds(engine, given), waker)
+    clock = Clock(engine, given, Worlds(engine, given, waker.wake), waker)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: clock.stop.set())
     clock.run()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 from sqlalchemy import Engine
@@ -49,8 +51,9 @@ class World:
 class Worlds:
     """Hands out the world of a connection; `log` collects what the running event's calls said."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, wake: Callable[[Iterable[int]], None]) -> None:
         self._engine = engine
+        self._wake = wake
         self._settings = settings
         self._seal = Seal(settings.secret_keys)
         self._http = httpx.Client(follow_redirects=False, limits=httpx.Limits(max_connections=32))
@@ -64,7 +67,7 @@ class Worlds:
         world = self.world(name)
         log: list[Entry] = []
         self._thread.log = log
-        return Deps(self._engine, name, world.books, world.till, world.lists, world.settings, log)
+        return Deps(self._engine, name, world.books, world.till, world.lists, world.settings, log, self._wake)
 
     def world(self, name: str) -> World:
         """The connection's world, as its row and settings document stand now."""
@@ -114,6 +117,7 @@ class Worlds:
             connection.mplus_secret or "",
             observe=self._observer(connection.name),
             gate=_Turnstile(1),
+            wsdl_cache=_wsdl_cache(connection.mplus_url or ""),
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
 
@@ -146,6 +150,13 @@ class _Turnstile:
 
     def __call__(self) -> AbstractContextManager[object]:
         return self._places
+
+
+def _wsdl_cache(url: str) -> Path | None:
+    """Where the installation's WSDL is kept between starts, if there is a local disk to keep it on."""
+    folder = Path("var")
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return folder / f"mplus-{name}.wsdl" if folder.is_dir() else None
 
 
 def to_entry(exchange: Exchange) -> Entry:

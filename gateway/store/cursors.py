@@ -68,6 +68,12 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
     return moved is not None
 
 
+def place(session: Session, connection: str, source: str, position: str) -> None:
+    """Put a cursor that only one event moves."""
+    ensure(session, connection, source, position)
+    session.execute(update(CursorRow).where(_is(connection, source)).values(position=position, polled_at=moment()))
+
+
 def release(engine: Engine, connection: str, source: str, lease: str, *, failure: str | None = None) -> None:
     """Give the lease back; without `failure` the poll counts as done now."""
     done = {"failure": failure} if failure else {"failure": None, "polled_at": moment()}

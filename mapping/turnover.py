@@ -1,0 +1,34 @@
+"""The turnover group of a new article: the till demands one, the books have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from mapping.errors import MappingError
+from mapping.records import Article, Product, TurnoverGroup
+
+_SALES = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
+
+
+def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup], *, record: str) -> Product:
+    """The product, every article that names no turnover group given one: of its VAT code, else the first for sales.
+
+    MappingError when the till has no turnover group for sales at all.
+    """
+    sales = sorted((group for group in groups if group.type in _SALES), key=lambda group: group.number)
+    if not sales:
+        raise MappingError(
+            "the till has no turnover group for sales",
+            record=record,
+            field="products.turnover_group",
+            fix="make a turnover group in the till, or name one in products.turnover_group",
+        )
+    return replace(product, articles=tuple(_given(article, sales) for article in product.articles))
+
+
+def _given(article: Article, sales: list[TurnoverGroup]) -> Article:
+    if article.turnover_group is not None:
+        return article
+    fitting = next((group for group in sales if group.vat_code == article.vat_code), sales[0])
+    return replace(article, turnover_group=fitting.number)

@@ -1,0 +1,24 @@
+"""A stage per story, once on SQLite and once on PostgreSQL, with a broker of its own database."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Valkey
+from tests.stories.stage import Stage
+
+_databases = itertools.count(1)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, database_url: str, valkey: Valkey, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Both worlds served, nothing of ours running yet."""
+    made = Stage(tmp_path, database_url=database_url, redis_url=f"{valkey.url}?db={next(_databases) % 16}")
+    yield made
+    made.close()
+    if request.session.testsfailed:
+        print(made.logs()[-8000:])

@@ -1,0 +1,204 @@
+"""The stage of a story: both simulators and the gateway's real processes around a fresh database and a broker."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sandbox.mpluskassa.app import create_app as create_till
+from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.webhooks import Subscription
+from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.quickbooks.app import create_app as create_books
+from sandbox.quickbooks.demo import new_company, tax_code_id
+from sandbox.quickbooks.world import World as BooksWorld
+from tests.servers import Served, find_free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+REALM = "9341455000000001"
+VERIFIER = "a-verifier-token-for-tests"
+ADMIN_TOKEN = "an-admin-token-for-tests"
+SUBSCRIPTION = "6f0f6d1e-0000-4000-8000-00000000aaaa"
+WEBHOOK_SECRET = base64.b64encode(b"a webhook secret of thirty-two b").decode()
+PATIENCE = 20.0
+
+
+class Stage:
+    """Everything of one story. Times are short so that a story takes seconds; nothing else differs from production."""
+
+    def __init__(self, folder: Path, *, database_url: str, redis_url: str) -> None:
+        self.folder = folder
+        self.port = find_free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.books = BooksWorld()
+        self.till = TillWorld(ident="shop", secret="marked-till-secret")
+        self.company = new_company(self.books, REALM, "Stage BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
+        self.books.register_app("client", "marked-client-secret", "*")
+        grant = self.books.connect(REALM, "client")
+        self.refresh_token = str(grant["refresh_token"])
+        self._served = [Served(create_books(self.books)), Served(create_till(self.till))]
+        self.books_url, self.till_url = (served.url for served in self._served)
+        self.environment = self._environment(database_url, redis_url)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._sequence = 0
+
+    def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
+        ours = {
+            "PORT": str(self.port),
+            "DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
+            "REDIS_URL": redis_url,
+            "SECRET_KEY": "a-secret-key-for-tests",
+            "ADMIN_TOKEN": ADMIN_TOKEN,
+            "QUICKBOOKS_CLIENT_ID": "client",
+            "QUICKBOOKS_CLIENT_SECRET": "marked-client-secret",
+            "QUICKBOOKS_WEBHOOK_VERIFIER": VERIFIER,
+            "QUICKBOOKS_API_URL": self.books_url,
+            "QUICKBOOKS_TOKEN_URL": f"{self.books_url}/oauth2/v1/tokens/bearer",
+            "QUICKBOOKS_REALM_ID": REALM,
+            "QUICKBOOKS_REFRESH_TOKEN": self.refresh_token,
+            "MPLUS_URL": self.till_url,
+            "MPLUS_IDENT": "shop",
+            "MPLUS_SECRET": "marked-till-secret",
+            "MPLUS_WEBHOOK_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "MPLUS_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "MPLUS_POLL_SECONDS": "1",
+            "QUICKBOOKS_CDC_SECONDS": "1",
+            "WORKER_THREADS": "4",
+            "LOG_FORMAT": "json",
+        }
+        keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        return {**keep, **ours, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+    # --- the gateway's processes ---
+
+    def migrate(self) -> None:
+        """The release phase."""
+        subprocess.run(self._command("migrate"), env=self.environment, cwd=self.folder, check=True, timeout=60)
+
+    def start(self, *roles: str) -> None:
+        """Start these processes (all by default) and wait until the web answers."""
+        for role in roles or ("web", "worker", "clock"):
+            with (self.folder / f"{role}.log").open("ab") as log:
+                self.processes[role] = subprocess.Popen(
+                    self._command(role), env=self.environment, cwd=self.folder, stdout=log, stderr=log,
+                    start_new_session=True,
+                )  # fmt: skip
+        if not roles or "web" in roles:
+            wait_until(self._answers, seconds=PATIENCE, what="the web process to be ready")
+
+    def kill(self, role: str) -> None:
+        """kill -9 for a process and everything it started."""
+        process = self.processes.pop(role)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+    def close(self) -> None:
+        """End everything."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=25)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=5)
+        for served in self._served:
+            served.stop()
+
+    def _command(self, verb: str) -> list[str]:
+        return [sys.executable, "-m", "gateway", verb]
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    # --- the outside worlds ---
+
+    def send_webhooks(self) -> None:
+        """Let both systems send their webhooks from now on."""
+        self.books.switches.deliveries.verifier = VERIFIER
+        self.books.switches.deliveries.group_seconds = 0.02
+        self.books.switches.deliveries.url = f"{self.url}/webhooks/quickbooks"
+        self.till.subscribe(Subscription(SUBSCRIPTION, WEBHOOK_SECRET, f"{self.url}/webhooks/mpluskassa"))
+
+    def add_item(
+        self, sku: str, price: str, *, rate: int = 21, name: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """An item in the books, priced including VAT."""
+        accounts = {row["Name"]: row["Id"] for row in self.books.rows(REALM, "Account")}
+        body = {
+            "Name": name or f"Item {sku}",
+            "Sku": sku,
+            "Type": "NonInventory",
+            "UnitPrice": Decimal(price),
+            "SalesTaxIncluded": True,
+            "SalesTaxCodeRef": {"value": tax_code_id(self.company, rate)},
+            "IncomeAccountRef": {"value": accounts["Sales of Product Income"]},
+            "ExpenseAccountRef": {"value": accounts["Cost of Goods Sold"]},
+            **fields,
+        }
+        return dict(self.books.put_item(REALM, body))
+
+    def add_article(self, number: int, price_cents: int, vat_code: int) -> None:
+        """An article at the till that was there before the gateway."""
+        article = {
+            "articleNumber": number,
+            "description": f"Item {number}",
+            "priceIncl": price_cents,
+            "vatCode": vat_code,
+            "turnoverGroup": 1,
+        }
+        self.till.add_product({"description": f"Item {number}", "articleList": {"article": [article]}})
+
+    def sell(self, *lines: ItemSold, **details: Any) -> dict[str, Any]:
+        """A paid sale at the till; its webhook goes out beside us, as a till's does."""
+        done: list[dict[str, Any]] = []
+        thread = threading.Thread(target=lambda: done.append(self.till.sell(lines=lines, **details)))
+        thread.start()
+        thread.join(timeout=PATIENCE)
+        return done[0]
+
+    # --- what can be seen ---
+
+    def admin(self, path: str, **more: Any) -> Any:
+        """GET an admin address."""
+        answer = httpx.get(f"{self.url}/admin/{path}", headers=self.bearer, timeout=10, **more)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """POST to an admin address."""
+        return httpx.post(f"{self.url}/admin/{path}", headers=self.bearer, json=body, timeout=70)
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that opens the admin API."""
+        return {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+
+    def documents(self, entity: str = "SalesReceipt") -> list[dict[str, Any]]:
+        """The sales documents in the books."""
+        return [dict(row) for row in self.books.rows(REALM, entity)]
+
+    def articles(self) -> dict[int, dict[str, Any]]:
+        """The articles at the till, by number."""
+        return {row["articleNumber"]: dict(row) for row in self.till.till["articles"]}
+
+    def events(self, **filters: Any) -> list[dict[str, Any]]:
+        """Inbox events, newest first."""
+        found: list[dict[str, Any]] = self.admin("events", params=filters)["events"]
+        return found
+
+    def logs(self) -> str:
+        """Everything the processes wrote."""
+        return "\n".join(path.read_text("utf-8", "replace") for path in self.folder.glob("*.log"))
