@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     asked.rest = rest
     try:
-        return _find_verb(asked.call)(_read(asked))
+        with closing(_read(asked)) as call:
+            return _find_verb(asked.call)(call)
     except SettingsError as error:
         tell(str(error))
         return USAGE

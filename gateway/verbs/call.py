@@ -40,6 +40,11 @@ class Call:
         """The database."""
         return open_engine(self.settings.database_url, pool_size=2)
 
+    def close(self) -> None:
+        """Let go of the database, if it was needed."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
     @cached_property
     def seal(self) -> Seal:
         """Opens what is sealed in the database."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.settings import Settings
 from gateway.store import connections, documents, meters, presence, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
@@ -22,7 +23,6 @@ from gateway.version import VERSION
 from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
-from gateway.web.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,17 @@ async def show_status(request: Request) -> Response:
     """Connections, flows with freshness and counts by state, queue, limits used, versions."""
     shared = services.of(request)
     overview = await shared.read(lambda session: look(session, shared.seal))
-    return JSONResponse(to_status(shared, overview))
+    return JSONResponse(to_status(shared.settings, overview))
 
 
-def to_status(shared: Services, overview: Overview) -> dict[str, Any]:
+def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     """The overview as the JSON of the contract."""
     unsynced = [s.unsynced_seconds for s in overview.standings if s.unsynced_seconds is not None]
     return {
         "version": VERSION,
         "now": presentation.to_time(overview.now),
-        "database": "postgresql" if shared.settings.is_postgres else "sqlite",
-        "broker": shared.settings.redis_url.partition(":")[0],
+        "database": "postgresql" if settings.is_postgres else "sqlite",
+        "broker": settings.redis_url.partition(":")[0],
         "connections": [_to_connection(connection, overview) for connection in overview.connections],
         "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
         "queue": {

@@ -1,0 +1,304 @@
+"""The command line: what each verb answers, its exit codes, and that asking is a row a worker carries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from gateway import cli
+from gateway.store import audit, connections, inbox, journal
+from gateway.store.connections import Connection
+from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.journal import Entry
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from tests.gateway.programs import ROOT
+
+KEY = "k" * 40
+ADDRESS = "jan@example.nl"
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Call the command line on a migrated database; answers exit code, stdout, stderr."""
+    for name, value in (("SECRET_KEY", KEY), ("ADMIN_TOKEN", KEY), ("CALLED_FROM", str(tmp_path / "home"))):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(arguments)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def shop(engine: Engine) -> str:
+    """A connection that is complete and live."""
+    seal = Seal([KEY])
+    made = Connection("default", "9130", "http://127.0.0.1:9", "ident", "secret", None, (), live=True, paused=None)
+    with writing(engine) as session:
+        connections.save(session, made, seal)
+    return made.name
+
+
+def add(engine: Engine, key: str, **more: Any) -> int:
+    given = {"flow": Flow.ORDERS, "source": "poll", "entity": "Receipt", "entity_id": "77", "connection": "default"}
+    with writing(engine) as session:
+        return inbox.receive(session, [Change(key, **(given | more))])[0].id
+
+
+class Worker:
+    """Claims what is due and ends it as told: the other side of every request, without any outside system."""
+
+    def __init__(self, engine: Engine, carry: Callable[[Session, Event], Outcome]) -> None:
+        self.seen: list[Event] = []
+        self._engine, self._carry = engine, carry
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.02):
+            event = inbox.claim_next(self._engine)
+            if event is None:
+                continue
+            with writing(self._engine) as session:
+                outcome = self._carry(session, event)
+                inbox.finish(session, event, outcome)
+            self.seen.append(event)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+
+@pytest.fixture
+def work(engine: Engine) -> Iterator[Callable[..., Worker]]:
+    workers: list[Worker] = []
+
+    def start(carry: Callable[[Session, Event], Outcome]) -> Worker:
+        workers.append(Worker(engine, carry))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+def finish_well(session: Session, event: Event) -> Outcome:
+    journal.write(session, event.connection, event.id, [Entry("read", "read receipt 77")])
+    return Outcome(State.DONE, facts={"target_entity": "SalesReceipt", "target_id": "145"})
+
+
+def test_a_resend_of_a_known_order_is_the_record_it_was_and_is_watched_to_its_end(
+    run: Cli, shop: str, engine: Engine, work: Callable[..., Worker]
+) -> None:
+    with writing(engine) as session:
+        old = Change("old", Flow.ORDERS, "poll", "Receipt", "77", shop, order_id="1.2.2026.9", state=State.DONE)
+        inbox.receive(session, [old])
+    worker = work(finish_well)
+    code, out, err = run("resend", "1.2.2026.9", "--reason", "the customer asked")
+    (event,) = worker.seen
+    assert code == 0
+    assert out == "Receipt 77: done -> SalesReceipt 145\n"
+    assert "read receipt 77" in err
+    assert (event.entity, event.entity_id, event.source, event.priority) == ("Receipt", "77", "cli", 0)
+    assert event.key.startswith("cli:resend:")
+    assert json.loads(event.hint or "") == {
+        "resend": True,
+        "dry_run": False,
+        "reason": "the customer asked",
+        "actor": "cli",
+    }
+    with reading(engine) as session:
+        (deed,) = audit.newest(session, limit=5)
+    assert (deed.actor, deed.action, deed.target) == ("cli", "resend", "order 1.2.2026.9")
+
+
+def test_an_unknown_order_becomes_a_lookup_and_what_it_finds_is_watched_too(
+    run: Cli, shop: str, work: Callable[..., Worker]
+) -> None:
+    def carry(session: Session, event: Event) -> Outcome:
+        if event.entity == "Lookup":
+            found = Change(f"{event.key}:found", Flow.ORDERS, "cli", "Invoice", "5", event.connection)
+            inbox.receive(session, [found])
+            return Outcome(State.DONE)
+        return Outcome(State.PARKED, reason="no such SKU", record="Invoice 5", fix="add the SKU")
+
+    worker = work(carry)
+    code, out, _ = run("resend", "2026-5")
+    assert code == 1
+    assert out == "Invoice 5: parked (no such SKU); record: Invoice 5; to do: add the SKU\n"
+    assert [event.entity for event in worker.seen] == ["Lookup", "Invoice"]
+    assert worker.seen[0].connection == shop
+
+
+def test_a_dry_run_is_a_subject_of_its_own_and_its_answer_can_be_data(
+    run: Cli, shop: str, engine: Engine, work: Callable[..., Worker]
+) -> None:
+    waiting = add(engine, "waiting", state=State.PARKED, reason="x")
+    work(lambda _session, _event: Outcome(State.SKIPPED, reason="dry run: would create a SalesReceipt"))
+    code, out, _ = run("resend", "77", "--dry-run", "--json", "--connection", shop)
+    assert code == 0
+    assert json.loads(out)["reason"] == "dry run: would create a SalesReceipt"
+    assert json.loads(run("events", "--json", "--state", "parked")[1])["events"][0]["id"] == waiting
+
+
+def test_a_backfill_names_its_flow_and_day(run: Cli, shop: str, work: Callable[..., Worker]) -> None:
+    worker = work(lambda _session, _event: Outcome(State.DONE))
+    assert run("backfill", "products", "--since", "2026-01-31")[0] == 0
+    (event,) = worker.seen
+    assert (event.flow, event.entity, event.entity_id, event.connection) == ("products", "Backfill", "products", shop)
+    assert event.priority == 20
+    assert json.loads(event.hint or "")["since"] == "2026-01-31"
+
+
+def test_a_poll_is_one_row_for_each_connection(
+    run: Cli, shop: str, engine: Engine, work: Callable[..., Worker]
+) -> None:
+    second = Connection("second", "9131", None, None, None, None, (), live=True, paused=None)
+    with writing(engine) as session:
+        connections.save(session, second, Seal([KEY]))
+    worker = work(lambda _session, _event: Outcome(State.DONE))
+    assert run("poll")[0] == 0
+    assert {(event.entity, event.connection) for event in worker.seen} == {("Poll", shop), ("Poll", "second")}
+
+
+def test_without_a_worker_the_request_stays_visible_and_the_person_is_told(run: Cli, shop: str, engine: Engine) -> None:
+    code, out, err = run("poll", "--wait", "0.3")
+    assert code == 1
+    assert out == f"Poll {shop}: received\n"
+    assert "the worker finds the request by itself" in err
+    with reading(engine) as session:
+        assert len(inbox.due_ids(session, limit=9)) == 1
+
+
+@pytest.mark.parametrize("verb", [["poll"], ["resend", "1"], ["backfill", "stock"]])
+def test_asking_before_anything_is_connected_is_one_line_and_code_1(run: Cli, verb: list[str]) -> None:
+    assert run(*verb) == (1, "", "nothing is connected yet\n")
+
+
+def test_a_connection_that_does_not_exist_is_named(run: Cli, shop: str) -> None:
+    assert run("poll", "--connection", "nowhere") == (1, "", "there is no connection nowhere\n")
+
+
+def test_events_can_be_filtered_and_counted_as_words_and_as_data(run: Cli, shop: str, engine: Engine) -> None:
+    add(engine, "a", state=State.PARKED, reason="no such SKU", fix="add it")
+    add(engine, "b", entity_id="78")
+    add(engine, "c", entity="Item", flow=Flow.PRODUCTS)
+    assert len(run("events")[1].splitlines()) == 3
+    (line,) = run("events", "--state", "parked")[1].splitlines()
+    assert line.endswith("Receipt 77: parked (no such SKU); to do: add it")
+    assert len(json.loads(run("events", "--flow", "orders", "--limit", "1", "--json")[1])["events"]) == 1
+
+
+def test_status_asks_for_a_person_by_its_exit_code(run: Cli, shop: str, engine: Engine) -> None:
+    code, out, _ = run("status")
+    assert code == 0
+    assert f"connection {shop}: live" in out
+    add(engine, "a", state=State.PARKED)
+    code, out, _ = run("status", "--json")
+    assert code == 1
+    assert json.loads(out)["flows"]["orders"]["counts"]["parked"] == 1
+
+
+def test_a_settings_document_is_checked_put_in_force_and_shown(run: Cli, shop: str, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    file = tmp_path / "home" / "shop.toml"
+    file.write_text("version = 1\n[products]\nnonsense = 1\n[stock]\nmore = 2\n")
+    code, out, err = run("config", "apply", "shop.toml")
+    assert (code, out) == (1, "")
+    assert "products.nonsense: " in err
+    assert "stock.more: " in err
+    assert run("config", "show")[1].startswith("# ")
+    file.write_text("version = 1 # ours\n")
+    assert run("config", "apply", "shop.toml")[0] == 0
+    assert run("config", "show")[1] == "version = 1 # ours\n"
+    assert json.loads(run("config", "show", "--json")[1])["version"] == 1
+
+
+def test_a_file_that_is_not_there_is_named(run: Cli) -> None:
+    assert run("config", "apply", "x.toml") == (1, "", "x.toml cannot be read (FileNotFoundError)\n")
+    assert run("config", "apply") == (1, "", "config apply needs a FILE (or - for stdin)\n")
+
+
+def test_a_person_gets_everything_and_is_erased_without_leaving_a_trace_in_the_audit(
+    run: Cli, shop: str, engine: Engine
+) -> None:
+    add(engine, "a", email=ADDRESS, hint=json.dumps({"mail": ADDRESS}), state=State.DONE)
+    assert len(json.loads(run("person", "export", ADDRESS)[1])["events"]) == 1
+    assert run("person", "erase", ADDRESS)[0] == 0
+    assert json.loads(run("person", "export", ADDRESS)[1])["events"] == []
+    with reading(engine) as session:
+        assert all(ADDRESS not in deed.target for deed in audit.newest(session, limit=9))
+
+
+def test_purge_deletes_what_is_older_than_the_retention(run: Cli, engine: Engine) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    old = Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))
+    with writing(engine) as session:
+        journal.write(session, None, None, [old, old, Entry("read", "new")])
+    assert json.loads(run("purge", "--json")[1]) == {"deleted": 2}
+    assert json.loads(run("purge", "--json")[1]) == {"deleted": 0}
+
+
+def test_migrate_can_run_twice(run: Cli) -> None:
+    assert run("migrate")[0] == 0
+    assert run("migrate")[0] == 0
+
+
+def test_doctor_names_what_is_wrong_and_what_to_do(run: Cli, shop: str, work: Callable[..., Worker]) -> None:
+    rows = [{"check": "till login", "good": False, "said": "refused", "fix": "correct MPLUS_SECRET"}]
+    work(lambda _session, _event: Outcome(State.DONE, result=json.dumps(rows)))
+    code, out, _ = run("doctor", "--json")
+    found = {row["check"]: row for row in json.loads(out)}
+    assert code == 1
+    assert found["database"]["good"]
+    assert found["broker"]["fix"] == "start it, or correct REDIS_URL"
+    assert found[f"connection {shop}"]["good"]
+    assert found[f"authorisation {shop}"]["fix"] == "connect QuickBooks in the dashboard"
+    assert found[f"till login ({shop})"]["fix"] == "correct MPLUS_SECRET"
+
+
+def test_a_malformed_variable_is_one_line_and_code_2(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", "soon")
+    code, out, err = run("status")
+    assert (code, out) == (2, "")
+    assert err == "RETENTION_DAYS: should be a whole number from 1 to 3650, but is 'soon'\n"
+
+
+@pytest.mark.parametrize("wrong", [[], ["dance"], ["events", "--state", "lost"], ["backfill"], ["poll", "--bogus"]])
+def test_wrong_usage_is_code_2(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(wrong)
+    assert ended.value.code == 2
+
+
+def test_a_database_that_cannot_be_reached_is_one_line_and_code_1(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@127.0.0.1:9/x")
+    assert run("status") == (1, "", "the database cannot be used right now\n")
+
+
+def test_the_command_line_loads_no_handler_and_no_worker() -> None:
+    code = (
+        "import sys; from gateway import cli\n"
+        "import gateway.verbs.asking, gateway.verbs.checking, gateway.verbs.documents, gateway.verbs.looking\n"
+        "import gateway.verbs.processes, gateway.verbs.upkeep\n"
+        "print([m for m in sys.modules if m.split('.')[0] in {'handlers', 'workers'}])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert printed.stdout == "[]\n"
