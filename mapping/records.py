@@ -141,7 +141,7 @@ class DocumentLine:
 
 @dataclass(frozen=True, slots=True)
 class DocumentTax:
-    """The tax of one tax code on a document: `net` taxed and `tax` due, in euros; `rate_id`/`percentage` of the code."""
+    """The tax of one tax code on a document, in euros: `net` taxed, `tax` due; `rate_id`, `percentage` of the code."""
 
     tax_code_id: str
     net: Decimal
@@ -209,7 +209,7 @@ class Change:
 class ChangeSet:
     """What change data capture answered. `as_of` is the books' clock; the next cursor is a little before it.
 
-    `possibly_truncated`: the answer is as long as answers get, so there may be more; ask for fewer entities or by query.
+    `possibly_truncated`: the answer is as long as answers get, so there may be more; ask for fewer entities.
     """
 
     changes: tuple[Change, ...]

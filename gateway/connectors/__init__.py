@@ -1,0 +1,1 @@
+"""Both outside systems, each spoken to by a client whose rules are pure functions."""
