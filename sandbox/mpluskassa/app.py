@@ -25,6 +25,8 @@ from sandbox.mpluskassa.world import World
 
 XML = "text/xml; charset=utf-8"
 SAVE_EVERY_SECONDS = 1.0
+RESTING_SHARE = 20
+"""A save that takes a second is followed by this many without one."""
 
 
 class Simulator(Starlette):
@@ -73,8 +75,9 @@ async def _save_again(world: World) -> None:
         await asyncio.sleep(SAVE_EVERY_SECONDS)
         changes = sum(world.till.counters.values()) + len(world.till.ledger)
         if changes != saved:
-            saved = changes
+            saved, began = changes, time.monotonic()
             await asyncio.to_thread(world.save, world.snapshot)
+            await asyncio.sleep(RESTING_SHARE * (time.monotonic() - began))
 
 
 async def show_wsdl(request: Request) -> Response:

@@ -88,6 +88,10 @@ class Table:
             self._highest = max(self._highest, key)
         return row
 
+    def clear(self) -> None:
+        """Remove all rows."""
+        self._rows.clear()
+
     def next_number(self) -> int:
         """One more than the highest number ever used as a key."""
         return self._highest + 1

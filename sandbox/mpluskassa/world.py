@@ -64,12 +64,11 @@ class World:
         return till
 
     def save(self, path: Path) -> None:
-        """Write the state as JSON, whole or not at all."""
+        """Write the state as JSON, whole or not at all; two savers never write at once."""
         with self.lock:
-            text = simplejson.dumps(self.till.to_snapshot(), use_decimal=True)
-        beside = path.with_suffix(".part")
-        beside.write_text(text, "utf-8")
-        beside.replace(path)
+            beside = path.with_suffix(".part")
+            beside.write_text(simplejson.dumps(self.till.to_snapshot(), use_decimal=True), "utf-8")
+            beside.replace(path)
 
     def describe(self) -> Record:
         """Counts of everything, the ledger of effects, calls and webhooks seen, as JSON."""
@@ -254,6 +253,11 @@ class World:
         }
         with self.lock:
             self.till["subscriptions"].put(row)
+
+    def unsubscribe(self) -> None:
+        """Nobody hears of sessions any more."""
+        with self.lock:
+            self.till["subscriptions"].clear()
 
     def _announce(self, event: str, document: Record) -> None:
         """Tell the subscribers, outside the lock: they may well ask something back."""

@@ -153,6 +153,12 @@ class Grants:
         """Grant and tokens without a browser: the token endpoint's answer."""
         return self._issue(self.open(client_id, realm))
 
+    def plant(self, client_id: str, realm: str, token: str) -> None:
+        """A grant whose newest refresh token is this very one."""
+        grant_id = self.open(client_id, realm)
+        self.grants[grant_id].refresh_token = token
+        self.refreshes[token] = grant_id
+
     def end(self, grant_id: str) -> None:
         """The user disconnected, or Intuit did."""
         self.grants[grant_id].alive = False
