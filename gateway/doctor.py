@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from sqlalchemy import Engine
 
 from gateway import jobs
 from gateway.errors import GatewayError
 from gateway.settings import Settings
 from gateway.store import connections, migrate, presence, tokens
 from gateway.store.connections import Connection
+from gateway.store.sealing import Seal
 from gateway.store.session import reading
-from gateway.verbs.call import Call
 
 LONG_ENOUGH = 32
 
@@ -37,15 +38,15 @@ class Finding:
         return {"check": self.subject, "good": self.good, "said": self.said, "fix": self.fix or None}
 
 
-def examine(call: Call) -> Iterator[Finding]:
+def examine(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
     """Every check of this side, one after the other; a later one is left out where an earlier one makes it moot."""
-    yield from _check_settings(call.settings)
-    yield _check_broker(call.settings)
-    database = _guarded("database", lambda: _check_database(call))
+    yield from _check_settings(settings)
+    yield _check_broker(settings)
+    database = _guarded("database", lambda: _check_database(settings, engine))
     yield database
     if database.good:
-        yield _guarded("processes", lambda: _check_processes(call))
-        yield from _check_connections(call)
+        yield _guarded("processes", lambda: _check_processes(engine))
+        yield from _check_connections(engine, seal)
 
 
 def _check_settings(settings: Settings) -> Iterator[Finding]:
@@ -81,26 +82,26 @@ def _check_broker(settings: Settings) -> Finding:
     return Finding("broker", f"answers, maxmemory-policy {policy}", fix)
 
 
-def _check_database(call: Call) -> Finding:
-    with reading(call.engine):
-        current = migrate.is_current(call.engine)
-    kind = "PostgreSQL" if call.settings.is_postgres else "SQLite"
+def _check_database(settings: Settings, engine: Engine) -> Finding:
+    with reading(engine):
+        current = migrate.is_current(engine)
+    kind = "PostgreSQL" if settings.is_postgres else "SQLite"
     return Finding("database", f"{kind}, reachable", "" if current else "run `./run migrate` (the release step)")
 
 
-def _check_processes(call: Call) -> Finding:
-    with reading(call.engine) as session:
+def _check_processes(engine: Engine) -> Finding:
+    with reading(engine) as session:
         roles = {process.role for process in presence.alive(session)}
     missing = sorted({"web", "worker", "clock"} - roles)
     fix = f"start {', '.join(missing)}" if missing else ""
     return Finding("processes", f"running: {', '.join(sorted(roles)) or 'none'}", fix)
 
 
-def _check_connections(call: Call) -> Iterator[Finding]:
+def _check_connections(engine: Engine, seal: Seal) -> Iterator[Finding]:
     try:
-        with reading(call.engine) as session:
-            every = connections.every(session, call.seal)
-            held = {c.name: tokens.find(session, c.name, call.seal) for c in every}
+        with reading(engine) as session:
+            every = connections.every(session, seal)
+            held = {c.name: tokens.find(session, c.name, seal) for c in every}
     except GatewayError as error:
         yield Finding("connections", error.reason, error.fix or "look at the log")
         return

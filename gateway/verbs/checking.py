@@ -19,7 +19,7 @@ OUTSIDE_SECONDS = 30.0
 def examine_all(call: Call) -> int:
     """Exit code 1 when anything needs a person."""
     findings = []
-    for finding in doctor.examine(call):
+    for finding in doctor.examine(call.settings, call.engine, call.seal):
         findings.append(finding)
         _print(call, finding)
     usable = all(finding.good for finding in findings if finding.subject == "database")
