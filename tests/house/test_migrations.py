@@ -1,0 +1,32 @@
+"""The migrations make exactly the tables the code declares, on both databases, from whichever process comes first."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from alembic import command
+from sqlalchemy import Engine
+
+from gateway.store import migrate
+from gateway.store.session import open_engine
+
+
+def test_the_migrations_equal_the_tables(engine: Engine) -> None:
+    with engine.connect() as connection:
+        command.check(migrate.config(connection))
+
+
+def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> None:
+    def upgrade(_: int) -> str:
+        engine = open_engine(database_url)
+        try:
+            return migrate.upgrade(engine)
+        finally:
+            engine.dispose()
+
+    with ThreadPoolExecutor(4) as pool:
+        revisions = set(pool.map(upgrade, range(4)))
+    assert len(revisions) == 1
+    engine = open_engine(database_url)
+    assert migrate.is_current(engine)
+    engine.dispose()

@@ -1,0 +1,70 @@
+"""Small files, small functions, words where they help."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+
+from tests.house.sources import ROOT, body_lines, sources
+
+LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+VAGUE = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "manager",
+    "managers",
+    "base",
+    "misc",
+    "queue",
+    "types",
+    "logging",
+}
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    long = {s.path: n for s in sources() if (n := len(s.text.splitlines())) > LONGEST_FILE}
+    assert long == {}
+
+
+def test_no_function_is_longer_than_40_lines() -> None:
+    long = {
+        f"{s.path}:{f.lineno} {f.name}": n
+        for s in sources()
+        for f in s.functions()
+        if (n := body_lines(f)) > LONGEST_FUNCTION
+    }
+    assert long == {}
+
+
+def test_most_functions_fit_in_a_glance() -> None:
+    lengths = sorted(body_lines(f) for s in sources() if not s.path.startswith("tests/") for f in s.functions())
+    assert statistics.median(lengths) <= 5
+    assert lengths[int(len(lengths) * 0.9)] <= 20
+
+
+def test_every_module_says_what_it_is_responsible_for() -> None:
+    silent = [s.path for s in sources() if s.text.strip() and not ast.get_docstring(s.tree)]
+    assert silent == []
+
+
+def test_every_function_says_what_it_answers() -> None:
+    untyped = [f"{s.path}:{f.lineno} {f.name}" for s in sources() for f in s.functions() if f.returns is None]
+    assert untyped == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    vague = [s.path for s in sources() if VAGUE & set(s.path.removesuffix(".py").split("/")[1:])]
+    assert vague == []
+
+
+def test_every_tests_folder_is_a_package_so_that_it_shadows_none_of_ours() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    assert [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").exists()] == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X:")
+    assert [s.path for s in sources() if any(mark in s.text for mark in marks)] == []
