@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -60,7 +61,11 @@ def _listen(port: int, name: str) -> socket.socket:
     try:
         return socket.create_server((HOST, port), backlog=256)
     except OSError as error:
-        raise SettingsError(f"{name} should be a free port, but {port} cannot be used ({error.strerror})") from None
+        raise SettingsError(f"{name} should be a free port, but {port} cannot be used ({_word(error)})") from None
+
+
+def _word(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 async def serve(settings: Settings, worlds: Worlds, doors: Doors) -> int:

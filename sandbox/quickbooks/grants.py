@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from sandbox.quickbooks.clock import Clock
@@ -229,10 +230,15 @@ def _dump(table: dict[str, Any]) -> Json:
     return {key: value if isinstance(value, str) else asdict(value) for key, value in table.items()}
 
 
+def _load(value: Json) -> Json:
+    """Saved fields with their moments as the floats of a clock again."""
+    return {name: float(each) if isinstance(each, Decimal) else each for name, each in value.items()}
+
+
 _SAVED: dict[str, Any] = {
     "apps": lambda value: App(**{**value, "redirect_uris": tuple(value["redirect_uris"])}),
-    "codes": lambda value: Code(**value),
-    "grants": lambda value: Grant(**value),
+    "codes": lambda value: Code(**_load(value)),
+    "grants": lambda value: Grant(**_load(value)),
     "refreshes": str,
-    "accesses": lambda value: Access(**value),
+    "accesses": lambda value: Access(**_load(value)),
 }

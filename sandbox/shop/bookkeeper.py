@@ -27,7 +27,8 @@ class Bookkeeper:
     def list_waiting(self, known: Collection[int]) -> list[str]:
         """Ids of what still waits for this season's price list, categories first.
 
-        That is what was never edited, and what should be at a till (which knows these article numbers) but is not.
+        That is what belongs at a till and is not there (it knows these article numbers), and of the rest, which no
+        till can show, what was never edited.
         """
         return [row["Id"] for row in self._items() if _waits(row, known)]
 
@@ -87,4 +88,4 @@ class Bookkeeper:
 def _waits(row: Json, known: Collection[int]) -> bool:
     sku = row.get("Sku", "")
     sellable = row["Active"] and sku.isdecimal() and row["Type"] in {"Inventory", "NonInventory", "Service"}
-    return row["SyncToken"] == "0" or (sellable and int(sku) not in known)
+    return int(sku) not in known if sellable else row["SyncToken"] == "0"

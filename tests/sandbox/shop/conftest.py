@@ -45,7 +45,7 @@ class Shop:
 
 def open_shop(seed: str = "test") -> Shop:
     moments = iter(MORNING + timedelta(seconds=second) for second in range(1_000_000))
-    books = Books(seed=seed, time_source=lambda: MORNING.timestamp())
+    books = Books(seed=seed, time_source=MORNING.timestamp)
     till = Till(seed=seed, clock=lambda: next(moments))
     furnish(books, till, seed)
     return Shop(books, till, seed)

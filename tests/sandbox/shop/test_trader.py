@@ -113,10 +113,10 @@ def test_a_shop_may_leave_cash_as_it_is() -> None:
 def test_a_sale_comes_back_once_and_never_for_more_than_was_paid(open_for_sale: Shop) -> None:
     deeds = open_for_sale.trade(400)
     till = open_for_sale.till.till["receipts"]
-    credits = [till.get(deed.key) for deed in deeds if deed.what == "returned"]
-    assert len(credits) >= 10
-    assert len({row["creditedReceiptId"] for row in credits}) == len(credits)
-    for credit in credits:
+    returned = [till.get(deed.key) for deed in deeds if deed.what == "returned"]
+    assert len(returned) >= 10
+    assert len({row["creditedReceiptId"] for row in returned}) == len(returned)
+    for credit in returned:
         original = till.get(credit["creditedReceiptId"])
         assert 0 < -credit["totalInclAmount"] <= original["totalInclAmount"]
 
