@@ -39,11 +39,12 @@ class Plan:
 
     def to_stages(self) -> list[list[Child]]:
         """The children, in the order in which they start."""
-        first = [self._child("migrate", commands.migrate(), BROKER, once=True)]
+        first = self._outside()
         if self.valkey is not None:
             where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
-        return [first, self._outside(), self._ours()]
+        # The release step asks the till where it stands, so the simulators are up before it.
+        return [first, [self._child("migrate", commands.migrate(), BROKER, once=True)], self._ours()]
 
     def _outside(self) -> list[Child]:
         if self.demo is None:

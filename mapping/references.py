@@ -11,6 +11,9 @@ from mapping.records import SaleLine, TaxCode
 from mapping.sale_lines import special_kind
 
 
+CASH_ROUNDING_CENTS = 2  # cash is rounded to the nearest five cents
+
+
 @dataclass(frozen=True, slots=True)
 class References:
     """Everything a sale refers to, as ids of the books.
@@ -44,10 +47,18 @@ class References:
 def get_item(references: References, line: SaleLine, record: str) -> str:
     """The item a line is booked on: a special one, the article's, or the fallback; MappingError names the article."""
     special = references.special_items.get(special_kind(line, references.tip_articles) or "")
-    found = special or references.items.get(line.article) or references.fallback_item_id
+    found = special or references.items.get(line.article)
+    if found is None and _is_cash_rounding(line):
+        return get_rounding_item(references, record)
+    found = found or references.fallback_item_id
     if found is None:
         raise _no_item(line, record)
     return found
+
+
+def _is_cash_rounding(line: SaleLine) -> bool:
+    """Whether this is the line by which a till rounds a cash total to five cents: a few cents and no article."""
+    return not line.article and 0 < abs(line.total_incl_cents or 0) <= CASH_ROUNDING_CENTS
 
 
 def _no_item(line: SaleLine, record: str) -> MappingError:

@@ -357,3 +357,17 @@ def test_the_stated_vat_is_kept_in_the_model_per_code() -> None:
     document = orders.to_document(sale, REFERENCES, OrderSettings(rounding_model="code"))
     assert [one.net for one in document.lines] == [Decimal("0.02")]
     assert [(tax.net, tax.tax) for tax in document.taxes] == [(Decimal("0.02"), Decimal("0.01"))]
+
+
+def test_a_tills_own_rounding_line_is_booked_on_the_rounding_item() -> None:
+    sale = receipt(line(3, 1212), line(0, -2, code=3, text="Afronding"), paid={"CASH": 1210})
+    document = orders.to_document(sale, REFERENCES, DEFAULTS)
+    assert document.total == Decimal("12.10")
+    assert [(one.item_id, one.net) for one in document.lines if one.item_id == "I-rounding"] == [
+        ("I-rounding", Decimal("-0.02"))
+    ]
+
+
+def test_an_amount_without_an_article_that_is_no_rounding_is_refused_without_a_fallback() -> None:
+    with pytest.raises(MappingError, match="no article"):
+        orders.to_document(receipt(line(3, 1212), line(0, 300, text="Diversen")), REFERENCES, DEFAULTS)
