@@ -45,15 +45,18 @@ def erase(session: Session, email: str) -> Erased:
 
     What was booked stays booked: the numbers of documents and their links hold no personal data.
     """
-    # The log of the person's events holds names and addresses too, so it goes as a whole.
-    lines = session.execute(
-        update(JournalRow)
-        .where(and_(_line_of(email), or_(col(JournalRow.detail).is_not(None), _holds(JournalRow.title, email))))
-        .values(detail=None, title=func.replace(col(JournalRow.title), email, GONE))
-        .returning(col(JournalRow.id))
-    ).all()
+    lines = _erase_lines(session, email)
     links = session.execute(delete(LinkRow).where(_link_of(email)).returning(col(LinkRow.id))).all()
-    return Erased(events=_erase_events(session, email), journal=len(lines), links=len(links))
+    return Erased(events=_erase_events(session, email), journal=lines, links=len(links))
+
+
+def _erase_lines(session: Session, email: str) -> int:
+    rows = session.execute(select(JournalRow).where(_line_of(email))).scalars().all()
+    for row in rows:
+        # The log of the person's events holds names and addresses too, so its details go as a whole.
+        values = {"detail": None, "title": _without(row.title, email)}
+        session.execute(update(JournalRow).where(col(JournalRow.id) == row.id).values(**values))
+    return len(rows)
 
 
 def _erase_events(session: Session, email: str) -> int:

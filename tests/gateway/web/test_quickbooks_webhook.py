@@ -57,25 +57,23 @@ def test_an_item_that_changed_becomes_a_row_of_products(gateway: Gateway) -> Non
     assert row.occurred_at.isoformat() == "2026-11-20T10:11:12.123456+00:00"
 
 
-@pytest.mark.parametrize(
-    ("kind", "flow", "entity", "state", "reason"),
-    [
-        ("qbo.customer.created.v1", "customers", "Customer", "received", None),
-        ("qbo.invoice.updated.v1", "orders", "Invoice", "received", None),
-        ("qbo.salesreceipt.voided.v1", "orders", "SalesReceipt", "received", None),
-        ("qbo.creditmemo.created.v1", "orders", "CreditMemo", "received", None),
-        ("qbo.refundreceipt.deleted.v1", "orders", "RefundReceipt", "received", None),
-        ("qbo.payment.updated.v1", "orders", "Payment", "received", None),
-        ("qbo.vendor.updated.v1", "orders", "Vendor", "skipped", "QuickBooks entity Vendor is not used"),
-        ("qbo.newthing.updated.v1", "orders", "newthing", "skipped", "QuickBooks entity newthing is not used"),
-    ],
-)
-def test_each_entity_goes_to_its_flow(
-    gateway: Gateway, kind: str, flow: str, entity: str, state: str, reason: str | None
-) -> None:
-    assert gateway.deliver([a_cloud_event(type=kind)]).status_code == 200
-    (row,) = gateway.rows()
-    assert (row.flow, row.entity, row.state, row.reason) == (flow, entity, state, reason)
+ENTITIES = [
+    ("qbo.item.created.v1", "products", "Item", "received", None),
+    ("qbo.customer.created.v1", "customers", "Customer", "received", None),
+    ("qbo.invoice.updated.v1", "orders", "Invoice", "received", None),
+    ("qbo.salesreceipt.voided.v1", "orders", "SalesReceipt", "received", None),
+    ("qbo.creditmemo.created.v1", "orders", "CreditMemo", "received", None),
+    ("qbo.refundreceipt.deleted.v1", "orders", "RefundReceipt", "received", None),
+    ("qbo.payment.updated.v1", "orders", "Payment", "received", None),
+    ("qbo.vendor.updated.v1", "orders", "Vendor", "skipped", "QuickBooks entity Vendor is not used"),
+    ("qbo.newthing.updated.v1", "orders", "newthing", "skipped", "QuickBooks entity newthing is not used"),
+]
+
+
+def test_each_entity_goes_to_its_flow(gateway: Gateway) -> None:
+    assert gateway.deliver([a_cloud_event(f"e-{n}", type=row[0]) for n, row in enumerate(ENTITIES)]).status_code == 200
+    stored = [(row.flow, row.entity, row.state, row.reason) for row in gateway.rows()]
+    assert stored == [row[1:] for row in ENTITIES]
 
 
 def test_f26_a_company_nobody_connected_is_answered_and_visible(gateway: Gateway) -> None:
@@ -99,12 +97,14 @@ def test_the_legacy_format_is_taken_too(gateway: Gateway) -> None:
     assert (row.entity, row.operation, json.loads(row.hint or "")) == ("Item", "Merge", {"deleted_id": "2"})
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("webhook-*.raw.json")) or [pytest.param(None)])
-def test_every_recorded_delivery_is_stored(gateway: Gateway, path: Path | None) -> None:
-    if path is None:
+def test_every_recorded_delivery_is_stored(gateway: Gateway) -> None:
+    recorded = sorted(EXAMPLES.glob("webhook-*.raw.json"))
+    if not recorded:
         pytest.skip("the recorded deliveries are not here")
-    assert gateway.deliver(path.read_bytes()).status_code == 200
-    assert gateway.rows()
+    for path in recorded:
+        before = len(gateway.rows())
+        assert gateway.deliver(path.read_bytes()).status_code == 200
+        assert len(gateway.rows()) > before, path.name
     assert {row.state for row in gateway.rows()} <= {"received", "skipped"}
 
 
@@ -121,23 +121,22 @@ WRONG_SIGNATURES: list[Callable[[bytes], list[tuple[str, bytes]]]] = [
 ]
 
 
-@pytest.mark.parametrize("headers", WRONG_SIGNATURES)
-def test_f16_a_wrong_signature_is_refused_alike_and_nothing_is_stored(
-    gateway: Gateway, headers: Callable[[bytes], list[tuple[str, bytes]]]
-) -> None:
-    body = json.dumps([a_cloud_event()]).encode()
+def post_raw(gateway: Gateway, body: bytes, headers: list[tuple[str, bytes]]) -> tuple[int, bytes]:
     raw = http.client.HTTPConnection(urlsplit(gateway.url).netloc)
     raw.putrequest("POST", "/webhooks/quickbooks")
-    for name, value in [*headers(body), ("Content-Length", str(len(body)).encode())]:
+    for name, value in [*headers, ("Content-Length", str(len(body)).encode())]:
         raw.putheader(name, value)
     raw.endheaders(body)
     answer = raw.getresponse()
     content = answer.read()
     raw.close()
-    assert (answer.status, json.loads(content)) == (
-        401,
-        {"type": "about:blank", "title": "Unauthorized", "status": 401},
-    )
+    return answer.status, content
+
+
+def test_f16_a_wrong_signature_is_refused_alike_and_nothing_is_stored(gateway: Gateway) -> None:
+    body = json.dumps([a_cloud_event()]).encode()
+    answers = {post_raw(gateway, body, headers(body)) for headers in WRONG_SIGNATURES}
+    assert answers == {(401, b'{"type": "about:blank", "title": "Unauthorized", "status": 401}')}
     assert gateway.rows() == []
 
 
@@ -162,29 +161,28 @@ def test_f19_without_a_verifier_everything_is_refused(start: Callable[..., Gatew
     assert gateway.rows() == []
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"not json",
-        b"\xff\xfe\x00",
-        b"[" * 100_000,
-        b'{"a": NaN}',
-        b'"text"',
-        b"null",
-        b'[{"a": "\\u0000"}]',
-        b'[{"id": "\xed\xa0\x80"}]',
-        b"9" * 1_000_000,
-    ],
-)
-def test_f25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: Gateway, body: bytes) -> None:
-    assert gateway.deliver(body).status_code == 200
-    (row,) = gateway.rows()
-    assert (row.state, row.entity) == ("parked", "Unreadable")
-    assert row.reason
-    assert row.fix
-    assert json.loads(row.hint or "")["bytes"] == len(body)
-    assert len(row.hint or "") < 500_000
+UNREADABLE = [
+    b"",
+    b"not json",
+    b"\xff\xfe\x00",
+    b"[" * 100_000,
+    b'{"a": NaN}',
+    b'"text"',
+    b"null",
+    b'[{"a": "\\u0000"}]',
+    b'[{"id": "\xed\xa0\x80"}]',
+    b"9" * 1_000_000,
+]
+
+
+def test_f25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: Gateway) -> None:
+    for body in UNREADABLE:
+        assert gateway.deliver(body).status_code == 200
+    rows = gateway.rows()
+    assert {(row.state, row.entity) for row in rows} == {("parked", "Unreadable")}
+    assert all(row.reason and row.fix for row in rows)
+    assert [json.loads(row.hint or "")["bytes"] for row in rows] == [len(body) for body in UNREADABLE]
+    assert max(len(row.hint or "") for row in rows) < 500_000
 
 
 def test_f27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
@@ -228,24 +226,22 @@ def test_deliveries_at_once_share_commits(gateway: Gateway) -> None:
     assert float(line.split()[1]) < 201
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
-@pytest.mark.parametrize("path", ["/webhooks/quickbooks", "/webhooks/mpluskassa/completeSession"])
-def test_f30_another_method_is_refused(gateway: Gateway, method: str, path: str) -> None:
-    assert gateway.http.request(method, path).status_code == 405
+def test_f30_another_method_is_refused(gateway: Gateway) -> None:
+    for path in ("/webhooks/quickbooks", "/webhooks/mpluskassa/completeSession"):
+        for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            assert gateway.http.request(method, path).status_code == 405, (method, path)
 
 
-@pytest.mark.parametrize(
-    "path", ["/webhooks/quickbooks/", "/webhooks", "/webhooks/", "/webhooks/quickbooks/../x", "/webhooks/mpluskassa/"]
-)
-def test_f30_another_path_is_never_a_redirect(gateway: Gateway, path: str) -> None:
-    assert gateway.http.post(path, content=b"[]").status_code == 404
+def test_f30_another_path_is_never_a_redirect(gateway: Gateway) -> None:
+    for path in ("/quickbooks/", "", "/", "/quickbooks/../x", "/mpluskassa/", "/mpluskassa/a/b"):
+        assert gateway.http.post(f"/webhooks{path}", content=b"[]").status_code == 404, path
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip"])
-def test_f24_a_compressed_body_is_not_inflated(gateway: Gateway, encoding: str) -> None:
-    answer = gateway.http.post("/webhooks/quickbooks", content=b"x", headers={"Content-Encoding": encoding})
-    assert answer.status_code == 415
-    assert answer.headers["content-type"] == "application/problem+json"
+def test_f24_a_compressed_body_is_not_inflated(gateway: Gateway) -> None:
+    for encoding in ("gzip", "br", "deflate", "identity, gzip"):
+        answer = gateway.http.post("/webhooks/quickbooks", content=b"x", headers={"Content-Encoding": encoding})
+        assert answer.status_code == 415
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_f23_a_body_too_large_is_refused_before_it_is_read(gateway: Gateway) -> None:

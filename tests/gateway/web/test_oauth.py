@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, tokens
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from tests.gateway.web.conftest import REALM, TOKEN, Gateway, a_connection
+
+BASIC = "Basic " + base64.b64encode(b"client:client-secret").decode()
+
+
+class Intuit:
+    """A token address and an API that knows one company; each code works once."""
+
+    def __init__(self) -> None:
+        self.codes = {"good-code", "foreign-code"}
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/token", self.token, methods=["POST"]),
+                Route("/v3/company/{realm}/{rest:path}", self.company),
+            ]
+        )
+
+    async def token(self, request: Request) -> Response:
+        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        if request.headers["authorization"] != BASIC or form["code"] not in self.codes:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        self.codes.discard(form["code"])
+        return JSONResponse(
+            {
+                "token_type": "bearer",
+                "access_token": f"access-for-{form['code']}",
+                "expires_in": 3600,
+                "refresh_token": "a-refresh-token",
+                "x_refresh_token_expires_in": 8_726_400,
+            }
+        )
+
+    async def company(self, request: Request) -> Response:
+        knows = request.headers["authorization"] == "Bearer access-for-good-code"
+        if not knows or request.path_params["realm"] != REALM:
+            return JSONResponse({"Fault": {"Error": [{"code": "3100", "Message": "no"}], "type": "AUTH"}}, 403)
+        if "preferences" in request.path_params["rest"].lower():
+            return JSONResponse({"Preferences": {"Id": "1", "CurrencyPrefs": {"HomeCurrency": {"value": "EUR"}}}})
+        info = {"Id": "1", "SyncToken": "0", "CompanyName": "Winkel", "Country": "NL"}
+        return JSONResponse({"CompanyInfo": info})
+
+
+@pytest.fixture
+def gateway(engine: Engine, serve: Callable[..., str], start: Callable[..., Gateway]) -> Gateway:
+    intuit = serve(Intuit().app())
+    return start(
+        QUICKBOOKS_TOKEN_URL=f"{intuit}/token",
+        QUICKBOOKS_API_URL=intuit,
+        QUICKBOOKS_AUTHORIZE_URL="https://consent.example/connect",
+        PUBLIC_URL="http://gateway.example",
+    )
+
+
+@pytest.fixture
+def browser(gateway: Gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, timeout=10) as client:
+        client.post("/login", data={"password": TOKEN})
+        yield client
+
+
+def begin(browser: httpx.Client, query: str = "") -> str:
+    answer = browser.get(f"/connect/quickbooks{query}")
+    assert answer.status_code == 302
+    there = urlsplit(answer.headers["location"])
+    given = parse_qs(there.query)
+    assert there.netloc == "consent.example"
+    assert given["redirect_uri"] == ["http://gateway.example/oauth/quickbooks/callback"]
+    assert given["client_id"] == ["client"]
+    return given["state"][0]
+
+
+def come_back(browser: httpx.Client, state: str, code: str = "good-code", realm: str = REALM) -> httpx.Response:
+    query = {"state": state, "code": code, "realmId": realm}
+    return browser.get("/oauth/quickbooks/callback", params=query)
+
+
+def held(gateway: Gateway, seal: Seal, name: str = "default") -> tuple[str | None, str | None]:
+    with reading(gateway.engine) as session:
+        connection, found = connections.find(session, name, seal), tokens.find(session, name, seal)
+    return (connection.realm_id if connection else None), (found.refresh if found else None)
+
+
+def test_a_company_is_connected_and_its_tokens_are_kept_sealed(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    answer = come_back(browser, begin(browser))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert held(gateway, seal) == (REALM, "a-refresh-token")
+    with reading(gateway.engine) as session:
+        assert "a-refresh-token" not in str(session.execute(text("SELECT * FROM tokens")).all())
+    assert gateway.audit()[-1][1] == "connect"
+
+
+def test_what_was_there_of_the_connection_stays(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection(realm_id=None, paused="lost"), seal)
+    come_back(browser, begin(browser))
+    with reading(gateway.engine) as session:
+        assert connections.find(session, "default", seal) == a_connection(realm_id=REALM)
+
+
+def test_f34_a_state_that_is_missing_foreign_or_used_stores_nothing(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    assert come_back(browser, "").status_code == 400
+    state = begin(browser)
+    for wrong in ("", "x", state[:-1], "é"):
+        assert come_back(browser, wrong).status_code == 400
+    with httpx.Client(base_url=gateway.url) as stranger:
+        assert come_back(stranger, state).status_code == 400
+        stranger.post("/login", data={"password": TOKEN})
+        stranger.cookies.set("kassabridge_state", browser.cookies["kassabridge_state"])
+        assert come_back(stranger, state).status_code == 400
+    assert held(gateway, seal) == (None, None)
+    cookie = browser.cookies["kassabridge_state"]
+    assert come_back(browser, state).status_code == 303
+    browser.cookies.set("kassabridge_state", cookie)
+    assert come_back(browser, state).status_code == 400
+
+
+def test_f34_a_company_the_tokens_do_not_open_is_not_connected(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    assert come_back(browser, begin(browser), realm="999").status_code == 409
+    assert come_back(browser, begin(browser), code="foreign-code").status_code == 409
+    assert come_back(browser, begin(browser), code="spent-code").status_code == 409
+    assert come_back(browser, begin(browser), realm="../x").status_code == 400
+    assert held(gateway, seal) == (None, None)
+
+
+def test_a_person_who_does_not_agree_is_told_so(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    state = begin(browser)
+    answer = browser.get("/oauth/quickbooks/callback", params={"error": "access_denied", "state": state})
+    assert answer.status_code == 400
+    assert held(gateway, seal) == (None, None)
+
+
+def test_a_connection_is_not_moved_to_another_company(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection(realm_id="111"), seal)
+    assert come_back(browser, begin(browser)).status_code == 409
+    assert held(gateway, seal) == ("111", None)
+    assert come_back(browser, begin(browser, "?connection=second")).status_code == 409  # the code is spent by now
+
+
+def test_without_the_apps_keys_a_person_is_told_what_to_set(start: Callable[..., Gateway]) -> None:
+    gateway = start(QUICKBOOKS_CLIENT_ID="", QUICKBOOKS_CLIENT_SECRET="")
+    with httpx.Client(base_url=gateway.url) as browser:
+        browser.post("/login", data={"password": TOKEN})
+        answer = browser.get("/connect/quickbooks")
+    assert answer.status_code == 409
+    assert "QUICKBOOKS_CLIENT_ID" in answer.text
