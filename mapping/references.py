@@ -10,7 +10,6 @@ from mapping.errors import MappingError, RoundingItemNeeded
 from mapping.records import SaleLine, TaxCode
 from mapping.sale_lines import special_kind
 
-
 CASH_ROUNDING_CENTS = 2  # cash is rounded to the nearest five cents
 
 
