@@ -1,6 +1,7 @@
 """The small lists of both systems (tax codes, payment methods, branches ...), read once and kept for a while.
 
-Reads of the books are metered, so a sale must not cost one; a miss may ask for a fresh copy, at most once a minute.
+Reads of the books are metered, so a sale must not cost one. What the lists lack is looked for once more in fresh
+copies before a person is asked: see `forget_older_than`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from datetime import date
 from typing import Any, TypeVar, cast
 
 from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
-KEEP_SECONDS = 900.0
-FRESH_SECONDS = 60.0
+KEEP_SECONDS = 4 * 3600.0
 _T = TypeVar("_T")
 
 
@@ -54,8 +55,14 @@ class Lists:
         return self._get("vat_groups", lambda: tuple(self._till.vat_groups()))
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
-        """The till's turnover groups."""
-        return self._get("turnover_groups", self._till.turnover_groups)
+        """The till's turnover groups; none where the installation cannot tell them."""
+        return self._get("turnover_groups", self._turnover_groups)
+
+    def _turnover_groups(self) -> tuple[TurnoverGroup, ...]:
+        try:
+            return self._till.turnover_groups()
+        except MissingOperation:
+            return ()
 
     def branches(self) -> tuple[Branch, ...]:
         """The till's branches."""
@@ -70,14 +77,13 @@ class Lists:
         with self._lock:
             self._kept.pop(name, None)
 
-    def stale(self, name: str) -> bool:
-        """Drop a list that lacks what was looked for, unless it was read just now; True when a second look is due."""
+    def forget_older_than(self, seconds: float) -> bool:
+        """Drop what was read longer ago than this; True when something was dropped, so that a second look may help."""
         with self._lock:
-            kept = self._kept.get(name)
-            if kept is None or self._clock() - kept.read_at < FRESH_SECONDS:
-                return False
-            del self._kept[name]
-            return True
+            old = [name for name, kept in self._kept.items() if self._clock() - kept.read_at >= seconds]
+            for name in old:
+                del self._kept[name]
+            return bool(old)
 
     def _get(self, name: str, read: Callable[[], _T]) -> _T:
         with self._lock:

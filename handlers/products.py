@@ -52,9 +52,7 @@ def _write(item: Item, existing: ReadProduct | None, vat: products.VatTable, dep
     present = existing.product if existing else None
     product = products.to_product(item, settings=deps.settings.products, vat=vat, existing=present)
     if existing is None:
-        made = deps.till.create_product(
-            with_turnover_groups(product, deps.lists.turnover_groups(), record=products.name_item(item))
-        )
+        made = deps.till.create_product(with_turnover_groups(product, deps.lists.turnover_groups()))
         deps.say("created the article", product=made.product_number)
     elif _differs(product, existing.product):
         deps.till.update_product(product, existing)

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mapping.errors import MappingError
 from mapping.records import Article, Product, TurnoverGroup
 
 _SALES = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
 
 
-def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup], *, record: str) -> Product:
+def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> Product:
     """The product, every article that names no turnover group given one: of its VAT code, else the first for sales.
 
-    MappingError when the till has no turnover group for sales at all.
+    Where the till tells of no turnover group at all it is left to the till.
     """
     sales = sorted((group for group in groups if group.type in _SALES), key=lambda group: group.number)
     if not sales:
-        raise MappingError(
-            "the till has no turnover group for sales",
-            record=record,
-            field="products.turnover_group",
-            fix="make a turnover group in the till, or name one in products.turnover_group",
-        )
+        return product
     return replace(product, articles=tuple(_given(article, sales) for article in product.articles))
 
 

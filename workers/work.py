@@ -20,11 +20,12 @@ from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.result import Result
-from mapping.errors import MappingError
+from mapping.errors import MappingError, NotBookable
 from workers import boundary
 from workers.worlds import Worlds
 
 DRAIN_SECONDS = 20.0
+SECOND_LOOK_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
@@ -91,7 +92,7 @@ class Workshop:
             if event.crashes >= boundary.MOST_CRASHES:
                 return Result(_crashed(event)), None
             deps = self.worlds.deps(event.connection or "")
-            return find_handler(event.flow, event.entity)(event, deps), deps
+            return _run(event, deps), deps
         except Exception as error:  # noqa: BLE001 - this is where every error becomes a fate
             outcome = boundary.outcome_of(error, event)
             _report(error, event, outcome)
@@ -109,6 +110,20 @@ class Workshop:
             journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
             follower = inbox.pending_of(session, event.subject)
         self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
+
+
+def _run(event: Event, deps: Deps) -> Result:
+    handler = find_handler(event.flow, event.entity)
+    try:
+        return handler(event, deps)
+    except NotBookable:
+        raise
+    except MappingError:
+        # What is missing may have been added since the lists were read; who retries by hand has just added it.
+        if not deps.lists.forget_older_than(0.0 if event.careful else SECOND_LOOK_SECONDS):
+            raise
+        deps.say("looked once more, in fresh lists")
+        return handler(event, deps)
 
 
 def _crashed(event: Event) -> Outcome:

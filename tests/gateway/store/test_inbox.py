@@ -22,7 +22,8 @@ DONE = Outcome(State.DONE)
 
 
 def change(key: str, entity_id: str = "1", **more: Any) -> Change:
-    return Change(key=key, flow=Flow.PRODUCTS, source="test", entity="Item", entity_id=entity_id, connection="c", **more)
+    about = {"flow": Flow.PRODUCTS, "source": "test", "entity": "Item", "connection": "c"}
+    return Change(key=key, entity_id=entity_id, **{**about, **more})
 
 
 def put(engine: Engine, *changes: Change) -> list[Received]:
