@@ -10,8 +10,10 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from gateway import settings, valkey
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Transient
 from gateway.settings import SettingsError
 from gateway.store.events import Flow, State
 from gateway.verbs.call import PROBLEM, USAGE, Call, Trouble, Verb, tell
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except Trouble as trouble:
         tell(str(trouble))
+    except (Transient, SQLAlchemyError):
+        tell("the database cannot be used right now: is it running, and was `./run migrate` done?")
     except GatewayError as error:
         tell(f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}")
     except BrokenPipeError:

@@ -290,7 +290,18 @@ def test_wrong_usage_is_code_2(wrong: list[str]) -> None:
 
 def test_a_database_that_cannot_be_reached_is_one_line_and_code_1(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@127.0.0.1:9/x")
-    assert run("status") == (1, "", "the database cannot be used right now\n")
+    code, out, err = run("status")
+    assert (code, out) == (1, "")
+    assert err == "the database cannot be used right now: is it running, and was `./run migrate` done?\n"
+
+
+def test_a_database_without_tables_says_what_to_do(
+    run: Cli, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url.replace("+psycopg", ""))
+    code, out, err = run("status")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "./run migrate" in err
 
 
 def test_the_command_line_loads_no_handler_and_no_worker() -> None:
