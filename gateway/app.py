@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import jobs, observe, settings
+from gateway import failpoints, jobs, observe, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.settings import Settings
 from gateway.store import presence
@@ -52,6 +52,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 def from_environment() -> Starlette:
     """The application as the environment describes it; uvicorn's factory."""
     found = settings.read(os.environ)
+    failpoints.arm(os.environ)
     observe.start(found, "web")
     return create_app(found)
 

@@ -6,7 +6,7 @@ import os
 
 import dramatiq
 
-from gateway import jobs, observe, settings
+from gateway import failpoints, jobs, observe, settings
 from gateway.jobs import QUEUE, Job, Waker
 from gateway.store.session import open_engine
 from workers.lifetime import Lifetime
@@ -16,6 +16,7 @@ from workers.worlds import Worlds
 SPARE_CONNECTIONS = 3  # heartbeat, sweeper and outcome writers beside the threads that work
 
 _settings = settings.read(os.environ)
+failpoints.arm(os.environ)
 observe.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
 _engine = open_engine(_settings.database_url, pool_size=_settings.worker_threads + SPARE_CONNECTIONS)
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure)

@@ -11,6 +11,7 @@ import sentry_sdk
 import structlog
 from sqlalchemy import Engine
 
+from gateway import failpoints
 from gateway.errors import GatewayError, Transient
 from gateway.store import inbox, journal, links
 from gateway.store.events import Event, Outcome, State
@@ -47,6 +48,7 @@ class Workshop:
 
     def work(self, event_id: int) -> None:
         """Work on this event if it is due, then on whatever else is, for a while."""
+        failpoints.reach(failpoints.BEFORE_CLAIM)
         if event := inbox.claim(self.engine, event_id):
             self._carry(event)
         self.drain()
@@ -63,6 +65,7 @@ class Workshop:
         return count
 
     def _carry(self, event: Event) -> None:
+        failpoints.reach(failpoints.AFTER_CLAIM)
         lease = event.lease or ""
         with self._lock:
             self._in_flight[lease] = None
@@ -75,6 +78,7 @@ class Workshop:
 
     def _carry_logged(self, event: Event) -> None:
         result, deps = self._attempt(event)
+        failpoints.reach(failpoints.BEFORE_RECORD)
         try:
             self._record(event, result, deps)
         except LeaseLost:
@@ -109,6 +113,7 @@ class Workshop:
             received = inbox.receive(session, result.changes)
             journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
             follower = inbox.pending_of(session, event.subject)
+        failpoints.reach(failpoints.AFTER_RECORD)
         self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine
 
+from gateway import failpoints
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.auth import OAuth
@@ -134,6 +135,7 @@ class Worlds:
 
     def _observer(self, connection: str) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
+            failpoints.reach(failpoints.AFTER_CALL, exchange.operation)
             self.meter.count(connection, exchange)
             log = getattr(self._thread, "log", None)
             if log is not None:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway import failpoints
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.connectors.quickbooks import webhook as books
 from gateway.errors import Transient
@@ -85,6 +86,7 @@ def _find_secret(body: bytes, subscription: Subscription | None, signature: str 
 
 async def _store(shared: Services, system: str, changes: Sequence[Change]) -> None:
     received = await _attempt(system, shared.ingress.receive(changes))
+    failpoints.reach(failpoints.AFTER_COMMIT)
     # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
     shared.waker.wake(row.id for row in received if row.pending)
     known = bool(received) and not any(row.created for row in received)
