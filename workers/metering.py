@@ -25,7 +25,7 @@ class Meter:
     def count(self, connection: str, exchange: Exchange) -> None:
         """Note one call."""
         month = datetime.now(UTC).strftime("%Y-%m")
-        kind = "read" if exchange.metered else "write"
+        kind = "read" if exchange.metered else "call"
         with self._lock:
             self._counts[connection, exchange.system, month, kind] += 1
 

@@ -10,7 +10,7 @@ from gateway.store.tables import MeterRow
 
 
 def add(session: Session, connection: str, *, system: str, month: str, kind: str, calls: int) -> None:
-    """Add `calls` to a month's count ("2026-11"); `kind` is read or write."""
+    """Add `calls` to a month's count ("2026-11"); `kind` is read or call."""
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = conflict_insert(MeterRow).values(
         connection=connection, system=system, month=month, kind=kind, calls=calls

@@ -193,7 +193,7 @@ class SettingsRow(SQLModel, table=True):
 
 
 class MeterRow(SQLModel, table=True):
-    """Calls made to a system in a month: `kind` is 'read' (metered by Intuit) or 'write'."""
+    """Calls made to a system in a month: `kind` is "read" (metered by Intuit) or "call" (any other)."""
 
     __tablename__ = "meters"
 
