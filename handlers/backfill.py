@@ -93,5 +93,5 @@ def _item_change(event: Event, connection: str, item: Item) -> Change:
 
 
 def _sale_change(event: Event, connection: str, sale: Sale) -> Change:
-    change = polls.to_change(connection, sale.kind, sale, priority=BACKFILL)
-    return dataclasses.replace(change, key=f"{event.key}:{sale.id}", source="backfill")
+    change = polls.to_change(connection, sale)
+    return dataclasses.replace(change, key=f"{event.key}:{sale.id}", source="backfill", priority=BACKFILL)

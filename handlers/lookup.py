@@ -25,7 +25,7 @@ def carry(event: Event, deps: Deps) -> Result:
         key=f"{event.key}:found",
         flow=Flow.ORDERS,
         source=event.source,
-        entity=sale.kind,
+        entity=sales.ENTITIES[sale.kind],
         entity_id=sale.id,
         connection=deps.connection,
         order_id=sale.number,

@@ -5,19 +5,25 @@ The cursor moves in the transaction that stores what was found, so a crash in be
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gateway.connectors.mpluskassa.answers import Page
 from gateway.store import cursors, inbox, links
-from gateway.store.events import NORMAL, Change, Flow, State
+from gateway.store.events import Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
+from handlers.sales import ENTITIES
 from mapping.records import Change as BooksChange
-from mapping.records import ChangeSet, Sale, SyncMarkers
+from mapping.records import ChangeSet, Sale, SaleKind, SyncMarkers
+from mapping.sections import OrderSettings
+from mapping.settings_document import SettingsDocument
 
+POLL = "mpluskassa.poll"
 PAGE = 200
 # After a silence this long (an outage, a restored backup) what is found may have been booked before.
 GAP_SECONDS = 600.0
@@ -27,20 +33,71 @@ LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 
 @dataclass(frozen=True)
 class TillSource:
-    """One kind of record followed by a rising marker."""
+    """One kind of record followed by a rising marker, as long as the settings want it."""
 
     name: str
     entity: str
+    flow: Flow
+    wanted: Callable[[SettingsDocument], bool]
     marker: Callable[[SyncMarkers], int | None]
-    read: Callable[[Deps, int], Page[Sale]]
+    read: Callable[[Deps, int], Page[Any]]
+    to_change: Callable[[str, Any], Change]
+
+
+def to_change(connection: str, sale: Sale) -> Change:
+    """A version of a sale as the poll saw it: one event per document and marker."""
+    entity = ENTITIES[sale.kind]
+    return Change(
+        key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
+        flow=Flow.ORDERS,
+        source=POLL,
+        entity=entity,
+        entity_id=sale.id,
+        connection=connection,
+        occurred_at=sale.entered_at,
+        order_id=sale.number,
+    )
+
+
+def _follow_sales(
+    name: str,
+    kind: SaleKind,
+    wanted: Callable[[OrderSettings], bool],
+    marker: Callable[[SyncMarkers], int | None],
+    read: Callable[[Deps, int], Page[Sale]],
+) -> TillSource:
+    return TillSource(
+        name,
+        ENTITIES[kind],
+        Flow.ORDERS,
+        lambda settings: settings.orders.enabled and wanted(settings.orders),
+        marker,
+        read,
+        to_change,
+    )
 
 
 TILL_SOURCES: tuple[TillSource, ...] = (
-    TillSource(
+    _follow_sales(
         cursors.RECEIPTS,
-        "Receipt",
+        SaleKind.RECEIPT,
+        lambda orders: orders.receipts,
         lambda markers: markers.receipt,
         lambda deps, marker: deps.till.receipts_since(marker, PAGE, with_lines=False),
+    ),
+    _follow_sales(
+        cursors.INVOICES,
+        SaleKind.INVOICE,
+        lambda orders: orders.invoices,
+        lambda markers: markers.invoice,
+        lambda deps, marker: deps.till.invoices_since(marker, PAGE, with_lines=False),
+    ),
+    _follow_sales(
+        cursors.ORDERS,
+        SaleKind.ORDER,
+        lambda orders: orders.sales_orders,
+        lambda markers: markers.order,
+        lambda deps, marker: deps.till.orders_since(marker, PAGE, with_lines=False),
     ),
 )
 
@@ -48,7 +105,8 @@ TILL_SOURCES: tuple[TillSource, ...] = (
 def poll_till(deps: Deps) -> list[int]:
     """Receive what changed at the till; answers the ids of events that somebody should work on now."""
     markers = deps.till.sync_markers()
-    return [event_id for source in TILL_SOURCES for event_id in _poll_source(deps, source, source.marker(markers))]
+    wanted = [source for source in TILL_SOURCES if source.wanted(deps.settings)]
+    return [event_id for source in wanted for event_id in _poll_source(deps, source, source.marker(markers))]
 
 
 def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
@@ -91,39 +149,23 @@ def _store(deps: Deps, source: TillSource, changes: Sequence[Change], reached: i
     return [row.id for row in received if row.pending]
 
 
-def _to_changes(deps: Deps, source: TillSource, page: Page[Sale], *, careful: bool) -> list[Change]:
-    """The page's sales; a row that cannot be read becomes an event a person sees, and the feed goes on."""
-    sales = [to_change(deps.connection, source.entity, sale, careful=careful) for sale in page]
-    return sales + [
+def _to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool) -> list[Change]:
+    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on."""
+    changes = [dataclasses.replace(source.to_change(deps.connection, record), careful=careful) for record in page]
+    return changes + [
         Change(
             key=f"mpk:{deps.connection}:{source.entity}:{row.id}:unreadable:{page.marker}",
-            flow=Flow.ORDERS,
-            source="mpluskassa.poll",
+            flow=source.flow,
+            source=POLL,
             entity=source.entity,
             entity_id=row.id,
             connection=deps.connection,
             state=State.PARKED,
             reason=f"the till answered something unreadable: {row.reason}",
-            fix="open the sale at the till; when it is right there, retry this event and report the fault",
+            fix="open the record at the till; when it is right there, retry this event and report the fault",
         )
         for row in page.unreadable
     ]
-
-
-def to_change(connection: str, entity: str, sale: Sale, *, priority: int = NORMAL, careful: bool = False) -> Change:
-    """A version of a sale as the poll saw it: one event per document and marker."""
-    return Change(
-        careful=careful,
-        key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
-        flow=Flow.ORDERS,
-        source="mpluskassa.poll",
-        entity=entity,
-        entity_id=sale.id,
-        connection=connection,
-        occurred_at=sale.entered_at,
-        order_id=sale.number,
-        priority=priority,
-    )
 
 
 def poll_books(deps: Deps) -> list[int]:

@@ -15,6 +15,8 @@ Handler = Callable[[Event, Deps], Result]
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.carry,
     (Flow.ORDERS, "Receipt"): orders.carry,
+    (Flow.ORDERS, "TillInvoice"): orders.carry,
+    (Flow.ORDERS, "TillOrder"): orders.carry,
     (Flow.ORDERS, "Session"): sessions.carry,
     (Flow.ORDERS, "Lookup"): lookup.carry,
     (Flow.ORDERS, "Poll"): sessions.carry_request,

@@ -1,27 +1,37 @@
-"""Reading one sale from the till, whatever it is called there."""
+"""Reading one sale from the till, whatever it is called there, and what the inbox calls it.
+
+The till and the books both have an "Invoice": in the inbox the till's invoices and orders carry names of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from handlers.deps import Deps
 from mapping.records import Sale, SaleKind
 
-_READ: Mapping[str, Callable[[Deps, str], Sequence[Sale]]] = {
+ENTITIES: Final[Mapping[SaleKind, str]] = {
+    SaleKind.RECEIPT: "Receipt",
+    SaleKind.INVOICE: "TillInvoice",
+    SaleKind.ORDER: "TillOrder",
+}
+_KINDS: Final = {entity: kind for kind, entity in ENTITIES.items()}
+_READ: Final[Mapping[SaleKind, Callable[[Deps, str], Sequence[Sale]]]] = {
     SaleKind.RECEIPT: lambda deps, sale_id: deps.till.receipts([sale_id]),
     SaleKind.INVOICE: lambda deps, sale_id: deps.till.invoices([sale_id]),
     SaleKind.ORDER: lambda deps, sale_id: deps.till.orders([sale_id]),
 }
 
 
-def read(kind: str, sale_id: str, deps: Deps) -> Sale | None:
-    """The sale with this id as it stands now, or None."""
-    return next(iter(_READ[kind](deps, sale_id)), None)
+def read(entity: str, sale_id: str, deps: Deps) -> Sale | None:
+    """The sale behind an event of this entity as it stands now, or None."""
+    return next(iter(_READ[_KINDS[entity]](deps, sale_id)), None)
 
 
 def find(number_or_id: str, deps: Deps) -> Sale | None:
     """The receipt, invoice or order with this id or printed number, or None."""
-    for kind in SaleKind:
-        if sale := read(kind, number_or_id, deps):
+    for entity in _KINDS:
+        if sale := read(entity, number_or_id, deps):
             return sale
     return deps.till.find_sale(number_or_id)

@@ -56,7 +56,6 @@ def row_values(change: Change) -> dict[str, Any]:
         "correlation": uuid.uuid4().hex,
         "attempts": 0,
         "crashes": 0,
-        "careful": False,
     }
 
 

@@ -11,8 +11,8 @@ from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR = "Lookup", "Backfill", "Poll", "Doctor"
 SESSION = "Session"
-# Rows that were requests themselves, or complaints, say nothing about what kind of sale an order is.
-NAMELESS = frozenset({LOOKUP, BACKFILLING, POLL, DOCTOR, "Complaint", "Unreadable"})
+# What can be run again. Requests, complaints and the books' own documents also carry an order's number.
+RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
 DRY = ":dry"
 
 
@@ -29,7 +29,7 @@ def resend(
 
     An order that was never seen becomes a look-up. A dry run is a subject of its own, so that it supersedes nothing.
     """
-    usable = [event for event in earlier if event.entity not in NAMELESS and event.connection]
+    usable = [event for event in earlier if event.entity in RUNNABLE and event.connection]
     # A record the till named is a better start than the session that led to it.
     known = min(usable, key=lambda event: event.entity == SESSION, default=None)
     return Change(

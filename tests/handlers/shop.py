@@ -1,0 +1,236 @@
+"""A shop for tests of handlers: both simulators served, one database, and the worker's own loop, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from gateway import seeding, settings
+from gateway.store import audit, documents, inbox, requests, views
+from gateway.store.events import Change, Event, Flow, State
+from gateway.store.session import reading, writing
+from handlers import polls
+from handlers.deps import Deps
+from sandbox.mpluskassa.app import create_app as create_till
+from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.quickbooks.app import create_app as create_books
+from sandbox.quickbooks.demo import new_company, tax_code_id
+from sandbox.quickbooks.world import World as BooksWorld
+from tests.servers import Served
+from workers.work import Workshop
+from workers.worlds import Worlds
+
+REALM = "9341455000000002"
+SALES = ("SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo")
+
+
+class Shop:
+    """One connected shop; `settle` carries everything that waits. Items and articles exist for 1001, 1002, 1003."""
+
+    def __init__(self, engine: Engine, document: str = "") -> None:
+        self.engine = engine
+        self.books = BooksWorld()
+        self.till = TillWorld(ident="shop", secret="till-secret")
+        self.company = new_company(self.books, REALM, "Shop BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
+        self.books.register_app("client", "client-secret", "*")
+        grant = self.books.connect(REALM, "client")
+        self._served = [Served(create_books(self.books)), Served(create_till(self.till))]
+        given = settings.read(self._environment(str(grant["refresh_token"])))
+        seeding.seed(engine, given)
+        if document:
+            self.set_document(document)
+        assert seeding.begin_cursors(engine, given)
+        self.woken: list[int] = []
+        self._worlds = Worlds(engine, given, self.woken.extend)
+        self._workshop = Workshop(engine, self._worlds, self.woken.extend)
+        for number, price, rate, code in ((1001, "12.50", 21, 2), (1002, "3.33", 9, 1), (1003, "100.00", 21, 2)):
+            self.stock(number, price, rate, code)
+
+    def _environment(self, refresh_token: str) -> dict[str, str]:
+        books, till = (served.url for served in self._served)
+        return {
+            "DATABASE_URL": "sqlite:///unused.db",
+            "SECRET_KEY": "a-secret-key-for-tests",
+            "ADMIN_TOKEN": "an-admin-token-for-tests",
+            "QUICKBOOKS_CLIENT_ID": "client",
+            "QUICKBOOKS_CLIENT_SECRET": "client-secret",
+            "QUICKBOOKS_API_URL": books,
+            "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
+            "QUICKBOOKS_REALM_ID": REALM,
+            "QUICKBOOKS_REFRESH_TOKEN": refresh_token,
+            "MPLUS_URL": till,
+            "MPLUS_IDENT": "shop",
+            "MPLUS_SECRET": "till-secret",
+        }
+
+    def close(self) -> None:
+        """Stop both simulators."""
+        self._worlds.close()
+        for served in self._served:
+            served.stop()
+
+    # --- what the shop has ---
+
+    def stock(self, number: int, price: str, rate: int, vat_code: int) -> None:
+        """An article at the till and its item in the books."""
+        self.add_item(str(number), price, rate)
+        article = {
+            "articleNumber": number,
+            "description": f"Article {number}",
+            "priceIncl": int(Decimal(price) * 100),
+            "vatCode": vat_code,
+            "turnoverGroup": 1,
+        }
+        self.till.add_product({"description": f"Article {number}", "articleList": {"article": [article]}})
+
+    def add_item(self, sku: str, price: str = "1.00", rate: int = 21, **fields: Any) -> dict[str, Any]:
+        """An item in the books."""
+        body = {
+            "Name": f"Item {sku}",
+            "Sku": sku,
+            "Type": "NonInventory",
+            "UnitPrice": Decimal(price),
+            "SalesTaxIncluded": True,
+            "SalesTaxCodeRef": {"value": tax_code_id(self.company, rate)},
+            "IncomeAccountRef": {"value": self.account("Sales of Product Income")},
+            **fields,
+        }
+        return dict(self.books.put_item(REALM, body))
+
+    def account(self, name: str) -> str:
+        """The id of an account of the books."""
+        return str(self.find("Account", Name=name)["Id"])
+
+    def set_document(self, document: str) -> None:
+        """Put a settings document (TOML) in force; read by the next event of a world not built yet."""
+        with writing(self.engine) as session:
+            documents.save(session, "default", document, author="test")
+
+    # --- what happens ---
+
+    def deps(self) -> Deps:
+        """The surroundings of an event, as a worker makes them."""
+        return self._worlds.deps("default")
+
+    def poll(self) -> None:
+        """Look at the till once."""
+        polls.poll_till(self.deps())
+
+    def work(self) -> None:
+        """Work until nothing is due."""
+        while self._workshop.drain():
+            pass
+
+    def settle(self) -> None:
+        """Look at the till and carry everything that is due."""
+        self.poll()
+        self.work()
+
+    def receive(self, change: Change) -> int:
+        """Put a change into the inbox; answers its event."""
+        with writing(self.engine) as session:
+            (received,) = inbox.receive(session, [change])
+        return received.id
+
+    def hear_of(self, entity: str, entity_id: str, operation: str, *, key: str, **more: Any) -> Event:
+        """A webhook of the books, carried."""
+        flow = Flow.CUSTOMERS if entity == "Customer" else Flow.ORDERS
+        event_id = self.receive(
+            Change(
+                key=key,
+                flow=flow,
+                source="webhook",
+                entity=entity,
+                entity_id=entity_id,
+                connection="default",
+                operation=operation,
+                **more,
+            )
+        )
+        self.work()
+        return self.event(event_id)
+
+    def resend(self, order: str, *, dry_run: bool = False, reason: str = "asked by a test") -> Event:
+        """A person's resend, carried to its end."""
+        with writing(self.engine) as session:
+            change = self._to_resend(session, order, dry_run=dry_run, reason=reason)
+            (received,) = inbox.receive(session, [change])
+            audit.note(session, actor="test", action="resend", target=order, reason=reason)
+        self.work()
+        event = self.event(received.id)
+        return self.following(event) or event
+
+    def _to_resend(self, session: Session, order: str, *, dry_run: bool, reason: str) -> Change:
+        earlier = views.events_of_order(session, order)
+        return requests.resend(order, connection="default", earlier=earlier, dry_run=dry_run, reason=reason)
+
+    def following(self, event: Event) -> Event | None:
+        """What a look-up found."""
+        return next((e for e in self.events() if e.key == f"{event.key}:found"), None)
+
+    def retry(self, event: Event) -> Event:
+        """A person's retry of an event."""
+        with writing(self.engine) as session:
+            inbox.requeue(session, event.id, states=tuple(State))
+        self.work()
+        return self.event(event.id)
+
+    # --- what can be seen ---
+
+    def events(self, **filters: Any) -> list[Event]:
+        """Events whose attributes equal these, newest first."""
+        with reading(self.engine) as session:
+            found = views.find_events(session, views.Filter(limit=200)).events
+        return [e for e in found if all(getattr(e, name) == value for name, value in filters.items())]
+
+    def event(self, event_id: int) -> Event:
+        """One event."""
+        with reading(self.engine) as session:
+            found = views.find_event(session, event_id)
+        assert found is not None
+        return found
+
+    def newest(self, sale_id: str) -> Event:
+        """The newest event about a sale."""
+        return self.events(entity_id=sale_id)[0]
+
+    def parked(self) -> list[Event]:
+        """What waits for a person."""
+        return self.events(state="parked")
+
+    def rows(self, entity: str) -> list[dict[str, Any]]:
+        """Rows of the books."""
+        return [dict(row) for row in self.books.rows(REALM, entity)]
+
+    def documents(self) -> dict[str, list[dict[str, Any]]]:
+        """The sales documents of the books by kind; kinds without one are left out."""
+        found = {entity: self.rows(entity) for entity in SALES}
+        return {entity: rows for entity, rows in found.items() if rows}
+
+    def only(self, entity: str) -> dict[str, Any]:
+        """The one row of a kind there is."""
+        (row,) = self.rows(entity)
+        return row
+
+    def find(self, entity: str, **wanted: object) -> dict[str, Any]:
+        """A row of the books, which must exist."""
+        row = self.books.find(REALM, entity, **wanted)
+        assert row is not None, f"no {entity} with {wanted}"
+        return dict(row)
+
+
+def planned(event: Event) -> Mapping[str, Any]:
+    """What a dry run said."""
+    found: Mapping[str, Any] = json.loads(event.result or "{}", parse_float=Decimal)
+    return found
+
+
+def sold(number: int, pieces: int = 1, **more: Any) -> ItemSold:
+    """So many pieces of an article."""
+    return ItemSold(number, Decimal(pieces), **more)
