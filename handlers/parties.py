@@ -77,8 +77,18 @@ def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     try:
         return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer))
     except DuplicateName:
-        deps.say("the books know this name already, trying the next", name=customer.display_name)
-        return _create(relation, deps, attempt=attempt + 1)
+        same = _same_person(customer, deps)
+        if same is None:
+            deps.say("the books know this name already, trying the next", name=customer.display_name)
+        return same or _create(relation, deps, attempt=attempt + 1)
+
+
+def _same_person(customer: Customer, deps: Deps) -> Customer | None:
+    """Who holds the name already, if the e-mail address is the same but for capitals: a search there may mind them."""
+    if customer.email is None:
+        return None
+    holders = deps.books.customers_by_name(customer.display_name)
+    return oldest([holder for holder in holders if customers.email_key(holder.email) == customer.email])
 
 
 def oldest(found: Sequence[Customer]) -> Customer | None:
