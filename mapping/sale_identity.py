@@ -29,6 +29,7 @@ _OTHER_TYPES = {
     "ORDER-TYPE-TABLE-ORDER": "an open table is booked when its receipt is paid",
     "ORDER-TYPE-CAFETERIA-ORDER": "a cafeteria order is booked when its receipt is paid",
 }
+_THROUGH_ORDER = "this sale is booked through its sales order"
 _ORDER_STATES = {
     "ORDER-COMPLETE-STATE-COMPLETE": None,
     "ORDER-CANCEL-STATE-COMPLETE": "the order was cancelled",
@@ -56,7 +57,7 @@ def _off(sale: Sale, settings: OrderSettings) -> str | None:
     if not switches[sale.kind]:
         return f"{sale.kind.value.lower()}s are switched off in the settings"
     if settings.sales_orders and sale.kind is not SaleKind.ORDER and sale.order_ids:
-        return "this sale is booked through its sales order"
+        return _THROUGH_ORDER
     if settings.filter is not None and not settings.filter.holds(sale):
         return "the filter in the settings leaves this sale out"
     return None
@@ -98,6 +99,18 @@ def _empty(sale: Sale, settings: OrderSettings) -> str | None:
     if settings.zero_totals == "skip":
         return "its total is zero"
     return None if any(line.article for line in sale.lines) else "there is nothing on it to book"
+
+
+def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
+    """Why the money on this record is not a sale's of its own: it is no sale, or another record has the money."""
+    if reason := _wrong_type(sale):
+        return reason
+    if settings.sales_orders and sale.kind is not SaleKind.ORDER and sale.order_ids:
+        return _THROUGH_ORDER
+    if sale.kind is SaleKind.ORDER:
+        return _too_early(sale, settings)
+    settled = sale.kind is SaleKind.RECEIPT and sale.state == "RECEIPT-STATE-HANDLED"
+    return _receipt_too_early(sale, settings) if settled else None
 
 
 def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:

@@ -71,6 +71,18 @@ class Sales(Area):
         """These orders, whole."""
         return self._by_id(SaleKind.ORDER, ids)
 
+    def sales_of_day(self, kind: SaleKind, day: date, branches: Iterable[int] = ()) -> tuple[Sale, ...]:
+        """The sales of one business day (of these branches, or all), without their lines."""
+        when = to_date_struct(day)
+        found = self._rows(
+            kind,
+            fromFinancialDate=when,
+            throughFinancialDate=when,
+            branchNumbers=list(branches),
+            includeLineList=False,
+        )
+        return tuple(self._sale(kind, row) for row in found)
+
     def find_sale(self, number: str, *, day: date | None = None) -> Sale | None:
         """The sale with this printed number, or None.
 

@@ -186,6 +186,16 @@ class QuickBooks:
         found = self._access.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
         return tuple(wire_documents.to_booked(kind, row) for row in found)
 
+    def documents_between(self, kind: DocumentKind, start: date, through: date) -> tuple[BookedDocument, ...]:
+        """All documents of these business dates, both included, with one read per 500."""
+        found = self._access.pages(_dated(kind, start, through), _DOCUMENT_PAGE)
+        return tuple(wire_documents.to_booked(kind, row) for row in found)
+
+    def documents_by_id(self, kind: DocumentKind, document_ids: Sequence[str]) -> tuple[BookedDocument, ...]:
+        """Those of these documents that still exist, with one read per 200."""
+        found = self._access.rows_in(select(kind), "Id", document_ids)
+        return tuple(wire_documents.to_booked(kind, row) for row in found)
+
     def create_document(
         self, document: SalesDocument, request_id: str, *, send_tax_detail: bool = False, send_number: bool = True
     ) -> BookedDocument:
@@ -240,6 +250,16 @@ class QuickBooks:
         found = self._access.pages(select("Payment").where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
         return tuple(wire_payments.to_payment(row) for row in found)
 
+    def payments_between(self, start: date, through: date) -> tuple[BooksPayment, ...]:
+        """All payments of these business dates, both included, with one read per 500."""
+        found = self._access.pages(_dated("Payment", start, through), _DOCUMENT_PAGE)
+        return tuple(wire_payments.to_payment(row) for row in found)
+
+    def payments_by_id(self, payment_ids: Sequence[str]) -> tuple[BooksPayment, ...]:
+        """Those of these payments that still exist, with one read per 200."""
+        found = self._access.rows_in(select("Payment"), "Id", payment_ids)
+        return tuple(wire_payments.to_payment(row) for row in found)
+
     def create_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
         """The payment as booked."""
         return self._access.write(
@@ -275,3 +295,7 @@ class QuickBooks:
 
 def _booking(kind: DocumentKind) -> Callable[[Json], BookedDocument]:
     return lambda source: wire_documents.to_booked(kind, source)
+
+
+def _dated(entity: str, start: date, through: date) -> Select:
+    return select(entity).where("TxnDate", ">=", start).where("TxnDate", "<=", through)

@@ -1,0 +1,129 @@
+"""Do till and books agree? Every cent of a difference is put down to the record that makes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVar
+
+from mapping.agreement_causes import explain
+from mapping.agreement_records import BooksRecord, Cause, Fate, Row, Standing, TillRecord
+from mapping.agreement_text import to_text
+from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
+
+__all__ = ["BooksRecord", "Cause", "Comparison", "Fate", "Row", "Standing", "TillRecord", "compare", "to_report",
+           "to_text"]  # fmt: skip
+
+_Record = TypeVar("_Record", TillRecord, BooksRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both sides' sums on the days asked for, and the rows that explain what lies between them."""
+
+    start: date
+    through: date
+    till: Figures
+    books: Figures
+    rows: tuple[Row, ...]
+
+    @property
+    def differences(self) -> dict[Cell, int]:
+        """Books less till, by cell."""
+        return subtract(self.books, self.till)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every cell is equal, and no two records merely cancel each other out."""
+        return not self.rows
+
+
+def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> Comparison:
+    """Set both sides against each other on the days from `start` to `through`, both included.
+
+    Records of other days take part in the explanation, not in the sums.
+    """
+    sales, documents = _by_group(till), _by_group(books)
+    sums = [within(add(record.figures for record in side), start, through) for side in (till, books)]
+    found = [explain(sales.get(g, []), documents.get(g, []), start, through) for g in {**sales, **documents}]
+    rows = [row for row in found if row is not None]
+    rest = subtract(subtract(sums[1], sums[0]), add(row.differences for row in rows))
+    if rest:
+        rows.append(Row(Cause.UNEXPLAINED, "-", "the gateway cannot say which record makes this difference", rest))
+    return Comparison(start, through, sums[0], sums[1], tuple(sorted(rows, key=_order)))
+
+
+def _by_group(records: Iterable[_Record]) -> dict[str, list[_Record]]:
+    groups: dict[str, list[_Record]] = {}
+    for record in records:
+        groups.setdefault(record.group, []).append(record)
+    return groups
+
+
+def _order(row: Row) -> tuple[date, str]:
+    return min((cell.day for cell in row.differences), default=date.min), row.record
+
+
+def to_report(comparison: Comparison, *, journal: Figures | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The comparison as JSON-able data, amounts in cents.
+
+    `journal` is what the till's own journal has more than its documents as read (None: it could not be asked); any
+    of it means that this reading of the till is not complete, so nothing agrees.
+    """
+    cells = sorted({**comparison.till, **comparison.books}, key=_place)
+    rest = [row for row in comparison.rows if row.cause is Cause.UNEXPLAINED]
+    return {
+        "agrees": comparison.agrees and not journal,
+        "from": comparison.start.isoformat(),
+        "through": comparison.through.isoformat(),
+        "totals": {side: _totals(figures) for side, figures in _sides(comparison).items()},
+        "cells": [_cell_row(cell, comparison) for cell in cells],
+        "rows": [_to_row(row) for row in comparison.rows],
+        "unexplained_cents": sum(abs(cents) for row in rest for cents in row.differences.values()),
+        "journal": _to_journal(journal),
+        **more,
+    }
+
+
+def _sides(comparison: Comparison) -> dict[str, Figures]:
+    return {"till": comparison.till, "books": comparison.books}
+
+
+def _totals(figures: Figures) -> dict[str, int]:
+    return {str(measure): total_of(figures, measure) for measure in Measure}
+
+
+def _cell_row(cell: Cell, comparison: Comparison) -> dict[str, Any]:
+    till, books = comparison.till.get(cell, 0), comparison.books.get(cell, 0)
+    return {**_to_cell(cell), "till": till, "books": books, "difference": books - till}
+
+
+def _to_cell(cell: Cell) -> dict[str, Any]:
+    return {"branch": cell.branch, "day": cell.day.isoformat(), "measure": str(cell.measure), "key": cell.key}
+
+
+def _to_row(row: Row) -> dict[str, Any]:
+    cells = sorted(row.differences, key=_place)
+    return {
+        "cause": str(row.cause),
+        "record": row.record,
+        "reason": row.reason,
+        "event": row.fate.event if row.fate else None,
+        "state": row.fate.state if row.fate else None,
+        "documents": [{"entity": entity, "id": id_} for entity, id_ in row.documents],
+        "differences": [{**_to_cell(cell), "cents": row.differences[cell]} for cell in cells],
+    }
+
+
+def _to_journal(journal: Figures | None) -> dict[str, Any]:
+    cells = sorted(journal or {}, key=_place)
+    return {
+        "asked": journal is not None,
+        "agrees": not journal if journal is not None else None,
+        "differences": [{**_to_cell(cell), "cents": (journal or {})[cell]} for cell in cells],
+    }
+
+
+def _place(cell: Cell) -> tuple[date, int, str, str]:
+    return cell.day, cell.branch or 0, cell.measure, cell.key

@@ -1,0 +1,82 @@
+"""The words of the agreement: a record of each side, and the row that explains what one makes of a difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mapping.figures import Figures
+
+
+class Cause(StrEnum):
+    """Why a record makes a difference."""
+
+    NOT_BOOKED = "not booked"
+    LEFT_OUT = "left out by the settings"
+    DELETED = "deleted in the books"
+    VOIDED = "voided in the books"
+    TWICE = "booked twice"
+    OTHER_DAY = "booked on another day"
+    OTHER_BRANCH = "booked at another branch"
+    TENDER = "paid by another method"
+    PAYMENT = "payments differ"
+    ROUNDING = "VAT rounded differently"
+    AMOUNTS = "amounts differ"
+    STRANGER = "not known at the till"
+    UNEXPLAINED = "unexplained"
+
+
+class Standing(StrEnum):
+    """How a document of ours stands in the books."""
+
+    STANDS = "stands"
+    VOIDED = "voided"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of the event that should have booked a sale."""
+
+    event: int
+    state: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TillRecord:
+    """A sale. `group` is what it has in common with its documents; `left_out` is why the settings do not book it."""
+
+    group: str
+    name: str
+    figures: Figures
+    left_out: str | None = None
+    fate: Fate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BooksRecord:
+    """A document or payment that carries our marker or link; of one that is gone only the id is known.
+
+    `partial`: one of several that make up the group (a day's corrections, payments), so more than one is no doubling.
+    """
+
+    group: str
+    entity: str
+    id: str
+    figures: Figures
+    standing: Standing = Standing.STANDS
+    partial: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The part of the difference that one record makes; `differences` is books less till, by cell."""
+
+    cause: Cause
+    record: str
+    reason: str
+    differences: Figures
+    documents: tuple[tuple[str, str], ...] = ()
+    fate: Fate | None = None

@@ -1,0 +1,189 @@
+"""What a record of either system adds to a branch's day: net and VAT per rate, and money per way to pay, in cents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from mapping.errors import MappingError
+from mapping.money import round_to_cents
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal, Payment, Sale, VatAmount
+from mapping.sale_totals import is_without_vat, paid_difference
+
+UNKNOWN = "unknown"
+"""The rate of money whose rate cannot be read, and the tender of money whose way to pay cannot be."""
+
+_RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+_PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
+
+
+class Measure(StrEnum):
+    """What is counted."""
+
+    NET = "net"
+    VAT = "vat"
+    TENDER = "tender"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One sum that has to agree. `key` is a rate in per cent or a payment method; `branch` None: not assigned."""
+
+    branch: int | None
+    day: date
+    measure: Measure
+    key: str
+
+
+Figures = Mapping[Cell, int]
+"""Signed cents by cell; cells of zero are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How both systems' codes read. `tenders`: the till's method to the shared name; `methods`: the books' method id
+    to it; `rates`: the books' tax code id to its percentage.
+    """
+
+    tenders: Mapping[str, str]
+    methods: Mapping[str, str]
+    rates: Mapping[str, Decimal | None]
+
+
+def add(many: Iterable[Figures]) -> dict[Cell, int]:
+    """The sum, cell by cell."""
+    sums: dict[Cell, int] = {}
+    for figures in many:
+        for cell, cents in figures.items():
+            sums[cell] = sums.get(cell, 0) + cents
+    return {cell: cents for cell, cents in sums.items() if cents}
+
+
+def subtract(left: Figures, right: Figures) -> dict[Cell, int]:
+    """What `left` has more than `right`."""
+    return add([left, {cell: -cents for cell, cents in right.items()}])
+
+
+def within(figures: Figures, start: date, through: date) -> dict[Cell, int]:
+    """The part that lies on these days, both included."""
+    return {cell: cents for cell, cents in figures.items() if start <= cell.day <= through}
+
+
+def total_of(figures: Figures, *measures: Measure) -> int:
+    """The sum of all cells of these measures."""
+    return sum(cents for cell, cents in figures.items() if cell.measure in measures)
+
+
+def show_rate(percentage: Decimal) -> str:
+    """A rate as a key: "21", "9", "0"."""
+    return f"{percentage.normalize():f}"
+
+
+# --- the till ----------------------------------------------------------------------------------------------------
+
+
+def of_sale(sale: Sale, names: Names, *, cash_rounding_cap: int | None = None) -> dict[Cell, int]:
+    """A sale's VAT totals on its day and its payments on theirs.
+
+    With `cash_rounding_cap` Dutch cash rounding counts as an untaxed amount, as the books get it by default.
+    """
+    day, branch = sale.business_date, sale.branch
+    rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
+    untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding)
+    return add([*_vat_figures(_stated(sale), branch, day), untaxed, *_tender_figures(sale.payments, sale, names)])
+
+
+def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
+    """A branch's day as the till's own journal sums it up."""
+    payments = (_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
+    return add([*_vat_figures(journal.vat, journal.branch, journal.business_date), *payments])
+
+
+def _stated(sale: Sale) -> list[VatAmount]:
+    if is_without_vat(sale):
+        return [VatAmount(0, Decimal(0), sale.total_incl_cents, 0)]
+    return list(sale.vat)
+
+
+def _rounding(sale: Sale, cap: int) -> int:
+    try:
+        return paid_difference(sale, cap_cents=cap)
+    except MappingError:
+        return 0
+
+
+def _vat_figures(amounts: Iterable[VatAmount], branch: int, day: date) -> Iterable[Figures]:
+    for amount in amounts:
+        rate = show_rate(amount.percentage)
+        yield _lone(Cell(branch, day, Measure.NET, rate), amount.net_cents)
+        yield _lone(Cell(branch, day, Measure.VAT, rate), amount.vat_cents)
+
+
+def _tender_figures(payments: Iterable[Payment], sale: Sale, names: Names) -> Iterable[Figures]:
+    return (_tender(sale.branch, payment.business_date or sale.business_date, payment, names) for payment in payments)
+
+
+def _tender(branch: int, day: date, payment: Payment, names: Names) -> Figures:
+    name = names.tenders.get(payment.method, payment.method)
+    return _lone(Cell(branch, day, Measure.TENDER, name), payment.amount_cents)
+
+
+# --- the books ---------------------------------------------------------------------------------------------------
+
+
+def of_document(document: BookedDocument, branch: int | None, names: Names) -> dict[Cell, int]:
+    """A document's net and tax per rate and, where it was paid at once, its money; returns are negative.
+
+    What its lines and taxes do not account for of its total stands under the rate "unknown".
+    """
+    if document.voided or document.business_date is None:
+        return {}
+    day, sign = document.business_date, -1 if document.kind in _RETURNS else 1
+    nets = add(_lone(Cell(branch, day, Measure.NET, rate), sign * cents) for rate, cents in _nets(document.raw, names))
+    taxes = add(_lone(Cell(branch, day, Measure.VAT, rate), sign * cents) for rate, cents in _taxes(document.raw))
+    total = sign * round_to_cents(document.total)
+    rest = total - sum(nets.values()) - sum(taxes.values())
+    found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
+    if document.kind in _PAID_AT_ONCE:
+        found.append(_lone(Cell(branch, day, Measure.TENDER, _method(document.raw, names)), total))
+    return add(found)
+
+
+def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[Cell, int]:
+    """The money of a payment."""
+    if payment.voided:
+        return {}
+    method = names.methods.get(payment.payment_method_id or "", payment.payment_method_id or UNKNOWN)
+    return dict(_lone(Cell(branch, payment.business_date, Measure.TENDER, method), round_to_cents(payment.total)))
+
+
+def _nets(raw: Mapping[str, Any], names: Names) -> Iterable[tuple[str, int]]:
+    for line in raw.get("Line") or ():
+        detail = line.get("SalesItemLineDetail")
+        if detail is not None and line.get("Amount") is not None:
+            yield _rate_of(detail, names), round_to_cents(Decimal(line["Amount"]))
+
+
+def _rate_of(detail: Mapping[str, Any], names: Names) -> str:
+    code = str((detail.get("TaxCodeRef") or {}).get("value"))
+    return show_rate(names.rates[code] or Decimal(0)) if code in names.rates else UNKNOWN
+
+
+def _taxes(raw: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
+    for line in (raw.get("TxnTaxDetail") or {}).get("TaxLine") or ():
+        percentage = (line.get("TaxLineDetail") or {}).get("TaxPercent")
+        rate = UNKNOWN if percentage is None else show_rate(Decimal(percentage))
+        yield rate, round_to_cents(Decimal(line.get("Amount") or 0))
+
+
+def _method(raw: Mapping[str, Any], names: Names) -> str:
+    method_id = (raw.get("PaymentMethodRef") or {}).get("value")
+    return names.methods.get(method_id, method_id) if method_id else UNKNOWN
+
+
+def _lone(cell: Cell, cents: int) -> Figures:
+    return {cell: cents} if cents else {}
