@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine
 
-from gateway.errors import AuthLost, Transient
+from gateway.errors import AUTH_LOST, AuthLost, Transient
 from gateway.store import tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -75,7 +75,7 @@ class Custody:
             reason = held.lost if held and held.lost else "QuickBooks was never connected"
             raise AuthLost(
                 reason,
-                code="auth-lost",
+                code=AUTH_LOST,
                 record=f"connection {self.connection}",
                 fix="open /connect/quickbooks and connect the company again; parked work then goes on by itself",
             )

@@ -19,6 +19,8 @@ None of these texts may hold a secret or a person's data beyond the record's own
 
 from __future__ import annotations
 
+AUTH_LOST = "auth-lost"  # what events that were parked for it are found by, whatever the other side called it
+
 
 class GatewayError(Exception):
     """Base of everything the gateway raises on purpose."""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.errors import GatewayError
+from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
 from gateway.store import connections, cursors, documents, inbox, tokens
 from gateway.store.connections import DEFAULT, Connection
@@ -33,14 +34,18 @@ def seed(engine: Engine, settings: Settings) -> None:
     with writing(engine) as session:
         now = connections.find(session, DEFAULT, seal)
         wanted = _wanted(settings, now)
-        if wanted and wanted != now:
+        if fresh := wanted is not None and wanted != now:
             connections.save(session, wanted, seal)
-        if settings.quickbooks_refresh_token and tokens.plant(
-            session, DEFAULT, settings.quickbooks_refresh_token, seal
-        ):
-            inbox.requeue_parked(session, connection=DEFAULT, code="auth-lost")
+        if _plant(session, settings, seal) or fresh:
+            inbox.requeue_parked(session, connection=DEFAULT, code=AUTH_LOST)
         if document is not None:
             documents.save(session, DEFAULT, document, author="SETTINGS_FILE")
+
+
+def _plant(session: Session, settings: Settings, seal: Seal) -> bool:
+    """Whether the environment brought a refresh token that was not seen before."""
+    token = settings.quickbooks_refresh_token
+    return bool(token) and tokens.plant(session, DEFAULT, token, seal)
 
 
 def _wanted(settings: Settings, now: Connection | None) -> Connection | None:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Mapping
 
 from gateway.errors import (
+    AUTH_LOST,
     AuthLost,
     Conflict,
     DuplicateName,
@@ -28,6 +29,7 @@ from mapping.errors import MappingError, NotBookable
 
 RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 14400)
 MOST_ATTEMPTS = 20
+MOST_CONFLICTS = 3  # a record that changes under every look needs a person's eye
 MOST_CRASHES = 5
 
 # What an error means for its event, nearest class first. A test holds this against the error tree.
@@ -73,10 +75,10 @@ def _unexpected(error: Exception, event: Event) -> Outcome:
 
 def _again(error: Exception, event: Event, state: State) -> Outcome:
     if isinstance(error, RateLimited):
-        return Outcome(
-            State.WAITING, reason=error.reason, code=error.code, wait_seconds=_jittered(error.after), burn_attempt=False
-        )
-    if event.attempts >= MOST_ATTEMPTS:
+        # Never sooner than asked for.
+        pause = error.after * random.uniform(1.0, 1.5)  # noqa: S311 - spreads load, guards nothing
+        return Outcome(State.WAITING, reason=error.reason, code=error.code, wait_seconds=pause, burn_attempt=False)
+    if event.attempts >= (MOST_CONFLICTS if isinstance(error, Conflict) else MOST_ATTEMPTS):
         return Outcome(
             State.PARKED,
             reason=f"gave up after {event.attempts} attempts: {getattr(error, 'reason', error)}",
@@ -97,7 +99,7 @@ def _ended(error: Exception, state: State) -> Outcome:
     return Outcome(
         state,
         reason=getattr(error, "reason", str(error)),
-        code=getattr(error, "code", None),
+        code=AUTH_LOST if isinstance(error, AuthLost) else getattr(error, "code", None),
         record=getattr(error, "record", None),
         field=getattr(error, "field", None),
         fix=getattr(error, "fix", None),
@@ -105,9 +107,6 @@ def _ended(error: Exception, state: State) -> Outcome:
 
 
 def delay(attempts: int) -> float:
-    """Seconds before the next attempt, after `attempts` of them; jittered by half."""
-    return _jittered(RETRY_SECONDS[min(max(attempts, 1), len(RETRY_SECONDS)) - 1])
-
-
-def _jittered(seconds: float) -> float:
+    """Seconds before the next attempt, after `attempts` of them; spread over half of the interval."""
+    seconds = RETRY_SECONDS[min(max(attempts, 1), len(RETRY_SECONDS)) - 1]
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing

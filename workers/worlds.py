@@ -18,6 +18,7 @@ from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.connectors.quickbooks.transport import Limits
 from gateway.custody import Custody
 from gateway.errors import Permanent
 from gateway.settings import Settings
@@ -33,6 +34,8 @@ from mapping.settings_document import SettingsDocument
 from workers import metering
 
 LOOK_SECONDS = 2.0
+# A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would cost the connection.
+REFRESH_LIMITS = Limits(read=10.0, total=30.0)
 QUICKBOOKS_AT_ONCE = 8  # the vendor allows ten calls at once per company; two are left for people
 
 
@@ -131,6 +134,7 @@ class Worlds:
             authorize_url=given.quickbooks_authorize_url,
             token_url=given.quickbooks_token_url,
             revoke_url=given.quickbooks_revoke_url,
+            limits=REFRESH_LIMITS,
         )
 
     def _observer(self, connection: str) -> Callable[[Exchange], None]:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from gateway import custody
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, tokens
 from gateway.store.connections import DEFAULT, Connection
@@ -124,7 +125,7 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) 
     connections.save(session, replace(now, realm_id=realm, paused=None) if now else fresh, seal)
     tokens.save(session, name, custody.to_tokens(pair), seal)
     cursors.ensure(session, name, cursors.BOOKS, datetime.now(UTC).isoformat())
-    inbox.requeue_parked(session, connection=name, code="auth-lost")
+    inbox.requeue_parked(session, connection=name, code=AUTH_LOST)
     audit.note(session, actor=DASHBOARD, action="connect", target=f"connection {name}, company {realm}")
 
 
