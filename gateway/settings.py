@@ -6,8 +6,11 @@ A missing or malformed variable raises `SettingsError`: one line that names it a
 
 from __future__ import annotations
 
+import os
 import secrets
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -239,10 +242,10 @@ def _kept(name: str, folder: Path, *, postgres: bool) -> str:
         raise SettingsError(name, "should be set (required when DATABASE_URL is PostgreSQL)")
     path = folder / name.lower()
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="ascii") as file:
-            path.chmod(0o600)
-            file.write(secrets.token_urlsafe(32))
-    except FileExistsError:
-        pass
+    # Written beside and linked into place, so that nobody ever reads half a key and the first of two starts wins.
+    with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii") as made:
+        made.write(secrets.token_urlsafe(32))
+        made.flush()
+        with suppress(FileExistsError):
+            os.link(made.name, path)
     return path.read_text("ascii").strip()

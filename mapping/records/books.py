@@ -1,0 +1,242 @@
+"""The records of the books (QuickBooks Online).
+
+Units: `*_cents` are integer euro cents; `Decimal` amounts are euros; quantities are `Decimal` pieces; percentages are
+`Decimal` per cent (21 means 21 %). Dates are business dates of the shop (Europe/Amsterdam); datetimes are aware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of the books. `raw` is the whole JSON object, so that a setting can reach any field by path."""
+
+    id: str
+    sync_token: str
+    name: str
+    type: str
+    sku: str | None = None
+    description: str | None = None
+    unit_price: Decimal | None = None
+    price_includes_tax: bool = False
+    tax_code_id: str | None = None
+    parent_id: str | None = None
+    active: bool = True
+    track_stock: bool = False
+    quantity_on_hand: Decimal | None = None
+    updated_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """A postal address as the books keep it; `country` is free text there (ISO alpha-3 or a name)."""
+
+    lines: tuple[str, ...] = ()
+    postal_code: str | None = None
+    city: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer of the books. `id` and `sync_token` are None for one that is still to be created."""
+
+    display_name: str
+    id: str | None = None
+    sync_token: str | None = None
+    email: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    company_name: str | None = None
+    phone: str | None = None
+    mobile: str | None = None
+    billing: PostalAddress | None = None
+    shipping: PostalAddress | None = None
+    vat_number: str | None = None
+    active: bool = True
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaxCode:
+    """A sales tax code of the books with the rate that is in force (the sum of its sales tax rates).
+
+    `rate_id` is the TaxRate behind it when there is exactly one, else None.
+    """
+
+    id: str
+    name: str
+    active: bool
+    percentage: Decimal | None
+    rate_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """A row of one of the books' small lists: PaymentMethod, Department, Class, Term, Account."""
+
+    id: str
+    name: str
+    active: bool = True
+    type: str | None = None
+    subtype: str | None = None
+    full_name: str | None = None
+    account_number: str | None = None
+    due_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyProfile:
+    """What the gateway must know of a company of the books before it posts (CompanyInfo and Preferences)."""
+
+    name: str
+    country: str
+    home_currency: str | None
+    custom_document_numbers: bool
+    tracks_departments: bool
+    tracks_stock: bool
+    books_closed_through: date | None
+    uses_tax: bool
+    multi_currency: bool = False
+    tracks_classes: bool = False
+    allows_shipping: bool = False
+    computes_tax_itself: bool = False
+
+
+class DocumentKind(StrEnum):
+    """The books' sales documents, by the vendor's entity name."""
+
+    SALES_RECEIPT = "SalesReceipt"
+    INVOICE = "Invoice"
+    REFUND_RECEIPT = "RefundReceipt"
+    CREDIT_MEMO = "CreditMemo"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLine:
+    """A line of a sales document. `net` is the line's amount without tax, in euros, exactly as it must be booked.
+
+    `quantity` x `unit_price` equals `net` exactly, or both are None (the books then take the amount alone).
+    """
+
+    net: Decimal
+    item_id: str
+    tax_code_id: str
+    description: str | None = None
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    class_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentTax:
+    """The tax of one tax code on a document, in euros: `net` taxed, `tax` due; `rate_id`, `percentage` of the code."""
+
+    tax_code_id: str
+    net: Decimal
+    tax: Decimal
+    percentage: Decimal
+    rate_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SalesDocument:
+    """A document ready to be booked. `total` is what the till took, tax included; the books' answer must equal it."""
+
+    kind: DocumentKind
+    marker: str
+    document_number: str
+    business_date: date
+    customer_id: str
+    lines: tuple[DocumentLine, ...]
+    taxes: tuple[DocumentTax, ...]
+    total: Decimal
+    currency: str | None = None
+    payment_method_id: str | None = None
+    payment_reference: str | None = None
+    deposit_account_id: str | None = None
+    department_id: str | None = None
+    private_note: str | None = None
+    customer_memo: str | None = None
+    billing: PostalAddress | None = None
+    shipping: PostalAddress | None = None
+    shipping_method: str | None = None
+    term_id: str | None = None
+    due_date: date | None = None
+    email: str | None = None
+    linked_invoice_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BookedDocument:
+    """A document as it stands in the books. `total` and `tax` in euros, as the books computed them."""
+
+    kind: DocumentKind
+    id: str
+    sync_token: str
+    document_number: str | None
+    business_date: date | None
+    total: Decimal
+    tax: Decimal
+    private_note: str | None
+    voided: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entity of the books that change data capture reports as changed; `deleted` rows carry nothing else."""
+
+    entity: str
+    id: str
+    updated_at: datetime
+    deleted: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """What change data capture answered. `as_of` is the books' clock; the next cursor is a little before it.
+
+    `possibly_truncated`: the answer is as long as answers get, so there may be more; ask for fewer entities.
+    """
+
+    changes: tuple[Change, ...]
+    as_of: datetime
+    possibly_truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentLink:
+    """The part of a payment, in euros, that settles one document; `kind` is the vendor's entity name."""
+
+    kind: str
+    id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class BooksPayment:
+    """A payment in the books; `id` is None for one still to be created. What the links leave over stays unapplied."""
+
+    customer_id: str
+    total: Decimal
+    business_date: date
+    links: tuple[PaymentLink, ...] = ()
+    payment_method_id: str | None = None
+    payment_reference: str | None = None
+    deposit_account_id: str | None = None
+    private_note: str | None = None
+    currency: str | None = None
+    id: str | None = None
+    sync_token: str | None = None
+    voided: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
