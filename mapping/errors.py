@@ -7,13 +7,21 @@ class MappingError(Exception):
     """A record cannot be translated; a person has to act, so the job is parked.
 
     `reason` says what is wrong, `record` names the record ("receipt 1.2.2026.345"), `field` the field or setting,
-    `fix` what a person can do about it. None of them holds personal data beyond the record's own number.
+    `fix` what a person can do about it. None of them holds personal data beyond the record's own number. `code` is a
+    word for the cause, where something waits for it to go.
     """
 
     def __init__(
-        self, reason: str, *, record: str | None = None, field: str | None = None, fix: str | None = None
+        self,
+        reason: str,
+        *,
+        record: str | None = None,
+        field: str | None = None,
+        fix: str | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(reason)
+        self.code = code
         self.reason = reason
         self.record = record
         self.field = field

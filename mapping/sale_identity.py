@@ -36,6 +36,12 @@ _ORDER_STATES = {
 }
 
 
+_NOT_PAID = "the receipt is not paid yet"
+_NOT_FINAL = "the invoice is not final yet"
+NOT_YET = "not-yet"
+"""Code of a refusal that a later version of the sale will lift: its goods have left the shop already."""
+
+
 def name_record(sale: Sale) -> str:
     """The sale as messages name it: "receipt 1.2.2026.345"."""
     return f"{sale.kind.value.lower()} {sale.number or sale.id}"
@@ -45,7 +51,8 @@ def bookable(sale: Sale, settings: OrderSettings) -> None:
     """Answer nothing when the sale is to be booked now; else raise NotBookable with the reason."""
     reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
     if reason:
-        raise NotBookable(reason, record=name_record(sale), field="orders")
+        code = NOT_YET if reason in (_NOT_PAID, _NOT_FINAL) else None
+        raise NotBookable(reason, record=name_record(sale), field="orders", code=code)
 
 
 def _off(sale: Sale, settings: OrderSettings) -> str | None:
@@ -85,12 +92,12 @@ def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
     if sale.state == "RECEIPT-STATE-HANDLED":
         settled = sum(payment.amount_cents for payment in sale.payments) or sale.paid_cents
         return None if settled or not sale.total_incl_cents else "the receipt was settled by another document"
-    return "the receipt is not paid yet"
+    return _NOT_PAID
 
 
 def _invoice_too_early(sale: Sale, settings: OrderSettings) -> str | None:
     final_needed = settings.only_final_invoices or sale.type == "INVOICE-TYPE-REPEATING-INVOICE"
-    return "the invoice is not final yet" if final_needed and not sale.finalized else None
+    return _NOT_FINAL if final_needed and not sale.finalized else None
 
 
 def _empty(sale: Sale, settings: OrderSettings) -> str | None:

@@ -95,6 +95,7 @@ class LinkRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("connection", "kind", "source_id", name="links_source"),
         Index("links_target", "connection", "kind", "target_id"),
+        Index("links_created", "connection", "kind", "created_at"),
     )
 
     id: int | None = _row_id()
@@ -108,6 +109,18 @@ class LinkRow(SQLModel, table=True):
     detail: str | None = _long_text()
     created_at: datetime = _time()
     updated_at: datetime = _time()
+
+
+class NumberRow(SQLModel, table=True):
+    """An article number given to an item whose SKU is no number, for ever; `item_id` is empty for one found taken."""
+
+    __tablename__ = "numbers"
+    __table_args__ = (UniqueConstraint("connection", "item_id", name="numbers_item"),)
+
+    connection: str = Field(primary_key=True)
+    number: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+    item_id: str | None = None
+    given_at: datetime = _time()
 
 
 class JournalRow(SQLModel, table=True):

@@ -106,6 +106,14 @@ def upgrade() -> None:
         batch_op.create_index('journal_at', ['at'], unique=False)
         batch_op.create_index('journal_event', ['event_id', 'id'], unique=False)
 
+    op.create_table('numbers',
+    sa.Column('connection', sa.String(), nullable=False),
+    sa.Column('number', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('item_id', sa.String(), nullable=True),
+    sa.Column('given_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('connection', 'number'),
+    sa.UniqueConstraint('connection', 'item_id', name='numbers_item')
+    )
     op.create_table('links',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('connection', sa.String(), nullable=False),
@@ -122,6 +130,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('connection', 'kind', 'source_id', name='links_source')
     )
     with op.batch_alter_table('links', schema=None) as batch_op:
+        batch_op.create_index('links_created', ['connection', 'kind', 'created_at'], unique=False)
         batch_op.create_index('links_target', ['connection', 'kind', 'target_id'], unique=False)
 
     op.create_table('meters',
