@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Mapping
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = (
@@ -26,21 +27,24 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
-        self._headers = _ALWAYS | ({"Strict-Transport-Security": _STRICT_TRANSPORT} if https else {})
+        always = _ALWAYS | ({"Strict-Transport-Security": _STRICT_TRANSPORT} if https else {})
+        # No answer of ours sets any of these itself, so they are appended as they are: webhooks pass here too.
+        self._fleeting = _to_raw(always | {"Cache-Control": "no-store"})
+        self._static = _to_raw(always | {"Cache-Control": _KEPT})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-
-        cached = _KEPT if scope["path"].startswith("/static/") else "no-store"
+        headers = self._static if scope["path"].startswith("/static/") else self._fleeting
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", cached)
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         await self._app(scope, receive, add)
+
+
+def _to_raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]

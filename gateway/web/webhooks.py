@@ -41,7 +41,7 @@ async def receive_from_books(request: Request) -> Response:
     verifier = books.is_authentic(body, signature, shared.settings.quickbooks_verifiers)
     if verifier is None:
         return _refuse(_BOOKS)
-    meters.VERIFIERS.labels(str(verifier)).inc()
+    meters.VERIFIERS.labels(verifier).inc()
     directory = await _attempt(_BOOKS, shared.directory.get())
     await _store(shared, _BOOKS, deliveries.of_books(body, directory.names_by_realm))
     meters.SECONDS.labels(_BOOKS).observe(time.perf_counter() - began)
