@@ -22,6 +22,7 @@ from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine
 from gateway.web import (
+    admin_agreement,
     admin_events,
     admin_orders,
     admin_people,
@@ -65,6 +66,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
             *health.routes(),
             *admin_events.routes(),
             *admin_orders.routes(),
+            *admin_agreement.routes(),
             *admin_settings.routes(),
             *admin_status.routes(),
             *admin_people.routes(),

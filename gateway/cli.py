@@ -119,7 +119,10 @@ def _add_asking(verbs: _Verbs[argparse.ArgumentParser]) -> None:
         "--since", type=date.fromisoformat, metavar="DATE", help="only what changed since, e.g. 2026-01-31"
     )
     poll = _add(verbs, "poll", "asking:poll_now", "ask both systems now what changed")
-    for verb, seconds in ((resend, 120.0), (backfill, LONGEST_WAIT), (poll, 120.0)):
+    agree = _add(verbs, "agree", "agreeing:compare_days", "compare till and books, and explain every cent between them")
+    agree.add_argument("--from", dest="start", type=date.fromisoformat, metavar="DATE", help="first day (a week ago)")
+    agree.add_argument("--through", type=date.fromisoformat, metavar="DATE", help="last day (today)")
+    for verb, seconds in ((resend, 120.0), (backfill, LONGEST_WAIT), (poll, 120.0), (agree, 600.0)):
         verb.add_argument("--wait", type=float, default=seconds, metavar="SECONDS", help=f"watch so long ({seconds:g})")
 
 

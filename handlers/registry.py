@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
-from handlers import backfill, books_documents, checkup, lookup, orders, products, sessions
+from handlers import agreement, backfill, books_documents, checkup, lookup, orders, products, sessions
 from handlers.deps import Deps
 from handlers.result import Result
 
@@ -21,6 +21,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Lookup"): lookup.carry,
     (Flow.ORDERS, "Poll"): sessions.carry_request,
     (Flow.ORDERS, "Doctor"): checkup.carry,
+    (Flow.ORDERS, "Agreement"): agreement.carry,
     (Flow.ORDERS, "Backfill"): backfill.carry_orders,
     (Flow.PRODUCTS, "Backfill"): backfill.carry_products,
     (Flow.ORDERS, "SalesReceipt"): books_documents.carry,

@@ -9,7 +9,7 @@ from datetime import date
 
 from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
 
-LOOKUP, BACKFILLING, POLL, DOCTOR = "Lookup", "Backfill", "Poll", "Doctor"
+LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also carry an order's number.
 RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
@@ -69,6 +69,26 @@ def poll(*, connection: str, actor: str = "cli") -> Change:
 def check_up(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker try both logins and read branches, VAT rates, plan and preferences; its result is on the row."""
     return _asked(DOCTOR, "doctor", connection=connection, actor=actor)
+
+
+def agree(*, connection: str, start: date | None = None, through: date | None = None, actor: str = "cli") -> Change:
+    """Have a worker compare till and books on these days (default: the last seven); the report is on the row.
+
+    Every request is a subject of its own, so that nobody's days are superseded by somebody else's.
+    """
+    key = _key(actor, "agree")
+    days = {"from": start.isoformat() if start else None, "through": through.isoformat() if through else None}
+    return Change(
+        key=key,
+        flow=Flow.ORDERS,
+        source=actor,
+        entity=AGREEMENT,
+        entity_id=connection,
+        connection=connection,
+        priority=URGENT,
+        hint=json.dumps({**days, "actor": actor}),
+        variant=f":{key}",
+    )
 
 
 def _asked(entity: str, verb: str, *, connection: str, actor: str) -> Change:

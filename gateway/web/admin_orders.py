@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import time
 from typing import Any
 
 from sqlmodel import Session
@@ -12,18 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.store import connections, following, links, views
-from gateway.store.events import Event, State
+from gateway.store import connections, links, views
+from gateway.store.events import Event
 from gateway.store.links import Kind
-from gateway.web import actions, admin_events, bodies, presentation, queries, services
+from gateway.web import actions, admin_events, bodies, presentation, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
-from gateway.web.services import Services
-
-LONGEST_WAIT = 60
-_SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
 def routes() -> list[Route]:
@@ -70,28 +62,11 @@ async def resend_order(request: Request) -> Response:
         reason=queries.find_text(given, "reason"),
         connection=queries.find_text(given, "connection"),
     )
-    wait = queries.find_number(request.query_params, "wait", low=0, high=LONGEST_WAIT) or 0
+    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
     event_id = await actions.resend(shared, wish)
-    settled, event_id = await _wait_until_settled(shared, event_id, seconds=wait)
+    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=wait)
     content = await admin_events.find_detail(request, event_id)
     return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
-
-
-async def _wait_until_settled(shared: Services, event_id: int, *, seconds: float) -> tuple[bool, int]:
-    """Whether it is settled in time, and the event that says so: a look-up goes on as the sale it found."""
-    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
-    while time.monotonic() < deadline:
-        event = await shared.read(functools.partial(views.find_event, event_id=event_id))
-        if event is None:
-            return False, event_id
-        if event.state in _SETTLED:
-            following_id = await shared.read(functools.partial(following.find_next, event=event))
-            if following_id is None:
-                return True, event_id
-            event_id, pause = following_id, _FIRST_PAUSE
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    return False, event_id
 
 
 def to_order(request: Request) -> str:

@@ -1,0 +1,72 @@
+"""The admin API about the agreement: have till and books compared, and read what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.store import audit, connections, inbox, requests
+from gateway.web import actions, admin_events, bodies, queries, services, waiting
+from gateway.web.access import ADMIN, admin_only
+from gateway.web.problems import Refusal
+from mapping.agreement_text import to_text
+
+_DAY_LENGTH = len("2026-01-31")
+
+
+def routes() -> list[Route]:
+    """The one address."""
+    return [Route("/admin/agreement", admin_only(compare_days), methods=["POST"])]
+
+
+async def compare_days(request: Request) -> Response:
+    """202 and where to look; with `?wait=SECONDS` 200 and the report as soon as there is one.
+
+    The body is `{"from": DATE, "through": DATE, "connection": NAME}`, all optional (the last seven days). Whoever
+    accepts text/plain rather than JSON gets the report as a table.
+    """
+    shared = services.of(request)
+    given = await bodies.read_json(request)
+    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
+    event_id = await shared.write(lambda session: _ask(session, given))
+    shared.waker.wake([event_id])
+    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=wait)
+    content = await admin_events.find_detail(request, event_id)
+    headers = {"Location": f"/admin/events/{event_id}"}
+    report = content["result"]
+    if settled and isinstance(report, dict) and request.headers.get("accept", "").startswith("text/plain"):
+        return PlainTextResponse(to_text(report) + "\n", headers=headers)
+    return JSONResponse(content, 200 if settled else 202, headers=headers)
+
+
+def _ask(session: Session, given: Mapping[str, Any]) -> int:
+    connection = _find_connection(session, queries.find_text(given, "connection"))
+    start, through = _find_day(given, "from"), _find_day(given, "through")
+    change = requests.agree(connection=connection, start=start, through=through, actor=actions.SOURCE)
+    (received,) = inbox.receive(session, [change])
+    audit.note(session, actor=ADMIN, action="agreement", target=f"{connection} {start or ''}..{through or ''}")
+    return received.id
+
+
+def _find_connection(session: Session, wanted: str | None) -> str:
+    names = [name for name in connections.names(session) if wanted in {None, name}]
+    if not names:
+        raise Refusal(409, "there is no such connection" if wanted else "nothing is connected yet")
+    if len(names) > 1:
+        raise Refusal(409, "there are several connections; name one", connections=names)
+    return names[0]
+
+
+def _find_day(given: Mapping[str, Any], name: str) -> date | None:
+    text = queries.find_text(given, name)
+    try:
+        # Python also reads "20260131" and week dates; one way of writing is enough.
+        return date.fromisoformat(text if len(text) == _DAY_LENGTH else "") if text else None
+    except ValueError:
+        raise Refusal(400, f"{name} should be a day such as 2026-01-31") from None

@@ -1,0 +1,31 @@
+"""Waiting, within reason, for an event to end: for callers who want the outcome in the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+
+from gateway.store import following, views
+from gateway.store.following import SETTLED
+from gateway.web.services import Services
+
+LONGEST_WAIT = 60
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+async def wait_until_settled(shared: Services, event_id: int, *, seconds: float) -> tuple[bool, int]:
+    """Whether it is settled in time, and the event that says so: a look-up goes on as the sale it found."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while time.monotonic() < deadline:
+        event = await shared.read(functools.partial(views.find_event, event_id=event_id))
+        if event is None:
+            return False, event_id
+        if event.state in SETTLED:
+            following_id = await shared.read(functools.partial(following.find_next, event=event))
+            if following_id is None:
+                return True, event_id
+            event_id, pause = following_id, _FIRST_PAUSE
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    return False, event_id

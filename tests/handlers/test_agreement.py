@@ -1,0 +1,217 @@
+"""Till and books compared after real trade: equal to the cent, or every difference told by the record that makes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from gateway.store import requests
+from mapping.agreement_text import to_text
+from mapping.records import DocumentKind
+from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.structs import AMSTERDAM
+from tests.handlers.shop import REALM, Shop, sold
+
+Report = dict[str, Any]
+
+
+def agree(shop: Shop, days_back: int = 6) -> Report:
+    today = datetime.now(AMSTERDAM).date()
+    change = requests.agree(connection="default", start=today - timedelta(days=days_back), through=today)
+    event_id = shop.receive(change)
+    shop.work()
+    event = shop.event(event_id)
+    assert event.state == "done", event.reason
+    report: Report = json.loads(event.result or "{}")
+    assert report["unexplained_cents"] == 0
+    assert explained(report) == different(report)
+    return report
+
+
+def explained(report: Report) -> dict[tuple[Any, ...], int]:
+    sums: dict[tuple[Any, ...], int] = {}
+    for row in report["rows"]:
+        for each in row["differences"]:
+            key = (each["branch"], each["day"], each["measure"], each["key"])
+            sums[key] = sums.get(key, 0) + each["cents"]
+    return {key: cents for key, cents in sums.items() if cents}
+
+
+def different(report: Report) -> dict[tuple[Any, ...], int]:
+    return {
+        (c["branch"], c["day"], c["measure"], c["key"]): c["difference"] for c in report["cells"] if c["difference"]
+    }
+
+
+def causes(report: Report) -> list[str]:
+    return [row["cause"] for row in report["rows"]]
+
+
+def test_a_mixed_day_agrees_to_the_cent_and_the_journal_confirms_what_was_read(shop: Shop) -> None:
+    relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
+    first = shop.till.sell(lines=[sold(1001, 3, discount_percent=Decimal(10)), sold(1002, 7)])
+    shop.till.sell(2, 1, lines=[sold(1002)], payments=[Tender("CONTANT", 333)])
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)])
+    shop.till.refund(first["receiptId"], {1002: Decimal(2)}, "PIN")
+    shop.till.invoice(lines=[sold(1003, 2)], relation=relation, payments=[Tender("IDEAL", 5000)])
+    shop.till.move_cash(-2000, "Naar de bank")
+    shop.settle()
+    report = agree(shop)
+    assert report["rows"] == []
+    assert report["journal"] == {"asked": True, "agrees": True, "differences": []}
+    assert report["agrees"]
+    assert {cell["branch"] for cell in report["cells"]} == {1, 2}
+    assert {cell["key"] for cell in report["cells"] if cell["measure"] == "tender"} == {
+        "Pinbetaling",
+        "Contant",
+        "iDEAL",
+    }
+    assert "cash taken out" in report["not_sales"]
+    assert "AGREES" in to_text(report)
+
+
+def test_a_parked_sale_is_told_with_its_event_and_reason(shop: Shop) -> None:
+    shop.till.add_product({"description": "New", "articleList": {"article": [
+        {"articleNumber": 1999, "description": "New", "priceIncl": 500, "vatCode": 2, "turnoverGroup": 1}
+    ]}})  # fmt: skip
+    receipt = shop.till.sell(lines=[sold(1999)])
+    shop.settle()
+    (row,) = agree(shop)["rows"]
+    event = shop.newest(receipt["receiptId"])
+    assert (row["cause"], row["event"], row["state"]) == ("not booked", event.id, "parked")
+    assert "1999" in row["reason"]
+    assert sum(each["cents"] for each in row["differences"] if each["measure"] != "tender") == -500
+
+
+def test_a_sale_nobody_has_heard_of_is_told_as_such(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    report = agree(shop)
+    assert causes(report) == ["not booked"]
+    assert "never heard of" in report["rows"][0]["reason"]
+    assert not report["agrees"]
+    assert report["journal"]["agrees"]
+
+
+def test_what_a_bookkeeper_voids_deletes_or_changes_is_told_document_by_document(shop: Shop) -> None:
+    for _ in range(4):
+        shop.till.sell(lines=[sold(1001, 2), sold(1002)])
+    shop.settle()
+    assert agree(shop)["agrees"]
+    voided, deleted, changed, moved = shop.rows("SalesReceipt")
+    void(shop, voided)
+    shop.books.delete(REALM, "SalesReceipt", deleted["Id"])
+    line = changed["Line"][0]
+    shop.books.put(REALM, "SalesReceipt", {"Id": changed["Id"], "Line": [line], "TxnTaxDetail": None})
+    day = datetime.now(AMSTERDAM).date() - timedelta(days=1)
+    shop.books.put(REALM, "SalesReceipt", {"Id": moved["Id"], "TxnDate": day.isoformat(), "PrivateNote": "by hand"})
+    report = agree(shop)
+    assert sorted(causes(report)) == [
+        "amounts differ",
+        "booked on another day",
+        "deleted in the books",
+        "voided in the books",
+    ]
+    named = {row["cause"]: row["documents"] for row in report["rows"]}
+    assert named["deleted in the books"] == [{"entity": "SalesReceipt", "id": deleted["Id"]}]
+    assert named["booked on another day"] == [{"entity": "SalesReceipt", "id": moved["Id"]}]
+
+
+def test_a_document_moved_out_of_the_days_asked_for_is_looked_up(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    document = shop.only("SalesReceipt")
+    later = datetime.now(AMSTERDAM).date() - timedelta(days=40)
+    shop.books.put(REALM, "SalesReceipt", {"Id": document["Id"], "TxnDate": later.isoformat()})
+    assert causes(agree(shop)) == ["booked on another day"]
+
+
+def test_a_double_is_told_with_both_documents(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    document = shop.only("SalesReceipt")
+    keep = (
+        "Line",
+        "CustomerRef",
+        "TxnDate",
+        "PrivateNote",
+        "DepartmentRef",
+        "PaymentMethodRef",
+        "GlobalTaxCalculation",
+    )
+    shop.books.put(REALM, "SalesReceipt", {name: document[name] for name in keep if name in document})
+    report = agree(shop)
+    assert causes(report) == ["booked twice"]
+    assert len(report["rows"][0]["documents"]) == 2
+
+
+def test_another_branch_and_another_way_to_pay_are_told_as_such(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.till.sell(lines=[sold(1002)])
+    shop.settle()
+    first, second = shop.rows("SalesReceipt")
+    amersfoort = shop.find("Department", Name="Winkel Amersfoort")["Id"]
+    cash = shop.find("PaymentMethod", Name="Cash")["Id"]
+    shop.books.put(REALM, "SalesReceipt", {"Id": first["Id"], "DepartmentRef": {"value": amersfoort}})
+    shop.books.put(REALM, "SalesReceipt", {"Id": second["Id"], "PaymentMethodRef": {"value": cash}})
+    assert sorted(causes(agree(shop))) == ["booked at another branch", "paid by another method"]
+
+
+def test_a_document_with_our_marker_that_the_till_does_not_know_is_a_stranger(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    document = shop.only("SalesReceipt")
+    keep = ("Line", "CustomerRef", "TxnDate", "DepartmentRef", "PaymentMethodRef", "GlobalTaxCalculation")
+    body = {name: document[name] for name in keep if name in document}
+    shop.books.put(REALM, "SalesReceipt", {**body, "PrivateNote": "x [kassabridge:receipt:no-such-sale]"})
+    shop.books.put(REALM, "SalesReceipt", {**body, "PrivateNote": "entered by hand"})
+    report = agree(shop)
+    assert causes(report) == ["not known at the till"]
+    assert report["others_in_books"] == {"documents": 1, "cents": 1250}
+
+
+def test_unpaid_receipts_are_left_out_by_the_settings(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], payments=[])
+    shop.settle()
+    (row,) = agree(shop)["rows"]
+    assert row["cause"] == "left out by the settings"
+    assert "not paid yet" in row["reason"]
+
+
+def test_one_receipt_for_several_tenders_is_told_as_paid_by_another_method(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[orders]\nsplit = "largest"\n')
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)])
+    shop.settle()
+    (row,) = agree(shop)["rows"]
+    assert row["cause"] == "paid by another method"
+    assert sum(each["cents"] for each in row["differences"]) == 0
+
+
+def test_the_reads_are_counted_and_do_not_grow_with_the_number_of_sales(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    few = agree(shop)["reads"]["quickbooks"]
+    for _ in range(12):
+        shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    report = agree(shop)
+    assert report["agrees"]
+    assert 0 < report["reads"]["quickbooks"] <= few
+
+
+def test_too_long_a_period_is_refused_in_words(shop: Shop) -> None:
+    today = datetime.now(AMSTERDAM).date()
+    change = requests.agree(connection="default", start=today - timedelta(days=200), through=today)
+    event_id = shop.receive(change)
+    shop.work()
+    event = shop.event(event_id)
+    assert event.state == "parked"
+    assert "92 days" in (event.reason or "")
+
+
+def void(shop: Shop, document: dict[str, Any]) -> None:
+    """As a bookkeeper does: the marker stays in the note."""
+    deps = shop.deps()
+    deps.books.void_document(DocumentKind.SALES_RECEIPT, document["Id"], document["SyncToken"], "by-hand")

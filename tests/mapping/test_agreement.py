@@ -1,0 +1,153 @@
+"""The comparison itself, over random trade and random damage: what is explained is exactly what differs."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mapping.agreement import BooksRecord, Cause, Fate, Standing, TillRecord, compare, to_report, to_text
+from mapping.figures import Cell, Figures, Measure, Names, add, of_document, of_sale, subtract
+from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SaleKind, VatAmount
+
+DAY = date(2026, 3, 14)
+NAMES = Names(tenders={"PIN": "Card"}, methods={"7": "Card"}, rates={"3": Decimal(21), "4": None})
+
+cells = st.builds(
+    Cell,
+    branch=st.sampled_from([None, 1, 2]),
+    day=st.integers(-2, 4).map(lambda days: DAY + timedelta(days=days)),
+    measure=st.sampled_from(Measure),
+    key=st.sampled_from(["0", "9", "21", "Card"]),
+)
+figures = st.dictionaries(cells, st.integers(-500_000, 500_000), max_size=6)
+groups = st.sampled_from([f"sale-{number}" for number in range(6)])
+fates = st.none() | st.builds(Fate, event=st.integers(1, 99), state=st.just("parked"), reason=st.none() | st.just("x"))
+sales = st.builds(TillRecord, groups, st.text(max_size=5), figures, st.none() | st.just("left out"), fates)
+documents = st.builds(
+    BooksRecord,
+    groups,
+    st.sampled_from(["SalesReceipt", "Payment"]),
+    st.text(max_size=3),
+    figures,
+    st.sampled_from(Standing),
+    st.booleans(),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(sales, max_size=8), st.lists(documents, max_size=8))
+def test_the_rows_always_add_up_to_the_difference_cell_by_cell(
+    till: list[TillRecord], books: list[BooksRecord]
+) -> None:
+    found = compare(till, books, start=DAY, through=DAY + timedelta(days=2))
+    assert add(row.differences for row in found.rows) == subtract(found.books, found.till)
+    assert Cause.UNEXPLAINED not in {row.cause for row in found.rows}
+    report = json.loads(json.dumps(to_report(found, journal=None, more={})))
+    assert report["agrees"] == (not found.rows)
+    assert sum(cell["difference"] for cell in report["cells"]) == sum(found.differences.values())
+    assert to_text(report).startswith("AGREES" if report["agrees"] else "DIFFERS")
+
+
+@settings(deadline=None)
+@given(st.lists(sales, max_size=8))
+def test_books_that_hold_what_the_till_says_agree_whatever_it_is(till: list[TillRecord]) -> None:
+    books = [BooksRecord(sale.group, "SalesReceipt", str(n), sale.figures, partial=True) for n, sale in enumerate(till)]
+    assert compare(till, books, start=date.min, through=date.max).agrees
+
+
+def at(cents: int, **other: object) -> Figures:
+    place = {"branch": 1, "day": DAY, "measure": Measure.NET, "key": "21", **other}
+    return {Cell(**place): cents}  # type: ignore[arg-type]
+
+
+def cause_of(till: list[TillRecord], books: list[BooksRecord]) -> tuple[Cause, str]:
+    (row,) = compare(till, books, start=DAY, through=DAY).rows
+    return row.cause, row.reason
+
+
+def sale(**more: object) -> TillRecord:
+    return TillRecord(**{"group": "s", "name": "receipt 1", "figures": at(100), **more})  # type: ignore[arg-type]
+
+
+def booked(figures_: Figures, **more: object) -> BooksRecord:
+    given_ = {"group": "s", "entity": "SalesReceipt", "id": "5", "figures": figures_, **more}
+    return BooksRecord(**given_)  # type: ignore[arg-type]
+
+
+def test_two_sales_that_cancel_out_do_not_hide_each_other() -> None:
+    till = [sale(), sale(group="t", name="receipt 2", figures=at(-100))]
+    found = compare(till, [], start=DAY, through=DAY)
+    assert found.differences == {}
+    assert not found.agrees
+    assert len(found.rows) == 2
+
+
+def test_every_cause_is_told() -> None:
+    missing = sale(fate=Fate(7, "parked", "no item 5"))
+    assert cause_of([missing], []) == (Cause.NOT_BOOKED, "event 7 is parked: no item 5")
+    assert cause_of([sale(left_out="not paid")], []) == (Cause.LEFT_OUT, "not paid")
+    assert cause_of([sale()], [booked({}, standing=Standing.GONE)])[0] is Cause.DELETED
+    assert cause_of([sale()], [booked({}, standing=Standing.VOIDED)])[0] is Cause.VOIDED
+    assert cause_of([sale()], [booked(at(100)), booked(at(100), id="6")])[0] is Cause.TWICE
+    moved = booked(at(100, day=DAY + timedelta(days=1)), note="Original date: 2026-03-14")
+    assert cause_of([sale()], [moved]) == (
+        Cause.OTHER_DAY,
+        "sold on 2026-03-14, booked on 2026-03-15 (Original date: 2026-03-14)",
+    )
+    assert cause_of([sale()], [booked(at(100, branch=2))])[0] is Cause.OTHER_BRANCH
+    assert cause_of([], [booked(at(100))])[0] is Cause.STRANGER
+    assert cause_of([sale()], [booked(at(90))])[0] is Cause.AMOUNTS
+
+
+def test_money_and_rounding_are_told_apart_from_amounts() -> None:
+    card, cash = at(100, measure=Measure.TENDER, key="Card"), at(100, measure=Measure.TENDER, key="Cash")
+    assert cause_of([sale(figures=card)], [booked(cash)])[0] is Cause.TENDER
+    assert cause_of([sale(figures=card)], [booked(at(60, measure=Measure.TENDER, key="Card"))])[0] is Cause.PAYMENT
+    rounded = add([at(101), at(-1, measure=Measure.VAT)])
+    assert cause_of([sale()], [booked(rounded)])[0] is Cause.ROUNDING
+
+
+def test_figures_of_a_sale_and_of_its_document_are_equal() -> None:
+    payment = Payment("PIN", 1250, business_date=DAY)
+    amount = VatAmount(2, Decimal("21.00"), 1033, 217)
+    receipt = Sale(
+        SaleKind.RECEIPT, "s", "1.1.2026.1", "RECEIPT-TYPE-RECEIPT", "RECEIPT-STATE-PAID", 1, DAY, 1250, 1033,
+        "VAT-METHOD-INCLUSIVE", (amount,), (), (payment,), 1250,
+    )  # fmt: skip
+    document = to_document(Decimal("10.33"), "3", Decimal("2.17"), Decimal("12.50"))
+    assert of_sale(receipt, NAMES) == of_document(document, 1, NAMES)
+
+
+def test_what_lines_and_taxes_do_not_account_for_is_still_counted() -> None:
+    document = to_document(Decimal("10.00"), "3", Decimal("2.10"), Decimal("13.00"))
+    found = of_document(document, 1, NAMES)
+    assert found[Cell(1, DAY, Measure.NET, "unknown")] == 90
+    assert of_document(to_document(Decimal(5), "4", Decimal(0), Decimal(5)), 1, NAMES)[
+        Cell(1, DAY, Measure.NET, "0")
+    ] == 500  # fmt: skip
+
+
+def test_dutch_cash_rounding_counts_as_an_untaxed_amount_where_it_is_booked_as_one() -> None:
+    receipt = Sale(
+        SaleKind.RECEIPT, "s", "1", "RECEIPT-TYPE-RECEIPT", "RECEIPT-STATE-PAID", 1, DAY, 1252, 1252,
+        "VAT-METHOD-NONE", (), (), (Payment("PIN", 1250),), 1250,
+    )  # fmt: skip
+    assert of_sale(receipt, NAMES, cash_rounding_cap=5)[Cell(1, DAY, Measure.NET, "0")] == 1250
+    assert of_sale(receipt, NAMES)[Cell(1, DAY, Measure.NET, "0")] == 1252
+    assert of_sale(receipt, NAMES, cash_rounding_cap=1)[Cell(1, DAY, Measure.NET, "0")] == 1252
+
+
+def to_document(net: Decimal, code: str, tax: Decimal, total: Decimal) -> BookedDocument:
+    raw = {
+        "PaymentMethodRef": {"value": "7"},
+        "Line": [
+            {"Amount": net, "SalesItemLineDetail": {"TaxCodeRef": {"value": code}}},
+            {"Amount": net, "DetailType": "SubTotalLineDetail"},
+        ],
+        "TxnTaxDetail": {"TaxLine": [{"Amount": tax, "TaxLineDetail": {"TaxPercent": Decimal(21)}}]},
+    }
+    return BookedDocument(DocumentKind.SALES_RECEIPT, "9", "0", None, DAY, total, tax, None, raw=raw)
