@@ -8,7 +8,14 @@ from decimal import Decimal
 
 from mapping.money import to_cents, to_euros
 from mapping.records import DocumentLine, DocumentTax, Sale, TaxCode, VatAmount
-from mapping.references import References, get_item, get_rounding_item, get_tax_code, get_untaxed
+from mapping.references import (
+    References,
+    get_gift_card_item,
+    get_item,
+    get_rounding_item,
+    get_tax_code,
+    get_untaxed,
+)
 from mapping.sale_identity import name_record
 from mapping.sale_lines import FlatLine, flatten, negate
 from mapping.sale_totals import SHIFTED, is_without_vat, read_totals
@@ -17,6 +24,7 @@ from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
 from mapping.unit_prices import find_unit_price, split_line
 
 DESCRIPTION_LENGTH = 4000
+GIFT_CARDS = "Gift cards redeemed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +36,28 @@ class Body:
     total_cents: int
 
 
-def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign: int, untaxed_cents: int = 0) -> Body:
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """Lines without VAT beside the goods, in cents and the till's sign: Dutch cash rounding, gift cards redeemed."""
+
+    cash_rounding: int = 0
+    gift_cards: int = 0
+
+    @property
+    def total(self) -> int:
+        """What they add to the document."""
+        return self.cash_rounding + self.gift_cards
+
+
+NOTHING_EXTRA = Extras()
+
+
+def to_body(
+    sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras = NOTHING_EXTRA
+) -> Body:
     """Build lines and taxes; `sign` is -1 for returns, whose amounts are positive in the books.
 
-    `untaxed_cents` (in the till's sign) is added as a 0 % line: Dutch cash rounding. MappingError when something is
-    not mapped or does not add up.
+    MappingError when something is not mapped or does not add up.
     """
     totals, flat = _read(sale, settings, sign)
     wishes = [_to_wish(line) for line in flat]
@@ -42,7 +67,11 @@ def to_body(sale: Sale, references: References, settings: OrderSettings, *, sign
         _to_line(line, net, references, codes[line.code], name_record(sale))
         for line, net in zip(flat, solution.nets, strict=True)
     ]
-    untaxed = {"Tax rounding": solution.untaxed, "Cash rounding": sign * untaxed_cents}
+    untaxed = {
+        "Tax rounding": solution.untaxed,
+        "Cash rounding": sign * extras.cash_rounding,
+        GIFT_CARDS: sign * extras.gift_cards,
+    }
     lines += _rounding_lines(sale, references, solution, codes)
     lines += _untaxed_lines(sale, references, untaxed)
     taxes = _merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
@@ -110,7 +139,8 @@ def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) 
     for name, cents in untaxed.items():
         if cents:
             record = name_record(sale)
-            item, code = get_rounding_item(references, record), get_untaxed(references, shifted=False, record=record)
+            find_item = get_gift_card_item if name == GIFT_CARDS else get_rounding_item
+            item, code = find_item(references, record), get_untaxed(references, shifted=False, record=record)
             yield DocumentLine(to_euros(cents), item, code.id, name, class_id=references.class_id)
 
 

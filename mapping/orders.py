@@ -7,23 +7,24 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from mapping.customers import to_postal
-from mapping.document_lines import to_body
+from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
 from mapping.fingerprints import fingerprint as fingerprint_of
-from mapping.money import show_cents, to_cents, to_euros
+from mapping.gift_cards import redeemed, without_gift_cards
+from mapping.money import show_cents, to_euros
 from mapping.records import BooksPayment, DocumentKind, Sale, SalesDocument
 from mapping.references import References
 from mapping.sale_identity import (
     bookable,
     document_kind,
     document_number,
-    fit_number,
     marker,
     marker_tag,
     name_record,
     tenders_of,
 )
 from mapping.sale_lines import needed_articles
+from mapping.sale_payments import to_payments
 from mapping.sale_totals import paid_difference
 from mapping.sections import OrderSettings
 
@@ -62,19 +63,28 @@ def to_document(sale: Sale, references: References, settings: OrderSettings) -> 
     return to_posting(sale, references, settings).document
 
 
-def to_posting(sale: Sale, references: References, settings: OrderSettings) -> Posting:
+def to_posting(
+    sale: Sale, references: References, settings: OrderSettings, *, kind: DocumentKind | None = None
+) -> Posting:
     """The document and the payments of a sale; NotBookable or MappingError instead of anything doubtful.
 
-    The document's total is the till's total, plus Dutch cash rounding when the settings book that as a line.
+    The document's total is the till's total, plus Dutch cash rounding when the settings book that as a line, less the
+    gift cards it was paid with where those are a debt of the shop. `kind` keeps the kind it was booked as before.
     """
     bookable(sale, settings)
-    kind = document_kind(sale, settings)
+    in_money = without_gift_cards(sale, references.gift_card_tenders)
+    kind = kind or document_kind(in_money, settings)
     sign = -1 if kind in _RETURNS else 1
     rounding = _cash_rounding(sale, settings)
-    line_rounding = rounding if settings.cash_rounding == "line" else 0
-    body = to_body(sale, references, settings, sign=sign, untaxed_cents=line_rounding)
-    _check_total(sale, body.total_cents, sign * (sale.total_incl_cents + line_rounding))
-    tenders = _tenders(sale, rounding - line_rounding)
+    extras = Extras(
+        cash_rounding=rounding if settings.cash_rounding == "line" else 0,
+        gift_cards=-redeemed(sale, references.gift_card_tenders),
+    )
+    body = to_body(sale, references, settings, sign=sign, extras=extras)
+    _check_total(sale, body.total_cents, sign * (sale.total_incl_cents + extras.total))
+    sale = in_money
+    unbooked = rounding - extras.cash_rounding
+    tenders = _tenders(sale, unbooked)
     document = SalesDocument(
         kind=kind,
         marker=marker(sale),
@@ -86,14 +96,14 @@ def to_posting(sale: Sale, references: References, settings: OrderSettings) -> P
         total=to_euros(body.total_cents),
         currency=references.currency,
         department_id=references.department_id,
-        private_note=_note(sale, tenders, rounding),
+        private_note=_note(sale, references, tenders, rounding),
         customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
         billing=to_postal(sale.billing, references.countries),
         shipping=to_postal(sale.shipping, references.countries),
         shipping_method=references.shipping_method,
         linked_invoice_id=references.original_id if sign < 0 else None,
     )
-    return _settle(document, sale, references, tenders)
+    return _settle(document, sale, references, unbooked)
 
 
 def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
@@ -130,8 +140,10 @@ def _largest(tenders: Mapping[str, int]) -> str:
     return max(tenders, key=lambda method: abs(tenders[method]))
 
 
-def _note(sale: Sale, tenders: Mapping[str, int], rounding: int) -> str:
+def _note(sale: Sale, references: References, tenders: Mapping[str, int], rounding: int) -> str:
     notes = [marker(sale)]
+    if references.original:
+        notes.append(f"Credits: {references.original}")
     if len(tenders) > 1:
         notes.append("Paid: " + ", ".join(f"{method} {show_cents(cents)}" for method, cents in tenders.items()))
     if rounding:
@@ -141,13 +153,13 @@ def _note(sale: Sale, tenders: Mapping[str, int], rounding: int) -> str:
     return "\n".join(notes)[:NOTE_LENGTH]
 
 
-def _settle(document: SalesDocument, sale: Sale, references: References, tenders: Mapping[str, int]) -> Posting:
+def _settle(document: SalesDocument, sale: Sale, references: References, unbooked_cents: int) -> Posting:
     """Say how the document was paid: on the document itself, or by payments beside it."""
     if document.kind in _PAID_AT_ONCE:
-        return Posting(_paid_at_once(document, sale, references, tenders))
+        return Posting(_paid_at_once(document, sale, references, _tenders(sale, unbooked_cents)))
     if document.kind is DocumentKind.INVOICE:
         due = replace(document, term_id=references.term_id, due_date=sale.due_date)
-        return Posting(due, _payments(due, sale, references, tenders))
+        return Posting(due, to_payments(due, sale, references, unbooked_cents=unbooked_cents))
     return Posting(document)
 
 
@@ -169,44 +181,6 @@ def _paid_at_once(
         payment_reference=document.document_number,
         deposit_account_id=account,
     )
-
-
-def _payments(
-    document: SalesDocument, sale: Sale, references: References, tenders: Mapping[str, int]
-) -> tuple[BooksPayment, ...]:
-    """One payment per tender, in the order of the sale; they never exceed the invoice."""
-    paid = sum(tenders.values())
-    if paid > to_cents(document.total) or any(cents < 0 for cents in tenders.values()):
-        raise MappingError(
-            f"payments of {', '.join(map(show_cents, tenders.values()))} do not fit a total of {document.total:.2f}",
-            record=name_record(sale),
-            field="payments",
-            fix='book it by hand, or choose orders.split = "largest" in the settings',
-        )
-    several = len(tenders) > 1
-    return tuple(
-        BooksPayment(
-            customer_id=document.customer_id,
-            total=to_euros(cents),
-            business_date=_paid_on(sale, method),
-            payment_method_id=references.payment_methods.get(method),
-            payment_reference=_reference(document, position if several else 0),
-            deposit_account_id=references.deposit_accounts.get(method, references.default_deposit_account_id),
-            private_note=document.marker,
-            currency=references.currency,
-        )
-        for position, (method, cents) in enumerate(tenders.items(), start=1)
-    )
-
-
-def _reference(document: SalesDocument, position: int) -> str:
-    number = document.document_number
-    return fit_number(f"{number}/{position}", number) if position else number
-
-
-def _paid_on(sale: Sale, method: str) -> date:
-    days = [payment.business_date for payment in sale.payments if payment.method == method and payment.business_date]
-    return max(days, default=sale.business_date)
 
 
 def move_to(posting: Posting, day: date) -> Posting:

@@ -19,7 +19,9 @@ class References:
 
     `items` by article number, `tax_codes` by VAT code, `payment_methods` and `deposit_accounts` by the till's payment
     method, `special_items` by "tip", "gift_card", "deposit". `untaxed` is the 0 % code of rounding lines and of sales
-    without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to.
+    without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
+    `original` the printed number of what is given back. `group_items` are the items of amounts without an article, by
+    turnover group. `gift_card_tenders` are the ways to pay that redeem a gift card.
     """
 
     customer_id: str
@@ -39,14 +41,18 @@ class References:
     term_id: str | None = None
     shipping_method: str | None = None
     original_id: str | None = None
+    original: str | None = None
     currency: str | None = None
     countries: Mapping[str, str] = field(default_factory=dict)
+    group_items: Mapping[int, str] = field(default_factory=dict)
+    gift_card_tenders: tuple[str, ...] = ()
 
 
 def get_item(references: References, line: SaleLine, record: str) -> str:
     """The item a line is booked on: a special one, the article's, or the fallback; MappingError names the article."""
     special = references.special_items.get(special_kind(line, references.tip_articles) or "")
-    found = special or references.items.get(line.article)
+    own = references.items.get(line.article) or references.group_items.get(line.turnover_group or 0)
+    found = special or own
     if found is None and _is_cash_rounding(line):
         return get_rounding_item(references, record)
     found = found or references.fallback_item_id
@@ -127,5 +133,18 @@ def get_rounding_item(references: References, record: str) -> str:
             record=record,
             field="mapping.special_items",
             fix="choose an item for rounding differences in mapping.special_items",
+        )
+    return found
+
+
+def get_gift_card_item(references: References, record: str) -> str:
+    """The item of gift cards, sold and redeemed; MappingError when there is none."""
+    found = references.special_items.get("gift_card")
+    if found is None:
+        raise MappingError(
+            "it was paid with a gift card, and there is no item for gift cards",
+            record=record,
+            field="mapping.special_items.gift_card",
+            fix="make an item on the account of gift cards and name it in mapping.special_items.gift_card",
         )
     return found

@@ -196,6 +196,11 @@ class OrderSettings(Section):
         default="park", description="The sale's day is in a closed period"
     )
     employee_number: int = Field(default=999_999, ge=1, description="Employee where the till demands one")
+    adopt: bool = Field(
+        default=False,
+        description="Look for each sale before booking it, and link a document of the same number, day and total that "
+        "something else booked; costs a read per sale",
+    )
     missing_item: Literal["park", "fallback"] = Field(default="park", description="An article the books do not know")
     fallback_item: str | None = Field(default=None, description="Item (SKU or id) of articles the books do not know")
     memo: bool = Field(default=True, description="Write the sale's reference into the customer memo")
@@ -230,9 +235,13 @@ class MappingSettings(Section):
         default_factory=lambda: Control(on_miss="skip"), description="Delivery method to shipping method"
     )
     income_accounts: Control = Field(
-        default_factory=lambda: Control(on_miss="skip"), description="Country, or turnover group, to income account"
+        default_factory=lambda: Control(on_miss="skip"),
+        description='"DEU", "DEU:3" or ":3" (turnover group) to income account: lines are booked on an item of it',
     )
     special_items: dict[Literal["tip", "gift_card", "deposit", "rounding", "discount"], str] = Field(
         default_factory=dict, description="Items (SKU, name or id) for what is not an ordinary article"
     )
     tip_articles: tuple[int, ...] = Field(default=(), description="Articles of the till that are tips")
+    gift_card_tenders: tuple[str, ...] = Field(
+        default=(), description="Ways to pay that redeem a gift card: a line of the gift card item, not a payment"
+    )

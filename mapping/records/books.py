@@ -225,7 +225,10 @@ class PaymentLink:
 
 @dataclass(frozen=True, slots=True)
 class BooksPayment:
-    """A payment in the books; `id` is None for one still to be created. What the links leave over stays unapplied."""
+    """A payment in the books; `id` is None for one still to be created. What the links leave over stays unapplied.
+
+    `source_id` is the till's payment behind one that is to be booked.
+    """
 
     customer_id: str
     total: Decimal
@@ -240,3 +243,4 @@ class BooksPayment:
     sync_token: str | None = None
     voided: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)
+    source_id: str | None = None
