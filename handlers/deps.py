@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.store import links
+from gateway.store import inbox, links
+from gateway.store.events import Change
 from gateway.store.journal import Entry
 from gateway.store.links import Link
 from gateway.store.session import writing
@@ -42,6 +43,20 @@ class Deps:
         """Record a link at once, in its own transaction: what exists outside stays known even if this event fails."""
         with writing(self.engine) as session:
             links.save(session, self.connection, link)
+
+    def pass_on(self, *changes: Change) -> None:
+        """Put what this event leads to into the inbox at once; the same changes again are recognised by their keys."""
+        with writing(self.engine) as session:
+            received = inbox.receive(session, changes)
+        self.wake([row.id for row in received if row.pending])
+
+    def resolve(self, code: str, record: str) -> None:
+        """A cause is gone: what was parked or waits because of it goes on."""
+        with writing(self.engine) as session:
+            ids = inbox.requeue_caused(session, self.connection, code=code, record=record)
+        if ids:
+            self.say("what waited for this goes on", events=ids, cause=code, record=record)
+            self.wake(ids)
 
     def learn(self, **facts: Any) -> None:
         """Note what this event turned out to be about (order_id, sku, email, target_entity, target_id)."""

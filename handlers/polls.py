@@ -109,6 +109,15 @@ def poll_till(deps: Deps) -> list[int]:
     return [event_id for source in wanted for event_id in _poll_source(deps, source, source.marker(markers))]
 
 
+def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
+    """Whether the till has sales, up to these markers, that no poll has brought in yet."""
+    followed = [source for source in TILL_SOURCES if source.flow is Flow.ORDERS and source.wanted(deps.settings)]
+    with reading(deps.engine) as session:
+        positions = [cursors.find(session, deps.connection, source.name) for source in followed]
+    newest = [source.marker(markers) for source in followed]
+    return any(marker and int(at or 0) < marker for at, marker in zip(positions, newest, strict=True))
+
+
 def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
     lease = cursors.take(deps.engine, deps.connection, source.name)
     if lease is None:

@@ -17,16 +17,21 @@ ENTITIES: Final[Mapping[SaleKind, str]] = {
     SaleKind.ORDER: "TillOrder",
 }
 _KINDS: Final = {entity: kind for kind, entity in ENTITIES.items()}
-_READ: Final[Mapping[SaleKind, Callable[[Deps, str], Sequence[Sale]]]] = {
-    SaleKind.RECEIPT: lambda deps, sale_id: deps.till.receipts([sale_id]),
-    SaleKind.INVOICE: lambda deps, sale_id: deps.till.invoices([sale_id]),
-    SaleKind.ORDER: lambda deps, sale_id: deps.till.orders([sale_id]),
+_READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]] = {
+    SaleKind.RECEIPT: lambda deps, ids: deps.till.receipts(ids),
+    SaleKind.INVOICE: lambda deps, ids: deps.till.invoices(ids),
+    SaleKind.ORDER: lambda deps, ids: deps.till.orders(ids),
 }
 
 
 def read(entity: str, sale_id: str, deps: Deps) -> Sale | None:
     """The sale behind an event of this entity as it stands now, or None."""
-    return next(iter(_READ[_KINDS[entity]](deps, sale_id)), None)
+    return next(iter(read_all(entity, [sale_id], deps)), None)
+
+
+def read_all(entity: str, ids: Sequence[str], deps: Deps) -> Sequence[Sale]:
+    """The sales behind events of this entity as they stand now; those the till does not know are left out."""
+    return _READ[_KINDS[entity]](deps, ids) if ids else ()
 
 
 def find(number_or_id: str, deps: Deps) -> Sale | None:

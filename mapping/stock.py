@@ -45,6 +45,11 @@ def to_quantities(
     return {branch: _quantity(figures, settings, row, record) for branch, row in sorted(rows.items())}
 
 
+def to_branches(settings: StockSettings, *, branches: Sequence[int]) -> tuple[int, ...]:
+    """The branches whose stock is kept; MappingError when the settings name one that the till does not have."""
+    return tuple(sorted(_rows(settings, branches, "stock")))
+
+
 def _rows(settings: StockSettings, branches: Sequence[int], record: str) -> Mapping[int, BranchStock]:
     if not settings.branches:
         main = settings.main_branch if settings.main_branch is not None else min(branches, default=None)

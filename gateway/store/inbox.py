@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, and_, case, exists, or_, select, update
+from sqlalchemy import Engine, and_, case, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
@@ -223,3 +224,35 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
         .returning(col(InboxRow.id))
     ).all()
     return len(changed)
+
+
+def requeue_caused(session: Session, connection: str, *, code: str, record: str) -> list[int]:
+    """Make due again what waits or is parked because of this cause, which is gone now; answers the ids."""
+    caused = and_(
+        col(InboxRow.connection) == connection,
+        col(InboxRow.state).in_((State.PARKED, State.WAITING)),
+        col(InboxRow.code) == code,
+        col(InboxRow.record) == record,
+    )
+    changed = session.execute(
+        update(InboxRow)
+        .where(caused)
+        .values(state=State.RECEIVED, attempts=0, careful=True, due_at=None, updated_at=moment())
+        .returning(col(InboxRow.id))
+    ).all()
+    return [int(row[0]) for row in changed]
+
+
+def heard_since(session: Session, event: Event, when: datetime) -> bool:
+    """Whether anything else about the event's subject has come in since a moment."""
+    other = and_(
+        col(InboxRow.subject) == event.subject, col(InboxRow.id) != event.id, col(InboxRow.received_at) >= when
+    )
+    return session.execute(select(col(InboxRow.id)).where(other).limit(1)).scalar_one_or_none() is not None
+
+
+def tally(session: Session, prefix: str) -> dict[str, int]:
+    """How many events whose key begins with this stand where."""
+    begins = col(InboxRow.key).startswith(prefix, autoescape=True)
+    rows = session.execute(select(col(InboxRow.state), func.count()).where(begins).group_by(col(InboxRow.state))).all()
+    return {str(state): int(count) for state, count in rows}

@@ -22,9 +22,20 @@ class Stock(Area):
         answer = self._calls.read("getStock", request=request)
         return tuple(to_stock(row, branch=branch, default_places=self._places) for row in rows(answer, "articleStocks"))
 
-    def stock_changes(self, branches: Iterable[int], since_stock_id: int, limit: int) -> Page[StockMovement]:
-        """The bookings since a stock id, whoever made them; a page's `marker` is the highest stock id in it."""
-        request = known(branchNumbers=list(branches), sinceStockId=since_stock_id, sinceStockIdLimit=limit)
+    def stock_changes(
+        self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
+    ) -> Page[StockMovement]:
+        """The bookings since a stock id (of these articles, or all), whoever made them.
+
+        A page's `marker` is the highest stock id in it.
+        """
+        wanted = list(articles)
+        request = known(
+            branchNumbers=list(branches),
+            articleNumbers={"articleNumbers": wanted} if wanted else None,
+            sinceStockId=since_stock_id,
+            sinceStockIdLimit=limit,
+        )
         answer = self._calls.read("getStockHistoryV2", request=request)
         read = partial(to_movement, default_places=self._places)
         return to_page(rows(answer, "articleStockHistory"), read, marker=movement_marker, key="stockId")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final, Literal
 
 import httpx
@@ -18,6 +19,7 @@ from gateway.connectors.quickbooks import (
     wire_changes,
     wire_customers,
     wire_documents,
+    wire_estimates,
     wire_payments,
 )
 from gateway.connectors.quickbooks.access import Access
@@ -102,6 +104,15 @@ class QuickBooks:
         if changed_since is not None:
             statement = statement.where("MetaData.LastUpdatedTime", ">=", changed_since)
         return self._access.find(statement.order_by("Id").page(start, size), wire.to_item)
+
+    def items_under(self, full_name: str) -> tuple[Item, ...]:
+        """The item of this full name and everything below it, inactive ones too, with one read per thousand."""
+        statement = select("Item").where("FullyQualifiedName", "LIKE", f"{full_name}%").and_active_any()
+        return tuple(wire.to_item(row) for row in self._access.pages(statement))
+
+    def pieces_on_estimates(self) -> Mapping[str, Decimal]:
+        """Pieces by item id on open estimates, with one read per 500 of them."""
+        return wire_estimates.to_pieces(self._access.pages(select("Estimate"), _DOCUMENT_PAGE))
 
     # --- customers -------------------------------------------------------------------------------------------
 

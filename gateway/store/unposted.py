@@ -1,0 +1,73 @@
+"""Sales the till has rung up and the books may not know yet, in one consistent look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, union
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from gateway.store.events import OPEN, Flow, State
+from gateway.store.links import Kind
+from gateway.store.tables import InboxRow, LinkRow
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A sale the inbox knows: its newest event's state and cause, and whether the books had it before a moment.
+
+    `booked` is None when it was never booked, else whether that was before the moment asked about.
+    """
+
+    entity: str
+    entity_id: str
+    state: str
+    code: str | None
+    booked: bool | None
+
+
+def sales(
+    session: Session,
+    connection: str,
+    entities: Sequence[str],
+    *,
+    since: datetime,
+    waiting_code: str,
+    named: Sequence[str],
+) -> list[Known]:
+    """The newest event of every sale that is open, or skipped for `waiting_code`, or booked since, or named by its id.
+
+    It is one statement, so that a sale that is booked meanwhile is seen either before or after, never as neither.
+    """
+    newer = aliased(InboxRow)
+    newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
+    mine = and_(
+        col(InboxRow.connection) == connection,
+        col(InboxRow.flow) == Flow.ORDERS,
+        col(InboxRow.entity).in_(entities),
+        ~col(InboxRow.subject).endswith(":dry"),
+        newest,
+    )
+    waiting = and_(col(InboxRow.state) == State.SKIPPED, col(InboxRow.code) == waiting_code)
+    parts = [
+        _rows(and_(mine, or_(col(InboxRow.state).in_(OPEN), waiting)), connection),
+        _rows(and_(mine, col(LinkRow.created_at) >= since), connection),
+    ]
+    if named:
+        parts.append(_rows(and_(mine, col(InboxRow.entity_id).in_(named)), connection))
+    found = session.execute(union(*parts)).all()
+    return [Known(row[0], row[1], row[2], row[3], None if row[4] is None else row[4] < since) for row in found]
+
+
+def _rows(condition: ColumnElement[bool], connection: str) -> Any:
+    document = and_(
+        col(LinkRow.connection) == connection,
+        col(LinkRow.kind) == Kind.DOCUMENT,
+        col(LinkRow.source_id) == col(InboxRow.entity_id),
+    )
+    columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
+    return select(*map(col, columns)).outerjoin(LinkRow, document).where(condition)

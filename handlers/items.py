@@ -1,0 +1,95 @@
+"""An item as an event is to see it: as it was read a moment ago with the event, else read now.
+
+Reads of the books are metered. What change data capture, a backfill or another event of ours has just read travels
+with the event; it is used only while nobody has told of a newer change. A webhook's content is never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import simplejson
+
+from gateway.connectors.quickbooks import wire
+from gateway.store import cursors, inbox, views
+from gateway.store.events import Change, Event, Flow
+from gateway.store.session import reading
+from handlers.deps import Deps
+from mapping.fingerprints import fingerprint
+from mapping.records import Item
+
+ENTITY = "Item"
+OURS = "gateway"
+_TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An item, and a moment of the database's clock at which the books had not been asked for it yet."""
+
+    item: Item
+    read_at: datetime
+
+
+def read(event: Event, deps: Deps) -> Reading:
+    """The item this event is about. Raises NotFound when the books have it no more."""
+    told = _told(event)
+    if told is not None and not _is_stale(event, told, deps):
+        return told
+    read_at = now(deps)
+    return Reading(deps.books.item(event.entity_id), read_at)
+
+
+def now(deps: Deps) -> datetime:
+    """The database's clock, by which rows are dated."""
+    with reading(deps.engine) as session:
+        return views.now_of(session)
+
+
+def to_hint(raw: Mapping[str, Any], read_at: datetime, **more: Any) -> str:
+    """What travels with an event: the item as the books answered it."""
+    return simplejson.dumps({"item": raw, "read_at": read_at.isoformat(), **more}, use_decimal=True)
+
+
+def find_told(event: Event, name: str) -> Any:
+    """Something else that travels with an event of ours, or None."""
+    if event.source not in _TRUSTED or not event.hint:
+        return None
+    return simplejson.loads(event.hint, use_decimal=True).get(name)
+
+
+def follow(flow: Flow, event: Event, seen: Reading, *, entity: str = ENTITY, entity_id: str | None = None) -> Change:
+    """The change that carries the same item on in another flow."""
+    return Change(
+        key=f"{event.key}>{flow}",
+        flow=flow,
+        source=OURS,
+        entity=entity,
+        entity_id=entity_id or seen.item.id,
+        connection=event.connection,
+        operation=event.operation,
+        occurred_at=event.occurred_at,
+        hint=to_hint(seen.item.raw, seen.read_at),
+        priority=event.priority,
+        sku=seen.item.sku,
+    )
+
+
+def content(raw: Mapping[str, Any]) -> str:
+    """A short text for all that the books say of an item."""
+    return fingerprint(raw)
+
+
+def _told(event: Event) -> Reading | None:
+    raw, read_at = find_told(event, "item"), find_told(event, "read_at")
+    return Reading(wire.to_item(raw), datetime.fromisoformat(read_at)) if raw and read_at else None
+
+
+def _is_stale(event: Event, told: Reading, deps: Deps) -> bool:
+    if event.attempts > 1 or event.careful:
+        return True
+    with reading(deps.engine) as session:
+        return inbox.heard_since(session, event, told.read_at)
