@@ -47,6 +47,7 @@ class Shop:
             self.set_document(document)
         assert seeding.begin_cursors(engine, given)
         self.woken: list[int] = []
+        self._given = given
         self._worlds = Worlds(engine, given, self.woken.extend)
         self._workshop = Workshop(engine, self._worlds, self.woken.extend)
         for number, price, rate, code in ((1001, "12.50", 21, 2), (1002, "3.33", 9, 1), (1003, "100.00", 21, 2)):
@@ -74,6 +75,12 @@ class Shop:
         self._worlds.close()
         for served in self._served:
             served.stop()
+
+    def restart(self) -> None:
+        """A new worker process: nothing is remembered but what the database holds."""
+        self._worlds.close()
+        self._worlds = Worlds(self.engine, self._given, self.woken.extend)
+        self._workshop = Workshop(self.engine, self._worlds, self.woken.extend)
 
     # --- what the shop has ---
 
