@@ -23,9 +23,9 @@ SWITCHES = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """One running browser for all tests."""
+    """One running browser for a module, no longer: while it runs, its event loop holds the main thread."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed on this machine")
     from playwright.sync_api import sync_playwright
