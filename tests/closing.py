@@ -20,4 +20,5 @@ def say(reporter: TerminalReporter) -> str:
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return text.removeprefix("Skipped: ")
+    # What stands behind the colon names the single case; the closing line counts the cause.
+    return text.removeprefix("Skipped: ").partition(":")[0]
