@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect
+from sqlalchemy import DateTime, Dialect, Float
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -49,3 +49,20 @@ def _sqlite(element: moment, _compiler: Any, **_kw: Any) -> str:
 @compiles(moment, "postgresql")
 def _postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
     return f"(clock_timestamp() + make_interval(secs => {element.offset:.3f}))"
+
+
+class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements
+    """Seconds since 1970 by the database's clock, for sums that SQL's own times do not make on every database."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(epoch, "sqlite")
+def _sqlite_epoch(_element: epoch, _compiler: Any, **_kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(epoch, "postgresql")
+def _postgresql_epoch(_element: epoch, _compiler: Any, **_kw: Any) -> str:
+    return "cast(extract(epoch from clock_timestamp()) as double precision)"

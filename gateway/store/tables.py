@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from gateway.store.clock import Instant
@@ -39,12 +39,15 @@ class InboxRow(SQLModel, table=True):
             sqlite_where=text("state = 'working'"),
             postgresql_where=text("state = 'working'"),
         ),
+        # One connection's turn: what is due first among equals, found without passing what is not due yet.
         Index(
-            "inbox_due",
+            "inbox_turn",
+            "connection",
             "priority",
+            "turn_at",
             "id",
-            sqlite_where=text("state IN ('received', 'waiting', 'uncertain', 'working')"),
-            postgresql_where=text("state IN ('received', 'waiting', 'uncertain', 'working')"),
+            sqlite_where=text("state IN ('received', 'waiting', 'uncertain')"),
+            postgresql_where=text("state IN ('received', 'waiting', 'uncertain')"),
         ),
         Index("inbox_subject", "subject", "id"),
         Index("inbox_state", "state", "id"),
@@ -73,6 +76,10 @@ class InboxRow(SQLModel, table=True):
     crashes: int = 0
     careful: bool = False
     due_at: datetime | None = _time(nullable=True)
+    turn_at: datetime | None = Field(
+        default=None,
+        sa_column=Column(Instant(), Computed("coalesce(due_at, received_at)", persisted=True), nullable=True),
+    )
     lease: str | None = None
     leased_until: datetime | None = _time(nullable=True)
     order_id: str | None = None
@@ -240,3 +247,65 @@ class ProcessRow(SQLModel, table=True):
     version: str
     started_at: datetime = _time()
     seen_at: datetime = _time()
+
+
+class LimitRow(SQLModel, table=True):
+    """What an account of an outside system was asked lately: a company of the books, an installation of the till.
+
+    Times are seconds since 1970 by the database's clock. `calls_at` and `batches_at` say up to when calls are spoken
+    for; nothing is asked before `braked_until`.
+    """
+
+    __tablename__ = "limits"
+
+    system: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    calls_at: float = 0.0
+    batches_at: float = 0.0
+    braked_until: float = 0.0
+
+
+class SlotRow(SQLModel, table=True):
+    """A place among the calls made to an account at once; `holder` is a process, `wanted_by` the one it yields to."""
+
+    __tablename__ = "slots"
+
+    system: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    holder: str | None = None
+    leased_until: datetime | None = _time(nullable=True)
+    wanted_by: str | None = None
+    wanted_until: datetime | None = _time(nullable=True)
+
+
+class AlertRow(SQLModel, table=True):
+    """Something that needs a person, from when it was seen until it was gone; `*_told` name the channels that know."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "alerts_open",
+            "cause",
+            unique=True,
+            sqlite_where=text("cleared_at IS NULL"),
+            postgresql_where=text("cleared_at IS NULL"),
+        ),
+        Index("alerts_cleared", "cleared_at"),
+    )
+
+    id: int | None = _row_id()
+    cause: str
+    stage: str = ""
+    connection: str | None = None
+    title: str
+    detail: str | None = _long_text()
+    fix: str | None = None
+    first_seen: datetime = _time()
+    seen_at: datetime = _time()
+    sent_at: datetime | None = _time(nullable=True)
+    cleared_at: datetime | None = _time(nullable=True)
+    clear_sent_at: datetime | None = _time(nullable=True)
+    told: str = ""
+    clear_told: str = ""
+    sending_until: datetime | None = _time(nullable=True)

@@ -10,6 +10,28 @@ down_revision = None
 
 def upgrade() -> None:
 
+    op.create_table('alerts',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('cause', sa.String(), nullable=False),
+    sa.Column('stage', sa.String(), nullable=False),
+    sa.Column('connection', sa.String(), nullable=True),
+    sa.Column('title', sa.String(), nullable=False),
+    sa.Column('detail', sa.Text(), nullable=True),
+    sa.Column('fix', sa.String(), nullable=True),
+    sa.Column('first_seen', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('cleared_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('clear_sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('told', sa.String(), nullable=False),
+    sa.Column('clear_told', sa.String(), nullable=False),
+    sa.Column('sending_until', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('id')
+    )
+    with op.batch_alter_table('alerts', schema=None) as batch_op:
+        batch_op.create_index('alerts_cleared', ['cleared_at'], unique=False)
+        batch_op.create_index('alerts_open', ['cause'], unique=True, sqlite_where=sa.text('cleared_at IS NULL'), postgresql_where=sa.text('cleared_at IS NULL'))
+
     op.create_table('audit',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
@@ -66,6 +88,7 @@ def upgrade() -> None:
     sa.Column('crashes', sa.Integer(), nullable=False),
     sa.Column('careful', sa.Boolean(), nullable=False),
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('turn_at', sa.DateTime(timezone=True), sa.Computed('coalesce(due_at, received_at)', persisted=True), nullable=True),
     sa.Column('lease', sa.String(), nullable=True),
     sa.Column('leased_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('order_id', sa.String(), nullable=True),
@@ -83,7 +106,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('key')
     )
     with op.batch_alter_table('inbox', schema=None) as batch_op:
-        batch_op.create_index('inbox_due', ['priority', 'id'], unique=False, sqlite_where=sa.text("state IN ('received', 'waiting', 'uncertain', 'working')"), postgresql_where=sa.text("state IN ('received', 'waiting', 'uncertain', 'working')"))
+        batch_op.create_index('inbox_turn', ['connection', 'priority', 'turn_at', 'id'], unique=False, sqlite_where=sa.text("state IN ('received', 'waiting', 'uncertain')"), postgresql_where=sa.text("state IN ('received', 'waiting', 'uncertain')"))
         batch_op.create_index('inbox_one_working', ['subject'], unique=True, sqlite_where=sa.text("state = 'working'"), postgresql_where=sa.text("state = 'working'"))
         batch_op.create_index('inbox_order', ['order_id'], unique=False)
         batch_op.create_index('inbox_received', ['received_at'], unique=False)
@@ -113,6 +136,24 @@ def upgrade() -> None:
     sa.Column('given_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('connection', 'number'),
     sa.UniqueConstraint('connection', 'item_id', name='numbers_item')
+    )
+    op.create_table('limits',
+    sa.Column('system', sa.String(), nullable=False),
+    sa.Column('account', sa.String(), nullable=False),
+    sa.Column('calls_at', sa.Float(), nullable=False),
+    sa.Column('batches_at', sa.Float(), nullable=False),
+    sa.Column('braked_until', sa.Float(), nullable=False),
+    sa.PrimaryKeyConstraint('system', 'account')
+    )
+    op.create_table('slots',
+    sa.Column('system', sa.String(), nullable=False),
+    sa.Column('account', sa.String(), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('holder', sa.String(), nullable=True),
+    sa.Column('leased_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('wanted_by', sa.String(), nullable=True),
+    sa.Column('wanted_until', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('system', 'account', 'number')
     )
     op.create_table('links',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
