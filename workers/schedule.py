@@ -27,6 +27,7 @@ TICK_SECONDS = 0.5
 PRUNE_SECONDS = 3600.0
 PRESENCE_SECONDS = 15.0
 AT_ONCE = 8
+CONNECTIONS = 4
 _log = structlog.get_logger(__name__)
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     """Run until SIGTERM or Ctrl-C."""
     given = settings.read(os.environ)
     observe.start(given, "clock")
-    engine = open_engine(given.database_url, pool_size=AT_ONCE + 2)
+    engine = open_engine(given.database_url, pool_size=CONNECTIONS)
     seeding.seed(engine, given)
     client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
     waker = Waker(jobs.open_broker(client))
