@@ -75,12 +75,13 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     settings = deps.settings.orders
     with reading(deps.engine) as session:
         events = reckoning.newest_events(session, deps.connection, side.sales)
+    gift_cards = deps.settings.mapping.gift_card_tenders
     cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
     return [
         TillRecord(
             group=groups[sale.id],
             name=name_record(sale),
-            figures=figures.of_sale(sale, names, cash_rounding_cap=cap),
+            figures=figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=gift_cards),
             left_out=_left_out(sale, deps),
             fate=_to_fate(events.get(sale.id)),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from mapping.errors import MappingError
+from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.money import round_to_cents
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal, Payment, Sale, VatAmount
 from mapping.sale_totals import is_without_vat, paid_difference
@@ -86,15 +87,20 @@ def show_rate(percentage: Decimal) -> str:
 # --- the till ----------------------------------------------------------------------------------------------------
 
 
-def of_sale(sale: Sale, names: Names, *, cash_rounding_cap: int | None = None) -> dict[Cell, int]:
+def of_sale(
+    sale: Sale, names: Names, *, cash_rounding_cap: int | None = None, gift_cards: Collection[str] = ()
+) -> dict[Cell, int]:
     """A sale's VAT totals on its day and its payments on theirs.
 
-    With `cash_rounding_cap` Dutch cash rounding counts as an untaxed amount, as the books get it by default.
+    With `cash_rounding_cap` Dutch cash rounding counts as an untaxed amount, as the books get it by default; so do
+    payments by one of `gift_cards`, which are no money but a debt settled.
     """
     day, branch = sale.business_date, sale.branch
     rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
     untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding)
-    return add([*_vat_figures(_stated(sale), branch, day), untaxed, *_tender_figures(sale.payments, sale, names)])
+    settled = _lone(Cell(branch, day, Measure.NET, "0"), -redeemed(sale, gift_cards))
+    paid = _tender_figures(without_gift_cards(sale, gift_cards).payments, sale, names)
+    return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid])
 
 
 def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
