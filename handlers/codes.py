@@ -1,4 +1,4 @@
-"""The books' ids for what a sale only names: tax codes by rate, payment methods and departments by name."""
+"""The books' ids for what a sale only names: tax codes by rate, payment methods, departments, classes, terms."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from handlers.identity import request_id
 from mapping import control
 from mapping.control import Question
 from mapping.errors import MappingError
-from mapping.records import ListEntry, Sale, TaxCode, VatAmount
+from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
 
 
-def tax_codes(sale: Sale, amounts: Sequence[VatAmount], deps: Deps) -> dict[int, TaxCode]:
-    """The books' tax code for every VAT code of a sale. Raises `MappingError` naming the rate without one."""
+def tax_codes(
+    sale: Sale, amounts: Sequence[VatAmount], deps: Deps, *, country: str | None = None
+) -> dict[int, TaxCode]:
+    """The books' tax code for every VAT code of a sale. Raises `MappingError` naming the rate without one.
+
+    A row "DEU:19" of the table, for the buyer's `country`, comes before a row "19".
+    """
     known = [code for code in deps.lists.tax_codes(sale.business_date) if code.active]
-    return {amount.code: _tax_code(sale, amount, known, deps) for amount in amounts}
+    return {amount.code: _tax_code(sale, amount, known, deps, country) for amount in amounts}
 
 
-def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Deps) -> TaxCode:
-    rate = f"{amount.percentage.normalize():f}"
+def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Deps, country: str | None) -> TaxCode:
+    plain = f"{amount.percentage.normalize():f}"
+    foreign = f"{country}:{plain}"
+    rate = foreign if foreign in deps.settings.mapping.tax_codes.table else plain
     same_rate = sorted((c for c in known if c.percentage == amount.percentage), key=lambda c: (len(c.id), c.id))
     chosen = control.resolve(
         deps.settings.mapping.tax_codes,
@@ -117,6 +124,45 @@ def department(branch: int, deps: Deps) -> str | None:
         Question(setting="mapping.departments", key=str(branch), automatic=entry.id if entry else None),
     ).value
     return by_name_or_id(chosen, known) if chosen else None
+
+
+def class_id(branch: int, deps: Deps) -> str | None:
+    """The id of the books' class for a branch, where the company tracks classes and the settings map them."""
+    if deps.settings.mapping.classes.mode == "off" or not deps.lists.company().tracks_classes:
+        return None
+    name = next((b.name for b in deps.lists.branches() if b.number == branch), "")
+    known = deps.lists.entries("Class")
+    entry = named(name, known)
+    chosen = control.resolve(
+        deps.settings.mapping.classes,
+        Question(setting="mapping.classes", key=str(branch), automatic=entry.id if entry else None),
+    ).value
+    return by_name_or_id(chosen, known) if chosen else None
+
+
+def term(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
+    """The id of the books' payment term of a sale on account: the one with as many days to pay."""
+    if sale.kind is not SaleKind.INVOICE or deps.settings.mapping.terms.mode == "off":
+        return None
+    days = (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
+    if days is None:
+        return None
+    known = deps.lists.entries("Term")
+    same = next((entry.id for entry in known if entry.active and entry.due_days == days), None)
+    chosen = control.resolve(
+        deps.settings.mapping.terms, Question(setting="mapping.terms", key=str(days), automatic=same)
+    ).value
+    return by_name_or_id(chosen, known) if chosen else None
+
+
+def shipping_method(sale: Sale, deps: Deps) -> str | None:
+    """How the goods were delivered, in the books' words, where the company ships and the settings map it."""
+    if not sale.delivery_method or not deps.lists.company().allows_shipping:
+        return None
+    return control.resolve(
+        deps.settings.mapping.shipping_methods,
+        Question(setting="mapping.shipping_methods", key=sale.delivery_method, automatic=sale.delivery_method),
+    ).value
 
 
 def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:

@@ -14,7 +14,7 @@ from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.store import inbox, links
 from gateway.store.events import Change
 from gateway.store.journal import Entry
-from gateway.store.links import Link
+from gateway.store.links import Kind, Link
 from gateway.store.session import writing
 from handlers.lists import Lists
 from mapping.settings_document import SettingsDocument
@@ -22,7 +22,10 @@ from mapping.settings_document import SettingsDocument
 
 @dataclass(frozen=True)
 class Deps:
-    """One event's surroundings. `facts` are event columns learnt so far, kept even when the handler fails later."""
+    """One event's surroundings. `facts` are event columns learnt so far, kept even when the handler fails later.
+
+    While `rehearsing` nothing is written anywhere: the books only say what they would do, no link is remembered.
+    """
 
     engine: Engine
     connection: str
@@ -34,6 +37,7 @@ class Deps:
     wake: Callable[[Iterable[int]], None]
     facts: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    rehearsing: bool = False
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""
@@ -41,8 +45,17 @@ class Deps:
 
     def remember(self, link: Link) -> None:
         """Record a link at once, in its own transaction: what exists outside stays known even if this event fails."""
+        if self.rehearsing:
+            return
         with writing(self.engine) as session:
             links.save(session, self.connection, link)
+
+    def forget(self, kind: Kind, source_id: str) -> None:
+        """Drop a link whose target turned out not to exist any more."""
+        if self.rehearsing:
+            return
+        with writing(self.engine) as session:
+            links.forget(session, self.connection, kind, source_id)
 
     def pass_on(self, *changes: Change) -> None:
         """Put what this event leads to into the inbox at once; the same changes again are recognised by their keys."""

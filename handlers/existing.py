@@ -1,7 +1,8 @@
 """Finding a document that is in the books already, before a create that may have happened.
 
 A look-up is a metered read, so it is made only when there is a reason to doubt: an attempt before this one, a request
-by a person, a backfill, or a poll after a gap (an outage, a restored backup).
+by a person, a backfill, or a poll after a gap (an outage, a restored backup). Who had another connector before can
+have every sale looked for (`orders.adopt`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from gateway.store.events import Event
 from gateway.store.links import Link
 from handlers.deps import Deps
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, SalesDocument
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
+from mapping.sale_payments import payment_tag
 
 _SISTERS = {
     DocumentKind.SALES_RECEIPT: (DocumentKind.SALES_RECEIPT, DocumentKind.INVOICE),
@@ -21,6 +23,7 @@ _SISTERS = {
     DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
 }
 _ASKED_FOR = frozenset({"admin", "cli", "backfill"})
+_MARKED = "[kassabridge:"
 
 
 def is_doubtful(event: Event, link: Link | None) -> bool:
@@ -28,31 +31,46 @@ def is_doubtful(event: Event, link: Link | None) -> bool:
     return event.careful or event.attempts > 1 or event.source in _ASKED_FOR or link is not None
 
 
-def find(posting: Posting, deps: Deps) -> BookedDocument | None:
+def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     """The posting's document in the books, recognised by the marker in its private note.
 
-    Its sister kind is looked through too: the settings may have changed since it was booked.
+    Its sister kind is looked through too: the settings may have changed since it was booked. With `orders.adopt`, one
+    that something else booked is recognised by number, day and total.
     """
-    for kind in _SISTERS[posting.document.kind]:
-        for row in _candidates(kind, posting.document, deps):
-            if posting.document.marker in (row.private_note or "") and not row.voided:
-                return row
-    return None
+    found = [row for kind in _SISTERS[posting.document.kind] for row in _candidates(kind, sale, posting, deps)]
+    ours = (row for row in found if posting.document.marker in (row.private_note or "") and not row.voided)
+    return next(ours, None) or (_adopt(found, sale, posting, deps) if deps.settings.orders.adopt else None)
 
 
-def _candidates(kind: DocumentKind, document: SalesDocument, deps: Deps) -> Iterable[BookedDocument]:
+def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:
+    document = posting.document
     if deps.lists.company().custom_document_numbers:
-        return deps.books.documents_by_number(kind, [document.document_number])
-    # The books number by themselves, and a note cannot be searched: look through the day.
-    return deps.books.documents_on(kind, document.business_date)
+        return deps.books.documents_by_number(kind, [document.document_number, sale.number])
+    # The books number by themselves, and a note cannot be searched: look through the day, and the one it was moved to.
+    days = dict.fromkeys((document.business_date, sale.business_date))
+    return [row for day in days for row in deps.books.documents_on(kind, day)]
+
+
+def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
+    document = posting.document
+    same = (
+        row
+        for row in found
+        if row.document_number in {document.document_number, sale.number}
+        and (row.business_date, row.total) == (document.business_date, document.total)
+        and not row.voided
+        and _MARKED not in (row.private_note or "")
+    )
+    adopted = next(same, None)
+    if adopted:
+        deps.say("adopted a document that something else booked", entity=adopted.kind, id=adopted.id)
+    return adopted
 
 
 def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
-    """Payments of this posting that are in the books already, by reference."""
+    """Payments of this posting that are in the books already, by the till's payment."""
     references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
-    found = deps.books.payments_by_reference(references) if references else ()
-    return {
-        payment.payment_reference: payment
-        for payment in found
-        if payment.payment_reference and posting.document.marker in (payment.private_note or "") and not payment.voided
-    }
+    found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
+    standing = [payment for payment in found if not payment.voided]
+    wanted = {payment.source_id or "": payment_tag(payment.source_id or "") for payment in posting.payments}
+    return {key: row for key, tag in wanted.items() for row in standing if tag in (row.private_note or "")}

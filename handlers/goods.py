@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
+from handlers import account_items
 from handlers.deps import Deps
 from handlers.identity import request_id
 from mapping.errors import MappingError
@@ -17,8 +18,11 @@ ROUNDING_ITEM = "Rounding difference (Kassabridge)"
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 
 
-def item_ids(sale: Sale, record: str, deps: Deps) -> dict[int, str]:
-    """Item id by article number for every article that will be booked. Raises `MappingError` naming missing SKUs."""
+def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None) -> dict[int, str]:
+    """Item id by article number for every article that will be booked. Raises `MappingError` naming missing SKUs.
+
+    `country` is the buyer's: the settings may book foreign sales on items of another account.
+    """
     mapped = deps.settings.mapping
     wanted = needed_articles(
         sale,
@@ -26,6 +30,8 @@ def item_ids(sale: Sale, record: str, deps: Deps) -> dict[int, str]:
         special_items=tuple(mapped.special_items),
         tip_articles=mapped.tip_articles,
     )
+    instead = account_items.by_article(sale, deps, country)
+    wanted -= instead.keys()
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, Kind.ARTICLE, [str(number) for number in wanted])
     found = {int(number): link.target_id for number, link in known.items()}
@@ -37,7 +43,28 @@ def item_ids(sale: Sale, record: str, deps: Deps) -> dict[int, str]:
             found[number] = item.id
         else:
             missing.append(str(number))
-    return found | _fallback(missing, record, deps)
+    return found | _fallback(missing, record, deps) | instead
+
+
+def group_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[int, str]:
+    """Item id by turnover group for amounts without an article, where the settings name an account for the group."""
+    return account_items.by_group(sale, deps, country)
+
+
+def fallback_item(deps: Deps) -> str | None:
+    """The item of amounts that no article stands for, where the settings name one."""
+    name = deps.settings.orders.fallback_item
+    return _named_item("fallback", name, deps, setting="orders.fallback_item") if name else None
+
+
+def forget(item_ids_: Iterable[str], deps: Deps) -> None:
+    """Drop every link with items that the books do not accept any more."""
+    for item_id in item_ids_:
+        for kind in (Kind.ARTICLE, Kind.SPECIAL):
+            with reading(deps.engine) as session:
+                known = links.find_by_target(session, deps.connection, kind, item_id)
+            for link in known:
+                deps.forget(kind, link.source_id)
 
 
 def _plus(lines: Iterable[SaleLine]) -> Iterator[tuple[int, str | None]]:
@@ -58,10 +85,13 @@ def _look_up(number: int, plu: str | None, deps: Deps) -> Item | None:
 
 def special_items(deps: Deps) -> dict[str, str]:
     """The items named in the settings for tips, gift cards, deposits and rounding, by kind."""
-    return {kind: _named_item(kind, name, deps) for kind, name in deps.settings.mapping.special_items.items()}
+    named = deps.settings.mapping.special_items
+    return {
+        kind: _named_item(kind, name, deps, setting=f"mapping.special_items.{kind}") for kind, name in named.items()
+    }
 
 
-def _named_item(kind: str, name: str, deps: Deps) -> str:
+def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
     key = f"special:{kind}:{name}"
     if known := _linked(key, deps):
         return known
@@ -69,8 +99,8 @@ def _named_item(kind: str, name: str, deps: Deps) -> str:
     if item is None:
         raise MappingError(
             f"QuickBooks has no item with the SKU or name {name}",
-            record=f"mapping.special_items.{kind}",
-            field=f"mapping.special_items.{kind}",
+            record=setting,
+            field=setting,
             fix="create the item in QuickBooks, or change the setting",
         )
     deps.remember(Link(Kind.SPECIAL, key, "Item", item.id))
@@ -121,13 +151,6 @@ def _fallback(missing: Sequence[str], record: str, deps: Deps) -> dict[int, str]
             field="Sku",
             fix="create the item in QuickBooks with this SKU, then retry (or set orders.missing_item to fallback)",
         )
-    item = next((i for i in deps.books.items_by_sku(fallback) if i.active), None)
-    if item is None:
-        raise MappingError(
-            f"the fallback item {fallback} does not exist in QuickBooks",
-            record=record,
-            field="orders.fallback_item",
-            fix="create the item with this SKU, or change the setting",
-        )
-    deps.say("booked on the fallback item", skus=list(missing), item=item.id)
-    return {int(number): item.id for number in missing}
+    item = _named_item("fallback", fallback, deps, setting="orders.fallback_item")
+    deps.say("booked on the fallback item", skus=list(missing), item=item)
+    return {int(number): item for number in missing}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from gateway.errors import DuplicateName
 from gateway.store import links
@@ -11,21 +12,36 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
 from mapping import customers
+from mapping.countries import to_iso3
 from mapping.errors import MappingError
 from mapping.records import Customer, Relation, Sale, SaleKind
 
 
-def customer_id(sale: Sale, deps: Deps) -> str:
-    """The id of the books' customer for this sale, created when there is none yet."""
-    rules = deps.settings.customers
-    if not sale.relation_number or rules.always_default_debtor:
-        return default_debtor(deps)
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who bought: the books' customer, and the till's relation where there is one."""
+
+    customer_id: str
+    relation: Relation | None = None
+
+
+def buyer(sale: Sale, deps: Deps) -> Buyer:
+    """The buyer of this sale; the books' customer is created when there is none yet."""
+    if not sale.relation_number or customers.uses_default_debtor(sale, deps.settings.customers):
+        return Buyer(default_debtor(deps))
     relation = deps.till.relation(sale.relation_number)
     email = customers.email_key(relation.email) if relation else None
     if relation and email:
         deps.learn(email=email)
-        return _linked(deps, f"email:{email}") or _by_email(relation, email, deps)
-    return _without_email(sale, relation, deps)
+        return Buyer(_linked(deps, key_of_email(email)) or _find_or_create(relation, email, deps).id or "", relation)
+    return Buyer(_without_email(sale, relation, deps), relation)
+
+
+def country(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
+    """Where the goods went, as ISO alpha-3: the sale's own delivery or billing address, else the relation's."""
+    addresses = (sale.shipping, sale.billing, *((relation.delivery_address, relation.address) if relation else ()))
+    written = (address.country for address in addresses if address and address.country)
+    return to_iso3(next(written, None), deps.settings.customers.countries)
 
 
 def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
@@ -40,14 +56,24 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
         )
     if relation is None or (policy == "default_debtor" and sale.kind is not SaleKind.INVOICE):
         return default_debtor(deps)
-    key = f"relation:{relation.number}"
-    return _linked(deps, key) or _created(key, relation, deps)
+    return _linked(deps, key_of_relation(relation)) or remember(relation, create(relation, deps), deps).id or ""
 
 
-def _created(key: str, relation: Relation, deps: Deps) -> str:
-    customer = _create(relation, deps)
-    _remember(deps, key, customer)
-    return customer.id or ""
+def _find_or_create(relation: Relation, email: str, deps: Deps) -> Customer:
+    found = find(relation, email, deps) or create(relation, deps)
+    return remember(relation, found, deps)
+
+
+def find(relation: Relation, email: str | None, deps: Deps) -> Customer | None:
+    """The customer with this key in the books; else the one this relation was before its address changed."""
+    found = oldest(deps.books.customers_by_email(email)) if email else None
+    before = _linked(deps, key_of_relation(relation))
+    return found or (oldest(_existing(before, deps)) if before else None)
+
+
+def _existing(customer_id: str, deps: Deps) -> Iterable[Customer]:
+    """A customer we once knew, unless it is gone, inactive or merged into another."""
+    return deps.books.customers_by_ids([customer_id])
 
 
 def default_debtor(deps: Deps) -> str:
@@ -56,31 +82,28 @@ def default_debtor(deps: Deps) -> str:
     return _linked(deps, f"name:{name.casefold()}") or _by_name(name, deps)
 
 
-def _by_email(relation: Relation, email: str, deps: Deps) -> str:
-    found = oldest(deps.books.customers_by_email(email)) or _create(relation, deps)
-    _remember(deps, f"email:{email}", found)
-    return found.id or ""
-
-
 def _by_name(name: str, deps: Deps) -> str:
     found = oldest(deps.books.customers_by_name(name))
     if found is None:
         debtor = customers.default_debtor(deps.settings.customers)
         found = deps.books.create_customer(debtor, request_id(deps.connection, "customer", debtor))
-    _remember(deps, f"name:{name.casefold()}", found)
+    deps.remember(_to_link(f"name:{name.casefold()}", found))
     return found.id or ""
 
 
-def _create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
-    """Create the customer under the first of its names that the books accept; `to_customer` ends the series."""
+def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
+    """Create the customer under the first of its names that the books accept; `to_customer` ends the series.
+
+    A name is shared by customers, suppliers and employees: which one was taken is in the log and in the name.
+    """
     customer = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
     try:
         return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer))
     except DuplicateName:
         same = _same_person(customer, deps)
         if same is None:
-            deps.say("the books know this name already, trying the next", name=customer.display_name)
-        return same or _create(relation, deps, attempt=attempt + 1)
+            deps.say("the books know this name already, trying the next", relation=relation.number, attempt=attempt + 1)
+        return same or create(relation, deps, attempt=attempt + 1)
 
 
 def _same_person(customer: Customer, deps: Deps) -> Customer | None:
@@ -91,10 +114,40 @@ def _same_person(customer: Customer, deps: Deps) -> Customer | None:
     return oldest([holder for holder in holders if customers.email_key(holder.email) == customer.email])
 
 
-def oldest(found: Sequence[Customer]) -> Customer | None:
+def oldest(found: Iterable[Customer]) -> Customer | None:
     """Of several customers with one key the active one that was there first."""
-    ranked = sorted(found, key=lambda c: (not c.active, len(c.id or ""), c.id or ""))
-    return next((c for c in ranked if c.active), None)
+    ranked = sorted((c for c in found if c.active), key=lambda c: (len(c.id or ""), c.id or ""))
+    return next(iter(ranked), None)
+
+
+def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
+    """Link the customer with the relation and with its e-mail address."""
+    email = customers.email_key(relation.email)
+    for key in filter(None, (key_of_email(email) if email else None, key_of_relation(relation))):
+        deps.remember(_to_link(key, customer))
+    return customer
+
+
+def forget(customer_id: str, deps: Deps) -> None:
+    """Drop every link with a customer that the books do not accept any more."""
+    for link in links_with(customer_id, deps):
+        deps.forget(Kind.CUSTOMER, link.source_id)
+
+
+def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
+    """Every link with this customer."""
+    with reading(deps.engine) as session:
+        return links.find_by_target(session, deps.connection, Kind.CUSTOMER, customer_id)
+
+
+def key_of_email(email: str) -> str:
+    """What an e-mail address is linked by."""
+    return f"email:{email}"
+
+
+def key_of_relation(relation: Relation) -> str:
+    """What a relation is linked by."""
+    return f"relation:{relation.number}"
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:
@@ -103,5 +156,5 @@ def _linked(deps: Deps, source_id: str) -> str | None:
     return link.target_id if link else None
 
 
-def _remember(deps: Deps, source_id: str, customer: Customer) -> None:
-    deps.remember(Link(Kind.CUSTOMER, source_id, "Customer", customer.id or "", customer.sync_token))
+def _to_link(source_id: str, customer: Customer) -> Link:
+    return Link(Kind.CUSTOMER, source_id, "Customer", customer.id or "", customer.sync_token)

@@ -55,6 +55,11 @@ def bookable(sale: Sale, settings: OrderSettings) -> None:
         raise NotBookable(reason, record=name_record(sale), field="orders", code=code)
 
 
+def is_off(sale: Sale, settings: OrderSettings) -> bool:
+    """Whether the settings leave this sale out, whatever became of it."""
+    return _off(sale, settings) is not None
+
+
 def _off(sale: Sale, settings: OrderSettings) -> str | None:
     switches = {
         SaleKind.RECEIPT: settings.receipts,

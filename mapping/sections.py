@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -42,6 +43,19 @@ def _is_formula(text: str) -> str:
 Formula = Annotated[str, AfterValidator(_is_formula)]
 
 
+def _names_parts(pattern: str) -> str:
+    try:
+        named = set(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise ValueError(f"this is not a pattern: {error}") from error
+    if not named or named - {"colour", "size"}:
+        raise ValueError("name the parts (?P<colour>...) and (?P<size>...), and no others")
+    return pattern
+
+
+VariantName = Annotated[str, AfterValidator(_names_parts)]
+
+
 class Section(BaseModel):
     """A part of the document: immutable, and a name that is not known is a fault."""
 
@@ -75,6 +89,10 @@ class ProductSettings(Section):
     webshop: bool | None = Field(default=None, description="The till's webshop mark; none leaves it alone")
     currency: str = Field(default="EUR", min_length=3, max_length=3, description="Items in another one are refused")
     variants: bool = Field(default=False, description="Items under one parent item become one product")
+    variant_name: VariantName | None = Field(
+        default=None,
+        description='Where colour and size stand in a variant\'s name, e.g. "(?P<colour>.+) (?P<size>[^ ]+)"',
+    )
     filter: Condition | None = Field(default=None, description="Only items that meet this condition flow")
     fields: dict[MappedField, Rule] = Field(default_factory=dict, description="Target field to mapping function")
     custom_fields: dict[str, Rule] = Field(

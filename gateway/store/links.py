@@ -23,8 +23,11 @@ class Kind(StrEnum):
     ARTICLE = "article"  # till article number -> books' item
     CUSTOMER = "customer"  # e-mail key or relation number -> books' customer
     DOCUMENT = "document"  # till document id -> books' sales document
-    PAYMENT = "payment"  # till payment id -> books' payment
+    PAYMENT = "payment"  # document's entity/id/till payment id -> books' payment
+    ORDER = "order"  # till order id -> the document its receipt or invoice became
+    RELATION = "relation"  # till relation number -> what was last carried of it
     GROUP = "group"  # books' category id -> till article group
+    FAMILY = "family"  # books' item that is no category and has items below it -> till product of them all
     SPECIAL = "special"  # what the gateway itself uses in the books -> its item
     STOCK = "stock"  # branch/article -> quantity last written
 
@@ -59,6 +62,13 @@ def find_by_target(session: Session, connection: str, kind: Kind, target_id: str
     """Every link of this kind that points at this target."""
     wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.target_id) == target_id)
     return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted)).scalars()]
+
+
+def find_under(session: Session, connection: str, kind: Kind, prefix: str) -> list[Link]:
+    """Every link of this kind whose source id begins with this."""
+    begins = col(LinkRow.source_id).startswith(prefix, autoescape=True)
+    wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, begins)
+    return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted).order_by(col(LinkRow.id))).scalars()]
 
 
 def save(session: Session, connection: str, link: Link) -> None:

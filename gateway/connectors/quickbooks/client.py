@@ -126,6 +126,10 @@ class QuickBooks:
         found = self._customers_with_email(spelled)
         return found if found or spelled == spelled.lower() else self._customers_with_email(spelled.lower())
 
+    def customers_by_ids(self, customer_ids: Sequence[str]) -> tuple[Customer, ...]:
+        """The customers that exist among these, inactive ones too, with one read per 200."""
+        return tuple(self._to_customer(row) for row in self._access.rows_in(select("Customer"), "Id", customer_ids))
+
     def customers_by_name(self, display_name: str) -> tuple[Customer, ...]:
         """The customers of this name, made inactive or not."""
         name = wire_customers.to_display_name(display_name)

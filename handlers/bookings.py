@@ -1,0 +1,80 @@
+"""What the gateway remembers of a sale it booked: the document it became, and how that stood when last seen.
+
+A link without a fingerprint says that the document exists but that something after it was left undone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from gateway.connectors.quickbooks import wire_documents
+from gateway.connectors.quickbooks.wire_content import content_of
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from mapping import sale_changes
+from mapping.records import BookedDocument, Sale, SalesDocument
+
+GONE = "gone"
+"""How somebody removed the document from the books: deleted, voided."""
+REPLACING = "replacing"
+"""We delete it ourselves, to book another kind of document."""
+WITHDRAWN = "withdrawn"
+"""We void it ourselves, because the sale was cancelled."""
+
+
+def find(sale_id: str, deps: Deps) -> Link | None:
+    """The link of a sale that was booked, or None."""
+    with reading(deps.engine) as session:
+        return links.find(session, deps.connection, Kind.DOCUMENT, sale_id)
+
+
+def detail(link: Link, name: str) -> Any:
+    """What the link remembers under this name, or None."""
+    return (link.detail or {}).get(name)
+
+
+def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) -> Link:
+    """The link of a sale with the document as the books answered it."""
+    known = {
+        "number": sale.number,
+        "document_number": booked.document_number,
+        "total_cents": sale.total_incl_cents,
+        "goods": sale_changes.goods(sale),
+        "seen": content_of(booked.raw),
+        "dated": booked.business_date.isoformat() if booked.business_date else None,
+    }
+    known |= more
+    fingerprint = sale_changes.content(sale) if finished else None
+    return Link(Kind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
+
+
+def note(link: Link, deps: Deps, **facts: Any) -> Link:
+    """Remember something more about a booked sale, at once."""
+    changed = dataclasses.replace(link, detail={**(link.detail or {}), **facts})
+    deps.remember(changed)
+    return changed
+
+
+def intended(document: SalesDocument, *, send_number: bool) -> str:
+    """What the books will say about a document once it is written; to recognise a write whose answer was lost."""
+    body = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
+    return content_of({**body, "TotalAmt": document.total})
+
+
+def find_other(sale: Sale, deps: Deps) -> str | None:
+    """Why this sale must not be booked: it was, under another name (an order, or the receipt or invoice of one)."""
+    with reading(deps.engine) as session:
+        orders = links.find_all(session, deps.connection, Kind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
+        claimed = links.find(session, deps.connection, Kind.ORDER, sale.id)
+    if booked := next(iter(orders.values()), None):
+        return f"this sale is booked already, as the order {detail(booked, 'number') or booked.source_id}"
+    return f"this order is booked already, as {detail(claimed, 'number')}" if claimed else None
+
+
+def claim_orders(sale: Sale, booked: BookedDocument, deps: Deps) -> None:
+    """Remember that these orders are booked through this sale."""
+    for order_id in sale.order_ids:
+        deps.remember(Link(Kind.ORDER, order_id, booked.kind, booked.id, detail={"number": sale.number}))
