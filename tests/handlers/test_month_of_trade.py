@@ -1,0 +1,77 @@
+"""Two weeks of trade, delivered roughly, end with till and books equal to the cent: on both databases, for any seed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gateway.store import requests
+from mapping.agreement_text import to_text
+from sandbox.mpluskassa.structs import AMSTERDAM
+from tests.handlers.shop import Shop
+from tests.month import ARTICLES, Month
+from tests.rough import Rough
+
+SEED = int(os.environ.get("MONTH_SEED", "20261"))
+ACTS, DAYS = 150, 14
+SETTINGS = '[mapping]\nshifted_tax_code = "0% BTW"\n[orders]\nzero_totals = "skip"\n'
+EXPECTED_REST = frozenset[str]()
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Iterator[Shop]:
+    opened = Shop(engine, SETTINGS)
+    yield opened
+    opened.close()
+
+
+def trade(shop: Shop, seed: int) -> tuple[Month, Rough]:
+    """Trade and carry, in turn, until everything is carried."""
+    furnish(shop)
+    today = datetime.now(AMSTERDAM).date()
+    month = Month(shop.till, seed, today - timedelta(days=DAYS - 1), today, ACTS, relations_of(shop))
+    rough = Rough(shop, seed)
+    for _ in month.run():
+        rough.step()
+    rough.settle()
+    return month, rough
+
+
+def furnish(shop: Shop) -> None:
+    for number, price, rate, code, group in ARTICLES:
+        shop.stock(number, price, rate, code)
+        shop.till.till["articles"].get(number)["turnoverGroup"] = group
+
+
+def relations_of(shop: Shop) -> list[int]:
+    people = (
+        ("Bakkerij Jansen", "bakker@example.nl"),
+        ("Jan de Vries", "jan@example.nl"),
+        ("Cafe Zon", "zon@example.nl"),
+    )
+    return [shop.till.add_relation(name=name, email=email)["relationNumber"] for name, email in people]
+
+
+def compare(shop: Shop, month: Month) -> dict[str, Any]:
+    change = requests.agree(connection="default", start=month.start, through=month.through)
+    event_id = shop.receive(change)
+    shop.work()
+    event = shop.event(event_id)
+    assert event.state == "done", event.reason
+    report: dict[str, Any] = json.loads(event.result or "{}")
+    return report
+
+
+def test_a_month_of_trade_delivered_roughly_ends_in_agreement(shop: Shop) -> None:
+    month, rough = trade(shop, SEED)
+    report = compare(shop, month)
+    assert report["agrees"], f"seed {SEED}: {month.told} {rough.happened}\n{to_text(report)}"
+    assert shop.parked() == [], f"seed {SEED}"
+    assert report["journal"]["agrees"]
+    assert report["totals"]["till"]["net"] > 0
