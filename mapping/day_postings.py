@@ -1,0 +1,276 @@
+"""The sums of a branch's day as documents of the books: one for the goods, more only where money went back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from mapping.day_summary import GOODS, Day, DayTotals, Goods
+from mapping.errors import MappingError
+from mapping.money import allocate, show_cents, to_cents, to_euros
+from mapping.orders import Posting
+from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, SalesDocument, TaxCode, VatAmount
+from mapping.references import References, get_tax_code, get_untaxed
+from mapping.sale_identity import fit_number
+from mapping.sale_payments import payment_tag
+from mapping.sections import OrderSettings
+from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
+
+_PARTS = (1, 2, 4, 8, 16, 32, 64)
+# A plateau of equal tax is 11 cents wide at 9 %: a line must be able to reach its edge.
+_MOVE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a day's postings are made of. `sequence` is 1 for the day itself, more for its corrections.
+
+    `references` hold the summary item as fallback; `groups` are the names of the till's turnover groups.
+    """
+
+    day: Day
+    sequence: int
+    totals: DayTotals
+    references: References
+    settings: OrderSettings
+    groups: Mapping[int, str]
+
+    @property
+    def name(self) -> str:
+        """As messages name it."""
+        again = f", correction {self.sequence - 1}" if self.sequence > 1 else ""
+        return f"day {self.day.date} of branch {self.day.branch}{again}"
+
+    def marker(self, tender: str = "") -> str:
+        """By which the document is recognised in the books."""
+        more = [str(self.sequence)] if self.sequence > 1 or tender else []
+        tag = ":".join([self.day.key, *more, *([tender.replace(" ", "_")] if tender else [])])
+        return f"MplusKASSA {self.name} [kassabridge:day:{tag}]"
+
+    def number(self, tender: str = "") -> str:
+        """The document's number, the same for ever."""
+        again = f"-{self.sequence}" if self.sequence > 1 else ""
+        text = f"D{self.day.branch}-{self.day.date:%Y%m%d}{again}"
+        return fit_number(f"{text}-{tender}" if tender else text, self.marker(tender))
+
+
+def to_postings(plan: Plan) -> tuple[Posting, ...]:
+    """The day's document first, then a document per tender whose money went the other way.
+
+    MappingError when the money is not what the goods cost, or something is not mapped.
+    """
+    totals = plan.totals
+    if totals.tenders and sum(totals.tenders.values()) != totals.total:
+        raise MappingError(
+            f"{show_cents(sum(totals.tenders.values()))} was paid for {show_cents(totals.total)}",
+            record=plan.name,
+            field="payments",
+            fix='open the day in the till and compare its payments; orders.summary = "sale" books sale by sale',
+        )
+    if totals.total < 0 and totals.tenders:
+        return _returned(plan)
+    return _sold(plan)
+
+
+def _sold(plan: Plan) -> tuple[Posting, ...]:
+    came = {method: cents for method, cents in plan.totals.tenders.items() if cents > 0}
+    went = {method: -cents for method, cents in plan.totals.tenders.items() if cents < 0}
+    kind = DocumentKind.SALES_RECEIPT if len(came) == 1 else DocumentKind.INVOICE
+    document = _goods_document(plan, kind, sign=1, clearing=sum(went.values()))
+    if kind is DocumentKind.SALES_RECEIPT:
+        main = Posting(_paid(document, next(iter(came)), plan))
+    else:
+        main = Posting(document, tuple(_payments(document, came, plan)))
+    return main, *_money_back(plan, went)
+
+
+def _returned(plan: Plan) -> tuple[Posting, ...]:
+    """More came back than was sold: a refund by the tender that lost most, the others cleared beside it."""
+    tenders = plan.totals.tenders
+    method = min(tenders, key=lambda each: tenders[each])
+    clearing = -tenders[method] + plan.totals.total
+    main = _paid(_goods_document(plan, DocumentKind.REFUND_RECEIPT, sign=-1, clearing=clearing), method, plan)
+    others = {each: -cents for each, cents in tenders.items() if each != method}
+    return Posting(main), *_money_back(plan, others)
+
+
+def _money_back(plan: Plan, tenders: Mapping[str, int]) -> Iterator[Posting]:
+    """Money alone: given back (positive) or received; what the goods' document holds too much or too little of it."""
+    for method, cents in tenders.items():
+        kind = DocumentKind.REFUND_RECEIPT if cents > 0 else DocumentKind.SALES_RECEIPT
+        lines = (_untaxed_line(plan, "Money moved between payment methods", abs(cents)),)
+        yield Posting(_paid(_document(plan, kind, lines, (_untaxed(plan, abs(cents)),), tender=method), method, plan))
+
+
+def _goods_document(plan: Plan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
+    keys = dict.fromkeys([*plan.totals.vat, *((goods.code, goods.rate) for goods in plan.totals.nets)])
+    codes = dict(enumerate(keys))
+    parts, solution = _solve(plan, codes, sign)
+    lines = [*_goods_lines(plan, parts, solution), *_rounding_lines(plan, codes, solution)]
+    untaxed = {
+        "Tax rounding": solution.untaxed,
+        "Cash rounding": sign * plan.totals.rounding,
+        "Money moved between payment methods": clearing,
+    }
+    lines += [_untaxed_line(plan, name, cents) for name, cents in untaxed.items() if cents]
+    taxes = [_tax(plan, codes[amount.code], amount) for amount in solution.booked]
+    rest = sum(untaxed.values())
+    return _document(plan, kind, tuple(lines), _merge([*taxes, *([_untaxed(plan, rest)] if rest else [])]))
+
+
+# --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
+
+
+def _solve(plan: Plan, codes: Mapping[int, tuple[int, Decimal]], sign: int) -> tuple[list[tuple[Goods, str]], Solution]:
+    """The nets of the lines. The more sales a day has, the more lines it takes to reach the sum of their VAT."""
+    nets = dict.fromkeys(codes.values(), 0)
+    for goods, cents in plan.totals.nets.items():
+        nets[goods.code, goods.rate] += sign * cents
+    vat = [VatAmount(i, key[1], nets[key], sign * plan.totals.vat.get(key, 0)) for i, key in codes.items()]
+    places = {key: i for i, key in codes.items()}
+    best: tuple[list[tuple[Goods, str]], Solution] | None = None
+    failure: MappingError | None = None
+    for count in _PARTS:
+        parts, wishes = _split(plan, places, sign, count)
+        try:
+            solution = solve(vat, wishes, limits=_limits(plan.settings), record=plan.name)
+        except MappingError as error:
+            failure = error
+            continue
+        best = best or (parts, solution)
+        if not (solution.untaxed or solution.rounding):
+            return parts, solution
+    if best is None:
+        raise failure or MappingError("there is nothing to book", record=plan.name)
+    return best
+
+
+def _limits(settings: OrderSettings) -> Limits:
+    return Limits(move=_MOVE, cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+
+
+def _split(
+    plan: Plan, places: Mapping[tuple[int, Decimal], int], sign: int, count: int
+) -> tuple[list[tuple[Goods, str]], list[Wish]]:
+    parts: list[tuple[Goods, str]] = []
+    wishes: list[Wish] = []
+    for goods, cents in sorted(plan.totals.nets.items(), key=lambda item: (item[0].kind, item[0].rate)):
+        for number, net in enumerate(allocate(sign * cents, [1] * count), 1):
+            parts.append((goods, f" ({number} of {count})" if count > 1 else ""))
+            wishes.append(Wish(places[goods.code, goods.rate], net))
+    return parts, wishes
+
+
+def _goods_lines(plan: Plan, parts: list[tuple[Goods, str]], solution: Solution) -> Iterator[DocumentLine]:
+    for (goods, part), net in zip(parts, solution.nets, strict=True):
+        if net:
+            yield _line(plan, goods, f"{_name(plan, goods)}{part}", net)
+
+
+def _rounding_lines(plan: Plan, codes: Mapping[int, tuple[int, Decimal]], solution: Solution) -> Iterator[DocumentLine]:
+    for place, cents in solution.rounding:
+        code, rate = codes[place]
+        yield _line(plan, Goods("rounding", code, rate), "Tax rounding", cents)
+
+
+def _name(plan: Plan, goods: Goods) -> str:
+    kind, _, number = goods.kind.partition(":")
+    name = plan.groups.get(int(number), f"Turnover group {number}") if kind == GOODS else kind.replace("_", " ")
+    return f"{name}, {goods.rate.normalize():f} % VAT"
+
+
+def _line(plan: Plan, goods: Goods, text: str, cents: int) -> DocumentLine:
+    code = get_tax_code(plan.references, goods.code, goods.rate, plan.name)
+    return _to_line(plan, goods.kind, code, text, cents)
+
+
+def _untaxed_line(plan: Plan, text: str, cents: int) -> DocumentLine:
+    code = get_untaxed(plan.references, shifted=False, record=plan.name)
+    return _to_line(plan, "rounding", code, text, cents)
+
+
+def _to_line(plan: Plan, kind: str, code: TaxCode, text: str, cents: int) -> DocumentLine:
+    references = plan.references
+    item = references.special_items.get(kind) or references.fallback_item_id
+    if item is None:
+        raise MappingError(
+            "there is no item for the lines of a day's document",
+            record=plan.name,
+            field="orders.summary_item",
+            fix="name an item (SKU) in orders.summary_item",
+        )
+    return DocumentLine(to_euros(cents), item, code.id, text, class_id=references.class_id)
+
+
+def _tax(plan: Plan, key: tuple[int, Decimal], amount: VatAmount) -> DocumentTax:
+    code = get_tax_code(plan.references, key[0], key[1], plan.name)
+    return DocumentTax(code.id, to_euros(amount.net_cents), to_euros(amount.vat_cents), key[1], code.rate_id)
+
+
+def _untaxed(plan: Plan, cents: int) -> DocumentTax:
+    code = get_untaxed(plan.references, shifted=False, record=plan.name)
+    return DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
+
+
+def _merge(taxes: list[DocumentTax]) -> tuple[DocumentTax, ...]:
+    merged: dict[str, DocumentTax] = {}
+    for tax in taxes:
+        known = merged.get(tax.tax_code_id)
+        merged[tax.tax_code_id] = replace(known, net=known.net + tax.net, tax=known.tax + tax.tax) if known else tax
+    return tuple(merged.values())
+
+
+# --- the document and its money ----------------------------------------------------------------------------------
+
+
+def _document(
+    plan: Plan, kind: DocumentKind, lines: tuple[DocumentLine, ...], taxes: tuple[DocumentTax, ...], *, tender: str = ""
+) -> SalesDocument:
+    cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
+    return SalesDocument(
+        kind=kind,
+        marker=plan.marker(tender),
+        document_number=plan.number(tender),
+        business_date=plan.day.date,
+        customer_id=plan.references.customer_id,
+        lines=lines,
+        taxes=taxes,
+        total=to_euros(cents),
+        currency=plan.references.currency,
+        department_id=plan.references.department_id,
+        private_note=plan.marker(tender),
+    )
+
+
+def _paid(document: SalesDocument, method: str, plan: Plan) -> SalesDocument:
+    account = plan.references.deposit_accounts.get(method, plan.references.default_deposit_account_id)
+    if account is None and document.kind is DocumentKind.REFUND_RECEIPT:
+        raise MappingError(
+            "money went back and no account is mapped that it left",
+            record=plan.name,
+            field="mapping.deposit_accounts",
+            fix=f'choose an account for "{method}" in mapping.deposit_accounts',
+        )
+    return replace(
+        document,
+        payment_method_id=plan.references.payment_methods.get(method),
+        payment_reference=document.document_number,
+        deposit_account_id=account,
+    )
+
+
+def _payments(document: SalesDocument, came: Mapping[str, int], plan: Plan) -> Iterator[BooksPayment]:
+    for method, cents in came.items():
+        key = f"{plan.number()}/{method}"
+        yield BooksPayment(
+            customer_id=document.customer_id,
+            total=to_euros(cents),
+            business_date=plan.day.date,
+            payment_method_id=plan.references.payment_methods.get(method),
+            payment_reference=document.document_number,
+            deposit_account_id=plan.references.deposit_accounts.get(method),
+            private_note=f"{document.marker} {payment_tag(key)}",
+            currency=plan.references.currency,
+            source_id=key,
+        )

@@ -1,0 +1,182 @@
+"""A branch's day as one posting: what its sales add up to, what that is more than was booked before, as documents.
+
+The sums are exact: net per kind of goods and VAT code, VAT per code, money per tender. Where more money went back by a
+tender than came in, a refund receipt of its own holds that money, so that every tender's total stays the till's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from mapping.records import Sale, SaleKind
+from mapping.sale_lines import FlatLine, flatten, special_kind
+from mapping.sale_totals import is_without_vat, paid_difference, read_totals
+from mapping.sections import OrderSettings
+
+_Key = TypeVar("_Key")
+GOODS = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A branch and a business day: what one summary is about."""
+
+    branch: int
+    date: date
+
+    @property
+    def key(self) -> str:
+        """As it stands in markers and links: "1:2026-03-14"."""
+        return f"{self.branch}:{self.date.isoformat()}"
+
+    @staticmethod
+    def parse(key: str) -> Day:
+        """The day of a key. ValueError for anything else."""
+        branch, _, day = key.partition(":")
+        return Day(int(branch), date.fromisoformat(day))
+
+
+@dataclass(frozen=True, slots=True)
+class Goods:
+    """What a line of a summary holds: a turnover group or a special kind ("deposit"), at one VAT code and rate."""
+
+    kind: str
+    code: int
+    rate: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DayTotals:
+    """Signed cents: net per goods, VAT per (code, rate), money per tender, and Dutch cash rounding."""
+
+    nets: Mapping[Goods, int] = field(default_factory=dict)
+    vat: Mapping[tuple[int, Decimal], int] = field(default_factory=dict)
+    tenders: Mapping[str, int] = field(default_factory=dict)
+    rounding: int = 0
+
+    @property
+    def total(self) -> int:
+        """What the goods cost, VAT and rounding included."""
+        return sum(self.nets.values()) + sum(self.vat.values()) + self.rounding
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to book."""
+        return not (self.nets or self.vat or self.tenders or self.rounding)
+
+
+def is_summarised(sale: Sale, settings: OrderSettings, gift_card_tenders: Collection[str] = ()) -> bool:
+    """Whether a sale, read with its lines, goes into its day's document.
+
+    Receipts paid on their own day do. What is on account, without VAT, or sells or takes gift cards (a debt, not
+    turnover) keeps a document of its own.
+    """
+    if settings.summary != "day" or sale.kind is not SaleKind.RECEIPT or is_without_vat(sale):
+        return False
+    paid = sale.state in {"RECEIPT-STATE-PAID", "RECEIPT-STATE-HANDLED"}
+    same_day = all(payment.business_date in (None, sale.business_date) for payment in sale.payments)
+    by_card = any(payment.method in gift_card_tenders for payment in sale.payments)
+    return paid and same_day and not by_card and not any(special_kind(line, ()) == "gift_card" for line in sale.lines)
+
+
+def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Iterable[int] = ()) -> DayTotals:
+    """What these sales add up to. MappingError names the first that does not add up itself."""
+    tips = frozenset(tip_articles)
+    return add(_of_sale(sale, settings, tips) for sale in sales)
+
+
+def add(many: Iterable[DayTotals]) -> DayTotals:
+    """The sum."""
+    listed = list(many)
+    return DayTotals(
+        nets=_sum(totals.nets for totals in listed),
+        vat=_sum(totals.vat for totals in listed),
+        tenders=_sum(totals.tenders for totals in listed),
+        rounding=sum(totals.rounding for totals in listed),
+    )
+
+
+def subtract(left: DayTotals, right: DayTotals) -> DayTotals:
+    """What `left` has more than `right`."""
+    return add([left, negate(right)])
+
+
+def negate(totals: DayTotals) -> DayTotals:
+    """The same with the opposite sign."""
+    return DayTotals(_minus(totals.nets), _minus(totals.vat), _minus(totals.tenders), -totals.rounding)
+
+
+def _minus(amounts: Mapping[_Key, int]) -> dict[_Key, int]:
+    return {key: -cents for key, cents in amounts.items()}
+
+
+def _sum(many: Iterable[Mapping[_Key, int]]) -> dict[_Key, int]:
+    sums: dict[_Key, int] = {}
+    for amounts in many:
+        for key, cents in amounts.items():
+            sums[key] = sums.get(key, 0) + cents
+    return {key: cents for key, cents in sums.items() if cents}
+
+
+def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTotals:
+    totals = read_totals(sale)
+    flat = flatten(sale, totals, tolerance_cents=settings.rounding_cap_cents)
+    booked_as_line = settings.cash_rounding == "line"
+    difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
+    tenders = _sum({payment.method: payment.amount_cents} for payment in sale.payments)
+    if difference and not booked_as_line:
+        largest = max(tenders, key=lambda method: abs(tenders[method]))
+        tenders[largest] -= difference
+    nets = [
+        net
+        for total in totals
+        for net in _nets([line for line in flat if line.code == total.code], total.net_cents, total.percentage, tips)
+    ]
+    return DayTotals(
+        nets=_sum(nets),
+        vat=_sum({(total.code, total.percentage): total.vat_cents} for total in totals),
+        tenders=_sum([tenders]),
+        rounding=difference if booked_as_line else 0,
+    )
+
+
+def _nets(lines: list[FlatLine], net_cents: int, rate: Decimal, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:
+    """The lines of one VAT code by goods; what they miss of the till's own net goes with the largest."""
+    if not lines:
+        return
+    rest = net_cents - sum(line.net_cents for line in lines)
+    largest = max(lines, key=lambda line: abs(line.net_cents))
+    for line in lines:
+        yield {_goods(line, rate, tips): line.net_cents + (rest if line is largest else 0)}
+
+
+def _goods(line: FlatLine, rate: Decimal, tips: frozenset[int]) -> Goods:
+    kind = special_kind(line.line, tips) or f"{GOODS}:{line.line.turnover_group or 0}"
+    return Goods(kind, line.code, rate)
+
+
+# --- kept beside the link of a day -------------------------------------------------------------------------------
+
+
+def to_json(totals: DayTotals) -> dict[str, Any]:
+    """JSON-able data that `from_json` reads back."""
+    return {
+        "nets": [[goods.kind, goods.code, str(goods.rate), cents] for goods, cents in totals.nets.items()],
+        "vat": [[code, str(rate), cents] for (code, rate), cents in totals.vat.items()],
+        "tenders": dict(totals.tenders),
+        "rounding": totals.rounding,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> DayTotals:
+    """What `to_json` wrote."""
+    return DayTotals(
+        nets=_sum({Goods(kind, code, Decimal(rate)): cents} for kind, code, rate, cents in data["nets"]),
+        vat=_sum({(code, Decimal(rate)): cents} for code, rate, cents in data["vat"]),
+        tenders=dict(data["tenders"]),
+        rounding=data["rounding"],
+    )
