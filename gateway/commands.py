@@ -10,6 +10,8 @@ from gateway.settings import Settings
 
 WORKER_SHUTDOWN_MILLISECONDS = 20_000
 WEB_SHUTDOWN_SECONDS = 10
+# Until its children are up Dramatiq notices neither their death nor a signal; it waits for them longer than we can.
+WORKER_BOOT_MILLISECONDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,9 @@ def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_M
     """The worker: Dramatiq, woken within 20 ms when idle, ending well before a PaaS kills it."""
     size = ("--processes", str(settings.worker_processes), "--threads", str(settings.worker_threads))
     end = ("--worker-shutdown-timeout", str(shutdown_milliseconds))
+    boot = ("--worker-fork-timeout", str(WORKER_BOOT_MILLISECONDS))
     # Dramatiq's own log format is skipped: ours is set up when the broker's module is imported.
-    argv = _python("dramatiq", "workers.main:broker", *size, *end, "--skip-logging", "-Q", "gateway")
+    argv = _python("dramatiq", "workers.main:broker", *size, *end, *boot, "--skip-logging", "-Q", "gateway")
     return Command(argv, {"dramatiq_worker_timeout": "20", "dramatiq_restart_delay": "1000"})
 
 
