@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from mapping import customers
 from mapping.countries import to_iso3
 from mapping.errors import MappingError
 from mapping.records import Customer, Relation, Sale, SaleKind
+
+_STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ def _by_name(name: str, deps: Deps) -> str:
     found = oldest(deps.books.customers_by_name(name))
     if found is None:
         debtor = customers.default_debtor(deps.settings.customers)
-        found = deps.books.create_customer(debtor, request_id(deps.connection, "customer", debtor))
+        again = _stale([f"name:{name.casefold()}"], deps)
+        found = deps.books.create_customer(debtor, request_id(deps.connection, "customer", debtor, *again))
     deps.remember(_to_link(f"name:{name.casefold()}", found))
     return found.id or ""
 
@@ -97,8 +101,10 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     A name is shared by customers, suppliers and employees: which one was taken is in the log and in the name.
     """
     customer = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
+    # A repeat is answered with the first answer; a customer that follows one that is gone must not be.
+    again = _stale(_keys(relation), deps)
     try:
-        return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer))
+        return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer, *again))
     except DuplicateName:
         same = _same_person(customer, deps)
         if same is None:
@@ -122,16 +128,30 @@ def oldest(found: Iterable[Customer]) -> Customer | None:
 
 def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
     """Link the customer with the relation and with its e-mail address."""
-    email = customers.email_key(relation.email)
-    for key in filter(None, (key_of_email(email) if email else None, key_of_relation(relation))):
+    for key in _keys(relation):
         deps.remember(_to_link(key, customer))
     return customer
 
 
+def _keys(relation: Relation) -> list[str]:
+    email = customers.email_key(relation.email)
+    return [*([key_of_email(email)] if email else []), key_of_relation(relation)]
+
+
 def forget(customer_id: str, deps: Deps) -> None:
-    """Drop every link with a customer that the books do not accept any more."""
+    """Follow no link any more with a customer that the books do not accept; it is only kept in mind as gone."""
     for link in links_with(customer_id, deps):
-        deps.forget(Kind.CUSTOMER, link.source_id)
+        deps.remember(dataclasses.replace(link, detail={_STALE: True}))
+
+
+def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
+    with reading(deps.engine) as session:
+        found = links.find_all(session, deps.connection, Kind.CUSTOMER, keys)
+    return sorted({link.target_id for link in found.values() if _is_stale(link)})
+
+
+def _is_stale(link: Link) -> bool:
+    return bool((link.detail or {}).get(_STALE))
 
 
 def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
@@ -153,7 +173,7 @@ def key_of_relation(relation: Relation) -> str:
 def _linked(deps: Deps, source_id: str) -> str | None:
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, Kind.CUSTOMER, source_id)
-    return link.target_id if link else None
+    return link.target_id if link and not _is_stale(link) else None
 
 
 def _to_link(source_id: str, customer: Customer) -> Link:

@@ -1,0 +1,45 @@
+"""A customer of the books as a relation of the till: the way back of `mapping.customers`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mapping.customers import email_key
+from mapping.fingerprints import fingerprint
+from mapping.records import Customer, PostalAddress, Relation, TillAddress
+
+NEW = 0
+"""The number of a relation that is still to be made: the till gives one."""
+
+
+def to_relation(customer: Customer, *, existing: Relation | None = None) -> Relation:
+    """The relation as it should stand at the till; what the books do not know stays as the till has it."""
+    present = existing or Relation(NEW, "")
+    person = " ".join(part for part in (customer.given_name, customer.family_name) if part)
+    contact = (person or None) if customer.company_name else None
+    return replace(
+        present,
+        name=(existing.name if existing else "") or customer.company_name or person or customer.display_name,
+        ext_id=present.ext_id or customer.id,
+        email=email_key(customer.email) or present.email,
+        company=customer.company_name or present.company,
+        contact=contact or present.contact,
+        phone=customer.phone or present.phone,
+        mobile=customer.mobile or present.mobile,
+        address=_to_address(customer.billing) or present.address,
+        delivery_address=_to_address(customer.shipping) or present.delivery_address,
+        vat_number=customer.vat_number or present.vat_number,
+    )
+
+
+def _to_address(postal: PostalAddress | None) -> TillAddress | None:
+    """The till keeps one street line: the last one of the books' lines, names and companies stand before it."""
+    if postal is None:
+        return None
+    street = postal.lines[-1] if postal.lines else None
+    return TillAddress(street=street, postal_code=postal.postal_code, city=postal.city, country=postal.country)
+
+
+def relation_fingerprint(relation: Relation) -> str:
+    """What the relation says, not when the till last touched it."""
+    return fingerprint(replace(relation, sync_marker=None))

@@ -1,0 +1,161 @@
+"""Relations of the till and customers of the books: created, updated, clashing, merged, carried both ways once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.handlers.shop import REALM, Shop, sold
+
+COMPANY = {
+    "name": "Bakkerij Jansen",
+    "companyName": "Bakkerij Jansen BV",
+    "contact": "Piet Jansen",
+    "email": "Bakker@Example.NL ",
+    "telephone": "030 123",
+    "address": "Kade 1",
+    "zipcode": "3511 AB",
+    "city": "Utrecht",
+    "country": "Nederland",
+    "vatNumber": "NL001234567B01",
+}
+
+
+def named(shop: Shop, name: str) -> dict[str, Any]:
+    return shop.find("Customer", DisplayName=name)
+
+
+def test_a_relation_becomes_a_customer_without_any_sale(shop: Shop) -> None:
+    shop.till.add_relation(**COMPANY)
+    shop.settle()
+    customer = named(shop, "Bakkerij Jansen BV")
+    assert customer["PrimaryEmailAddr"]["Address"] == "bakker@example.nl"
+    assert (customer["CompanyName"], customer["GivenName"], customer["FamilyName"]) == (
+        "Bakkerij Jansen BV",
+        "Piet",
+        "Jansen",
+    )
+    assert (customer["BillAddr"]["Line1"], customer["BillAddr"]["Country"]) == ("Kade 1", "NLD")
+    assert customer["ResaleNum"] == "NL001234567B01"
+
+
+def test_a_changed_relation_updates_its_customer_and_an_unchanged_one_costs_no_write(shop: Shop) -> None:
+    relation = shop.till.add_relation(**COMPANY)
+    shop.settle()
+    shop.till.change_relation(relation["relationNumber"], telephone="030 999")
+    shop.settle()
+    customer = named(shop, "Bakkerij Jansen BV")
+    assert customer["PrimaryPhone"]["FreeFormNumber"] == "030 999"
+    shop.till.change_relation(relation["relationNumber"], points=5)
+    shop.settle()
+    assert named(shop, "Bakkerij Jansen BV")["SyncToken"] == customer["SyncToken"]
+
+
+def test_a_relation_that_changes_its_e_mail_address_stays_the_same_customer(shop: Shop) -> None:
+    relation = shop.till.add_relation(**COMPANY)
+    shop.settle()
+    shop.till.change_relation(relation["relationNumber"], email="nieuw@example.nl")
+    shop.settle()
+    assert [c["PrimaryEmailAddr"]["Address"] for c in shop.rows("Customer")] == ["nieuw@example.nl"]
+
+
+def test_existing_customers_are_left_alone_when_updates_are_switched_off(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[customers]\nupdate_existing = false")
+    shop.books.put_customer(REALM, {"DisplayName": "Jansen", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}})
+    shop.till.add_relation(**COMPANY)
+    shop.settle()
+    assert [c["DisplayName"] for c in shop.rows("Customer")] == ["Jansen"]
+    assert "PrimaryPhone" not in named(shop, "Jansen")
+
+
+def test_a_name_that_a_supplier_has_is_resolved_visibly(shop: Shop) -> None:
+    shop.books.put(REALM, "Vendor", {"DisplayName": "Bakkerij Jansen BV"})
+    shop.till.add_relation(**COMPANY)
+    shop.settle()
+    assert [c["DisplayName"] for c in shop.rows("Customer")] == ["Bakkerij Jansen BV (bakker@example.nl)"]
+
+
+def sell_to(shop: Shop, number: int) -> dict[str, Any]:
+    receipt = shop.till.sell(lines=[sold(1001)], relation=number)
+    shop.settle()
+    assert shop.newest(receipt["receiptId"]).state == "done"
+    return shop.rows("SalesReceipt")[-1]
+
+
+def test_a_customer_made_inactive_is_looked_up_again_and_made_anew(shop: Shop) -> None:
+    relation = shop.till.add_relation(**COMPANY)
+    first = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
+    shop.books.put(REALM, "Customer", {"Id": first, "Active": False})
+    second = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
+    assert second != first
+
+
+def test_sales_follow_a_customer_that_was_merged_into_another(shop: Shop) -> None:
+    relation = shop.till.add_relation(**COMPANY)
+    vanished = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
+    survivor = shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding"})["Id"]
+    shop.books.merge(REALM, "Customer", survivor, vanished)
+    shop.hear_of("Customer", survivor, "Merge", key="merge", hint=f'{{"deleted_id": "{vanished}"}}')
+    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == survivor
+
+
+def test_a_customer_of_the_books_reaches_the_till_and_does_not_come_back(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[customers]\nto_till = true")
+    body = {
+        "DisplayName": "Anna Smit",
+        "GivenName": "Anna",
+        "FamilyName": "Smit",
+        "PrimaryEmailAddr": {"Address": "anna@example.nl"},
+        "BillAddr": {"Line1": "Dorpsstraat 3", "PostalCode": "1234 AB", "City": "Ede", "Country": "NLD"},
+    }
+    customer = shop.books.put_customer(REALM, body)
+    assert shop.hear_of("Customer", customer["Id"], "Create", key="1").state == "done"
+    (relation,) = shop.till.till["relations"]
+    assert (relation["name"], relation["email"], relation["address"]) == (
+        "Anna Smit",
+        "anna@example.nl",
+        "Dorpsstraat 3",
+    )
+    writes = len(shop.till.till.ledger)
+    for key in "234":
+        shop.settle()
+        shop.hear_of("Customer", customer["Id"], "Update", key=key)
+    assert len(shop.till.till.ledger) == writes
+    assert shop.find("Customer", Id=customer["Id"])["SyncToken"] == customer["SyncToken"]
+
+
+def test_a_change_at_the_till_does_not_bounce_between_the_two(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[customers]\nto_till = true")
+    relation = shop.till.add_relation(**COMPANY)
+    shop.settle()
+    customer = shop.only("Customer")
+    shop.hear_of("Customer", customer["Id"], "Create", key="1")
+    shop.till.change_relation(relation["relationNumber"], city="Zeist")
+    writes = len(shop.till.till.ledger)
+    shop.settle()
+    token = shop.only("Customer")["SyncToken"]
+    for key in "23":
+        shop.hear_of("Customer", customer["Id"], "Update", key=key)
+        shop.settle()
+    assert (shop.only("Customer")["BillAddr"]["City"], shop.only("Customer")["SyncToken"]) == ("Zeist", token)
+    assert len(shop.till.till.ledger) == writes
+
+
+def test_customers_stay_in_the_books_unless_they_are_wanted_at_the_till(shop: Shop) -> None:
+    customer = shop.books.put_customer(REALM, {"DisplayName": "A", "PrimaryEmailAddr": {"Address": "a@example.nl"}})
+    assert shop.hear_of("Customer", customer["Id"], "Create", key="1").state == "skipped"
+    assert list(shop.till.till["relations"]) == []
+
+
+def test_a_relation_without_an_e_mail_address_is_skipped_and_one_with_a_wrong_one_parked(shop: Shop) -> None:
+    plain = shop.till.add_relation(name="Zonder")
+    wrong = shop.till.add_relation(name="Fout", email="geen adres")
+    shop.settle()
+    assert shop.newest(str(plain["relationNumber"])).state == "skipped"
+    assert shop.newest(str(wrong["relationNumber"])).code == "no-email"
+
+
+def test_always_the_default_debtor_if_wanted(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[customers]\nalways_default_debtor = true\ndefault_debtor = "Kassa"\nenabled = true')
+    relation = shop.till.add_relation(**COMPANY)
+    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["name"] == "Kassa"
