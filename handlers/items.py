@@ -23,6 +23,8 @@ from mapping.records import Item
 
 ENTITY = "Item"
 OURS = "gateway"
+GONE = "deleted"
+"""Fingerprint of what was deleted in the books."""
 _TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
 
 
@@ -61,10 +63,18 @@ def find_told(event: Event, name: str) -> Any:
     return simplejson.loads(event.hint, use_decimal=True).get(name)
 
 
-def follow(flow: Flow, event: Event, seen: Reading, *, entity: str = ENTITY, entity_id: str | None = None) -> Change:
-    """The change that carries the same item on in another flow."""
+def find_vanished(event: Event) -> str | None:
+    """The item that went up in this one, when the event tells of a merge."""
+    told = simplejson.loads(event.hint or "null", use_decimal=True)
+    return told.get("deleted_id") if isinstance(told, dict) else None
+
+
+def follow(
+    flow: Flow, event: Event, seen: Reading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
+) -> Change:
+    """The change that carries what this event read on in another flow."""
     return Change(
-        key=f"{event.key}>{flow}",
+        key=key or f"{event.key}>{flow}",
         flow=flow,
         source=OURS,
         entity=entity,

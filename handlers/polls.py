@@ -6,27 +6,33 @@ The cursor moves in the transaction that stores what was found, so a crash in be
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.connectors.mpluskassa.answers import Page
+from gateway.errors import Transient
 from gateway.store import cursors, inbox, links
 from gateway.store.events import Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
+from handlers import items
 from handlers.deps import Deps
 from handlers.sales import ENTITIES
+from mapping.customers import email_key
 from mapping.records import Change as BooksChange
-from mapping.records import ChangeSet, Sale, SaleKind, SyncMarkers
+from mapping.records import ChangeSet, Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
 from mapping.settings_document import SettingsDocument
 
 POLL = "mpluskassa.poll"
 PAGE = 200
+ITEMS_AT_ONCE = 1000
 # After a silence this long (an outage, a restored backup) what is found may have been booked before.
 GAP_SECONDS = 600.0
+BUSY_SECONDS, BUSY_PAUSE_SECONDS = 5.0, 0.05
 OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
 LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 
@@ -56,6 +62,18 @@ def to_change(connection: str, sale: Sale) -> Change:
         connection=connection,
         occurred_at=sale.entered_at,
         order_id=sale.number,
+    )
+
+
+def _to_relation_change(connection: str, relation: Relation) -> Change:
+    return Change(
+        key=f"mpk:{connection}:Relation:{relation.number}:{relation.sync_marker or 0}",
+        flow=Flow.CUSTOMERS,
+        source=POLL,
+        entity="Relation",
+        entity_id=str(relation.number),
+        connection=connection,
+        email=email_key(relation.email),
     )
 
 
@@ -99,6 +117,15 @@ TILL_SOURCES: tuple[TillSource, ...] = (
         lambda markers: markers.order,
         lambda deps, marker: deps.till.orders_since(marker, PAGE, with_lines=False),
     ),
+    TillSource(
+        cursors.RELATIONS,
+        "Relation",
+        Flow.CUSTOMERS,
+        lambda settings: settings.customers.enabled,
+        lambda markers: markers.relation,
+        lambda deps, marker: deps.till.relations_since(marker, PAGE),
+        _to_relation_change,
+    ),
 )
 
 
@@ -118,10 +145,18 @@ def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
     return any(marker and int(at or 0) < marker for at, marker in zip(positions, newest, strict=True))
 
 
+def _take(deps: Deps, source: str) -> str:
+    """The right to poll this source, once whoever polls it now has ended: that poll may have looked too early."""
+    until = time.monotonic() + BUSY_SECONDS
+    while (lease := cursors.take(deps.engine, deps.connection, source)) is None:
+        if time.monotonic() > until:
+            raise Transient("the till is being polled already", code="poll-busy", record=source)
+        time.sleep(BUSY_PAUSE_SECONDS)
+    return lease
+
+
 def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
-    lease = cursors.take(deps.engine, deps.connection, source.name)
-    if lease is None:
-        return []
+    lease = _take(deps, source.name)
     try:
         found = _follow(deps, source, newest, lease)
     except Exception as error:
@@ -196,26 +231,39 @@ def _capture(deps: Deps, lease: str) -> list[int]:
         position = cursors.find(session, deps.connection, cursors.BOOKS)
     since = datetime.fromisoformat(position) if position else deps.now()
     since = max(since - OVERLAP, deps.now() - LOOK_BACK)
+    read_at = items.now(deps)
     answer: ChangeSet = deps.books.changes(["Item"], since)
-    fresh = [change for change in answer.changes if not _seen(deps, change)]
+    changes = _page_through(deps, since) if answer.possibly_truncated else answer.changes
+    fresh = [change for change in changes if not _seen(deps, change)]
     with writing(deps.engine) as session:
-        received = inbox.receive(session, [_to_event(deps.connection, change) for change in fresh])
+        received = inbox.receive(session, [_to_event(deps.connection, change, read_at) for change in fresh])
         reached = min(answer.as_of, deps.now()).astimezone(UTC)
         cursors.advance(session, deps.connection, cursors.BOOKS, reached.isoformat(), lease=lease)
     return [row.id for row in received if row.pending]
 
 
+def _page_through(deps: Deps, since: datetime) -> Iterator[BooksChange]:
+    """Change data capture ends at a thousand rows and cannot go on; a query can, though it knows of no deletions."""
+    start = 1
+    while page := deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=since):
+        yield from (BooksChange("Item", item.id, item.updated_at or since, raw=item.raw) for item in page)
+        if len(page) < ITEMS_AT_ONCE:
+            return
+        start += len(page)
+
+
 def _seen(deps: Deps, change: BooksChange) -> bool:
-    """Whether a webhook brought this very version already; then reading it again would cost a metered call."""
+    """Whether exactly this was carried already; the books date changes by the second only."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, Kind.ITEM, change.id)
-    seen = (link.detail or {}).get("updated_at") if link else None
-    return not change.deleted and seen is not None and datetime.fromisoformat(seen) >= change.updated_at
+    seen = (link.detail or {}).get("content") if link else None
+    return not change.deleted and seen == items.content(change.raw)
 
 
-def _to_event(connection: str, change: BooksChange) -> Change:
+def _to_event(connection: str, change: BooksChange, read_at: datetime) -> Change:
+    version = f"{change.updated_at.isoformat()}:{items.content(change.raw)}"
     return Change(
-        key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{change.updated_at.isoformat()}",
+        key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{version}",
         flow=Flow.PRODUCTS,
         source=cursors.BOOKS,
         entity=change.entity,
@@ -223,4 +271,5 @@ def _to_event(connection: str, change: BooksChange) -> Change:
         connection=connection,
         operation="deleted" if change.deleted else "changed",
         occurred_at=change.updated_at,
+        hint=None if change.deleted else items.to_hint(change.raw, read_at),
     )

@@ -1,124 +1,138 @@
-"""An item of the books becomes an article of the till: read both, map, write only what differs, link."""
+"""An item of the books changed: it becomes an article of the till, or goes on where it belongs."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.events import Event
-from gateway.store.links import Kind, Link
+from gateway.store.events import BACKFILL, Event, Flow
+from gateway.store.links import Kind
 from gateway.store.session import reading
+from handlers import articles, bridge, items, kinship, ownership
+from handlers.articles import Member
 from handlers.deps import Deps
+from handlers.items import Reading
+from handlers.kinship import Parent
 from handlers.result import Result, done, skipped
 from mapping import products
-from mapping.errors import MappingError
-from mapping.records import Article, Item, Product
-from mapping.turnover import with_turnover_groups
+from mapping.categories import CATEGORY
+from mapping.records import Item, Product
+
+FAMILY = "Family"
 
 
 def carry(event: Event, deps: Deps) -> Result:
-    """Bring the till's article to what the item is now."""
+    """Bring the till to what the item is now."""
     if _is_our_own(event.entity_id, deps):
         return skipped("this item was made by the gateway for its own lines")
-    link = _link(event.entity_id, deps)
+    _follow_merge(event, deps)
     try:
-        item = deps.books.item(event.entity_id)
+        seen = items.read(event, deps)
     except NotFound:
-        return _gone(link, deps)
-    deps.learn(sku=item.sku)
-    vat = _vat_table(deps)
-    plain = products.to_product(item, settings=deps.settings.products, vat=vat)
-    number = str(plain.articles[0].number)
-    deps.learn(target_entity="Article", target_id=number)
-    wanted = products.fingerprint(plain)
-    if link and link.target_id == number and link.fingerprint == wanted:
-        return done("unchanged", links=(_to_link(item, number, wanted),))
-    _check_owner(item, number, deps)
-    existing = deps.till.product_of_article(int(number))
-    if existing and not deps.settings.products.update_existing:
-        return skipped("the article exists already and updates are switched off", links=(_to_article(number, item),))
-    _write(item, existing, vat, deps)
-    return done(links=(_to_link(item, number, wanted), _to_article(number, item)))
+        return _gone(event.entity_id, deps)
+    deps.learn(sku=seen.item.sku)
+    if seen.item.type == CATEGORY:
+        deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
+        return skipped("a category: it goes on in the flow of categories")
+    link = articles.find_link(seen.item.id, deps)
+    if link is not None or not deps.settings.products.enabled:
+        _pass_stock_on(event, seen, deps)
+    if not deps.settings.products.enabled:
+        return skipped("products are switched off in the settings")
+    products.require_wanted(seen.item, deps.settings.products)
+    parent = kinship.find_parent(seen.item, event, deps)
+    if family := _family_of(seen.item, parent, deps):
+        return _pass_family_on(family, event, seen, deps)
+    result = _carry_alone(event, seen.item, Member(seen.item, 0, parent.group, link), deps)
+    if link is None:
+        _pass_stock_on(event, seen, deps)
+    return result
 
 
-def _vat_table(deps: Deps) -> products.VatTable:
-    codes = {code.id: code for code in deps.lists.tax_codes(deps.now().date())}
-    return products.VatTable(groups=tuple(deps.lists.vat_groups()), tax_codes=codes)
-
-
-def _write(item: Item, existing: ReadProduct | None, vat: products.VatTable, deps: Deps) -> None:
-    present = existing.product if existing else None
-    product = products.to_product(item, settings=deps.settings.products, vat=vat, existing=present)
+def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result:
+    member = dataclasses.replace(member, number=bridge.number_of(item, deps))
+    deps.learn(target_entity="Article", target_id=str(member.number))
+    vat = articles.vat_table(deps)
+    settings = deps.settings.products
+    plain = _to_product(member, vat, deps)
+    wanted = articles.print_of(member, plain)
+    if articles.is_settled(member, wanted):
+        return done("unchanged", links=articles.to_links(member, wanted))
+    if not item.active and member.link is None:
+        return skipped("an inactive item that the till never had")
+    if items.find_told(event, "absent") and articles.create(plain, [member], deps):
+        return done(links=articles.finish(member, wanted, deps))
+    existing = deps.till.product_of_article(member.number)
+    present = ownership.claim(item, member.number, existing.product if existing else None, deps)
+    if existing and not settings.update_existing:
+        mine = articles.to_links(member, wanted)[1:]
+        return skipped("the article exists already and updates are switched off", links=mine)
+    product = _to_product(member, vat, deps, present)
     if existing is None:
-        made = deps.till.create_product(with_turnover_groups(product, deps.lists.turnover_groups()))
-        deps.say("created the article", product=made.product_number)
-    elif _differs(product, existing.product):
-        deps.till.update_product(product, existing)
-        deps.say("updated the article", product=existing.product.number)
+        articles.create(product, [member], deps)
     else:
-        deps.say("the article is like this already; nothing was written")
+        articles.update(product, existing, [member], deps)
+    return done(links=articles.finish(member, wanted, deps))
 
 
-def _differs(wanted: Product, present: Product) -> bool:
-    """Whether anything that we say about the product is not so yet; what we leave open (None) does not count."""
-    if _says_otherwise(dataclasses.replace(wanted, articles=()), dataclasses.replace(present, articles=())):
-        return True
-    now = {article.number: article for article in present.articles}
-    return any(a.number not in now or _says_otherwise(a, now[a.number]) for a in wanted.articles)
+def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Product | None = None) -> Product:
+    return products.to_product(
+        member.item, settings=deps.settings.products, vat=vat, existing=present, allocated=member.number
+    )
 
 
-def _says_otherwise(wanted: Product | Article, present: Product | Article) -> bool:
-    said = {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted)}
-    return any(value not in (None, (), {}, getattr(present, name)) for name, value in said.items())
-
-
-def _check_owner(item: Item, number: str, deps: Deps) -> None:
-    """Two items with one SKU would overwrite each other for ever."""
+def _family_of(item: Item, parent: Parent, deps: Deps) -> str | None:
+    """The id of the item whose family this one belongs to, where the settings make variants of families."""
+    if not deps.settings.products.variants:
+        return None
+    if parent.family:
+        return parent.family
     with reading(deps.engine) as session:
-        taken = links.find(session, deps.connection, Kind.ARTICLE, number)
-    if taken is None or taken.target_id == item.id:
-        return
-    try:
-        other = deps.books.item(taken.target_id)
-    except NotFound:
-        return
-    if other.active and other.sku == item.sku:
-        raise MappingError(
-            f"items {other.id} and {item.id} have the same SKU {item.sku}",
-            record=f"item {item.id}",
-            field="Sku",
-            fix="give one of the two another SKU in QuickBooks; this event then resolves by itself",
-        )
+        known = links.find(session, deps.connection, Kind.FAMILY, item.id)
+    return item.id if known or not (item.sku or "").strip() else None
 
 
-def _gone(link: Link | None, deps: Deps) -> Result:
+def _pass_family_on(family: str, event: Event, seen: Reading, deps: Deps) -> Result:
+    # A backfill brings every member; one look at the family is enough for all of them.
+    told_by = event.key.rpartition(":")[0] if event.priority == BACKFILL else event.key
+    key = f"{told_by}>family:{family}"
+    deps.pass_on(items.follow(Flow.PRODUCTS, event, seen, entity=FAMILY, entity_id=family, key=key))
+    return done(f"goes on as a variant of item {family}")
+
+
+def _pass_stock_on(event: Event, seen: Reading, deps: Deps) -> None:
+    """Stock is a flow of its own: what keeps this product from the till does not keep its stock from it.
+
+    A backfill of products is followed by one of stock, which looks at many articles at once.
+    """
+    item = seen.item
+    counted = item.quantity_on_hand is not None and item.type not in ("Group", CATEGORY)
+    if deps.settings.stock.enabled and counted and event.priority != BACKFILL:
+        deps.pass_on(items.follow(Flow.STOCK, event, seen))
+
+
+def _follow_merge(event: Event, deps: Deps) -> None:
+    """Two items became one: the vanished one's article goes, its sales are booked on the survivor."""
+    vanished = items.find_vanished(event)
+    if vanished is None:
+        return
+    link = articles.find_link(vanished, deps)
+    ownership.move(vanished, event.entity_id, deps)
+    if link and link.fingerprint != items.GONE:
+        articles.switch_off(link, deps)
+        deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
+
+
+def _gone(item_id: str, deps: Deps) -> Result:
     """Deleted in the books: the article stays, inactive, because sales still point at it."""
-    existing = deps.till.product_of_article(int(link.target_id)) if link else None
-    if link is None or existing is None:
+    link = articles.find_link(item_id, deps)
+    if link is None or not articles.switch_off(link, deps):
         return skipped("the item was deleted and the till never had it")
-    off = Product(existing.product.number, None, (Article(number=int(link.target_id), active=False),))
-    if _differs(off, existing.product):
-        deps.till.update_product(off, existing)
-    gone = dataclasses.replace(link, fingerprint="deleted")
+    gone = dataclasses.replace(link, fingerprint=items.GONE)
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
 
 
 def _is_our_own(item_id: str, deps: Deps) -> bool:
     with reading(deps.engine) as session:
         return bool(links.find_by_target(session, deps.connection, Kind.SPECIAL, item_id))
-
-
-def _link(item_id: str, deps: Deps) -> Link | None:
-    with reading(deps.engine) as session:
-        return links.find(session, deps.connection, Kind.ITEM, item_id)
-
-
-def _to_article(number: str, item: Item) -> Link:
-    return Link(Kind.ARTICLE, number, "Item", item.id, item.sync_token)
-
-
-def _to_link(item: Item, number: str, fingerprint: str) -> Link:
-    seen = {"updated_at": item.updated_at.isoformat()} if item.updated_at else None
-    return Link(Kind.ITEM, item.id, "Article", number, item.sync_token, fingerprint, seen)

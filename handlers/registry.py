@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
-from handlers import agreement, backfill, books_documents, checkup, lookup, orders, products, sessions
+from handlers import (
+    agreement,
+    backfill,
+    books_documents,
+    categories,
+    checkup,
+    customers,
+    families,
+    lookup,
+    orders,
+    products,
+    sessions,
+    stock,
+)
 from handlers.deps import Deps
 from handlers.result import Result
 
@@ -14,6 +27,11 @@ Handler = Callable[[Event, Deps], Result]
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.carry,
+    (Flow.PRODUCTS, "Family"): families.carry,
+    (Flow.CATEGORIES, "Item"): categories.carry,
+    (Flow.STOCK, "Item"): stock.carry,
+    (Flow.CUSTOMERS, "Relation"): customers.carry_relation,
+    (Flow.CUSTOMERS, "Customer"): customers.carry_customer,
     (Flow.ORDERS, "Receipt"): orders.carry,
     (Flow.ORDERS, "TillInvoice"): orders.carry,
     (Flow.ORDERS, "TillOrder"): orders.carry,
@@ -22,6 +40,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Poll"): sessions.carry_request,
     (Flow.ORDERS, "Doctor"): checkup.carry,
     (Flow.ORDERS, "Agreement"): agreement.carry,
+    (Flow.ORDERS, "Day"): summaries.carry,
     (Flow.ORDERS, "Backfill"): backfill.carry_orders,
     (Flow.PRODUCTS, "Backfill"): backfill.carry_products,
     (Flow.ORDERS, "SalesReceipt"): books_documents.carry,

@@ -91,13 +91,14 @@ def place(row: ArticleStock | StockMovement) -> Place:
 
 
 def _catch_up(deps: Deps) -> SyncMarkers:
-    """The till's markers now, every sale up to them known to the inbox."""
+    """The till's markers, every sale before this moment known to the inbox."""
     markers = deps.till.sync_markers()
+    if not polls.is_behind(deps, markers):
+        return markers
+    deps.wake(polls.poll_till(deps))
     if polls.is_behind(deps, markers):
-        deps.wake(polls.poll_till(deps))
-        if polls.is_behind(deps, markers):
-            raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
-    return markers
+        raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
+    return deps.till.sync_markers()  # what was sold while we looked may have been brought in as well
 
 
 def _movements_since(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, get_args
@@ -90,10 +91,23 @@ def to_product(
 
 
 def to_variants(
-    items: Sequence[Item], *, settings: ProductSettings, vat: VatTable, existing: Product | None = None, name: str
+    items: Sequence[Item],
+    *,
+    settings: ProductSettings,
+    vat: VatTable,
+    existing: Product | None = None,
+    name: str,
+    allocated: Mapping[str, int] | None = None,
 ) -> Product:
-    """One product of several items under one parent: an article each; `name` is the parent's."""
-    products = [to_product(item, settings=settings, vat=vat, existing=existing) for item in items]
+    """One product of several items under one parent: an article each; `name` is the parent's.
+
+    `allocated` are numbers given to SKUs with letters, by item. A variant is called by both names.
+    """
+    given = allocated or {}
+    products = [
+        to_product(_full_named(item, name), settings=settings, vat=vat, existing=existing, allocated=given.get(item.id))
+        for item in items
+    ]
     articles = tuple(article for product in products for article in product.articles)
     numbers = [article.number for article in articles]
     if len(set(numbers)) < len(numbers):
@@ -105,6 +119,12 @@ def to_variants(
         )
     described = any(article.description for article in articles)
     return Product(existing.number if existing else None, name if described else None, articles)
+
+
+def _full_named(item: Item, parent: str) -> Item:
+    """The item under both names: "T-shirt Red M" says more on a receipt than "Red M" does."""
+    begins = item.name.casefold().startswith(parent.casefold())
+    return item if begins else replace(item, name=f"{parent} {item.name}")
 
 
 def find_article(product: Product | None, number: int) -> Article | None:
@@ -149,6 +169,7 @@ def _default_article(item: Item, number: int, settings: ProductSettings, vat: Va
     name = item.name.removesuffix(_DELETED_SUFFIX)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item))
     price = to_price(item, settings, _percentage(item, vat, vat_code))
+    parts = _variant_parts(item, settings)
     return Article(
         number=number,
         ext_id=item.id,
@@ -166,7 +187,16 @@ def _default_article(item: Item, number: int, settings: ProductSettings, vat: Va
         price_excl_cents=price.excl_cents,
         stock_article=_is_stock_article(item, settings),
         webshop=settings.webshop,
+        colour=parts.get("colour"),
+        size=parts.get("size"),
     )
+
+
+def _variant_parts(item: Item, settings: ProductSettings) -> dict[str, str]:
+    """Colour and size out of the item's own name, where the settings know how they are written there."""
+    own = item.raw.get("Name", item.name)
+    match = re.search(settings.variant_name, str(own)) if settings.variants and settings.variant_name else None
+    return {part: text.strip() for part, text in match.groupdict().items() if text} if match else {}
 
 
 def _percentage(item: Item, vat: VatTable, vat_code: int | None) -> Decimal | None:

@@ -101,6 +101,7 @@ async def receive_soap(request: Request) -> Response:
         refusal = await _misbehave_before(plan)
         if refusal is not None:
             return refusal
+        await world.misbehaviour.let_happen(operation)
         started = time.perf_counter()
         body = carry_out(world, contract, operation, question)
         return _misbehave_after(plan, _answer(body, time.perf_counter() - started))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 
@@ -33,10 +34,21 @@ class Plan:
 
 @dataclass
 class Misbehaviour:
-    """The plans not used up yet, and the latency of every call in seconds."""
+    """The plans not used up yet, and the latency of every call in seconds.
+
+    `meanwhile` is what people do in the very moment a call of this operation comes in, once each, before it is
+    carried out; the place for races.
+    """
 
     plans: list[Plan] = field(default_factory=list)
     latency_seconds: float = 0.0
+    meanwhile: dict[str, list[Callable[[], object]]] = field(default_factory=dict)
+
+    async def let_happen(self, operation: str) -> None:
+        """Do what was arranged for this operation next."""
+        arranged = self.meanwhile.get(operation)
+        if arranged:
+            await asyncio.to_thread(arranged.pop(0))
 
     def take(self, operation: str) -> Plan | None:
         """The first plan for this operation, counted down."""

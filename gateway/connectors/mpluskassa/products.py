@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.connectors.mpluskassa.answers import CreatedProduct, Page, ReadProduct, UpdatedProduct, to_page
-from gateway.connectors.mpluskassa.area import Area
+from gateway.connectors.mpluskassa.area import Area, chunks
 from gateway.connectors.mpluskassa.wire import need, rows, to_text_list
 from gateway.connectors.mpluskassa.wire_merge import to_soap
 from gateway.connectors.mpluskassa.wire_products import product_marker, to_read_product
 from mapping.records import Product
+
+_NUMBERS_AT_ONCE = 200
 
 
 class Products(Area):
@@ -20,6 +22,19 @@ class Products(Area):
         """The product an article belongs to, with all its other articles; None when there is no such article."""
         found = self._products(articleNumbers=[number], includeAllArticlesOfSelectedProducts=True)
         return next((each for each in found if any(one.number == number for one in each.product.articles)), None)
+
+    def products_of_articles(self, numbers: Iterable[int]) -> tuple[ReadProduct, ...]:
+        """The products these articles belong to, each once and whole, with one call per 200 numbers."""
+        found: dict[int | None, ReadProduct] = {}
+        for some in chunks(numbers, _NUMBERS_AT_ONCE):
+            read = self._products(articleNumbers=some, includeAllArticlesOfSelectedProducts=True)
+            found |= {each.product.number: each for each in read}
+        return tuple(found.values())
+
+    def product(self, number: int) -> ReadProduct | None:
+        """A product by its own number, whole, or None."""
+        found = self._products(productNumbers=[number], includeAllArticlesOfSelectedProducts=True)
+        return next((each for each in found if each.product.number == number), None)
 
     def products_by_plu(self, plus: Iterable[str]) -> tuple[ReadProduct, ...]:
         """The products that hold an article with one of these PLU numbers, whole."""

@@ -1,0 +1,176 @@
+"""Quantities of the books reach the till's shelves, and nothing that was sold comes back."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sandbox.mpluskassa.faults import Plan
+from tests.handlers.counter import OpenShop, add_stocked, capture, change, has_article, hear, physical, writes
+from tests.handlers.shop import REALM, Shop, sold
+
+UNKNOWN = {"articleNumber": 9999, "description": "Unknown", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
+
+
+def stocked(shop: Shop, sku: str, pieces: str | int) -> str:
+    item = add_stocked(shop, sku, pieces)
+    hear(shop, item["Id"], "Create")
+    return str(item["Id"])
+
+
+def test_a_new_item_arrives_with_its_stock_at_the_main_branch_and_nowhere_else(shop: Shop) -> None:
+    stocked(shop, "5001", 12)
+    assert has_article(shop, 5001)
+    assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(12), Decimal(0))
+
+
+def test_a_count_in_the_books_moves_the_shelf_and_an_unchanged_quantity_writes_nothing(shop: Shop) -> None:
+    item = stocked(shop, "5001", 12)
+    shop.books.set_stock(REALM, item, Decimal("7.25"))
+    hear(shop, item)
+    assert physical(shop, 5001) == Decimal("7.25")
+    before = writes(shop)
+    change(shop, item, PurchaseDesc="seen by nobody")
+    hear(shop, item)
+    assert writes(shop) == before
+
+
+def test_a_sale_that_the_books_do_not_know_yet_is_taken_off(shop: Shop) -> None:
+    item = stocked(shop, "5001", 12)
+    shop.till.add_product({"description": "Unknown", "articleList": {"article": [UNKNOWN]}})
+    shop.till.sell(lines=[sold(5001, 2), sold(9999)])
+    shop.settle()
+    assert len(shop.parked()) == 1
+    shop.books.set_stock(REALM, item, Decimal(20))
+    hear(shop, item)
+    assert physical(shop, 5001) == Decimal(18)
+
+
+def test_a_sale_that_is_not_paid_yet_has_left_the_shelf_all_the_same(shop: Shop) -> None:
+    item = stocked(shop, "5001", 12)
+    receipt = shop.till.sell(lines=[sold(5001, 2)], payments=[])
+    shop.settle()
+    assert shop.newest(receipt["receiptId"]).state == "skipped"
+    shop.books.set_stock(REALM, item, Decimal(20))
+    hear(shop, item)
+    assert physical(shop, 5001) == Decimal(18)
+
+
+def test_once_the_sale_is_booked_the_shelf_stays_as_it_is(shop: Shop) -> None:
+    stocked(shop, "5001", 12)
+    shop.till.sell(lines=[sold(5001, 2)])
+    shop.settle()
+    assert shop.rows("SalesReceipt")
+    before = writes(shop, "updateStock", "setStock")
+    capture(shop)
+    assert physical(shop, 5001) == Decimal(10)
+    assert writes(shop, "updateStock", "setStock") == before
+
+
+def test_a_negative_quantity_survives(shop: Shop) -> None:
+    stocked(shop, "5001", "-1.5")
+    assert physical(shop, 5001) == Decimal("-1.5")
+
+
+def test_every_branch_gets_its_share_by_its_own_formula(open_shop: OpenShop) -> None:
+    shop = open_shop(
+        """
+        [stock]
+        safety = 1
+        [stock.branches.1]
+        share = 60
+        [stock.branches.2]
+        formula = "max(on_hand - safety, 0)"
+        safety = 3
+        """
+    )
+    stocked(shop, "5001", 10)
+    assert (physical(shop, 5001, branch=1), physical(shop, 5001, branch=2)) == (Decimal(6), Decimal(7))
+
+
+def test_goods_promised_to_an_order_are_still_there(shop: Shop) -> None:
+    item = stocked(shop, "5001", 12)
+    shop.till.take_order(lines=[sold(5001, 5)])
+    shop.books.set_stock(REALM, item, Decimal(11))
+    hear(shop, item)
+    assert physical(shop, 5001) == Decimal(11)
+
+
+def test_an_article_that_keeps_no_stock_is_left_alone(open_shop: OpenShop) -> None:
+    shop = open_shop('[products]\nstock_article = "never"')
+    stocked(shop, "5001", 12)
+    (event,) = shop.events(flow="stock")
+    assert (event.state, physical(shop, 5001)) == ("skipped", Decimal(0))
+    assert "keeps no stock" in (event.reason or "")
+
+
+def test_stock_can_be_switched_off(open_shop: OpenShop) -> None:
+    shop = open_shop("[stock]\nenabled = false")
+    stocked(shop, "5001", 12)
+    assert shop.events(flow="stock") == []
+    assert physical(shop, 5001) == 0
+
+
+MOMENTS = ("getStock", "getCurrentSyncMarkersV2", "getReceipts", "getStockHistoryV2", "updateStock")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_sale_in_the_middle_of_our_work_is_never_undone(shop: Shop, moment: str) -> None:
+    expected = {}
+    for number, earlier in ((5001, 0), (5002, 1)):
+        item = stocked(shop, str(number), 12)
+        shop.books.set_stock(REALM, item, Decimal(20))
+        if earlier:  # makes the gateway look for the newest sales in the middle of it
+            sell(shop, number, earlier)
+        shop.till.misbehaviour.meanwhile[moment] = [partial(sell, shop, number, 3)]
+        hear(shop, item)
+        again_if_measured_later(shop)
+        happened = not shop.till.misbehaviour.meanwhile[moment]
+        expected[number] = 20 - earlier - 3 * happened
+        assert physical(shop, number) == expected[number]
+    shop.settle()
+    capture(shop)
+    again_if_measured_later(shop)
+    assert {number: physical(shop, number) for number in expected} == expected
+
+
+@given(data=st.data())
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_sold_whenever_both_sides_end_up_the_same(shop: Shop, data: st.DataObject) -> None:
+    number = 6000 + len(shop.rows("Item"))
+    item = stocked(shop, str(number), 50)
+    for moment in MOMENTS:
+        deeds = data.draw(st.lists(st.integers(1, 3), max_size=2), label=moment)
+        shop.till.misbehaviour.meanwhile[moment] = [partial(sell, shop, number, pieces) for pieces in deeds]
+    shop.books.set_stock(REALM, item, Decimal(data.draw(st.integers(0, 100), label="counted")))
+    hear(shop, item)
+    shop.till.misbehaviour.meanwhile.clear()
+    for _ in range(3):
+        shop.settle()
+        capture(shop)
+        again_if_measured_later(shop)
+    assert physical(shop, number) == shop.find("Item", Id=item)["QtyOnHand"]
+
+
+def sell(shop: Shop, number: int, pieces: int) -> None:
+    shop.till.sell(lines=[sold(number, pieces)])
+
+
+def again_if_measured_later(shop: Shop) -> None:
+    """The wait of an event that measures again is over."""
+    for event in shop.events(flow="stock", state="waiting"):
+        shop.retry(event)
+
+
+def test_a_write_whose_answer_is_lost_is_not_done_twice(shop: Shop) -> None:
+    item = stocked(shop, "5001", 12)
+    shop.books.set_stock(REALM, item, Decimal(15))
+    shop.till.misbehaviour.plans.append(Plan("lost_reply", "updateStock"))
+    hear(shop, item)
+    (event,) = [e for e in shop.events(flow="stock") if e.state == "uncertain"]
+    shop.retry(event)
+    assert physical(shop, 5001) == Decimal(15)
