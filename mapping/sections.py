@@ -208,6 +208,14 @@ class OrderSettings(Section):
     )
     zero_totals: Literal["book", "skip"] = Field(default="book", description="Sales whose total is zero")
     summary: Literal["sale", "day"] = Field(default="sale", description="One document per sale, or per branch and day")
+    summary_item: str | None = Field(
+        default=None, description="Item (SKU, name or id) of a day's document; the fallback item by default"
+    )
+    day_closes: str = Field(
+        default="04:00",
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="When a day is summed up, on the morning after it",
+    )
     changed: Literal["update", "park"] = Field(default="update", description="A sale changed after booking")
     cancelled: Literal["void", "park"] = Field(default="void", description="A sale cancelled after booking")
     closed_books: Literal["park", "next_open_day"] = Field(
@@ -234,7 +242,9 @@ class OrderSettings(Section):
 class MappingSettings(Section):
     """How values of one system become values of the other."""
 
-    tax_codes: Control = Field(default_factory=Control, description='"21" or "NL:21" to tax code; by rate by default')
+    tax_codes: Control = Field(
+        default_factory=Control, description='"21", or "DEU:19" for a country, to tax code; by rate by default'
+    )
     shifted_tax_code: str | None = Field(default=None, description="Tax code of reverse-charged sales")
     no_vat_tax_code: str | None = Field(default=None, description="Tax code of sales without VAT, of rounding lines")
     payment_methods: Control = Field(
