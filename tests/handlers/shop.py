@@ -119,6 +119,11 @@ class Shop:
         with writing(self.engine) as session:
             documents.save(session, "default", document, author="test")
 
+    def switch(self, document: str) -> None:
+        """Change the settings of the running connection."""
+        self.set_document(document)
+        self._worlds.world("default").looked_at = 0.0
+
     # --- what happens ---
 
     def deps(self) -> Deps:
