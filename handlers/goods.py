@@ -57,6 +57,12 @@ def fallback_item(deps: Deps) -> str | None:
     return _named_item("fallback", name, deps, setting="orders.fallback_item") if name else None
 
 
+def summary_item(deps: Deps) -> str | None:
+    """The item of a day's document, where the settings name one."""
+    name = deps.settings.orders.summary_item
+    return _named_item("summary", name, deps, setting="orders.summary_item") if name else fallback_item(deps)
+
+
 def forget(item_ids_: Iterable[str], deps: Deps) -> None:
     """Drop every link with items that the books do not accept any more."""
     for item_id in item_ids_:

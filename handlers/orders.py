@@ -7,7 +7,7 @@ import json
 from gateway.errors import NotFound
 from gateway.store.events import Event
 from gateway.store.links import Link
-from handlers import booking, bookings, changes, previews, sales
+from handlers import booking, bookings, changes, days, previews, sales
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import orders, sale_changes
@@ -24,6 +24,8 @@ def carry(event: Event, deps: Deps) -> Result:
         raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
     deps.learn(order_id=sale.number)
     link = bookings.find(sale.id, deps)
+    if days.belongs(sale, link, deps):
+        return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
         return previews.preview(sale, link, deps)
     if link and event.source in _PEOPLE:

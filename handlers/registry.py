@@ -19,6 +19,7 @@ from handlers import (
     products,
     sessions,
     stock,
+    summaries,
 )
 from handlers.deps import Deps
 from handlers.result import Result

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     GROUP = "group"  # books' category id -> till article group
     FAMILY = "family"  # books' item that is no category and has items below it -> till product of them all
     SPECIAL = "special"  # what the gateway itself uses in the books -> its item
+    DAY = "day"  # branch and business day -> the document that sums it up
     STOCK = "stock"  # branch/article -> quantity last written
 
 

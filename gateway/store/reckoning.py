@@ -7,11 +7,11 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, update
 from sqlmodel import Session, col
 
 from gateway.store import links
-from gateway.store.events import Flow
+from gateway.store.events import Flow, State
 from gateway.store.links import Kind, Link
 from gateway.store.tables import InboxRow, LinkRow
 
@@ -67,6 +67,33 @@ def changed_since(session: Session, connection: str, entity: str, day: date) -> 
     )
     found: Sequence[Any] = session.execute(select(col(InboxRow.entity_id)).where(mine).distinct()).scalars().all()
     return [str(each) for each in found]
+
+
+def summed_up_in(session: Session, connection: str, day: str) -> list[str]:
+    """The ids of the sales whose link says that this day's document holds them."""
+    mine = and_(
+        col(LinkRow.connection) == connection,
+        col(LinkRow.kind) == Kind.DOCUMENT,
+        # Written by ourselves as JSON: the key and the value stand side by side.
+        col(LinkRow.detail).contains(f'"day": "{day}"', autoescape=True),
+    )
+    found = session.execute(select(col(LinkRow.source_id)).where(mine).order_by(col(LinkRow.id))).scalars().all()
+    return [str(each) for each in found]
+
+
+def hurry(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
+    """Make the waiting events about these sales due now; answers their ids."""
+    woken: list[int] = []
+    for some in _chunks(entity_ids):
+        mine = and_(
+            col(InboxRow.connection) == connection,
+            col(InboxRow.flow) == Flow.ORDERS,
+            col(InboxRow.entity_id).in_(some),
+            col(InboxRow.state) == State.WAITING,
+        )
+        changed = session.execute(update(InboxRow).where(mine).values(due_at=None).returning(col(InboxRow.id)))
+        woken += [int(row[0]) for row in changed.all() if row[0] is not None]
+    return woken
 
 
 def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:

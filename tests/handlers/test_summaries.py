@@ -1,0 +1,230 @@
+"""One document per branch and day: to the cent, never lost or doubled, corrected when sales come late or change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from gateway.store import requests
+from gateway.store.session import writing
+from mapping.agreement_text import to_text
+from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.structs import AMSTERDAM
+from tests.handlers.shop import Shop, sold
+
+SETTINGS = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
+NOON = datetime.now(AMSTERDAM).replace(hour=12, minute=0) - timedelta(days=3)
+
+
+@pytest.fixture
+def shop(open_shop: Callable[..., Shop]) -> Shop:
+    return open_shop(SETTINGS)
+
+
+def carry(shop: Shop) -> None:
+    """Carry on until nothing waits, without waiting for the minutes in between."""
+    shop.poll()
+    for _ in range(6):
+        with writing(shop.engine) as session:
+            session.execute(text("UPDATE inbox SET due_at = NULL WHERE state IN ('waiting', 'uncertain')"))
+        shop.work()
+
+
+def agree(shop: Shop) -> dict[str, Any]:
+    today = datetime.now(AMSTERDAM).date()
+    change = requests.agree(connection="default", start=today - timedelta(days=6), through=today)
+    event_id = shop.receive(change)
+    shop.work()
+    report: dict[str, Any] = json.loads(shop.event(event_id).result or "{}")
+    return report
+
+
+def in_agreement(shop: Shop) -> None:
+    report = agree(shop)
+    assert report["agrees"], to_text(report)
+
+
+def numbers(shop: Shop) -> list[str]:
+    return sorted(str(row["DocNumber"]) for rows in shop.documents().values() for row in rows)
+
+
+def test_a_day_becomes_one_document_per_branch_and_every_sale_is_linked_with_it(shop: Shop) -> None:
+    receipts = [shop.till.sell(lines=[sold(1001, n), sold(1002, 2 * n)], when=NOON) for n in range(1, 5)]
+    receipts.append(
+        shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
+    )
+    shop.till.refund(receipts[0]["receiptId"], {1002: Decimal(1)}, "PIN", when=NOON)
+    other = shop.till.sell(2, 1, lines=[sold(1001)], when=NOON)
+    carry(shop)
+    day = NOON.strftime("%Y%m%d")
+    assert numbers(shop) == [f"D1-{day}", f"D2-{day}"]
+    total = sum(row["totalInclAmount"] for row in shop.till.till["receipts"] if row["financialBranchNumber"] == 1)
+    assert shop.only("Invoice")["TotalAmt"] == Decimal(total) / 100
+    assert shop.only("Invoice")["Balance"] == 0
+    for receipt in receipts:
+        event = shop.newest(receipt["receiptId"])
+        assert (event.state, event.target_entity, event.target_id) == ("done", "Invoice", shop.only("Invoice")["Id"])
+    assert shop.newest(other["receiptId"]).target_entity == "SalesReceipt"
+    assert f"[kassabridge:day:1:{NOON.date()}]" in shop.only("Invoice")["PrivateNote"]
+    in_agreement(shop)
+
+
+def test_a_day_that_is_not_over_waits_visibly_and_nothing_is_booked(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert event.state == "waiting"
+    assert "waits for the document of its day" in (event.reason or "")
+    (day,) = shop.events(entity="Day")
+    assert (day.state, day.attempts) == ("waiting", 0)
+    assert shop.documents() == {}
+
+
+def test_a_sale_that_comes_late_and_one_that_changes_are_booked_as_corrections(shop: Shop) -> None:
+    first = shop.till.sell(lines=[sold(1001, 2)], when=NOON)
+    carry(shop)
+    shop.till.sell(lines=[sold(1002, 3)], when=NOON)
+    carry(shop)
+    shop.till.edit_receipt(first["receiptId"], lines=[sold(1001, 1)], when=NOON)
+    carry(shop)
+    day = NOON.strftime("%Y%m%d")
+    assert numbers(shop) == [f"D1-{day}", f"D1-{day}-2", f"D1-{day}-3"]
+    assert {row["TotalAmt"] for row in shop.rows("SalesReceipt")} == {Decimal(25), Decimal("9.99")}
+    assert shop.only("RefundReceipt")["TotalAmt"] == Decimal("12.50")
+    assert shop.parked() == []
+    in_agreement(shop)
+
+
+def test_a_cancelled_sale_is_taken_out_of_its_day(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    cancelled = shop.till.sell(lines=[sold(1003)], when=NOON)
+    carry(shop)
+    shop.till.edit_receipt(cancelled["receiptId"], lines=[], payments=[], when=NOON)
+    carry(shop)
+    assert shop.only("RefundReceipt")["TotalAmt"] == 100
+    assert shop.newest(cancelled["receiptId"]).state == "done"
+    in_agreement(shop)
+
+
+def test_running_everything_again_books_nothing_again(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    for event in (*shop.events(entity="Day"), shop.newest(receipt["receiptId"])):
+        shop.retry(event)
+    carry(shop)
+    shop.resend(receipt["receiptId"])
+    assert len(numbers(shop)) == 1
+    in_agreement(shop)
+
+
+def test_a_run_that_dies_between_document_and_memory_is_finished_with_the_same_amounts(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
+    shop.poll()
+    shop.work()
+    shop.books.tricks.plan("POST payment", "reset", times=2)
+    carry_once(shop)
+    assert len(shop.rows("Invoice")) == 1
+    shop.till.sell(lines=[sold(1001)], when=NOON)  # sold while the first run lies half done
+    shop.books.tricks.clear()
+    carry(shop)
+    day = NOON.strftime("%Y%m%d")
+    assert numbers(shop) == [f"D1-{day}", f"D1-{day}-2"]
+    assert len(shop.rows("Payment")) == 2
+    in_agreement(shop)
+
+
+def carry_once(shop: Shop) -> None:
+    with writing(shop.engine) as session:
+        session.execute(text("UPDATE inbox SET due_at = NULL WHERE state = 'waiting'"))
+    shop.work()
+
+
+def test_the_answer_of_the_books_may_get_lost(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    carry(shop)
+    assert len(numbers(shop)) == 1
+    in_agreement(shop)
+
+
+def test_more_money_back_than_in_by_one_tender_keeps_every_tender_exact(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 10000)], when=NOON)
+    shop.till.refund(receipt["receiptId"], {1003: Decimal(1)}, "CONTANT", when=NOON)
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    assert shop.only("RefundReceipt")["TotalAmt"] == 100
+    in_agreement(shop)
+
+
+def test_a_day_of_returns_alone_becomes_a_refund(shop: Shop) -> None:
+    earlier = shop.till.sell(lines=[sold(1003, 2)], when=NOON - timedelta(days=1))
+    carry(shop)
+    shop.till.refund(earlier["receiptId"], {1003: Decimal(1)}, "PIN", when=NOON)
+    shop.till.refund(earlier["receiptId"], {1003: Decimal(1)}, "CONTANT", when=NOON)
+    shop.till.sell(lines=[sold(1001)], payments=[Tender("IDEAL", 1250)], when=NOON)
+    carry(shop)
+    in_agreement(shop)
+
+
+def test_invoices_keep_a_document_of_their_own(shop: Shop) -> None:
+    relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
+    invoice = shop.till.invoice(lines=[sold(1003)], relation=relation, when=NOON)
+    carry(shop)
+    assert shop.newest(invoice["invoiceId"]).target_entity == "Invoice"
+    assert numbers(shop) == [f"F{invoice['branchInvoiceNumber']['displayString']}"]
+    in_agreement(shop)
+
+
+def test_changing_the_way_of_booking_doubles_nothing(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop()
+    alone = shop.till.sell(lines=[sold(1001)], when=NOON)
+    shop.settle()
+    shop.set_document(SETTINGS)
+    shop.restart()
+    summed = shop.till.sell(lines=[sold(1002)], when=NOON)
+    carry(shop)
+    assert shop.newest(alone["receiptId"]).target_id != shop.newest(summed["receiptId"]).target_id
+    in_agreement(shop)
+    shop.set_document("")
+    shop.restart()
+    shop.till.edit_receipt(summed["receiptId"], lines=[sold(1002, 2)], when=NOON)
+    shop.till.sell(lines=[sold(1003)], when=NOON)
+    carry(shop)
+    assert len(numbers(shop)) == 4
+    in_agreement(shop)
+
+
+def test_a_hundred_small_sales_add_up_to_the_sum_of_their_vat(shop: Shop) -> None:
+    for number in range(60):
+        shop.till.sell(lines=[sold(1002, 1 + number % 3), sold(1001)], when=NOON)
+    carry(shop)
+    assert len(numbers(shop)) == 1
+    in_agreement(shop)
+
+
+def test_without_an_item_the_day_is_parked_and_goes_on_when_there_is_one(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[orders]\nsummary = "day"\n')
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    (parked,) = shop.parked()
+    assert (parked.entity, parked.field) == ("Day", "orders.summary_item")
+    shop.set_document(SETTINGS)
+    shop.restart()
+    shop.retry(parked)
+    carry(shop)
+    assert shop.parked() == []
+    in_agreement(shop)
+
+
+def test_a_dry_run_of_a_summed_up_sale_writes_nothing(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)], when=NOON)
+    event = shop.resend(receipt["receiptId"], dry_run=True)
+    assert event.state == "done"
+    assert "dry run" in (event.reason or "")
+    assert shop.documents() == {}
