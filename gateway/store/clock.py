@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float
+from sqlalchemy import DateTime, Dialect, Float, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -33,22 +33,24 @@ class moment(FunctionElement[datetime]):  # noqa: N801 - reads as a function in 
     """`moment(12.5)` is "12.5 seconds from now" by the database's clock."""
 
     type = Instant()
-    inherit_cache = False
+    # The offset is bound, not written out, so that statements are compiled once.
+    inherit_cache = True
 
     def __init__(self, offset: float = 0.0) -> None:
-        super().__init__()
-        self.offset = float(offset)
+        super().__init__(literal(float(offset), Float()))
 
 
 @compiles(moment, "sqlite")
-def _sqlite(element: moment, _compiler: Any, **_kw: Any) -> str:
+def _sqlite(element: moment, compiler: Any, **kw: Any) -> str:
     # Six fractional digits, because that is how SQLAlchemy writes the times this is compared with.
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{element.offset:+.3f} seconds') || '000')"
+    offset = compiler.process(element.clauses, **kw)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', printf('%+.3f seconds', {offset})) || '000')"
 
 
 @compiles(moment, "postgresql")
-def _postgresql(element: moment, _compiler: Any, **_kw: Any) -> str:
-    return f"(clock_timestamp() + make_interval(secs => {element.offset:.3f}))"
+def _postgresql(element: moment, compiler: Any, **kw: Any) -> str:
+    offset = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => cast({offset} as double precision)))"
 
 
 class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, and_, case, exists, func, or_, select, update
+from sqlalchemy import Engine, and_, case, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import GatewayError
+from gateway.store import turns
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, Change, Event, Outcome, Received, State
-from gateway.store.session import writing
+from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
+from gateway.store.turns import Rota
 
 LEASE_SECONDS = 10.0
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
@@ -60,44 +61,56 @@ def row_values(change: Change) -> dict[str, Any]:
     }
 
 
-def claim(engine: Engine, event_id: int, *, seconds: float = LEASE_SECONDS) -> Event | None:
+def claim(
+    engine: Engine, event_id: int, *, seconds: float = LEASE_SECONDS, barred: Collection[str] = ()
+) -> Event | None:
     """Take the newest due event about the same subject as `event_id`, or None if there is nothing to do.
 
-    Older pending events of the subject are closed as superseded: the one claimed reads the present truth.
+    Older pending events of the subject are closed as superseded: the one claimed reads the present truth. Nothing is
+    taken of a connection that rests or is `barred`.
     """
     subject = select(col(InboxRow.subject)).where(col(InboxRow.id) == event_id).scalar_subquery()
     # An abandoned row still holds the subject's lock, so it is taken over before anything newer.
     order = (case((col(InboxRow.state) == State.WORKING, 0), else_=1), col(InboxRow.id).desc())
-    newest = select(col(InboxRow.id)).where(and_(col(InboxRow.subject) == subject, _due())).order_by(*order).limit(1)
+    wanted = and_(col(InboxRow.subject) == subject, _due(), turns.may_run(barred))
+    newest = select(col(InboxRow.id)).where(wanted).order_by(*order).limit(1)
     return _take(engine, newest.scalar_subquery(), seconds)
 
 
-def claim_next(engine: Engine, *, seconds: float = LEASE_SECONDS) -> Event | None:
-    """Take the most urgent due event whose subject nobody is working on, or None."""
-    other = aliased(InboxRow)
-    busy = exists().where(
-        and_(
-            col(other.subject) == col(InboxRow.subject),
-            col(other.state) == State.WORKING,
-            col(other.id) != col(InboxRow.id),
-        )
-    )
-    due = (
-        select(col(InboxRow.id)).where(and_(_due(), ~busy)).order_by(col(InboxRow.priority), col(InboxRow.id)).limit(1)
-    )
-    return _take(engine, due.with_for_update(skip_locked=True).scalar_subquery(), seconds)
+def claim_next(
+    engine: Engine, *, seconds: float = LEASE_SECONDS, rota: Rota | None = None, barred: Collection[str] = ()
+) -> Event | None:
+    """Take the next due event, or None: what a dead worker left, then one connection after the other in turn.
+
+    Within a connection the most urgent comes first. One connection's thousands do not delay another's one.
+    """
+    round_of = rota or Rota()
+    with reading(engine) as session:
+        abandoned = session.execute(select(col(InboxRow.id)).where(_abandoned()).limit(1)).scalar_one_or_none()
+        waiting = [turn for turn in turns.find_turns(session) if turn.connection not in barred]
+    if abandoned is not None and (event := _take(engine, literal(abandoned), seconds)):
+        return event
+    lock = engine.dialect.name == "postgresql"
+    for turn in round_of.order(waiting):
+        which = turns.next_of(resting=turn.resting, lock=lock)
+        if event := _take(engine, which, seconds, **{turns.TURN: turn.connection}):
+            round_of.serve(turn.connection)
+            return event
+    return None
+
+
+def _abandoned() -> Any:
+    return and_(col(InboxRow.state) == State.WORKING, col(InboxRow.leased_until) < moment())
 
 
 def _due() -> Any:
     pending = and_(
         col(InboxRow.state).in_(PENDING), or_(col(InboxRow.due_at).is_(None), col(InboxRow.due_at) <= moment())
     )
-    abandoned = and_(col(InboxRow.state) == State.WORKING, col(InboxRow.leased_until) < moment())
-    # Said once more as a plain list, so that the partial index is seen to fit.
-    return and_(col(InboxRow.state).in_((*PENDING, State.WORKING)), or_(pending, abandoned))
+    return or_(pending, _abandoned())
 
 
-def _take(engine: Engine, which: Any, seconds: float) -> Event | None:
+def _take(engine: Engine, which: Any, seconds: float, **bound: str) -> Event | None:
     lease = uuid.uuid4().hex
     taking = (
         update(InboxRow)
@@ -115,7 +128,7 @@ def _take(engine: Engine, which: Any, seconds: float) -> Event | None:
     )
     try:
         with writing(engine) as session:
-            row = session.execute(taking).one_or_none()
+            row = session.execute(taking, bound).one_or_none()
             if row is None:
                 return None
             event = Event(*row)
@@ -179,9 +192,16 @@ def finish(session: Session, event: Event, outcome: Outcome) -> None:
 
 
 def due_ids(session: Session, *, limit: int) -> list[int]:
-    """Events that somebody should work on now: due, or abandoned by a dead worker. Most urgent first."""
-    statement = select(col(InboxRow.id)).where(_due()).order_by(col(InboxRow.priority), col(InboxRow.id)).limit(limit)
-    return [int(row[0]) for row in session.execute(statement).all() if row[0] is not None]
+    """Events that somebody should be woken for: due, or abandoned by a dead worker; a few of each connection."""
+    homeless = and_(col(InboxRow.connection).is_(None), col(InboxRow.state).in_(PENDING), _due())
+    left = select(col(InboxRow.id)).where(or_(_abandoned(), homeless)).limit(limit)
+    found = [int(row[0] or 0) for row in session.execute(left)]
+    waiting = turns.find_turns(session)
+    share = max(1, limit // max(1, len(waiting)))
+    for turn in waiting:
+        if len(found) < limit:
+            found += turns.find_due(session, turn, limit=share)
+    return found[:limit]
 
 
 def pending_of(session: Session, subject: str) -> int | None:

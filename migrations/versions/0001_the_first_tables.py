@@ -106,7 +106,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('key')
     )
     with op.batch_alter_table('inbox', schema=None) as batch_op:
-        batch_op.create_index('inbox_turn', ['connection', 'priority', 'turn_at', 'id'], unique=False, sqlite_where=sa.text("state IN ('received', 'waiting', 'uncertain')"), postgresql_where=sa.text("state IN ('received', 'waiting', 'uncertain')"))
+        batch_op.create_index('inbox_turn', ['connection', 'priority', 'turn_at', 'id'], unique=False, sqlite_where=sa.text("state NOT IN ('working', 'done', 'skipped', 'parked')"), postgresql_where=sa.text("state NOT IN ('working', 'done', 'skipped', 'parked')"))
         batch_op.create_index('inbox_one_working', ['subject'], unique=True, sqlite_where=sa.text("state = 'working'"), postgresql_where=sa.text("state = 'working'"))
         batch_op.create_index('inbox_order', ['order_id'], unique=False)
         batch_op.create_index('inbox_received', ['received_at'], unique=False)

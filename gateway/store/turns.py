@@ -1,0 +1,158 @@
+"""Whose turn it is: connections with something due, those that must rest, and what each would do next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
+from sqlmodel import Session, col
+
+from gateway.store.clock import epoch, moment
+from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, State
+from gateway.store.tables import ConnectionRow, InboxRow, LimitRow, TokenRow
+
+TURN = "turn"  # the bound name of the connection whose turn it is
+PRIORITIES = (URGENT, NORMAL, BACKFILL)
+# Written out, not bound, and word for word: only then do both databases see that a partial index fits. Said as what
+# it is not, because SQLite would otherwise take the index of states and go through every pending row.
+_SETTLED = tuple(literal_column(f"'{state}'", String) for state in State if state not in PENDING)
+_WORKING = literal_column(f"'{State.WORKING}'", String)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A connection with pending events. `resting`: only what a person asked for is done (paused, disconnected)."""
+
+    connection: str
+    resting: bool
+
+
+class Rota:
+    """One process's round: who was served last comes last. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._lock = threading.Lock()
+
+    def order(self, turns: Sequence[Turn]) -> list[Turn]:
+        """The turns, beginning after the connection that was served last."""
+        with self._lock:
+            last = self._last
+        return sorted(turns, key=lambda turn: (turn.connection <= last, turn.connection))
+
+    def serve(self, connection: str) -> None:
+        """Note that this connection has had its turn."""
+        with self._lock:
+            self._last = connection
+
+
+def find_turns(session: Session) -> list[Turn]:
+    """Connections with pending events that may be worked for; those whose accounts asked for a pause are left out.
+
+    Costs one look into the index per connection, however many events wait.
+    """
+    return [Turn(str(name), bool(resting)) for name, resting in session.execute(_select_turns()).all()]
+
+
+@cache
+def _select_turns() -> Select[Any]:
+    first = select(_least_name(after=literal("")).label("name")).cte("names", recursive=True)
+    names = first.union_all(select(_least_name(after=first.c.name)).where(first.c.name.is_not(None)))
+    return (
+        select(names.c.name, names.c.name.in_(_resting()))
+        .where(names.c.name.is_not(None), names.c.name.not_in(_braked()))
+        .order_by(names.c.name)
+    )
+
+
+def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
+    rows = InboxRow.__table__  # type: ignore[attr-defined]
+    following = select(rows.c.connection).where(_pending(), rows.c.connection > after)
+    return following.order_by(rows.c.connection).limit(1).correlate_except(rows).scalar_subquery()
+
+
+@cache
+def next_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
+    """The id of a turn's first due event whose subject nobody works on: urgent first, then the longest due.
+
+    The connection is bound as `TURN` when it is executed.
+    """
+    first = [_due_of(priority, resting=resting).limit(1) for priority in _priorities(resting=resting)]
+    return func.coalesce(
+        *((each.with_for_update(skip_locked=True) if lock else each).scalar_subquery() for each in first), None
+    )
+
+
+def find_due(session: Session, turn: Turn, *, limit: int) -> list[int]:
+    """The ids of the turn's first due events, most urgent first."""
+    found: list[int] = []
+    for priority in _priorities(resting=turn.resting):
+        if len(found) < limit:
+            due = _due_of(priority, resting=turn.resting).limit(limit - len(found))
+            found += [int(row[0]) for row in session.execute(due, {TURN: turn.connection})]
+    return found
+
+
+def _priorities(*, resting: bool) -> Sequence[int]:
+    return (URGENT,) if resting else PRIORITIES
+
+
+@cache
+def _due_of(priority: int, *, resting: bool) -> Select[Any]:
+    rows, other = InboxRow.__table__.c, InboxRow.__table__.alias("other")  # type: ignore[attr-defined]
+    busy = exists().where(and_(other.c.subject == rows.subject, other.c.state == _WORKING))
+    return (
+        select(rows.id)
+        .where(rows.connection == bindparam(TURN, type_=String()), rows.priority == priority, _pending(), ~busy)
+        .where(rows.turn_at <= moment(), is_asked() if resting else true())
+        .order_by(rows.turn_at, rows.id)
+    )
+
+
+def may_run(barred: Collection[str] = ()) -> ColumnElement[bool]:
+    """Whether an event may be claimed by its id: its connection neither rests nor is braked nor is `barred`."""
+    name = func.coalesce(col(InboxRow.connection), "")
+    free = or_(and_(col(InboxRow.priority) == URGENT, is_asked()), name.not_in(_resting()))
+    return and_(free, name.not_in(_braked()), name.not_in(list(barred)) if barred else true())
+
+
+def is_asked() -> ColumnElement[bool]:
+    """What a person asked for, as opposed to what a webhook hinted at."""
+    return col(InboxRow.entity) != "Session"
+
+
+def _pending() -> ColumnElement[bool]:
+    return col(InboxRow.state).not_in(_SETTLED)
+
+
+def _resting() -> Any:
+    """Connections that wait for a person: paused, not live yet, or without authorisation."""
+    stopped = or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    return select(col(ConnectionRow.name)).where(stopped).union(lost)
+
+
+def _braked() -> Any:
+    """Connections one of whose accounts asked for a pause."""
+    account = or_(
+        and_(col(LimitRow.system) == "quickbooks", col(LimitRow.account) == col(ConnectionRow.realm_id)),
+        and_(col(LimitRow.system) == "mpluskassa", col(LimitRow.account) == col(ConnectionRow.mplus_url)),
+    )
+    return select(col(ConnectionRow.name)).where(account, col(LimitRow.braked_until) > epoch())
