@@ -12,10 +12,10 @@ from collections.abc import Mapping
 VARIABLE = "KASSABRIDGE_CRASH_AT"
 AFTER_COMMIT = "after_commit"  # web: the delivery is stored, nobody was woken, the sender has no answer
 BEFORE_CLAIM = "before_claim"  # worker: woken, nothing taken yet
-AFTER_CLAIM = "after_claim"  # worker: the event is ours, nothing was done
+AFTER_CLAIM = "after_claim"  # worker: the event is ours, nothing was done; followed by ":" and its entity
 AFTER_CALL = "after_call"  # worker: followed by ":" and the operation that was just answered
-BEFORE_RECORD = "before_record"  # worker: all is done outside, the outcome is not stored
-AFTER_RECORD = "after_record"  # worker: the outcome is stored, what follows from it was not woken
+BEFORE_RECORD = "before_record"  # worker: all is done outside, the outcome is not stored; likewise
+AFTER_RECORD = "after_record"  # worker: the outcome is stored, what follows from it was not woken; likewise
 
 _armed: set[str] = set()
 

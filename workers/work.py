@@ -65,7 +65,7 @@ class Workshop:
         return count
 
     def _carry(self, event: Event) -> None:
-        failpoints.reach(failpoints.AFTER_CLAIM)
+        failpoints.reach(failpoints.AFTER_CLAIM, event.entity)
         lease = event.lease or ""
         with self._lock:
             self._in_flight[lease] = None
@@ -78,7 +78,7 @@ class Workshop:
 
     def _carry_logged(self, event: Event) -> None:
         result, deps = self._attempt(event)
-        failpoints.reach(failpoints.BEFORE_RECORD)
+        failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         try:
             self._record(event, result, deps)
         except LeaseLost:
@@ -113,7 +113,7 @@ class Workshop:
             received = inbox.receive(session, result.changes)
             journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
             follower = inbox.pending_of(session, event.subject)
-        failpoints.reach(failpoints.AFTER_RECORD)
+        failpoints.reach(failpoints.AFTER_RECORD, event.entity)
         self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
 
 

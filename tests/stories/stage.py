@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import redis
 
+from gateway.jobs import QUEUE
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.webhooks import Subscription
@@ -84,22 +88,39 @@ class Stage:
         """The release phase."""
         subprocess.run(self._command("migrate"), env=self.environment, cwd=self.folder, check=True, timeout=60)
 
-    def start(self, *roles: str) -> None:
-        """Start these processes (all by default) and wait until the web answers."""
+    def start(self, *roles: str, ready: str = "readyz", **environment: str) -> None:
+        """Start these processes (all by default), with more environment, and wait until the web answers at `ready`."""
         for role in roles or ("web", "worker", "clock"):
             with (self.folder / f"{role}.log").open("ab") as log:
                 self.processes[role] = subprocess.Popen(
-                    self._command(role), env=self.environment, cwd=self.folder, stdout=log, stderr=log,
+                    self._command(role), env=self.environment | environment, cwd=self.folder, stdout=log, stderr=log,
                     start_new_session=True,
                 )  # fmt: skip
         if not roles or "web" in roles:
-            wait_until(self._answers, seconds=PATIENCE, what="the web process to be ready")
+            wait_until(lambda: self._answers(ready), seconds=PATIENCE, what="the web process to be ready")
 
     def kill(self, role: str) -> None:
         """kill -9 for a process and everything it started."""
         process = self.processes.pop(role)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
+
+    def stop(self, role: str, *, seconds: float = 25.0) -> None:
+        """SIGTERM, as a PaaS sends it; the process must end by itself within `seconds`."""
+        self.processes[role].terminate()
+        self.processes[role].wait(timeout=seconds)
+        del self.processes[role]
+
+    def await_death(self, role: str) -> None:
+        """Wait until a process died by itself; nothing that it started is left behind."""
+        self.processes[role].wait(timeout=PATIENCE)
+        process = self.processes.pop(role)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def signal(self, role: str, number: int) -> None:
+        """A signal for a process and everything it started."""
+        os.killpg(self.processes[role].pid, number)
 
     def close(self) -> None:
         """End everything."""
@@ -117,9 +138,9 @@ class Stage:
     def _command(self, verb: str) -> list[str]:
         return [sys.executable, "-m", "gateway", verb]
 
-    def _answers(self) -> bool:
+    def _answers(self, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}/{path}", timeout=2).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -198,6 +219,12 @@ class Stage:
         """Inbox events, newest first."""
         found: list[dict[str, Any]] = self.admin("events", params=filters)["events"]
         return found
+
+    def wakes(self) -> list[int]:
+        """The ids in the broker's wake-ups that no worker has taken."""
+        with redis.Redis.from_url(self.environment["REDIS_URL"]) as broker:
+            messages = cast("list[bytes]", broker.hvals(f"dramatiq:{QUEUE}.msgs"))
+        return [json.loads(message)["args"][0] for message in messages]
 
     def logs(self) -> str:
         """Everything the processes wrote."""

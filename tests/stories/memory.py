@@ -1,0 +1,81 @@
+"""The gateway's database as a story sees it from outside: rows read, and times moved instead of waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, select, text, update
+from sqlmodel import col
+
+from gateway.settings import read
+from gateway.store.clock import moment
+from gateway.store.events import State
+from gateway.store.session import open_engine, reading, writing
+from gateway.store.tables import CursorRow, InboxRow, JournalRow
+from tests.servers import wait_until
+from tests.stories.stage import PATIENCE, Stage
+
+OVER = frozenset({State.DONE, State.SKIPPED})
+
+
+class Memory:
+    """What the gateway knows."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def rows(self, **wanted: str) -> list[InboxRow]:
+        """Inbox rows whose columns equal all of `wanted`, oldest first."""
+        with reading(self._engine) as session:
+            rows = session.execute(select(InboxRow).filter_by(**wanted).order_by(col(InboxRow.id))).scalars()
+            return list(rows)
+
+    def titles(self, event_id: int | None) -> list[str]:
+        """The activity log of an event."""
+        with reading(self._engine) as session:
+            lines = select(col(JournalRow.title)).where(col(JournalRow.event_id) == event_id)
+            return list(session.execute(lines.order_by(col(JournalRow.id))).scalars())
+
+    def wait_for(self, count: int, *, seconds: float = PATIENCE, **wanted: str) -> list[InboxRow]:
+        """Wait until so many of these rows (at least) are there and all of them are over; answers them."""
+
+        def over() -> bool:
+            rows = self.rows(**wanted)
+            return len(rows) >= count and all(row.state in OVER for row in rows)
+
+        wait_until(over, seconds=seconds, what=f"{count} events {wanted or ''} to be over")
+        return self.rows(**wanted)
+
+    def hold_leases(self) -> None:
+        """Keep what a dead worker left for a later moment of the story."""
+        self._set_leases(3600)
+
+    def end_leases(self) -> None:
+        """Let every lease be over now, as it is some seconds after a worker's death."""
+        self._set_leases(-1)
+
+    def _set_leases(self, seconds: float) -> None:
+        working = col(InboxRow.state) == State.WORKING
+        with writing(self._engine) as session:
+            session.execute(update(InboxRow).where(working).values(leased_until=moment(seconds)))
+
+    def age_polls(self, seconds: float) -> None:
+        """Let the last poll lie this far back, as in a backup of that age."""
+        with writing(self._engine) as session:
+            session.execute(update(CursorRow).values(polled_at=moment(-seconds)))
+
+    def settle(self) -> None:
+        """Bring everything into the one file, so that a copy of it is a backup (SQLite)."""
+        with self._engine.connect() as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+
+@contextmanager
+def opened(stage: Stage) -> Iterator[Memory]:
+    """The memory of the gateway on this stage."""
+    engine = open_engine(read(stage.environment).database_url, pool_size=2)
+    try:
+        yield Memory(engine)
+    finally:
+        engine.dispose()
