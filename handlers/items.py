@@ -6,6 +6,7 @@ with the event; it is used only while nobody has told of a newer change. A webho
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,18 +74,22 @@ def follow(
     flow: Flow, event: Event, seen: Reading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:
     """The change that carries what this event read on in another flow."""
+    change = dataclasses.replace(follow_gone(flow, event), hint=to_hint(seen.item.raw, seen.read_at), sku=seen.item.sku)
+    return dataclasses.replace(change, key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
+
+
+def follow_gone(flow: Flow, event: Event) -> Change:
+    """The change that carries on, in another flow, that the books have this item no more."""
     return Change(
-        key=key or f"{event.key}>{flow}",
+        key=f"{event.key}>{flow}",
         flow=flow,
         source=OURS,
-        entity=entity,
-        entity_id=entity_id or seen.item.id,
+        entity=ENTITY,
+        entity_id=event.entity_id,
         connection=event.connection,
         operation=event.operation,
         occurred_at=event.occurred_at,
-        hint=to_hint(seen.item.raw, seen.read_at),
         priority=event.priority,
-        sku=seen.item.sku,
     )
 
 

@@ -30,7 +30,7 @@ def carry(event: Event, deps: Deps) -> Result:
     try:
         seen = items.read(event, deps)
     except NotFound:
-        return _gone(event.entity_id, deps)
+        return _gone(event, deps)
     deps.learn(sku=seen.item.sku)
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
@@ -124,9 +124,14 @@ def _follow_merge(event: Event, deps: Deps) -> None:
         deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
 
 
-def _gone(item_id: str, deps: Deps) -> Result:
+def _gone(event: Event, deps: Deps) -> Result:
     """Deleted in the books: the article stays, inactive, because sales still point at it."""
-    link = articles.find_link(item_id, deps)
+    with reading(deps.engine) as session:
+        category = links.find(session, deps.connection, Kind.GROUP, event.entity_id)
+    if category is not None:
+        deps.pass_on(items.follow_gone(Flow.CATEGORIES, event))
+        return skipped("a category: it goes on in the flow of categories")
+    link = articles.find_link(event.entity_id, deps)
     if link is None or not articles.switch_off(link, deps):
         return skipped("the item was deleted and the till never had it")
     gone = dataclasses.replace(link, fingerprint=items.GONE)

@@ -1,0 +1,142 @@
+"""The category tree of the books is the till's tree of article groups, beside what the staff keeps there."""
+
+from __future__ import annotations
+
+from sandbox.quickbooks.entities import ENTITIES
+from tests.handlers.counter import (
+    OpenShop,
+    add_category,
+    article,
+    below,
+    capture,
+    change,
+    groups,
+    has_article,
+    hear,
+    members,
+    writes,
+)
+from tests.handlers.shop import Shop
+
+
+def test_an_item_brings_its_categories_along_and_becomes_a_member(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    cheese = add_category(shop, "Cheese", food["Id"])
+    item = shop.add_item("7001", **below(cheese["Id"]))
+    hear(shop, item["Id"], "Create")
+    retry_waiting(shop)
+    assert groups(shop)["Cheese"]["parentGroupNumber"] == groups(shop)["Food"]["groupNumber"]
+    assert groups(shop)["Food"]["parentGroupNumber"] == 0
+    assert members(shop, "Cheese") == {7001}
+    assert {e.state for e in shop.events()} <= {"done", "skipped"}
+
+
+def retry_waiting(shop: Shop) -> None:
+    """What still waits is due now."""
+    for _ in range(4):
+        for event in shop.events(state="waiting"):
+            shop.retry(event)
+
+
+def test_a_category_is_made_once_renamed_and_moved(shop: Shop) -> None:
+    food, gifts = add_category(shop, "Food"), add_category(shop, "Gifts")
+    cheese = add_category(shop, "Cheese", food["Id"])
+    for row in (food, gifts, cheese, cheese):
+        hear(shop, row["Id"])
+    number = groups(shop)["Cheese"]["groupNumber"]
+    change(shop, cheese["Id"], Name="Kaas", ParentRef={"value": gifts["Id"]})
+    hear(shop, cheese["Id"])
+    assert "Cheese" not in groups(shop)
+    assert groups(shop)["Kaas"]["groupNumber"] == number
+    assert groups(shop)["Kaas"]["parentGroupNumber"] == groups(shop)["Gifts"]["groupNumber"]
+    before = writes(shop)
+    hear(shop, cheese["Id"])
+    assert writes(shop) == before
+
+
+def test_a_category_that_goes_to_the_top_leaves_its_parent(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    cheese = add_category(shop, "Cheese", food["Id"])
+    for row in (food, cheese):
+        hear(shop, row["Id"])
+    change(shop, cheese["Id"], SubItem=False, ParentRef=None)
+    hear(shop, cheese["Id"])
+    assert groups(shop)["Cheese"]["parentGroupNumber"] == 0
+
+
+def test_the_tree_hangs_under_the_group_the_settings_name(open_shop: OpenShop) -> None:
+    shop = open_shop("[categories]\nroot_group = 1")
+    shop.till.till["groups"].put(
+        {"groupNumber": 1, "parentGroupNumber": 0, "name": "Shop", "text": "", "sortOrder": 0, "productNumbers": [],
+         "isDeleted": False, "syncMarker": 1}
+    )  # fmt: skip
+    food = add_category(shop, "Food")
+    hear(shop, food["Id"])
+    assert groups(shop)["Food"]["parentGroupNumber"] == 1
+
+
+def test_an_item_that_moves_changes_groups_and_keeps_those_of_the_staff(shop: Shop) -> None:
+    food, gifts, staff = (add_category(shop, name) for name in ("Food", "Gifts", "Staff"))
+    for row in (food, gifts, staff):
+        hear(shop, row["Id"])
+    item = shop.add_item("7001", **below(food["Id"]))
+    hear(shop, item["Id"])
+    product = article(shop, 7001)["_product"]
+    shop.till.till["groups"].get(groups(shop)["Staff"]["groupNumber"])["productNumbers"].append(product)
+    change(shop, item["Id"], ParentRef={"value": gifts["Id"]})
+    hear(shop, item["Id"])
+    assert [members(shop, name) for name in ("Food", "Gifts", "Staff")] == [set(), {7001}, {7001}]
+
+
+def test_a_group_the_staff_made_is_taken_over_by_name_and_never_deleted(shop: Shop) -> None:
+    shop.till.till["groups"].put(
+        {"groupNumber": 5, "parentGroupNumber": 0, "name": "food ", "text": "", "sortOrder": 3, "productNumbers": [],
+         "isDeleted": False, "syncMarker": 1}
+    )  # fmt: skip
+    food = add_category(shop, "Food")
+    hear(shop, food["Id"])
+    assert {name: row["groupNumber"] for name, row in groups(shop).items()} == {"Food": 5}
+    vanish(shop, food["Id"])
+    hear(shop, food["Id"], "Delete")
+    assert "Food" in groups(shop)
+
+
+def test_a_deleted_category_takes_its_own_group_along_unless_the_staff_uses_it(shop: Shop) -> None:
+    food, gifts = add_category(shop, "Food"), add_category(shop, "Gifts")
+    for row in (food, gifts):
+        hear(shop, row["Id"])
+    staffs_own = article(shop, 1001)["_product"]
+    shop.till.till["groups"].get(groups(shop)["Gifts"]["groupNumber"])["productNumbers"].append(staffs_own)
+    for row in (food, gifts):
+        vanish(shop, row["Id"])
+        hear(shop, row["Id"], "Delete")
+    assert set(groups(shop)) == {"Gifts"}
+
+
+def vanish(shop: Shop, item_id: str) -> None:
+    """The books forget a category."""
+    shop.company.remove(ENTITIES["Item"], shop.company.get("Item", item_id))
+
+
+def test_switched_off_categories_leave_the_till_s_groups_alone(open_shop: OpenShop) -> None:
+    shop = open_shop("[categories]\nenabled = false")
+    food = add_category(shop, "Food")
+    item = shop.add_item("7001", **below(food["Id"]))
+    hear(shop, food["Id"])
+    hear(shop, item["Id"])
+    assert groups(shop) == {}
+    assert has_article(shop, 7001)
+
+
+def test_a_rename_touches_the_children_without_costing_a_read(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    item = shop.add_item("7001", **below(food["Id"]))
+    capture(shop)
+    retry_waiting(shop)
+    assert members(shop, "Food") == {7001}
+    change(shop, food["Id"], Name="Eten")
+    before = shop.books.ledger.metered.total()
+    capture(shop)
+    assert shop.books.ledger.metered.total() == before + 1
+    assert members(shop, "Eten") == {7001}
+    assert item["Id"]

@@ -1,0 +1,116 @@
+"""SKUs with letters get numbers for ever; two items that want one article wait for each other, and for nobody else."""
+
+from __future__ import annotations
+
+import json
+
+from tests.handlers.counter import OpenShop, article, change, has_article, hear
+from tests.handlers.shop import REALM, Shop, sold
+
+BRIDGE = """
+[products]
+sku_with_letters = "allocate"
+allocate_from = 900000
+allocate_to = 900002
+"""
+
+
+def add(shop: Shop, sku: str, name: str) -> str:
+    """An item beside others of the same SKU."""
+    income = {"value": shop.account("Sales of Product Income")}
+    tax = shop.find("Item", Sku="1001")["SalesTaxCodeRef"]
+    body = {"Name": name, "Sku": sku, "Type": "Service", "UnitPrice": 1, "SalesTaxIncluded": True}
+    return str(shop.books.put(REALM, "Item", {**body, "IncomeAccountRef": income, "SalesTaxCodeRef": tax})["Id"])
+
+
+def test_a_sku_with_letters_gets_a_number_that_stays(open_shop: OpenShop) -> None:
+    shop = open_shop(BRIDGE)
+    item = add(shop, "AB-1", "Cheese")
+    hear(shop, item)
+    found = article(shop, 900000)
+    assert (found["pluNumber"], found["extArticleId"], found["description"]) == ("AB-1", item, "Cheese")
+    change(shop, item, Sku="AB-2", Name="Old cheese")
+    hear(shop, item)
+    found = article(shop, 900000)
+    assert (found["pluNumber"], found["description"]) == ("AB-2", "Old cheese")
+    assert not has_article(shop, 900001)
+
+
+def test_a_number_the_till_uses_already_is_passed_over_and_a_full_range_says_so(open_shop: OpenShop) -> None:
+    shop = open_shop(BRIDGE)
+    taken = {"articleNumber": 900000, "description": "Theirs", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
+    shop.till.add_product({"description": "Theirs", "articleList": {"article": [taken]}})
+    for sku in ("A", "B"):
+        hear(shop, add(shop, sku, sku))
+    assert {article(shop, n)["pluNumber"] for n in (900001, 900002)} == {"A", "B"}
+    assert article(shop, 900000)["description"] == "Theirs"
+    hear(shop, add(shop, "C", "C"))
+    (parked,) = shop.parked()
+    assert "used up" in (parked.reason or "")
+    assert "allocate_to" in (parked.fix or "")
+
+
+def test_the_bridge_is_closed_unless_the_settings_open_it(shop: Shop) -> None:
+    hear(shop, add(shop, "AB-1", "Cheese"))
+    (parked,) = shop.parked()
+    assert "AB-1" in (parked.reason or "")
+
+
+def test_two_items_with_one_sku_are_named_and_the_second_goes_on_when_the_first_changes(shop: Shop) -> None:
+    first, second = add(shop, "7001", "First"), add(shop, "7001", "Second")
+    hear(shop, first)
+    hear(shop, second)
+    (parked,) = shop.parked()
+    assert all(name in (parked.reason or "") for name in (first, second, "First", "Second"))
+    assert article(shop, 7001)["description"] == "First"
+    change(shop, first, Sku="7002")
+    hear(shop, first)
+    assert shop.parked() == []
+    assert (article(shop, 7001)["extArticleId"], article(shop, 7002)["extArticleId"]) == (second, first)
+    assert (article(shop, 7001)["active"], article(shop, 7001)["description"]) == (True, "Second")
+
+
+def test_an_inactive_item_lets_its_article_go_and_does_not_take_it_back_silently(shop: Shop) -> None:
+    first, second = add(shop, "7001", "First"), add(shop, "7001", "Second")
+    hear(shop, first)
+    hear(shop, second)
+    change(shop, first, Active=False)
+    hear(shop, first)
+    assert (article(shop, 7001)["extArticleId"], article(shop, 7001)["active"]) == (second, True)
+    hear(shop, first)
+    assert article(shop, 7001)["active"] is True
+    change(shop, first, Active=True)
+    hear(shop, first)
+    assert len(shop.parked()) == 1
+    assert article(shop, 7001)["description"] == "Second"
+
+
+def test_a_changed_sku_leaves_the_former_article_inactive(shop: Shop) -> None:
+    item = add(shop, "7001", "Cheese")
+    hear(shop, item)
+    change(shop, item, Sku="7002")
+    hear(shop, item)
+    assert (article(shop, 7001)["active"], article(shop, 7002)["active"]) == (False, True)
+
+
+def test_an_article_of_another_system_is_not_touched(shop: Shop) -> None:
+    theirs = {"articleNumber": 7001, "description": "Web", "priceIncl": 1, "vatCode": 2, "turnoverGroup": 1}
+    theirs["extArticleId"] = "web-77"
+    shop.till.add_product({"description": "Web", "articleList": {"article": [theirs]}})
+    hear(shop, add(shop, "7001", "Cheese"))
+    (parked,) = shop.parked()
+    assert "web-77" in (parked.reason or "")
+    assert article(shop, 7001)["description"] == "Web"
+
+
+def test_items_merged_in_the_books_leave_one_article_and_every_sale_its_item(shop: Shop) -> None:
+    survivor, vanished = add(shop, "7001", "Cheese"), add(shop, "7002", "Cheese, double")
+    hear(shop, survivor)
+    hear(shop, vanished)
+    shop.books.merge(REALM, "Item", survivor, vanished)
+    hear(shop, survivor, "Merge", hint=json.dumps({"deleted_id": vanished}))
+    assert (article(shop, 7001)["active"], article(shop, 7002)["active"]) == (True, False)
+    shop.till.sell(lines=[sold(7002)])
+    shop.settle()
+    (line,) = [row for row in shop.only("SalesReceipt")["Line"] if "SalesItemLineDetail" in row]
+    assert line["SalesItemLineDetail"]["ItemRef"]["value"] == survivor
