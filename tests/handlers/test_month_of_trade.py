@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.rough import Rough
 SEED = int(os.environ.get("MONTH_SEED", "20261"))
 ACTS, DAYS = 150, 14
 SETTINGS = '[mapping]\nshifted_tax_code = "0% BTW"\n[orders]\nzero_totals = "skip"\n'
-EXPECTED_REST = frozenset[str]()
+BY_DAY = SETTINGS + 'summary = "day"\nsummary_item = "3001"\n'
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def shop(engine: Engine) -> Iterator[Shop]:
     opened.close()
 
 
-def trade(shop: Shop, seed: int) -> tuple[Month, Rough]:
+def trade(shop: Shop, seed: int, *, acts: int = ACTS, days_ago: int = 0) -> tuple[Month, Rough]:
     """Trade and carry, in turn, until everything is carried."""
     furnish(shop)
-    today = datetime.now(AMSTERDAM).date()
-    month = Month(shop.till, seed, today - timedelta(days=DAYS - 1), today, ACTS, relations_of(shop))
+    through = datetime.now(AMSTERDAM).date() - timedelta(days=days_ago)
+    month = Month(shop.till, seed, through - timedelta(days=DAYS - 1), through, acts, relations_of(shop))
     rough = Rough(shop, seed)
     for _ in month.run():
         rough.step()
@@ -75,3 +75,13 @@ def test_a_month_of_trade_delivered_roughly_ends_in_agreement(shop: Shop) -> Non
     assert shop.parked() == [], f"seed {SEED}"
     assert report["journal"]["agrees"]
     assert report["totals"]["till"]["net"] > 0
+
+
+def test_trade_summed_up_by_day_ends_in_agreement_too(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop(BY_DAY)
+    month, rough = trade(shop, SEED, acts=40, days_ago=2)
+    report = compare(shop, month)
+    assert report["agrees"], f"seed {SEED}: {month.told} {rough.happened}\n{to_text(report)}"
+    assert shop.parked() == [], f"seed {SEED}"
+    days = {row["DocNumber"].rpartition("-")[0] for rows in shop.documents().values() for row in rows}
+    assert any(number.startswith(("D1", "D2")) for number in days)

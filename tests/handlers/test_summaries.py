@@ -191,7 +191,7 @@ def test_changing_the_way_of_booking_doubles_nothing(open_shop: Callable[..., Sh
     carry(shop)
     assert shop.newest(alone["receiptId"]).target_id != shop.newest(summed["receiptId"]).target_id
     in_agreement(shop)
-    shop.set_document("")
+    shop.set_document('[orders]\nsummary_item = "1001"\n')
     shop.restart()
     shop.till.edit_receipt(summed["receiptId"], lines=[sold(1002, 2)], when=NOON)
     shop.till.sell(lines=[sold(1003)], when=NOON)
