@@ -1,3 +1,5 @@
+"""The dashboard in a real browser: logging in, looking, acting, on a desk and on a phone."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""The group commit of the ingress: durable, deduplicated, bounded in time, healed without a restart."""
+
 from __future__ import annotations
 
 import asyncio

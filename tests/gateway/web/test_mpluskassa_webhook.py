@@ -1,3 +1,5 @@
+"""The till's door: session events verified, stored as hints, answered with a signature."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Connecting a company: state bound to the session, used once, and nothing stored on any doubt."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""The pages without a browser: sessions, forms, escaping, languages."""
+
 from __future__ import annotations
 
 import re

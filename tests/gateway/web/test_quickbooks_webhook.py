@@ -1,3 +1,5 @@
+"""The books' door: signatures over raw bytes, limits, and 200 whatever the content."""
+
 from __future__ import annotations
 
 import base64

@@ -371,7 +371,7 @@ def test_the_gate_is_entered_around_every_call() -> None:
     steps: list[str] = []
 
     @contextmanager
-    def gate() -> Iterator[None]:
+    def gate(operation: str) -> Iterator[None]:
         steps.append("in")
         yield
         steps.append("out")

@@ -223,7 +223,7 @@ def test_the_gate_is_entered_around_every_request_and_always_left(
     seen: list[str] = []
 
     @contextmanager
-    def gate() -> Iterator[None]:
+    def gate(operation: str) -> Iterator[None]:
         seen.append(f"in {len(peer.requests)}")
         try:
             yield

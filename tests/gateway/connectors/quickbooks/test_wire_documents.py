@@ -23,6 +23,38 @@ def body_of(document: SalesDocument, *, send_tax_detail: bool = True, send_numbe
     return dict(find_object(to_bytes(body)) or {})
 
 
+SENT_LINES = [
+    {
+        "LineNum": 1,
+        "DetailType": "SalesItemLineDetail",
+        "Amount": Decimal("100.00"),
+        "Description": "Pomp",
+        "SalesItemLineDetail": {
+            "ItemRef": {"value": "19"},
+            "TaxCodeRef": {"value": "5"},
+            "Qty": 2,
+            "UnitPrice": Decimal("50.00"),
+            "ClassRef": {"value": "8"},
+        },
+    }
+]
+SENT_TAX = {
+    "TotalTax": Decimal("21.00"),
+    "TaxLine": [
+        {
+            "Amount": Decimal("21.00"),
+            "DetailType": "TaxLineDetail",
+            "TaxLineDetail": {
+                "TaxRateRef": {"value": "3"},
+                "PercentBased": True,
+                "TaxPercent": 21,
+                "NetAmountTaxable": Decimal("100.00"),
+            },
+        }
+    ],
+}
+
+
 def test_a_sales_receipt_is_sent_net_with_the_tills_own_tax() -> None:
     document = sale(
         lines=(line("100.00", description="Pomp", quantity=Decimal(2), unit_price=Decimal("50.00"), class_id="8"),),
@@ -44,36 +76,8 @@ def test_a_sales_receipt_is_sent_net_with_the_tills_own_tax() -> None:
         "PaymentMethodRef": {"value": "2"},
         "PaymentRefNum": "PIN-1",
         "DepositToAccountRef": {"value": "35"},
-        "Line": [
-            {
-                "LineNum": 1,
-                "DetailType": "SalesItemLineDetail",
-                "Amount": Decimal("100.00"),
-                "Description": "Pomp",
-                "SalesItemLineDetail": {
-                    "ItemRef": {"value": "19"},
-                    "TaxCodeRef": {"value": "5"},
-                    "Qty": 2,
-                    "UnitPrice": Decimal("50.00"),
-                    "ClassRef": {"value": "8"},
-                },
-            }
-        ],
-        "TxnTaxDetail": {
-            "TotalTax": Decimal("21.00"),
-            "TaxLine": [
-                {
-                    "Amount": Decimal("21.00"),
-                    "DetailType": "TaxLineDetail",
-                    "TaxLineDetail": {
-                        "TaxRateRef": {"value": "3"},
-                        "PercentBased": True,
-                        "TaxPercent": 21,
-                        "NetAmountTaxable": Decimal("100.00"),
-                    },
-                }
-            ],
-        },
+        "Line": SENT_LINES,
+        "TxnTaxDetail": SENT_TAX,
     }
 
 
