@@ -47,6 +47,7 @@ class Month:
     through: date
     acts: int
     relations: Sequence[int]
+    shifts_vat: bool = True
     told: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -170,7 +171,7 @@ class Month:
         """A sale on account, sometimes partly paid at once, sometimes with VAT shifted to the buyer."""
         branch, workplace = self._place()
         items = self._basket()
-        method = SHIFTED if self.chance.random() < 0.1 else "VAT-METHOD-INCLUSIVE"
+        method = SHIFTED if self.chance.random() < 0.1 and self.shifts_vat else "VAT-METHOD-INCLUSIVE"
         occasion = Occasion(branch, workplace, when=self.now, vat_method=method)
         total = self._total(items, occasion)
         at_once = [Tender("PIN", total // 3)] if self.chance.random() < 0.2 and total >= 300 else []
