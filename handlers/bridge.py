@@ -23,6 +23,14 @@ def number_of(item: Item, deps: Deps) -> int:
     return to_article_number(item, settings, allocated=_find(item, deps) or _give(item, deps))
 
 
+def find_number(item: Item, deps: Deps) -> int | None:
+    """The item's article number, or None when it has none or cannot have one."""
+    try:
+        return to_article_number(item, deps.settings.products, allocated=_find(item, deps))
+    except MappingError:
+        return None
+
+
 def _find(item: Item, deps: Deps) -> int | None:
     with reading(deps.engine) as session:
         return numbers.find(session, deps.connection, item.id)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from gateway.store import links, numbers
+from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
+from handlers import bridge
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Article, Item, Product
-from mapping.skus import name_item, to_article_number
+from mapping.skus import name_item
 
 TAKEN = "sku-taken"
 
@@ -46,7 +47,7 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
 def _require_released(owner: str, item: Item, number: int, deps: Deps) -> None:
     """The other item must be gone, inactive, or have another SKU by now."""
     other = next(iter(deps.books.items_by_ids([owner])), None) if owner.isdecimal() else None
-    if other is None or not other.active or _number_of(other, deps) != number:
+    if other is None or not other.active or bridge.find_number(other, deps) != number:
         return
     if not item.active:
         raise NotBookable(f"article {number} belongs to {name_item(other)} now", record=name_item(item), field="Sku")
@@ -57,15 +58,6 @@ def _require_released(owner: str, item: Item, number: int, deps: Deps) -> None:
         fix="give one of the two another SKU in QuickBooks, or make it inactive; this event then goes on by itself",
         code=TAKEN,
     )
-
-
-def _number_of(item: Item, deps: Deps) -> int | None:
-    with reading(deps.engine) as session:
-        given = numbers.find(session, deps.connection, item.id)
-    try:
-        return to_article_number(item, deps.settings.products, allocated=given)
-    except MappingError:
-        return None
 
 
 def _refuse_foreign(item: Item, article: Article) -> MappingError:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from gateway.errors import NotFound, Transient
-from gateway.store import links, numbers
 from gateway.store.events import Event
-from gateway.store.links import Kind
-from gateway.store.session import reading
-from handlers import items, shelves
+from handlers import articles, bridge, items, shelves
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from mapping import stock
 from mapping.errors import NotBookable
 from mapping.records import Item
-from mapping.skus import needs_allocation, to_article_number
+from mapping.skus import name_item
 
 # So often an article that is being booked at this very moment is measured again; then what is safe is written.
 PATIENCE = 4
@@ -29,7 +26,7 @@ def carry(event: Event, deps: Deps) -> Result:
         return skipped("the books do not have this item any more")
     deps.learn(sku=seen.item.sku)
     stock.to_figures(seen.item)
-    article = article_of(seen.item, deps)
+    article = _article_of(seen.item, deps)
     deps.learn(target_entity="Article", target_id=str(article))
     patient = event.attempts <= PATIENCE
     found = shelves.settle({article: seen.item}, seen.read_at, deps, patient=patient)
@@ -41,13 +38,10 @@ def carry(event: Event, deps: Deps) -> Result:
     return done(None if changed else "unchanged")
 
 
-def article_of(item: Item, deps: Deps) -> int:
-    """The article number of an item. Raises `NotBookable` for one that has none yet, `MappingError` as products do."""
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.ITEM, item.id)
-        given = numbers.find(session, deps.connection, item.id)
-    if link is not None:
-        return int(link.target_id)
-    if given is None and needs_allocation(item, deps.settings.products):
-        raise NotBookable("the item is not at the till yet", field="Sku")
-    return to_article_number(item, deps.settings.products, allocated=given)
+def _article_of(item: Item, deps: Deps) -> int:
+    """The article number of an item. Raises `NotBookable` for one that has none."""
+    link = articles.find_link(item.id, deps)
+    number = int(link.target_id) if link else bridge.find_number(item, deps)
+    if number is None:
+        raise NotBookable("the item is not at the till", record=name_item(item), field="Sku")
+    return number

@@ -52,7 +52,8 @@ class QuickBooks:
 
     Every method reads or writes over the network and raises gateway.errors: Transient or RateLimited (nothing was
     done), Unanswered (a write whose fate is open: repeat it with the same `request_id`), Permanent and its kinds.
-    `gate` is entered around each HTTP request, `observe` told of each; neither may raise.
+    `gate` is entered around each HTTP request and may raise `RateLimited` instead of letting it out; `observe` is told
+    of each and may not raise.
     """
 
     def __init__(
@@ -109,6 +110,10 @@ class QuickBooks:
         """The item of this full name and everything below it, inactive ones too, with one read per thousand."""
         statement = select("Item").where("FullyQualifiedName", "LIKE", f"{full_name}%").and_active_any()
         return tuple(wire.to_item(row) for row in self._access.pages(statement))
+
+    def categories(self) -> tuple[Item, ...]:
+        """All categories, with one read per thousand."""
+        return tuple(wire.to_item(row) for row in self._access.pages(select("Item").where("Type", "=", "Category")))
 
     def pieces_on_estimates(self) -> Mapping[str, Decimal]:
         """Pieces by item id on open estimates, with one read per 500 of them."""

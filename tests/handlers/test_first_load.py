@@ -1,0 +1,147 @@
+"""First loads and re-syncs: everything arrives, in few calls, resumable, and behind whatever is more urgent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from gateway.store import inbox, requests
+from gateway.store.events import Change, Event, Flow, State
+from gateway.store.session import reading, writing
+from handlers import first_load
+from tests.handlers.counter import (
+    add_category,
+    add_stocked,
+    below,
+    groups,
+    has_article,
+    members,
+    physical,
+    reads,
+    writes,
+)
+from tests.handlers.shop import REALM, Shop, sold
+from tests.servers import wait_until
+
+
+def load(shop: Shop, flow: Flow) -> Event:
+    """A backfill and everything it leads to, carried to the end."""
+    return finish(shop, shop.receive(requests.backfill(flow, connection="default")))
+
+
+def finish(shop: Shop, event_id: int) -> Event:
+    """Everything that is under way, carried to the end."""
+    for _ in range(20):
+        shop.work()
+        waiting = shop.events(state="waiting")
+        for event in waiting:
+            shop.retry(event)
+        if not waiting and shop.event(event_id).state in {State.DONE, State.PARKED}:
+            break
+    return shop.event(event_id)
+
+
+def test_a_catalogue_arrives_with_its_tree_its_members_and_its_stock(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    cheese = add_category(shop, "Cheese", food["Id"])
+    for number in range(7001, 7011):
+        add_stocked(shop, str(number), number - 7000, **below(cheese["Id"]))
+    ended = load(shop, Flow.PRODUCTS)
+    assert ended.state == "done"
+    assert "done" in (ended.reason or "")
+    assert members(shop, "Cheese") == set(range(7001, 7011))
+    assert groups(shop)["Cheese"]["parentGroupNumber"] == groups(shop)["Food"]["groupNumber"]
+    assert [physical(shop, n) for n in (7001, 7010)] == [Decimal(1), Decimal(10)]
+    assert shop.parked() == []
+
+
+def test_a_new_item_costs_one_call_at_the_till_and_a_thousandth_of_a_read(shop: Shop) -> None:
+    for number in range(7001, 7041):
+        shop.add_item(str(number))
+    read, called = reads(shop), dict(shop.till.traffic.calls)
+    load(shop, Flow.PRODUCTS)
+    used = {name: count - called.get(name, 0) for name, count in shop.till.traffic.calls.items()}
+    assert used["createProduct"] == 40
+    assert used["getProducts"] <= 4
+    assert reads(shop) - read <= 8
+    before = writes(shop)
+    read = reads(shop)
+    load(shop, Flow.PRODUCTS)
+    assert writes(shop) == before
+    assert reads(shop) - read <= 4
+
+
+def test_a_re_sync_of_stock_writes_only_what_differs_with_one_look_for_many(shop: Shop) -> None:
+    for number in range(7001, 7021):
+        add_stocked(shop, str(number), 5)
+    load(shop, Flow.PRODUCTS)
+    item = shop.find("Item", Sku="7003")
+    shop.books.set_stock(REALM, item["Id"], Decimal(9))
+    shop.till.sell(lines=[sold(7004, 2)])
+    called, before = dict(shop.till.traffic.calls), writes(shop, "updateStock")
+    load(shop, Flow.STOCK)
+    assert (physical(shop, 7003), physical(shop, 7004)) == (Decimal(9), Decimal(3))
+    assert writes(shop, "updateStock") - before == 1
+    assert shop.till.traffic.calls["getStock"] - called["getStock"] <= 3
+
+
+def take_turn(shop: Shop, event_id: int, *, finish: bool = True, seconds: float = 10.0) -> None:
+    """One turn of a backfill, as a worker takes it; without `finish` the worker dies before it can say so."""
+    event = inbox.claim(shop.engine, event_id, seconds=seconds)
+    assert event is not None
+    result = first_load.carry_products(event, shop.deps())
+    if finish:
+        with writing(shop.engine) as session:
+            inbox.finish(session, event, result.outcome)
+
+
+def test_an_urgent_change_overtakes_a_first_load(shop: Shop) -> None:
+    items = [shop.add_item(str(number)) for number in range(7001, 7006)]
+    event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+    take_turn(shop, event_id)
+    take_turn(shop, event_id)
+    assert len(shop.events(source="backfill", state="received")) >= len(items)
+    hint = shop.receive(to_hint(items[-1]["Id"]))
+    first = inbox.claim_next(shop.engine)
+    assert first is not None
+    assert first.id == hint
+
+
+def to_hint(item_id: str) -> Change:
+    return Change("urgent", Flow.PRODUCTS, "webhook", "Item", item_id, connection="default")
+
+
+def test_a_first_load_whose_worker_dies_goes_on_and_makes_nothing_twice(shop: Shop) -> None:
+    for number in range(7001, 7006):
+        shop.add_item(str(number))
+    event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+    take_turn(shop, event_id)
+    take_turn(shop, event_id, finish=False, seconds=0.1)
+    wait_until(lambda: is_due(shop, event_id), what="the dead worker's lease to end")
+    finish(shop, event_id)
+    assert writes(shop, "createProduct") == 3 + 5
+    assert shop.event(event_id).state == "done"
+
+
+def is_due(shop: Shop, event_id: int) -> bool:
+    with reading(shop.engine) as session:
+        return event_id in inbox.due_ids(session, limit=50)
+
+
+def test_only_what_changed_since_a_day_is_read_when_a_day_is_given(shop: Shop) -> None:
+    shop.add_item("7001")
+    tomorrow = shop.deps().now().date() + timedelta(days=1)
+    ended = finish(shop, shop.receive(requests.backfill(Flow.PRODUCTS, connection="default", since=tomorrow)))
+    assert (ended.state, has_article(shop, 7001)) == ("done", False)
+    today = tomorrow - timedelta(days=2)
+    finish(shop, shop.receive(requests.backfill(Flow.PRODUCTS, connection="default", since=today)))
+    assert has_article(shop, 7001)
+
+
+def test_one_bad_item_parks_alone(shop: Shop) -> None:
+    shop.add_item("ABC")
+    shop.add_item("7001")
+    ended = load(shop, Flow.PRODUCTS)
+    assert ended.state == "done"
+    assert "1 parked" in (ended.reason or "")
+    assert has_article(shop, 7001)
