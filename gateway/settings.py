@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -69,6 +70,13 @@ class Settings:
     alert_email: str
     smtp_url: str
     alert_webhook_url: str
+    alert_webhook_secret: str
+    alert_minutes: int
+    quickbooks_calls_per_minute: int
+    quickbooks_batches_per_minute: int
+    quickbooks_calls_at_once: int
+    quickbooks_monthly_reads: int
+    mplus_calls_at_once: int
 
     def __repr__(self) -> str:
         return f"Settings(public_url={self.public_url!r}, ...)"
@@ -133,6 +141,16 @@ def _url(*schemes: str) -> Callable[[str, str], str]:
         return value.rstrip("/") if parts.scheme in {"http", "https"} else value
 
     return read
+
+
+def _webhook_secret(name: str, value: str) -> str:
+    try:
+        key = b64decode(value.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if value and not 24 <= len(key) <= 64:  # noqa: PLR2004 - what Standard Webhooks asks for
+        raise SettingsError(name, "should be whsec_ and the base64 of 24 to 64 random bytes")
+    return value
 
 
 def _database(name: str, value: str) -> str:
@@ -201,6 +219,44 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("ALERT_EMAIL", "alert_email", _text, "", "who is mailed when something needs a person"),
     Variable("SMTP_URL", "smtp_url", _url("smtp", "smtps"), "", "smtp://user:password@host:port", secret=True),
     Variable("ALERT_WEBHOOK_URL", "alert_webhook_url", _HTTP, "", "where alerts are posted", secret=True),
+    Variable(
+        "ALERT_WEBHOOK_SECRET",
+        "alert_webhook_secret",
+        _webhook_secret,
+        "",
+        "signs those posts: whsec_ and base64; made from SECRET_KEY when unset, `doctor` shows it",
+        secret=True,
+    ),
+    Variable("ALERT_MINUTES", "alert_minutes", _number(1, 10080), "15", "a flow this far behind is told of"),
+    Variable(
+        "QUICKBOOKS_CALLS_PER_MINUTE",
+        "quickbooks_calls_per_minute",
+        _number(10, 100_000),
+        "400",
+        "calls a minute per company, over all processes (Intuit allows 500)",
+    ),
+    Variable(
+        "QUICKBOOKS_BATCHES_PER_MINUTE",
+        "quickbooks_batches_per_minute",
+        _number(1, 100_000),
+        "30",
+        "batches a minute per company (Intuit allows 40)",
+    ),
+    Variable(
+        "QUICKBOOKS_CALLS_AT_ONCE",
+        "quickbooks_calls_at_once",
+        _number(1, 100),
+        "8",
+        "calls at once per company, over all processes (Intuit allows 10)",
+    ),
+    Variable(
+        "QUICKBOOKS_MONTHLY_READS",
+        "quickbooks_monthly_reads",
+        _number(1, 1_000_000_000),
+        "500000",
+        "reads a month your Intuit plan includes; told of at 80 %",
+    ),
+    Variable("MPLUS_CALLS_AT_ONCE", "mplus_calls_at_once", _number(1, 32), "1", "calls at once per installation"),
 )
 
 

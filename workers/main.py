@@ -27,7 +27,7 @@ dramatiq.set_broker(broker)
 
 _waker = Waker(broker)
 _worlds = Worlds(_engine, _settings, _waker.wake)
-_workshop = Workshop(_engine, _worlds, _waker.wake)
+_workshop = Workshop(_engine, _worlds, _waker.wake, threads=_settings.worker_threads)
 _lifetime.attach(_workshop, _waker)
 
 

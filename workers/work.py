@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 import sentry_sdk
@@ -18,6 +19,7 @@ from gateway.store.events import Event, Outcome, State
 from gateway.store.inbox import LeaseLost
 from gateway.store.journal import Entry
 from gateway.store.session import writing
+from gateway.store.turns import Rota
 from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.result import Result
@@ -33,11 +35,15 @@ _log = structlog.get_logger(__name__)
 class Workshop:
     """What the threads of a worker process share. `in_flight` are the leases that the heartbeat keeps alive."""
 
-    def __init__(self, engine: Engine, worlds: Worlds, wake: Callable[[Iterable[int]], None]) -> None:
+    def __init__(
+        self, engine: Engine, worlds: Worlds, wake: Callable[[Iterable[int]], None], *, threads: int = 8
+    ) -> None:
         self.engine = engine
+        self._threads = threads
+        self._rota = Rota()
         self.worlds = worlds
         self.wake = wake
-        self._in_flight: dict[str, None] = {}
+        self._in_flight: dict[str, str] = {}
         self._lock = threading.Lock()
         self.stopping = threading.Event()
 
@@ -46,10 +52,22 @@ class Workshop:
         with self._lock:
             return list(self._in_flight)
 
+    def full(self) -> set[str]:
+        """Connections that have their share of the threads: as many as are left free, where there are others.
+
+        So however many of them hang, the next one finds a thread.
+        """
+        with self._lock:
+            busy = Counter(self._in_flight.values())
+        free = self._threads - busy.total()
+        if len(self.worlds.known_names()) < 2:  # noqa: PLR2004 - one alone shares with nobody
+            return set()
+        return {name for name, count in busy.items() if count >= max(1, free)}
+
     def work(self, event_id: int) -> None:
         """Work on this event if it is due, then on whatever else is, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        if event := inbox.claim(self.engine, event_id):
+        if event := inbox.claim(self.engine, event_id, barred=self.full()):
             self._carry(event)
         self.drain()
 
@@ -57,7 +75,7 @@ class Workshop:
         """Work until nothing is due, the time is up, or the process stops; answers how many events that were."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            event = inbox.claim_next(self.engine)
+            event = inbox.claim_next(self.engine, rota=self._rota, barred=self.full())
             if event is None:
                 break
             self._carry(event)
@@ -68,7 +86,7 @@ class Workshop:
         failpoints.reach(failpoints.AFTER_CLAIM, event.entity)
         lease = event.lease or ""
         with self._lock:
-            self._in_flight[lease] = None
+            self._in_flight[lease] = event.connection or ""
         try:
             with structlog.contextvars.bound_contextvars(correlation=event.correlation, event=event.id):
                 self._carry_logged(event)

@@ -6,11 +6,11 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import structlog
 from sqlalchemy import Engine
 
 from gateway import failpoints
@@ -20,11 +20,12 @@ from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.custody import Custody
-from gateway.errors import Permanent
+from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
-from gateway.store import connections, documents
+from gateway.store import connections, documents, limits
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
+from gateway.store.limits import Account, Budget
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
 from handlers.deps import Deps
@@ -32,11 +33,13 @@ from handlers.lists import Lists
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from workers import metering
+from workers.turnstiles import Rules, Turnstile, Turnstiles
 
 LOOK_SECONDS = 2.0
+NAMES_SECONDS = 10.0
+_log = structlog.get_logger(__name__)
 # A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would cost the connection.
 REFRESH_LIMITS = Limits(read=10.0, total=30.0)
-QUICKBOOKS_AT_ONCE = 8  # the vendor allows ten calls at once per company; two are left for people
 
 
 @dataclass
@@ -65,6 +68,9 @@ class Worlds:
         self._lock = threading.Lock()
         self._thread = threading.local()
         self.meter = metering.Meter(engine)
+        self._turnstiles = Turnstiles(engine)
+        self._names: list[str] = []
+        self._named_at = -NAMES_SECONDS
 
     def deps(self, name: str) -> Deps:
         """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown."""
@@ -85,11 +91,18 @@ class Worlds:
     def names(self) -> list[str]:
         """Every connection there is."""
         with reading(self._engine) as session:
-            return [connection.name for connection in connections.every(session, self._seal)]
+            return connections.names(session)
+
+    def known_names(self) -> list[str]:
+        """Every connection there was within the last seconds."""
+        if time.monotonic() - self._named_at > NAMES_SECONDS:
+            self._names, self._named_at = self.names(), time.monotonic()
+        return self._names
 
     def close(self) -> None:
         """Close the outgoing connections and write the last counts."""
         self.meter.flush()
+        self._turnstiles.close()
         self._http.close()
 
     def _look(self, name: str, known: World | None) -> World:
@@ -106,24 +119,39 @@ class Worlds:
         return self._build(connection, settings_document.parse(text), version)
 
     def _build(self, connection: Connection, document: SettingsDocument, version: int) -> World:
-        books = QuickBooks(
-            self._http,
-            base_url=self._settings.quickbooks_api_url,
-            realm_id=connection.realm_id or "",
-            tokens=Custody(self._engine, connection.name, self._oauth(), self._seal),
-            observe=self._observer(connection.name),
-            gate=_Turnstile(QUICKBOOKS_AT_ONCE),
+        given = self._settings
+        at_books = self._turnstiles.gate(
+            Account(limits.QUICKBOOKS, connection.realm_id or ""),
+            Rules(
+                given.quickbooks_calls_at_once,
+                Budget(given.quickbooks_calls_per_minute),
+                Budget(given.quickbooks_batches_per_minute),
+            ),
         )
         # One call at a time per installation: its pool of workers is small, and every known client calls serially.
+        url = connection.mplus_url or ""
+        at_till = self._turnstiles.gate(Account(limits.MPLUSKASSA, url), Rules(given.mplus_calls_at_once))
+        books = QuickBooks(
+            self._http,
+            base_url=given.quickbooks_api_url,
+            realm_id=connection.realm_id or "",
+            tokens=self.custody(connection.name),
+            observe=self._observer(connection.name, at_books),
+            gate=at_books,
+        )
         till = MplusKassa(
-            connection.mplus_url or "",
+            url,
             connection.mplus_ident or "",
             connection.mplus_secret or "",
-            observe=self._observer(connection.name),
-            gate=_Turnstile(1),
-            wsdl_cache=_wsdl_cache(connection.mplus_url or ""),
+            observe=self._observer(connection.name, at_till),
+            gate=at_till,
+            wsdl_cache=_wsdl_cache(url),
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
+
+    def custody(self, name: str) -> Custody:
+        """The tokens of a connection."""
+        return Custody(self._engine, name, self._oauth(), self._seal)
 
     def _oauth(self) -> OAuth:
         given = self._settings
@@ -137,10 +165,12 @@ class Worlds:
             limits=REFRESH_LIMITS,
         )
 
-    def _observer(self, connection: str) -> Callable[[Exchange], None]:
+    def _observer(self, connection: str, gate: Turnstile) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
             failpoints.reach(failpoints.AFTER_CALL, exchange.operation)
             self.meter.count(connection, exchange)
+            if exchange.pause is not None:
+                _brake(gate, exchange.pause)
             log = getattr(self._thread, "log", None)
             if log is not None:
                 log.append(to_entry(exchange))
@@ -148,14 +178,11 @@ class Worlds:
         return observe
 
 
-class _Turnstile:
-    """Lets at most `places` calls through at once; a context manager factory, as the clients want it."""
-
-    def __init__(self, places: int) -> None:
-        self._places = threading.BoundedSemaphore(places)
-
-    def __call__(self) -> AbstractContextManager[object]:
-        return self._places
+def _brake(gate: Turnstile, seconds: float) -> None:
+    try:
+        gate.brake(seconds)
+    except Transient as error:
+        _log.warning("the other processes could not be told of the pause", reason=error.reason)
 
 
 def _wsdl_cache(url: str) -> Path | None:

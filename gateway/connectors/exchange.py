@@ -12,7 +12,8 @@ class Exchange:
     """Never holds a credential; large and binary parts are clipped by the connector before they come here.
 
     `status` is the HTTP status (None: no answer), `trace` the id to quote at the other side, `metered` whether the
-    call counts towards a paid allowance, `error` the code of the error it ended in.
+    call counts towards a paid allowance, `error` the code of the error it ended in, `pause` the seconds the other side
+    asked to be left alone for.
     """
 
     system: str
@@ -25,3 +26,4 @@ class Exchange:
     milliseconds: int
     metered: bool = False
     error: str | None = None
+    pause: float | None = None

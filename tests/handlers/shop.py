@@ -64,6 +64,8 @@ class Shop:
             "QUICKBOOKS_API_URL": books,
             "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
             "QUICKBOOKS_REALM_ID": REALM,
+            "QUICKBOOKS_CALLS_PER_MINUTE": "100000",  # a story is told in seconds
+            "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": refresh_token,
             "MPLUS_URL": till,
             "MPLUS_IDENT": "shop",

@@ -68,6 +68,8 @@ class Stage:
             "QUICKBOOKS_API_URL": self.books_url,
             "QUICKBOOKS_TOKEN_URL": f"{self.books_url}/oauth2/v1/tokens/bearer",
             "QUICKBOOKS_REALM_ID": REALM,
+            "QUICKBOOKS_CALLS_PER_MINUTE": "100000",  # a story is told in seconds
+            "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": self.refresh_token,
             "MPLUS_URL": self.till_url,
             "MPLUS_IDENT": "shop",

@@ -17,10 +17,10 @@ from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, Unus
 from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
 from gateway.connectors.mpluskassa.faults import MissingOperation, fault_error, result_error, status_error, weather
 from gateway.connectors.mpluskassa.transport import Link, LinkError, Reply
-from gateway.errors import GatewayError, Permanent, Transient
+from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 
 Observer = Callable[[Exchange], None]
-Gate = Callable[[], AbstractContextManager[Any]]
+Gate = Callable[[str], AbstractContextManager[Any]]  # is told the operation
 
 _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
@@ -71,7 +71,7 @@ class Caller:
         contract = self.contract()
         envelope = _encode(contract, operation, body)
         trace = f"kassabridge-{uuid.uuid4().hex}"
-        with self._gate():
+        with self._gate(operation):
             started = time.monotonic()
             outcome = self._ask(contract, operation, envelope, trace=trace, writes=writes, record=record)
             milliseconds = round((time.monotonic() - started) * 1000)
@@ -137,6 +137,7 @@ class Caller:
             trace=trace,
             milliseconds=milliseconds,
             error=None if error is None else error.code or type(error).__name__,
+            pause=error.after if isinstance(error, RateLimited) else None,
         )
         try:
             self._observe(exchange)

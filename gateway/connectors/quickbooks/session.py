@@ -21,7 +21,7 @@ from gateway.errors import GatewayError, Permanent, RateLimited, Transient, Unan
 _CLIP: Final = 2000
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
 
-Gate = Callable[[], AbstractContextManager[object]]
+Gate = Callable[[str], AbstractContextManager[object]]  # is told the operation
 
 
 class TokenSource(Protocol):
@@ -76,7 +76,7 @@ class Session:
 
     def _exchange(self, call: Call, token: str) -> _Answer:
         request = self._build(call, token)
-        with self._gate():
+        with self._gate(call.operation):
             started = time.monotonic()
             try:
                 reply = send(self._http, request, self._limits)
@@ -122,6 +122,7 @@ class Session:
             milliseconds=round((time.monotonic() - started) * 1000),
             metered=call.metered,
             error=(error.code or type(error).__name__) if error else None,
+            pause=error.after if isinstance(error, RateLimited) else None,
         )
         self._observe(exchange)
 
