@@ -20,7 +20,7 @@ QUEUE = "gateway"
 HEARTBEAT_MILLISECONDS = 15_000
 ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
-REST_SECONDS = 2.0
+REST_SECONDS = 5.0  # longer than the sweeper's round, so that it finds us resting and carries the work itself
 
 
 class Job(StrEnum):
