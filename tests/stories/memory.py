@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from gateway.settings import read
@@ -64,11 +64,6 @@ class Memory:
         """Let the last poll lie this far back, as in a backup of that age."""
         with writing(self._engine) as session:
             session.execute(update(CursorRow).values(polled_at=moment(-seconds)))
-
-    def settle(self) -> None:
-        """Bring everything into the one file, so that a copy of it is a backup (SQLite)."""
-        with self._engine.connect() as connection:
-            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
 @contextmanager

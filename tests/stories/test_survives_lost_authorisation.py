@@ -1,0 +1,52 @@
+"""Tokens end, all at once or for good: one refresh whoever asks, and a lost connection that goes on when renewed."""
+
+from __future__ import annotations
+
+from tests.servers import wait_until
+from tests.stories.memory import opened
+from tests.stories.stage import REALM, Stage
+from tests.stories.trade import effects, furnish, ring_up
+
+
+def test_64_an_expired_token_is_refreshed_once_by_all_threads_of_two_processes_together(stage: Stage) -> None:
+    furnish(stage)
+    stage.migrate()
+    stage.start("clock", "worker")
+    with opened(stage) as memory:
+        memory.wait_for(1, entity="Item")
+        before = len(stage.books.grants.accesses)
+        stage.books.grants.expire_accesses(REALM)
+        ring_up(stage, 8)
+        rows = memory.wait_for(8, entity="Receipt")
+        assert {(row.state, row.attempts) for row in rows} == {("done", 1)}
+    assert len(stage.books.grants.accesses) == before + 1
+    assert [call.status for call in stage.books.ledger.calls].count(401) >= 1
+    assert effects(stage)["create"] == 8
+
+
+def test_66_a_revoked_connection_parks_its_work_with_a_way_out_and_goes_on_after_a_new_token(stage: Stage) -> None:
+    furnish(stage)
+    stage.migrate()
+    stage.start()
+    with opened(stage) as memory:
+        memory.wait_for(1, entity="Item")
+        stage.kill("clock")  # so that a sale finds it out, not a poll
+        stage.send_webhooks()
+        stage.books.grants.end_realm(REALM)
+        ring_up(stage, 3)
+        wait_until(lambda: memory.rows(entity="Receipt", state="parked"), seconds=20, what="a sale to be parked")
+        parked = stage.events(state="parked")
+        assert all("connect" in event["fix"] and event["reason"] for event in parked)
+        wait_until(lambda: len(memory.rows(entity="Receipt")) == 3, seconds=20, what="every sale to be in the inbox")
+        assert {row.state for row in memory.rows(entity="Receipt")} <= {"parked", "received"}  # none is tried in vain
+        (connection,) = stage.admin("status")["connections"]
+        assert connection["quickbooks"]["authorised"] is False
+        assert connection["quickbooks"]["lost"]
+        stage.kill("worker")
+        fresh = stage.books.connect(REALM, "client")["refresh_token"]
+        stage.start("clock", "worker", QUICKBOOKS_REFRESH_TOKEN=str(fresh))
+        rows = memory.wait_for(3, entity="Receipt")
+        assert {row.state for row in rows} == {"done"}
+        (connection,) = stage.admin("status")["connections"]
+        assert (connection["quickbooks"]["authorised"], connection["quickbooks"]["lost"]) == (True, None)
+    assert effects(stage)["create"] == 3
