@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.errors import DuplicateNumber, GatewayError, Permanent
 from gateway.store.events import Event
 from gateway.store.links import Link
@@ -45,17 +46,38 @@ def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *
     return fresh
 
 
+class Outdated(Exception):
+    """The sale is in the books already, as an earlier version of it; `link` names the document."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link.target_id)
+        self.link = link
+
+
 def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtful: bool) -> Result:
     look = doubtful or deps.settings.orders.adopt
     booked = existing.find(sale, posting, deps) if look else None
     if booked:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
+        _refuse_outdated(sale, posting, booked, deps)
     booked = booked or _create(sale, posting, link, deps)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
     # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
     deps.remember(bookings.to_link(sale, booked, finished=False))
     bookings.claim_orders(sale, booked, deps)
     return finish(sale, posting, booked, deps, doubtful=doubtful)
+
+
+def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps) -> None:
+    """A write whose answer was lost may have booked the sale as it was then: that document has to follow the sale."""
+    numbered = deps.lists.company().custom_document_numbers
+    same = booked.kind is posting.document.kind and content_of(booked.raw) == bookings.intended(
+        posting.document, send_number=numbered
+    )
+    if posting.document.marker in (booked.private_note or "") and not same:
+        link = bookings.to_link(sale, booked, finished=False, goods=None)
+        deps.remember(link)
+        raise Outdated(link)
 
 
 def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> Result:

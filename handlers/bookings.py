@@ -58,6 +58,11 @@ def note(link: Link, deps: Deps, **facts: Any) -> Link:
     return changed
 
 
+def begin(link: Link, deps: Deps, **facts: Any) -> Link:
+    """Say what is about to be written. Until it is finished, nothing that the link says counts as done."""
+    return note(dataclasses.replace(link, fingerprint=None), deps, **facts)
+
+
 def intended(document: SalesDocument, *, send_number: bool) -> str:
     """What the books will say about a document once it is written; to recognise a write whose answer was lost."""
     body = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)

@@ -11,6 +11,7 @@ from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
+EDITED = "edited"
 _OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided")
 
 
@@ -22,6 +23,8 @@ def carry(event: Event, deps: Deps) -> Result:
     number = str(bookings.detail(mine, "number") or mine.source_id)
     deps.learn(order_id=number if mine.kind == Kind.DOCUMENT else None)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
+    if event.operation == EDITED:
+        return _show_edit(event, number)
     how = _GONE.get((event.operation or "").lower())
     if how is None:
         return done("our own document")
@@ -35,6 +38,16 @@ def _find(event: Event, deps: Deps) -> Link | None:
     with reading(deps.engine) as session:
         ours = links.find_by_target(session, deps.connection, kind, event.entity_id)
     return next((link for link in ours if link.target_entity == event.entity), None)
+
+
+def _show_edit(event: Event, number: str) -> Result:
+    """Somebody corrected the document by hand: allowed, but it must not go unseen, and is never overwritten."""
+    return parked(
+        f"{event.entity} {event.entity_id} was edited in QuickBooks: it may differ from the sale",
+        code="edited-in-books",
+        record=f"sale {number}",
+        fix="compare it with the sale; when the correction is right, ignore this event",
+    )
 
 
 def _mourn(event: Event, mine: Link, number: str, how: str, deps: Deps) -> Result:

@@ -52,7 +52,7 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
         )
     if is_edited(link, current):
         return _park_edited(sale, link)
-    link = bookings.note(link, deps, withdrawn=True)
+    link = bookings.begin(link, deps, withdrawn=True)
     settlement.release(link.target_entity, link.target_id, deps)
     # Taking payments off an invoice moves it on.
     current = find_present(link, deps) or current
@@ -86,7 +86,9 @@ def _settle_more(sale: Sale, link: Link, deps: Deps) -> Result:
         return park_gone(sale, link, _DELETED if current is None else _VOIDED)
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
     posting = _move_payments(posting, deps)
-    settlement.release(current.kind, current.id, deps, keep=posting.payments)
+    link = bookings.begin(link, deps)
+    if settlement.release(current.kind, current.id, deps, keep=posting.payments):
+        current = find_present(link, deps) or current
     settlement.settle(posting, current, deps, doubtful=True)
     known = bookings.to_link(sale, find_present(link, deps) or current, finished=True)
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
@@ -145,7 +147,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         deps.say("the document is like this already")
         return booking.finish(sale, posting, current, deps, doubtful=True)
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
-    link = bookings.note(link, deps, sent=wanted)
+    link = bookings.begin(link, deps, sent=wanted, goods=None)
     settlement.release(current.kind, current.id, deps, keep=posting.payments)
     fresh = find_present(link, deps) or current
     deps.say(
@@ -176,7 +178,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
     if current and is_edited(link, current):
         return _park_edited(sale, link)
     if current:
-        link = bookings.note(link, deps, replacing=True)
+        link = bookings.begin(link, deps, replacing=True)
         settlement.release(link.target_entity, link.target_id, deps)
         present = find_present(link, deps) or current
         token = request_id(deps.connection, "delete", present.kind, present.id, present.sync_token)

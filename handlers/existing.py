@@ -7,11 +7,13 @@ have every sale looked for (`orders.adopt`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from gateway.store.events import Event
 from gateway.store.links import Link
 from handlers.deps import Deps
+from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
 from mapping.sale_payments import payment_tag
@@ -42,13 +44,23 @@ def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     return next(ours, None) or (_adopt(found, sale, posting, deps) if deps.settings.orders.adopt else None)
 
 
+def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:
+    """A document of this sale in the books, of whatever kind, where no posting can be made of the sale any more."""
+    number = orders.document_number(sale, deps.settings.orders)
+    rows = (row for kind in DocumentKind for row in _rows(kind, [number], [sale.business_date], deps))
+    return next((row for row in rows if orders.marker(sale) in (row.private_note or "") and not row.voided), None)
+
+
 def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:
     document = posting.document
+    return _rows(kind, [document.document_number, sale.number], [document.business_date, sale.business_date], deps)
+
+
+def _rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps: Deps) -> Iterable[BookedDocument]:
     if deps.lists.company().custom_document_numbers:
-        return deps.books.documents_by_number(kind, [document.document_number, sale.number])
+        return deps.books.documents_by_number(kind, list(dict.fromkeys(numbers)))
     # The books number by themselves, and a note cannot be searched: look through the day, and the one it was moved to.
-    days = dict.fromkeys((document.business_date, sale.business_date))
-    return [row for day in days for row in deps.books.documents_on(kind, day)]
+    return [row for day in dict.fromkeys(days) for row in deps.books.documents_on(kind, day)]
 
 
 def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:

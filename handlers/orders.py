@@ -7,7 +7,7 @@ import json
 from gateway.errors import NotFound
 from gateway.store.events import Event
 from gateway.store.links import Link
-from handlers import booking, bookings, changes, days, previews, sales
+from handlers import booking, bookings, changes, days, existing, previews, sales
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import orders, sale_changes
@@ -33,28 +33,26 @@ def carry(event: Event, deps: Deps) -> Result:
     try:
         orders.bookable(sale, deps.settings.orders)
     except NotBookable as refusal:
-        return _leave(sale, link, refusal, deps)
+        return _leave(sale, link or _find_lost(sale, event, deps), refusal, deps)
     return _carry(sale, link, event, deps)
 
 
 def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+    try:
+        return _decide(sale, link, event, deps)
+    except booking.Outdated as earlier:
+        return changes.follow(sale, earlier.link, event, deps)
+
+
+def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     if link is None:
         other = bookings.find_other(sale, deps)
         return skipped(other) if other else booking.book(sale, None, event, deps)
     if how := bookings.detail(link, bookings.GONE):
         return _again(sale, link, str(how), event, deps)
-    if link.fingerprint is None:
-        return _resume(sale, link, event, deps)
     if link.fingerprint == sale_changes.content(sale):
         return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
     return changes.follow(sale, link, event, deps)
-
-
-def _resume(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
-    """An earlier attempt died after the document existed: look for it, and follow the sale from there."""
-    if bookings.detail(link, bookings.REPLACING) or bookings.detail(link, "sent"):
-        return changes.follow(sale, link, event, deps)
-    return booking.book(sale, link, event, deps)
 
 
 def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
@@ -73,6 +71,14 @@ def _look(link: Link, deps: Deps) -> Link:
     if bookings.detail(link, bookings.REPLACING) or bookings.detail(link, bookings.WITHDRAWN):
         return link
     return bookings.note(link, deps, gone="voided" if current else "deleted")
+
+
+def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
+    """The document of a sale that is cancelled by now, booked by a write whose answer was lost."""
+    if not (sale_changes.is_withdrawn(sale) and existing.is_doubtful(event, None)):
+        return None
+    booked = existing.find_marked(sale, deps)
+    return bookings.to_link(sale, booked, finished=False) if booked else None
 
 
 def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> Result:

@@ -28,16 +28,23 @@ def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bo
     posted = _posted(booked.kind, booked.id, deps)
     missing = [p for p in posting.payments if not _stands(posted.get(_key(booked, p)))]
     known = existing.find_payments(posting, deps) if missing and doubtful else {}
+    left = Decimal(booked.raw.get("Balance", booked.total))
     for payment in missing:
         before = posted.get(_key(booked, payment))
-        made = known.get(payment.source_id or "") or _post(payment, booked, before, deps)
+        made = known.get(payment.source_id or "")
+        if made is None:
+            # What a credit took off the invoice before stays with the customer.
+            settled = max(min(left, payment.total), Decimal(0))
+            made = _post(payment, booked, settled, before, deps)
+            left -= settled
         deps.remember(
             Link(Kind.PAYMENT, _key(booked, payment), "Payment", made.id or "", made.sync_token, _of(payment))
         )
 
 
-def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> None:
-    """Void what was posted on a document but is not (or not like this) among the payments to `keep`."""
+def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:
+    """Void what was posted on a document but is not (or not like this) among the payments to `keep`; True if any."""
+    released = False
     kept = {f"{kind}/{document_id}/{payment.source_id}": _of(payment) for payment in keep}
     for key, link in _posted(kind, document_id, deps).items():
         if _stands(link) and kept.get(key) != link.fingerprint:
@@ -45,6 +52,8 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
             deps.remember(dataclasses.replace(link, detail={"voiding": True}))
             _void(link, deps)
             deps.remember(dataclasses.replace(link, fingerprint=None, detail={"voided": True}))
+            released = True
+    return released
 
 
 def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
@@ -94,8 +103,10 @@ def _application(posting: Posting, booked: BookedDocument, invoice_id: str, amou
     )
 
 
-def _post(payment: BooksPayment, booked: BookedDocument, before: Link | None, deps: Deps) -> BooksPayment:
-    tied = dataclasses.replace(payment, links=(PaymentLink(booked.kind, booked.id, payment.total),))
+def _post(
+    payment: BooksPayment, booked: BookedDocument, settled: Decimal, before: Link | None, deps: Deps
+) -> BooksPayment:
+    tied = dataclasses.replace(payment, links=(PaymentLink(booked.kind, booked.id, settled),) if settled else ())
     # A repeat is answered with the first answer; one that follows a void must not be.
     again = (before.target_id,) if before else ()
     return deps.books.create_payment(tied, request_id(deps.connection, "payment", tied, *again))

@@ -19,7 +19,7 @@ from gateway.jobs import Waker
 from gateway.settings import Settings
 from gateway.store import journal, presence
 from gateway.store.session import open_engine, writing
-from handlers import polls
+from handlers import ledger_feed, polls
 from handlers.deps import Deps
 from workers.worlds import Worlds
 
@@ -84,6 +84,7 @@ class Clock:
     def _follow_connections(self) -> None:
         for name in self._worlds.names():
             self._add(f"till/{name}", self._settings.mplus_poll_seconds, self._poll(name, polls.poll_till))
+            self._add(f"ledger/{name}", self._settings.quickbooks_cdc_seconds, self._poll(name, ledger_feed.poll))
             self._add(f"books/{name}", self._settings.quickbooks_cdc_seconds, self._poll(name, polls.poll_books))
 
     def _poll(self, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
