@@ -12,7 +12,8 @@ from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import CursorRow
 
-LEASE_SECONDS = 120.0
+# As long as a page takes; every page renews it. Two pollers do no harm, a dead one must not hold a source for long.
+LEASE_SECONDS = 12.0
 
 RECEIPTS = "mpluskassa.receipt"
 INVOICES = "mpluskassa.invoice"
@@ -62,7 +63,7 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
     moved = session.execute(
         update(CursorRow)
         .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
-        .values(position=position, polled_at=moment(), failure=None)
+        .values(position=position, polled_at=moment(), failure=None, leased_until=moment(LEASE_SECONDS))
         .returning(col(CursorRow.source))
     ).one_or_none()
     return moved is not None
