@@ -1,81 +1,87 @@
-"""A dry run: what a real run would do with a sale, in full, with nothing written on either side."""
+"""A preview of one record: read both systems, say field by field what would be written and why, write nothing."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import simplejson
 
-from gateway.connectors.quickbooks import wire_documents, wire_payments
-from gateway.store.links import Link
-from handlers import bookings, closed_books, drafts, rehearsal
+from gateway.store.events import Event
+from handlers import articles, bridge, items, shelves
 from handlers.deps import Deps
 from handlers.result import Result, done
-from mapping import gift_cards, sale_changes
+from mapping import categories, explanations
+from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
-from mapping.orders import Posting, References, bookable
-from mapping.records import Sale
+from mapping.records import Item
+from mapping.skus import name_item, needs_allocation
+
+_UNGIVEN = "given when the item is carried"
 
 
-def preview(sale: Sale, link: Link | None, deps: Deps) -> Result:
-    """Exactly what would be sent and why, as JSON on the row."""
-    seen, books = rehearsal.rehearse(deps)
-    planned = {"action": _action(sale, link, deps), "already": _name(link)}
+def carry_product(event: Event, deps: Deps) -> Result:
+    """What the item would become, or why it would not."""
+    item = deps.books.item(event.entity_id)
+    deps.learn(sku=item.sku)
     try:
-        bookable(sale, deps.settings.orders)
-        posting, references = _draft(sale, link, seen)
-        planned |= _to_plan(posting, references, deps) | {"would_create": books.created}
-    except (NotBookable, MappingError) as refusal:
-        planned |= {"refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
-    text = simplejson.dumps(planned, use_decimal=True, default=str)
-    result = done("dry run: nothing was written")
+        told = _explain_category(item) if item.type == CATEGORY else _explain_product(item, deps)
+    except MappingError as refusal:
+        told = _refused(refusal)
+    return _answer({"item": name_item(item), **told})
+
+
+def carry_stock(event: Event, deps: Deps) -> Result:
+    """What the item's stock would become in every branch."""
+    read_at = items.now(deps)
+    item = deps.books.item(event.entity_id)
+    deps.learn(sku=item.sku)
+    link = articles.find_link(item.id, deps)
+    number = int(link.target_id) if link else bridge.find_number(item, deps)
+    try:
+        found = shelves.measure({number: item}, read_at, deps) if number is not None else []
+    except MappingError as refusal:
+        return _answer({"item": name_item(item), **_refused(refusal)})
+    rows = [
+        {"branch": s.branch, "article": s.article, "present": s.present, "value": s.wanted, "change": s.change}
+        for s in found
+    ]
+    settings = deps.settings.stock
+    return _answer(
+        {"item": name_item(item), "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
+    )
+
+
+def _explain_product(item: Item, deps: Deps) -> dict[str, Any]:
+    settings = deps.settings.products
+    number = bridge.find_number(item, deps)
+    if number is None and needs_allocation(item, settings):
+        return {"outcome": "carried", "article": _UNGIVEN, "fields": []}
+    existing = deps.till.product_of_article(number) if number is not None else None
+    found = explanations.explain(
+        item,
+        settings=settings,
+        vat=articles.vat_table(deps),
+        existing=existing.product if existing else None,
+        number=number or 0,
+    )
+    fields = [dataclasses.asdict(each) for each in found]
+    return {"outcome": "updated" if existing else "created", "article": number, "fields": fields}
+
+
+def _explain_category(item: Item) -> dict[str, Any]:
+    name = item.name.removesuffix(categories.DELETED_SUFFIX)
+    return {"outcome": "an article group", "fields": [{"field": "name", "value": name, "source": "Name"}]}
+
+
+def _refused(refusal: MappingError) -> dict[str, Any]:
+    outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
+    said = {"reason": refusal.reason, "record": refusal.record, "field": refusal.field, "fix": refusal.fix}
+    return {"outcome": outcome, **{name: value for name, value in said.items() if value}}
+
+
+def _answer(content: Mapping[str, Any]) -> Result:
+    result = done("a preview: nothing was written")
+    text = simplejson.dumps(content, use_decimal=True, default=str)
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=text))
-
-
-def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, References]:
-    in_money = gift_cards.without_gift_cards(sale, deps.settings.mapping.gift_card_tenders)
-    kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity) if link else None
-    posting, references = drafts.prepare(sale, deps, kind=kind)
-    return closed_books.open_up(posting, deps), references
-
-
-def _action(sale: Sale, link: Link | None, deps: Deps) -> str:
-    if link is None or link.fingerprint is None or bookings.detail(link, bookings.GONE):
-        return "book"
-    if link.fingerprint == sale_changes.content(sale):
-        return "nothing: already booked"
-    if sale_changes.is_withdrawn(sale):
-        return deps.settings.orders.cancelled
-    return deps.settings.orders.changed
-
-
-def _name(link: Link | None) -> dict[str, str] | None:
-    return {"entity": link.target_entity, "id": link.target_id} if link else None
-
-
-def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
-    numbered = deps.lists.company().custom_document_numbers
-    return {
-        "entity": posting.document.kind,
-        "body": wire_documents.to_document_body(posting.document, send_tax_detail=True, send_number=numbered),
-        "payments": [wire_payments.to_payment_body(payment) for payment in posting.payments],
-        "total": posting.document.total,
-        "references": _describe(references),
-    }
-
-
-def _describe(references: References) -> dict[str, Any]:
-    """What every name and number of the till was resolved to."""
-    return {
-        "customer": references.customer_id,
-        "items": references.items,
-        "tax_codes": {code: {"id": found.id, "name": found.name} for code, found in references.tax_codes.items()},
-        "payment_methods": references.payment_methods,
-        "deposit_accounts": references.deposit_accounts,
-        "department": references.department_id,
-        "class": references.class_id,
-        "term": references.term_id,
-        "shipping_method": references.shipping_method,
-        "original": references.original,
-    }

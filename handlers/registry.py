@@ -17,6 +17,7 @@ from handlers import (
     first_load,
     lookup,
     orders,
+    previews,
     products,
     sessions,
     stock,
@@ -30,6 +31,8 @@ Handler = Callable[[Event, Deps], Result]
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.carry,
     (Flow.PRODUCTS, "Family"): families.carry,
+    (Flow.PRODUCTS, "Preview"): previews.carry_product,
+    (Flow.STOCK, "Preview"): previews.carry_stock,
     (Flow.CATEGORIES, "Item"): categories.carry,
     (Flow.STOCK, "Item"): stock.carry,
     (Flow.CUSTOMERS, "Relation"): customers.carry_relation,

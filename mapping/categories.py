@@ -11,7 +11,7 @@ from mapping.records import ArticleGroup, Item
 from mapping.sections import CategorySettings
 from mapping.skus import name_item
 
-_DELETED_SUFFIX = " (deleted)"
+DELETED_SUFFIX = " (deleted)"
 CATEGORY = "Category"
 
 
@@ -50,7 +50,7 @@ def to_group(
     """
     if item.type != CATEGORY:
         raise NotBookable("only a category becomes an article group", record=name_item(item), field="Type")
-    name = item.name.removesuffix(_DELETED_SUFFIX)
+    name = item.name.removesuffix(DELETED_SUFFIX)
     wanted = ArticleGroup(number=None, name=name, text=name, parent=_parent(item, settings, groups))
     if existing is None:
         return replace(wanted, deleted=not item.active)

@@ -25,10 +25,13 @@ __all__ = [
     "name_item",
     "needs_allocation",
     "require_wanted",
+    "source_of",
     "to_article_number",
+    "to_default_article",
     "to_price",
     "to_product",
     "to_variants",
+    "why_kept",
 ]
 
 _DELETED_SUFFIX = " (deleted)"
@@ -36,7 +39,8 @@ _SKIPPED_TYPES = {
     "Group": "bundles are not sold at the till",
     "Category": "a category becomes an article group, not a product",
 }
-_POLICY_FIELDS = {"price": ("price_incl_cents", "price_excl_cents"), "vat": ("vat_code",), "custom": ("custom_fields",)}
+POLICY_FIELDS = {"price": ("price_incl_cents", "price_excl_cents"), "vat": ("vat_code",), "custom": ("custom_fields",)}
+_SWITCHES = (("offer", OFFER_FIELDS), ("content", CONTENT_FIELDS))
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
 _NEEDED_TO_CREATE = ("description", "vat")
@@ -56,7 +60,7 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
     reason = _SKIPPED_TYPES.get(item.type)
     if reason is None and item.type not in settings.types:
         reason = f'items of type "{item.type}" are left out by the settings'
-    if reason is None and settings.filter is not None and not settings.filter.holds(_source(item)):
+    if reason is None and settings.filter is not None and not settings.filter.holds(source_of(item)):
         reason = "the filter in the settings leaves this item out"
     if reason:
         raise NotBookable(reason, record=name_item(item), field="Type")
@@ -81,7 +85,7 @@ def to_product(
     number = to_article_number(item, settings, allocated=allocated)
     before = find_article(existing, number)
     _require_own(item, before, settings)
-    article = _mapped(item, _default_article(item, number, settings, vat), settings)
+    article = _mapped(item, to_default_article(item, number, settings, vat), settings)
     kept = _keep_writable(article, settings, before)
     return Product(
         number=existing.number if existing else None,
@@ -148,7 +152,8 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
         raise NotBookable("it exists already, and updates are switched off", record=name_item(item), field="products")
 
 
-def _source(item: Item) -> Any:
+def source_of(item: Item) -> Any:
+    """What rules and filters look at: all the books say of the item."""
     return item.raw or item
 
 
@@ -164,7 +169,8 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
         )
 
 
-def _default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
+def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
+    """The article out of the box, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
     name = item.name.removesuffix(_DELETED_SUFFIX)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item))
@@ -245,7 +251,7 @@ def _mapped(item: Item, article: Article, settings: ProductSettings) -> Article:
 
 def _run(rule: Rule, item: Item, field: str) -> Value:
     try:
-        return evaluate(rule, _source(item)).value
+        return evaluate(rule, source_of(item)).value
     except MappingError as refusal:
         refusal.record, refusal.field = name_item(item), f"products.fields.{field}"
         raise
@@ -253,20 +259,22 @@ def _run(rule: Rule, item: Item, field: str) -> Value:
 
 def _keep_writable(article: Article, settings: ProductSettings, before: Article | None) -> Article:
     """Empty the fields that must not be written now; `before` is the article as the till has it, if it has it."""
-    skipped = [field for field in _GOVERNED if not _is_written(field, settings, before)]
-    names = [name for field in skipped for name in _POLICY_FIELDS.get(field, (field,))]
+    skipped = [field for field in _GOVERNED if why_kept(field, settings, before)]
+    names = [name for field in skipped for name in POLICY_FIELDS.get(field, (field,))]
     empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
     return replace(article, **empty)
 
 
-def _is_written(field: ProductField, settings: ProductSettings, before: Article | None) -> bool:
-    switched_off = (field in OFFER_FIELDS and not settings.offer) or (field in CONTENT_FIELDS and not settings.content)
+def why_kept(field: ProductField, settings: ProductSettings, before: Article | None) -> str | None:
+    """Why a field is left as it is, in words; None when it is written. `before` None: the article is being made."""
+    switched_off = next((name for name, fields in _SWITCHES if field in fields and not getattr(settings, name)), None)
     if switched_off and (before is not None or field not in _NEEDED_TO_CREATE):
-        return False
+        return f"products.{switched_off} is switched off"
     policy = settings.write.get(field)
     if policy is None:
-        return before is None or not _is_enriched(field, before)
-    return policy in ("both", "create" if before is None else "update")
+        return "the till has a text of its own there" if before and _is_enriched(field, before) else None
+    written = policy in ("both", "create" if before is None else "update")
+    return None if written else f'products.write.{field} is "{policy}"'
 
 
 def _is_enriched(field: ProductField, before: Article) -> bool:

@@ -10,6 +10,7 @@ from datetime import date
 from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
+PREVIEW = "Preview"
 SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also carry an order's number.
 RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
@@ -58,6 +59,20 @@ def backfill(flow: Flow, *, connection: str, since: date | None = None, actor: s
         connection=connection,
         priority=BACKFILL,
         hint=json.dumps(hint),
+    )
+
+
+def preview(flow: Flow, record: str, *, connection: str, actor: str = "cli") -> Change:
+    """Say what would become of a record of the books; its result is on the row. It supersedes nothing."""
+    return Change(
+        key=_key(actor, "preview"),
+        flow=flow,
+        source=actor,
+        entity=PREVIEW,
+        entity_id=record,
+        connection=connection,
+        priority=URGENT,
+        hint=json.dumps({"actor": actor}),
     )
 
 

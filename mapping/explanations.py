@@ -1,0 +1,107 @@
+"""Why an article gets what it gets: every target field with its source, the steps on the way, and what kept it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from mapping import products
+from mapping.products import POLICY_FIELDS, VatTable
+from mapping.records import Article, Item, Product
+from mapping.rules import Rule, Step, Value, evaluate
+from mapping.sections import ProductField, ProductSettings
+
+_ORIGINS = {
+    "number": "Sku",
+    "ext_id": "Id",
+    "plu": "Sku, when it is not the number itself",
+    "active": "Active",
+    "description": "Name",
+    "receipt_text": "Name",
+    "invoice_text": "Name",
+    "display_text": "Name",
+    "extra_text": "Description",
+    "barcode": "Sku, when it is an EAN or GTIN (products.barcode_from_sku)",
+    "turnover_group": "products.turnover_group",
+    "vat_code": "SalesTaxCodeRef, by its rate (products.vat)",
+    "price_incl_cents": "UnitPrice",
+    "price_excl_cents": "UnitPrice",
+    "stock_article": "products.stock_article",
+    "webshop": "products.webshop",
+    "colour": "Name, by products.variant_name",
+    "size": "Name, by products.variant_name",
+}
+_GOVERNOR = {name: field for field, names in POLICY_FIELDS.items() for name in names}
+_RAW = {
+    "price_incl_cents": "UnitPrice",
+    "price_excl_cents": "UnitPrice",
+    "description": "Name",
+    "extra_text": "Description",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One target field: what it would become and why. `kept` says why it is left as the till has it, if it is."""
+
+    field: str
+    value: Value
+    present: Value
+    source: str
+    steps: tuple[Step, ...]
+    kept: str | None
+
+
+def explain(
+    item: Item, *, settings: ProductSettings, vat: VatTable, existing: Product | None = None, number: int
+) -> tuple[Explanation, ...]:
+    """Every field that has a value, in the order of the record. Raises what `to_product` raises."""
+    products.to_product(item, settings=settings, vat=vat, existing=existing, allocated=number)
+    before = products.find_article(existing, number)
+    default = products.to_default_article(item, number, settings, vat)
+    plain = [
+        _explain(name, getattr(default, name), item, settings, before)
+        for name in (each.name for each in fields(Article))
+        if name in _ORIGINS
+    ]
+    own = _explain_custom(item, settings, before)
+    return tuple(each for each in (*plain, *own) if each.value is not None)
+
+
+def _explain(name: str, default: Value, item: Item, settings: ProductSettings, before: Article | None) -> Explanation:
+    rule = next((rule for field, rule in settings.fields.items() if field == name), None)
+    value, steps = _run(rule, item) if rule else (None, ())
+    mapped = value is not None
+    return Explanation(
+        field=name,
+        value=str(value) if mapped else default,
+        present=getattr(before, name) if before else None,
+        source=f"products.fields.{name}" if mapped else _ORIGINS[name],
+        steps=steps or _default_steps(name, default, item),
+        kept=_kept(name, settings, before),
+    )
+
+
+def _kept(name: str, settings: ProductSettings, before: Article | None) -> str | None:
+    if name == "number":
+        return None
+    field: ProductField = _GOVERNOR.get(name, name)  # type: ignore[assignment]
+    return products.why_kept(field, settings, before)
+
+
+def _default_steps(name: str, value: Value, item: Item) -> tuple[Step, ...]:
+    path = _RAW.get(name)
+    return (Step(f"field {path}", item.raw.get(path), value),) if path and value is not None else ()
+
+
+def _explain_custom(item: Item, settings: ProductSettings, before: Article | None) -> Iterator[Explanation]:
+    kept = products.why_kept("custom", settings, before)
+    for name, rule in settings.custom_fields.items():
+        value, steps = _run(rule, item)
+        present = before.custom_fields.get(name) if before else None
+        yield Explanation(f"custom.{name}", value, present, f"products.custom_fields.{name}", steps, kept)
+
+
+def _run(rule: Rule, item: Item) -> tuple[Value, tuple[Step, ...]]:
+    found = evaluate(rule, products.source_of(item))
+    return found.value, found.steps
