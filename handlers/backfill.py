@@ -7,15 +7,15 @@ costs at most one page; records received before are recognised by their key.
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 
-from gateway.store.events import BACKFILL, Change, Event
+from gateway.store.events import BACKFILL, Change, Event, Flow
 from handlers import pages, polls
 from handlers.deps import Deps
+from handlers.polls import TillSource
 from handlers.result import Result, done
 from mapping.errors import MappingError
 from mapping.records import Sale
-
-SALES_AT_ONCE = 200
 
 
 def carry_orders(event: Event, deps: Deps) -> Result:
@@ -28,12 +28,33 @@ def carry_orders(event: Event, deps: Deps) -> Result:
             field="since",
             fix='ask again with {"since": "YYYY-MM-DD"}',
         )
-    marker, count = int(pages.find_position(event, deps) or 0), 0
-    while page := deps.till.receipts_since(marker + 1, SALES_AT_ONCE, with_lines=False):
-        wanted = [sale for sale in page if sale.business_date >= since]
-        marker = page.marker or marker
-        count += pages.receive(event, deps, [_sale_change(event, deps.connection, sale) for sale in wanted], marker)
+    followed = [source for source in polls.TILL_SOURCES if source.flow is Flow.ORDERS and source.wanted(deps.settings)]
+    reached, marker = _position(event, deps)
+    count = 0
+    for position, source in enumerate(followed):
+        if position >= reached:
+            count += _carry_kind(event, deps, source, since, (position, marker if position == reached else 0))
     return done(f"{count} sales since {since} received")
+
+
+def _position(event: Event, deps: Deps) -> tuple[int, int]:
+    """Which kind of sale an earlier attempt had come to, and its marker there."""
+    kind, _, marker = (pages.find_position(event, deps) or "0:0").partition(":")
+    return int(kind), int(marker)
+
+
+def _carry_kind(event: Event, deps: Deps, source: TillSource, since: date, start: tuple[int, int]) -> int:
+    """Receipts, invoices or orders, as far as the settings follow them; answers how many were received."""
+    kind, marker = start
+    count = 0
+    while page := source.read(deps, marker + 1):
+        changes = [_sale_change(event, deps.connection, sale) for sale in page if sale.business_date >= since]
+        reached = page.marker or marker
+        count += pages.receive(event, deps, changes, f"{kind}:{reached}")
+        if reached <= marker:
+            break
+        marker = reached
+    return count
 
 
 def _sale_change(event: Event, connection: str, sale: Sale) -> Change:
