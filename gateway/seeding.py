@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway import resealing
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
@@ -31,6 +32,7 @@ def seed(engine: Engine, settings: Settings) -> None:
     """
     seal = Seal(settings.secret_keys)
     document = _document(settings)
+    resealing.check(engine, seal)  # with a wrong key nothing is written
     with writing(engine) as session:
         now = connections.find(session, DEFAULT, seal)
         wanted = _wanted(settings, now)

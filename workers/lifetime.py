@@ -12,6 +12,7 @@ from gateway.errors import Transient
 from gateway.jobs import Waker
 from gateway.store import inbox, presence
 from gateway.store.session import reading
+from workers import alerting, checkins
 from workers.work import Workshop
 
 HEARTBEAT_SECONDS = 3.0
@@ -40,6 +41,7 @@ class Lifetime(dramatiq.Middleware):
             ("heartbeat", HEARTBEAT_SECONDS, self._renew),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, self._report),
+            ("watch", alerting.SECONDS, self._watch),
         ):
             thread = threading.Thread(target=self._every, args=(seconds, beat), name=name, daemon=True)
             thread.start()
@@ -76,11 +78,15 @@ class Lifetime(dramatiq.Middleware):
         """Wake for everything due that no wake-up came for; without a broker, carry it in this thread."""
         if self._workshop is None or self._waker is None or self._workshop.stopping.is_set():
             return
-        with reading(self._workshop.engine) as session:
+        with checkins.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._workshop.engine) as session:
             due = inbox.due_ids(session, limit=SWEEP_BATCH)
         if due and self._waker.resting:
             self._workshop.drain()
         self._waker.wake(due)
+
+    def _watch(self) -> None:
+        if self._workshop:
+            self._workshop.worlds.watch.stand_in()
 
     def _report(self) -> None:
         if self._workshop:

@@ -8,22 +8,31 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine
 
-from gateway import jobs, observe, seeding, settings
-from gateway.errors import GatewayError
+from gateway import jobs, observe, resealing, seeding, settings
+from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
-from gateway.store import journal, presence
-from gateway.store.session import open_engine, writing
+from gateway.store import alerts as alert_rows
+from gateway.store import inbox, journal, presence, tokens, views
+from gateway.store.causes import RECONNECT
+from gateway.store.sealing import Seal
+from gateway.store.session import open_engine, reading, writing
 from handlers import ledger_feed, polls
 from handlers.deps import Deps
+from workers import alerting, checkins
 from workers.worlds import Worlds
 
 TICK_SECONDS = 0.5
+REFRESH_SECONDS = 3600.0
+IDLE_TOKEN_SECONDS = 86_400.0
+# Not at once: the processes of the release before, which know only the old key, are still running then.
+RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
 PRUNE_SECONDS = 3600.0
 PRESENCE_SECONDS = 15.0
 AT_ONCE = 8
@@ -59,6 +68,10 @@ class Clock:
         self._add("prune", PRUNE_SECONDS, self._prune)
         self._add("presence", PRESENCE_SECONDS, self._report)
         self._add("connections", 5.0, self._follow_connections)
+        self._add("lost", 5.0, self._park_lost)
+        self._add("alerts", alerting.SECONDS, self._worlds.watch.look)
+        self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
+        self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
         while not self.stop.wait(TICK_SECONDS):
             for duty in list(self._duties.values()):
                 if not duty.running and duty.due <= time.monotonic():
@@ -67,12 +80,13 @@ class Clock:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._worlds.close()
 
-    def _add(self, name: str, seconds: float, do: Callable[[], None]) -> None:
-        self._duties.setdefault(name, Duty(name, seconds, do))
+    def _add(self, name: str, seconds: float, do: Callable[[], None], *, after: float = 0.0) -> None:
+        self._duties.setdefault(name, Duty(name, seconds, do, time.monotonic() + after))
 
     def _run(self, duty: Duty) -> None:
         try:
-            duty.do()
+            with _monitored(duty):
+                duty.do()
         except GatewayError as error:
             _log.warning("a scheduled task could not run", task=duty.name, reason=error.reason)
         except Exception:  # noqa: BLE001 - one failing duty must not end the clock
@@ -95,7 +109,31 @@ class Clock:
 
         return do
 
+    def _park_lost(self) -> None:
+        with reading(self._engine) as session:
+            lost = any(token.lost for token in views.tokens(session).values())
+        if lost:
+            with writing(self._engine) as session:
+                inbox.park_lost(session, code=AUTH_LOST, fix=RECONNECT)
+
+    def _refresh_idle(self) -> None:
+        """Use refresh tokens that nobody uses (a paused connection's), so that none dies of disuse."""
+        with reading(self._engine) as session:
+            idle = tokens.find_idle(session, seconds=IDLE_TOKEN_SECONDS)
+        for name in idle:
+            try:
+                self._worlds.custody(name).access()
+            except GatewayError as error:
+                _log.warning("a token could not be refreshed", connection=name, reason=error.reason)
+
+    def _reseal(self) -> None:
+        if count := resealing.reseal(self._engine, Seal(self._settings.secret_keys)):
+            _log.info("sealed again with the newest key", secrets=count)
+
     def _prune(self) -> None:
+        with writing(self._engine) as session:
+            alert_rows.purge(session, days=self._settings.retention_days)
+            inbox.mend_times(session)
         gone = 1
         while gone and not self.stop.is_set():
             with writing(self._engine) as session:
@@ -104,6 +142,13 @@ class Clock:
     def _report(self) -> None:
         presence.report(self._engine, "clock")
         self._worlds.meter.flush()
+
+
+def _monitored(duty: Duty) -> AbstractContextManager[None]:
+    """Polls and refreshes report to Sentry's monitors, all polls as one."""
+    kind = duty.name.partition("/")[0]
+    name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
+    return checkins.monitored(name, seconds=duty.seconds) if name else nullcontext()
 
 
 def main() -> None:

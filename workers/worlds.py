@@ -33,6 +33,7 @@ from handlers.lists import Lists
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from workers import metering
+from workers.alerting import Watch
 from workers.turnstiles import Rules, Turnstile, Turnstiles
 
 LOOK_SECONDS = 2.0
@@ -68,6 +69,7 @@ class Worlds:
         self._lock = threading.Lock()
         self._thread = threading.local()
         self.meter = metering.Meter(engine)
+        self.watch = Watch(engine, settings)
         self._turnstiles = Turnstiles(engine)
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS

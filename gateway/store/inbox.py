@@ -16,9 +16,9 @@ from sqlmodel import Session, col
 from gateway.errors import GatewayError
 from gateway.store import turns
 from gateway.store.clock import moment
-from gateway.store.events import PENDING, Change, Event, Outcome, Received, State
+from gateway.store.events import PENDING, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import reading, writing
-from gateway.store.tables import InboxRow
+from gateway.store.tables import InboxRow, TokenRow
 from gateway.store.turns import Rota
 
 LEASE_SECONDS = 10.0
@@ -230,6 +230,31 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
         .returning(col(InboxRow.id))
     ).one_or_none()
     return changed is not None
+
+
+def park_lost(session: Session, *, code: str, fix: str) -> int:
+    """Park what is due for connections that are no longer authorised, unattempted; answers how many.
+
+    `requeue_parked` with the same code lets it go on. What a person asked for is left to answer for itself.
+    """
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    asked = and_(col(InboxRow.priority) == URGENT, turns.is_asked())
+    why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
+    reason = why.correlate(InboxRow).scalar_subquery()
+    parked = session.execute(
+        update(InboxRow)
+        .where(and_(col(InboxRow.connection).in_(lost), col(InboxRow.state).in_(PENDING), ~asked))
+        .values(state=State.PARKED, code=code, reason=reason, fix=fix, due_at=None, updated_at=moment())
+        .returning(col(InboxRow.id))
+    ).all()
+    return len(parked)
+
+
+def mend_times(session: Session) -> int:
+    """Make due what was received in a future that a clock set back has made of the past; answers how many."""
+    ahead = and_(col(InboxRow.state) == State.RECEIVED, col(InboxRow.turn_at) > moment(60))
+    mended = update(InboxRow).where(ahead).values(due_at=moment()).returning(col(InboxRow.id))
+    return len(session.execute(mended).all())
 
 
 def requeue_parked(session: Session, *, connection: str, code: str) -> int:

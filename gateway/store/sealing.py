@@ -16,6 +16,7 @@ class Seal:
     """Seals and opens short texts. `keys` are the values of SECRET_KEY, newest first."""
 
     def __init__(self, keys: Sequence[str]) -> None:
+        self._newest = Fernet(_derive(keys[0]))
         self._ring = MultiFernet([Fernet(_derive(key)) for key in keys])
 
     def seal(self, text: str) -> str:
@@ -33,6 +34,14 @@ class Seal:
                 field="SECRET_KEY",
                 fix="put the key that was used before behind the new one, separated by a comma",
             ) from None
+
+    def is_newest(self, sealed: str) -> bool:
+        """Whether the newest key opens it."""
+        try:
+            self._newest.decrypt(sealed.encode("ascii"))
+        except InvalidToken:
+            return False
+        return True
 
     def rotate(self, sealed: str) -> str:
         """The same secret under the newest key. Raises `Permanent` like `open`."""

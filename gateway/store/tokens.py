@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, and_, or_, update
+from sqlalchemy import Engine, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -81,6 +81,16 @@ def lose(session: Session, connection: str, reason: str) -> None:
     session.execute(
         update(TokenRow).where(col(TokenRow.connection) == connection).values(lost=reason, lost_at=moment())
     )
+
+
+def find_idle(session: Session, *, seconds: float) -> list[str]:
+    """Connections whose tokens nobody has refreshed for so long, the lost ones left out."""
+    idle = and_(
+        col(TokenRow.refresh_sealed).is_not(None),
+        col(TokenRow.lost).is_(None),
+        col(TokenRow.updated_at) < moment(-seconds),
+    )
+    return list(session.execute(select(col(TokenRow.connection)).where(idle)).scalars())
 
 
 def take(engine: Engine, connection: str) -> str | None:

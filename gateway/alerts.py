@@ -1,0 +1,230 @@
+"""Telling people: an alert or its all-clear by e-mail, by a signed webhook and to Sentry."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import smtplib
+import ssl
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import formatdate
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httpx
+import sentry_sdk
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.settings import Settings
+from gateway.store.tables import AlertRow
+
+SECONDS = 15.0
+_KEY_PREFIX = "whsec_"
+
+
+class Untold(Exception):
+    """A channel did not take the message; it is tried again. The text holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is told. `id` is the same whenever the same thing is told again, so that a receiver can tell doubles."""
+
+    id: str
+    cleared: bool
+    cause: str
+    title: str
+    detail: str
+    fix: str
+    connection: str | None
+    since: datetime
+    dashboard: str
+
+    @property
+    def subject(self) -> str:
+        """One line."""
+        place = f"{self.connection}: " if self.connection else ""
+        line = f"[Kassabridge] {'all clear: ' if self.cleared else ''}{place}{self.title}"
+        return " ".join(line.split())[:200]
+
+    @property
+    def text(self) -> str:
+        """The whole message in plain words."""
+        lines = [self.title, self.detail, f"Since {self.since:%Y-%m-%d %H:%M} UTC."]
+        if self.cleared:
+            lines.append("This is over; nothing needs to be done.")
+        elif self.fix:
+            lines.append(f"What to do: {self.fix}.")
+        return "\n\n".join([line for line in lines if line] + [self.dashboard, ""])
+
+
+Channel = Callable[[Message], None]
+
+
+def to_message(alert: AlertRow, settings: Settings) -> Message:
+    """An alert as it is told."""
+    cleared = alert.cleared_at is not None
+    parts = ("alert", str(alert.id), alert.stage.replace(" ", ""), "clear" if cleared else "raised")
+    return Message(
+        id="_".join(part for part in parts if part),
+        cleared=cleared,
+        cause=alert.cause,
+        title=alert.title,
+        detail=alert.detail or "",
+        fix=alert.fix or "",
+        connection=alert.connection,
+        since=alert.first_seen,
+        dashboard=settings.public_url,
+    )
+
+
+def open_channels(settings: Settings) -> Mapping[str, Channel]:
+    """The channels that are set up, by name. Each raises `Untold`."""
+    channels: dict[str, Channel] = {}
+    if settings.alert_email and settings.smtp_url:
+        channels["email"] = lambda message: send_mail(settings, message)
+    if settings.alert_webhook_url:
+        channels["webhook"] = lambda message: post(settings, message)
+    if settings.sentry_dsn:
+        channels["sentry"] = report
+    return channels
+
+
+# --- e-mail ---
+
+
+def send_mail(settings: Settings, message: Message) -> None:
+    """By SMTP_URL: `smtps://` is TLS from the start, `smtp://` uses STARTTLS where the server has it.
+
+    A password never travels in the clear, except to this very machine.
+    """
+    parts = urlsplit(settings.smtp_url)
+    host = parts.hostname or "localhost"
+    try:
+        with _connect(parts.scheme, host, parts.port) as server:
+            secure = parts.scheme == "smtps" or _start_tls(server, host)
+            if parts.username:
+                if not secure and not _is_here(host):
+                    raise Untold("the mail server has no TLS; the password was not sent")
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(to_mail(settings, message))
+    except (smtplib.SMTPException, OSError) as error:
+        raise Untold(f"the mail server did not take it ({type(error).__name__})") from None
+
+
+def _connect(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
+    if scheme == "smtps":
+        return smtplib.SMTP_SSL(host, port or 465, timeout=SECONDS, context=ssl.create_default_context())
+    return smtplib.SMTP(host, port or 587, timeout=SECONDS)
+
+
+def _start_tls(server: smtplib.SMTP, host: str) -> bool:
+    server.ehlo_or_helo_if_needed()
+    if not server.has_extn("starttls"):
+        return False
+    # On this machine there is nobody to be an impostor, and rarely a certificate that names it.
+    context = ssl._create_unverified_context() if _is_here(host) else ssl.create_default_context()  # noqa: SLF001, S323
+    server.starttls(context=context)
+    return True
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def to_mail(settings: Settings, message: Message) -> EmailMessage:
+    """The mail, from `?from=` of SMTP_URL, else its user, else this gateway's own host."""
+    parts = urlsplit(settings.smtp_url)
+    asked = parse_qs(parts.query).get("from", [""])[0]
+    user = unquote(parts.username or "")
+    domain = urlsplit(settings.public_url).hostname or "localhost"
+    mail = EmailMessage()
+    mail["From"] = asked or (user if "@" in user else f"kassabridge@{domain}")
+    mail["To"] = settings.alert_email
+    mail["Subject"] = message.subject
+    mail["Date"] = formatdate()
+    mail["Message-ID"] = f"<{message.id}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    return mail
+
+
+# --- webhook ---
+
+
+def find_keys(settings: Settings) -> list[bytes]:
+    """What the webhook is signed with, newest first: ALERT_WEBHOOK_SECRET, else one made from each SECRET_KEY."""
+    if settings.alert_webhook_secret:
+        return [b64decode(settings.alert_webhook_secret.removeprefix(_KEY_PREFIX))]
+    return [_derive(key) for key in settings.secret_keys]
+
+
+def show_secret(settings: Settings) -> str:
+    """The secret as the receiver's software takes it."""
+    return _KEY_PREFIX + b64encode(find_keys(settings)[0]).decode("ascii")
+
+
+def _derive(key: str) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"kassabridge/alert-webhook").derive(key.encode())
+
+
+def sign(keys: list[bytes], message_id: str, timestamp: int, body: bytes) -> str:
+    """The `webhook-signature` of Standard Webhooks 1.0: one signature per key, so that a key can be replaced."""
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    each = (hmac.new(key, signed, hashlib.sha256).digest() for key in keys)
+    return " ".join(f"v1,{b64encode(digest).decode('ascii')}" for digest in each)
+
+
+def to_body(message: Message) -> bytes:
+    """The JSON of the webhook."""
+    data: dict[str, Any] = {
+        "cause": message.cause,
+        "connection": message.connection,
+        "title": message.title,
+        "detail": message.detail,
+        "fix": message.fix,
+        "since": message.since.astimezone(UTC).isoformat(),
+        "dashboard": message.dashboard,
+    }
+    kind = "alert.cleared" if message.cleared else "alert.raised"
+    return json.dumps({"type": kind, "timestamp": datetime.now(UTC).isoformat(), "data": data}).encode()
+
+
+def post(settings: Settings, message: Message) -> None:
+    """To ALERT_WEBHOOK_URL, signed. Any 2xx counts; a redirect does not."""
+    body, now = to_body(message), int(time.time())
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": message.id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": sign(find_keys(settings), message.id, now, body),
+    }
+    try:
+        answer = httpx.post(settings.alert_webhook_url, content=body, headers=headers, timeout=SECONDS)
+    except httpx.HTTPError as error:
+        raise Untold(f"the webhook's receiver did not answer ({type(error).__name__})") from None
+    if not answer.is_success:
+        raise Untold(f"the webhook's receiver answered {answer.status_code}")
+
+
+# --- Sentry ---
+
+
+def report(message: Message) -> None:
+    """One issue per cause."""
+    with sentry_sdk.new_scope() as scope:
+        scope.set_tag("code", message.cause.partition("/")[0])
+        scope.set_tag("connection", message.connection or "")
+        scope.fingerprint = ["alert", message.cause]
+        sentry_sdk.capture_message(message.subject, level="info" if message.cleared else "error")

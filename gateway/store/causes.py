@@ -1,0 +1,131 @@
+"""What needs a person right now, read from the database: each cause once, named so that it is known again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select
+from sqlmodel import Session, col
+
+from gateway.errors import AUTH_LOST
+from gateway.store import expiry, meters, plan, presence, views
+from gateway.store.events import BACKFILL, PENDING, State
+from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, ProcessRow, TokenRow
+
+POLL_SECONDS = 60.0
+ROLES = ("web", "worker", "clock")
+SETTLING_SECONDS = 90.0  # a deployment that was just started is still starting its processes
+RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing that needs a person. `key` stays the same for as long as it lasts; a new `stage` is told anew."""
+
+    key: str
+    title: str
+    detail: str = ""
+    fix: str = ""
+    connection: str | None = None
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How late a flow may be, and how many reads a month the plan has."""
+
+    behind: timedelta
+    monthly_reads: int
+
+
+def find_causes(session: Session, patience: Patience) -> list[Cause]:
+    """Every cause there is, in one reading transaction."""
+    now = views.now_of(session)
+    return [cause for find in _FINDERS for cause in find(session, patience, now)]
+
+
+def _parked(session: Session, _patience: Patience, _now: datetime) -> Iterator[Cause]:
+    about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
+    parked = and_(col(InboxRow.state) == State.PARKED, or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST))
+    found = select(*about, func.count(), func.max(col(InboxRow.reason)), func.max(col(InboxRow.fix)))
+    for name, flow, code, count, reason, fix in session.execute(found.where(parked).group_by(*about)).all():
+        yield Cause(
+            f"parked/{name}/{flow}/{code}",
+            f"{count} of {flow} wait for a person ({code or 'no code'})",
+            reason or "",
+            fix or "open them in the dashboard",
+            name,
+        )
+
+
+def _stopped(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
+    for row in session.execute(select(ConnectionRow).where(col(ConnectionRow.paused).is_not(None))).scalars():
+        yield Cause(f"paused/{row.name}", "the connection is paused", row.paused or "", "let it go on", row.name)
+    for token in session.execute(select(TokenRow)).scalars():
+        if token.lost is not None:
+            title = "QuickBooks is no longer connected"
+            yield Cause(f"lost/{token.connection}", title, token.lost, RECONNECT, token.connection)
+        elif (stage := expiry.stage_of(token, now)) is not None:
+            ends = f"the authorisation ends on {expiry.ends_at(token):%Y-%m-%d}"
+            title = "QuickBooks must be connected again soon"
+            yield Cause(f"reconnect/{token.connection}", title, ends, RECONNECT, token.connection, str(stage))
+
+
+def _behind(session: Session, patience: Patience, _now: datetime) -> Iterator[Cause]:
+    resting = select(col(ConnectionRow.name)).where(
+        or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
+    )
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    oldest = func.min(col(InboxRow.received_at))
+    for state, key, title in (
+        ((*PENDING, State.WORKING), "behind", "{flow} is behind"),
+        ((State.UNCERTAIN,), "uncertain", "a write of {flow} has been without an answer for long"),
+    ):
+        found = (
+            select(col(InboxRow.connection), col(InboxRow.flow), func.count(), oldest)
+            .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
+            .where(col(InboxRow.connection).not_in(resting), col(InboxRow.connection).not_in(lost))
+            .group_by(col(InboxRow.connection), col(InboxRow.flow))
+            .having(oldest < _now - patience.behind)
+        )
+        for name, flow, count, _ in session.execute(found).all():
+            late = f"{count} wait, the oldest for more than {patience.behind.total_seconds() / 60:.0f} minutes"
+            fix = "see in the dashboard what they wait for: the other system, or a worker process"
+            yield Cause(f"{key}/{name}/{flow}", title.format(flow=flow), late, fix, name)
+
+
+def _failing_polls(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
+    late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < now - timedelta(seconds=POLL_SECONDS))
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
+    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(live))
+    rows = session.execute(select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))).scalars()
+    for row in rows:
+        title = f"the poll {row.source} fails"
+        fix = "look at the other system, then at the address and credentials of the connection"
+        yield Cause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
+
+
+def _used_plan(session: Session, patience: Patience, now: datetime) -> Iterator[Cause]:
+    made = plan.reckon(meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads)
+    if made.warning:
+        stage = "used up" if made.share >= 1 else "80 %"
+        detail = f"{made.reads} of {made.allowance} reads in {made.month}; at this pace {made.forecast} by its end"
+        fix = "poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS"
+        title = f"the monthly allowance of QuickBooks reads is {'used up' if made.share >= 1 else 'nearly used up'}"
+        yield Cause(f"plan/{made.month}", title, detail, fix, stage=stage)
+
+
+def _gone_processes(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
+    alive = presence.alive(session)
+    settled = session.execute(select(func.min(col(ProcessRow.started_at)))).scalar_one_or_none()
+    if settled is None or not alive or now - settled < timedelta(seconds=SETTLING_SECONDS):
+        return
+    for role in sorted(set(ROLES) - {process.role for process in alive}):
+        yield Cause(f"process/{role}", f"no {role} process is running", fix=f"start the {role} process; see its log")
+
+
+_Finder = Callable[[Session, Patience, datetime], Iterator[Cause]]
+_FINDERS: tuple[_Finder, ...] = (_parked, _stopped, _behind, _failing_polls, _used_plan, _gone_processes)

@@ -1,0 +1,347 @@
+"""People are told of what needs them once, by every channel, and told when it is over; two processes tell once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert, text, update
+from sqlmodel import col
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import alerts, settings
+from gateway.alerts import Untold
+from gateway.settings import Settings
+from gateway.store import alerts as rows
+from gateway.store import connections, cursors, inbox, meters, tokens
+from gateway.store.causes import Cause, Patience, find_causes
+from gateway.store.clock import moment
+from gateway.store.connections import Connection
+from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tables import AlertRow, CursorRow, InboxRow, ProcessRow, TokenRow
+from tests.workers.mailbox import Mailbox
+from workers.alerting import Watch
+
+KEY = "a-secret-key-of-good-length"
+SEAL = Seal([KEY])
+PATIENCE = Patience(timedelta(minutes=15), 1000)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    made = Mailbox()
+    yield made
+    made.close()
+
+
+class Receiver:
+    """Takes webhooks; `status` is what it answers."""
+
+    def __init__(self) -> None:
+        self.status = 204
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.app = Starlette(routes=[Route("/hook", self._take, methods=["POST"])])
+
+    async def _take(self, request: Request) -> Response:
+        self.got.append((dict(request.headers), await request.body()))
+        return Response(status_code=self.status)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        parsed = [json.loads(body) for _, body in self.got]
+        return [(each["type"], each["data"]["cause"]) for each in parsed]
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def given(mailbox: Mailbox, receiver: Receiver, serve: Callable[..., str]) -> Settings:
+    return read(SMTP_URL=mailbox.url, ALERT_EMAIL="owner@example.nl", ALERT_WEBHOOK_URL=f"{serve(receiver.app)}/hook")
+
+
+def read(**more: str) -> Settings:
+    basic = {"SECRET_KEY": KEY, "ADMIN_TOKEN": "an-admin-token-for-tests", "PUBLIC_URL": "https://shop.example"}
+    return settings.read({**basic, **more})
+
+
+def connect(engine: Engine, name: str = "shop", **more: Any) -> None:
+    facts: dict[str, Any] = {"live": True, "paused": None, **more}
+    made = Connection(name, f"realm-{name}", "https://till", "i", "s", None, (), **facts)
+    with writing(engine) as session:
+        connections.save(session, made, SEAL)
+
+
+def park(engine: Engine, key: str = "k", code: str = "missing-item", **more: Any) -> int:
+    about: dict[str, Any] = {
+        "flow": Flow.ORDERS,
+        "source": "t",
+        "entity": "Receipt",
+        "entity_id": key,
+        "connection": "shop",
+        **more,
+    }
+    with writing(engine) as session:
+        (received,) = inbox.receive(session, [Change(key=key, **about)])
+    event = inbox.claim(engine, received.id)
+    assert event is not None
+    with writing(engine) as session:
+        inbox.finish(session, event, Outcome(State.PARKED, reason="article 7 is unknown", code=code, fix="add it"))
+    return received.id
+
+
+def keys(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        return sorted(cause.key for cause in find_causes(session, PATIENCE))
+
+
+def age(engine: Engine) -> None:
+    """As if a minute had passed since every alert was last seen or tried."""
+    with writing(engine) as session:
+        session.execute(update(AlertRow).values(seen_at=moment(-60), sending_until=None))
+
+
+def test_a_parked_group_is_told_once_by_mail_and_webhook_and_its_end_too(
+    engine: Engine, given: Settings, mailbox: Mailbox, receiver: Receiver
+) -> None:
+    connect(engine)
+    first = park(engine, "1")
+    second = park(engine, "2")
+    watch = Watch(engine, given)
+    watch.look()
+    watch.look()
+    age(engine)
+    watch.look()
+    assert [str(mail["Subject"]) for mail in mailbox.mails] == [
+        "[Kassabridge] shop: 2 of orders wait for a person (missing-item)"
+    ]
+    assert "add it" in str(mailbox.mails[0].get_payload())
+    assert mailbox.mails[0]["To"] == "owner@example.nl"
+    with writing(engine) as session:
+        for event_id in (first, second):
+            inbox.ignore(session, event_id, "seen to")
+    age(engine)
+    watch.look()
+    watch.look()
+    assert "all clear" in str(mailbox.mails[1]["Subject"])
+    assert len(mailbox.mails) == 2
+    cause = "parked/shop/orders/missing-item"
+    assert receiver.told == [("alert.raised", cause), ("alert.cleared", cause)]
+
+
+def test_the_webhook_is_signed_as_standard_webhooks_says(engine: Engine, given: Settings, receiver: Receiver) -> None:
+    connect(engine, paused="by hand")
+    Watch(engine, given).look()
+    ((headers, body),) = receiver.got
+    secret = base64.b64decode(alerts.show_secret(given).removeprefix("whsec_"))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert len(secret) >= 24
+
+
+def test_the_example_of_the_standard_is_signed_to_the_letter() -> None:
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    signature = alerts.sign([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_while_a_key_is_replaced_both_sign_and_a_given_secret_is_used_alone() -> None:
+    assert alerts.sign(alerts.find_keys(read(SECRET_KEY=f"{KEY},the-key-before-this")), "id", 1, b"").count("v1,") == 2
+    own = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    assert alerts.find_keys(read(ALERT_WEBHOOK_SECRET=own)) == [b"x" * 32]
+    with pytest.raises(settings.SettingsError, match="ALERT_WEBHOOK_SECRET"):
+        read(ALERT_WEBHOOK_SECRET="whsec_tooshort")
+
+
+def test_two_clocks_send_one_message(engine: Engine, given: Settings, mailbox: Mailbox) -> None:
+    connect(engine, paused="by hand")
+    watches = [Watch(engine, given) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda watch: watch.look(), watches))
+    assert len(mailbox.mails) == 1
+
+
+def test_a_channel_that_fails_is_tried_again_alone(
+    engine: Engine, given: Settings, mailbox: Mailbox, receiver: Receiver
+) -> None:
+    connect(engine, paused="by hand")
+    mailbox.refuse = True
+    watch = Watch(engine, given)
+    watch.look()
+    assert len(receiver.got) == 1
+    mailbox.refuse = False
+    watch.look()
+    assert mailbox.mails == []  # not hammered: only after a while
+    age(engine)
+    watch.look()
+    assert len(mailbox.mails) == 1
+    assert len(receiver.got) == 1
+
+
+@pytest.mark.parametrize("status", [302, 410, 500])
+def test_only_a_good_answer_counts_as_told(given: Settings, receiver: Receiver, status: int) -> None:
+    receiver.status = status
+    alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
+    with pytest.raises(Untold, match=str(status)):
+        alerts.post(given, alerts.to_message(alert, given))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_a_password_is_not_sent_to_a_far_server_without_tls(mailbox: Mailbox) -> None:
+    url = mailbox.url.replace("127.0.0.1", "user:marked-password@127.0.0.1")
+    alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
+    given = read(SMTP_URL=url, ALERT_EMAIL="o@example.nl")
+    with pytest.raises(Untold) as untold:  # this server has no AUTH; on this machine it is tried
+        alerts.send_mail(given, alerts.to_message(alert, given))
+    assert "marked-password" not in str(untold.value)
+    assert mailbox.mails == []
+
+
+def test_a_title_cannot_smuggle_a_header_into_the_mail(given: Settings, mailbox: Mailbox) -> None:
+    alert = AlertRow(id=1, cause="c", title="t\r\nBcc: x@example.com", first_seen=_now(), seen_at=_now())
+    alerts.send_mail(given, alerts.to_message(alert, given))
+    assert mailbox.mails[0]["Bcc"] is None
+
+
+def test_a_lost_authorisation_is_one_alert_and_its_parked_events_are_none(engine: Engine) -> None:
+    connect(engine)
+    park(engine, code="auth-lost")
+    with writing(engine) as session:
+        tokens.plant(session, "shop", "refresh", SEAL)
+        tokens.lose(session, "shop", "revoked")
+    assert keys(engine) == ["lost/shop"]
+
+
+@pytest.mark.parametrize(("days", "stage"), [(31, None), (29, "30"), (6, "7"), (0, "0"), (-1, "0")])
+def test_reconnecting_is_asked_for_in_good_time(engine: Engine, days: int, stage: str | None) -> None:
+    connect(engine)
+    with writing(engine) as session:
+        tokens.plant(session, "shop", "refresh", SEAL)
+        later = moment(days * 86_400 - 60 if days else -60)
+        session.execute(update(TokenRow).values(refresh_expires_at=moment(100 * 86_400), hard_expires_at=later))
+    with reading(engine) as session:
+        found = [cause.stage for cause in find_causes(session, PATIENCE) if cause.key == "reconnect/shop"]
+    assert found == ([stage] if stage else [])
+
+
+def test_a_new_stage_is_told_anew_without_an_all_clear(
+    engine: Engine, given: Settings, receiver: Receiver, mailbox: Mailbox
+) -> None:
+    connect(engine)
+    watch = Watch(engine, given)
+    for days in (20, 20, 5):
+        with writing(engine) as session:
+            tokens.plant(session, "shop", "refresh", SEAL)
+            session.execute(update(TokenRow).values(hard_expires_at=moment(days * 86_400)))
+        watch.look()
+    assert [kind for kind, _ in receiver.told] == ["alert.raised", "alert.raised"]
+    ids = {headers["webhook-id"] for headers, _ in receiver.got}
+    assert len(ids) == 2
+
+
+def test_a_flow_that_is_behind_is_told_of_but_not_a_backfill_nor_a_paused_connection(engine: Engine) -> None:
+    connect(engine)
+    connect(engine, "resting", paused="by hand")
+    about: dict[str, Any] = {"flow": Flow.ORDERS, "source": "t", "entity": "Receipt"}
+    with writing(engine) as session:
+        inbox.receive(session, [Change(key="1", entity_id="1", connection="shop", **about)])
+        inbox.receive(session, [Change(key="2", entity_id="2", connection="resting", **about)])
+        products = {**about, "flow": Flow.PRODUCTS}
+        inbox.receive(session, [Change(key="3", entity_id="3", connection="shop", priority=BACKFILL, **products)])
+    assert keys(engine) == ["paused/resting"]
+    with writing(engine) as session:
+        session.execute(update(InboxRow).values(received_at=moment(-1000)))
+    assert keys(engine) == ["behind/shop/orders", "paused/resting"]
+
+
+def test_a_write_that_stays_uncertain_is_told_of(engine: Engine) -> None:
+    connect(engine)
+    about: dict[str, Any] = {"flow": Flow.ORDERS, "source": "t", "entity": "Receipt", "connection": "shop"}
+    with writing(engine) as session:
+        inbox.receive(session, [Change(key="1", entity_id="1", state=State.UNCERTAIN, **about)])
+        session.execute(update(InboxRow).values(received_at=moment(-1000)))
+    assert "uncertain/shop/orders" in keys(engine)
+
+
+def test_a_poll_that_keeps_failing_is_told_of_and_one_hiccup_is_not(engine: Engine) -> None:
+    connect(engine)
+    with writing(engine) as session:
+        cursors.place(session, "shop", cursors.RECEIPTS, "1")
+        session.execute(update(CursorRow).values(failure="no answer"))
+    assert keys(engine) == []
+    with writing(engine) as session:
+        session.execute(update(CursorRow).values(polled_at=moment(-120)))
+    assert keys(engine) == ["poll/shop/mpluskassa.receipt"]
+
+
+def test_the_plan_of_reads_is_told_of_at_four_fifths_and_when_it_is_used_up(engine: Engine) -> None:
+    month = f"{_now():%Y-%m}"
+    for calls, stage in ((799, None), (1, "80 %"), (200, "used up")):
+        with writing(engine) as session:
+            meters.add(session, "shop", system="quickbooks", month=month, kind="read", calls=calls)
+            meters.add(session, "shop", system="mpluskassa", month=month, kind="call", calls=5000)
+        with reading(engine) as session:
+            found = [cause.stage for cause in find_causes(session, PATIENCE)]
+        assert found == ([stage] if stage else [])
+
+
+def test_a_process_that_is_gone_is_told_of_by_those_that_live(
+    engine: Engine, given: Settings, receiver: Receiver
+) -> None:
+    with writing(engine) as session:
+        for role, seen in (("web", -1), ("worker", -1), ("clock", -100)):
+            times = {"started_at": moment(-600), "seen_at": moment(seen)}
+            session.execute(insert(ProcessRow).values(boot=role, role=role, version="1", **times))
+    assert keys(engine) == ["process/clock"]
+    Watch(engine, given).stand_in()
+    assert receiver.told == [("alert.raised", "process/clock")]
+
+
+def test_a_deployment_that_has_just_started_is_not_told_of(engine: Engine) -> None:
+    with writing(engine) as session:
+        times = {"started_at": moment(-5), "seen_at": moment()}
+        session.execute(insert(ProcessRow).values(boot="w", role="worker", version="1", **times))
+    assert keys(engine) == []
+
+
+def test_without_channels_alerts_are_kept_for_the_dashboard(engine: Engine) -> None:
+    connect(engine, paused="by hand")
+    Watch(engine, read()).look()
+    with reading(engine) as session:
+        (alert,) = rows.find_open(session)
+    assert (alert.cause, alert.title) == ("paused/shop", "the connection is paused")
+
+
+def test_a_cause_that_comes_back_is_told_again(engine: Engine) -> None:
+    cause = Cause("c", "t")
+    for _ in range(2):
+        with writing(engine) as session:
+            rows.note(session, [cause])
+            assert len(rows.take_unsent(session)) == 1
+            session.execute(text("UPDATE alerts SET sent_at = seen_at, clear_sent_at = seen_at, told = 'email'"))
+        age(engine)
+        with writing(engine) as session:
+            rows.note(session, [])
+            assert session.execute(text("SELECT count(*) FROM alerts WHERE cleared_at IS NULL")).scalar_one() == 0
+    with writing(engine) as session:
+        session.execute(update(AlertRow).values(cleared_at=moment(-10 * 86_400)).where(col(AlertRow.id) > 0))
+        rows.purge(session, days=5)
+        assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 0
