@@ -7,7 +7,7 @@ import json
 from gateway.errors import NotFound
 from gateway.store.events import Event
 from gateway.store.links import Link
-from handlers import booking, bookings, changes, days, existing, previews, sales
+from handlers import booking, bookings, changes, days, dry_runs, existing, sales
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import orders, sale_changes
@@ -27,7 +27,7 @@ def carry(event: Event, deps: Deps) -> Result:
     if days.belongs(sale, link, deps):
         return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
-        return previews.preview(sale, link, deps)
+        return dry_runs.rehearse(sale, link, deps)
     if link and event.source in _PEOPLE:
         link = _look(link, deps)
     try:
