@@ -18,7 +18,7 @@ from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
 
 SEED = int(os.environ.get("MONTH_SEED", "20262"))
-ACTS, DAYS = 60, 6
+ACTS, DAYS = 40, 6
 PENDING = ("received", "waiting", "uncertain", "working")
 
 
@@ -29,9 +29,9 @@ def test_a_trade_through_dying_processes_ends_in_agreement(stage: Stage) -> None
     stage.send_webhooks()
     chance = Random(SEED)
     for number, _ in enumerate(month.run()):
-        if number in {15, 40}:
+        if number in {10, 28}:
             restart(stage, "worker")
-        if number == 30:
+        if number == 20:
             restart(stage, "clock")
         if chance.random() < 0.05:
             stage.books.tricks.plan("POST salesreceipt", chance.choice(("lost_reply", "error_503")))
