@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from sqlalchemy import Engine
 
-from gateway import jobs
+from gateway import alerts, jobs
 from gateway.errors import GatewayError
 from gateway.settings import Settings
 from gateway.store import connections, migrate, presence, tokens
@@ -63,8 +63,17 @@ def _check_settings(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "not set: these webhooks are refused, changes arrive by polling alone")
     secure = settings.public_url.startswith(("https://", "http://localhost", "http://127.0.0.1"))
     yield Finding("PUBLIC_URL", settings.public_url, "" if secure else "use https: Intuit refuses plain http")
-    alerts = settings.alert_email or settings.alert_webhook_url or settings.sentry_dsn
-    yield Finding("alerts", "set" if alerts else "none set: failures are seen in the dashboard only")
+    yield _check_alerts(settings)
+
+
+def _check_alerts(settings: Settings) -> Finding:
+    channels = ", ".join(alerts.open_channels(settings))
+    if settings.alert_email and not settings.smtp_url:
+        return Finding("alerts", "ALERT_EMAIL without a mail server", "set SMTP_URL to smtp://user:password@host:587")
+    signed = f"; the webhook's receiver verifies with {alerts.show_secret(settings)}"
+    own = settings.alert_webhook_url and not settings.alert_webhook_secret
+    said = f"by {channels}{signed if own else ''}" if channels else "none set: failures are seen in the dashboard only"
+    return Finding("alerts", said)
 
 
 def _check_broker(settings: Settings) -> Finding:

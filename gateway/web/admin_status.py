@@ -13,11 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.settings import Settings
-from gateway.store import connections, documents, meters, presence, views
+from gateway.store import alerts, connections, documents, expiry, limits, meters, plan, presence, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
+from gateway.store.limits import Account
+from gateway.store.plan import Plan
 from gateway.store.sealing import Seal
-from gateway.store.tables import CursorRow, MeterRow, ProcessRow, TokenRow
+from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.store.views import Standing
 from gateway.version import VERSION
 from gateway.web import actions, bodies, presentation, queries, services
@@ -37,6 +39,8 @@ class Overview:
     meters: list[MeterRow]
     processes: list[ProcessRow]
     settings_versions: Mapping[str, int]
+    alerts: list[AlertRow]
+    brakes: Mapping[Account, float]
 
     def count(self, *states: State) -> int:
         """Rows in these states, over all flows."""
@@ -63,6 +67,8 @@ def look(session: Session, seal: Seal) -> Overview:
         tokens=views.tokens(session),
         meters=meters.of_month(session, f"{now:%Y-%m}"),
         processes=presence.alive(session),
+        alerts=alerts.find_open(session),
+        brakes=limits.find_brakes(session),
         settings_versions={c.name: (documents.newest(session, c.name) or (0, ""))[0] for c in every},
     )
 
@@ -82,6 +88,8 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         "now": presentation.to_time(overview.now),
         "database": "postgresql" if settings.is_postgres else "sqlite",
         "broker": settings.redis_url.partition(":")[0],
+        "alerts": [_to_alert(alert) for alert in overview.alerts],
+        "plan": _to_plan(plan.reckon(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)),
         "connections": [_to_connection(connection, overview) for connection in overview.connections],
         "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
         "queue": {
@@ -113,17 +121,40 @@ def _to_connection(connection: Connection, overview: Overview) -> dict[str, Any]
         "live": connection.live,
         "paused": connection.paused,
         "settings_version": overview.settings_versions[connection.name],
-        "quickbooks": {"realm_id": connection.realm_id, **_to_token(overview.tokens.get(connection.name))},
+        "quickbooks": {
+            "realm_id": connection.realm_id,
+            **_to_token(overview.tokens.get(connection.name), overview.now),
+        },
         "mpluskassa": {
             "url": connection.mplus_url,
             "configured": bool(connection.mplus_url and connection.mplus_ident and connection.mplus_secret),
             "webhook_subscription": connection.mplus_subscription_id,
         },
+        "braked_seconds": _braked(connection, overview),
         "polls": [_to_poll(cursor) for cursor in overview.cursors if cursor.connection == connection.name],
     }
 
 
-def _to_token(token: TokenRow | None) -> dict[str, Any]:
+def _braked(connection: Connection, overview: Overview) -> float | None:
+    """Seconds one of the connection's accounts still is to be left alone, None when neither is."""
+    accounts = (
+        Account(limits.QUICKBOOKS, connection.realm_id or ""),
+        Account(limits.MPLUSKASSA, connection.mplus_url or ""),
+    )
+    return max((round(overview.brakes[each], 1) for each in accounts if each in overview.brakes), default=None)
+
+
+def _to_plan(made: Plan) -> dict[str, Any]:
+    figures = {"month": made.month, "reads": made.reads, "allowance": made.allowance, "forecast": made.forecast}
+    return {**figures, "share": round(made.share, 4), "warning": made.warning}
+
+
+def _to_alert(alert: AlertRow) -> dict[str, Any]:
+    words = {name: getattr(alert, name) for name in ("cause", "connection", "title", "detail", "fix")}
+    return {**words, "since": presentation.to_time(alert.first_seen), "sent_at": presentation.to_time(alert.sent_at)}
+
+
+def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
     if token is None:
         return {"authorised": False, "lost": None, "access_expires_at": None, "refresh_expires_at": None}
     return {
@@ -131,7 +162,8 @@ def _to_token(token: TokenRow | None) -> dict[str, Any]:
         "lost": token.lost,
         "access_expires_at": presentation.to_time(token.access_expires_at),
         "refresh_expires_at": presentation.to_time(token.refresh_expires_at),
-        "reconnect_before": presentation.to_time(token.hard_expires_at),
+        "reconnect_before": presentation.to_time(expiry.ends_at(token)),
+        "reconnect_now": expiry.stage_of(token, now) is not None or token.lost is not None,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlmodel import Session
 
-from gateway.store import meters, views
+from gateway.store import alerts, limits, meters, views
 from gateway.store.ingress import Ingress
-from gateway.store.tables import CursorRow, MeterRow
+from gateway.store.limits import Account
+from gateway.store.tables import AlertRow, CursorRow, MeterRow
 from gateway.store.views import Standing
 
 _AGE = "Seconds the oldest unsynced event of a flow has waited"
@@ -26,12 +27,21 @@ class Reading:
     standings: Sequence[Standing]
     cursors: Sequence[CursorRow]
     meters: Sequence[MeterRow]
+    alerts: Sequence[AlertRow]
+    brakes: Mapping[Account, float]
 
 
 def read(session: Session) -> Reading:
     """What the gauges show."""
     now = views.now_of(session)
-    return Reading(now, views.standings(session), views.cursors(session), meters.of_month(session, f"{now:%Y-%m}"))
+    return Reading(
+        now,
+        views.standings(session),
+        views.cursors(session),
+        meters.of_month(session, f"{now:%Y-%m}"),
+        alerts.find_open(session),
+        limits.find_brakes(session),
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,6 +56,8 @@ class Gauges(Collector):
         yield self._ages()
         yield self._polls()
         yield self._calls()
+        yield self._brakes()
+        yield GaugeMetricFamily("kassabridge_alerts", "Alerts whose cause lasts", value=len(self.reading.alerts))
         yield CounterMetricFamily("kassabridge_ingress_commits", "Group commits made", value=self.ingress.commits)
         yield CounterMetricFamily("kassabridge_ingress_changes", "Changes committed", value=self.ingress.received)
 
@@ -69,6 +81,13 @@ class Gauges(Collector):
             if cursor.polled_at is not None:
                 age = (self.reading.now - cursor.polled_at).total_seconds()
                 family.add_metric((cursor.connection, cursor.source), age)
+        return family
+
+    def _brakes(self) -> Metric:
+        about = "Seconds an outside account is still left alone, because it asked for it"
+        family = GaugeMetricFamily("kassabridge_braked_seconds", about, labels=("system", "account"))
+        for account, seconds in self.reading.brakes.items():
+            family.add_metric((account.system, account.name), seconds)
         return family
 
     def _calls(self) -> Metric:

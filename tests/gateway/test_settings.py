@@ -117,7 +117,11 @@ def test_the_sandbox_company_lives_at_another_address(tmp_path: Path) -> None:
 
 
 SECRETS = [variable for variable in VARIABLES if variable.secret]
-VALUES = {"SENTRY_DSN": "https://marked-{}@sentry.example/1", "SMTP_URL": "smtp://u:marked-{}@mail.example"}
+VALUES = {
+    "SENTRY_DSN": "https://marked-{}@sentry.example/1",
+    "SMTP_URL": "smtp://u:marked-{}@mail.example",
+    "ALERT_WEBHOOK_SECRET": "whsec_marked{}markedsecretmarkedsecret",
+}
 
 
 @pytest.mark.parametrize("variable", SECRETS, ids=lambda variable: str(variable.name))

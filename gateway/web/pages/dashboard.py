@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, connections, views
+from gateway.store import audit, connections, expiry, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Event, State
 from gateway.store.tables import CursorRow
@@ -25,7 +24,6 @@ from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 
 NEWEST = 50
 MOST_PARKED = 5
-_RECONNECT_DAYS = 14
 _PAUSED_BY_HAND = "paused by a person"
 
 
@@ -84,7 +82,7 @@ def to_card(connection: Connection, overview: Overview) -> Card:
         connection=connection,
         authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
         lost=token.lost if token else None,
-        reconnect_before=min(_ends(overview, connection.name), default=None),
+        reconnect_before=_find_end(overview, connection.name),
         failures=tuple(cursor for cursor in polls if cursor.failure),
         polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         settings_version=overview.settings_versions[connection.name],
@@ -92,12 +90,11 @@ def to_card(connection: Connection, overview: Overview) -> Card:
     )
 
 
-def _ends(overview: Overview, name: str) -> Iterator[datetime]:
-    """When the authorisation ends for good, if that is soon."""
+def _find_end(overview: Overview, name: str) -> datetime | None:
+    """When the authorisation ends for good, if a person should act before."""
     token = overview.tokens.get(name)
-    for end in (token.refresh_expires_at, token.hard_expires_at) if token else ():
-        if end is not None and end - overview.now < timedelta(days=_RECONNECT_DAYS):
-            yield end
+    soon = token is not None and expiry.stage_of(token, overview.now) is not None
+    return expiry.ends_at(token) if token and soon else None
 
 
 async def switch_connection(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
