@@ -53,16 +53,11 @@ class Workshop:
             return list(self._in_flight)
 
     def full(self) -> set[str]:
-        """Connections that have their share of the threads: as many as are left free, where there are others.
-
-        So however many of them hang, the next one finds a thread.
-        """
+        """Connections that have their share of the threads, where there are several."""
         with self._lock:
             busy = Counter(self._in_flight.values())
-        free = self._threads - busy.total()
-        if len(self.worlds.known_names()) < 2:  # noqa: PLR2004 - one alone shares with nobody
-            return set()
-        return {name for name, count in busy.items() if count >= max(1, free)}
+        alone = len(self.worlds.known_names()) < 2  # noqa: PLR2004 - one alone shares with nobody
+        return set() if alone else find_full(busy, threads=self._threads)
 
     def work(self, event_id: int) -> None:
         """Work on this event if it is due, then on whatever else is, for a while."""
@@ -133,6 +128,12 @@ class Workshop:
             follower = inbox.pending_of(session, event.subject)
         failpoints.reach(failpoints.AFTER_RECORD, event.entity)
         self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
+
+
+def find_full(busy: Mapping[str, int], *, threads: int) -> set[str]:
+    """Connections that hold as many threads as are free: however many of them hang, the next one finds a thread."""
+    free = threads - sum(busy.values())
+    return {name for name, count in busy.items() if count >= max(1, free)}
 
 
 def _run(event: Event, deps: Deps) -> Result:

@@ -1,0 +1,134 @@
+"""Key rotation: secrets move to the newest key, a wrong key changes nothing; idle and lost tokens are minded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text, update
+
+from gateway import resealing, seeding, settings
+from gateway.errors import AUTH_LOST, Permanent
+from gateway.store import connections, inbox, plan, tokens
+from gateway.store.clock import moment
+from gateway.store.connections import Connection
+from gateway.store.events import URGENT, Change, Flow, State
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow, MeterRow, TokenRow
+
+OLD, NEW, WRONG = "the-old-secret-key-of-tests", "the-new-secret-key-of-tests", "a-key-that-fits-nothing-here"
+
+
+def store(engine: Engine) -> None:
+    made = Connection("shop", "1", "https://till", "ident", "secret", None, ("hook",), live=True, paused=None)
+    with writing(engine) as session:
+        connections.save(session, made, Seal([OLD]))
+        tokens.plant(session, "shop", "refresh-token", Seal([OLD]))
+
+
+def everything(engine: Engine) -> list[object]:
+    with reading(engine) as session:
+        return [tuple(r) for t in ("connections", "tokens") for r in session.execute(text(f"SELECT * FROM {t}"))]  # noqa: S608
+
+
+def test_after_a_rotation_the_newest_key_alone_opens_everything(engine: Engine) -> None:
+    store(engine)
+    assert resealing.reseal(engine, Seal([NEW, OLD])) == 4
+    assert resealing.reseal(engine, Seal([NEW, OLD])) == 0
+    with reading(engine) as session:
+        found = connections.find(session, "shop", Seal([NEW]))
+        held = tokens.find(session, "shop", Seal([NEW]))
+    assert found is not None
+    assert held is not None
+    assert (found.mplus_ident, found.mplus_webhook_secrets, held.refresh) == ("ident", ("hook",), "refresh-token")
+
+
+def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engine) -> None:
+    store(engine)
+    before = everything(engine)
+    given = settings.read(
+        {
+            "SECRET_KEY": WRONG,
+            "ADMIN_TOKEN": "an-admin-token-for-tests",
+            "MPLUS_URL": "https://till",
+            "MPLUS_IDENT": "ident",
+            "MPLUS_SECRET": "secret",
+            "QUICKBOOKS_REALM_ID": "1",
+            "QUICKBOOKS_REFRESH_TOKEN": "another",
+        }
+    )
+    for start in (
+        lambda: seeding.seed(engine, given),
+        lambda: resealing.reseal(engine, Seal([WRONG])),
+        lambda: resealing.check(engine, Seal([WRONG])),
+    ):
+        with pytest.raises(Permanent) as refused:
+            start()
+        assert refused.value.field == "SECRET_KEY"
+        assert "\n" not in f"{refused.value.reason}; {refused.value.fix}"
+    assert everything(engine) == before
+
+
+def test_only_tokens_that_nobody_refreshes_are_idle(engine: Engine) -> None:
+    store(engine)
+    with reading(engine) as session:
+        assert tokens.find_idle(session, seconds=86_400) == []
+    with writing(engine) as session:
+        session.execute(update(TokenRow).values(updated_at=moment(-90_000)))
+        assert tokens.find_idle(session, seconds=86_400) == ["shop"]
+        tokens.lose(session, "shop", "revoked")
+        assert tokens.find_idle(session, seconds=86_400) == []
+
+
+def test_what_a_lost_authorisation_holds_up_is_parked_unattempted_and_goes_on_after_reconnecting(
+    engine: Engine,
+) -> None:
+    store(engine)
+    about: dict[str, Any] = {"source": "t", "connection": "shop", "entity_id": "1"}
+    changes = [
+        Change(key="1", flow=Flow.ORDERS, entity="Receipt", **about),
+        Change(key="2", flow=Flow.PRODUCTS, entity="Item", **about),
+        Change(key="3", flow=Flow.ORDERS, entity="Doctor", priority=URGENT, **about),
+    ]
+    with writing(engine) as session:
+        inbox.receive(session, changes)
+        assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 0
+        tokens.lose(session, "shop", "revoked")
+        assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 2
+        rows = session.execute(text("SELECT state, code, reason, attempts FROM inbox ORDER BY id")).all()
+    parked = (State.PARKED, AUTH_LOST, "revoked", 0)
+    assert [tuple(row) for row in rows] == [parked, parked, (State.RECEIVED, None, None, 0)]
+    with writing(engine) as session:
+        assert tokens.plant(session, "shop", "a-new-refresh-token", Seal([OLD]))
+        assert inbox.requeue_parked(session, connection="shop", code=AUTH_LOST) == 2
+    assert inbox.claim_next(engine) is not None
+
+
+def test_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None:
+    with writing(engine) as session:
+        inbox.receive(session, [Change("1", Flow.ORDERS, "t", "Receipt", "1", connection="shop")])
+        session.execute(
+            text("UPDATE inbox SET received_at = :at").bindparams(at=datetime.now(UTC) + timedelta(hours=2))
+        )
+    assert inbox.claim_next(engine) is None
+    with writing(engine) as session:
+        assert inbox.mend_times(session) == 1
+    assert inbox.claim_next(engine) is not None
+
+
+def test_the_plan_forecasts_the_month_at_its_pace() -> None:
+    meters = [
+        MeterRow(connection=c, system=s, month="2026-11", kind=k, calls=n)
+        for c, s, k, n in (
+            ("a", "quickbooks", "read", 300),
+            ("b", "quickbooks", "read", 100),
+            ("a", "quickbooks", "call", 9999),
+        )
+    ]
+    middle = datetime(2026, 11, 16, tzinfo=UTC)
+    made = plan.reckon(meters, now=middle, allowance=500)
+    assert (made.reads, made.forecast, made.share, made.warning) == (400, 800, 0.8, True)
+    assert plan.reckon(meters, now=middle, allowance=501).warning is False
+    assert plan.reckon(meters, now=datetime(2026, 11, 1, 1, tzinfo=UTC), allowance=500).forecast == 400 * 30

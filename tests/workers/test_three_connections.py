@@ -1,0 +1,186 @@
+"""Three companies and three tills in one deployment: each change goes to its own, one's trouble is nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gateway import settings
+from gateway.store import connections, documents, inbox, limits, tokens, views
+from gateway.store.connections import Connection
+from gateway.store.events import Change, Event, Flow
+from gateway.store.limits import Account
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.turns import Rota
+from gateway.web import directory
+from sandbox.mpluskassa.app import create_app as create_till
+from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.quickbooks.app import create_app as create_books
+from sandbox.quickbooks.demo import new_company, tax_code_id
+from sandbox.quickbooks.world import World as BooksWorld
+from tests.servers import Served
+from workers.work import Workshop, find_full
+from workers.worlds import Worlds
+
+KEY = "a-secret-key-of-good-length"
+SEAL = Seal([KEY])
+REALMS = {"amsterdam": "9341455000000011", "breda": "9341455000000012", "delft": "9341455000000013"}
+
+
+class Chain:
+    """Three shops and one worker. Every shop sells an item with the same SKU under its own name."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.books = BooksWorld()
+        self.books.register_app("client", "client-secret", "*")
+        self._books = Served(create_books(self.books))
+        self.tills = {name: TillWorld(ident=name, secret=f"{name}-secret") for name in REALMS}
+        self.served = {name: Served(create_till(till)) for name, till in self.tills.items()}
+        self.items = {name: self._open(name) for name in REALMS}
+        given = settings.read(
+            {
+                "SECRET_KEY": KEY,
+                "ADMIN_TOKEN": "an-admin-token-for-tests",
+                "QUICKBOOKS_CLIENT_ID": "client",
+                "QUICKBOOKS_CLIENT_SECRET": "client-secret",
+                "QUICKBOOKS_API_URL": self._books.url,
+                "QUICKBOOKS_TOKEN_URL": f"{self._books.url}/oauth2/v1/tokens/bearer",
+            }
+        )
+        self.worlds = Worlds(engine, given, lambda _: None)
+        self.workshop = Workshop(engine, self.worlds, lambda _: None, threads=8)
+
+    def _open(self, name: str) -> str:
+        realm = REALMS[name]
+        company = new_company(self.books, realm, f"{name} BV")
+        refresh = str(self.books.connect(realm, "client")["refresh_token"])
+        made = Connection(
+            name, realm, self.served[name].url, name, f"{name}-secret", f"sub-{name}", ("aG9vaw==",), True, None
+        )
+        with writing(self.engine) as session:
+            connections.save(session, made, SEAL)
+            tokens.plant(session, name, refresh, SEAL)
+        account = self.books.find(realm, "Account", Name="Sales of Product Income")
+        assert account is not None
+        body = {
+            "Name": f"Cheese of {name}",
+            "Sku": "1001",
+            "Type": "NonInventory",
+            "UnitPrice": Decimal("12.50"),
+            "SalesTaxIncluded": True,
+            "SalesTaxCodeRef": {"value": tax_code_id(company, 21)},
+            "IncomeAccountRef": {"value": account["Id"]},
+        }
+        return str(self.books.put_item(realm, body)["Id"])
+
+    def hear(self, name: str, key: str = "1", **more: Any) -> int:
+        change = Change(
+            f"{name}:{key}", Flow.PRODUCTS, "test", "Item", self.items[name], connection=name, account=REALMS[name],
+            **more,
+        )  # fmt: skip
+        with writing(self.engine) as session:
+            (received,) = inbox.receive(session, [change])
+        return received.id
+
+    def event(self, event_id: int) -> Event:
+        with reading(self.engine) as session:
+            found = views.find_event(session, event_id)
+        assert found is not None
+        return found
+
+    def articles(self, name: str) -> list[str]:
+        return [str(article["description"]) for article in self.tills[name].till["articles"]]
+
+    def close(self) -> None:
+        self.worlds.close()
+        for served in (*self.served.values(), self._books):
+            served.stop()
+
+
+@pytest.fixture
+def chain(engine: Engine) -> Iterator[Chain]:
+    made = Chain(engine)
+    yield made
+    made.close()
+
+
+def test_each_change_goes_to_its_own_till(chain: Chain) -> None:
+    ids = [chain.hear(name) for name in REALMS]
+    chain.workshop.drain()
+    assert {chain.event(event_id).state for event_id in ids} == {"done"}
+    for name in REALMS:
+        assert [text for text in chain.articles(name) if "Cheese" in text] == [f"Cheese of {name}"]
+
+
+def test_deliveries_are_told_apart_by_company_and_subscription(chain: Chain) -> None:
+    found = directory.read(chain.engine, SEAL)
+    assert found.names_by_realm == {realm: name for name, realm in REALMS.items()}
+    assert {name: sub.connection for name, sub in found.subscriptions.items()} == {f"sub-{n}": n for n in REALMS}
+
+
+def test_a_till_that_is_away_leaves_the_others_alone(chain: Chain) -> None:
+    chain.served["breda"].stop()
+    ids = {name: chain.hear(name) for name in REALMS}
+    chain.workshop.drain()
+    assert {name: chain.event(i).state for name, i in ids.items()} == {
+        "amsterdam": "done", "breda": "waiting", "delft": "done",
+    }  # fmt: skip
+
+
+def test_a_revoked_company_leaves_the_others_alone(chain: Chain) -> None:
+    chain.books.grants.end_realm(REALMS["amsterdam"])
+    ids = {name: chain.hear(name) for name in REALMS}
+    chain.workshop.drain()
+    assert {name: chain.event(i).state for name, i in ids.items()} == {
+        "amsterdam": "parked", "breda": "done", "delft": "done",
+    }  # fmt: skip
+    assert chain.event(ids["amsterdam"]).code == "auth-lost"
+
+
+def test_a_pause_one_company_asks_for_is_kept_for_it_alone(chain: Chain) -> None:
+    chain.hear("delft", "0")
+    chain.workshop.drain()
+    limits.brake(chain.engine, Account(limits.QUICKBOOKS, REALMS["delft"]), 60)
+    ids = {name: chain.hear(name) for name in REALMS}
+    chain.workshop.drain()
+    assert {name: chain.event(i).state for name, i in ids.items()} == {
+        "amsterdam": "done", "breda": "done", "delft": "received",
+    }  # fmt: skip
+    assert chain.event(ids["delft"]).attempts == 0
+
+
+def test_each_connection_has_its_own_settings(chain: Chain) -> None:
+    with writing(chain.engine) as session:
+        documents.save(session, "breda", "[products]\nenabled = false\n", author="test")
+    ids = {name: chain.hear(name) for name in REALMS}
+    chain.workshop.drain()
+    assert {name: chain.event(i).state for name, i in ids.items()} == {
+        "amsterdam": "done", "breda": "skipped", "delft": "done",
+    }  # fmt: skip
+    assert not [text for text in chain.articles("breda") if "Cheese" in text]
+
+
+def test_one_event_of_a_quiet_shop_is_next_although_another_has_thousands(chain: Chain) -> None:
+    changes = [
+        Change(f"flood:{n}", Flow.PRODUCTS, "test", "Item", f"x{n}", connection="amsterdam") for n in range(300)
+    ]
+    with writing(chain.engine) as session:
+        inbox.receive(session, changes)
+    quiet, rota = chain.hear("breda"), Rota()
+    taken = [inbox.claim_next(chain.engine, rota=rota) for _ in range(2)]
+    assert quiet in {event.id for event in taken if event}
+
+
+def test_a_shop_whose_till_hangs_gets_half_of_the_threads_and_the_next_half_of_the_rest(chain: Chain) -> None:
+    busy: dict[str, int] = {}
+    for name, share in (("amsterdam", 4), ("breda", 2), ("delft", 1), ("another", 1)):
+        busy[name] = 0
+        while name not in find_full(busy, threads=8):
+            busy[name] += 1
+        assert busy[name] == share
