@@ -1,0 +1,113 @@
+"""Numbers for ever, sales the books do not know, causes that go, leases: the same on both databases."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gateway.errors import RateLimited
+from gateway.store import inbox, leases, links, numbers, unposted, views
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading, writing
+
+RANGE = {"first": 900, "last": 907}
+
+
+def give(engine: Engine, item: str) -> int | None:
+    with writing(engine) as session:
+        return numbers.give(session, "default", item, **RANGE)
+
+
+def test_a_number_is_given_once_per_item_for_ever_whoever_asks_at_once(engine: Engine) -> None:
+    found: list[tuple[str, int | None]] = []
+
+    def ask(item: str) -> None:
+        found.append((item, give(engine, item)))
+
+    threads = [threading.Thread(target=ask, args=(str(n % 4),)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({number for _, number in found}) == 4
+    assert sorted({number or 0 for _, number in found}) == [900, 901, 902, 903]
+    assert len(set(found)) == 4
+
+
+def test_a_number_taken_back_is_nobody_s_again_and_a_full_range_gives_none(engine: Engine) -> None:
+    assert give(engine, "a") == 900
+    with writing(engine) as session:
+        numbers.take_back(session, "default", "a")
+    assert give(engine, "a") == 901
+    assert [give(engine, str(n)) for n in range(6)] == [902, 903, 904, 905, 906, 907]
+    assert give(engine, "late") is None
+
+
+def sale(engine: Engine, sale_id: str, state: State, **outcome: Any) -> int:
+    with writing(engine) as session:
+        (row,) = inbox.receive(session, [Change(f"k-{sale_id}", Flow.ORDERS, "poll", "Receipt", sale_id, "default")])
+    event = inbox.claim(engine, row.id)
+    assert event is not None
+    if state != State.WORKING:
+        with writing(engine) as session:
+            inbox.finish(session, event, Outcome(state, **outcome))
+    return row.id
+
+
+def test_sales_the_books_do_not_know_are_told_from_those_they_knew_before(engine: Engine) -> None:
+    for sale_id, state, more in (
+        ("parked", State.PARKED, {}),
+        ("working", State.WORKING, {}),
+        ("unpaid", State.SKIPPED, {"code": "not-yet"}),
+        ("left out", State.SKIPPED, {}),
+        ("booked", State.DONE, {}),
+    ):
+        sale(engine, sale_id, state, **more)
+    with writing(engine) as session:
+        links.save(session, "default", Link(Kind.DOCUMENT, "booked", "SalesReceipt", "1"))
+    with reading(engine) as session:
+        now = views.now_of(session)
+    assert look(engine, now - timedelta(hours=1)) == {
+        "parked": None, "working": None, "unpaid": None, "booked": False, "left out": None,
+    }  # fmt: skip
+    assert look(engine, now + timedelta(hours=1))["left out"] is None
+    assert "booked" not in look(engine, now + timedelta(hours=1))
+
+
+def look(engine: Engine, since: datetime) -> dict[str, bool | None]:
+    with reading(engine) as session:
+        found = unposted.sales(
+            session,
+            "default",
+            ("Receipt",),
+            since=since,
+            waiting_code="not-yet",
+            named=["left out"],
+        )
+    return {row.entity_id: row.booked for row in found}
+
+
+def test_what_was_parked_for_a_cause_goes_on_and_nothing_else(engine: Engine) -> None:
+    one = sale(engine, "one", State.PARKED, code="sku-taken", record="article 1")
+    other = sale(engine, "other", State.PARKED, code="sku-taken", record="article 2")
+    with writing(engine) as session:
+        assert inbox.requeue_caused(session, "default", code="sku-taken", record="article 1") == [one]
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=5) == [one]
+        assert inbox.tally(session, "k-") == {"received": 1, "parked": 1}
+    assert other
+
+
+def test_work_of_which_there_may_be_one_waits_for_the_other(engine: Engine) -> None:
+    with leases.alone(engine, "default", "stock"):
+        with pytest.raises(RateLimited), leases.alone(engine, "default", "stock", patience=0.05):
+            pass
+        with leases.alone(engine, "other", "stock", patience=0.05):
+            pass
+    with leases.alone(engine, "default", "stock", patience=0.05):
+        pass
