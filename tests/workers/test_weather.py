@@ -1,0 +1,130 @@
+"""Answers that are lost, cut, late or wrong: the event waits or is uncertain, ends done, its effect is there once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from gateway.store.clock import moment
+from gateway.store.events import Change, Event, Flow
+from gateway.store.session import open_engine, reading, writing
+from gateway.store.tables import InboxRow, JournalRow, LimitRow
+from sandbox.mpluskassa.faults import Plan
+from tests.handlers.shop import REALM, Shop, sold
+
+OPEN_WRITES = [
+    *(("SalesReceipt", mode) for mode in ("lost_reply", "truncate", "reset", "error_500", "error_503", "html_502")),
+    ("Customer", "lost_reply"),
+    ("Customer", "error_500"),
+    ("PaymentMethod", "lost_reply"),
+]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Shop]:
+    """A shop on SQLite only: the store's own tests hold both databases to the same word."""
+    engine = open_engine(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'shop.db')}")
+    made = Shop(engine)
+    yield made
+    made.close()
+    engine.dispose()
+
+
+def let_time_pass(shop: Shop) -> None:
+    """Everything that waits is due, every pause is over."""
+    with writing(shop.engine) as session:
+        session.execute(update(InboxRow).where(col(InboxRow.due_at).is_not(None)).values(due_at=moment(-1)))
+        session.execute(update(LimitRow).values(braked_until=0.0, calls_at=0.0, batches_at=0.0))
+    shop.restart()
+
+
+def ends_of(shop: Shop, event: Event) -> list[str]:
+    """The states the event's attempts ended in, as its log has them."""
+    with reading(shop.engine) as session:
+        lines = select(col(JournalRow.title)).where(col(JournalRow.event_id) == event.id).order_by(col(JournalRow.id))
+        titles = session.execute(lines).scalars().all()
+    states = ("waiting", "uncertain", "parked", "done", "skipped")
+    return [title.partition(":")[0] for title in titles if title.partition(":")[0] in states]
+
+
+def created(shop: Shop, entity: str) -> int:
+    return len(shop.books.ledger.find_effects(realm=REALM, entity=entity, operation="create", source="api"))
+
+
+def a_sale(shop: Shop) -> str:
+    """A paid sale to somebody with an e-mail address, seen by the poll."""
+    relation = shop.till.add_relation(name="Jan de Vries", email="jan@example.nl")
+    receipt = shop.till.sell(lines=[sold(1001)], relation=relation["relationNumber"])
+    shop.poll()
+    return str(receipt["receiptId"])
+
+
+def carried(shop: Shop, entity_id: str) -> Event:
+    """The event's end, after as many attempts as it takes."""
+    for _ in range(6):
+        shop.work()
+        if shop.newest(entity_id).state == "done":
+            break
+        let_time_pass(shop)
+    return shop.newest(entity_id)
+
+
+@pytest.mark.parametrize(("entity", "mode"), OPEN_WRITES)
+def test_59_61_a_create_without_an_answer_is_uncertain_until_it_is_found_and_exists_once(
+    shop: Shop, entity: str, mode: str
+) -> None:
+    shop.books.tricks.plan(f"POST {entity}", mode)
+    event = carried(shop, a_sale(shop))
+    assert ends_of(shop, event) == ["uncertain", "done"]
+    assert shop.books.tricks.struck == 1
+    assert created(shop, entity) == 1
+    assert created(shop, "SalesReceipt") == 1
+    assert (event.attempts, event.crashes) == (2, 0)
+
+
+@pytest.mark.parametrize("mode", ["reset", "html_502", "truncate"])
+def test_59_a_read_without_an_answer_waits_and_is_asked_again(shop: Shop, mode: str) -> None:
+    sale = a_sale(shop)
+    shop.restart()  # the lists are not known yet
+    shop.books.tricks.plan("GET query", mode)
+    event = carried(shop, sale)
+    assert ends_of(shop, event) == ["waiting", "done"]
+    assert created(shop, "SalesReceipt") == 1
+
+
+def test_59_being_throttled_burns_no_attempt_and_waits_at_least_the_minute_that_is_asked_for(shop: Shop) -> None:
+    shop.books.tricks.plan("POST salesreceipt", "throttle")
+    sale = a_sale(shop)
+    shop.work()
+    waiting = shop.newest(sale)
+    assert (waiting.state, waiting.attempts) == ("waiting", 0)
+    assert waiting.due_at is not None
+    assert (waiting.due_at - waiting.updated_at).total_seconds() >= 60 - 1
+    event = carried(shop, sale)
+    assert (event.state, event.attempts) == ("done", 1)
+    assert created(shop, "SalesReceipt") == 1
+
+
+@pytest.mark.parametrize("kind", ["lost_reply", "truncate", "html_502"])
+def test_61_62_an_article_whose_creation_was_not_answered_is_looked_for_and_made_once(shop: Shop, kind: str) -> None:
+    item = shop.add_item("3001", "1.00")
+    shop.till.misbehaviour.plans.append(Plan(kind, "createProduct"))
+    shop.receive(Change("k-1", Flow.PRODUCTS, "webhook", "Item", str(item["Id"]), connection="default"))
+    event = carried(shop, str(item["Id"]))
+    assert ends_of(shop, event) == ["uncertain", "done"]
+    made = [e for e in shop.till.till.ledger if e["effect"] == "createProduct" and 3001 in e["articles"]]
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("kind", ["error_500", "truncate"])
+def test_59_weather_at_the_till_while_reading_a_sale_is_waited_out(shop: Shop, kind: str) -> None:
+    sale = a_sale(shop)
+    shop.till.misbehaviour.plans.append(Plan(kind, "getReceipts"))
+    event = carried(shop, sale)
+    assert ends_of(shop, event) == ["waiting", "done"]
+    assert created(shop, "SalesReceipt") == 1
