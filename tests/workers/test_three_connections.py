@@ -167,9 +167,7 @@ def test_each_connection_has_its_own_settings(chain: Chain) -> None:
 
 
 def test_one_event_of_a_quiet_shop_is_next_although_another_has_thousands(chain: Chain) -> None:
-    changes = [
-        Change(f"flood:{n}", Flow.PRODUCTS, "test", "Item", f"x{n}", connection="amsterdam") for n in range(300)
-    ]
+    changes = [Change(f"flood:{n}", Flow.PRODUCTS, "test", "Item", f"x{n}", connection="amsterdam") for n in range(300)]
     with writing(chain.engine) as session:
         inbox.receive(session, changes)
     quiet, rota = chain.hear("breda"), Rota()
