@@ -69,6 +69,13 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
     return moved is not None
 
 
+def renew(engine: Engine, connection: str, source: str, lease: str, *, seconds: float) -> None:
+    """Prolong a lease that is still ours."""
+    held = and_(_is(connection, source), col(CursorRow.lease) == lease)
+    with writing(engine) as session:
+        session.execute(update(CursorRow).where(held).values(leased_until=moment(seconds)))
+
+
 def place(session: Session, connection: str, source: str, position: str) -> None:
     """Put a cursor that only one event moves."""
     ensure(session, connection, source, position)
