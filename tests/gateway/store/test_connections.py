@@ -1,0 +1,70 @@
+"""Connections: secrets sealed, one per company, paused and let go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from gateway.store import connections
+from gateway.store.connections import Connection
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+
+SEAL = Seal(["a-secret-key-of-good-length"])
+SHOP = Connection(
+    "shop", "4620816365", "https://till.example:1", "marked-ident", "marked-secret", "s-1", ("marked-1", "marked-2"),
+    live=False, paused=None,
+)  # fmt: skip
+
+
+def save(engine: Engine, connection: Connection) -> None:
+    with writing(engine) as session:
+        connections.save(session, connection, SEAL)
+
+
+def find(engine: Engine, name: str) -> Connection | None:
+    with reading(engine) as session:
+        return connections.find(session, name, SEAL)
+
+
+def test_a_connection_comes_back_as_it_was_saved_and_its_secrets_lie_sealed(engine: Engine) -> None:
+    save(engine, SHOP)
+    assert find(engine, "shop") == SHOP
+    assert find(engine, "another") is None
+    with reading(engine) as session:
+        assert "marked" not in repr(session.execute(text("SELECT * FROM connections")).one())
+    assert "marked" not in repr(SHOP)
+
+
+def test_saving_again_replaces_the_connection(engine: Engine) -> None:
+    save(engine, SHOP)
+    changed = replace(SHOP, mplus_secret=None, mplus_webhook_secrets=(), realm_id="1")
+    save(engine, changed)
+    assert find(engine, "shop") == changed
+
+
+def test_a_company_of_the_books_belongs_to_one_connection(engine: Engine) -> None:
+    save(engine, SHOP)
+    with pytest.raises(IntegrityError):
+        save(engine, replace(SHOP, name="second"))
+    save(engine, replace(SHOP, name="second", realm_id=None))
+    with reading(engine) as session:
+        assert connections.names(session) == ["second", "shop"]
+        assert connections.names_by_realm(session) == {"4620816365": "shop"}
+
+
+def test_a_pause_has_a_reason_and_a_persons_go_ends_it(engine: Engine) -> None:
+    save(engine, SHOP)
+    with writing(engine) as session:
+        connections.pause(session, "shop", "the bookkeeper asked")
+    paused = find(engine, "shop")
+    assert paused is not None
+    assert (paused.live, paused.paused) == (False, "the bookkeeper asked")
+    with writing(engine) as session:
+        connections.go_live(session, "shop")
+    live = find(engine, "shop")
+    assert live is not None
+    assert (live.live, live.paused) == (True, None)

@@ -1,0 +1,87 @@
+"""Cursors: begun once, moved only by whoever holds the lease, and honest about how long nobody looked."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Engine, update
+
+from gateway.store import cursors
+from gateway.store.clock import moment
+from gateway.store.cursors import RECEIPTS
+from gateway.store.session import reading, writing
+from gateway.store.tables import CursorRow
+
+
+def position(engine: Engine) -> str | None:
+    with reading(engine) as session:
+        return cursors.find(session, "c", RECEIPTS)
+
+
+def advance(engine: Engine, to: str, lease: str) -> bool:
+    with writing(engine) as session:
+        return cursors.advance(session, "c", RECEIPTS, to, lease=lease)
+
+
+def is_behind(engine: Engine, seconds: float) -> bool:
+    with reading(engine) as session:
+        return cursors.is_behind(session, "c", RECEIPTS, seconds=seconds)
+
+
+def begin(engine: Engine, at: str | None) -> None:
+    with writing(engine) as session:
+        cursors.ensure(session, "c", RECEIPTS, at)
+
+
+def test_a_cursor_begins_once(engine: Engine) -> None:
+    assert position(engine) is None
+    begin(engine, "10")
+    begin(engine, "99")
+    assert position(engine) == "10"
+
+
+def test_55_of_two_clocks_one_polls_and_the_other_leaves_it(engine: Engine) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        leases = [lease for lease in pool.map(lambda _: cursors.take(engine, "c", RECEIPTS), range(6)) if lease]
+    assert len(leases) == 1
+    assert advance(engine, "11", leases[0])
+    cursors.release(engine, "c", RECEIPTS, leases[0])
+    assert cursors.take(engine, "c", RECEIPTS)
+
+
+def test_a_poll_that_lost_its_lease_moves_nothing(engine: Engine) -> None:
+    begin(engine, "10")
+    late = cursors.take(engine, "c", RECEIPTS)
+    assert late
+    with writing(engine) as session:
+        session.execute(update(CursorRow).values(leased_until=moment(-1)))
+    heir = cursors.take(engine, "c", RECEIPTS)
+    assert heir
+    assert not advance(engine, "50", late)
+    cursors.release(engine, "c", RECEIPTS, late)
+    assert advance(engine, "20", heir)
+    assert position(engine) == "20"
+
+
+def test_80_a_cursor_that_nobody_moved_for_long_is_behind_and_one_never_polled_is_not(engine: Engine) -> None:
+    begin(engine, "10")
+    assert not is_behind(engine, 600)
+    with writing(engine) as session:
+        session.execute(update(CursorRow).values(polled_at=moment(-601)))
+    assert is_behind(engine, 600)
+    assert not is_behind(engine, 700)
+
+
+def test_a_failed_poll_says_why_and_does_not_count_as_a_look(engine: Engine) -> None:
+    begin(engine, "10")
+    with writing(engine) as session:
+        session.execute(update(CursorRow).values(polled_at=moment(-900)))
+    lease = cursors.take(engine, "c", RECEIPTS) or ""
+    cursors.release(engine, "c", RECEIPTS, lease, failure="no answer")
+    with reading(engine) as session:
+        (row,) = cursors.all_of(session, "c")
+    assert row.failure == "no answer"
+    assert is_behind(engine, 600)
+    lease = cursors.take(engine, "c", RECEIPTS) or ""
+    cursors.release(engine, "c", RECEIPTS, lease)
+    assert not is_behind(engine, 600)

@@ -1,0 +1,68 @@
+"""The activity log: in order, clipped where it would be endless, and gone after its days, in batches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Engine
+
+from gateway.store import journal
+from gateway.store.journal import DETAIL_CHARACTERS, Entry
+from gateway.store.session import reading, writing
+
+
+def test_lines_come_back_in_the_order_they_were_written_with_their_details(engine: Engine) -> None:
+    at = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+    told = [
+        Entry("read", "GET item", "quickbooks", {"status": 200, "total": Decimal("1.10"), "name": "Käse"}, 12, at),
+        Entry("decided", "an earlier moment, a later line", at=at - timedelta(hours=1)),
+    ]
+    with writing(engine) as session:
+        journal.write(session, "c", 1, told)
+        journal.write(session, "c", 2, [Entry("decided", "another event's")])
+        journal.write(session, "c", 1, [])
+    with reading(engine) as session:
+        first, second = journal.of_event(session, 1)
+    assert (first.kind, first.title, first.system, first.milliseconds, first.at) == (
+        "read",
+        "GET item",
+        "quickbooks",
+        12,
+        at,
+    )
+    assert first.detail == {"status": 200, "total": "1.10", "name": "Käse"}
+    assert second.title == "an earlier moment, a later line"
+
+
+def test_a_line_without_a_time_gets_the_databases(engine: Engine) -> None:
+    with writing(engine) as session:
+        journal.write(session, None, 1, [Entry("decided", "now")])
+    with reading(engine) as session:
+        (line,) = journal.of_event(session, 1)
+    assert line.at is not None
+    assert abs(datetime.now(UTC) - line.at) < timedelta(minutes=1)
+
+
+def test_an_endless_detail_is_clipped_and_says_how_long_it_was(engine: Engine) -> None:
+    with writing(engine) as session:
+        journal.write(session, "c", 1, [Entry("sent", "POST batch", detail={"body": "x" * (2 * DETAIL_CHARACTERS)})])
+    with reading(engine) as session:
+        (line,) = journal.of_event(session, 1)
+    assert line.detail is not None
+    assert len(line.detail["clipped"]) == DETAIL_CHARACTERS
+    assert line.detail["characters"] > 2 * DETAIL_CHARACTERS
+
+
+def test_79_old_lines_are_purged_in_batches_and_young_ones_stay(engine: Engine) -> None:
+    now = datetime.now(UTC)
+    old = [Entry("decided", "old", at=now - timedelta(days=31)) for _ in range(5)]
+    with writing(engine) as session:
+        journal.write(session, "c", 1, [*old, Entry("decided", "young", at=now - timedelta(days=29))])
+    gone = []
+    for _ in range(3):
+        with writing(engine) as session:
+            gone.append(journal.purge(session, days=30, limit=3))
+    assert gone == [3, 2, 0]
+    with reading(engine) as session:
+        assert [line.title for line in journal.of_event(session, 1)] == ["young"]

@@ -1,0 +1,58 @@
+"""Links: one target per source record, the newest word wins, and connections do not see each other's."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading, writing
+
+
+def save(engine: Engine, *saved: Link, connection: str = "c") -> None:
+    with writing(engine) as session:
+        for link in saved:
+            links.save(session, connection, link)
+
+
+def test_a_link_is_read_back_as_it_was_saved(engine: Engine) -> None:
+    link = Link(Kind.DOCUMENT, "r-1", "SalesReceipt", "17", "3", "print", {"number": "1.2.2026.3", "total_cents": 1250})
+    save(engine, link)
+    with reading(engine) as session:
+        assert links.find(session, "c", Kind.DOCUMENT, "r-1") == link
+
+
+def test_saving_again_replaces_what_was_known_and_makes_no_second_link(engine: Engine) -> None:
+    save(engine, Link(Kind.ITEM, "1", "Article", "1001", fingerprint="old", detail={"a": 1}))
+    save(engine, Link(Kind.ITEM, "1", "Article", "1002"))
+    with reading(engine) as session:
+        assert links.find(session, "c", Kind.ITEM, "1") == Link(Kind.ITEM, "1", "Article", "1002")
+        assert links.find_by_target(session, "c", Kind.ITEM, "1001") == []
+
+
+def test_kinds_and_connections_are_worlds_of_their_own(engine: Engine) -> None:
+    save(engine, Link(Kind.ITEM, "1", "Article", "1001"))
+    save(engine, Link(Kind.ARTICLE, "1", "Item", "9"))
+    save(engine, Link(Kind.ITEM, "1", "Article", "2001"), connection="other")
+    with reading(engine) as session:
+        mine, theirs = (links.find(session, name, Kind.ITEM, "1") for name in ("c", "other"))
+        assert mine is not None
+        assert theirs is not None
+        assert (mine.target_id, theirs.target_id) == ("1001", "2001")
+        assert links.find(session, "third", Kind.ITEM, "1") is None
+
+
+def test_several_sources_are_found_at_once_and_one_target_may_have_several(engine: Engine) -> None:
+    save(engine, *(Link(Kind.ARTICLE, str(n), "Item", "7") for n in (1, 2, 3)))
+    with reading(engine) as session:
+        assert sorted(links.find_all(session, "c", Kind.ARTICLE, ["1", "3", "99"])) == ["1", "3"]
+        assert links.find_all(session, "c", Kind.ARTICLE, []) == {}
+        assert len(links.find_by_target(session, "c", Kind.ARTICLE, "7")) == 3
+
+
+def test_a_forgotten_link_is_gone_alone(engine: Engine) -> None:
+    save(engine, Link(Kind.ARTICLE, "1", "Item", "7"), Link(Kind.ARTICLE, "2", "Item", "8"))
+    with writing(engine) as session:
+        links.forget(session, "c", Kind.ARTICLE, "1")
+    with reading(engine) as session:
+        assert list(links.find_all(session, "c", Kind.ARTICLE, ["1", "2"])) == ["2"]

@@ -1,0 +1,37 @@
+"""Migrations: from nothing to now, twice without harm, and by several at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Engine, inspect
+from sqlmodel import SQLModel
+
+from gateway.store import migrate
+from gateway.store.session import open_engine
+
+
+def upgrade(url: str) -> str:
+    engine = open_engine(url)
+    try:
+        return migrate.upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+def test_56_three_who_migrate_an_empty_database_at_once_all_succeed_and_so_does_a_fourth(database_url: str) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        revisions = set(pool.map(upgrade, [database_url] * 3))
+    assert len(revisions) == 1
+    assert upgrade(database_url) in revisions
+    engine = open_engine(database_url)
+    assert migrate.is_current(engine)
+    assert set(SQLModel.metadata.tables) <= set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_an_empty_database_is_not_current_and_a_migrated_one_is(database_url: str, engine: Engine) -> None:
+    empty = open_engine(database_url)
+    assert not migrate.is_current(empty)
+    empty.dispose()
+    assert migrate.is_current(engine)

@@ -1,0 +1,44 @@
+"""Presence: who reported within the last minute lives; whoever is long gone leaves no row."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, update
+from sqlmodel import col
+
+from gateway.store import presence
+from gateway.store.clock import moment
+from gateway.store.session import reading, writing
+from gateway.store.tables import ProcessRow
+
+
+def roles(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        return [row.role for row in presence.alive(session)]
+
+
+def age(engine: Engine, role: str, seconds: float) -> None:
+    with writing(engine) as session:
+        session.execute(update(ProcessRow).where(col(ProcessRow.role) == role).values(seen_at=moment(-seconds)))
+
+
+def test_a_process_that_reports_twice_is_one_and_keeps_its_start(engine: Engine) -> None:
+    presence.report(engine, "worker")
+    with reading(engine) as session:
+        (before,) = presence.alive(session)
+    presence.report(engine, "worker")
+    with reading(engine) as session:
+        (after,) = presence.alive(session)
+    assert (after.started_at, after.boot) == (before.started_at, before.boot)
+    assert after.seen_at >= before.seen_at
+
+
+def test_72_a_silent_process_is_not_alive_and_is_forgotten_by_the_next_report_much_later(engine: Engine) -> None:
+    presence.report(engine, "web")
+    presence.report(engine, "worker")
+    assert roles(engine) == ["web", "worker"]
+    age(engine, "web", presence.ALIVE_SECONDS + 1)
+    assert roles(engine) == ["worker"]
+    age(engine, "web", 11 * presence.ALIVE_SECONDS)
+    presence.report(engine, "worker")
+    presence.report(engine, "web")
+    assert roles(engine) == ["web", "worker"]

@@ -1,0 +1,85 @@
+"""Tokens at rest: sealed, planted once, leased to one process at a time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, text, update
+
+from gateway.store import tokens
+from gateway.store.clock import moment
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tables import TokenRow
+from gateway.store.tokens import Tokens
+
+SEAL = Seal(["a-secret-key-of-good-length"])
+WHEN = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+
+def find(engine: Engine) -> Tokens | None:
+    with reading(engine) as session:
+        return tokens.find(session, "c", SEAL)
+
+
+def plant(engine: Engine, token: str) -> bool:
+    with writing(engine) as session:
+        return tokens.plant(session, "c", token, SEAL)
+
+
+def test_tokens_come_back_as_they_were_saved_and_lie_sealed(engine: Engine) -> None:
+    saved = Tokens("marked-access", WHEN, "marked-refresh", WHEN, hard_expires_at=WHEN)
+    with writing(engine) as session:
+        tokens.save(session, "c", saved, SEAL)
+    assert find(engine) == saved
+    with reading(engine) as session:
+        lying = repr(session.execute(text("SELECT * FROM tokens")).one())
+    assert "marked" not in lying
+    assert "marked" not in repr(saved)
+
+
+def test_a_connection_that_was_never_authorised_has_none(engine: Engine) -> None:
+    assert find(engine) is None
+
+
+def test_a_token_from_the_environment_is_planted_once_and_never_over_a_newer_one(engine: Engine) -> None:
+    assert plant(engine, "from-the-environment")
+    with writing(engine) as session:
+        tokens.save(session, "c", Tokens("access", WHEN, "rotated", WHEN), SEAL)
+    assert not plant(engine, "from-the-environment")
+    held = find(engine)
+    assert held is not None
+    assert held.refresh == "rotated"
+
+
+def test_66_another_token_from_the_environment_heals_a_lost_connection(engine: Engine) -> None:
+    plant(engine, "first")
+    with writing(engine) as session:
+        tokens.lose(session, "c", "revoked")
+    lost = find(engine)
+    assert lost is not None
+    assert (lost.lost, lost.refresh) == ("revoked", "first")
+    assert not plant(engine, "first")
+    assert plant(engine, "second")
+    healed = find(engine)
+    assert healed is not None
+    assert (healed.lost, healed.access, healed.refresh) == (None, None, "second")
+
+
+def test_65_of_many_who_want_to_refresh_one_may_until_it_gives_back_or_its_time_is_over(engine: Engine) -> None:
+    plant(engine, "first")
+    with ThreadPoolExecutor(8) as pool:
+        leases = [lease for lease in pool.map(lambda _: tokens.take(engine, "c"), range(8)) if lease]
+    assert len(leases) == 1
+    tokens.release(engine, "c", "somebody else's lease")
+    assert tokens.take(engine, "c") is None
+    tokens.release(engine, "c", leases[0])
+    assert tokens.take(engine, "c")
+    with writing(engine) as session:
+        session.execute(update(TokenRow).values(leased_until=moment(-1)))
+    assert tokens.take(engine, "c")
+
+
+def test_nobody_may_refresh_what_was_never_authorised(engine: Engine) -> None:
+    assert tokens.take(engine, "c") is None
