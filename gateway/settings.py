@@ -232,8 +232,8 @@ VARIABLES: tuple[Variable, ...] = (
         "QUICKBOOKS_CALLS_PER_MINUTE",
         "quickbooks_calls_per_minute",
         _number(10, 100_000),
-        "400",
-        "calls a minute per company, over all processes (Intuit allows 500)",
+        "430",
+        "calls a minute per company, over all processes; 430 never comes to Intuit's 500",
     ),
     Variable(
         "QUICKBOOKS_BATCHES_PER_MINUTE",
