@@ -141,7 +141,7 @@ def test_what_a_person_has_to_know_survives_the_way_from_error_to_outcome() -> N
     )
     outcome = boundary.outcome_of(error, an_event())
     assert (outcome.state, outcome.reason, outcome.code) == (State.PARKED, "the name is taken", "6240")
-    assert (outcome.record, outcome.field, outcome.fix) == ("customer 7", "Name", "rename it")
+    assert (outcome.record, outcome.field, outcome.fix) == ("customer 7", "DisplayName", "rename it")
 
 
 @pytest.mark.parametrize("code", ["invalid_grant", "3200", None])
