@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from gateway.store.connections import Connection
 from gateway.store.events import URGENT, Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import InboxRow, MeterRow, TokenRow
+from gateway.store.tables import MeterRow, TokenRow
 
 OLD, NEW, WRONG = "the-old-secret-key-of-tests", "the-new-secret-key-of-tests", "a-key-that-fits-nothing-here"
 
