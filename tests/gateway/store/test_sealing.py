@@ -28,7 +28,9 @@ def test_67_after_a_rotation_old_secrets_open_and_new_ones_are_sealed_with_the_n
         Seal([OLD]).open(ring.seal("secret"))
 
 
-@pytest.mark.parametrize("sealed", [Seal([OLD]).seal("secret"), "", "not sealed at all"])
+@pytest.mark.parametrize(
+    "sealed", [Seal([OLD]).seal("secret"), "", "not sealed at all"], ids=["under another key", "empty", "damaged"]
+)
 def test_67_a_wrong_key_or_a_damaged_secret_fails_closed_and_names_the_setting(sealed: str) -> None:
     with pytest.raises(Permanent) as refused:
         Seal([NEW]).open(sealed)
