@@ -17,6 +17,8 @@ from typing import Any, cast
 import httpx
 import redis
 
+from gateway import commands, settings
+from gateway.commands import Command
 from gateway.jobs import QUEUE
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
@@ -88,14 +90,17 @@ class Stage:
 
     def migrate(self) -> None:
         """The release phase."""
-        subprocess.run(self._command("migrate"), env=self.environment, cwd=self.folder, check=True, timeout=60)
+        command = [sys.executable, "-m", "gateway", "migrate"]
+        subprocess.run(command, env=self.environment, cwd=self.folder, check=True, timeout=60)
 
     def start(self, *roles: str, ready: str = "readyz", **environment: str) -> None:
         """Start these processes (all by default), with more environment, and wait until the web answers at `ready`."""
         for role in roles or ("web", "worker", "clock"):
+            command = self._command(role)
+            environ = {**self.environment, **command.environ, **environment}
             with (self.folder / f"{role}.log").open("ab") as log:
                 self.processes[role] = subprocess.Popen(
-                    self._command(role), env=self.environment | environment, cwd=self.folder, stdout=log, stderr=log,
+                    command.argv, env=environ, cwd=self.folder, stdout=log, stderr=log,
                     start_new_session=True,
                 )  # fmt: skip
         if not roles or "web" in roles:
@@ -137,8 +142,16 @@ class Stage:
         for served in self._served:
             served.stop()
 
-    def _command(self, verb: str) -> list[str]:
-        return [sys.executable, "-m", "gateway", verb]
+    def _command(self, role: str) -> Command:
+        """What the verb of this name becomes: the verb itself would cost every start a second."""
+        given = settings.read(self.environment)
+        match role:
+            case "web":
+                return commands.web(given)
+            case "worker":
+                return commands.worker(given)
+            case _:
+                return commands.clock()
 
     def _answers(self, path: str) -> bool:
         try:
