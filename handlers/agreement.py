@@ -21,12 +21,13 @@ from handlers.till_side import TillSide
 from mapping import agreement, control
 from mapping.control import Question
 from mapping.errors import MappingError
-from mapping.figures import Names
+from mapping.figures import Figures, Names
 from mapping.money import show_cents
 from mapping.records import TillPaymentMethod
 
 LONGEST_DAYS = 92
 DEFAULT_DAYS = 7
+MOST_LOOKS = 4
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 
@@ -61,18 +62,17 @@ def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
     before = len(deps.log)
     for name in _LISTS:
         deps.lists.forget(name)
-    till = till_side.read(deps, start, through)
+    names = _names(through, deps)
+    till, journal = _read_till(start, through, names, deps)
     books = books_side.read(deps, start, through)
     till_side.read_more(till, books_side.named_sales(books), deps)
     groups = _group(till, books, deps)
-    names = _names(through, deps)
     comparison = agreement.compare(
         till_side.to_records(till, groups, names, deps),
         books_side.to_records(books, till, groups, names, deps),
         start=start,
         through=through,
     )
-    journal = till_side.read_journal(till, names, deps)
     more = {
         "connection": deps.connection,
         "not_sales": till_side.describe_others(till, deps),
@@ -80,6 +80,16 @@ def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
         "reads": _count_reads(deps, before),
     }
     return agreement.to_report(comparison, journal=journal, more=more)
+
+
+def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[TillSide, Figures | None]:
+    """The till's documents, and what its journal has more; read again while people sell between the two looks."""
+    for _ in range(MOST_LOOKS):
+        till = till_side.read(deps, start, through)
+        journal = till_side.read_journal(till, names, deps)
+        if not journal:
+            break
+    return till, journal
 
 
 def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
