@@ -65,12 +65,20 @@ class Gateway:
     def deliver(self, content: Any, *, verifier: str = VERIFIER) -> httpx.Response:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         headers = {"intuit-signature": sign(body, verifier), "Content-Type": "application/json"}
-        return self.http.post("/webhooks/quickbooks", content=body, headers=headers)
+        return self._send("/webhooks/quickbooks", body, headers)
 
     def ring(self, event: str, content: Any, *, secret: str = TILL_SECRET, **headers: str) -> httpx.Response:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         sent = {till.SUBSCRIPTION_HEADER: SUBSCRIPTION, till.SIGNATURE_HEADER: till.sign(body, secret)} | headers
-        return self.http.post(f"/webhooks/mpluskassa/{event}", content=body, headers=sent)
+        return self._send(f"/webhooks/mpluskassa/{event}", body, sent)
+
+    def _send(self, address: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """As the vendors do: told to come back (a machine this busy takes no two seconds' notice), it is sent again."""
+        for _ in range(3):
+            answer = self.http.post(address, content=body, headers=headers)
+            if answer.status_code != 503:
+                break
+        return answer
 
     def admin(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {TOKEN}"} | options.pop("headers", {})
