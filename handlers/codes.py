@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from gateway.connectors.quickbooks.client import ListEntity
 from handlers.deps import Deps
 from handlers.identity import request_id
 from mapping import control
-from mapping.control import Question
+from mapping.control import Control, Question
 from mapping.errors import MappingError
 from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
 
@@ -116,27 +117,23 @@ def department(branch: int, deps: Deps) -> str | None:
     """The id of the books' department (location) for a branch of the till, where the company keeps locations."""
     if not deps.lists.company().tracks_departments:
         return None
-    name = next((b.name for b in deps.lists.branches() if b.number == branch), "")
-    known = deps.lists.entries("Department")
-    entry = named(name, known)
-    chosen = control.resolve(
-        deps.settings.mapping.departments,
-        Question(setting="mapping.departments", key=str(branch), automatic=entry.id if entry else None),
-    ).value
-    return by_name_or_id(chosen, known) if chosen else None
+    return _of_branch(branch, "Department", "mapping.departments", deps.settings.mapping.departments, deps)
 
 
 def class_id(branch: int, deps: Deps) -> str | None:
     """The id of the books' class for a branch, where the company tracks classes and the settings map them."""
     if deps.settings.mapping.classes.mode == "off" or not deps.lists.company().tracks_classes:
         return None
+    return _of_branch(branch, "Class", "mapping.classes", deps.settings.mapping.classes, deps)
+
+
+def _of_branch(branch: int, kind: ListEntity, setting: str, rule: Control, deps: Deps) -> str | None:
+    """The entry the settings choose for a branch; the one of the branch's own name by default."""
     name = next((b.name for b in deps.lists.branches() if b.number == branch), "")
-    known = deps.lists.entries("Class")
+    known = deps.lists.entries(kind)
     entry = named(name, known)
-    chosen = control.resolve(
-        deps.settings.mapping.classes,
-        Question(setting="mapping.classes", key=str(branch), automatic=entry.id if entry else None),
-    ).value
+    question = Question(setting=setting, key=str(branch), automatic=entry.id if entry else None)
+    chosen = control.resolve(rule, question).value
     return by_name_or_id(chosen, known) if chosen else None
 
 
