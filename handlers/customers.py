@@ -13,9 +13,9 @@ from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
-from handlers import parties
 from handlers.deps import Deps
 from handlers.identity import request_id
+from handlers.references import parties
 from handlers.result import Result, done, parked, skipped
 from mapping import customers, relations
 from mapping.records import Customer, Relation

@@ -9,9 +9,10 @@ from typing import Any
 import simplejson
 
 from gateway.store.events import Event
-from handlers import articles, bridge, items, shelves
+from handlers.catalogue import articles, bridge, items
 from handlers.deps import Deps
 from handlers.result import Result, done
+from handlers.stock import shelves
 from mapping import categories, explanations
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable

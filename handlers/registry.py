@@ -6,25 +6,15 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
-from handlers import (
-    agreement,
-    backfill,
-    books_documents,
-    categories,
-    checkup,
-    customers,
-    families,
-    first_load,
-    lookup,
-    orders,
-    previews,
-    products,
-    sessions,
-    stock,
-    summaries,
-)
+from handlers import checkup, customers, previews
+from handlers.agreement import report
+from handlers.backfills import first_load, sales
+from handlers.catalogue import categories, families, products
 from handlers.deps import Deps
+from handlers.polling import books_documents, sessions
 from handlers.result import Result
+from handlers.sales import lookup, orders, summaries
+from handlers.stock import quantities
 
 Handler = Callable[[Event, Deps], Result]
 
@@ -34,7 +24,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Preview"): previews.carry_product,
     (Flow.STOCK, "Preview"): previews.carry_stock,
     (Flow.CATEGORIES, "Item"): categories.carry,
-    (Flow.STOCK, "Item"): stock.carry,
+    (Flow.STOCK, "Item"): quantities.carry,
     (Flow.CUSTOMERS, "Relation"): customers.carry_relation,
     (Flow.CUSTOMERS, "Customer"): customers.carry_customer,
     (Flow.ORDERS, "Receipt"): orders.carry,
@@ -44,9 +34,9 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Lookup"): lookup.carry,
     (Flow.ORDERS, "Poll"): sessions.carry_request,
     (Flow.ORDERS, "Doctor"): checkup.carry,
-    (Flow.ORDERS, "Agreement"): agreement.carry,
+    (Flow.ORDERS, "Agreement"): report.carry,
     (Flow.ORDERS, "Day"): summaries.carry,
-    (Flow.ORDERS, "Backfill"): backfill.carry_orders,
+    (Flow.ORDERS, "Backfill"): sales.carry_orders,
     (Flow.PRODUCTS, "Backfill"): first_load.carry_products,
     (Flow.CATEGORIES, "Backfill"): first_load.carry_categories,
     (Flow.STOCK, "Backfill"): first_load.carry_stock,

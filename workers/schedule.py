@@ -23,8 +23,8 @@ from gateway.store import inbox, journal, presence, tokens, views
 from gateway.store.causes import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
-from handlers import ledger_feed, polls
 from handlers.deps import Deps
+from handlers.polling import ledger_feed, polls
 from workers import alerting, checkins
 from workers.worlds import Worlds
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.store import requests
 from gateway.store.events import Change, Event, Flow
-from handlers import polls
+from handlers.polling import polls
 from tests.handlers.shop import REALM, Shop
 
 _keys = itertools.count(1)

@@ -14,8 +14,8 @@ from gateway import seeding, settings
 from gateway.store import audit, documents, inbox, requests, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
-from handlers import polls
 from handlers.deps import Deps
+from handlers.polling import polls
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.world import World as TillWorld

@@ -8,7 +8,7 @@ from decimal import Decimal
 from gateway.store import inbox, requests
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
-from handlers import first_load
+from handlers.backfills import first_load
 from tests.handlers.counter import (
     add_category,
     add_stocked,

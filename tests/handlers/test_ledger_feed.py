@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from handlers import ledger_feed
+from handlers.polling import ledger_feed
 from tests.handlers.shop import REALM, Shop, sold
 
 

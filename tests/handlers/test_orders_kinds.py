@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.goods import ROUNDING_ITEM
+from handlers.references.goods import ROUNDING_ITEM
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.handlers.shop import REALM, Shop, sold

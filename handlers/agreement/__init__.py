@@ -1,0 +1,1 @@
+"""Till and books compared, every cent explained by record."""

@@ -1,0 +1,185 @@
+"""The books' half of the agreement: documents and payments of some days, recognised by marker or link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from gateway.store import reckoning
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.agreement.till_side import TillSide
+from handlers.deps import Deps
+from handlers.references import codes
+from mapping import figures
+from mapping.agreement import BooksRecord, Standing
+from mapping.figures import Names
+from mapping.money import round_to_cents
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, SaleKind
+
+_TAG = re.compile(r"\[kassabridge:(receipt|invoice|order|day):([^\]\s]+)\]")
+_MOVED = re.compile(r"Original date: \d{4}-\d{2}-\d{2}")
+_SALE_KINDS = {kind.value.lower(): kind for kind in SaleKind}
+DAY = "day"
+
+
+@dataclass
+class BooksSide:
+    """What was read of the books, by id. `groups`: a sale's id, or "day:BRANCH:DATE"; what has none is not ours.
+
+    `kinds` says what kind of sale a group is, where the marker told.
+    """
+
+    documents: dict[str, BookedDocument] = field(default_factory=dict)
+    payments: dict[str, BooksPayment] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, SaleKind] = field(default_factory=dict)
+    gone: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def recognise(self, record_id: str, note: str | None) -> None:
+        """Note whose a document or payment is, if its note says so."""
+        found = _TAG.search(note or "")
+        if found is None:
+            return
+        kind, identity = found.groups()
+        # The corrections of a day belong to the day.
+        self.groups[record_id] = f"{DAY}:{':'.join(identity.split(':')[:2])}" if kind == DAY else identity
+        if kind != DAY:
+            self.kinds[identity] = _SALE_KINDS[kind]
+
+
+def read(deps: Deps, start: date, through: date) -> BooksSide:
+    """All documents and payments of these days; those with our marker, or that we linked, have a group."""
+    side = BooksSide()
+    for kind in DocumentKind:
+        _keep(side, deps.books.documents_between(kind, start, through))
+    side.payments |= {payment.id or "": payment for payment in deps.books.payments_between(start, through)}
+    _recognise_by_link(side, deps)
+    return side
+
+
+def _keep(side: BooksSide, found: Iterable[BookedDocument]) -> None:
+    for document in found:
+        side.documents[document.id] = document
+        side.recognise(document.id, document.private_note)
+
+
+def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
+    """Somebody may have rewritten the note of a document or payment of ours."""
+    unmarked = [each for each in side.documents if each not in side.groups]
+    with reading(deps.engine) as session:
+        documents = reckoning.sources_of(session, deps.connection, Kind.DOCUMENT, unmarked)
+        payments = reckoning.sources_of(session, deps.connection, Kind.PAYMENT, side.payments)
+        links = reckoning.links_of(session, deps.connection, Kind.DOCUMENT, [source for source, _, _ in documents])
+    for source, entity, target in documents:
+        if side.documents[target].kind == entity:
+            side.groups[target] = group_of(source, links[source])
+    for payment in side.payments.values():
+        side.recognise(payment.id or "", payment.private_note)
+    for source, _, target in payments:
+        # "INVOICE/ID/REFERENCE": the document that was paid.
+        group = side.groups.get(source.split("/")[1]) if source.count("/") > 1 else None
+        if group:
+            side.groups.setdefault(target, group)
+
+
+def group_of(sale_id: str, link: Link | None) -> str:
+    """The group of a sale: its day's document when it is summed up in one, else its own id."""
+    day = ((link.detail if link else None) or {}).get(DAY)
+    return f"{DAY}:{day}" if day else sale_id
+
+
+def named_sales(side: BooksSide) -> dict[SaleKind, list[str]]:
+    """The till's ids of every sale that a document or payment names; one of unknown kind is looked for among all."""
+    named = dict.fromkeys(group for group in side.groups.values() if not group.startswith(f"{DAY}:"))
+    return {kind: [each for each in named if side.kinds.get(each, kind) is kind] for kind in SaleKind}
+
+
+def read_linked(side: BooksSide, links: Mapping[str, Link], groups: Mapping[str, str], deps: Deps) -> None:
+    """Read the linked documents that lie on other days; one the books do not have any more is gone."""
+    missing = {link.target_id: (link.target_entity, groups[sale]) for sale, link in links.items()
+               if link.target_id not in side.documents}  # fmt: skip
+    for kind in DocumentKind:
+        ids = [each for each, (entity, _) in missing.items() if entity == kind]
+        if ids:
+            _keep(side, deps.books.documents_by_id(kind, ids))
+    for each, (entity, group) in missing.items():
+        if each in side.documents:
+            side.groups.setdefault(each, group)
+        else:
+            side.gone.append((group, entity, each))
+
+
+def to_records(
+    side: BooksSide, till: TillSide, groups: Mapping[str, str], names: Names, deps: Deps
+) -> list[BooksRecord]:
+    """Everything of ours as records."""
+    branches = _Branches(till, groups, deps)
+    documents = (_to_record(side.documents[each], side.groups[each], branches, names)
+                 for each in side.documents if each in side.groups)  # fmt: skip
+    payments = (_to_payment(payment, side.groups[each], branches, names)
+                for each, payment in side.payments.items() if each in side.groups)  # fmt: skip
+    gone = (BooksRecord(group, entity, each, {}, Standing.GONE) for group, entity, each in side.gone)
+    return [*documents, *payments, *gone]
+
+
+def _to_record(document: BookedDocument, group: str, branches: _Branches, names: Names) -> BooksRecord:
+    moved = _MOVED.search(document.private_note or "")
+    return BooksRecord(
+        group=group,
+        entity=document.kind,
+        id=document.id,
+        figures=figures.of_document(document, branches.of_document(document, group), names),
+        standing=Standing.VOIDED if document.voided else Standing.STANDS,
+        partial=group.startswith(f"{DAY}:"),
+        note=moved.group() if moved else None,
+    )
+
+
+def _to_payment(payment: BooksPayment, group: str, branches: _Branches, names: Names) -> BooksRecord:
+    return BooksRecord(
+        group=group,
+        entity="Payment",
+        id=payment.id or "",
+        figures=figures.of_payment(payment, branches.of_group(group), names),
+        standing=Standing.VOIDED if payment.voided else Standing.STANDS,
+        partial=True,
+    )
+
+
+class _Branches:
+    """Which branch a document belongs to: its department's, or its sale's where there are no departments."""
+
+    def __init__(self, till: TillSide, groups: Mapping[str, str], deps: Deps) -> None:
+        numbers = [branch.number for branch in deps.lists.branches()]
+        self._departments = {number: codes.department(number, deps) for number in numbers}
+        self._of_department = {each: number for number, each in self._departments.items() if each}
+        self._of_group = {groups[sale.id]: sale.branch for sale in till.sales.values()}
+
+    def of_group(self, group: str) -> int | None:
+        """The branch of the sale (or the day) itself."""
+        kind, _, identity = group.partition(":")
+        if kind == DAY:
+            return int(identity.split(":")[0])
+        return self._of_group.get(group)
+
+    def of_document(self, document: BookedDocument, group: str) -> int | None:
+        """The branch the books have it under."""
+        department = (document.raw.get("DepartmentRef") or {}).get("value")
+        own = self.of_group(group)
+        if department is None:
+            return own if own is not None and self._departments.get(own) is None else None
+        return self._of_department.get(department)
+
+
+def describe_others(side: BooksSide) -> dict[str, int]:
+    """How many documents of these days are none of ours, and what they add up to."""
+    others = [document for each, document in side.documents.items() if each not in side.groups]
+    return {"documents": len(others), "cents": sum(map(_signed_cents, others))}
+
+
+def _signed_cents(document: BookedDocument) -> int:
+    returned = document.kind in (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+    return round_to_cents(-document.total if returned else document.total)

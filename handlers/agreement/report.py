@@ -1,0 +1,129 @@
+"""The agreement between till and books: both sides of some days read anew, compared, every cent explained by record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.store import reckoning
+from gateway.store.events import Event
+from gateway.store.links import Kind
+from gateway.store.session import reading
+from handlers.agreement import books_side, till_side
+from handlers.agreement.books_side import BooksSide
+from handlers.agreement.till_side import TillSide
+from handlers.deps import Deps
+from handlers.references import codes
+from handlers.result import Result, done
+from mapping import agreement, control
+from mapping.control import Question
+from mapping.errors import MappingError
+from mapping.figures import Figures, Names
+from mapping.money import show_cents
+from mapping.records import TillPaymentMethod
+
+LONGEST_DAYS = 92
+DEFAULT_DAYS = 7
+MOST_LOOKS = 4
+_AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+_LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Compare; the report is on the row. Done either way: a difference is an answer, not a failure."""
+    start, through = to_days(json.loads(event.hint or "{}"), deps.now().astimezone(_AMSTERDAM).date())
+    report = examine(start, through, deps)
+    turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
+    said = f"till {show_cents(turnover['till'])}, books {show_cents(turnover['books'])}"
+    verdict = "agrees" if report["agrees"] else f"differs, explained by {len(report['rows'])} record(s)"
+    result = done(f"{start} to {through} {verdict}: {said}")
+    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(report)))
+
+
+def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
+    """The days asked for; by default the last seven, today included. Raises `MappingError` for too many or none."""
+    through = date.fromisoformat(hint["through"]) if hint.get("through") else today
+    start = date.fromisoformat(hint["from"]) if hint.get("from") else through - timedelta(days=DEFAULT_DAYS - 1)
+    if not timedelta(0) <= through - start < timedelta(days=LONGEST_DAYS):
+        raise MappingError(
+            f"{start} to {through} is not a period of 1 to {LONGEST_DAYS} days",
+            record="agreement",
+            field="from",
+            fix="ask for a shorter period; longer ones quarter by quarter",
+        )
+    return start, through
+
+
+def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
+    """The report of `mapping.agreement.to_report`. Till first: what is booked meanwhile is then looked up there."""
+    before = len(deps.log)
+    for name in _LISTS:
+        deps.lists.forget(name)
+    names = _names(through, deps)
+    till, journal = _read_till(start, through, names, deps)
+    books = books_side.read(deps, start, through)
+    till_side.read_more(till, books_side.named_sales(books), deps)
+    groups = _group(till, books, deps)
+    comparison = agreement.compare(
+        till_side.to_records(till, groups, names, deps),
+        books_side.to_records(books, till, groups, names, deps),
+        start=start,
+        through=through,
+    )
+    more = {
+        "connection": deps.connection,
+        "not_sales": till_side.describe_others(till, deps),
+        "others_in_books": books_side.describe_others(books),
+        "reads": _count_reads(deps, before),
+    }
+    return agreement.to_report(comparison, journal=journal, more=more)
+
+
+def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[TillSide, Figures | None]:
+    """The till's documents, and what its journal has more; read again while people sell between the two looks."""
+    for _ in range(MOST_LOOKS):
+        till = till_side.read(deps, start, through)
+        journal = till_side.read_journal(till, names, deps)
+        if not journal:
+            break
+    return till, journal
+
+
+def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
+    """The group of every sale, once the documents it is linked with have been read."""
+    with reading(deps.engine) as session:
+        links = reckoning.links_of(session, deps.connection, Kind.DOCUMENT, till.sales)
+    groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
+    books_side.read_linked(books, links, groups, deps)
+    return groups
+
+
+def _names(through: date, deps: Deps) -> Names:
+    entries = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")}
+    tenders = {method.code: _shared_name(method, entries, deps) for method in deps.lists.payment_methods()}
+    rates = {code.id: code.percentage for code in deps.lists.tax_codes(through)}
+    return Names(tenders=tenders, methods=entries, rates=rates)
+
+
+def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:
+    """The books' name of a till's way to pay; its own where the books have none (nothing is created by looking)."""
+    known = deps.lists.entries("PaymentMethod")
+    entry = codes.named(method.description or method.code, known)
+    try:
+        chosen = control.resolve(
+            deps.settings.mapping.payment_methods,
+            Question(setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None),
+        ).value
+    except MappingError:
+        chosen = None
+    found = codes.by_name_or_id(chosen, known) if chosen else ""
+    return entries.get(found, method.description or method.code)
+
+
+def _count_reads(deps: Deps, before: int) -> dict[str, int]:
+    made = [entry.system for entry in deps.log[before:] if entry.system]
+    return {system: made.count(system) for system in ("quickbooks", "mpluskassa")}

@@ -1,0 +1,133 @@
+"""The till's half of the agreement: its sales of some days, read without their lines, and its own journal of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from gateway.errors import Permanent
+from gateway.store import reckoning
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.sales import till_sales
+from mapping import figures
+from mapping.agreement import Fate, TillRecord
+from mapping.errors import NotBookable
+from mapping.figures import Cell, Names
+from mapping.records import Journal, Sale, SaleKind
+from mapping.sale_identity import bookable, counted_elsewhere, name_record
+
+_DAYS_AT_ONCE = 31
+
+
+@dataclass
+class TillSide:
+    """What was read of the till, by sale id; more is added when the books name sales of other days."""
+
+    start: date
+    through: date
+    sales: dict[str, Sale] = field(default_factory=dict)
+
+    def add(self, found: Iterable[Sale]) -> None:
+        """Keep these sales, each once."""
+        for sale in found:
+            self.sales[sale.id] = sale
+
+
+def read(deps: Deps, start: date, through: date) -> TillSide:
+    """Every sale of these days, and the invoices of earlier days that something happened to since."""
+    side = TillSide(start, through)
+    for day in days(start, through):
+        for kind in _kinds(deps):
+            side.add(deps.till.sales_of_day(kind, day))
+    with reading(deps.engine) as session:
+        invoices = reckoning.changed_since(session, deps.connection, till_sales.ENTITIES[SaleKind.INVOICE], start)
+    read_more(side, {SaleKind.INVOICE: invoices}, deps)
+    return side
+
+
+def read_more(side: TillSide, wanted: Mapping[SaleKind, Iterable[str]], deps: Deps) -> None:
+    """Read the sales with these ids that are not there yet."""
+    readers = {
+        SaleKind.RECEIPT: deps.till.receipts,
+        SaleKind.INVOICE: deps.till.invoices,
+        SaleKind.ORDER: deps.till.orders,
+    }
+    for kind, ids in wanted.items():
+        missing = [each for each in ids if each not in side.sales]
+        if missing:
+            side.add(readers[kind](missing))
+
+
+def days(start: date, through: date) -> Iterator[date]:
+    """Every day from the first to the last, both included."""
+    return (start + timedelta(days=number) for number in range((through - start).days + 1))
+
+
+def _kinds(deps: Deps) -> Sequence[SaleKind]:
+    orders = (SaleKind.ORDER,) if deps.settings.orders.sales_orders else ()
+    return (SaleKind.RECEIPT, SaleKind.INVOICE, *orders)
+
+
+def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: Deps) -> list[TillRecord]:
+    """The sales that count, each with what it adds and, for want of a document, why there is none."""
+    settings = deps.settings.orders
+    with reading(deps.engine) as session:
+        events = reckoning.newest_events(session, deps.connection, side.sales)
+    gift_cards = deps.settings.mapping.gift_card_tenders
+    cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
+    return [
+        TillRecord(
+            group=groups[sale.id],
+            name=name_record(sale),
+            figures=figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=gift_cards),
+            left_out=_left_out(sale, deps),
+            fate=_to_fate(events.get(sale.id)),
+        )
+        for sale in side.sales.values()
+        if counted_elsewhere(sale, settings) is None
+    ]
+
+
+def _left_out(sale: Sale, deps: Deps) -> str | None:
+    try:
+        bookable(sale, deps.settings.orders)
+    except NotBookable as refusal:
+        return refusal.reason
+    return None
+
+
+def _to_fate(event: tuple[int, str, str] | None) -> Fate | None:
+    return Fate(event[0], event[1], event[2] or None) if event else None
+
+
+def describe_others(side: TillSide, deps: Deps) -> str:
+    """The records of these days that are no sales of their own, by reason, in words; empty when there are none."""
+    sums: dict[str, int] = {}
+    for sale in side.sales.values():
+        reason = counted_elsewhere(sale, deps.settings.orders)
+        if reason and sale.kind is not SaleKind.ORDER and side.start <= sale.business_date <= side.through:
+            sums[reason] = sums.get(reason, 0) + 1
+    return "; ".join(f"{count} x {reason}" for reason, count in sorted(sums.items()))
+
+
+def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | None:
+    """What the till's journal has more than its documents as we read them; None when it cannot be asked."""
+    try:
+        journals = list(_journals(side, deps))
+    except Permanent as error:
+        deps.say("the till's journal cannot be asked", reason=error.reason)
+        return None
+    own = figures.add(figures.of_journal(journal, names) for journal in journals)
+    read_ = figures.add(figures.of_sale(sale, names) for sale in side.sales.values() if sale.kind is not SaleKind.ORDER)
+    return figures.subtract(own, figures.within(read_, side.start, side.through))
+
+
+def _journals(side: TillSide, deps: Deps) -> Iterator[Journal]:
+    branches = [branch.number for branch in deps.lists.branches()]
+    first = side.start
+    while first <= side.through:
+        last = min(first + timedelta(days=_DAYS_AT_ONCE - 1), side.through)
+        yield from deps.till.journals(first, last, branches)
+        first = last + timedelta(days=1)

@@ -1,0 +1,1 @@
+"""What was there before the connection, page by page, behind all else."""

@@ -1,0 +1,1 @@
+"""Items and categories of the books become articles and groups of the till."""

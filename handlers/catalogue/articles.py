@@ -1,0 +1,156 @@
+"""One product of the till, as one or several items of the books want it: look, compare, write what differs, link."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.connectors.mpluskassa.answers import ReadProduct
+from gateway.errors import DuplicateNumber
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.catalogue import items, ownership
+from handlers.deps import Deps
+from mapping import products
+from mapping.fingerprints import fingerprint
+from mapping.products import VatTable
+from mapping.records import Article, Item, Product
+from mapping.turnover import with_turnover_groups
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An item, the article it is, the group its product belongs into, and what is known of it from before."""
+
+    item: Item
+    number: int
+    group: int | None
+    link: Link | None
+
+    @property
+    def former_group(self) -> int | None:
+        """The group the gateway put the product into."""
+        found: int | None = (self.link.detail or {}).get("group") if self.link else None
+        return found
+
+
+def find_link(item_id: str, deps: Deps) -> Link | None:
+    """The item's article, as it was last written."""
+    with reading(deps.engine) as session:
+        return links.find(session, deps.connection, Kind.ITEM, item_id)
+
+
+def vat_table(deps: Deps) -> VatTable:
+    """Tax codes and VAT codes as both stand today."""
+    codes = {code.id: code for code in deps.lists.tax_codes(deps.now().date())}
+    return VatTable(groups=tuple(deps.lists.vat_groups()), tax_codes=codes)
+
+
+def print_of(member: Member, plain: Product) -> str:
+    """What the gateway would write of a member, so that the same again needs no look at the till."""
+    return fingerprint((products.fingerprint(plain), member.group))
+
+
+def is_settled(member: Member, wanted: str) -> bool:
+    """Whether exactly this was written before, under this number."""
+    link = member.link
+    return link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
+
+
+def create(product: Product, members: Sequence[Member], deps: Deps) -> int | None:
+    """Make the product with its groups; None when the till has one of its articles already."""
+    groups = tuple(dict.fromkeys(m.group for m in members if m.group is not None))
+    wanted = with_turnover_groups(
+        dataclasses.replace(product, number=None, group_numbers=groups), deps.lists.turnover_groups()
+    )
+    try:
+        made = deps.till.create_product(wanted)
+    except DuplicateNumber:
+        return None
+    deps.say("made the product", product=made.product_number, articles=[a.number for a in wanted.articles])
+    return made.product_number
+
+
+def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> None:
+    """Write what differs, put the product into its groups, and take it out of those the gateway had put it into."""
+    if _differs(product, existing.product):
+        deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
+        deps.say("changed the product", product=existing.product.number)
+    else:
+        deps.say("the product is like this already; nothing was written", product=existing.product.number)
+    _regroup(existing.product, members, deps)
+
+
+def _with_turnover(product: Product, present: Product, deps: Deps) -> Product:
+    """The product, every article that is new in it given a turnover group; the others keep theirs."""
+    known = {article.number for article in present.articles}
+    new = tuple(article for article in product.articles if article.number not in known)
+    given = with_turnover_groups(dataclasses.replace(product, articles=new), deps.lists.turnover_groups()).articles
+    by_number = {article.number: article for article in given}
+    return dataclasses.replace(product, articles=tuple(by_number.get(a.number, a) for a in product.articles))
+
+
+def _regroup(present: Product, members: Sequence[Member], deps: Deps) -> None:
+    number = present.number or 0
+    wanted = {m.group for m in members if m.group is not None}
+    for group in sorted(wanted - set(present.group_numbers)):
+        deps.till.add_products_to_group(group, [number])
+        deps.say("put the product into a group", product=number, group=group)
+    former = {m.former_group for m in members if m.former_group is not None}
+    for group in sorted((former - wanted) & set(present.group_numbers)):
+        deps.till.delete_products_from_group(group, [number])
+        deps.say("took the product out of a group", product=number, group=group)
+
+
+def _differs(wanted: Product, present: Product) -> bool:
+    """Whether anything that we say about the product is not so yet; what we leave open (None) does not count."""
+    if _says_otherwise(dataclasses.replace(wanted, articles=()), dataclasses.replace(present, articles=())):
+        return True
+    now = {article.number: article for article in present.articles}
+    return any(a.number not in now or _says_otherwise(a, now[a.number]) for a in wanted.articles)
+
+
+def _says_otherwise(wanted: Product | Article, present: Product | Article) -> bool:
+    said = {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted)}
+    return any(value not in (None, ()) and not _is_so(value, getattr(present, name)) for name, value in said.items())
+
+
+def _is_so(wanted: object, present: object) -> bool:
+    if isinstance(wanted, dict) and isinstance(present, dict):
+        return all(str(present.get(name)) == str(value) for name, value in wanted.items())
+    return wanted == present
+
+
+def switch_off(link: Link, deps: Deps) -> bool:
+    """Make the article of an item inactive, because sales still point at it; False when the till has none."""
+    number = int(link.target_id)
+    existing = deps.till.product_of_article(number)
+    article = products.find_article(existing.product if existing else None, number)
+    if existing is None or article is None:
+        return False
+    if article.ext_id in (None, "", link.source_id):
+        off = Product(existing.product.number, None, (Article(number=number, active=False),))
+        if _differs(off, existing.product):
+            deps.till.update_product(off, existing)
+    deps.resolve(ownership.TAKEN, ownership.name_article(number))
+    return True
+
+
+def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
+    """What remains when a member is written: a former number is let go; answers the links to save."""
+    link, item = member.link, member.item
+    if link and link.target_id != str(member.number):
+        ownership.release(item.id, int(link.target_id), deps)
+    if not item.active:
+        deps.resolve(ownership.TAKEN, ownership.name_article(member.number))
+    return to_links(member, wanted)
+
+
+def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
+    """The item's article and the article's item."""
+    item, number = member.item, str(member.number)
+    detail = {"content": items.content(item.raw), "group": member.group}
+    mine = Link(Kind.ITEM, item.id, "Article", number, item.sync_token, wanted, detail)
+    return mine, Link(Kind.ARTICLE, number, "Item", item.id, item.sync_token)

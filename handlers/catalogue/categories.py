@@ -1,0 +1,124 @@
+"""A category of the books becomes an article group of the till: made, renamed, moved, and deleted when it is ours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from gateway.errors import NotFound
+from gateway.store import links
+from gateway.store.events import Event
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.catalogue import items, kinship
+from handlers.catalogue.items import Reading
+from handlers.deps import Deps
+from handlers.result import Result, done, skipped
+from mapping import categories
+from mapping.records import ArticleGroup, Item
+
+GONE = "deleted"
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Bring the till's group to what the category is now."""
+    if not deps.settings.categories.enabled:
+        return skipped("categories are switched off in the settings")
+    link = _link(event.entity_id, deps)
+    try:
+        seen = items.read(event, deps)
+    except NotFound:
+        return _gone(link, deps)
+    if not seen.item.active:
+        return _gone(link, deps)
+    wanted = categories.to_group(seen.item, settings=deps.settings.categories, groups=_parents(seen.item, event, deps))
+    print_ = categories.fingerprint(wanted)
+    if link and link.target_id and link.fingerprint == print_:
+        return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
+    number = _write(seen.item, wanted, link, deps)
+    written = _to_link(seen, str(number), print_, _link(seen.item.id, deps))
+    deps.remember(written)
+    deps.resolve(kinship.WAITS_FOR_CATEGORY, kinship.name_category(seen.item.id))
+    return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
+
+
+def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
+    """The group of the parent; one that the till does not have yet is brought along first."""
+    if item.parent_id is None:
+        return {}
+    link = _link(item.parent_id, deps)
+    if link is not None and link.target_id:
+        return {item.parent_id: int(link.target_id)}
+    read_at = items.now(deps)
+    deps.pass_on(kinship.bring_along(Reading(deps.books.item(item.parent_id), read_at), event))
+    raise kinship.wait_for(item.parent_id)
+
+
+def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:
+    """Make or change the group; answers its number. One of the same name in the same place is taken over."""
+    groups = list(_flatten(deps.till.article_groups()))
+    known = next((g for g in groups if link and str(g.number) == link.target_id), None)
+    existing = known or _find_double(wanted, groups, deps)
+    if existing is None:
+        number = deps.till.create_article_group(wanted)
+        # At once: a group made twice would be there twice.
+        deps.remember(Link(Kind.GROUP, item.id, "ArticleGroup", str(number), item.sync_token, detail={"made": True}))
+        deps.say("made the article group", number=number, name=wanted.name)
+        return number
+    kept = wanted if deps.settings.categories.rename else dataclasses.replace(wanted, name=existing.name)
+    if (kept.name, kept.parent or 0) != (existing.name, existing.parent or 0):
+        changed = ArticleGroup(existing.number, kept.name, kept.name, kept.parent or 0, existing.sort_order)
+        deps.till.update_article_group(changed)
+        deps.say("changed the article group", number=existing.number, name=kept.name, parent=kept.parent)
+    return existing.number or 0
+
+
+def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Deps) -> ArticleGroup | None:
+    """A group of this name under this parent that is not another category's: ours from before, or the staff's."""
+    name = wanted.name.strip().casefold()
+    same = [g for g in groups if g.name.strip().casefold() == name and (g.parent or 0) == (wanted.parent or 0)]
+    with reading(deps.engine) as session:
+        free = [g for g in same if not links.find_by_target(session, deps.connection, Kind.GROUP, str(g.number))]
+    return next(iter(free), None)
+
+
+def _gone(link: Link | None, deps: Deps) -> Result:
+    """Deleted in the books: a group we made goes, unless the staff keeps something of theirs in it."""
+    if link is None or not link.target_id:
+        return skipped("the category was deleted and the till never had it")
+    groups = {group.number: group for group in _flatten(deps.till.article_groups())}
+    group = groups.get(int(link.target_id))
+    empty = dataclasses.replace(link, target_id="", fingerprint=GONE)
+    if group is None:
+        return done("deleted in QuickBooks; the till has no such group any more", links=(empty,))
+    made = bool((link.detail or {}).get("made"))
+    if not made or group.subgroups or not _are_ours(group.product_numbers, deps):
+        return done("deleted in QuickBooks; the group stays, because the till's staff uses it", links=(empty,))
+    deps.till.delete_article_group(int(link.target_id))
+    return done("deleted in QuickBooks: the article group is gone", links=(empty,), target_id=link.target_id)
+
+
+def _are_ours(products: Iterable[int], deps: Deps) -> bool:
+    """Whether every product in the group is one the gateway made or keeps."""
+    read = (deps.till.product(number) for number in products)
+    articles = [str(article.number) for found in read if found for article in found.product.articles]
+    with reading(deps.engine) as session:
+        known = links.find_all(session, deps.connection, Kind.ARTICLE, articles)
+    return set(articles) <= known.keys()
+
+
+def _flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
+    for group in groups:
+        yield group
+        yield from _flatten(group.subgroups)
+
+
+def _link(category_id: str, deps: Deps) -> Link | None:
+    with reading(deps.engine) as session:
+        return links.find(session, deps.connection, Kind.GROUP, category_id)
+
+
+def _to_link(seen: Reading, number: str, fingerprint: str, before: Link | None) -> Link:
+    made = {"made": True} if before and (before.detail or {}).get("made") else {}
+    detail = {**made, "content": items.content(seen.item.raw)}
+    return Link(Kind.GROUP, seen.item.id, "ArticleGroup", number, seen.item.sync_token, fingerprint, detail)

@@ -1,0 +1,178 @@
+"""A family of items becomes one product of the till with an article for each of them: its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.connectors.mpluskassa.answers import ReadProduct
+from gateway.errors import NotFound
+from gateway.store import links
+from gateway.store.events import Event
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.catalogue import articles, bridge, kinship, ownership
+from handlers.catalogue.articles import Member
+from handlers.deps import Deps
+from handlers.result import Result, done, parked, skipped
+from mapping import products
+from mapping.categories import CATEGORY
+from mapping.errors import MappingError, NotBookable
+from mapping.products import VatTable
+from mapping.records import Item, Product
+
+_DELETED = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The parent, its variants that can be carried, and what keeps the others from it."""
+
+    parent: Item
+    members: tuple[Member, ...]
+    faults: tuple[MappingError, ...]
+    prints: Mapping[str, str]
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Bring the till's product to what the family is now."""
+    try:
+        parent = deps.books.item(event.entity_id)
+    except NotFound:
+        return skipped("the parent item was deleted; its variants follow by themselves")
+    if parent.type == CATEGORY:
+        return skipped("the parent is a category now; its items follow by themselves")
+    deps.learn(sku=parent.sku)
+    items = _members_of(parent, deps)
+    if not items:
+        return _park_lonely(parent)
+    deps.remember(_family_link(parent.id, _home(parent.id, deps)))
+    family = _examine(parent, items, event, deps)
+    settled = all(articles.is_settled(member, family.prints[member.item.id]) for member in family.members)
+    if not settled:
+        _write(family, deps)
+    written = tuple(
+        link for member in family.members for link in articles.finish(member, family.prints[member.item.id], deps)
+    )
+    if family.faults:
+        return _park_fault(family, written)
+    return done("unchanged" if settled else None, links=written)
+
+
+def _members_of(parent: Item, deps: Deps) -> list[Item]:
+    """Everything directly below the parent that can be sold, and the parent itself when it has a SKU."""
+    full_name = str(parent.raw.get("FullyQualifiedName") or parent.name).removesuffix(_DELETED)
+    below = [item for item in deps.books.items_under(full_name) if item.parent_id == parent.id]
+    sellable = [item for item in below if item.type not in (CATEGORY, "Group")]
+    own = [parent] if (parent.sku or "").strip() else []
+    return [*own, *sorted(sellable, key=lambda item: (len(item.id), item.id))]
+
+
+def _examine(parent: Item, items: Iterable[Item], event: Event, deps: Deps) -> Family:
+    """Tell those that can be carried from those that cannot, so that one bad variant does not keep the rest away."""
+    group = kinship.find_parent(parent, event, deps).group
+    vat = articles.vat_table(deps)
+    members: list[Member] = []
+    faults: list[MappingError] = []
+    prints: dict[str, str] = {}
+    for item in items:
+        link = articles.find_link(item.id, deps)
+        if not item.active and link is None:
+            continue
+        try:
+            member = Member(item, bridge.number_of(item, deps), group, link)
+            prints[item.id] = articles.print_of(member, _to_product(parent, [member], vat, None, deps))
+        except NotBookable as reason:
+            deps.say("left out", item=item.id, reason=reason.reason)
+        except MappingError as fault:
+            faults.append(fault)
+        else:
+            members.append(member)
+    return Family(parent, tuple(members), tuple(faults), prints)
+
+
+def _to_product(parent: Item, members: Sequence[Member], vat: VatTable, present: Product | None, deps: Deps) -> Product:
+    return products.to_variants(
+        [member.item for member in members],
+        settings=deps.settings.products,
+        vat=vat,
+        existing=present,
+        name=parent.name,
+        allocated={member.item.id: member.number for member in members},
+    )
+
+
+def _write(family: Family, deps: Deps) -> None:
+    """Update the products the articles are in already; what is new joins the family's own."""
+    found = deps.till.products_of_articles(member.number for member in family.members)
+    homes = {a.number: read for read in found for a in read.product.articles}
+    home = _find_home(family, found, deps)
+    by_product: dict[int | None, list[Member]] = {}
+    for member in family.members:
+        owner = homes.get(member.number, home)
+        by_product.setdefault(owner.product.number if owner else None, []).append(member)
+    reads = {read.product.number: read for read in (*found, *([home] if home else []))}
+    for number, members in by_product.items():
+        _write_one(family, reads.get(number), members, home, deps)
+
+
+def _write_one(
+    family: Family, read: ReadProduct | None, members: Sequence[Member], home: ReadProduct | None, deps: Deps
+) -> None:
+    vat = articles.vat_table(deps)
+    present = read.product if read else None
+    for member in members:
+        present = ownership.claim(member.item, member.number, present, deps)
+    if read is not None and not deps.settings.products.update_existing:
+        return
+    product = _to_product(family.parent, members, vat, present, deps)
+    if read is None:
+        made = articles.create(product, members, deps)
+        deps.remember(_family_link(family.parent.id, str(made or "")))
+        return
+    if home and read.product.number != home.product.number:
+        deps.say(
+            "these variants stay in the product they are in: the till cannot move them", product=read.product.number
+        )
+        product = Product(product.number, None, product.articles)
+    articles.update(product, read, members, deps)
+
+
+def _find_home(family: Family, found: Sequence[ReadProduct], deps: Deps) -> ReadProduct | None:
+    """The product of the family: the one it was made as, else the first that holds one of its articles."""
+    known = _home(family.parent.id, deps)
+    read = next((each for each in found if str(each.product.number) == known), None)
+    if read is None and known:
+        read = deps.till.product(int(known))
+    return read or next(iter(found), None)
+
+
+def _home(parent_id: str, deps: Deps) -> str:
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.FAMILY, parent_id)
+    return link.target_id if link else ""
+
+
+def _family_link(parent_id: str, product: str) -> Link:
+    return Link(Kind.FAMILY, parent_id, "Product", product)
+
+
+def _park_lonely(parent: Item) -> Result:
+    return parked(
+        f'"{parent.name}" has neither a SKU nor items below it',
+        code="no-sku",
+        record=products.name_item(parent),
+        fix="enter a SKU of digits at the item, or make its variants sub-items of it; it then goes on by itself",
+    )
+
+
+def _park_fault(family: Family, written: tuple[Link, ...]) -> Result:
+    first = family.faults[0]
+    more = len(family.faults) - 1
+    return parked(
+        first.reason + (f" (and {more} more variants cannot be carried)" if more else ""),
+        code=first.code or "variant",
+        record=first.record or products.name_item(family.parent),
+        fix=first.fix or "mend the variant in QuickBooks",
+        links=written,
+    )

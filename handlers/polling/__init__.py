@@ -1,0 +1,1 @@
+"""Looking for what no webhook told: both systems asked for what changed."""

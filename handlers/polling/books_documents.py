@@ -1,0 +1,65 @@
+"""A sales document of the books changed: usually our own echo; a void or deletion of what we posted is shown."""
+
+from __future__ import annotations
+
+from gateway.store import links
+from gateway.store.events import Event
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.result import Result, done, parked, skipped
+from handlers.sales import bookings
+
+_GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
+EDITED = "edited"
+_OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided")
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Recognise our own documents by their link; remember that one is gone, so that it is not mourned twice."""
+    mine = _find(event, deps)
+    if mine is None:
+        return skipped("not posted by this gateway")
+    number = str(bookings.detail(mine, "number") or mine.source_id)
+    deps.learn(order_id=number if mine.kind == Kind.DOCUMENT else None)
+    deps.learn(target_entity=event.entity, target_id=event.entity_id)
+    if event.operation == EDITED:
+        return _show_edit(event, number)
+    how = _GONE.get((event.operation or "").lower())
+    if how is None:
+        return done("our own document")
+    if any(bookings.detail(mine, reason) for reason in _OUR_DOING):
+        return done(f"{how} by this gateway")
+    return _mourn(event, mine, number, how, deps)
+
+
+def _find(event: Event, deps: Deps) -> Link | None:
+    kind = Kind.PAYMENT if event.entity == "Payment" else Kind.DOCUMENT
+    with reading(deps.engine) as session:
+        ours = links.find_by_target(session, deps.connection, kind, event.entity_id)
+    return next((link for link in ours if link.target_entity == event.entity), None)
+
+
+def _show_edit(event: Event, number: str) -> Result:
+    """Somebody corrected the document by hand: allowed, but it must not go unseen, and is never overwritten."""
+    return parked(
+        f"{event.entity} {event.entity_id} was edited in QuickBooks: it may differ from the sale",
+        code="edited-in-books",
+        record=f"sale {number}",
+        fix="compare it with the sale; when the correction is right, ignore this event",
+    )
+
+
+def _mourn(event: Event, mine: Link, number: str, how: str, deps: Deps) -> Result:
+    is_payment = event.entity == "Payment"
+    if not is_payment:
+        bookings.note(mine, deps, gone=how)
+    what = "the sale is open again" if is_payment else "the sale is no longer in the books"
+    return parked(
+        f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",
+        code="gone-in-books",
+        record=f"payment {mine.source_id}" if is_payment else f"sale {number}",
+        fix="if that was a mistake, "
+        + ("book it again in QuickBooks by hand" if is_payment else "resend the order")
+        + "; else ignore this event",
+    )

@@ -1,0 +1,102 @@
+"""Change data capture of the books' documents and customers: what their webhooks should have told, and lost.
+
+Rows come whole, so our own documents are compared here without another read: only one that was deleted, voided or
+edited becomes an event. Others' documents are none of our business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from gateway.connectors.quickbooks.wire_content import content_of
+from gateway.connectors.quickbooks.wire_documents import is_voided
+from gateway.store import cursors, inbox, links
+from gateway.store.events import Change, Flow
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+from handlers.sales import bookings
+from mapping.records import Change as BooksChange
+from mapping.records import DocumentKind
+
+SOURCE: Final = "quickbooks.cdc.sales"
+DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
+CUSTOMER: Final = "Customer"
+OVERLAP = timedelta(minutes=5)
+LOOK_BACK = timedelta(days=29)
+
+
+def poll(deps: Deps) -> list[int]:
+    """Receive what changed; answers the ids of events that somebody should work on now."""
+    lease = cursors.take(deps.engine, deps.connection, SOURCE)
+    if lease is None:
+        return []
+    try:
+        found = _capture(deps, lease)
+    except Exception as error:
+        cursors.release(deps.engine, deps.connection, SOURCE, lease, failure=str(error))
+        raise
+    cursors.release(deps.engine, deps.connection, SOURCE, lease)
+    return found
+
+
+def _capture(deps: Deps, lease: str) -> list[int]:
+    with reading(deps.engine) as session:
+        position = cursors.find(session, deps.connection, SOURCE)
+    since = max((datetime.fromisoformat(position) if position else deps.now()) - OVERLAP, deps.now() - LOOK_BACK)
+    entities = (*DOCUMENTS, CUSTOMER) if deps.settings.customers.to_till else DOCUMENTS
+    changes, as_of = _read(entities, since, deps)
+    fresh = [event for change in changes if (event := _to_event(change, deps))]
+    with writing(deps.engine) as session:
+        received = inbox.receive(session, fresh)
+        reached = min(as_of, deps.now()).astimezone(UTC)
+        cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease)
+    return [row.id for row in received if row.pending]
+
+
+def _read(entities: Sequence[str], since: datetime, deps: Deps) -> tuple[list[BooksChange], datetime]:
+    """All of them in one read; one by one where an answer is as long as answers get."""
+    answer = deps.books.changes(entities, since)
+    if not answer.possibly_truncated or len(entities) == 1:
+        if answer.possibly_truncated:
+            deps.say("more changed in QuickBooks than one answer holds", entity=entities[0], since=since)
+        return list(answer.changes), answer.as_of
+    parts = [_read([entity], since, deps) for entity in entities]
+    return [change for changes, _ in parts for change in changes], min(as_of for _, as_of in parts)
+
+
+def _to_event(change: BooksChange, deps: Deps) -> Change | None:
+    operation = "updated" if change.entity == CUSTOMER else _what_happened(change, deps)
+    if operation is None:
+        return None
+    return Change(
+        key=f"qbo:cdc:{deps.connection}:{change.entity}:{change.id}:{operation}:{change.updated_at.isoformat()}",
+        flow=Flow.CUSTOMERS if change.entity == CUSTOMER else Flow.ORDERS,
+        source=cursors.BOOKS,
+        entity=change.entity,
+        entity_id=change.id,
+        connection=deps.connection,
+        operation=operation,
+        occurred_at=change.updated_at,
+    )
+
+
+def _what_happened(change: BooksChange, deps: Deps) -> str | None:
+    """What somebody did to a document of ours; None for our own doing, for payments, for what is not ours."""
+    link = _find(change, deps)
+    if link is None or bookings.detail(link, bookings.GONE):
+        return None
+    if change.deleted:
+        return "deleted"
+    if is_voided(change.raw):
+        return None if bookings.detail(link, bookings.WITHDRAWN) else "voided"
+    ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
+    return "edited" if ours and content_of(change.raw) not in ours else None
+
+
+def _find(change: BooksChange, deps: Deps) -> Link | None:
+    with reading(deps.engine) as session:
+        found = links.find_by_target(session, deps.connection, Kind.DOCUMENT, change.id)
+    return next((link for link in found if link.target_entity == change.entity), None)

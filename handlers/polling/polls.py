@@ -1,0 +1,275 @@
+"""Polling, where a system has no webhook or may have lost one: what changed since the cursor goes into the inbox.
+
+The cursor moves in the transaction that stores what was found, so a crash in between finds it again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.connectors.mpluskassa.answers import Page
+from gateway.errors import Transient
+from gateway.store import cursors, inbox, links
+from gateway.store.events import Change, Flow, State
+from gateway.store.links import Kind
+from gateway.store.session import reading, writing
+from handlers.catalogue import items
+from handlers.deps import Deps
+from handlers.sales.till_sales import ENTITIES
+from mapping.customers import email_key
+from mapping.records import Change as BooksChange
+from mapping.records import ChangeSet, Relation, Sale, SaleKind, SyncMarkers
+from mapping.sections import OrderSettings
+from mapping.settings_document import SettingsDocument
+
+POLL = "mpluskassa.poll"
+PAGE = 200
+ITEMS_AT_ONCE = 1000
+# After a silence this long (an outage, a restored backup) what is found may have been booked before.
+GAP_SECONDS = 600.0
+BUSY_SECONDS, BUSY_PAUSE_SECONDS = 5.0, 0.05
+OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
+LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
+
+
+@dataclass(frozen=True)
+class TillSource:
+    """One kind of record followed by a rising marker, as long as the settings want it."""
+
+    name: str
+    entity: str
+    flow: Flow
+    wanted: Callable[[SettingsDocument], bool]
+    marker: Callable[[SyncMarkers], int | None]
+    read: Callable[[Deps, int], Page[Any]]
+    to_change: Callable[[str, Any], Change]
+
+
+def to_change(connection: str, sale: Sale) -> Change:
+    """A version of a sale as the poll saw it: one event per document and marker."""
+    entity = ENTITIES[sale.kind]
+    return Change(
+        key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
+        flow=Flow.ORDERS,
+        source=POLL,
+        entity=entity,
+        entity_id=sale.id,
+        connection=connection,
+        occurred_at=sale.entered_at,
+        order_id=sale.number,
+    )
+
+
+def _to_relation_change(connection: str, relation: Relation) -> Change:
+    return Change(
+        key=f"mpk:{connection}:Relation:{relation.number}:{relation.sync_marker or 0}",
+        flow=Flow.CUSTOMERS,
+        source=POLL,
+        entity="Relation",
+        entity_id=str(relation.number),
+        connection=connection,
+        email=email_key(relation.email),
+    )
+
+
+def _follow_sales(
+    name: str,
+    kind: SaleKind,
+    wanted: Callable[[OrderSettings], bool],
+    marker: Callable[[SyncMarkers], int | None],
+    read: Callable[[Deps, int], Page[Sale]],
+) -> TillSource:
+    return TillSource(
+        name,
+        ENTITIES[kind],
+        Flow.ORDERS,
+        lambda settings: settings.orders.enabled and wanted(settings.orders),
+        marker,
+        read,
+        to_change,
+    )
+
+
+TILL_SOURCES: tuple[TillSource, ...] = (
+    _follow_sales(
+        cursors.RECEIPTS,
+        SaleKind.RECEIPT,
+        lambda orders: orders.receipts,
+        lambda markers: markers.receipt,
+        lambda deps, marker: deps.till.receipts_since(marker, PAGE, with_lines=False),
+    ),
+    _follow_sales(
+        cursors.INVOICES,
+        SaleKind.INVOICE,
+        lambda orders: orders.invoices,
+        lambda markers: markers.invoice,
+        lambda deps, marker: deps.till.invoices_since(marker, PAGE, with_lines=False),
+    ),
+    _follow_sales(
+        cursors.ORDERS,
+        SaleKind.ORDER,
+        lambda orders: orders.sales_orders,
+        lambda markers: markers.order,
+        lambda deps, marker: deps.till.orders_since(marker, PAGE, with_lines=False),
+    ),
+    TillSource(
+        cursors.RELATIONS,
+        "Relation",
+        Flow.CUSTOMERS,
+        lambda settings: settings.customers.enabled,
+        lambda markers: markers.relation,
+        lambda deps, marker: deps.till.relations_since(marker, PAGE),
+        _to_relation_change,
+    ),
+)
+
+
+def poll_till(deps: Deps) -> list[int]:
+    """Receive what changed at the till; answers the ids of events that somebody should work on now."""
+    markers = deps.till.sync_markers()
+    wanted = [source for source in TILL_SOURCES if source.wanted(deps.settings)]
+    return [event_id for source in wanted for event_id in _poll_source(deps, source, source.marker(markers))]
+
+
+def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
+    """Whether the till has sales, up to these markers, that no poll has brought in yet."""
+    followed = [source for source in TILL_SOURCES if source.flow is Flow.ORDERS and source.wanted(deps.settings)]
+    with reading(deps.engine) as session:
+        positions = [cursors.find(session, deps.connection, source.name) for source in followed]
+    newest = [source.marker(markers) for source in followed]
+    return any(marker and int(at or 0) < marker for at, marker in zip(positions, newest, strict=True))
+
+
+def _take(deps: Deps, source: str) -> str:
+    """The right to poll this source, once whoever polls it now has ended: that poll may have looked too early."""
+    until = time.monotonic() + BUSY_SECONDS
+    while (lease := cursors.take(deps.engine, deps.connection, source)) is None:
+        if time.monotonic() > until:
+            raise Transient("the till is being polled already", code="poll-busy", record=source)
+        time.sleep(BUSY_PAUSE_SECONDS)
+    return lease
+
+
+def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
+    lease = _take(deps, source.name)
+    try:
+        found = _follow(deps, source, newest, lease)
+    except Exception as error:
+        cursors.release(deps.engine, deps.connection, source.name, lease, failure=str(error))
+        raise
+    cursors.release(deps.engine, deps.connection, source.name, lease)
+    return found
+
+
+def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
+    with reading(deps.engine) as session:
+        position = cursors.find(session, deps.connection, source.name)
+        gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
+    if position is None:  # a kind of record that is followed for the first time starts now
+        _store(deps, source, [], newest or 0, lease)
+        return []
+    due: list[int] = []
+    at = int(position)
+    while newest is None or newest > at:
+        page = source.read(deps, at + 1)  # the till's filter is inclusive
+        # Nothing came: everything up to the marker we probed before reading has been seen.
+        reached = (page.marker or at) if page else (newest or at)
+        due += _store(deps, source, _to_changes(deps, source, page, careful=gap), reached, lease)
+        if reached <= at or not page:
+            break
+        at = reached
+    return due
+
+
+def _store(deps: Deps, source: TillSource, changes: Sequence[Change], reached: int, lease: str) -> list[int]:
+    with writing(deps.engine) as session:
+        received = inbox.receive(session, changes)
+        cursors.advance(session, deps.connection, source.name, str(reached), lease=lease)
+    return [row.id for row in received if row.pending]
+
+
+def _to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool) -> list[Change]:
+    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on."""
+    changes = [dataclasses.replace(source.to_change(deps.connection, record), careful=careful) for record in page]
+    return changes + [
+        Change(
+            key=f"mpk:{deps.connection}:{source.entity}:{row.id}:unreadable:{page.marker}",
+            flow=source.flow,
+            source=POLL,
+            entity=source.entity,
+            entity_id=row.id,
+            connection=deps.connection,
+            state=State.PARKED,
+            reason=f"the till answered something unreadable: {row.reason}",
+            fix="open the record at the till; when it is right there, retry this event and report the fault",
+        )
+        for row in page.unreadable
+    ]
+
+
+def poll_books(deps: Deps) -> list[int]:
+    """Receive what change data capture reports; answers the ids of events that somebody should work on now."""
+    lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
+    if lease is None:
+        return []
+    try:
+        found = _capture(deps, lease)
+    except Exception as error:
+        cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease, failure=str(error))
+        raise
+    cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease)
+    return found
+
+
+def _capture(deps: Deps, lease: str) -> list[int]:
+    with reading(deps.engine) as session:
+        position = cursors.find(session, deps.connection, cursors.BOOKS)
+    since = datetime.fromisoformat(position) if position else deps.now()
+    since = max(since - OVERLAP, deps.now() - LOOK_BACK)
+    read_at = items.now(deps)
+    answer: ChangeSet = deps.books.changes(["Item"], since)
+    changes = _page_through(deps, since) if answer.possibly_truncated else answer.changes
+    fresh = [change for change in changes if not _seen(deps, change)]
+    with writing(deps.engine) as session:
+        received = inbox.receive(session, [_to_event(deps.connection, change, read_at) for change in fresh])
+        reached = min(answer.as_of, deps.now()).astimezone(UTC)
+        cursors.advance(session, deps.connection, cursors.BOOKS, reached.isoformat(), lease=lease)
+    return [row.id for row in received if row.pending]
+
+
+def _page_through(deps: Deps, since: datetime) -> Iterator[BooksChange]:
+    """Change data capture ends at a thousand rows and cannot go on; a query can, though it knows of no deletions."""
+    start = 1
+    while page := deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=since):
+        yield from (BooksChange("Item", item.id, item.updated_at or since, raw=item.raw) for item in page)
+        if len(page) < ITEMS_AT_ONCE:
+            return
+        start += len(page)
+
+
+def _seen(deps: Deps, change: BooksChange) -> bool:
+    """Whether exactly this was carried already; the books date changes by the second only."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.ITEM, change.id)
+    seen = (link.detail or {}).get("content") if link else None
+    return not change.deleted and seen == items.content(change.raw)
+
+
+def _to_event(connection: str, change: BooksChange, read_at: datetime) -> Change:
+    version = f"{change.updated_at.isoformat()}:{items.content(change.raw)}"
+    return Change(
+        key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{version}",
+        flow=Flow.PRODUCTS,
+        source=cursors.BOOKS,
+        entity=change.entity,
+        entity_id=change.id,
+        connection=connection,
+        operation="deleted" if change.deleted else "changed",
+        occurred_at=change.updated_at,
+        hint=None if change.deleted else items.to_hint(change.raw, read_at),
+    )

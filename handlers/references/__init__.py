@@ -1,0 +1,1 @@
+"""What a sale only names, found in the books: customer, items, codes."""

@@ -1,0 +1,72 @@
+"""Items that stand for an income account: the books take a line's account from its item, not from the line.
+
+Where the settings name an account for a country or a turnover group, such lines are booked on a service item of that
+account instead of on the article's own item (which then loses no stock).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.references.codes import by_name_or_id
+from mapping import control
+from mapping.control import Question
+from mapping.records import Sale, SaleLine
+
+
+def by_article(sale: Sale, deps: Deps, country: str | None) -> dict[int, str]:
+    """The item of every article whose lines belong on an account of their own."""
+    lines = [line for line in every_line(sale.lines) if line.article]
+    found = {line.article: _find(sale, line, deps, country) for line in lines}
+    return {article: item for article, item in found.items() if item}
+
+
+def by_group(sale: Sale, deps: Deps, country: str | None) -> dict[int, str]:
+    """The item of every turnover group that stands on lines without an article."""
+    lines = [line for line in every_line(sale.lines) if not line.article and line.turnover_group]
+    found = {line.turnover_group or 0: _find(sale, line, deps, country) for line in lines}
+    return {group: item for group, item in found.items() if item}
+
+
+def every_line(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
+    """All lines and their sublines."""
+    for line in lines:
+        yield line
+        yield from every_line(line.sublines)
+
+
+def _find(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> str | None:
+    rows = deps.settings.mapping.income_accounts
+    keys = (f"{country or ''}:{line.turnover_group or ''}", country or "", f":{line.turnover_group or ''}")
+    key = next((key for key in keys if key and key in rows.table), keys[0])
+    if rows.mode == "off" or (rows.mode == "default" and key not in rows.table):
+        return None
+    chosen = control.resolve(rows, Question(setting="mapping.income_accounts", key=key, source=sale)).value
+    return _item_of(chosen, deps) if chosen else None
+
+
+def _item_of(account: str, deps: Deps) -> str:
+    accounts = deps.lists.entries("Account")
+    account_id = by_name_or_id(account, accounts)
+    key = f"account:{account_id}"
+    with reading(deps.engine) as session:
+        known = links.find(session, deps.connection, Kind.SPECIAL, key)
+    if known:
+        return known.target_id
+    name = next((entry.name for entry in accounts if entry.id == account_id), account)
+    item_id = _make(f"{name} (Kassabridge)", account_id, deps)
+    deps.remember(Link(Kind.SPECIAL, key, "Item", item_id))
+    return item_id
+
+
+def _make(name: str, account_id: str, deps: Deps) -> str:
+    found = next((item for item in deps.books.items_by_name(name) if item.active), None)
+    if found:
+        return found.id
+    deps.say("making an item for an income account in QuickBooks", name=name, account=account_id)
+    return deps.books.create_service_item(name, account_id, request_id(deps.connection, "item", name, account_id)).id

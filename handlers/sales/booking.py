@@ -1,0 +1,127 @@
+"""Booking a sale: look before a doubtful write, write once, remember at once, settle, compare with the till."""
+
+from __future__ import annotations
+
+from gateway.connectors.quickbooks.wire_content import content_of
+from gateway.errors import DuplicateNumber, GatewayError, Permanent
+from gateway.store.events import Event
+from gateway.store.links import Link
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.references import goods, parties
+from handlers.result import Result, done, parked
+from handlers.sales import bookings, closed_books, drafts, existing, settlement
+from mapping import orders
+from mapping.orders import Posting
+from mapping.records import BookedDocument, DocumentKind, Sale
+
+# The document names a record that is gone, inactive or merged into another: what we remember of it is out of date.
+_STALE = frozenset({"610", "2500"})
+
+
+def book(sale: Sale, link: Link | None, event: Event, deps: Deps, *, kind: DocumentKind | None = None) -> Result:
+    """Book a sale that is not (or no longer) in the books."""
+    posting, _ = drafts.prepare(sale, deps, kind=kind)
+    doubtful = existing.is_doubtful(event, link)
+    try:
+        return _book(sale, closed_books.open_up(posting, deps), link, deps, doubtful=doubtful)
+    except Permanent as error:
+        if closed_books.learn(error, deps):
+            return _book(sale, closed_books.open_up(posting, deps), link, deps, doubtful=True)
+        if error.code not in _STALE:
+            raise
+        fresh = _look_again(sale, posting, deps, error, kind=kind)
+        return _book(sale, closed_books.open_up(fresh, deps), link, deps, doubtful=True)
+
+
+def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *, kind: DocumentKind | None) -> Posting:
+    """The posting once more, everything it refers to looked up anew; the error again when that changes nothing."""
+    deps.say("the books do not take what it refers to; looking it up again", reason=error.reason)
+    parties.forget(posting.document.customer_id, deps)
+    goods.forget({line.item_id for line in posting.document.lines}, deps)
+    for name in ("PaymentMethod", "Department", "Class", "Term", "Account", f"tax_codes/{sale.business_date}"):
+        deps.lists.forget(name)
+    fresh, _ = drafts.prepare(sale, deps, kind=kind)
+    if fresh == posting:
+        raise error
+    return fresh
+
+
+class Outdated(Exception):
+    """The sale is in the books already, as an earlier version of it; `link` names the document."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link.target_id)
+        self.link = link
+
+
+def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtful: bool) -> Result:
+    look = doubtful or deps.settings.orders.adopt
+    booked = existing.find(sale, posting, deps) if look else None
+    if booked:
+        deps.say("found in the books already; linked instead of booked again", id=booked.id)
+        _refuse_outdated(sale, posting, booked, deps)
+    booked = booked or _create(sale, posting, link, deps)
+    deps.learn(target_entity=booked.kind, target_id=booked.id)
+    # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
+    deps.remember(bookings.to_link(sale, booked, finished=False))
+    bookings.claim_orders(sale, booked, deps)
+    return finish(sale, posting, booked, deps, doubtful=doubtful)
+
+
+def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps) -> None:
+    """A write whose answer was lost may have booked the sale as it was then: that document has to follow the sale."""
+    numbered = deps.lists.company().custom_document_numbers
+    same = booked.kind is posting.document.kind and content_of(booked.raw) == bookings.intended(
+        posting.document, send_number=numbered
+    )
+    if posting.document.marker in (booked.private_note or "") and not same:
+        link = bookings.to_link(sale, booked, finished=False, goods=None)
+        deps.remember(link)
+        raise Outdated(link)
+
+
+def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> Result:
+    """Settle a document that stands in the books, and compare it with the till."""
+    if posting.document.marker in (booked.private_note or ""):
+        settlement.settle(posting, booked, deps, doubtful=doubtful)
+        settlement.apply_credit(posting, booked, deps, doubtful=doubtful)
+    else:
+        deps.say("its payments are left to what booked it")
+    return _check(sale, posting, booked)
+
+
+def _create(sale: Sale, posting: Posting, link: Link | None, deps: Deps) -> BookedDocument:
+    # A repeat is answered with the first answer; a document that follows a deleted one must not be.
+    again = (link.target_id,) if link else ()
+    try:
+        return deps.books.create_document(
+            posting.document,
+            request_id(deps.connection, "document", posting.document, *again),
+            send_tax_detail=True,
+            send_number=deps.lists.company().custom_document_numbers,
+        )
+    except DuplicateNumber:
+        found = existing.find(sale, posting, deps)
+        if found is None:
+            raise
+        deps.say("the books had this document already", id=found.id)
+        return found
+
+
+def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
+    """The books' own total and tax must be the till's, every time."""
+    link = bookings.to_link(sale, booked, finished=True)
+    expected_tax = sum((tax.tax for tax in posting.document.taxes), start=booked.tax * 0)
+    if (booked.total, booked.tax) == (posting.document.total, expected_tax):
+        return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
+    return parked(
+        f"QuickBooks booked {booked.total:.2f} with {booked.tax:.2f} tax, the till took "
+        f"{posting.document.total:.2f} with {expected_tax:.2f} tax",
+        code="incident",
+        record=f"{booked.kind} {booked.id}, {orders.name_record(sale)}",
+        fix="correct the document in QuickBooks by hand, then ignore this event; report the difference",
+        links=(link,),
+        target_entity=booked.kind,
+        target_id=booked.id,
+    )

@@ -1,0 +1,220 @@
+"""A sale that changed at the till after it was booked: its document follows, unless somebody edited it in the books."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from gateway.connectors.quickbooks.wire_content import content_of
+from gateway.errors import Conflict, NotFound
+from gateway.store.events import Event
+from gateway.store.links import Link
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.result import Result, done, parked
+from handlers.sales import booking, bookings, closed_books, drafts, settlement
+from mapping import gift_cards, orders, sale_changes
+from mapping.orders import Posting
+from mapping.records import BookedDocument, DocumentKind, Sale
+
+TRIES = 3
+_DELETED, _VOIDED = "deleted", "voided"
+
+
+def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
+    """Bring the document of a booked sale to what the sale is now."""
+    in_money = gift_cards.without_gift_cards(sale, deps.settings.mapping.gift_card_tenders)
+    kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity)
+    if bookings.detail(link, bookings.WITHDRAWN) and kind == link.target_entity:
+        return revive(sale, link, deps)
+    if kind is DocumentKind.INVOICE == link.target_entity and bookings.detail(link, "goods") == sale_changes.goods(
+        sale
+    ):
+        return _settle_more(sale, link, deps)
+    if deps.settings.orders.changed == "park":
+        return _park(sale, link, "was changed at the till after it was booked", "changed-after-booking")
+    if kind != link.target_entity:
+        return _replace(sale, link, event, kind, deps)
+    return _update(sale, link, deps)
+
+
+def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
+    """Void the document of a sale that was cancelled."""
+    if bookings.detail(link, bookings.GONE):
+        return done(
+            "cancelled at the till; its document is gone from the books already", links=(_finished(sale, link),)
+        )
+    if deps.settings.orders.cancelled == "park":
+        return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
+    current = find_present(link, deps)
+    if current is None or current.voided:
+        return done(
+            "cancelled at the till; its document is gone from the books already", links=(_finished(sale, link),)
+        )
+    if is_edited(link, current):
+        return _park_edited(sale, link)
+    link = bookings.begin(link, deps, withdrawn=True)
+    settlement.release(link.target_entity, link.target_id, deps)
+    # Taking payments off an invoice moves it on.
+    current = find_present(link, deps) or current
+    token = request_id(deps.connection, "void", current.kind, current.id, current.sync_token)
+    voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
+    deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
+    known = bookings.to_link(sale, voided, finished=True, withdrawn=True)
+    return done(
+        "cancelled at the till: voided", links=(known,), target_entity=link.target_entity, target_id=link.target_id
+    )
+
+
+def find_present(link: Link, deps: Deps) -> BookedDocument | None:
+    """The linked document as it stands in the books, or None when it was deleted."""
+    try:
+        return deps.books.document(DocumentKind(link.target_entity), link.target_id)
+    except NotFound:
+        return None
+
+
+def is_edited(link: Link, current: BookedDocument) -> bool:
+    """Whether somebody changed the document in the books since we wrote it. Payments alone do not count."""
+    ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
+    return current.sync_token != link.sync_token and bool(ours) and content_of(current.raw) not in ours
+
+
+def _settle_more(sale: Sale, link: Link, deps: Deps) -> Result:
+    """Only payments differ: the document stays as it is."""
+    current = find_present(link, deps)
+    if current is None or current.voided:
+        return park_gone(sale, link, _DELETED if current is None else _VOIDED)
+    posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
+    posting = _move_payments(posting, deps)
+    link = bookings.begin(link, deps)
+    if settlement.release(current.kind, current.id, deps, keep=posting.payments):
+        current = find_present(link, deps) or current
+    settlement.settle(posting, current, deps, doubtful=True)
+    known = bookings.to_link(sale, find_present(link, deps) or current, finished=True)
+    return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
+
+
+def _move_payments(posting: Posting, deps: Deps) -> Posting:
+    """A payment on a closed day goes to the first open one, if the settings say so; the document is not touched."""
+    closed = deps.lists.company().books_closed_through
+    if closed is None or all(payment.business_date > closed for payment in posting.payments):
+        return posting
+    first_open = date.fromordinal(closed.toordinal() + 1)
+    return Posting(posting.document, orders.move_to(posting, first_open).payments)
+
+
+def revive(sale: Sale, link: Link, deps: Deps) -> Result:
+    """A voided document gets its amounts back: its number is still taken by it."""
+    return _update(sale, link, deps, voided_too=True)
+
+
+def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> Result:
+    for attempt in range(1, TRIES + 1):
+        current = find_present(link, deps)
+        if current is None:
+            return park_gone(sale, link, _DELETED)
+        if current.voided and not voided_too:
+            return park_gone(sale, link, _VOIDED)
+        if not current.voided and is_edited(link, current):
+            return _park_edited(sale, link)
+        posting = _draft_anew(sale, link, current, deps)
+        try:
+            return _write(sale, posting, link, current, deps)
+        except Conflict:
+            deps.say("somebody was faster; reading the document again", attempt=attempt)
+    raise Conflict(
+        f"{link.target_entity} {link.target_id} keeps changing in QuickBooks",
+        record=orders.name_record(sale),
+        fix="retry when nobody works on this document",
+    )
+
+
+def _draft_anew(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Posting:
+    posting, _ = drafts.prepare(sale, deps, kind=current.kind)
+    # A document that was moved out of closed books stays where it is.
+    moved = current.business_date if "Original date:" in (current.private_note or "") else None
+    stands_on = bookings.detail(link, "dated")
+    opened = closed_books.open_up(posting, deps, day=moved or posting.document.business_date)
+    if stands_on and closed_books.is_closed(date.fromisoformat(stands_on), deps):
+        raise closed_books.refusal(posting, deps.lists.company().books_closed_through)
+    return opened
+
+
+def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, deps: Deps) -> Result:
+    numbered = deps.lists.company().custom_document_numbers
+    wanted = bookings.intended(posting.document, send_number=numbered)
+    if content_of(current.raw) == wanted:
+        deps.say("the document is like this already")
+        return booking.finish(sale, posting, current, deps, doubtful=True)
+    # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
+    link = bookings.begin(link, deps, sent=wanted, goods=None)
+    settlement.release(current.kind, current.id, deps, keep=posting.payments)
+    fresh = find_present(link, deps) or current
+    deps.say(
+        "updating the document",
+        entity=current.kind,
+        id=current.id,
+        before=str(current.total),
+        after=str(posting.document.total),
+    )
+    booked = deps.books.update_document(
+        posting.document,
+        request_id(deps.connection, "update", posting.document, fresh.id, fresh.sync_token),
+        document_id=fresh.id,
+        sync_token=fresh.sync_token,
+        send_tax_detail=True,
+        send_number=numbered,
+    )
+    deps.remember(bookings.to_link(sale, booked, finished=False))
+    return booking.finish(sale, posting, booked, deps, doubtful=True)
+
+
+def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Deps) -> Result:
+    """It is another kind of document now: the old one is deleted (a void would hold its number), a new one booked."""
+    current = find_present(link, deps)
+    replacing = bookings.detail(link, bookings.REPLACING)
+    if current is None and not replacing:
+        return park_gone(sale, link, _DELETED)
+    if current and is_edited(link, current):
+        return _park_edited(sale, link)
+    if current:
+        link = bookings.begin(link, deps, replacing=True)
+        settlement.release(link.target_entity, link.target_id, deps)
+        present = find_present(link, deps) or current
+        token = request_id(deps.connection, "delete", present.kind, present.id, present.sync_token)
+        deps.books.delete_document(present.kind, present.id, present.sync_token, token)
+        deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
+    return booking.book(sale, link, event, deps, kind=kind)
+
+
+def park_gone(sale: Sale, link: Link, how: str) -> Result:
+    """A document that somebody removed from the books is not brought back silently."""
+    return _park(sale, link, f"changed at the till, but its document was {how} in QuickBooks", "gone-in-books",
+                 fix="resend the order to book it again, or ignore this event")  # fmt: skip
+
+
+def _park_edited(sale: Sale, link: Link) -> Result:
+    return _park(sale, link, "changed at the till, but its document was edited in QuickBooks", "edited-in-books")
+
+
+def _park(
+    sale: Sale,
+    link: Link,
+    what: str,
+    code: str,
+    *,
+    fix: str = "correct the document in QuickBooks by hand, then ignore this event",
+) -> Result:
+    return parked(
+        f"{orders.name_record(sale)} {what}",
+        code=code,
+        record=f"{link.target_entity} {link.target_id}",
+        fix=fix,
+        target_entity=link.target_entity,
+        target_id=link.target_id,
+    )
+
+
+def _finished(sale: Sale, link: Link) -> Link:
+    return Link(link.kind, link.source_id, link.target_entity, link.target_id, link.sync_token,
+                sale_changes.content(sale), link.detail)  # fmt: skip

@@ -1,0 +1,109 @@
+"""The documents of a branch's day, written: references resolved, looked for before written, checked to the cent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from gateway.errors import DuplicateNumber, Incident
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.references import codes, goods, parties
+from handlers.sales import closed_books, existing, settlement
+from mapping.day_postings import Plan, to_postings
+from mapping.day_summary import Day, DayTotals
+from mapping.orders import Posting
+from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
+from mapping.references import References
+
+
+def book(day: Day, sequence: int, totals: DayTotals, deps: Deps) -> list[BookedDocument]:
+    """Write the documents of these totals, each once however often this runs; the first is the day's own.
+
+    Raises `MappingError` before anything is written, `Incident` when the books' total is not ours.
+    """
+    stand_in = _stand_in(day)
+    plan = Plan(day, sequence, totals, _references(stand_in, totals, deps), deps.settings.orders, _groups(deps))
+    postings = [closed_books.open_up(posting, deps) for posting in to_postings(plan)]
+    return [_post(posting, stand_in, plan, deps) for posting in postings]
+
+
+def _stand_in(day: Day) -> Sale:
+    """What asks for references as a sale of this day would; negative, so that an account for refunds is found."""
+    return Sale(
+        kind=SaleKind.RECEIPT,
+        id=f"day:{day.key}",
+        number=day.key,
+        type="RECEIPT-TYPE-RECEIPT",
+        state="RECEIPT-STATE-PAID",
+        branch=day.branch,
+        business_date=day.date,
+        total_incl_cents=-1,
+        total_excl_cents=-1,
+        vat_method="VAT-METHOD-INCLUSIVE",
+        vat=(),
+        lines=(),
+        payments=(),
+    )
+
+
+def _references(stand_in: Sale, totals: DayTotals, deps: Deps) -> References:
+    return References(
+        customer_id=parties.default_debtor(deps),
+        tax_codes=_tax_codes(stand_in, totals, deps),
+        untaxed=codes.untaxed(stand_in, deps),
+        fallback_item_id=goods.summary_item(deps),
+        special_items=goods.special_items(deps),
+        payment_methods=codes.payment_methods(totals.tenders, deps),
+        deposit_accounts=codes.deposit_accounts(totals.tenders, deps),
+        default_deposit_account_id=codes.money_account(stand_in, deps),
+        department_id=codes.department(stand_in.branch, deps),
+        class_id=codes.class_id(stand_in.branch, deps),
+    )
+
+
+def _tax_codes(stand_in: Sale, totals: DayTotals, deps: Deps) -> dict[int, TaxCode]:
+    rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
+    return codes.tax_codes(stand_in, [VatAmount(code, rate, 0, 0) for code, rate in rates], deps)
+
+
+def _groups(deps: Deps) -> dict[int, str]:
+    return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
+
+
+def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps) -> BookedDocument:
+    # A look costs one metered read per document and day; a double would cost a day's turnover.
+    named = replace(stand_in, number=posting.document.document_number)
+    booked = existing.find(named, posting, deps) or _create(named, posting, deps)
+    tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
+    if (booked.total, booked.tax) != (posting.document.total, tax):
+        raise Incident(
+            f"QuickBooks has {booked.total:.2f} with {booked.tax:.2f} tax, the till took "
+            f"{posting.document.total:.2f} with {tax:.2f} tax",
+            code="incident",
+            record=f"{booked.kind} {booked.id}, {plan.name}",
+            fix="correct or delete the document in QuickBooks, then retry; report the difference",
+        )
+    settlement.settle(posting, booked, deps, doubtful=True)
+    return booked
+
+
+def _create(named: Sale, posting: Posting, deps: Deps) -> BookedDocument:
+    try:
+        return deps.books.create_document(
+            posting.document,
+            request_id(deps.connection, "document", posting.document),
+            send_tax_detail=True,
+            send_number=deps.lists.company().custom_document_numbers,
+        )
+    except DuplicateNumber:
+        found = existing.find(named, posting, deps)
+        if found is None:
+            raise
+        return found
+
+
+def name(documents: Sequence[BookedDocument]) -> str:
+    """As the activity log names them."""
+    return ", ".join(f"{each.kind} {each.document_number or each.id}" for each in documents)

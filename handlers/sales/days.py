@@ -1,0 +1,103 @@
+"""The sale's side of daily summaries: which sales are summed up, and waiting until their day's document holds them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from gateway.store import reckoning
+from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
+from gateway.store.links import Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.result import Result, done, parked
+from handlers.sales import bookings
+from mapping import orders, sale_changes
+from mapping.day_summary import Day, is_summarised
+from mapping.errors import NotBookable
+from mapping.records import Sale
+
+ENTITY = "Day"
+DAY, LEFT_OUT = "day", "left_out"
+_AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+_PATIENCE = 30.0
+_BUSY = frozenset({*PENDING, State.WORKING, State.PARKED})
+
+
+def belongs(sale: Sale, link: Link | None, deps: Deps) -> bool:
+    """Whether the sale is booked through its day's document. Once it is, that does not change with the settings."""
+    if link is not None:
+        return bookings.detail(link, DAY) is not None
+    if not is_summarised(sale, deps.settings.orders, deps.settings.mapping.gift_card_tenders):
+        return False
+    return is_bookable(sale, deps) and bookings.find_other(sale, deps) is None
+
+
+def is_bookable(sale: Sale, deps: Deps) -> bool:
+    """Whether the settings want this sale in the books now."""
+    try:
+        orders.bookable(sale, deps.settings.orders)
+    except NotBookable:
+        return False
+    return True
+
+
+def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_run: bool) -> Result:
+    """Done when the day's document holds the sale as it is; else see that the day is summed up, and wait for that."""
+    day = Day(sale.branch, sale.business_date)
+    before = Day.parse(bookings.detail(link, DAY)) if link else day
+    if dry_run:
+        return done(f"dry run: the sale is summed up in the document of {day.key}; nothing was written")
+    if link and before == day and link.fingerprint == sale_changes.content(sale):
+        return _ended(sale, link, deps)
+    changes = tuple(to_change(each, sale, event, deps) for each in dict.fromkeys((day, before)) if _is_idle(each, deps))
+    wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
+    outcome = Outcome(
+        State.WAITING, reason=f"waits for the document of its day, {day.key}", wait_seconds=wait, burn_attempt=False
+    )
+    return Result(outcome, changes=changes)
+
+
+def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
+    if not bookings.detail(link, LEFT_OUT) or not is_bookable(sale, deps):
+        key = bookings.detail(link, DAY)
+        return done(f"summed up in the document of {key}", target_entity=link.target_entity, target_id=link.target_id)
+    return parked(
+        f"{orders.name_record(sale)} was summed up in the document of its day and is now of a kind that is not",
+        code="changed-after-booking",
+        record=f"{link.target_entity} {link.target_id}",
+        fix="its amounts were taken out of the day; book it in QuickBooks by hand, then ignore this event",
+        target_entity=link.target_entity,
+        target_id=link.target_id,
+    )
+
+
+def seconds_until_close(day: Day, deps: Deps) -> float:
+    """How long the day is still open: it closes on the next morning, by the clock of the shop."""
+    closing = time.fromisoformat(deps.settings.orders.day_closes)
+    moment = datetime.combine(day.date + timedelta(days=1), closing, _AMSTERDAM)
+    return (moment - deps.now()).total_seconds()
+
+
+def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
+    """The request to sum up a day because of this sale."""
+    version = sale_changes.content(sale)[:12]
+    return Change(
+        key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
+        flow=Flow.ORDERS,
+        source="gateway",
+        entity=ENTITY,
+        entity_id=day.key,
+        connection=deps.connection,
+        order_id=day.key,
+        hint=json.dumps({"because": sale.number}),
+        careful=True,
+    )
+
+
+def _is_idle(day: Day, deps: Deps) -> bool:
+    """Whether nobody is about to sum up the day; one that is parked goes on when a person says so."""
+    with reading(deps.engine) as session:
+        newest = reckoning.newest_events(session, deps.connection, [day.key]).get(day.key)
+    return newest is None or newest[1] not in _BUSY

@@ -1,0 +1,64 @@
+"""From a sale to what will be posted: every reference resolved, then the mapping."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.store.links import Link
+from handlers.deps import Deps
+from handlers.references import codes, goods, parties
+from handlers.sales import bookings
+from mapping import orders
+from mapping.errors import RoundingItemNeeded
+from mapping.orders import Posting, References
+from mapping.records import DocumentKind, Sale
+from mapping.sale_totals import is_without_vat, read_totals
+
+
+def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
+    """The posting of a sale and what it refers to. Raises `MappingError` instead of anything doubtful."""
+    references = _references(sale, deps)
+    try:
+        return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
+    except RoundingItemNeeded:
+        deps.say("the books would round the VAT differently: a rounding line is needed")
+        references = dataclasses.replace(references, rounding_item_id=goods.rounding_item(deps))
+        return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
+
+
+def _references(sale: Sale, deps: Deps) -> References:
+    settings = deps.settings
+    record = orders.name_record(sale)
+    tenders = [method for method in orders.tenders_of(sale) if method not in settings.mapping.gift_card_tenders]
+    buyer = parties.buyer(sale, deps)
+    country = parties.country(sale, buyer.relation, deps)
+    original = bookings.find(sale.credited_id, deps) if sale.credited_id else None
+    return References(
+        customer_id=buyer.customer_id,
+        items=goods.item_ids(sale, record, deps, country=country),
+        group_items=goods.group_items(sale, deps, country=country),
+        tax_codes={} if is_without_vat(sale) else codes.tax_codes(sale, read_totals(sale), deps, country=country),
+        untaxed=codes.untaxed(sale, deps),
+        shifted=codes.named_tax_code(settings.mapping.shifted_tax_code, sale, deps),
+        fallback_item_id=goods.fallback_item(deps),
+        special_items=goods.special_items(deps),
+        tip_articles=settings.mapping.tip_articles,
+        gift_card_tenders=settings.mapping.gift_card_tenders,
+        payment_methods=codes.payment_methods(tenders, deps),
+        deposit_accounts=codes.deposit_accounts(tenders, deps),
+        default_deposit_account_id=codes.money_account(sale, deps),
+        department_id=codes.department(sale.branch, deps),
+        class_id=codes.class_id(sale.branch, deps),
+        term_id=codes.term(sale, buyer.relation, deps),
+        shipping_method=codes.shipping_method(sale, deps),
+        original_id=original.target_id if original and original.target_entity == DocumentKind.INVOICE else None,
+        original=_name_original(sale, original),
+        countries=settings.customers.countries,
+    )
+
+
+def _name_original(sale: Sale, original: Link | None) -> str | None:
+    if not sale.credited_id:
+        return None
+    number = bookings.detail(original, "number") if original else None
+    return f"{sale.kind.value.lower()} {number or sale.credited_id}"

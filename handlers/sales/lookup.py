@@ -1,0 +1,36 @@
+"""Somebody asked for a sale by its id or printed number that the gateway has not seen yet: find it at the till."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.errors import NotFound
+from gateway.store.events import URGENT, Change, Event, Flow
+from handlers.deps import Deps
+from handlers.result import Result, done
+from handlers.sales import till_sales
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
+    sale = till_sales.find(event.entity_id, deps)
+    if sale is None:
+        raise NotFound(
+            "the till knows no receipt, invoice or order with this id or number",
+            code="unknown-order",
+            record=f"order {event.entity_id}",
+            fix="give the receiptId, invoiceId or orderId, or the number as printed (branch.workplace.year.number)",
+        )
+    found = Change(
+        key=f"{event.key}:found",
+        flow=Flow.ORDERS,
+        source=event.source,
+        entity=till_sales.ENTITIES[sale.kind],
+        entity_id=sale.id,
+        connection=deps.connection,
+        order_id=sale.number,
+        hint=event.hint,
+        priority=URGENT,
+        variant=":dry" if event.subject.endswith(":dry") else "",
+    )
+    return dataclasses.replace(done(f"found {sale.kind} {sale.number}", order_id=sale.number), changes=(found,))

@@ -1,0 +1,103 @@
+"""A sale of the till becomes a document of the books: read it, decide, and leave the steps to booking and changes."""
+
+from __future__ import annotations
+
+import json
+
+from gateway.errors import NotFound
+from gateway.store.events import Event
+from gateway.store.links import Link
+from handlers.deps import Deps
+from handlers.result import Result, done, parked, skipped
+from handlers.sales import booking, bookings, changes, days, dry_runs, existing, till_sales
+from mapping import orders, sale_changes
+from mapping.errors import NotBookable
+from mapping.records import Sale
+
+_PEOPLE = frozenset({"admin", "cli"})
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Book the sale once, whichever way and however often it is seen."""
+    sale = till_sales.read(event.entity, event.entity_id, deps)
+    if sale is None:
+        raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
+    deps.learn(order_id=sale.number)
+    link = bookings.find(sale.id, deps)
+    if days.belongs(sale, link, deps):
+        return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
+    if _wants_preview(event):
+        return dry_runs.rehearse(sale, link, deps)
+    if link and event.source in _PEOPLE:
+        link = _look(link, deps)
+    try:
+        orders.bookable(sale, deps.settings.orders)
+    except NotBookable as refusal:
+        return _leave(sale, link or _find_lost(sale, event, deps), refusal, deps)
+    return _carry(sale, link, event, deps)
+
+
+def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+    try:
+        return _decide(sale, link, event, deps)
+    except booking.Outdated as earlier:
+        return changes.follow(sale, earlier.link, event, deps)
+
+
+def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+    if link is None:
+        other = bookings.find_other(sale, deps)
+        return skipped(other) if other else booking.book(sale, None, event, deps)
+    if how := bookings.detail(link, bookings.GONE):
+        return _again(sale, link, str(how), event, deps)
+    if link.fingerprint == sale_changes.content(sale):
+        return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
+    return changes.follow(sale, link, event, deps)
+
+
+def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
+    """The document was removed from the books: only a person brings it back."""
+    if event.source not in _PEOPLE:
+        return changes.park_gone(sale, link, how)
+    deps.say("booking it again: the document was removed from the books", how=how, id=link.target_id)
+    return booking.book(sale, link, event, deps) if how == "deleted" else changes.revive(sale, link, deps)
+
+
+def _look(link: Link, deps: Deps) -> Link:
+    """A person asks for this sale: see whether its document still stands."""
+    current = changes.find_present(link, deps)
+    if current and not current.voided:
+        return link
+    if bookings.detail(link, bookings.REPLACING) or bookings.detail(link, bookings.WITHDRAWN):
+        return link
+    return bookings.note(link, deps, gone="voided" if current else "deleted")
+
+
+def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
+    """The document of a sale that is cancelled by now, booked by a write whose answer was lost."""
+    if not (sale_changes.is_withdrawn(sale) and existing.is_doubtful(event, None)):
+        return None
+    booked = existing.find_marked(sale, deps)
+    return bookings.to_link(sale, booked, finished=False) if booked else None
+
+
+def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> Result:
+    """Not to be booked now. If it was before, the document follows a cancellation, and a person sees anything else."""
+    if link is None or link.fingerprint == sale_changes.content(sale):
+        raise refusal
+    if sale_changes.is_withdrawn(sale):
+        return changes.withdraw(sale, link, deps)
+    if orders.is_off(sale, deps.settings.orders):
+        raise refusal
+    return parked(
+        f"{orders.name_record(sale)} is booked, and now: {refusal.reason}",
+        code="changed-after-booking",
+        record=f"{link.target_entity} {link.target_id}",
+        fix="correct the document in QuickBooks by hand, then ignore this event",
+        target_entity=link.target_entity,
+        target_id=link.target_id,
+    )
+
+
+def _wants_preview(event: Event) -> bool:
+    return bool(event.hint and event.source in _PEOPLE and json.loads(event.hint).get("dry_run"))

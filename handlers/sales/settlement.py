@@ -1,0 +1,142 @@
+"""The payments of an invoice: each payment of the till posted once and tied to the document; credits applied.
+
+What is posted follows the till: a payment it took back or changed is voided in the books before anything new is added.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from decimal import Decimal
+
+from gateway.errors import NotFound
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.sales import existing
+from mapping.fingerprints import fingerprint
+from mapping.orders import Posting
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
+
+CREDIT = "credit"
+
+
+def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
+    """Post what was paid and is not posted yet. `doubtful`: look first, an earlier attempt may have posted some."""
+    posted = _posted(booked.kind, booked.id, deps)
+    missing = [p for p in posting.payments if not _stands(posted.get(_key(booked, p)))]
+    known = existing.find_payments(posting, deps) if missing and doubtful else {}
+    left = Decimal(booked.raw.get("Balance", booked.total))
+    for payment in missing:
+        before = posted.get(_key(booked, payment))
+        made = known.get(payment.source_id or "")
+        if made is None:
+            # What a credit took off the invoice before stays with the customer.
+            settled = max(min(left, payment.total), Decimal(0))
+            made = _post(payment, booked, settled, before, deps)
+            left -= settled
+        deps.remember(
+            Link(Kind.PAYMENT, _key(booked, payment), "Payment", made.id or "", made.sync_token, _of(payment))
+        )
+
+
+def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:
+    """Void what was posted on a document but is not (or not like this) among the payments to `keep`; True if any."""
+    released = False
+    kept = {f"{kind}/{document_id}/{payment.source_id}": _of(payment) for payment in keep}
+    for key, link in _posted(kind, document_id, deps).items():
+        if _stands(link) and kept.get(key) != link.fingerprint:
+            # Said before it is done, so that nobody is alarmed when the books tell of it.
+            deps.remember(dataclasses.replace(link, detail={"voiding": True}))
+            _void(link, deps)
+            deps.remember(dataclasses.replace(link, fingerprint=None, detail={"voided": True}))
+            released = True
+    return released
+
+
+def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
+    """Take a credit memo off the invoice it credits, as far as that is still open."""
+    invoice_id = posting.document.linked_invoice_id
+    if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
+        return
+    key = f"{booked.kind}/{booked.id}/{CREDIT}"
+    if _stands(_posted(booked.kind, booked.id, deps).get(key)):
+        return
+    amount = _applicable(booked, invoice_id, deps, doubtful=doubtful)
+    if amount:
+        applied = _application(posting, booked, invoice_id, amount)
+        made = deps.books.create_payment(applied, request_id(deps.connection, "application", applied))
+        deps.remember(Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, _of(applied)))
+
+
+def _applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful: bool) -> Decimal:
+    try:
+        invoice = deps.books.document(DocumentKind.INVOICE, invoice_id)
+    except NotFound:
+        deps.say("the invoice that is credited is not in the books any more", id=invoice_id)
+        return Decimal(0)
+    if _customer(invoice) != _customer(booked):
+        deps.say("the credit stays open: the invoice belongs to another customer", id=invoice_id)
+        return Decimal(0)
+    memo = deps.books.document(booked.kind, booked.id) if doubtful else booked
+    open_credit = memo.raw.get("RemainingCredit", memo.raw.get("Balance", memo.total))
+    return min(Decimal(invoice.raw.get("Balance", 0)), Decimal(open_credit))
+
+
+def _customer(document: BookedDocument) -> object:
+    return (document.raw.get("CustomerRef") or {}).get("value")
+
+
+def _application(posting: Posting, booked: BookedDocument, invoice_id: str, amount: Decimal) -> BooksPayment:
+    return BooksPayment(
+        customer_id=posting.document.customer_id,
+        total=Decimal("0.00"),
+        business_date=posting.document.business_date,
+        links=(
+            PaymentLink(DocumentKind.INVOICE, invoice_id, amount),
+            PaymentLink(DocumentKind.CREDIT_MEMO, booked.id, amount),
+        ),
+        payment_reference=posting.document.document_number,
+        private_note=posting.document.marker,
+    )
+
+
+def _post(
+    payment: BooksPayment, booked: BookedDocument, settled: Decimal, before: Link | None, deps: Deps
+) -> BooksPayment:
+    tied = dataclasses.replace(payment, links=(PaymentLink(booked.kind, booked.id, settled),) if settled else ())
+    # A repeat is answered with the first answer; one that follows a void must not be.
+    again = (before.target_id,) if before else ()
+    return deps.books.create_payment(tied, request_id(deps.connection, "payment", tied, *again))
+
+
+def _void(link: Link, deps: Deps) -> None:
+    try:
+        payment = deps.books.payment(link.target_id)
+    except NotFound:
+        return
+    if not payment.voided:
+        token = payment.sync_token or ""
+        deps.books.void_payment(link.target_id, token, request_id(deps.connection, "void", link.target_id, token))
+        deps.say("voided a payment that the till took back or changed", id=link.target_id)
+
+
+def _posted(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
+    with reading(deps.engine) as session:
+        found = links.find_under(session, deps.connection, Kind.PAYMENT, f"{kind}/{document_id}/")
+    return {link.source_id: link for link in found}
+
+
+def _stands(link: Link | None) -> bool:
+    return link is not None and not (link.detail or {}).get("voided")
+
+
+def _key(booked: BookedDocument, payment: BooksPayment) -> str:
+    return f"{booked.kind}/{booked.id}/{payment.source_id}"
+
+
+def _of(payment: BooksPayment) -> str:
+    """A payment's fingerprint: how much, how and when; not what it is tied to."""
+    return fingerprint(dataclasses.replace(payment, links=(), private_note=None, raw={}))

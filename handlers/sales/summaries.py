@@ -1,0 +1,146 @@
+"""A branch's business day as one document: what its sales add up to less what is booked of it, written, remembered.
+
+What is about to be booked is remembered before it is written, so that a run that dies is finished by the next one with
+the very same amounts, whatever was sold meanwhile; then the difference is booked as a correction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.store import links, reckoning
+from gateway.store.events import Event, Outcome, State
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+from handlers.result import Result, done
+from handlers.sales import bookings, day_booking, days
+from mapping import day_summary, sale_changes
+from mapping.day_summary import Day, DayTotals
+from mapping.money import show_cents
+from mapping.records import BookedDocument, Sale, SaleKind
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is remembered of a day. `pending` was about to be booked as document number `sequence`."""
+
+    booked: DayTotals
+    pending: DayTotals | None = None
+    sequence: int = 0
+    target_entity: str = ""
+    target_id: str = ""
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Book what the day's sales add up to, once it is over; what comes later is booked as a correction."""
+    day = Day.parse(event.entity_id)
+    wait = days.seconds_until_close(day, deps)
+    if wait > 0:
+        reason = f"the day closes at {deps.settings.orders.day_closes}"
+        return Result(Outcome(State.WAITING, reason=reason, wait_seconds=wait, burn_attempt=False))
+    state = _find(day, deps)
+    if state.pending is not None:
+        deps.say("an earlier run did not come to its end: finishing that first")
+        state = _book(day, state, deps)
+    sales, others = _read(day, deps)
+    now = day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
+    rest = day_summary.subtract(now, state.booked)
+    if not rest.is_nothing:
+        state = dataclasses.replace(state, pending=rest, sequence=state.sequence + 1)
+        _remember(day, state, deps)
+        state = _book(day, state, deps)
+    _link(day, state, sales, others, deps)
+    said = f"{len(sales)} sales, {show_cents(now.total)} in all"
+    return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
+
+
+def _book(day: Day, state: _State, deps: Deps) -> _State:
+    """Write what is pending and remember that it is written."""
+    if state.pending is None:
+        return state
+    documents = day_booking.book(day, state.sequence, state.pending, deps)
+    deps.say(f"booked {show_cents(state.pending.total)} as {day_booking.name(documents)}")
+    booked = day_summary.add([state.booked, state.pending])
+    first = documents[0]
+    written = _State(
+        booked,
+        sequence=state.sequence,
+        target_entity=state.target_entity or first.kind,
+        target_id=state.target_id or first.id,
+    )
+    _remember(day, written, deps, documents)
+    return written
+
+
+def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
+    """The sales that make up the day, whole, and those that once did and do not any more."""
+    heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
+    with reading(deps.engine) as session:
+        before = reckoning.links_of(session, deps.connection, Kind.DOCUMENT, [sale.id for sale in heads])
+        summed = reckoning.summed_up_in(session, deps.connection, day.key)
+    wanted = [sale.id for sale in heads if _is_of_day(before.get(sale.id))]
+    sales = deps.till.receipts(dict.fromkeys([*wanted, *summed]))
+    mine = [sale for sale in sales if _counts(sale, before.get(sale.id), day, deps)]
+    kept = {sale.id for sale in mine}
+    return mine, [sale for sale in sales if sale.id in summed and sale.id not in kept]
+
+
+def _is_of_day(link: Link | None) -> bool:
+    return link is None or bookings.detail(link, days.DAY) is not None
+
+
+def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
+    if (sale.branch, sale.business_date) != (day.branch, day.date):
+        return False
+    if link is None:
+        return days.belongs(sale, None, deps)
+    # Summed up once, it stays so when the settings go back to a document per sale.
+    settings = deps.settings.orders.model_copy(update={"summary": "day"})
+    cards = deps.settings.mapping.gift_card_tenders
+    return day_summary.is_summarised(sale, settings, cards) and days.is_bookable(sale, deps)
+
+
+def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:
+    """Tie every sale to the day's document, and wake the events that wait for that."""
+    with writing(deps.engine) as session:
+        for sale in (*sales, *others):
+            if (sale.branch, sale.business_date) == (day.branch, day.date):
+                links.save(session, deps.connection, _to_link(sale, day, state, left_out=sale in others))
+        woken = reckoning.hurry(session, deps.connection, [sale.id for sale in (*sales, *others)])
+    deps.wake(woken)
+
+
+def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
+    detail: dict[str, Any] = {
+        "number": sale.number,
+        "total_cents": sale.total_incl_cents,
+        days.DAY: day.key,
+        days.LEFT_OUT: left_out,
+    }
+    content = sale_changes.content(sale)
+    return Link(Kind.DOCUMENT, sale.id, state.target_entity, state.target_id, None, content, detail)
+
+
+def _find(day: Day, deps: Deps) -> _State:
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.DAY, day.key)
+    if link is None:
+        return _State(DayTotals())
+    kept = link.detail or {}
+    pending = day_summary.from_json(kept["pending"]) if kept.get("pending") else None
+    booked = day_summary.from_json(kept["booked"])
+    return _State(booked, pending, int(kept["sequence"]), link.target_entity, link.target_id)
+
+
+def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDocument] = ()) -> None:
+    detail = {
+        "booked": day_summary.to_json(state.booked),
+        "pending": day_summary.to_json(state.pending) if state.pending else None,
+        "sequence": state.sequence,
+        "documents": [[each.kind, each.id] for each in documents],
+    }
+    deps.remember(Link(Kind.DAY, day.key, state.target_entity, state.target_id, detail=detail))

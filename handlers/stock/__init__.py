@@ -1,0 +1,1 @@
+"""Quantities of the books become stock of the till."""

@@ -1,0 +1,48 @@
+"""A quantity of the books becomes stock of the till, in every branch that keeps it."""
+
+from __future__ import annotations
+
+from gateway.errors import NotFound, Transient
+from gateway.store.events import Event
+from handlers.catalogue import articles, bridge, items
+from handlers.deps import Deps
+from handlers.result import Result, done, skipped
+from handlers.stock import shelves
+from mapping import stock
+from mapping.errors import NotBookable
+from mapping.records import Item
+from mapping.skus import name_item
+
+# So often an article that is being booked at this very moment is measured again; then what is safe is written.
+PATIENCE = 4
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """Bring the till's stock of the item to what the books and the unposted sales say."""
+    if not deps.settings.stock.enabled:
+        return skipped("stock is switched off in the settings")
+    try:
+        seen = items.read(event, deps)
+    except NotFound:
+        return skipped("the books do not have this item any more")
+    deps.learn(sku=seen.item.sku)
+    stock.to_figures(seen.item)
+    article = _article_of(seen.item, deps)
+    deps.learn(target_entity="Article", target_id=str(article))
+    patient = event.attempts <= PATIENCE
+    found = shelves.settle({article: seen.item}, seen.read_at, deps, patient=patient)
+    if not found:
+        return skipped(f"article {article} keeps no stock at the till")
+    if patient and any(shelf.doubtful for shelf in found):
+        raise Transient(f"a sale of article {article} is being booked at this moment", code="being-booked")
+    changed = [shelf for shelf in found if shelf.change]
+    return done(None if changed else "unchanged")
+
+
+def _article_of(item: Item, deps: Deps) -> int:
+    """The article number of an item. Raises `NotBookable` for one that has none."""
+    link = articles.find_link(item.id, deps)
+    number = int(link.target_id) if link else bridge.find_number(item, deps)
+    if number is None:
+        raise NotBookable("the item is not at the till", record=name_item(item), field="Sku")
+    return number

@@ -1,0 +1,151 @@
+"""Bringing the till's stock to what the books have, without ever putting back what was sold meanwhile.
+
+A quantity is never set, only changed by the difference, so a sale before, between or after our read and our write
+keeps its effect. The steps, and why in this order:
+
+1. the till's stock is read;
+2. the till's sales up to then are brought into the inbox: whatever that stock lacks is known here now;
+3. the movements since (1) are read: sales among them that the inbox knows are taken off what was read in (1),
+   because (4) counts them, too;
+4. what should be there: the books' quantity minus the sales they do not know yet, seen in one look;
+5. the difference between (4) and (1, 3) is booked. A sale that nobody here knows yet is in neither, and stays.
+
+One writer at a time per connection. A write without an answer is never repeated: everything is measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from gateway.errors import RateLimited
+from gateway.store import leases
+from gateway.store.links import Kind, Link
+from handlers.deps import Deps
+from handlers.polling import polls
+from handlers.stock import unposted
+from handlers.stock.unposted import Unposted
+from mapping import stock
+from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
+from mapping.skus import name_item
+
+AT_ONCE = 100
+_PAGE = 200
+_SALES = "STOCK-HISTORY-TYPE-SALES"
+_REFERENCE = "QuickBooks"
+Place = tuple[int, int]
+"""Branch and article."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The stock of one article in one branch: what is there and what should be. `doubtful`: perhaps too little."""
+
+    branch: int
+    article: int
+    item: Item
+    present: Decimal
+    wanted: Decimal
+    doubtful: bool
+
+    @property
+    def change(self) -> Decimal:
+        """What is to be booked."""
+        return self.wanted - self.present
+
+
+def settle(items: Mapping[int, Item], read_at: datetime, deps: Deps, *, patient: bool) -> list[Shelf]:
+    """Bring the stock of these items, by article number, to what the books said of them at `read_at` or later.
+
+    Answers every shelf the till keeps. `patient`: leave alone what is being booked at this very moment, it is better
+    measured again. Raises `RateLimited` while somebody else measures.
+    """
+    with leases.alone(deps.engine, deps.connection, "stock"):
+        shelves = measure(items, read_at, deps)
+        for shelf in shelves:
+            if shelf.change and not (patient and shelf.doubtful):
+                _book(shelf, deps)
+    return shelves
+
+
+def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[Shelf]:
+    """Steps 1 to 4: what is there, what should be. Nothing is written."""
+    branches = stock.to_branches(deps.settings.stock, branches=[branch.number for branch in deps.lists.branches()])
+    before = deps.till.sync_markers()
+    levels = {place(row): row for branch in branches for row in deps.till.stock(branch, items)}
+    movements = _movements_since(before, _catch_up(deps), branches, items, deps)
+    missed = unposted.count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
+    counted = [m for m in movements if missed.known.intersection(_documents(m))]
+    return [
+        _to_shelf(levels[branch, article], item, quantity, counted, missed)
+        for article, item in items.items()
+        for branch, quantity in _wanted(item, missed.pieces.get(article, Decimal(0)), branches, deps).items()
+        if (branch, article) in levels
+    ]
+
+
+def place(row: ArticleStock | StockMovement) -> Place:
+    """Where it is."""
+    return row.branch or 0, row.article
+
+
+def _catch_up(deps: Deps) -> SyncMarkers:
+    """The till's markers, every sale before this moment known to the inbox."""
+    markers = deps.till.sync_markers()
+    if not polls.is_behind(deps, markers):
+        return markers
+    deps.wake(polls.poll_till(deps))
+    if polls.is_behind(deps, markers):
+        raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
+    return deps.till.sync_markers()  # what was sold while we looked may have been brought in as well
+
+
+def _movements_since(
+    before: SyncMarkers, after: SyncMarkers, branches: Sequence[int], articles: Iterable[int], deps: Deps
+) -> list[StockMovement]:
+    if before.stock is not None and before.stock == after.stock:
+        return []
+    found: list[StockMovement] = []
+    at = before.stock or 0
+    while page := deps.till.stock_changes(branches, at + 1, _PAGE, articles=articles):
+        found += page.records
+        at = page.marker or at
+    return [movement for movement in found if movement.type == _SALES]
+
+
+def _documents(movement: StockMovement) -> list[str]:
+    return [id_ for id_ in (movement.receipt_id, movement.invoice_id, movement.order_id) if id_]
+
+
+def _wanted(item: Item, sold: Decimal, branches: Sequence[int], deps: Deps) -> dict[int, Decimal]:
+    figures = stock.to_figures(item, unposted=sold, estimates=_estimates(item, deps))
+    return stock.to_quantities(figures, deps.settings.stock, branches=branches, record=name_item(item))
+
+
+def _estimates(item: Item, deps: Deps) -> Decimal:
+    return deps.lists.on_estimates().get(item.id, Decimal(0)) if deps.settings.stock.count_estimates else Decimal(0)
+
+
+def _to_shelf(
+    level: ArticleStock, item: Item, wanted: Decimal, counted: Sequence[StockMovement], missed: Unposted
+) -> Shelf:
+    later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
+    # The books count what is there, promised to an order or not.
+    present = level.free + level.reserved + sum(later, Decimal(0))
+    return Shelf(level.branch or 0, level.article, item, present, wanted, level.article in missed.doubtful)
+
+
+def _book(shelf: Shelf, deps: Deps) -> None:
+    stock_id = deps.till.update_stock(shelf.branch, shelf.article, shelf.change, reference=_REFERENCE)
+    deps.say(
+        "changed the stock",
+        branch=shelf.branch,
+        article=shelf.article,
+        before=str(shelf.present),
+        after=str(shelf.wanted),
+    )
+    detail = {"stock_id": stock_id, "before": str(shelf.present)}
+    source_id = f"{shelf.branch}/{shelf.article}"
+    deps.remember(Link(Kind.STOCK, source_id, "Item", shelf.item.id, fingerprint=str(shelf.wanted), detail=detail))

@@ -1,0 +1,76 @@
+"""The pieces the till has sold and the books do not know yet, by article."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from gateway.store import unposted
+from gateway.store.events import State
+from gateway.store.session import reading
+from gateway.store.unposted import Known
+from handlers.deps import Deps
+from handlers.sales import till_sales
+from mapping.records import SaleKind, SaleLine
+from mapping.sale_identity import NOT_YET
+
+_BEING_BOOKED = frozenset({State.WORKING, State.UNCERTAIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Unposted:
+    """Pieces sold by article number, fewer when some came back.
+
+    Articles in `doubtful` are on a sale that was booked so close to the moment asked about that the books' quantity
+    may know it already: their number is rather too high than too low. `known` are all sales that were found.
+    """
+
+    pieces: Mapping[int, Decimal]
+    doubtful: frozenset[int]
+    known: frozenset[str]
+
+
+def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
+    """What is not in quantities that the books told at `since` or later; `named` are ids of sales to look for too."""
+    with reading(deps.engine) as session:
+        found = unposted.sales(
+            session,
+            deps.connection,
+            tuple(till_sales.ENTITIES.values()),
+            since=since,
+            waiting_code=NOT_YET,
+            named=named,
+        )
+    counted = {row.entity_id: row for row in found if _is_unposted(row)}
+    pieces: dict[int, Decimal] = {}
+    doubtful: set[int] = set()
+    for sale_id, lines in _lines(counted.values(), deps):
+        for article, quantity in _pieces(lines):
+            pieces[article] = pieces.get(article, Decimal(0)) + quantity
+            if counted[sale_id].booked is False or counted[sale_id].state in _BEING_BOOKED:
+                doubtful.add(article)
+    return Unposted(pieces, frozenset(doubtful), frozenset(row.entity_id for row in found))
+
+
+def _is_unposted(row: Known) -> bool:
+    """Open and never booked, or booked only after the moment asked about; goods on order have not left yet."""
+    if row.booked is not None:
+        return not row.booked
+    if row.state in {State.DONE, State.SKIPPED}:
+        return row.code == NOT_YET and row.entity != till_sales.ENTITIES[SaleKind.ORDER]
+    return True
+
+
+def _lines(rows: Iterable[Known], deps: Deps) -> Iterator[tuple[str, Sequence[SaleLine]]]:
+    every = list(rows)
+    for entity in till_sales.ENTITIES.values():
+        ids = [row.entity_id for row in every if row.entity == entity]
+        yield from ((sale.id, sale.lines) for sale in till_sales.read_all(entity, ids, deps))
+
+
+def _pieces(lines: Iterable[SaleLine]) -> Iterator[tuple[int, Decimal]]:
+    for line in lines:
+        yield line.article, line.quantity
+        yield from _pieces(line.sublines)
