@@ -40,6 +40,18 @@ def sources_of(session: Session, connection: str, kind: Kind, target_ids: Iterab
     return found
 
 
+def source_ids(session: Session, connection: str, kind: Kind) -> list[str]:
+    """The source ids of every link of this kind."""
+    mine = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind)
+    return [str(each) for each in session.execute(select(col(LinkRow.source_id)).where(mine)).scalars()]
+
+
+def target_ids(session: Session, connection: str, kind: Kind, entity: str) -> list[str]:
+    """The ids of every record of this entity that links of this kind point at, each once."""
+    mine = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.target_entity) == entity)
+    return [str(each) for each in session.execute(select(col(LinkRow.target_id)).where(mine).distinct()).scalars()]
+
+
 def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
     """By entity id (event id, state, reason or "") of the newest event about each of these sales."""
     found: dict[str, tuple[int, str, str]] = {}

@@ -6,17 +6,17 @@ edited becomes an event. Others' documents are none of our business.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.connectors.quickbooks.wire_documents import is_voided
-from gateway.store import cursors, inbox, links
+from gateway.store import cursors, inbox, links, reckoning
 from gateway.store.events import Change, Flow
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
+from handlers.polling import captures
 from handlers.sales import bookings
 from mapping.records import Change as BooksChange
 from mapping.records import DocumentKind
@@ -25,7 +25,6 @@ SOURCE: Final = "quickbooks.cdc.sales"
 DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 CUSTOMER: Final = "Customer"
 OVERLAP = timedelta(minutes=5)
-LOOK_BACK = timedelta(days=29)
 
 
 def poll(deps: Deps) -> list[int]:
@@ -45,34 +44,40 @@ def poll(deps: Deps) -> list[int]:
 def _capture(deps: Deps, lease: str) -> list[int]:
     with reading(deps.engine) as session:
         position = cursors.find(session, deps.connection, SOURCE)
-    since = max((datetime.fromisoformat(position) if position else deps.now()) - OVERLAP, deps.now() - LOOK_BACK)
-    entities = (*DOCUMENTS, CUSTOMER) if deps.settings.customers.to_till else DOCUMENTS
-    changes, as_of = _read(entities, since, deps)
-    fresh = [event for change in changes if (event := _to_event(change, deps))]
+    since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
+    capture = captures.read(_scope(deps, lease), since, deps)
+    fresh = [event for change in capture.changes if (event := _to_event(change, deps))]
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
-        reached = min(as_of, deps.now()).astimezone(UTC)
+        reached = min(capture.as_of, deps.now()).astimezone(UTC)
         cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease)
     return [row.id for row in received if row.pending]
 
 
-def _read(entities: Sequence[str], since: datetime, deps: Deps) -> tuple[list[BooksChange], datetime]:
-    """All of them in one read; one by one where an answer is as long as answers get."""
-    answer = deps.books.changes(entities, since)
-    if not answer.possibly_truncated or len(entities) == 1:
-        if answer.possibly_truncated:
-            deps.say("more changed in QuickBooks than one answer holds", entity=entities[0], since=since)
-        return list(answer.changes), answer.as_of
-    parts = [_read([entity], since, deps) for entity in entities]
-    return [change for changes, _ in parts for change in changes], min(as_of for _, as_of in parts)
+def _scope(deps: Deps, lease: str) -> captures.Scope:
+    """Documents, and customers when they are wanted at the till; those are merged or made inactive, never deleted."""
+
+    def linked(entity: str) -> list[str]:
+        if entity == CUSTOMER:
+            return []
+        with reading(deps.engine) as session:
+            return reckoning.target_ids(session, deps.connection, Kind.DOCUMENT, entity)
+
+    def prolong() -> None:
+        cursors.renew(deps.engine, deps.connection, SOURCE, lease, seconds=cursors.LEASE_SECONDS)
+
+    entities = (*DOCUMENTS, CUSTOMER) if deps.settings.customers.to_till else DOCUMENTS
+    return captures.Scope(entities, linked, prolong)
 
 
 def _to_event(change: BooksChange, deps: Deps) -> Change | None:
     operation = "updated" if change.entity == CUSTOMER else _what_happened(change, deps)
     if operation is None:
         return None
+    # What was deleted stays so; when, is not always known.
+    version = operation if change.deleted else f"{operation}:{change.updated_at.isoformat()}"
     return Change(
-        key=f"qbo:cdc:{deps.connection}:{change.entity}:{change.id}:{operation}:{change.updated_at.isoformat()}",
+        key=f"qbo:cdc:{deps.connection}:{change.entity}:{change.id}:{version}",
         flow=Flow.CUSTOMERS if change.entity == CUSTOMER else Flow.ORDERS,
         source=cursors.BOOKS,
         entity=change.entity,

@@ -7,34 +7,33 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.connectors.mpluskassa.answers import Page
 from gateway.errors import Transient
-from gateway.store import cursors, inbox, links
+from gateway.store import cursors, inbox, links, reckoning
 from gateway.store.events import Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
 from handlers.catalogue import items
 from handlers.deps import Deps
+from handlers.polling import captures
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key
 from mapping.records import Change as BooksChange
-from mapping.records import ChangeSet, Relation, Sale, SaleKind, SyncMarkers
+from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
 from mapping.settings_document import SettingsDocument
 
 POLL = "mpluskassa.poll"
 PAGE = 200
-ITEMS_AT_ONCE = 1000
 # After a silence this long (an outage, a restored backup) what is found may have been booked before.
 GAP_SECONDS = 600.0
 BUSY_SECONDS, BUSY_PAUSE_SECONDS = 5.0, 0.05
 OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
-LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 
 
 @dataclass(frozen=True)
@@ -229,27 +228,26 @@ def poll_books(deps: Deps) -> list[int]:
 def _capture(deps: Deps, lease: str) -> list[int]:
     with reading(deps.engine) as session:
         position = cursors.find(session, deps.connection, cursors.BOOKS)
-    since = datetime.fromisoformat(position) if position else deps.now()
-    since = max(since - OVERLAP, deps.now() - LOOK_BACK)
+    since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
     read_at = items.now(deps)
-    answer: ChangeSet = deps.books.changes(["Item"], since)
-    changes = _page_through(deps, since) if answer.possibly_truncated else answer.changes
-    fresh = [change for change in changes if not _seen(deps, change)]
+    capture = captures.read(_scope(deps, lease), since, deps)
+    fresh = [_to_event(deps.connection, change, read_at) for change in capture.changes if not _seen(deps, change)]
     with writing(deps.engine) as session:
-        received = inbox.receive(session, [_to_event(deps.connection, change, read_at) for change in fresh])
-        reached = min(answer.as_of, deps.now()).astimezone(UTC)
+        received = inbox.receive(session, fresh)
+        reached = min(capture.as_of, deps.now()).astimezone(UTC)
         cursors.advance(session, deps.connection, cursors.BOOKS, reached.isoformat(), lease=lease)
     return [row.id for row in received if row.pending]
 
 
-def _page_through(deps: Deps, since: datetime) -> Iterator[BooksChange]:
-    """Change data capture ends at a thousand rows and cannot go on; a query can, though it knows of no deletions."""
-    start = 1
-    while page := deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=since):
-        yield from (BooksChange("Item", item.id, item.updated_at or since, raw=item.raw) for item in page)
-        if len(page) < ITEMS_AT_ONCE:
-            return
-        start += len(page)
+def _scope(deps: Deps, lease: str) -> captures.Scope:
+    def linked(_: str) -> list[str]:
+        with reading(deps.engine) as session:
+            return reckoning.source_ids(session, deps.connection, Kind.ITEM)
+
+    def prolong() -> None:
+        cursors.renew(deps.engine, deps.connection, cursors.BOOKS, lease, seconds=cursors.LEASE_SECONDS)
+
+    return captures.Scope(("Item",), linked, prolong)
 
 
 def _seen(deps: Deps, change: BooksChange) -> bool:
@@ -261,7 +259,8 @@ def _seen(deps: Deps, change: BooksChange) -> bool:
 
 
 def _to_event(connection: str, change: BooksChange, read_at: datetime) -> Change:
-    version = f"{change.updated_at.isoformat()}:{items.content(change.raw)}"
+    # What was deleted stays so; when, is not always known.
+    version = "deleted" if change.deleted else f"{change.updated_at.isoformat()}:{items.content(change.raw)}"
     return Change(
         key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{version}",
         flow=Flow.PRODUCTS,

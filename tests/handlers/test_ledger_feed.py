@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from handlers.polling import ledger_feed
+from sqlalchemy import select
+from sqlmodel import col
+
+from gateway.store import cursors
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+from handlers.polling import ledger_feed, polls
 from tests.handlers.shop import REALM, Shop, sold
+
+TOO_MANY = 1100
+DAY = 86_400.0
 
 
 def book(shop: Shop) -> str:
@@ -37,14 +47,70 @@ def test_a_deleted_a_voided_and_an_edited_document_are_shown_once_each(shop: Sho
     assert look(shop) == []
 
 
-def test_what_others_book_is_none_of_our_business(shop: Shop) -> None:
-    look(shop)
-    document = {"Line": [{"Amount": 1, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {
+def of_others(shop: Shop) -> dict[str, Any]:
+    return {"Line": [{"Amount": 1, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {
         "ItemRef": {"value": shop.find("Item", Sku="1001")["Id"]},
         "TaxCodeRef": {"value": shop.find("TaxCode", Name="0% BTW")["Id"]},
     }}]}  # fmt: skip
-    shop.books.put(REALM, "SalesReceipt", document)
+
+
+def test_what_others_book_is_none_of_our_business(shop: Shop) -> None:
+    look(shop)
+    shop.books.put(REALM, "SalesReceipt", of_others(shop))
     assert look(shop) == []
+
+
+def bury(shop: Shop) -> None:
+    """More documents of others than an answer of change data capture holds."""
+    document = of_others(shop)
+    for _ in range(TOO_MANY):
+        shop.books.put(REALM, "SalesReceipt", document)
+
+
+def test_what_an_answer_of_a_thousand_rows_cuts_off_is_looked_up(shop: Shop) -> None:
+    look(shop)
+    deleted, edited, _ = (book(shop) for _ in range(3))
+    shop.books.delete(REALM, "SalesReceipt", deleted)
+    shop.books.put(REALM, "SalesReceipt", {"Id": edited, "PrivateNote": "by hand"})
+    bury(shop)
+    assert sorted(look(shop)) == [("deleted", "gone-in-books"), ("edited", "edited-in-books")]
+    assert look(shop) == []
+
+
+def capture_items(shop: Shop) -> list[tuple[str, str]]:
+    """What change data capture brings in of items; nothing of it is carried."""
+    found = polls.poll_books(shop.deps())
+    with reading(shop.engine) as session:
+        columns = (col(InboxRow.entity_id), col(InboxRow.operation))
+        rows = session.execute(select(*columns).where(col(InboxRow.id).in_(found)))
+        return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def test_items_beyond_a_thousand_are_brought_in_and_a_deleted_one_too(shop: Shop) -> None:
+    polls.poll_books(shop.deps())
+    shop.work()
+    merged, survivor = (shop.find("Item", Sku=sku)["Id"] for sku in ("1001", "1002"))
+    shop.books.merge(REALM, "Item", survivor, merged)
+    account = {"value": shop.account("Sales of Product Income")}
+    body = {"Type": "Service", "IncomeAccountRef": account}
+    made = {shop.books.put(REALM, "Item", {**body, "Name": f"Service {n}"})["Id"] for n in range(TOO_MANY)}
+    found = capture_items(shop)
+    assert (merged, "deleted") in found
+    assert made <= {item for item, operation in found if operation == "changed"}
+    assert [each for each in capture_items(shop) if each[1] == "deleted"] == [(merged, "deleted")]
+
+
+def test_after_a_silence_longer_than_the_books_remember_all_is_looked_through(shop: Shop) -> None:
+    shop.books.clock.advance(-40 * DAY)
+    deleted = book(shop)
+    shop.books.delete(REALM, "SalesReceipt", deleted)
+    shop.add_item("4001")
+    shop.books.clock.advance(40 * DAY)
+    with writing(shop.engine) as session:
+        for source in (cursors.BOOKS, ledger_feed.SOURCE):
+            cursors.place(session, "default", source, "2026-01-01T00:00:00+00:00")
+    assert look(shop) == [("deleted", "gone-in-books")]
+    assert shop.find("Item", Sku="4001")["Id"] in {item for item, _ in capture_items(shop)}
 
 
 def test_customers_of_the_books_are_followed_when_they_are_wanted_at_the_till(open_shop: Callable[..., Shop]) -> None:

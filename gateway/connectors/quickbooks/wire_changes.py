@@ -38,10 +38,11 @@ def _groups(answer: Json) -> Iterator[Json]:
 def _to_changes(group: Json, as_of: datetime) -> Iterator[Change]:
     for entity, value in group.items():
         if isinstance(value, list):
-            yield from (_to_change(entity, row, as_of) for row in fields.rows(group, entity))
+            yield from (to_change(entity, row, as_of) for row in fields.rows(group, entity))
 
 
-def _to_change(entity: str, row: Json, as_of: datetime) -> Change:
+def to_change(entity: str, row: Json, as_of: datetime) -> Change:
+    """A row as a change, dated by itself or else `as_of`."""
     return Change(
         entity=entity,
         id=fields.need_text(row, "Id"),
