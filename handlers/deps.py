@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,12 +13,13 @@ from sqlalchemy import Engine
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.store import inbox, links
-from gateway.store.events import Change
+from gateway.store import inbox, links, requests
+from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
 from gateway.store.links import Kind, Link
 from gateway.store.session import writing
 from handlers.lists import Lists
+from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 
 
@@ -74,3 +77,10 @@ class Deps:
     def learn(self, **facts: Any) -> None:
         """Note what this event turned out to be about (order_id, sku, email, target_entity, target_id)."""
         self.facts.update({name: value for name, value in facts.items() if value})
+
+
+def on_trial(event: Event, deps: Deps) -> Deps:
+    """Surroundings of a preview: nothing is remembered, and a document that came with it to be tried is in force."""
+    document = json.loads(event.hint or "{}").get(requests.SETTINGS)
+    settings = deps.settings if document is None else settings_document.parse(document)
+    return dataclasses.replace(deps, settings=settings, rehearsing=True)

@@ -22,6 +22,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.carry,
     (Flow.PRODUCTS, "Family"): families.carry,
     (Flow.PRODUCTS, "Preview"): previews.carry_product,
+    (Flow.CATEGORIES, "Preview"): previews.carry_category,
     (Flow.STOCK, "Preview"): previews.carry_stock,
     (Flow.CATEGORIES, "Item"): categories.carry,
     (Flow.STOCK, "Item"): quantities.carry,

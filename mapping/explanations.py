@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from mapping import products
+from mapping.paths import find
 from mapping.products import POLICY_FIELDS, VatTable
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Step, Value, evaluate
@@ -33,10 +34,20 @@ _ORIGINS = {
 }
 _GOVERNOR = {name: field for field, names in POLICY_FIELDS.items() for name in names}
 _RAW = {
+    "number": "Sku",
+    "ext_id": "Id",
+    "active": "Active",
+    "description": "Name",
+    "receipt_text": "Name",
+    "invoice_text": "Name",
+    "display_text": "Name",
+    "extra_text": "Description",
+    "barcode": "Sku",
+    "vat_code": "SalesTaxCodeRef.value",
     "price_incl_cents": "UnitPrice",
     "price_excl_cents": "UnitPrice",
-    "description": "Name",
-    "extra_text": "Description",
+    "colour": "Name",
+    "size": "Name",
 }
 
 
@@ -91,7 +102,7 @@ def _kept(name: str, settings: ProductSettings, before: Article | None) -> str |
 
 def _default_steps(name: str, value: Value, item: Item) -> tuple[Step, ...]:
     path = _RAW.get(name)
-    return (Step(f"field {path}", item.raw.get(path), value),) if path and value is not None else ()
+    return (Step(f"field {path}", find(item.raw, path), value),) if path and value is not None else ()
 
 
 def _explain_custom(item: Item, settings: ProductSettings, before: Article | None) -> Iterator[Explanation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -76,12 +77,13 @@ def to_data(document: SettingsDocument) -> dict[str, Any]:
 def example() -> str:
     """A complete document as TOML, every setting with its meaning and default, made from the schema."""
     lines = ["# Settings of a connection. What is commented out has the default shown.", "version = 1"]
-    for name, section in _sections(SettingsDocument):
-        lines += ["", f"# {_first_sentence(section)}", f"[{name}]", *_example_lines(section)]
+    for name, section in sections(SettingsDocument):
+        lines += ["", f"# {first_sentence(section)}", f"[{name}]", *_example_lines(section)]
     return "\n".join(lines) + "\n"
 
 
-def _sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The tables of a document, each with the model behind it."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
@@ -91,28 +93,29 @@ def _example_lines(section: type[BaseModel]) -> Iterator[str]:
     for name, field in section.model_fields.items():
         default = field.get_default(call_default_factory=True)
         yield f"# {field.description}"
-        yield f"# {name} is not set" if default is None else f"# {name} = {_to_toml(default)}"
+        yield f"# {name} is not set" if default is None else f"# {name} = {to_toml(default)}"
 
 
-def _to_toml(value: object) -> str:
-    """A default as an inline TOML value."""
+def to_toml(value: object) -> str:
+    """A value as it stands in one line of a document."""
     match value:
         case bool():
             text = str(value).lower()
         case str():
-            text = f'"{value}"'
+            text = json.dumps(value, ensure_ascii=False)
         case BaseModel():
-            text = _to_toml(value.model_dump(exclude_none=True, exclude_defaults=True))
+            text = to_toml(value.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True))
         case Mapping():
-            text = "{" + ", ".join(f"{key} = {_to_toml(inner)}" for key, inner in value.items()) + "}"
+            text = "{" + ", ".join(f"{key} = {to_toml(inner)}" for key, inner in value.items()) + "}"
         case tuple():
-            text = "[" + ", ".join(map(_to_toml, value)) + "]"
+            text = "[" + ", ".join(map(to_toml, value)) + "]"
         case _:
             text = str(value)
     return text
 
 
-def _first_sentence(model: type[BaseModel]) -> str:
+def first_sentence(model: type[BaseModel]) -> str:
+    """What a table is for."""
     return (model.__doc__ or "").strip().splitlines()[0]
 
 

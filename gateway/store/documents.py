@@ -2,36 +2,75 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, insert, select
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
+from gateway.errors import Rejected
 from gateway.store.clock import moment
 from gateway.store.tables import SettingsRow
+
+_COLUMNS = tuple(col(getattr(SettingsRow, name)) for name in ("version", "document", "author", "created_at"))
+
+
+class Outdated(Rejected):
+    """Somebody else put a document in force meanwhile; `version` is theirs."""
+
+    status = 409
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"somebody else saved meanwhile: version {version} is in force")
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One document that is or was in force, as it was written."""
+
+    version: int
+    document: str
+    author: str
+    created_at: datetime
 
 
 def newest(session: Session, connection: str) -> tuple[int, str] | None:
     """(version, TOML) in force, or None when the connection runs on the defaults."""
-    row = session.execute(
-        select(col(SettingsRow.version), col(SettingsRow.document))
-        .where(col(SettingsRow.connection) == connection)
-        .order_by(col(SettingsRow.version).desc())
-        .limit(1)
-    ).one_or_none()
-    return (int(row[0]), str(row[1])) if row else None
+    found = history(session, connection, limit=1)
+    return (found[0].version, found[0].document) if found else None
 
 
-def save(session: Session, connection: str, document: str, *, author: str) -> int:
-    """Put a checked document in force; answers its version. An identical document makes no new version."""
-    now = newest(session, connection)
-    if now and now[1] == document:
-        return now[0]
-    last = session.execute(
-        select(func.max(col(SettingsRow.version))).where(col(SettingsRow.connection) == connection)
-    ).scalar_one_or_none()
-    version = (last or 0) + 1
-    session.execute(
-        insert(SettingsRow).values(
-            connection=connection, version=version, document=document, author=author, created_at=moment()
-        )
-    )
-    return version
+def history(session: Session, connection: str, *, limit: int) -> Sequence[Version]:
+    """The last versions, newest first."""
+    statement = select(*_COLUMNS).where(col(SettingsRow.connection) == connection)
+    rows = session.execute(statement.order_by(col(SettingsRow.version).desc()).limit(limit)).all()
+    return [Version(*row) for row in rows]
+
+
+def find(session: Session, connection: str, version: int) -> Version | None:
+    """One version, if there ever was one of this number."""
+    wanted = and_(col(SettingsRow.connection) == connection, col(SettingsRow.version) == version)
+    row = session.execute(select(*_COLUMNS).where(wanted)).one_or_none()
+    return Version(*row) if row else None
+
+
+def save(session: Session, connection: str, document: str, *, author: str, after: int | None = None) -> int:
+    """Put a checked document in force; answers its version. An identical document makes no new version.
+
+    `after` is the version its writer had before them (0: the defaults). Raises `Outdated` when another one is in force.
+    """
+    version, present = newest(session, connection) or (0, "")
+    if after is not None and after != version:
+        raise Outdated(version)
+    if version and present == document:
+        return version
+    row = {"connection": connection, "version": version + 1, "document": document, "author": author}
+    try:
+        session.execute(insert(SettingsRow).values(**row, created_at=moment()))
+    except IntegrityError:
+        # Two wrote at this very moment; the other one was first.
+        raise Outdated(version + 1) from None
+    return version + 1

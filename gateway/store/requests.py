@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable
 from datetime import date
+from enum import StrEnum
 
 from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
 
@@ -15,6 +16,15 @@ SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also carry an order's number.
 RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
 DRY = ":dry"
+SETTINGS = "settings"
+
+
+class By(StrEnum):
+    """What a record of the books is called by."""
+
+    ID = "id"
+    SKU = "sku"
+    NAME = "name"
 
 
 def resend(
@@ -25,10 +35,12 @@ def resend(
     dry_run: bool = False,
     reason: str = "",
     actor: str = "cli",
+    settings: str | None = None,
 ) -> Change:
     """Run an order again. `order` is what the person typed; `earlier` are its events, newest first.
 
-    An order that was never seen becomes a look-up. A dry run is a subject of its own, so that it supersedes nothing.
+    An order that was never seen becomes a look-up. A dry run is a subject of its own, so that it supersedes nothing;
+    it may be tried with `settings`, a document (TOML) that is not in force.
     """
     usable = [event for event in earlier if event.entity in RUNNABLE and event.connection]
     # A record the till named is a better start than the session that led to it.
@@ -42,7 +54,7 @@ def resend(
         connection=known.connection if known else connection,
         priority=URGENT,
         order_id=known.order_id if known else order,
-        hint=json.dumps({"resend": True, "dry_run": dry_run, "reason": reason, "actor": actor}),
+        hint=json.dumps({"resend": True, "dry_run": dry_run, "reason": reason, "actor": actor, **_on_trial(settings)}),
         variant=DRY if dry_run else "",
     )
 
@@ -62,18 +74,29 @@ def backfill(flow: Flow, *, connection: str, since: date | None = None, actor: s
     )
 
 
-def preview(flow: Flow, record: str, *, connection: str, actor: str = "cli") -> Change:
-    """Say what would become of a record of the books; its result is on the row. It supersedes nothing."""
+def preview(
+    flow: Flow, record: str, *, connection: str, by: By = By.ID, settings: str | None = None, actor: str = "cli"
+) -> Change:
+    """Say what would become of a record of the books; its result is on the row. It supersedes nothing.
+
+    `settings` is a document (TOML) to try that is not in force.
+    """
+    key = _key(actor, "preview")
     return Change(
-        key=_key(actor, "preview"),
+        key=key,
         flow=flow,
         source=actor,
         entity=PREVIEW,
         entity_id=record,
         connection=connection,
         priority=URGENT,
-        hint=json.dumps({"actor": actor}),
+        hint=json.dumps({"actor": actor, "by": by, **_on_trial(settings)}),
+        variant=f":{key}",
     )
+
+
+def _on_trial(settings: str | None) -> dict[str, str]:
+    return {} if settings is None else {SETTINGS: settings}
 
 
 def poll(*, connection: str, actor: str = "cli") -> Change:

@@ -73,6 +73,11 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> i
     return existing.number or 0
 
 
+def find_group(number: int | None, deps: Deps) -> ArticleGroup | None:
+    """The till's group of this number, wherever it stands in the tree."""
+    return next((group for group in _flatten(deps.till.article_groups()) if group.number == number), None)
+
+
 def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Deps) -> ArticleGroup | None:
     """A group of this name under this parent that is not another category's: ours from before, or the staff's."""
     name = wanted.name.strip().casefold()

@@ -5,18 +5,24 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.errors import NotFound
+from gateway.store import requests
 from gateway.store.events import URGENT, Change, Event, Flow
 from handlers.deps import Deps
-from handlers.result import Result, done
+from handlers.result import Result, done, skipped
 from handlers.sales import till_sales
+
+_UNKNOWN = "the till knows no receipt, invoice or order with this id or number"
 
 
 def carry(event: Event, deps: Deps) -> Result:
     """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
     sale = till_sales.find(event.entity_id, deps)
+    is_dry = event.subject.endswith(requests.DRY)
+    if sale is None and is_dry:
+        return skipped(f"{_UNKNOWN}; it was a dry run, so nobody has to act")
     if sale is None:
         raise NotFound(
-            "the till knows no receipt, invoice or order with this id or number",
+            _UNKNOWN,
             code="unknown-order",
             record=f"order {event.entity_id}",
             fix="give the receiptId, invoiceId or orderId, or the number as printed (branch.workplace.year.number)",
@@ -31,6 +37,6 @@ def carry(event: Event, deps: Deps) -> Result:
         order_id=sale.number,
         hint=event.hint,
         priority=URGENT,
-        variant=":dry" if event.subject.endswith(":dry") else "",
+        variant=requests.DRY if is_dry else "",
     )
     return dataclasses.replace(done(f"found {sale.kind} {sale.number}", order_id=sale.number), changes=(found,))

@@ -7,7 +7,7 @@ import json
 from gateway.errors import NotFound
 from gateway.store.events import Event
 from gateway.store.links import Link
-from handlers.deps import Deps
+from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import booking, bookings, changes, days, dry_runs, existing, till_sales
 from mapping import orders, sale_changes
@@ -19,6 +19,8 @@ _PEOPLE = frozenset({"admin", "cli"})
 
 def carry(event: Event, deps: Deps) -> Result:
     """Book the sale once, whichever way and however often it is seen."""
+    if _wants_preview(event):
+        deps = on_trial(event, deps)
     sale = till_sales.read(event.entity, event.entity_id, deps)
     if sale is None:
         raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
