@@ -6,7 +6,8 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from mapping.conditions import Condition
 from mapping.control import Control
@@ -173,6 +174,16 @@ class NumberPrefixes(Section):
         return self
 
 
+IN_FORCE = "in_force"
+"""Context of a document that was accepted before: what is demanded since then only stops what it concerns."""
+_NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or id"
+
+
+def _incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
+    """The fault of a setting that another one makes necessary."""
+    return PydanticCustomError("incomplete", "{message}", {"message": message, "field": field, "hint": hint})
+
+
 class OrderSettings(Section):
     """Sales of the till become documents of the books."""
 
@@ -187,7 +198,8 @@ class OrderSettings(Section):
     )
     split: Literal["invoice", "largest"] = Field(
         default="invoice",
-        description="Several tenders: an invoice with a payment each, or one receipt with the largest tender",
+        description="Several tenders, or paid on another day: an invoice with a payment each, or one receipt with the "
+        "largest tender",
     )
     returns: Literal["refund_receipt", "credit_memo"] = Field(
         default="refund_receipt", description="What a credit receipt becomes"
@@ -235,7 +247,14 @@ class OrderSettings(Section):
     @model_validator(mode="after")
     def _fallback_is_named(self) -> OrderSettings:
         if self.missing_item == "fallback" and not self.fallback_item:
-            raise ValueError('missing_item "fallback" needs `fallback_item`')
+            raise _incomplete('missing_item "fallback" needs `fallback_item`', "fallback_item", _NAME_AN_ITEM)
+        return self
+
+    @model_validator(mode="after")
+    def _day_has_an_item(self, info: ValidationInfo) -> OrderSettings:
+        in_force = bool((info.context or {}).get(IN_FORCE))
+        if self.summary == "day" and not (self.summary_item or self.fallback_item or in_force):
+            raise _incomplete('summary "day" needs `summary_item`', "summary_item", _NAME_AN_ITEM)
         return self
 
 

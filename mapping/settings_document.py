@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from mapping.sections import (
+    IN_FORCE,
     CategorySettings,
     CustomerSettings,
     MappingSettings,
@@ -52,19 +53,31 @@ class SettingsError(ValueError):
 
 
 def parse(toml_text: str) -> SettingsDocument:
-    """Read a document written as TOML; SettingsError with every fault."""
+    """Read a document written as TOML that is to be put in force; SettingsError with every fault."""
+    return parse_data(_read(toml_text))
+
+
+def recall(toml_text: str) -> SettingsDocument:
+    """Read a document that is in force already: it may lack what newer versions demand of a new one."""
+    return _validate(_read(toml_text), in_force=True)
+
+
+def _read(toml_text: str) -> Mapping[str, Any]:
     try:
-        data = tomllib.loads(toml_text, parse_float=Decimal)
+        return tomllib.loads(toml_text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         hint = "texts stand in quotes, tables in [brackets]"
         raise SettingsError((Fault("(document)", f"this is not TOML: {error}", hint),)) from error
-    return parse_data(data)
 
 
 def parse_data(data: Mapping[str, Any]) -> SettingsDocument:
     """Read a document from plain data (TOML or JSON already read); SettingsError with every fault."""
+    return _validate(data, in_force=False)
+
+
+def _validate(data: Mapping[str, Any], *, in_force: bool) -> SettingsDocument:
     try:
-        return SettingsDocument.model_validate(data)
+        return SettingsDocument.model_validate(data, context={IN_FORCE: in_force})
     except ValidationError as error:
         raise SettingsError(tuple(_to_fault(row) for row in error.errors(include_url=False))) from error
 
@@ -130,8 +143,9 @@ _HINTS = {
 
 
 def _to_fault(row: Mapping[str, Any]) -> Fault:
-    path = ".".join(str(step) for step in row["loc"]) or "(document)"
-    message = str(row["msg"]).removeprefix("Value error, ")
     context = row.get("ctx") or {}
-    hint = _HINTS.get(row["type"]) or (f"use {context['expected']}" if "expected" in context else message)
-    return Fault(path, message, hint)
+    steps = [*row["loc"], *([context["field"]] if row["type"] == "incomplete" else [])]
+    path = ".".join(map(str, steps)) or "(document)"
+    message = str(row["msg"]).removeprefix("Value error, ")
+    told = f"use {context['expected']}" if "expected" in context else context.get("hint", message)
+    return Fault(path, message, _HINTS.get(row["type"]) or told)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,10 +116,10 @@ class Worlds:
             raise Permanent(f"there is no connection called {name}", code="no-connection", record=f"connection {name}")
         if known and known.connection == connection:
             if known.version != version:
-                known.settings, known.version = settings_document.parse(text), version
+                known.settings, known.version = settings_document.recall(text), version
             known.looked_at = time.monotonic()
             return known
-        return self._build(connection, settings_document.parse(text), version)
+        return self._build(connection, settings_document.recall(text), version)
 
     def _build(self, connection: Connection, document: SettingsDocument, version: int) -> World:
         given = self._settings
@@ -139,14 +140,14 @@ class Worlds:
             realm_id=connection.realm_id or "",
             tokens=self.custody(connection.name),
             observe=self._observer(connection.name, at_books),
-            gate=at_books,
+            gate=_rehearsed(at_books),
         )
         till = MplusKassa(
             url,
             connection.mplus_ident or "",
             connection.mplus_secret or "",
             observe=self._observer(connection.name, at_till),
-            gate=at_till,
+            gate=_rehearsed(at_till),
             wsdl_cache=_wsdl_cache(url),
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
@@ -169,7 +170,6 @@ class Worlds:
 
     def _observer(self, connection: str, gate: Turnstile) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
-            failpoints.reach(failpoints.AFTER_CALL, exchange.operation)
             self.meter.count(connection, exchange)
             if exchange.pause is not None:
                 _brake(gate, exchange.pause)
@@ -178,6 +178,19 @@ class Worlds:
                 log.append(to_entry(exchange))
 
         return observe
+
+
+def _rehearsed(gate: Turnstile) -> Callable[[str], AbstractContextManager[None]]:
+    """The gate, with the places before and behind it where a rehearsal may strike."""
+
+    @contextmanager
+    def enter(operation: str = "") -> Iterator[None]:
+        with gate(operation):
+            failpoints.reach(failpoints.BEFORE_CALL, operation)
+            yield
+        failpoints.reach(failpoints.AFTER_CALL, operation)
+
+    return enter
 
 
 def _brake(gate: Turnstile, seconds: float) -> None:

@@ -21,7 +21,7 @@ def _show(call: Call, name: str) -> int:
     with reading(call.engine) as session:
         version, text = documents.newest(session, name) or (0, settings_document.example())
     if call.as_json:
-        settings = settings_document.to_data(settings_document.parse(text))
+        settings = settings_document.to_data(settings_document.recall(text))
         show_json({"connection": name, "version": version, "settings": settings})
     else:
         show(text.rstrip("\n"))

@@ -10,7 +10,7 @@ import pytest
 
 from mapping.control import Control, Question, resolve
 from mapping.errors import MappingError
-from mapping.settings_document import SettingsDocument, SettingsError, example, parse, parse_data, to_data
+from mapping.settings_document import SettingsDocument, SettingsError, example, parse, parse_data, recall, to_data
 
 FULL = """
 version = 1
@@ -112,6 +112,25 @@ def test_a_document_is_immutable() -> None:
     document: Any = parse("")
     with pytest.raises(ValueError, match="frozen"):
         document.orders.split = "largest"
+
+
+DAY_WITHOUT_ITEM = '[orders]\nsummary = "day"'
+
+
+def test_a_days_document_needs_an_item_and_the_refusal_says_where_and_how() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse(DAY_WITHOUT_ITEM)
+    (fault,) = refusal.value.faults
+    assert (fault.path, fault.message) == ("orders.summary_item", 'summary "day" needs `summary_item`')
+    assert "make a service in QuickBooks" in fault.hint
+    assert parse(f'{DAY_WITHOUT_ITEM}\nsummary_item = "OMZET"').orders.summary_item == "OMZET"
+    assert parse(f'{DAY_WITHOUT_ITEM}\nfallback_item = "OMZET"').orders.summary_item is None
+
+
+def test_a_document_in_force_goes_on_though_a_newer_version_demands_more() -> None:
+    assert recall(DAY_WITHOUT_ITEM).orders.summary == "day"
+    with pytest.raises(SettingsError):
+        recall("[orders]\nunheard_of = 1")
 
 
 def test_the_example_explains_every_setting_and_its_defaults_are_the_defaults() -> None:
