@@ -233,7 +233,11 @@ class OrderSettings(Section):
     closed_books: Literal["park", "next_open_day"] = Field(
         default="park", description="The sale's day is in a closed period"
     )
-    employee_number: int = Field(default=999_999, ge=1, description="Employee where the till demands one")
+    employee_number: int = Field(
+        default=999_999,
+        ge=1,
+        description="Employee named where the installation demands one, as some do for a booking of stock",
+    )
     adopt: bool = Field(
         default=False,
         description="Look for each sale before booking it, and link a document of the same number, day and total that "

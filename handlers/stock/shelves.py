@@ -138,7 +138,10 @@ def _to_shelf(
 
 
 def _book(shelf: Shelf, deps: Deps) -> None:
-    stock_id = deps.till.update_stock(shelf.branch, shelf.article, shelf.change, reference=_REFERENCE)
+    employee = deps.settings.orders.employee_number if deps.till.names_employees() else None
+    stock_id = deps.till.update_stock(
+        shelf.branch, shelf.article, shelf.change, employee=employee, reference=_REFERENCE
+    )
     deps.say(
         "changed the stock",
         branch=shelf.branch,

@@ -20,8 +20,8 @@ def open_shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., S
     engine = open_engine(f"sqlite:///{copy}")
     shops: list[Shop] = []
 
-    def make(document: str = "") -> Shop:
-        shops.append(Shop(engine, document))
+    def make(document: str = "", *, wsdl: bytes | None = None) -> Shop:
+        shops.append(Shop(engine, document, wsdl=wsdl))
         return shops[-1]
 
     yield make

@@ -33,23 +33,24 @@ SALES = ("SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo")
 class Shop:
     """One connected shop; `settle` carries everything that waits. Items and articles exist for 1001, 1002, 1003."""
 
-    def __init__(self, engine: Engine, document: str = "") -> None:
+    def __init__(self, engine: Engine, document: str = "", *, wsdl: bytes | None = None) -> None:
         self.engine = engine
         self.books = BooksWorld()
-        self.till = TillWorld(ident="shop", secret="till-secret")
+        self.till = TillWorld(ident="shop", secret="till-secret", wsdl=wsdl)
         self.company = new_company(self.books, REALM, "Shop BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
         self.books.register_app("client", "client-secret", "*")
         grant = self.books.connect(REALM, "client")
         self._served = [Served(create_books(self.books)), Served(create_till(self.till))]
-        given = settings.read(self._environment(str(grant["refresh_token"])))
+        self.environment = self._environment(str(grant["refresh_token"]))
+        given = settings.read(self.environment)
         seeding.seed(engine, given)
         if document:
             self.set_document(document)
         assert seeding.begin_cursors(engine, given)
         self.woken: list[int] = []
         self._given = given
-        self._worlds = Worlds(engine, given, self.woken.extend)
-        self._workshop = Workshop(engine, self._worlds, self.woken.extend)
+        self.worlds = Worlds(engine, given, self.woken.extend)
+        self.workshop = Workshop(engine, self.worlds, self.woken.extend)
         for number, price, rate, code in ((1001, "12.50", 21, 2), (1002, "3.33", 9, 1), (1003, "100.00", 21, 2)):
             self.stock(number, price, rate, code)
 
@@ -74,15 +75,15 @@ class Shop:
 
     def close(self) -> None:
         """Stop both simulators."""
-        self._worlds.close()
+        self.worlds.close()
         for served in self._served:
             served.stop()
 
     def restart(self) -> None:
         """A new worker process: nothing is remembered but what the database holds."""
-        self._worlds.close()
-        self._worlds = Worlds(self.engine, self._given, self.woken.extend)
-        self._workshop = Workshop(self.engine, self._worlds, self.woken.extend)
+        self.worlds.close()
+        self.worlds = Worlds(self.engine, self._given, self.woken.extend)
+        self.workshop = Workshop(self.engine, self.worlds, self.woken.extend)
 
     # --- what the shop has ---
 
@@ -124,13 +125,13 @@ class Shop:
     def switch(self, document: str) -> None:
         """Change the settings of the running connection."""
         self.set_document(document)
-        self._worlds.world("default").looked_at = 0.0
+        self.worlds.world("default").looked_at = 0.0
 
     # --- what happens ---
 
     def deps(self) -> Deps:
         """The surroundings of an event, as a worker makes them."""
-        return self._worlds.deps("default")
+        return self.worlds.deps("default")
 
     def poll(self) -> None:
         """Look at the till once."""
@@ -138,7 +139,7 @@ class Shop:
 
     def work(self) -> None:
         """Work until nothing is due."""
-        while self._workshop.drain():
+        while self.workshop.drain():
             pass
 
     def settle(self) -> None:

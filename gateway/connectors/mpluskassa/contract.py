@@ -74,15 +74,22 @@ class Contract:
 
     def knows(self, operation: str, *path: str) -> bool:
         """Whether the installation has the operation and, below it, a field: `knows("getReceipts", "request", …)`."""
-        if operation not in self.operations:
-            return False
+        return operation in self.operations and (not path or self._find(operation, path) is not None)
+
+    def demands(self, operation: str, *path: str) -> bool:
+        """Whether a request of this operation is not complete without a field."""
+        element = self._find(operation, path) if operation in self.operations else None
+        return element is not None and element.min_occurs > 0
+
+    def _find(self, operation: str, path: tuple[str, ...]) -> Any:
         kind: Any = self._binding.get(operation).input.body.type
+        element: Any = None
         for name in path:
             element = dict(kind.elements).get(name)
             if element is None:
-                return False
+                return None
             kind = element.type
-        return True
+        return element
 
     def encode(self, operation: str, body: dict[str, Any]) -> bytes:
         """The envelope of a request; raises Misfit with the field that does not fit."""

@@ -40,6 +40,10 @@ class Stock(Area):
         read = partial(to_movement, default_places=self._places)
         return to_page(rows(answer, "articleStockHistory"), read, marker=movement_marker, key="stockId")
 
+    def names_employees(self) -> bool:
+        """Whether this installation books stock only in the name of an employee; the newest leave that open."""
+        return self._calls.demands("updateStock", "request", "employeeNumber")
+
     def set_stock(
         self, branch: int, article: int, quantity: Decimal, *, employee: int | None = None, reference: str | None = None
     ) -> int | None:

@@ -48,7 +48,8 @@ def update_stock(till: Till, request: Record) -> Record:
     if obstacle:
         return {"result": f"UPDATE-STOCK-RESULT-{obstacle}"}
     stock_id = stock.book(till, branch, number, change, kind="API")
-    till.record_effect("updateStock", number, branch=branch, change=str(change), stockId=stock_id)
+    who = asked.get("employeeNumber")
+    till.record_effect("updateStock", number, branch=branch, change=str(change), stockId=stock_id, employee=who)
     return {"result": "UPDATE-STOCK-RESULT-OK", "stockId": stock_id}
 
 
