@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, get_args
 
+from mapping import texts
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.money import round_to_cents
@@ -15,6 +16,7 @@ from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import CONTENT_FIELDS, OFFER_FIELDS, ProductField, ProductSettings
 from mapping.skus import is_digits, is_gtin, name_item, needs_allocation, to_article_number
+from mapping.texts import Traces
 from mapping.vat_table import VatTable, get_vat_code
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "to_default_article",
     "to_price",
     "to_product",
+    "to_traces",
     "to_variants",
     "why_kept",
 ]
@@ -44,7 +47,7 @@ _SWITCHES = (("offer", OFFER_FIELDS), ("content", CONTENT_FIELDS))
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
 _NEEDED_TO_CREATE = ("description", "vat")
-_ENRICHED_TEXTS = ("receipt_text", "invoice_text", "display_text", "extra_text")
+_UNKNOWN: Traces = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,13 @@ def to_product(
     vat: VatTable,
     existing: Product | None = None,
     allocated: int | None = None,
+    traces: Traces = _UNKNOWN,
 ) -> Product:
-    """The product that the till should have; a field of None means: leave it alone.
+    """The product that the till should have; a field of None means: leave it alone, one of "" means: empty it.
 
     For an article that `existing` has, the write policies for updates hold, otherwise those for creating. Without a
-    policy a text that was enriched in the till stays. `allocated` is the number given to a SKU with letters.
+    policy a text that was enriched in the till stays. `allocated` is the number given to a SKU with letters, `traces`
+    tell the gateway's texts from the staff's.
     NotBookable for what does not belong in the till, MappingError for what a person must mend.
     """
     require_wanted(item, settings)
@@ -85,13 +90,25 @@ def to_product(
     number = to_article_number(item, settings, allocated=allocated)
     before = find_article(existing, number)
     _require_own(item, before, settings)
-    article = _mapped(item, to_default_article(item, number, settings, vat), settings)
-    kept = _keep_writable(article, settings, before)
+    article = texts.empty_cleared(_to_article(item, number, settings, vat), before, traces, settings)
+    kept = _keep_writable(article, settings, before, texts.find_ours(article, before, traces))
     return Product(
         number=existing.number if existing else None,
         description=kept.description,
         articles=(kept,),
     )
+
+
+def to_traces(
+    item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int, family: str | None = None
+) -> dict[str, str]:
+    """What to remember of the item's texts once they are carried; `family` is the parent's name of a variant."""
+    named = _full_named(item, family) if family else item
+    return texts.trace(_to_article(named, allocated, settings, vat))
+
+
+def _to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
+    return _mapped(item, to_default_article(item, number, settings, vat), settings)
 
 
 def to_variants(
@@ -102,14 +119,23 @@ def to_variants(
     existing: Product | None = None,
     name: str,
     allocated: Mapping[str, int] | None = None,
+    traces: Mapping[str, Traces] | None = None,
 ) -> Product:
     """One product of several items under one parent: an article each; `name` is the parent's.
 
-    `allocated` are numbers given to SKUs with letters, by item. A variant is called by both names.
+    `allocated` are numbers given to SKUs with letters, `traces` what is remembered of texts, both by item. A variant
+    is called by both names.
     """
-    given = allocated or {}
+    given, told = allocated or {}, traces or {}
     products = [
-        to_product(_full_named(item, name), settings=settings, vat=vat, existing=existing, allocated=given.get(item.id))
+        to_product(
+            _full_named(item, name),
+            settings=settings,
+            vat=vat,
+            existing=existing,
+            allocated=given.get(item.id),
+            traces=told.get(item.id, _UNKNOWN),
+        )
         for item in items
     ]
     articles = tuple(article for product in products for article in product.articles)
@@ -244,9 +270,11 @@ def _is_stock_article(item: Item, settings: ProductSettings) -> bool:
 def _mapped(item: Item, article: Article, settings: ProductSettings) -> Article:
     """Put the mapped fields over the default ones; a rule without a result leaves the default."""
     found = {name: _run(rule, item, name) for name, rule in settings.fields.items()}
-    texts: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
+    mapped: dict[str, Any] = {name: str(value) for name, value in found.items() if value is not None}
     custom = {name: _run(rule, item, name) for name, rule in settings.custom_fields.items()}
-    return replace(article, **texts, custom_fields={name: value for name, value in custom.items() if value is not None})
+    return replace(
+        article, **mapped, custom_fields={name: value for name, value in custom.items() if value is not None}
+    )
 
 
 def _run(rule: Rule, item: Item, field: str) -> Value:
@@ -257,29 +285,37 @@ def _run(rule: Rule, item: Item, field: str) -> Value:
         raise
 
 
-def _keep_writable(article: Article, settings: ProductSettings, before: Article | None) -> Article:
+def _keep_writable(
+    article: Article, settings: ProductSettings, before: Article | None, ours: Collection[str]
+) -> Article:
     """Empty the fields that must not be written now; `before` is the article as the till has it, if it has it."""
-    skipped = [field for field in _GOVERNED if why_kept(field, settings, before)]
+    skipped = [field for field in _GOVERNED if why_kept(field, settings, before, ours)]
     names = [name for field in skipped for name in POLICY_FIELDS.get(field, (field,))]
     empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
     return replace(article, **empty)
 
 
-def why_kept(field: ProductField, settings: ProductSettings, before: Article | None) -> str | None:
-    """Why a field is left as it is, in words; None when it is written. `before` None: the article is being made."""
+def why_kept(
+    field: ProductField, settings: ProductSettings, before: Article | None, ours: Collection[str] = ()
+) -> str | None:
+    """Why a field is left as it is, in words; None when it is written. `before` None: the article is being made.
+
+    In the fields of `ours` the till shows the gateway's own text.
+    """
     switched_off = next((name for name, fields in _SWITCHES if field in fields and not getattr(settings, name)), None)
     if switched_off and (before is not None or field not in _NEEDED_TO_CREATE):
         return f"products.{switched_off} is switched off"
     policy = settings.write.get(field)
     if policy is None:
-        return "the till has a text of its own there" if before and _is_enriched(field, before) else None
+        enriched = before is not None and field not in ours and _is_enriched(field, before)
+        return "the till has a text of its own there" if enriched else None
     written = policy in ("both", "create" if before is None else "update")
     return None if written else f'products.write.{field} is "{policy}"'
 
 
 def _is_enriched(field: ProductField, before: Article) -> bool:
     """Whether the till has a text of its own there, which nobody asked to overwrite."""
-    text = getattr(before, field) if field in _ENRICHED_TEXTS else None
+    text = getattr(before, field) if field in texts.ENRICHED else None
     return bool(text) and text != before.description
 
 

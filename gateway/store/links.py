@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -87,6 +87,25 @@ def save(session: Session, connection: str, link: Link) -> None:
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = conflict_insert(LinkRow).values(**fixed, **changing)
     session.execute(statement.on_conflict_do_update(index_elements=["connection", "kind", "source_id"], set_=changing))
+
+
+def distrust(session: Session, connection: str, found: Iterable[Link]) -> int:
+    """Forget what was last written to the targets of these links, because it is not there any more; answers how many.
+
+    A link that was written anew since it was read keeps its fingerprint.
+    """
+    return len([link for link in found if _distrust_one(session, connection, link)])
+
+
+def _distrust_one(session: Session, connection: str, link: Link) -> bool:
+    as_read = and_(
+        col(LinkRow.connection) == connection,
+        col(LinkRow.kind) == link.kind,
+        col(LinkRow.source_id) == link.source_id,
+        col(LinkRow.fingerprint) == link.fingerprint,
+    )
+    changing = update(LinkRow).where(as_read).values(fingerprint=None, updated_at=moment())
+    return session.execute(changing.returning(col(LinkRow.id))).scalar_one_or_none() is not None
 
 
 def forget(session: Session, connection: str, kind: Kind, source_id: str) -> None:

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, time
 
 from gateway.store import requests
 from gateway.store.events import BACKFILL, OPEN, Change, Event, Flow, State
+from gateway.store.links import Link
 from handlers.backfills import pages
-from handlers.catalogue import articles, bridge, items
+from handlers.catalogue import articles, bridge, categories, drift, items
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.stock import shelves
@@ -64,27 +65,38 @@ def carry_stock(event: Event, deps: Deps) -> Result:
 def _receive_tree(event: Event, deps: Deps, *, reached: str) -> Result:
     read_at = items.now(deps)
     tree = parents_first(deps.books.categories())
+    categories.notice_altered(tree, deps)
     pages.receive(event, deps, [_to_change(event, item, read_at, Flow.CATEGORIES) for item in tree], reached)
     return pages.go_on(f"{len(tree)} categories received", deps)
 
 
 def _receive_items(event: Event, deps: Deps, start: int) -> Result:
     read_at = items.now(deps)
-    page = deps.books.items_page(start, ITEMS_AT_ONCE, changed_since=_since(event))
-    sold = [item for item in page if item.type != CATEGORY]
-    present = _present(sold, deps)
-    changes = [_to_change(event, item, read_at, Flow.PRODUCTS, absent=item.sku not in present) for item in sold]
+    page = deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    known = drift.find_known(page, deps)
+    sold = [item for item in page if item.type != CATEGORY and (item.active or item.id in known)]
+    taken = _look_at_till(sold, known, deps)
+    changes = [_to_change(event, item, read_at, Flow.PRODUCTS, absent=_sku_of(item) not in taken) for item in sold]
     reached = start + len(page) if len(page) == ITEMS_AT_ONCE else _REST
     pages.receive(event, deps, changes, reached)
     return pages.go_on(f"{start - 1 + len(page)} items received", deps)
 
 
-def _present(page: Sequence[Item], deps: Deps) -> set[str]:
-    """The SKUs among these that the till has as article numbers, with one call per 200."""
-    numbers = [int(item.sku) for item in page if item.sku and is_digits(item.sku)]
-    found = deps.till.products_of_articles(numbers)
-    taken = {article.number for read in found for article in read.product.articles}
-    return {item.sku for item in page if item.sku and is_digits(item.sku) and int(item.sku) in taken}
+def _look_at_till(page: Sequence[Item], known: Mapping[str, Link], deps: Deps) -> set[int | None]:
+    """The article numbers that the till has of those these items ask for or have, with one call per 200.
+
+    Articles that were altered by hand meanwhile are found on the way.
+    """
+    asked = {number for item in page if (number := _sku_of(item)) is not None}
+    found = deps.till.products_of_articles(sorted(asked | {int(link.target_id) for link in known.values()}))
+    altered = drift.notice(page, known, found, deps)
+    if altered:
+        deps.say("articles are not as they were left", count=altered)
+    return {article.number for read in found for article in read.product.articles}
+
+
+def _sku_of(item: Item) -> int | None:
+    return int(item.sku) if item.sku and is_digits(item.sku) else None
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:

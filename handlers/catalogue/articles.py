@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.errors import DuplicateNumber
@@ -17,23 +18,48 @@ from mapping import products
 from mapping.fingerprints import fingerprint
 from mapping.products import VatTable
 from mapping.records import Article, Item, Product
+from mapping.texts import Traces
 from mapping.turnover import with_turnover_groups
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An item, the article it is, the group its product belongs into, and what is known of it from before."""
+    """An item, the article it is, the group its product belongs into, and what is known of it from before.
+
+    `traces` are of the texts that the item has now.
+    """
 
     item: Item
     number: int
     group: int | None
     link: Link | None
+    traces: Traces = field(default_factory=dict)
 
     @property
     def former_group(self) -> int | None:
         """The group the gateway put the product into."""
-        found: int | None = (self.link.detail or {}).get("group") if self.link else None
-        return found
+        return group_of(self.link)
+
+    @property
+    def former_traces(self) -> Traces:
+        """What is remembered of the texts that the gateway wanted last."""
+        return traces_of(self.link)
+
+
+def group_of(link: Link | None) -> int | None:
+    """The group the gateway put a linked article's product into."""
+    found: int | None = _detail(link).get("group")
+    return found
+
+
+def traces_of(link: Link | None) -> Traces:
+    """What is remembered of the texts of a linked article."""
+    found: Traces = _detail(link).get("texts") or {}
+    return found
+
+
+def _detail(link: Link | None) -> Mapping[str, Any]:
+    return (link.detail if link else None) or {}
 
 
 def find_link(item_id: str, deps: Deps) -> Link | None:
@@ -75,7 +101,7 @@ def create(product: Product, members: Sequence[Member], deps: Deps) -> int | Non
 
 def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> None:
     """Write what differs, put the product into its groups, and take it out of those the gateway had put it into."""
-    if _differs(product, existing.product):
+    if differs(product, existing.product):
         deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
         deps.say("changed the product", product=existing.product.number)
     else:
@@ -104,7 +130,7 @@ def _regroup(present: Product, members: Sequence[Member], deps: Deps) -> None:
         deps.say("took the product out of a group", product=number, group=group)
 
 
-def _differs(wanted: Product, present: Product) -> bool:
+def differs(wanted: Product, present: Product) -> bool:
     """Whether anything that we say about the product is not so yet; what we leave open (None) does not count."""
     if _says_otherwise(dataclasses.replace(wanted, articles=()), dataclasses.replace(present, articles=())):
         return True
@@ -119,8 +145,8 @@ def _says_otherwise(wanted: Product | Article, present: Product | Article) -> bo
 
 def _is_so(wanted: object, present: object) -> bool:
     if isinstance(wanted, dict) and isinstance(present, dict):
-        return all(str(present.get(name)) == str(value) for name, value in wanted.items())
-    return wanted == present
+        return all(str(present.get(name, "")) == str(value) for name, value in wanted.items())
+    return wanted == present or (wanted == "" and present is None)
 
 
 def switch_off(link: Link, deps: Deps) -> bool:
@@ -132,7 +158,7 @@ def switch_off(link: Link, deps: Deps) -> bool:
         return False
     if article.ext_id in (None, "", link.source_id):
         off = Product(existing.product.number, None, (Article(number=number, active=False),))
-        if _differs(off, existing.product):
+        if differs(off, existing.product):
             deps.till.update_product(off, existing)
     deps.resolve(ownership.TAKEN, ownership.name_article(number))
     return True
@@ -151,6 +177,6 @@ def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
 def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
     """The item's article and the article's item."""
     item, number = member.item, str(member.number)
-    detail = {"content": items.content(item.raw), "group": member.group}
+    detail = {"content": items.content(item.raw), "group": member.group, "texts": dict(member.traces)}
     mine = Link(Kind.ITEM, item.id, "Article", number, item.sync_token, wanted, detail)
     return mine, Link(Kind.ARTICLE, number, "Item", item.id, item.sync_token)

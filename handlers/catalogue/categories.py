@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
-from gateway.store.session import reading
+from gateway.store.session import reading, writing
 from handlers.catalogue import items, kinship
 from handlers.catalogue.items import Reading
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from mapping import categories
+from mapping.errors import MappingError
 from mapping.records import ArticleGroup, Item
 
 GONE = "deleted"
@@ -33,13 +34,38 @@ def carry(event: Event, deps: Deps) -> Result:
         return _gone(link, deps)
     wanted = categories.to_group(seen.item, settings=deps.settings.categories, groups=_parents(seen.item, event, deps))
     print_ = categories.fingerprint(wanted)
-    if link and link.target_id and link.fingerprint == print_:
+    if link and link.target_id and link.fingerprint == print_ and not items.is_repeated(event):
         return done("unchanged", links=(_to_link(seen, link.target_id, print_, link),))
     number = _write(seen.item, wanted, link, deps)
     written = _to_link(seen, str(number), print_, _link(seen.item.id, deps))
     deps.remember(written)
     deps.resolve(kinship.WAITS_FOR_CATEGORY, kinship.name_category(seen.item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
+
+
+def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
+    """Distrust the links of categories whose groups were renamed, moved or deleted by hand; answers how many."""
+    with reading(deps.engine) as session:
+        found = links.find_all(session, deps.connection, Kind.GROUP, [item.id for item in tree])
+    known = {id_: link for id_, link in found.items() if link.target_id and link.fingerprint not in (None, GONE)}
+    if not known or not deps.settings.categories.enabled:
+        return 0
+    present = {group.number: group for group in _flatten(deps.till.article_groups())}
+    numbers = {id_: int(link.target_id) for id_, link in known.items()}
+    altered = [known[item.id] for item in tree if item.id in known and _is_altered(item, numbers, present, deps)]
+    with writing(deps.engine) as session:
+        return links.distrust(session, deps.connection, altered)
+
+
+def _is_altered(item: Item, numbers: Mapping[str, int], present: Mapping[int | None, ArticleGroup], deps: Deps) -> bool:
+    group = present.get(numbers[item.id])
+    if group is None:
+        return True
+    try:
+        wanted = categories.to_group(item, settings=deps.settings.categories, groups=numbers, existing=group)
+    except MappingError:
+        return False  # its parent is not there yet, or it is none any more: its own event knows
+    return (wanted.name, wanted.parent or 0) != (group.name, group.parent or 0)
 
 
 def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:

@@ -11,7 +11,7 @@ from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
-from handlers.catalogue import articles, bridge, kinship, ownership
+from handlers.catalogue import articles, bridge, items, kinship, ownership
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
@@ -43,12 +43,13 @@ def carry(event: Event, deps: Deps) -> Result:
     if parent.type == CATEGORY:
         return skipped("the parent is a category now; its items follow by themselves")
     deps.learn(sku=parent.sku)
-    items = _members_of(parent, deps)
-    if not items:
+    below = _members_of(parent, deps)
+    if not below:
         return _park_lonely(parent)
     deps.remember(_family_link(parent.id, _home(parent.id, deps)))
-    family = _examine(parent, items, event, deps)
-    settled = all(articles.is_settled(member, family.prints[member.item.id]) for member in family.members)
+    family = _examine(parent, below, event, deps)
+    known = all(articles.is_settled(member, family.prints[member.item.id]) for member in family.members)
+    settled = known and not items.is_repeated(event)
     if not settled:
         _write(family, deps)
     written = tuple(
@@ -68,19 +69,19 @@ def _members_of(parent: Item, deps: Deps) -> list[Item]:
     return [*own, *sorted(sellable, key=lambda item: (len(item.id), item.id))]
 
 
-def _examine(parent: Item, items: Iterable[Item], event: Event, deps: Deps) -> Family:
+def _examine(parent: Item, below: Iterable[Item], event: Event, deps: Deps) -> Family:
     """Tell those that can be carried from those that cannot, so that one bad variant does not keep the rest away."""
     group = kinship.find_parent(parent, event, deps).group
     vat = articles.vat_table(deps)
     members: list[Member] = []
     faults: list[MappingError] = []
     prints: dict[str, str] = {}
-    for item in items:
+    for item in below:
         link = articles.find_link(item.id, deps)
         if not item.active and link is None:
             continue
         try:
-            member = Member(item, bridge.number_of(item, deps), group, link)
+            member = _to_member(item, link, group, parent.name, vat, deps)
             prints[item.id] = articles.print_of(member, _to_product(parent, [member], vat, None, deps))
         except NotBookable as reason:
             deps.say("left out", item=item.id, reason=reason.reason)
@@ -91,6 +92,12 @@ def _examine(parent: Item, items: Iterable[Item], event: Event, deps: Deps) -> F
     return Family(parent, tuple(members), tuple(faults), prints)
 
 
+def _to_member(item: Item, link: Link | None, group: int | None, family: str, vat: VatTable, deps: Deps) -> Member:
+    number = bridge.number_of(item, deps)
+    traces = products.to_traces(item, settings=deps.settings.products, vat=vat, allocated=number, family=family)
+    return Member(item, number, group, link, traces)
+
+
 def _to_product(parent: Item, members: Sequence[Member], vat: VatTable, present: Product | None, deps: Deps) -> Product:
     return products.to_variants(
         [member.item for member in members],
@@ -99,6 +106,7 @@ def _to_product(parent: Item, members: Sequence[Member], vat: VatTable, present:
         existing=present,
         name=parent.name,
         allocated={member.item.id: member.number for member in members},
+        traces={member.item.id: member.former_traces for member in members},
     )
 
 

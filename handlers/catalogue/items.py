@@ -103,8 +103,13 @@ def _told(event: Event) -> Reading | None:
     return Reading(wire.to_item(raw), datetime.fromisoformat(read_at)) if raw and read_at else None
 
 
+def is_repeated(event: Event) -> bool:
+    """Whether this was tried before, or a person asked for it again: then nothing we remember is taken on trust."""
+    return event.attempts > 1 or event.careful
+
+
 def _is_stale(event: Event, told: Reading, deps: Deps) -> bool:
-    if event.attempts > 1 or event.careful:
+    if is_repeated(event):
         return True
     with reading(deps.engine) as session:
         return inbox.heard_since(session, event, told.read_at)

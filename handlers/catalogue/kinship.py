@@ -47,8 +47,12 @@ def find_parent(item: Item, event: Event, deps: Deps) -> Parent:
 
 def group_number(link: Link, deps: Deps) -> int | None:
     """The article group behind a category's link, unless it is gone or groups are not carried."""
-    carried = deps.settings.categories.enabled and deps.settings.products.content
-    return int(link.target_id) if carried and link.target_id else None
+    return int(link.target_id) if are_groups_carried(deps) and link.target_id else None
+
+
+def are_groups_carried(deps: Deps) -> bool:
+    """Whether products are put into the groups of their categories."""
+    return deps.settings.categories.enabled and deps.settings.products.content
 
 
 def _look(parent_id: str, event: Event, deps: Deps) -> Parent:

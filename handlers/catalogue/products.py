@@ -55,13 +55,15 @@ def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result
     deps.learn(target_entity="Article", target_id=str(member.number))
     vat = articles.vat_table(deps)
     settings = deps.settings.products
+    traces = products.to_traces(item, settings=settings, vat=vat, allocated=member.number)
+    member = dataclasses.replace(member, traces=traces)
     plain = _to_product(member, vat, deps)
     wanted = articles.print_of(member, plain)
-    if articles.is_settled(member, wanted):
+    if articles.is_settled(member, wanted) and not items.is_repeated(event):
         return done("unchanged", links=articles.to_links(member, wanted))
     if not item.active and member.link is None:
         return skipped("an inactive item that the till never had")
-    if items.find_told(event, "absent") and articles.create(plain, [member], deps):
+    if items.find_told(event, "absent") and item.active and articles.create(plain, [member], deps):
         return done(links=articles.finish(member, wanted, deps))
     existing = deps.till.product_of_article(member.number)
     present = ownership.claim(item, member.number, existing.product if existing else None, deps)
@@ -69,6 +71,8 @@ def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result
         mine = articles.to_links(member, wanted)[1:]
         return skipped("the article exists already and updates are switched off", links=mine)
     product = _to_product(member, vat, deps, present)
+    if existing is None and not item.active:
+        return skipped("an inactive item that the till does not have any more")
     if existing is None:
         articles.create(product, [member], deps)
     else:
@@ -78,7 +82,12 @@ def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result
 
 def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Product | None = None) -> Product:
     return products.to_product(
-        member.item, settings=deps.settings.products, vat=vat, existing=present, allocated=member.number
+        member.item,
+        settings=deps.settings.products,
+        vat=vat,
+        existing=present,
+        allocated=member.number,
+        traces=member.former_traces,
     )
 
 

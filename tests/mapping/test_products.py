@@ -196,6 +196,51 @@ def test_a_text_enriched_in_the_till_is_not_overwritten_unless_asked() -> None:
     assert asked.receipt_text == "Espresso"
 
 
+def traces(item: Item, toml: str = "") -> dict[str, str]:
+    return products.to_traces(item, settings=parse(toml).products, vat=VAT, allocated=1001)
+
+
+def shown(**fields: Any) -> Product:
+    """The article as the till shows it after it was carried, with what somebody changed there."""
+    return Product(7, "Coffee", (replace(convert(COFFEE), **fields),))
+
+
+def test_a_text_that_was_ours_follows_the_books_and_one_of_the_staff_does_not() -> None:
+    reworded = replace(COFFEE, description="Slowly roasted")
+    assert convert(reworded, existing=shown(), traces=traces(COFFEE)).extra_text == "Slowly roasted"
+    theirs = shown(extra_text="Our barista's favourite")
+    assert convert(reworded, existing=theirs, traces=traces(COFFEE)).extra_text is None
+    assert convert(reworded, existing=shown()).extra_text is None  # nothing is remembered: it may be theirs
+
+
+@pytest.mark.parametrize(
+    ("policy", "emptied"), [(None, ""), ("update", ""), ("both", ""), ("create", None), ("never", None)]
+)
+def test_a_text_cleared_in_the_books_is_emptied_where_the_policy_owns_it(
+    policy: str | None, emptied: str | None
+) -> None:
+    toml = f'[products.write]\nextra_text = "{policy}"' if policy else ""
+    cleared = replace(COFFEE, description=None)
+    assert convert(cleared, toml, existing=shown(), traces=traces(COFFEE)).extra_text == emptied
+    theirs = shown(extra_text="Our barista's favourite")
+    assert convert(cleared, toml, existing=theirs, traces=traces(COFFEE)).extra_text is None
+
+
+@given(ours=st.text(min_size=1), theirs=st.text(min_size=1), now=st.none() | st.text(min_size=1))
+def test_no_word_of_the_staff_is_ever_lost(ours: str, theirs: str, now: str | None) -> None:
+    before, after = replace(COFFEE, description=ours), replace(COFFEE, description=now)
+    written = convert(after, existing=shown(extra_text=theirs), traces=traces(before)).extra_text
+    assert (written is None) or theirs in (ours, now)
+
+
+def test_what_the_settings_do_not_map_any_more_is_not_emptied() -> None:
+    mapped = '[products.fields]\ncolour = "Colour"'
+    red = replace(COFFEE, raw={**COFFEE.raw, "Colour": "red"})
+    known = traces(red, mapped)
+    assert convert(COFFEE, mapped, existing=shown(colour="red"), traces=known).colour == ""
+    assert convert(COFFEE, existing=shown(colour="red"), traces=known).colour is None
+
+
 @pytest.mark.parametrize(
     ("policy", "created", "updated"),
     [("create", 295, None), ("update", None, 295), ("both", 295, 295), ("never", None, None)],

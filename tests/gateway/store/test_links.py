@@ -56,3 +56,14 @@ def test_a_forgotten_link_is_gone_alone(engine: Engine) -> None:
         links.forget(session, "c", Kind.ARTICLE, "1")
     with reading(engine) as session:
         assert list(links.find_all(session, "c", Kind.ARTICLE, ["1", "2"])) == ["2"]
+
+
+def test_what_is_distrusted_forgets_its_fingerprint_unless_it_was_written_meanwhile(engine: Engine) -> None:
+    read, rewritten = (Link(Kind.ITEM, id_, "Article", f"100{id_}", fingerprint="old") for id_ in ("1", "2"))
+    newer = Link(Kind.ITEM, "2", "Article", "1002", fingerprint="new")
+    save(engine, read, newer)
+    with writing(engine) as session:
+        assert links.distrust(session, "c", [read, rewritten]) == 1
+    with reading(engine) as session:
+        found = links.find_all(session, "c", Kind.ITEM, ["1", "2"])
+    assert {id_: link.fingerprint for id_, link in found.items()} == {"1": None, "2": "new"}

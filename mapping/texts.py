@@ -1,0 +1,74 @@
+"""Whose a text of an article is: the gateway's, as it last wanted it, or one that the till's staff wrote themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from mapping.fingerprints import fingerprint
+from mapping.records import Article
+from mapping.sections import ProductSettings
+
+Traces = Mapping[str, str]
+"""A short hash of what the gateway last wanted a text to be, by the name of its field."""
+
+ENRICHED: Final = ("receipt_text", "invoice_text", "display_text", "extra_text")
+"""Texts that the staff may make better; without a policy theirs stay."""
+_ATTRIBUTES: Final = ("colour", "size")
+_TRACED: Final = (*ENRICHED, "barcode", *_ATTRIBUTES)
+_CUSTOM: Final = "custom."
+_LENGTH: Final = 16
+
+
+def trace(article: Article) -> dict[str, str]:
+    """What to remember of the texts of an article as the books want them; empty ones leave no trace."""
+    plain: dict[str, Any] = {name: getattr(article, name) for name in _TRACED}
+    free = {f"{_CUSTOM}{name}": value for name, value in article.custom_fields.items() if isinstance(value, str)}
+    return {name: _mark(text) for name, text in (plain | free).items() if text}
+
+
+def find_ours(wanted: Article, before: Article | None, traces: Traces) -> frozenset[str]:
+    """The fields in which the till shows what the gateway wanted last, or wants now: nobody else's words are lost."""
+    if before is None:
+        return frozenset()
+    return frozenset(
+        name
+        for name in _TRACED
+        if _is_ours(name, getattr(before, name), traces) or getattr(before, name) == getattr(wanted, name)
+    )
+
+
+def empty_cleared(wanted: Article, before: Article | None, traces: Traces, settings: ProductSettings) -> Article:
+    """The article with "" for every text that the books have no more, where the till still shows the gateway's.
+
+    A text that somebody changed at the till is not touched, nor one that the settings do not map any more.
+    """
+    if before is None:
+        return wanted
+    plain: dict[str, Any] = {
+        name: ""
+        for name in _mapped(settings)
+        if getattr(wanted, name) is None and _is_ours(name, getattr(before, name), traces)
+    }
+    free = {
+        name: ""
+        for name in settings.custom_fields
+        if name not in wanted.custom_fields and _is_ours(_CUSTOM + name, before.custom_fields.get(name), traces)
+    }
+    return replace(wanted, **plain, custom_fields={**wanted.custom_fields, **free})
+
+
+def _mapped(settings: ProductSettings) -> frozenset[str]:
+    """The optional texts that come from the item; one taken out of the settings is nobody's order to empty it."""
+    by_name = _ATTRIBUTES if settings.variants and settings.variant_name else ()
+    by_rule = {name for name in ("barcode", *_ATTRIBUTES) if name in settings.fields}
+    return frozenset(("extra_text", *by_name, *by_rule))
+
+
+def _is_ours(name: str, text: object, traces: Traces) -> bool:
+    return isinstance(text, str) and bool(text) and traces.get(name) == _mark(text)
+
+
+def _mark(text: str) -> str:
+    return fingerprint(text)[:_LENGTH]
