@@ -1,7 +1,8 @@
 """A whole month of trade: seeded, delivered roughly, carried, compared. Prints the agreement; exit code 1 if none.
 
-`python bench/month.py --seed 7` takes about 2,200 sales through both simulators on SQLite; `--database URL` takes an
-empty PostgreSQL database instead.
+`python bench/month.py --seed 7` takes about 2,200 acts of every kind through both simulators on SQLite, in one process;
+`--postgres` on a PostgreSQL of its own. `--kill 12` uses the gateway's real processes and kills twelve of them with
+signal 9. `--smooth` leaves the trouble out: what the books' meter counts then is what a quiet month costs.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 import structlog
 
@@ -23,26 +28,61 @@ from gateway.store import migrate, requests
 from gateway.store.session import open_engine
 from mapping.agreement_text import to_text
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import Shop
-from tests.month import ARTICLES, Month
-from tests.rough import Rough
+from sandbox.mpluskassa.world import World as Till
+from sandbox.quickbooks.world import World as Books
+from tests.handlers import shop as shops
+from tests.handlers.shop import SALES, Shop
+from tests.month import goods
+from tests.month.calendar import Month
+from tests.month.processes import Processes
+from tests.month.rough import Rough
+from tests.servers import Postgres, Valkey
+from tests.stories import stage as stages
+from tests.stories.stage import Stage
 
-SETTINGS = '[mapping]\nshifted_tax_code = "0% BTW"\n[orders]\nzero_totals = "skip"\nsummary_item = "3001"\n'
+Report = dict[str, Any]
+
+
+class Delivery(Protocol):
+    """How what the till sold reaches the books: roughly, or through processes that die."""
+
+    @property
+    def happened(self) -> dict[str, int]:
+        """What went wrong, counted."""
+
+    def step(self) -> None:
+        """After each act."""
+
+    def settle(self) -> None:
+        """Until nothing waits."""
+
+
+class Smooth:
+    """Delivery on a good month: a look at the till now and then, and nothing goes wrong."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.happened: dict[str, int] = {}
+        self._acts = 0
+
+    def step(self) -> None:
+        """A look every ten acts."""
+        self._acts += 1
+        if self._acts % 10 == 0:
+            self.shop.settle()
+
+    def settle(self) -> None:
+        """What is left."""
+        self.shop.settle()
 
 
 def main() -> int:
     """Trade, carry, compare, print."""
     asked = _read_arguments()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine(asked.database or f"sqlite:///{folder}/month.db")
-        migrate.upgrade(engine)
-        shop = Shop(engine, f'{SETTINGS}summary = "{asked.summary}"\n')
-        try:
-            return _run(shop, asked)
-        finally:
-            shop.close()
-            engine.dispose()
+    with tempfile.TemporaryDirectory(prefix="kb") as name, _open_database(Path(name), asked) as url:
+        run = _with_processes if asked.kill else _in_one_process
+        return run(Path(name), url, asked)
 
 
 def _read_arguments() -> argparse.Namespace:
@@ -50,52 +90,147 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--acts", type=int, default=2200, help="sales, returns, corrections, payments ... (2200)")
     parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--summary", choices=("sale", "day"), default="sale")
-    parser.add_argument("--database", help="postgresql+psycopg:// address of an empty database (SQLite by default)")
+    parser.add_argument("--summary", choices=("sale", "day"), default="sale", help="a document per sale, or per day")
+    parser.add_argument("--smooth", action="store_true", help="nothing goes wrong")
+    parser.add_argument("--kill", type=int, default=0, help="real processes, of which so many are killed")
+    parser.add_argument("--postgres", action="store_true", help="a PostgreSQL of its own instead of SQLite")
+    parser.add_argument("--database", help="postgresql+psycopg:// address of an empty database")
+    parser.add_argument("--brief", action="store_true", help="the agreement's verdict without its table")
     return parser.parse_args()
 
 
-def _run(shop: Shop, asked: argparse.Namespace) -> int:
-    month = _open(shop, asked)
-    rough = Rough(shop, asked.seed)
-    began = time.monotonic()
-    for number, _ in enumerate(month.run(), 1):
-        rough.step()
-        if number % 100 == 0:
-            print(f"{number} of {asked.acts} acts, {time.monotonic() - began:.0f} s", file=sys.stderr)
-    rough.settle()
-    report = _compare(shop, month)
-    print(to_text(report))
-    print(
-        f"\nSeed {asked.seed}, {time.monotonic() - began:.0f} s. Rung up: {month.told}. Went wrong: {rough.happened}."
-    )
-    parked = shop.parked()
-    for event in parked:
-        print(f"parked: event {event.id}, {event.entity} {event.order_id}: {event.reason}")
-    return 0 if report["agrees"] and not parked else 1
+@contextmanager
+def _open_database(folder: Path, asked: argparse.Namespace) -> Iterator[str]:
+    if not asked.postgres:
+        yield asked.database or f"sqlite:///{folder}/month.db"
+        return
+    folder.chmod(0o755)  # PostgreSQL gives root's rights away
+    server = Postgres(folder)
+    with server.database() as url:
+        yield url.replace("postgresql://", "postgresql+psycopg://", 1)
+    server.stop()
 
 
-def _open(shop: Shop, asked: argparse.Namespace) -> Month:
-    for number, price, rate, code, group in ARTICLES:
-        shop.stock(number, price, rate, code)
-        shop.till.till["articles"].get(number)["turnoverGroup"] = group
-    people = ("bakker@example.nl", "jan@example.nl", "zon@example.nl", "fiets@example.nl")
-    relations = [
-        shop.till.add_relation(name=each.split("@")[0].title(), email=each)["relationNumber"] for each in people
-    ]
+def _settings(asked: argparse.Namespace) -> str:
+    return f'{goods.SETTINGS}summary = "{asked.summary}"\n'
+
+
+def _open(books: Books, realm: str, till: Till, asked: argparse.Namespace) -> Month:
+    people = goods.furnish(books, realm, till)
     # Only days that are over: an open day is not summed up yet.
     through = datetime.now(AMSTERDAM).date() - timedelta(days=2)
-    return Month(shop.till, asked.seed, through - timedelta(days=asked.days - 1), through, asked.acts, relations)
+    start = through - timedelta(days=asked.days - 1)
+    return Month(till, asked.seed, start, through, asked.acts, people, late=asked.summary == "sale")
 
 
-def _compare(shop: Shop, month: Month) -> dict[str, object]:
+def _trade(month: Month, delivery: Delivery) -> None:
+    began = time.monotonic()
+    for number, _ in enumerate(month.run(), 1):
+        delivery.step()
+        if number % 100 == 0:
+            print(f"{number} of {month.acts} acts, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    delivery.settle()
+
+
+# --- one process --------------------------------------------------------------------------------------------------
+
+
+def _in_one_process(_folder: Path, url: str, asked: argparse.Namespace) -> int:
+    engine = open_engine(url)
+    migrate.upgrade(engine)
+    shop = Shop(engine, _settings(asked))
+    month = _open(shop.books, shops.REALM, shop.till, asked)
+    delivery: Delivery = Smooth(shop) if asked.smooth else Rough(shop, asked.seed)
+    began = time.monotonic()
+    try:
+        _trade(month, delivery)
+        took, reads = time.monotonic() - began, shop.books.ledger.metered.total()
+        report = _compare(shop, month)
+        _tell(asked, month, delivery, report)
+        _tell_figures(shop.books, shops.REALM, took=took, compared=time.monotonic() - began - took, reads=reads)
+        parked = [f"event {each.id}, {each.entity} {each.order_id}: {each.reason}" for each in shop.parked()]
+    finally:
+        shop.close()
+        engine.dispose()
+    return _judge(report, parked)
+
+
+def _compare(shop: Shop, month: Month) -> Report:
     event_id = shop.receive(requests.agree(connection="default", start=month.start, through=month.through))
     shop.work()
     event = shop.event(event_id)
     if event.result is None:
         raise SystemExit(f"the agreement ended {event.state}: {event.reason}")
-    report: dict[str, object] = json.loads(event.result)
+    report: Report = json.loads(event.result)
     return report
+
+
+# --- real processes -----------------------------------------------------------------------------------------------
+
+
+def _with_processes(folder: Path, url: str, asked: argparse.Namespace) -> int:
+    broker = Valkey(folder)
+    stage = Stage(folder, database_url=url, redis_url=broker.url)
+    stage.use_settings(_settings(asked))
+    stage.books.switches.limits.requests_per_minute = 0
+    month = _open(stage.books, stages.REALM, stage.till, asked)
+    stage.migrate()
+    engine = open_engine(url)
+    delivery = Processes(stage, engine, asked.seed, kills=asked.kill, acts=asked.acts)
+    try:
+        stage.start()
+        stage.send_webhooks()
+        began = time.monotonic()
+        _trade(month, delivery)
+        took, reads = time.monotonic() - began, stage.books.ledger.metered.total()
+        report = _ask(stage, month)
+        _tell(asked, month, delivery, report)
+        _tell_figures(stage.books, stages.REALM, took=took, compared=time.monotonic() - began - took, reads=reads)
+        parked = [f"event {each['id']}: {each['reason']}" for each in stage.events(flow="orders", state="parked")]
+    finally:
+        stage.close()
+        engine.dispose()
+        broker.stop()
+    return _judge(report, parked)
+
+
+def _ask(stage: Stage, month: Month) -> Report:
+    days = ("--from", month.start.isoformat(), "--through", month.through.isoformat())
+    command = [sys.executable, "-m", "gateway", "agree", "--json", "--wait", "300", *days]
+    done = subprocess.run(
+        command, env=stage.environment, cwd=stage.folder, capture_output=True, check=False, timeout=330
+    )
+    if not done.stdout.strip():
+        raise SystemExit(f"agree said nothing: {done.stderr.decode()}")
+    report: Report = json.loads(done.stdout)
+    return report
+
+
+# --- what came of it ----------------------------------------------------------------------------------------------
+
+
+def _tell(asked: argparse.Namespace, month: Month, delivery: Delivery, report: Report) -> None:
+    print(to_text({**report, "cells": []} if asked.brief else report))
+    where = "PostgreSQL" if asked.postgres or asked.database else "SQLite"
+    print(f"\nSeed {asked.seed}, {asked.acts} acts in {asked.days} days at 2 branches, {where}")
+    for title, counts in (("acts", month.told), ("among them", month.floor.seen), ("wrong", delivery.happened)):
+        print(f"  {title}: " + ", ".join(f"{count} x {name}" for name, count in sorted(counts.items())))
+
+
+def _tell_figures(books: Books, realm: str, *, took: float, compared: float, reads: int) -> None:
+    kinds = (*SALES, "Payment")
+    made = {kind: len(books.ledger.find_effects(entity=kind, operation="create", source="api")) for kind in kinds}
+    standing = {kind: len(books.rows(realm, kind)) for kind in kinds}
+    documents = sum(made[kind] for kind in SALES)
+    print("  documents: " + ", ".join(f"{count} x {kind}" for kind, count in standing.items()))
+    print(f"  metered reads: {reads}, {reads / max(documents, 1):.2f} for each of {documents} documents made")
+    print(f"  carried in {took:.0f} s ({documents / took:.1f} documents a second), compared in {compared:.1f} s")
+
+
+def _judge(report: Report, parked: list[str]) -> int:
+    for each in parked:
+        print(f"parked: {each}")
+    return 0 if report["agrees"] and not parked else 1
 
 
 if __name__ == "__main__":

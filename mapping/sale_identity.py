@@ -131,7 +131,8 @@ def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
         return _return_kind(sale, settings)
     if sale.kind is not SaleKind.RECEIPT or not _paid_at_once(sale):
         return DocumentKind.INVOICE
-    several = len(tenders_of(sale)) > 1 and settings.split == "invoice" and not _has_money_back(sale)
+    apart = (len(tenders_of(sale)) > 1 or _is_paid_on_another_day(sale)) and not _has_money_back(sale)
+    several = apart and settings.split == "invoice"
     return DocumentKind.INVOICE if several or settings.receipt_target == "invoice" else DocumentKind.SALES_RECEIPT
 
 
@@ -144,6 +145,12 @@ def _return_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
 
 def _paid_at_once(sale: Sale) -> bool:
     return sale.state.endswith(("-PAID", "-HANDLED")) and "PARTLY" not in sale.state
+
+
+def _is_paid_on_another_day(sale: Sale) -> bool:
+    """A document that is paid at once has one day; the till's journal has the money on the day it was taken."""
+    days = (payment.business_date for payment in sale.payments if payment.amount_cents)
+    return any(day not in (None, sale.business_date) for day in days)
 
 
 def _has_money_back(sale: Sale) -> bool:

@@ -12,6 +12,7 @@ from sandbox.mpluskassa.till import Till
 
 INCLUSIVE = "VAT-METHOD-INCLUSIVE"
 EXCLUSIVE = "VAT-METHOD-EXCLUSIVE"
+PREPARATION, COMPONENT = "LINE-TYPE-PREPARATION", "LINE-TYPE-COMPONENT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class ItemSold:
 
     `price_cents` is per piece in the terms of the sale's VAT method (including VAT unless it is exclusive) and stands
     for the article's own price when None. `discount_cents` is for the whole line, on top of `discount_percent`, and
-    has the sign of the line. `preparations` become sublines.
+    has the sign of the line. `preparations` and `components` (the parts of a composite article) become sublines.
     """
 
     article: int
@@ -32,6 +33,13 @@ class ItemSold:
     vat_code: int | None = None
     turnover_group: int | None = None
     preparations: tuple[ItemSold, ...] = ()
+    components: tuple[ItemSold, ...] = ()
+
+    @property
+    def sublines(self) -> Iterator[tuple[str, ItemSold]]:
+        """What hangs under it, each with its type of line."""
+        yield from ((PREPARATION, inner) for inner in self.preparations)
+        yield from ((COMPONENT, inner) for inner in self.components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +66,11 @@ def build_line(till: Till, sold: ItemSold, pricing: Pricing) -> Record:
         "text": text,
         "data": _build_data(till, sold, article, pricing),
         "lineType": "LINE-TYPE-NONE",
-        "preparationList": {"line": [_build_subline(till, inner, pricing) for inner in sold.preparations]},
+        "preparationList": {
+            "line": [{**build_line(till, inner, pricing), "lineType": kind} for kind, inner in sold.sublines]
+        },
         "lineKind": "LINE-KIND-DEFAULT",
     }
-
-
-def _build_subline(till: Till, sold: ItemSold, pricing: Pricing) -> Record:
-    return {**build_line(till, sold, pricing), "lineType": "LINE-TYPE-PREPARATION"}
 
 
 def _build_data(till: Till, sold: ItemSold, article: Record, pricing: Pricing) -> Record:
@@ -140,8 +146,13 @@ def mirror(line: Record, vat_method: str, pieces: Decimal | None = None) -> Item
         text=line["text"],
         vat_code=data["vatCode"],
         turnover_group=data["turnoverGroup"],
-        preparations=tuple(mirror(inner, vat_method) for inner in line["preparationList"]["line"] if pieces is None),
+        preparations=_mirror_inner(line, PREPARATION, vat_method) if pieces is None else (),
+        components=_mirror_inner(line, COMPONENT, vat_method) if pieces is None else (),
     )
+
+
+def _mirror_inner(line: Record, kind: str, vat_method: str) -> tuple[ItemSold, ...]:
+    return tuple(mirror(inner, vat_method) for inner in line["preparationList"]["line"] if inner["lineType"] == kind)
 
 
 def show_lines(lines: list[Record], include_sublines: bool) -> list[Record]:

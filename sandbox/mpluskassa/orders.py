@@ -70,8 +70,13 @@ def _items_of(order: Record) -> list[ItemSold]:
 
 
 def _turn(item: ItemSold) -> ItemSold:
-    inner = tuple(_turn(part) for part in item.preparations)
-    return replace(item, quantity=-item.quantity, discount_cents=-item.discount_cents, preparations=inner)
+    return replace(
+        item,
+        quantity=-item.quantity,
+        discount_cents=-item.discount_cents,
+        preparations=tuple(map(_turn, item.preparations)),
+        components=tuple(map(_turn, item.components)),
+    )
 
 
 def _links(order: Record) -> Record:
@@ -80,8 +85,14 @@ def _links(order: Record) -> Record:
 
 
 def deliver_as_receipt(till: Till, order: Record, tenders: Sequence[Tender] | None, occasion: Occasion) -> Record:
-    """Hand the goods over and ring them up; returns the receipt, which names the order."""
+    """Hand the goods over and ring them up; returns the receipt, which names the order.
+
+    `tenders` are for what was not prepaid; None pays that by PIN.
+    """
+    if tenders is None:
+        tenders = [Tender(receipts.DEFAULT_METHOD, order["totalInclAmount"] - order["prepaidAmount"])]
     receipt = receipts.ring_up(till, _items_of(order), tenders, occasion, links=_links(order))
+    _bring_prepaid(order, receipt, "RECEIPT")
     _complete(till, order)
     return receipt
 
@@ -89,10 +100,17 @@ def deliver_as_receipt(till: Till, order: Record, tenders: Sequence[Tender] | No
 def deliver_as_invoice(till: Till, order: Record, tenders: Sequence[Tender], occasion: Occasion) -> Record:
     """Hand the goods over on account; returns the invoice, which names the order and is named by it."""
     invoice = invoices.issue(till, _items_of(order), tenders, occasion, links=_links(order))
+    _bring_prepaid(order, invoice, "INVOICE")
     order["invoiceIds"] = {"id": [invoice["invoiceId"]]}
     order["invoiceNumbers"] = {"yearNumber": [invoice["invoiceNumber"]]}
     _complete(till, order)
     return invoice
+
+
+def _bring_prepaid(order: Record, document: Record, prefix: str) -> None:
+    """What was prepaid comes along, each payment on the day it was made."""
+    document["paymentList"]["payment"][:0] = order["paymentList"]["payment"]
+    documents.settle(document, prefix)
 
 
 def _complete(till: Till, order: Record) -> None:

@@ -236,6 +236,12 @@ class World:
             order = self.till["orders"].get(order_id)
             return orders.edit(self.till, order, lines, _occasion_of(order, details))
 
+    def prepay_order(self, order_id: str, payments: Sequence[Tender], **details: Any) -> Record:
+        """Take a deposit on an order that is not delivered yet."""
+        with self.lock:
+            order = self.till["orders"].get(order_id)
+            return orders.prepay(self.till, order, payments, _occasion_of(order, details))
+
     def cancel_order(self, order_id: str) -> Record:
         """Cancel an order that was not delivered."""
         with self.lock:

@@ -14,48 +14,34 @@ from sqlalchemy import Engine
 from gateway.store import requests
 from mapping.agreement_text import to_text
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import Shop
-from tests.month import ARTICLES, Month
-from tests.rough import Rough
+from tests.handlers.shop import REALM, Shop
+from tests.month import goods
+from tests.month.calendar import Month
+from tests.month.rough import Rough
 
 SEED = int(os.environ.get("MONTH_SEED", "20261"))
 ACTS, DAYS = 150, 14
-SETTINGS = '[mapping]\nshifted_tax_code = "0% BTW"\n[orders]\nzero_totals = "skip"\n'
-BY_DAY = SETTINGS + 'summary = "day"\nsummary_item = "3001"\n'
+BY_DAY = f'{goods.SETTINGS}summary = "day"\n'
 
 
 @pytest.fixture
 def shop(engine: Engine) -> Iterator[Shop]:
-    opened = Shop(engine, SETTINGS)
+    opened = Shop(engine, goods.SETTINGS)
     yield opened
     opened.close()
 
 
 def trade(shop: Shop, seed: int, *, acts: int = ACTS, days_ago: int = 0) -> tuple[Month, Rough]:
     """Trade and carry, in turn, until everything is carried."""
-    furnish(shop)
+    people = goods.furnish(shop.books, REALM, shop.till)
     through = datetime.now(AMSTERDAM).date() - timedelta(days=days_ago)
-    month = Month(shop.till, seed, through - timedelta(days=DAYS - 1), through, acts, relations_of(shop))
+    start = through - timedelta(days=DAYS - 1)
+    month = Month(shop.till, seed, start, through, acts, people, late=not days_ago)
     rough = Rough(shop, seed)
     for _ in month.run():
         rough.step()
     rough.settle()
     return month, rough
-
-
-def furnish(shop: Shop) -> None:
-    for number, price, rate, code, group in ARTICLES:
-        shop.stock(number, price, rate, code)
-        shop.till.till["articles"].get(number)["turnoverGroup"] = group
-
-
-def relations_of(shop: Shop) -> list[int]:
-    people = (
-        ("Bakkerij Jansen", "bakker@example.nl"),
-        ("Jan de Vries", "jan@example.nl"),
-        ("Cafe Zon", "zon@example.nl"),
-    )
-    return [shop.till.add_relation(name=name, email=email)["relationNumber"] for name, email in people]
 
 
 def compare(shop: Shop, month: Month) -> dict[str, Any]:

@@ -93,6 +93,12 @@ class Stage:
         command = [sys.executable, "-m", "gateway", "migrate"]
         subprocess.run(command, env=self.environment, cwd=self.folder, check=True, timeout=60)
 
+    def use_settings(self, document: str) -> None:
+        """Put a settings document (TOML) in force from the next start on."""
+        path = self.folder / "settings.toml"
+        path.write_text(document, "utf-8")
+        self.environment["SETTINGS_FILE"] = str(path)
+
     def start(self, *roles: str, ready: str = "readyz", **environment: str) -> None:
         """Start these processes (all by default), with more environment, and wait until the web answers at `ready`."""
         for role in roles or ("web", "worker", "clock"):

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.month import ARTICLES, Month
+from tests.month import goods
+from tests.month.calendar import Month
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
 
@@ -49,7 +50,7 @@ def test_a_difference_is_told_by_the_command_line_and_the_api(stage: Stage) -> N
     month = furnish(stage)
     stage.migrate()
     stage.start()
-    month.sell()
+    month.counter.sell()
     wait_until(stage.documents, seconds=20, what="the document")
     stage.books.delete(REALM, "SalesReceipt", stage.documents()[0]["Id"])
     code, report = agree(stage, month)
@@ -64,14 +65,10 @@ def test_a_difference_is_told_by_the_command_line_and_the_api(stage: Stage) -> N
 
 
 def furnish(stage: Stage) -> Month:
-    for number, price, rate, code, group in ARTICLES:
-        stage.add_item(str(number), price, rate=rate)
-        stage.add_article(number, int(price.replace(".", "")), code)
-        stage.till.till["articles"].get(number)["turnoverGroup"] = group
-    people = ("bakker@example.nl", "jan@example.nl")
-    relations = [stage.till.add_relation(name=each.split("@")[0], email=each)["relationNumber"] for each in people]
+    stage.use_settings(goods.SETTINGS)
+    people = goods.furnish(stage.books, REALM, stage.till)
     today = datetime.now(AMSTERDAM).date()
-    return Month(stage.till, SEED, today - timedelta(days=DAYS - 1), today, ACTS, relations, shifts_vat=False)
+    return Month(stage.till, SEED, today - timedelta(days=DAYS - 1), today, ACTS, people)
 
 
 def restart(stage: Stage, role: str) -> None:

@@ -1,0 +1,76 @@
+"""Rough delivery in one process, by a seed: workers that die in the middle, restarts, and bad weather."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from random import Random
+
+from gateway.store import inbox
+from handlers.registry import find_handler
+from tests.handlers.shop import Shop
+from tests.month.weather import Weather
+
+_ROUNDS = 400
+
+
+class Rough:
+    """Carries a shop's sales the hard way; `settle` ends when nothing waits any more."""
+
+    def __init__(self, shop: Shop, seed: int) -> None:
+        self.shop = shop
+        self.chance = Random(seed)
+        self.weather = Weather(shop.books, shop.till, shop.engine, self.chance)
+        shop.books.switches.limits.requests_per_minute = 0
+
+    @property
+    def happened(self) -> dict[str, int]:
+        """What went wrong so far, counted."""
+        return self.weather.happened
+
+    def step(self) -> None:
+        """Perhaps deliver something, perhaps in a bad moment."""
+        for share, happen in (
+            (0.04, self.weather.trick_books),
+            (0.02, self.weather.trick_till),
+            (0.03, self.weather.announce_again),
+            (0.01, self.weather.rewind),
+            (0.01, self._restart),
+            (0.10, self._poll),
+            (0.03, self._die),
+            (0.08, self._work),
+        ):
+            if self.chance.random() < share:
+                happen()
+
+    def settle(self) -> None:
+        """Behave, look at the till, and work until nothing waits."""
+        self.weather.clear()
+        self.shop.poll()
+        for _ in range(_ROUNDS):
+            self._work()
+            if not self.weather.count_pending():
+                return
+        raise AssertionError("events are still waiting")
+
+    def _restart(self) -> None:
+        self.weather.note("restart")
+        self.shop.restart()
+
+    def _poll(self) -> None:
+        with suppress(Exception):  # the clock logs it and polls again
+            self.shop.poll()
+
+    def _work(self) -> None:
+        self.weather.hurry()
+        self.shop.work()
+
+    def _die(self) -> None:
+        """A worker does all of the work outside and dies before it can say so."""
+        self.weather.hurry()
+        event = inbox.claim_next(self.shop.engine)
+        if event is None:
+            return
+        self.weather.note("worker dead after its work")
+        with suppress(Exception):  # whatever it was, nobody will ever know
+            find_handler(event.flow, event.entity)(event, self.shop.deps())
+        self.weather.run("UPDATE inbox SET leased_until = '2020-01-01 00:00:00.000000' WHERE state = 'working'")
