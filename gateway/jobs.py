@@ -6,10 +6,10 @@ coalesced: a worker that wakes goes on claiming whatever is due, so a burst need
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import dramatiq
@@ -20,6 +20,7 @@ QUEUE = "gateway"
 HEARTBEAT_MILLISECONDS = 15_000
 ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
+PAUSE_SECONDS = 0.01  # between two batches; the first wake-up after a silence is sent at once
 REST_SECONDS = 5.0  # longer than the sweeper's round, so that it finds us resting and carries the work itself
 
 
@@ -62,15 +63,21 @@ class Waker:
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
-        self._ids: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._ids: deque[int] = deque()
+        self._bell = threading.Event()
+        self._closing = threading.Event()
         self._resting_until = 0.0
         self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
         self._thread.start()
 
     def wake(self, event_ids: Iterable[int]) -> None:
         """Ask for these events to be worked on soon. Returns at once and never raises."""
-        for event_id in event_ids:
-            self._ids.put(event_id)
+        if self.resting:
+            return  # the sweeper finds these rows
+        self._ids.extend(event_ids)
+        # Rung once for many: under load the thread would otherwise be woken for every delivery.
+        if not self._bell.is_set():
+            self._bell.set()
 
     @property
     def resting(self) -> bool:
@@ -79,28 +86,22 @@ class Waker:
 
     def close(self) -> None:
         """Send what is still waiting, then stop."""
-        self._ids.put(None)
+        self._closing.set()
+        self._bell.set()
         self._thread.join(timeout=3)
 
     def _run(self) -> None:
-        while (first := self._ids.get()) is not None:
-            batch, last = self._take(first)
-            self._send(batch)
-            if last:
-                return
+        closing = False
+        while not closing:
+            self._bell.wait()
+            self._bell.clear()
+            closing = self._closing.is_set()
+            self._send([self._ids.popleft() for _ in range(len(self._ids))][:WAKES_AT_ONCE])
+            self._closing.wait(PAUSE_SECONDS)
 
-    def _take(self, first: int) -> tuple[list[int], bool]:
-        batch, last = [first], False
-        while not self._ids.empty() and not last:
-            more = self._ids.get()
-            last = more is None
-            if more is not None and len(batch) < WAKES_AT_ONCE:
-                batch.append(more)
-        return batch, last
-
-    def _send(self, batch: list[int]) -> None:
+    def _send(self, batch: Sequence[int]) -> None:
         if self.resting:
-            return  # the sweeper finds these rows
+            return
         try:
             for event_id in batch:
                 wake_up(self._broker, event_id)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Engine, and_, case, func, literal, or_, select, update
@@ -23,6 +25,12 @@ from gateway.store.turns import Rota
 
 LEASE_SECONDS = 10.0
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
+# What a new row takes from its change, by the names of the columns.
+SAID = (
+    *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
+    *("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at", "careful"),
+)
+said_by = attrgetter(*SAID)
 _FACTS = frozenset({"order_id", "sku", "email", "target_entity", "target_id", "connection"})
 
 
@@ -50,15 +58,13 @@ def _receive_one(session: Session, change: Change) -> Received:
 
 def row_values(change: Change) -> dict[str, Any]:
     """The columns of a new row for `change`, without its two times."""
-    names = ("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "priority")
-    more = ("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at", "careful")
-    values: dict[str, Any] = {name: getattr(change, name) for name in (*names, *more)}
-    return values | {
-        "subject": change.subject,
-        "correlation": uuid.uuid4().hex,
-        "attempts": 0,
-        "crashes": 0,
-    }
+    values: dict[str, Any] = dict(zip(SAID, said_by(change), strict=True))
+    return values | {"correlation": new_correlation(), "attempts": 0, "crashes": 0}
+
+
+def new_correlation() -> str:
+    """What ties together everything that is logged and sent because of one event."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def claim(

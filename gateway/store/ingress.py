@@ -8,6 +8,7 @@ the same keys and dedupes.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +37,7 @@ class Writer(Protocol):
 class _Delivery:
     changes: Sequence[Change]
     answer: asyncio.Future[list[Received]]
+    deadline: float
 
 
 class Ingress:
@@ -47,6 +49,8 @@ class Ingress:
         self._waiting: list[_Delivery] = []
         self._changes_waiting = 0
         self._committer: asyncio.Task[None] | None = None
+        self._unanswered: deque[_Delivery] = deque()
+        self._watch: asyncio.TimerHandle | None = None
         self.commits = 0
         self.received = 0
 
@@ -59,19 +63,27 @@ class Ingress:
             return []
         if self._changes_waiting > MOST_WAITING:
             raise Transient("too many changes wait for the database", code="backpressure")
-        delivery = _Delivery(changes, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        delivery = _Delivery(changes, loop.create_future(), loop.time() + self._patience)
         self._waiting.append(delivery)
+        self._watch_over(delivery, loop)
         self._changes_waiting += len(changes)
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_all(), name="ingress")
-        return await self._answer_of(delivery)
+        return await delivery.answer
 
-    async def _answer_of(self, delivery: _Delivery) -> list[Received]:
-        try:
-            async with asyncio.timeout(self._patience):
-                return await delivery.answer
-        except TimeoutError:
-            raise Transient("the database did not answer in time", code="database") from None
+    def _watch_over(self, delivery: _Delivery, loop: asyncio.AbstractEventLoop) -> None:
+        """One timer for all: each delivery waits equally long, so the one that came first is late first."""
+        self._unanswered.append(delivery)
+        if self._watch is None:
+            self._watch = loop.call_at(delivery.deadline, self._give_up_late, loop)
+
+    def _give_up_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch = None
+        while self._unanswered and self._unanswered[0].deadline <= loop.time():
+            _fail([self._unanswered.popleft()], Transient("the database did not answer in time", code="database"))
+        if self._unanswered:
+            self._watch = loop.call_at(self._unanswered[0].deadline, self._give_up_late, loop)
 
     async def close(self) -> None:
         """Commit what still waits, then let go of the database."""
@@ -84,6 +96,8 @@ class Ingress:
             # One turn of the loop lets every request that is already being read join this group.
             await asyncio.sleep(0)
             await self._commit_group(self._take())
+            while self._unanswered and self._unanswered[0].answer.done():
+                self._unanswered.popleft()
 
     def _take(self) -> list[_Delivery]:
         taken, size = 0, 0

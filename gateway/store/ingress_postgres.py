@@ -13,7 +13,6 @@ from sqlalchemy.dialects import postgresql
 
 from gateway.errors import Transient
 from gateway.store.events import PENDING, Change, Received
-from gateway.store.inbox import row_values
 from gateway.store.ingress_rows import COLUMNS, KINDS, clean, to_row
 
 _CONNECT_SECONDS = 2
@@ -99,7 +98,7 @@ class PostgresWriter:
 
 
 async def _store(connection: _Connection, changes: Sequence[Change]) -> list[Received]:
-    rows = [to_row(row_values(change), moment=_as_it_is) for change in changes]
+    rows = [to_row(change, moment=_as_it_is) for change in changes]
     created = await _fetch(connection, _INSERT, [list(column) for column in zip(*rows, strict=True)])
     keys = [clean(change.key) for change in changes]
     known = [key for key in keys if key not in created]

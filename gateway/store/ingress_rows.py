@@ -8,24 +8,29 @@ from typing import Any
 
 from sqlalchemy.types import TypeEngine
 
-from gateway.store.events import Change, Flow
-from gateway.store.inbox import row_values
+from gateway.store.events import Change
+from gateway.store.inbox import SAID, new_correlation, said_by
 from gateway.store.tables import InboxRow
 
-# Asked of the inbox's own function, so that a column added there arrives here by itself.
-COLUMNS = tuple(row_values(Change(key="", flow=Flow.ORDERS, source="", entity="", entity_id="")))
+COLUMNS = (*SAID, "correlation", "attempts", "crashes")
 KINDS: Mapping[str, TypeEngine[Any]] = {name: getattr(InboxRow, name).type for name in COLUMNS}
+_PLAIN = frozenset({int, bool, type(None)})
 
 
-def to_row(values: Mapping[str, Any], *, moment: Callable[[datetime], Any]) -> list[Any]:
+def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
     """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
-    return [_to_value(values[name], moment) for name in COLUMNS]
+    # Most values are fine as they are, and every delivery goes through here: no call of ours for those.
+    said = [
+        value
+        if (kind := value.__class__) in _PLAIN or (kind is str and value.isprintable())
+        else _to_value(value, moment)
+        for value in said_by(change)
+    ]
+    return [*said, new_correlation(), 0, 0]
 
 
 def _to_value(value: Any, moment: Callable[[datetime], Any]) -> Any:
-    if isinstance(value, str):
-        return clean(str(value))
-    return moment(value) if isinstance(value, datetime) else value
+    return moment(value) if isinstance(value, datetime) else clean(str(value))
 
 
 def clean(text: str) -> str:

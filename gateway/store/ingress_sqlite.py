@@ -11,8 +11,7 @@ from typing import Any
 
 from gateway.errors import Transient
 from gateway.store.events import PENDING, Change, Received
-from gateway.store.inbox import row_values
-from gateway.store.ingress_rows import COLUMNS, to_row
+from gateway.store.ingress_rows import COLUMNS, clean, to_row
 
 _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
@@ -20,8 +19,9 @@ _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NOW = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
 _INSERT = (
     f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
-    f" VALUES ({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW}) ON CONFLICT (key) DO NOTHING RETURNING id"
+    f" VALUES ({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW}) ON CONFLICT (key) DO NOTHING"
 )
+_NEWEST = "SELECT coalesce(max(id), 0) FROM inbox"
 _FIND = "SELECT id, state FROM inbox WHERE key = ?"
 
 
@@ -35,11 +35,11 @@ class SqliteWriter:
 
     async def write(self, changes: Sequence[Change]) -> list[Received]:
         """One transaction. Raises `Transient` when the file stays locked, or cannot be written."""
-        rows = [(change, to_row(row_values(change), moment=_to_text)) for change in changes]
+        rows = [to_row(change, moment=_to_text) for change in changes]
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while True:
             try:
-                return self._commit(rows)
+                return self._commit(changes, rows)
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() + pause > deadline:
                     self._let_go()
@@ -51,11 +51,11 @@ class SqliteWriter:
         """Close the connection; the next write opens another."""
         self._let_go()
 
-    def _commit(self, rows: Sequence[tuple[Change, Sequence[Any]]]) -> list[Received]:
+    def _commit(self, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
         connection = self._connection or self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            results = [_store(connection, change, row) for change, row in rows]
+            results = _store(connection, changes, rows)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -76,17 +76,29 @@ class SqliteWriter:
             self._connection = None
 
 
-def _store(connection: sqlite3.Connection, change: Change, row: Sequence[Any]) -> Received:
-    created = connection.execute(_INSERT, row).fetchone()
-    if created is not None:
-        return Received(int(created[0]), created=True, pending=change.state in PENDING)
-    found = connection.execute(_FIND, (change.key,)).fetchone()
-    return Received(int(found[0]), created=False, pending=found[1] in PENDING)
+def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
+    newest = int(connection.execute(_NEWEST).fetchone()[0])
+    if connection.executemany(_INSERT, rows).rowcount == len(rows):
+        # In one transaction the table numbers its rows one after the other: nothing needs to be read back.
+        return [
+            Received(row_id, created=True, pending=change.state in PENDING)
+            for row_id, change in enumerate(changes, newest + 1)
+        ]
+    found = [connection.execute(_FIND, (clean(change.key),)).fetchone() for change in changes]
+    # A key that stands twice in one group was created once, by its first occurrence.
+    fresh = {row_id for row_id, _ in found if row_id > newest}
+    return [_to_received(row_id, state, fresh) for row_id, state in found]
+
+
+def _to_received(row_id: int, state: str, fresh: set[int]) -> Received:
+    created = row_id in fresh
+    fresh.discard(row_id)
+    return Received(row_id, created=created, pending=state in PENDING)
 
 
 def _to_text(moment: datetime) -> str:
     # The way SQLAlchemy writes times, so that both ways in compare equal.
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

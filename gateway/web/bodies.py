@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from gateway.web.problems import Refusal
 
@@ -19,36 +20,41 @@ _LONGEST_NUMBER = 18  # digits; a longer Content-Length is found out while readi
 
 async def read(request: Request, *, limit: int, seconds: float = LONGEST_SECONDS) -> bytes:
     """The whole body, as it was sent. Raises `Refusal`: 413 too large, 415 compressed, 408 too slow, 400 cut off."""
-    # Nothing is inflated here: a few bytes could become gigabytes before the signature is known.
-    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
-        raise Refusal(
-            415, "send the body as it is, without a content encoding", headers={"Accept-Encoding": "identity"}
-        )
-    if _announced(request) > limit:
-        raise _too_large(limit)
+    _look_ahead(request.scope["headers"], limit)
     try:
         async with asyncio.timeout(seconds):
             return await _collect(request, limit)
     except TimeoutError:
         raise Refusal(408, "the body took too long", headers={"Connection": "close"}) from None
-    except ClientDisconnect:
-        raise Refusal(400, "the body was cut off") from None
+
+
+def _look_ahead(raw_headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
+    for name, value in raw_headers:
+        # Nothing is inflated here: a few bytes could become gigabytes before the signature is known.
+        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise Refusal(
+                415, "send the body as it is, without a content encoding", headers={"Accept-Encoding": "identity"}
+            )
+        if name == b"content-length" and _to_length(value) > limit:
+            raise _too_large(limit)
+
+
+def _to_length(value: bytes) -> int:
+    return int(value) if value.isdigit() and len(value) <= _LONGEST_NUMBER else 0
 
 
 async def _collect(request: Request, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
+    # Straight from the server, message by message: nearly every delivery is one.
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the body was cut off")
+        body += message.get("body", b"")
+        if len(body) > limit:
             raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _announced(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() and len(length) <= _LONGEST_NUMBER else 0
+        more = message.get("more_body", False)
+    return body
 
 
 def _too_large(limit: int) -> Refusal:

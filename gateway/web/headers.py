@@ -18,6 +18,7 @@ _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_MACHINES = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}  # no browser reads a webhook's answer
 _KEPT = "public, max-age=31536000, immutable"  # the address of a static file changes with its content
 _STRICT_TRANSPORT = "max-age=31536000"
 
@@ -28,15 +29,16 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
         always = _ALWAYS | ({"Strict-Transport-Security": _STRICT_TRANSPORT} if https else {})
-        # No answer of ours sets any of these itself, so they are appended as they are: webhooks pass here too.
+        # No answer of ours sets any of these itself, so they are appended as they are.
         self._fleeting = _to_raw(always | {"Cache-Control": "no-store"})
         self._static = _to_raw(always | {"Cache-Control": _KEPT})
+        self._machines = _to_raw(_MACHINES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = self._static if scope["path"].startswith("/static/") else self._fleeting
+        headers = self._headers_of(scope["path"])
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,6 +46,11 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, add)
+
+    def _headers_of(self, path: str) -> list[tuple[bytes, bytes]]:
+        if path.startswith("/webhooks/"):
+            return self._machines
+        return self._static if path.startswith("/static/") else self._fleeting
 
 
 def _to_raw(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -41,10 +41,10 @@ async def receive_from_books(request: Request) -> Response:
     verifier = books.is_authentic(body, signature, shared.settings.quickbooks_verifiers)
     if verifier is None:
         return _refuse(_BOOKS)
-    meters.VERIFIERS.labels(verifier).inc()
+    meters.verifier(verifier).inc()
     directory = await _attempt(_BOOKS, shared.directory.get())
     await _store(shared, _BOOKS, deliveries.of_books(body, directory.names_by_realm))
-    meters.SECONDS.labels(_BOOKS).observe(time.perf_counter() - began)
+    meters.seconds(_BOOKS).observe(time.perf_counter() - began)
     return Response(status_code=200)
 
 
@@ -63,7 +63,7 @@ async def receive_from_till(request: Request) -> Response:
     changes = deliveries.of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
     meters.SESSION_EVENTS.labels(str(deliveries.settles(changes)).lower()).inc()
     await _store(shared, _TILL, changes)
-    meters.SECONDS.labels(_TILL).observe(time.perf_counter() - began)
+    meters.seconds(_TILL).observe(time.perf_counter() - began)
     content, headers = till.answer(secret, subscription.id)
     return Response(content, headers=headers)
 
@@ -90,17 +90,17 @@ async def _store(shared: Services, system: str, changes: Sequence[Change]) -> No
     # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
     shared.waker.wake(row.id for row in received if row.pending)
     known = bool(received) and not any(row.created for row in received)
-    meters.DELIVERIES.labels(system, "known" if known else "stored").inc()
+    meters.delivery(system, "known" if known else "stored").inc()
 
 
 async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:
     try:
         return await work
     except Transient:
-        meters.DELIVERIES.labels(system, "unavailable").inc()
+        meters.delivery(system, "unavailable").inc()
         raise
 
 
 def _refuse(system: str) -> Response:
-    meters.DELIVERIES.labels(system, "refused").inc()
+    meters.delivery(system, "refused").inc()
     return problems.problem(401)
