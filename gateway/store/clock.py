@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, literal
+from sqlalchemy import BindParameter, DateTime, Dialect, Float, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -36,8 +36,8 @@ class moment(FunctionElement[datetime]):  # noqa: N801 - reads as a function in 
     # The offset is bound, not written out, so that statements are compiled once.
     inherit_cache = True
 
-    def __init__(self, offset: float = 0.0) -> None:
-        super().__init__(literal(float(offset), Float()))
+    def __init__(self, offset: float | BindParameter[float] = 0.0) -> None:
+        super().__init__(offset if isinstance(offset, BindParameter) else literal(float(offset), Float()))
 
 
 @compiles(moment, "sqlite")

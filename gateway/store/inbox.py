@@ -7,10 +7,11 @@ import random
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Engine, and_, case, func, literal, or_, select, update
+from sqlalchemy import Boolean, Engine, Float, Integer, Text, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
@@ -31,7 +32,83 @@ SAID = (
     *("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at", "careful"),
 )
 said_by = attrgetter(*SAID)
-_FACTS = frozenset({"order_id", "sku", "email", "target_entity", "target_id", "connection"})
+_ENDS = ("state", "reason", "code", "record", "field", "fix")
+_FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
+
+# What every event needs: statements made once and only bound anew, because making them is most of what they cost.
+_INBOX = InboxRow.__table__  # type: ignore[attr-defined]
+_ROWS = _INBOX.c
+_ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
+_DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), _ABANDONED)
+_LEFT = select(_ROWS.id).where(or_(_ABANDONED, and_(_ROWS.connection.is_(None), _DUE))).limit(bindparam("most"))
+_ONE = select(_ROWS.id).limit(1)
+_FIRST_ABANDONED = _ONE.where(_ABANDONED)
+_PENDING_OF = _ONE.where(_ROWS.subject == bindparam("of"), _DUE)
+_HEARD_SINCE = _ONE.where(
+    _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
+)
+_BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
+_SUPERSEDE = (
+    update(_INBOX)
+    .where(
+        _ROWS.subject == bindparam("of"),
+        _ROWS.id < bindparam("before"),
+        _ROWS.state.in_((*PENDING, State.PARKED)),
+    )
+    .values(state=State.SKIPPED, reason=bindparam("why"), updated_at=moment(), due_at=None)
+    .returning(_ROWS.attempts)
+)
+_SECONDS = bindparam("seconds", type_=Float())
+_FINISH = (
+    update(_INBOX)
+    .where(_ROWS.id == bindparam("of"), _ROWS.lease == bindparam("by"), _ROWS.state == State.WORKING)
+    .values(
+        **{name: bindparam(f"new_{name}") for name in _ENDS},
+        # What was not learnt this time stays as it was.
+        **{name: func.coalesce(bindparam(f"new_{name}", type_=Text()), _ROWS[name]) for name in (*_FACTS, "result")},
+        attempts=_ROWS.attempts - bindparam("unburnt", type_=Integer()),
+        due_at=case((bindparam("waits", type_=Boolean()), moment(_SECONDS)), else_=None),
+        lease=None,
+        leased_until=None,
+        updated_at=moment(),
+    )
+    .returning(_ROWS.id)
+)
+
+
+def _taking(which: Any) -> Any:
+    """The claim of one event, unless it is not due any more."""
+    return (
+        update(_INBOX)
+        .where(_ROWS.id == which, _DUE)
+        .values(
+            state=State.WORKING,
+            lease=bindparam("by"),
+            leased_until=moment(_SECONDS),
+            attempts=_ROWS.attempts + 1,
+            # Still 'working' when it is taken: the worker before died with it.
+            crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=0),
+            updated_at=moment(),
+        )
+        .returning(*(_ROWS[name] for name in _COLUMNS))
+    )
+
+
+def _newest_of_subject() -> Any:
+    subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
+    # An abandoned row still holds the subject's lock, so it is taken over before anything newer.
+    order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.id.desc())
+    wanted = and_(_ROWS.subject == subject, _DUE, turns.may_run(bindparam("barred", expanding=True)))
+    return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
+
+
+_TAKE_ONE = _taking(bindparam("of"))
+_TAKE_NEWEST = _taking(_newest_of_subject())
+
+
+@cache
+def _take_next(*, resting: bool, lock: bool) -> Any:
+    return _taking(turns.next_of(resting=resting, lock=lock))
 
 
 class LeaseLost(GatewayError):
@@ -44,16 +121,19 @@ def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
 
 
 def _receive_one(session: Session, change: Change) -> Received:
-    dialect = session.get_bind().dialect.name
-    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = conflict_insert(InboxRow).values(**row_values(change), received_at=moment(), updated_at=moment())
-    created = session.execute(
-        statement.on_conflict_do_nothing(index_elements=["key"]).returning(col(InboxRow.id))
-    ).scalar_one_or_none()
+    created = session.execute(_insert(session.get_bind().dialect.name), row_values(change)).scalar_one_or_none()
     if created is not None:
         return Received(int(created), created=True, pending=change.state in PENDING)
-    row = session.execute(select(col(InboxRow.id), col(InboxRow.state)).where(col(InboxRow.key) == change.key)).one()
+    row = session.execute(_BY_KEY, {"of": change.key}).one()
     return Received(int(row[0]), created=False, pending=row[1] in PENDING)
+
+
+@cache
+def _insert(dialect: str) -> Any:
+    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    given: dict[str, Any] = {name: bindparam(name) for name in (*SAID, "correlation", "attempts", "crashes")}
+    statement = conflict_insert(_INBOX).values(**given, received_at=moment(), updated_at=moment())
+    return statement.on_conflict_do_nothing(index_elements=["key"]).returning(_ROWS.id)
 
 
 def row_values(change: Change) -> dict[str, Any]:
@@ -75,12 +155,7 @@ def claim(
     Older pending events of the subject are closed as superseded: the one claimed reads the present truth. Nothing is
     taken of a connection that rests or is `barred`.
     """
-    subject = select(col(InboxRow.subject)).where(col(InboxRow.id) == event_id).scalar_subquery()
-    # An abandoned row still holds the subject's lock, so it is taken over before anything newer.
-    order = (case((col(InboxRow.state) == State.WORKING, 0), else_=1), col(InboxRow.id).desc())
-    wanted = and_(col(InboxRow.subject) == subject, _due(), turns.may_run(barred))
-    newest = select(col(InboxRow.id)).where(wanted).order_by(*order).limit(1)
-    return _take(engine, newest.scalar_subquery(), seconds)
+    return _take(engine, _TAKE_NEWEST, seconds, of=event_id, barred=list(barred))
 
 
 def claim_next(
@@ -92,49 +167,23 @@ def claim_next(
     """
     round_of = rota or Rota()
     with reading(engine) as session:
-        abandoned = session.execute(select(col(InboxRow.id)).where(_abandoned()).limit(1)).scalar_one_or_none()
+        abandoned = session.execute(_FIRST_ABANDONED).scalar_one_or_none()
         waiting = [turn for turn in turns.find_turns(session) if turn.connection not in barred]
-    if abandoned is not None and (event := _take(engine, literal(abandoned), seconds)):
+    if abandoned is not None and (event := _take(engine, _TAKE_ONE, seconds, of=abandoned)):
         return event
     lock = engine.dialect.name == "postgresql"
     for turn in round_of.order(waiting):
-        which = turns.next_of(resting=turn.resting, lock=lock)
-        if event := _take(engine, which, seconds, **{turns.TURN: turn.connection}):
+        taking = _take_next(resting=turn.resting, lock=lock)
+        if event := _take(engine, taking, seconds, **{turns.TURN: turn.connection}):
             round_of.serve(turn.connection)
             return event
     return None
 
 
-def _abandoned() -> Any:
-    return and_(col(InboxRow.state) == State.WORKING, col(InboxRow.leased_until) < moment())
-
-
-def _due() -> Any:
-    pending = and_(
-        col(InboxRow.state).in_(PENDING), or_(col(InboxRow.due_at).is_(None), col(InboxRow.due_at) <= moment())
-    )
-    return or_(pending, _abandoned())
-
-
-def _take(engine: Engine, which: Any, seconds: float, **bound: str) -> Event | None:
-    lease = uuid.uuid4().hex
-    taking = (
-        update(InboxRow)
-        .where(and_(col(InboxRow.id) == which, _due()))
-        .values(
-            state=State.WORKING,
-            lease=lease,
-            leased_until=moment(seconds),
-            attempts=col(InboxRow.attempts) + 1,
-            # Still 'working' when it is taken: the worker before died with it.
-            crashes=col(InboxRow.crashes) + case((col(InboxRow.state) == State.WORKING, 1), else_=0),
-            updated_at=moment(),
-        )
-        .returning(*(getattr(InboxRow, name) for name in _COLUMNS))
-    )
+def _take(engine: Engine, taking: Any, seconds: float, **bound: Any) -> Event | None:
     try:
         with writing(engine) as session:
-            row = session.execute(taking, bound).one_or_none()
+            row = session.execute(taking, {"by": uuid.uuid4().hex, "seconds": seconds, **bound}).one_or_none()
             if row is None:
                 return None
             event = Event(*row)
@@ -145,19 +194,8 @@ def _take(engine: Engine, which: Any, seconds: float, **bound: str) -> Event | N
 
 def _supersede(session: Session, event: Event) -> bool:
     """Close older pending events of the subject; True when one of them had been tried, so a write may be out."""
-    closed = session.execute(
-        update(InboxRow)
-        .where(
-            and_(
-                col(InboxRow.subject) == event.subject,
-                col(InboxRow.id) < event.id,
-                col(InboxRow.state).in_((*PENDING, State.PARKED)),
-            )
-        )
-        .values(state=State.SKIPPED, reason=f"superseded by event {event.id}", updated_at=moment(), due_at=None)
-        .returning(col(InboxRow.attempts))
-    ).all()
-    careful = any(row[0] > 0 for row in closed)
+    said = {"of": event.subject, "before": event.id, "why": f"superseded by event {event.id}"}
+    careful = any(row[0] > 0 for row in session.execute(_SUPERSEDE, said))
     if careful and not event.careful:
         session.execute(update(InboxRow).where(col(InboxRow.id) == event.id).values(careful=True))
     return careful
@@ -174,34 +212,26 @@ def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECON
 
 def finish(session: Session, event: Event, outcome: Outcome) -> None:
     """Record how the attempt ended, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
-    values: dict[str, Any] = {name: value for name, value in outcome.facts.items() if name in _FACTS}
-    values |= {name: getattr(outcome, name) for name in ("state", "reason", "code", "record", "field", "fix")}
-    if outcome.result is not None:
-        values["result"] = outcome.result
-    if not outcome.burn_attempt:
-        values["attempts"] = col(InboxRow.attempts) - 1
-    due = moment(outcome.wait_seconds) if outcome.wait_seconds is not None else None
-    ended = session.execute(
-        update(InboxRow)
-        .where(
-            and_(
-                col(InboxRow.id) == event.id,
-                col(InboxRow.lease) == event.lease,
-                col(InboxRow.state) == State.WORKING,
-            )
-        )
-        .values(**values, lease=None, leased_until=None, due_at=due, updated_at=moment())
-        .returning(col(InboxRow.id))
-    ).one_or_none()
+    ended = session.execute(_FINISH, _to_end(event, outcome)).one_or_none()
     if ended is None:
         raise LeaseLost(f"event {event.id} was taken over by another worker")
 
 
+def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "of": event.id,
+        "by": event.lease,
+        "unburnt": 0 if outcome.burn_attempt else 1,
+        "waits": outcome.wait_seconds is not None,
+        "seconds": outcome.wait_seconds or 0.0,
+        **{f"new_{name}": getattr(outcome, name) for name in (*_ENDS, "result")},
+        **{f"new_{name}": outcome.facts.get(name) for name in _FACTS},
+    }
+
+
 def due_ids(session: Session, *, limit: int) -> list[int]:
     """Events that somebody should be woken for: due, or abandoned by a dead worker; a few of each connection."""
-    homeless = and_(col(InboxRow.connection).is_(None), col(InboxRow.state).in_(PENDING), _due())
-    left = select(col(InboxRow.id)).where(or_(_abandoned(), homeless)).limit(limit)
-    found = [int(row[0] or 0) for row in session.execute(left)]
+    found = [int(row[0]) for row in session.execute(_LEFT, {"most": limit})]
     waiting = turns.find_turns(session)
     share = max(1, limit // max(1, len(waiting)))
     for turn in waiting:
@@ -212,8 +242,8 @@ def due_ids(session: Session, *, limit: int) -> list[int]:
 
 def pending_of(session: Session, subject: str) -> int | None:
     """A due event of this subject, if one arrived while another was being worked on."""
-    statement = select(col(InboxRow.id)).where(and_(col(InboxRow.subject) == subject, _due())).limit(1)
-    return session.execute(statement).scalar_one_or_none()
+    found: int | None = session.execute(_PENDING_OF, {"of": subject}).scalar_one_or_none()
+    return found
 
 
 def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:
@@ -296,10 +326,8 @@ def requeue_caused(session: Session, connection: str, *, code: str, record: str)
 
 def heard_since(session: Session, event: Event, when: datetime) -> bool:
     """Whether anything else about the event's subject has come in since a moment."""
-    other = and_(
-        col(InboxRow.subject) == event.subject, col(InboxRow.id) != event.id, col(InboxRow.received_at) >= when
-    )
-    return session.execute(select(col(InboxRow.id)).where(other).limit(1)).scalar_one_or_none() is not None
+    told = {"of": event.subject, "other": event.id, "since": when}
+    return session.execute(_HEARD_SINCE, told).scalar_one_or_none() is not None
 
 
 def tally(session: Session, prefix: str) -> dict[str, int]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 from sqlmodel import Session, col
 
-from gateway.store.clock import moment
+from gateway.store.clock import Instant, moment
 from gateway.store.tables import JournalRow
 
 DETAIL_CHARACTERS = 64_000
@@ -29,6 +29,13 @@ class Entry:
     at: datetime | None = None
 
 
+_LINES = JournalRow.__table__  # type: ignore[attr-defined]
+# Made once: every event writes some of these.
+_GIVEN = ("event_id", "connection", "kind", "system", "title", "detail", "milliseconds")
+_AT = func.coalesce(bindparam("then", type_=Instant()), moment())
+_INSERT = insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at=_AT)
+
+
 def write(session: Session, connection: str | None, event_id: int | None, entries: Sequence[Entry]) -> None:
     """Append the entries, in the caller's transaction."""
     if not entries:
@@ -42,11 +49,11 @@ def write(session: Session, connection: str | None, event_id: int | None, entrie
             "title": entry.title,
             "detail": _to_text(entry.detail),
             "milliseconds": entry.milliseconds,
+            "then": entry.at,
         }
         for entry in entries
     ]
-    for row, entry in zip(rows, entries, strict=True):
-        session.execute(insert(JournalRow).values(**row, at=entry.at or moment()))
+    session.execute(_INSERT, rows)
 
 
 def of_event(session: Session, event_id: int) -> list[Entry]:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -46,23 +47,32 @@ class Link:
     detail: Mapping[str, Any] | None = None
 
 
+# Links are looked up and saved several times for every event: their statements are made once and only bound anew.
+_LINKS = LinkRow.__table__  # type: ignore[attr-defined]
+_CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail")
+_COLUMNS = ("kind", "source_id", *_CHANGING)
+_KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam("like"))
+_SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
+_BY_SOURCE = _SELECT.where(_LINKS.c.source_id == bindparam("id"))
+_BY_SOURCES = _SELECT.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=True)))
+_BY_TARGET = _SELECT.where(_LINKS.c.target_id == bindparam("id"))
+
+
 def find(session: Session, connection: str, kind: Kind, source_id: str) -> Link | None:
     """The link of this source record, or None."""
-    return next(iter(find_all(session, connection, kind, [source_id]).values()), None)
+    row = session.execute(_BY_SOURCE, {"of": connection, "like": kind, "id": source_id}).one_or_none()
+    return _to_link(row) if row else None
 
 
 def find_all(session: Session, connection: str, kind: Kind, source_ids: Sequence[str]) -> dict[str, Link]:
     """The links of these source records, by source id; those without one are absent."""
-    wanted = and_(
-        col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.source_id).in_(source_ids)
-    )
-    return {link.source_id: link for link in map(_to_link, session.execute(select(LinkRow).where(wanted)).scalars())}
+    rows = session.execute(_BY_SOURCES, {"of": connection, "like": kind, "ids": list(source_ids)})
+    return {link.source_id: link for link in map(_to_link, rows)}
 
 
 def find_by_target(session: Session, connection: str, kind: Kind, target_id: str) -> list[Link]:
     """Every link of this kind that points at this target."""
-    wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.target_id) == target_id)
-    return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted)).scalars()]
+    return [_to_link(row) for row in session.execute(_BY_TARGET, {"of": connection, "like": kind, "id": target_id})]
 
 
 def find_under(session: Session, connection: str, kind: Kind, prefix: str) -> list[Link]:
@@ -72,21 +82,24 @@ def find_under(session: Session, connection: str, kind: Kind, prefix: str) -> li
     return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted).order_by(col(LinkRow.id))).scalars()]
 
 
-def save(session: Session, connection: str, link: Link) -> None:
-    """Record the link, replacing what was known of this source record."""
+def save(session: Session, connection: str, *links: Link) -> None:
+    """Record the links, replacing what was known of these source records."""
+    if links:
+        session.execute(_upsert(session.get_bind().dialect.name), [_to_values(connection, link) for link in links])
+
+
+def _to_values(connection: str, link: Link) -> dict[str, Any]:
     detail = json.dumps(link.detail, default=str) if link.detail is not None else None
-    changing = {
-        "target_entity": link.target_entity,
-        "target_id": link.target_id,
-        "sync_token": link.sync_token,
-        "fingerprint": link.fingerprint,
-        "detail": detail,
-        "updated_at": moment(),
-    }
-    fixed = {"connection": connection, "kind": link.kind, "source_id": link.source_id, "created_at": moment()}
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = conflict_insert(LinkRow).values(**fixed, **changing)
-    session.execute(statement.on_conflict_do_update(index_elements=["connection", "kind", "source_id"], set_=changing))
+    return {name: getattr(link, name) for name in _COLUMNS} | {"connection": connection, "detail": detail}
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    given: dict[str, Any] = {name: bindparam(name) for name in ("connection", *_COLUMNS)}
+    statement = conflict_insert(_LINKS).values(**given, created_at=moment(), updated_at=moment())
+    changing = {name: statement.excluded[name] for name in (*_CHANGING, "updated_at")}
+    return statement.on_conflict_do_update(index_elements=["connection", "kind", "source_id"], set_=changing)
 
 
 def distrust(session: Session, connection: str, found: Iterable[Link]) -> int:
@@ -114,6 +127,6 @@ def forget(session: Session, connection: str, kind: Kind, source_id: str) -> Non
     session.execute(delete(LinkRow).where(wanted))
 
 
-def _to_link(row: LinkRow) -> Link:
+def _to_link(row: Any) -> Link:
     detail = json.loads(row.detail) if row.detail else None
     return Link(row.kind, row.source_id, row.target_entity, row.target_id, row.sync_token, row.fingerprint, detail)
