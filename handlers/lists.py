@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 from gateway.connectors.mpluskassa.client import MplusKassa
@@ -72,10 +71,6 @@ class Lists:
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         """The ways to pay at the till."""
         return self._get("payment_methods", lambda: tuple(self._till.payment_methods()))
-
-    def on_estimates(self) -> Mapping[str, Decimal]:
-        """Pieces on open estimates, by item."""
-        return self._get("estimates", self._books.pieces_on_estimates)
 
     def forget(self, name: str) -> None:
         """Read this list anew next time (an entry was added); `name` as in `entries`."""

@@ -14,7 +14,7 @@ from handlers.deps import Deps
 from handlers.polling import books_documents, sessions
 from handlers.result import Result
 from handlers.sales import lookup, orders, summaries
-from handlers.stock import quantities
+from handlers.stock import estimates, quantities
 
 Handler = Callable[[Event, Deps], Result]
 
@@ -26,6 +26,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.STOCK, "Preview"): previews.carry_stock,
     (Flow.CATEGORIES, "Item"): categories.carry,
     (Flow.STOCK, "Item"): quantities.carry,
+    (Flow.STOCK, "Estimate"): estimates.carry,
     (Flow.CUSTOMERS, "Relation"): customers.carry_relation,
     (Flow.CUSTOMERS, "Customer"): customers.carry_customer,
     (Flow.ORDERS, "Receipt"): orders.carry,

@@ -21,6 +21,7 @@ _LARGEST_SAMPLE = 64 * 1024
 _FLOWS: Mapping[str, Flow] = {
     "Item": Flow.PRODUCTS,
     "Customer": Flow.CUSTOMERS,
+    "Estimate": Flow.STOCK,
     "Invoice": Flow.ORDERS,
     "SalesReceipt": Flow.ORDERS,
     "CreditMemo": Flow.ORDERS,

@@ -1,7 +1,7 @@
-"""Change data capture of the books' documents and customers: what their webhooks should have told, and lost.
+"""Change data capture of the books' documents, customers and estimates: what webhooks should have told, and lost.
 
 Rows come whole, so our own documents are compared here without another read: only one that was deleted, voided or
-edited becomes an event. Others' documents are none of our business.
+edited becomes an event. Others' documents are none of our business, but for estimates where they count as reserved.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from mapping.records import DocumentKind
 SOURCE: Final = "quickbooks.cdc.sales"
 DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 CUSTOMER: Final = "Customer"
+ESTIMATE: Final = "Estimate"
+_FLOWS: Final = {CUSTOMER: Flow.CUSTOMERS, ESTIMATE: Flow.STOCK}
+"""What is followed whoever made it."""
 OVERLAP = timedelta(minutes=5)
 
 
@@ -55,10 +58,10 @@ def _capture(deps: Deps, lease: str) -> list[int]:
 
 
 def _scope(deps: Deps, lease: str) -> captures.Scope:
-    """Documents, and customers when they are wanted at the till; those are merged or made inactive, never deleted."""
+    """Documents, and what the settings want besides; customers are merged or made inactive, never deleted."""
 
     def linked(entity: str) -> list[str]:
-        if entity == CUSTOMER:
+        if entity in _FLOWS:
             return []
         with reading(deps.engine) as session:
             return reckoning.target_ids(session, deps.connection, Kind.DOCUMENT, entity)
@@ -66,19 +69,19 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
     def prolong() -> None:
         cursors.renew(deps.engine, deps.connection, SOURCE, lease, seconds=cursors.LEASE_SECONDS)
 
-    entities = (*DOCUMENTS, CUSTOMER) if deps.settings.customers.to_till else DOCUMENTS
-    return captures.Scope(entities, linked, prolong)
+    wanted = {CUSTOMER: deps.settings.customers.to_till, ESTIMATE: deps.settings.stock.count_estimates}
+    return captures.Scope((*DOCUMENTS, *(entity for entity in _FLOWS if wanted[entity])), linked, prolong)
 
 
 def _to_event(change: BooksChange, deps: Deps) -> Change | None:
-    operation = "updated" if change.entity == CUSTOMER else _what_happened(change, deps)
+    operation = "updated" if change.entity in _FLOWS else _what_happened(change, deps)
     if operation is None:
         return None
     # What was deleted stays so; when, is not always known.
     version = operation if change.deleted else f"{operation}:{change.updated_at.isoformat()}"
     return Change(
         key=f"qbo:cdc:{deps.connection}:{change.entity}:{change.id}:{version}",
-        flow=Flow.CUSTOMERS if change.entity == CUSTOMER else Flow.ORDERS,
+        flow=_FLOWS.get(change.entity, Flow.ORDERS),
         source=cursors.BOOKS,
         entity=change.entity,
         entity_id=change.id,

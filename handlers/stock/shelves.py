@@ -25,16 +25,18 @@ from gateway.store import leases
 from gateway.store.links import Kind, Link
 from handlers.deps import Deps
 from handlers.polling import polls
-from handlers.stock import unposted
+from handlers.stock import estimates, unposted
 from handlers.stock.unposted import Unposted
 from mapping import stock
 from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
 from mapping.skus import name_item
+from mapping.stock import Figures
 
 AT_ONCE = 100
 _PAGE = 200
 _SALES = "STOCK-HISTORY-TYPE-SALES"
 _REFERENCE = "QuickBooks"
+_NONE = Decimal(0)
 Place = tuple[int, int]
 """Branch and article."""
 
@@ -78,10 +80,17 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[Sh
     movements = _movements_since(before, _catch_up(deps), branches, items, deps)
     missed = unposted.count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
     counted = [m for m in movements if missed.known.intersection(_documents(m))]
+    promised = estimates.pieces(deps)
+    figures = {
+        article: stock.to_figures(
+            item, unposted=missed.pieces.get(article, _NONE), estimates=promised.get(item.id, _NONE)
+        )
+        for article, item in items.items()
+    }
     return [
         _to_shelf(levels[branch, article], item, quantity, counted, missed)
         for article, item in items.items()
-        for branch, quantity in _wanted(item, missed.pieces.get(article, Decimal(0)), branches, deps).items()
+        for branch, quantity in _wanted(item, figures[article], branches, deps).items()
         if (branch, article) in levels
     ]
 
@@ -119,13 +128,8 @@ def _documents(movement: StockMovement) -> list[str]:
     return [id_ for id_ in (movement.receipt_id, movement.invoice_id, movement.order_id) if id_]
 
 
-def _wanted(item: Item, sold: Decimal, branches: Sequence[int], deps: Deps) -> dict[int, Decimal]:
-    figures = stock.to_figures(item, unposted=sold, estimates=_estimates(item, deps))
+def _wanted(item: Item, figures: Figures, branches: Sequence[int], deps: Deps) -> dict[int, Decimal]:
     return stock.to_quantities(figures, deps.settings.stock, branches=branches, record=name_item(item))
-
-
-def _estimates(item: Item, deps: Deps) -> Decimal:
-    return deps.lists.on_estimates().get(item.id, Decimal(0)) if deps.settings.stock.count_estimates else Decimal(0)
 
 
 def _to_shelf(

@@ -67,6 +67,7 @@ ENTITIES = [
     ("qbo.creditmemo.created.v1", "orders", "CreditMemo", "received", None),
     ("qbo.refundreceipt.deleted.v1", "orders", "RefundReceipt", "received", None),
     ("qbo.payment.updated.v1", "orders", "Payment", "received", None),
+    ("qbo.estimate.updated.v1", "stock", "Estimate", "received", None),
     ("qbo.vendor.updated.v1", "orders", "Vendor", "skipped", "QuickBooks entity Vendor is not used"),
     ("qbo.newthing.updated.v1", "orders", "newthing", "skipped", "QuickBooks entity newthing is not used"),
 ]

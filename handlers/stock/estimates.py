@@ -1,0 +1,86 @@
+"""Pieces promised on the books' open estimates: read whole, kept for every process, renewed when an estimate changes.
+
+Reads of the books are metered: one read brings five hundred estimates, and stock of many items is measured by it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from gateway.store import links
+from gateway.store.events import Event, Flow
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.catalogue import items
+from handlers.catalogue.items import Reading
+from handlers.deps import Deps
+from handlers.polling.ledger_feed import ESTIMATE
+from handlers.result import Result, done, skipped
+
+KEEP = timedelta(hours=4)
+"""A change is told by its webhook or found by change data capture; this is for what neither saw."""
+_SOURCE = "estimates"
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """Pieces by item id, as the books had them at a moment of the database's clock or later."""
+
+    pieces: Mapping[str, Decimal]
+    read_at: datetime
+
+
+def pieces(deps: Deps) -> Mapping[str, Decimal]:
+    """Pieces by item id on open estimates; empty where the settings do not count them."""
+    if not deps.settings.stock.count_estimates:
+        return {}
+    kept = _find(deps)
+    if kept is None or items.now(deps) - kept.read_at > KEEP:
+        kept = _read(deps)
+        deps.remember(_to_link(kept))
+    return kept.pieces
+
+
+def carry(event: Event, deps: Deps) -> Result:
+    """An estimate changed: the stock of every item that more or fewer pieces are promised of is measured again."""
+    if not (deps.settings.stock.enabled and deps.settings.stock.count_estimates):
+        return skipped("open estimates do not count as reserved in the settings")
+    kept = _find(deps)
+    if kept and event.received_at < kept.read_at and not items.is_repeated(event):
+        return done("counted already: the estimates were read after this was told")
+    read = _read(deps)
+    former = kept.pieces if kept else {}
+    changed = sorted(id_ for id_ in {*former, *read.pieces} if former.get(id_) != read.pieces.get(id_))
+    follow = tuple(
+        items.follow(Flow.STOCK, event, Reading(item, read.read_at), key=f"{event.key}>stock:{item.id}")
+        for item in deps.books.items_by_ids(changed)
+        if item.quantity_on_hand is not None
+    )
+    # In one transaction with the outcome: their stock must not be measured by what was promised before.
+    result = done(f"other pieces of {len(follow)} items are promised", links=(_to_link(read),))
+    return dataclasses.replace(result, changes=follow)
+
+
+def _read(deps: Deps) -> Promised:
+    read_at = items.now(deps)
+    return Promised(deps.books.pieces_on_estimates(), read_at)
+
+
+def _find(deps: Deps) -> Promised | None:
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.STOCK, _SOURCE)
+    told = link.detail if link else None
+    if not told:
+        return None
+    found = {id_: Decimal(count) for id_, count in told["pieces"].items()}
+    return Promised(found, datetime.fromisoformat(told["read_at"]))
+
+
+def _to_link(promised: Promised) -> Link:
+    counted = {id_: str(count) for id_, count in sorted(promised.pieces.items())}
+    detail = {"pieces": counted, "read_at": promised.read_at.isoformat()}
+    return Link(Kind.STOCK, _SOURCE, ESTIMATE, "", detail=detail)
