@@ -63,6 +63,8 @@ def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtf
         _refuse_outdated(sale, posting, booked, deps)
     booked = booked or _create(sale, posting, link, deps)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
+    if link and (link.target_entity, link.target_id) != (booked.kind, booked.id):
+        settlement.part_from(link, posting, deps)
     # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
     deps.remember(bookings.to_link(sale, booked, finished=False))
     bookings.claim_orders(sale, booked, deps)

@@ -24,22 +24,44 @@ CREDIT = "credit"
 
 
 def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
-    """Post what was paid and is not posted yet. `doubtful`: look first, an earlier attempt may have posted some."""
+    """Post what was paid and is not posted yet. `doubtful`: look first, an earlier attempt may have posted some.
+
+    A payment that is in the books but settles nothing of the document (which was deleted or voided meanwhile) is tied
+    to it again.
+    """
     posted = _posted(booked.kind, booked.id, deps)
     missing = [p for p in posting.payments if not _stands(posted.get(_key(booked, p)))]
-    known = existing.find_payments(posting, deps) if missing and doubtful else {}
     left = Decimal(booked.raw.get("Balance", booked.total))
-    for payment in missing:
+    loose = left > posting.document.total - sum(p.total for p in posting.payments if p not in missing)
+    if not (missing or (loose and posting.payments)):
+        return
+    known = existing.find_payments(posting, deps) if doubtful or loose else {}
+    for payment in posting.payments:
         before = posted.get(_key(booked, payment))
         made = known.get(payment.source_id or "")
-        if made is None:
-            # What a credit took off the invoice before stays with the customer.
-            settled = max(min(left, payment.total), Decimal(0))
+        # What a credit took off the invoice before stays with the customer.
+        settled = max(min(left, payment.total), Decimal(0))
+        if made is not None:
+            made, settled = _tie(made, booked, left, deps)
+        elif payment in missing:
             made = _post(payment, booked, settled, before, deps)
-            left -= settled
+        else:
+            continue
+        left -= settled
         deps.remember(
             Link(Kind.PAYMENT, _key(booked, payment), "Payment", made.id or "", made.sync_token, _of(payment))
         )
+
+
+def part_from(former: Link, posting: Posting, deps: Deps) -> None:
+    """The document is gone and another follows it: payments that stayed and go on are left to that one, others voided.
+
+    Which ones go on is found in the books, by the till's payment in their notes.
+    """
+    kept = posting.payments if posting.document.kind is DocumentKind.INVOICE else ()
+    release(former.target_entity, former.target_id, deps, keep=kept)
+    for key in _posted(former.target_entity, former.target_id, deps):
+        deps.forget(Kind.PAYMENT, key)
 
 
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:
@@ -110,6 +132,25 @@ def _post(
     # A repeat is answered with the first answer; one that follows a void must not be.
     again = (before.target_id,) if before else ()
     return deps.books.create_payment(tied, request_id(deps.connection, "payment", tied, *again))
+
+
+def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) -> tuple[BooksPayment, Decimal]:
+    """The payment, tied to the document as far as both have room; and how much more it settles than before."""
+    customer = str(_customer(booked) or made.customer_id)
+    amount = min(left, _unapplied(made))
+    is_tied = any((link.kind, link.id) == (booked.kind, booked.id) for link in made.links)
+    if is_tied or amount <= 0 or (made.links and customer != made.customer_id):
+        return made, Decimal(0)
+    links = (*made.links, PaymentLink(booked.kind, booked.id, amount))
+    tied = dataclasses.replace(made, customer_id=customer, links=links)
+    deps.say("a payment that stayed in the books settles the document again", id=made.id, amount=str(amount))
+    return deps.books.update_payment(tied, request_id(deps.connection, "tie", tied, made.sync_token)), amount
+
+
+def _unapplied(made: BooksPayment) -> Decimal:
+    brought = sum((link.amount for link in made.links if link.kind == DocumentKind.CREDIT_MEMO), Decimal(0))
+    settled = sum((link.amount for link in made.links if link.kind != DocumentKind.CREDIT_MEMO), Decimal(0))
+    return made.total + brought - settled
 
 
 def _void(link: Link, deps: Deps) -> None:

@@ -303,6 +303,11 @@ class QuickBooks:
             "Payment", wire_payments.to_payment_body(payment), request_id, wire_payments.to_payment
         )
 
+    def update_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
+        """A payment as read, with other links: as it stands afterwards. Raises Conflict when somebody was faster."""
+        body = wire_payments.to_payment_change(payment)
+        return self._access.write("Payment", body, request_id, wire_payments.to_payment)
+
     def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
         """The payment with all amounts zero; what it settled is open again."""
         return self._access.void("Payment", payment_id, sync_token, request_id, wire_payments.to_payment)

@@ -33,6 +33,11 @@ def to_payment_body(payment: BooksPayment) -> dict[str, Any]:
     return body | present(optional)
 
 
+def to_payment_change(payment: BooksPayment) -> dict[str, Any]:
+    """The body of a full update of a payment as it was read: what it does not name is cleared."""
+    return to_payment_body(payment) | {"Id": payment.id, "SyncToken": payment.sync_token, "sparse": False}
+
+
 def to_payment(source: Json) -> BooksPayment:
     """A Payment object as a record."""
     day = fields.find_date(source, "TxnDate")
