@@ -199,8 +199,8 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
     """The article out of the box, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
     name = item.name.removesuffix(_DELETED_SUFFIX)
-    vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item))
-    price = to_price(item, settings, _percentage(item, vat, vat_code))
+    vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item), branch=settings.vat_branch)
+    price = to_price(item, settings, _percentage(item, vat, vat_code, settings))
     parts = _variant_parts(item, settings)
     return Article(
         number=number,
@@ -231,11 +231,11 @@ def _variant_parts(item: Item, settings: ProductSettings) -> dict[str, str]:
     return {part: text.strip() for part, text in match.groupdict().items() if text} if match else {}
 
 
-def _percentage(item: Item, vat: VatTable, vat_code: int | None) -> Decimal | None:
+def _percentage(item: Item, vat: VatTable, vat_code: int | None, settings: ProductSettings) -> Decimal | None:
     code = vat.tax_codes.get(item.tax_code_id or "")
     if code is not None and code.percentage is not None:
         return code.percentage
-    return None if vat_code is None else vat.find_percentage(vat_code)
+    return None if vat_code is None else vat.find_percentage(vat_code, settings.vat_branch)
 
 
 def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) -> Price:

@@ -103,6 +103,11 @@ class ProductSettings(Section):
         default_factory=dict, description="When a target field is written: create, update, both or never"
     )
     vat: Control = Field(default_factory=Control, description="Tax code of the books to VAT code; by rate by default")
+    vat_branch: int | None = Field(
+        default=None,
+        ge=0,
+        description="Branch whose rates decide where branches differ; else a VAT code must mean one rate everywhere",
+    )
 
     @model_validator(mode="after")
     def _range_is_a_range(self) -> ProductSettings:

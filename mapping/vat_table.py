@@ -19,37 +19,65 @@ class VatTable:
     tax_codes: Mapping[str, TaxCode] = field(default_factory=dict)
 
     def find_code(self, percentage: Decimal, branch: int | None = None) -> int | None:
-        """The VAT code of a rate: the branch's own, else one that means this rate wherever it is used.
+        """The VAT code of a rate: the branch's, or (no branch) one that means this rate wherever it is used.
 
-        A code that stands for another rate at another branch is not taken: an article has one code for all branches.
+        An article has one code for all branches, each of which taxes it by its own rate of that code. So without a
+        branch that decides, a code that stands for another rate at another branch is not taken, and of those that
+        fit, the one that most branches have.
         """
-        rates: dict[int, set[Decimal]] = {}
-        for group in self.groups:
-            if branch is None or group.branch in (None, branch):
-                rates.setdefault(group.code, set()).add(group.percentage)
-        codes = [code for code, percentages in rates.items() if percentages == {percentage}]
-        return min(codes, default=None)
+        rates = self._rates(branch)
+        codes = [code for code, by_branch in rates.items() if set(by_branch.values()) == {percentage}]
+        return min(codes, key=lambda code: (-len(rates[code]), code), default=None)
 
-    def find_percentage(self, code: int) -> Decimal | None:
-        """The rate of a VAT code, when all branches agree on it."""
-        rates = {group.percentage for group in self.groups if group.code == code}
+    def find_percentage(self, code: int, branch: int | None = None) -> Decimal | None:
+        """The rate of a VAT code at a branch, or when all branches agree on it."""
+        rates = set(self._rates(branch).get(code, {}).values())
         return rates.pop() if len(rates) == 1 else None
 
+    def find_split(self, percentage: Decimal) -> str | None:
+        """In words, the first code that means this rate at one branch and another rate at another."""
+        for code, by_branch in sorted(self._rates().items()):
+            if percentage in by_branch.values() and len(set(by_branch.values())) > 1:
+                told = (f"{rate.normalize():f} % at branch {branch}" for branch, rate in by_branch.items())
+                return f"VAT code {code} means {', '.join(told)}"
+        return None
 
-def get_vat_code(table: VatTable, control: Control, tax_code_id: str | None, *, record: str) -> int | None:
+    def _rates(self, branch: int | None = None) -> dict[int, dict[int | None, Decimal]]:
+        """Every code's rates by branch; with a branch, what holds there."""
+        rates: dict[int, dict[int | None, Decimal]] = {}
+        for group in self.groups:
+            if branch is None or group.branch in (None, branch):
+                rates.setdefault(group.code, {})[group.branch] = group.percentage
+        return rates
+
+
+def get_vat_code(
+    table: VatTable, control: Control, tax_code_id: str | None, *, record: str, branch: int | None = None
+) -> int | None:
     """The VAT code of an item's tax code: as the settings say, by rate otherwise; None when it is left out.
 
-    MappingError names the tax code and its rate when nothing fits.
+    `branch` is the one whose rates decide where branches differ. MappingError names the tax code and its rate when
+    nothing fits.
     """
     code = table.tax_codes.get(tax_code_id or "")
     rate = code.percentage if code else None
-    automatic = None if rate is None else table.find_code(rate)
+    automatic = None if rate is None else table.find_code(rate, branch)
     key = code.name if code else tax_code_id or "(no tax code)"
     try:
         answer = resolve(control, Question("products.vat", key, None if automatic is None else str(automatic), record))
     except MappingError as miss:
-        raise _no_code(key, rate, record) from miss
+        split = table.find_split(rate) if rate is not None and branch is None else None
+        raise _split_code(key, split, record) if split else _no_code(key, rate, record) from miss
     return None if answer.value is None else _as_code(answer.value, record)
+
+
+def _split_code(key: str, split: str, record: str) -> MappingError:
+    return MappingError(
+        f'tax code "{key}" has no VAT code with one rate at all branches: {split}, and an article has one VAT code',
+        record=record,
+        field="products.vat_branch",
+        fix="name the branch whose rates decide in products.vat_branch, or add the tax code to products.vat",
+    )
 
 
 def _no_code(key: str, rate: Decimal | None, record: str) -> MappingError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from mapping.records import Article, Item, Product, TaxCode, VatGroup
 from mapping.settings_document import parse
 from mapping.skus import is_gtin
 
+WSDL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "mplusqapi.wsdl"
 VAT = products.VatTable(
     groups=(
         VatGroup(1, Decimal(9), 1),
@@ -194,6 +197,52 @@ def test_a_text_enriched_in_the_till_is_not_overwritten_unless_asked() -> None:
     assert (article.description, article.receipt_text, article.display_text) == ("Espresso", None, "Espresso")
     asked = convert(renamed, '[products.write]\nreceipt_text = "both"', existing=TILL)
     assert asked.receipt_text == "Espresso"
+
+
+NEIGHBOURS = replace(
+    VAT,
+    groups=tuple(
+        VatGroup(*row)
+        for row in (
+            (1, Decimal(9), 1),
+            (1, Decimal(7), 2),
+            (2, Decimal(21), 1),
+            (4, Decimal(21), 1),
+            (4, Decimal(21), 2),
+        )
+    ),
+)
+
+
+def test_a_code_that_means_another_rate_at_another_branch_is_refused_until_a_branch_decides() -> None:
+    with pytest.raises(MappingError, match="VAT code 1 means 9 % at branch 1, 7 % at branch 2") as refusal:
+        products.to_product(COFFEE, settings=DEFAULTS, vat=NEIGHBOURS)
+    assert refusal.value.field == "products.vat_branch"
+    home = parse("[products]\nvat_branch = 1").products
+    assert products.to_product(COFFEE, settings=home, vat=NEIGHBOURS).articles[0].vat_code == 1
+    table = parse('[products.vat]\ntable = {"9 % sales" = "1"}').products
+    assert products.to_product(COFFEE, settings=table, vat=NEIGHBOURS).articles[0].vat_code == 1
+
+
+def test_of_two_codes_with_one_rate_the_one_that_every_branch_has_is_taken() -> None:
+    standard = replace(COFFEE, tax_code_id="5")
+    assert products.to_product(standard, settings=DEFAULTS, vat=NEIGHBOURS).articles[0].vat_code == 4
+
+
+@pytest.mark.skipif(not WSDL.exists(), reason="the vendor's WSDL is not beside the project")
+def test_the_till_knows_one_vat_code_per_article_and_nothing_that_differs_by_branch_names_one() -> None:
+    contract = WSDL.read_text(encoding="utf-8")
+    article = _type(contract, "Article")
+    assert re.search(r'name="vatCode" type="xsd:int" minOccurs="0" />', article)
+    assert "maxOccurs" not in re.search(r'<element name="vatCode".*', article).group(0)  # type: ignore[union-attr]
+    deviation = _type(contract, "ArticleBranchDeviationLine")
+    assert "salesPriceIncl" in deviation
+    assert "vat" not in deviation.lower()
+    assert "branchNumber" in _type(contract, "VatGroup")
+
+
+def _type(contract: str, name: str) -> str:
+    return contract.partition(f'<complexType name="{name}">')[2].partition("</complexType>")[0]
 
 
 def traces(item: Item, toml: str = "") -> dict[str, str]:
