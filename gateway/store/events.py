@@ -37,6 +37,9 @@ OPEN = (*PENDING, State.WORKING, State.PARKED)
 
 URGENT, NORMAL, BACKFILL = 0, 10, 20
 
+SUPERSEDED = "superseded by event "
+"""How the reason of an event begins that a newer one about the same subject took the place of; its id follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

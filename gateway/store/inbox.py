@@ -19,7 +19,7 @@ from sqlmodel import Session, col
 from gateway.errors import GatewayError
 from gateway.store import turns
 from gateway.store.clock import moment
-from gateway.store.events import PENDING, URGENT, Change, Event, Outcome, Received, State
+from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, TokenRow
 from gateway.store.turns import Rota
@@ -194,7 +194,7 @@ def _take(engine: Engine, taking: Any, seconds: float, **bound: Any) -> Event | 
 
 def _supersede(session: Session, event: Event) -> bool:
     """Close older pending events of the subject; True when one of them had been tried, so a write may be out."""
-    said = {"of": event.subject, "before": event.id, "why": f"superseded by event {event.id}"}
+    said = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}"}
     careful = any(row[0] > 0 for row in session.execute(_SUPERSEDE, said))
     if careful and not event.careful:
         session.execute(update(InboxRow).where(col(InboxRow.id) == event.id).values(careful=True))

@@ -25,7 +25,8 @@ def carry(event: Event, deps: Deps) -> Result:
             _UNKNOWN,
             code="unknown-order",
             record=f"order {event.entity_id}",
-            fix="give the receiptId, invoiceId or orderId, or the number as printed (branch.workplace.year.number)",
+            fix="give the receiptId, invoiceId or orderId, or the year.number of an invoice or order; receipts "
+            "cannot be searched by number at the till: backfill the orders since its day",
         )
     found = Change(
         key=f"{event.key}:found",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from gateway.errors import NotFound
+from gateway.store import following
 from gateway.store.events import Event
 from gateway.store.links import Link
+from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import booking, bookings, changes, days, dry_runs, existing, till_sales
@@ -26,6 +29,7 @@ def carry(event: Event, deps: Deps) -> Result:
         raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
     deps.learn(order_id=sale.number)
     link = bookings.find(sale.id, deps)
+    event = _heed(event, deps) if link else event
     if days.belongs(sale, link, deps):
         return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
@@ -37,6 +41,16 @@ def carry(event: Event, deps: Deps) -> Result:
     except NotBookable as refusal:
         return _leave(sale, link or _find_lost(sale, event, deps), refusal, deps)
     return _carry(sale, link, event, deps)
+
+
+def _heed(event: Event, deps: Deps) -> Event:
+    """The event, as a person's when it took the place of what a person asked for: that wish is not lost."""
+    if event.source in _PEOPLE:
+        return event
+    with reading(deps.engine) as session:
+        replaced = following.replaced_by(session, event)
+    asked = next((each.source for each in replaced if each.source in _PEOPLE), None)
+    return dataclasses.replace(event, source=asked) if asked else event
 
 
 def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:

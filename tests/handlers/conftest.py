@@ -1,4 +1,4 @@
-"""A shop per test, once on SQLite only: the store's own tests hold both databases to the same word."""
+"""A shop per test, on SQLite alone unless the store has a part in it: its own tests hold both databases to a word."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from gateway.store.session import open_engine
 from tests.handlers.shop import Shop
@@ -28,6 +29,14 @@ def open_shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., S
     for shop in shops:
         shop.close()
     engine.dispose()
+
+
+@pytest.fixture
+def shop_of_each(engine: Engine) -> Iterator[Shop]:
+    """A shop with the default settings, once on SQLite and once on PostgreSQL: for what the store has a part in."""
+    made = Shop(engine)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -184,6 +185,22 @@ class Shop:
     def _to_resend(self, session: Session, order: str, *, dry_run: bool, reason: str) -> Change:
         earlier = views.events_of_order(session, order)
         return requests.resend(order, connection="default", earlier=earlier, dry_run=dry_run, reason=reason)
+
+    def work_abreast(self, *events: int) -> None:
+        """Worker processes that are woken for an event each at the same moment, until nothing is due."""
+        ready = threading.Barrier(len(events))
+        workers = [threading.Thread(target=self._work_beside, args=(event, ready)) for event in events]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        self.work()
+
+    def _work_beside(self, event: int, ready: threading.Barrier) -> None:
+        worlds = Worlds(self.engine, self._given, self.woken.extend)
+        ready.wait()
+        Workshop(self.engine, worlds, self.woken.extend).work(event)
+        worlds.close()
 
     def following(self, event: Event) -> Event | None:
         """What a look-up found."""

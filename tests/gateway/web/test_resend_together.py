@@ -1,0 +1,38 @@
+"""Two people ask for the same order at the same moment: the work is done once, and both answers say what came of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from gateway.store import inbox
+from gateway.store.events import Outcome, State
+from gateway.store.session import writing
+from tests.gateway.web.conftest import Gateway
+from tests.servers import wait_until
+
+
+def resend(gateway: Gateway, reason: str) -> httpx.Response:
+    return gateway.admin("POST", "/admin/orders/345/resend?wait=20", json={"reason": reason}, timeout=30)
+
+
+def work_once(gateway: Gateway) -> None:
+    """A worker that is woken when both have asked."""
+    wait_until(lambda: len(gateway.rows()) > 1, seconds=20, what="both requests")
+    event = inbox.claim(gateway.engine, gateway.rows()[-1].id or 0)
+    assert event is not None
+    with writing(gateway.engine) as session:
+        inbox.finish(session, event, Outcome(State.DONE, facts={"target_id": "88"}))
+    assert inbox.claim_next(gateway.engine) is None
+
+
+def test_d11_two_who_ask_at_once_are_both_told_what_came_of_the_one_run(gateway: Gateway) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        worker = pool.submit(work_once, gateway)
+        answers = list(pool.map(lambda person: resend(gateway, person), ("Anna", "Bram")))
+        worker.result()
+    told = [(answer.status_code, answer.json()["state"], answer.json()["target"]["id"]) for answer in answers]
+    assert told == [(200, "done", "88")] * 2
+    assert answers[0].headers["location"] == answers[1].headers["location"]
+    assert sorted(row[3] or "" for row in gateway.audit()) == ["Anna", "Bram"]

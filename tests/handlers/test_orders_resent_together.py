@@ -1,0 +1,71 @@
+"""Two people who press resend at the same moment, and hints that come between: one effect, and everybody is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.store import following, inbox, requests, views
+from gateway.store.events import Change, Event, Flow
+from gateway.store.session import reading, writing
+from tests.handlers.shop import REALM, Shop, sold
+
+
+@pytest.fixture
+def shop(shop_of_each: Shop) -> Shop:
+    return shop_of_each
+
+
+@pytest.fixture
+def deleted(shop: Shop) -> str:
+    """A booked sale whose document was deleted in the books."""
+    receipt = shop.till.sell(lines=[sold(1001, 2)])
+    shop.settle()
+    document = shop.only("SalesReceipt")["Id"]
+    shop.books.delete(REALM, "SalesReceipt", document)
+    assert shop.hear_of("SalesReceipt", document, "Delete", key="gone").code == "gone-in-books"
+    return str(receipt["receiptId"])
+
+
+def press(shop: Shop, order: str, *people: str) -> list[int]:
+    """Each of these asks for the order; nobody works on it yet."""
+    with writing(shop.engine) as session:
+        earlier = views.events_of_order(session, order)
+        asked = [requests.resend(order, connection="default", earlier=earlier, actor=person) for person in people]
+        return [received.id for received in inbox.receive(session, asked)]
+
+
+def outcome(shop: Shop, event_id: int) -> Event:
+    """What the one who asked is told: the event, or the one that took its place."""
+    with reading(shop.engine) as session:
+        event = following.look(session, event_id).event
+        after = following.find_next(session, event)
+    return outcome(shop, after) if after else event
+
+
+def test_two_who_press_resend_at_once_cause_one_document_and_are_both_told(shop: Shop, deleted: str) -> None:
+    asked = press(shop, deleted, "admin", "cli")
+    shop.work_abreast(*asked)
+    told = [outcome(shop, each) for each in asked]
+    assert [event.state for event in told] == ["done", "done"]
+    assert {event.target_id for event in told} == {shop.only("SalesReceipt")["Id"]}
+
+
+def test_a_sale_nobody_knew_that_two_look_up_by_id_and_by_number_is_booked_once(shop: Shop) -> None:
+    relation = shop.till.add_relation(name="Jan", email="jan@example.nl")
+    made = shop.till.invoice(lines=[sold(1001)], relation=relation["relationNumber"])
+    number = "{year}.{number}".format(**made["invoiceNumber"])
+    asked = [*press(shop, made["invoiceId"], "admin"), *press(shop, number, "cli")]
+    shop.work_abreast(*asked)
+    told = [outcome(shop, each) for each in asked]
+    assert [event.state for event in told] == ["done", "done"]
+    assert {event.target_id for event in told} == {shop.only("Invoice")["Id"]}
+
+
+def test_a_wish_is_not_lost_when_a_newer_hint_takes_its_place(shop: Shop, deleted: str) -> None:
+    (asked,) = press(shop, deleted, "admin")
+    hint = Change("hint", Flow.ORDERS, "mpluskassa.poll", "Receipt", deleted, "default")
+    second = shop.receive(Change("hint 2", Flow.ORDERS, "mpluskassa.poll", "Receipt", deleted, "default"))
+    assert shop.receive(hint) > second > asked
+    shop.work_abreast(second)
+    assert outcome(shop, asked).state == "done"
+    assert outcome(shop, asked).target_id == shop.only("SalesReceipt")["Id"]
