@@ -92,10 +92,13 @@ async def receive_soap(request: Request) -> Response:
     """Carry out one operation, misbehaving as ordered."""
     world: World = request.app.state.world
     contract: Contract = request.app.state.contract
-    _check_credentials(request, world)
+    if not _knows(request, world):
+        return _refuse_login(world)
     question = envelope.open_envelope(await request.body())
     operation = envelope.name_operation(question, contract)
     async with world.traffic.watch(operation):
+        if 0 < world.till.switches.calls_at_once < world.traffic.busy:
+            raise fail_server("All workers are busy, please try again later.")
         await asyncio.sleep(world.misbehaviour.latency_seconds)
         plan = world.misbehaviour.take(operation)
         refusal = await _misbehave_before(plan)
@@ -107,11 +110,19 @@ async def receive_soap(request: Request) -> Response:
         return _misbehave_after(plan, _answer(body, time.perf_counter() - started))
 
 
-def _check_credentials(request: Request, world: World) -> None:
-    for name, expected in (("ident", world.ident), ("secret", world.secret)):
-        given = request.query_params.get(name, "")
-        if not hmac.compare_digest(given.encode(), expected.encode()):
-            raise refuse_credentials()
+def _knows(request: Request, world: World) -> bool:
+    given = {name: request.query_params.get(name, "").encode() for name in ("ident", "secret")}
+    knows_ident = hmac.compare_digest(given["ident"], world.ident.encode())
+    return hmac.compare_digest(given["secret"], world.secret.encode()) and knows_ident
+
+
+def _refuse_login(world: World) -> Response:
+    match world.till.switches.login_refused:
+        case "status":
+            return Response(status_code=401)
+        case "vague":
+            raise refuse_client("Request denied.")
+    raise refuse_credentials()
 
 
 async def _misbehave_before(plan: Plan | None) -> Response | None:

@@ -40,6 +40,7 @@ ARTICLE_DEFAULTS: Record = {
 }
 PRODUCT_DEFAULTS: Record = {"description": "", "extraText": "", "groupNumbers": []}
 READ_ONLY = ("syncMarker", "changeTimestamp", "createTimestamp", "averagePurchasePrice", "vatPercentage")
+TEXTS = ("description", "invoiceText", "receiptText", "displayText", "extraText")
 SURVIVING = ("createTimestamp", "averagePurchasePrice")
 
 
@@ -101,10 +102,20 @@ def _writable(sent: Record) -> Record:
 
 
 def _merge(till: Till, defaults: Record, previous: Record, sent: Record) -> Record:
+    if till.switches.sublists == "merge":
+        sent = {key: _joined(previous.get(key), value) for key, value in sent.items()}
     if till.switches.omitted_fields == "keep":
         return {**previous, **{key: value for key, value in sent.items() if value != []}}
     survivors = {key: value for key, value in previous.items() if key in SURVIVING or key.startswith("_")}
     return {**defaults, **survivors, **sent}
+
+
+def _joined(before: Any, sent: Any) -> Any:
+    """The entries of a list there was and those that were sent; anything else as it was sent."""
+    if not isinstance(before, dict) or not isinstance(sent, dict):
+        return sent
+    kept = {name: [each for each in rows if each not in sent.get(name, [])] for name, rows in before.items()}
+    return {name: [*kept.get(name, []), *rows] for name, rows in sent.items()}
 
 
 def _save(till: Till, product: Record, sent_articles: list[Record]) -> Saved:
@@ -156,6 +167,7 @@ def _compose_article(till: Till, sent: Record, product: Record) -> Record:
     article["articleNumber"] = number
     article["description"] = article["description"] or product["description"]
     _check_article(till, article)
+    _fit_texts(till, article)
     rate = _home_rate(till, article["vatCode"])
     article["vatPercentage"] = rate
     _complete_prices(article, sent, rate)
@@ -171,6 +183,14 @@ def _check_article(till: Till, article: Record) -> None:
     if article["turnoverGroup"] not in till["turnover_groups"]:
         group = article["turnoverGroup"]
         raise Refused("FAILED", f"Article {article['articleNumber']}: turnover group {group} does not exist.")
+
+
+def _fit_texts(till: Till, article: Record) -> None:
+    rule, limit = till.switches.long_texts, till.switches.text_limit
+    for name in TEXTS if rule != "kept" else ():
+        if rule == "refused" and len(article[name]) > limit:
+            raise Refused("FAILED", f"Article {article['articleNumber']}: {name} is too long.")
+        article[name] = article[name][:limit]
 
 
 def _home_rate(till: Till, code: int) -> int:

@@ -23,14 +23,15 @@ def get_marker(till: Till, family: str) -> int:
 def cut_page(till: Till, rows: Iterable[Record], request: Record, size: int | None = None) -> list[Record]:
     """Rows from the asked marker on (inclusive), at most a page of them; all rows when no marker was asked for.
 
-    The page holds the lowest markers; inside it the order says nothing while `unordered_pages` is on.
+    The page holds the lowest markers (or, by switch, the highest); inside it the order says nothing while
+    `unordered_pages` is on.
     """
     marker = request.get("syncMarker")
     if marker is None:
         return list(rows)
     limit = request.get("syncMarkerLimit") or size or till.switches.page_size
     newer = sorted((row for row in rows if row["syncMarker"] >= marker), key=_marker_of)
-    page = newer[:limit]
+    page = newer[-limit:] if till.switches.pages_hold == "newest" else newer[:limit]
     return page[::-1] if till.switches.unordered_pages else page
 
 

@@ -43,6 +43,8 @@ def _write_record(record: Record, switches: Switches) -> Record:
         if _left_out(key, value, switches):
             continue
         written[key] = _scaled(value, switches) if key in PERCENTAGES else to_wire(value, switches)
+    if "timezone" in written and switches.timezone_told == "zero":
+        written["timezone"] = 0
     return written
 
 
@@ -52,7 +54,10 @@ def _scaled(value: int | None, switches: Switches) -> int | None:
 
 def _left_out(key: str, value: Any, switches: Switches) -> bool:
     if "decimalPlaces" in key or key.endswith("DecimalPlaces"):
-        return switches.omit_zero_decimal_places and value == 0
+        implied = 0 if switches.omit_zero_decimal_places else switches.omitted_decimal_places
+        return implied is not None and value == implied
+    if key == "finalized":
+        return not switches.tells_finalized
     return switches.omit_empty_lists and key in _OPTIONAL_LISTS and not any(value.values())
 
 

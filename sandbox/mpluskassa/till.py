@@ -47,6 +47,12 @@ class Switches:
     absent. `omit_missing_payload`: a not-found answer leaves out its required payload. `parent_includes_sublines`: a
     line's totals hold those of its preparations. `set_stock_sets`: `physical` or `free`. `exact_match_ignores_case`:
     findRelationV2. `vat_misconfigured`: the VAT code whose rate is broken. `check_answers`: validate every answer.
+    `omitted_decimal_places`: leave `decimalPlaces` out when it is this. `sublists`: what an update does with the
+    entries of a sent list, `replace` or `merge`. `long_texts`: an article's text beyond `text_limit` characters is
+    `kept`, `cut` or `refused`. `pages_hold`: the `oldest` changes since the marker asked for, or the `newest`.
+    `timezone_told`: a moment's `timezone` is its `minutes` or always `zero`. `tells_finalized`: an invoice says whether
+    it is final. `login_refused`: a wrong secret is answered by the documented `fault`, by a `vague` fault or by the
+    HTTP `status` 401. `calls_at_once`: more than so many are refused; 0 is no limit.
     """
 
     percentage_scale: int = 1
@@ -60,6 +66,15 @@ class Switches:
     exact_match_ignores_case: bool = True
     vat_misconfigured: int | None = None
     check_answers: bool = False
+    omitted_decimal_places: int | None = None
+    sublists: str = "replace"
+    long_texts: str = "kept"
+    text_limit: int = 100
+    pages_hold: str = "oldest"
+    timezone_told: str = "minutes"
+    tells_finalized: bool = True
+    login_refused: str = "fault"
+    calls_at_once: int = 0
     page_size: int = 200
     relation_page_size: int = 1000
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.quickbooks import batch, books, cdc, faults, people, query, tax_service, wire
+from sandbox.quickbooks import batch, books, cdc, faults, people, query, tax_service, texts, wire
 from sandbox.quickbooks.books import Manner
 from sandbox.quickbooks.company import Company, copy_row
 from sandbox.quickbooks.entities import BY_URL, Entity
@@ -132,7 +132,7 @@ def _write(world: World, company: Company, call: Call) -> Answer:
         raise faults.unsupported(f"POST /{'/'.join(call.path)}")
     _require_content(call, "application/json")
     check_requestid(call.requestid, _LONGEST_ID)
-    body = wire.load_object(call.raw)
+    body = texts.take(wire.load_object(call.raw), company.switches.rare_characters)
     operation = _to_operation(company, entity, call)
 
     def work() -> Json:
@@ -146,15 +146,21 @@ def _to_operation(company: Company, entity: Entity, call: Call) -> str:
     operation = call.params.get("operation", "").lower()
     voids_by_include = "void" in call.includes and operation == "update"
     if operation == "void" or voids_by_include:
-        documented = voids_by_include != (entity.name == "Invoice")
-        if not documented and company.switches.void_forms == "documented":
-            raise faults.unsupported(f"{operation} {entity.name}")
+        _require_form(company, entity, operation)
         return "void"
     if operation in ("", "create", "update"):
         return "save"
     if operation == "delete":
         return "delete"
     raise faults.unsupported(f"{operation} {entity.name}")
+
+
+def _require_form(company: Company, entity: Entity, operation: str) -> None:
+    """Refuse a void that is asked for in a form this company does not know."""
+    by_operation = operation == "void"
+    known = {"any": True, "operation": by_operation, "documented": by_operation == (entity.name == "Invoice")}
+    if not known[company.switches.void_forms]:
+        raise faults.unsupported(f"{operation} {entity.name}")
 
 
 def write(world: World, company: Company, entity: Entity, body: Json, operation: str, options: frozenset[str]) -> Json:
@@ -181,7 +187,7 @@ def show(entity: Entity, row: Json) -> Json:
 
 def once(world: World, company: Company, requestid: str | None, work: Callable[[], Json]) -> Answer:
     """Do a write, or bring back the original answer of a requestid that is known."""
-    if requestid and requestid in company.answers:
+    if requestid and requestid in company.answers and company.switches.request_ids == "remembered":
         return Answer(copy_row(company.answers[requestid]), replayed=True)
     world.author = ("api", requestid)
     try:

@@ -26,6 +26,8 @@ def settle(company: Company, entity: str, row: Json, old: Json | None) -> None:
 
 
 def _settle_customer(company: Company, row: Json, old: Json | None) -> None:
+    if company.switches.resale_numbers == "dropped":
+        row.pop("ResaleNum", None)
     row.setdefault("Taxable", False)
     row.setdefault("Job", bool(row.get("ParentRef")))
     row.setdefault("BillWithParent", False)

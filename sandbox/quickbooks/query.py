@@ -23,6 +23,8 @@ _ALWAYS = ("Id", "SyncToken", "MetaData", "domain", "sparse")
 
 def run(company: Company, text: str) -> tuple[str, Json]:
     """Answer a query: the entity asked for, and the QueryResponse object."""
+    if company.switches.backslashes == "single":
+        text = text.replace("\\\\", "\\" * 4)
     statement = query_parser.parse(text)
     entity = ENTITIES.get(statement.entity)
     if entity is None:

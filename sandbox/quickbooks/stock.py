@@ -13,11 +13,13 @@ _DIRECTION = {"SalesReceipt": -1, "Invoice": -1, "CreditMemo": 1, "RefundReceipt
 
 
 def check(company: Company, entity: str, row: Json) -> None:
-    """Refuse a transaction dated before the stock of one of its items was started (6270)."""
-    for item_id in _quantities(entity, row):
+    """Refuse a transaction dated before the stock of one of its items was started (6270, or 6000 by switch)."""
+    rule = company.switches.stock_start
+    for item_id in _quantities(entity, row) if rule != "accepted" else ():
         item = _find_stocked(company, item_id)
         if item and row["TxnDate"] < item["InvStartDate"]:
-            raise faults.before_stock_start(item["Name"], item["InvStartDate"])
+            refusal = faults.before_stock_start(item["Name"], item["InvStartDate"])
+            raise refusal if rule == "6270" else faults.business(refusal.detail)
 
 
 def move(company: Company, entity: str, old: Json | None, new: Json | None) -> None:
@@ -34,6 +36,8 @@ def move(company: Company, entity: str, old: Json | None, new: Json | None) -> N
 def _adjust(company: Company, item: Json, difference: Decimal) -> None:
     item["QtyOnHand"] = Decimal(item["QtyOnHand"]) + difference
     switches = company.switches
+    if not switches.stock_moves_items:
+        return
     company.touch("Item", item, bump=switches.stock_bumps_sync_token, announce=switches.stock_webhooks)
 
 

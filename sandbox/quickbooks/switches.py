@@ -51,7 +51,14 @@ class Switches:
     rotate_refresh_token  "each" refresh or "daily"
     reuse_kills_grant     a used refresh token also ends the grant's newest one
     duplicate_scope       a DocNumber must be unique per "type" or over all "sales" documents
-    void_forms            "documented" address forms only, or "any"
+    void_forms            "documented" address forms only, "any", or "operation": operation=void for every kind
+    void_events           a void is announced as "voided", or as "updated" like any other change
+    request_ids           a repeated requestid is "remembered", or "forgotten": what it asks for is done again
+    stock_start           a sale before an item's stock was started is refused with "6270", with "6000", or "accepted"
+    stock_moves_items     a change of quantity counts as a change of the item (its time moves, CDC names it)
+    resale_numbers        a customer's ResaleNum is "kept" or "dropped"
+    rare_characters       those beyond the basic plane (emoji) are "kept", "replaced" or "refused"
+    backslashes           in a query a backslash stands for itself when it is "doubled", or "single"
     latency_seconds       every call waits this long on the way in
     working_seconds       every admitted call works this long (it counts as running meanwhile)
     """
@@ -65,6 +72,13 @@ class Switches:
     code_seconds: int = 300
     duplicate_scope: str = "type"
     void_forms: str = "documented"
+    void_events: str = "voided"
+    request_ids: str = "remembered"
+    stock_start: str = "6270"
+    stock_moves_items: bool = True
+    resale_numbers: str = "kept"
+    rare_characters: str = "kept"
+    backslashes: str = "doubled"
     case_sensitive_queries: bool = True
     stock_bumps_sync_token: bool = False
     stock_webhooks: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -145,9 +146,13 @@ class World:
             return self.put(realm, entity, {**body, "Id": current["Id"]} if current else body)
 
     def _hear(self, change: Change) -> None:
-        self.outbox.receive(change)
+        self.outbox.receive(self._to_announcement(change))
         if not change.quiet:
             self.ledger.effects.append(self._to_effect(change))
+
+    def _to_announcement(self, change: Change) -> Change:
+        plain = change.operation == "Void" and self.switches.void_events == "updated"
+        return replace(change, operation="Update") if plain else change
 
     def _to_effect(self, change: Change) -> Effect:
         source, requestid = self.author
