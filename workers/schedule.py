@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import jobs, observe, resealing, seeding, settings
+from gateway import failpoints, jobs, observe, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
@@ -96,16 +96,20 @@ class Clock:
             duty.running = False
 
     def _follow_connections(self) -> None:
+        often, seldom = self._settings.mplus_poll_seconds, self._settings.quickbooks_cdc_seconds
         for name in self._worlds.names():
-            self._add(f"till/{name}", self._settings.mplus_poll_seconds, self._poll(name, polls.poll_till))
-            self._add(f"ledger/{name}", self._settings.quickbooks_cdc_seconds, self._poll(name, ledger_feed.poll))
-            self._add(f"books/{name}", self._settings.quickbooks_cdc_seconds, self._poll(name, polls.poll_books))
+            self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
+            self._add(f"ledger/{name}", seldom, self._poll("ledger", name, ledger_feed.poll))
+            self._add(f"books/{name}", seldom, self._poll("books", name, polls.poll_books))
 
-    def _poll(self, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
+    def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
         def do() -> None:
             connection = self._worlds.world(name).connection
             if connection.live and not connection.paused:
-                self._waker.wake(poll(self._worlds.deps(name)))
+                failpoints.reach(failpoints.BEFORE_POLL, source)
+                found = poll(self._worlds.deps(name))
+                failpoints.reach(failpoints.AFTER_POLL, source)
+                self._waker.wake(found)
 
         return do
 
@@ -154,6 +158,7 @@ def _monitored(duty: Duty) -> AbstractContextManager[None]:
 def main() -> None:
     """Run until SIGTERM or Ctrl-C."""
     given = settings.read(os.environ)
+    failpoints.arm(os.environ)
     observe.start(given, "clock")
     engine = open_engine(given.database_url, pool_size=CONNECTIONS)
     seeding.seed(engine, given)

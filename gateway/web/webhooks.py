@@ -85,10 +85,12 @@ def _find_secret(body: bytes, subscription: Subscription | None, signature: str 
 
 
 async def _store(shared: Services, system: str, changes: Sequence[Change]) -> None:
+    failpoints.reach(failpoints.BEFORE_COMMIT)
     received = await _attempt(system, shared.ingress.receive(changes))
     failpoints.reach(failpoints.AFTER_COMMIT)
     # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
     shared.waker.wake(row.id for row in received if row.pending)
+    failpoints.reach(failpoints.AFTER_WAKE)
     known = bool(received) and not any(row.created for row in received)
     meters.delivery(system, "known" if known else "stored").inc()
 

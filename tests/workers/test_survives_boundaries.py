@@ -1,0 +1,182 @@
+"""A worker is killed, fails or stands still at every boundary of its work: all is carried in the end, and once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, update
+from sqlmodel import col
+from structlog.testing import capture_logs
+
+from gateway import failpoints
+from gateway.store.clock import moment
+from gateway.store.events import Change, Flow, State
+from gateway.store.session import writing
+from gateway.store.tables import InboxRow, SlotRow
+from tests import mortal
+from tests.handlers.shop import REALM, Shop, sold
+from workers import boundary
+
+SALE = (
+    "before_claim",
+    "after_claim:Receipt",
+    "before_call:getReceipts",
+    "before_call:POST customer",
+    "after_call:POST customer",
+    "before_call:POST salesreceipt",
+    "after_call:POST salesreceipt",
+    "before_record:Receipt",
+    "after_record:Receipt",
+)
+ITEM = (
+    "before_claim",
+    "after_claim:Item",
+    "before_call:createProduct",
+    "after_call:createProduct",
+    "before_record:Item",
+    "after_record:Item",
+)
+CASES = [*((place, "sale") for place in SALE), *((place, "item") for place in ITEM)]
+BEFORE_IT_IS_OURS = ("before_claim",)
+WHEN_ALL_IS_SAID = ("after_record:Receipt", "after_record:Item")
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Iterator[Shop]:
+    made = Shop(engine)
+    yield made
+    failpoints.arm({})
+    made.close()
+
+
+@pytest.fixture
+def environ(shop: Shop, migrated_url: str) -> dict[str, str]:
+    """The environment of another process of this gateway."""
+    return {**shop.environment, "DATABASE_URL": migrated_url.replace("postgresql+psycopg", "postgresql")}
+
+
+def bring_about(shop: Shop, what: str, number: int) -> int:
+    """A sale to a customer nobody knows, or an item nobody sells yet; answers its event."""
+    if what == "item":
+        item = shop.add_item(str(number))
+        return shop.receive(
+            Change(f"k-{number}", Flow.PRODUCTS, "webhook", "Item", str(item["Id"]), connection="default")
+        )
+    relation = shop.till.add_relation(name=f"Customer {number}", email=f"c{number}@example.nl")
+    receipt = shop.till.sell(lines=[sold(1001)], relation=relation["relationNumber"])
+    shop.poll()
+    shop.restart()  # what this process may call is given back
+    return shop.newest(str(receipt["receiptId"])).id
+
+
+def set_leases(engine: Engine, seconds: float) -> None:
+    """Let a dead or silent worker's events be held so long, or be over; its right to call is over at once."""
+    working = col(InboxRow.state) == State.WORKING
+    with writing(engine) as session:
+        session.execute(update(InboxRow).where(working).values(leased_until=moment(seconds)))
+        session.execute(update(SlotRow).values(leased_until=moment(-0.1)))
+
+
+def arm(*mishaps: str) -> None:
+    failpoints.arm({failpoints.VARIABLE: ",".join(mishaps)})
+
+
+def assert_once(shop: Shop, sales: int, numbers: list[int]) -> None:
+    """Every sale is one document, every buyer one customer, every item one article."""
+    for entity in ("SalesReceipt", "Customer"):
+        made = shop.books.ledger.find_effects(realm=REALM, entity=entity, operation="create", source="api")
+        assert len(made) == sales, entity
+    articles = [n for entry in shop.till.till.ledger if entry["effect"] == "createProduct" for n in entry["articles"]]
+    assert sorted(n for n in articles if n >= 3000) == sorted(numbers)
+
+
+def test_38_killed_with_9_at_every_boundary_everything_is_carried_by_the_next_worker_and_once(
+    shop: Shop, engine: Engine, environ: dict[str, str]
+) -> None:
+    ids = []
+    for number, (place, what) in enumerate(CASES, start=3000):
+        ids.append(bring_about(shop, what, number))
+        mortal.die(mortal.carry, {**environ, failpoints.VARIABLE: place}, ids[-1])
+        state = shop.event(ids[-1]).state
+        assert state == {"before_claim": "received"}.get(place, "done" if place in WHEN_ALL_IS_SAID else "working")
+        set_leases(engine, 3600)
+    set_leases(engine, -1)
+    shop.work()
+    events = [shop.event(event_id) for event_id in ids]
+    assert {event.state for event in events} == {"done"}
+    crashes = [event.crashes for event in events]
+    assert crashes == [int(place not in (*BEFORE_IT_IS_OURS, *WHEN_ALL_IS_SAID)) for place, _ in CASES]
+    assert_once(shop, len(SALE), list(range(3000 + len(SALE), 3000 + len(CASES))))
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_38_a_failure_of_our_own_at_any_boundary_costs_no_event_and_makes_nothing_twice(
+    shop: Shop, engine: Engine
+) -> None:
+    ids = []
+    with capture_logs():  # printing our own traceback costs seconds
+        for number, (place, what) in enumerate(CASES, start=3000):
+            ids.append(bring_about(shop, what, number))
+            arm(f"{place}=raise")
+            try:
+                shop.workshop.work(ids[-1])
+            except failpoints.Rehearsed:
+                set_leases(engine, -1)
+            event = shop.event(ids[-1])
+            assert (event.state, event.code) == ("parked", "unexpected") or event.state in {
+                "received",
+                "working",
+                "done",
+            }
+            shop.retry(event) if event.state == "parked" else shop.work()
+    assert {shop.event(event_id).state for event_id in ids} == {"done"}
+    assert_once(shop, len(SALE), list(range(3000 + len(SALE), 3000 + len(CASES))))
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
+def test_40_frozen_at_any_boundary_a_worker_is_replaced_and_its_late_result_refused(
+    shop: Shop, engine: Engine, environ: dict[str, str]
+) -> None:
+    places = [case for case in CASES if case[0] not in (*BEFORE_IT_IS_OURS, *WHEN_ALL_IS_SAID)]
+    sales = sum(what == "sale" for _, what in places)
+    for number, (place, what) in enumerate(places, start=3000):
+        event_id = bring_about(shop, what, number)
+        with mortal.frozen(mortal.carry, {**environ, failpoints.VARIABLE: f"{place}=freeze"}, event_id):
+            set_leases(engine, -1)
+            shop.work()
+            known = shop.event(event_id)
+            assert (known.state, known.attempts, known.crashes) == ("done", 2, 1), place
+            shop.restart()
+        assert shop.event(event_id) == known, place
+    assert_once(shop, sales, list(range(3000 + sales, 3000 + len(places))))
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_a_pause_at_every_boundary_only_takes_time(shop: Shop) -> None:
+    ids = [bring_about(shop, what, number) for number, what in enumerate(("sale", "item"), start=3000)]
+    arm(*(f"{place}=stall 0.05" for place, _ in CASES))
+    began = time.monotonic()
+    for event_id in ids:
+        shop.workshop.work(event_id)
+    assert time.monotonic() - began > 0.05 * (len(CASES) - 1)
+    assert [(shop.event(i).state, shop.event(i).attempts) for i in ids] == [("done", 1), ("done", 1)]
+    assert_once(shop, 1, [3001])
+
+
+def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_no_other(
+    shop: Shop, engine: Engine, environ: dict[str, str]
+) -> None:
+    deadly = bring_about(shop, "item", 3000)
+    harmless = bring_about(shop, "sale", 3001)
+    for _ in range(boundary.MOST_CRASHES):
+        mortal.die(mortal.carry, {**environ, failpoints.VARIABLE: "after_claim:Item"}, deadly)
+        set_leases(engine, -1)
+    shop.work()
+    parked = shop.event(deadly)
+    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", boundary.MOST_CRASHES)
+    assert "died 5 times" in (parked.reason or "")
+    assert parked.fix
+    assert shop.event(harmless).state == "done"
+    assert shop.retry(parked).state == "done"
