@@ -10,35 +10,30 @@ from typing import Any, Final
 import simplejson
 
 from gateway.errors import NotFound
-from gateway.store import links
 from gateway.store.events import Event
-from gateway.store.links import Kind
 from gateway.store.requests import By
-from gateway.store.session import reading
-from handlers.catalogue import articles, bridge, categories, items
+from handlers.catalogue import forecasts, items
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done
-from handlers.stock import shelves
-from mapping import categories as tree
-from mapping import explanations
-from mapping.categories import CATEGORY
+from handlers.stock import quantities, shelves
+from handlers.stock.shelves import Shelf
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Item
-from mapping.skus import name_item, needs_allocation
+from mapping.sections import BranchStock, StockSettings
+from mapping.skus import name_item
 
 Told = dict[str, Any]
-_UNGIVEN = "given when the item is carried"
 _MOST_NAMED = 5
 
 
 def carry_product(event: Event, deps: Deps) -> Result:
     """What the item would become, or why it would not."""
-    return _preview(event, deps, _explain_product)
+    return _preview(event, deps, forecasts.explain_product)
 
 
 def carry_category(event: Event, deps: Deps) -> Result:
     """What the category would become, or why it would not."""
-    return _preview(event, deps, _explain_category)
+    return _preview(event, deps, forecasts.explain_category)
 
 
 def carry_stock(event: Event, deps: Deps) -> Result:
@@ -85,66 +80,31 @@ _FINDERS: Final[Mapping[By, Callable[[Deps, str], Sequence[Item]]]] = {
 }
 
 
-def _explain_product(item: Item, deps: Deps) -> Told:
-    if item.type == CATEGORY:
-        return _explain_category(item, deps)
-    settings = deps.settings.products
-    number = bridge.find_number(item, deps)
-    if number is None and needs_allocation(item, settings):
-        return {
-            "outcome": "created",
-            "article": _UNGIVEN,
-            "fields": _explain_fields(item, settings.allocate_from, deps),
-        }
-    existing = deps.till.product_of_article(number) if number is not None else None
-    fields = _explain_fields(item, number or 0, deps, existing.product if existing else None)
-    return {"outcome": "updated" if existing else "created", "article": number, "fields": fields}
-
-
-def _explain_fields(item: Item, number: int, deps: Deps, existing: Any = None) -> list[Told]:
-    found = explanations.explain(
-        item, settings=deps.settings.products, vat=articles.vat_table(deps), existing=existing, number=number
-    )
-    return [dataclasses.asdict(each) for each in found]
-
-
-def _explain_category(item: Item, deps: Deps) -> Told:
-    """The group's name and place; a parent that the till does not have yet is brought along when it is carried."""
-    settings = deps.settings.categories
-    if not settings.enabled:
-        raise NotBookable("categories are switched off in the settings", field="categories.enabled")
-    with reading(deps.engine) as session:
-        wanted = [id_ for id_ in (item.id, item.parent_id) if id_]
-        known = links.find_all(session, deps.connection, Kind.GROUP, wanted)
-    numbers = {id_: int(link.target_id) for id_, link in known.items() if link.target_id}
-    parents = {item.parent_id: numbers.get(item.parent_id, 0)} if item.parent_id else {}
-    present = categories.find_group(numbers.get(item.id), deps)
-    group = tree.to_group(item, settings=settings, groups=parents, existing=present)
-    parent = _UNGIVEN if item.parent_id and item.parent_id not in numbers else group.parent or 0
-    kept = None if settings.rename or present is None else "categories.rename is switched off"
-    before = {"name": present.name, "parent": present.parent or 0} if present else {}
-    fields: list[Told] = [
-        {"field": "name", "value": group.name, "source": "Name", "kept": kept},
-        {"field": "parent", "value": parent, "source": "ParentRef", "kept": None},
-    ]
-    return {
-        "outcome": "updated" if present else "created",
-        "article": present.number if present else _UNGIVEN,
-        "fields": [{**row, "present": before.get(row["field"])} for row in fields],
-    }
-
-
 def _explain_stock(item: Item, deps: Deps) -> Told:
+    """Branch by branch; nothing is listed where the till keeps no stock of the article."""
+    settings = deps.settings.stock
+    if not settings.enabled:
+        raise NotBookable("stock is switched off in the settings", field="stock.enabled")
     read_at = items.now(deps)
-    link = articles.find_link(item.id, deps)
-    number = int(link.target_id) if link else bridge.find_number(item, deps)
-    found = shelves.measure({number: item}, read_at, deps) if number is not None else []
-    rows = [
-        {"branch": s.branch, "article": s.article, "present": s.present, "value": s.wanted, "change": s.change}
-        for s in found
-    ]
-    formula = deps.settings.stock.formula
-    return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": formula, "stock": rows}
+    article = quantities.article_of(item, deps)
+    rows = [_to_row(shelf, settings) for shelf in shelves.measure({article: item}, read_at, deps)]
+    return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
+
+
+def _to_row(shelf: Shelf, settings: StockSettings) -> Told:
+    own = settings.branches.get(str(shelf.branch), BranchStock())
+    return {
+        "branch": shelf.branch,
+        "article": shelf.article,
+        "present": shelf.present,
+        "value": shelf.wanted,
+        "change": shelf.change,
+        "unposted": shelf.figures.unposted,
+        "estimates": shelf.figures.estimates,
+        "formula": own.formula or settings.formula,
+        "share": own.share,
+        "safety": settings.safety if own.safety is None else own.safety,
+    }
 
 
 def _refused(refusal: MappingError) -> Told:

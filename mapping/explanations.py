@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from mapping import products
+from mapping import products, texts
 from mapping.paths import find
 from mapping.products import POLICY_FIELDS, VatTable
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Step, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
+from mapping.texts import Traces
 
 _ORIGINS = {
     "number": "Sku",
@@ -32,6 +33,7 @@ _ORIGINS = {
     "colour": "Name, by products.variant_name",
     "size": "Name, by products.variant_name",
 }
+_UNKNOWN: Traces = {}
 _GOVERNOR = {name: field for field, names in POLICY_FIELDS.items() for name in names}
 _RAW = {
     "number": "Sku",
@@ -64,40 +66,51 @@ class Explanation:
 
 
 def explain(
-    item: Item, *, settings: ProductSettings, vat: VatTable, existing: Product | None = None, number: int
+    item: Item,
+    *,
+    settings: ProductSettings,
+    vat: VatTable,
+    existing: Product | None = None,
+    number: int,
+    traces: Traces = _UNKNOWN,
 ) -> tuple[Explanation, ...]:
-    """Every field that has a value, in the order of the record. Raises what `to_product` raises."""
-    products.to_product(item, settings=settings, vat=vat, existing=existing, allocated=number)
+    """Every field that has a value or is emptied, in the order of the record. Raises what `to_product` raises."""
+    products.to_product(item, settings=settings, vat=vat, existing=existing, allocated=number, traces=traces)
     before = products.find_article(existing, number)
-    default = products.to_default_article(item, number, settings, vat)
-    plain = [
-        _explain(name, getattr(default, name), item, settings, before)
-        for name in (each.name for each in fields(Article))
-        if name in _ORIGINS
-    ]
-    own = _explain_custom(item, settings, before)
+    wanted = texts.empty_cleared(products.to_article(item, number, settings, vat), before, traces, settings)
+    at_till = _AtTill(before, texts.find_ours(wanted, before, traces))
+    names = (each.name for each in fields(Article) if each.name in _ORIGINS)
+    plain = [_explain(name, getattr(wanted, name), item, settings, at_till) for name in names]
+    own = _explain_custom(wanted, item, settings, before)
     return tuple(each for each in (*plain, *own) if each.value is not None)
 
 
-def _explain(name: str, default: Value, item: Item, settings: ProductSettings, before: Article | None) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _AtTill:
+    """The article as the till has it, and in which fields that is the gateway's own text."""
+
+    article: Article | None
+    ours: frozenset[str]
+
+
+def _explain(name: str, wanted: Value, item: Item, settings: ProductSettings, at_till: _AtTill) -> Explanation:
     rule = next((rule for field, rule in settings.fields.items() if field == name), None)
     value, steps = _run(rule, item) if rule else (None, ())
-    mapped = value is not None
     return Explanation(
         field=name,
-        value=str(value) if mapped else default,
-        present=getattr(before, name) if before else None,
-        source=f"products.fields.{name}" if mapped else _ORIGINS[name],
-        steps=steps or _default_steps(name, default, item),
-        kept=_kept(name, settings, before),
+        value=wanted,
+        present=getattr(at_till.article, name) if at_till.article else None,
+        source=f"products.fields.{name}" if value is not None else _ORIGINS[name],
+        steps=steps or _default_steps(name, wanted, item),
+        kept=_kept(name, settings, at_till),
     )
 
 
-def _kept(name: str, settings: ProductSettings, before: Article | None) -> str | None:
+def _kept(name: str, settings: ProductSettings, at_till: _AtTill) -> str | None:
     if name == "number":
         return None
     field: ProductField = _GOVERNOR.get(name, name)  # type: ignore[assignment]
-    return products.why_kept(field, settings, before)
+    return products.why_kept(field, settings, at_till.article, at_till.ours)
 
 
 def _default_steps(name: str, value: Value, item: Item) -> tuple[Step, ...]:
@@ -105,11 +118,13 @@ def _default_steps(name: str, value: Value, item: Item) -> tuple[Step, ...]:
     return (Step(f"field {path}", find(item.raw, path), value),) if path and value is not None else ()
 
 
-def _explain_custom(item: Item, settings: ProductSettings, before: Article | None) -> Iterator[Explanation]:
+def _explain_custom(
+    wanted: Article, item: Item, settings: ProductSettings, before: Article | None
+) -> Iterator[Explanation]:
     kept = products.why_kept("custom", settings, before)
     for name, rule in settings.custom_fields.items():
-        value, steps = _run(rule, item)
         present = before.custom_fields.get(name) if before else None
+        value, steps = wanted.custom_fields.get(name), _run(rule, item)[1]
         yield Explanation(f"custom.{name}", value, present, f"products.custom_fields.{name}", steps, kept)
 
 

@@ -28,8 +28,10 @@ __all__ = [
     "needs_allocation",
     "require_wanted",
     "source_of",
+    "to_article",
     "to_article_number",
     "to_default_article",
+    "to_named",
     "to_price",
     "to_product",
     "to_traces",
@@ -90,7 +92,7 @@ def to_product(
     number = to_article_number(item, settings, allocated=allocated)
     before = find_article(existing, number)
     _require_own(item, before, settings)
-    article = texts.empty_cleared(_to_article(item, number, settings, vat), before, traces, settings)
+    article = texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings)
     kept = _keep_writable(article, settings, before, texts.find_ours(article, before, traces))
     return Product(
         number=existing.number if existing else None,
@@ -103,11 +105,12 @@ def to_traces(
     item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int, family: str | None = None
 ) -> dict[str, str]:
     """What to remember of the item's texts once they are carried; `family` is the parent's name of a variant."""
-    named = _full_named(item, family) if family else item
-    return texts.trace(_to_article(named, allocated, settings, vat))
+    named = to_named(item, family) if family else item
+    return texts.trace(to_article(named, allocated, settings, vat))
 
 
-def _to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
+def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
+    """The article as the books want it: mapped fields over the default ones, before any write policy."""
     return _mapped(item, to_default_article(item, number, settings, vat), settings)
 
 
@@ -129,7 +132,7 @@ def to_variants(
     given, told = allocated or {}, traces or {}
     products = [
         to_product(
-            _full_named(item, name),
+            to_named(item, name),
             settings=settings,
             vat=vat,
             existing=existing,
@@ -151,7 +154,7 @@ def to_variants(
     return Product(existing.number if existing else None, name if described else None, articles)
 
 
-def _full_named(item: Item, parent: str) -> Item:
+def to_named(item: Item, parent: str) -> Item:
     """The item under both names: "T-shirt Red M" says more on a receipt than "Red M" does."""
     begins = item.name.casefold().startswith(parent.casefold())
     return item if begins else replace(item, name=f"{parent} {item.name}")

@@ -22,6 +22,8 @@ from mapping.products import VatTable
 from mapping.records import Item, Product
 
 _DELETED = " (deleted)"
+LONELY = "it has neither a SKU nor items below it"
+LONELY_FIX = "enter a SKU of digits at the item, or make its variants sub-items of it; it then goes on by itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def carry(event: Event, deps: Deps) -> Result:
     if parent.type == CATEGORY:
         return skipped("the parent is a category now; its items follow by themselves")
     deps.learn(sku=parent.sku)
-    below = _members_of(parent, deps)
+    below = find_members(parent, deps)
     if not below:
         return _park_lonely(parent)
     deps.remember(_family_link(parent.id, _home(parent.id, deps)))
@@ -60,7 +62,7 @@ def carry(event: Event, deps: Deps) -> Result:
     return done("unchanged" if settled else None, links=written)
 
 
-def _members_of(parent: Item, deps: Deps) -> list[Item]:
+def find_members(parent: Item, deps: Deps) -> list[Item]:
     """Everything directly below the parent that can be sold, and the parent itself when it has a SKU."""
     full_name = str(parent.raw.get("FullyQualifiedName") or parent.name).removesuffix(_DELETED)
     below = [item for item in deps.books.items_under(full_name) if item.parent_id == parent.id]
@@ -167,10 +169,10 @@ def _family_link(parent_id: str, product: str) -> Link:
 
 def _park_lonely(parent: Item) -> Result:
     return parked(
-        f'"{parent.name}" has neither a SKU nor items below it',
+        f'"{parent.name}": {LONELY}',
         code="no-sku",
         record=products.name_item(parent),
-        fix="enter a SKU of digits at the item, or make its variants sub-items of it; it then goes on by itself",
+        fix=LONELY_FIX,
     )
 
 

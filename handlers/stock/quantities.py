@@ -27,7 +27,7 @@ def carry(event: Event, deps: Deps) -> Result:
         return skipped("the books do not have this item any more")
     deps.learn(sku=seen.item.sku)
     stock.to_figures(seen.item)
-    article = _article_of(seen.item, deps)
+    article = article_of(seen.item, deps)
     deps.learn(target_entity="Article", target_id=str(article))
     patient = event.attempts <= PATIENCE
     found = shelves.settle({article: seen.item}, seen.read_at, deps, patient=patient)
@@ -39,7 +39,7 @@ def carry(event: Event, deps: Deps) -> Result:
     return done(None if changed else "unchanged")
 
 
-def _article_of(item: Item, deps: Deps) -> int:
+def article_of(item: Item, deps: Deps) -> int:
     """The article number of an item. Raises `NotBookable` for one that has none."""
     link = articles.find_link(item.id, deps)
     number = int(link.target_id) if link else bridge.find_number(item, deps)

@@ -26,7 +26,6 @@ from gateway.store.links import Kind, Link
 from handlers.deps import Deps
 from handlers.polling import polls
 from handlers.stock import estimates, unposted
-from handlers.stock.unposted import Unposted
 from mapping import stock
 from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
 from mapping.skus import name_item
@@ -43,7 +42,10 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The stock of one article in one branch: what is there and what should be. `doubtful`: perhaps too little."""
+    """The stock of one article in one branch: what is there, what should be, by which figures.
+
+    `doubtful`: perhaps too little.
+    """
 
     branch: int
     article: int
@@ -51,6 +53,7 @@ class Shelf:
     present: Decimal
     wanted: Decimal
     doubtful: bool
+    figures: Figures
 
     @property
     def change(self) -> Decimal:
@@ -88,7 +91,15 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[Sh
         for article, item in items.items()
     }
     return [
-        _to_shelf(levels[branch, article], item, quantity, counted, missed)
+        Shelf(
+            branch,
+            article,
+            item,
+            _present(levels[branch, article], counted),
+            quantity,
+            article in missed.doubtful,
+            figures[article],
+        )
         for article, item in items.items()
         for branch, quantity in _wanted(item, figures[article], branches, deps).items()
         if (branch, article) in levels
@@ -132,13 +143,10 @@ def _wanted(item: Item, figures: Figures, branches: Sequence[int], deps: Deps) -
     return stock.to_quantities(figures, deps.settings.stock, branches=branches, record=name_item(item))
 
 
-def _to_shelf(
-    level: ArticleStock, item: Item, wanted: Decimal, counted: Sequence[StockMovement], missed: Unposted
-) -> Shelf:
+def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
     later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
     # The books count what is there, promised to an order or not.
-    present = level.free + level.reserved + sum(later, Decimal(0))
-    return Shelf(level.branch or 0, level.article, item, present, wanted, level.article in missed.doubtful)
+    return level.free + level.reserved + sum(later, Decimal(0))
 
 
 def _book(shelf: Shelf, deps: Deps) -> None:

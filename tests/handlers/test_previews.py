@@ -6,9 +6,22 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from gateway.store import requests
 from gateway.store.events import Flow
-from tests.handlers.counter import OpenShop, add_stocked, article, change, has_article, hear, writes
+from tests.handlers.counter import (
+    OpenShop,
+    add_category,
+    add_stocked,
+    article,
+    below,
+    change,
+    groups,
+    has_article,
+    hear,
+    writes,
+)
 from tests.handlers.shop import REALM, Shop
 
 
@@ -65,3 +78,117 @@ def test_stock_is_previewed_per_branch(shop: Shop) -> None:
     shop.books.set_stock(REALM, item["Id"], Decimal(9))
     (row,) = preview(shop, item["Id"], Flow.STOCK)["stock"]
     assert [Decimal(str(row[name])) for name in ("branch", "present", "value", "change")] == [1, 12, 9, -3]
+
+
+def test_an_article_number_that_somebody_else_holds_names_the_other_record(shop: Shop) -> None:
+    first = shop.add_item("7001", Name="Kaas")
+    hear(shop, first["Id"])
+    second = shop.add_item("7002", Name="Brood")
+    change(shop, second["Id"], Sku="7001")
+    told = preview(shop, second["Id"])
+    assert told["outcome"] == "parked"
+    assert told["record"] == "article 7001"
+    assert all(name in told["reason"] for name in (f"item {first['Id']}", '"Kaas"', '"Brood"'))
+    shop.till.till["articles"].get(1001)["extArticleId"] = "webshop-12"
+    told = preview(shop, shop.find("Item", Sku="1001")["Id"])
+    assert told["outcome"] == "parked"
+    assert '"webshop-12"' in told["reason"]
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"Type": "Service", "Sku": "7001", "Active": False}, "skipped", "never had"),
+    ({"Sku": None}, "parked", "no SKU"),
+    ({"Sku": "7001", "SalesTaxCodeRef": {"value": "999"}}, "parked", "tax code"),
+]
+
+
+@pytest.mark.parametrize(("fields", "outcome", "why"), REFUSED)
+def test_what_does_not_cross_is_previewed_with_its_reason(
+    shop: Shop, fields: dict[str, Any], outcome: str, why: str
+) -> None:
+    item = shop.add_item("7001", Name="Kaas")
+    shop.company.get("Item", item["Id"]).update(fields)
+    told = preview(shop, item["Id"])
+    assert (told["outcome"], why in told["reason"]) == (outcome, True)
+
+
+def test_a_bundle_a_foreign_currency_and_a_flow_that_is_off_are_told_with_their_reason(open_shop: OpenShop) -> None:
+    shop = open_shop()
+    item = shop.add_item("7001")
+    bundle = shop.books.put(REALM, "Item", {"Name": "Pakket", "Type": "Group"})
+    told = preview(shop, bundle["Id"])
+    assert (told["outcome"], told["reason"]) == ("skipped", "bundles are not sold at the till")
+    shop.switch('[products]\ncurrency = "USD"')
+    shop.company.get("Item", item["Id"])["CurrencyRef"] = {"value": "EUR"}
+    told = preview(shop, item["Id"])
+    assert (told["outcome"], told["field"]) == ("parked", "CurrencyRef")
+    shop.switch("[products]\nenabled = false")
+    assert preview(shop, item["Id"])["field"] == "products.enabled"
+
+
+def test_a_family_is_previewed_as_one_product_with_what_keeps_a_variant_out(open_shop: OpenShop) -> None:
+    shop = open_shop("[products]\nvariants = true")
+    parent = shop.add_item("", Name="T-shirt", Sku=None)
+    red, bad = (
+        shop.add_item(sku, Name=name, **below(parent["Id"])) for sku, name in (("7001", "Red"), ("ABC", "Blue"))
+    )
+    told = preview(shop, parent["Id"])
+    assert (told["outcome"], told["family"]["product"]) == ("created", "given when the item is carried")
+    good, refused = told["family"]["variants"]
+    assert (good["item"], good["article"]) == (f"item {red['Id']} (SKU 7001)", 7001)
+    assert refused["item"] == f"item {bad['Id']} (SKU ABC)"
+    assert "ABC" in refused["reason"]
+    member = preview(shop, red["Id"])
+    assert {row["field"]: row["value"] for row in member["fields"]}["description"] == "T-shirt Red"
+    assert member["family"] == told["family"]
+    assert [event.entity for event in shop.events()] == ["Preview"] * 2
+
+
+def test_a_category_is_previewed_with_its_place_and_an_item_with_its_group(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    cheese = add_category(shop, "Cheese", food["Id"])
+    item = shop.add_item("7001", **below(cheese["Id"]))
+    (*_, group) = preview(shop, item["Id"])["fields"]
+    assert (group["field"], group["value"]) == ("group", "given when the item is carried")
+    hear(shop, item["Id"])
+    again_while_waiting(shop)
+    (*_, group) = preview(shop, item["Id"])["fields"]
+    assert group["value"] == group["present"] == groups(shop)["Cheese"]["groupNumber"]
+    change(shop, cheese["Id"], Name="Kaas")
+    told = preview(shop, cheese["Id"], Flow.CATEGORIES)
+    name, place = told["fields"]
+    assert (told["outcome"], name["present"], name["value"]) == ("updated", "Cheese", "Kaas")
+    assert place["value"] == groups(shop)["Food"]["groupNumber"]
+    shop.company.get("Item", cheese["Id"])["Active"] = False
+    (ended,) = preview(shop, cheese["Id"], Flow.CATEGORIES)["fields"]
+    assert (ended["field"], ended["value"]) == ("active", False)
+
+
+def again_while_waiting(shop: Shop) -> None:
+    while waiting := shop.events(state="waiting"):
+        for event in waiting:
+            shop.retry(event)
+
+
+def test_a_text_that_would_be_emptied_and_one_of_the_staff_are_told_apart(shop: Shop) -> None:
+    item = shop.add_item("7001", Description="Een jaar gerijpt")
+    hear(shop, item["Id"])
+    change(shop, item["Id"], Description="")
+    text = {row["field"]: row for row in preview(shop, item["Id"])["fields"]}["extra_text"]
+    assert (text["value"], text["present"], text["kept"]) == ("", "Een jaar gerijpt", None)
+    shop.till.till["articles"].get(7001)["extraText"] = "Van boer Jan"
+    assert "extra_text" not in {row["field"] for row in preview(shop, item["Id"])["fields"]}
+    change(shop, item["Id"], Description="Twee jaar gerijpt")
+    text = {row["field"]: row for row in preview(shop, item["Id"])["fields"]}["extra_text"]
+    assert text["kept"] == "the till has a text of its own there"
+
+
+def test_stock_is_previewed_with_the_figures_of_its_formula_or_with_the_reason_for_none(open_shop: OpenShop) -> None:
+    shop = open_shop("[stock]\nsafety = 1\n[stock.branches.1]\nshare = 50\nformula = 'on_hand - safety'")
+    item = add_stocked(shop, "7001", 12)
+    hear(shop, item["Id"])
+    (row,) = preview(shop, item["Id"], Flow.STOCK)["stock"]
+    said = {name: row[name] for name in ("unposted", "estimates", "share", "safety", "formula")}
+    assert said == {"unposted": 0, "estimates": 0, "share": 50, "safety": 1, "formula": "on_hand - safety"}
+    told = preview(shop, shop.add_item("7002", Type="Service")["Id"], Flow.STOCK)
+    assert (told["outcome"], told["field"]) == ("skipped", "QtyOnHand")
