@@ -23,6 +23,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import open_engine
 from gateway.web import (
     admin_agreement,
+    admin_audit,
     admin_events,
     admin_orders,
     admin_people,
@@ -32,6 +33,7 @@ from gateway.web import (
     directory,
     health,
     oauth,
+    openapi,
     pages,
     problems,
     webhooks,
@@ -72,6 +74,8 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
             *admin_previews.routes(),
             *admin_status.routes(),
             *admin_people.routes(),
+            *admin_audit.routes(),
+            *openapi.routes(),
             *oauth.routes(),
             *pages.routes(),
         ],

@@ -24,23 +24,24 @@ _WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """A person's wish to run an order again."""
+    """A person's wish to run an order again. A dry run may try `settings`, a document that is not in force."""
 
     order: str
     actor: str
     dry_run: bool = False
     reason: str | None = None
     connection: str | None = None
+    settings: str | None = None
 
 
-async def retry(shared: Services, event_id: int, *, actor: str) -> Event:
+async def retry(shared: Services, event_id: int, *, actor: str, reason: str | None = None) -> Event:
     """Make an event due at once with a fresh series of attempts. Raises `Refusal` 404, or 409 while it is worked on."""
 
     def change(session: Session) -> Event:
         _get(session, event_id)
         if not inbox.requeue(session, event_id, states=RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; it will end by itself")
-        audit.note(session, actor=actor, action="retry", target=f"event {event_id}")
+        audit.note(session, actor=actor, action="retry", target=f"event {event_id}", reason=reason)
         return _get(session, event_id)
 
     event = await shared.write(change)
@@ -62,25 +63,31 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
     return await shared.write(change)
 
 
-async def retry_all(shared: Services, wanted: Filter, *, actor: str) -> tuple[list[int], bool]:
+async def retry_all(
+    shared: Services, wanted: Filter, *, actor: str, reason: str | None = None
+) -> tuple[list[int], bool]:
     """Retry the events that fit (parked ones by default); answers their ids, and whether more are left."""
     parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)
     ids: list[int] = []
     before = parked.before
     while len(ids) < MOST_AT_ONCE:
-        page = await shared.write(_retrying(dataclasses.replace(parked, before=before), ids, actor))
+        page = await shared.write(_retrying(dataclasses.replace(parked, before=before), ids, (actor, reason)))
         if page.next is None:
             return ids, False
         before = page.next
     return ids, True
 
 
-def _retrying(wanted: Filter, ids: list[int], actor: str) -> Callable[[Session], views.Page]:
+def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Callable[[Session], views.Page]:
+    actor, reason = by
+
     def change(session: Session) -> views.Page:
         page = views.find_events(session, wanted)
         changed = [e.id for e in page.events if inbox.requeue(session, e.id, states=RETRYABLE)]
         if changed:
-            audit.note(session, actor=actor, action="retry", target=f"events {changed[-1]} to {changed[0]}")
+            audit.note(
+                session, actor=actor, action="retry", target=f"events {changed[-1]} to {changed[0]}", reason=reason
+            )
         ids.extend(changed)
         return page
 
@@ -108,6 +115,7 @@ def _to_resend(wish: Resend, known: Sequence[Event], connection: str) -> Change:
         dry_run=wish.dry_run,
         reason=wish.reason or "",
         actor=SOURCE,
+        settings=wish.settings if wish.dry_run else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -16,8 +16,6 @@ from gateway.web import actions, admin_events, bodies, queries, services, waitin
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 from mapping.agreement_text import to_text
-
-_DAY_LENGTH = len("2026-01-31")
 
 
 def routes() -> list[Route]:
@@ -32,9 +30,9 @@ async def compare_days(request: Request) -> Response:
     accepts text/plain rather than JSON gets the report as a table.
     """
     shared = services.of(request)
-    given = await bodies.read_json(request)
+    given = queries.only(await bodies.read_json(request), "from", "through", "connection")
     wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
-    event_id = await shared.write(lambda session: _ask(session, given))
+    event_id = await shared.write(lambda session: ask(session, given, actor=ADMIN))
     shared.waker.wake([event_id])
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=wait)
     content = await admin_events.find_detail(request, event_id)
@@ -45,12 +43,15 @@ async def compare_days(request: Request) -> Response:
     return JSONResponse(content, 200 if settled else 202, headers=headers)
 
 
-def _ask(session: Session, given: Mapping[str, Any]) -> int:
+def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
+    """Have a worker compare; answers the event whose result is the report. Raises `Refusal` 400, 409."""
     connection = _find_connection(session, queries.find_text(given, "connection"))
-    start, through = _find_day(given, "from"), _find_day(given, "through")
+    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+    if start and through and not timedelta(0) <= through - start < requests.LONGEST_PERIOD:
+        raise Refusal(400, f"{start} to {through} is not a period of 1 to {requests.LONGEST_PERIOD.days} days")
     change = requests.agree(connection=connection, start=start, through=through, actor=actions.SOURCE)
     (received,) = inbox.receive(session, [change])
-    audit.note(session, actor=ADMIN, action="agreement", target=f"{connection} {start or ''}..{through or ''}")
+    audit.note(session, actor=actor, action="agreement", target=f"{connection} {start or ''}..{through or ''}")
     return received.id
 
 
@@ -61,12 +62,3 @@ def _find_connection(session: Session, wanted: str | None) -> str:
     if len(names) > 1:
         raise Refusal(409, "there are several connections; name one", connections=names)
     return names[0]
-
-
-def _find_day(given: Mapping[str, Any], name: str) -> date | None:
-    text = queries.find_text(given, name)
-    try:
-        # Python also reads "20260131" and week dates; one way of writing is enough.
-        return date.fromisoformat(text if len(text) == _DAY_LENGTH else "") if text else None
-    except ValueError:
-        raise Refusal(400, f"{name} should be a day such as 2026-01-31") from None

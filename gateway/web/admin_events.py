@@ -47,22 +47,28 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
 
 
 async def retry_event(request: Request) -> Response:
-    """202: the event is due again."""
+    """202: the event is due again; body `{"reason": "…"}` if somebody should know why."""
     event_id = queries.to_id(request.path_params["id"])
-    event = await actions.retry(services.of(request), event_id, actor=ADMIN)
+    reason = await _read_reason(request)
+    event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
     return JSONResponse(presentation.to_event(event), 202, headers={"Location": f"/admin/events/{event_id}"})
 
 
 async def ignore_event(request: Request) -> Response:
     """200: the event is closed; body `{"reason": "…"}` if somebody should know why."""
     event_id = queries.to_id(request.path_params["id"])
-    reason = queries.find_text(await bodies.read_json(request), "reason")
+    reason = await _read_reason(request)
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
     return JSONResponse(presentation.to_event(event))
 
 
 async def retry_many(request: Request) -> Response:
     """202 with the ids: everything that fits the filter (body or query) is due again; parked events by default."""
-    given = dict(request.query_params) | await bodies.read_json(request)
-    ids, more = await actions.retry_all(services.of(request), queries.to_filter(given), actor=ADMIN)
+    given = queries.only(dict(request.query_params) | await bodies.read_json(request), *queries.FILTER, "reason")
+    wanted, reason = queries.to_filter(given), queries.find_text(given, "reason")
+    ids, more = await actions.retry_all(services.of(request), wanted, actor=ADMIN, reason=reason)
     return JSONResponse({"retried": len(ids), "ids": ids, "more": more}, 202)
+
+
+async def _read_reason(request: Request) -> str | None:
+    return queries.find_text(queries.only(await bodies.read_json(request), "reason"), "reason")

@@ -54,7 +54,7 @@ def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, 
 async def resend_order(request: Request) -> Response:
     """202 and where to look; with `?wait=SECONDS` 200 and the event as soon as it is settled."""
     shared = services.of(request)
-    given = await bodies.read_json(request)
+    given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")
     wish = Resend(
         order=to_order(request),
         actor=ADMIN,

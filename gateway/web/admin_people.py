@@ -13,12 +13,13 @@ from starlette.routing import Route
 
 from gateway.store import audit, people
 from gateway.store.people import Erased
-from gateway.web import services
+from gateway.web import queries, services
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 
 # No more is asked than what keeps a search for it from matching half the table.
-_EMAIL = re.compile(r"[^@\s]{1,100}@[^@\s]{1,100}")
+EMAIL = r"^[^@\s]{1,99}@[^@\s]{1,99}$"
+_EMAIL = re.compile(EMAIL)
 
 
 def routes() -> list[Route]:
@@ -59,6 +60,6 @@ def to_fingerprint(email: str) -> str:
 
 def _email(request: Request) -> str:
     email = str(request.path_params["email"]).strip()
-    if not _EMAIL.fullmatch(email) or not email.isprintable():
+    if not _EMAIL.fullmatch(email) or not queries.is_line(email):
         raise Refusal(400, "this is not an e-mail address")
     return email

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -183,20 +183,12 @@ def _to_process(process: ProcessRow) -> dict[str, Any]:
 
 async def backfill_flow(request: Request) -> Response:
     """202 with one event for each connection that will go through the flow since that day."""
-    given = await bodies.read_json(request)
+    given = queries.only(await bodies.read_json(request), "since", "connection")
     flow = queries.find_choice(request.path_params, "flow", Flow)
     if flow is None:
         raise Refusal(400, "name the flow")
     connection = queries.find_text(given, "connection")
-    since = to_day(queries.find_text(given, "since"))
+    since = queries.find_day(given, "since")
     ids = await actions.backfill(services.of(request), flow, since=since, connection=connection, actor=ADMIN)
     content = {"flow": flow, "since": since.isoformat() if since else None, "events": ids}
     return JSONResponse(content, 202, headers={"Location": f"/admin/events/{ids[0]}"})
-
-
-def to_day(text: str | None) -> date | None:
-    """The day, checked. Raises `Refusal` 400."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise Refusal(400, "since should be a day like 2026-01-31") from None

@@ -1,8 +1,10 @@
-"""Filters and numbers out of a query string or a JSON body, refused by name when they are not what they should be."""
+"""Filters, numbers and days out of a query string or a JSON body, refused by name when they are not as they should."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -10,9 +12,23 @@ from gateway.store.events import Flow, State
 from gateway.store.views import LONGEST_PAGE, PAGE, Filter
 from gateway.web.problems import Refusal
 
-_LONGEST_TEXT = 200
-_LARGEST_ID = 2**63 - 1
+LONGEST_TEXT = 200
+LARGEST_ID = 2**63 - 1
+# One line of text: no control character, no other line break, nothing that turns the direction of writing.
+ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
+_ONE_LINE = re.compile(ONE_LINE)
+_MOST_DIGITS = len(str(LARGEST_ID))
+_DAY_LENGTH = len("2026-01-31")
+FILTER = ("state", "flow", "connection", "q", "after", "limit")
 Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def only(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The same, if it holds nothing but these names. Raises `Refusal` 400: a misspelt `dry_run` must never write."""
+    strange = sorted(set(given) - set(names))
+    if strange:
+        raise Refusal(400, f"unknown: {', '.join(strange)[:LONGEST_TEXT]}; known here: {', '.join(names) or 'nothing'}")
+    return given
 
 
 def to_filter(given: Mapping[str, Any]) -> Filter:
@@ -22,7 +38,7 @@ def to_filter(given: Mapping[str, Any]) -> Filter:
         flow=find_choice(given, "flow", Flow),
         connection=find_text(given, "connection"),
         q=find_text(given, "q"),
-        before=find_number(given, "after", low=1, high=_LARGEST_ID),
+        before=find_number(given, "after", low=1, high=LARGEST_ID),
         limit=find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE,
     )
 
@@ -30,12 +46,12 @@ def to_filter(given: Mapping[str, Any]) -> Filter:
 def find_choice(given: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice | None:
     """One of the words of an enumeration, or None when absent or empty."""
     value = given.get(name)
-    if value in {None, ""}:
+    if value is None or value == "":
         return None
-    try:
-        return choices(value)
-    except ValueError:
-        raise Refusal(400, f"{name} should be one of {', '.join(choices)}") from None
+    found = next((choice for choice in choices if choice == value), None)
+    if found is None:
+        raise Refusal(400, f"{name} should be one of {', '.join(choices)}")
+    return found
 
 
 def find_text(given: Mapping[str, Any], name: str) -> str | None:
@@ -43,9 +59,15 @@ def find_text(given: Mapping[str, Any], name: str) -> str | None:
     value = given.get(name)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
-        raise Refusal(400, f"{name} should be a text of at most {_LONGEST_TEXT} printable characters")
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not is_line(value):
+        raise Refusal(400, f"{name} should be one line of text, at most {LONGEST_TEXT} characters")
     return value
+
+
+def is_line(text: str) -> bool:
+    """Whether this is one line of text that every database takes."""
+    # Half a surrogate pair passes through JSON, but is no character.
+    return _ONE_LINE.fullmatch(text) is not None and text.encode("utf-8", "ignore").decode() == text
 
 
 def find_number(given: Mapping[str, Any], name: str, *, low: int, high: int) -> int | None:
@@ -53,10 +75,32 @@ def find_number(given: Mapping[str, Any], name: str, *, low: int, high: int) -> 
     value = given.get(name)
     if value is None or value == "":
         return None
-    text = str(value)
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not low <= int(text[:20]) <= high:
+    number = _find_whole(value)
+    if number is None or not low <= number <= high:
         raise Refusal(400, f"{name} should be a whole number from {low} to {high}")
-    return int(text)
+    return number
+
+
+def _find_whole(value: object) -> int | None:
+    """A number of JSON or in digits; None for anything else, and for one too long to be meant."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
+    return int(value) if isinstance(value, str) and is_number else None
+
+
+def find_day(given: Mapping[str, Any], name: str) -> date | None:
+    """A day, or None when absent. An empty text is refused: it would ask for all days, and was hardly meant so."""
+    text = given.get(name)
+    if text is None:
+        return None
+    try:
+        # Python also reads "20260131" and week dates; one way of writing is enough.
+        return date.fromisoformat(text if isinstance(text, str) and len(text) == _DAY_LENGTH else "")
+    except ValueError:
+        raise Refusal(400, f"{name} should be a day such as 2026-01-31") from None
 
 
 def find_switch(given: Mapping[str, Any], name: str) -> bool:
@@ -69,6 +113,7 @@ def find_switch(given: Mapping[str, Any], name: str) -> bool:
 
 def to_id(text: str) -> int:
     """A row id from an address. Raises `Refusal` 404 for what cannot be one."""
-    if not text.isascii() or not text.isdigit() or int(text[:20]) > _LARGEST_ID:
+    number = _find_whole(text)
+    if number is None or number > LARGEST_ID:
         raise Refusal(404, "there is no such event")
-    return int(text)
+    return number

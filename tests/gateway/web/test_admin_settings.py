@@ -24,7 +24,8 @@ def test_a_settings_document_is_put_in_force_and_read_back(gateway: Gateway) -> 
     put = gateway.admin("PUT", address, json=as_json)
     assert put.json()["version"] == 2
     assert gateway.admin("GET", "/admin/connections/none/settings").status_code == 404
-    assert gateway.admin("PUT", "/admin/connections/none/settings", content="").status_code == 404
+    assert gateway.admin("PUT", "/admin/connections/none/settings", content="version = 1").status_code == 404
+    assert gateway.admin("PUT", address, content=" \n").status_code == 400
 
 
 def test_a_refused_settings_document_names_every_fault_and_the_old_one_stays(gateway: Gateway) -> None:

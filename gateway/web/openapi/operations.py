@@ -1,0 +1,192 @@
+"""Every operation a program may call: its address, what it takes, what it answers, who may call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.web import waiting
+from gateway.web.openapi.schemas import ADDRESS, ID, LIMIT, NAME, WORDS
+from gateway.web.openapi.shapes import TEXT, Schema, ref
+
+ADMIN, BOOKS, TILL, NOBODY = "admin", "quickbooks", "mpluskassa", ""
+JSON, TOML = "application/json", "application/toml"
+PLAIN = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer: what it means, its schema by content type, the headers that are always there."""
+
+    meaning: str
+    content: Mapping[str, Schema] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What may be sent, by content type."""
+
+    content: Mapping[str, Schema]
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address. `problems` are the refusals of its own, beside those every such call can meet."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answers: Mapping[int, Answer]
+    problems: tuple[int, ...] = ()
+    places: Mapping[str, Schema] = field(default_factory=dict)
+    queries: Mapping[str, Schema] = field(default_factory=dict)
+    headers: Mapping[str, Schema] = field(default_factory=dict)
+    body: Body | None = None
+    caller: str = ADMIN
+
+
+def _json(schema: str) -> Mapping[str, Schema]:
+    return {JSON: ref(schema)}
+
+
+def _good(meaning: str, schema: str, *headers: str) -> Mapping[int, Answer]:
+    return {200: Answer(meaning, _json(schema), headers)}
+
+
+def _wish(schema: str, *, required: bool = False) -> Body:
+    return Body(_json(schema), required)
+
+
+_WAIT: Final = {"wait": {"type": "integer", "minimum": 0, "maximum": waiting.LONGEST_WAIT}}
+_ASKED: Final = Answer("asked for; it will be done: look at Location", _json("EventDetail"), ("Location",))
+_EVENT: Final = {"id": ID}
+_FILTER: Final[Mapping[str, Schema]] = {
+    "state": ref("State"),
+    "flow": ref("Flow"),
+    "connection": WORDS,
+    "q": WORDS,
+    "after": ID,
+    "limit": LIMIT,
+}
+_ANY: Final[Mapping[str, Schema]] = {"*/*": {"type": "string"}}
+
+_EVENTS = (
+    Operation(
+        "GET", "/admin/events", "listEvents", "events, newest first",
+        _good("a page", "EventList"), (400,), queries=_FILTER,
+    ),
+    Operation(
+        "POST", "/admin/events/retry", "retryEvents", "retries all that fit a filter; parked ones by default",
+        {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, (400,), body=_wish("RetryWish"),
+    ),
+    Operation(
+        "GET", "/admin/events/{id}", "showEvent", "one event with its whole activity log",
+        _good("the event", "EventDetail"), (404,), _EVENT,
+    ),
+    Operation(
+        "POST", "/admin/events/{id}/retry", "retryEvent", "due again at once, with a fresh series of attempts",
+        {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), _EVENT,
+        body=_wish("ReasonWish"),
+    ),
+    Operation(
+        "POST", "/admin/events/{id}/ignore", "ignoreEvent", "closes an event that nobody wants carried over",
+        _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_wish("ReasonWish"),
+    ),
+)  # fmt: skip
+
+_ORDERS = (
+    Operation(
+        "GET", "/admin/orders/{id}", "showOrder", "the events and documents of an order, by id or number",
+        _good("what is known of it", "Order"), (400, 404), {"id": NAME},
+    ),
+    Operation(
+        "POST", "/admin/orders/{id}/resend", "resendOrder", "runs an order again; what is booked stays booked once",
+        {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 409),
+        {"id": NAME}, _WAIT, body=_wish("ResendWish"),
+    ),
+)  # fmt: skip
+
+_CONNECTIONS = (
+    Operation(
+        "GET", "/admin/status", "showStatus", "connections, flows and their freshness, queue, limits, processes",
+        _good("everything at one glance", "Status"),
+    ),
+    Operation(
+        "GET", "/admin/connections/{name}/settings", "showSettings", "the settings document in force, by Accept",
+        {200: Answer("the document", {TOML: TEXT, JSON: ref("Settings")}, ("ETag", "X-Settings-Version"))}, (404,),
+        {"name": NAME},
+    ),
+    Operation(
+        "PUT", "/admin/connections/{name}/settings", "putSettings",
+        "puts a settings document in force, or names every fault and leaves the old one",
+        _good("it is in force", "SettingsSaved"), (400, 404, 412, 422), {"name": NAME}, {"reason": WORDS},
+        {"If-Match": {"type": "string", "pattern": r'^"\d{1,9}"$'}},
+        body=Body({TOML: TEXT, JSON: {"type": "object"}}, required=True),
+    ),
+    Operation(
+        "POST", "/admin/connections/{name}/preview", "previewRecord", "what would become of one record, step by step",
+        {200: Answer("the preview is its `result`", _json("EventDetail"), ("Location",)), 202: _ASKED},
+        (400, 404, 409, 422),
+        {"name": NAME}, _WAIT, body=_wish("PreviewWish", required=True),
+    ),
+    Operation(
+        "POST", "/admin/flows/{flow}/backfill", "backfillFlow", "carries over what existed before, behind all else",
+        {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
+        {"flow": ref("Flow")}, body=_wish("BackfillWish"),
+    ),
+    Operation(
+        "POST", "/admin/agreement", "compareDays", "compares till and books on these days (default: the last seven)",
+        {
+            200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),
+            202: _ASKED,
+        },
+        (400, 409), queries=_WAIT, body=_wish("AgreementWish"),
+    ),
+)  # fmt: skip
+
+_PEOPLE = (
+    Operation(
+        "POST", "/admin/people/{email}/export", "exportPerson", "everything kept about an e-mail address",
+        _good("what is kept", "Person"), (400,), {"email": ADDRESS},
+    ),
+    Operation(
+        "POST", "/admin/people/{email}/erase", "erasePerson", "takes a person out of the records",
+        _good("how much was erased, and what stays", "Erasure"), (400,), {"email": ADDRESS},
+    ),
+    Operation(
+        "GET", "/admin/audit", "listAudit", "who did what here and why, newest first",
+        _good("a page", "Audit"), (400,), queries={"after": ID, "limit": LIMIT},
+    ),
+)  # fmt: skip
+
+_DOORS = (
+    Operation(
+        "POST", "/webhooks/quickbooks", "receiveFromQuickBooks", "takes a signed delivery of QuickBooks",
+        {200: Answer("every event of it is stored")}, body=Body(_ANY), caller=BOOKS,
+    ),
+    Operation(
+        "POST", "/webhooks/mpluskassa/{event}", "receiveFromMplusKassa", "takes a signed session event of the till",
+        {200: Answer("stored; the answer is signed too", _json("SignedAnswer"), ("X-Mplus-Signature",))},
+        places={"event": NAME}, headers={"X-Mplus-Subscription-Id": TEXT}, body=Body(_ANY), caller=TILL,
+    ),
+    Operation(
+        "GET", "/livez", "isAlive", "whether the process is alive", _good("it is", "Alive"), caller=NOBODY
+    ),
+    Operation(
+        "GET", "/readyz", "isReady", "whether database and broker can be used",
+        {200: Answer("they can", _json("Health")), 503: Answer("they cannot", _json("Health"))}, caller=NOBODY,
+    ),
+    Operation(
+        "GET", "/metrics", "exposeMetrics", "numbers for Prometheus",
+        {200: Answer("the numbers", {PLAIN: TEXT})}, caller=NOBODY,
+    ),
+    Operation(
+        "GET", "/openapi.json", "describe", "this document", _good("OpenAPI 3.1", "Document"), caller=NOBODY
+    ),
+)  # fmt: skip
+
+OPERATIONS: Final = (*_EVENTS, *_ORDERS, *_CONNECTIONS, *_PEOPLE, *_DOORS)

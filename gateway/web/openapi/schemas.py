@@ -1,0 +1,196 @@
+"""The shapes of what the API takes and answers, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.store.events import Flow, State
+from gateway.store.views import LONGEST_PAGE
+from gateway.web.admin_people import EMAIL
+from gateway.web.openapi.shapes import (
+    ANYTHING,
+    COUNT,
+    DAY,
+    MOMENT,
+    SECONDS,
+    SWITCH,
+    TEXT,
+    Schema,
+    each,
+    maybe,
+    one_of,
+    record,
+    ref,
+    table,
+    wish,
+    with_more,
+)
+from gateway.web.queries import LARGEST_ID, LONGEST_TEXT, ONE_LINE
+
+ID: Schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
+WORDS: Schema = {"type": "string", "maxLength": LONGEST_TEXT, "pattern": ONE_LINE}
+NAME: Schema = {**WORDS, "minLength": 1}
+ADDRESS: Schema = {"type": "string", "maxLength": LONGEST_TEXT, "allOf": [{"pattern": EMAIL}, {"pattern": ONE_LINE}]}
+LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}
+CURSOR: Schema = {"type": ["string", "null"], "description": "give it back as `after`; null at the end"}
+TARGET = record({"entity": maybe(TEXT), "id": TEXT})
+
+_PROBLEM = record(
+    {"type": TEXT, "title": TEXT, "status": {"type": "integer", "minimum": 400, "maximum": 599}},
+    detail=TEXT,
+    instance=TEXT,
+    code=TEXT,
+    field=TEXT,
+    fix=TEXT,
+    connections=each(TEXT),
+    faults=each(record({"path": TEXT, "message": TEXT, "hint": maybe(TEXT)})),
+)
+
+_EVENT = record(
+    {
+        "id": ID,
+        "connection": maybe(TEXT),
+        "flow": ref("Flow"),
+        "source": TEXT,
+        "entity": TEXT,
+        "entity_id": TEXT,
+        "state": ref("State"),
+        "reason": maybe(TEXT),
+        "attempts": COUNT,
+        "received_at": MOMENT,
+        "updated_at": MOMENT,
+    },
+    account=TEXT,
+    operation=TEXT,
+    code=TEXT,
+    record=TEXT,
+    field=TEXT,
+    fix=TEXT,
+    order_id=TEXT,
+    sku=TEXT,
+    email=TEXT,
+    target=TARGET,
+    next_attempt_at=MOMENT,
+    occurred_at=MOMENT,
+)
+
+_LINE = record(
+    {"at": maybe(MOMENT), "kind": TEXT, "system": maybe(TEXT), "title": TEXT}, detail=ANYTHING, milliseconds=COUNT
+)
+_DETAIL = with_more(
+    "Event",
+    {
+        "priority": COUNT,
+        "correlation": TEXT,
+        "key": TEXT,
+        "hint": ANYTHING,
+        "result": ANYTHING,
+        "log": each(ref("LogLine")),
+    },
+)
+_DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
+_DEED = record({"id": ID, "at": MOMENT, "actor": TEXT, "action": TEXT, "target": TEXT, "reason": maybe(TEXT)})
+_HEALTH = record({"status": one_of(("ready", "unavailable")), "database": TEXT, "broker": TEXT})
+
+_FILTER = {
+    "state": maybe(ref("State")),
+    "flow": maybe(ref("Flow")),
+    "connection": maybe(WORDS),
+    "q": maybe(WORDS),
+    "after": maybe(ID),
+    "limit": maybe(LIMIT),
+    "reason": maybe(WORDS),
+}
+
+_PREVIEW: Schema = {
+    **wish(
+        {"flow": one_of((Flow.PRODUCTS, Flow.STOCK, Flow.CATEGORIES, Flow.ORDERS))},
+        id=maybe(WORDS), sku=maybe(WORDS), name=maybe(WORDS), settings=maybe(TEXT),
+    ),
+    "anyOf": [{"required": [by]} for by in ("id", "sku", "name")],
+}  # fmt: skip
+
+_STANDING = record(
+    {
+        "freshness_seconds": SECONDS,
+        "oldest_parked_seconds": maybe(SECONDS),
+        "last_done_at": maybe(MOMENT),
+        "counts": table(COUNT),
+    }
+)
+_TOKEN = {"authorised": SWITCH, "lost": maybe(TEXT), "access_expires_at": maybe(MOMENT)}
+_CONNECTION = record(
+    {
+        "name": TEXT,
+        "live": SWITCH,
+        "paused": maybe(TEXT),
+        "settings_version": COUNT,
+        "quickbooks": record(
+            {"realm_id": maybe(TEXT), **_TOKEN, "refresh_expires_at": maybe(MOMENT)},
+            reconnect_before=maybe(MOMENT),
+            reconnect_now=SWITCH,
+        ),
+        "mpluskassa": record({"url": maybe(TEXT), "configured": SWITCH, "webhook_subscription": maybe(TEXT)}),
+        "braked_seconds": maybe(SECONDS),
+        "polls": each(
+            record({"source": TEXT, "position": maybe(TEXT), "polled_at": maybe(MOMENT), "failure": maybe(TEXT)})
+        ),
+    }
+)
+_STATUS = record(
+    {
+        "version": TEXT,
+        "now": MOMENT,
+        "database": one_of(("postgresql", "sqlite")),
+        "broker": TEXT,
+        "alerts": each(
+            record({"cause": TEXT, "title": TEXT, "since": MOMENT, "sent_at": maybe(MOMENT)}, connection=maybe(TEXT))
+        ),
+        "plan": record({"month": TEXT, "reads": COUNT, "allowance": COUNT, "forecast": COUNT, "share": SECONDS}),
+        "connections": each(ref("Connection")),
+        "flows": table(ref("Standing")),
+        "queue": record(
+            {"pending": COUNT, "working": COUNT, "parked": COUNT, "oldest_seconds": maybe(SECONDS)},
+        ),
+        "limits": each(record({"connection": TEXT, "system": TEXT, "month": TEXT, "kind": TEXT, "calls": COUNT})),
+        "processes": each(record({"role": TEXT, "version": TEXT, "started_at": maybe(MOMENT), "seen_at": MOMENT})),
+    }
+)
+
+SCHEMAS: Mapping[str, Schema] = {
+    "Flow": one_of(Flow),
+    "State": one_of(State),
+    "Problem": _PROBLEM,
+    "Event": _EVENT,
+    "LogLine": _LINE,
+    "EventDetail": _DETAIL,
+    "EventList": record({"events": each(ref("Event")), "next": CURSOR}),
+    "Retried": record({"retried": COUNT, "ids": each(ID), "more": SWITCH}),
+    "Order": record({"id": TEXT, "events": each(ref("Event")), "documents": each(_DOCUMENT)}),
+    "Backfill": record({"flow": ref("Flow"), "since": maybe(DAY), "events": each(ID)}),
+    "Person": record(
+        {
+            "email": TEXT,
+            "events": each({"type": "object"}),
+            "journal": each({"type": "object"}),
+            "links": each({"type": "object"}),
+        }
+    ),
+    "Erasure": record({"erased": record({"events": COUNT, "journal": COUNT, "links": COUNT}), "kept": each(TEXT)}),
+    "Audit": record({"audit": each(_DEED), "next": CURSOR}),
+    "Settings": record({"version": COUNT, "settings": {"type": "object"}}),
+    "SettingsSaved": record({"connection": TEXT, "version": COUNT}),
+    "Connection": _CONNECTION,
+    "Standing": _STANDING,
+    "Status": _STATUS,
+    "Alive": record({"status": one_of(("alive",))}),
+    "Health": _HEALTH,
+    "SignedAnswer": {"type": "object"},
+    "Document": record({"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
+    "ReasonWish": wish(reason=maybe(WORDS)),
+    "RetryWish": wish(**_FILTER),
+    "ResendWish": wish(dry_run=SWITCH, reason=maybe(WORDS), connection=maybe(WORDS)),
+    "BackfillWish": wish(since=maybe(DAY), connection=maybe(WORDS)),
+    "AgreementWish": wish(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
+    "PreviewWish": _PREVIEW,
+}

@@ -1,0 +1,78 @@
+"""What the admin API does with a request that is not as it should be: a clear refusal, nothing done, never an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gateway.store.events import State
+from tests.gateway.web.conftest import Gateway
+from tests.gateway.web.test_admin_api import an_event
+
+RETRY = "/admin/events/retry"
+RESEND = "/admin/orders/345/resend"
+BACKFILL = "/admin/flows/products/backfill"
+
+
+NOT_SO: list[tuple[str, dict[str, Any]]] = [
+    (RETRY, {"state": []}),
+    (RETRY, {"flow": {}}),
+    (RETRY, {"state": True}),
+    (RETRY, {"after": [1]}),
+    (RETRY, {"limit": 1.5}),
+    (RETRY, {"limit": 10**400}),
+    (RETRY, {"q": ["x"]}),
+    (RETRY, {"q": "\ud800"}),
+    (RETRY, {"q": "a\nb"}),
+    (RETRY, {"states": "parked"}),
+    (RESEND, {"dryrun": True}),
+    (RESEND, {"dry_run": 1}),
+    (RESEND, {"reason": 7}),
+    (BACKFILL, {"since": ""}),
+    (BACKFILL, {"since": "2026-02-30"}),
+    (BACKFILL, {"since": "20260101"}),
+    (BACKFILL, {"until": "2026-01-01"}),
+    ("/admin/agreement", {"from": []}),
+    ("/admin/agreement", {"days": 7}),
+]
+
+
+def test_a_body_that_is_not_as_it_should_be_is_refused_by_name_and_does_nothing(gateway: Gateway) -> None:
+    gateway.receive(an_event("a", state=State.PARKED))
+    for address, body in NOT_SO:
+        answer = gateway.admin("POST", address, content=json.dumps(body))
+        assert (answer.status_code, next(iter(body)) in answer.json()["detail"]) == (400, True), body
+    assert [row.state for row in gateway.rows()] == ["parked"]
+    assert gateway.audit() == []
+
+
+def test_a_number_nobody_means_is_refused_wherever_it_stands(gateway: Gateway) -> None:
+    for number in ("0" * 30 + "9" * 30, "9" * 5000, "1e3", "-1", "٣"):
+        assert gateway.admin("GET", f"/admin/events/{number}").status_code == 404
+        assert gateway.admin("GET", f"/admin/events?after={number}").status_code == 400
+        assert gateway.admin("POST", f"{RESEND}?wait={number}").status_code == 400
+    assert gateway.rows() == []
+
+
+def test_a_body_that_is_no_json_object_is_refused(gateway: Gateway) -> None:
+    for body in (b"[]", b"null", b"{", b"\xff", b"[" * 100_000, b'{"a": ' * 20_000, b"9" * 100_000):
+        answer = gateway.admin("POST", RESEND, content=body)
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json"), body[:20]
+    assert gateway.rows() == []
+
+
+def test_what_was_done_here_is_listed_with_its_reason_in_pages(gateway: Gateway) -> None:
+    ids = gateway.receive(*(an_event(f"k{n}", state=State.PARKED) for n in range(3)))
+    for event_id in ids:
+        gateway.admin("POST", f"/admin/events/{event_id}/retry", json={"reason": f"because {event_id}"})
+    first = gateway.admin("GET", "/admin/audit?limit=2").json()
+    second = gateway.admin("GET", f"/admin/audit?limit=2&after={first['next']}").json()
+    assert [deed["reason"] for deed in first["audit"] + second["audit"]] == [f"because {n}" for n in reversed(ids)]
+    assert (first["audit"][0]["actor"], first["audit"][0]["action"], second["next"]) == ("admin API", "retry", None)
+    assert gateway.admin("GET", "/admin/audit?after=x").status_code == 400
+
+
+def test_many_are_retried_with_one_reason(gateway: Gateway) -> None:
+    gateway.receive(*(an_event(f"k{n}", state=State.PARKED) for n in range(3)))
+    gateway.admin("POST", RETRY, json={"flow": "orders", "reason": "the VAT code is there now"})
+    assert [row[1:] for row in gateway.audit()] == [("retry", "events 1 to 3", "the VAT code is there now")]

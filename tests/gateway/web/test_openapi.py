@@ -1,0 +1,115 @@
+"""The document of the API: it is the routes, every answer is as it says, and strangers' tools find nothing to say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+from starlette.routing import Route
+
+from gateway import settings
+from gateway.app import create_app
+from gateway.store.events import State
+from gateway.web import oauth, pages
+from gateway.web.openapi import to_document
+from gateway.web.openapi.schemas import SCHEMAS
+from tests.gateway.web.conftest import TOKEN, Gateway
+from tests.gateway.web.test_admin_api import an_event
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+def operations() -> set[tuple[str, str]]:
+    return {(method.upper(), path) for path, methods in to_document()["paths"].items() for method in methods}
+
+
+def test_the_document_is_every_address_but_the_pages(tmp_path: Path) -> None:
+    app = create_app(settings.read({}, var=tmp_path))
+    for_people = {route.path for route in (*pages.routes(), *oauth.routes()) if isinstance(route, Route)}
+    served = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route) and route.path not in for_people
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert operations() == served
+
+
+def test_every_schema_is_used_and_every_one_that_is_used_exists() -> None:
+    text = json.dumps(to_document())
+    used = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+    assert used == set(SCHEMAS)
+
+
+def test_every_operation_of_the_admin_api_asks_for_the_token(gateway: Gateway) -> None:
+    asked = [(method, path) for method, path in operations() if path.startswith("/admin/")]
+    assert len(asked) > 15
+    for method, path in asked:
+        answer = gateway.http.request(method, path.format(id=1, name="default", flow="orders", email="a@b.nl"))
+        assert answer.status_code == 401, (method, path)
+
+
+def test_another_method_is_refused_and_the_right_ones_are_named(gateway: Gateway) -> None:
+    for path, methods in to_document()["paths"].items():
+        address = path.format(id=1, name="default", flow="orders", email="a@b.nl", event="e")
+        right = {method.upper() for method in methods} | ({"HEAD"} if "get" in methods else set())
+        # "retry" also stands where the id of an event does.
+        for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - right:
+            if path != "/admin/events/retry":
+                answer = gateway.admin(method, address)
+                allowed = set(answer.headers.get("allow", "").replace(" ", "").split(","))
+                assert (answer.status_code, allowed) == (405, right), (method, path)
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)  # the stricter of the two
+def test_a_tool_of_others_finds_the_api_as_the_document_says(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.receive(*(an_event(f"r{n}", order_id="345", state=State.PARKED) for n in range(20)))
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{gateway.url}/openapi.json"),
+        *(
+            "--header",
+            f"Authorization: Bearer {TOKEN}",
+            "--phases",
+            "coverage,fuzzing",
+            "--max-examples",
+            "4",
+            "--seed",
+            "1",
+        ),
+        # A test of our own, above, asks for every method of every address.
+        *(
+            "--checks",
+            "all",
+            "--exclude-checks",
+            "unsupported_method",
+            "--warnings",
+            "off",
+            "--no-color",
+            "--request-timeout",
+            "30",
+        ),
+    ]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
+
+
+def test_answers_are_as_the_document_says(gateway: Gateway) -> None:
+    (event_id,) = gateway.receive(an_event("a", order_id="345", sku="1", email="a@b.nl", state=State.PARKED))
+    gateway.admin("POST", f"/admin/events/{event_id}/retry", json={"reason": "mended"})
+    looked_at = {
+        "/admin/status": "Status",
+        "/admin/events": "EventList",
+        f"/admin/events/{event_id}": "EventDetail",
+        "/admin/orders/345": "Order",
+        "/admin/audit": "Audit",
+        "/readyz": "Health",
+        "/admin/events/999": "Problem",
+    }
+    for path, name in looked_at.items():
+        answer = gateway.admin("GET", path).json()
+        schema = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": SCHEMAS}}
+        assert [str(error) for error in jsonschema_rs.validator_for(schema).iter_errors(answer)] == [], path
