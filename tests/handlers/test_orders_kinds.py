@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from handlers.references.goods import ROUNDING_ITEM
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
+from tests.handlers.booked import agree, items_of
 from tests.handlers.shop import REALM, Shop, sold
 
 
@@ -37,22 +36,6 @@ def test_an_order_is_left_to_the_receipt_it_becomes(shop: Shop) -> None:
     shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
     shop.settle()
     assert [len(rows) for rows in shop.documents().values()] == [1]
-
-
-def agree(shop: Shop, sale: dict[str, Any]) -> dict[str, Any]:
-    """The one document there is, which must have the till's total and VAT."""
-    ((document,),) = shop.documents().values()
-    vat = sum(group["vatAmount"] for group in sale["vatGroupList"]["vatGroup"])
-    assert document["TotalAmt"] == abs(Decimal(sale["totalInclAmount"])) / 100
-    assert document["TxnTaxDetail"]["TotalTax"] == abs(Decimal(vat)) / 100
-    return document
-
-
-def items_of(document: dict[str, Any]) -> list[str]:
-    """The items of a document's lines, rounding aside."""
-    details = (line.get("SalesItemLineDetail") for line in document["Line"])
-    names = [detail["ItemRef"]["name"] for detail in details if detail]
-    return [name for name in names if name != ROUNDING_ITEM]
 
 
 def reason(shop: Shop, sale_id: str) -> tuple[str, str | None]:

@@ -1,0 +1,211 @@
+"""What is rung up beside ordinary goods: tips, deposits on bottles, menus, prepayments, foreign and untaxed sales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.lines import ItemSold
+from tests.handlers.booked import agree, amounts_of, items_of, taxes_of, told_by
+from tests.handlers.shop import REALM, Shop, sold
+
+OpenShop = Callable[..., Shop]
+TIP, CRATE, BOTTLE = 700, 801, 802
+SPECIAL = f"""
+[mapping]
+tip_articles = [{TIP}]
+special_items = {{ tip = "FOOI", deposit = "STATIEGELD" }}
+"""
+
+
+def add_article(shop: Shop, number: int, cents: int, *, vat_code: int, group: int) -> None:
+    article = {"articleNumber": number, "description": f"Article {number}", "priceIncl": cents}
+    article |= {"vatCode": vat_code, "turnoverGroup": group}
+    shop.till.add_product({"description": f"Article {number}", "articleList": {"article": [article]}})
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Shop:
+    """A shop with tips and with deposits on crates and bottles, which are debts and no turnover."""
+    made = open_shop(SPECIAL)
+    for name in ("FOOI", "STATIEGELD"):
+        made.add_item(name, IncomeAccountRef={"value": made.account("Gift Cards Outstanding")})
+    add_article(made, TIP, 0, vat_code=0, group=5)
+    add_article(made, CRATE, 390, vat_code=0, group=80)
+    add_article(made, BOTTLE, 10, vat_code=0, group=80)
+    return made
+
+
+def test_a_tip_is_booked_on_the_item_of_tips_and_given_back_from_it(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1002, 4), sold(TIP, price_cents=168)])
+    shop.settle()
+    assert amounts_of(agree(shop, sale))["Item FOOI"] == Decimal("1.68")
+    shop.till.refund(sale["receiptId"])
+    shop.settle()
+    refund = shop.only("RefundReceipt")
+    assert (refund["TotalAmt"], amounts_of(refund)["Item FOOI"]) == (Decimal("15.00"), Decimal("1.68"))
+
+
+def test_a_deposit_on_bottles_is_a_debt_and_what_comes_back_is_taken_off_it(shop: Shop) -> None:
+    lines = [sold(1002, 24), sold(CRATE), sold(BOTTLE, 24), sold(BOTTLE, -6)]
+    sale = shop.till.sell(lines=lines)
+    shop.settle()
+    assert amounts_of(agree(shop, sale))["Item STATIEGELD"] == Decimal("5.70")
+
+
+def test_a_receipt_of_returned_bottles_alone_is_a_refund(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(CRATE, -2), sold(BOTTLE, -48)], payments=[Tender("CONTANT", -1260)])
+    shop.settle()
+    assert amounts_of(agree(shop, sale)) == {"Item STATIEGELD": Decimal("12.60")}
+    assert shop.only("RefundReceipt")["PaymentMethodRef"]["name"] == "Contant"
+
+
+def test_bottles_that_are_worth_more_than_the_goods_are_given_back_in_one_document(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1002), sold(CRATE, -3)], payments=[Tender("CONTANT", -837)])
+    shop.settle()
+    document = agree(shop, sale)
+    assert amounts_of(document)["Item STATIEGELD"] == Decimal("11.70")
+    assert amounts_of(document)["Item 1002"] < 0
+
+
+def test_a_menu_whose_components_have_their_own_vat_is_booked_by_its_components(shop: Shop) -> None:
+    add_article(shop, 600, 0, vat_code=1, group=4)
+    menu = sold(600, preparations=(sold(1002, 2), sold(1001)))
+    sale = shop.till.sell(lines=[menu, sold(1003)])
+    shop.add_item("600")
+    shop.settle()
+    document = agree(shop, sale)
+    assert taxes_of(document) == told_by(sale)
+    assert {"Item 1001", "Item 1002", "Item 1003"} <= set(items_of(document))
+
+
+def test_a_sale_of_all_rates_is_booked_rate_by_rate(shop: Shop) -> None:
+    lines = [sold(1001, 3, discount_percent=Decimal("7.5")), sold(1002, 7), sold(BOTTLE, 3), sold(1003, -1), sold(1003)]
+    sale = shop.till.sell(lines=lines)
+    shop.settle()
+    document = agree(shop, sale)
+    assert {rate: each for rate, each in taxes_of(document).items() if rate} == {
+        rate: each for rate, each in told_by(sale).items() if rate
+    }
+
+
+def test_countries_have_their_own_tax_codes_whatever_the_rate(open_shop: OpenShop) -> None:
+    shop = open_shop('[mapping.tax_codes]\ntable = {"DEU:21" = "21% OSS", "DEU:9" = "9% OSS", "BEL:21" = "21% OSS"}\n')
+    for rate in (21, 9):
+        same = shop.find("TaxCode", Name=f"{rate}% BTW")["SalesTaxRateList"]
+        shop.books.put(REALM, "TaxCode", {"Name": f"{rate}% OSS", "Active": True, "SalesTaxRateList": same})
+    used = [codes_of(shop, country) for country in ("Duitsland", "Belgi\u00eb", "Nederland")]
+    assert used == [{"21% OSS", "9% OSS"}, {"21% OSS", "9% BTW"}, {"21% BTW", "9% BTW"}]
+
+
+def codes_of(shop: Shop, country: str) -> set[str]:
+    """The names of the tax codes on a receipt for somebody who lives there."""
+    relation = shop.till.add_relation(name=country, email=f"{country[:3].lower()}@example.com", country=country)
+    sale = shop.till.sell(lines=[sold(1001), sold(1002)], relation=relation["relationNumber"])
+    shop.settle()
+    assert shop.newest(sale["receiptId"]).state == "done"
+    details = (line.get("SalesItemLineDetail") for line in shop.rows("SalesReceipt")[-1]["Line"])
+    return {shop.find("TaxCode", Id=detail["TaxCodeRef"]["value"])["Name"] for detail in details if detail}
+
+
+UNTAXED = '[mapping]\nshifted_tax_code = "0% BTW"\nno_vat_tax_code = "0% BTW"'
+
+
+@pytest.mark.parametrize("method", ["VAT-METHOD-SHIFTED", "VAT-METHOD-NONE"])
+def test_receipts_without_vat_are_booked_and_given_back_without_vat(open_shop: OpenShop, method: str) -> None:
+    shop = open_shop(UNTAXED)
+    sale = shop.till.sell(lines=[sold(1001, 3), sold(1002, 2)], vat_method=method)
+    shop.settle()
+    assert taxes_of(agree(shop, sale)) == {Decimal(0): (Decimal(sale["totalInclAmount"]) / 100, Decimal(0))}
+    shop.till.refund(sale["receiptId"])
+    shop.settle()
+    refund = shop.only("RefundReceipt")
+    assert (refund["TotalAmt"], refund["TxnTaxDetail"]["TotalTax"]) == (Decimal(sale["totalInclAmount"]) / 100, 0)
+
+
+def test_a_reverse_charged_sale_without_a_code_for_it_waits_for_one(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001)], vat_method="VAT-METHOD-SHIFTED")
+    shop.settle()
+    event = shop.newest(sale["receiptId"])
+    assert (event.state, event.field) == ("parked", "mapping.shifted_tax_code")
+
+
+def test_an_order_with_a_deposit_is_booked_once_with_all_that_was_paid(shop: Shop) -> None:
+    order = shop.till.take_order(lines=[sold(1003), sold(1001)])
+    shop.till.prepay_order(order["orderId"], [Tender("PIN", 4000)])
+    shop.settle()
+    assert shop.documents() == {}
+    shop.till.deliver_order(order["orderId"], [Tender("CONTANT", 7250)])
+    shop.settle()
+    assert (shop.only("Invoice")["TotalAmt"], shop.only("Invoice")["Balance"]) == (Decimal("112.50"), 0)
+    assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [40, Decimal("72.50")]
+
+
+def test_a_receipt_on_account_is_booked_at_once_if_wanted_and_paid_in_parts_later(open_shop: OpenShop) -> None:
+    shop = open_shop("[orders]\noutstanding_receipts = true")
+    sale = shop.till.sell(lines=[sold(1003)], payments=[])
+    shop.settle()
+    balances = [shop.only("Invoice")["Balance"]]
+    for cents in (2500, 7500):
+        shop.till.pay_receipt(sale["receiptId"], [Tender("PIN", cents)])
+        shop.settle()
+        balances.append(shop.only("Invoice")["Balance"])
+    assert balances == [100, 75, 0]
+    assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [25, 75]
+
+
+def test_a_refund_in_cash_is_rounded_as_the_till_rounded_it(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1002, -1)], payments=[Tender("CONTANT", -335)], round_cash=True)
+    shop.settle()
+    assert agree(shop, sale)["TotalAmt"] == Decimal("3.35")
+
+
+def test_goods_are_exchanged_for_dearer_ones_and_the_difference_is_paid(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001, -2), sold(1003)])
+    shop.settle()
+    assert agree(shop, sale)["TotalAmt"] == Decimal("75.00")
+
+
+def test_a_sale_whose_lines_are_missing_is_parked_with_both_amounts(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1003)])
+    with shop.till.lock:
+        shop.till.till["receipts"].get(sale["receiptId"])["lineList"] = {"line": []}
+    shop.settle()
+    event = shop.newest(sale["receiptId"])
+    assert (event.state, event.field) == ("parked", "lines")
+    assert "0.00 without VAT" in (event.reason or "")
+    assert "82.64" in (event.reason or "")
+
+
+def test_a_heading_and_a_free_text_stand_on_the_document_and_cost_nothing(shop: Shop) -> None:
+    def text(words: str) -> ItemSold:
+        return ItemSold(0, price_cents=0, text=words, vat_code=2, turnover_group=5)
+
+    sale = shop.till.sell(lines=[text("Tafel 4"), sold(1001), text("zonder ijs"), text("graag snel")])
+    shop.settle()
+    (line, *_) = agree(shop, sale)["Line"]
+    assert (line["Amount"], line["Description"]) == (Decimal("10.33"), "Article 1001 | zonder ijs | graag snel")
+
+
+SHIPPED = """
+[orders]
+sales_orders = true
+[mapping.shipping_methods]
+mode = "table"
+table = { BEZORGEN = "Courier" }
+on_miss = "skip"
+"""
+
+
+@pytest.mark.parametrize(("told", "booked"), [("BEZORGEN", "Courier"), ("AFHALEN", None)])
+def test_how_an_order_was_delivered_is_said_in_the_books_words(open_shop: OpenShop, told: str, booked: Any) -> None:
+    shop = open_shop(SHIPPED)
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "AllowShipping", value=True)
+    order = shop.till.take_order(lines=[sold(1003)], fields={"deliveryMethod": told})
+    shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
+    shop.settle()
+    assert shop.only("Invoice").get("ShipMethodRef", {}).get("value") == booked
