@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from mapping.agreement_causes import explain
 from mapping.agreement_records import BooksRecord, Cause, Fate, Row, Standing, TillRecord
+from mapping.agreement_remedies import find_remedy
 from mapping.agreement_text import to_text
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 
@@ -50,7 +51,8 @@ def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: 
     rows = [row for row in found if row is not None]
     rest = subtract(subtract(sums[1], sums[0]), add(row.differences for row in rows))
     if rest:
-        rows.append(Row(Cause.UNEXPLAINED, "-", "the gateway cannot say which record makes this difference", rest))
+        reason = "the gateway cannot say which record makes this difference"
+        rows.append(Row(Cause.UNEXPLAINED, "-", reason, rest, fix=find_remedy(Cause.UNEXPLAINED, [], [])))
     return Comparison(start, through, sums[0], sums[1], tuple(sorted(rows, key=_order)))
 
 
@@ -109,6 +111,7 @@ def _to_row(row: Row) -> dict[str, Any]:
         "cause": str(row.cause),
         "record": row.record,
         "reason": row.reason,
+        "fix": row.fix,
         "event": row.fate.event if row.fate else None,
         "state": row.fate.state if row.fate else None,
         "documents": [{"entity": entity, "id": id_} for entity, id_ in row.documents],

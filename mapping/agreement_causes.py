@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from mapping.agreement_records import BooksRecord, Cause, Row, Standing, TillRecord
+from mapping.agreement_remedies import find_remedy
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 from mapping.money import show_cents
 
@@ -44,7 +45,7 @@ def explain(sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start
     cause, reason = next((cause, words(case)) for cause, fits, words in _CAUSES if fits(case))
     fate = next((sale.fate for sale in sales if sale.fate), None)
     shown = tuple((record.entity, record.id) for record in documents)
-    return Row(cause, _name(case), reason, differences, shown, fate)
+    return Row(cause, _name(case), reason, differences, shown, fate, find_remedy(cause, sales, documents))
 
 
 def _name(case: _Case) -> str:
@@ -76,11 +77,15 @@ def _is_voided(case: _Case) -> bool:
 
 
 def _is_twice(case: _Case) -> bool:
-    return len(case.whole()) > 1
+    return len(case.whole()) > 1 or any(record.foreign for record in case.having(Standing.STANDS))
 
 
 def _is_moved(case: _Case) -> bool:
     return _same(case, lambda cell: replace(cell, day=date.min))
+
+
+def _is_paid_elsewhen(case: _Case) -> bool:
+    return _is_payment(case) and _is_moved(case)
 
 
 def _is_elsewhere(case: _Case) -> bool:
@@ -99,6 +104,10 @@ def _is_rounding(case: _Case) -> bool:
     return not total_of(case.difference, *_TURNOVER) and all(
         abs(cents) <= LARGEST_ROUNDING_CENTS and cell.measure in _TURNOVER for cell, cents in case.difference.items()
     )
+
+
+def _is_taxed_otherwise(case: _Case) -> bool:
+    return all(cell.measure in _TURNOVER for cell in case.difference) and not total_of(case.difference, *_TURNOVER)
 
 
 def _is_anything(_case: _Case) -> bool:
@@ -138,13 +147,20 @@ def _say_voided(case: _Case) -> str:
 
 
 def _say_twice(case: _Case) -> str:
-    return f"{_list(case.whole())} are the same sale: void all but one"
+    foreign = _list([record for record in case.documents if record.foreign])
+    strange = f"; {foreign} was booked by something else" if foreign != "-" else ""
+    return f"{_list(case.having(Standing.STANDS))} are the same sale{strange}"
 
 
 def _say_moved(case: _Case) -> str:
     sold, booked = (_days(side) for side in (case.till, case.books))
     notes = next((record.note for record in case.documents if record.note), None)
     return f"sold on {sold}, booked on {booked}{f' ({notes})' if notes else ''}"
+
+
+def _say_paid_elsewhen(case: _Case) -> str:
+    paid, booked = (_days(_tenders(side)) for side in (case.till, case.books))
+    return f"paid on {paid}; the books have the money on {booked}"
 
 
 def _say_elsewhere(case: _Case) -> str:
@@ -154,12 +170,22 @@ def _say_elsewhere(case: _Case) -> str:
 
 def _say_payment(case: _Case) -> str:
     till, books = (total_of(side, Measure.TENDER) for side in (case.till, case.books))
-    return f"the till took {show_cents(till)}, the books hold {show_cents(books)} of it"
+    payments = [f"Payment {record.id}" for record in case.documents if record.entity == "Payment"]
+    return (
+        f"the till took {show_cents(till)}, the books hold {show_cents(books)} ({', '.join(payments) or 'no payment'})"
+    )
 
 
 def _say_tender(case: _Case) -> str:
     till, books = (sorted({c.key for c in side if c.measure is Measure.TENDER}) for side in (case.till, case.books))
     return f"paid with {', '.join(till)}; the books say {', '.join(books)}"
+
+
+def _say_rate(case: _Case) -> str:
+    till, books = (
+        sorted({cell.key for cell in side if cell.measure is Measure.NET}) for side in (case.till, case.books)
+    )
+    return f"the total is the till's; VAT of {', '.join(till)} % there, of {', '.join(books)} % in the books"
 
 
 def _say_rounding(_case: _Case) -> str:
@@ -176,6 +202,10 @@ def _list(records: Sequence[BooksRecord]) -> str:
     return ", ".join(f"{record.entity} {record.id}" for record in records if record.entity != "Payment") or "-"
 
 
+def _tenders(side: Figures) -> Figures:
+    return {cell: cents for cell, cents in side.items() if cell.measure is Measure.TENDER}
+
+
 def _days(side: Figures) -> str:
     return ", ".join(str(day) for day in sorted({cell.day for cell in side}))
 
@@ -188,10 +218,12 @@ _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]]
     (Cause.VOIDED, _is_voided, _say_voided),
     (Cause.NOT_BOOKED, _is_missing, _say_not_booked),
     (Cause.TWICE, _is_twice, _say_twice),
+    (Cause.PAID_OTHER_DAY, _is_paid_elsewhen, _say_paid_elsewhen),
     (Cause.OTHER_DAY, _is_moved, _say_moved),
     (Cause.OTHER_BRANCH, _is_elsewhere, _say_elsewhere),
     (Cause.TENDER, _is_tender, _say_tender),
     (Cause.PAYMENT, _is_payment, _say_payment),
     (Cause.ROUNDING, _is_rounding, _say_rounding),
+    (Cause.RATE, _is_taxed_otherwise, _say_rate),
     (Cause.AMOUNTS, _is_anything, _say_amounts),
 )

@@ -17,9 +17,11 @@ class Cause(StrEnum):
     VOIDED = "voided in the books"
     TWICE = "booked twice"
     OTHER_DAY = "booked on another day"
+    PAID_OTHER_DAY = "paid on another day"
     OTHER_BRANCH = "booked at another branch"
     TENDER = "paid by another method"
     PAYMENT = "payments differ"
+    RATE = "another VAT rate"
     ROUNDING = "VAT rounded differently"
     AMOUNTS = "amounts differ"
     STRANGER = "not known at the till"
@@ -45,13 +47,17 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class TillRecord:
-    """A sale. `group` is what it has in common with its documents; `left_out` is why the settings do not book it."""
+    """A sale. `group` is what it has in common with its documents; `left_out` is why the settings do not book it.
+
+    `number` is what it is resent by.
+    """
 
     group: str
     name: str
     figures: Figures
     left_out: str | None = None
     fate: Fate | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class BooksRecord:
     """A document or payment that carries our marker or link; of one that is gone only the id is known.
 
     `partial`: one of several that make up the group (a day's corrections, payments), so more than one is no doubling.
+    `foreign`: without marker and link, but about this very sale: something else booked it as well.
     """
 
     group: str
@@ -68,11 +75,15 @@ class BooksRecord:
     standing: Standing = Standing.STANDS
     partial: bool = False
     note: str | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The part of the difference that one record makes; `differences` is books less till, by cell."""
+    """The part of the difference that one record makes.
+
+    `differences` is books less till, by cell; `fix` is the way out.
+    """
 
     cause: Cause
     record: str
@@ -80,3 +91,4 @@ class Row:
     differences: Figures
     documents: tuple[tuple[str, str], ...] = ()
     fate: Fate | None = None
+    fix: str = ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mapping.money import show_cents
 
+_MOST_OTHERS = 10
 _RIGHT_FROM = 4  # columns from here on are amounts
 _MEASURES = {"net": "net {key} %", "vat": "VAT {key} %", "tender": "paid {key}"}
 
@@ -17,6 +18,8 @@ def to_text(report: Mapping[str, Any]) -> str:
     parts += ["", *(_lines_of(row) for row in report["rows"])] if report["rows"] else []
     parts += list(_journal_lines(report["journal"]))
     parts += [f"Not sales at the till: {report['not_sales']}"] if report.get("not_sales") else []
+    parts += list(_lines_of_others(report.get("others_in_books") or {}))
+    parts += list(_lines_of_payments(report.get("payments_in_books_only") or {}))
     parts += [_reads(report["reads"])] if report.get("reads") else []
     return "\n".join(parts)
 
@@ -58,7 +61,8 @@ def _lines_of(row: Mapping[str, Any]) -> str:
         f"{_MEASURES[each['measure']].format(key=each['key'])} {show_cents(each['cents'])}"
         for each in row["differences"]
     )
-    return f"{row['record']}: {row['cause']}. {row['reason']}{event}\n    " + "\n    ".join(parts)
+    fix = [f"what to do: {row['fix']}"] if row.get("fix") else []
+    return f"{row['record']}: {row['cause']}. {row['reason']}{event}\n    " + "\n    ".join([*parts, *fix])
 
 
 def _journal_lines(journal: Mapping[str, Any]) -> Iterable[str]:
@@ -70,6 +74,23 @@ def _journal_lines(journal: Mapping[str, Any]) -> Iterable[str]:
             f"The till's journal has {show_cents(each['cents'])} more than its documents: "
             f"{each['day']} branch {each['branch']} {what}"
         )
+
+
+def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
+    if not others.get("documents"):
+        return
+    yield f"Not of this till: {others['documents']} document(s) in QuickBooks, {show_cents(others['cents'])}."
+    for each in others["records"][:_MOST_OTHERS]:
+        like = f"; same day and amount as {each['like']}" if each["like"] else ""
+        yield f"    {each['entity']} {each['id']} of {each['day']}: {show_cents(each['cents'])}{like}"
+    if others["documents"] > _MOST_OTHERS:
+        yield f"    and {others['documents'] - _MOST_OTHERS} more"
+
+
+def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
+    if others.get("payments"):
+        named = ", ".join(f"Payment {each['id']}" for each in others["records"][:_MOST_OTHERS])
+        yield f"Paid in QuickBooks only: {others['payments']} payment(s), {show_cents(others['cents'])}: {named}."
 
 
 def _reads(reads: Mapping[str, int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
@@ -17,6 +17,8 @@ SESSION = "Session"
 RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
 DRY = ":dry"
 SETTINGS = "settings"
+LONGEST_PERIOD = timedelta(days=92)
+"""Of an agreement."""
 
 
 class By(StrEnum):

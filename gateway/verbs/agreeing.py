@@ -1,4 +1,4 @@
-"""The verb that compares till and books: `agree`. Exit code 1 when they differ."""
+"""The verb that compares till and books: `agree`. Exit code 0 when all agree, 1 when not or not known in time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,24 @@ def compare_days(call: Call) -> int:
         audit.note(session, actor="cli", action="agreement", target=f"{start or ''}..{through or ''}")
     asking.wake(call, ids)
     ended = [asking.watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
-    reports = [_find_report(event) for event in ended]
+    reports = [_to_report(event) for event in ended]
     if call.as_json:
         show_json(reports[0] if len(reports) == 1 else reports)
     else:
         for event, report in zip(ended, reports, strict=True):
-            show(f"{event.connection}\n{to_text(report)}" if report else asking.to_words(event))
-    return GOOD if all(report and report["agrees"] for report in reports) else PROBLEM
+            show(f"{event.connection}\n{to_text(report)}" if event.result else asking.to_words(event))
+    return GOOD if all(report["agrees"] for report in reports) else PROBLEM
 
 
-def _find_report(event: Event) -> dict[str, Any] | None:
-    return json.loads(event.result) if event.result else None
+def _to_report(event: Event) -> dict[str, Any]:
+    """The report; where there is none (yet), `agrees` is null and the event says why."""
+    if event.result:
+        report: dict[str, Any] = json.loads(event.result)
+        return report
+    return {
+        "agrees": None,
+        "connection": event.connection,
+        "event": event.id,
+        "state": event.state,
+        "reason": event.reason,
+    }

@@ -16,7 +16,6 @@ from handlers.references import codes
 from mapping import figures
 from mapping.agreement import BooksRecord, Standing
 from mapping.figures import Names
-from mapping.money import round_to_cents
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, SaleKind
 
 _TAG = re.compile(r"\[kassabridge:(receipt|invoice|order|day):([^\]\s]+)\]")
@@ -29,7 +28,8 @@ DAY = "day"
 class BooksSide:
     """What was read of the books, by id. `groups`: a sale's id, or "day:BRANCH:DATE"; what has none is not ours.
 
-    `kinds` says what kind of sale a group is, where the marker told.
+    `kinds` says what kind of sale a group is, where the marker told. `foreign` are the documents in a group that
+    something else booked.
     """
 
     documents: dict[str, BookedDocument] = field(default_factory=dict)
@@ -37,6 +37,7 @@ class BooksSide:
     groups: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, SaleKind] = field(default_factory=dict)
     gone: list[tuple[str, str, str]] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)
 
     def recognise(self, record_id: str, note: str | None) -> None:
         """Note whose a document or payment is, if its note says so."""
@@ -117,7 +118,7 @@ def to_records(
 ) -> list[BooksRecord]:
     """Everything of ours as records."""
     branches = _Branches(till, groups, deps)
-    documents = (_to_record(side.documents[each], side.groups[each], branches, names)
+    documents = (_to_record(side.documents[each], side.groups[each], branches, names, foreign=each in side.foreign)
                  for each in side.documents if each in side.groups)  # fmt: skip
     payments = (_to_payment(payment, side.groups[each], branches, names)
                 for each, payment in side.payments.items() if each in side.groups)  # fmt: skip
@@ -125,7 +126,9 @@ def to_records(
     return [*documents, *payments, *gone]
 
 
-def _to_record(document: BookedDocument, group: str, branches: _Branches, names: Names) -> BooksRecord:
+def _to_record(
+    document: BookedDocument, group: str, branches: _Branches, names: Names, *, foreign: bool
+) -> BooksRecord:
     moved = _MOVED.search(document.private_note or "")
     return BooksRecord(
         group=group,
@@ -135,6 +138,7 @@ def _to_record(document: BookedDocument, group: str, branches: _Branches, names:
         standing=Standing.VOIDED if document.voided else Standing.STANDS,
         partial=group.startswith(f"{DAY}:"),
         note=moved.group() if moved else None,
+        foreign=foreign,
     )
 
 
@@ -172,14 +176,3 @@ class _Branches:
         if department is None:
             return own if own is not None and self._departments.get(own) is None else None
         return self._of_department.get(department)
-
-
-def describe_others(side: BooksSide) -> dict[str, int]:
-    """How many documents of these days are none of ours, and what they add up to."""
-    others = [document for each, document in side.documents.items() if each not in side.groups]
-    return {"documents": len(others), "cents": sum(map(_signed_cents, others))}
-
-
-def _signed_cents(document: BookedDocument) -> int:
-    returned = document.kind in (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
-    return round_to_cents(-document.total if returned else document.total)

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 from gateway.store import reckoning
 from gateway.store.events import Event
 from gateway.store.links import Kind
+from gateway.store.requests import LONGEST_PERIOD
 from gateway.store.session import reading
-from handlers.agreement import books_side, till_side
+from handlers.agreement import books_side, others, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
@@ -26,7 +27,6 @@ from mapping.figures import Figures, Names
 from mapping.money import show_cents
 from mapping.records import TillPaymentMethod
 
-LONGEST_DAYS = 92
 DEFAULT_DAYS = 7
 MOST_LOOKS = 4
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -48,9 +48,9 @@ def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
     """The days asked for; by default the last seven, today included. Raises `MappingError` for too many or none."""
     through = date.fromisoformat(hint["through"]) if hint.get("through") else today
     start = date.fromisoformat(hint["from"]) if hint.get("from") else through - timedelta(days=DEFAULT_DAYS - 1)
-    if not timedelta(0) <= through - start < timedelta(days=LONGEST_DAYS):
+    if not timedelta(0) <= through - start < LONGEST_PERIOD:
         raise MappingError(
-            f"{start} to {through} is not a period of 1 to {LONGEST_DAYS} days",
+            f"{start} to {through} is not a period of 1 to {LONGEST_PERIOD.days} days",
             record="agreement",
             field="from",
             fix="ask for a shorter period; longer ones quarter by quarter",
@@ -68,6 +68,7 @@ def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
     books = books_side.read(deps, start, through)
     till_side.read_more(till, books_side.named_sales(books), deps)
     groups = _group(till, books, deps)
+    others.claim_doubles(books, till, groups, deps)
     comparison = agreement.compare(
         till_side.to_records(till, groups, names, deps),
         books_side.to_records(books, till, groups, names, deps),
@@ -77,7 +78,8 @@ def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
     more = {
         "connection": deps.connection,
         "not_sales": till_side.describe_others(till, deps),
-        "others_in_books": books_side.describe_others(books),
+        "others_in_books": others.describe(books, till, groups),
+        "payments_in_books_only": others.describe_payments(books),
         "reads": _count_reads(deps, before),
     }
     return agreement.to_report(comparison, journal=journal, more=more)

@@ -84,6 +84,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
             figures=figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=gift_cards),
             left_out=_left_out(sale, deps),
             fate=_to_fate(events.get(sale.id)),
+            number=sale.number,
         )
         for sale in side.sales.values()
         if counted_elsewhere(sale, settings) is None

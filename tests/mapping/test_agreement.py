@@ -109,6 +109,36 @@ def test_money_and_rounding_are_told_apart_from_amounts() -> None:
     assert cause_of([sale(figures=card)], [booked(at(60, measure=Measure.TENDER, key="Card"))])[0] is Cause.PAYMENT
     rounded = add([at(101), at(-1, measure=Measure.VAT)])
     assert cause_of([sale()], [booked(rounded)])[0] is Cause.ROUNDING
+    later = at(100, measure=Measure.TENDER, key="Card", day=DAY + timedelta(days=1))
+    assert cause_of([sale(figures=card)], [booked(later)])[0] is Cause.PAID_OTHER_DAY
+    reduced = add([at(112, key="9"), at(10, measure=Measure.VAT, key="9")])
+    taxed = add([at(100), at(22, measure=Measure.VAT)])
+    assert cause_of([sale(figures=taxed)], [booked(reduced)]) == (
+        Cause.RATE,
+        "the total is the till's; VAT of 21 % there, of 9 % in the books",
+    )
+
+
+def test_a_document_of_something_else_beside_ours_is_told_as_such() -> None:
+    cause, reason = cause_of([sale()], [booked(at(100)), booked(at(100), id="6", foreign=True)])
+    assert (cause, reason) == (
+        Cause.TWICE,
+        "SalesReceipt 5, SalesReceipt 6 are the same sale; SalesReceipt 6 was booked by something else",
+    )
+
+
+def fix_of(sale_: TillRecord, books: list[BooksRecord]) -> str:
+    (row,) = compare([sale_], books, start=DAY, through=DAY).rows
+    return row.fix
+
+
+def test_the_way_out_names_the_order_the_event_and_the_documents() -> None:
+    numbered = sale(number="1.1.2026.7")
+    assert fix_of(numbered, []) == "./run resend 1.1.2026.7"
+    assert "retry event 7" in fix_of(sale(number="1.1.2026.7", fate=Fate(7, "parked", "x")), [])
+    assert fix_of(sale(fate=Fate(7, "waiting")), []).startswith("wait: event 7")
+    assert "SalesReceipt 5" in fix_of(numbered, [booked(at(90))])
+    assert "./run resend 1.1.2026.7" in fix_of(numbered, [booked({}, standing=Standing.GONE)])
 
 
 def test_figures_of_a_sale_and_of_its_document_are_equal() -> None:

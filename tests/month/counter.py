@@ -59,8 +59,12 @@ class Counter:
         return self.keep(self.floor.ring_up([ItemSold(DEPOSIT.number, pieces)]))
 
     def leave_open(self) -> bool:
-        """A receipt that is paid later, on its day or another."""
-        self.open.append(self._ring_up_open(self.floor.basket()))
+        """A receipt that is paid later, on its day or another. The books cannot give money back on another day."""
+        receipt = self._ring_up_open(self.floor.basket())
+        if receipt["totalInclAmount"] > 0:
+            self.open.append(receipt)
+        else:
+            self.floor.pay(receipt)
         return True
 
     def pay_open(self) -> bool:
@@ -71,7 +75,7 @@ class Counter:
         receipt = self.open.pop(floor.chance.randrange(len(self.open)))
         if day_of(receipt) != floor.now.date():
             floor.note("receipt paid on a later day")
-        floor.till.pay_receipt(receipt["receiptId"], floor.tenders(receipt["totalInclAmount"]), when=floor.now)
+        floor.pay(receipt)
         return self.keep(receipt)
 
     def take_back(self) -> bool:
@@ -97,9 +101,11 @@ class Counter:
         if receipt is None:
             return False
         floor, items = self.floor, self.floor.basket()
-        if day_of(receipt) != floor.now.date():
+        total, late = floor.total_on(receipt, items), day_of(receipt) != floor.now.date()
+        if late and total < 0:
+            return False
+        if late:
             floor.note("receipt corrected on a later day")
-        total = floor.total(items, receipt["financialBranchNumber"], receipt["vatMethod"])
         floor.till.edit_receipt(receipt["receiptId"], lines=items, payments=floor.tenders(total), when=floor.now)
         return True
 

@@ -131,6 +131,14 @@ class Floor:
         with self.till.lock:
             return int(documents.build_lines(self.till.till, items, occasion)["totalInclAmount"])
 
+    def total_on(self, receipt: Record, items: Sequence[ItemSold]) -> int:
+        """What a stored receipt would come to with these on it."""
+        return self.total(items, receipt["financialBranchNumber"], receipt["vatMethod"])
+
+    def pay(self, receipt: Record) -> None:
+        """Pay a stored receipt now."""
+        self.till.pay_receipt(receipt["receiptId"], self.tenders(receipt["totalInclAmount"]), when=self.now)
+
     def tenders(self, total: int, *, cash: bool = True) -> list[Tender]:
         """One way to pay or two; in cash sometimes with change."""
         methods = METHODS if cash else tuple(method for method in METHODS if method != "CONTANT")

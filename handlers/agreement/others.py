@@ -1,0 +1,106 @@
+"""What the books have besides ours: sales of ours that something else booked too, and what the till never rang up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from handlers.agreement.books_side import BooksSide
+from handlers.agreement.till_side import TillSide
+from handlers.deps import Deps
+from mapping import orders
+from mapping.money import round_to_cents
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
+from mapping.sale_identity import name_record
+
+MOST_NAMED = 50
+_WORD = re.compile(r"[\w.\-]+")
+_RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+
+
+def claim_doubles(side: BooksSide, till: TillSide, groups: Mapping[str, str], deps: Deps) -> None:
+    """Put documents that are no work of ours, but about a sale that we booked, beside the document we made.
+
+    Such a document has the sale's number (as its own, or in its note or memo) and its amount.
+    """
+    named = {name: sale for sale in till.sales.values() for name in _names(sale, deps)}
+    booked = {group for each, group in side.groups.items() if each in side.documents and not _is_void(side, each)}
+    for document in _list_others(side):
+        about = (named[word] for word in _words(document) if word in named)
+        sale = next((each for each in about if abs(each.total_incl_cents) == abs(_cents(document))), None)
+        if sale is not None and groups[sale.id] in booked:
+            side.groups[document.id] = groups[sale.id]
+            side.foreign.add(document.id)
+
+
+def _is_void(side: BooksSide, document_id: str) -> bool:
+    return side.documents[document_id].voided
+
+
+def _names(sale: Sale, deps: Deps) -> Iterator[str]:
+    yield sale.id
+    if sale.number:
+        yield sale.number
+        yield orders.document_number(sale, deps.settings.orders)
+
+
+def _words(document: BookedDocument) -> list[str]:
+    memo = (document.raw.get("CustomerMemo") or {}).get("value")
+    return [
+        word for text in (document.document_number, document.private_note, memo) for word in _WORD.findall(text or "")
+    ]
+
+
+def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict[str, Any]:
+    """The documents of these days that no sale of the till stands behind; one of a sale's day and amount names it."""
+    booked = set(side.groups.values())
+    alike = {_likeness(sale): name_record(sale) for sale in till.sales.values() if groups[sale.id] in booked}
+    found = [document for document in _list_others(side) if not document.voided]
+    return {
+        "documents": len(found),
+        "cents": sum(map(_cents, found)),
+        "records": [_show(document, alike) for document in found[:MOST_NAMED]],
+    }
+
+
+def describe_payments(side: BooksSide) -> dict[str, Any]:
+    """The payments of these days on our documents that only the books know, as when a customer pays by bank."""
+    found = [each for id_, each in side.payments.items() if id_ not in side.groups and _is_on_ours(each, side)]
+    return {
+        "payments": len(found),
+        "cents": sum(round_to_cents(each.total) for each in found),
+        "records": [
+            {"id": each.id, "day": each.business_date.isoformat(), "cents": round_to_cents(each.total)}
+            for each in found[:MOST_NAMED]
+        ],
+    }
+
+
+def _is_on_ours(payment: BooksPayment, side: BooksSide) -> bool:
+    return not payment.voided and any(link.id in side.groups for link in payment.links)
+
+
+def _list_others(side: BooksSide) -> Iterable[BookedDocument]:
+    return [document for each, document in side.documents.items() if each not in side.groups]
+
+
+def _cents(document: BookedDocument) -> int:
+    return round_to_cents(-document.total if document.kind in _RETURNS else document.total)
+
+
+def _likeness(sale: Sale) -> tuple[date, int]:
+    return sale.business_date, sale.total_incl_cents
+
+
+def _show(document: BookedDocument, alike: Mapping[tuple[date, int], str]) -> dict[str, Any]:
+    cents, day = _cents(document), document.business_date
+    return {
+        "entity": document.kind,
+        "id": document.id,
+        "number": document.document_number,
+        "day": day.isoformat() if day else None,
+        "cents": cents,
+        "like": alike.get((day, cents)) if day and cents else None,
+    }

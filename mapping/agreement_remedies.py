@@ -1,0 +1,53 @@
+"""The way out of a difference: what a person does about it, in words, with the records and commands to do it with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mapping.agreement_records import BooksRecord, Cause, Fate, TillRecord
+
+_RESEND = "./run resend {order}"
+_REMEDIES: Mapping[Cause, str] = {
+    Cause.LEFT_OUT: f"nothing, if that is meant; else change the settings, then {_RESEND}",
+    Cause.DELETED: f"{_RESEND} books it again; if it was deleted on purpose, cancel the sale at the till",
+    Cause.VOIDED: f"{_RESEND} gives it its amounts back; if it was voided on purpose, cancel the sale at the till",
+    Cause.TWICE: "void all but one in QuickBooks; keep the one with the gateway's marker in its private note",
+    Cause.OTHER_DAY: "set the date of {documents} back in QuickBooks, unless the books were closed on that day",
+    Cause.PAID_OTHER_DAY: "correct the date of {payments} in QuickBooks; what holds sale and money has one day",
+    Cause.OTHER_BRANCH: "choose the branch as location of {documents} in QuickBooks, or correct mapping.departments",
+    Cause.TENDER: "correct the payment method of {payments} in QuickBooks; several ways to pay on one receipt need "
+    'orders.split = "invoice"',
+    Cause.PAYMENT: "correct {payments} in QuickBooks, or delete it there and have it posted again by {command}",
+    Cause.ROUNDING: f"delete {{documents}} in QuickBooks and {_RESEND}, if a cent of VAT matters",
+    Cause.RATE: "choose the right VAT code on the lines of {documents} in QuickBooks",
+    Cause.AMOUNTS: f"put {{documents}} right in QuickBooks, or delete it there and {_RESEND}",
+    Cause.STRANGER: "void {documents} in QuickBooks, unless it is a sale of another installation",
+    Cause.UNEXPLAINED: "run the comparison again; if it stays, report it with the JSON of this report",
+}
+_BY_STATE: Mapping[str, str] = {
+    "parked": "mend what the reason says, then retry event {event}",
+    "skipped": f"if that is wrong, change the settings, then {_RESEND}",
+    "done": f"{_RESEND} books it again",
+}
+
+
+def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[BooksRecord]) -> str:
+    """What to do about a difference of this cause; "wait" is an answer too."""
+    fate = next((sale.fate for sale in sales if sale.fate), None)
+    template = _for_missing(fate) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
+    named = [f"{record.entity} {record.id}" for record in documents if record.entity != "Payment"]
+    payments = [f"{record.entity} {record.id}" for record in documents if record.entity == "Payment"] or named
+    order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
+    return template.format(
+        order=order,
+        documents=", ".join(named) or "the document",
+        payments=", ".join(payments) or "the payment",
+        event=fate.event if fate else "",
+        command=_RESEND.format(order=order),
+    )
+
+
+def _for_missing(fate: Fate | None) -> str:
+    if fate is None:
+        return _RESEND
+    return _BY_STATE.get(fate.state, "wait: event {event} is on its way; ./run events shows it")
