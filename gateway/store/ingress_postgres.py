@@ -17,6 +17,7 @@ from gateway.store.ingress_rows import COLUMNS, KINDS, clean, to_row
 
 _CONNECT_SECONDS = 2
 _STATEMENT_MILLISECONDS = 1_500
+_LEFT_SECONDS = 30.0  # then whatever lies between the server and us has swallowed the connection
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ARRAYS = ", ".join(f"%s::{KINDS[name].compile(_DIALECT)}[]" for name in COLUMNS)
 _INSERT = (
@@ -90,9 +91,10 @@ class PostgresWriter:
             self._connection = None
 
     def _leave_behind(self, task: asyncio.Task[list[Received]]) -> None:
-        """The task ends by the server's or the kernel's time limit; nobody waits for it, and its error is nobody's."""
+        """The task ends by the server's, the kernel's or our limit; nobody waits for it, and its error is nobody's."""
         self._connection = None
         self._left_behind.add(task)
+        asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
         task.add_done_callback(self._left_behind.discard)
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 

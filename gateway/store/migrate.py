@@ -10,6 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
+from gateway.store.postgres import Impatient
+
 _FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 715_302_001  # any number of ours: PostgreSQL's advisory lock for "migrating kassabridge"
 
@@ -28,10 +30,18 @@ def upgrade(engine: Engine) -> str:
     with engine.begin() as connection:
         # SQLite needs no lock of ours: our transactions begin IMMEDIATE.
         if connection.dialect.name == "postgresql":
+            _let_it_last(connection)
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         command.upgrade(config(connection), "head")
         return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _let_it_last(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    if isinstance(driver, Impatient):
+        driver.patience = None
+    connection.detach()  # it does not go back to those that are in a hurry
 
 
 def is_current(engine: Engine) -> bool:

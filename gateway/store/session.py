@@ -10,23 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, create_engine
 
 from gateway.errors import Transient
+from gateway.store import postgres
 
 CONNECT_SECONDS = 5
-STATEMENT_MILLISECONDS = 15_000
 BUSY_MILLISECONDS = 10_000
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.05
+# Away, full, out of connections; a standby that takes no writes; a connection that was cut; every connection in use.
+_WEATHER = (OperationalError, InternalError, InterfaceError, PoolTimeout)
 
 
 def open_engine(url: str, *, pool_size: int = 5) -> Engine:
     """An engine for `url` (as `Settings.database_url` has it); at most `pool_size` connections are opened."""
     if url.startswith("sqlite"):
         return _open_sqlite(url)
-    return create_engine(
+    engine = create_engine(
         url,
+        hide_parameters=True,  # they hold personal data, and errors are logged
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
@@ -34,7 +38,7 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
         pool_recycle=1800,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "options": f"-c statement_timeout={STATEMENT_MILLISECONDS} -c TimeZone=UTC",
+            "options": f"-c statement_timeout={postgres.STATEMENT_MILLISECONDS} -c TimeZone=UTC",
             "application_name": "kassabridge",
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -42,6 +46,8 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
             "tcp_user_timeout": 20_000,
         },
     )
+    event.listen(engine, "do_connect", postgres.connect)
+    return engine
 
 
 def sqlite_path(url: str) -> str:
@@ -51,7 +57,8 @@ def sqlite_path(url: str) -> str:
 
 def _open_sqlite(url: str) -> Engine:
     Path(sqlite_path(url)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": BUSY_MILLISECONDS / 1000})
+    timeout = BUSY_MILLISECONDS / 1000
+    engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": timeout})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -103,5 +110,6 @@ def _weather() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except OperationalError as error:
-        raise Transient("the database cannot be used right now", code=type(error.orig).__name__) from error
+    except _WEATHER as error:
+        code = type(getattr(error, "orig", None) or error).__name__
+        raise Transient("the database cannot be used right now", code=code) from error

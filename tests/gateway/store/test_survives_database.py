@@ -1,0 +1,160 @@
+"""The database is away, cut, silent, full, read-only or out of connections: every use says so in time, and heals."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy import Engine, text
+
+from gateway.errors import Transient
+from gateway.store.postgres import PING_SECONDS, Impatient
+from gateway.store.session import open_engine, reading, sqlite_path, writing
+from sandbox.chaos.faults import Blackhole, LoseReply, Refuse
+from sandbox.chaos.proxy import Proxy
+from tests import weather
+
+Through = tuple[Proxy, Engine]
+
+
+@pytest.fixture
+def through(url: str) -> Iterator[Through]:
+    """A proxy before PostgreSQL and an engine that goes through it."""
+    with weather.before_postgres(url) as (proxy, address):
+        engine = open_engine(address, pool_size=3)
+        yield proxy, engine
+        engine.dispose()
+
+
+def count(engine: Engine) -> int:
+    with reading(engine) as session:
+        return int(session.execute(text("SELECT count(*) FROM audit")).scalar_one())
+
+
+def note(engine: Engine) -> None:
+    with writing(engine) as session:
+        session.execute(
+            text(
+                "INSERT INTO audit (at, actor, action, target) VALUES ('2026-01-01 00:00:00+00', 'test', 'note', 'it')"
+            )
+        )
+
+
+def seconds_until_it_works(use: Callable[[], object], *, within: float) -> float:
+    began = time.monotonic()
+    while True:
+        try:
+            use()
+        except Transient:
+            assert time.monotonic() - began < within
+        else:
+            return time.monotonic() - began
+
+
+def test_06_a_server_that_is_away_is_weather_and_used_again_when_it_is_back(through: Through) -> None:
+    proxy, engine = through
+    note(engine)
+    proxy.begin(Refuse())
+    proxy.cut()
+    for use in (count, note):
+        with pytest.raises(Transient):
+            use(engine)
+    proxy.end()
+    assert count(engine) == 1
+
+
+def test_07_connections_that_fell_silent_are_given_up_within_seconds(through: Through) -> None:
+    proxy, engine = through
+    with engine.connect(), engine.connect():
+        pass  # two idle ones in the pool
+    assert proxy.freeze() == 2
+    assert seconds_until_it_works(lambda: count(engine), within=10) < PING_SECONDS + 2
+
+
+def test_07_an_answer_that_never_comes_is_given_up_and_its_connection_is_not_used_again(through: Through) -> None:
+    proxy, engine = through
+    used: list[Impatient] = []
+
+    def ask_in_silence() -> None:
+        with reading(engine) as session:
+            driver = session.connection().connection.driver_connection
+            assert isinstance(driver, Impatient)
+            used.append(driver)
+            driver.patience = 0.3
+            with proxy.during(Blackhole()):
+                session.execute(text("SELECT 1"))
+
+    with pytest.raises(Transient):
+        ask_in_silence()
+    assert used[0].closed
+    assert count(engine) == 0
+
+
+def test_08_a_database_that_takes_no_writes_is_weather_and_reads_go_on(through: Through, url: str) -> None:
+    _, engine = through
+    note(engine)
+    weather.set_read_only(url, read_only=True)
+    assert count(engine) == 1
+    with pytest.raises(Transient):
+        note(engine)
+    weather.set_read_only(url, read_only=False)
+    note(engine)
+    assert count(engine) == 2
+
+
+def test_09_a_pool_whose_connections_are_all_in_use_is_weather(through: Through) -> None:
+    _, engine = through
+    held = [engine.connect() for _ in range(3)]
+    engine.pool._timeout = 0.2  # type: ignore[attr-defined]
+    with pytest.raises(Transient):
+        count(engine)
+    held.pop().close()
+    assert count(engine) == 0
+    for connection in held:
+        connection.close()
+
+
+def test_10_whatever_the_server_lacks_is_weather(through: Through, url: str) -> None:
+    _, engine = through
+    for sqlstate in ("53100", "53200", "53300", "57P01", "57P03", "58030", "40P01", "XX000"):
+        weather.refuse_writes(url, sqlstate)
+        with pytest.raises(Transient), writing(engine) as session:
+            session.execute(text("UPDATE inbox SET reason = 'x'"))
+        weather.accept_writes(url)
+        note(engine)
+
+
+def test_10_a_full_sqlite_file_is_weather_and_used_again_when_there_is_room(
+    migrated_sqlite_url: str, engine_of: Callable[[str], Engine]
+) -> None:
+    engine = engine_of(migrated_sqlite_url)
+    with closing(sqlite3.connect(sqlite_path(migrated_sqlite_url))) as other:
+        (pages,) = other.execute("PRAGMA page_count").fetchone()
+    limit_pages(engine, pages)
+    with pytest.raises(Transient):
+        fill(engine)
+    limit_pages(engine, 1_000_000)
+    note(engine)
+
+
+def limit_pages(engine: Engine, pages: int) -> None:
+    """The file may not grow beyond so many pages, as on a disk without room."""
+    with reading(engine) as session:
+        session.execute(text(f"PRAGMA max_page_count = {pages}"))
+
+
+def fill(engine: Engine) -> None:
+    for _ in range(2_000):
+        note(engine)
+
+
+def test_11_a_commit_whose_answer_is_lost_is_weather_whether_it_happened_or_not(through: Through) -> None:
+    proxy, engine = through
+    note(engine)
+    with proxy.during(LoseReply(b"COMMIT"), times=1), pytest.raises(Transient):
+        note(engine)
+    assert count(engine) == 2
+    assert proxy.struck == 1
