@@ -10,15 +10,26 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.store.session import open_engine
+from tests import servers
+from tests.conftest import DATABASES, TEMPLATE, to_sqlalchemy
 from tests.handlers.shop import Shop
 
 
 @pytest.fixture
-def open_shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Callable[..., Shop]]:
+def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a fresh database with all our tables: SQLite, or as `shop.on_both_databases` says."""
+    if getattr(request, "param", DATABASES[0]) == "postgres":
+        server: servers.Postgres = request.getfixturevalue("postgres")
+        with server.database(template=TEMPLATE) as url:
+            yield to_sqlalchemy(url)
+        return
+    yield f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), tmp_path / 'shop.db')}"
+
+
+@pytest.fixture
+def open_shop(shop_database: str) -> Iterator[Callable[..., Shop]]:
     """Call it with a settings document for a connected shop."""
-    copy = tmp_path / "shop.db"
-    shutil.copy(migrated_sqlite, copy)
-    engine = open_engine(f"sqlite:///{copy}")
+    engine = open_engine(shop_database)
     shops: list[Shop] = []
 
     def make(document: str = "", *, wsdl: bytes | None = None) -> Shop:

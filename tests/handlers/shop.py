@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -23,11 +24,14 @@ from sandbox.mpluskassa.world import World as TillWorld
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company, tax_code_id
 from sandbox.quickbooks.world import World as BooksWorld
+from tests.conftest import DATABASES
 from tests.servers import Served
 from workers.work import Workshop
 from workers.worlds import Worlds
 
 REALM = "9341455000000002"
+on_both_databases = pytest.mark.parametrize("shop_database", DATABASES, indirect=True)
+"""For a test in which the store has a part: its shop lives on SQLite once, and once on PostgreSQL."""
 SALES = ("SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo")
 
 

@@ -20,7 +20,7 @@ from tests.handlers.counter import (
     reads,
     writes,
 )
-from tests.handlers.shop import Shop
+from tests.handlers.shop import Shop, on_both_databases
 from tests.handlers.test_first_load import load
 
 ALTERED: dict[str, Any] = {
@@ -46,6 +46,7 @@ def make(shop: Shop, *numbers: int, **fields: Any) -> list[str]:
     return made
 
 
+@on_both_databases
 def test_a_re_sync_mends_what_was_altered_by_hand_and_leaves_the_staff_theirs(shop: Shop) -> None:
     make(shop, 7001, 7002)
     alter(shop, 7001, **ALTERED)
@@ -122,6 +123,7 @@ def test_a_product_taken_out_of_its_group_by_hand_is_put_back(shop: Shop) -> Non
     assert members(shop, "Food") == {7001}
 
 
+@on_both_databases
 def test_a_group_renamed_or_deleted_by_hand_is_mended(shop: Shop) -> None:
     food, gifts = (add_category(shop, name) for name in ("Food", "Gifts"))
     add_category(shop, "Cheese", food["Id"])
@@ -141,6 +143,7 @@ def test_a_group_renamed_or_deleted_by_hand_is_mended(shop: Shop) -> None:
     assert writes(shop) == before
 
 
+@on_both_databases
 def test_variants_altered_by_hand_are_mended_with_their_product(open_shop: OpenShop) -> None:
     shop = open_shop("[products]\nvariants = true")
     parent = shop.add_item("", Name="T-shirt", Sku=None)

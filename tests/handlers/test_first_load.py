@@ -20,7 +20,7 @@ from tests.handlers.counter import (
     reads,
     writes,
 )
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 from tests.servers import wait_until
 
 
@@ -41,6 +41,7 @@ def finish(shop: Shop, event_id: int) -> Event:
     return shop.event(event_id)
 
 
+@on_both_databases
 def test_a_catalogue_arrives_with_its_tree_its_members_and_its_stock(shop: Shop) -> None:
     food = add_category(shop, "Food")
     cheese = add_category(shop, "Cheese", food["Id"])
@@ -111,6 +112,7 @@ def to_hint(item_id: str) -> Change:
     return Change("urgent", Flow.PRODUCTS, "webhook", "Item", item_id, connection="default")
 
 
+@on_both_databases
 def test_a_first_load_whose_worker_dies_goes_on_and_makes_nothing_twice(shop: Shop) -> None:
     for number in range(7001, 7006):
         shop.add_item(str(number))
@@ -138,6 +140,7 @@ def test_only_what_changed_since_a_day_is_read_when_a_day_is_given(shop: Shop) -
     assert has_article(shop, 7001)
 
 
+@on_both_databases
 def test_one_bad_item_parks_alone(shop: Shop) -> None:
     shop.add_item("ABC")
     shop.add_item("7001")

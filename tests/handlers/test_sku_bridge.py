@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.handlers.counter import OpenShop, article, change, has_article, hear
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 BRIDGE = """
 [products]
@@ -23,6 +23,7 @@ def add(shop: Shop, sku: str, name: str) -> str:
     return str(shop.books.put(REALM, "Item", {**body, "IncomeAccountRef": income, "SalesTaxCodeRef": tax})["Id"])
 
 
+@on_both_databases
 def test_a_sku_with_letters_gets_a_number_that_stays(open_shop: OpenShop) -> None:
     shop = open_shop(BRIDGE)
     item = add(shop, "AB-1", "Cheese")
@@ -56,6 +57,7 @@ def test_the_bridge_is_closed_unless_the_settings_open_it(shop: Shop) -> None:
     assert "AB-1" in (parked.reason or "")
 
 
+@on_both_databases
 def test_two_items_with_one_sku_are_named_and_the_second_goes_on_when_the_first_changes(shop: Shop) -> None:
     first, second = add(shop, "7001", "First"), add(shop, "7001", "Second")
     hear(shop, first)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.counter import OpenShop, add_stocked, capture, change, has_article, hear, physical, writes
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 UNKNOWN = {"articleNumber": 9999, "description": "Unknown", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
 
@@ -39,6 +39,7 @@ def test_a_count_in_the_books_moves_the_shelf_and_an_unchanged_quantity_writes_n
     assert writes(shop) == before
 
 
+@on_both_databases
 def test_a_sale_that_the_books_do_not_know_yet_is_taken_off(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     shop.till.add_product({"description": "Unknown", "articleList": {"article": [UNKNOWN]}})
@@ -60,6 +61,7 @@ def test_a_sale_that_is_not_paid_yet_has_left_the_shelf_all_the_same(shop: Shop)
     assert physical(shop, 5001) == Decimal(18)
 
 
+@on_both_databases
 def test_once_the_sale_is_booked_the_shelf_stays_as_it_is(shop: Shop) -> None:
     stocked(shop, "5001", 12)
     shop.till.sell(lines=[sold(5001, 2)])
@@ -166,6 +168,7 @@ def again_if_measured_later(shop: Shop) -> None:
         shop.retry(event)
 
 
+@on_both_databases
 def test_a_write_whose_answer_is_lost_is_not_done_twice(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     shop.books.set_stock(REALM, item, Decimal(15))

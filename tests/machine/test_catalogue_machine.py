@@ -1,10 +1,13 @@
-"""A bookkeeper edits items at random; hints get lost, come twice, in any order. In the end both worlds agree."""
+"""A bookkeeper edits items, the staff alters articles; hints get lost, come twice, in any order. Both worlds agree."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +18,26 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
+from tests.conftest import TEMPLATE, to_sqlalchemy
 from tests.handlers.counter import add_category, add_stocked, article, capture, change, has_article, members, physical
 from tests.handlers.shop import Shop, sold
+from tests.handlers.test_first_load import load
+from tests.servers import Postgres
 
 PRICES = st.sampled_from(["0.00", "0.01", "2.95", "12.50", "100.00"])
+ALTERED = st.fixed_dictionaries({}, optional={"priceIncl": st.integers(1, 999), "active": st.booleans()})
 NAMES = st.sampled_from(["Kaas", "Oude kaas", "Brood", "Thé & koffie", "Ünïcode"])
 
 
 class Catalogue(RuleBasedStateMachine):
     """Each rule is a deed of a person, or of the network that carries the news of it."""
 
-    migrated: Path
+    database: Callable[[], AbstractContextManager[str]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="kb"))
-        shutil.copy(self.migrated, self.folder / "shop.db")
-        self.engine = open_engine(f"sqlite:///{self.folder / 'shop.db'}")
+        self.opened = ExitStack()
+        self.engine = open_engine(self.opened.enter_context(type(self).database()))
         self.shop = Shop(self.engine)
         self.groups = [add_category(self.shop, name)["Id"] for name in ("Food", "Gifts")]
         self.items: list[str] = []
@@ -55,7 +61,7 @@ class Catalogue(RuleBasedStateMachine):
         under = [{"value": group} for group in self.groups]
         return {
             "UnitPrice": PRICES.map(Decimal),
-            "Description": NAMES,
+            "Description": NAMES | st.just(""),
             "Active": st.booleans(),
             "QtyOnHand": st.integers(-3, 60).map(Decimal),
             "ParentRef": st.sampled_from(under),
@@ -73,6 +79,13 @@ class Catalogue(RuleBasedStateMachine):
         number = 7001 + data.draw(st.integers(0, len(self.items) - 1), label="article")
         if has_article(self.shop, number):
             self.shop.till.sell(lines=[sold(number, pieces)])
+
+    @precondition(lambda self: self.items)
+    @rule(data=st.data(), fields=ALTERED)
+    def alter_by_hand(self, data: st.DataObject, fields: dict[str, Any]) -> None:
+        number = 7001 + data.draw(st.integers(0, len(self.items) - 1), label="article")
+        if has_article(self.shop, number):
+            self.shop.till.till["articles"].get(number).update(fields)
 
     @precondition(lambda self: self.hints)
     @rule(data=st.data())
@@ -100,15 +113,16 @@ class Catalogue(RuleBasedStateMachine):
         finally:
             self.shop.close()
             self.engine.dispose()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.opened.close()
 
     def agree(self) -> None:
-        """Drain, let change data capture tell what was lost, and compare every article with its item."""
+        """Drain, let change data capture tell what was lost, bring all in step once, compare every article."""
         for _ in range(4):
             self.shop.settle()
             capture(self.shop)
             for event in self.shop.events(state="waiting"):
                 self.shop.retry(event)
+        load(self.shop, Flow.PRODUCTS)
         assert self.shop.parked() == []
         for item in self.items:
             self.compare(self.shop.find("Item", Id=item))
@@ -134,12 +148,32 @@ def members_or_none(shop: Shop, group: str) -> set[int]:
     return members(shop, group) if any(row["name"] == group for row in shop.till.till["groups"]) else set()
 
 
+@contextmanager
+def copy_of(migrated: Path) -> Iterator[str]:
+    """A copy of a migrated SQLite file, for as long as it is used."""
+    with tempfile.TemporaryDirectory(prefix="kb") as folder:
+        yield f"sqlite:///{shutil.copy(migrated, Path(folder) / 'shop.db')}"
+
+
+@contextmanager
+def database_of(server: Postgres) -> Iterator[str]:
+    """A fresh migrated database of a PostgreSQL server, for as long as it is used."""
+    with server.database(template=TEMPLATE) as url:
+        yield to_sqlalchemy(url)
+
+
 @pytest.mark.timeout(300)
-def test_whatever_is_edited_lost_doubled_and_reordered_both_worlds_agree(migrated_sqlite: Path) -> None:
-    Catalogue.migrated = migrated_sqlite
+@pytest.mark.parametrize(("kind", "examples", "steps"), [("sqlite", 6, 14), ("postgres", 2, 12)])
+def test_whatever_is_edited_lost_doubled_and_reordered_both_worlds_agree(
+    request: pytest.FixtureRequest, kind: str, examples: int, steps: int
+) -> None:
+    if kind == "postgres":
+        Catalogue.database = partial(database_of, request.getfixturevalue("postgres"))
+    else:
+        Catalogue.database = partial(copy_of, request.getfixturevalue("migrated_sqlite"))
     run_state_machine_as_test(
         Catalogue,
         settings=settings(
-            max_examples=6, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
