@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from mapping.money import show_cents, to_cents, to_euros
 from mapping.records import BooksPayment, Payment, Sale, SalesDocument
 from mapping.references import References
 from mapping.sale_identity import name_record
+
+_TAG = re.compile(r"\[payment:([^\]]+)\]")
 
 
 def take_off_change(payments: Iterable[Payment]) -> list[Payment]:
@@ -85,3 +88,9 @@ def _to_payment(
 def payment_tag(source_id: str) -> str:
     """What a payment of ours carries in its note, so that it is recognised in the books."""
     return f"[payment:{source_id}]"
+
+
+def find_source_id(note: str | None) -> str | None:
+    """The till's payment that a note of ours names, or None."""
+    found = _TAG.search(note or "")
+    return found.group(1) if found else None

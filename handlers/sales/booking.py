@@ -79,6 +79,7 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, deps:
     )
     if posting.document.marker in (booked.private_note or "") and not same:
         link = bookings.to_link(sale, booked, finished=False, goods=None)
+        settlement.recall(sale, booked, deps, wanted=posting.payments)
         deps.remember(link)
         raise Outdated(link)
 

@@ -12,7 +12,7 @@ from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import booking, bookings, changes, days, dry_runs, existing, till_sales
+from handlers.sales import booking, bookings, changes, days, dry_runs, existing, settlement, till_sales
 from mapping import orders, sale_changes
 from mapping.errors import NotBookable
 from mapping.records import Sale
@@ -94,7 +94,10 @@ def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
     if not (sale_changes.is_withdrawn(sale) and existing.is_doubtful(event, None)):
         return None
     booked = existing.find_marked(sale, deps)
-    return bookings.to_link(sale, booked, finished=False) if booked else None
+    if booked is None:
+        return None
+    settlement.recall(sale, booked, deps)
+    return bookings.to_link(sale, booked, finished=False)
 
 
 def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> Result:

@@ -16,11 +16,15 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.sales import existing
+from mapping import orders
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale
+from mapping.sale_payments import find_source_id
 
 CREDIT = "credit"
+UNWANTED = ""
+"""Fingerprint of a payment that stands in the books and is like none of the till's."""
 
 
 def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
@@ -62,6 +66,25 @@ def part_from(former: Link, posting: Posting, deps: Deps) -> None:
     release(former.target_entity, former.target_id, deps, keep=kept)
     for key in _posted(former.target_entity, former.target_id, deps):
         deps.forget(Kind.PAYMENT, key)
+
+
+def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[BooksPayment, ...] = ()) -> None:
+    """Link again what was posted on a document whose own link was lost; what is not `wanted` like this is released.
+
+    Without that nothing would know of a payment which the till took back meanwhile.
+    """
+    now = {payment.source_id: payment for payment in wanted}
+    for row in deps.books.payments_by_reference([orders.document_number(sale, deps.settings.orders)]):
+        source_id = find_source_id(row.private_note)
+        if source_id and orders.marker(sale) in (row.private_note or "") and not row.voided:
+            payment = now.get(source_id)
+            same = _of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
+            key = f"{booked.kind}/{booked.id}/{source_id}"
+            deps.remember(Link(Kind.PAYMENT, key, "Payment", row.id or "", row.sync_token, same))
+
+
+def _brings(payment: BooksPayment) -> tuple[object, ...]:
+    return payment.total, payment.business_date, payment.payment_method_id
 
 
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:

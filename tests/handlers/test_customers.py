@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.handlers.shop import REALM, Shop, sold
 
 COMPANY = {
@@ -75,6 +77,54 @@ def test_a_name_that_a_supplier_has_is_resolved_visibly(shop: Shop) -> None:
     assert [c["DisplayName"] for c in shop.rows("Customer")] == ["Bakkerij Jansen BV (bakker@example.nl)"]
 
 
+HOLDERS: dict[str, dict[str, Any]] = {
+    "Customer": {"DisplayName": "Bakkerij Jansen BV", "PrimaryEmailAddr": {"Address": "other@example.nl"}},
+    "Vendor": {"DisplayName": "bakkerij jansen bv"},
+    "Employee": {"GivenName": "Bakkerij", "FamilyName": "Jansen BV", "DisplayName": "Bakkerij Jansen BV"},
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_a_sale_to_somebody_whose_name_is_taken_is_booked_on_a_customer_of_their_own(shop: Shop, holder: str) -> None:
+    taken = shop.books.put(REALM, holder, HOLDERS[holder])["Id"]
+    relation = shop.till.add_relation(**COMPANY)
+    customer = sell_to(shop, relation["relationNumber"])["CustomerRef"]
+    assert customer["name"] == "Bakkerij Jansen BV (bakker@example.nl)"
+    assert holder != "Customer" or customer["value"] != taken
+
+
+def test_when_every_name_is_taken_a_person_is_told_and_the_sale_goes_on_afterwards(shop: Shop) -> None:
+    relation = shop.till.add_relation(**COMPANY)
+    plain, number = "Bakkerij Jansen BV", relation["relationNumber"]
+    names = (plain, f"{plain} (bakker@example.nl)", f"{plain} (relation {number})")
+    taken = [shop.books.put(REALM, "Vendor", {"DisplayName": name})["Id"] for name in names]
+    receipt = shop.till.sell(lines=[sold(1001)], relation=number)
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.field, event.record) == ("parked", "name", f"relation {number}")
+    shop.books.put(REALM, "Vendor", {"Id": taken[0], "DisplayName": "Jansen (supplier)"})
+    assert shop.retry(event).state == "done"
+    assert shop.only("SalesReceipt")["CustomerRef"]["name"] == plain
+
+
+def test_an_inactive_customer_with_the_name_and_address_is_not_booked_on(shop: Shop) -> None:
+    body = {"DisplayName": "Bakkerij Jansen BV", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
+    inactive = shop.books.put_customer(REALM, body)["Id"]
+    shop.books.put(REALM, "Customer", {"Id": inactive, "Active": False})
+    relation = shop.till.add_relation(**COMPANY)
+    booked = sell_to(shop, relation["relationNumber"])["CustomerRef"]
+    assert (booked["value"] != inactive, booked["name"]) == (True, "Bakkerij Jansen BV")
+    assert shop.find("Customer", Id=inactive)["Active"] is False
+
+
+def test_of_two_customers_with_one_address_the_older_active_one_is_taken(shop: Shop) -> None:
+    address = {"PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
+    ids = [shop.books.put_customer(REALM, {"DisplayName": f"Jansen {n}", **address})["Id"] for n in range(3)]
+    shop.books.put(REALM, "Customer", {"Id": ids[0], "Active": False})
+    relation = shop.till.add_relation(**COMPANY)
+    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == ids[1]
+
+
 def sell_to(shop: Shop, number: int) -> dict[str, Any]:
     receipt = shop.till.sell(lines=[sold(1001)], relation=number)
     shop.settle()
@@ -97,6 +147,16 @@ def test_sales_follow_a_customer_that_was_merged_into_another(shop: Shop) -> Non
     shop.books.merge(REALM, "Customer", survivor, vanished)
     shop.hear_of("Customer", survivor, "Merge", key="merge", hint=f'{{"deleted_id": "{vanished}"}}')
     assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == survivor
+
+
+def test_a_merge_that_nobody_told_of_is_noticed_by_the_refusal(shop: Shop) -> None:
+    relation = shop.till.add_relation(**COMPANY)
+    vanished = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
+    body = {"DisplayName": "Jansen Holding", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
+    survivor = shop.books.put_customer(REALM, body)["Id"]
+    shop.books.merge(REALM, "Customer", survivor, vanished)
+    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == survivor
+    assert [row["DisplayName"] for row in shop.rows("Customer") if row["Active"]] == ["Jansen Holding"]
 
 
 def test_a_customer_of_the_books_reaches_the_till_and_does_not_come_back(open_shop: Callable[..., Shop]) -> None:

@@ -1,0 +1,125 @@
+"""Document numbers within the limits of the books: 21 characters, numbers of their own, numbers that are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import delete
+
+from gateway.store.session import writing
+from gateway.store.tables import InboxRow, LinkRow
+from sandbox.mpluskassa.documents import Tender
+from tests.handlers.shop import REALM, Shop, sold
+
+OpenShop = Callable[..., Shop]
+LONGEST = 21
+
+
+def forget_all(shop: Shop) -> None:
+    """The gateway's memory of what it booked is gone."""
+    with writing(shop.engine) as session:
+        session.execute(delete(LinkRow))
+        session.execute(delete(InboxRow))
+
+
+def sell_in_two_tenders(shop: Shop) -> dict[str, Any]:
+    return shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+
+
+def number_at_will(shop: Shop, sale: dict[str, Any], number: int) -> None:
+    """The till of a chain that has printed many receipts."""
+    with shop.till.lock:
+        shop.till.till["receipts"].get(sale["receiptId"])["receiptNumber"]["number"] = number
+
+
+def test_numbers_too_long_for_the_books_stay_unique_and_are_found_again(open_shop: OpenShop) -> None:
+    shop = open_shop('[orders]\nnumber_prefix = { receipt = "KASSA-" }')
+    sales = [sell_in_two_tenders(shop) for _ in range(2)]
+    for last, sale in enumerate(sales):
+        number_at_will(shop, sale, 9_876_543_210 + last)
+    shop.settle()
+    numbers = [row["DocNumber"] for row in shop.rows("Invoice")]
+    assert len(set(numbers)) == len(numbers) == 2
+    assert all(len(number) <= LONGEST and number.startswith("KASSA-1.1.") for number in numbers)
+    assert {row["PaymentRefNum"] for row in shop.rows("Payment")} == set(numbers)
+    forget_all(shop)
+    for sale in sales:
+        assert shop.resend(sale["receiptId"]).state == "done"
+    assert (len(shop.rows("Invoice")), len(shop.rows("Payment"))) == (2, 4)
+
+
+def test_books_that_number_by_themselves_are_left_to_it_and_the_sale_is_found_by_its_marker(shop: Shop) -> None:
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=False)
+    sales = [sell_in_two_tenders(shop) for _ in range(2)]
+    shop.settle()
+    assert [row["DocNumber"] for row in shop.rows("Invoice")] == ["1001", "1002"]
+    forget_all(shop)
+    for sale in sales:
+        assert shop.resend(sale["receiptId"]).state == "done"
+    assert (len(shop.rows("Invoice")), len(shop.rows("Payment"))) == (2, 4)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+@pytest.mark.parametrize(
+    ("cents", "left"), [(1250, [Decimal("12.50")]), (None, [])], ids=["changed at the till", "cancelled at the till"]
+)
+def test_payments_taken_back_while_the_memory_was_lost_are_voided(
+    shop: Shop, numbered: bool, cents: int | None, left: list[Decimal]
+) -> None:
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=numbered)
+    sale = sell_in_two_tenders(shop)
+    shop.settle()
+    forget_all(shop)
+    lines, payments = ([sold(1001)], [Tender("PIN", cents)]) if cents else ([], [])
+    shop.till.edit_receipt(sale["receiptId"], lines=lines, payments=payments)
+    assert shop.resend(sale["receiptId"]).state == "done"
+    assert (shop.only("Invoice")["TotalAmt"], shop.only("Invoice")["Balance"]) == (sum(left), 0)
+    assert [row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"]] == left
+
+
+def occupy(shop: Shop, number: str) -> dict[str, Any]:
+    """A bookkeeper's own document under a number."""
+    line = {"Amount": 1, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {
+        "ItemRef": {"value": shop.find("Item", Sku="1001")["Id"]},
+        "TaxCodeRef": {"value": shop.find("TaxCode", Name="0% BTW")["Id"]},
+    }}  # fmt: skip
+    return dict(shop.books.put(REALM, "SalesReceipt", {"DocNumber": number, "Line": [line]}))
+
+
+def test_a_number_that_somebody_used_is_refused_by_name_and_goes_on_when_it_is_free(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001)])
+    theirs = occupy(shop, f"R{sale['transactionString']}")
+    shop.settle()
+    event = shop.newest(sale["receiptId"])
+    assert (event.state, event.code) == ("parked", "6140")
+    assert [row["Id"] for row in shop.rows("SalesReceipt")] == [theirs["Id"]]
+    shop.books.put(REALM, "SalesReceipt", {"Id": theirs["Id"], "DocNumber": "H-1"})
+    assert shop.retry(event).state == "done"
+    assert len(shop.rows("SalesReceipt")) == 2
+
+
+def test_books_that_do_not_mind_a_number_twice_get_the_sale_beside_the_other_document(shop: Shop) -> None:
+    shop.company.warn_duplicates = False
+    sale = shop.till.sell(lines=[sold(1001)])
+    occupy(shop, f"R{sale['transactionString']}")
+    shop.settle()
+    assert shop.newest(sale["receiptId"]).state == "done"
+    assert [row["TotalAmt"] for row in shop.rows("SalesReceipt")] == [1, Decimal("12.50")]
+    forget_all(shop)
+    assert shop.resend(sale["receiptId"]).target_id == shop.rows("SalesReceipt")[1]["Id"]
+
+
+@pytest.mark.parametrize("scope", ["type", "sales"])
+def test_a_receipt_and_an_invoice_of_one_number_do_not_clash(shop: Shop, scope: str) -> None:
+    shop.books.switches.duplicate_scope = scope
+    relation = shop.till.add_relation(name="Jan", email="jan@example.nl")
+    sale = shop.till.sell(lines=[sold(1001)])
+    made = shop.till.invoice(lines=[sold(1003)], relation=relation["relationNumber"])
+    with shop.till.lock:
+        printed = sale["transactionString"]
+        shop.till.till["invoices"].get(made["invoiceId"])["branchInvoiceNumber"]["displayString"] = printed
+    shop.settle()
+    assert (shop.only("SalesReceipt")["DocNumber"], shop.only("Invoice")["DocNumber"]) == (f"R{printed}", f"F{printed}")
