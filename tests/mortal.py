@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from gateway import failpoints, settings
+from gateway import commands, failpoints, settings
 from gateway.store.session import open_engine
 from tests.servers import wait_until
 from workers.work import Workshop
@@ -44,7 +44,15 @@ def serve(environ: Mapping[str, str]) -> None:
 
     failpoints.arm(environ)
     given = settings.read(environ)
-    uvicorn.run(create_app(given), host="127.0.0.1", port=given.port, log_config=None, ws="none")
+    grace = commands.WEB_SHUTDOWN_SECONDS
+    uvicorn.run(
+        create_app(given),
+        host="127.0.0.1",
+        port=given.port,
+        log_config=None,
+        ws="none",
+        timeout_graceful_shutdown=grace,
+    )
 
 
 @contextmanager

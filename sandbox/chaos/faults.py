@@ -54,3 +54,4 @@ class LoseReply:
 
 
 Fault: TypeAlias = Latency | Drip | Blackhole | Refuse | Reset | Truncate | LoseReply
+LASTING = (Latency, Drip, Blackhole)  # these strike when a connection meets them, the others when they cut it

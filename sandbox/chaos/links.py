@@ -8,6 +8,7 @@ import struct
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Protocol
 
 from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, Reset, Truncate
 
@@ -23,18 +24,25 @@ class Cut(Exception):
         self.rudely = rudely
 
 
-class Link:
-    """Client and server of one connection. `weather` answers the fault this connection is under, if any."""
+class Sky(Protocol):
+    """Where the weather comes from."""
 
-    def __init__(
-        self, client: StreamWriter, weather: Callable[[Link], Fault | None], jitter: Callable[[], float]
-    ) -> None:
+    def weather(self, link: Link) -> Fault | None: ...
+
+    def strike(self, link: Link) -> bool: ...
+
+    def jitter(self) -> float: ...
+
+
+class Link:
+    """Client and server of one connection. `sky` says which fault it is under, and whether that may strike."""
+
+    def __init__(self, client: StreamWriter, sky: Sky) -> None:
         self.client = client
         self.fault: Fault | None = None
         self.calm = asyncio.Event()
         self.frozen = False
-        self._weather = weather
-        self._jitter = jitter
+        self._sky = sky
         self._answered = 0
         self._losing = False
 
@@ -77,7 +85,7 @@ class Link:
     ) -> None:
         with suppress(OSError):
             while portion := await source.read(PORTION):
-                fault = self._weather(self)
+                fault = self._sky.weather(self)
                 await self._hold(fault)
                 await meet(portion, sink)
         with suppress(OSError):
@@ -85,7 +93,7 @@ class Link:
 
     async def _hold(self, fault: Fault | None) -> None:
         if isinstance(fault, Latency):
-            await asyncio.sleep(fault.seconds + fault.jitter * self._jitter())
+            await asyncio.sleep(fault.seconds + fault.jitter * self._sky.jitter())
         while self.frozen or not self.calm.is_set():
             await (asyncio.Event().wait() if self.frozen else self.calm.wait())
 
@@ -96,7 +104,7 @@ class Link:
 
     async def _answer(self, portion: bytes, client: StreamWriter) -> None:
         match self.fault:
-            case LoseReply() if self._losing:
+            case LoseReply() if self._losing and self._sky.strike(self):
                 raise Cut(rudely=True)
             case Reset(after) | Truncate(after):
                 await self._answer_part(portion, after, client)
@@ -110,9 +118,11 @@ class Link:
     async def _answer_part(self, portion: bytes, after: int, client: StreamWriter) -> None:
         left = after - self._answered
         self._answered += len(portion)
+        if len(portion) < left or not self._sky.strike(self):
+            await _pass(portion, client)
+            return
         await _pass(portion[: max(0, left)], client)
-        if len(portion) >= left:
-            raise Cut(rudely=isinstance(self.fault, Reset))
+        raise Cut(rudely=isinstance(self.fault, Reset))
 
 
 async def _pass(portion: bytes, sink: StreamWriter) -> None:

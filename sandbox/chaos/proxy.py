@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-from sandbox.chaos.faults import Fault, Refuse
+from sandbox.chaos.faults import LASTING, Fault, Refuse
 from sandbox.chaos.links import Link
 
 Answer = TypeVar("Answer")
@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class _Spell:
-    """A fault in force: it hits a `share` of the connections that meet it, at most `left` of them (None: any)."""
+    """A fault in force: a `share` of the connections that meet it are under it; it strikes `left` times (None: any)."""
 
     fault: Fault
     share: float
@@ -31,7 +31,7 @@ class Proxy:
     """Listens on a loopback port of its own, on a thread; every method may be called from any thread.
 
     `upstream` is a host and port, or the path of a unix socket. The same `seed` and the same order of connections
-    give the same faults. `struck` counts the connections that were hit.
+    give the same faults. `struck` counts how often a connection was cut, or became slow or silent.
     """
 
     def __init__(self, upstream: tuple[str, int] | Path, *, seed: int = 0) -> None:
@@ -105,34 +105,45 @@ class Proxy:
     def _turn(self, spell: _Spell | None) -> None:
         self._spell = spell
         for link in self._met:
-            self._weather(link)
+            self.weather(link)
 
-    def _weather(self, link: Link) -> Fault | None:
-        """The fault this connection is under; whether it is hit is decided when it meets a new one."""
+    def weather(self, link: Link) -> Fault | None:
+        """The fault this connection is under; whether it is, is decided when it meets a new one."""
         if self._met.get(link) is not self._spell:
             self._met[link] = self._spell
-            link.meet(self._spell.fault if self._spell and self._hits(self._spell) else None)
+            link.meet(self._spell.fault if self._spell and self._falls_on(link, self._spell) else None)
         return link.fault
 
-    def _hits(self, spell: _Spell) -> bool:
-        if spell.left == 0 or self._chance.random() >= spell.share:
+    def strike(self, link: Link) -> bool:
+        """Whether the fault may strike once more; counts it."""
+        spell = self._met.get(link)
+        if spell is None or spell.left == 0:
             return False
         spell.left = None if spell.left is None else spell.left - 1
         self.struck += 1
         return True
 
+    def jitter(self) -> float:
+        """From 0 to 1, by the seed."""
+        return self._chance.random()
+
+    def _falls_on(self, link: Link, spell: _Spell) -> bool:
+        if self._chance.random() >= spell.share:
+            return False
+        return not isinstance(spell.fault, LASTING) or self.strike(link)
+
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def _accept(self, requests: StreamReader, client: StreamWriter) -> None:
-        link = Link(client, self._weather, self._chance.random)
+        link = Link(client, self)
         link.meet(None)
         self._met[link] = None
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
-            if isinstance(self._weather(link), Refuse):
+            if isinstance(self.weather(link), Refuse) and self.strike(link):
                 link.reset()
                 return
             answers, server = await self._connect()
