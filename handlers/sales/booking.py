@@ -66,7 +66,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtf
     if link and (link.target_entity, link.target_id) != (booked.kind, booked.id):
         settlement.part_from(link, posting, deps)
     # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
-    deps.remember(bookings.to_link(sale, booked, finished=False))
+    deps.remember(bookings.to_link(sale, booked, finished=False, **_origin(posting, booked)))
     bookings.claim_orders(sale, booked, deps)
     return finish(sale, posting, booked, deps, doubtful=doubtful)
 
@@ -86,12 +86,16 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, deps:
 
 def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> Result:
     """Settle a document that stands in the books, and compare it with the till."""
-    if posting.document.marker in (booked.private_note or ""):
+    if not _origin(posting, booked):
         settlement.settle(posting, booked, deps, doubtful=doubtful)
         settlement.apply_credit(posting, booked, deps, doubtful=doubtful)
     else:
         deps.say("its payments are left to what booked it")
     return _check(sale, posting, booked)
+
+
+def _origin(posting: Posting, booked: BookedDocument) -> dict[str, bool]:
+    return {} if posting.document.marker in (booked.private_note or "") else {bookings.ADOPTED: True}
 
 
 def _create(sale: Sale, posting: Posting, link: Link | None, deps: Deps) -> BookedDocument:
@@ -114,7 +118,7 @@ def _create(sale: Sale, posting: Posting, link: Link | None, deps: Deps) -> Book
 
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
     """The books' own total and tax must be the till's, every time."""
-    link = bookings.to_link(sale, booked, finished=True)
+    link = bookings.to_link(sale, booked, finished=True, **_origin(posting, booked))
     expected_tax = sum((tax.tax for tax in posting.document.taxes), start=booked.tax * 0)
     if (booked.total, booked.tax) == (posting.document.total, expected_tax):
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)

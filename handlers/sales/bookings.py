@@ -21,6 +21,8 @@ GONE = "gone"
 """How somebody removed the document from the books: deleted, voided."""
 REPLACING = "replacing"
 """We delete it ourselves, to book another kind of document."""
+ADOPTED = "adopted"
+"""Something else booked it: it is linked, and never written."""
 WITHDRAWN = "withdrawn"
 """We void it ourselves, because the sale was cancelled."""
 

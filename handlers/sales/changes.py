@@ -22,6 +22,8 @@ _DELETED, _VOIDED = "deleted", "voided"
 
 def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Bring the document of a booked sale to what the sale is now."""
+    if bookings.detail(link, bookings.ADOPTED):
+        return _park_adopted(sale, link)
     in_money = gift_cards.without_gift_cards(sale, deps.settings.mapping.gift_card_tenders)
     kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity)
     if bookings.detail(link, bookings.WITHDRAWN) and kind == link.target_entity:
@@ -43,6 +45,8 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
         return done(
             "cancelled at the till; its document is gone from the books already", links=(_finished(sale, link),)
         )
+    if bookings.detail(link, bookings.ADOPTED):
+        return _park_adopted(sale, link)
     if deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
     current = find_present(link, deps)
@@ -195,6 +199,10 @@ def park_gone(sale: Sale, link: Link, how: str) -> Result:
 
 def _park_edited(sale: Sale, link: Link) -> Result:
     return _park(sale, link, "changed at the till, but its document was edited in QuickBooks", "edited-in-books")
+
+
+def _park_adopted(sale: Sale, link: Link) -> Result:
+    return _park(sale, link, "changed at the till, and something else booked it: it was linked only", "adopted")
 
 
 def _park(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, planned, sold
 
@@ -67,27 +69,57 @@ def test_the_echo_of_a_document_does_not_stand_in_the_way_of_a_resend(shop: Shop
     assert len(shop.rows("SalesReceipt")) == 1
 
 
-def test_a_sale_that_another_connector_booked_is_adopted_if_wanted(open_shop: Callable[..., Shop]) -> None:
-    shop = open_shop("[orders]\nadopt = true")
-    receipt = shop.till.sell(lines=[sold(1001)])
-    shop.till.sell(lines=[sold(1003)])
-    shop.work()
+def book_elsewhere(shop: Shop, sale: dict[str, Any], entity: str, net: str) -> dict[str, Any]:
+    """What another connector made of a sale: its number, its day, a customer and a line of its own."""
     customer = shop.books.put_customer(REALM, {"DisplayName": "Balie"})["Id"]
     line = {
-        "Amount": Decimal("10.33"),
+        "Amount": Decimal(net),
         "DetailType": "SalesItemLineDetail",
         "SalesItemLineDetail": {
             "ItemRef": {"value": shop.find("Item", Sku="1001")["Id"]},
             "TaxCodeRef": {"value": shop.find("TaxCode", Name="21% BTW")["Id"]},
         },
     }
-    day = "{year}-{mon:02}-{day:02}".format(**receipt["financialDate"])
-    other = {"TxnDate": day, "DocNumber": receipt["transactionString"], "CustomerRef": {"value": customer}}
-    theirs = shop.books.put(REALM, "SalesReceipt", {**other, "Line": [line]})
+    day = "{year}-{mon:02}-{day:02}".format(**sale["financialDate"])
+    other = {"TxnDate": day, "DocNumber": sale["transactionString"], "CustomerRef": {"value": customer}}
+    return dict(shop.books.put(REALM, entity, {**other, "Line": [line]}))
+
+
+def test_a_sale_that_another_connector_booked_is_adopted_if_wanted(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[orders]\nadopt = true")
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.till.sell(lines=[sold(1003)])
+    shop.work()
+    theirs = book_elsewhere(shop, receipt, "SalesReceipt", "10.33")
     assert theirs["TotalAmt"] == Decimal("12.50")
     shop.settle()
     assert [row["TotalAmt"] for row in shop.rows("SalesReceipt")] == [Decimal("12.50"), Decimal(100)]
     assert shop.newest(receipt["receiptId"]).target_id == theirs["Id"]
+
+
+@pytest.mark.parametrize("lines", [[sold(1003)], []], ids=["changed", "cancelled"])
+def test_what_another_connector_booked_gets_no_payment_of_ours_and_is_never_written(
+    open_shop: Callable[..., Shop], lines: list[Any]
+) -> None:
+    shop = open_shop("[orders]\nadopt = true")
+    receipt = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1000), Tender("CONTANT", 250)])
+    theirs = book_elsewhere(shop, receipt, "Invoice", "10.33")
+    shop.settle()
+    assert (shop.newest(receipt["receiptId"]).state, shop.rows("Payment")) == ("done", [])
+    shop.till.edit_receipt(receipt["receiptId"], lines=lines, payments=None if lines else [])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.code) == ("parked", "adopted")
+    assert (shop.only("Invoice"), shop.rows("Payment")) == (theirs, [])
+
+
+def test_what_has_the_number_but_another_total_is_not_adopted(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[orders]\nadopt = true")
+    receipt = shop.till.sell(lines=[sold(1001)])
+    theirs = book_elsewhere(shop, receipt, "SalesReceipt", "10.00")
+    shop.settle()
+    assert [row["Id"] for row in shop.rows("SalesReceipt")] != [theirs["Id"]]
+    assert shop.newest(receipt["receiptId"]).target_id != theirs["Id"]
 
 
 def test_an_order_and_what_it_becomes_are_booked_once_when_orders_are_booked(open_shop: Callable[..., Shop]) -> None:
