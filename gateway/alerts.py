@@ -23,6 +23,7 @@ import sentry_sdk
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway import places
 from gateway.settings import Settings
 from gateway.store.tables import AlertRow
 
@@ -211,11 +212,17 @@ def post(settings: Settings, message: Message) -> None:
         "webhook-signature": sign(find_keys(settings), message.id, now, body),
     }
     try:
+        _refuse_forbidden(settings.alert_webhook_url)
         answer = httpx.post(settings.alert_webhook_url, content=body, headers=headers, timeout=SECONDS)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError) as error:
         raise Untold(f"the webhook's receiver did not answer ({type(error).__name__})") from None
     if not answer.is_success:
         raise Untold(f"the webhook's receiver answered {answer.status_code}")
+
+
+def _refuse_forbidden(url: str) -> None:
+    parts = urlsplit(url)
+    places.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 # --- Sentry ---

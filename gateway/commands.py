@@ -26,9 +26,10 @@ def web(settings: Settings) -> Command:
     """The web process(es): uvicorn, with the factory that reads the environment."""
     app = ("uvicorn", "gateway.app:from_environment", "--factory", "--host", "0.0.0.0")  # noqa: S104 - a PaaS asks for it
     quiet = ("--no-server-header", "--no-access-log")
+    guarded = ("--http", "gateway.web.protocol:PatientProtocol", "--ws", "none")
     grace = ("--timeout-graceful-shutdown", str(WEB_SHUTDOWN_SECONDS))
     many = ("--workers", str(settings.web_concurrency))
-    return Command(_python(*app, "--port", str(settings.port), *grace, *quiet, *many))
+    return Command(_python(*app, "--port", str(settings.port), *grace, *quiet, *guarded, *many))
 
 
 def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_MILLISECONDS) -> Command:

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
-from gateway import reporting
+from gateway import reporting, tracebacks
 from gateway.redaction import Redactor, to_redactor
 from gateway.settings import VARIABLES, Settings
 from gateway.version import VERSION
@@ -99,7 +99,7 @@ def _steps(role: str) -> list[Processor]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(lambda exc_info: tracebacks.to_text(exc_info[1])),
         structlog.processors.StackInfoRenderer(),
         _Named(role),
     ]

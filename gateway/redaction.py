@@ -27,6 +27,8 @@ _PATTERNS = (
     re.compile(r"(?i)\b((?:bearer|basic)\s+)()[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(rf"(?i)((?<![A-Za-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*)()(?:\"[^\"]*\"|'[^']*'|[^\s&\"',;]+)"),
     re.compile(r"(://[^/\s:@]*:)()[^/\s]+(?=@)"),
+    # Of an e-mail address the domain stays, so that it is clear what stood there.
+    re.compile(r"()()[\w.+-]+(?=(?:@|%40)(?:[\w-]+\.)+[A-Za-z]{2,})"),
 )
 
 

@@ -12,7 +12,8 @@ from sentry_sdk.integrations.dramatiq import DramatiqIntegration
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
-from gateway.redaction import Redactor
+from gateway import tracebacks
+from gateway.redaction import MASK, Redactor
 
 _EVENT = ("event_id", "timestamp", "level", "platform", "logger", "release", "environment", "transaction", "type")
 _FRAME = ("filename", "function", "module", "lineno", "colno", "in_app", "abs_path")
@@ -87,6 +88,8 @@ def _to_allowed(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
 def _to_exception(value: Mapping[str, Any]) -> dict[str, Any]:
     frames = (value.get("stacktrace") or {}).get("frames") or []
     named = _pick(value, ("type", "value", "module"))
+    if not tracebacks.may_speak(value.get("module"), str(value.get("type"))):
+        named["value"] = MASK
     return named | {"stacktrace": {"frames": [_pick(frame, _FRAME) for frame in frames]}}
 
 

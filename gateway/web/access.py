@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import math
 from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
 ADMIN = "admin API"
+_NETWORK_BITS = 64
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -56,5 +58,19 @@ async def _note_failure(shared: Services, source: str) -> None:
 
 
 def source_of(request: Request) -> str:
-    """The address a request came from, as the server saw it (behind a proxy: as the trusted proxy says)."""
-    return request.client.host if request.client else "unknown"
+    """Where a request came from, as the server saw it (behind a proxy: as the trusted proxy says).
+
+    Of IPv6 the network: whoever has one address there has 2**64 of them.
+    """
+    return to_source(request.client.host) if request.client else "unknown"
+
+
+def to_source(host: str) -> str:
+    """An address as the throttle counts it."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return host
+    return str(address.ipv4_mapped or ip_network((address, _NETWORK_BITS), strict=False))

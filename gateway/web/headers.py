@@ -16,6 +16,7 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _MACHINES = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}  # no browser reads a webhook's answer

@@ -25,10 +25,10 @@ from gateway.store.sealing import Seal
 from gateway.web import queries, services
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, find_visitor, for_visitors, set_cookie
+from gateway.web.visitors import DASHBOARD, cookie_name, drop_cookie, find_visitor, for_visitors, set_cookie
 
 CALLBACK = "/oauth/quickbooks/callback"
-_COOKIE = "kassabridge_state"
+_COOKIE = "_state"
 _STATE_SECONDS = 900
 _PURPOSE = "quickbooks-state"
 _START_AGAIN = "this answer of QuickBooks does not belong to a connection you started here; start again"
@@ -67,10 +67,8 @@ async def start(request: Request, visitor: Visitor) -> Response:
     with httpx.Client() as http:
         address = _oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
     response = RedirectResponse(address, 302)
-    set_cookie(
-        request, response, _COOKIE, shared.sessions.sign(_PURPOSE, statement, seconds=_STATE_SECONDS),
-        seconds=_STATE_SECONDS,
-    )  # fmt: skip
+    signed = shared.sessions.sign(_PURPOSE, statement, seconds=_STATE_SECONDS)
+    set_cookie(request, response, cookie_name(request, _COOKIE), signed, seconds=_STATE_SECONDS)
     return response
 
 
@@ -88,14 +86,16 @@ async def finish(request: Request) -> Response:
     await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal))
     shared.directory.forget()
     response = RedirectResponse("/", 303)
-    response.delete_cookie(_COOKIE)
+    drop_cookie(request, response, cookie_name(request, _COOKIE))
     return response
 
 
 def _take_state(request: Request) -> str:
     """The connection this answer is for. Raises `Refusal` 400 unless this browser asked for it, once."""
     sessions, visitor = services.of(request).sessions, find_visitor(request)
-    statement: dict[str, Any] = sessions.find_statement(_PURPOSE, request.cookies.get(_COOKIE)) or {}
+    statement: dict[str, Any] = (
+        sessions.find_statement(_PURPOSE, request.cookies.get(cookie_name(request, _COOKIE))) or {}
+    )
     given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
     fits = hmac.compare_digest(str(statement.get("state", "")).encode(), given)
     if not statement or not fits or visitor is None or statement["session"] != visitor.session_id:

@@ -76,9 +76,14 @@ def set_cookie(request: Request, response: Response, name: str, value: str, *, s
     response.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")
 
 
-def cookie_name(request: Request) -> str:
+def drop_cookie(request: Request, response: Response, name: str) -> None:
+    """Take a cookie back; a browser heeds this for a prefixed name only when it is said as securely as it was set."""
+    response.delete_cookie(name, path="/", secure=is_https(request), httponly=True, samesite="lax")
+
+
+def cookie_name(request: Request, suffix: str = "") -> str:
     """The browser itself guards the prefixed name, but only on encrypted connections."""
-    return "__Host-kassabridge" if is_https(request) else "kassabridge"
+    return f"{'__Host-' if is_https(request) else ''}kassabridge{suffix}"
 
 
 def is_https(request: Request) -> bool:

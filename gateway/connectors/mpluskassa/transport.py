@@ -19,6 +19,8 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from gateway import places
+
 _CHUNK = 65536
 
 
@@ -152,6 +154,8 @@ class Link:
             return LinkError(
                 f"the answer is larger than {self.limits.size} bytes", "TOO-LARGE", sent=True, lasting=True
             )
+        except places.Forbidden as refused:
+            return LinkError(str(refused), "FORBIDDEN", sent=False, lasting=True)
         except ssl.SSLCertVerificationError:
             return LinkError("the certificate of MplusKASSA is not trusted", "TLS", sent=False, lasting=True)
         except (OSError, HTTPException, ValueError) as failure:
@@ -173,7 +177,7 @@ class Link:
     @contextlib.contextmanager
     def _open(self, progress: _Progress) -> Iterator[socket.socket]:
         deadline = time.monotonic() + self.limits.total
-        plain = socket.create_connection((self.address.host, self.address.port), timeout=self.limits.connect)
+        plain = self._connect()
         # A second handle on the same connection: shutting it wakes a reader even when TLS has taken the first over.
         progress.guard = socket.fromfd(plain.fileno(), plain.family, plain.type)
         watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), progress.expire)
@@ -187,6 +191,18 @@ class Link:
             watchdog.cancel()
             watchdog.join()
             progress.guard.close()
+
+    def _connect(self) -> socket.socket:
+        place = (self.address.host, self.address.port)
+        places.refuse_name(*place)
+        plain = socket.create_connection(place, timeout=self.limits.connect)
+        try:
+            # Asked of the connection too: a name may lead elsewhere the second time it is looked up.
+            places.refuse_metadata(str(plain.getpeername()[0]))
+        except OSError:
+            plain.close()
+            raise
+        return plain
 
     def _secured(self, plain: socket.socket) -> socket.socket:
         if self._tls is None:

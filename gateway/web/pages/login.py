@@ -12,7 +12,15 @@ from gateway.web.access import knows_token, source_of
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, cookie_name, find_visitor, from_form, let_in, refuse_strangers
+from gateway.web.visitors import (
+    DASHBOARD,
+    cookie_name,
+    drop_cookie,
+    find_visitor,
+    from_form,
+    let_in,
+    refuse_strangers,
+)
 
 
 def routes() -> list[Route]:
@@ -56,7 +64,7 @@ async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> 
     """The end of the session, also for whoever copied its cookie."""
     services.of(request).sessions.spend(visitor.session_id)
     response = RedirectResponse("/login", 303)
-    response.delete_cookie(cookie_name(request))
+    drop_cookie(request, response, cookie_name(request))
     return response
 
 

@@ -1,0 +1,142 @@
+"""Requests as no honest client sends them, byte by byte: slow, huge, doubled, smuggled."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway import commands, settings
+from gateway.web import protocol
+from gateway.web.protocol import LARGEST_HEAD, PatientProtocol
+
+START = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+WHOLE = START + b"Content-Length: 2\r\n\r\nok"
+
+
+class HastyProtocol(PatientProtocol):
+    """The same with less time, so that the tests need not have more of it."""
+
+    def _expect(self, seconds: float) -> None:
+        super()._expect(seconds / 20)
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(await request.body() if request.method == "POST" else b"")
+
+
+@pytest.fixture
+def url(serve: Callable[..., str]) -> str:
+    return serve(Starlette(routes=[Route("/echo", echo, methods=["GET", "POST"])]), http=HastyProtocol)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[socket.socket]:
+    place = urlsplit(url)
+    with socket.create_connection((str(place.hostname), place.port or 0), timeout=20) as raw:
+        yield raw
+
+
+def read_all(raw: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    pieces = []
+    try:
+        while piece := raw.recv(65536):
+            pieces.append(piece)
+    except ConnectionResetError:
+        pass
+    return b"".join(pieces)
+
+
+def ask(url: str, sent: bytes) -> bytes:
+    with connected(url) as raw:
+        raw.sendall(sent)
+        return read_all(raw)
+
+
+def test_f29_a_head_that_never_ends_is_cut_off_and_others_are_served_meanwhile(url: str) -> None:
+    slow = [connected(url) for _ in range(40)]
+    open_ones = [each.__enter__() for each in slow]
+    for n, raw in enumerate(open_ones):
+        raw.sendall(START if n % 2 else b"")
+    began = time.monotonic()
+    assert ask(url, WHOLE.replace(b"Host: x", b"Host: x\r\nConnection: close")).endswith(b"ok")
+    assert time.monotonic() - began < 1
+    answers = [read_all(raw) for raw in open_ones]
+    for each in slow:
+        each.__exit__(None, None, None)
+    assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
+
+
+def test_f29_a_second_head_has_no_more_time_than_the_first(url: str) -> None:
+    with connected(url) as raw:
+        raw.sendall(WHOLE + START)
+        answer = read_all(raw)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"HTTP/1.1 408 Request Timeout" in answer
+
+
+def test_f23_a_body_that_never_ends_is_cut_off(url: str) -> None:
+    began = time.monotonic()
+    assert ask(url, START + b"Content-Length: 5\r\n\r\nok") == b""
+    assert time.monotonic() - began < 10
+
+
+def test_f29_a_head_too_large_is_refused_however_it_is_made(url: str) -> None:
+    heads = {
+        "many headers": START + b"".join(b"X-%d: 1\r\n" % n for n in range(10_000)) + b"\r\n",
+        "one header": START + b"X: " + b"x" * (LARGEST_HEAD + 1000) + b"\r\n\r\n",
+        "no end": START + b"X: " + b"x" * (3 * LARGEST_HEAD),
+        "address": b"GET /echo?" + b"x" * (3 * LARGEST_HEAD) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    }
+    for name, head in heads.items():
+        with connected(url) as raw:
+            # The door may close while we are still pushing.
+            try:
+                raw.sendall(head)
+                answer = read_all(raw)
+            except (BrokenPipeError, ConnectionResetError):
+                answer = b""
+        assert answer[9:12] in {b"400", b"431", b""}, name
+
+
+def test_f29_what_two_servers_could_read_differently_is_refused(url: str) -> None:
+    smuggled = b"0\r\n\r\nGET /echo HTTP/1.1\r\nX: "
+    doubtful = {
+        "both lengths": START + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + smuggled,
+        "two lengths": START + b"Content-Length: 2\r\nContent-Length: 30\r\n\r\nok",
+        "a signed length": START + b"Content-Length: +2\r\n\r\nok",
+        "an odd coding": START + b"Transfer-Encoding: xchunked\r\n\r\n" + smuggled,
+        "chunked twice": START + b"Transfer-Encoding: chunked, identity\r\n\r\n" + smuggled,
+        "a space before the colon": START + b"Content-Length : 2\r\n\r\nok",
+        "a bad chunk size": START + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n",
+        "a line break alone": b"POST /echo HTTP/1.1\nHost: x\nContent-Length: 2\n\nok",
+    }
+    answered = {name: ask(url, sent) for name, sent in doubtful.items()}
+    assert {name: answer[9:12] for name, answer in answered.items() if answer[9:12] != b"400"} == {}
+    assert all(answer.count(b"HTTP/1.1 ") == 1 for answer in answered.values())
+
+
+def test_honest_requests_are_kept_alive_and_answered_in_turn(url: str) -> None:
+    with connected(url) as raw:
+        for _ in range(3):
+            raw.sendall(WHOLE)
+            assert raw.recv(65536).endswith(b"ok")
+        raw.sendall(WHOLE * 2)
+        time.sleep(0.1)
+        assert raw.recv(65536).count(b"200 OK") >= 1
+
+
+def test_the_web_process_is_started_with_this_protocol() -> None:
+    given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
+    argv = commands.web(given).argv
+    name = f"{protocol.__name__}:{PatientProtocol.__name__}"
+    assert argv[argv.index("--http") + 1] == name

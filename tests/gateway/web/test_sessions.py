@@ -1,0 +1,106 @@
+"""Signed statements: they end, they are for one purpose, and they survive exactly the rotations they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+
+from gateway.web.access import to_source
+from gateway.web.oauth import _PURPOSE, _STATE_SECONDS
+from gateway.web.sessions import LIFETIME_SECONDS, Sessions
+from gateway.web.throttle import FAILURES, WINDOW_SECONDS, Throttle
+from tests.gateway.web.conftest import TOKEN, Gateway
+
+NEW, OLD = "a-new-key-of-good-length", "an-old-key-of-good-length"
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_session_ends_by_itself_and_the_way_to_quickbooks_much_sooner() -> None:
+    clock = Clock()
+    sessions = Sessions([NEW], TOKEN, clock=clock)
+    cookie, state = sessions.open(), sessions.sign(_PURPOSE, {"state": "x"}, seconds=_STATE_SECONDS)
+    clock.now += _STATE_SECONDS - 2
+    assert sessions.find_statement(_PURPOSE, state) is not None
+    clock.now += 4
+    assert sessions.find_statement(_PURPOSE, state) is None
+    assert sessions.find(cookie) is not None
+    clock.now += LIFETIME_SECONDS
+    assert sessions.find(cookie) is None
+
+
+def test_every_login_is_a_session_of_its_own_with_its_own_form_token() -> None:
+    sessions = Sessions([NEW], TOKEN)
+    visitors = [sessions.find(sessions.open()) for _ in range(50)]
+    assert len({visitor.session_id for visitor in visitors if visitor}) == 50
+    assert len({visitor.csrf for visitor in visitors if visitor}) == 50
+    first, second = (visitor for visitor in visitors[:2] if visitor)
+    assert not sessions.is_from_form(first, second.csrf)
+    assert not sessions.is_from_form(first, "\ud800é")
+
+
+def test_a_statement_for_one_purpose_is_none_for_another() -> None:
+    sessions = Sessions([NEW], TOKEN)
+    assert sessions.find(sessions.sign(_PURPOSE, {"id": "x"}, seconds=60)) is None
+    assert sessions.find_statement(_PURPOSE, sessions.open()) is None
+
+
+def test_a_session_outlives_a_new_key_as_long_as_the_old_one_is_listed() -> None:
+    cookie = Sessions([OLD], TOKEN).open()
+    assert Sessions([NEW, OLD], TOKEN).find(cookie) is not None
+    assert Sessions([NEW], TOKEN).find(cookie) is None
+    assert Sessions([OLD], "another-token-of-good-length").find(cookie) is None
+
+
+def test_guessing_from_one_network_is_slowed_down_whichever_address_it_uses() -> None:
+    clock = Clock()
+    throttle = Throttle(clock=clock)
+    for n in range(FAILURES):
+        assert throttle.wait(to_source(f"2001:db8:1:2::{n}")) == 0
+        throttle.fail(to_source(f"2001:db8:1:2::{n}"))
+    assert throttle.wait(to_source("2001:db8:1:2:3:4:5:6")) > 0
+    assert throttle.wait(to_source("2001:db8:1:3::1")) == 0
+    assert to_source("::ffff:192.0.2.7") == to_source("192.0.2.7") == "192.0.2.7"
+    clock.now += WINDOW_SECONDS + 1
+    assert throttle.wait(to_source("2001:db8:1:2::1")) == 0
+
+
+def test_a_token_of_any_bytes_is_compared_and_refused_alike(gateway: Gateway) -> None:
+    for token in ("é", "a" * 5000, TOKEN + " x", TOKEN[:-1]):
+        bearer, cookie = f"Bearer {token}".encode(), f"kassabridge={token}".encode()
+        assert gateway.http.get("/admin/status", headers=[(b"authorization", bearer)]).status_code == 401
+        assert gateway.http.get("/", headers=[(b"cookie", cookie)]).status_code == 303
+        assert gateway.http.post("/login", data={"password": token + "\x00"}).status_code == 401
+
+
+def test_logging_out_takes_the_cookie_back_as_securely_as_it_was_given(start: Callable[..., Gateway]) -> None:
+    gateway = start(PUBLIC_URL="https://gateway.example")
+    given = gateway.http.post("/login", data={"password": TOKEN}).headers["set-cookie"]
+    cookie = {"Cookie": given.split(";")[0]}
+    state = gateway.http.get("/connect/quickbooks", headers=cookie).headers["set-cookie"]
+    assert state.startswith("__Host-kassabridge_state=")
+    assert {"Secure", "HttpOnly"} <= set(state.split("; "))
+    page = gateway.http.get("/", headers=cookie).text
+    csrf = page.split('name="csrf" value="')[1].split('"', maxsplit=1)[0]
+    taken = gateway.http.post("/logout", data={"csrf": csrf}, headers=cookie).headers["set-cookie"]
+    assert taken.startswith('__Host-kassabridge="";')
+    for said in ("Secure", "HttpOnly", "SameSite=lax", "Path=/", "Max-Age=0"):
+        assert said.lower() in taken.lower(), said
+    assert "Domain" not in given + taken
+
+
+def test_another_host_in_a_request_is_never_repeated(gateway: Gateway, browser: httpx.Client) -> None:
+    evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    for client in (gateway.http, browser):
+        for path in ("/", "/login", "/events", "/connect/quickbooks", "/nowhere", "/admin/status", "/openapi.json"):
+            answer = client.get(path, headers=evil)
+            assert "evil.example" not in f"{answer.headers}{answer.text}", path
