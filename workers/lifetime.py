@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 
@@ -71,8 +73,13 @@ class Lifetime(dramatiq.Middleware):
             self._stop.wait(seconds)
 
     def _renew(self) -> None:
-        if self._workshop:
-            inbox.renew(self._workshop.engine, self._workshop.in_flight())
+        if self._workshop is None:
+            return
+        inbox.renew(self._workshop.engine, self._workshop.in_flight())
+        if self._workshop.hangs() and not self._workshop.stopping.is_set():
+            _log.error("an event hangs: this process ends, its supervisor starts another")
+            self._workshop.stopping.set()
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _sweep(self) -> None:
         """Wake for everything due that no wake-up came for; without a broker, carry it in this thread."""

@@ -28,34 +28,59 @@ from workers import boundary
 from workers.worlds import Worlds
 
 DRAIN_SECONDS = 20.0
+LONGEST_SECONDS = 1800.0  # no honest event takes so long: every call and every statement has its own limit
 SECOND_LOOK_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Hold:
+    """An event in this process's hands: its connection, and since when (monotonic)."""
+
+    connection: str
+    since: float
 
 
 class Workshop:
     """What the threads of a worker process share. `in_flight` are the leases that the heartbeat keeps alive."""
 
     def __init__(
-        self, engine: Engine, worlds: Worlds, wake: Callable[[Iterable[int]], None], *, threads: int = 8
+        self,
+        engine: Engine,
+        worlds: Worlds,
+        wake: Callable[[Iterable[int]], None],
+        *,
+        threads: int = 8,
+        longest: float = LONGEST_SECONDS,
     ) -> None:
         self.engine = engine
         self._threads = threads
         self._rota = Rota()
         self.worlds = worlds
         self.wake = wake
-        self._in_flight: dict[str, str] = {}
+        self._longest = longest
+        self._in_flight: dict[str, _Hold] = {}
         self._lock = threading.Lock()
         self.stopping = threading.Event()
 
     def in_flight(self) -> list[str]:
-        """The leases this process holds now."""
+        """The leases this process holds now, but for those of threads that hang."""
+        return [lease for lease, hold in self._holds().items() if not self._is_too_long(hold)]
+
+    def hangs(self) -> bool:
+        """Whether a thread of this process will not come back: others get its event, a new process its place."""
+        return any(map(self._is_too_long, self._holds().values()))
+
+    def _holds(self) -> dict[str, _Hold]:
         with self._lock:
-            return list(self._in_flight)
+            return dict(self._in_flight)
+
+    def _is_too_long(self, hold: _Hold) -> bool:
+        return time.monotonic() - hold.since > self._longest
 
     def full(self) -> set[str]:
         """Connections that have their share of the threads, where there are several."""
-        with self._lock:
-            busy = Counter(self._in_flight.values())
+        busy = Counter(hold.connection for hold in self._holds().values())
         alone = len(self.worlds.known_names()) < 2  # noqa: PLR2004 - one alone shares with nobody
         return set() if alone else find_full(busy, threads=self._threads)
 
@@ -81,7 +106,7 @@ class Workshop:
         failpoints.reach(failpoints.AFTER_CLAIM, event.entity)
         lease = event.lease or ""
         with self._lock:
-            self._in_flight[lease] = event.connection or ""
+            self._in_flight[lease] = _Hold(event.connection or "", time.monotonic())
         try:
             with structlog.contextvars.bound_contextvars(correlation=event.correlation, event=event.id):
                 self._carry_logged(event)
@@ -101,7 +126,8 @@ class Workshop:
             # The lease runs out and the event is tried again; look-ups before any create make that harmless.
             _log.error("the outcome could not be stored", reason=error.reason)
             return
-        _log.info("event ended", flow=event.flow, state=result.outcome.state, reason=result.outcome.reason)
+        # Without its reason, which may quote a person's data: the row has it.
+        _log.info("event ended", flow=event.flow, state=result.outcome.state, code=result.outcome.code)
 
     def _attempt(self, event: Event) -> tuple[Result, Deps | None]:
         deps: Deps | None = None

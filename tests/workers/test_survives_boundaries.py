@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from gateway.store.session import writing
 from gateway.store.tables import InboxRow, SlotRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold
+from tests.workers import live
 from workers import boundary
 
 SALE = (
@@ -180,3 +182,20 @@ def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_n
     assert parked.fix
     assert shop.event(harmless).state == "done"
     assert shop.retry(parked).state == "done"
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
+def test_48_a_process_with_an_event_that_never_ends_gives_it_up_and_itself(
+    shop: Shop, engine: Engine, environ: dict[str, str], valkey_url: str
+) -> None:
+    hung, other = bring_about(shop, "item", 3000), bring_about(shop, "sale", 3001)
+    place = {failpoints.VARIABLE: "after_call:createProduct=stall 600", "REDIS_URL": valkey_url}
+    with mortal.living(live.live, {**environ, **place}, 0.5) as process:
+        process.join(mortal.PATIENCE)
+        assert process.exitcode == -signal.SIGTERM
+    assert shop.event(hung).state == "working"
+    set_leases(engine, -1)
+    shop.work()
+    assert {shop.event(event_id).state for event_id in (hung, other)} == {"done"}
+    assert shop.event(hung).crashes == 1
+    assert_once(shop, 1, [3000])
