@@ -111,6 +111,8 @@ async def receive_soap(request: Request) -> Response:
 
 
 def _knows(request: Request, world: World) -> bool:
+    if world.till.switches.login_refused == "never":
+        return True
     given = {name: request.query_params.get(name, "").encode() for name in ("ident", "secret")}
     knows_ident = hmac.compare_digest(given["ident"], world.ident.encode())
     return hmac.compare_digest(given["secret"], world.secret.encode()) and knows_ident

@@ -102,18 +102,21 @@ def _writable(sent: Record) -> Record:
 
 
 def _merge(till: Till, defaults: Record, previous: Record, sent: Record) -> Record:
-    if till.switches.sublists == "merge":
-        sent = {key: _joined(previous.get(key), value) for key, value in sent.items()}
+    rule = till.switches.sublists
+    if rule != "replace":
+        sent = {key: _joined(previous.get(key), value, rule) for key, value in sent.items()}
     if till.switches.omitted_fields == "keep":
         return {**previous, **{key: value for key, value in sent.items() if value != []}}
     survivors = {key: value for key, value in previous.items() if key in SURVIVING or key.startswith("_")}
     return {**defaults, **survivors, **sent}
 
 
-def _joined(before: Any, sent: Any) -> Any:
-    """The entries of a list there was and those that were sent; anything else as it was sent."""
+def _joined(before: Any, sent: Any, rule: str) -> Any:
+    """The entries of a list there was and those that were sent, or none at all; anything else as it was sent."""
     if not isinstance(before, dict) or not isinstance(sent, dict):
         return sent
+    if rule == "lose":
+        return {name: [] for name in sent}
     kept = {name: [each for each in rows if each not in sent.get(name, [])] for name, rows in before.items()}
     return {name: [*kept.get(name, []), *rows] for name, rows in sent.items()}
 

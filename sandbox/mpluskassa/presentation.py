@@ -10,6 +10,7 @@ from typing import Any
 from sandbox.mpluskassa.structs import Record
 from sandbox.mpluskassa.till import Switches
 
+_MINUTES_OF = {"minutes": 1, "hours": 60, "zero": 24 * 60}
 PERCENTAGES = frozenset({"vatPercentage", "vatPercentageAlternative", "discountPercentage"})
 
 
@@ -38,13 +39,13 @@ def to_wire(value: Any, switches: Switches) -> Any:
 
 
 def _write_record(record: Record, switches: Switches) -> Record:
-    written = {}
+    written: Record = {}
     for key, value in record.items():
         if _left_out(key, value, switches):
             continue
         written[key] = _scaled(value, switches) if key in PERCENTAGES else to_wire(value, switches)
-    if "timezone" in written and switches.timezone_told == "zero":
-        written["timezone"] = 0
+    if "timezone" in written:
+        written["timezone"] //= _MINUTES_OF[switches.timezone_told]
     return written
 
 

@@ -48,11 +48,11 @@ class Switches:
     line's totals hold those of its preparations. `set_stock_sets`: `physical` or `free`. `exact_match_ignores_case`:
     findRelationV2. `vat_misconfigured`: the VAT code whose rate is broken. `check_answers`: validate every answer.
     `omitted_decimal_places`: leave `decimalPlaces` out when it is this. `sublists`: what an update does with the
-    entries of a sent list, `replace` or `merge`. `long_texts`: an article's text beyond `text_limit` characters is
-    `kept`, `cut` or `refused`. `pages_hold`: the `oldest` changes since the marker asked for, or the `newest`.
-    `timezone_told`: a moment's `timezone` is its `minutes` or always `zero`. `tells_finalized`: an invoice says whether
-    it is final. `login_refused`: a wrong secret is answered by the documented `fault`, by a `vague` fault or by the
-    HTTP `status` 401. `calls_at_once`: more than so many are refused; 0 is no limit.
+    entries of a sent list, `replace`, `merge` or `lose`. `long_texts`: an article's text beyond `text_limit`
+    characters is `kept`, `cut` or `refused`. `pages_hold`: the `oldest` changes since the marker asked for, or the
+    `newest`. `timezone_told`: a moment's `timezone` is in `minutes`, in `hours` or always `zero`. `tells_finalized`:
+    an invoice says whether it is final. `login_refused`: a wrong secret is answered by the documented `fault`, by a
+    `vague` fault or by the HTTP `status` 401, or `never`. `calls_at_once`: more are refused; 0 is no limit.
     """
 
     percentage_scale: int = 1

@@ -147,7 +147,7 @@ def _to_operation(company: Company, entity: Entity, call: Call) -> str:
     voids_by_include = "void" in call.includes and operation == "update"
     if operation == "void" or voids_by_include:
         _require_form(company, entity, operation)
-        return "void"
+        return "save" if company.switches.void_forms == "unheard" else "void"
     if operation in ("", "create", "update"):
         return "save"
     if operation == "delete":
@@ -158,7 +158,12 @@ def _to_operation(company: Company, entity: Entity, call: Call) -> str:
 def _require_form(company: Company, entity: Entity, operation: str) -> None:
     """Refuse a void that is asked for in a form this company does not know."""
     by_operation = operation == "void"
-    known = {"any": True, "operation": by_operation, "documented": by_operation == (entity.name == "Invoice")}
+    known = {
+        "any": True,
+        "unheard": True,
+        "operation": by_operation,
+        "documented": by_operation == (entity.name == "Invoice"),
+    }
     if not known[company.switches.void_forms]:
         raise faults.unsupported(f"{operation} {entity.name}")
 

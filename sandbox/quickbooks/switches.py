@@ -51,7 +51,8 @@ class Switches:
     rotate_refresh_token  "each" refresh or "daily"
     reuse_kills_grant     a used refresh token also ends the grant's newest one
     duplicate_scope       a DocNumber must be unique per "type" or over all "sales" documents
-    void_forms            "documented" address forms only, "any", or "operation": operation=void for every kind
+    void_forms            "documented" address forms only, "any", "operation": operation=void for every kind, or
+                          "unheard": a void is an update like any other
     void_events           a void is announced as "voided", or as "updated" like any other change
     request_ids           a repeated requestid is "remembered", or "forgotten": what it asks for is done again
     stock_start           a sale before an item's stock was started is refused with "6270", with "6000", or "accepted"

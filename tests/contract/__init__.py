@@ -1,0 +1,1 @@
+"""Probes: questions nobody could answer from public text, asked of a test company and a test installation."""
