@@ -174,26 +174,20 @@ def want_slot(engine: Engine, account: Account, holder: str, *, places: int) -> 
 
 
 def keep_slots(engine: Engine, holder: str) -> list[Held]:
-    """Prolong every slot we hold, of all accounts, in one statement; answers what each is to know."""
-    left = select(func.max(col(LimitRow.braked_until)) - epoch()).where(
-        and_(col(LimitRow.system) == col(SlotRow.system), col(LimitRow.account) == col(SlotRow.account))
-    )
+    """Prolong every slot we hold, of all accounts, in one transaction; answers what each is to know."""
     wanted = and_(col(SlotRow.wanted_by) != holder, col(SlotRow.wanted_until) > moment())
     statement = (
         update(SlotRow)
         .where(col(SlotRow.holder) == holder)
         .values(leased_until=moment(SLOT_SECONDS))
-        .returning(
-            col(SlotRow.system),
-            col(SlotRow.account),
-            col(SlotRow.number),
-            case((wanted, 1), else_=0),
-            left.correlate(SlotRow).scalar_subquery(),
-        )
+        .returning(col(SlotRow.system), col(SlotRow.account), col(SlotRow.number), case((wanted, 1), else_=0))
     )
     with writing(engine) as session:
         rows = session.execute(statement).all()
-    return [Held(Account(r[0], r[1]), int(r[2]), bool(r[3]), max(0.0, float(r[4] or 0.0))) for r in rows]
+        # Not as a part of RETURNING: SQLite is given column names without their tables there, so every brake would fit.
+        brakes = find_brakes(session) if rows else {}
+    held = ((Account(row[0], row[1]), row) for row in rows)
+    return [Held(account, int(row[2]), bool(row[3]), brakes.get(account, 0.0)) for account, row in held]
 
 
 def give_slots(engine: Engine, account: Account, holder: str, numbers: Sequence[int]) -> None:

@@ -98,10 +98,18 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None
     if change.deleted:
         return "deleted"
+    if _is_outdated(change, link):
+        return None
     if is_voided(change.raw):
         return None if bookings.detail(link, bookings.WITHDRAWN) else "voided"
     ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
     return "edited" if ours and content_of(change.raw) not in ours else None
+
+
+def _is_outdated(change: BooksChange, link: Link) -> bool:
+    """Whether we wrote the document again, or looked at it, while what was captured was on its way."""
+    captured, known = str(change.raw.get("SyncToken") or ""), link.sync_token or ""
+    return captured.isdigit() and known.isdigit() and int(captured) < int(known)
 
 
 def _find(change: BooksChange, deps: Deps) -> Link | None:

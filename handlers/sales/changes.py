@@ -151,7 +151,8 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         deps.say("the document is like this already")
         return booking.finish(sale, posting, current, deps, doubtful=True)
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
-    link = bookings.begin(link, deps, sent=wanted, goods=None)
+    # So is what stands there now, which may be an earlier write of ours whose answer was lost.
+    link = bookings.begin(link, deps, sent=wanted, seen=content_of(current.raw), goods=None)
     settlement.release(current.kind, current.id, deps, keep=posting.payments)
     fresh = find_present(link, deps) or current
     deps.say(

@@ -36,12 +36,23 @@ def is_doubtful(event: Event, link: Link | None) -> bool:
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     """The posting's document in the books, recognised by the marker in its private note.
 
-    Its sister kind is looked through too: the settings may have changed since it was booked. With `orders.adopt`, one
-    that something else booked is recognised by number, day and total.
+    Its sister kind is looked through too: the settings may have changed since it was booked; and every kind when the
+    sale was edited, which may have turned it into a return. With `orders.adopt`, one that something else booked is
+    recognised by number, day and total.
     """
-    found = [row for kind in _SISTERS[posting.document.kind] for row in _candidates(kind, sale, posting, deps)]
-    ours = (row for row in found if posting.document.marker in (row.private_note or "") and not row.voided)
-    return next(ours, None) or (_adopt(found, sale, posting, deps) if deps.settings.orders.adopt else None)
+    rows: list[BookedDocument] = []
+    for kind in _kinds(sale, posting.document.kind):
+        found = list(_candidates(kind, sale, posting, deps))
+        ours = (row for row in found if posting.document.marker in (row.private_note or "") and not row.voided)
+        if (document := next(ours, None)) is not None:
+            return document
+        rows += [row for row in found if kind in _SISTERS[posting.document.kind]]
+    return _adopt(rows, sale, posting, deps) if deps.settings.orders.adopt else None
+
+
+def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
+    likely = _SISTERS[kind]
+    return likely if sale.version == 1 else (*likely, *(each for each in DocumentKind if each not in likely))
 
 
 def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:

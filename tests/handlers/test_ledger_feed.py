@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
 from sqlmodel import col
 
-from gateway.store import cursors
+from gateway.store import cursors, links
+from gateway.store.links import Kind
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.polling import ledger_feed, polls
@@ -44,6 +46,18 @@ def test_a_deleted_a_voided_and_an_edited_document_are_shown_once_each(shop: Sho
     shop.books.delete(REALM, "SalesReceipt", deleted)
     shop.books.put(REALM, "SalesReceipt", {"Id": edited, "PrivateNote": "by hand"})
     assert sorted(look(shop)) == [("deleted", "gone-in-books"), ("edited", "edited-in-books")]
+    assert look(shop) == []
+
+
+def test_what_we_wrote_while_the_capture_was_on_its_way_is_no_edit_of_somebodys(shop: Shop) -> None:
+    look(shop)
+    id_ = book(shop)
+    shop.books.put(REALM, "SalesReceipt", {"Id": id_, "PrivateNote": "an earlier word of ours"})
+    captured = shop.find("SalesReceipt", Id=id_)
+    deps = shop.deps()
+    with reading(shop.engine) as session:
+        (link,) = links.find_by_target(session, "default", Kind.DOCUMENT, id_)
+    deps.remember(dataclasses.replace(link, sync_token=str(int(captured["SyncToken"]) + 1)))
     assert look(shop) == []
 
 

@@ -137,3 +137,16 @@ def test_books_closed_since_we_last_looked_are_noticed_by_their_refusal(open_sho
     shop.till.sell(lines=[sold(1003)])
     shop.settle()
     assert [row["TxnDate"] for row in shop.rows("SalesReceipt")][1] == "2100-01-01"
+
+
+def test_a_return_that_becomes_a_sale_after_its_answer_was_lost_is_found_and_replaced(shop: Shop) -> None:
+    shop.books.tricks.plan("POST refundreceipt", "lost_reply", times=3)
+    receipt = shop.till.sell(lines=[sold(1001, -1)])
+    shop.settle()
+    assert [row["TotalAmt"] for row in shop.rows("RefundReceipt")] == [Decimal("12.50")]
+    shop.books.tricks.clear()
+    shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)])
+    shop.settle()
+    shop.retry(shop.newest(receipt["receiptId"]))
+    assert {kind: len(rows) for kind, rows in shop.documents().items()} == {"SalesReceipt": 1}
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(100)

@@ -217,6 +217,16 @@ def test_a_pause_asked_for_is_kept_by_every_process_and_by_no_other_account(
     assert 50 < left <= 60
 
 
+def test_who_keeps_slots_of_two_accounts_hears_of_a_pause_for_the_one_that_asked_for_it(engine: Engine) -> None:
+    for account in (BOOKS, TILL):
+        limits.open_account(engine, account, places=2)
+        limits.take_slot(engine, account, "we", places=2)
+    limits.brake(engine, BOOKS, 60)
+    braked = {held.account: held.braked for held in limits.keep_slots(engine, "we")}
+    assert braked[BOOKS] > 50
+    assert braked[TILL] == 0
+
+
 def test_after_a_pause_calls_begin_slowly(engine: Engine) -> None:
     limits.open_account(engine, BOOKS, places=1)
     budget = Budget(600)
