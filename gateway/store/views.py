@@ -17,6 +17,7 @@ from gateway.store.tables import CursorRow, InboxRow, TokenRow
 
 PAGE = 50
 LONGEST_PAGE = 200
+LOOKED_BACK = 100_000  # no index knows the entity, so a page looks back no further
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _SEARCHED = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id, InboxRow.reason)
 _UNSYNCED = (*PENDING, State.WORKING)
@@ -66,6 +67,14 @@ def find_event(session: Session, event_id: int) -> Event | None:
     """One event by its id."""
     row = session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one_or_none()
     return Event(*row) if row else None
+
+
+def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
+    """The last events about an entity, newest first, among the last `LOOKED_BACK` of all."""
+    since = select(func.max(col(InboxRow.id)) - LOOKED_BACK).scalar_subquery()
+    wanted = and_(col(InboxRow.entity) == entity, col(InboxRow.id) > since)
+    rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(limit)).all()
+    return [Event(*row) for row in rows]
 
 
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:

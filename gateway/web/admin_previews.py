@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, connections, inbox, requests
-from gateway.store.events import Flow
-from gateway.web import admin_events, bodies, queries, services, waiting
+from gateway.store import requests
+from gateway.store.requests import By
+from gateway.web import admin_events, bodies, previews, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
+from gateway.web.previews import Wish
 from gateway.web.problems import Refusal
+from mapping import settings_document
 
-PREVIEWED: Final = (Flow.PRODUCTS, Flow.STOCK)
 _PATIENCE: Final = 20
 
 
@@ -28,26 +29,38 @@ def routes() -> list[Route]:
 async def preview(request: Request) -> Response:
     """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
 
-    The body names a flow and the record's id in the books: `{"flow": "products", "id": "17"}`.
+    The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
+    an order of the till by its `id`; `settings` may be a document (TOML) to try instead of the one in force.
     """
     shared = services.of(request)
-    given = await bodies.read_json(request)
-    flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "id")
-    if flow not in PREVIEWED or record is None:
-        raise Refusal(400, f"name a flow ({', '.join(PREVIEWED)}) and the id of a record in QuickBooks")
+    given = queries.only(await bodies.read_json(request), "flow", *By, requests.SETTINGS)
     wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT)
-    name = request.path_params["name"]
-
-    def ask(session: Session) -> int:
-        if name not in connections.names(session):
-            raise Refusal(404, "there is no such connection")
-        (received,) = inbox.receive(session, [requests.preview(flow, record, connection=name, actor=ADMIN)])
-        audit.note(session, actor=ADMIN, action="preview", target=json.dumps({"flow": flow, "id": record}))
-        return received.id
-
-    event_id = await shared.write(ask)
-    shared.waker.wake([event_id])
+    event_id = await previews.ask(shared, _to_wish(given, request.path_params["name"]))
     seconds = _PATIENCE if wait is None else wait
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=seconds)
     content = await admin_events.find_detail(request, event_id)
     return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
+
+
+def _to_wish(given: Mapping[str, Any], connection: str) -> Wish:
+    named = [by for by in By if queries.find_text(given, by)]
+    if len(named) != 1:
+        raise Refusal(400, f"name one record, by {', '.join(By)}")
+    by, settings = named[0], _find_settings(given)
+    wish = previews.to_wish({**given, "by": by, "record": given[by]}, connection=connection, actor=ADMIN)
+    return replace(wish, settings=settings)
+
+
+def _find_settings(given: Mapping[str, Any]) -> str | None:
+    """A checked document. Raises `Refusal` 422 with every fault."""
+    text = given.get(requests.SETTINGS)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise Refusal(400, "settings should be a document as TOML text")
+    try:
+        settings_document.parse(text)
+    except settings_document.SettingsError as error:
+        faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
+        raise Refusal(422, "the settings document was refused; nothing was tried", faults=faults) from None
+    return text

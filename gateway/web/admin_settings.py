@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import simplejson
@@ -14,21 +15,36 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.store import audit, connections, documents
-from gateway.web import bodies, services
+from gateway.store.documents import Outdated
+from gateway.web import bodies, queries, services
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 from mapping import settings_document
 
 TOML = "application/toml"
+ACTION = "settings"
+_LARGEST_VERSION = 2**31 - 1
 _ADDRESS = "/admin/connections/{name}/settings"
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document somebody wants in force, and why. `after` is the version they had before them, if that counts."""
+
+    text: str
+    actor: str
+    reason: str | None = None
+    after: int | None = None
+
+
 def routes() -> list[Route]:
-    """One address, two methods."""
-    return [
-        Route(_ADDRESS, admin_only(show_settings), methods=["GET"]),
-        Route(_ADDRESS, admin_only(put_settings), methods=["PUT"]),
-    ]
+    """One address, two methods: one route, so that a refusal of a third names both."""
+    return [Route(_ADDRESS, admin_only(handle_settings), methods=["GET", "PUT"])]
+
+
+async def handle_settings(request: Request) -> Response:
+    """Show or put."""
+    return await (put_settings if request.method == "PUT" else show_settings)(request)
 
 
 async def show_settings(request: Request) -> Response:
@@ -44,32 +60,54 @@ async def show_settings(request: Request) -> Response:
 
 
 async def put_settings(request: Request) -> Response:
-    """200 with the version in force; 422 with the path of every fault, and the old document stays."""
-    name = request.path_params["name"]
+    """200 with the version in force; 422 with the path of every fault, and the old document stays.
+
+    With `If-Match` (an ETag of GET) 412 when somebody else saved meanwhile; `?reason=` goes into the audit.
+    """
+    name, after = request.path_params["name"], _find_match(request)
+    reason = queries.find_text(request.query_params, "reason")
     text = await _read_document(request)
     try:
         settings_document.parse(text)
     except settings_document.SettingsError as error:
         faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
         raise Refusal(422, "the settings document was refused; the old one stays", faults=faults) from None
-    version = await services.of(request).write(lambda session: save(session, name, text, actor=ADMIN))
+    draft = Draft(text, ADMIN, reason=reason, after=after)
+    try:
+        version = await services.of(request).write(lambda session: save(session, name, draft))
+    except Outdated as other:
+        raise Refusal(412, other.reason, version=other.version) from None
     return Response(simplejson.dumps({"connection": name, "version": version}), media_type="application/json")
 
 
-def save(session: Session, name: str, text: str, *, actor: str) -> int:
-    """Put a checked document in force, audited; answers its version. Raises `Refusal` 404."""
-    _must_exist(session, name)
-    version = documents.save(session, name, text, author=actor)
-    audit.note(session, actor=actor, action="settings", target=f"connection {name}, version {version}")
+def save(session: Session, name: str, draft: Draft) -> int:
+    """Put a checked document in force, audited; answers its version. Raises `Refusal` 404, `Outdated`."""
+    must_exist(session, name)
+    version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
+    audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
     return version
 
 
+def to_target(name: str, version: int) -> str:
+    """A version as the audit names it."""
+    return f"connection {name}, version {version}"
+
+
+def _find_match(request: Request) -> int | None:
+    """The version an `If-Match` names; None without one."""
+    given = request.headers.get("if-match", "*").strip().strip('"')
+    if given == "*":
+        return None
+    return queries.find_number({"If-Match": given}, "If-Match", low=0, high=_LARGEST_VERSION)
+
+
 def _newest(session: Session, name: str) -> tuple[int, str] | None:
-    _must_exist(session, name)
+    must_exist(session, name)
     return documents.newest(session, name)
 
 
-def _must_exist(session: Session, name: str) -> None:
+def must_exist(session: Session, name: str) -> None:
+    """Raises `Refusal` 404 for a connection nobody knows."""
     if name not in connections.names(session):
         raise Refusal(404, "there is no such connection")
 
@@ -81,6 +119,8 @@ async def _read_document(request: Request) -> str:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise Refusal(400, "the document is not UTF-8") from None
+    if not text.strip():
+        raise Refusal(400, "the document is empty; to go back to the defaults send: version = 1")
     if "json" not in request.headers.get("content-type", ""):
         return text
     return _from_json(text)

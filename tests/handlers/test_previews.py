@@ -10,6 +10,7 @@ import pytest
 
 from gateway.store import requests
 from gateway.store.events import Flow
+from gateway.store.requests import By
 from tests.handlers.counter import (
     OpenShop,
     add_category,
@@ -25,8 +26,10 @@ from tests.handlers.counter import (
 from tests.handlers.shop import REALM, Shop
 
 
-def preview(shop: Shop, item_id: str, flow: Flow = Flow.PRODUCTS) -> dict[str, Any]:
-    event_id = shop.receive(requests.preview(flow, item_id, connection="default"))
+def preview(
+    shop: Shop, record: str, flow: Flow = Flow.PRODUCTS, *, by: By = By.ID, settings: str | None = None
+) -> dict[str, Any]:
+    event_id = shop.receive(requests.preview(flow, record, connection="default", by=by, settings=settings))
     shop.work()
     event = shop.event(event_id)
     assert event.state == "done"
@@ -192,3 +195,34 @@ def test_stock_is_previewed_with_the_figures_of_its_formula_or_with_the_reason_f
     assert said == {"unposted": 0, "estimates": 0, "share": 50, "safety": 1, "formula": "on_hand - safety"}
     told = preview(shop, shop.add_item("7002", Type="Service")["Id"], Flow.STOCK)
     assert (told["outcome"], told["field"]) == ("skipped", "QtyOnHand")
+
+
+def test_an_item_is_found_by_its_sku_or_name_and_an_unknown_one_is_an_answer(shop: Shop) -> None:
+    item = shop.add_item("7001", "12.50", Name="Oude kaas")
+    for by, word in ((By.SKU, "7001"), (By.NAME, "Oude kaas")):
+        assert preview(shop, word, by=by)["id"] == item["Id"]
+    other = shop.add_item("7002", "1.00", Name="Jonge kaas")
+    change(shop, other["Id"], Sku="7001")
+    doubled = preview(shop, "7001", by=By.SKU)
+    assert (doubled["outcome"], "2 items" in doubled["reason"]) == ("unknown", True)
+    for by in By:
+        assert preview(shop, "999", by=by)["outcome"] == "unknown"
+    assert shop.parked() == []
+
+
+def test_a_document_that_is_not_in_force_is_tried_and_changes_nothing(shop: Shop) -> None:
+    item = shop.add_item("ABC", "12.50")
+    draft = '[products]\nsku_with_letters = "allocate"\nallocate_from = 5000\n'
+    assert preview(shop, item["Id"])["outcome"] == "parked"
+    tried = preview(shop, item["Id"], settings=draft)
+    assert tried["outcome"] == "created"
+    assert {row["field"] for row in tried["fields"]} > {"description", "price_incl_cents"}
+    assert preview(shop, item["Id"])["outcome"] == "parked"
+    assert not has_article(shop, 5000)
+
+
+def test_categories_that_a_document_to_try_switches_off_would_be_skipped(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    tried = preview(shop, food["Id"], Flow.CATEGORIES, settings="[categories]\nenabled = false\n")
+    assert (tried["outcome"], tried["field"]) == ("skipped", "categories.enabled")
+    assert preview(shop, food["Id"], Flow.CATEGORIES)["outcome"] == "created"

@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from gateway.web.pages import dashboard, event, events, login
+from gateway.web.pages import agreement, dashboard, event, events, login, preview, settings, versions
 from gateway.web.pages.rendering import show_problem
 
 __all__ = ["routes", "show_problem"]
@@ -19,6 +19,11 @@ def routes() -> list[BaseRoute]:
     """Every page, and the style and script they use."""
     return [
         *login.routes(),
+        # Before the dashboard, whose switches stand at the same place of an address.
+        *settings.routes(),
+        *versions.routes(),
+        *preview.routes(),
+        *agreement.routes(),
         *dashboard.routes(),
         *events.routes(),
         *event.routes(),

@@ -14,14 +14,21 @@ _FOLDER = Path(__file__).with_name("locale")
 @cache
 def words(language: str) -> Mapping[str, str]:
     """English -> this language; empty for English."""
-    path = _FOLDER / f"{language}.toml"
-    return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    found: dict[str, str] = {}
+    for path in sorted(_FOLDER.glob(f"{language}*.toml")):
+        found |= tomllib.loads(path.read_text("utf-8"))
+    return found
 
 
 def translate(language: str, text: str, **values: object) -> str:
     """The text in a language, its {names} filled in."""
     found = words(language).get(text, text)
     return found.format(**values) if values else found
+
+
+def explain(language: str, path: str, english: str) -> str:
+    """What the setting at this path of the document means."""
+    return words(language).get(path, english)
 
 
 def choose(accept_language: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,13 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, connections, expiry, views
+from gateway.store import audit, connections, expiry, limits, plan, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Event, State
+from gateway.store.limits import Account
 from gateway.store.tables import CursorRow
 from gateway.store.views import Filter
 from gateway.web import admin_status, services
 from gateway.web.admin_status import Overview
+from gateway.web.pages import alerts
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -39,6 +42,7 @@ class Card:
     polled_at: datetime | None
     settings_version: int
     reads: int
+    brakes: tuple[tuple[str, float], ...]
 
 
 def routes() -> list[Route]:
@@ -69,6 +73,8 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         parked_count=overview.count(State.PARKED),
         pending_count=overview.count(*PENDING, State.WORKING),
         cards=[to_card(connection, overview) for connection in overview.connections],
+        alerts=[alerts.to_shown(alert) for alert in overview.alerts],
+        plan=plan.reckon(overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads),
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
     )
@@ -86,8 +92,20 @@ def to_card(connection: Connection, overview: Overview) -> Card:
         failures=tuple(cursor for cursor in polls if cursor.failure),
         polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         settings_version=overview.settings_versions[connection.name],
+        brakes=tuple(_find_brakes(connection, overview)),
         reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
     )
+
+
+def _find_brakes(connection: Connection, overview: Overview) -> Iterator[tuple[str, float]]:
+    """The system's name and seconds, for each of the connection's accounts that asked to be left alone."""
+    for name, system, account in (
+        ("QuickBooks", limits.QUICKBOOKS, connection.realm_id),
+        ("MplusKASSA", limits.MPLUSKASSA, connection.mplus_url),
+    ):
+        seconds = overview.brakes.get(Account(system, account or ""))
+        if seconds is not None:
+            yield name, seconds
 
 
 def _find_end(overview: Overview, name: str) -> datetime | None:

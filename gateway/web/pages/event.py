@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import journal, views
+from gateway.store import journal, requests, views
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.journal import Entry
 from gateway.web import actions, presentation, queries, services
 from gateway.web.actions import Resend
+from gateway.web.pages import preview
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -45,7 +46,16 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
         can_retry=event.state != State.WORKING,
         can_ignore=event.state in (*PENDING, State.PARKED),
         can_resend=event.flow == Flow.ORDERS and event.connection is not None,
+        can_preview=preview.can_preview(event) and event.flow != Flow.ORDERS,
+        readable=find_readable(event),
     )
+
+
+def find_readable(event: Event) -> str | None:
+    """The page that shows this event's result better than its JSON does."""
+    if preview.is_preview(event):
+        return f"/preview/{event.id}"
+    return f"/agreement/{event.id}" if event.entity == requests.AGREEMENT else None
 
 
 async def _read(request: Request) -> tuple[Event, list[Entry]]:
@@ -67,7 +77,8 @@ async def do_deed(request: Request, _visitor: Visitor, form: dict[str, str]) -> 
         raise Refusal(404, "there is no such button")
     event, _ = await _read(request)
     shown = await deed(services.of(request), event, form)
-    return RedirectResponse(f"/events/{shown}", 303)
+    place = "preview" if deed is _dry_run else "events"
+    return RedirectResponse(f"/{place}/{shown}", 303)
 
 
 async def _retry(shared: Services, event: Event, _form: dict[str, str]) -> int:

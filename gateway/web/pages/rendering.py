@@ -20,6 +20,7 @@ from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
 from gateway.web.pages import catalogue
 from gateway.web.sessions import Visitor
+from mapping.money import show_cents
 
 SHOP = ZoneInfo("Europe/Amsterdam")
 _FOLDER = Path(__file__).parent
@@ -42,6 +43,7 @@ def render(
     words = partial(catalogue.translate, language)
     shown = {
         "_": words,
+        "meaning": partial(catalogue.explain, language),
         "language": language,
         "visitor": visitor,
         "path": request.url.path,
@@ -50,6 +52,7 @@ def render(
         "duration": partial(to_duration, language),
         "pretty": to_pretty,
         "record": to_record,
+        "cents": show_cents,
         "flows": list(Flow),
         "states": list(State),
         "version": VERSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from collections.abc import Callable
@@ -9,17 +10,25 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
-from gateway.store import tokens
+from gateway.store import alerts as open_alerts
+from gateway.store import meters, tokens, views
+from gateway.store.causes import Cause as Happening
+from gateway.store.clock import epoch
 from gateway.store.events import Change, Flow, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import ConnectionRow
+from gateway.store.tables import ConnectionRow, LimitRow
 from gateway.store.tokens import Tokens
-from gateway.web.pages import catalogue
+from gateway.web.pages import alerts, catalogue, outlook, reckoning
 from gateway.web.pages.login import to_local
-from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
+from gateway.web.pages.outlook_orders import FACTS, PLANS, RESOLVED
+from mapping import settings_guide
+from mapping.agreement_records import Cause
+from mapping.settings_document import SettingsDocument
+from tests.gateway.web.conftest import REALM, TOKEN, Gateway, csrf_of
 
 PAGES = Path(catalogue.__file__).parent
 EVIL = '"><script>alert(1)</script>'
@@ -90,9 +99,7 @@ def test_nobody_is_sent_to_another_site_after_the_login(gateway: Gateway) -> Non
     assert to_local("/events?state=parked") == "/events?state=parked"
 
 
-def test_f35_a_form_without_our_token_or_from_another_site_does_nothing(
-    gateway: Gateway, browser: httpx.Client
-) -> None:
+def test_35_a_form_without_our_token_or_from_another_site_does_nothing(gateway: Gateway, browser: httpx.Client) -> None:
     (event_id,) = gateway.receive(an_event("a", state=State.PARKED))
     token = csrf_of(browser.get(f"/events/{event_id}").text)
     attempts = [
@@ -110,7 +117,7 @@ def test_f35_a_form_without_our_token_or_from_another_site_does_nothing(
     assert gateway.rows()[0].state == "received"
 
 
-def test_f36_what_others_wrote_is_shown_as_text(gateway: Gateway, browser: httpx.Client) -> None:
+def test_36_what_others_wrote_is_shown_as_text(gateway: Gateway, browser: httpx.Client) -> None:
     from gateway.store import journal
 
     (event_id,) = gateway.receive(
@@ -154,7 +161,7 @@ def test_every_button_of_an_event_works(gateway: Gateway, browser: httpx.Client)
     for deed, dry in (("resend", False), ("dry-run", True)):
         answer = browser.post(f"/events/{event_id}/{deed}", data=form)
         row = gateway.rows()[-1]
-        assert answer.headers["location"] == f"/events/{row.id}"
+        assert answer.headers["location"] == f"/{'preview' if dry else 'events'}/{row.id}"
         assert (row.entity_id, row.subject.endswith(":dry")) == ("receipt-7", dry)
     browser.post(f"/events/{event_id}/ignore", data=form)
     assert gateway.rows()[0].reason == "ignored by a person: because"
@@ -205,13 +212,79 @@ def test_f9_the_pages_speak_the_visitors_language(browser: httpx.Client, wanted:
     assert f'lang="{page.headers["content-language"]}"' in page.text
 
 
+def words_of_tables() -> set[str]:
+    """What pages take from tables of words instead of writing it into a template."""
+    kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
+    items = {*outlook.LABELS.values(), *outlook.FATES, *outlook.OUTCOMES.values()}
+    orders = {each for table in (PLANS, FACTS, RESOLVED) for each in table.values()}
+    report = {*reckoning.MEASURES.values(), *reckoning.TOTALS.values(), *Cause}
+    return kinds | items | orders | report | set(State) | set(Flow) | {"yes", "no", "paused by a person"}
+
+
+def locale(name: str) -> dict[str, str]:
+    return tomllib.loads((PAGES / "locale" / f"{name}.toml").read_text("utf-8"))
+
+
 def test_f9_every_word_of_the_pages_is_translated() -> None:
     source = "".join(path.read_text("utf-8") for path in PAGES.glob("templates/*.html"))
     used = set(re.findall(r"""_\((?:"([^"]+)"|'([^']+)')""", source))
-    words = {double or single for double, single in used} | set(State) | set(Flow)
-    assert len(words) > 80
+    words = {double or single for double, single in used} | words_of_tables()
+    assert len(words) > 300
+    assert locale("nl").keys() == locale("de").keys()
     for language in ("nl", "de"):
-        known = tomllib.loads((PAGES / "locale" / f"{language}.toml").read_text("utf-8"))
-        assert words - set(known) == set(), language
-        for english, translated in known.items():
+        assert words - set(locale(language)) == set(), language
+        for english, translated in locale(language).items():
             assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", translated)), english
+
+
+@pytest.mark.parametrize("language", ["nl", "de"])
+def test_f9_every_setting_is_explained_in_every_language(language: str) -> None:
+    guide = settings_guide.explain(SettingsDocument())
+    paths = {f"[{chapter.name}]" for chapter in guide} | {each.path for chapter in guide for each in chapter.settings}
+    assert set(locale(f"{language}-settings")) == paths
+
+
+def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser: httpx.Client) -> None:
+    causes = [
+        Happening("parked/default/orders/no-item", "2 of orders wait", "no item for SKU 9", "make it", "default"),
+        Happening("process/clock", "no clock process is running", fix="start it"),
+        Happening("sunspots/7", "the sun has <b>spots", "many", "wait"),
+    ]
+    with writing(gateway.engine) as session:
+        open_alerts.note(session, causes)
+    page = browser.get("/").text
+    for shown in ("3 alerts are open", "Records of orders wait for a person", "no item for SKU 9", "make it", "since"):
+        assert shown in page, shown
+    assert 'href="/events?flow=orders&amp;connection=default&amp;state=parked"' in page
+    assert "the sun has &lt;b&gt;spots" in page
+    dutch = browser.get("/", headers={"Accept-Language": "nl"}).text
+    assert "Records van orders wachten op een mens" in dutch
+    assert "Er draait geen clock-proces" in dutch
+
+
+def test_the_overview_shows_the_plan_and_who_asked_to_be_left_alone(gateway: Gateway, browser: httpx.Client) -> None:
+    with writing(gateway.engine) as session:
+        month = f"{views.now_of(session):%Y-%m}"
+        meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=1234)
+        row = {"system": "quickbooks", "account": REALM, "calls_at": 0.0, "batches_at": 0.0}
+        session.execute(insert(LimitRow).values(**row, braked_until=epoch() + 600))
+    page = browser.get("/").text
+    assert "1 234 of 500 000 metered reads used" in page
+    assert "by the end of the month" in page
+    assert "QuickBooks asked to be left alone for" in page
+
+
+def test_every_field_has_a_label_and_headings_go_down_step_by_step(gateway: Gateway, browser: httpx.Client) -> None:
+    (event_id,) = gateway.receive(an_event("a", state=State.PARKED, reason="VAT"))
+    for path in ("/", "/events", f"/events/{event_id}", "/preview", "/agreement", "/connections/default/settings"):
+        page = browser.get(path).text
+        labelled = set(re.findall(r'<label for="([^"]+)"', page))
+        for tag in re.findall(r"<(?:input|select|textarea)\b[^>]*>", page):
+            id_ = re.search(r'\bid="([^"]+)"', tag)
+            hidden = 'type="hidden"' in tag or "aria-label=" in tag
+            assert hidden or (id_ and id_[1] in labelled), (path, tag)
+        ids = re.findall(r'\bid="([^"]+)"', page)
+        assert len(ids) == len(set(ids)), path
+        levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+        assert levels[0] == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), (path, levels)

@@ -1,0 +1,66 @@
+"""The agreement of till and books: have some days compared, and read every cent between them, record by record."""
+
+from __future__ import annotations
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, requests, views
+from gateway.store.events import Event
+from gateway.store.following import SETTLED
+from gateway.web import admin_agreement, presentation, queries, services
+from gateway.web.pages import reckoning
+from gateway.web.pages.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+
+EARLIER = 10
+
+
+def routes() -> list[Route]:
+    """The form with earlier reports, and one report."""
+    return [
+        Route("/agreement", for_visitors(show_form), methods=["GET"]),
+        Route("/agreement", from_form(ask_agreement), methods=["POST"]),
+        Route("/agreement/{id}", for_visitors(show_report), methods=["GET"]),
+    ]
+
+
+async def show_form(request: Request, visitor: Visitor) -> Response:
+    """Which days to compare, and what was compared before."""
+
+    def look(session: Session) -> tuple[list[str], list[Event]]:
+        return connections.names(session), views.newest_of(session, requests.AGREEMENT, limit=EARLIER)
+
+    names, earlier = await services.of(request).read(look)
+    return render(request, "agreement_form.html", visitor=visitor, names=names, earlier=earlier)
+
+
+async def ask_agreement(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+    """Have a worker compare, and wait for it on the next page."""
+    shared = services.of(request)
+    # A browser sends a field that was left empty, too.
+    given = {name: value for name, value in form.items() if value}
+    event_id = await shared.write(lambda session: admin_agreement.ask(session, given, actor=DASHBOARD))
+    shared.waker.wake([event_id])
+    return RedirectResponse(f"/agreement/{event_id}", 303)
+
+
+async def show_report(request: Request, visitor: Visitor) -> Response:
+    """The report, or that both sides are still being read."""
+    event_id = queries.to_id(request.path_params["id"])
+    event = await services.of(request).read(lambda session: views.find_event(session, event_id))
+    if event is None or event.entity != requests.AGREEMENT:
+        raise Refusal(404, "there is no such report")
+    report = presentation.parse(event.result)
+    return render(
+        request,
+        "agreement.html",
+        visitor=visitor,
+        event=event,
+        waiting=event.state not in SETTLED,
+        account=reckoning.to_account(report) if isinstance(report, dict) else None,
+    )

@@ -1,0 +1,121 @@
+"""What an order's dry run answered, as a page shows it: the document and how it came about. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+PLANS: Final = {
+    "book": "It would be booked.",
+    "nothing: already booked": "It is booked already; nothing would be done.",
+    "update": "Its document would be updated.",
+    "void": "Its document would be voided.",
+    "park": "It would wait for a person.",
+}
+FACTS: Final = {
+    "DocNumber": "Number",
+    "TxnDate": "Date",
+    "DueDate": "Due on",
+    "CustomerRef": "Customer",
+    "DepartmentRef": "Department",
+    "PaymentMethodRef": "Payment method",
+    "PaymentRefNum": "Payment reference",
+    "DepositToAccountRef": "Deposit to",
+    "SalesTermRef": "Terms",
+    "ShipMethodRef": "Shipping method",
+    "InvoiceRef": "Invoice",
+    "CustomerMemo": "Memo",
+    "PrivateNote": "Private note",
+    "TotalAmt": "Total",
+}
+RESOLVED: Final = {
+    "items": "Articles to items",
+    "tax_codes": "VAT to tax codes",
+    "payment_methods": "Ways to pay",
+    "deposit_accounts": "Deposit accounts",
+    "department": "Department",
+    "class": "Class",
+    "term": "Terms",
+    "shipping_method": "Shipping method",
+    "original": "Original document",
+}
+
+_PROMISE: Final = "would be created: "
+
+
+def show(value: Any) -> str:
+    """A value as text; nothing is an empty one."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case _:
+            return str(value)
+
+
+def to_plan(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of a dry run: its facts, lines, taxes and payments, and what the till's words were found to be."""
+    body, references = told["body"], told.get("references") or {}
+    codes = {code["id"]: code["name"] for code in (references.get("tax_codes") or {}).values()}
+    tax = body.get("TxnTaxDetail") or {}
+    return {
+        "entity": told["entity"],
+        "total": str(told["total"]),
+        "facts": list(_facts(body)),
+        "lines": [_to_line(line, codes) for line in body.get("Line", ())],
+        "taxes": [_to_tax(line) for line in tax.get("TaxLine", ())],
+        "payments": [dict(_facts(payment)) for payment in told.get("payments", ())],
+        "resolved": list(_resolved(references)),
+        "created": [str(each).strip("()").removeprefix(_PROMISE) for each in told.get("would_create", ())],
+    }
+
+
+def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, label in FACTS.items():
+        if text := _plain(body.get(name)):
+            yield label, text
+
+
+def _plain(value: Any) -> str:
+    return show(value.get("name") or value.get("value")) if isinstance(value, Mapping) else show(value)
+
+
+def _to_line(line: Mapping[str, Any], codes: Mapping[str, str]) -> dict[str, str]:
+    detail = line.get("SalesItemLineDetail") or {}
+    code = _plain(detail.get("TaxCodeRef"))
+    return {
+        "description": show(line.get("Description")),
+        "item": _plain(detail.get("ItemRef")),
+        "quantity": show(detail.get("Qty")),
+        "price": show(detail.get("UnitPrice")),
+        "code": codes.get(code, code),
+        "amount": show(line.get("Amount")),
+    }
+
+
+def _to_tax(line: Mapping[str, Any]) -> dict[str, str]:
+    detail = line.get("TaxLineDetail") or {}
+    return {
+        "percent": show(detail.get("TaxPercent")),
+        "net": show(detail.get("NetAmountTaxable")),
+        "tax": show(line.get("Amount")),
+    }
+
+
+def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """What each name and number of the till was found to be; what was not needed is left out."""
+    for name, label in RESOLVED.items():
+        found = references.get(name)
+        if isinstance(found, Mapping):
+            pairs = tuple((str(key), _named(value)) for key, value in found.items() if value)
+        else:
+            pairs = (("", show(found)),) if found else ()
+        if pairs:
+            yield label, pairs
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in (value.get("name"), value.get("id") and f"({value['id']})") if part)
+    return show(value)

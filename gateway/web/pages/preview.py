@@ -1,0 +1,113 @@
+"""The preview of a record: choose one, wait for the worker that reads both systems, then read what would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, following, requests, views
+from gateway.store.events import Event, Flow
+from gateway.store.following import SETTLED
+from gateway.store.views import Filter
+from gateway.web import presentation, previews, queries, services
+from gateway.web.pages import outlook
+from gateway.web.pages.rendering import render
+from gateway.web.previews import PREVIEWED
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+
+ITEM = "Item"
+_RECENT, _LOOKED_AT = 5, 60
+
+
+def routes() -> list[Route]:
+    """The form, and what came of it."""
+    return [
+        Route("/preview", for_visitors(show_form), methods=["GET"]),
+        Route("/preview", from_form(ask_preview), methods=["POST"]),
+        Route("/preview/{id}", for_visitors(show_preview), methods=["GET"]),
+    ]
+
+
+async def show_form(request: Request, visitor: Visitor) -> Response:
+    """What to preview: typed, or one of the records seen last."""
+
+    def look(session: Session) -> tuple[list[str], Mapping[Flow, Sequence[Event]]]:
+        return connections.names(session), {flow: find_recent(session, flow) for flow in PREVIEWED}
+
+    names, recent = await services.of(request).read(look)
+    given = request.query_params
+    asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
+    return render(
+        request, "preview_form.html", visitor=visitor, names=names, recent=recent, asked=asked, previewed=PREVIEWED
+    )
+
+
+def find_recent(session: Session, flow: Flow) -> Sequence[Event]:
+    """The last few records of a flow, each once, newest first."""
+    found = views.find_events(session, Filter(flow=flow, limit=_LOOKED_AT)).events
+    # In this order a later one of the same record would win, so the oldest goes first.
+    once = {(event.connection, event.entity_id): event for event in reversed(found) if can_preview(event)}
+    return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
+
+
+def can_preview(event: Event) -> bool:
+    """Whether an event is about a record that can be previewed."""
+    if event.connection is None:
+        return False
+    if event.flow == Flow.ORDERS:
+        return event.entity in requests.RUNNABLE - {requests.SESSION}
+    return event.flow in PREVIEWED and event.entity == ITEM
+
+
+async def ask_preview(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+    """Have a worker look, and wait for it on the next page."""
+    shared = services.of(request)
+    names = await shared.read(connections.names)
+    wanted = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
+    if wanted is None:
+        raise Refusal(409, "name the connection" if names else "nothing is connected yet")
+    event_id = await previews.ask(shared, previews.to_wish(form, connection=wanted, actor=DASHBOARD))
+    return RedirectResponse(f"/preview/{event_id}", 303)
+
+
+async def show_preview(request: Request, visitor: Visitor) -> Response:
+    """What would be done, or that it is still being looked at."""
+    event = await _read(request)
+    hint = presentation.parse(event.hint)
+    return render(
+        request,
+        "preview.html",
+        visitor=visitor,
+        event=event,
+        waiting=event.state not in SETTLED,
+        seen=outlook.read(event),
+        raw=presentation.parse(event.result),
+        is_trial=isinstance(hint, dict) and requests.SETTINGS in hint,
+        by=hint.get("by", "id") if isinstance(hint, dict) else "id",
+    )
+
+
+async def _read(request: Request) -> Event:
+    """The event of the preview, or the one that goes on where its look-up ended."""
+    event_id = queries.to_id(request.path_params["id"])
+
+    def look(session: Session) -> Event | None:
+        event = views.find_event(session, event_id)
+        following_id = following.find_next(session, event) if event and event.state in SETTLED else None
+        return views.find_event(session, following_id) if following_id else event
+
+    event = await services.of(request).read(look)
+    if event is None or not is_preview(event):
+        raise Refusal(404, "there is no such preview")
+    return event
+
+
+def is_preview(event: Event) -> bool:
+    """Whether an event is a preview: of a record of the books, or an order's dry run."""
+    return event.entity == requests.PREVIEW or event.subject.endswith(requests.DRY)

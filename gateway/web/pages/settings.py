@@ -1,0 +1,177 @@
+"""The settings of a connection: the document to edit, every setting explained beside it, checked, tried and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, documents, requests, views
+from gateway.store.documents import Outdated
+from gateway.web import admin_settings, presentation, previews, queries, services
+from gateway.web.admin_settings import Draft
+from gateway.web.pages import changes, places, versions
+from gateway.web.pages.changes import Line
+from gateway.web.pages.places import Place
+from gateway.web.pages.rendering import render
+from gateway.web.pages.versions import Entry
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from mapping import settings_document, settings_guide
+from mapping.settings_document import SettingsDocument, SettingsError
+
+ADDRESS = "/connections/{name}/settings"
+_LARGEST_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """What stands in the form, and what there is to say about it. `base` is the version it was made from."""
+
+    text: str
+    base: int
+    who: str = ""
+    reason: str = ""
+    notice: str = ""
+    places: tuple[Place, ...] = ()
+    diff: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The document in force (version 0: the defaults) and those before it."""
+
+    version: int
+    text: str
+    entries: Sequence[Entry]
+
+
+def routes() -> list[Route]:
+    """The page, its form, and the way to it."""
+    return [
+        Route("/settings", for_visitors(choose_connection), methods=["GET"]),
+        Route(ADDRESS, for_visitors(show_settings), methods=["GET"]),
+        Route(ADDRESS, from_form(submit_settings), methods=["POST"]),
+    ]
+
+
+async def choose_connection(request: Request, visitor: Visitor) -> Response:
+    """The settings of the only connection, or a list to choose from."""
+    names = await services.of(request).read(connections.names)
+    if len(names) == 1:
+        return RedirectResponse(to_address(names[0]), 303)
+    return render(request, "connections.html", visitor=visitor, names=names)
+
+
+async def show_settings(request: Request, visitor: Visitor) -> Response:
+    """The document in force, ready to be edited; with `?draft=EVENT` the one that a preview tried."""
+    draft = queries.find_number(request.query_params, "draft", low=1, high=queries.LARGEST_ID)
+    standing = await _read(request)
+    tried = await _find_draft(request, draft) if draft else None
+    text = standing.text if tried is None else tried
+    saved = request.query_params.get("saved") == str(standing.version)
+    editor = Editor(text, standing.version, notice="saved" if saved else "tried" if tried is not None else "")
+    return _show(request, visitor, standing, editor)
+
+
+async def submit_settings(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Check, save or try what was typed. What was typed is shown again unless it was saved."""
+    standing = await _read(request)
+    editor = to_editor(form)
+    try:
+        settings_document.parse(editor.text)
+    except SettingsError as error:
+        found = places.find(editor.text, error.faults)
+        return _show(request, visitor, standing, replace(editor, places=found, notice="refused"), status=422)
+    match form.get("deed"):
+        case "save":
+            return await _save(request, visitor, standing, editor)
+        case "try":
+            return await _try(request, form, editor)
+        case _:
+            return _show(request, visitor, standing, replace(editor, notice="checked"))
+
+
+def to_editor(form: dict[str, str]) -> Editor:
+    """The form as it was sent, its lines ended as files end them."""
+    return Editor(
+        text=form.get("document", "").replace("\r\n", "\n").replace("\r", "\n"),
+        base=queries.find_number(form, "base", low=0, high=_LARGEST_VERSION) or 0,
+        who=queries.find_text(form, "who") or "",
+        reason=queries.find_text(form, "reason") or "",
+    )
+
+
+async def _save(request: Request, visitor: Visitor, standing: Standing, editor: Editor) -> Response:
+    name = request.path_params["name"]
+    draft = Draft(editor.text, versions.to_actor(editor.who), reason=editor.reason or None, after=editor.base)
+    try:
+        version = await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
+    except Outdated:
+        standing = await _read(request)
+        # Saving once more means it: by then the page has shown what it would undo.
+        later = replace(editor, base=standing.version, notice="outdated")
+        return _show(request, visitor, standing, later, status=409)
+    return RedirectResponse(f"{to_address(name)}?saved={version}", 303)
+
+
+async def _try(request: Request, form: dict[str, str], editor: Editor) -> Response:
+    wish = previews.to_wish(form, connection=request.path_params["name"], actor=DASHBOARD)
+    event_id = await previews.ask(services.of(request), replace(wish, settings=editor.text))
+    return RedirectResponse(f"/preview/{event_id}", 303)
+
+
+def _show(request: Request, visitor: Visitor, standing: Standing, editor: Editor, *, status: int = 200) -> Response:
+    diff = changes.compare(standing.text if standing.version else "", editor.text)
+    return render(
+        request,
+        "settings.html",
+        visitor=visitor,
+        status=status,
+        name=request.path_params["name"],
+        standing=standing,
+        editor=replace(editor, diff=diff if standing.version and editor.text != standing.text else ()),
+        chapters=settings_guide.explain(_find_document(editor.text) or _find_document(standing.text) or DEFAULTS),
+        previewed=previews.PREVIEWED,
+    )
+
+
+DEFAULTS = SettingsDocument()
+
+
+def _find_document(text: str) -> SettingsDocument | None:
+    """The document, unless it has faults."""
+    try:
+        return settings_document.parse(text)
+    except SettingsError:
+        return None
+
+
+async def _read(request: Request) -> Standing:
+    name = request.path_params["name"]
+
+    def look(session: Session) -> Standing:
+        admin_settings.must_exist(session, name)
+        version, text = documents.newest(session, name) or (0, settings_document.example())
+        return Standing(version, text, versions.list_entries(session, name))
+
+    return await services.of(request).read(look)
+
+
+async def _find_draft(request: Request, event_id: int) -> str | None:
+    """The document that this preview of the connection tried."""
+    event = await services.of(request).read(lambda session: views.find_event(session, event_id))
+    if event is None or event.connection != request.path_params["name"]:
+        raise Refusal(404, "there is no such preview")
+    hint = presentation.parse(event.hint)
+    return hint.get(requests.SETTINGS) if isinstance(hint, dict) else None
+
+
+def to_address(name: str) -> str:
+    """Where the settings of a connection are."""
+    return ADDRESS.replace("{name}", versions.quote_name(name))

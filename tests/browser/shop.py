@@ -1,0 +1,84 @@
+"""A shop's morning as rows: what a dashboard shows after some hours of trade."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from gateway.store import connections, cursors, inbox, journal, tokens
+from gateway.store.connections import Connection
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.journal import Entry
+from gateway.store.sealing import Seal
+from gateway.store.session import writing
+from gateway.store.tokens import Tokens
+
+TOKEN, KEY = "an-admin-token-of-good-length", "a-secret-key-of-good-length"
+FLOWED = [
+    (Flow.ORDERS, "Receipt", "1.2.2026.3451", {"order_id": "1.2.2026.3451", "target": ("SalesReceipt", "1204")}),
+    (Flow.PRODUCTS, "Item", "17", {"sku": "100017", "target": ("Article", "100017")}),
+    (Flow.STOCK, "Item", "17", {"sku": "100017", "target": ("Article", "100017")}),
+    (Flow.CUSTOMERS, "Relation", "4412", {"email": "anna@example.nl", "target": ("Customer", "77")}),
+    (Flow.ORDERS, "Invoice", "20260087", {"order_id": "20260087", "target": ("Invoice", "1203")}),
+    (Flow.ORDERS, "Receipt", "1.2.2026.3450", {"order_id": "1.2.2026.3450", "target": ("SalesReceipt", "1202")}),
+    (Flow.PRODUCTS, "Item", "21", {"sku": "100021", "target": ("Article", "100021")}),
+]
+
+
+def fill(engine: Engine) -> None:
+    seal = Seal([KEY])
+    with writing(engine) as session:
+        shop = Connection(
+            "default", "4620816365", "https://api.mpluskassa.nl:12345", "i", "s", "sub", ("eA==",), True, None
+        )
+        connections.save(session, shop, seal)
+        later = datetime.now(UTC) + timedelta(days=90)
+        tokens.save(session, "default", Tokens("a", later, "r", later), seal)
+        cursors.ensure(session, "default", "receipts", "1")
+    lease = cursors.take(engine, "default", "receipts")
+    assert lease
+    cursors.release(engine, "default", "receipts", lease)
+    for number, (flow, entity, entity_id, known) in enumerate(FLOWED):
+        _flow(engine, number, flow, entity, entity_id, known)
+    _park(engine)
+    with writing(engine) as session:
+        waiting = Change("w", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3453", "default", order_id="1.2.2026.3453")
+        inbox.receive(session, [waiting])
+
+
+def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, known: Any) -> None:
+    with writing(engine) as session:
+        (row,) = inbox.receive(session, [Change(f"k{number}", flow, "webhook", entity, entity_id, "default")])
+    event = inbox.claim(engine, row.id)
+    assert event
+    target = known.pop("target") if "target" in known else ("", "")
+    facts = {**known, "target_entity": target[0], "target_id": target[1]}
+    known["target"] = target
+    with writing(engine) as session:
+        journal.write(session, "default", row.id, LOG)
+        inbox.finish(session, event, Outcome(State.DONE, facts=facts))
+
+
+LOG = [
+    Entry("received", "webhook of the till: completeSession", system="mpluskassa"),
+    Entry("read", "receipt 1.2.2026.3451, 3 lines", system="mpluskassa", detail={"total": "24.50"}, milliseconds=84),
+    Entry("decided", "a sales receipt: paid at once, by card"),
+    Entry("sent", "SalesReceipt K-3451", system="quickbooks", detail={"DocNumber": "K-3451"}, milliseconds=213),
+    Entry("answered", "created as 1204, total 24.50 agrees", system="quickbooks"),
+]
+
+
+def _park(engine: Engine) -> None:
+    change = Change("p", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3452", "default", order_id="1.2.2026.3452")
+    with writing(engine) as session:
+        (row,) = inbox.receive(session, [change])
+    event = inbox.claim(engine, row.id)
+    assert event
+    reason = "receipt 1.2.2026.3452 sells SKU 100044, which is no item in QuickBooks"
+    fix = "create the item in QuickBooks, or choose a fallback item in the settings; then retry"
+    entries = [*LOG[:2], Entry("failed", reason)]
+    with writing(engine) as session:
+        journal.write(session, "default", row.id, entries)
+        inbox.finish(session, event, Outcome(State.PARKED, reason, "no-item", "receipt 1.2.2026.3452", "lines[1]", fix))
