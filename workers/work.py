@@ -108,7 +108,7 @@ class Workshop:
         with self._lock:
             self._in_flight[lease] = _Hold(event.connection or "", time.monotonic())
         try:
-            with structlog.contextvars.bound_contextvars(correlation=event.correlation, event=event.id):
+            with structlog.contextvars.bound_contextvars(correlation=event.correlation, event_id=event.id):
                 self._carry_logged(event)
         finally:
             with self._lock:

@@ -31,6 +31,11 @@ class Memory:
             rows = session.execute(select(InboxRow).filter_by(**wanted).order_by(col(InboxRow.id))).scalars()
             return list(rows)
 
+    def cursors(self) -> list[CursorRow]:
+        """Every poll, with its last failure."""
+        with reading(self._engine) as session:
+            return list(session.execute(select(CursorRow)).scalars())
+
     def titles(self, event_id: int | None) -> list[str]:
         """The activity log of an event."""
         with reading(self._engine) as session:
