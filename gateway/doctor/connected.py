@@ -1,0 +1,105 @@
+"""Checks of the connections: complete, live, authorised, heard from, within the reads of Intuit's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select
+from sqlmodel import Session, col
+
+from gateway.doctor.finding import Finding
+from gateway.errors import GatewayError
+from gateway.settings import Settings
+from gateway.store import connections, meters, plan, tokens, views
+from gateway.store.connections import Connection
+from gateway.store.sealing import Seal
+from gateway.store.session import reading
+from gateway.store.tables import InboxRow
+from gateway.web import deliveries
+
+
+def check(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
+    """Every connection there is."""
+    try:
+        with reading(engine) as session:
+            every = connections.every(session, seal)
+            held = {c.name: tokens.find(session, c.name, seal) for c in every}
+            found = [*_check_webhooks(settings, session, every), _check_plan(settings, session)]
+    except GatewayError as error:
+        yield Finding("connections", error.reason, error.fix or "look at the log")
+        return
+    if not every:
+        yield Finding(
+            "connections", "none yet", "connect both systems in the dashboard, or set MPLUS_* and QUICKBOOKS_*"
+        )
+    for connection in every:
+        yield _check_connection(connection)
+        yield _check_tokens(connection, held[connection.name])
+    yield from found
+
+
+def _check_connection(connection: Connection) -> Finding:
+    missing = [
+        name
+        for name, value in (
+            ("a QuickBooks company", connection.realm_id),
+            ("the till's address", connection.mplus_url),
+            ("the till's ident", connection.mplus_ident),
+            ("the till's secret", connection.mplus_secret),
+        )
+        if not value
+    ]
+    subject = f"connection {connection.name}"
+    if missing:
+        return Finding(subject, f"lacks {', '.join(missing)}", "finish the assistant in the dashboard")
+    if connection.paused:
+        return Finding(subject, f"paused: {connection.paused}", "remove the cause, then let it go on in the dashboard")
+    return Finding(subject, "live" if connection.live else "complete", "" if connection.live else "let it go live")
+
+
+def _check_tokens(connection: Connection, held: tokens.Tokens | None) -> Finding:
+    subject = f"authorisation {connection.name}"
+    if held is None or not held.refresh:
+        return Finding(subject, "QuickBooks was never connected", "connect QuickBooks in the dashboard")
+    if held.lost:
+        return Finding(subject, f"lost: {held.lost}", "connect QuickBooks again in the dashboard")
+    until = f"{held.refresh_expires_at:%Y-%m-%d}" if held.refresh_expires_at else "unknown (not refreshed yet)"
+    return Finding(subject, f"good until {until}")
+
+
+def _check_webhooks(settings: Settings, session: Session, every: list[Connection]) -> Iterator[Finding]:
+    """Whether webhooks that are set up have ever come; before the first connection none can."""
+    for connection in every if settings.quickbooks_verifiers else ():
+        fix = "enter PUBLIC_URL/webhooks/quickbooks in Intuit's portal, tick the entities, send a test event there"
+        yield _check_heard("QuickBooks", connection, _newest(session, connection, of_till=False), fix)
+    for connection in every:
+        if connection.mplus_webhook_secrets:
+            fix = (
+                "enter PUBLIC_URL/webhooks/mpluskassa in the till's back office (module webhooks), then sell something"
+            )
+            yield _check_heard("MplusKASSA", connection, _newest(session, connection, of_till=True), fix)
+
+
+def _check_heard(system: str, connection: Connection, last: datetime | None, fix: str) -> Finding:
+    subject = f"webhooks of {system}, {connection.name}"
+    return (
+        Finding(subject, f"the last came {last:%Y-%m-%d %H:%M} UTC") if last else Finding(subject, "none came yet", fix)
+    )
+
+
+def _newest(session: Session, connection: Connection, *, of_till: bool) -> datetime | None:
+    from_till = col(InboxRow.entity).in_((deliveries.SESSION, deliveries.COMPLAINT))
+    mine = (col(InboxRow.connection) == connection.name) & (col(InboxRow.source) == deliveries.SOURCE)
+    statement = select(func.max(col(InboxRow.received_at))).where(mine, from_till if of_till else ~from_till)
+    found: datetime | None = session.execute(statement).scalar_one_or_none()
+    return found
+
+
+def _check_plan(settings: Settings, session: Session) -> Finding:
+    now = views.now_of(session)
+    spent = plan.reckon(meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads)
+    said = f"{spent.reads} of {spent.allowance} used in {spent.month}, {spent.forecast} expected"
+    risky = spent.warning or spent.forecast > spent.allowance
+    fix = "raise QUICKBOOKS_CDC_SECONDS, buy a larger plan, or correct QUICKBOOKS_MONTHLY_READS" if risky else ""
+    return Finding("metered reads", said, fix)

@@ -1,0 +1,91 @@
+"""Checks of the database and of the processes around it: schema, server, room, who runs, which version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, text
+
+from gateway.doctor.finding import Finding
+from gateway.errors import GatewayError
+from gateway.settings import Settings
+from gateway.store import migrate, presence, views
+from gateway.store.session import reading
+from gateway.version import VERSION
+
+OLDEST_POSTGRES = 14  # the oldest one that is still maintained
+ROOM = 20  # connections our processes may want at the defaults
+SKEW_SECONDS = 10.0
+
+
+def check(settings: Settings, engine: Engine) -> Finding:
+    """Whether the database is there and has this code's schema."""
+    return guarded("database", lambda: _check_schema(settings, engine))
+
+
+def _check_schema(settings: Settings, engine: Engine) -> Finding:
+    with reading(engine):
+        current = migrate.is_current(engine)
+    kind = "PostgreSQL" if settings.is_postgres else "SQLite"
+    return Finding("database", f"{kind}, reachable", "" if current else "run `./run migrate` (the release step)")
+
+
+def check_server(engine: Engine) -> Iterator[Finding]:
+    """The server's version, its room for connections, and its clock."""
+    if engine.dialect.name == "postgresql":
+        yield guarded("PostgreSQL", lambda: _check_version(engine))
+        yield guarded("connections left", lambda: _check_room(engine))
+    yield guarded("clocks", lambda: _check_clocks(engine))
+
+
+def _check_version(engine: Engine) -> Finding:
+    with reading(engine) as session:
+        number = int(session.execute(text("SHOW server_version_num")).scalar_one())
+    major = number // 10_000
+    fix = "" if major >= OLDEST_POSTGRES else f"update it to PostgreSQL {OLDEST_POSTGRES} or newer"
+    return Finding("PostgreSQL", f"version {major}", fix)
+
+
+def _check_room(engine: Engine) -> Finding:
+    with reading(engine) as session:
+        most = int(session.execute(text("SHOW max_connections")).scalar_one())
+        used = int(session.execute(text("SELECT count(*) FROM pg_stat_activity")).scalar_one())
+    fix = "" if most - used >= 1 and most >= ROOM else "raise max_connections, or run fewer processes or threads"
+    return Finding("connections left", f"{used} of {most} are used", fix)
+
+
+def _check_clocks(engine: Engine) -> Finding:
+    with reading(engine) as session:
+        skew = abs((views.now_of(session) - datetime.now(UTC)).total_seconds())
+    fix = (
+        "" if skew < SKEW_SECONDS else "let both machines take their time from NTP: leases and signatures depend on it"
+    )
+    return Finding("clocks", f"this machine and the database are {skew:.0f} s apart", fix)
+
+
+def check_processes(engine: Engine) -> Finding:
+    """Which kinds of process run, and whether all of them are this version."""
+    return guarded("processes", lambda: _check_processes(engine))
+
+
+def _check_processes(engine: Engine) -> Finding:
+    with reading(engine) as session:
+        alive = presence.alive(session)
+    roles, versions = {process.role for process in alive}, {process.version for process in alive} | {VERSION}
+    missing = sorted({"web", "worker", "clock"} - roles)
+    said = f"running: {', '.join(sorted(roles)) or 'none'}"
+    if missing:
+        return Finding("processes", said, f"start {', '.join(missing)}")
+    if len(versions) > 1:
+        fix = "finish the update: restart what still runs the old version (it is seen for a minute after it ended)"
+        return Finding("processes", f"{said}, in versions {', '.join(sorted(versions))}", fix)
+    return Finding("processes", f"{said}, all {VERSION}")
+
+
+def guarded(subject: str, look: Callable[[], Finding]) -> Finding:
+    """What a look found, or why it could not look."""
+    try:
+        return look()
+    except GatewayError as error:
+        return Finding(subject, error.reason, error.fix or "start it, or correct DATABASE_URL")

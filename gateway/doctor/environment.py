@@ -1,0 +1,84 @@
+"""Checks of the variables: weak secrets, keys of another environment, webhooks and alerts not set up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway import alerts
+from gateway.doctor.finding import Finding
+from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
+
+LONG_ENOUGH = 32
+VARIED_ENOUGH = 10  # different characters; random ones of this length have about twenty
+_HERE = {"localhost", "127.0.0.1", "::1"}
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """What the environment alone can tell."""
+    yield Finding("settings", "every variable is well formed")
+    yield from _check_secrets(settings)
+    yield from _check_app(settings)
+    yield from _check_webhooks(settings)
+    yield _check_alerts(settings)
+
+
+def is_here(settings: Settings) -> bool:
+    """Whether PUBLIC_URL is this very machine: nobody outside reaches it."""
+    return urlsplit(settings.public_url).hostname in _HERE
+
+
+def _check_secrets(settings: Settings) -> Iterator[Finding]:
+    for name, values in (("SECRET_KEY", settings.secret_keys), ("ADMIN_TOKEN", (settings.admin_token,))):
+        weakest = min(values, key=lambda value: (len(set(value)) >= VARIED_ENOUGH, len(value)))
+        weak = len(weakest) < LONG_ENOUGH or len(set(weakest)) < VARIED_ENOUGH
+        fix = f"use at least {LONG_ENOUGH} random characters" if weak else ""
+        yield Finding(name, f"{len(values)} of at least {min(map(len, values))} characters", fix)
+    if settings.admin_token in settings.secret_keys:
+        yield Finding("secrets", "ADMIN_TOKEN is also a SECRET_KEY", "make another ADMIN_TOKEN: people type that one")
+
+
+def _check_app(settings: Settings) -> Iterator[Finding]:
+    subject, kind = "QuickBooks app", settings.quickbooks_environment
+    if not (settings.quickbooks_client_id and settings.quickbooks_client_secret):
+        fix = "set QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET (Intuit's portal, Keys & credentials)"
+        yield Finding(subject, "no keys", fix)
+        return
+    other = {"sandbox": PRODUCTION_API, "production": SANDBOX_API}[kind]
+    if settings.quickbooks_api_url == other:
+        fix = "remove QUICKBOOKS_API_URL, or set the other QUICKBOOKS_ENVIRONMENT"
+        yield Finding(subject, f"QUICKBOOKS_ENVIRONMENT is {kind}, but QUICKBOOKS_API_URL is the other one's", fix)
+        return
+    keys = {"sandbox": "development", "production": "production"}[kind]
+    yield Finding(subject, f"{kind}: needs the app's {keys} keys and companies of that kind")
+
+
+def _check_webhooks(settings: Settings) -> Iterator[Finding]:
+    places = (
+        (
+            "QUICKBOOKS_WEBHOOK_VERIFIER",
+            settings.quickbooks_verifiers,
+            "Intuit's portal, Webhooks, Show verifier token",
+        ),
+        (
+            "MPLUS_WEBHOOK_SECRET",
+            settings.mplus_webhook_secrets,
+            "the till's back office, Beheer > Instellingen > Webhooks",
+        ),
+    )
+    for name, secrets, place in places:
+        if not secrets:
+            said = "not set: these webhooks are refused, changes arrive by polling alone"
+            yield Finding(name, f"{said} (it is in {place})")
+
+
+def _check_alerts(settings: Settings) -> Finding:
+    if settings.alert_email and not settings.smtp_url:
+        return Finding("alerts", "ALERT_EMAIL without a mail server", "set SMTP_URL to smtp://user:password@host:587")
+    channels = ", ".join(alerts.open_channels(settings))
+    if not channels:
+        fix = "" if is_here(settings) else "set ALERT_EMAIL with SMTP_URL, or ALERT_WEBHOOK_URL"
+        return Finding("alerts", "none set: failures are seen in the dashboard only", fix)
+    signed = f"; the webhook's receiver verifies with {alerts.show_secret(settings)}"
+    own = settings.alert_webhook_url and not settings.alert_webhook_secret
+    return Finding("alerts", f"by {channels}{signed if own else ''}")
