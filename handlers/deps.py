@@ -46,12 +46,12 @@ class Deps:
         """Write a decision into the event's activity log."""
         self.log.append(Entry("decided", title, detail=detail or None, at=self.now()))
 
-    def remember(self, link: Link) -> None:
-        """Record a link at once, in its own transaction: what exists outside stays known even if this event fails."""
-        if self.rehearsing:
+    def remember(self, *found: Link) -> None:
+        """Record links at once, in their own transaction: what exists outside stays known even if this event fails."""
+        if self.rehearsing or not found:
             return
         with writing(self.engine) as session:
-            links.save(session, self.connection, link)
+            links.save(session, self.connection, *found)
 
     def forget(self, kind: Kind, source_id: str) -> None:
         """Drop a link whose target turned out not to exist any more."""

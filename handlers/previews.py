@@ -16,7 +16,7 @@ from handlers.catalogue import forecasts, items
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done
 from handlers.stock import quantities, shelves
-from handlers.stock.shelves import Shelf
+from handlers.stock.bookings import Shelf
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Item
 from mapping.sections import BranchStock, StockSettings

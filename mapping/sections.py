@@ -140,6 +140,9 @@ class StockSettings(Section):
     safety: Decimal = Field(default=Decimal(0), ge=0, description="Safety stock, for formulas that use it")
     count_estimates: bool = Field(default=False, description="Whether open estimates count as reserved")
     decimals: int = Field(default=3, ge=0, le=6, description="Decimals of a quantity; halves round up")
+    together: bool = Field(
+        default=True, description="Whether a re-sync books many articles with one call, as a correction of stock"
+    )
     negative: bool = Field(default=True, description="Whether a negative quantity is written as it is, else as zero")
     branches: dict[Annotated[str, Field(pattern=r"^[0-9]+$")], BranchStock] = Field(
         default_factory=dict, description="Branch number to its share; without rows main_branch gets everything"

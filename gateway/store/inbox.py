@@ -328,10 +328,3 @@ def heard_since(session: Session, event: Event, when: datetime) -> bool:
     """Whether anything else about the event's subject has come in since a moment."""
     told = {"of": event.subject, "other": event.id, "since": when}
     return session.execute(_HEARD_SINCE, told).scalar_one_or_none() is not None
-
-
-def tally(session: Session, prefix: str) -> dict[str, int]:
-    """How many events whose key begins with this stand where."""
-    begins = col(InboxRow.key).startswith(prefix, autoescape=True)
-    rows = session.execute(select(col(InboxRow.state), func.count()).where(begins).group_by(col(InboxRow.state))).all()
-    return {str(state): int(count) for state, count in rows}

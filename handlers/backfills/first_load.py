@@ -7,23 +7,25 @@ What a page brings travels with its events: no item is read twice.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 
 from gateway.store import requests
-from gateway.store.events import BACKFILL, OPEN, Change, Event, Flow, State
+from gateway.store.events import BACKFILL, Change, Event, Flow
 from gateway.store.links import Link
+from gateway.store.progress import STOCK
 from handlers.backfills import pages
-from handlers.catalogue import articles, bridge, categories, drift, items
+from handlers.catalogue import bridge, categories, drift, items
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.stock import shelves
+from handlers.stock import bookings, shelves
 from mapping.categories import CATEGORY, parents_first
 from mapping.records import Item
 from mapping.skus import is_digits
 
 ITEMS_AT_ONCE = 1000
 SHELVES_AT_ONCE = 250
+ALONE_AT_ONCE = 50  # where each is booked by itself, so that others get to their stock in between
 LOOK_SECONDS = 2.0
 _TREE, _REST = "tree", "rest"
 
@@ -31,8 +33,8 @@ _TREE, _REST = "tree", "rest"
 def carry_categories(event: Event, deps: Deps) -> Result:
     """Bring the whole tree; ends when all of it is carried."""
     if pages.find_position(event, deps) is None:
-        return _receive_tree(event, deps, reached=_REST)
-    return _await_rest(event, deps) or done(_sum_up(event, deps, "categories"))
+        return _receive_tree(event, deps, reached=_REST, read=True)
+    return _await_rest(event, deps) or done(_sum_up(event, deps))
 
 
 def carry_products(event: Event, deps: Deps) -> Result:
@@ -51,48 +53,65 @@ def carry_products(event: Event, deps: Deps) -> Result:
 
 def carry_stock(event: Event, deps: Deps) -> Result:
     """Bring the stock of every item, many articles with one look; only what differs is written."""
-    position = pages.find_position(event, deps) or "1"
+    position = pages.find_position(event, deps)
     if position == _REST:
-        return _await_rest(event, deps) or done(_sum_up(event, deps, "articles measured again one by one"))
-    start, read_at = int(position), items.now(deps)
-    page = deps.books.items_page(start, SHELVES_AT_ONCE, changed_since=_since(event))
-    later = _settle(page, read_at, event, deps)
+        return _await_rest(event, deps) or done(_sum_up(event, deps))
+    start, read_at = int(position or 1), items.now(deps)
+    page = deps.books.items_page(start, SHELVES_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    _expect(page, start, SHELVES_AT_ONCE, event, deps)
+    later = _settle([item for item in page if item.active], read_at, event, deps)
     reached = start + len(page) if len(page) == SHELVES_AT_ONCE else _REST
-    pages.receive(event, deps, later, reached)
+    pages.receive(event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
     return pages.go_on(f"the stock of {start - 1 + len(page)} items compared", deps)
 
 
-def _receive_tree(event: Event, deps: Deps, *, reached: str) -> Result:
+def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False) -> Result:
     read_at = items.now(deps)
     tree = parents_first(deps.books.categories())
     categories.notice_altered(tree, deps)
-    pages.receive(event, deps, [_to_change(event, item, read_at, Flow.CATEGORIES) for item in tree], reached)
+    changes = [_to_change(event, item, read_at, Flow.CATEGORIES) for item in tree]
+    pages.receive(event, deps, changes, reached, read=len(tree) if read else 0)
     return pages.go_on(f"{len(tree)} categories received", deps)
+
+
+def _expect(page: Sequence[Item], start: int, size: int, event: Event, deps: Deps) -> None:
+    """Have the items counted, with one read, when there are more than a page and all of them are asked for."""
+    if start == 1 and len(page) == size and pages.find_since(event) is None:
+        pages.expect(event, deps, lambda: deps.books.count("Item"))
 
 
 def _receive_items(event: Event, deps: Deps, start: int) -> Result:
     read_at = items.now(deps)
     page = deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    _expect(page, start, ITEMS_AT_ONCE, event, deps)
     known = drift.find_known(page, deps)
     sold = [item for item in page if item.type != CATEGORY and (item.active or item.id in known)]
-    taken = _look_at_till(sold, known, deps)
-    changes = [_to_change(event, item, read_at, Flow.PRODUCTS, absent=_sku_of(item) not in taken) for item in sold]
+    taken, settled = _look_at_till(sold, known, deps)
+    changes = [
+        _to_change(event, item, read_at, Flow.PRODUCTS, absent=_sku_of(item) not in taken)
+        for item in sold
+        if item.id not in settled
+    ]
     reached = start + len(page) if len(page) == ITEMS_AT_ONCE else _REST
-    pages.receive(event, deps, changes, reached)
+    pages.receive(event, deps, changes, reached, read=len(page), unchanged=len(page) - len(changes))
     return pages.go_on(f"{start - 1 + len(page)} items received", deps)
 
 
-def _look_at_till(page: Sequence[Item], known: Mapping[str, Link], deps: Deps) -> set[int | None]:
-    """The article numbers that the till has of those these items ask for or have, with one call per 200.
+def _look_at_till(
+    page: Sequence[Item], known: Mapping[str, Link], deps: Deps
+) -> tuple[set[int | None], frozenset[str]]:
+    """The article numbers that the till has of those these items ask for or have, with one call per 200; and the ids
+    of items that nothing is to be done for.
 
     Articles that were altered by hand meanwhile are found on the way.
     """
     asked = {number for item in page if (number := _sku_of(item)) is not None}
     found = deps.till.products_of_articles(sorted(asked | {int(link.target_id) for link in known.values()}))
-    altered = drift.notice(page, known, found, deps)
+    view = drift.look(page, found, deps)
+    altered = drift.notice(page, known, view, deps)
     if altered:
-        deps.say("articles are not as they were left", count=altered)
-    return {article.number for read in found for article in read.product.articles}
+        deps.say("articles are not as they were left", count=len(altered))
+    return set(view.present), drift.find_settled(page, known, view, deps) - altered
 
 
 def _sku_of(item: Item) -> int | None:
@@ -103,47 +122,55 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     """Bring these shelves to what they should be; answers what is better measured again by itself."""
     if not deps.settings.stock.enabled:
         return []
-    kept = _articles(page, deps)
-    found = shelves.settle(kept, read_at, deps, patient=True) if kept else []
-    doubtful = {shelf.item.id: shelf.item for shelf in found if shelf.doubtful}
+    together = bookings.can_book_together(deps)
+    doubtful: dict[str, Item] = {}
+    for some in _parts(_articles(page, deps), SHELVES_AT_ONCE if together else ALONE_AT_ONCE):
+        found = shelves.settle(some, read_at, deps, patient=True, together=together)
+        doubtful |= {shelf.item.id: shelf.item for shelf in found if shelf.doubtful}
     return [_to_change(event, item, read_at, Flow.STOCK) for item in doubtful.values()]
+
+
+def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:
+    """So many at a time: nobody else measures while these are booked."""
+    every = list(kept.items())
+    return (dict(every[start : start + size]) for start in range(0, len(every), size))
 
 
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
     """The items whose quantity the books keep, by the article they are."""
+    counted = [item for item in page if item.quantity_on_hand is not None]
+    known = drift.find_known(counted, deps)
     found: dict[int, Item] = {}
-    for item in page:
-        if item.quantity_on_hand is not None:
-            link = articles.find_link(item.id, deps)
-            number = int(link.target_id) if link else bridge.find_number(item, deps)
-            if number is not None:
-                found[number] = item
+    for item in counted:
+        link = known.get(item.id)
+        number = int(link.target_id) if link else bridge.find_number(item, deps)
+        if number is not None:
+            found[number] = item
     return found
 
 
 def _await_rest(event: Event, deps: Deps) -> Result | None:
     """Whether what was received is still on its way: then look again a little later."""
-    counts = pages.tally(event, deps)
-    open_ = sum(counts.get(state, 0) for state in OPEN if state != State.PARKED)
-    if not open_:
+    progress = pages.look(event, deps)
+    if not progress.open:
         return None
-    over = sum(counts.values()) - open_
-    return pages.go_on(f"{over} of {over + open_} carried", deps, seconds=LOOK_SECONDS)
+    return pages.go_on(f"{progress.open} records are still open", deps, seconds=LOOK_SECONDS)
 
 
 def _end(event: Event, deps: Deps) -> Result:
-    said = _sum_up(event, deps, "records")
+    said = _sum_up(event, deps)
     if deps.settings.stock.enabled:
         follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=pages.find_since(event))
-        deps.pass_on(dataclasses.replace(follow, key=f"{event.key}>stock", source="backfill"))
+        deps.pass_on(dataclasses.replace(follow, key=event.key + STOCK, source="backfill"))
         said += "; their stock follows"
     return done(said)
 
 
-def _sum_up(event: Event, deps: Deps, what: str) -> str:
-    counts = {state: count for state, count in sorted(pages.tally(event, deps).items()) if count}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
-    return f"{sum(counts.values())} {what}: {told}"
+def _sum_up(event: Event, deps: Deps) -> str:
+    progress = pages.look(event, deps)
+    told = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.tally.counts.items()))}
+    parts = ", ".join(f"{count} {what}" for what, count in told.items() if count) or "none"
+    return f"{progress.notes.read} records: {parts}"
 
 
 def _since(event: Event) -> datetime | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 
-from gateway.store import cursors, inbox
+from gateway.store import cursors, inbox, progress
 from gateway.store.events import Change, Event, Outcome, State
+from gateway.store.progress import STOCK, Notes, Progress
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result
@@ -25,13 +27,31 @@ def find_position(event: Event, deps: Deps) -> str | None:
         return cursors.find(session, deps.connection, _source(event))
 
 
-def receive(event: Event, deps: Deps, changes: Iterable[Change], reached: object) -> int:
-    """Store a page and how far we are, together; answers how many were new."""
+def receive(
+    event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int = 0, unchanged: int = 0
+) -> int:
+    """Store a page and how far we are, together; answers how many changes were new.
+
+    `read` are the records of the page, `unchanged` those among them that nothing is to be done for.
+    """
     with writing(deps.engine) as session:
         received = inbox.receive(session, list(changes))
         cursors.place(session, deps.connection, _source(event), str(reached))
+        known = progress.read_notes(session, event)
+        now = Notes(known.total, known.read + read, known.unchanged + unchanged)
+        progress.note(session, event, now)
     deps.wake([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
+
+
+def expect(event: Event, deps: Deps, count: Callable[[], int]) -> None:
+    """Note how many records there are, so that a person sees how far it is; counted once for all that follow."""
+    with reading(deps.engine) as session:
+        before = progress.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
+    total = before.total or count()
+    with writing(deps.engine) as session:
+        known = progress.read_notes(session, event)
+        progress.note(session, event, dataclasses.replace(known, total=total))
 
 
 def go_on(progress: str, deps: Deps, *, seconds: float = 0.0) -> Result:
@@ -40,11 +60,10 @@ def go_on(progress: str, deps: Deps, *, seconds: float = 0.0) -> Result:
     return Result(Outcome(State.WAITING, reason=progress, wait_seconds=seconds, burn_attempt=False))
 
 
-def tally(event: Event, deps: Deps) -> dict[str, int]:
-    """How many events this backfill led to, by state."""
+def look(event: Event, deps: Deps) -> Progress:
+    """How far this backfill has come."""
     with reading(deps.engine) as session:
-        found = inbox.tally(session, event.key)
-    return {**found, State.WORKING: found.get(State.WORKING, 1) - 1}  # this event is one of them
+        return progress.look(session, event)
 
 
 def _source(event: Event) -> str:

@@ -51,7 +51,7 @@ def _carry_kind(event: Event, deps: Deps, source: TillSource, since: date, start
     while page := source.read(deps, marker + 1):
         changes = [_sale_change(event, deps.connection, sale) for sale in page if sale.business_date >= since]
         reached = page.marker or marker
-        count += pages.receive(event, deps, changes, f"{kind}:{reached}")
+        count += pages.receive(event, deps, changes, f"{kind}:{reached}", read=len(changes))
         if reached <= marker:
             break
         marker = reached

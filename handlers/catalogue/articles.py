@@ -62,6 +62,11 @@ def _detail(link: Link | None) -> Mapping[str, Any]:
     return (link.detail if link else None) or {}
 
 
+def is_same_content(item: Item, link: Link) -> bool:
+    """Whether the books say exactly what they said of the item when it was last carried."""
+    return bool(_detail(link).get("content") == items.content(item.raw))
+
+
 def find_link(item_id: str, deps: Deps) -> Link | None:
     """The item's article, as it was last written."""
     with reading(deps.engine) as session:

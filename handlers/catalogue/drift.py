@@ -2,7 +2,8 @@
 
 A link remembers what was last written, so that nothing has to be looked at twice. A re-sync reads pages of the till
 anyway: where a page does not show what the gateway would leave there, the link is distrusted, and the item's own event
-looks at the article and writes what differs. Fields that the settings leave to the staff are no difference.
+looks at the article and writes what differs. Fields that the settings leave to the staff are no difference. Where the
+page shows it and nothing has changed in the books or in the settings either, no event is needed at all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.catalogue import articles, items, kinship
+from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
@@ -24,10 +26,11 @@ from mapping.records import Item, Product
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """Both systems as one look saw them: products by article number, families by their parent, tax codes."""
+class View:
+    """Both systems as one look saw them: products by article number; groups and families by item; tax codes."""
 
     present: Mapping[int | None, Product]
+    groups: Mapping[str, Link]
     families: Mapping[str, Link]
     vat: VatTable
 
@@ -38,34 +41,60 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
         return links.find_all(session, deps.connection, Kind.ITEM, [item.id for item in page])
 
 
-def notice(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadProduct], deps: Deps) -> int:
-    """Distrust the links of those items whose articles are not as the gateway would leave them; answers how many."""
-    trusted = [(item, known[item.id]) for item in page if item.id in known and _is_trusted(known[item.id])]
-    if not trusted:
-        return 0
-    view = _View(
+def look(page: Sequence[Item], found: Iterable[ReadProduct], deps: Deps) -> View:
+    """What a page of items is compared with; `found` is what the till has of them."""
+    ids = sorted({item.id for item in page} | {item.parent_id for item in page if item.parent_id})
+    with reading(deps.engine) as session:
+        groups = links.find_all(session, deps.connection, Kind.GROUP, ids)
+        families = links.find_all(session, deps.connection, Kind.FAMILY, ids)
+    return View(
         {article.number: read.product for read in found for article in read.product.articles},
-        _find_families(page, deps),
+        groups,
+        families if deps.settings.products.variants else {},
         articles.vat_table(deps),
     )
-    altered = [link for item, link in trusted if _is_altered(item, link, view, deps)]
-    with writing(deps.engine) as session:
-        return links.distrust(session, deps.connection, altered)
 
 
-def _is_trusted(link: Link) -> bool:
-    return link.fingerprint not in (None, items.GONE)
+def notice(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
+    """Distrust the links of those items whose articles are not as the gateway would leave them; answers their ids."""
+    altered = {item.id: link for item, link in _trusted(page, known) if _is_altered(item, link, view, deps)}
+    if altered:
+        with writing(deps.engine) as session:
+            links.distrust(session, deps.connection, altered.values())
+    return frozenset(altered)
 
 
-def _find_families(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
-    if not deps.settings.products.variants:
-        return {}
-    parents = {item.parent_id for item in page if item.parent_id}
-    with reading(deps.engine) as session:
-        return links.find_all(session, deps.connection, Kind.FAMILY, sorted(parents))
+def find_settled(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
+    """The ids of items that are in the books, and wanted in the till, exactly as when they were last written."""
+    if not deps.settings.products.enabled:
+        return frozenset()
+    return frozenset(item.id for item, link in _trusted(page, known) if _is_settled(item, link, view, deps))
 
 
-def _is_altered(item: Item, link: Link, view: _View, deps: Deps) -> bool:
+def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item, Link]]:
+    """The items that were written before, and are not known to be altered since."""
+    linked = ((item, known[item.id]) for item in page if item.id in known)
+    return [(item, link) for item, link in linked if link.fingerprint not in (None, items.GONE)]
+
+
+def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
+    # The head of a family has to look after its members, and whether they belong to it still.
+    if item.id in view.families or not articles.is_same_content(item, link):
+        return False
+    parent = view.groups.get(item.parent_id or "")
+    family = view.families.get(item.parent_id or "")
+    if item.parent_id and parent is None and family is None:
+        return False
+    group = articles.group_of(link) if family else kinship.group_number(parent, deps) if parent else None
+    try:
+        plain = _to_product(item, link, None, view, deps)
+    except (NotBookable, MappingError):
+        return False
+    member = Member(item, int(link.target_id), group, link)
+    return articles.is_settled(member, articles.print_of(member, plain))
+
+
+def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
     present = view.present.get(int(link.target_id))
     if present is None:
         return True
@@ -75,17 +104,20 @@ def _is_altered(item: Item, link: Link, view: _View, deps: Deps) -> bool:
         return False
     except MappingError:
         return True  # its own event says what is wrong with it
+    family = view.families.get(item.parent_id or "")
+    if family is not None and family.target_id != str(present.number):
+        # Variants that stand in another product than their family's have not named it.
+        wanted = dataclasses.replace(wanted, description=None)
     return articles.differs(wanted, present) or _has_left_its_group(link, present, deps)
 
 
-def _to_product(item: Item, link: Link, present: Product, view: _View, deps: Deps) -> Product:
+def _to_product(item: Item, link: Link, present: Product | None, view: View, deps: Deps) -> Product:
     settings, number, traces = deps.settings.products, int(link.target_id), articles.traces_of(link)
-    family = view.families.get(item.parent_id or "")
-    if family is None:
+    if item.parent_id not in view.families:
         return products.to_product(
             item, settings=settings, vat=view.vat, existing=present, allocated=number, traces=traces
         )
-    wanted = products.to_variants(
+    return products.to_variants(
         [item],
         settings=settings,
         vat=view.vat,
@@ -94,8 +126,6 @@ def _to_product(item: Item, link: Link, present: Product, view: _View, deps: Dep
         allocated={item.id: number},
         traces={item.id: traces},
     )
-    # Variants that stand in another product than their family's have not named it.
-    return wanted if family.target_id == str(present.number) else dataclasses.replace(wanted, description=None)
 
 
 def _parent_name(item: Item) -> str:

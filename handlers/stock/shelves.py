@@ -10,22 +10,23 @@ keeps its effect. The steps, and why in this order:
 4. what should be there: the books' quantity minus the sales they do not know yet, seen in one look;
 5. the difference between (4) and (1, 3) is booked. A sale that nobody here knows yet is in neither, and stays.
 
-One writer at a time per connection. A write without an answer is never repeated: everything is measured again.
+A re-sync books many differences with one call where the till can, then measures again and books what is still missing
+one by one. One writer at a time per connection. A write without an answer is never repeated: everything is measured
+again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from gateway.errors import RateLimited
 from gateway.store import leases
-from gateway.store.links import Kind, Link
 from handlers.deps import Deps
 from handlers.polling import polls
-from handlers.stock import estimates, unposted
+from handlers.stock import bookings, estimates, unposted
+from handlers.stock.bookings import Shelf
 from mapping import stock
 from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
 from mapping.skus import name_item
@@ -34,45 +35,33 @@ from mapping.stock import Figures
 AT_ONCE = 100
 _PAGE = 200
 _SALES = "STOCK-HISTORY-TYPE-SALES"
-_REFERENCE = "QuickBooks"
 _NONE = Decimal(0)
 Place = tuple[int, int]
 """Branch and article."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """The stock of one article in one branch: what is there, what should be, by which figures.
-
-    `doubtful`: perhaps too little.
-    """
-
-    branch: int
-    article: int
-    item: Item
-    present: Decimal
-    wanted: Decimal
-    doubtful: bool
-    figures: Figures
-
-    @property
-    def change(self) -> Decimal:
-        """What is to be booked."""
-        return self.wanted - self.present
-
-
-def settle(items: Mapping[int, Item], read_at: datetime, deps: Deps, *, patient: bool) -> list[Shelf]:
+def settle(
+    items: Mapping[int, Item], read_at: datetime, deps: Deps, *, patient: bool, together: bool = False
+) -> list[Shelf]:
     """Bring the stock of these items, by article number, to what the books said of them at `read_at` or later.
 
     Answers every shelf the till keeps. `patient`: leave alone what is being booked at this very moment, it is better
-    measured again. Raises `RateLimited` while somebody else measures.
+    measured again. `together`: book many with one call. Raises `RateLimited` while somebody else measures.
     """
     with leases.alone(deps.engine, deps.connection, "stock"):
         shelves = measure(items, read_at, deps)
-        for shelf in shelves:
-            if shelf.change and not (patient and shelf.doubtful):
-                _book(shelf, deps)
+        due = _due(shelves, patient)
+        if together and bookings.book_together(due, deps):
+            # Measured again: what the till made of so many at once is looked at before it is believed.
+            shelves = measure(items, read_at, deps)
+            due = _due(shelves, patient)
+        for shelf in due:
+            bookings.book(shelf, deps)
     return shelves
+
+
+def _due(shelves: Iterable[Shelf], patient: bool) -> list[Shelf]:
+    return [shelf for shelf in shelves if shelf.change and not (patient and shelf.doubtful)]
 
 
 def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[Shelf]:
@@ -147,20 +136,3 @@ def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
     later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
     # The books count what is there, promised to an order or not.
     return level.free + level.reserved + sum(later, Decimal(0))
-
-
-def _book(shelf: Shelf, deps: Deps) -> None:
-    employee = deps.settings.orders.employee_number if deps.till.names_employees() else None
-    stock_id = deps.till.update_stock(
-        shelf.branch, shelf.article, shelf.change, employee=employee, reference=_REFERENCE
-    )
-    deps.say(
-        "changed the stock",
-        branch=shelf.branch,
-        article=shelf.article,
-        before=str(shelf.present),
-        after=str(shelf.wanted),
-    )
-    detail = {"stock_id": stock_id, "before": str(shelf.present)}
-    source_id = f"{shelf.branch}/{shelf.article}"
-    deps.remember(Link(Kind.STOCK, source_id, "Item", shelf.item.id, fingerprint=str(shelf.wanted), detail=detail))

@@ -52,7 +52,9 @@ class Switches:
     characters is `kept`, `cut` or `refused`. `pages_hold`: the `oldest` changes since the marker asked for, or the
     `newest`. `timezone_told`: a moment's `timezone` is in `minutes`, in `hours` or always `zero`. `tells_finalized`:
     an invoice says whether it is final. `login_refused`: a wrong secret is answered by the documented `fault`, by a
-    `vague` fault or by the HTTP `status` 401, or `never`. `calls_at_once`: more are refused; 0 is no limit.
+    `vague` fault or by the HTTP `status` 401, or `never`. `corrections` of many articles are booked
+    `exact`, `refused`, refused after half of them were booked (`halved`), or taken for `counts` whatever their mode
+    says. `calls_at_once`: more are refused; 0 is no limit.
     """
 
     percentage_scale: int = 1
@@ -74,6 +76,7 @@ class Switches:
     timezone_told: str = "minutes"
     tells_finalized: bool = True
     login_refused: str = "fault"
+    corrections: str = "exact"
     calls_at_once: int = 0
     page_size: int = 200
     relation_page_size: int = 1000

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+
+import pytest
 
 from gateway.store import inbox, requests
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
 from handlers.backfills import first_load
+from sandbox.mpluskassa.contract import COMPACT
+from sandbox.mpluskassa.faults import Plan
 from tests.handlers.counter import (
     add_category,
     add_stocked,
+    article,
     below,
+    change,
     groups,
     has_article,
     members,
@@ -84,6 +91,98 @@ def test_a_re_sync_of_stock_writes_only_what_differs_with_one_look_for_many(shop
     assert (physical(shop, 7003), physical(shop, 7004)) == (Decimal(9), Decimal(3))
     assert writes(shop, "updateStock") - before == 1
     assert shop.till.traffic.calls["getStock"] - called["getStock"] <= 3
+
+
+def stocked(shop: Shop, *numbers: int) -> None:
+    for number in numbers:
+        add_stocked(shop, str(number), number - 7000)
+
+
+def shelves(shop: Shop, *numbers: int) -> list[Decimal]:
+    return [physical(shop, number) for number in numbers]
+
+
+def test_the_stock_of_many_is_booked_with_one_call_and_a_few_are_booked_one_by_one(shop: Shop) -> None:
+    stocked(shop, *range(7001, 7021))
+    load(shop, Flow.PRODUCTS)
+    assert shelves(shop, *range(7001, 7021)) == list(range(1, 21))
+    assert (writes(shop, "saveStockCorrections"), writes(shop, "updateStock")) == (1, 0)
+    for number in (7003, 7004):
+        shop.books.set_stock(REALM, shop.find("Item", Sku=str(number))["Id"], Decimal(50))
+    load(shop, Flow.STOCK)
+    assert shelves(shop, 7003, 7004) == [50, 50]
+    assert (writes(shop, "saveStockCorrections"), writes(shop, "updateStock")) == (1, 2)
+
+
+@pytest.mark.parametrize("way", ["refused", "halved", "counts"])
+def test_whatever_the_till_makes_of_many_at_once_the_stock_is_right_in_the_end(shop: Shop, way: str) -> None:
+    stocked(shop, *range(7001, 7011))
+    shop.till.till.switches.corrections = way
+    load(shop, Flow.PRODUCTS)
+    for number in range(7001, 7011):
+        shop.books.set_stock(REALM, shop.find("Item", Sku=str(number))["Id"], Decimal(number - 6990))
+    load(shop, Flow.STOCK)
+    assert shelves(shop, *range(7001, 7011)) == list(range(11, 21))
+    assert shop.parked() == []
+    if way != "counts":
+        # Refused once, it is not asked for again.
+        assert shop.till.traffic.calls["saveStockCorrections"] == 1
+
+
+def test_an_answer_to_many_at_once_that_got_lost_doubles_nothing(shop: Shop) -> None:
+    stocked(shop, *range(7001, 7011))
+    shop.till.misbehaviour.plans.append(Plan("lost_reply", "saveStockCorrections"))
+    load(shop, Flow.PRODUCTS)
+    assert shelves(shop, *range(7001, 7011)) == list(range(1, 11))
+    assert writes(shop, "saveStockCorrections") == 1
+
+
+MODE = b'<xs:element name="correctionMode" type="t:StockCorrectionMode" minOccurs="0"/>'
+
+
+@pytest.mark.parametrize(
+    ("document", "known"), [("[stock]\ntogether = false", True), ("", False)], ids=["not wanted", "not known"]
+)
+def test_where_many_at_once_are_not_wanted_or_not_known_they_are_booked_one_by_one(
+    open_shop: Callable[..., Shop], document: str, known: bool
+) -> None:
+    described = COMPACT.read_bytes()
+    assert MODE in described
+    shop = open_shop(document, wsdl=described if known else described.replace(MODE, b""))
+    stocked(shop, *range(7001, 7011))
+    load(shop, Flow.PRODUCTS)
+    assert shelves(shop, *range(7001, 7011)) == list(range(1, 11))
+    assert (writes(shop, "saveStockCorrections"), writes(shop, "updateStock")) == (0, 10)
+
+
+def test_a_re_sync_makes_an_event_only_of_what_is_not_as_it_was(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    rows = [shop.add_item(str(number), **below(food["Id"])) for number in range(7001, 7011)]
+    load(shop, Flow.PRODUCTS)
+    change(shop, rows[3]["Id"], UnitPrice=Decimal("9.99"))
+    ended = load(shop, Flow.PRODUCTS)
+    # The three articles of every shop, ten items, one category; the tree and what changed are events.
+    assert [e.entity_id for e in shop.events(flow="products") if e.key.startswith(f"{ended.key}:")] == [rows[3]["Id"]]
+    assert "nothing to do" in (ended.reason or "")
+    assert article(shop, 7004)["priceIncl"] == 999
+
+
+def test_a_re_sync_carries_what_only_the_settings_changed(shop: Shop) -> None:
+    shop.add_item("7001")
+    load(shop, Flow.PRODUCTS)
+    assert article(shop, 7001)["stockArticle"] is False
+    shop.switch('[products]\nstock_article = "always"')
+    load(shop, Flow.PRODUCTS)
+    assert article(shop, 7001)["stockArticle"] is True
+
+
+def test_a_re_sync_moves_what_changed_its_category_while_nobody_listened(shop: Shop) -> None:
+    food, wine = add_category(shop, "Food"), add_category(shop, "Wine")
+    row = shop.add_item("7001", **below(food["Id"]))
+    load(shop, Flow.PRODUCTS)
+    change(shop, row["Id"], **below(wine["Id"]))
+    load(shop, Flow.PRODUCTS)
+    assert (members(shop, "Food"), members(shop, "Wine")) == (set(), {7001})
 
 
 def take_turn(shop: Shop, event_id: int, *, finish: bool = True, seconds: float = 10.0) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 
 from gateway.connectors.mpluskassa.answers import Page, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.wire import known, rows
-from gateway.connectors.mpluskassa.wire_stock import movement_marker, to_booking, to_movement, to_stock
+from gateway.connectors.mpluskassa.wire_stock import movement_marker, to_booking, to_corrections, to_movement, to_stock
+from gateway.errors import AuthLost, NotFound, Permanent
 from mapping.records import ArticleStock, StockMovement
 
 
 class Stock(Area):
     """Stock per branch, in pieces. Reads raise Transient or Permanent; writes Unanswered as well."""
+
+    _refused_together = False
 
     def stock(self, branch: int, articles: Iterable[int] = ()) -> tuple[ArticleStock, ...]:
         """The stock of these articles, or (none named) of all that keep stock."""
@@ -43,6 +46,28 @@ class Stock(Area):
     def names_employees(self) -> bool:
         """Whether this installation books stock only in the name of an employee; the newest leave that open."""
         return self._calls.demands("updateStock", "request", "employeeNumber")
+
+    def books_together(self) -> bool:
+        """Whether changes of many articles can be booked with one call: known here, and not refused before."""
+        if self._refused_together:
+            return False
+        return self._calls.knows("saveStockCorrections", "request", "correctionMode")
+
+    def update_stock_together(
+        self, branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str
+    ) -> int | None:
+        """Add so many pieces to each article, with one call. Whether a refusal books some of them is not known.
+
+        Not safe to repeat: read the stock first. Once refused, this client does not offer it again.
+        """
+        request = to_corrections(branch, changes, employee=employee, reference=reference)
+        try:
+            answer = self._calls.write("saveStockCorrections", record=f"branch {branch}", request=request)
+        except Permanent as error:
+            self._refused_together = not isinstance(error, AuthLost | NotFound)
+            raise
+        stock_id: int | None = answer.get("stockId")
+        return stock_id
 
     def set_stock(
         self, branch: int, article: int, quantity: Decimal, *, employee: int | None = None, reference: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +49,22 @@ def to_movement(row: Row, *, default_places: int = 0) -> StockMovement:
 def movement_marker(row: Row) -> int | None:
     """The rising number of a stock booking."""
     return row.get("stockId")
+
+
+def to_corrections(branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str) -> dict[str, Any]:
+    """A SaveStockCorrectionsRequest that adds to (or, negative, takes off) each article of one branch."""
+    return {
+        "branchNumber": branch,
+        "employeeNumber": employee,
+        "reference": reference,
+        "stockCorrectionList": {"correction": [_to_correction(*change) for change in changes.items()]},
+        "correctionMode": "STOCK-CORRECTION-MODE-RELATIVE",
+    }
+
+
+def _to_correction(article: int, change: Decimal) -> dict[str, int]:
+    value, places = to_scaled(change)
+    return {"articleNumber": article, "amount": value, "decimalPlaces": places}
 
 
 def to_booking(

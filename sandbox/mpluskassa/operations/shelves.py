@@ -54,17 +54,20 @@ def update_stock(till: Till, request: Record) -> Record:
 
 
 def save_stock_corrections(till: Till, request: Record) -> Record:
-    """Many articles of one branch at once, all or nothing."""
+    """Many articles of one branch at once, all or nothing unless it is switched otherwise."""
     asked = request["request"]
     corrections = asked["stockCorrectionList"]["correction"]
     refused = _refuse_corrections(till, asked["branchNumber"], [row["articleNumber"] for row in corrections])
     if refused:
         return refused
-    relative = asked.get("correctionMode") == "STOCK-CORRECTION-MODE-RELATIVE"
-    for row in corrections:
-        stock_id = _correct(till, asked["branchNumber"], row, relative)
-    till.record_effect("saveStockCorrections", asked["branchNumber"], lines=len(corrections))
-    return {"result": "SAVE-STOCK-CORRECTIONS-RESULT-OK", "stockId": stock_id}
+    way = till.switches.corrections
+    relative = asked.get("correctionMode") == "STOCK-CORRECTION-MODE-RELATIVE" and way != "counts"
+    booked = corrections[: {"refused": 0, "halved": len(corrections) // 2}.get(way, len(corrections))]
+    stock_ids = [_correct(till, asked["branchNumber"], row, relative) for row in booked]
+    till.record_effect("saveStockCorrections", asked["branchNumber"], lines=len(booked))
+    if len(booked) < len(corrections):
+        return {"result": "SAVE-STOCK-CORRECTIONS-RESULT-FAILED"}
+    return {"result": "SAVE-STOCK-CORRECTIONS-RESULT-OK", "stockId": stock_ids[-1]}
 
 
 def _refuse_corrections(till: Till, branch: int, numbers: list[int]) -> Record | None:

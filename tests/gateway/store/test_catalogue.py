@@ -99,8 +99,8 @@ def test_what_was_parked_for_a_cause_goes_on_and_nothing_else(engine: Engine) ->
         assert inbox.requeue_caused(session, "default", code="sku-taken", record="article 1") == [one]
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=5) == [one]
-        assert inbox.tally(session, "k-") == {"received": 1, "parked": 1}
-    assert other
+        states = [views.find_event(session, event_id).state for event_id in (one, other)]  # type: ignore[union-attr]
+    assert states == ["received", "parked"]
 
 
 def test_work_of_which_there_may_be_one_waits_for_the_other(engine: Engine) -> None:

@@ -1,0 +1,174 @@
+"""How far backfills have come, for people: what is done, open and parked, at what pace, and when it may be over."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, case, func, select
+from sqlmodel import Session, col
+
+from gateway.store import cursors, views
+from gateway.store.clock import moment
+from gateway.store.events import BACKFILL, OPEN, PENDING, Event, State
+from gateway.store.requests import BACKFILLING
+from gateway.store.tables import InboxRow
+
+PACE_SECONDS = 300.0
+SHOWN_SECONDS = 86_400.0
+STOCK = ">stock"
+"""Ends the key of the backfill of stock that follows one of products."""
+_ENDED = (State.DONE, State.SKIPPED, State.PARKED)
+_COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many events stand where, how many of them ended lately, and when one last changed."""
+
+    counts: Mapping[str, int]
+    lately: int = 0
+    last: datetime | None = None
+
+    def joined(self, more: Tally) -> Tally:
+        """Both together."""
+        states = {*self.counts, *more.counts}
+        both = {state: self.counts.get(state, 0) + more.counts.get(state, 0) for state in states}
+        return Tally(both, self.lately + more.lately, max(filter(None, (self.last, more.last)), default=None))
+
+    def count(self, *states: State) -> int:
+        """Events in these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a backfill notes with every page: records the other side has, those read, those like before."""
+
+    total: int = 0
+    read: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One backfill as it stands at `now`. `seconds` is how long it has run, or ran."""
+
+    event: Event
+    notes: Notes
+    tally: Tally
+    now: datetime
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, well or not, with all it led to."""
+        return self.event.state in _ENDED and not self.open
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been under way, or took."""
+        end = max(self.event.updated_at, self.tally.last or self.event.updated_at) if self.over else self.now
+        return max(0.0, (end - self.event.received_at).total_seconds())
+
+    @property
+    def parked(self) -> int:
+        """Records that wait for a person."""
+        return self.tally.count(State.PARKED)
+
+    @property
+    def open(self) -> int:
+        """Records that were read and are not carried yet."""
+        return self.tally.count(*PENDING, State.WORKING)
+
+    @property
+    def total(self) -> int:
+        """Records there are, as far as it is known by now."""
+        return self.notes.read if self.over else max(self.notes.total, self.notes.read)
+
+    @property
+    def done(self) -> int:
+        """Records that are as they should be, or are not meant to cross."""
+        return max(0, self.notes.read - self.open - self.parked)
+
+    @property
+    def per_second(self) -> float:
+        """The pace: of the last minutes where records were carried in them, else of the whole time."""
+        window = min(self.seconds, PACE_SECONDS)
+        if not self.over and self.tally.lately and window:
+            return self.tally.lately / window
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it may be over at this pace; None when it is, or when nothing can be said."""
+        left = self.total - self.done - self.parked
+        if self.over or not self.total or not self.per_second:
+            return None
+        return self.now + timedelta(seconds=left / self.per_second)
+
+    @property
+    def since(self) -> str | None:
+        """The day it was asked to begin with, None for everything."""
+        found: str | None = json.loads(self.event.hint or "{}").get("since")
+        return found
+
+
+def look(session: Session, event: Event) -> Progress:
+    """How far this backfill has come. What follows it is a backfill of its own."""
+    return Progress(event, read_notes(session, event), tally(session, event), views.now_of(session))
+
+
+def tally(session: Session, event: Event) -> Tally:
+    """The events this backfill led to so far: one for each record, and one for each family of variants."""
+    records, families = (_tally(session, f"{event.key}{sign}") for sign in (":", ">family:"))
+    return records.joined(families)
+
+
+def _tally(session: Session, prefix: str) -> Tally:
+    rows = InboxRow.__table__.c  # type: ignore[attr-defined]
+    postgres = session.get_bind().dialect.name == "postgresql"
+    # SQLite finds a beginning in its index only when it is asked in its own way.
+    begins = rows.key.startswith(prefix, autoescape=True) if postgres else rows.key.op("GLOB")(f"{prefix}*")
+    lately = and_(rows.state.in_(_ENDED), rows.updated_at > moment(-PACE_SECONDS))
+    columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
+    found = session.execute(select(*columns).where(begins).group_by(rows.state)).all()
+    last = max((row[3] for row in found), default=None)
+    return Tally({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
+
+
+def recent(session: Session) -> list[Progress]:
+    """Backfills that are under way or ended within a day, newest first."""
+    is_backfill = and_(col(InboxRow.entity) == BACKFILLING, col(InboxRow.priority) == BACKFILL)
+    shown = and_(is_backfill, col(InboxRow.state).in_(OPEN) | (col(InboxRow.updated_at) > moment(-SHOWN_SECONDS)))
+    rows = session.execute(select(*_COLUMNS).where(shown).order_by(col(InboxRow.id).desc()).limit(20)).all()
+    return [look(session, Event(*row)) for row in rows]
+
+
+def find_follower(session: Session, event: Event) -> Event | None:
+    """The backfill of stock that follows this one of products, if it does."""
+    row = session.execute(select(*_COLUMNS).where(col(InboxRow.key) == event.key + STOCK)).one_or_none()
+    return Event(*row) if row else None
+
+
+def read_notes(session: Session, event: Event) -> Notes:
+    """What the backfill has noted."""
+    text = cursors.find(session, event.connection or "", _place(event))
+    return Notes(**_known(json.loads(text))) if text else Notes()
+
+
+def note(session: Session, event: Event, notes: Notes) -> None:
+    """Keep these notes, in the caller's transaction."""
+    cursors.place(session, event.connection or "", _place(event), json.dumps(dataclasses.asdict(notes)))
+
+
+def _known(told: Mapping[str, Any]) -> dict[str, int]:
+    names = {field.name for field in dataclasses.fields(Notes)}
+    return {name: int(value) for name, value in told.items() if name in names}
+
+
+def _place(event: Event) -> str:
+    return f"backfill/{event.key}/notes"
