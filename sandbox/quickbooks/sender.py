@@ -51,7 +51,9 @@ async def _deliver_group(world: World, client: httpx.AsyncClient) -> None:
 def _acknowledge(world: World, group: list[Event], *, delivered: bool) -> None:
     with world.lock:
         world.outbox.drop(group)
-        world.outbox.delivered += len(group) if delivered else 0
+        if delivered:
+            world.outbox.delivered += len(group)
+            world.outbox.acknowledged += group
 
 
 async def _deliver(world: World, client: httpx.AsyncClient, events: list[Event]) -> bool:

@@ -40,10 +40,11 @@ class Event:
 
 @dataclass
 class Outbox:
-    """Events not yet acknowledged, oldest first, and the bodies that were acknowledged."""
+    """Events not yet acknowledged, oldest first, and those that were."""
 
     seed: str
     waiting: deque[Event] = field(default_factory=deque)
+    acknowledged: list[Event] = field(default_factory=list)
     made: int = 0
     delivered: int = 0
     attempts: int = 0

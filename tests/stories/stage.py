@@ -100,9 +100,12 @@ class Stage:
         self.environment["SETTINGS_FILE"] = str(path)
 
     def start(self, *roles: str, ready: str = "readyz", **environment: str) -> None:
-        """Start these processes (all by default), with more environment, and wait until the web answers at `ready`."""
+        """Start these processes (all by default), with more environment, and wait until the web answers at `ready`.
+
+        There may be several of a role: "worker-1", "worker-2".
+        """
         for role in roles or ("web", "worker", "clock"):
-            command = self._command(role)
+            command = self.to_command(role)
             environ = {**self.environment, **command.environ, **environment}
             with (self.folder / f"{role}.log").open("ab") as log:
                 self.processes[role] = subprocess.Popen(
@@ -148,10 +151,10 @@ class Stage:
         for served in self._served:
             served.stop()
 
-    def _command(self, role: str) -> Command:
+    def to_command(self, role: str) -> Command:
         """What the verb of this name becomes: the verb itself would cost every start a second."""
         given = settings.read(self.environment)
-        match role:
+        match role.partition("-")[0]:
             case "web":
                 return commands.web(given)
             case "worker":
@@ -167,12 +170,13 @@ class Stage:
 
     # --- the outside worlds ---
 
-    def send_webhooks(self) -> None:
-        """Let both systems send their webhooks from now on."""
+    def send_webhooks(self, doors: str | None = None) -> None:
+        """Let both systems send their webhooks from now on, to the web process or to what stands before it."""
+        doors = doors or self.url
         self.books.switches.deliveries.verifier = VERIFIER
         self.books.switches.deliveries.group_seconds = 0.02
-        self.books.switches.deliveries.url = f"{self.url}/webhooks/quickbooks"
-        self.till.subscribe(Subscription(SUBSCRIPTION, WEBHOOK_SECRET, f"{self.url}/webhooks/mpluskassa"))
+        self.books.switches.deliveries.url = f"{doors}/webhooks/quickbooks"
+        self.till.subscribe(Subscription(SUBSCRIPTION, WEBHOOK_SECRET, f"{doors}/webhooks/mpluskassa"))
 
     def add_item(
         self, sku: str, price: str, *, rate: int = 21, name: str | None = None, **fields: Any
