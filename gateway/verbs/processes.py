@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from contextlib import suppress
 
@@ -20,6 +21,9 @@ def start_all(call: Call) -> int:
 
 def run_web(call: Call) -> int:
     """This process becomes the web server."""
+    if call.settings.web_concurrency > 1:
+        # uvicorn would start children that cannot import it again and again, and never end.
+        importlib.import_module("gateway.app")
     return _become(commands.web(call.settings), call, checked=True)
 
 

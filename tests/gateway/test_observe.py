@@ -5,9 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -140,6 +143,27 @@ def sentry(serve: Callable[..., str]) -> tuple[str, list[dict[str, Any]]]:
 
     url = serve(Starlette(routes=[Route("/api/1/envelope/", keep, methods=["POST"])]))
     return url.replace("http://", "http://key@") + "/1", events
+
+
+def test_77_a_sentry_that_never_answers_delays_nobody_and_the_end_by_two_seconds_at_most(
+    lines: Callable[..., list[str]],
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        printed = lines(
+            """
+            import sentry_sdk, time
+            began = time.monotonic()
+            for number in range(500):
+                sentry_sdk.capture_message(f"message {number}")
+            print(time.monotonic() - began)
+            print(time.time())
+            """,
+            SENTRY_DSN=f"http://key@127.0.0.1:{silent.getsockname()[1]}/1",
+        )
+        over = time.time()
+    asking, ended = map(float, printed[-2:])
+    assert asking < 2.0
+    assert over - ended < 2.0 + 3.0  # and whatever a busy machine needs to end a process
 
 
 def test_an_error_reaches_sentry_without_variables_arguments_headers_or_secrets(

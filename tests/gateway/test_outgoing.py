@@ -32,7 +32,7 @@ def to_settings(url: str) -> settings.Settings:
 
 
 @pytest.mark.parametrize("host", METADATA)
-def test_f32_a_metadata_address_is_refused_and_a_shops_own_network_is_not(host: str) -> None:
+def test_32_a_metadata_address_is_refused_and_a_shops_own_network_is_not(host: str) -> None:
     with pytest.raises(places.Forbidden):
         places.refuse_metadata(host)
     for allowed in ("127.0.0.1", "192.168.1.20", "10.0.0.5", "::1", "52.17.1.1"):
@@ -40,7 +40,7 @@ def test_f32_a_metadata_address_is_refused_and_a_shops_own_network_is_not(host: 
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
-def test_f32_neither_an_alert_nor_a_call_of_the_till_goes_to_a_metadata_service(host: str) -> None:
+def test_32_neither_an_alert_nor_a_call_of_the_till_goes_to_a_metadata_service(host: str) -> None:
     # Any attempt to connect would fail otherwise: no test leaves this machine.
     with pytest.raises(Untold, match="Forbidden"):
         alerts.post(to_settings(f"http://{host}/hook"), NOTHING)
@@ -48,7 +48,7 @@ def test_f32_neither_an_alert_nor_a_call_of_the_till_goes_to_a_metadata_service(
         MplusKassa(f"http://{host}:1", IDENT, SECRET).api_version()
 
 
-def test_f32_an_alert_does_not_follow_a_redirect(serve: Callable[..., str]) -> None:
+def test_32_an_alert_does_not_follow_a_redirect(serve: Callable[..., str]) -> None:
     asked: list[str] = []
 
     async def lead_on(request: Request) -> Response:
@@ -61,7 +61,7 @@ def test_f32_an_alert_does_not_follow_a_redirect(serve: Callable[..., str]) -> N
     assert asked == ["/hook"]
 
 
-def test_f32_the_address_in_a_wsdl_is_not_where_the_credentials_go() -> None:
+def test_32_the_address_in_a_wsdl_is_not_where_the_credentials_go() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"")) as elsewhere:
         location = f'<soap:address location="{elsewhere.url}/"/>'.encode()
         evil, changed = re.subn(rb"<soap:address location=\"[^\"]*\"/>", location, COMPACT_WSDL)

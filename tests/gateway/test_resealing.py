@@ -106,7 +106,7 @@ def test_what_a_lost_authorisation_holds_up_is_parked_unattempted_and_goes_on_af
     assert inbox.claim_next(engine) is not None
 
 
-def test_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None:
+def test_71_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None:
     with writing(engine) as session:
         inbox.receive(session, [Change("1", Flow.ORDERS, "t", "Receipt", "1", connection="shop")])
         session.execute(

@@ -42,7 +42,7 @@ def test_every_field_has_one_variable_and_every_variable_one_field() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
-def test_an_address_as_a_paas_hands_it_out_gets_its_driver(scheme: str, tmp_path: Path) -> None:
+def test_73_an_address_as_a_paas_hands_it_out_gets_its_driver(scheme: str, tmp_path: Path) -> None:
     url = f"{scheme}://u:p%40@db.example:5432/x?sslmode=require"
     read = settings.read(KEYS | {"DATABASE_URL": url}, var=tmp_path)
     assert read.database_url == "postgresql+psycopg://u:p%40@db.example:5432/x?sslmode=require"
@@ -82,7 +82,7 @@ def test_with_postgresql_keys_are_not_invented(missing: str, tmp_path: Path) -> 
         ("SMTP_URL", "mail.example"),
     ],
 )
-def test_a_malformed_variable_is_named_in_one_line(name: str, value: str, tmp_path: Path) -> None:
+def test_73_a_malformed_variable_is_named_in_one_line(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         settings.read({name: value}, var=tmp_path)
     assert refused.value.name == name
@@ -137,3 +137,11 @@ def test_settings_never_show_a_secret(variable: Variable, tmp_path: Path) -> Non
 def test_no_text_at_all_makes_reading_a_number_fail_with_anything_but_a_plain_refusal(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^PORT: "):
         settings.read(KEYS | {"PORT": value})
+
+
+@pytest.mark.parametrize("platform", settings.WIPED_DISKS)
+def test_74_where_the_disk_is_wiped_at_every_start_a_database_has_to_be_named(platform: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: .*wiped"):
+        settings.read({platform: "x"}, var=tmp_path)
+    volume = {platform: "x", "DATABASE_URL": "sqlite:////data/gateway.db"}
+    assert settings.read(volume, var=tmp_path).database_url == "sqlite:////data/gateway.db"

@@ -148,7 +148,7 @@ def test_lines_of_the_children_come_whole_and_under_their_names(start: Start, tm
     assert "clock   | half and half\nclock   | rest\n" in running.output
 
 
-def test_a_reader_that_stops_reading_holds_nothing_up(tmp_path: Path) -> None:
+def test_78_a_reader_that_stops_reading_holds_nothing_up(tmp_path: Path) -> None:
     talker = do("web", "import time\nwhile True:\n print('x' * 1000, flush=True)")
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(programs.ROOT)}
     argv = [sys.executable, "-c", programs.SUPERVISOR, json.dumps([[talker]])]

@@ -16,6 +16,7 @@ from gateway.connectors.quickbooks import fault_rows
 from gateway.settings import VARIABLES
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
+from tests.house.scenarios import list_scenarios
 from workers import boundary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,6 +229,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": _making(("`do`", "what it gives", "parameters"), list_functions),
     "faults": _making(("code", "meaning", "who can mend it", "how"), list_faults),
     "fates": _making(("error", "meaning", "the event is then"), list_fates),
+    "scenarios": _making(("number", "what fails", "what happens then", "proved by"), list_scenarios),
     "operators": _making(("`is`", "joined by"), list_operators),
 }
 

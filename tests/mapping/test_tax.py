@@ -161,7 +161,7 @@ def test_three_cents_at_21_percent_need_a_rounding_line_of_the_same_code() -> No
     assert solution.untaxed == 0
 
 
-def test_31_items_at_1_59_come_out_as_the_till_says() -> None:
+def test_thirty_one_items_at_1_59_come_out_as_the_till_says() -> None:
     cart = [(3, 159)] * 31
     totals, wishes = till_per_code(cart), wishes_of(cart)
     solution = solve(totals, wishes)

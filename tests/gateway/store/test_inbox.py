@@ -66,7 +66,7 @@ def test_a_claimed_event_cannot_be_claimed_again_while_its_lease_lives(engine: E
     assert inbox.claim_next(engine) is None
 
 
-def test_an_event_whose_worker_died_is_taken_over_and_the_zombie_is_fenced(engine: Engine) -> None:
+def test_40_an_event_whose_worker_died_is_taken_over_and_the_zombie_is_fenced(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     zombie = inbox.claim(engine, received.id)
     place(engine, received.id, leased_until=moment(-0.5))
@@ -88,7 +88,7 @@ def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
     assert inbox.claim_next(engine) is None
 
 
-def test_one_subject_is_worked_on_by_one_at_a_time_and_others_are_not_held_up(engine: Engine) -> None:
+def test_52_one_subject_is_worked_on_by_one_at_a_time_and_others_are_not_held_up(engine: Engine) -> None:
     first, _ = put(engine, change("a", "1"), change("b", "2"))
     event = inbox.claim(engine, first.id)
     (later,) = put(engine, change("c", "1"))
@@ -102,7 +102,7 @@ def test_one_subject_is_worked_on_by_one_at_a_time_and_others_are_not_held_up(en
     assert following.id == later.id
 
 
-def test_the_newest_event_of_a_subject_is_claimed_and_the_older_are_superseded(engine: Engine) -> None:
+def test_51_the_newest_event_of_a_subject_is_claimed_and_the_older_are_superseded(engine: Engine) -> None:
     older, middle, newest = put(engine, change("a"), change("b"), change("c"))
     event = inbox.claim(engine, older.id)
     assert event is not None
@@ -183,7 +183,7 @@ def test_a_retry_by_hand_starts_a_new_series_and_is_done_once_by_two_people(engi
     assert event.careful
 
 
-def test_twenty_claimers_take_every_event_once_and_none_starves(engine: Engine) -> None:
+def test_49_twenty_claimers_take_every_event_once_and_none_starves(engine: Engine) -> None:
     total, claimers = 200, 8
     put(engine, *(change(f"k{n}", str(n)) for n in range(total)))
     taken: Counter[int] = Counter()
@@ -204,7 +204,7 @@ def test_twenty_claimers_take_every_event_once_and_none_starves(engine: Engine) 
     assert states(engine) == [State.DONE] * total
 
 
-def test_the_same_wake_up_ten_times_at_once_runs_the_event_once(engine: Engine) -> None:
+def test_49_the_same_wake_up_ten_times_at_once_runs_the_event_once(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     with ThreadPoolExecutor(10) as pool:
         claims = list(pool.map(lambda _: inbox.claim(engine, received.id), range(10)))

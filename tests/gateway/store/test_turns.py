@@ -53,7 +53,7 @@ def take(engine: Engine, rota: Rota, **more: Any) -> str | None:
     return event.connection
 
 
-def test_three_connections_take_turns_however_much_one_of_them_has(engine: Engine) -> None:
+def test_53_three_connections_take_turns_however_much_one_of_them_has(engine: Engine) -> None:
     put(engine, *(change(str(n), "busy") for n in range(50)))
     put(engine, change("1", "calm"), change("2", "calm"), change("1", "quiet"))
     rota = Rota()
@@ -192,7 +192,7 @@ def time_claims(engine: Engine, count: int) -> float:
     return statistics.quantiles(took, n=20)[-1]
 
 
-def test_a_claim_among_100_000_rows_costs_what_it_costs_among_few(engine: Engine) -> None:
+def test_54_a_claim_among_100_000_rows_costs_what_it_costs_among_few(engine: Engine) -> None:
     fill(engine, 1_000)
     few = time_claims(engine, 40)
     with writing(engine) as session:

@@ -58,7 +58,7 @@ def finish(gateway: Gateway, event_id: int, outcome: Outcome, *entries: Entry) -
         inbox.finish(session, event, outcome)
 
 
-def test_f35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) -> None:
+def test_35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) -> None:
     for method, path in ADDRESSES:
         for headers in ({}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": "Bearer"}):
             answer = gateway.http.request(method, path, headers=headers)
@@ -68,7 +68,7 @@ def test_f35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) 
     assert gateway.audit() == []
 
 
-def test_f35_guessing_the_token_is_slowed_down_and_noted_once(gateway: Gateway) -> None:
+def test_35_guessing_the_token_is_slowed_down_and_noted_once(gateway: Gateway) -> None:
     def guess(n: int) -> int:
         return gateway.http.get("/admin/status", headers={"Authorization": f"Bearer wrong-{n}"}).status_code
 

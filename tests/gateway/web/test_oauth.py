@@ -120,7 +120,7 @@ def test_what_was_there_of_the_connection_stays(gateway: Gateway, browser: httpx
         assert connections.find(session, "default", seal) == a_connection(realm_id=REALM)
 
 
-def test_f34_a_state_that_is_missing_foreign_or_used_stores_nothing(
+def test_34_a_state_that_is_missing_foreign_or_used_stores_nothing(
     gateway: Gateway, browser: httpx.Client, seal: Seal
 ) -> None:
     assert come_back(browser, "").status_code == 400
@@ -139,7 +139,7 @@ def test_f34_a_state_that_is_missing_foreign_or_used_stores_nothing(
     assert come_back(browser, state).status_code == 400
 
 
-def test_f34_a_company_the_tokens_do_not_open_is_not_connected(
+def test_34_a_company_the_tokens_do_not_open_is_not_connected(
     gateway: Gateway, browser: httpx.Client, seal: Seal
 ) -> None:
     assert come_back(browser, begin(browser), realm="999").status_code == 409

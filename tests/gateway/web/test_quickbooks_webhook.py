@@ -79,7 +79,7 @@ def test_each_entity_goes_to_its_flow(gateway: Gateway) -> None:
     assert stored == [row[1:] for row in ENTITIES]
 
 
-def test_f26_a_company_nobody_connected_is_answered_and_visible(gateway: Gateway) -> None:
+def test_26_a_company_nobody_connected_is_answered_and_visible(gateway: Gateway) -> None:
     assert gateway.deliver([a_cloud_event(intuitaccountid="999")]).status_code == 200
     (row,) = gateway.rows()
     assert (row.connection, row.state) == (None, "skipped")
@@ -136,28 +136,28 @@ def post_raw(gateway: Gateway, body: bytes, headers: list[tuple[str, bytes]]) ->
     return answer.status, content
 
 
-def test_f16_a_wrong_signature_is_refused_alike_and_nothing_is_stored(gateway: Gateway) -> None:
+def test_16_a_wrong_signature_is_refused_alike_and_nothing_is_stored(gateway: Gateway) -> None:
     body = json.dumps([a_cloud_event()]).encode()
     answers = {post_raw(gateway, body, headers(body)) for headers in WRONG_SIGNATURES}
     assert answers == {(401, b'{"type": "about:blank", "title": "Unauthorized", "status": 401}')}
     assert gateway.rows() == []
 
 
-def test_f17_the_raw_bytes_are_signed_not_their_meaning(gateway: Gateway) -> None:
+def test_17_the_raw_bytes_are_signed_not_their_meaning(gateway: Gateway) -> None:
     body = json.dumps([a_cloud_event()]).encode()
     headers = {"intuit-signature": sign(body, VERIFIER)}
     assert gateway.http.post("/webhooks/quickbooks", content=body + b"\n", headers=headers).status_code == 401
     assert gateway.rows() == []
 
 
-def test_f18_both_verifiers_are_accepted_while_they_rotate(gateway: Gateway) -> None:
+def test_18_both_verifiers_are_accepted_while_they_rotate(gateway: Gateway) -> None:
     assert gateway.deliver([a_cloud_event("new")], verifier=VERIFIER).status_code == 200
     assert gateway.deliver([a_cloud_event("old")], verifier=OLD_VERIFIER).status_code == 200
     assert gateway.deliver([a_cloud_event("other")], verifier="a third one").status_code == 401
     assert len(gateway.rows()) == 2
 
 
-def test_f19_without_a_verifier_everything_is_refused(start: Callable[..., Gateway]) -> None:
+def test_19_without_a_verifier_everything_is_refused(start: Callable[..., Gateway]) -> None:
     gateway = start(QUICKBOOKS_WEBHOOK_VERIFIER=" , ")
     assert gateway.deliver([a_cloud_event()], verifier="").status_code == 401
     assert gateway.deliver([a_cloud_event()], verifier=VERIFIER).status_code == 401
@@ -178,7 +178,7 @@ UNREADABLE = [
 ]
 
 
-def test_f25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: Gateway) -> None:
+def test_25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: Gateway) -> None:
     for body in UNREADABLE:
         assert gateway.deliver(body).status_code == 200
     rows = gateway.rows()
@@ -188,7 +188,7 @@ def test_f25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway:
     assert max(len(row.hint or "") for row in rows) < 500_000
 
 
-def test_f27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
+def test_27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
     events: list[Any] = [a_cloud_event(f"e-{n}", intuitentityid=str(n)) for n in range(200)]
     events[77] = {"intuitaccountid": REALM}
     assert gateway.deliver(events).status_code == 200
@@ -198,7 +198,7 @@ def test_f27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
     assert "event 77" in (bad.reason or "")
 
 
-def test_f2_a_redelivery_makes_no_second_row_and_wakes_what_still_waits(gateway: Gateway, valkey_url: str) -> None:
+def test_02_a_redelivery_makes_no_second_row_and_wakes_what_still_waits(gateway: Gateway, valkey_url: str) -> None:
     assert gateway.deliver([a_cloud_event("once")]).status_code == 200
     (row,) = gateway.rows()
     wait_until(lambda: row.id in woken(valkey_url), what="the first wake-up")
@@ -229,25 +229,25 @@ def test_deliveries_at_once_share_commits(gateway: Gateway) -> None:
     assert float(line.split()[1]) < 201
 
 
-def test_f30_another_method_is_refused(gateway: Gateway) -> None:
+def test_30_another_method_is_refused(gateway: Gateway) -> None:
     for path in ("/webhooks/quickbooks", "/webhooks/mpluskassa/completeSession"):
         for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"):
             assert gateway.http.request(method, path).status_code == 405, (method, path)
 
 
-def test_f30_another_path_is_never_a_redirect(gateway: Gateway) -> None:
+def test_30_another_path_is_never_a_redirect(gateway: Gateway) -> None:
     for path in ("/quickbooks/", "", "/", "/quickbooks/../x", "/mpluskassa/", "/mpluskassa/a/b"):
         assert gateway.http.post(f"/webhooks{path}", content=b"[]").status_code == 404, path
 
 
-def test_f24_a_compressed_body_is_not_inflated(gateway: Gateway) -> None:
+def test_24_a_compressed_body_is_not_inflated(gateway: Gateway) -> None:
     for encoding in ("gzip", "br", "deflate", "identity, gzip"):
         answer = gateway.http.post("/webhooks/quickbooks", content=b"x", headers={"Content-Encoding": encoding})
         assert answer.status_code == 415
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_f23_a_body_too_large_is_refused_before_it_is_read(gateway: Gateway) -> None:
+def test_23_a_body_too_large_is_refused_before_it_is_read(gateway: Gateway) -> None:
     raw = http.client.HTTPConnection(urlsplit(gateway.url).netloc)
     raw.putrequest("POST", "/webhooks/quickbooks")
     raw.putheader("Content-Length", str(2 * 1024**3))
@@ -256,7 +256,7 @@ def test_f23_a_body_too_large_is_refused_before_it_is_read(gateway: Gateway) -> 
     raw.close()
 
 
-def test_f23_a_body_that_does_not_end_is_cut_at_the_limit(gateway: Gateway) -> None:
+def test_23_a_body_that_does_not_end_is_cut_at_the_limit(gateway: Gateway) -> None:
     def endless() -> Any:
         for _ in range(1000):
             yield b"x" * 64 * 1024
@@ -267,7 +267,7 @@ def test_f23_a_body_that_does_not_end_is_cut_at_the_limit(gateway: Gateway) -> N
     assert gateway.rows() == []
 
 
-def test_f13_a_client_that_hangs_up_mid_body_leaves_nothing_and_hurts_nobody(gateway: Gateway) -> None:
+def test_13_a_client_that_hangs_up_mid_body_leaves_nothing_and_hurts_nobody(gateway: Gateway) -> None:
     address = urlsplit(gateway.url)
     with socket.create_connection((str(address.hostname), address.port or 0)) as raw:
         raw.sendall(b"POST /webhooks/quickbooks HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[{")
@@ -276,7 +276,7 @@ def test_f13_a_client_that_hangs_up_mid_body_leaves_nothing_and_hurts_nobody(gat
     assert len(gateway.rows()) == 1
 
 
-def test_f4_without_a_broker_deliveries_are_stored_as_fast_as_ever(
+def test_04_without_a_broker_deliveries_are_stored_as_fast_as_ever(
     engine: Engine, start: Callable[..., Gateway], short_folder: Path
 ) -> None:
     folder = short_folder / "gone"
@@ -293,7 +293,7 @@ def test_f4_without_a_broker_deliveries_are_stored_as_fast_as_ever(
     assert (ready.status_code, ready.json()["broker"]) == (503, "unreachable")
 
 
-def test_f6_without_its_table_a_delivery_is_503_and_works_again_without_a_restart(gateway: Gateway) -> None:
+def test_06_without_its_table_a_delivery_is_503_and_works_again_without_a_restart(gateway: Gateway) -> None:
     gateway.deliver([a_cloud_event("before")])
     with writing(gateway.engine) as session:
         session.execute(text("ALTER TABLE inbox RENAME TO elsewhere"))
@@ -308,7 +308,7 @@ def test_f6_without_its_table_a_delivery_is_503_and_works_again_without_a_restar
     assert [row.key.split(":")[-1] for row in gateway.rows()] == ["before", "during"]
 
 
-def test_f15_a_burst_from_many_senders_is_stored_whole(gateway: Gateway) -> None:
+def test_15_a_burst_from_many_senders_is_stored_whole(gateway: Gateway) -> None:
     failures: list[int] = []
 
     def send(sender: int) -> None:
@@ -348,6 +348,6 @@ JSON = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=300) | JSON.map(lambda content: json.dumps(content).encode()))
-def test_f25_no_body_with_a_right_signature_is_ever_an_error(gateway: Gateway, body: bytes) -> None:
+def test_25_no_body_with_a_right_signature_is_ever_an_error(gateway: Gateway, body: bytes) -> None:
     assert gateway.deliver(body).status_code == 200
     assert gateway.ring("completeSession", body).status_code == 200

@@ -130,7 +130,7 @@ GARBAGE: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("script", GARBAGE.values(), ids=GARBAGE.keys())
-def test_failures_61_62_no_whole_answer_is_weather_for_a_read_and_a_question_for_a_write(script: Script) -> None:
+def test_61_62_no_whole_answer_is_weather_for_a_read_and_a_question_for_a_write(script: Script) -> None:
     assert type(error_of(script, read_version)) is Transient
     assert type(error_of(script, set_stock)) is Unanswered
 

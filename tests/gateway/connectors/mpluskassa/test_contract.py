@@ -53,7 +53,7 @@ def test_the_vendors_own_wsdl_is_understood_without_leaving_the_machine() -> Non
         '<xs:include schemaLocation="/etc/passwd"/>',
     ],
 )
-def test_failure_32_a_wsdl_that_refers_elsewhere_is_refused_and_nothing_is_fetched(element: str) -> None:
+def test_32_a_wsdl_that_refers_elsewhere_is_refused_and_nothing_is_fetched(element: str) -> None:
     with SoapServer(lambda conversation: conversation.answer(b"")) as elsewhere:
         start = b'<xs:schema targetNamespace="urn:mplusqapi" elementFormDefault="qualified">'
         evil = COMPACT_WSDL.replace(start, start + element.format(url=elsewhere.url).encode())
@@ -101,7 +101,7 @@ def refuse() -> bytes:
     raise ConnectionError("the installation is down")
 
 
-def test_failure_68_a_copy_on_disk_stands_in_when_the_installation_is_down(tmp_path: Path) -> None:
+def test_68_a_copy_on_disk_stands_in_when_the_installation_is_down(tmp_path: Path) -> None:
     cache = tmp_path / "var" / "mplus.wsdl"
     ContractShelf(lambda: COMPACT_WSDL, cache).get()
     assert [path.name for path in cache.parent.iterdir()] == ["mplus.wsdl"]
@@ -212,7 +212,7 @@ def test_an_addition_of_the_vendor_is_passed_over(contract: Contract) -> None:
         "",
     ],
 )
-def test_failure_68_a_bad_value_or_a_foreign_namespace_is_never_an_empty_answer(contract: Contract, body: str) -> None:
+def test_68_a_bad_value_or_a_foreign_namespace_is_never_an_empty_answer(contract: Contract, body: str) -> None:
     with pytest.raises(Garbled):
         decode(contract, body)
 
@@ -239,7 +239,7 @@ BOMB = "<!DOCTYPE b [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
     ],
     ids=["empty", "bytes", "html", "json", "open", "truncated", "bomb", "dtd", "entity", "deep", "charset"],
 )
-def test_failure_33_hostile_or_broken_xml_is_refused_at_once(contract: Contract, content: bytes) -> None:
+def test_33_hostile_or_broken_xml_is_refused_at_once(contract: Contract, content: bytes) -> None:
     with pytest.raises(Garbled) as refused:
         contract.decode("getProducts", content)
     assert "root:" not in str(refused.value)

@@ -99,20 +99,20 @@ def check(script: Script, wsdl: Script | bytes, caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("script", TROUBLE.values(), ids=TROUBLE.keys())
-def test_failure_37_no_trouble_of_a_call_tells_the_credentials(
+def test_37_no_trouble_of_a_call_tells_the_credentials(
     script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     check(script, COMPACT_WSDL, caplog)
 
 
 @pytest.mark.parametrize("wsdl", [each for name, each in WSDLS.items() if name != "wsdl"])
-def test_failure_37_no_trouble_of_the_wsdl_tells_the_credentials(
+def test_37_no_trouble_of_the_wsdl_tells_the_credentials(
     wsdl: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     check(lambda conversation: conversation.cut(), wsdl, caplog)
 
 
-def test_failure_37_a_till_that_is_not_there_tells_nothing(free_port: Callable[[], int]) -> None:
+def test_37_a_till_that_is_not_there_tells_nothing(free_port: Callable[[], int]) -> None:
     client = MplusKassa(f"http://127.0.0.1:{free_port()}", IDENT, SECRET, limits=LIMITS)
     told = reveal(client, [], lambda kassa: kassa.api_version())
     assert [spelling for spelling in SPELLINGS if spelling in told] == []

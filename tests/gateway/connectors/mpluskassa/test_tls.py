@@ -70,7 +70,7 @@ def test_a_certificate_that_is_vouched_for_is_taken(tmp_path: Path) -> None:
     [("127.0.0.1", 1, False), ("127.0.0.2", 1, True), ("127.0.0.1", -1, True)],
     ids=["self-signed", "other host", "run out"],
 )
-def test_failure_69_a_certificate_that_is_not_is_for_a_person_and_nothing_was_sent(
+def test_69_a_certificate_that_is_not_is_for_a_person_and_nothing_was_sent(
     tmp_path: Path, host: str, days: int, vouched: bool
 ) -> None:
     certificate, key = write_certificate(tmp_path, host, days=days)

@@ -72,7 +72,7 @@ def test_both_secrets_hold_while_rotating_and_a_third_does_not() -> None:
         SIGNATURE.lower(),
     ],
 )
-def test_failure_16_a_wrong_doubled_or_odd_signature_is_refused_without_raising(signature: Any) -> None:
+def test_16_a_wrong_doubled_or_odd_signature_is_refused_without_raising(signature: Any) -> None:
     assert not is_authentic(signature)
 
 
@@ -90,7 +90,7 @@ def test_another_subscription_or_none_configured_is_refused() -> None:
 
 
 @pytest.mark.parametrize("secrets", [(), ("",), ("   ",), ("not base64!",), ("é",)])
-def test_failure_19_an_empty_or_broken_secret_opens_nothing(secrets: tuple[str, ...]) -> None:
+def test_19_an_empty_or_broken_secret_opens_nothing(secrets: tuple[str, ...]) -> None:
     empty_key = base64.b64encode(__import__("hmac").digest(b"", b"test", "sha256")).decode()
     assert not is_authentic(empty_key, secrets=secrets)
     with pytest.raises(ValueError, match="base64"):
@@ -159,7 +159,7 @@ def test_events_of_a_session_differ_by_name_and_counter() -> None:
         b'{"session": NaN}',
     ],
 )
-def test_failure_25_a_body_that_says_nothing_is_unreadable_with_a_reason(body: bytes) -> None:
+def test_25_a_body_that_says_nothing_is_unreadable_with_a_reason(body: bytes) -> None:
     unreadable = webhook.parse("completeSession", body)
     assert isinstance(unreadable, webhook.Unreadable)
     assert unreadable.reason
