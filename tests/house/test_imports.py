@@ -28,6 +28,6 @@ def test_tests_run_with_the_very_versions_that_are_deployed() -> None:
 
 
 def test_every_pin_carries_hashes() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt", "requirements-audit.txt"):
         blocks = re.split(r"^(?=[a-z0-9])", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE)
         assert [block.split()[0] for block in blocks if "==" in block and "--hash=sha256:" not in block] == []

@@ -133,6 +133,10 @@ def show(answer: httpx.Response) -> str:
     return f"{answer.status_code} {answer.headers} {answer.text}"
 
 
+def tables_with_person(stage: Stage) -> set[str]:
+    return {hit.split(" in ")[1].split(":")[0] for hit in marks.find_hits(PERSON, marks.dump_database(stage))}
+
+
 def test_37_inv4_no_secret_and_no_person_stands_where_it_does_not_belong(stage: Stage, places: Places) -> None:
     furnish(stage)
     stage.migrate()
@@ -145,6 +149,11 @@ def test_37_inv4_no_secret_and_no_person_stands_where_it_does_not_belong(stage: 
         break_the_web(stage, places)
         fail_outside(stage, memory)
         lose_authorisation(stage, places)
+    with_person = tables_with_person(stage)
+    assert with_person
+    assert with_person <= RETAINED
+    httpx.post(f"{stage.url}/admin/people/{PERSON['email']}/erase", headers=stage.bearer, timeout=20)
+    assert tables_with_person(stage) == set()
     for role in ("web", "worker", "clock"):
         stage.stop(role)
     found = places.everything(stage)
@@ -157,6 +166,3 @@ def test_37_inv4_no_secret_and_no_person_stands_where_it_does_not_belong(stage: 
     assert marks.find_hits(secrets | dict(PERSON), found) == []
     tables = marks.dump_database(stage)
     assert marks.find_hits(secrets, tables | marks.read_files(stage.folder)) == []
-    with_person = {hit.split(" in ")[1].split(":")[0] for hit in marks.find_hits(PERSON, tables)}
-    assert with_person
-    assert with_person <= RETAINED
