@@ -1,0 +1,39 @@
+"""The outside half of `doctor`: both logins, and whether what sales and items need exists on both sides."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from gateway.store.events import Event
+from handlers.checkup import books, goods, settings, till, together
+from handlers.checkup.finding import Finding, guarded
+from handlers.deps import Deps
+from handlers.result import Result, done
+
+__all__ = ["Finding", "carry"]
+
+
+def carry(_event: Event, deps: Deps) -> Result:
+    """Look at everything a new installation gets wrong; the result is on the row, a list of findings.
+
+    What needs a side that does not answer is left out.
+    """
+    deps.lists.forget_older_than(0)  # what somebody mended a moment ago counts
+    of_till = guarded("MplusKASSA", till.look, deps)
+    of_books = guarded("QuickBooks", books.look, deps)
+    findings = [*of_till, *of_books]
+    trying = dataclasses.replace(deps, rehearsing=True)
+    if _answers(of_books, "QuickBooks"):
+        findings += guarded("items", goods.look, trying) + guarded("settings", settings.look_at_books, trying)
+    if _answers(of_till, "MplusKASSA"):
+        findings += guarded("settings", settings.look_at_till, trying)
+    if _answers(of_till, "MplusKASSA") and _answers(of_books, "QuickBooks"):
+        findings += guarded("mapping", together.look, trying)
+    rows = [{"check": f.check, "good": f.fix is None, "said": f.said, "fix": f.fix} for f in findings]
+    result = done(f"{sum(f.fix is not None for f in findings)} of {len(findings)} findings need somebody")
+    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
+
+
+def _answers(findings: list[Finding], system: str) -> bool:
+    return not any(finding.check == system and finding.fix for finding in findings)

@@ -1,0 +1,47 @@
+"""The books' items: which of the first thousand cannot become articles, or not sell, as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from handlers.checkup.finding import Finding, enumerate_some
+from handlers.deps import Deps
+from mapping.records import Item
+from mapping.skus import is_digits
+
+LOOKED_AT = 1000
+
+
+def look(deps: Deps) -> Iterator[Finding]:
+    """With one read."""
+    types = deps.settings.products.types
+    items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types]
+    yield Finding("items", f"{len(items)} that may become articles" if items else "none yet")
+    yield from _look_at_skus(items, deps)
+    today = deps.now().date()
+    late = [item.name for item in items if (start := _started(item)) and start > today]
+    if late:
+        yield Finding("inventory start", f"in the future: {enumerate_some(late)}",
+                      "set an earlier inventory start date: sales before it are refused (6270)")  # fmt: skip
+
+
+def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
+    counted = Counter(item.sku for item in items if item.sku)
+    if doubles := sorted(sku for sku, count in counted.items() if count > 1):
+        yield Finding("double SKUs", enumerate_some(doubles), "give each item a SKU of its own")
+    if without := [item.name for item in items if not item.sku]:
+        yield Finding("items without SKU", f"{len(without)}: {enumerate_some(without)}",
+                      "enter SKUs, or leave these items out with products.filter")  # fmt: skip
+    letters = sorted(sku for sku in counted if sku and not is_digits(sku))
+    if letters and deps.settings.products.sku_with_letters == "reject":
+        yield Finding("SKUs with letters", f"{len(letters)}: {enumerate_some(letters)}",
+                      'enter SKUs of digits, or set products.sku_with_letters = "allocate"')  # fmt: skip
+
+
+def _started(item: Item) -> date | None:
+    try:
+        return date.fromisoformat(str(item.raw.get("InvStartDate", ""))[:10])
+    except ValueError:
+        return None

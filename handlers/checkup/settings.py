@@ -1,0 +1,91 @@
+"""What the settings name: whether the books have these accounts, items, codes and lists, the till these branches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from gateway.connectors.quickbooks.client import ListEntity
+from handlers.checkup.finding import Finding
+from handlers.deps import Deps
+from handlers.references import codes, goods
+from mapping.control import Control
+from mapping.errors import MappingError
+from mapping.sections import MappingSettings
+
+_MONEY = frozenset({"Bank", "Other Current Asset"})
+_LISTS: Mapping[str, ListEntity] = {
+    "payment_methods": "PaymentMethod",
+    "deposit_accounts": "Account",
+    "departments": "Department",
+    "classes": "Class",
+    "terms": "Term",
+    "income_accounts": "Account",
+}
+"""Setting of the mapping section to the list of the books its values come from."""
+
+
+def look_at_books(deps: Deps) -> Iterator[Finding]:
+    """Every name of the books in the settings that the books do not have."""
+    mapped = deps.settings.mapping
+    for setting, entity in _LISTS.items():
+        yield from _look_at_list(setting, entity, getattr(mapped, setting), deps)
+    yield from _look_at_tax_codes(mapped, deps)
+    looks = (goods.special_items, goods.fallback_item, goods.summary_item)
+    yield from dict.fromkeys(finding for look in looks for finding in _look_at_items(look, deps))
+
+
+def named(control: Control) -> list[str]:
+    """The values a control may choose."""
+    return sorted({v for v in (*control.table.values(), control.value, control.fallback) if v})
+
+
+def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps) -> Iterator[Finding]:
+    wanted = named(control)
+    entries = [entry for entry in deps.lists.entries(entity) if entry.active] if wanted else []
+    by_id = {entry.id: entry for entry in entries}
+    for name in wanted:
+        found = by_id.get(name) or codes.named(name, entries)
+        subject = f"mapping.{setting}"
+        if found is None:
+            yield Finding(subject, f"QuickBooks has no active {entity} {name}", f"make it there, or correct {subject}")
+        elif setting == "deposit_accounts" and found.type not in _MONEY:
+            yield Finding(
+                subject, f"{name} is of type {found.type}", "name an account of type Bank or Other Current Asset"
+            )
+
+
+def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]:
+    wanted: dict[str, list[str]] = {
+        "mapping.tax_codes": named(mapped.tax_codes),
+        "mapping.shifted_tax_code": [mapped.shifted_tax_code] if mapped.shifted_tax_code else [],
+        "mapping.no_vat_tax_code": [mapped.no_vat_tax_code] if mapped.no_vat_tax_code else [],
+    }
+    known = {text for c in deps.lists.tax_codes(deps.now().date()) if c.active for text in (c.id, c.name)}
+    for subject, names in wanted.items():
+        for name in names:
+            if name not in known:
+                yield Finding(subject, f"QuickBooks has no active tax code {name}", f"correct {subject}")
+
+
+def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Finding]:
+    try:
+        look(deps)
+    except MappingError as error:
+        yield Finding(error.field or "items", error.reason, error.fix)
+
+
+def look_at_till(deps: Deps) -> Iterator[Finding]:
+    """Every branch and turnover group in the settings that the till does not have."""
+    stock = deps.settings.stock
+    branches = {branch.number for branch in deps.lists.branches()}
+    wanted = [("stock.branches", int(number)) for number in stock.branches]
+    if stock.main_branch is not None:
+        wanted.append(("stock.main_branch", stock.main_branch))
+    for subject, number in wanted:
+        if number not in branches:
+            yield Finding(subject, f"the till has no branch {number}", f"correct {subject}")
+    group = deps.settings.products.turnover_group
+    known = {each.number for each in deps.lists.turnover_groups()}
+    if group is not None and known and group not in known:
+        subject = "products.turnover_group"
+        yield Finding(subject, f"the till has no turnover group {group}", f"correct {subject}")

@@ -1,0 +1,174 @@
+"""What doctor finds outside, against both simulators: each line names what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from gateway.store import requests
+from tests.handlers.shop import REALM, Shop
+
+Row = dict[str, Any]
+
+
+def look(shop: Shop) -> dict[str, Row]:
+    """Doctor's findings by what was checked."""
+    event_id = shop.receive(requests.check_up(connection="default"))
+    shop.work()
+    rows: list[Row] = json.loads(shop.event(event_id).result or "[]")
+    assert rows
+    return {row["check"]: row for row in rows}
+
+
+def prefer(shop: Shop, group: str, name: str, value: object) -> None:
+    shop.books.set_preference(REALM, group, name, value)
+
+
+def test_a_shop_in_order_has_nothing_to_do(shop: Shop) -> None:
+    found = look(shop)
+    assert [row for row in found.values() if not row["good"]] == []
+    assert {"MplusKASSA", "QuickBooks", "branches", "items", "clock", "VAT 21 %", "VAT 9 %", "VAT 0 %"} <= found.keys()
+    assert found["document numbers"]["said"] == "the till's number is kept"
+
+
+# --- logins ----------------------------------------------------------------------------------------------------
+
+
+def test_a_till_whose_wsdl_answers_but_whose_login_is_wrong_is_told_apart(shop: Shop) -> None:
+    shop.till.secret = "another"
+    found = look(shop)
+    assert found["MplusKASSA"]["said"].startswith("login refused")
+    assert "MPLUS_SECRET" in found["MplusKASSA"]["fix"]
+    assert found["QuickBooks"]["good"]
+    assert "VAT 21 %" not in found
+
+
+def test_books_that_refuse_the_token_point_at_the_other_environment(shop: Shop) -> None:
+    shop.books.grants.end_realm(REALM)
+    found = look(shop)
+    assert "QUICKBOOKS_ENVIRONMENT" in found["QuickBooks"]["fix"]
+    assert found["MplusKASSA"]["good"]
+
+
+# --- the company -----------------------------------------------------------------------------------------------
+
+
+PREFERENCES = (
+    ("SalesFormsPrefs", "CustomTxnNumbers", False, "document numbers", True, "custom transaction numbers on"),
+    ("CurrencyPrefs", "MultiCurrencyEnabled", True, "multicurrency", True, "booked in EUR"),
+    ("AccountingInfoPrefs", "BookCloseDate", "2026-01-31", "closed books", True, "2026-01-31"),
+    ("TaxPrefs", "PartnerTaxEnabled", True, "sales tax", False, "overrules"),
+    ("ProductAndServicesPrefs", "QuantityOnHand", False, "stock", False, "does not track"),
+)
+
+
+def test_every_preference_that_matters_is_told(shop: Shop) -> None:
+    for group, name, value, _, _, _ in PREFERENCES:
+        prefer(shop, group, name, value)
+    found = look(shop)
+    for _, name, _, check, good, said in PREFERENCES:
+        assert (name, found[check]["good"], said in found[check]["said"]) == (name, good, True)
+    prefer(shop, "TaxPrefs", "PartnerTaxEnabled", False)
+    prefer(shop, "TaxPrefs", "UsingSalesTax", False)
+    assert "switched off" in look(shop)["sales tax"]["said"]
+
+
+def test_books_of_another_currency_are_told(shop: Shop) -> None:
+    shop.switch('version = 1\n[products]\ncurrency = "USD"')
+    assert "products.currency" in look(shop)["currency"]["fix"]
+
+
+def test_a_company_without_income_or_money_accounts_is_told(shop: Shop) -> None:
+    for row in shop.rows("Account"):
+        if row["AccountType"] in {"Income", "Bank", "Other Current Asset"}:
+            shop.books.put(REALM, "Account", {"Id": row["Id"], "Active": False})
+    found = look(shop)
+    assert "type Income" in found["income account"]["fix"]
+    assert "type Bank" in found["deposit account"]["fix"]
+
+
+def test_a_clock_beside_that_of_quickbooks_is_told(shop: Shop) -> None:
+    assert look(shop)["clock"]["good"]
+    shop.books.clock.advance(120)
+    assert "NTP" in look(shop)["clock"]["fix"]
+
+
+# --- items -----------------------------------------------------------------------------------------------------
+
+
+def test_items_that_cannot_flow_as_they_are_are_told(shop: Shop) -> None:
+    shop.add_item("2001")
+    shop.add_item("ABC-1")
+    income = {"value": shop.account("Sales of Product Income")}
+    for name, sku in (("Another 2001", {"Sku": "2001"}), ("Nameless", {})):
+        shop.books.put(REALM, "Item", {"Name": name, "Type": "Service", "IncomeAccountRef": income, **sku})
+    tomorrow = (date.today() + timedelta(days=5)).isoformat()  # noqa: DTZ011 - days apart
+    shop.add_item(
+        "2003",
+        Type="Inventory",
+        TrackQtyOnHand=True,
+        QtyOnHand=Decimal(1),
+        InvStartDate=tomorrow,
+        AssetAccountRef={"value": shop.account("Inventory Asset")},
+        ExpenseAccountRef={"value": shop.account("Cost of Goods Sold")},
+    )
+    found = look(shop)
+    assert found["double SKUs"]["said"] == "2001"
+    assert "Nameless" in found["items without SKU"]["said"]
+    assert "ABC-1" in found["SKUs with letters"]["said"]
+    assert "6270" in found["inventory start"]["fix"]
+    shop.switch('version = 1\n[products]\nsku_with_letters = "allocate"')
+    assert "SKUs with letters" not in look(shop)
+
+
+# --- what the settings name, and what must exist on both sides ---------------------------------------------------
+
+
+MISNAMED = (
+    ('[mapping.deposit_accounts]\nmode = "table"\ntable = { PIN = "Nowhere" }', "mapping.deposit_accounts", "Nowhere"),
+    ('[mapping.deposit_accounts]\nmode = "table"\ntable = { PIN = "Sales EU" }', "mapping.deposit_accounts", "Income"),
+    ('[mapping.payment_methods]\nmode = "force"\nvalue = "Shells"', "mapping.payment_methods", "Shells"),
+    ('[mapping.tax_codes]\nmode = "table"\ntable = { 21 = "High" }', "mapping.tax_codes", "High"),
+    ('[mapping]\nno_vat_tax_code = "Nil"', "mapping.no_vat_tax_code", "Nil"),
+    ('[mapping.special_items]\ntip = "Tips"', "mapping.special_items.tip", "Tips"),
+    ('[orders]\nmissing_item = "fallback"\nfallback_item = "Sundry"', "orders.fallback_item", "Sundry"),
+    ('[orders]\nsummary = "day"\nsummary_item = "Takings"', "orders.summary_item", "Takings"),
+    ("[stock]\nmain_branch = 9", "stock.main_branch", "branch 9"),
+    ("[stock.branches.8]\nshare = 100", "stock.branches", "branch 8"),
+    ("[products]\nturnover_group = 777", "products.turnover_group", "777"),
+)
+
+
+def test_whatever_the_settings_name_and_nobody_has_is_told(shop: Shop) -> None:
+    for document, check, said in MISNAMED:
+        shop.switch(f"version = 1\n{document}\n")
+        row = look(shop)[check]
+        assert (check, said in row["said"], bool(row["fix"])) == (check, True, True), row
+    shop.switch("version = 1")
+    assert [row for row in look(shop).values() if not row["good"]] == []
+
+
+def test_a_rate_booked_on_a_code_of_another_rate_is_told(shop: Shop) -> None:
+    shop.switch('version = 1\n[mapping.tax_codes]\nmode = "table"\ntable = { 21 = "9% BTW", 9 = "9% BTW" }')
+    found = look(shop)
+    assert "a code of 9" in found["VAT 21 %"]["said"]
+    assert found["VAT 9 %"]["good"]
+    assert "no active tax code" in found["VAT 0 %"]["said"]
+
+
+def test_a_branch_without_a_location_is_told_and_weighs_as_the_settings_say(shop: Shop) -> None:
+    (utrecht,) = [row for row in shop.rows("Department") if row["Name"] == "Winkel Utrecht"]
+    shop.books.put(REALM, "Department", {"Id": utrecht["Id"], "Name": "Elsewhere"})
+    row = look(shop)["branch 1"]
+    assert (row["good"], "booked without one" in row["said"]) == (True, True)
+    shop.switch('version = 1\n[mapping.departments]\non_miss = "park"')
+    assert "mapping.departments" in look(shop)["branch 1"]["fix"]
+
+
+def test_ways_to_pay_that_may_not_be_made_must_exist(shop: Shop) -> None:
+    assert not any(check.startswith("payment method ") for check in look(shop))
+    shop.switch("version = 1\n[mapping]\ncreate_payment_methods = false")
+    found = look(shop)
+    assert "mapping.payment_methods" in found["payment method IDEAL"]["fix"]
