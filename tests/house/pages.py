@@ -16,11 +16,12 @@ from gateway.connectors.quickbooks import fault_rows
 from gateway.settings import VARIABLES
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
+from tests.contract.catalogue import list_probes
 from tests.house.scenarios import list_scenarios
 from workers import boundary
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 EXAMPLE = ROOT / "docs/settings-example.toml"
 _PART = re.compile(r"(<!-- made: (?P<name>[\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SCHEMA = SettingsDocument.model_json_schema()
@@ -230,6 +231,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "faults": _making(("code", "meaning", "who can mend it", "how"), list_faults),
     "fates": _making(("error", "meaning", "the event is then"), list_fates),
     "scenarios": _making(("number", "what fails", "what happens then", "proved by"), list_scenarios),
+    "probes": _making(("probe", "question", "ways, and the setting each decides"), list_probes),
     "operators": _making(("`is`", "joined by"), list_operators),
 }
 
