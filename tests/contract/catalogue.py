@@ -14,7 +14,7 @@ def list_probes() -> Iterator[Sequence[str]]:
     """Every probe: name, question, and each way with the setting it decides."""
     for probe in PROBES:
         ways = "<br>".join(f"*{way.name}*: {way.meaning}{_to_setting(way.setting)}" for way in probe.ways)
-        yield f"`{probe.name}`", f"{probe.question} ({probe.facts})", ways
+        yield f"`{probe.name}`", probe.question, ways
 
 
 def _to_setting(setting: str) -> str:
