@@ -49,8 +49,14 @@ def find_causes(session: Session, patience: Patience) -> list[Cause]:
 def _parked(session: Session, _patience: Patience, _now: datetime) -> Iterator[Cause]:
     about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
     parked = and_(col(InboxRow.state) == State.PARKED, or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST))
-    found = select(*about, func.count(), func.max(col(InboxRow.reason)), func.max(col(InboxRow.fix)))
-    for name, flow, code, count, reason, fix in session.execute(found.where(parked).group_by(*about)).all():
+    found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
+    groups = session.execute(found).all()
+    # The newest of a group speaks for it: its reason and its fix belong together.
+    words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix))
+    newest = session.execute(words.where(col(InboxRow.id).in_([row[-1] for row in groups]))).all()
+    said = {id_: (reason, fix) for id_, reason, fix in newest}
+    for name, flow, code, count, id_ in groups:
+        reason, fix = said.get(id_, (None, None))
         yield Cause(
             f"parked/{name}/{flow}/{code}",
             f"{count} of {flow} wait for a person ({code or 'no code'})",

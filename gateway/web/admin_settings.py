@@ -95,10 +95,10 @@ def to_target(name: str, version: int) -> str:
 
 def _find_match(request: Request) -> int | None:
     """The version an `If-Match` names; None without one."""
-    given = request.headers.get("if-match", "*").strip().strip('"')
-    if given == "*":
+    wanted = request.headers.get("if-match", "*").strip().strip('"')
+    if wanted == "*":
         return None
-    return queries.find_number({"If-Match": given}, "If-Match", low=0, high=_LARGEST_VERSION)
+    return queries.find_number({"If-Match": wanted}, "If-Match", low=0, high=_LARGEST_VERSION)
 
 
 def _newest(session: Session, name: str) -> tuple[int, str] | None:

@@ -70,7 +70,8 @@ def _explain_article(item: Item, deps: Deps, *, group: Item | None = None) -> To
     if present is None and not item.active:
         raise NotBookable("an inactive item that the till never had", record=name_item(item), field="Active")
     fields = [dataclasses.asdict(each) for each in found]
-    shown = [{**row, "value": UNGIVEN} if ungiven and row["field"] == "number" else row for row in fields]
+    given = {"value": UNGIVEN, "steps": []}
+    shown = [{**row, **given} if ungiven and row["field"] == "number" else row for row in fields]
     return {
         "outcome": "updated" if present else "created",
         "article": UNGIVEN if ungiven else number,

@@ -345,3 +345,13 @@ def test_a_cause_that_comes_back_is_told_again(engine: Engine) -> None:
         session.execute(update(AlertRow).values(cleared_at=moment(-10 * 86_400)).where(col(AlertRow.id) > 0))
         rows.purge(session, days=5)
         assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 0
+
+
+def test_a_group_is_told_by_its_newest_record_whose_reason_and_fix_belong_together(engine: Engine) -> None:
+    with writing(engine) as session:
+        for key, reason, fix in (("a", "z: no SKU", "a: enter one"), ("b", "a: letters", "z: use digits")):
+            change = Change(key, Flow.PRODUCTS, "poll", "Item", key, "default", state=State.PARKED, reason=reason)
+            inbox.receive(session, [change])
+            session.execute(update(InboxRow).where(col(InboxRow.key) == key).values(fix=fix))
+        (cause,) = [each for each in find_causes(session, PATIENCE) if each.key.startswith("parked/")]
+    assert (cause.detail, cause.fix) == ("a: letters", "z: use digits")

@@ -86,5 +86,5 @@ def to_shown(alert: AlertRow) -> Shown:
         detail=alert.detail or "",
         fix=(kind.fix if kind else "") or alert.fix or "",
         address=kind.address(tuple(parts)) if kind else "/events",
-        is_told=alert.sent_at is not None,
+        is_told=bool(alert.told),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import simplejson
@@ -115,9 +116,9 @@ def _to_item(told: Mapping[str, Any]) -> Outlook:
         fix=told.get("fix"),
         article=show(told.get("article")) or None,
         rows=rows,
-        stock=tuple({name: show(value) for name, value in row.items()} for row in told.get("stock", ())),
+        stock=tuple({name: _show_pieces(value) for name, value in row.items()} for row in told.get("stock", ())),
         formula=told.get("formula"),
-        on_hand=show(told.get("on_hand")) or None,
+        on_hand=_show_pieces(told.get("on_hand")) or None,
     )
 
 
@@ -126,7 +127,7 @@ def _to_row(row: Mapping[str, Any], *, is_new: bool) -> Row:
     to_text = _show_cents if name.endswith(_CENTS) else show
     same = not is_new and show(value) == show(present)
     fate: Fate = "unchanged" if same else "left as it is" if row.get("kept") else "written"
-    steps = [Step(str(step["action"]), show(step["before"]), show(step["after"])) for step in row.get("steps", ())]
+    steps = [Step(str(step["action"]), show(step["before"]), to_text(step["after"])) for step in row.get("steps", ())]
     return Row(
         name=name,
         label=LABELS.get(name, name.removeprefix("custom.")),
@@ -137,6 +138,11 @@ def _to_row(row: Mapping[str, Any], *, is_new: bool) -> Row:
         fate=fate,
         why=row.get("kept") if fate == "left as it is" else None,
     )
+
+
+def _show_pieces(value: Any) -> str:
+    """A quantity without the zeros behind it."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else show(value)
 
 
 def _show_cents(value: Any) -> str:

@@ -144,6 +144,7 @@ def test_e4_a_preview_waits_without_a_script_and_then_shows_field_by_field(
     for shown in (
         "It exists at the till and would be updated.",
         "<b>13.95</b>",
+        "<code>field UnitPrice</code> 13.95 → 13.95",
         "12.50",
         "products.write.price is &#34;create&#34;",
         "left as it is",
@@ -195,11 +196,13 @@ def test_every_answer_has_a_sentence(gateway: Gateway, browser: httpx.Client) ->
 
 def test_stock_is_shown_branch_by_branch(gateway: Gateway, browser: httpx.Client) -> None:
     address = ask(browser, flow="stock", by="id", record="17").headers["location"]
-    rows = [{"branch": 1, "article": 7001, "present": 12, "value": 9, "change": -3}]
+    rows = [{"branch": 1, "article": 7001, "present": 12, "value": "9", "change": -3, "share": 50}]
     settle(gateway, gateway.rows()[-1].id, {"outcome": "stock", "stock": rows, "on_hand": 9, "formula": "available"})
     page = browser.get(address).text
     assert "QuickBooks has 9 on hand." in page
     assert ">-3<" in page
+    assert "<b>9</b>" in page
+    assert "50 % of the quantity" in page
 
 
 def test_records_seen_last_and_an_events_page_lead_to_a_preview(gateway: Gateway, browser: httpx.Client) -> None:
