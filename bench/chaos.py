@@ -1,0 +1,81 @@
+"""Chaos by a seed, the long way: `python bench/chaos.py --seed 7 --events 5000 --sales 1000 --database postgresql`.
+
+Real processes die, stand still and lose every wire while people trade; then everything heals and drains, and a checker
+reads what senders saw acknowledged, what arrived outside and what is stored. The exit code is 1 if anything is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.chaos import plan
+from tests.chaos.run import Chaos
+from tests.servers import Postgres
+
+_LONGEST_DRAIN = 600.0
+
+
+def main() -> int:
+    """Let it happen, print what came of it."""
+    asked = _read_arguments()
+    seconds = asked.seconds or asked.events / asked.rate
+    made = plan.make(asked.seed, acts=asked.events, sales=asked.sales, seconds=seconds, every=asked.every)
+    command = (
+        f"python bench/chaos.py --seed {asked.seed} --events {asked.events} --sales {asked.sales}"
+        f" --seconds {seconds:g} --every {asked.every:g} --database {asked.database}"
+    )
+    print(command, flush=True)
+    with tempfile.TemporaryDirectory(prefix="kb") as name, _open_database(Path(name), asked.database) as url:
+        chaos = Chaos(
+            made, Path(name), url, command, asked.drain, lambda text: print(text, file=sys.stderr, flush=True)
+        )
+        report = chaos.run()
+        if asked.keep and not report.is_well:
+            _keep_logs(Path(name), Path(asked.keep))
+    print(report.to_text(), flush=True)
+    return 0 if report.is_well else 1
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Trade while everything dies, by a seed; then heal, drain and check.")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--events", type=int, default=5000, help="acts of people at both systems (5000)")
+    parser.add_argument("--sales", type=int, default=1000, help="how many of them are sales (1000)")
+    parser.add_argument("--rate", type=float, default=12.0, help="acts a second (12)")
+    parser.add_argument("--seconds", type=float, help="how long people act, instead of a rate")
+    parser.add_argument("--every", type=float, default=3.0, help="seconds between two troubles, about (3)")
+    parser.add_argument(
+        "--drain", type=float, default=_LONGEST_DRAIN, help="seconds from healing to rest at most (600)"
+    )
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--keep", help="a folder for the logs and the database when something is wrong")
+    return parser.parse_args()
+
+
+@contextmanager
+def _open_database(folder: Path, kind: str) -> Iterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/chaos.db"
+        return
+    folder.chmod(0o755)  # PostgreSQL gives root's rights away
+    server = Postgres(folder)
+    with server.database() as url:
+        yield url.replace("postgresql://", "postgresql+psycopg://", 1)
+    server.stop()
+
+
+def _keep_logs(folder: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in (*folder.glob("*.log"), *folder.glob("*.db*")):
+        (target / path.name).write_bytes(path.read_bytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
