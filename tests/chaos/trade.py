@@ -21,6 +21,8 @@ from tests.month.floor import Floor
 
 DAYS = 3
 """The acts are spread over so many business days, today the last."""
+CARD = "@till.example"
+"""How the e-mail addresses end of those who got a card during the chaos."""
 
 
 class Trade:
@@ -72,12 +74,12 @@ class Trade:
     def add_relation(self) -> bool:
         """Somebody gets a card."""
         number = self.done["relation introduced"] + 1
-        self.till.add_relation(name=f"Kaart {number}", email=f"kaart{number}@till.example", country="Nederland")
+        self.till.add_relation(name=f"Kaart {number}", email=f"kaart{number}{CARD}", country="Nederland")
         return True
 
     def change_relation(self) -> bool:
         """Somebody with a card has another telephone."""
-        cards = [row for row in self.till.till["relations"] if row["email"].endswith("@till.example")]
+        cards = [row for row in self.till.till["relations"] if row["email"].endswith(CARD)]
         if not cards:
             return False
         number = self.floor.chance.choice(cards)["relationNumber"]
