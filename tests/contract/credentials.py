@@ -91,14 +91,14 @@ def from_gateway(
 ) -> dict[str, Ground]:
     """Both systems of a connection of the gateway whose environment this is; its tokens stay in its custody.
 
-    KeyError when there is no such connection.
+    SystemExit, naming it, when there is no such connection.
     """
     given = settings.read(environ)
     engine, seal = open_engine(given.database_url), Seal(given.secret_keys)
     with reading(engine) as session:
         found = connections.find(session, name, seal)
     if found is None:
-        raise KeyError(name)
+        raise SystemExit(f"there is no connection {name}")
     grounds: dict[str, Ground] = {}
     if found.realm_id:
         tokens = Custody(engine, name, to_oauth(given, http), seal)
