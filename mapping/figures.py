@@ -186,9 +186,15 @@ def _taxes(raw: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
         yield rate, round_to_cents(Decimal(line.get("Amount") or 0))
 
 
+def method_id(raw: Mapping[str, Any]) -> str | None:
+    """The payment method a document names."""
+    value = (raw.get("PaymentMethodRef") or {}).get("value")
+    return str(value) if value else None
+
+
 def _method(raw: Mapping[str, Any], names: Names) -> str:
-    method_id = (raw.get("PaymentMethodRef") or {}).get("value")
-    return names.methods.get(method_id, method_id) if method_id else UNKNOWN
+    chosen = method_id(raw)
+    return names.methods.get(chosen, chosen) if chosen else UNKNOWN
 
 
 def _lone(cell: Cell, cents: int) -> Figures:

@@ -39,6 +39,12 @@ class BooksSide:
     gone: list[tuple[str, str, str]] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
 
+    def method_ids(self) -> set[str]:
+        """The payment methods that documents and payments name."""
+        on_documents = (figures.method_id(document.raw) for document in self.documents.values())
+        on_payments = (payment.payment_method_id for payment in self.payments.values())
+        return {each for each in (*on_documents, *on_payments) if each}
+
     def recognise(self, record_id: str, note: str | None) -> None:
         """Note whose a document or payment is, if its note says so."""
         found = _TAG.search(note or "")

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.store import reckoning
-from gateway.store.events import Event
+from gateway.store.events import Event, Outcome, State
 from gateway.store.links import Kind
 from gateway.store.requests import LONGEST_PERIOD
 from gateway.store.session import reading
@@ -29,6 +29,7 @@ from mapping.records import TillPaymentMethod
 
 DEFAULT_DAYS = 7
 MOST_LOOKS = 4
+PATIENCE, PAUSE_SECONDS = timedelta(seconds=45), 6.0
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 
@@ -37,11 +38,19 @@ def carry(event: Event, deps: Deps) -> Result:
     """Compare; the report is on the row. Done either way: a difference is an answer, not a failure."""
     start, through = to_days(json.loads(event.hint or "{}"), deps.now().astimezone(_AMSTERDAM).date())
     report = examine(start, through, deps)
+    if _is_in_flight(report) and deps.now() - event.received_at < PATIENCE:
+        reason = "sales are on their way into the books; compared again in a moment"
+        return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
     turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
     said = f"till {show_cents(turnover['till'])}, books {show_cents(turnover['books'])}"
     verdict = "agrees" if report["agrees"] else f"differs, explained by {len(report['rows'])} record(s)"
     result = done(f"{start} to {through} {verdict}: {said}")
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(report)))
+
+
+def _is_in_flight(report: Mapping[str, Any]) -> bool:
+    """Whether a sale is being booked this very moment: a shop that trades is never caught at rest."""
+    return any(row["state"] in (State.RECEIVED, State.WORKING) for row in report["rows"])
 
 
 def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
@@ -66,6 +75,10 @@ def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
     names = _names(through, deps)
     till, journal = _read_till(start, through, names, deps)
     books = books_side.read(deps, start, through)
+    if not books.method_ids() <= names.methods.keys():
+        # A way to pay was added to the books while we were looking.
+        deps.lists.forget("PaymentMethod")
+        names = _names(through, deps)
     till_side.read_more(till, books_side.named_sales(books), deps)
     groups = _group(till, books, deps)
     others.claim_doubles(books, till, groups, deps)

@@ -19,10 +19,18 @@ from mapping.records import BookedDocument, DocumentKind, Sale
 _STALE = frozenset({"610", "2500"})
 
 
-def book(sale: Sale, link: Link | None, event: Event, deps: Deps, *, kind: DocumentKind | None = None) -> Result:
-    """Book a sale that is not (or no longer) in the books."""
+def book(
+    sale: Sale,
+    link: Link | None,
+    event: Event,
+    deps: Deps,
+    *,
+    kind: DocumentKind | None = None,
+    doubtful: bool | None = None,
+) -> Result:
+    """Book a sale that is not (or no longer) in the books. `doubtful`: whether to look first, if the caller knows."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    doubtful = existing.is_doubtful(event, link)
+    doubtful = existing.is_doubtful(event, link) if doubtful is None else doubtful
     try:
         return _book(sale, closed_books.open_up(posting, deps), link, deps, doubtful=doubtful)
     except Permanent as error:

@@ -11,7 +11,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked
-from handlers.sales import booking, bookings, closed_books, drafts, settlement
+from handlers.sales import booking, bookings, closed_books, drafts, existing, settlement
 from mapping import gift_cards, orders, sale_changes
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -31,7 +31,7 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if kind is DocumentKind.INVOICE == link.target_entity and bookings.detail(link, "goods") == sale_changes.goods(
         sale
     ):
-        return _settle_more(sale, link, deps)
+        return _settle_more(sale, link, event, deps)
     if deps.settings.orders.changed == "park":
         return _park(sale, link, "was changed at the till after it was booked", "changed-after-booking")
     if kind != link.target_entity:
@@ -57,9 +57,9 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
     if is_edited(link, current):
         return _park_edited(sale, link)
     link = bookings.begin(link, deps, withdrawn=True)
-    settlement.release(link.target_entity, link.target_id, deps)
-    # Taking payments off an invoice moves it on.
-    current = find_present(link, deps) or current
+    if settlement.release(link.target_entity, link.target_id, deps):
+        # Taking payments off an invoice moves it on.
+        current = find_present(link, deps) or current
     token = request_id(deps.connection, "void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
@@ -83,18 +83,18 @@ def is_edited(link: Link, current: BookedDocument) -> bool:
     return current.sync_token != link.sync_token and bool(ours) and content_of(current.raw) not in ours
 
 
-def _settle_more(sale: Sale, link: Link, deps: Deps) -> Result:
+def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
     current = find_present(link, deps)
     if current is None or current.voided:
         return park_gone(sale, link, _DELETED if current is None else _VOIDED)
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
-    posting = _move_payments(posting, deps)
+    posting, doubtful = _move_payments(posting, deps), _is_doubtful(event, link)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
-    settlement.settle(posting, current, deps, doubtful=True)
-    known = bookings.to_link(sale, find_present(link, deps) or current, finished=True)
+    settlement.settle(posting, current, deps, doubtful=doubtful)
+    known = bookings.to_link(sale, current, finished=True)
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
 
 
@@ -153,8 +153,8 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
     # So is what stands there now, which may be an earlier write of ours whose answer was lost.
     link = bookings.begin(link, deps, sent=wanted, seen=content_of(current.raw), goods=None)
-    settlement.release(current.kind, current.id, deps, keep=posting.payments)
-    fresh = find_present(link, deps) or current
+    released = settlement.release(current.kind, current.id, deps, keep=posting.payments)
+    fresh = (find_present(link, deps) if released else None) or current
     deps.say(
         "updating the document",
         entity=current.kind,
@@ -182,14 +182,20 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         return park_gone(sale, link, _DELETED)
     if current and is_edited(link, current):
         return _park_edited(sale, link)
+    doubtful = _is_doubtful(event, link)
     if current:
         link = bookings.begin(link, deps, replacing=True)
-        settlement.release(link.target_entity, link.target_id, deps)
-        present = find_present(link, deps) or current
+        released = settlement.release(link.target_entity, link.target_id, deps)
+        present = (find_present(link, deps) if released else None) or current
         token = request_id(deps.connection, "delete", present.kind, present.id, present.sync_token)
         deps.books.delete_document(present.kind, present.id, present.sync_token, token)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
-    return booking.book(sale, link, event, deps, kind=kind)
+    return booking.book(sale, link, event, deps, kind=kind, doubtful=doubtful)
+
+
+def _is_doubtful(event: Event, link: Link) -> bool:
+    """What was written is remembered step by step: it is looked for only when an attempt may have been lost."""
+    return existing.is_doubtful(event, None) or link.fingerprint is None
 
 
 def park_gone(sale: Sale, link: Link, how: str) -> Result:

@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import update
+from sqlmodel import col
+
 from gateway.store import requests
+from gateway.store.clock import moment
+from gateway.store.session import writing
+from gateway.store.tables import InboxRow
 from mapping.agreement_text import to_text
 from mapping.records import DocumentKind
 from sandbox.mpluskassa.documents import Tender
@@ -199,6 +205,36 @@ def test_the_reads_are_counted_and_do_not_grow_with_the_number_of_sales(shop: Sh
     report = agree(shop)
     assert report["agrees"]
     assert 0 < report["reads"]["quickbooks"] <= few
+
+
+def test_a_sale_that_is_being_booked_this_moment_is_waited_for(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.poll()
+    asked = shop.receive(requests.agree(connection="default", start=None, through=None))
+    with writing(shop.engine) as session:
+        session.execute(update(InboxRow).where(col(InboxRow.id) != asked).values(due_at=moment(3600)))
+    shop.work()
+    assert shop.event(asked).state == "waiting"
+    assert "on their way" in (shop.event(asked).reason or "")
+    with writing(shop.engine) as session:
+        session.execute(update(InboxRow).values(due_at=None))
+    shop.work()
+    shop.retry(shop.event(asked))
+    assert json.loads(shop.event(asked).result or "{}")["agrees"]
+
+
+def test_a_way_to_pay_that_is_added_while_we_look_has_its_name(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    document = shop.only("SalesReceipt")
+
+    def pay_otherwise() -> None:
+        added = shop.books.put(REALM, "PaymentMethod", {"Name": "Tikkie"})
+        shop.books.put(REALM, "SalesReceipt", {"Id": document["Id"], "PaymentMethodRef": {"value": added["Id"]}})
+
+    shop.till.misbehaviour.meanwhile["getJournals"] = [pay_otherwise]
+    report = agree(shop)
+    assert {cell["key"] for cell in report["cells"] if cell["measure"] == "tender"} == {"Pinbetaling", "Tikkie"}
 
 
 def test_too_long_a_period_is_refused_in_words(shop: Shop) -> None:
