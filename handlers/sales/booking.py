@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.errors import DuplicateNumber, GatewayError, Permanent
 from gateway.store.events import Event
 from gateway.store.links import Link
@@ -82,9 +81,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtf
 def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps) -> None:
     """A write whose answer was lost may have booked the sale as it was then: that document has to follow the sale."""
     numbered = deps.lists.company().custom_document_numbers
-    same = booked.kind is posting.document.kind and content_of(booked.raw) == bookings.intended(
-        posting.document, send_number=numbered
-    )
+    same = bookings.is_as_intended(booked, posting.document, send_number=numbered)
     if posting.document.marker in (booked.private_note or "") and not same:
         link = bookings.to_link(sale, booked, finished=False, goods=None)
         settlement.recall(sale, booked, deps, wanted=posting.payments)

@@ -71,6 +71,13 @@ def intended(document: SalesDocument, *, send_number: bool) -> str:
     return content_of({**body, "TotalAmt": document.total})
 
 
+def is_as_intended(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
+    """Whether the books say already what would be written, the way to pay included."""
+    method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
+    same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
+    return same_kind and content_of(booked.raw) == intended(document, send_number=send_number)
+
+
 def find_other(sale: Sale, deps: Deps) -> str | None:
     """Why this sale must not be booked: it was, under another name (an order, or the receipt or invoice of one)."""
     with reading(deps.engine) as session:

@@ -147,7 +147,7 @@ def _draft_anew(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
 def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, deps: Deps) -> Result:
     numbered = deps.lists.company().custom_document_numbers
     wanted = bookings.intended(posting.document, send_number=numbered)
-    if content_of(current.raw) == wanted:
+    if bookings.is_as_intended(current, posting.document, send_number=numbered):
         deps.say("the document is like this already")
         return booking.finish(sale, posting, current, deps, doubtful=True)
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.

@@ -73,6 +73,16 @@ def test_a_changed_tender_moves_the_money(shop: Shop) -> None:
     assert sorted(payment["TotalAmt"] for payment in shop.rows("Payment")) == [Decimal(40), Decimal(60)]
 
 
+def test_the_same_goods_paid_another_way_change_the_document(shop: Shop) -> None:
+    sale = book(shop)
+    total = int(shop.only("SalesReceipt")["TotalAmt"] * 100)
+    lines = [sold(1001, 2), sold(1002)]
+    shop.till.edit_receipt(sale["id"], lines=lines, payments=[Tender("CONTANT", total)])
+    shop.settle()
+    assert shop.only("SalesReceipt")["PaymentMethodRef"]["name"] == "Contant"
+    assert shop.newest(sale["id"]).state == "done"
+
+
 def test_a_deleted_document_is_shown_and_only_a_person_books_the_sale_again(shop: Shop) -> None:
     sale = book(shop)
     shop.books.delete(REALM, "SalesReceipt", sale["document"])
