@@ -19,7 +19,7 @@ from tests.chaos import plan
 from tests.chaos.run import Chaos
 from tests.servers import Postgres
 
-_LONGEST_DRAIN = 600.0
+_LONGEST_DRAIN = 1800.0
 ACTS_PER_EVENT = 0.4
 """A webhook, a poll and what follows from both tell of one act: it makes two to three events."""
 
@@ -53,9 +53,9 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--sales", type=int, default=1000, help="sales at the till (1000)")
     parser.add_argument("--rate", type=float, default=5.0, help="acts of people a second (5)")
     parser.add_argument("--seconds", type=float, help="how long people act, instead of a rate")
-    parser.add_argument("--every", type=float, default=3.0, help="seconds between two troubles, about (3)")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two troubles, about (5)")
     parser.add_argument(
-        "--drain", type=float, default=_LONGEST_DRAIN, help="seconds from healing to rest at most (600)"
+        "--drain", type=float, default=_LONGEST_DRAIN, help="seconds from healing to rest at most (1800)"
     )
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--keep", help="a folder for the logs and the database when something is wrong")

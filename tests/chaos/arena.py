@@ -17,7 +17,7 @@ from tests.stories.stage import Stage
 from tests.weather import before_postgres
 
 _DUPLICATES, _LOSSES, _REORDERINGS = 0.1, 0.05, 0.1
-_RETRY_SCALE = 0.005  # the vendor waits ten seconds and more before it repeats a webhook
+_RETRY_SCALE = 0.001  # the vendor waits ten seconds and more before it repeats a webhook
 _POSTMAN_SECONDS = 0.01  # the till's webhooks come beside its sales, not in the middle of them
 
 

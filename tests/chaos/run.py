@@ -130,7 +130,7 @@ class Chaos:
     def _heal(self) -> None:
         self.arena.heal()
         self.trade.close()
-        self.say("healed")
+        self.say(f"healed; {self.witness.count_pending()} pending")
 
     def _drain(self) -> None:
         """Until nothing waits and nothing is wrong any more, or the time is over: then the verdict says what."""

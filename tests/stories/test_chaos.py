@@ -15,7 +15,7 @@ import pytest
 from tests.chaos import plan
 from tests.chaos.run import Chaos
 
-ACTS, SALES, SECONDS, EVERY = 90, 30, 18.0, 1.5
+ACTS, SALES, SECONDS, EVERY = 80, 30, 16.0, 2.0
 LONGEST_DRAIN = 240.0
 SEEDS = {
     "sqlite": int(os.environ.get("CHAOS_SEED", "7")),
