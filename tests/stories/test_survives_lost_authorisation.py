@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.servers import wait_until
 from tests.stories.memory import opened
 from tests.stories.stage import REALM, Stage
 from tests.stories.trade import effects, furnish, ring_up
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_64_an_expired_token_is_refreshed_once_by_all_threads_of_two_processes_together(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
@@ -24,6 +27,7 @@ def test_64_an_expired_token_is_refreshed_once_by_all_threads_of_two_processes_t
     assert effects(stage)["create"] == 8
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_66_a_revoked_connection_parks_its_work_with_a_way_out_and_goes_on_after_a_new_token(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()

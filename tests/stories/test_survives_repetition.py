@@ -37,6 +37,7 @@ def test_20_49_51_doubled_reordered_and_polled_beside_each_sale_and_item_takes_e
     assert times_made(stage, 8001) == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_70_what_happened_while_the_clock_was_dead_and_webhooks_were_lost_is_found_afterwards(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.servers import wait_until
 from tests.stories.memory import opened
 from tests.stories.stage import Stage
@@ -10,6 +12,7 @@ from tests.stories.trade import times_made
 SWEEP = 10.0
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_02_03_killed_between_commit_and_wake_the_sweeper_finds_the_row_and_the_redelivery_wakes_it(
     stage: Stage,
 ) -> None:
