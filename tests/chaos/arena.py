@@ -46,6 +46,7 @@ class Arena:
             "QUICKBOOKS_API_URL": books,
             "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
             "MPLUS_URL": till,
+            "MPLUS_CALLS_AT_ONCE": "4",  # more may go wrong at once
         }
         stage.books.switches.rotate_refresh_token = "daily"
         stage.books.switches.limits.requests_per_minute = 0
