@@ -313,3 +313,29 @@ def test_the_command_line_loads_no_handler_and_no_worker() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert printed.stdout == "[]\n"
+
+
+def agreement(*, agrees: bool) -> str:
+    cents = 0 if agrees else 100
+    sums = {side: {"net": 1000, "vat": 210, "tender": 1210} for side in ("till", "books")}
+    report = {"agrees": agrees, "from": "2026-01-01", "through": "2026-01-31", "totals": sums, "cells": [], "rows": [],
+              "unexplained_cents": cents, "journal": {"asked": True, "agrees": True, "differences": []}}  # fmt: skip
+    return json.dumps(report)
+
+
+@pytest.mark.parametrize(("agrees", "expected"), [(True, 0), (False, 1)])
+def test_agree_prints_the_report_and_its_exit_code_tells_whether_all_is_equal(
+    run: Cli, shop: str, work: Callable[..., Worker], agrees: bool, expected: int
+) -> None:
+    work(lambda _session, _event: Outcome(State.DONE, result=agreement(agrees=agrees)))
+    code, printed, _ = run("agree", "--json", "--from", "2026-01-01", "--through", "2026-01-31")
+    assert (code, json.loads(printed)["agrees"]) == (expected, agrees)
+    code, printed, _ = run("agree")
+    assert code == expected
+    assert ("AGREES: 2026-01-01 to 2026-01-31" in printed) is agrees
+
+
+def test_agree_without_an_answer_in_time_says_so_and_is_no_success(run: Cli, shop: str) -> None:
+    code, printed, _ = run("agree", "--json", "--wait", "0.2")
+    told = json.loads(printed)
+    assert (code, told["agrees"], told["state"], told["connection"]) == (1, None, "received", shop)
