@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from gateway.errors import AUTH_LOST
 from gateway.store import expiry, meters, plan, presence, views
 from gateway.store.events import BACKFILL, PENDING, State
-from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, ProcessRow, TokenRow
+from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 
 POLL_SECONDS = 60.0
 ROLES = ("web", "worker", "clock")
@@ -126,10 +126,12 @@ def _used_plan(session: Session, patience: Patience, now: datetime) -> Iterator[
 
 def _gone_processes(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
     alive = presence.alive(session)
-    settled = session.execute(select(func.min(col(ProcessRow.started_at)))).scalar_one_or_none()
-    if settled is None or not alive or now - settled < timedelta(seconds=SETTLING_SECONDS):
+    # Counted from those that live: what ran before a restart says nothing of what is starting now.
+    if not alive or now - min(each.started_at for each in alive) < timedelta(seconds=SETTLING_SECONDS):
         return
-    for role in sorted(set(ROLES) - {process.role for process in alive}):
+    # One that ended a moment ago may be on its way back, and those beside it look alive a little longer.
+    lately = presence.alive(session, seconds=SETTLING_SECONDS)
+    for role in sorted(set(ROLES) - {process.role for process in lately}):
         yield Cause(f"process/{role}", f"no {role} process is running", fix=f"start the {role} process; see its log")
 
 

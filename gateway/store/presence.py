@@ -30,7 +30,7 @@ def report(engine: Engine, role: str) -> None:
         session.execute(delete(ProcessRow).where(col(ProcessRow.seen_at) < moment(-10 * ALIVE_SECONDS)))
 
 
-def alive(session: Session) -> list[ProcessRow]:
-    """The processes seen within the last minute."""
-    recent = col(ProcessRow.seen_at) > moment(-ALIVE_SECONDS)
+def alive(session: Session, *, seconds: float = ALIVE_SECONDS) -> list[ProcessRow]:
+    """The processes seen within the last minute, or so many seconds."""
+    recent = col(ProcessRow.seen_at) > moment(-seconds)
     return list(session.execute(select(ProcessRow).where(recent).order_by(col(ProcessRow.role))).scalars())

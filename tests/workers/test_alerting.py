@@ -347,6 +347,26 @@ def test_a_cause_that_comes_back_is_told_again(engine: Engine) -> None:
         assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 0
 
 
+def test_what_ran_before_a_restart_is_not_missed_while_the_new_processes_start(engine: Engine) -> None:
+    with writing(engine) as session:
+        for boot, role, started, seen in (
+            ("1", "worker", -9000, -300),
+            ("2", "clock", -9000, -300),
+            ("3", "web", -5, -1),
+        ):
+            times = {"started_at": moment(started), "seen_at": moment(seen)}
+            session.execute(insert(ProcessRow).values(boot=boot, role=role, version="1", **times))
+    assert keys(engine) == []
+
+
+def test_a_process_that_ended_a_moment_ago_may_be_on_its_way_back(engine: Engine) -> None:
+    with writing(engine) as session:
+        for role, seen in (("web", -58), ("worker", -62), ("clock", -61)):
+            times = {"started_at": moment(-9000), "seen_at": moment(seen)}
+            session.execute(insert(ProcessRow).values(boot=role, role=role, version="1", **times))
+    assert keys(engine) == []
+
+
 def test_a_group_is_told_by_its_newest_record_whose_reason_and_fix_belong_together(engine: Engine) -> None:
     with writing(engine) as session:
         for key, reason, fix in (("a", "z: no SKU", "a: enter one"), ("b", "a: letters", "z: use digits")):

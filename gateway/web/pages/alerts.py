@@ -35,6 +35,7 @@ class Shown:
     fix: str
     address: str
     is_told: bool
+    is_parked: bool
 
 
 def _parked(parts: Parts) -> str:
@@ -87,4 +88,5 @@ def to_shown(alert: AlertRow) -> Shown:
         fix=(kind.fix if kind else "") or alert.fix or "",
         address=kind.address(tuple(parts)) if kind else "/events",
         is_told=bool(alert.told),
+        is_parked=name == "parked",
     )
