@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import failpoints, jobs, observe, settings
+from gateway import failpoints, jobs, observe, pools, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.settings import Settings
 from gateway.store import presence
@@ -98,7 +98,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
 def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
     @asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:
-        engine = given or open_engine(settings.database_url, pool_size=DATABASE_THREADS)
+        engine = given or open_engine(settings.database_url, pool_size=pools.web(settings))
         broker_client = jobs.open_redis(
             settings.redis_url, tls_insecure=settings.redis_tls_insecure, timeout=BROKER_SECONDS
         )
@@ -132,7 +132,7 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         directory=Fresh(read_directory, seconds=DIRECTORY_SECONDS),
         sessions=Sessions(settings.secret_keys, settings.admin_token),
         throttle=Throttle(),
-        threads=anyio.CapacityLimiter(DATABASE_THREADS),
+        threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
     )
     return shared
 

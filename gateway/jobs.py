@@ -18,6 +18,8 @@ from dramatiq.brokers.redis import RedisBroker
 
 QUEUE = "gateway"
 HEARTBEAT_MILLISECONDS = 15_000
+# Small plans allow twenty: two releases, each with a web, a worker and two clocks, fit in.
+CONNECTIONS, WORKER_CONNECTIONS = 2, 4
 ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
 PAUSE_SECONDS = 0.01  # between two batches; the first wake-up after a silence is sent at once
@@ -30,14 +32,19 @@ class Job(StrEnum):
     WORK = "work"
 
 
-def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0) -> redis.Redis:
-    """A client for `url` (redis://, rediss://, unix://) that never waits longer than `timeout` seconds."""
-    options: dict[str, object] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, most: int = CONNECTIONS) -> redis.Redis:
+    """A client for `url` (redis://, rediss://, unix://) that never waits longer than `timeout` seconds.
+
+    It opens at most `most` connections. A rediss:// server is believed when a known authority signed its certificate,
+    or one of SSL_CERT_FILE; any certificate is good enough with `tls_insecure`.
+    """
     if url.startswith("unix://"):
-        options = {"socket_timeout": timeout}
+        return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, socket_timeout=timeout))
+    options: dict[str, object] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     if url.startswith("rediss://") and tls_insecure:
         options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, **options))
+    pool = redis.BlockingConnectionPool.from_url(url, max_connections=most, timeout=timeout, **options)
+    return redis.Redis(connection_pool=pool)
 
 
 def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 PRODUCTION_API = "https://quickbooks.api.intuit.com"
 SANDBOX_API = "https://sandbox-quickbooks.api.intuit.com"
@@ -41,6 +41,7 @@ class Settings:
     worker_processes: int
     worker_threads: int
     database_url: str
+    database_connections: int
     redis_url: str
     redis_tls_insecure: bool
     public_url: str
@@ -164,6 +165,14 @@ def _database(name: str, value: str) -> str:
     return str(url)
 
 
+def _broker(name: str, value: str) -> str:
+    url = _url("redis", "rediss", "unix")(name, value)
+    # A client library would heed it, and whoever reads REDIS_TLS_INSECURE would believe otherwise.
+    if "ssl_cert_reqs" in parse_qs(urlsplit(url).query, keep_blank_values=True):
+        raise SettingsError(name, "should not hold ssl_cert_reqs; set REDIS_TLS_INSECURE=1 to accept any certificate")
+    return url
+
+
 _HTTP = _url("http", "https")
 _INTUIT_TOKEN = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105 - an address
 _INTUIT_REVOKE = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
@@ -174,7 +183,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WORKER_PROCESSES", "worker_processes", _number(1, 64), "1", "worker processes"),
     Variable("WORKER_THREADS", "worker_threads", _number(1, 128), "8", "threads per worker process"),
     Variable("DATABASE_URL", "database_url", _database, "sqlite:///var/gateway.db", "where the state lives"),
-    Variable("REDIS_URL", "redis_url", _url("redis", "rediss", "unix"), "", "the broker; embedded Valkey when unset"),
+    Variable(
+        "DATABASE_CONNECTIONS",
+        "database_connections",
+        _number(4, 10_000),
+        "20",
+        "connections PostgreSQL allows us; the pools of all processes are made to fit, twice over during an update",
+    ),
+    Variable("REDIS_URL", "redis_url", _broker, "", "the broker; embedded Valkey when unset"),
     Variable("REDIS_TLS_INSECURE", "redis_tls_insecure", _switch, "", "1 accepts a self-signed rediss:// server"),
     Variable("PUBLIC_URL", "public_url", _HTTP, "", "the address others reach us at (http://localhost:$PORT)"),
     Variable("SECRET_KEY", "secret_keys", _list, "", "encrypts tokens, signs sessions; newest first", secret=True),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -81,6 +82,12 @@ class Postgres:
             yield self._server.get_uri(database=name)
         finally:
             self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    @property
+    def socket(self) -> Path:
+        """The unix socket it listens on."""
+        (folder,) = parse_qs(urlsplit(self._server.get_uri()).query)["host"]
+        return Path(folder) / ".s.PGSQL.5432"
 
     def stop(self) -> None:
         """Stop the server and delete its folder."""

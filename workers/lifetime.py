@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 import dramatiq
 import structlog
@@ -39,6 +40,7 @@ class Lifetime(dramatiq.Middleware):
 
     def after_process_boot(self, _broker: dramatiq.Broker) -> None:
         """Start beating and sweeping."""
+        _end_once()
         for name, seconds, beat in (
             ("heartbeat", HEARTBEAT_SECONDS, self._renew),
             ("sweeper", SWEEP_SECONDS, self._sweep),
@@ -99,3 +101,18 @@ class Lifetime(dramatiq.Middleware):
         if self._workshop:
             presence.report(self._workshop.engine, "worker")
             self._workshop.worlds.meter.flush()
+
+
+def _end_once() -> None:
+    """Heed the first signal to end only: Dramatiq takes a second one as the wish to let everything drop at once.
+
+    A PaaS tells every process of a container, so the children hear it from the platform and again from their master.
+    """
+    end = signal.getsignal(signal.SIGTERM)
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if callable(end):
+            end(number, frame)
+
+    signal.signal(signal.SIGTERM, heed)

@@ -6,21 +6,18 @@ import os
 
 import dramatiq
 
-from gateway import failpoints, jobs, observe, settings
+from gateway import failpoints, jobs, observe, pools, settings
 from gateway.jobs import QUEUE, Job, Waker
 from gateway.store.session import open_engine
 from workers.lifetime import Lifetime
 from workers.work import Workshop
 from workers.worlds import Worlds
 
-# A small plan has twenty connections for everything; a thread holds one only for the moment of a short transaction.
-MOST_CONNECTIONS = 8
-
 _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 observe.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
-_engine = open_engine(_settings.database_url, pool_size=min(_settings.worker_threads + 2, MOST_CONNECTIONS))
-_client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure)
+_engine = open_engine(_settings.database_url, pool_size=pools.worker(_settings))
+_client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
 _lifetime = Lifetime()
 broker = jobs.open_broker(_client, middleware=[_lifetime])
 dramatiq.set_broker(broker)

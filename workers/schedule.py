@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, observe, resealing, seeding, settings
+from gateway import failpoints, jobs, observe, pools, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
@@ -36,7 +36,6 @@ RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
 PRUNE_SECONDS = 3600.0
 PRESENCE_SECONDS = 15.0
 AT_ONCE = 8
-CONNECTIONS = 4
 _log = structlog.get_logger(__name__)
 
 
@@ -160,7 +159,7 @@ def main() -> None:
     given = settings.read(os.environ)
     failpoints.arm(os.environ)
     observe.start(given, "clock")
-    engine = open_engine(given.database_url, pool_size=CONNECTIONS)
+    engine = open_engine(given.database_url, pool_size=pools.clock(given))
     seeding.seed(engine, given)
     client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
     waker = Waker(jobs.open_broker(client))

@@ -22,6 +22,6 @@ def examine(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]
     reached = database.check(settings, engine)
     yield reached
     if reached.good:
-        yield from database.check_server(engine)
+        yield from database.check_server(settings, engine)
         yield database.check_processes(engine)
         yield from connected.check(settings, engine, seal)

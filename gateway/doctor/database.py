@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text
 
+from gateway import pools
 from gateway.doctor.finding import Finding
 from gateway.errors import GatewayError
 from gateway.settings import Settings
@@ -15,8 +16,12 @@ from gateway.store.session import reading
 from gateway.version import VERSION
 
 OLDEST_POSTGRES = 14  # the oldest one that is still maintained
-ROOM = 20  # connections our processes may want at the defaults
 SKEW_SECONDS = 10.0
+# The server's limit, or the one of our role.
+_ALLOWED = text(
+    "SELECT least(current_setting('max_connections')::int, nullif(rolconnlimit, -1)) FROM pg_roles"
+    " WHERE rolname = current_user"
+)
 
 
 def check(settings: Settings, engine: Engine) -> Finding:
@@ -31,11 +36,11 @@ def _check_schema(settings: Settings, engine: Engine) -> Finding:
     return Finding("database", f"{kind}, reachable", "" if current else "run `./run migrate` (the release step)")
 
 
-def check_server(engine: Engine) -> Iterator[Finding]:
+def check_server(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """The server's version, its room for connections, and its clock."""
     if engine.dialect.name == "postgresql":
         yield guarded("PostgreSQL", lambda: _check_version(engine))
-        yield guarded("connections left", lambda: _check_room(engine))
+        yield guarded("connections left", lambda: _check_room(settings, engine))
     yield guarded("clocks", lambda: _check_clocks(engine))
 
 
@@ -47,12 +52,16 @@ def _check_version(engine: Engine) -> Finding:
     return Finding("PostgreSQL", f"version {major}", fix)
 
 
-def _check_room(engine: Engine) -> Finding:
+def _check_room(settings: Settings, engine: Engine) -> Finding:
     with reading(engine) as session:
-        most = int(session.execute(text("SHOW max_connections")).scalar_one())
+        most = int(session.execute(_ALLOWED).scalar_one())
         used = int(session.execute(text("SELECT count(*) FROM pg_stat_activity")).scalar_one())
-    fix = "" if most - used >= 1 and most >= ROOM else "raise max_connections, or run fewer processes or threads"
-    return Finding("connections left", f"{used} of {most} are used", fix)
+    wanted, given = 2 * pools.release(settings), settings.database_connections
+    said = f"{used} are used, {most} allowed; ours take up to {wanted // 2}, twice that during an update"
+    if most < given:
+        return Finding("connections left", said, f"set DATABASE_CONNECTIONS to {most}, or allow {given}")
+    fix = "" if wanted <= given else "lower WEB_CONCURRENCY or WORKER_PROCESSES, or raise DATABASE_CONNECTIONS"
+    return Finding("connections left", said, fix)
 
 
 def _check_clocks(engine: Engine) -> Finding:

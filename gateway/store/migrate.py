@@ -1,4 +1,8 @@
-"""Brings a database to the schema of this code; safe when several processes try at once, or twice."""
+"""Brings a database to the schema of this code; safe when several processes try at once, or twice.
+
+Code of two releases works on one database while one replaces the other, so a schema that is newer than the code is as
+good as its own: a migration only adds, and what it replaces goes one release later (`docs/deploy.md`).
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,19 @@ def config(connection: Connection) -> Config:
 
 
 def upgrade(engine: Engine) -> str:
-    """Apply what is missing; the losers of a race wait, find nothing to do and succeed too. Answers the revision."""
+    """Apply what is missing; the losers of a race wait, find nothing to do and succeed too. Answers the revision.
+
+    The database of a newer release is left as it is, so that a rollback goes through.
+    """
     with engine.begin() as connection:
         # SQLite needs no lock of ours: our transactions begin IMMEDIATE.
         if connection.dialect.name == "postgresql":
             _let_it_last(connection)
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        command.upgrade(config(connection), "head")
-        return MigrationContext.configure(connection).get_current_revision() or ""
+        if not _is_newer(connection):
+            command.upgrade(config(connection), "head")
+        return _revision(connection) or ""
 
 
 def _let_it_last(connection: Connection) -> None:
@@ -45,7 +53,22 @@ def _let_it_last(connection: Connection) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the database has exactly this code's schema."""
+    """Whether the database has this code's schema, or one of a newer release."""
     with engine.connect() as connection:
-        head = ScriptDirectory.from_config(config(connection)).get_current_head()
-        return MigrationContext.configure(connection).get_current_revision() == head
+        return _revision(connection) == _scripts(connection).get_current_head() or _is_newer(connection)
+
+
+def _is_newer(connection: Connection) -> bool:
+    """Whether the database is at a revision that was written after this code."""
+    revision = _revision(connection)
+    return revision is not None and revision not in {
+        script.revision for script in _scripts(connection).walk_revisions()
+    }
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts(connection: Connection) -> ScriptDirectory:
+    return ScriptDirectory.from_config(config(connection))

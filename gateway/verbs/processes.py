@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,7 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway import commands, resealing, up
 from gateway.commands import Command
 from gateway.errors import Transient
-from gateway.verbs.call import Call
+from gateway.store import migrate
+from gateway.verbs.call import Call, tell
+
+LOOK_SECONDS = 1.0
+SAY_EVERY = 30  # looks
 
 
 def start_all(call: Call) -> int:
@@ -29,11 +34,13 @@ def run_web(call: Call) -> int:
 
 def run_worker(call: Call) -> int:
     """This process becomes the worker."""
+    _wait_for_schema(call)
     return _become(commands.worker(call.settings), call, checked=True)
 
 
 def run_clock(call: Call) -> int:
     """This process becomes the clock."""
+    _wait_for_schema(call)
     return _become(commands.clock(), call, checked=True)
 
 
@@ -41,6 +48,23 @@ def run_sandbox(call: Call) -> int:
     """This process becomes the simulators."""
     command = commands.simulators()
     return _become(Command((*command.argv, *call.arguments.rest)), call)
+
+
+def _wait_for_schema(call: Call) -> None:
+    """Some platforms start a release before its migrations run; who dies of that is started again ever later."""
+    looks = 0
+    while lack := _find_lack(call):
+        if looks % SAY_EVERY == 0:
+            tell(f"waiting: the database {lack}")
+        looks += 1
+        time.sleep(LOOK_SECONDS)
+
+
+def _find_lack(call: Call) -> str:
+    try:
+        return "" if migrate.is_current(call.engine) else "is not migrated yet (`python -m gateway migrate` does it)"
+    except (Transient, SQLAlchemyError) as error:
+        return f"cannot be used ({type(getattr(error, 'orig', None) or error).__name__})"
 
 
 def _become(command: Command, call: Call, *, checked: bool = False) -> int:

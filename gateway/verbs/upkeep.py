@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import OperationalError
 
 from gateway import seeding
+from gateway.errors import Transient
 from gateway.store import audit, journal, migrate, people
 from gateway.store.session import reading, writing
 from gateway.verbs.call import GOOD, Call, show, show_json, tell
 
+Answer = TypeVar("Answer")
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five by itself
 _BATCH = 5_000
 
 
@@ -17,12 +25,23 @@ def migrate_database(call: Call) -> int:
 
     Twice or at once does no harm. Cursors begin here, before any door opens, so that nothing sold later is missed.
     """
-    revision = migrate.upgrade(call.engine)
+    revision = _patiently(lambda: migrate.upgrade(call.engine))
     tell(f"the database is at revision {revision}")
-    seeding.seed(call.engine, call.settings)
+    _patiently(lambda: seeding.seed(call.engine, call.settings))
     if not seeding.begin_cursors(call.engine, call.settings):
         tell("a till could not be asked where it stands: its sales are followed from the first poll that succeeds")
     return GOOD
+
+
+def _patiently(step: Callable[[], Answer]) -> Answer:
+    """A release should not fail because every connection was taken for a moment."""
+    for pause in PAUSES:
+        try:
+            return step()
+        except (Transient, OperationalError) as error:
+            tell(f"waiting: the database cannot be used ({type(getattr(error, 'orig', None) or error).__name__})")
+            time.sleep(pause)
+    return step()
 
 
 def purge_log(call: Call) -> int:

@@ -35,3 +35,11 @@ def test_an_empty_database_is_not_current_and_a_migrated_one_is(database_url: st
     assert not migrate.is_current(empty)
     empty.dispose()
     assert migrate.is_current(engine)
+
+
+def test_56_the_database_of_a_newer_release_is_left_alone_and_worked_with(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'made-later'")
+    assert migrate.is_current(engine)
+    assert migrate.upgrade(engine) == "made-later"
+    assert migrate.is_current(engine)

@@ -1,0 +1,41 @@
+"""How many connections each process may open, so that two releases side by side fit into what the database allows.
+
+A release is its web, its worker and two clocks, should somebody have started one too many. While one release replaces
+another both run, so each may have half of DATABASE_CONNECTIONS.
+"""
+
+from __future__ import annotations
+
+from gateway.settings import Settings
+
+INGRESS = 1  # each web process stores webhooks through a connection beside its pool
+MOST = 8  # a thread holds a connection only for the moment of a short transaction
+
+
+def web(settings: Settings) -> int:
+    """The pool of each of the WEB_CONCURRENCY web processes, without the ingress."""
+    return _fit(_half(settings) * 3 // 10 // settings.web_concurrency - INGRESS, 4)
+
+
+def worker(settings: Settings) -> int:
+    """The pool of each of the WORKER_PROCESSES worker processes."""
+    return _fit(_half(settings) * 3 // 10 // settings.worker_processes, min(settings.worker_threads + 2, MOST))
+
+
+def clock(settings: Settings) -> int:
+    """The pool of a clock process."""
+    return _fit(_half(settings) // 5, 4)
+
+
+def release(settings: Settings) -> int:
+    """What a web, a worker and two clocks may open together."""
+    webs = settings.web_concurrency * (web(settings) + INGRESS)
+    return webs + settings.worker_processes * worker(settings) + 2 * clock(settings)
+
+
+def _half(settings: Settings) -> int:
+    return settings.database_connections // 2
+
+
+def _fit(share: int, most: int) -> int:
+    return max(1, min(share, most))

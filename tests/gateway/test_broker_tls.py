@@ -1,0 +1,72 @@
+"""A broker behind TLS: believed when an authority vouches for it, or when nobody needs to; few connections, kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+
+from gateway import jobs, settings
+from gateway.settings import SettingsError
+from tests.gateway.programs import ROOT
+from tests.servers import Valkey
+from tests.tls import Door, write_certificate
+
+ASK = """
+import os, sys
+from gateway import jobs
+client = jobs.open_redis(sys.argv[1], timeout=5)
+print(client.ping())
+"""
+
+
+@pytest.fixture
+def door(valkey: Valkey, tmp_path: Path) -> Iterator[Door]:
+    """TLS with a certificate that only its own maker signed."""
+    opened = Door(valkey.socket, *write_certificate(tmp_path, "127.0.0.1"))
+    yield opened
+    opened.close()
+
+
+def test_69_a_certificate_nobody_vouches_for_is_refused_before_anything_is_sent(door: Door) -> None:
+    with (
+        jobs.open_redis(f"rediss://:secret@127.0.0.1:{door.port}/0") as client,
+        pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        client.ping()
+
+
+def test_73_it_is_accepted_where_the_settings_say_so(door: Door) -> None:
+    with jobs.open_redis(f"rediss://127.0.0.1:{door.port}/0", tls_insecure=True) as client:
+        assert client.ping()
+
+
+@pytest.mark.parametrize(("host", "answer"), [("127.0.0.1", "True\n"), ("localhost", "")])
+def test_an_authority_of_ones_own_is_named_by_a_file_and_vouches_for_its_host_alone(
+    door: Door, tmp_path: Path, host: str, answer: str
+) -> None:
+    environ = {"SSL_CERT_FILE": str(tmp_path / "certificate.pem"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", ASK, f"rediss://{host}:{door.port}/0"]
+    asked = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert asked.stdout == answer
+    assert answer or "CERTIFICATE_VERIFY_FAILED" in asked.stderr
+
+
+@pytest.mark.parametrize("value", ["none", "optional", ""])
+def test_verification_is_not_switched_off_by_the_address(value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="REDIS_TLS_INSECURE"):
+        settings.read({"REDIS_URL": f"rediss://broker.invalid?ssl_cert_reqs={value}"}, var=tmp_path)
+
+
+def test_threads_share_few_connections_and_an_idle_one_that_was_cut_is_opened_again(door: Door) -> None:
+    with jobs.open_redis(f"rediss://127.0.0.1:{door.port}/0", tls_insecure=True, most=2) as client:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(lambda _: client.ping(), range(40)))
+        assert 1 <= door.count() <= 2
+        door.cut()
+        assert client.ping()
