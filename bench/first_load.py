@@ -1,80 +1,243 @@
-"""How many calls a first load costs per item on each side, and how long it takes: `python bench/first_load.py 2000`.
+"""A first load and a re-sync through the gateway's real processes: `python bench/first_load.py 20000 --kill`.
 
-Everything is on loopback in one process: both simulators, one database, one worker thread. A second load of the same
-catalogue shows what a re-sync costs when nothing differs, a third one when somebody altered articles at the till.
+Web, worker and clock run as they do in production, with the default limits; both simulators run in this process, with
+theirs. `--kill` ends the worker with signal 9 in the middle of each load and starts another. In the middle of each load
+the price of an item changes in the books, too. Prints what it took, and looks whether anything is missing, there twice
+or wrong; exit code 1 if so. `--postgres` uses a PostgreSQL of its own instead of SQLite.
 """
 
 from __future__ import annotations
 
-import logging
+import argparse
+import os
 import sys
 import tempfile
+import threading
 import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-
-import structlog
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gateway.store import migrate, requests
-from gateway.store.events import Flow
-from gateway.store.session import open_engine
-from tests.handlers.counter import add_category, add_stocked, article, below
-from tests.handlers.shop import Shop
+from tests.servers import Postgres, Valkey
+from tests.stories import stage as stages
+from tests.stories.stage import REALM, Stage
 
-SMALLEST, LARGEST = 10, 20_000
+SMALLEST, LARGEST = 100, 50_000
+FIRST = 100_000
+GROUPS = 10
+MONTH = 30 * 86_400.0
+LOOK_SECONDS, PATIENCE = 2.0, 3_600.0
+NEW_PRICE = Decimal("123.45")
+# What a story is told faster with; a load is to be measured with what a production has.
+HURRIES = ("QUICKBOOKS_CALLS_PER_MINUTE", "QUICKBOOKS_BATCHES_PER_MINUTE", "MPLUS_POLL_SECONDS",
+           "QUICKBOOKS_CDC_SECONDS", "WORKER_THREADS")  # fmt: skip
 
 
 def main() -> int:
-    """Load, load again, and say what it took."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
-    if not SMALLEST <= count <= LARGEST:
-        print(f"give a number of items from {SMALLEST} to {LARGEST}")
-        return 2
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory(prefix="kb") as folder:
-        measure(count, Path(folder))
-    return 0
+    """Fill the books, load, load again, and say what it took."""
+    asked = _arguments()
+    stages.PATIENCE = 120.0  # nobody promises that the machine has nothing else to do
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kb")))
+        url = f"sqlite:///{folder / 'gateway.db'}"
+        if asked.postgres:
+            server = Postgres(folder)
+            stack.callback(server.stop)
+            url = stack.enter_context(server.database()).replace("postgresql://", "postgresql+psycopg://", 1)
+        broker = Valkey(folder)
+        stack.callback(broker.stop)
+        stage = Stage(folder, database_url=url, redis_url=broker.url)
+        stack.callback(stage.close)
+        return run(stage, asked.count, kill=asked.kill)
 
 
-def measure(count: int, folder: Path) -> None:
-    """A catalogue of `count` stocked items in ten categories, carried twice."""
-    engine = open_engine(f"sqlite:///{folder / 'bench.db'}")
-    migrate.upgrade(engine)
-    shop = Shop(engine)
-    shop.books.switches.limits.requests_per_minute = 0
-    groups = [add_category(shop, f"Category {number}")["Id"] for number in range(10)]
+def run(stage: Stage, count: int, *, kill: bool) -> int:
+    """Both loads of a catalogue of `count` stocked items in ten categories."""
+    for name in HURRIES:
+        stage.environment.pop(name)
+    began = time.monotonic()
+    fill(stage, count)
+    print(f"{count:,} items in {GROUPS} categories in the books, made in {time.monotonic() - began:.0f} s", flush=True)
+    stage.migrate()
+    stage.start()
+    stage.send_webhooks()
+    wrong = 0
+    for title in ("first load", "re-sync, nothing differs"):
+        load = Load(stage, count, kill=kill)
+        load.carry()
+        load.tell(title)
+        wrong += examine(stage, count)
+    return 1 if wrong else 0
+
+
+def fill(stage: Stage, count: int) -> None:
+    """The catalogue: every item with a price and a quantity, entered a month ago."""
+    stage.books.clock.advance(-MONTH)
+    accounts = {row["Name"]: row["Id"] for row in stage.books.rows(REALM, "Account")}
+    names = [f"Category {number}" for number in range(GROUPS)]
+    groups = [stage.books.put(REALM, "Item", {"Name": name, "Type": "Category"})["Id"] for name in names]
     for number in range(count):
-        add_stocked(
-            shop, str(100_000 + number), number % 50, price=f"{number % 90 + 1}.95", **below(groups[number % 10])
+        stage.add_item(
+            str(FIRST + number),
+            f"{number % 90 + 1}.95",
+            Type="Inventory",
+            TrackQtyOnHand=True,
+            QtyOnHand=Decimal(number % 50),
+            InvStartDate="2024-01-01",
+            AssetAccountRef={"value": accounts["Inventory Asset"]},
+            SubItem=True,
+            ParentRef={"value": groups[number % GROUPS]},
         )
-    print(f"{count} items in the books")
-    for name in ("first load", "re-sync, nothing differs"):
-        print(f"{name}: {load(shop, count)}")
-    altered = list(range(100_000, 100_000 + count, 100))
-    for number in altered:
-        shop.till.till["articles"].get(number)["priceIncl"] = 1
-    print(f"re-sync, one article in a hundred altered by hand: {load(shop, count)}")
-    left = sum(article(shop, number)["priceIncl"] == 1 for number in altered)
-    print(f"{len(altered)} altered, {left} left so")
-    shop.close()
-    engine.dispose()
+    stage.books.clock.advance(MONTH)
+    stage.books.outbox.drop(list(stage.books.outbox.waiting))  # what was told then is long over
 
 
-def load(shop: Shop, count: int) -> str:
-    """One backfill of products with the stock that follows; answers the figures."""
-    calls, reads = shop.till.traffic.calls.total(), shop.books.ledger.metered.total()
-    began = time.perf_counter()
-    shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
-    shop.work()
-    while shop.events(state="waiting"):
-        time.sleep(0.2)
-        shop.work()
-    seconds = time.perf_counter() - began
-    till = Decimal(shop.till.traffic.calls.total() - calls) / count
-    books = Decimal(shop.books.ledger.metered.total() - reads) / count
-    return f"{till:.3f} calls per item at the till, {books:.4f} metered reads per item, {seconds:.1f} s"
+@dataclass(frozen=True)
+class Counts:
+    """Calls so far: the till's, the books', and those of the books that Intuit's meter counts."""
+
+    till: int
+    books: int
+    metered: int
+
+    @classmethod
+    def of(cls, stage: Stage) -> Counts:
+        """As they stand now."""
+        books = sum(stage.books.ledger.counts[REALM].values()) if REALM in stage.books.ledger.counts else 0
+        return cls(stage.till.traffic.calls.total(), books, stage.books.ledger.metered.total())
+
+
+class Load:
+    """One backfill of products with the stock that follows, disturbed in its middle."""
+
+    def __init__(self, stage: Stage, count: int, *, kill: bool) -> None:
+        self._stage, self._count, self._kill = stage, count, kill
+        self._before = Counts.of(stage)
+        self._refused = len(_refusals(stage))
+        self.seconds = 0.0
+        self._used = -_used(stage)
+        self.urgent: float | None = None
+        self.parts: list[dict[str, Any]] = []
+
+    def carry(self) -> None:
+        """From the request to the end of the stock that follows."""
+        began = time.monotonic()
+        answer = self._stage.post("flows/products/backfill", {})
+        answer.raise_for_status()
+        (first,) = answer.json()["events"]
+        disturbed: threading.Thread | None = None
+        while not self._is_over(first):
+            if disturbed is None and self._is_half_done(first):
+                disturbed = threading.Thread(target=self._disturb)
+                disturbed.start()
+            if time.monotonic() - began > PATIENCE:
+                raise SystemExit("it takes too long")
+            time.sleep(LOOK_SECONDS)
+        self.seconds = time.monotonic() - began
+        self._used += _used(self._stage)
+        (disturbed or threading.Thread(target=self._disturb)).join()
+
+    def tell(self, title: str) -> None:
+        """The figures."""
+        now, each = Counts.of(self._stage), Decimal(self._count)
+        pace = self._count / self.seconds
+        print(f"\n{title}: {self.seconds:.0f} s, {pace:.1f} items a second")
+        print(f"  processor time of the gateway: {1000 * self._used / self._count:.1f} ms per item")
+        for part in reversed(self.parts):
+            print(f"  {part['flow']}: {part['reason']} in {part['seconds']:.0f} s")
+        print(f"  till: {(now.till - self._before.till) / each:.4f} calls per item")
+        books, metered = now.books - self._before.books, now.metered - self._before.metered
+        print(f"  QuickBooks: {books / each:.4f} calls per item, {metered / each:.4f} metered reads per item")
+        most = self._stage.till.traffic.most_at_once
+        print(f"  limits: {len(_refusals(self._stage)) - self._refused} refusals of QuickBooks, {most} call(s) at once")
+        urgent = f"{self.urgent:.1f} s after it was made" if self.urgent is not None else "not seen"
+        killed = ", the worker killed a moment before" if self._kill else ""
+        print(f"  an urgent change in the middle was at the till {urgent}{killed}", flush=True)
+
+    def _is_over(self, first: int) -> bool:
+        found = self._stage.admin("backfills")["backfills"]
+        self.parts = [part for part in found if part["id"] >= first]
+        print("  " + "; ".join(_to_words(part) for part in reversed(self.parts)), file=sys.stderr, flush=True)
+        return len(self.parts) > 1 and all(part["over"] for part in self.parts)
+
+    def _is_half_done(self, first: int) -> bool:
+        products = next(part for part in self.parts if part["id"] == first)
+        return bool(products["over"] or (products["total"] >= self._count and products["done"] >= self._count / 2))
+
+    def _disturb(self) -> None:
+        """Another price in the books, and a worker that dies while it has it on its way."""
+        row = self._stage.books.find(REALM, "Item", Sku=str(FIRST))
+        assert row is not None
+        price = NEW_PRICE + self._before.till
+        began = time.monotonic()
+        self._stage.books.put(REALM, "Item", {"Id": row["Id"], "UnitPrice": price})
+        if self._kill:
+            self._used += _used(self._stage)
+            self._stage.kill("worker")
+            self._used -= _used(self._stage)
+            self._stage.start("worker")
+        while self._stage.articles().get(FIRST, {}).get("priceIncl") != price * 100:
+            if time.monotonic() - began > PATIENCE:
+                return
+            time.sleep(0.05)
+        self.urgent = time.monotonic() - began
+
+
+def examine(stage: Stage, count: int) -> int:
+    """What is missing, there twice or wrong at the till; answers how much."""
+    numbers = range(FIRST, FIRST + count)
+    articles = stage.articles()
+    made = [row for row in stage.till.till.ledger if row["effect"] == "createProduct"]
+    stock, groups = stage.till.till["stock"], [row for row in stage.till.till["groups"] if not row["isDeleted"]]
+    found = {
+        "missing": sum(number not in articles for number in numbers),
+        "double": len(made) - count,
+        "with a wrong stock": sum(_pieces(stock, number) != (number - FIRST) % 50 for number in numbers),
+        "in no category": count - sum(len(row["productNumbers"]) for row in groups),
+        "categories too many": len(groups) - GROUPS,
+        "parked": len(stage.events(state="parked")),
+    }
+    print("  " + ", ".join(f"{number} {what}" for what, number in found.items()), flush=True)
+    return sum(abs(number) for number in found.values())
+
+
+def _used(stage: Stage) -> float:
+    """Seconds of processor time that the gateway's processes have used so far."""
+    sessions = {process.pid for process in stage.processes.values()}
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text("utf-8").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if int(fields[3]) in sessions else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _pieces(stock: Any, number: int) -> Decimal:
+    row = stock.find(f"1/{number}")
+    return Decimal(row["physical"]) if row else Decimal(0)
+
+
+def _refusals(stage: Stage) -> list[Any]:
+    return [call for call in stage.books.ledger.calls if call.status == 429]
+
+
+def _to_words(part: dict[str, Any]) -> str:
+    return f"{part['flow']} {part['state']}: {part['done']:,} of {part['total']:,}, {part['per_second']:.1f} a second"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="What a first load and a re-sync cost.")
+    parser.add_argument("count", type=int, nargs="?", default=1_000, help=f"items, {SMALLEST} to {LARGEST}")
+    parser.add_argument("--kill", action="store_true", help="kill the worker with -9 in the middle of each load")
+    parser.add_argument("--postgres", action="store_true", help="PostgreSQL instead of SQLite")
+    asked = parser.parse_args()
+    if not SMALLEST <= asked.count <= LARGEST:
+        parser.error(f"give a number of items from {SMALLEST} to {LARGEST}")
+    return asked
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from gateway.store.session import open_engine
 from gateway.web import (
     admin_agreement,
     admin_audit,
+    admin_backfills,
     admin_events,
     admin_orders,
     admin_people,
@@ -75,6 +76,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
             *admin_status.routes(),
             *admin_people.routes(),
             *admin_audit.routes(),
+            *admin_backfills.routes(),
             *openapi.routes(),
             *oauth.routes(),
             *pages.routes(),

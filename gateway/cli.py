@@ -89,6 +89,7 @@ _PLAIN = (
     ("migrate", "upkeep:migrate_database", "bring the database to this version's schema"),
     ("doctor", "checking:examine_all", "check settings, both logins, branches, VAT rates; say what to do"),
     ("status", "looking:show_status", "connections, flows, what waits"),
+    ("forget-secrets", "upkeep:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
     ("purge", "upkeep:purge_log", "delete the activity log older than RETENTION_DAYS"),
 )
 _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers answers
@@ -113,7 +114,7 @@ def _add_asking(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     resend.add_argument("order", metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number")
     resend.add_argument("--dry-run", action="store_true", help="only say what would be done")
     resend.add_argument("--reason", default="", help="why, for the audit log")
-    backfill = _add(verbs, "backfill", "asking:backfill_flow", "carry over what already existed when you connected")
+    backfill = _add(verbs, "backfill", "loading:backfill_flow", "carry over what already existed when you connected")
     backfill.add_argument("flow", choices=[str(flow) for flow in Flow], metavar="FLOW", help=", ".join(Flow))
     backfill.add_argument(
         "--since", type=date.fromisoformat, metavar="DATE", help="only what changed since, e.g. 2026-01-31"

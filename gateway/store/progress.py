@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlmodel import Session, col
 
 from gateway.store import cursors, views
 from gateway.store.clock import moment
-from gateway.store.events import BACKFILL, OPEN, PENDING, Event, State
+from gateway.store.events import OPEN, PENDING, Event, State
 from gateway.store.requests import BACKFILLING
 from gateway.store.tables import InboxRow
 
 PACE_SECONDS = 300.0
-SHOWN_SECONDS = 86_400.0
+SHOWN, SHOWN_SECONDS = 20, 86_400.0
 STOCK = ">stock"
 """Ends the key of the backfill of stock that follows one of products."""
+_NOTES = "backfill/"
 _ENDED = (State.DONE, State.SKIPPED, State.PARKED)
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 
@@ -117,6 +118,11 @@ class Progress:
         return found
 
 
+def get(session: Session, event_id: int) -> Progress:
+    """How far the backfill with this event has come."""
+    return look(session, Event(*session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one()))
+
+
 def look(session: Session, event: Event) -> Progress:
     """How far this backfill has come. What follows it is a backfill of its own."""
     return Progress(event, read_notes(session, event), tally(session, event), views.now_of(session))
@@ -124,27 +130,35 @@ def look(session: Session, event: Event) -> Progress:
 
 def tally(session: Session, event: Event) -> Tally:
     """The events this backfill led to so far: one for each record, and one for each family of variants."""
-    records, families = (_tally(session, f"{event.key}{sign}") for sign in (":", ">family:"))
+    records, families = (_tally(session, event, sign) for sign in (":", ">family:"))
     return records.joined(families)
 
 
-def _tally(session: Session, prefix: str) -> Tally:
+def _tally(session: Session, event: Event, sign: str) -> Tally:
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
-    postgres = session.get_bind().dialect.name == "postgresql"
+    prefix, postgres = event.key + sign, session.get_bind().dialect.name == "postgresql"
     # SQLite finds a beginning in its index only when it is asked in its own way.
     begins = rows.key.startswith(prefix, autoescape=True) if postgres else rows.key.op("GLOB")(f"{prefix}*")
     lately = and_(rows.state.in_(_ENDED), rows.updated_at > moment(-PACE_SECONDS))
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
-    found = session.execute(select(*columns).where(begins).group_by(rows.state)).all()
+    found = session.execute(select(*columns).where(rows.id > event.id, begins).group_by(rows.state)).all()
     last = max((row[3] for row in found), default=None)
     return Tally({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
 
 
+def running(session: Session) -> list[Progress]:
+    """Backfills that are under way, newest first."""
+    return _find(session, col(InboxRow.state).in_((*PENDING, State.WORKING)))
+
+
 def recent(session: Session) -> list[Progress]:
     """Backfills that are under way or ended within a day, newest first."""
-    is_backfill = and_(col(InboxRow.entity) == BACKFILLING, col(InboxRow.priority) == BACKFILL)
-    shown = and_(is_backfill, col(InboxRow.state).in_(OPEN) | (col(InboxRow.updated_at) > moment(-SHOWN_SECONDS)))
-    rows = session.execute(select(*_COLUMNS).where(shown).order_by(col(InboxRow.id).desc()).limit(20)).all()
+    return _find(session, or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS)))
+
+
+def _find(session: Session, shown: ColumnElement[bool]) -> list[Progress]:
+    wanted = and_(col(InboxRow.entity) == BACKFILLING, shown)
+    rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(SHOWN)).all()
     return [look(session, Event(*row)) for row in rows]
 
 
@@ -165,10 +179,15 @@ def note(session: Session, event: Event, notes: Notes) -> None:
     cursors.place(session, event.connection or "", _place(event), json.dumps(dataclasses.asdict(notes)))
 
 
+def is_note(source: str) -> bool:
+    """Whether a cursor is no poll's, but what a backfill has noted."""
+    return source.startswith(_NOTES)
+
+
 def _known(told: Mapping[str, Any]) -> dict[str, int]:
     names = {field.name for field in dataclasses.fields(Notes)}
     return {name: int(value) for name, value in told.items() if name in names}
 
 
 def _place(event: Event) -> str:
-    return f"backfill/{event.key}/notes"
+    return f"{_NOTES}{event.key}/notes"

@@ -1,4 +1,4 @@
-"""The verbs that ask a worker for something and watch it: resend, backfill, poll."""
+"""The verbs that ask a worker for something and watch it: resend, poll."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import redis
 
 from gateway import jobs
 from gateway.store import audit, following, inbox, presence, requests, views
-from gateway.store.events import Change, Event, Flow, State
+from gateway.store.events import Change, Event, State
 from gateway.store.following import SETTLED, Glance
 from gateway.store.session import reading, writing
 from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
@@ -29,13 +29,6 @@ def resend_order(call: Call) -> int:
     dry, reason = call.arguments.dry_run, call.arguments.reason
     change = requests.resend(order, connection=names[0], earlier=earlier, dry_run=dry, reason=reason)
     return ask(call, [change], action="dry run" if dry else "resend", target=f"order {order}", reason=reason)
-
-
-def backfill_flow(call: Call) -> int:
-    """Carry over what a flow already has, for one connection or all."""
-    flow, since = Flow(call.arguments.flow), call.arguments.since
-    changes = [requests.backfill(flow, connection=name, since=since) for name in call.connection_names()]
-    return ask(call, changes, action="backfill", target=f"{flow} since {since or 'the beginning'}")
 
 
 def poll_now(call: Call) -> int:
@@ -78,7 +71,7 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
     while glance.event.state not in SETTLED and (waited := time.monotonic() - began) < seconds:
         if not untouched and waited > _UNTOUCHED_SECONDS:
             untouched = True
-            _remark(call, glance.event)
+            remark(call, glance.event)
         time.sleep(_GLANCE)
         glance = _look(call, event_id, glance, quiet=quiet)
     following_id = _find_next(call, glance.event)
@@ -105,7 +98,8 @@ def _find_next(call: Call, event: Event) -> int | None:
         return following.find_next(session, event)
 
 
-def _remark(call: Call, event: Event) -> None:
+def remark(call: Call, event: Event) -> None:
+    """Say that nobody works, when a request has been left lying for that reason."""
     if event.state != State.RECEIVED:
         return
     with reading(call.engine) as session:

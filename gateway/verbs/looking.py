@@ -6,6 +6,7 @@ from gateway.store import views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading
 from gateway.store.views import Filter
+from gateway.verbs import loading
 from gateway.verbs.asking import to_words
 from gateway.verbs.call import GOOD, PROBLEM, Call, show, show_json
 from gateway.web import admin_status, presentation
@@ -36,6 +37,7 @@ def _to_lines(overview: Overview) -> list[str]:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(flow.counts.items())) or "nothing yet"
         waits = f"; the oldest waits {flow.unsynced_seconds:.0f} s" if flow.unsynced_seconds else ""
         lines.append(f"{flow.flow:<11} {counts}{waits}")
+    lines += [loading.to_line(found) for found in overview.backfills if not found.over]
     running = ", ".join(sorted(process.role for process in overview.processes)) or "nothing"
     return [*(lines or ["nothing is connected yet"]), f"running     {running}"]
 

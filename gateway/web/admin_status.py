@@ -13,16 +13,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.settings import Settings
-from gateway.store import alerts, connections, documents, expiry, limits, meters, plan, presence, views
+from gateway.store import alerts, connections, documents, expiry, limits, meters, plan, presence, progress, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.limits import Account
 from gateway.store.plan import Plan
+from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.store.views import Standing
 from gateway.version import VERSION
-from gateway.web import actions, bodies, presentation, queries, services
+from gateway.web import actions, admin_backfills, bodies, presentation, queries, services
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 
@@ -41,6 +42,7 @@ class Overview:
     settings_versions: Mapping[str, int]
     alerts: list[AlertRow]
     brakes: Mapping[Account, float]
+    backfills: list[Progress]
 
     def count(self, *states: State) -> int:
         """Rows in these states, over all flows."""
@@ -63,12 +65,13 @@ def look(session: Session, seal: Seal) -> Overview:
         now=now,
         connections=every,
         standings=views.standings(session),
-        cursors=list(views.cursors(session)),
+        cursors=[each for each in views.cursors(session) if not progress.is_note(each.source)],
         tokens=views.tokens(session),
         meters=meters.of_month(session, f"{now:%Y-%m}"),
         processes=presence.alive(session),
         alerts=alerts.find_open(session),
         brakes=limits.find_brakes(session),
+        backfills=progress.running(session),
         settings_versions={c.name: (documents.newest(session, c.name) or (0, ""))[0] for c in every},
     )
 
@@ -98,6 +101,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
             "parked": overview.count(State.PARKED),
             "oldest_seconds": max(unsynced, default=None),
         },
+        "backfills": [admin_backfills.to_backfill(found) for found in overview.backfills],
         "limits": [
             {"connection": m.connection, "system": m.system, "month": m.month, "kind": m.kind, "calls": m.calls}
             for m in overview.meters

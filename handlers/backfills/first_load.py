@@ -84,8 +84,9 @@ def _receive_items(event: Event, deps: Deps, start: int) -> Result:
     read_at = items.now(deps)
     page = deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
     _expect(page, start, ITEMS_AT_ONCE, event, deps)
-    known = drift.find_known(page, deps)
-    sold = [item for item in page if item.type != CATEGORY and (item.active or item.id in known)]
+    asked = [item for item in page if item.type != CATEGORY]
+    known = drift.find_known(asked, deps)
+    sold = [item for item in asked if item.active or item.id in known]
     taken, settled = _look_at_till(sold, known, deps)
     changes = [
         _to_change(event, item, read_at, Flow.PRODUCTS, absent=_sku_of(item) not in taken)
@@ -93,7 +94,7 @@ def _receive_items(event: Event, deps: Deps, start: int) -> Result:
         if item.id not in settled
     ]
     reached = start + len(page) if len(page) == ITEMS_AT_ONCE else _REST
-    pages.receive(event, deps, changes, reached, read=len(page), unchanged=len(page) - len(changes))
+    pages.receive(event, deps, changes, reached, read=len(asked), unchanged=len(asked) - len(changes))
     return pages.go_on(f"{start - 1 + len(page)} items received", deps)
 
 

@@ -158,6 +158,10 @@ _PEOPLE = (
         _good("how much was erased, and what stays", "Erasure"), (400,), {"email": ADDRESS},
     ),
     Operation(
+        "GET", "/admin/backfills", "listBackfills", "how far each backfill has come, and when it may be over",
+        _good("those under way, and of the last day", "Backfills"),
+    ),
+    Operation(
         "GET", "/admin/audit", "listAudit", "who did what here and why, newest first",
         _good("a page", "Audit"), (400,), queries={"after": ID, "limit": LIMIT},
     ),

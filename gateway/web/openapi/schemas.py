@@ -137,6 +137,22 @@ _CONNECTION = record(
         ),
     }
 )
+_BACKFILL = record(
+    {
+        "id": ID,
+        "connection": maybe(TEXT),
+        "flow": ref("Flow"),
+        "state": ref("State"),
+        "over": SWITCH,
+        "since": maybe(DAY),
+        "reason": maybe(TEXT),
+        **dict.fromkeys(("total", "done", "unchanged", "open", "parked"), COUNT),
+        "began_at": MOMENT,
+        "seconds": SECONDS,
+        "per_second": SECONDS,
+        "ends_at": maybe(MOMENT),
+    }
+)
 _STATUS = record(
     {
         "version": TEXT,
@@ -152,6 +168,7 @@ _STATUS = record(
         "queue": record(
             {"pending": COUNT, "working": COUNT, "parked": COUNT, "oldest_seconds": maybe(SECONDS)},
         ),
+        "backfills": each(ref("BackfillProgress")),
         "limits": each(record({"connection": TEXT, "system": TEXT, "month": TEXT, "kind": TEXT, "calls": COUNT})),
         "processes": each(record({"role": TEXT, "version": TEXT, "started_at": maybe(MOMENT), "seen_at": MOMENT})),
     }
@@ -177,6 +194,8 @@ SCHEMAS: Mapping[str, Schema] = {
         }
     ),
     "Erasure": record({"erased": record({"events": COUNT, "journal": COUNT, "links": COUNT}), "kept": each(TEXT)}),
+    "BackfillProgress": _BACKFILL,
+    "Backfills": record({"backfills": each(ref("BackfillProgress"))}),
     "Audit": record({"audit": each(_DEED), "next": CURSOR}),
     "Settings": record({"version": COUNT, "settings": {"type": "object"}}),
     "SettingsSaved": record({"connection": TEXT, "version": COUNT}),

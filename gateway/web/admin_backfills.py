@@ -1,0 +1,48 @@
+"""The admin API about backfills: how far each has come, at what pace, and when it may be over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.store import progress
+from gateway.store.progress import Progress
+from gateway.web import presentation, services
+from gateway.web.access import admin_only
+
+
+def routes() -> list[Route]:
+    """The one address."""
+    return [Route("/admin/backfills", admin_only(list_backfills), methods=["GET"])]
+
+
+async def list_backfills(request: Request) -> Response:
+    """Those under way, and those that ended within a day; newest first."""
+    found = await services.of(request).read(progress.recent)
+    return JSONResponse({"backfills": [to_backfill(each) for each in found]})
+
+
+def to_backfill(found: Progress) -> dict[str, Any]:
+    """One backfill. `done` counts what is as it should be, `unchanged` those of it that were so before."""
+    event = found.event
+    return {
+        "id": event.id,
+        "connection": event.connection,
+        "flow": event.flow,
+        "state": event.state,
+        "over": found.over,
+        "since": found.since,
+        "reason": event.reason,
+        "total": found.total,
+        "done": found.done,
+        "unchanged": found.notes.unchanged,
+        "open": found.open,
+        "parked": found.parked,
+        "began_at": presentation.to_time(event.received_at),
+        "seconds": round(found.seconds, 1),
+        "per_second": round(found.per_second, 2),
+        "ends_at": presentation.to_time(found.ends_at),
+    }

@@ -1,0 +1,31 @@
+"""A backfill that has begun, and records of it that stand in one state or another."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from gateway.store import inbox, requests
+from gateway.store.events import BACKFILL, Change, Event, Flow, State
+from gateway.store.session import writing
+
+
+def begin(engine: Engine, flow: Flow = Flow.PRODUCTS) -> Event:
+    """A backfill that a worker has begun."""
+    with writing(engine) as session:
+        (row,) = inbox.receive(session, [requests.backfill(flow, connection="default")])
+    event = inbox.claim(engine, row.id)
+    assert event is not None
+    return event
+
+
+def carry(session: Session, event: Event, *states: State, sign: str = ":") -> None:
+    """Records of this backfill that stand so."""
+    known = range(len(states))
+    inbox.receive(session, [to_record(event, f"{sign}{number}", states[number]) for number in known])
+
+
+def to_record(event: Event, ending: str, state: State) -> Change:
+    return Change(
+        f"{event.key}{ending}", Flow.PRODUCTS, "backfill", "Item", ending, "default", state=state, priority=BACKFILL
+    )

@@ -1,0 +1,127 @@
+"""Progress of backfills, as the store reckons it and the command line tells it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from gateway.store import inbox, progress, requests
+from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.progress import Notes, Progress
+from gateway.store.session import reading, writing
+from gateway.verbs import loading
+from tests.gateway.backfills import begin, carry, to_record
+from tests.gateway.test_cli import Cli, Worker, run, shop, work
+
+__all__ = ["run", "shop", "work"]
+
+
+def look(engine: Engine, event: Event) -> Progress:
+    with reading(engine) as session:
+        return progress.get(session, event.id)
+
+
+def test_what_is_done_is_what_was_read_and_neither_waits_nor_is_parked(engine: Engine) -> None:
+    event = begin(engine)
+    with writing(engine) as session:
+        progress.note(session, event, Notes(total=20, read=10, unchanged=4))
+        carry(session, event, State.DONE, State.DONE, State.SKIPPED, State.RECEIVED, State.WAITING, State.PARKED)
+        # Its stock is a backfill of its own, and another backfill is another's.
+        carry(session, event, State.RECEIVED, sign=">stock:")
+        carry(session, begin_another(session), State.RECEIVED)
+    found = look(engine, event)
+    assert (found.total, found.done, found.open, found.parked, found.over) == (20, 7, 2, 1, False)
+    assert found.ends_at is not None
+    assert found.ends_at > found.now
+
+
+def begin_another(session: Session) -> Event:
+    (row,) = inbox.receive(session, [requests.backfill(Flow.CATEGORIES, connection="default")])
+    return progress.get(session, row.id).event
+
+
+def test_families_of_variants_are_waited_for(engine: Engine) -> None:
+    event = begin(engine)
+    with writing(engine) as session:
+        carry(session, event, State.RECEIVED, sign=">family:")
+    assert look(engine, event).open == 1
+
+
+def test_the_pace_and_the_end_follow_from_what_was_carried_lately(engine: Engine) -> None:
+    event = begin(engine)
+    with writing(engine) as session:
+        progress.note(session, event, Notes(total=40, read=40))
+        carry(session, event, *[State.DONE] * 10, *[State.RECEIVED] * 30)
+    now = look(engine, event)
+    later = Progress(now.event, now.notes, now.tally, now.event.received_at + timedelta(seconds=100))
+    assert later.per_second == pytest.approx(0.1)
+    assert later.ends_at == later.now + timedelta(seconds=300)
+    long_after = Progress(now.event, now.notes, now.tally, now.event.received_at + timedelta(hours=2))
+    assert long_after.per_second == pytest.approx(10 / progress.PACE_SECONDS)
+
+
+def test_one_that_ended_is_over_when_all_it_led_to_is(engine: Engine) -> None:
+    event = begin(engine, Flow.ORDERS)
+    with writing(engine) as session:
+        progress.note(session, event, Notes(read=2))
+        carry(session, event, State.DONE, State.RECEIVED)
+        inbox.finish(session, event, Outcome(State.DONE))
+    assert not look(engine, event).over
+    open_ = inbox.claim_next(engine)
+    assert open_ is not None
+    with writing(engine) as session:
+        inbox.finish(session, open_, Outcome(State.DONE))
+    ended = look(engine, event)
+    assert (ended.over, ended.total, ended.done, ended.ends_at) == (True, 2, 2, None)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (125, "2 min 5 s"), (7_380, "2 h 3 min")])
+def test_a_duration_reads_as_people_say_it(seconds: float, words: str) -> None:
+    assert loading.to_words(seconds) == words
+
+
+def carry_turns(turns: Sequence[int]) -> Callable[[Session, Event], Outcome]:
+    """A worker that reads so many records a turn, and has the stock of products follow."""
+    left = list(turns)
+
+    def take(session: Session, event: Event) -> Outcome:
+        if event.entity != "Backfill":
+            return Outcome(State.PARKED if event.key.endswith(":bad") else State.DONE)
+        if event.flow == Flow.PRODUCTS and left:
+            known = progress.read_notes(session, event)
+            progress.note(session, event, Notes(sum(turns), known.read + left.pop(0), 0))
+            return Outcome(State.WAITING, wait_seconds=0.0, burn_attempt=False)
+        if event.flow == Flow.PRODUCTS:
+            follow = requests.backfill(Flow.STOCK, connection="default")
+            row = Change(f"{event.key}{progress.STOCK}", follow.flow, "backfill", follow.entity, "stock", "default")
+            inbox.receive(session, [row, to_record(event, ":bad", State.PARKED)])
+        return Outcome(State.DONE, reason="all read")
+
+    return take
+
+
+def test_the_command_tells_its_progress_and_sums_up_with_the_stock_that_follows(
+    run: Cli, shop: str, work: Callable[..., Worker]
+) -> None:
+    work(carry_turns([1000, 1000, 500]))
+    code, out, err = run("backfill", "products")
+    first, second = out.splitlines()
+    assert first.startswith("products done: 2,499 of 2,500, 1 parked in ")
+    assert first.endswith("(all read)")
+    assert second.startswith("stock done: ")
+    assert "products under way" in err
+    assert code == 1  # something waits for a person
+
+
+def test_the_command_answers_with_data_and_says_what_goes_on_when_its_time_is_up(run: Cli, shop: str) -> None:
+    code, out, _ = run("backfill", "products", "--wait", "0.1", "--json")
+    said = json.loads(out)
+    assert (code, said["state"], said["over"]) == (1, "received", False)
+    out = run("backfill", "stock", "--wait", "0.1")[1]
+    assert "it goes on by itself" in out
+    assert "products under way: nothing read yet" in run("status")[1]
