@@ -34,6 +34,10 @@ class Kind(StrEnum):
     STOCK = "stock"  # branch/article -> quantity last written
 
 
+NAMED = "special:"
+"""How the source id of a special link begins whose item the settings name; every other such item we made ourselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One link. `fingerprint` is of what was last written to the target; `detail` is small JSON-able data."""

@@ -10,7 +10,7 @@ from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.links import Kind
 from gateway.store.session import reading
-from handlers.catalogue import articles, bridge, categories, families, kinship, ownership
+from handlers.catalogue import articles, bridge, categories, families, items, kinship, ownership
 from handlers.deps import Deps
 from mapping import categories as tree
 from mapping import explanations, products
@@ -39,9 +39,7 @@ def explain_product(item: Item, deps: Deps) -> Told:
 def _require_carried(item: Item, deps: Deps) -> None:
     if not deps.settings.products.enabled:
         raise NotBookable("products are switched off in the settings", field="products.enabled")
-    with reading(deps.engine) as session:
-        ours = links.find_by_target(session, deps.connection, Kind.SPECIAL, item.id)
-    if ours:
+    if items.is_ours(item.id, deps):
         raise NotBookable("this item was made by the gateway for its own lines", record=name_item(item))
     products.require_wanted(item, deps.settings.products)
 

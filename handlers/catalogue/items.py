@@ -15,8 +15,9 @@ from typing import Any
 import simplejson
 
 from gateway.connectors.quickbooks import wire
-from gateway.store import cursors, inbox, views
+from gateway.store import cursors, inbox, links, views
 from gateway.store.events import Change, Event, Flow
+from gateway.store.links import Kind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping.fingerprints import fingerprint
@@ -44,6 +45,13 @@ def read(event: Event, deps: Deps) -> Reading:
         return told
     read_at = now(deps)
     return Reading(deps.books.item(event.entity_id), read_at)
+
+
+def is_ours(item_id: str, deps: Deps) -> bool:
+    """Whether we made this item for our own lines; one that a person made and the settings name is not ours."""
+    with reading(deps.engine) as session:
+        used = links.find_by_target(session, deps.connection, Kind.SPECIAL, item_id)
+    return any(not link.source_id.startswith(links.NAMED) for link in used)
 
 
 def now(deps: Deps) -> datetime:

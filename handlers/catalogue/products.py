@@ -24,7 +24,7 @@ FAMILY = "Family"
 
 def carry(event: Event, deps: Deps) -> Result:
     """Bring the till to what the item is now."""
-    if _is_our_own(event.entity_id, deps):
+    if items.is_ours(event.entity_id, deps):
         return skipped("this item was made by the gateway for its own lines")
     _follow_merge(event, deps)
     try:
@@ -146,7 +146,3 @@ def _gone(event: Event, deps: Deps) -> Result:
     gone = dataclasses.replace(link, fingerprint=items.GONE)
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
 
-
-def _is_our_own(item_id: str, deps: Deps) -> bool:
-    with reading(deps.engine) as session:
-        return bool(links.find_by_target(session, deps.connection, Kind.SPECIAL, item_id))

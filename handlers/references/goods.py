@@ -98,7 +98,7 @@ def special_items(deps: Deps) -> dict[str, str]:
 
 
 def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
-    key = f"special:{kind}:{name}"
+    key = f"{links.NAMED}{kind}:{name}"
     if known := _linked(key, deps):
         return known
     item = next((i for i in (*deps.books.items_by_sku(name), *deps.books.items_by_name(name)) if i.active), None)

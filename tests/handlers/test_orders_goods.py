@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.store.events import Change, Event, Flow
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.handlers.booked import agree, amounts_of, items_of, taxes_of, told_by
@@ -40,6 +41,13 @@ def shop(open_shop: OpenShop) -> Shop:
     return made
 
 
+def hear_of_item(shop: Shop, item_id: str) -> Event:
+    told = Change(f"told:{item_id}", Flow.PRODUCTS, "webhook", "Item", item_id, connection="default")
+    event_id = shop.receive(told)
+    shop.work()
+    return shop.event(event_id)
+
+
 def test_a_tip_is_booked_on_the_item_of_tips_and_given_back_from_it(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1002, 4), sold(TIP, price_cents=168)])
     shop.settle()
@@ -55,6 +63,28 @@ def test_a_deposit_on_bottles_is_a_debt_and_what_comes_back_is_taken_off_it(shop
     sale = shop.till.sell(lines=lines)
     shop.settle()
     assert amounts_of(agree(shop, sale))["Item STATIEGELD"] == Decimal("5.70")
+
+
+def test_an_item_that_the_settings_name_goes_on_flowing_to_the_till_after_it_was_booked_on(open_shop: OpenShop) -> None:
+    shop = open_shop(f'[mapping]\nspecial_items = {{ deposit = "{BOTTLE}" }}\n')
+    row = shop.add_item(str(BOTTLE), "0.10", IncomeAccountRef={"value": shop.account("Gift Cards Outstanding")})
+    add_article(shop, BOTTLE, 10, vat_code=2, group=80)
+    shop.till.sell(lines=[sold(BOTTLE, 6)])
+    shop.settle()
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("0.60")
+    shop.books.put(REALM, "Item", {"Id": row["Id"], "UnitPrice": Decimal("0.15")})
+    event = hear_of_item(shop, row["Id"])
+    assert (event.state, event.reason) == ("done", None)
+    assert shop.till.till["articles"].get(BOTTLE)["priceIncl"] == 15
+
+
+def test_an_item_that_we_made_for_our_own_lines_stays_in_the_books(open_shop: OpenShop) -> None:
+    shop = open_shop('[mapping.income_accounts]\non_miss = "skip"\ntable = { ":5" = "Gift Cards Outstanding" }\n')
+    shop.till.sell(lines=[sold(0, price_cents=500, text="Repair", vat_code=2, turnover_group=5)])
+    shop.settle()
+    made = shop.find("Item", Name="Gift Cards Outstanding (Kassabridge)")
+    event = hear_of_item(shop, made["Id"])
+    assert (event.state, event.reason) == ("skipped", "this item was made by the gateway for its own lines")
 
 
 def test_a_receipt_of_returned_bottles_alone_is_a_refund(shop: Shop) -> None:
