@@ -41,6 +41,7 @@ from tests.stories import stage as stages
 from tests.stories.stage import Stage
 
 Report = dict[str, Any]
+_READ = ("read", "query", "cdc")
 
 
 class Delivery(Protocol):
@@ -225,6 +226,9 @@ def _tell_figures(books: Books, realm: str, *, took: float, compared: float, rea
     documents = sum(made[kind] for kind in SALES)
     print("  documents: " + ", ".join(f"{count} x {kind}" for kind, count in standing.items()))
     print(f"  metered reads: {reads}, {reads / max(documents, 1):.2f} for each of {documents} documents made")
+    counts = books.ledger.counts[realm].items()
+    kinds_read = ", ".join(f"{count} x {kind}" for kind, count in sorted(counts) if kind.startswith(_READ))
+    print(f"  with the agreement's: {kinds_read}")
     print(f"  carried in {took:.0f} s ({documents / took:.1f} documents a second), compared in {compared:.1f} s")
 
 
