@@ -34,6 +34,7 @@ _LOOK_SECONDS = 1.0
 _REMIND_SECONDS = 4.0
 _QUIET_LOOKS = 30  # the polls look every second: what they have not found by then they never will
 _PERSON_SECONDS = 5.0
+_CONNECT_SECONDS = 45.0
 _AGREE_SECONDS = 300
 
 
@@ -48,6 +49,7 @@ class Chaos:
     bound: float
     say: Callable[[str], None] = lambda _: None
     connected_again: int = field(default=0, init=False)
+    _connects_from: float = field(default=0.0, init=False)
 
     def run(self) -> Report:
         """From the first morning to the verdict."""
@@ -118,12 +120,12 @@ class Chaos:
         """What a person does when the books do not let us in any more: connect once more."""
         with reading(self.arena.engine) as session:
             lost = session.execute(select(col(TokenRow.lost)).where(col(TokenRow.lost).is_not(None))).first()
-        if lost:
+        if lost and time.monotonic() > self._connects_from:
+            self._connects_from = time.monotonic() + _CONNECT_SECONDS
             self.connected_again += 1
             grant = self.arena.stage.books.connect(REALM, "client")
             self.arena.stage.environment["QUICKBOOKS_REFRESH_TOKEN"] = str(grant["refresh_token"])
-            for role in ("clock", "worker-1", "worker-2", "web"):
-                self.arena.troupe.restart(role)
+            self.arena.troupe.restart("clock")  # it reads the environment for everybody
 
     # --- afterwards ---
 
