@@ -36,7 +36,7 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, mo
     """A client for `url` (redis://, rediss://, unix://) that never waits longer than `timeout` seconds.
 
     It opens at most `most` connections. A rediss:// server is believed when a known authority signed its certificate,
-    or one of SSL_CERT_FILE; any certificate is good enough with `tls_insecure`.
+    or the one that the address names (`?ssl_ca_certs=FILE`); any certificate is good enough with `tls_insecure`.
     """
     if url.startswith("unix://"):
         return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, socket_timeout=timeout))

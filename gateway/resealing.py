@@ -5,10 +5,12 @@ from __future__ import annotations
 from sqlalchemy import Engine, and_, select, update
 from sqlmodel import Session, col
 
+from gateway.store.clock import moment
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, TokenRow
 
+LOCKED = "it was sealed with a SECRET_KEY that is lost"
 _SEALED = (
     (ConnectionRow, "name", ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_sealed")),
     (TokenRow, "connection", ("access_sealed", "refresh_sealed")),
@@ -35,6 +37,21 @@ def reseal(engine: Engine, seal: Seal) -> int:
         with writing(engine) as session:
             session.execute(update(table).where(same).values({column: seal.rotate(sealed)}))
     return len(stale)
+
+
+def forget(engine: Engine, seal: Seal) -> int:
+    """Clear what none of the keys opens, for whoever lost a key; answers how much. The rest of the memory stays.
+
+    An authorisation that is cleared counts as lost, and a refresh token of the environment may be planted again.
+    """
+    with reading(engine) as session:
+        locked = [found for found in _find_sealed(session) if not seal.fits(found[3])]
+    for table, key, column, sealed in locked:
+        same = and_(getattr(table, column) == sealed, col(getattr(table, key[0])) == key[1])
+        values = {column: None} | ({"lost": LOCKED, "lost_at": moment(), "seed": None} if table is TokenRow else {})
+        with writing(engine) as session:
+            session.execute(update(table).where(same).values(values))
+    return len(locked)
 
 
 def _find_sealed(session: Session) -> list[tuple[type, tuple[str, str], str, str]]:

@@ -32,8 +32,17 @@ class Seal:
                 "a stored secret cannot be opened with the present SECRET_KEY",
                 code="wrong-key",
                 field="SECRET_KEY",
-                fix="put the key that was used before behind the new one, separated by a comma",
+                fix="put the key that was used before behind the new one, separated by a comma; "
+                "if it is lost: `./run forget-secrets`, then connect again",
             ) from None
+
+    def fits(self, sealed: str) -> bool:
+        """Whether any key of the ring opens it."""
+        try:
+            self._ring.decrypt(sealed.encode("ascii"))
+        except InvalidToken:
+            return False
+        return True
 
     def is_newest(self, sealed: str) -> bool:
         """Whether the newest key opens it."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from gateway import seeding
+from gateway import resealing, seeding
 from gateway.errors import Transient
 from gateway.store import audit, journal, migrate, people
 from gateway.store.session import reading, writing
@@ -42,6 +42,20 @@ def _patiently(step: Callable[[], Answer]) -> Answer:
             tell(f"waiting: the database cannot be used ({type(getattr(error, 'orig', None) or error).__name__})")
             time.sleep(pause)
     return step()
+
+
+def forget_secrets(call: Call) -> int:
+    """Clear what no SECRET_KEY opens any more; nothing else is touched, and nothing that still opens."""
+    count = resealing.forget(call.engine, call.seal)
+    with writing(call.engine) as session:
+        audit.note(session, actor="cli", action="forget-secrets", target=f"{count} stored secrets")
+    if call.as_json:
+        show_json({"cleared": count})
+        return GOOD
+    show(f"cleared {count} stored secrets that no SECRET_KEY opens")
+    if count:
+        show("to do: connect QuickBooks again in the dashboard, and set MPLUS_IDENT and MPLUS_SECRET")
+    return GOOD
 
 
 def purge_log(call: Call) -> int:

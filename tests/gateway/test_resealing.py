@@ -71,6 +71,24 @@ def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engi
     assert everything(engine) == before
 
 
+def test_what_a_lost_key_locks_up_is_cleared_on_demand_and_the_environment_may_give_it_again(engine: Engine) -> None:
+    store(engine)
+    assert resealing.forget(engine, Seal([NEW, OLD])) == 0
+    assert resealing.forget(engine, Seal([NEW])) == 4
+    resealing.check(engine, Seal([NEW]))
+    with writing(engine) as session:
+        kept = connections.find(session, "shop", Seal([NEW]))
+        held = tokens.find(session, "shop", Seal([NEW]))
+        assert kept is not None
+        assert (kept.realm_id, kept.mplus_url, kept.mplus_secret, kept.live) == ("1", "https://till", None, True)
+        assert held is not None
+        assert (held.refresh, held.lost) == (None, resealing.LOCKED)
+        assert tokens.plant(session, "shop", "refresh-token", Seal([NEW]))
+        again = tokens.find(session, "shop", Seal([NEW]))
+    assert again is not None
+    assert (again.refresh, again.lost) == ("refresh-token", None)
+
+
 def test_only_tokens_that_nobody_refreshes_are_idle(engine: Engine) -> None:
     store(engine)
     with reading(engine) as session:
