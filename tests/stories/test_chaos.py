@@ -17,12 +17,14 @@ from tests.chaos.run import Chaos
 
 ACTS, SALES, SECONDS, EVERY = 80, 30, 16.0, 2.0
 LONGEST_DRAIN = 240.0
+LONGEST = 700
 SEEDS = {
     "sqlite": int(os.environ.get("CHAOS_SEED", "7")),
     "postgres": int(os.environ.get("CHAOS_SEED", datetime.now(UTC).strftime("%Y%m%d"))),
 }
 
 
+@pytest.mark.timeout(LONGEST)
 def test_in_chaos_no_event_is_lost_no_effect_doubled_and_the_books_equal_the_tills(
     short_folder: Path, database_url: str, request: pytest.FixtureRequest
 ) -> None:
