@@ -20,7 +20,7 @@ from tests.month.calendar import Month
 from tests.month.rough import Rough
 
 SEED = int(os.environ.get("MONTH_SEED", "20261"))
-ACTS, DAYS = 150, 14
+ACTS, DAYS = 110, 14
 BY_DAY = f'{goods.SETTINGS}summary = "day"\n'
 
 

@@ -6,37 +6,44 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from random import Random
 from typing import Any
 
 import httpx
+import pytest
+from sqlalchemy import Engine
 
+from gateway.store.session import open_engine
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.month import goods
 from tests.month.calendar import Month
+from tests.month.processes import Processes
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
 
 SEED = int(os.environ.get("MONTH_SEED", "20262"))
-ACTS, DAYS = 40, 6
-PENDING = ("received", "waiting", "uncertain", "working")
+ACTS, DAYS, KILLS = 40, 6, 5  # one death of the web, one of the clock, three of workers
 
 
-def test_a_trade_through_dying_processes_ends_in_agreement(stage: Stage) -> None:
-    month = furnish(stage)
+@pytest.fixture
+def engine(stage: Stage) -> Iterator[Engine]:
+    """The stage's database, migrated."""
     stage.migrate()
+    opened = open_engine(stage.environment["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1))
+    yield opened
+    opened.dispose()
+
+
+@pytest.mark.timeout(400)
+def test_a_trade_through_dying_processes_ends_in_agreement(stage: Stage, engine: Engine) -> None:
+    month = furnish(stage)
+    delivery = Processes(stage, engine, SEED, kills=KILLS, acts=ACTS)
     stage.start()
     stage.send_webhooks()
-    chance = Random(SEED)
-    for number, _ in enumerate(month.run()):
-        if number in {10, 28}:
-            restart(stage, "worker")
-        if number == 20:
-            restart(stage, "clock")
-        if chance.random() < 0.05:
-            stage.books.tricks.plan("POST salesreceipt", chance.choice(("lost_reply", "error_503")))
-    wait_until(lambda: is_carried(stage), seconds=60, what=f"everything to be carried (seed {SEED})")
+    for _ in month.run():
+        delivery.step()
+    delivery.settle()
     code, report = agree(stage, month)
     assert report["rows"] == [], f"seed {SEED}: {report['rows']}"
     assert report["agrees"]
@@ -69,30 +76,6 @@ def furnish(stage: Stage) -> Month:
     people = goods.furnish(stage.books, REALM, stage.till)
     today = datetime.now(AMSTERDAM).date()
     return Month(stage.till, SEED, today - timedelta(days=DAYS - 1), today, ACTS, people)
-
-
-def restart(stage: Stage, role: str) -> None:
-    stage.kill(role)
-    stage.start(role)
-
-
-def is_carried(stage: Stage) -> bool:
-    """Every sale has been heard of, and nothing waits."""
-    heard = {event["entity_id"] for event in every_event(stage)}
-    known = {row["receiptId"] for row in stage.till.till["receipts"]}
-    known |= {row["invoiceId"] for row in stage.till.till["invoices"]}
-    return known <= heard and not any(stage.events(flow="orders", state=state) for state in PENDING)
-
-
-def every_event(stage: Stage) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        page = stage.admin("events", params={"flow": "orders", "limit": 200, **({"after": after} if after else {})})
-        found += page["events"]
-        after = page["next"]
-        if after is None:
-            return found
 
 
 def agree(stage: Stage, month: Month) -> tuple[int, dict[str, Any]]:
