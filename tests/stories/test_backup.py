@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.stories.memory import opened
 from tests.stories.stage import ROOT, Stage
 from tests.stories.trade import effects, furnish, ring_up, times_made
@@ -40,6 +42,7 @@ def follow(stage: Stage, commands: str) -> None:
     subprocess.run(["sh", "-euc", commands], env=environ, cwd=stage.folder, check=True, timeout=60)
 
 
+@pytest.mark.timeout(300)  # a dozen processes start, on machines that may be busy
 def test_80_a_backup_taken_at_work_and_restored_as_the_docs_say_loses_and_doubles_nothing(
     stage: Stage,
 ) -> None:

@@ -123,6 +123,7 @@ def route(stage: Stage, url: str) -> None:
     stage.till.subscribe(Subscription(SUBSCRIPTION, WEBHOOK_SECRET, f"{url}/webhooks/mpluskassa"))
 
 
+@pytest.mark.timeout(300)  # a dozen processes start, on machines that may be busy
 def test_a_paas_deploys_and_updates_it_and_nothing_is_lost_doubled_or_written_to_a_disk(
     stage: Stage, platform: Platform, plan: tuple[str, Counted], tmp_path: Path
 ) -> None:
