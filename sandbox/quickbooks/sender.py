@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS = 0.05
 _LAST_STEP = 21_600.0
+# A connection that is reset as it opens is an AttributeError of the library (no peer to name), not one of HTTP's.
+_FAILURES = (httpx.HTTPError, TimeoutError, OSError, AttributeError)
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +88,7 @@ async def _post(world: World, client: httpx.AsyncClient, events: list[Event]) ->
     try:
         async with asyncio.timeout(plan.timeout_seconds):
             answer = await client.post(plan.url, content=body, headers=headers, timeout=plan.timeout_seconds)
-    except (httpx.HTTPError, TimeoutError) as error:
+    except _FAILURES as error:
         _log.info("webhook delivery failed: %s", type(error).__name__)
         return False
     return answer.status_code == httpx.codes.OK
