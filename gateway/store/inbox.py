@@ -201,6 +201,20 @@ def _supersede(session: Session, event: Event) -> bool:
     return careful
 
 
+def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
+    """Close pending events that asked for the very same `before` this one did it; answers how many there were."""
+    alike = and_(
+        *(col(getattr(InboxRow, name)) == getattr(event, name) for name in ("connection", "flow", "source", "entity")),
+        col(InboxRow.priority) == event.priority,
+        col(InboxRow.state).in_(PENDING),
+        col(InboxRow.received_at) < before,
+        col(InboxRow.id) != event.id,
+    )
+    why = f"{SUPERSEDED}{event.id}"
+    closed = update(InboxRow).where(alike).values(state=State.SKIPPED, reason=why, due_at=None, updated_at=moment())
+    return len(session.execute(closed.returning(col(InboxRow.id))).all())
+
+
 def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:
     """Prolong the leases that are still ours."""
     if not leases:
