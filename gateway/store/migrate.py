@@ -39,6 +39,7 @@ def upgrade(engine: Engine) -> str:
         if connection.dialect.name == "postgresql":
             _let_it_last(connection)
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         if not _is_newer(connection):
             command.upgrade(config(connection), "head")

@@ -15,6 +15,12 @@ from psycopg.pq import TransactionStatus
 STATEMENT_MILLISECONDS = 15_000
 ANSWER_SECONDS = STATEMENT_MILLISECONDS / 1000 + 5.0  # the server itself has ended the statement by then
 PING_SECONDS = 3.0
+IDLE_MILLISECONDS = 10_000
+# The second: a process that is frozen in the middle of a transaction would keep its locks, and everybody waiting.
+OPTIONS = (
+    f"-c statement_timeout={STATEMENT_MILLISECONDS}"
+    f" -c idle_in_transaction_session_timeout={IDLE_MILLISECONDS} -c TimeZone=UTC"
+)
 _INTERVAL = 0.1
 
 

@@ -38,7 +38,7 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
         pool_recycle=1800,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "options": f"-c statement_timeout={postgres.STATEMENT_MILLISECONDS} -c TimeZone=UTC",
+            "options": postgres.OPTIONS,
             "application_name": "kassabridge",
             "keepalives_idle": 10,
             "keepalives_interval": 5,

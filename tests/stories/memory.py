@@ -52,19 +52,6 @@ class Memory:
         wait_until(over, seconds=seconds, what=f"{count} events {wanted or ''} to be over")
         return self.rows(**wanted)
 
-    def hold_leases(self) -> None:
-        """Keep what a dead worker left for a later moment of the story."""
-        self._set_leases(3600)
-
-    def end_leases(self) -> None:
-        """Let every lease be over now, as it is some seconds after a worker's death."""
-        self._set_leases(-1)
-
-    def _set_leases(self, seconds: float) -> None:
-        working = col(InboxRow.state) == State.WORKING
-        with writing(self._engine) as session:
-            session.execute(update(InboxRow).where(working).values(leased_until=moment(seconds)))
-
     def age_polls(self, seconds: float) -> None:
         """Let the last poll lie this far back, as in a backup of that age."""
         with writing(self._engine) as session:

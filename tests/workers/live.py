@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ THREADS = 2
 
 
 def live(environ: Mapping[str, str], longest: float) -> None:
-    """Be a worker process that takes an event for hung after so many seconds."""
+    """Be a worker process that takes an event for hung after so many seconds, until it is told to end."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     failpoints.arm(environ)
     engine = open_engine(settings.read(environ).database_url)
     with working(engine, environ, longest=longest):
-        threading.Event().wait()
+        ended.wait()
 
 
 @contextmanager
@@ -45,5 +48,5 @@ def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONG
     try:
         yield workshop
     finally:
-        worker.stop(timeout=5_000)
+        worker.stop(timeout=3_000)
         client.close()

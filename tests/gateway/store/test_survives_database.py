@@ -158,3 +158,23 @@ def test_11_a_commit_whose_answer_is_lost_is_weather_whether_it_happened_or_not(
         note(engine)
     assert count(engine) == 2
     assert proxy.struck == 1
+
+
+def test_40_a_process_frozen_in_a_transaction_keeps_its_locks_for_seconds_only(through: Through) -> None:
+    _, engine = through
+    note(engine)
+    with pytest.raises(Transient):
+        stand_still_in_a_transaction(engine)
+    with reading(engine) as session:
+        assert session.execute(text("SELECT reason FROM audit")).scalar_one() == "another's"
+
+
+def stand_still_in_a_transaction(engine: Engine) -> None:
+    """Hold a lock while another writes, then go on."""
+    with writing(engine) as frozen:
+        assert frozen.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
+        frozen.execute(text("SET LOCAL idle_in_transaction_session_timeout = '200ms'"))
+        frozen.execute(text("UPDATE audit SET reason = 'mine'"))
+        with writing(engine) as other:
+            other.execute(text("UPDATE audit SET reason = 'another''s'"))
+        frozen.execute(text("UPDATE audit SET reason = 'mine again'"))
