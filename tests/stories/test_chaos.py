@@ -15,7 +15,7 @@ import pytest
 from tests.chaos import plan
 from tests.chaos.run import Chaos
 
-ACTS, SALES, SECONDS, EVERY = 80, 30, 16.0, 2.0
+ACTS, SALES, SECONDS, EVERY = 80, 30, 16.0, 1.2
 LONGEST_DRAIN = 240.0
 LONGEST = 700
 SEEDS = {
