@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from quickbooks import QuickBooks
 
+from sandbox.chaos.faults import Refuse
+from sandbox.chaos.proxy import Proxy
 from sandbox.quickbooks import webhooks
 from tests.sandbox.quickbooks import xsd
 from tests.sandbox.quickbooks.desk import REALM, Desk
+from tests.servers import wait_until
 
 VERIFIER = "verifier-token"
 
@@ -183,3 +187,21 @@ def _find_vectors(vectors: Any) -> Iterator[tuple[bytes, str, str]]:
         file = each.get("file")
         body = (xsd.SHARED / "qbo-examples" / file).read_bytes() if file else each["body"].encode()
         yield body, each["verifier_token"], each["signature"]
+
+
+def test_a_receiver_that_is_reset_as_it_is_reached_a_hundred_times_gets_its_event_in_the_end(
+    listen: Callable[..., Desk], receiver: Receiver
+) -> None:
+    port = urlsplit(receiver.url).port
+    assert port is not None
+    proxy = Proxy(("127.0.0.1", port))
+    try:
+        with proxy.during(Refuse()):
+            desk = listen(url=f"http://127.0.0.1:{proxy.port}/webhooks/quickbooks", time_scale=0.0)
+            _rename(desk, "Cup")
+            wait_until(lambda: proxy.struck >= 100, seconds=30, what="a hundred resets")
+        ((event,),) = receiver.wait(1)
+        assert event["intuitentityid"] == desk.item_id
+    finally:
+        desk.control("POST", "switches", {"deliveries": {"url": ""}})
+        proxy.stop()
