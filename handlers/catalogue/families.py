@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.events import Event
+from gateway.store.events import BACKFILL, Change, Event, Flow
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.catalogue import articles, bridge, items, kinship, ownership
 from handlers.catalogue.articles import Member
+from handlers.catalogue.items import Reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import products
@@ -45,6 +48,7 @@ def carry(event: Event, deps: Deps) -> Result:
     if parent.type == CATEGORY:
         return skipped("the parent is a category now; its items follow by themselves")
     deps.learn(sku=parent.sku)
+    read_at = items.now(deps)
     below = find_members(parent, deps)
     if not below:
         return _park_lonely(parent)
@@ -57,9 +61,20 @@ def carry(event: Event, deps: Deps) -> Result:
     written = tuple(
         link for member in family.members for link in articles.finish(member, family.prints[member.item.id], deps)
     )
-    if family.faults:
-        return _park_fault(family, written)
-    return done("unchanged" if settled else None, links=written)
+    result = _park_fault(family, written) if family.faults else done("unchanged" if settled else None, links=written)
+    return dataclasses.replace(result, changes=_to_stock(family, read_at, event, deps))
+
+
+def _to_stock(family: Family, read_at: datetime, event: Event, deps: Deps) -> tuple[Change, ...]:
+    """The stock of variants that are new at the till. That of others is told by their own events, or by a backfill."""
+    if not deps.settings.stock.enabled or event.priority == BACKFILL:
+        return ()
+    new = (member.item for member in family.members if member.link is None)
+    return tuple(
+        items.follow(Flow.STOCK, event, Reading(item, read_at), entity_id=item.id, key=f"{event.key}>stock:{item.id}")
+        for item in new
+        if item.quantity_on_hand is not None
+    )
 
 
 def find_members(parent: Item, deps: Deps) -> list[Item]:

@@ -7,12 +7,14 @@ import pytest
 from tests.handlers.counter import (
     OpenShop,
     add_category,
+    add_stocked,
     article,
     below,
     change,
     has_article,
     hear,
     members,
+    physical,
     writes,
 )
 from tests.handlers.shop import REALM, Shop
@@ -58,6 +60,17 @@ def test_items_under_one_parent_form_one_product_with_an_article_each(shop: Shop
     for item in (red, shirt):
         hear(shop, item)
     assert writes(shop) == before
+
+
+def test_a_new_variant_arrives_with_its_stock(shop: Shop) -> None:
+    shirt = add_parent(shop, "T-shirt")
+    stocked = add_stocked(shop, "8001", 5, Name="Red M", **below(shirt))
+    for item in (stocked["Id"], shirt):
+        hear(shop, item, "Create")
+    assert physical(shop, 8001) == 5
+    later = add_stocked(shop, "8002", 7, Name="Red L", **below(shirt))
+    hear(shop, later["Id"], "Create")
+    assert [physical(shop, number) for number in (8001, 8002)] == [5, 7]
 
 
 def test_a_renamed_parent_renames_its_variants_and_a_new_variant_joins(shop: Shop) -> None:
