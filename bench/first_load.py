@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from sandbox.quickbooks.demo import tax_code_id
 from tests.servers import Postgres, Valkey
 from tests.stories import stage as stages
 from tests.stories.stage import REALM, Stage
@@ -40,6 +42,7 @@ HURRIES = ("QUICKBOOKS_CALLS_PER_MINUTE", "QUICKBOOKS_BATCHES_PER_MINUTE", "MPLU
 def main() -> int:
     """Fill the books, load, load again, and say what it took."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing of it is left running
     stages.PATIENCE = 120.0  # nobody promises that the machine has nothing else to do
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kb")))
@@ -80,18 +83,26 @@ def fill(stage: Stage, count: int) -> None:
     accounts = {row["Name"]: row["Id"] for row in stage.books.rows(REALM, "Account")}
     names = [f"Category {number}" for number in range(GROUPS)]
     groups = [stage.books.put(REALM, "Item", {"Name": name, "Type": "Category"})["Id"] for name in names]
+    alike = {
+        "Type": "Inventory",
+        "SalesTaxIncluded": True,
+        "SalesTaxCodeRef": {"value": tax_code_id(stage.company, 21)},
+        "IncomeAccountRef": {"value": accounts["Sales of Product Income"]},
+        "ExpenseAccountRef": {"value": accounts["Cost of Goods Sold"]},
+        "AssetAccountRef": {"value": accounts["Inventory Asset"]},
+        "TrackQtyOnHand": True,
+        "InvStartDate": "2024-01-01",
+        "SubItem": True,
+    }
     for number in range(count):
-        stage.add_item(
-            str(FIRST + number),
-            f"{number % 90 + 1}.95",
-            Type="Inventory",
-            TrackQtyOnHand=True,
-            QtyOnHand=Decimal(number % 50),
-            InvStartDate="2024-01-01",
-            AssetAccountRef={"value": accounts["Inventory Asset"]},
-            SubItem=True,
-            ParentRef={"value": groups[number % GROUPS]},
-        )
+        own = {
+            "Name": f"Item {FIRST + number}",
+            "Sku": str(FIRST + number),
+            "UnitPrice": Decimal(f"{number % 90 + 1}.95"),
+            "QtyOnHand": Decimal(number % 50),
+            "ParentRef": {"value": groups[number % GROUPS]},
+        }
+        stage.books.put(REALM, "Item", {**alike, **own})
     stage.books.clock.advance(MONTH)
     stage.books.outbox.drop(list(stage.books.outbox.waiting))  # what was told then is long over
 

@@ -97,11 +97,11 @@ class Progress:
 
     @property
     def per_second(self) -> float:
-        """The pace: of the last minutes where records were carried in them, else of the whole time."""
-        window = min(self.seconds, PACE_SECONDS)
-        if not self.over and self.tally.lately and window:
-            return self.tally.lately / window
-        return self.done / self.seconds if self.seconds else 0.0
+        """The pace: of the whole time, or of the last minutes where that is better, as after a standstill."""
+        if not self.seconds:
+            return 0.0
+        lately = 0 if self.over else self.tally.lately
+        return max(self.done / self.seconds, lately / min(self.seconds, PACE_SECONDS))
 
     @property
     def ends_at(self) -> datetime | None:

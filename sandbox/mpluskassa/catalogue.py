@@ -6,6 +6,7 @@ a page never hides an article behind a higher marker of its sibling.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -209,23 +210,31 @@ def _complete_prices(article: Record, sent: Record, rate: int) -> None:
         article["priceExcl"] = vat.to_excl(article["priceIncl"], rate)
 
 
-def show_product(till: Till, product: Record, articles: list[Record]) -> Record:
+def _show_product(product: Record, articles: list[Record], memberships: Mapping[int, list[int]]) -> Record:
     """A product as getProducts writes it, with these of its articles."""
-    number = product["productNumber"]
     shown: dict[str, Any] = {**product, "articleList": {"article": articles}}
-    return {**shown, "groupNumbers": groups.list_groups_of(till, number)}
+    return {**shown, "groupNumbers": memberships.get(product["productNumber"], [])}
 
 
 def list_products(till: Till, request: Record) -> list[Record]:
     """Products with the articles that match a getProducts request, oldest marker first, cut to its limit."""
-    found = []
-    for product in sorted(till["products"], key=lambda row: int(row["syncMarker"])):
+    found, memberships = [], groups.map_members(till)
+    for product in sorted(_candidates(till, request), key=lambda row: int(row["syncMarker"])):
         articles = list_articles(till, product["productNumber"])
-        matching = [article for article in articles if _matches(till, product, article, request)]
+        matching = [article for article in articles if _matches(article, request, memberships)]
         if matching:
             complete = request.get("includeAllArticlesOfSelectedProducts", False)
-            found.append(show_product(till, product, articles if complete else matching))
+            found.append(_show_product(product, articles if complete else matching, memberships))
     return _cut(till, found, request)
+
+
+def _candidates(till: Till, request: Record) -> Iterable[Record]:
+    """The products that may match: those of the articles that were asked for, else all."""
+    if not request["articleNumbers"]:
+        return till["products"]
+    asked = (till["articles"].find(number) for number in request["articleNumbers"])
+    owners = dict.fromkeys(article["_product"] for article in asked if article is not None)
+    return [till["products"].get(number) for number in owners]
 
 
 def _cut(till: Till, products: list[Record], request: Record) -> list[Record]:
@@ -242,8 +251,8 @@ def _cut(till: Till, products: list[Record], request: Record) -> list[Record]:
     return page[::-1] if till.switches.unordered_pages else page
 
 
-def _matches(till: Till, product: Record, article: Record, request: Record) -> bool:
-    number = product["productNumber"]
+def _matches(article: Record, request: Record, memberships: Mapping[int, list[int]]) -> bool:
+    number = article["_product"]
     plus = [text["text"] for text in request["pluNumbers"].get("text", [])]
     wanted_groups = set(request["groupNumbers"])
     return all(
@@ -251,7 +260,7 @@ def _matches(till: Till, product: Record, article: Record, request: Record) -> b
             not request["articleNumbers"] or article["articleNumber"] in request["articleNumbers"],
             not request["productNumbers"] or number in request["productNumbers"],
             not plus or article["pluNumber"] in plus,
-            not wanted_groups or bool(wanted_groups.intersection(groups.list_groups_of(till, number))),
+            not wanted_groups or bool(wanted_groups.intersection(memberships.get(number, []))),
             not request.get("onlyActive") or article["active"],
             not request.get("onlyWebshop") or article["webshop"],
             article["syncMarker"] >= request.get("syncMarker", 0),

@@ -18,13 +18,13 @@ def find_group(till: Till, number: int) -> Record | None:
     return None if group is None or group["isDeleted"] else group
 
 
-def list_groups_of(till: Till, product_number: int) -> list[int]:
-    """The numbers of the groups a product is in."""
-    return [
-        group["groupNumber"]
-        for group in till["groups"]
-        if product_number in group["productNumbers"] and not group["isDeleted"]
-    ]
+def map_members(till: Till) -> dict[int, list[int]]:
+    """The numbers of the groups that each product is in; products in none are absent."""
+    found: dict[int, list[int]] = {}
+    for group in till["groups"]:
+        for number in () if group["isDeleted"] else group["productNumbers"]:
+            found.setdefault(number, []).append(group["groupNumber"])
+    return found
 
 
 def create_group(till: Till, sent: Record) -> Record | None:
@@ -126,7 +126,7 @@ def _show_nested(till: Till, group: Record, rows: list[Record], with_articles: b
     shown["subGroupList"] = {"articleGroups": [_show_nested(till, row, rows, with_articles) for row in children]}
     shown["productNumbers"] = {"number": group["productNumbers"]}
     if with_articles:
-        members = group["productNumbers"]
+        members = set(group["productNumbers"])
         articles = [row["articleNumber"] for row in till["articles"] if row["_product"] in members]
         shown["articleNumbers"] = {"number": articles}
     return shown
