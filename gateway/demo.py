@@ -29,6 +29,21 @@ from pathlib import Path
 from gateway.settings import Settings, SettingsError
 
 QUICKBOOKS_PORT, MPLUS_PORT = 8100, 8200
+SETTINGS = """\
+# The demo shop's settings, put in force at the very first start. Change them in the dashboard, not here.
+version = 1
+
+[products]
+variants = true
+variant_name = "^(?P<colour>.+?)(?: / (?P<size>[^/]+))?$"
+
+# Two fifths of the stock, in whole pieces and kilos, lie in Amersfoort, the rest in Utrecht.
+[stock.branches.1]
+formula = "available - reserved - floor((available - reserved) * 2 / 5)"
+
+[stock.branches.2]
+formula = "floor((available - reserved) * 2 / 5)"
+"""
 _REAL = ("MPLUS_URL", "QUICKBOOKS_REFRESH_TOKEN", "QUICKBOOKS_CLIENT_ID")
 
 
@@ -59,6 +74,7 @@ class Demo:
     mplus_port: int
     gateway_port: int
     state: Path
+    settings_file: Path | None = None  # at the very first start
 
     @property
     def quickbooks_url(self) -> str:
@@ -112,6 +128,11 @@ class Demo:
             "MPLUS_WEBHOOK_SECRET": its.webhook_secret,
         }
 
+    def to_release(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """What the release step needs beside: the shop's settings, which later starts leave as people made them."""
+        chosen = environ.get("SETTINGS_FILE", "").strip()
+        return {"SETTINGS_FILE": str(self.settings_file)} if self.settings_file and not chosen else {}
+
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
     """Whether nothing real is configured."""
@@ -122,7 +143,14 @@ def prepare(settings: Settings, var: Path) -> Demo:
     """The demo of this start: kept secrets, the usual ports or free ones."""
     books = _find_port(QUICKBOOKS_PORT, taken={settings.port})
     till = _find_port(MPLUS_PORT, taken={settings.port, books})
-    return Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve())
+    first = None if (var / "demo.json").exists() else _write_settings(var)
+    return Demo(_keep(var / "demo.json"), books, till, settings.port, (var / "sandbox").resolve(), first)
+
+
+def _write_settings(var: Path) -> Path:
+    path = (var / "demo-settings.toml").resolve()
+    path.write_text(SETTINGS, "utf-8")
+    return path
 
 
 def refuse_mixing(environ: Mapping[str, str], var: Path) -> None:

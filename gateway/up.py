@@ -44,7 +44,9 @@ class Plan:
             where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
         # The release step asks the till where it stands, so the simulators are up before it.
-        return [first, [self._child("migrate", commands.migrate(), BROKER, once=True)], self._ours()]
+        more = self.demo.to_release(self.environ) if self.demo else {}
+        release = Command(commands.migrate().argv, more)
+        return [first, [self._child("migrate", release, BROKER, once=True)], self._ours()]
 
     def _outside(self) -> list[Child]:
         if self.demo is None:

@@ -11,9 +11,10 @@ from typing import Any
 import simplejson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sandbox.mpluskassa import window
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.faults import Plan
 from sandbox.mpluskassa.lines import ItemSold
@@ -154,6 +155,10 @@ async def _run_action(request: Request) -> Response:
     return await _respond(request, lambda world, sent: _act(world, action, sent))
 
 
+async def _show_window(request: Request) -> Response:
+    return PlainTextResponse(window.to_text(request.app.state.world.till))
+
+
 async def _list_rows(request: Request) -> Response:
     name = request.path_params["table"]
     return await _respond(request, lambda world, _sent: list(world.till[name]))
@@ -169,5 +174,6 @@ ROUTES = [
     _route("subscription", "POST", _subscribe),
     _route("webhooks", "POST", _set_manners),
     Route("/_control/till/{action}", _run_action, methods=["POST"]),
+    Route("/_control/window", _show_window, methods=["GET"]),
     Route("/_control/records/{table}", _list_rows, methods=["GET"]),
 ]

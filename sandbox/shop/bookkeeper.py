@@ -8,7 +8,7 @@ from random import Random
 
 from sandbox.quickbooks.faults import Json
 from sandbox.quickbooks.world import World as Books
-from sandbox.shop.catalogue import GOODS, NOVELTIES, Good
+from sandbox.shop.catalogue import GOODS, NOVELTIES, TIDYINGS, Good
 from sandbox.shop.deeds import Deed, What
 from sandbox.shop.furnishing import Shelf
 
@@ -65,6 +65,16 @@ class Bookkeeper:
             return self._edit("revived", resting[0], Active=True)
         return self._edit("rested", chance.choice(seasonal), Active=False) if seasonal else None
 
+    def tidy(self, turn: int) -> Deed | None:
+        """A category gets another name or another place; after the last of these turns all is as it was at first."""
+        name, field, wanted = TIDYINGS[turn % len(TIDYINGS)]
+        row, place = self._find_category(name), self._find_category(wanted)
+        if row is None:
+            return None
+        if field == "Name":
+            return self._edit("tidied", row, Name=wanted)
+        return self._edit("tidied", row, ParentRef={"value": place["Id"]}) if place else None
+
     def take_delivery(self) -> Deed | None:
         """A supplier fills up the item there is least of."""
         tracked = [row for row in self._own(NOVELTIES + GOODS) if row["Active"] and row.get("TrackQtyOnHand")]
@@ -76,6 +86,9 @@ class Bookkeeper:
     def _edit(self, what: What, row: Json, **changes: object) -> Deed:
         self._books.put(self._realm, "Item", {"Id": row["Id"], **changes})
         return Deed(what, row["Id"])
+
+    def _find_category(self, name: str) -> Json | None:
+        return self._books.find(self._realm, "Item", Name=name, Type="Category")
 
     def _items(self) -> list[Json]:
         return self._books.rows(self._realm, "Item")

@@ -16,7 +16,8 @@ class Good:
     """One article of the shop.
 
     `price` is in euros including VAT (per kilo when `weighed`), without VAT when `net`. `stock` pieces or kilos make
-    it an item whose quantity the books track. `resting` goods are inactive in the books.
+    it an item whose quantity the books track. `resting` goods are inactive in the books. Goods of one `family` hang
+    under one item of that name, and are called by colour and size.
     """
 
     sku: str
@@ -31,6 +32,7 @@ class Good:
     resting: bool = False
     gift_card: bool = False
     description: str = ""
+    family: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -61,6 +63,17 @@ CATEGORIES: tuple[tuple[str, str | None], ...] = (
 )
 """Name and parent, parents first."""
 
+TIDYINGS: tuple[tuple[str, Literal["Name", "ParentRef"], str], ...] = (
+    ("Kaarten en bonnen", "Name", "Kaarten en cadeaubonnen"),
+    ("Relatiegeschenken", "ParentRef", "Delicatessen"),
+    ("Kaarten en cadeaubonnen", "Name", "Kaarten en bonnen"),
+    ("Relatiegeschenken", "ParentRef", "Cadeaus"),
+)
+"""What the bookkeeper does to the categories, in turn: another name for one, another place for another, and back."""
+
+FAMILIES: tuple[tuple[str, str], ...] = (("Schort linnen", "Aan tafel"), ("Kaastas vilt", "Aan tafel"))
+"""Name and category of the items that others hang under as variants."""
+
 POPULARITY: dict[str, int] = {
     "Boerenkaas": 9,
     "Buitenlandse kaas": 6,
@@ -88,6 +101,10 @@ def _food(sku: str, name: str, category: str, price: str, stock: int | None = No
 
 def _piece(sku: str, name: str, category: str, price: str, stock: int | None = None, text: str = "") -> Good:
     return Good(sku, name, category, 21, Decimal(price), stock, description=text)
+
+
+def _variant(sku: str, family: str, name: str, price: str, stock: int) -> Good:
+    return Good(sku, name, "Aan tafel", 21, Decimal(price), stock, family=family)
 
 
 def _business(sku: str, name: str, price: str, text: str = "") -> Good:
@@ -148,6 +165,12 @@ GOODS: tuple[Good, ...] = (
     _piece("2001000010066", "Theedoek à carreaux", "Aan tafel", "8.95"),
     _piece("1501", "Servetten 20 stuks", "Aan tafel", "3.95"),
     _piece("1502", "Pindakaaspot aardewerk", "Aan tafel", "15.95", 8),
+    _variant("1511", "Schort linnen", "Blauw / M", "24.95", 9),
+    _variant("1512", "Schort linnen", "Blauw / L", "24.95", 11),
+    _variant("1513", "Schort linnen", "Rood / M", "24.95", 8),
+    _variant("1514", "Schort linnen", "Rood / L", "26.95", 12),
+    _variant("1521", "Kaastas vilt", "Grijs", "16.50", 14),
+    _variant("1522", "Kaastas vilt", "Donkergroen", "16.50", 10),
     _business("1601", "Relatiegeschenk klein", "20.62", "Kaas, mosterd en toast in een doos"),
     _business("1602", "Relatiegeschenk groot", "41.28", "Drie kazen, port en een kaasplank in een kist"),
     _business("1603", "Kaasplank leisteen met logo", "8.2231", "Prijs exclusief btw, gegraveerd vanaf 25 stuks"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-What = Literal["edited", "sold", "returned", "priced", "introduced", "rested", "revived", "delivered"]
+What = Literal["edited", "sold", "returned", "priced", "introduced", "rested", "revived", "delivered", "tidied"]
 
 
 @dataclass(frozen=True, slots=True)

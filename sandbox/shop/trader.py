@@ -14,6 +14,7 @@ from sandbox.shop.furnishing import REALM, SEED
 
 LEAST_ARTICLES = 8
 _STEPS = "shop:step"
+_FIRST_TIDY, _TIDY_EVERY = 9, 30
 _WEIGHTS = {"sell": 860, "take_back": 50, "price": 40, "deliver": 25, "season": 13, "introduce": 12}
 
 
@@ -51,6 +52,8 @@ class Trader:
     def _act(self) -> Deed:
         with self._till.lock:
             number = self._till.till.count(_STEPS)
+        if number % _TIDY_EVERY == _FIRST_TIDY and (tidied := self._bookkeeper.tidy(number // _TIDY_EVERY)):
+            return tidied
         chance = Random(f"{self._seed}/{number}")
         name = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         done = self._acts()[name](chance)
