@@ -53,7 +53,7 @@ class Troupe:
 
     def resume(self, *roles: str) -> None:
         """It goes on."""
-        for role in roles or PROCESSES:
+        for role in roles or tuple(self._processes):
             self._signal(role, signal.SIGCONT)
 
     def restart(self, role: str) -> None:
