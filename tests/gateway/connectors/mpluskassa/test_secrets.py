@@ -99,16 +99,12 @@ def check(script: Script, wsdl: Script | bytes, caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("script", TROUBLE.values(), ids=TROUBLE.keys())
-def test_37_no_trouble_of_a_call_tells_the_credentials(
-    script: Script, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_37_no_trouble_of_a_call_tells_the_credentials(script: Script, caplog: pytest.LogCaptureFixture) -> None:
     check(script, COMPACT_WSDL, caplog)
 
 
 @pytest.mark.parametrize("wsdl", [each for name, each in WSDLS.items() if name != "wsdl"])
-def test_37_no_trouble_of_the_wsdl_tells_the_credentials(
-    wsdl: Script, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_37_no_trouble_of_the_wsdl_tells_the_credentials(wsdl: Script, caplog: pytest.LogCaptureFixture) -> None:
     check(lambda conversation: conversation.cut(), wsdl, caplog)
 
 
