@@ -138,9 +138,10 @@ def _solve(plan: Plan, codes: Mapping[int, tuple[int, Decimal]], sign: int) -> t
         except MappingError as error:
             failure = error
             continue
-        best = best or (parts, solution)
-        if not (solution.untaxed or solution.rounding):
+        # A cent too much at one rate and one too little at another are no untaxed rest, and still wrong.
+        if list(solution.booked) == vat and not solution.rounding:
             return parts, solution
+        best = best or (parts, solution)
     if best is None:
         raise failure or MappingError("there is nothing to book", record=plan.name)
     return best

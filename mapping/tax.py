@@ -47,8 +47,8 @@ class Solution:
     """Line nets in the order of the wishes, plus what had to be added.
 
     `rounding` are extra lines (VAT code, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
-    `booked` is the net and tax the books will show per code, `untaxed` left out; net and tax equal the till's
-    whenever `untaxed` is 0.
+    `booked` is the net and tax the books will show per code, `untaxed` left out. Compare it with the till's: cents
+    too much at one code and too little at another cancel each other out in `untaxed`.
     """
 
     nets: tuple[int, ...]

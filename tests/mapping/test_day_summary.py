@@ -100,6 +100,13 @@ def test_the_documents_of_any_day_hold_its_net_vat_and_money_to_the_cent(
     assert len({posting.document.marker for posting in postings}) == len(postings)
 
 
+def test_a_cent_too_much_at_one_rate_does_not_make_up_for_one_too_little_at_another() -> None:
+    nets = {Goods("group:1", 2, Decimal(21)): 275156, Goods("group:4", 1, Decimal(9)): 12372}
+    vat = {(2, Decimal(21)): 57780, (1, Decimal(9)): 1116}
+    totals = DayTotals(nets, vat, {"PIN": sum(nets.values()) + sum(vat.values())})
+    assert figures(post(totals)) == expected(totals)
+
+
 @settings(max_examples=100, deadline=None)
 @given(days, days)
 def test_a_correction_is_exactly_the_difference(
