@@ -145,4 +145,3 @@ def _gone(event: Event, deps: Deps) -> Result:
         return skipped("the item was deleted and the till never had it")
     gone = dataclasses.replace(link, fingerprint=items.GONE)
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
-
