@@ -19,7 +19,7 @@ from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
 from gateway.store import alerts as alert_rows
-from gateway.store import inbox, journal, presence, tokens, views
+from gateway.store import guesses, inbox, journal, presence, spent, tokens, views
 from gateway.store.causes import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -137,6 +137,9 @@ class Clock:
         with writing(self._engine) as session:
             alert_rows.purge(session, days=self._settings.retention_days)
             inbox.mend_times(session)
+            spent.purge(session)
+        with writing(self._engine) as session:
+            guesses.purge(session)
         gone = 1
         while gone and not self.stop.is_set():
             with writing(self._engine) as session:

@@ -309,3 +309,24 @@ class AlertRow(SQLModel, table=True):
     told: str = ""
     clear_told: str = ""
     sending_until: datetime | None = _time(nullable=True)
+
+
+class SpentRow(SQLModel, table=True):
+    """A session that was logged out or an OAuth state that was used, by its SHA-256, until it ends by itself."""
+
+    __tablename__ = "spent"
+    __table_args__ = (Index("spent_ends", "ends_at"),)
+
+    digest: str = Field(primary_key=True)
+    ends_at: datetime = _time()
+
+
+class GuessRow(SQLModel, table=True):
+    """Wrong tokens of one source, counted until `ends_at`: seconds since 1970 by the database's clock."""
+
+    __tablename__ = "guesses"
+    __table_args__ = (Index("guesses_ends", "ends_at"),)
+
+    source: str = Field(primary_key=True)
+    failures: int = 0
+    ends_at: float = 0.0

@@ -5,18 +5,26 @@ from __future__ import annotations
 import hmac
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from ipaddress import IPv4Address, ip_address, ip_network
 
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.store import audit
+from gateway.errors import Transient
+from gateway.store import audit, guesses
+from gateway.store.guesses import Tally
+from gateway.store.session import reading, writing
 from gateway.web import meters, services
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from gateway.web.throttle import FAILURES, WINDOW_SECONDS
 
 ADMIN = "admin API"
+PATIENCE_SECONDS = 1.5  # then this process counts alone
 _NETWORK_BITS = 64
+_LONGEST_SOURCE = 64  # a proxy that is believed may hand on any text
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -38,23 +46,59 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
 async def knows_token(request: Request, given: str) -> bool:
     """Whether this is ADMIN_TOKEN, in constant time. Raises `Refusal` 429 while the source is throttled."""
     shared, source = services.of(request), source_of(request)
-    wait = shared.throttle.wait(source)
-    if wait > 0:
-        detail = "too many wrong tokens came from this address; wait before the next try"
-        raise Refusal(429, detail, headers={"Retry-After": str(math.ceil(wait))})
+    _refuse_throttled(shared, source)
+    failures = await _learn_failures(shared, source) if given else 0
+    # Once more: others of this source came while the database was asked.
+    _refuse_throttled(shared, source)
     if hmac.compare_digest(given.encode("utf-8", "surrogatepass"), shared.settings.admin_token.encode()):
         shared.throttle.succeed(source)
+        if failures:
+            await shared.write(lambda session: guesses.forget(session, source))
         return True
     if given:
         await _note_failure(shared, source)
     return False
 
 
+def _refuse_throttled(shared: Services, source: str) -> None:
+    wait = shared.throttle.wait(source)
+    if wait > 0:
+        detail = "too many wrong tokens came from this address; wait before the next try"
+        raise Refusal(429, detail, headers={"Retry-After": str(math.ceil(wait))})
+
+
+async def _learn_failures(shared: Services, source: str) -> int:
+    """How often this source failed, at whichever process; 0 while the database is away, and this one counts alone."""
+
+    def find() -> Tally:
+        with reading(shared.engine) as session:
+            return guesses.find(session, source)
+
+    with suppress(Transient):
+        tally = await shared.soon(find, seconds=PATIENCE_SECONDS)
+        shared.throttle.learn(source, tally)
+        return tally.failures
+    return 0
+
+
 async def _note_failure(shared: Services, source: str) -> None:
     meters.REFUSED_LOGINS.inc()
-    if shared.throttle.fail(source):
-        # One row per closed door, not per try: nobody can fill the table by guessing.
-        await shared.write(lambda s: audit.note(s, actor=source, action="throttled", target="admin token"))
+    shared.throttle.fail(source)
+    with suppress(Transient):
+        tally = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)
+        shared.throttle.learn(source, tally)
+
+
+def _count(engine: Engine, source: str) -> Tally:
+    with writing(engine) as session:
+        tally = guesses.count(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
+        if tally.failures == FAILURES:
+            # One row per closed door, not per try: nobody can fill the table by guessing.
+            audit.note(session, actor=source, action="throttled", target="admin token")
+    if tally.failures == 1:
+        with writing(engine) as session:
+            guesses.purge(session)
+    return tally
 
 
 def source_of(request: Request) -> str:
@@ -70,7 +114,7 @@ def to_source(host: str) -> str:
     try:
         address = ip_address(host)
     except ValueError:
-        return host
+        return host[:_LONGEST_SOURCE]
     if isinstance(address, IPv4Address):
         return host
     return str(address.ipv4_mapped or ip_network((address, _NETWORK_BITS), strict=False))

@@ -19,7 +19,7 @@ from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, tokens
+from gateway.store import audit, connections, cursors, inbox, spent, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.web import queries, services
@@ -75,7 +75,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
 async def finish(request: Request) -> Response:
     """Back from the consent page: the state is checked before anything, the company before anything is stored."""
     shared = services.of(request)
-    name = _take_state(request)
+    name = await _take_state(request)
     given = request.query_params
     if "error" in given:
         raise Refusal(400, "QuickBooks was not connected: the consent page was left without agreeing")
@@ -90,17 +90,20 @@ async def finish(request: Request) -> Response:
     return response
 
 
-def _take_state(request: Request) -> str:
-    """The connection this answer is for. Raises `Refusal` 400 unless this browser asked for it, once."""
-    sessions, visitor = services.of(request).sessions, find_visitor(request)
+async def _take_state(request: Request) -> str:
+    """The connection this answer is for. Raises `Refusal` 400 unless this browser asked for it, once in all processes.
+
+    Raises `Transient` while nobody can say whether it was used: then it is not taken.
+    """
+    shared, visitor = services.of(request), await find_visitor(request)
     statement: dict[str, Any] = (
-        sessions.find_statement(_PURPOSE, request.cookies.get(cookie_name(request, _COOKIE))) or {}
+        shared.sessions.find_statement(_PURPOSE, request.cookies.get(cookie_name(request, _COOKIE))) or {}
     )
     given = request.query_params.get("state", "").encode("utf-8", "surrogatepass")
     fits = hmac.compare_digest(str(statement.get("state", "")).encode(), given)
     if not statement or not fits or visitor is None or statement["session"] != visitor.session_id:
         raise Refusal(400, _START_AGAIN)
-    if not sessions.spend(statement["state"]):
+    if not await shared.write(lambda session: spent.spend(session, statement["state"], seconds=_STATE_SECONDS)):
         raise Refusal(400, _START_AGAIN)
     return str(statement["connection"])
 

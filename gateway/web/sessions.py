@@ -1,4 +1,4 @@
-"""Dashboard sessions as signed cookies: nothing is stored, and a new SECRET_KEY or ADMIN_TOKEN ends them all."""
+"""Dashboard sessions as signed cookies: only a logout is stored, and a new SECRET_KEY or ADMIN_TOKEN ends them all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import hmac
 import json
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 LIFETIME_SECONDS = 12 * 3600
-_MOST_SPENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +33,17 @@ class Sessions:
     def __init__(self, keys: Sequence[str], admin_token: str, *, clock: Callable[[], float] = time.time) -> None:
         self._keys = [_derive(key, admin_token) for key in keys]
         self._clock = clock
-        self._spent: OrderedDict[str, None] = OrderedDict()
 
     def open(self) -> str:
         """The cookie of a new session."""
         return self.sign("session", {"id": secrets.token_urlsafe(24)}, seconds=LIFETIME_SECONDS)
 
     def find(self, cookie: str | None) -> Visitor | None:
-        """Whose cookie this is, or None when it is not ours, too old, or logged out."""
+        """Whose cookie this is, or None when it is not ours or too old; who logged out is known to `visitors`."""
         statement = self.find_statement("session", cookie)
-        if statement is None or statement["id"] in self._spent:
+        if statement is None:
             return None
         return Visitor(statement["id"], self._mac(self._keys[0], "csrf", statement["id"].encode()))
-
-    def spend(self, secret: str) -> bool:
-        """Use up a session id or a state; False when it was used up before. Known to this process only."""
-        if secret in self._spent:
-            return False
-        self._spent[secret] = None
-        while len(self._spent) > _MOST_SPENT:
-            self._spent.popitem(last=False)
-        return True
 
     def is_from_form(self, visitor: Visitor, given: str) -> bool:
         """Whether a form was made by us for this visitor."""

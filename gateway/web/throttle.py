@@ -6,36 +6,49 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from gateway.store.guesses import MOST_SOURCES, NONE, Tally
+
 FAILURES = 10
 WINDOW_SECONDS = 60.0
-MOST_SOURCES = 10_000
 
 
 class Throttle:
-    """Counts failures per source in memory; the least recent source is forgotten first."""
+    """Counts failures per source in memory, also while the database is away; the least recent source goes first.
+
+    It learns what other processes counted, and refuses a source that is known here without asking anybody.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wait(self, source: str) -> float:
         """Seconds this source has to wait before anything of it is looked at; 0 when it may try."""
-        recent = self._recent(source)
-        return recent[0] + WINDOW_SECONDS - self._clock() if len(recent) >= FAILURES else 0.0
+        known = self._find(source)
+        return known.seconds if known.failures >= FAILURES else 0.0
 
-    def fail(self, source: str) -> bool:
-        """Note a failure; True when it is the one that closes the door."""
-        recent = [*self._recent(source), self._clock()]
-        self._failures[source] = recent
-        self._failures.move_to_end(source)
-        while len(self._failures) > MOST_SOURCES:
-            self._failures.popitem(last=False)
-        return len(recent) == FAILURES
+    def fail(self, source: str) -> None:
+        """Note a failure. The first one is forgotten after a minute, those that close the door a minute later."""
+        known = self._find(source)
+        anew = known.failures in {0, FAILURES - 1}
+        self._keep(source, Tally(known.failures + 1, WINDOW_SECONDS if anew else known.seconds))
+
+    def learn(self, source: str, tally: Tally) -> None:
+        """Take over what all processes counted together, where it is more."""
+        if tally.failures > self._find(source).failures:
+            self._keep(source, tally)
 
     def succeed(self, source: str) -> None:
         """Forget the failures of a source that knew the secret."""
-        self._failures.pop(source, None)
+        self._known.pop(source, None)
 
-    def _recent(self, source: str) -> list[float]:
-        since = self._clock() - WINDOW_SECONDS
-        return [at for at in self._failures.get(source, ()) if at > since]
+    def _find(self, source: str) -> Tally:
+        failures, until = self._known.get(source, (0, 0.0))
+        left = until - self._clock()
+        return Tally(failures, left) if left > 0 else NONE
+
+    def _keep(self, source: str, tally: Tally) -> None:
+        self._known[source] = (tally.failures, self._clock() + tally.seconds)
+        self._known.move_to_end(source)
+        while len(self._known) > MOST_SOURCES:
+            self._known.popitem(last=False)

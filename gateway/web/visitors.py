@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.store import spent
 from gateway.web import bodies, services
 from gateway.web.problems import Refusal
 from gateway.web.sessions import LIFETIME_SECONDS, Visitor
@@ -22,7 +23,7 @@ def for_visitors(page: Page) -> Endpoint:
     """The page for those who logged in; the others are led to the login and back."""
 
     async def guarded(request: Request) -> Response:
-        visitor = find_visitor(request)
+        visitor = await find_visitor(request)
         return await page(request, visitor) if visitor else to_login(request)
 
     return guarded
@@ -33,7 +34,7 @@ def from_form(action: Action) -> Endpoint:
 
     async def guarded(request: Request) -> Response:
         refuse_strangers(request)
-        visitor = find_visitor(request)
+        visitor = await find_visitor(request)
         if visitor is None:
             return to_login(request)
         form = await bodies.read_form(request)
@@ -44,9 +45,13 @@ def from_form(action: Action) -> Endpoint:
     return guarded
 
 
-def find_visitor(request: Request) -> Visitor | None:
-    """Who is logged in, if anybody."""
-    return services.of(request).sessions.find(request.cookies.get(cookie_name(request)))
+async def find_visitor(request: Request) -> Visitor | None:
+    """Who is logged in, if anybody. Raises `Transient` while nobody can say whether they logged out elsewhere."""
+    shared = services.of(request)
+    visitor = shared.sessions.find(request.cookies.get(cookie_name(request)))
+    if visitor is None or await shared.read(lambda session: spent.is_spent(session, visitor.session_id)):
+        return None
+    return visitor
 
 
 def refuse_strangers(request: Request) -> None:
@@ -68,6 +73,12 @@ def let_in(request: Request, response: Response) -> None:
     """Give the browser a session."""
     cookie = services.of(request).sessions.open()
     set_cookie(request, response, cookie_name(request), cookie, seconds=LIFETIME_SECONDS)
+
+
+async def let_out(request: Request, visitor: Visitor, response: Response) -> None:
+    """End the session in every process, also for whoever copied its cookie. Raises `Transient`, and nothing ended."""
+    await services.of(request).write(lambda session: spent.spend(session, visitor.session_id, seconds=LIFETIME_SECONDS))
+    drop_cookie(request, response, cookie_name(request))
 
 
 def set_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:

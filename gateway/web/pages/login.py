@@ -14,11 +14,10 @@ from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import (
     DASHBOARD,
-    cookie_name,
-    drop_cookie,
     find_visitor,
     from_form,
     let_in,
+    let_out,
     refuse_strangers,
 )
 
@@ -35,7 +34,7 @@ def routes() -> list[Route]:
 async def show_login(request: Request) -> Response:
     """The form; whoever is in already goes on."""
     wanted = to_local(request.query_params.get("next", "/"))
-    if find_visitor(request):
+    if await find_visitor(request):
         return RedirectResponse(wanted, 303)
     return render(request, "login.html", next=wanted, trouble=None)
 
@@ -61,10 +60,9 @@ async def log_in(request: Request) -> Response:
 
 
 async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
-    """The end of the session, also for whoever copied its cookie."""
-    services.of(request).sessions.spend(visitor.session_id)
+    """The end of the session."""
     response = RedirectResponse("/login", 303)
-    drop_cookie(request, response, cookie_name(request))
+    await let_out(request, visitor, response)
     return response
 
 
