@@ -65,19 +65,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(app: str, environ: dict[str, str], *, factory: bool) -> tuple[subprocess.Popen[bytes], int]:
-    """Start one uvicorn process on the first core."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
-    pinned = ["taskset", "-c", "0", *command, *(["--factory"] if factory else [])]
-    process = subprocess.Popen(pinned, env={**os.environ, **environ}, cwd=ROOT, stdout=subprocess.DEVNULL)
+def serve(command: list[str], port: int, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start one web process on the first core and wait until it listens."""
+    process = subprocess.Popen(["taskset", "-c", "0", sys.executable, "-m", *command], env={**os.environ, **environ},
+                               cwd=ROOT, stdout=subprocess.DEVNULL)  # fmt: skip
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return process, port
+                return process
         time.sleep(0.05)
-    raise SystemExit(f"{app} did not start")
+    raise SystemExit(f"{' '.join(command)} did not start")
 
 
 def load(port: int, bodies: Path, script: Path, seconds: int) -> float:
@@ -99,15 +97,17 @@ def measure(name: str, folder: Path, turn: int, seconds: int) -> float:
     write_bodies(warm, 14_000, f"{name}-{turn}-warm")
     write_bodies(bodies, seconds * 14_000, f"{name}-{turn}")
     database = folder / f"{name}-{turn}.db"
-    base = {"QUICKBOOKS_WEBHOOK_VERIFIER": VERIFIER, "PYTHONPATH": str(ROOT)}
+    port = free_port()
+    base = {"QUICKBOOKS_WEBHOOK_VERIFIER": VERIFIER, "PYTHONPATH": str(ROOT), "PORT": str(port)}
     if name == "floor":
-        process, port = serve("bench.floor:app", {**base, "FLOOR_DATABASE": str(database)}, factory=False)
+        bare = ["uvicorn", "bench.floor:app", "--port", str(port), "--no-access-log", "--no-server-header"]
+        process = serve([*bare, "--log-level", "warning"], port, {**base, "FLOOR_DATABASE": str(database)})
     else:
         ours = {**base, "DATABASE_URL": f"sqlite:///{database}", "SECRET_KEY": "k" * 32, "ADMIN_TOKEN": "t" * 32}
         ours |= {"REDIS_URL": "redis://127.0.0.1:1", "LOG_LEVEL": "error", "QUICKBOOKS_REALM_ID": "9341455000000001"}
         subprocess.run([sys.executable, "-m", "gateway", "migrate"], env={**os.environ, **ours}, cwd=ROOT, check=True,
                        capture_output=True)  # fmt: skip
-        process, port = serve("gateway.app:from_environment", ours, factory=True)
+        process = serve(["gateway", "web"], port, base | ours)
     try:
         load(port, warm, script, 1)
         return load(port, bodies, script, seconds)

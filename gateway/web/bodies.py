@@ -1,8 +1,7 @@
-"""Reading a request's body with a limit on its size while it streams and on the time it may take as a whole."""
+"""Reading a request's body with a limit on its size while it streams; the time it may take is the protocol's."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -14,18 +13,23 @@ from gateway.web.problems import Refusal
 
 LARGEST_DELIVERY = 4 * 1024 * 1024
 LARGEST_FORM = 1024 * 1024
-LONGEST_SECONDS = 10.0
 _LONGEST_NUMBER = 18  # digits; a longer Content-Length is found out while reading
 
 
-async def read(request: Request, *, limit: int, seconds: float = LONGEST_SECONDS) -> bytes:
-    """The whole body, as it was sent. Raises `Refusal`: 413 too large, 415 compressed, 408 too slow, 400 cut off."""
+async def read(request: Request, *, limit: int) -> bytes:
+    """The whole body, as it was sent. Raises `Refusal`: 413 too large, 415 compressed, 400 cut off."""
     _look_ahead(request.scope["headers"], limit)
-    try:
-        async with asyncio.timeout(seconds):
-            return await _collect(request, limit)
-    except TimeoutError:
-        raise Refusal(408, "the body took too long", headers={"Connection": "close"}) from None
+    # Straight from the server, message by message: nearly every delivery is one.
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(400, "the body was cut off")
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise _too_large(limit)
+        more = message.get("more_body", False)
+    return body
 
 
 def _look_ahead(raw_headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
@@ -41,20 +45,6 @@ def _look_ahead(raw_headers: Iterable[tuple[bytes, bytes]], limit: int) -> None:
 
 def _to_length(value: bytes) -> int:
     return int(value) if value.isdigit() and len(value) <= _LONGEST_NUMBER else 0
-
-
-async def _collect(request: Request, limit: int) -> bytes:
-    # Straight from the server, message by message: nearly every delivery is one.
-    body, more = b"", True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, "the body was cut off")
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return body
 
 
 def _too_large(limit: int) -> Refusal:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0
-BODY_SECONDS = 30.0
+BODY_SECONDS = 10.0
+ROUND_SECONDS = 0.25  # one look at all connections; a timer for every request would cost more than its parsing
 LARGEST_HEAD = 64 * 1024
 MOST_HEADERS = 100
 _SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -24,7 +27,7 @@ class PatientProtocol(HttpToolsProtocol):
     Between requests uvicorn's own keep-alive limit holds.
     """
 
-    _timer: asyncio.TimerHandle | None = None
+    deadline = math.inf
     _in_head = True
     _unread_bytes = 0
     _head_bytes = 0
@@ -32,9 +35,10 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect(HEAD_SECONDS)
+        _watch_on(self.loop).add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._rest()
+        _watch_on(self.loop).discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -61,22 +65,55 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._rest()
+        self.deadline = math.inf
         super().on_message_complete()
 
+    def lose_patience(self) -> None:
+        """End a connection whose deadline is over, with an answer where it cannot be taken for another request's."""
+        self.deadline = math.inf
+        self._refuse(_SLOW if self._is_next() else b"")
+
+    def _is_next(self) -> bool:
+        if self._in_head:
+            return self.cycle is None or self.cycle.response_complete
+        return not self.pipeline and not self.cycle.response_started
+
     def _expect(self, seconds: float) -> None:
-        self._rest()
-        self._timer = self.loop.call_later(seconds, self._lose_patience)
-
-    def _rest(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _lose_patience(self) -> None:
-        self._refuse(_SLOW if self._in_head else b"")
+        self.deadline = self.loop.time() + seconds
 
     def _refuse(self, answer: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()
+
+
+class _Watch:
+    """The open connections of one event loop, looked at together every ROUND_SECONDS."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._open: set[PatientProtocol] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: PatientProtocol) -> None:
+        self._open.add(connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(ROUND_SECONDS, self._look)
+
+    def discard(self, connection: PatientProtocol) -> None:
+        self._open.discard(connection)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for connection in [each for each in self._open if each.deadline <= now]:
+            connection.lose_patience()
+        self._timer = self._loop.call_later(ROUND_SECONDS, self._look) if self._open else None
+
+
+_WATCHES: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+
+
+def _watch_on(loop: asyncio.AbstractEventLoop) -> _Watch:
+    if loop not in _WATCHES:
+        _WATCHES[loop] = _Watch(loop)
+    return _WATCHES[loop]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gateway import failpoints
 from gateway.connectors.mpluskassa import webhook as till
@@ -22,13 +23,25 @@ from gateway.web.services import Services
 Answer = TypeVar("Answer")
 
 _BOOKS, _TILL = "quickbooks", "mpluskassa"
+_TAKEN = Response(status_code=200)
+
+
+class Door:
+    """An endpoint without Starlette's second net for exceptions: the application's own catches them as well."""
+
+    def __init__(self, take: Callable[[Request], Awaitable[Response]]) -> None:
+        self._take = take
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._take(Request(scope, receive, send))
+        await answer(scope, receive, send)
 
 
 def routes() -> list[Route]:
     """Both addresses; every other method on them is 405."""
     return [
-        Route("/webhooks/quickbooks", receive_from_books, methods=["POST"]),
-        Route("/webhooks/mpluskassa/{event}", receive_from_till, methods=["POST"]),
+        Route("/webhooks/quickbooks", Door(receive_from_books), methods=["POST"]),
+        Route("/webhooks/mpluskassa/{event}", Door(receive_from_till), methods=["POST"]),
     ]
 
 
@@ -45,7 +58,7 @@ async def receive_from_books(request: Request) -> Response:
     directory = await _attempt(_BOOKS, shared.directory.get())
     await _store(shared, _BOOKS, deliveries.of_books(body, directory.names_by_realm))
     meters.seconds(_BOOKS).observe(time.perf_counter() - began)
-    return Response(status_code=200)
+    return _TAKEN
 
 
 async def receive_from_till(request: Request) -> Response:
