@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
 from gateway.store.session import open_engine
 from tests import servers
@@ -40,14 +39,6 @@ def open_shop(shop_database: str) -> Iterator[Callable[..., Shop]]:
     for shop in shops:
         shop.close()
     engine.dispose()
-
-
-@pytest.fixture
-def shop_of_each(engine: Engine) -> Iterator[Shop]:
-    """A shop with the default settings, once on SQLite and once on PostgreSQL: for what the store has a part in."""
-    made = Shop(engine)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from gateway.store.events import Flow, State
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow, LinkRow
 from sandbox.mpluskassa.documents import Tender
-from tests.handlers.shop import SALES, Shop, sold
+from tests.handlers.shop import SALES, Shop, on_both_databases, sold
 
 SIGNS = {"SalesReceipt": 1, "Invoice": 1, "RefundReceipt": -1, "CreditMemo": -1}
 TROUBLE = ("POST salesreceipt", "POST invoice", "POST payment", "POST creditmemo", "POST customer")
@@ -200,8 +200,9 @@ def test_whatever_happens_the_books_have_the_tills_turnover_vat_debts_and_money(
     play(open_shop(), seed, STEPS)
 
 
-def test_so_it_is_on_both_databases(shop_of_each: Shop) -> None:
-    play(shop_of_each, 4, STEPS // 2)
+@on_both_databases
+def test_so_it_is_on_both_databases(shop: Shop) -> None:
+    play(shop, 4, STEPS // 2)
 
 
 def test_a_gateway_that_lost_its_memory_books_nothing_twice(open_shop: Callable[..., Shop]) -> None:

@@ -7,12 +7,9 @@ import pytest
 from gateway.store import following, inbox, requests, views
 from gateway.store.events import Change, Event, Flow
 from gateway.store.session import reading, writing
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
-
-@pytest.fixture
-def shop(shop_of_each: Shop) -> Shop:
-    return shop_of_each
+pytestmark = on_both_databases
 
 
 @pytest.fixture
