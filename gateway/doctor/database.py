@@ -17,10 +17,12 @@ from gateway.version import VERSION
 
 OLDEST_POSTGRES = 14  # the oldest one that is still maintained
 SKEW_SECONDS = 10.0
-# The server's limit, or the one of our role.
-_ALLOWED = text(
-    "SELECT least(current_setting('max_connections')::int, nullif(rolconnlimit, -1)) FROM pg_roles"
-    " WHERE rolname = current_user"
+# The server's limit, for whoever is connected, or the one of our role, for ours.
+_ROOM = text(
+    "SELECT least(current_setting('max_connections')::int, nullif(rolconnlimit, -1)),"
+    " (SELECT count(*) FROM pg_stat_activity"
+    " WHERE datid IS NOT NULL AND (rolconnlimit = -1 OR usesysid = pg_roles.oid))"
+    " FROM pg_roles WHERE rolname = current_user"
 )
 
 
@@ -54,8 +56,7 @@ def _check_version(engine: Engine) -> Finding:
 
 def _check_room(settings: Settings, engine: Engine) -> Finding:
     with reading(engine) as session:
-        most = int(session.execute(_ALLOWED).scalar_one())
-        used = int(session.execute(text("SELECT count(*) FROM pg_stat_activity")).scalar_one())
+        most, used = map(int, session.execute(_ROOM).one())
     wanted, given = 2 * pools.release(settings), settings.database_connections
     said = f"{used} are used, {most} allowed; ours take up to {wanted // 2}, twice that during an update"
     if most < given:

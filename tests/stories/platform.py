@@ -7,16 +7,15 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from tests.house.sources import tracked
 from tests.servers import wait_until
 from tests.stories.stage import ROOT
 
-DEPLOYED = ("gateway", "handlers", "mapping", "migrations", "workers")
 GRACE = 30.0  # seconds from SIGTERM to SIGKILL
 _LINE = re.compile(r"^([A-Za-z0-9]+):\s*(.+)$")
 _UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
@@ -30,13 +29,13 @@ def read_procfile(text: str) -> dict[str, str]:
 
 
 class Slug:
-    """A release as a platform unpacks it: the code alone, in a folder that nobody may write to."""
+    """A release as a platform unpacks it: what is under version control, in a folder that nobody may write to."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in DEPLOYED:
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "Procfile", folder)
+        for name in tracked() or _without_history():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
         self.commands = read_procfile((folder / "Procfile").read_text("utf-8"))
 
     def add_migration(self, name: str, text: str) -> None:
@@ -58,27 +57,42 @@ class Slug:
         return self.files() == self._content
 
 
+def _without_history() -> tuple[str, ...]:
+    """The files of a copy that came without its history, as far as they are ours."""
+    top = [path for path in ROOT.iterdir() if path.name not in {".venv", "var"}]
+    paths = [path for one in top for path in (one, *one.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    return tuple(str(path.relative_to(ROOT)) for path in paths)
+
+
 class Platform:
     """Runs releases. Every process gets a group of its own, no home, and the environment the platform knows."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], python: Path) -> None:
         self.folder = folder
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         left_out = ("HOME", "PYTHONPATH")
         kept = {name: value for name, value in environment.items() if name not in left_out}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        path = f"{python.parent}{os.pathsep}{kept['PATH']}"
         self.environment = {**kept, "PATH": path, "TMPDIR": str(self.temporary), "DYNO": "any.1"}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, slug: Slug, process: str, *, name: str, **variables: str) -> None:
         """One more process of this type."""
-        self.processes[name] = self._run(slug, process, self.folder / f"{name}.log", variables)
+        self.processes[name] = self._run(slug, slug.commands[process], self.folder / f"{name}.log", variables)
 
     def release(self, slug: Slug, *, process: str = "release") -> int:
         """Run the release (or Scalingo's postdeploy) and answer its exit code."""
-        self.processes[process] = self._run(slug, process, self.folder / "release.log", {})
+        self.processes[process] = self._run(slug, slug.commands[process], self.folder / "release.log", {})
         return self.processes[process].wait(timeout=60)
+
+    def look(self, slug: Slug, **variables: str) -> str:
+        """What the doctor prints in the platform's shell; the test fails if something needs a person."""
+        log = self.folder / "look.log"
+        self.processes["look"] = self._run(slug, "python -m gateway doctor", log, variables)
+        good = self.processes["look"].wait(timeout=60) == 0
+        assert good, log.read_text("utf-8")
+        return log.read_text("utf-8")
 
     def end(self, release: str) -> dict[str, float]:
         """SIGTERM for every process of a release's containers, twice, as Heroku may; answers how long each took."""
@@ -119,8 +133,8 @@ class Platform:
         """Everything the processes wrote."""
         return "\n".join(path.read_text("utf-8", "replace") for path in sorted(self.folder.glob("*.log")))
 
-    def _run(self, slug: Slug, process: str, log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        command = ("sh", "-c", slug.commands[process])
+    def _run(self, slug: Slug, line: str, log: Path, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        command = ("sh", "-c", line)
         powerless = os.geteuid() == 0 and shutil.which(_UNPRIVILEGED[0])
         argv = (*_UNPRIVILEGED, *command) if powerless else command
         environ = {**self.environment, **variables}

@@ -1,7 +1,12 @@
-"""On a PaaS: no disk, TLS to everything, twenty connections, two releases side by side; nothing lost, nothing twice."""
+"""On a PaaS, from nothing: the packages of requirements.txt, no disk, TLS to everything, twenty connections, an update.
+
+This is `docs/deploy.md` followed with plain processes; nothing of the environment that runs the tests is used.
+"""
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +19,7 @@ from alembic.script import ScriptDirectory
 
 from sandbox.mpluskassa.webhooks import Subscription
 from tests.servers import Postgres, Valkey, find_free_port, wait_until
+from tests.stories.building import INSTALL, build, find_strangers
 from tests.stories.memory import opened
 from tests.stories.platform import GRACE, Platform, Slug, read_procfile
 from tests.stories.stage import ROOT, SUBSCRIPTION, WEBHOOK_SECRET, Stage
@@ -88,13 +94,28 @@ def plan(postgres: Postgres, tmp_path: Path) -> Iterator[tuple[str, Counted]]:
 
 
 @pytest.fixture
-def platform(stage: Stage, plan: tuple[str, Counted], valkey: Valkey, tmp_path: Path) -> Iterator[Platform]:
+def now(tmp_path: Path) -> Slug:
+    """The release as it is in this folder."""
+    return Slug(tmp_path / "now")
+
+
+@pytest.fixture
+def python(now: Slug, tmp_path: Path) -> Path:
+    """The interpreter that the platform built for it."""
+    return build(tmp_path / "environment", now.folder)
+
+
+@pytest.fixture
+def platform(
+    stage: Stage, plan: tuple[str, Counted], valkey: Valkey, python: Path, tmp_path: Path
+) -> Iterator[Platform]:
     """A platform with that database and a Redis whose certificate nobody signed."""
     (tmp_path / "broker").mkdir()
     secure = Door(valkey.socket, *write_certificate(tmp_path / "broker", "127.0.0.1"))
     redis_url = f"rediss://127.0.0.1:{secure.port}/15"
     stage.environment |= {"DATABASE_URL": plan[0], "REDIS_URL": redis_url, "REDIS_TLS_INSECURE": "1"}
-    made = Platform(tmp_path, stage.environment)
+    stage.environment |= {name: secrets.token_urlsafe(32) for name in ("SECRET_KEY", "ADMIN_TOKEN")}
+    made = Platform(tmp_path, stage.environment, python)
     yield made
     made.close()
     print(made.logs()[-6000:])
@@ -103,10 +124,11 @@ def platform(stage: Stage, plan: tuple[str, Counted], valkey: Valkey, tmp_path: 
 
 def start(platform: Platform, slug: Slug, release: str) -> str:
     """The processes of a release; answers the address of its web, which a router would know."""
-    port = find_free_port()
+    port = str(find_free_port())
+    url = f"http://127.0.0.1:{port}"
     for number, process in enumerate(ROLES):
-        platform.start(slug, process, name=f"{release}-{process}-{number}", PORT=str(port))
-    return f"http://127.0.0.1:{port}"
+        platform.start(slug, process, name=f"{release}-{process}-{number}", PORT=port, PUBLIC_URL=url)
+    return url
 
 
 def is_ready(url: str) -> bool:
@@ -123,11 +145,12 @@ def route(stage: Stage, url: str) -> None:
     stage.till.subscribe(Subscription(SUBSCRIPTION, WEBHOOK_SECRET, f"{url}/webhooks/mpluskassa"))
 
 
-@pytest.mark.timeout(300)  # a dozen processes start, on machines that may be busy
-def test_a_paas_deploys_and_updates_it_and_nothing_is_lost_doubled_or_written_to_a_disk(
-    stage: Stage, platform: Platform, plan: tuple[str, Counted], tmp_path: Path
+@pytest.mark.timeout(600)  # packages are fetched and a dozen processes start, on machines that may be busy
+def test_a_paas_builds_deploys_and_updates_it_and_nothing_is_lost_doubled_or_written_to_a_disk(
+    stage: Stage, platform: Platform, plan: tuple[str, Counted], now: Slug, python: Path, tmp_path: Path
 ) -> None:
-    now, later = Slug(tmp_path / "now"), Slug(tmp_path / "later")
+    assert find_strangers(python) == (set(), set())
+    later = Slug(tmp_path / "later")
     later.add_migration("9999_later.py", NEXT_MIGRATION.format(head=find_head()))
     now.seal()
     later.seal()
@@ -137,6 +160,7 @@ def test_a_paas_deploys_and_updates_it_and_nothing_is_lost_doubled_or_written_to
     ring_up(stage, 2)
     with opened(stage) as memory:
         memory.wait_for(2, seconds=PATIENCE, entity="Receipt")
+        look_as_the_document_says(platform, now, stage.url)
         update_as_heroku_does(stage, platform, later)
         stage.add_item("6103", "1.00")
         sales = memory.wait_for(10, seconds=PATIENCE, entity="Receipt")
@@ -161,6 +185,14 @@ def deploy_as_scalingo_does(stage: Stage, platform: Platform, slug: Slug) -> Non
     assert platform.release(slug, process="postdeploy") == 0
     wait_until(lambda: is_ready(url), seconds=PATIENCE, what="the first release to be ready")
     route(stage, url)
+
+
+def look_as_the_document_says(platform: Platform, slug: Slug, url: str) -> None:
+    """The doctor, in the platform's shell: nothing needs a person."""
+    said = platform.look(slug, PUBLIC_URL=url)
+    assert "processes: running: clock, web, worker" in said
+    (used,) = re.findall(rf"connections left: (\d+) are used, {ALLOWED} allowed", said)
+    assert 0 < int(used) <= ALLOWED
 
 
 def update_as_heroku_does(stage: Stage, platform: Platform, slug: Slug) -> None:
@@ -191,3 +223,13 @@ def test_the_procfile_is_understood_by_the_strictest_platform_and_starts_verbs_t
         "worker": "python -m gateway worker",
         "clock": "python -m gateway clock",
     }
+
+
+def test_what_the_document_tells_to_type_is_what_is_tried_here() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    commands = read_procfile((ROOT / "Procfile").read_text("utf-8"))
+    assert set(re.findall(r"startCommand: (.+)", page)) == {commands[name] for name in ("web", "worker", "clock")}
+    assert re.findall(r"preDeployCommand: (.+)", page) == [commands["release"]]
+    assert set(re.findall(r"buildCommand: (.+)", page)) == {" ".join(INSTALL)}
+    (unit,) = re.findall(r"ExecStart=\S+/(python -m gateway \w+)", page)
+    assert unit == commands["web"]
