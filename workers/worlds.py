@@ -7,16 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import structlog
 from sqlalchemy import Engine
 
 from gateway import failpoints
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.mpluskassa.transport import Limits as TillLimits
+from gateway.connectors.quickbooks import deadline
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.connectors.quickbooks.transport import Limits
@@ -57,15 +58,31 @@ class World:
     looked_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each system may take to answer."""
+
+    books: Limits = field(default_factory=Limits)
+    till: TillLimits = field(default_factory=TillLimits)
+
+
 class Worlds:
     """Hands out the world of a connection; `log` collects what the running event's calls said."""
 
-    def __init__(self, engine: Engine, settings: Settings, wake: Callable[[Iterable[int]], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        wake: Callable[[Iterable[int]], None],
+        *,
+        patience: Patience | None = None,
+    ) -> None:
         self._engine = engine
+        self._patience = patience or Patience()
         self._wake = wake
         self._settings = settings
         self._seal = Seal(settings.secret_keys)
-        self._http = httpx.Client(follow_redirects=False, limits=httpx.Limits(max_connections=32))
+        self._http = deadline.open_http()
         self._worlds: dict[str, World] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
@@ -141,6 +158,7 @@ class Worlds:
             tokens=self.custody(connection.name),
             observe=self._observer(connection.name, at_books),
             gate=_rehearsed(at_books),
+            limits=self._patience.books,
         )
         till = MplusKassa(
             url,
@@ -148,6 +166,7 @@ class Worlds:
             connection.mplus_secret or "",
             observe=self._observer(connection.name, at_till),
             gate=_rehearsed(at_till),
+            limits=self._patience.till,
             wsdl_cache=_wsdl_cache(url),
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())

@@ -53,5 +53,12 @@ class LoseReply:
     asking: bytes = b""
 
 
-Fault: TypeAlias = Latency | Drip | Blackhole | Refuse | Reset | Truncate | LoseReply
+@dataclass(frozen=True, slots=True)
+class LoseRequest:
+    """A request that holds `asking` is thrown away on its way, and the connection reset."""
+
+    asking: bytes = b""
+
+
+Fault: TypeAlias = Latency | Drip | Blackhole | Refuse | Reset | Truncate | LoseReply | LoseRequest
 LASTING = (Latency, Drip, Blackhole)  # these strike when a connection meets them, the others when they cut it

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
-from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, Reset, Truncate
+from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, LoseRequest, Reset, Truncate
 
 PORTION = 65_536
 _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: what is not sent is thrown away, and the other end is told by a reset
@@ -27,7 +27,7 @@ class Cut(Exception):
 class Sky(Protocol):
     """Where the weather comes from."""
 
-    def weather(self, link: Link) -> Fault | None: ...
+    def weather(self, link: Link, asked: bytes = b"") -> Fault | None: ...
 
     def strike(self, link: Link) -> bool: ...
 
@@ -49,8 +49,8 @@ class Link:
     async def run(self, requests: StreamReader, answers: StreamReader, server: StreamWriter) -> None:
         """Carry both ways until one end closes or a fault cuts the connection."""
         ways = [
-            asyncio.create_task(self._carry(requests, server, self._ask)),
-            asyncio.create_task(self._carry(answers, self.client, self._answer)),
+            asyncio.create_task(self._carry(requests, server, self._ask, asking=True)),
+            asyncio.create_task(self._carry(answers, self.client, self._answer, asking=False)),
         ]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
@@ -81,11 +81,16 @@ class Link:
             self.calm.set()
 
     async def _carry(
-        self, source: StreamReader, sink: StreamWriter, meet: Callable[[bytes, StreamWriter], Awaitable[None]]
+        self,
+        source: StreamReader,
+        sink: StreamWriter,
+        meet: Callable[[bytes, StreamWriter], Awaitable[None]],
+        *,
+        asking: bool,
     ) -> None:
         with suppress(OSError):
             while portion := await source.read(PORTION):
-                fault = self._sky.weather(self)
+                fault = self._sky.weather(self, portion if asking else b"")
                 await self._hold(fault)
                 await meet(portion, sink)
         with suppress(OSError):
@@ -98,8 +103,11 @@ class Link:
             await (asyncio.Event().wait() if self.frozen else self.calm.wait())
 
     async def _ask(self, portion: bytes, server: StreamWriter) -> None:
-        if isinstance(self.fault, LoseReply) and self.fault.asking in portion:
-            self._losing = True
+        match self.fault:
+            case LoseRequest(asking) if asking in portion and self._sky.strike(self):
+                raise Cut(rudely=True)
+            case LoseReply(asking) if asking in portion:
+                self._losing = True
         await _pass(portion, server)
 
     async def _answer(self, portion: bytes, client: StreamWriter) -> None:

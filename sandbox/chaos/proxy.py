@@ -20,11 +20,15 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class _Spell:
-    """A fault in force: a `share` of the connections that meet it are under it; it strikes `left` times (None: any)."""
+    """A fault in force: a `share` of the connections that meet it are under it; it strikes `left` times (None: any).
+
+    Connections meet it at once, or with the first request that holds `asking`.
+    """
 
     fault: Fault
     share: float
     left: int | None
+    asking: bytes
 
 
 class Proxy:
@@ -52,9 +56,12 @@ class Proxy:
         """How many connections there are now."""
         return len(self._met)
 
-    def begin(self, fault: Fault, *, share: float = 1.0, times: int | None = None) -> None:
-        """Misbehave like this from now on, instead of as before: open connections and new ones."""
-        self._do(lambda: self._turn(_Spell(fault, share, times)))
+    def begin(self, fault: Fault, *, share: float = 1.0, times: int | None = None, asking: bytes = b"") -> None:
+        """Misbehave like this from now on, instead of as before: open connections and new ones.
+
+        With `asking`, each from the first request on that holds it.
+        """
+        self._do(lambda: self._turn(_Spell(fault, share, times, asking)))
 
     def end(self) -> None:
         """Behave; what was held passes. Connections that were frozen stay so."""
@@ -107,11 +114,14 @@ class Proxy:
         for link in self._met:
             self.weather(link)
 
-    def weather(self, link: Link) -> Fault | None:
+    def weather(self, link: Link, asked: bytes = b"") -> Fault | None:
         """The fault this connection is under; whether it is, is decided when it meets a new one."""
-        if self._met.get(link) is not self._spell:
-            self._met[link] = self._spell
-            link.meet(self._spell.fault if self._spell and self._falls_on(link, self._spell) else None)
+        met, spell = self._met.get(link), self._spell
+        if spell is not None and met is not spell and spell.asking not in asked:
+            spell = None  # not asked for yet
+        if met is not spell:
+            self._met[link] = spell
+            link.meet(spell.fault if spell and self._falls_on(link, spell) else None)
         return link.fault
 
     def strike(self, link: Link) -> bool:

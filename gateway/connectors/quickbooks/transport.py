@@ -9,6 +9,8 @@ from typing import Final
 
 import httpx
 
+from gateway.connectors.quickbooks import deadline
+
 ACCEPT: Final = "application/json"
 
 
@@ -16,7 +18,7 @@ ACCEPT: Final = "application/json"
 class Limits:
     """How long (seconds) and how large (bytes, unpacked) an exchange may become.
 
-    `total` covers the answer's body too; it can be overrun by one `read` wait.
+    `total` covers the whole answer. The head of one is bounded by it where the client is `deadline.open_http`'s.
     """
 
     connect: float = 5.0
@@ -48,31 +50,43 @@ class NoAnswer(Exception):
 
 def send(http: httpx.Client, request: httpx.Request, limits: Limits) -> Reply:
     """Send a request built by the same client, never following redirects. Raises NotSent or NoAnswer."""
-    deadline = time.monotonic() + limits.total
+    with deadline.within(limits.total) as until:
+        answer = _begin(http, request, limits, until)
+        try:
+            return Reply(answer.status_code, _to_headers(answer), _read_body(answer, limits, until))
+        finally:
+            answer.close()
+
+
+def _begin(http: httpx.Client, request: httpx.Request, limits: Limits, until: float) -> httpx.Response:
     try:
-        answer = http.send(request, stream=True, follow_redirects=False)
+        return http.send(request, stream=True, follow_redirects=False)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
         raise NotSent(_describe(error)) from error
     except httpx.RequestError as error:
-        raise NoAnswer(_describe(error)) from error
-    try:
-        return Reply(answer.status_code, _to_headers(answer), _read_body(answer, limits, deadline))
-    finally:
-        answer.close()
+        raise _to_no_answer(error, limits, until) from error
 
 
-def _read_body(answer: httpx.Response, limits: Limits, deadline: float) -> bytes:
+def _read_body(answer: httpx.Response, limits: Limits, until: float) -> bytes:
     body = bytearray()
     try:
         for chunk in answer.iter_bytes():
             body += chunk
             if len(body) > limits.size:
                 raise NoAnswer(f"the answer is larger than {limits.size} bytes")
-            if time.monotonic() > deadline:
-                raise NoAnswer(f"the answer took longer than {limits.total} s")
+            if time.monotonic() >= until:
+                raise NoAnswer(_too_slow(limits))
     except httpx.RequestError as error:
-        raise NoAnswer(_describe(error)) from error
+        raise _to_no_answer(error, limits, until) from error
     return bytes(body)
+
+
+def _to_no_answer(error: httpx.RequestError, limits: Limits, until: float) -> NoAnswer:
+    return NoAnswer(_too_slow(limits) if time.monotonic() >= until else _describe(error))
+
+
+def _too_slow(limits: Limits) -> str:
+    return f"the answer took longer than {limits.total} s"
 
 
 def _to_headers(answer: httpx.Response) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, Refuse, Reset, Truncate
+from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, LoseRequest, Refuse, Reset, Truncate
 from sandbox.chaos.proxy import Proxy
 from tests.servers import find_free_port, wait_until
 
@@ -178,6 +178,32 @@ def test_a_lost_reply_is_one_whose_request_was_carried_out(proxy: Proxy, connect
     with pytest.raises(ConnectionResetError):
         hear(sock, 6)
     assert HEARD == [b"BEGIN", b"COMMIT"]
+
+
+def test_a_lost_request_is_one_that_never_arrived(proxy: Proxy, connect: Callable[[], socket.socket]) -> None:
+    sock = connect()
+    proxy.begin(LoseRequest(b"COMMIT"))
+    assert ask(sock, b"BEGIN") == b"BEGIN"
+    sock.sendall(b"COMMIT")
+    with pytest.raises(ConnectionResetError):
+        hear(sock, 6)
+    assert HEARD == [b"BEGIN"]
+    assert proxy.struck == 1
+
+
+def test_a_fault_may_wait_for_a_request_and_then_stays_with_its_connection(
+    proxy: Proxy, connect: Callable[[], socket.socket]
+) -> None:
+    struck, spared = connect(), connect()
+    proxy.begin(Blackhole(), asking=b"POST")
+    assert [ask(sock) for sock in (struck, spared)] == [b"hello", b"hello"]
+    for asked in (b"POST", b"hello"):
+        struck.sendall(asked)
+        assert is_silent(struck)
+    assert ask(spared) == b"hello"
+    proxy.end()
+    assert hear(struck, 9) == b"POSThello"
+    assert b"".join(HEARD) == b"hello" * 3 + b"POSThello"
 
 
 def test_while_it_refuses_open_connections_live_on(proxy: Proxy, connect: Callable[[], socket.socket]) -> None:

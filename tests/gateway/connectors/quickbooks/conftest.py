@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.quickbooks import deadline
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import AuthLost
@@ -45,7 +46,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client() as client:
+    with deadline.open_http() as client:
         yield client
 
 

@@ -17,13 +17,17 @@ import simplejson
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted answer. `keep` bytes of the body are sent before the line is cut; `pause` seconds per byte."""
+    """One scripted answer. `keep` bytes of the body are sent before the line is cut; `pause` seconds per byte of it.
+
+    `head_pause` seconds per byte of the head.
+    """
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     keep: int | None = None
     pause: float = 0.0
+    head_pause: float = 0.0
     silent: bool = False
 
 
@@ -102,11 +106,13 @@ class _Handler(socketserver.StreamRequestHandler):
     def _answer(self, scripted: Reply) -> None:
         lines = {"content-length": str(len(scripted.body)), "connection": "close", **scripted.headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        self._send(f"HTTP/1.1 {scripted.status} Scripted\r\n{head}\r\n".encode())
-        body = scripted.body[: scripted.keep]
-        for piece in (body[i : i + 1] for i in range(len(body))) if scripted.pause else (body,):
+        self._drip(f"HTTP/1.1 {scripted.status} Scripted\r\n{head}\r\n".encode(), scripted.head_pause)
+        self._drip(scripted.body[: scripted.keep], scripted.pause)
+
+    def _drip(self, text: bytes, pause: float) -> None:
+        for piece in (text[i : i + 1] for i in range(len(text))) if pause else (text,):
             self._send(piece)
-            time.sleep(scripted.pause)
+            time.sleep(pause)
 
     def _send(self, piece: bytes) -> None:
         try:

@@ -105,6 +105,17 @@ def test_60_a_dripping_answer_is_cut_at_the_deadline(
 
 
 @BOTH
+def test_60_a_dripping_head_is_cut_at_the_deadline_as_well(
+    books: QuickBooks, peer: Peer, act: Act, kind: type[GatewayError]
+) -> None:
+    peer.answers(Reply(headers={"x-much": "x" * 100}, head_pause=0.05))
+    started = time.monotonic()
+    with pytest.raises(kind, match="longer than"):
+        act(books)
+    assert time.monotonic() - started < 2
+
+
+@BOTH
 def test_60_an_answer_that_never_begins_is_given_up(
     connect: Callable[..., QuickBooks], act: Act, kind: type[GatewayError]
 ) -> None:
