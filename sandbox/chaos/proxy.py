@@ -68,9 +68,11 @@ class Proxy:
         self._do(lambda: self._turn(None))
 
     @contextmanager
-    def during(self, fault: Fault, *, share: float = 1.0, times: int | None = None) -> Iterator[None]:
+    def during(
+        self, fault: Fault, *, share: float = 1.0, times: int | None = None, asking: bytes = b""
+    ) -> Iterator[None]:
         """Misbehave within the block."""
-        self.begin(fault, share=share, times=times)
+        self.begin(fault, share=share, times=times, asking=asking)
         try:
             yield
         finally:

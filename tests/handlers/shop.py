@@ -54,13 +54,13 @@ class Shop:
         assert seeding.begin_cursors(engine, given)
         self.woken: list[int] = []
         self._given = given
-        self.worlds = Worlds(engine, given, self.woken.extend)
+        self.worlds = self.open_worlds()
         self.workshop = Workshop(engine, self.worlds, self.woken.extend)
         for number, price, rate, code in ((1001, "12.50", 21, 2), (1002, "3.33", 9, 1), (1003, "100.00", 21, 2)):
             self.stock(number, price, rate, code)
 
     def _environment(self, refresh_token: str) -> dict[str, str]:
-        books, till = (served.url for served in self._served)
+        books, till = (self.address_of(served) for served in self._served)
         return {
             "DATABASE_URL": "sqlite:///unused.db",
             "SECRET_KEY": "a-secret-key-for-tests",
@@ -78,16 +78,24 @@ class Shop:
             "MPLUS_SECRET": "till-secret",
         }
 
+    def address_of(self, served: Served) -> str:
+        """Where the gateway is told a simulator is."""
+        return served.url
+
     def close(self) -> None:
         """Stop both simulators."""
         self.worlds.close()
         for served in self._served:
             served.stop()
 
+    def open_worlds(self) -> Worlds:
+        """The surroundings of a worker process."""
+        return Worlds(self.engine, self._given, self.woken.extend)
+
     def restart(self) -> None:
         """A new worker process: nothing is remembered but what the database holds."""
         self.worlds.close()
-        self.worlds = Worlds(self.engine, self._given, self.woken.extend)
+        self.worlds = self.open_worlds()
         self.workshop = Workshop(self.engine, self.worlds, self.woken.extend)
 
     # --- what the shop has ---
@@ -201,7 +209,7 @@ class Shop:
         self.work()
 
     def _work_beside(self, event: int, ready: threading.Barrier) -> None:
-        worlds = Worlds(self.engine, self._given, self.woken.extend)
+        worlds = self.open_worlds()
         ready.wait()
         Workshop(self.engine, worlds, self.woken.extend).work(event)
         worlds.close()

@@ -7,15 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
-from sqlmodel import col
-
-from gateway.store.clock import moment
-from gateway.store.events import Change, Event, Flow
-from gateway.store.session import open_engine, reading, writing
-from gateway.store.tables import InboxRow, JournalRow, LimitRow
+from gateway.store.events import Change, Flow
+from gateway.store.session import open_engine
 from sandbox.mpluskassa.faults import Plan
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import Shop, sold
+from tests.workers.attempts import carried, created, ends_of, made_articles
 
 OPEN_WRITES = [
     *(("SalesReceipt", mode) for mode in ("lost_reply", "truncate", "reset", "error_500", "error_503", "html_502")),
@@ -35,43 +31,12 @@ def shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Shop]:
     engine.dispose()
 
 
-def let_time_pass(shop: Shop) -> None:
-    """Everything that waits is due, every pause is over."""
-    with writing(shop.engine) as session:
-        session.execute(update(InboxRow).where(col(InboxRow.due_at).is_not(None)).values(due_at=moment(-1)))
-        session.execute(update(LimitRow).values(braked_until=0.0, calls_at=0.0, batches_at=0.0))
-    shop.restart()
-
-
-def ends_of(shop: Shop, event: Event) -> list[str]:
-    """The states the event's attempts ended in, as its log has them."""
-    with reading(shop.engine) as session:
-        lines = select(col(JournalRow.title)).where(col(JournalRow.event_id) == event.id).order_by(col(JournalRow.id))
-        titles = session.execute(lines).scalars().all()
-    states = ("waiting", "uncertain", "parked", "done", "skipped")
-    return [title.partition(":")[0] for title in titles if title.partition(":")[0] in states]
-
-
-def created(shop: Shop, entity: str) -> int:
-    return len(shop.books.ledger.find_effects(realm=REALM, entity=entity, operation="create", source="api"))
-
-
 def a_sale(shop: Shop) -> str:
     """A paid sale to somebody with an e-mail address, seen by the poll."""
     relation = shop.till.add_relation(name="Jan de Vries", email="jan@example.nl")
     receipt = shop.till.sell(lines=[sold(1001)], relation=relation["relationNumber"])
     shop.poll()
     return str(receipt["receiptId"])
-
-
-def carried(shop: Shop, entity_id: str) -> Event:
-    """The event's end, after as many attempts as it takes."""
-    for _ in range(6):
-        shop.work()
-        if shop.newest(entity_id).state == "done":
-            break
-        let_time_pass(shop)
-    return shop.newest(entity_id)
 
 
 @pytest.mark.parametrize(("entity", "mode"), OPEN_WRITES)
@@ -117,8 +82,7 @@ def test_61_62_an_article_whose_creation_was_not_answered_is_looked_for_and_made
     shop.receive(Change("k-1", Flow.PRODUCTS, "webhook", "Item", str(item["Id"]), connection="default"))
     event = carried(shop, str(item["Id"]))
     assert ends_of(shop, event) == ["uncertain", "done"]
-    made = [e for e in shop.till.till.ledger if e["effect"] == "createProduct" and 3001 in e["articles"]]
-    assert len(made) == 1
+    assert made_articles(shop, 3001) == 1
 
 
 @pytest.mark.parametrize("kind", ["error_500", "truncate"])
