@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import failpoints, jobs, observe, pools, settings
+from gateway import failpoints, jobs, observe, pools, pulse, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.settings import Settings
 from gateway.store import presence
@@ -58,6 +58,7 @@ def from_environment() -> Starlette:
     """The application as the environment describes it; uvicorn's factory."""
     found = settings.read(os.environ)
     failpoints.arm(os.environ)
+    pulse.start(os.environ)
     observe.start(found, "web")
     return create_app(found)
 

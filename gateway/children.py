@@ -10,6 +10,9 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import pulse
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -21,7 +24,10 @@ def _always() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A program to keep running. `rank` orders the end (0 first); with `once` it is a step that must succeed."""
+    """A program to keep running. `rank` orders the end (0 first); with `once` it is a step that must succeed.
+
+    Where there is a `pulse`, a folder, its processes beat there (`gateway.pulse`), and one that stands still is replaced.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -29,6 +35,7 @@ class Child:
     rank: int = 0
     ready: Callable[[], bool] = _always
     once: bool = False
+    pulse: Path | None = None
 
 
 class Process:
@@ -36,9 +43,10 @@ class Process:
 
     def __init__(self, child: Child, *, piped: bool) -> None:
         parent = os.getpid()
+        self.pulse = pulse.Pulse(child.pulse) if child.pulse else None
         self._popen = subprocess.Popen(  # noqa: S603 - the arguments are ours
             child.argv,
-            env=dict(child.environ),
+            env=dict(child.environ) | ({pulse.VARIABLE: str(child.pulse)} if child.pulse else {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else None,
             stderr=subprocess.STDOUT if piped else None,

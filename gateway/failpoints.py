@@ -25,6 +25,7 @@ AFTER_CLAIM = "after_claim"  # worker: the event is ours, nothing was done; foll
 BEFORE_CALL = "before_call"  # worker, clock: followed by ":" and the operation that is about to be sent
 AFTER_CALL = "after_call"  # worker, clock: followed by ":" and the operation that was just answered
 BEFORE_RECORD = "before_record"  # worker: all is done outside, the outcome is not stored; followed by its entity
+WHILE_RECORD = "while_record"  # worker: the outcome is written and not committed; likewise
 AFTER_RECORD = "after_record"  # worker: the outcome is stored, what follows from it was not woken; likewise
 BEFORE_POLL = "before_poll"  # clock: a poll is due, nobody was asked; followed by ":" and "till", "ledger" or "books"
 AFTER_POLL = "after_poll"  # clock: what was found is stored, nobody was woken; likewise

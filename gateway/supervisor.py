@@ -1,4 +1,4 @@
-"""Keeps a list of child programs running: starts them in stages, restarts what dies, ends all in order.
+"""Keeps a list of child programs running: starts them in stages, restarts what dies or stands still, ends all in order.
 
 One thread and one selector: signals, children's output and children's deaths all wake the same loop.
 """
@@ -133,6 +133,16 @@ class Supervisor:
                 self._end(post)
             elif post.due is not None and post.due <= time.monotonic() and not self._stopping:
                 self._start(post)
+            elif not self._stopping:
+                self._feel(post)
+
+    def _feel(self, post: Post) -> None:
+        """End a child one of whose processes stands still: it may hold what all others wait for."""
+        pulse = post.process.pulse if post.process else None
+        still = pulse.find_still() if pulse else None
+        if post.process is not None and still is not None:
+            self._console.say(f"{post.child.name} has stood still for {still:.0f} s and is killed")
+            post.process.kill()
 
     def _start(self, post: Post) -> None:
         post.due, post.started = None, time.monotonic()

@@ -67,7 +67,8 @@ class Plan:
     def _child(
         self, name: str, command: Command, rank: int, *, ready: Callable[[], bool] = lambda: True, once: bool = False
     ) -> Child:
-        return Child(name, command.argv, {**self.environ, **command.environ}, rank, ready, once)
+        pulse = self.var / "pulse" / name if rank in {WEB, WORK} else None  # of our own programs
+        return Child(name, command.argv, {**self.environ, **command.environ}, rank, ready, once, pulse)
 
     def to_words(self) -> list[str]:
         """What was started, for the person who started it."""

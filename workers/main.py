@@ -6,7 +6,7 @@ import os
 
 import dramatiq
 
-from gateway import failpoints, jobs, observe, pools, settings
+from gateway import failpoints, jobs, observe, pools, pulse, settings
 from gateway.jobs import QUEUE, Job, Waker
 from gateway.store.session import open_engine
 from workers.lifetime import Lifetime
@@ -15,6 +15,7 @@ from workers.worlds import Worlds
 
 _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
+pulse.start(os.environ)
 observe.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
 _engine = open_engine(_settings.database_url, pool_size=pools.worker(_settings))
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, observe, pools, resealing, seeding, settings
+from gateway import failpoints, jobs, observe, pools, pulse, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
@@ -161,6 +161,7 @@ def main() -> None:
     """Run until SIGTERM or Ctrl-C."""
     given = settings.read(os.environ)
     failpoints.arm(os.environ)
+    pulse.start(os.environ)
     observe.start(given, "clock")
     engine = open_engine(given.database_url, pool_size=pools.clock(given))
     seeding.seed(engine, given)

@@ -152,6 +152,7 @@ class Workshop:
             received = inbox.receive(session, result.changes)
             journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
             follower = inbox.pending_of(session, event.subject)
+            failpoints.reach(failpoints.WHILE_RECORD, event.entity)
         failpoints.reach(failpoints.AFTER_RECORD, event.entity)
         self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
 

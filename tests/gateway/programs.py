@@ -52,7 +52,9 @@ console = Console()
 def to_child(row):
     flag = row.get("ready_when")
     ready = (lambda: Path(flag).exists()) if flag else (lambda: True)
-    return Child(row["name"], tuple(row["argv"]), dict(os.environ), row.get("rank", 0), ready, row.get("once", False))
+    pulse = Path(row["pulse"]) if "pulse" in row else None
+    return Child(row["name"], tuple(row["argv"]), {**os.environ, **row.get("environ", {})}, row.get("rank", 0), ready,
+        row.get("once", False), pulse)
 stages = [[to_child(row) for row in stage] for stage in json.loads(sys.argv[1])]
 sys.exit(Supervisor(stages, console, announce=lambda: console.say("all is up")).run())
 """
@@ -121,9 +123,9 @@ class Running:
                 os.kill(pid, signal.SIGKILL)
 
 
-def supervise(folder: Path, *stages: Sequence[dict[str, object]]) -> Running:
-    """Start a supervisor of these stages."""
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+def supervise(folder: Path, *stages: Sequence[dict[str, object]], **environment: str) -> Running:
+    """Start a supervisor of these stages, with more environment."""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
     return Running(folder, [sys.executable, "-c", SUPERVISOR, json.dumps(stages)], environ)
 
 

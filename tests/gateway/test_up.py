@@ -61,6 +61,9 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     children = find_children(running.process.pid)
     assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.schedule"}
 
+    folders = [tmp_path / "var/pulse" / name for name in ("web", "worker", "clock")]
+    wait_until(lambda: all(any(folder.iterdir()) for folder in folders), seconds=30, what="everybody's pulse")
+
     os.kill(children["uvicorn"], signal.SIGKILL)
     running.wait_for("web ended (killed by SIGKILL)")
     wait_until(lambda: "uvicorn" in find_children(running.process.pid), what="web to start again")

@@ -113,7 +113,7 @@ class Stage:
                     start_new_session=True,
                 )  # fmt: skip
         if not roles or "web" in roles:
-            wait_until(lambda: self._answers(ready), seconds=PATIENCE, what="the web process to be ready")
+            wait_until(lambda: self.answers(ready), seconds=PATIENCE, what="the web process to be ready")
 
     def kill(self, role: str) -> None:
         """kill -9 for a process and everything it started."""
@@ -162,7 +162,8 @@ class Stage:
             case _:
                 return commands.clock()
 
-    def _answers(self, path: str) -> bool:
+    def answers(self, path: str) -> bool:
+        """Whether this address of the web process answers 200."""
         try:
             return httpx.get(f"{self.url}/{path}", timeout=2).status_code == 200
         except httpx.HTTPError:

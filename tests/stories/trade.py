@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import httpx
+
 from sandbox.mpluskassa.lines import ItemSold
-from tests.stories.stage import REALM, Stage
+from sandbox.quickbooks.webhooks import sign
+from tests.stories.stage import REALM, VERIFIER, Stage
 
 ARTICLE = 5001
 
@@ -20,6 +23,16 @@ def furnish(stage: Stage) -> None:
 def ring_up(stage: Stage, count: int = 1, **details: Any) -> list[str]:
     """So many sales at the till; answers their receipt ids."""
     return [str(stage.sell(ItemSold(ARTICLE), **details)["receiptId"]) for _ in range(count)]
+
+
+def deliver(stage: Stage, item_id: str, key: str) -> httpx.Response:
+    """One signed webhook about an item."""
+    event = (
+        f'[{{"specversion":"1.0","id":"{key}","source":"intuit.x","type":"qbo.item.created.v1",'
+        f'"time":"2026-11-20T10:11:12Z","intuitentityid":"{item_id}","intuitaccountid":"{REALM}","data":{{}}}}]'
+    ).encode()
+    headers = {"intuit-signature": sign(event, VERIFIER), "Content-Type": "application/json"}
+    return httpx.post(f"{stage.url}/webhooks/quickbooks", content=event, headers=headers, timeout=10)
 
 
 def effects(stage: Stage, entity: str = "SalesReceipt") -> Counter[str]:

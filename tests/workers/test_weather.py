@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
 from sandbox.mpluskassa.faults import Plan
