@@ -26,7 +26,7 @@ def _always() -> bool:
 class Child:
     """A program to keep running. `rank` orders the end (0 first); with `once` it is a step that must succeed.
 
-    Where there is a `pulse`, a folder, its processes beat there (`gateway.pulse`), and one that stands still is replaced.
+    Where there is a `pulse`, a folder, its processes beat there (`gateway.pulse`); one that stands still is replaced.
     """
 
     name: str

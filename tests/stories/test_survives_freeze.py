@@ -16,7 +16,7 @@ from tests.stories.trade import deliver, furnish, times_made
 
 # The first worker freezes in the middle of a transaction; the ones after it do not.
 ONCE = 'if mkdir "$0" 2>/dev/null; then export {variable}="{place}=freeze"; fi; exec "$@"'
-REPLACED = pulse.STILL_SECONDS + 15.0  # seconds, until webhooks are taken again
+REPLACED = pulse.STILL_SECONDS + 30.0  # seconds, until webhooks are taken again
 
 
 def to_rows(stage: Stage, folder: Path) -> list[dict[str, object]]:
