@@ -166,6 +166,10 @@ class CustomerSettings(Section):
         description="A receipt of a relation without an e-mail address; invoices always get a customer of their own",
     )
     countries: dict[str, str] = Field(default_factory=dict, description="Country as the till writes it to ISO alpha-3")
+    vat_number_field: Literal["ResaleNum", "PrimaryTaxIdentifier"] = Field(
+        default="ResaleNum",
+        description="Field of the books that holds a VAT number; PrimaryTaxIdentifier cannot be read back",
+    )
 
 
 class NumberPrefixes(Section):
@@ -299,6 +303,9 @@ class MappingSettings(Section):
     )
     special_items: dict[Literal["tip", "gift_card", "deposit", "rounding", "discount"], str] = Field(
         default_factory=dict, description="Items (SKU, name or id) for what is not an ordinary article"
+    )
+    omitted_decimal_places: int = Field(
+        default=0, ge=0, le=6, description="Decimals of the till's quantities where it leaves their number out"
     )
     tip_articles: tuple[int, ...] = Field(default=(), description="Articles of the till that are tips")
     gift_card_tenders: tuple[str, ...] = Field(

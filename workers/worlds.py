@@ -131,12 +131,12 @@ class Worlds:
             version, text = documents.newest(session, name) or (0, "")
         if connection is None:
             raise Permanent(f"there is no connection called {name}", code="no-connection", record=f"connection {name}")
-        if known and known.connection == connection:
-            if known.version != version:
-                known.settings, known.version = settings_document.recall(text), version
-            known.looked_at = time.monotonic()
+        same = known is not None and known.version == version
+        document = known.settings if known and same else settings_document.recall(text)
+        if known and known.connection == connection and _conventions(known.settings) == _conventions(document):
+            known.settings, known.version, known.looked_at = document, version, time.monotonic()
             return known
-        return self._build(connection, settings_document.recall(text), version)
+        return self._build(connection, document, version)
 
     def _build(self, connection: Connection, document: SettingsDocument, version: int) -> World:
         given = self._settings
@@ -159,6 +159,7 @@ class Worlds:
             observe=self._observer(connection.name, at_books),
             gate=_rehearsed(at_books),
             limits=self._patience.books,
+            vat_field=document.customers.vat_number_field,
         )
         till = MplusKassa(
             url,
@@ -168,6 +169,7 @@ class Worlds:
             gate=_rehearsed(at_till),
             limits=self._patience.till,
             wsdl_cache=_wsdl_cache(url),
+            default_decimal_places=document.mapping.omitted_decimal_places,
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
 
@@ -197,6 +199,11 @@ class Worlds:
                 log.append(to_entry(exchange))
 
         return observe
+
+
+def _conventions(document: SettingsDocument) -> tuple[object, ...]:
+    """What the clients themselves have to know: they are made anew when it changes."""
+    return document.customers.vat_number_field, document.mapping.omitted_decimal_places
 
 
 def _rehearsed(gate: Turnstile) -> Callable[[str], AbstractContextManager[None]]:

@@ -137,8 +137,8 @@ PROBES = (
         "qbo.md 5.2, 11.6", "makes two customers inactive again",
         (
             Way("kept", "VAT numbers live in ResaleNum"),
-            Way("lost", "customers have no VAT number in QuickBooks: build the client with another `vat_field`",
-                "", Fit.STOP),
+            Way("lost", "customers have no VAT number in QuickBooks",
+                'customers.vat_number_field = "PrimaryTaxIdentifier"', Fit.SET),
         ),
         ask_vat_number, writes=True,
     ),

@@ -192,8 +192,8 @@ PROBES = (
         (
             Way("always told", "nothing depends on it"),
             Way("left out, means none", "understood"),
-            Way("left out, means two", "build the client with `default_decimal_places=2` before anything else",
-                "", Fit.STOP),
+            Way("left out, means two", "pieces would be a hundred times too many, at a hundredth of their price",
+                "mapping.omitted_decimal_places = 2", Fit.SET),
         ),
         ask_decimals,
     ),
