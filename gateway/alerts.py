@@ -19,11 +19,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
-import sentry_sdk
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway import places
+from gateway import places, reporting
 from gateway.settings import Settings
 from gateway.store.tables import AlertRow
 
@@ -230,8 +229,10 @@ def _refuse_forbidden(url: str) -> None:
 
 def report(message: Message) -> None:
     """One issue per cause."""
-    with sentry_sdk.new_scope() as scope:
-        scope.set_tag("code", message.cause.partition("/")[0])
-        scope.set_tag("connection", message.connection or "")
-        scope.fingerprint = ["alert", message.cause]
-        sentry_sdk.capture_message(message.subject, level="info" if message.cleared else "error")
+    reporting.report(
+        message.subject,
+        "info" if message.cleared else "error",
+        group=["alert", message.cause],
+        code=message.cause.partition("/")[0],
+        connection=message.connection,
+    )

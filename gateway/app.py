@@ -39,6 +39,7 @@ from gateway.web import (
     problems,
     webhooks,
 )
+from gateway.web.arrivals import Arrivals
 from gateway.web.fresh import Fresh
 from gateway.web.headers import SecurityHeaders
 from gateway.web.services import Services
@@ -111,6 +112,7 @@ def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
         yield
         heartbeat.cancel()
         await shared.ingress.close()
+        shared.arrivals.say()
         shared.waker.close()
         broker_client.close()
         if given is None:
@@ -135,6 +137,7 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         directory=Fresh(read_directory, seconds=DIRECTORY_SECONDS),
         sessions=Sessions(settings.secret_keys, settings.admin_token),
         throttle=Throttle(),
+        arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
     )
     return shared

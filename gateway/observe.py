@@ -49,6 +49,7 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
         redactor,
         environment=settings.sentry_environment,
         release=f"kassabridge@{VERSION}",
+        role=role,
         dramatiq=dramatiq,
     )
 

@@ -30,6 +30,8 @@ _PATTERNS = (
     # Of an e-mail address the domain stays, so that it is clear what stood there.
     re.compile(r"()()[\w.+-]+(?=(?:@|%40)(?:[\w-]+\.)+[A-Za-z]{2,})"),
 )
+# No pattern fits a text without any of these; most values that are logged have none.
+_SUSPECT = re.compile(r"[\s:=@%]")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Redactor:
     def text(self, text: str) -> str:
         """The text without any secret."""
         masked = self._without_known(text)
+        if not _SUSPECT.search(masked):
+            return masked
         for pattern in _PATTERNS:
             masked = pattern.sub(rf"\g<1>{MASK}", masked)
         return self._without_known(masked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import sentry_sdk
@@ -15,11 +15,18 @@ from sentry_sdk.transport import Transport
 from gateway import tracebacks
 from gateway.redaction import MASK, Redactor
 
+if TYPE_CHECKING:
+    from sentry_sdk._types import LogLevelStr
+
 _EVENT = ("event_id", "timestamp", "level", "platform", "logger", "release", "environment", "transaction", "type")
 _FRAME = ("filename", "function", "module", "lineno", "colno", "in_app", "abs_path")
 _TAGS = ("role", "flow", "state", "code", "correlation", "event", "connection")
 _CONTEXTS = ("runtime", "os", "trace")
 _TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status")
+_CHECK_IN = (
+    *("type", "event_id", "timestamp", "release", "environment"),
+    *("monitor_slug", "check_in_id", "status", "duration", "monitor_config"),
+)
 
 
 def start(
@@ -28,6 +35,7 @@ def start(
     *,
     environment: str,
     release: str,
+    role: str,
     dramatiq: bool = False,
     transport: Transport | None = None,
 ) -> None:
@@ -55,6 +63,19 @@ def start(
         before_send_transaction=lambda _event, _hint: None,
         shutdown_timeout=2,
     )
+    sentry_sdk.get_global_scope().set_tag("role", role)
+
+
+def report(error: BaseException | str, level: LogLevelStr = "error", *, group: Sequence[str] = (), **tags: Any) -> None:
+    """Send one error, or a sentence of ours, with what it is about; `group` makes it one issue with others like it."""
+    with sentry_sdk.new_scope() as scope:
+        scope.set_tags({name: str(value) for name, value in tags.items() if value is not None})
+        if group:
+            scope.fingerprint = list(group)
+        if isinstance(error, str):
+            sentry_sdk.capture_message(error, level=level)
+        else:
+            sentry_sdk.capture_exception(error)
 
 
 def to_scrubber(redactor: Redactor) -> Callable[[Any, Any], Any]:
@@ -62,6 +83,8 @@ def to_scrubber(redactor: Redactor) -> Callable[[Any, Any], Any]:
 
     def scrub(event: Any, _hint: Any) -> Any:
         try:
+            if event.get("type") == "check_in":
+                return redactor.clean(_pick(event, _CHECK_IN))
             return _to_allowed(event, redactor)
         except Exception as error:  # noqa: BLE001 - whatever the SDK hands over, nothing unscrubbed may leave
             return {"level": "error", "message": f"an event could not be scrubbed ({type(error).__name__})"}

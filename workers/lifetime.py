@@ -11,6 +11,7 @@ from types import FrameType
 import dramatiq
 import structlog
 
+from gateway import reporting
 from gateway.errors import Transient
 from gateway.jobs import Waker
 from gateway.store import inbox, presence
@@ -70,8 +71,9 @@ class Lifetime(dramatiq.Middleware):
                 beat()
             except Transient as error:
                 _log.warning("the database is away", reason=error.reason)
-            except Exception:  # noqa: BLE001 - a heartbeat that stops would cost every lease
+            except Exception as error:  # noqa: BLE001 - a heartbeat that stops would cost every lease
                 _log.exception("a background thread failed and goes on")
+                reporting.report(error)
             self._stop.wait(seconds)
 
     def _renew(self) -> None:

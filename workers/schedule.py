@@ -14,12 +14,11 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, observe, pools, pulse, resealing, seeding, settings
+from gateway import failpoints, jobs, observe, pools, pulse, reporting, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
-from gateway.store import alerts as alert_rows
-from gateway.store import guesses, inbox, journal, presence, spent, tokens, views
+from gateway.store import guesses, inbox, presence, retention, spent, tokens, views
 from gateway.store.causes import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -33,7 +32,7 @@ REFRESH_SECONDS = 3600.0
 IDLE_TOKEN_SECONDS = 86_400.0
 # Not at once: the processes of the release before, which know only the old key, are still running then.
 RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
-PRUNE_SECONDS = 3600.0
+MEND_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
 PRESENCE_SECONDS = 15.0
 AT_ONCE = 8
 _log = structlog.get_logger(__name__)
@@ -64,6 +63,7 @@ class Clock:
 
     def run(self) -> None:
         """Tick until stopped."""
+        self._add("mend", MEND_SECONDS, self._mend)
         self._add("prune", PRUNE_SECONDS, self._prune)
         self._add("presence", PRESENCE_SECONDS, self._report)
         self._add("connections", 5.0, self._follow_connections)
@@ -84,12 +84,13 @@ class Clock:
 
     def _run(self, duty: Duty) -> None:
         try:
-            with _monitored(duty):
+            with observe.correlated(inbox.new_correlation(), task=duty.name), _monitored(duty):
                 duty.do()
         except GatewayError as error:
             _log.warning("a scheduled task could not run", task=duty.name, reason=error.reason)
-        except Exception:  # noqa: BLE001 - one failing duty must not end the clock
+        except Exception as error:  # noqa: BLE001 - one failing duty must not end the clock
             _log.exception("a scheduled task failed", task=duty.name)
+            reporting.report(error, connection=duty.name.partition("/")[2] or None)
         finally:
             duty.due = time.monotonic() + duty.seconds
             duty.running = False
@@ -123,27 +124,31 @@ class Clock:
         """Use refresh tokens that nobody uses (a paused connection's), so that none dies of disuse."""
         with reading(self._engine) as session:
             idle = tokens.find_idle(session, seconds=IDLE_TOKEN_SECONDS)
+        failed: list[GatewayError] = []
         for name in idle:
             try:
                 self._worlds.custody(name).access()
             except GatewayError as error:
                 _log.warning("a token could not be refreshed", connection=name, reason=error.reason)
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def _reseal(self) -> None:
         if count := resealing.reseal(self._engine, Seal(self._settings.secret_keys)):
             _log.info("sealed again with the newest key", secrets=count)
 
-    def _prune(self) -> None:
+    def _mend(self) -> None:
         with writing(self._engine) as session:
-            alert_rows.purge(session, days=self._settings.retention_days)
             inbox.mend_times(session)
             spent.purge(session)
         with writing(self._engine) as session:
             guesses.purge(session)
-        gone = 1
-        while gone and not self.stop.is_set():
-            with writing(self._engine) as session:
-                gone = journal.purge(session, days=self._settings.retention_days)
+
+    def _prune(self) -> None:
+        lines, events = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
+        if lines or events:
+            _log.info("what was kept long enough is gone", lines=lines, events=events)
 
     def _report(self) -> None:
         presence.report(self._engine, "clock")
@@ -151,10 +156,10 @@ class Clock:
 
 
 def _monitored(duty: Duty) -> AbstractContextManager[None]:
-    """Polls and refreshes report to Sentry's monitors, all polls as one."""
-    kind = duty.name.partition("/")[0]
-    name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
-    return checkins.monitored(name, seconds=duty.seconds) if name else nullcontext()
+    """Polls and refreshes report to Sentry's monitors, all polls of a system as one."""
+    kind, _, _ = duty.name.partition("/")
+    name = {"till": "poll-till", "books": "poll-books", "ledger": "poll-books", "refresh": "refresh"}.get(kind)
+    return checkins.monitored(name, seconds=duty.seconds, of=duty.name) if name else nullcontext()
 
 
 def main() -> None:

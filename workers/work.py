@@ -7,12 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import sentry_sdk
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints
+from gateway import failpoints, reporting
 from gateway.errors import GatewayError, Transient
 from gateway.store import inbox, journal, links
 from gateway.store.events import Event, Outcome, State
@@ -200,13 +200,17 @@ def _ending(outcome: Outcome) -> Entry:
 
 def _report(error: Exception, event: Event, outcome: Outcome) -> None:
     """Tell Sentry once, when a person is needed or the fault is ours; weather is only logged."""
+    about: dict[str, Any] = {
+        "correlation": event.correlation,
+        "event": event.id,
+        "connection": event.connection,
+        "flow": event.flow,
+        "state": outcome.state,
+        "code": outcome.code,
+    }
     if not isinstance(error, (GatewayError, MappingError)):
         _log.exception("unexpected failure", flow=event.flow, entity=event.entity)
-        sentry_sdk.capture_exception(error)
+        reporting.report(error, **about)
     elif outcome.state == State.PARKED:
-        with sentry_sdk.new_scope() as scope:
-            scope.set_tag("flow", event.flow)
-            scope.set_tag("code", outcome.code or "")
-            scope.set_extra("event", event.id)
-            scope.fingerprint = ["parked", event.flow, outcome.code or type(error).__name__]
-            sentry_sdk.capture_message(f"parked: {outcome.code or type(error).__name__}", level="warning")
+        code = outcome.code or type(error).__name__
+        reporting.report(f"parked: {code}", "warning", group=["parked", event.flow, code], **about)

@@ -192,6 +192,7 @@ class Worlds:
     def _observer(self, connection: str, gate: Turnstile) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
             self.meter.count(connection, exchange)
+            _say(exchange)
             if exchange.pause is not None:
                 _brake(gate, exchange.pause)
             log = getattr(self._thread, "log", None)
@@ -204,6 +205,13 @@ class Worlds:
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:
     """What the clients themselves have to know: they are made anew when it changes."""
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
+
+
+def _say(exchange: Exchange) -> None:
+    """A line without content: who was asked what, and how it went. The rest is in the activity log."""
+    facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error}
+    known = {name: value for name, value in facts.items() if value is not None}
+    _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
 
 
 def _rehearsed(gate: Turnstile) -> Callable[[str], AbstractContextManager[None]]:

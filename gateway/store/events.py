@@ -84,6 +84,7 @@ class Received:
     id: int
     created: bool
     pending: bool
+    correlation: str = dataclasses.field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ _ARRAYS = ", ".join(f"%s::{KINDS[name].compile(_DIALECT)}[]" for name in COLUMNS
 _INSERT = (
     f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
     f" SELECT arriving.*, clock_timestamp(), clock_timestamp() FROM unnest({_ARRAYS}) AS arriving"
-    " ON CONFLICT (key) DO NOTHING RETURNING id, key, state"
+    " ON CONFLICT (key) DO NOTHING RETURNING id, key, state, correlation"
 ).encode()
-_FIND = b"SELECT id, key, state FROM inbox WHERE key = ANY(%s)"
+_FIND = b"SELECT id, key, state, correlation FROM inbox WHERE key = ANY(%s)"
 
+_Row = tuple[int, str, str]
 _Connection = psycopg.AsyncConnection[TupleRow]
 
 
@@ -109,16 +110,16 @@ async def _store(connection: _Connection, changes: Sequence[Change]) -> list[Rec
     return [_to_received(key, found[key], fresh) for key in keys]
 
 
-async def _fetch(connection: _Connection, statement: bytes, values: Sequence[Any]) -> dict[str, tuple[int, str]]:
+async def _fetch(connection: _Connection, statement: bytes, values: Sequence[Any]) -> dict[str, _Row]:
     cursor = await connection.execute(statement, values)
-    return {str(key): (int(row_id), str(state)) for row_id, key, state in await cursor.fetchall()}
+    return {str(key): (int(row_id), str(state), str(trace)) for row_id, key, state, trace in await cursor.fetchall()}
 
 
-def _to_received(key: str, row: tuple[int, str], fresh: set[str]) -> Received:
+def _to_received(key: str, row: _Row, fresh: set[str]) -> Received:
     # A key that stands twice in one group was created once, by its first occurrence.
     created = key in fresh
     fresh.discard(key)
-    return Received(row[0], created=created, pending=row[1] in PENDING)
+    return Received(row[0], created, row[1] in PENDING, row[2])
 
 
 def _as_it_is(moment: datetime) -> datetime:

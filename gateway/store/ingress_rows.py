@@ -13,6 +13,7 @@ from gateway.store.inbox import SAID, new_correlation, said_by
 from gateway.store.tables import InboxRow
 
 COLUMNS = (*SAID, "correlation", "attempts", "crashes")
+CORRELATION = COLUMNS.index("correlation")
 KINDS: Mapping[str, TypeEngine[Any]] = {name: getattr(InboxRow, name).type for name in COLUMNS}
 _PLAIN = frozenset({int, bool, type(None)})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.errors import Transient
 from gateway.store.events import PENDING, Change, Received
-from gateway.store.ingress_rows import COLUMNS, clean, to_row
+from gateway.store.ingress_rows import COLUMNS, CORRELATION, clean, to_row
 
 _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
@@ -22,7 +22,7 @@ _INSERT = (
     f" VALUES ({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW}) ON CONFLICT (key) DO NOTHING"
 )
 _NEWEST = "SELECT coalesce(max(id), 0) FROM inbox"
-_FIND = "SELECT id, state FROM inbox WHERE key = ?"
+_FIND = "SELECT id, state, correlation FROM inbox WHERE key = ?"
 
 
 class SqliteWriter:
@@ -81,19 +81,20 @@ def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequ
     if connection.executemany(_INSERT, rows).rowcount == len(rows):
         # In one transaction the table numbers its rows one after the other: nothing needs to be read back.
         return [
-            Received(row_id, created=True, pending=change.state in PENDING)
-            for row_id, change in enumerate(changes, newest + 1)
+            Received(row_id, True, change.state in PENDING, row[CORRELATION])
+            for row_id, (change, row) in enumerate(zip(changes, rows, strict=True), newest + 1)
         ]
     found = [connection.execute(_FIND, (clean(change.key),)).fetchone() for change in changes]
     # A key that stands twice in one group was created once, by its first occurrence.
-    fresh = {row_id for row_id, _ in found if row_id > newest}
-    return [_to_received(row_id, state, fresh) for row_id, state in found]
+    fresh = {row_id for row_id, *_ in found if row_id > newest}
+    return [_to_received(row, fresh) for row in found]
 
 
-def _to_received(row_id: int, state: str, fresh: set[int]) -> Received:
+def _to_received(row: tuple[int, str, str], fresh: set[int]) -> Received:
+    row_id, state, correlation = row
     created = row_id in fresh
     fresh.discard(row_id)
-    return Received(row_id, created=created, pending=state in PENDING)
+    return Received(row_id, created, state in PENDING, correlation)
 
 
 def _to_text(moment: datetime) -> str:

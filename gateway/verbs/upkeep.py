@@ -11,13 +11,12 @@ from sqlalchemy.exc import OperationalError
 
 from gateway import resealing, seeding
 from gateway.errors import Transient
-from gateway.store import audit, journal, migrate, people
+from gateway.store import audit, migrate, people, retention
 from gateway.store.session import reading, writing
 from gateway.verbs.call import GOOD, Call, show, show_json, tell
 
 Answer = TypeVar("Answer")
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five by itself
-_BATCH = 5_000
 
 
 def migrate_database(call: Call) -> int:
@@ -59,14 +58,12 @@ def forget_secrets(call: Call) -> int:
 
 
 def purge_log(call: Call) -> int:
-    """Delete what the activity log keeps longer than RETENTION_DAYS, in batches."""
-    total, gone = 0, _BATCH
-    while gone >= _BATCH:
-        with writing(call.engine) as session:
-            gone = journal.purge(session, days=call.settings.retention_days, limit=_BATCH)
-        total += gone
-        tell(f"{total} lines deleted")
-    show_json({"deleted": total}) if call.as_json else show(f"deleted {total} lines of the activity log")
+    """Delete from the activity log, and empty ended events of, what is older than RETENTION_DAYS."""
+    lines, events = retention.purge(call.engine, days=call.settings.retention_days)
+    if call.as_json:
+        show_json({"deleted": lines, "emptied": events})
+    else:
+        show(f"deleted {lines} lines of the activity log, emptied {events} ended events")
     return GOOD
 
 
@@ -89,6 +86,7 @@ def _erase(call: Call) -> int:
         show_json({"erased": dataclasses.asdict(erased), "kept": list(people.kept())})
         return GOOD
     show(f"erased from {erased.events} events and {erased.journal} log lines; {erased.links} links deleted")
+    show(f"erased from {erased.alerts} alerts and {erased.audit} audit lines")
     for line in people.kept():
         show(f"kept: {line}")
     return GOOD

@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.web.arrivals import Arrivals
 from gateway.web.directory import Directory
 from gateway.web.fresh import Fresh
 from gateway.web.sessions import Sessions
@@ -41,6 +42,7 @@ class Services:
     directory: Fresh[Directory]
     sessions: Sessions
     throttle: Throttle
+    arrivals: Arrivals
     threads: anyio.CapacityLimiter
 
     async def run(self, call: Callable[[], Answer]) -> Answer:

@@ -104,6 +104,7 @@ async def _store(shared: Services, system: str, changes: Sequence[Change]) -> No
     # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
     shared.waker.wake(row.id for row in received if row.pending)
     failpoints.reach(failpoints.AFTER_WAKE)
+    shared.arrivals.note(system, received)
     known = bool(received) and not any(row.created for row in received)
     meters.delivery(system, "known" if known else "stored").inc()
 

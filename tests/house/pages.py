@@ -14,6 +14,7 @@ from typing import Any
 from gateway import cli
 from gateway.connectors.quickbooks import fault_rows
 from gateway.settings import VARIABLES
+from gateway.store import personal
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from tests.contract.catalogue import list_probes
@@ -163,6 +164,20 @@ def list_fates() -> Iterator[Sequence[str]]:
         yield f"`{kind.__name__}`", meaning, f"`{state}`"
 
 
+def list_holdings() -> Iterator[Sequence[str]]:
+    """Every column that holds something of persons."""
+    for table, holdings in personal.PERSONAL.items():
+        for holding in holdings:
+            columns = ", ".join(f"`{table}.{column}`" for column in holding.columns)
+            yield columns, holding.what, holding.why, holding.kept, holding.erased
+
+
+def list_impersonal() -> Iterator[Sequence[str]]:
+    """Every other column, by table."""
+    for table, columns in personal.IMPERSONAL.items():
+        yield f"`{table}`", ", ".join(f"`{column}`" for column in columns)
+
+
 def to_kind(schema: Schema) -> str:
     """What a value may be, in words."""
     match schema:
@@ -230,6 +245,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": _making(("`do`", "what it gives", "parameters"), list_functions),
     "faults": _making(("code", "meaning", "who can mend it", "how"), list_faults),
     "fates": _making(("error", "meaning", "the event is then"), list_fates),
+    "personal": _making(("column", "what of persons", "why", "kept", "erasing"), list_holdings),
+    "impersonal": _making(("table", "columns"), list_impersonal),
     "scenarios": _making(("number", "what fails", "what happens then", "proved by"), list_scenarios),
     "probes": _making(("probe", "question", "ways, and the setting each decides"), list_probes),
     "operators": _making(("`is`", "joined by"), list_operators),

@@ -88,6 +88,7 @@ _DETAIL = with_more(
         "log": each(ref("LogLine")),
     },
 )
+_OF_PERSON = ("events", "journal", "links", "alerts", "audit")
 _DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
 _DEED = record({"id": ID, "at": MOMENT, "actor": TEXT, "action": TEXT, "target": TEXT, "reason": maybe(TEXT)})
 _HEALTH = record({"status": one_of(("ready", "unavailable")), "database": TEXT, "broker": TEXT})
@@ -188,12 +189,15 @@ SCHEMAS: Mapping[str, Schema] = {
     "Person": record(
         {
             "email": TEXT,
-            "events": each({"type": "object"}),
-            "journal": each({"type": "object"}),
-            "links": each({"type": "object"}),
+            **dict.fromkeys(_OF_PERSON, each({"type": "object"})),
         }
     ),
-    "Erasure": record({"erased": record({"events": COUNT, "journal": COUNT, "links": COUNT}), "kept": each(TEXT)}),
+    "Erasure": record(
+        {
+            "erased": record(dict.fromkeys(_OF_PERSON, COUNT)),
+            "kept": each(TEXT),
+        }
+    ),
     "BackfillProgress": _BACKFILL,
     "Backfills": record({"backfills": each(ref("BackfillProgress"))}),
     "Audit": record({"audit": each(_DEED), "next": CURSOR}),

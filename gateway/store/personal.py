@@ -1,0 +1,106 @@
+"""The inventory of personal data: which column of which table holds what of persons, why, for how long, how it goes.
+
+Every column of every table is listed, as personal or as not; a test compares this with the tables, and the page about
+personal data is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What some columns of a table hold of persons. `erased` says what an erasure does with them."""
+
+    columns: tuple[str, ...]
+    what: str
+    why: str
+    kept: str
+    erased: str
+
+
+_RETAINED = "`RETENTION_DAYS` after the event ended"
+_FOR_EVER = "for ever: fiscal record"
+
+PERSONAL: Mapping[str, tuple[Holding, ...]] = {
+    "inbox": (
+        Holding(("email",), "the customer's e-mail address", "customers are matched by it; the search",
+                _RETAINED, "emptied"),
+        Holding(("hint", "result"), "what a webhook said, a preview shows or a person asked for: may hold names",
+                "to carry the event; to show the preview", _RETAINED, "emptied"),
+        Holding(("reason", "record", "fix"), "why an event ended so; may quote what QuickBooks answered, a name too",
+                "a person has to mend it; why a sale is not booked", "with the event",
+                "the reason is replaced, the address is taken out of the others"),
+        Holding(("entity_id", "subject", "key", "target_id"),
+                "where the event is of a customer: the number of the relation or customer, a pseudonym",
+                "one change is carried once, in order", "with the event", "stays: without the systems it names nobody"),
+        Holding(("order_id",), "the number of a sale, a pseudonym", "the way back from a document to its sale",
+                _FOR_EVER, "stays"),
+    ),
+    "journal": (
+        Holding(("detail", "title"), "what was asked of both systems and what they answered: names, addresses, "
+                "telephone numbers, what was bought", "to find out what happened to a record",
+                "`RETENTION_DAYS`", "the detail is emptied, the address is taken out of the title"),
+    ),
+    "links": (
+        Holding(("source_id",), "of a customer: the e-mail address, or the relation's number; of a document: "
+                "the number of a sale", "so that nothing is made twice",
+                "a customer's until erased; a document's for ever: fiscal record",
+                "a customer's rows are deleted; a document's stay"),
+        Holding(("target_id",), "the customer or the document in QuickBooks, a pseudonym",
+                "so that nothing is made twice", "as its row", "with its row"),
+        Holding(("fingerprint", "detail"), "of a customer: digests of what was last carried; of a document: digests, "
+                "numbers and amounts", "to see what changed", "as its row", "with its row"),
+    ),
+    "alerts": (
+        Holding(("detail", "title", "fix"), "the reason of a parked event, as above", "to say what needs a person",
+                "`RETENTION_DAYS` after the all-clear", "the reason is replaced, the address is taken out"),
+    ),
+    "audit": (
+        Holding(("target", "reason"), "what was done with which record, and what the person who did it wrote; "
+                "of an erasure a digest of the address", "who did what is to be provable", "for ever",
+                "the address is taken out; the digest stays as proof"),
+    ),
+    "settings_documents": (
+        Holding(("document",), "what the operator writes; no flow puts anything in", "the settings of a connection",
+                "every version, for ever", "stays: write no names of persons in"),
+    ),
+    "guesses": (
+        Holding(("source",), "the address of who sent a wrong token", "guessing is slowed down", "a minute",
+                "goes by itself"),
+    ),
+}  # fmt: skip
+
+IMPERSONAL: Mapping[str, tuple[str, ...]] = {
+    "inbox": (
+        *("id", "connection", "account", "flow", "source", "entity", "operation", "priority", "state", "code"),
+        *("field", "attempts", "crashes", "careful", "due_at", "turn_at", "lease", "leased_until", "sku"),
+        *("target_entity", "correlation", "occurred_at", "received_at", "updated_at"),
+    ),
+    "journal": ("id", "event_id", "connection", "at", "kind", "system", "milliseconds"),
+    "links": ("id", "connection", "kind", "target_entity", "sync_token", "created_at", "updated_at"),
+    "alerts": (
+        *("id", "cause", "stage", "connection", "first_seen", "seen_at", "sent_at", "cleared_at", "clear_sent_at"),
+        *("told", "clear_told", "sending_until"),
+    ),
+    "audit": ("id", "at", "actor", "action"),
+    "settings_documents": ("id", "connection", "version", "author", "created_at"),
+    "guesses": ("failures", "ends_at"),
+    "spent": ("digest", "ends_at"),
+    "numbers": ("connection", "number", "item_id", "given_at"),
+    "connections": (
+        *("name", "realm_id", "mplus_url", "mplus_ident_sealed", "mplus_secret_sealed", "mplus_subscription_id"),
+        *("mplus_webhook_secrets_sealed", "live", "paused", "created_at", "updated_at"),
+    ),
+    "tokens": (
+        *("connection", "access_sealed", "access_expires_at", "refresh_sealed", "refresh_expires_at"),
+        *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_at", "updated_at"),
+    ),
+    "cursors": ("connection", "source", "position", "polled_at", "lease", "leased_until", "failure"),
+    "meters": ("connection", "system", "month", "kind", "calls"),
+    "processes": ("boot", "role", "version", "started_at", "seen_at"),
+    "limits": ("system", "account", "calls_at", "batches_at", "braked_until"),
+    "slots": ("system", "account", "number", "holder", "leased_until", "wanted_by", "wanted_until"),
+}

@@ -1,0 +1,38 @@
+"""The log lines of stored deliveries, written beside their answers: in a crowd, one line for many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.store.events import Received
+
+GATHER_SECONDS = 0.1
+MOST_ALONE = 5  # a line costs more than storing a delivery
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Gathers for a moment what was received; used on one event loop."""
+
+    _waiting: list[tuple[str, Received]] = field(default_factory=list)
+    _timer: asyncio.TimerHandle | None = None
+
+    def note(self, source: str, received: Sequence[Received]) -> None:
+        """Say soon that these changes are stored, with the correlation id that workers go on with."""
+        self._waiting += [(source, each) for each in received]
+        if self._waiting and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.say)
+
+    def say(self) -> None:
+        """Write the lines of what waits."""
+        self._timer, waiting, self._waiting = None, self._waiting, []
+        if len(waiting) > MOST_ALONE:
+            _log.info("received", events=len(waiting), correlations=[each.correlation for _, each in waiting])
+            return
+        for source, each in waiting:
+            _log.info("received", source=source, correlation=each.correlation, event_id=each.id, known=not each.created)
