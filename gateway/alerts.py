@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
+import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -28,6 +29,7 @@ from gateway.store.tables import AlertRow
 
 SECONDS = 15.0
 _KEY_PREFIX = "whsec_"
+_log = structlog.get_logger(__name__)
 
 
 class Untold(Exception):
@@ -115,9 +117,12 @@ def send_mail(settings: Settings, message: Message) -> None:
                 if not secure and not _is_here(host):
                     raise Untold("the mail server has no TLS; the password was not sent")
                 server.login(unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(to_mail(settings, message))
+            refused = server.send_message(to_mail(settings, message))
     except (smtplib.SMTPException, OSError) as error:
         raise Untold(f"the mail server did not take it ({type(error).__name__})") from None
+    if refused:
+        # The others have it: told again, they would have it twice.
+        _log.warning("the mail server refused a recipient of alerts", recipients=len(refused))
 
 
 def _connect(scheme: str, host: str, port: int | None) -> smtplib.SMTP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import structlog
@@ -17,16 +18,18 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 
 SECONDS = 15.0
+PATIENCE_SECONDS = 20.0  # for one channel; an alert that is being sent is this process's for a minute
+MOST_AT_ONCE = 50
 _log = structlog.get_logger(__name__)
 
 
 class Watch:
     """One process's look-out."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._settings = settings
-        self._channels = alerts.open_channels(settings)
+        self._couriers = [Courier(name, bring, patience) for name, bring in alerts.open_channels(settings).items()]
         self._patience = Patience(timedelta(minutes=settings.alert_minutes), settings.quickbooks_monthly_reads)
 
     def look(self) -> None:
@@ -35,9 +38,14 @@ class Watch:
             found = causes.find_causes(session, self._patience)
         with writing(self._engine) as session:
             rows.note(session, found)
-            unsent = rows.take_unsent(session)
-        for alert in unsent:
-            self._tell(alert)
+        for courier in self._couriers:
+            courier.set_out()
+        for _ in range(MOST_AT_ONCE):
+            with writing(self._engine) as session:
+                unsent = rows.take_unsent(session, limit=1)
+            if not unsent:
+                break
+            self._tell(unsent[0])
 
     def stand_in(self) -> None:
         """Look out when no clock process does: a clock that is gone cannot say so itself."""
@@ -50,17 +58,45 @@ class Watch:
         message = alerts.to_message(alert, self._settings)
         told = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
         _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
-        for name, channel in self._channels.items():
-            if name not in told and _sent(name, channel, message):
-                told.add(name)
+        told |= {each.name for each in self._couriers if each.name not in told and each.bring(message)}
         with writing(self._engine) as session:
-            rows.tell(session, alert, sorted(told), everyone=told >= set(self._channels))
+            rows.tell(session, alert, sorted(told), everyone=told >= {each.name for each in self._couriers})
 
 
-def _sent(name: str, channel: Channel, message: alerts.Message) -> bool:
-    try:
-        channel(message)
-    except Untold as error:
-        _log.warning("an alert could not be sent and is tried again", channel=name, reason=str(error))
-        return False
-    return True
+class Courier:
+    """One channel of this process. A message that takes too long is left behind; one that fails ends the round."""
+
+    def __init__(self, name: str, channel: Channel, patience: float = PATIENCE_SECONDS) -> None:
+        self.name = name
+        self._channel = channel
+        self._patience = patience
+        self._resting = False
+        self._thread: threading.Thread | None = None
+
+    def set_out(self) -> None:
+        """Begin a round, unless a message of the one before is still on its way."""
+        self._resting = self._thread is not None and self._thread.is_alive()
+
+    def bring(self, message: alerts.Message) -> bool:
+        """Whether the channel took the message."""
+        if self._resting:
+            return False
+        ended: list[str] = []
+        self._thread = threading.Thread(target=self._run, args=(message, ended), name=f"alert-{self.name}", daemon=True)
+        self._thread.start()
+        self._thread.join(self._patience)
+        reason = ended[0] if ended else "it did not end in time"
+        if reason:
+            self._resting = True
+            _log.warning("an alert could not be sent and is tried again", channel=self.name, reason=reason)
+        return not reason
+
+    def _run(self, message: alerts.Message, ended: list[str]) -> None:
+        try:
+            self._channel(message)
+        except Untold as error:
+            ended.append(str(error))
+        except Exception as error:  # noqa: BLE001 - an address nobody can write to must not silence the other channels
+            ended.append(f"it cannot be sent at all ({type(error).__name__})")
+        else:
+            ended.append("")

@@ -51,7 +51,9 @@ def take_unsent(session: Session, *, limit: int = 20) -> list[AlertRow]:
     )
     free = or_(col(AlertRow.sending_until).is_(None), col(AlertRow.sending_until) < moment())
     due = and_(or_(raised, cleared), free)
-    first = select(col(AlertRow.id)).where(due).order_by(col(AlertRow.id)).limit(limit)
+    # What nobody has tried yet goes first: a channel that fails for long must not hold it up.
+    tried = col(AlertRow.sending_until)
+    first = select(col(AlertRow.id)).where(due).order_by(tried.is_not(None), tried, col(AlertRow.id)).limit(limit)
     statement = (
         update(AlertRow)
         .where(and_(col(AlertRow.id).in_(first), due))

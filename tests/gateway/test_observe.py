@@ -193,7 +193,7 @@ def test_an_error_reaches_sentry_without_variables_arguments_headers_or_secrets(
     assert len(events) == 1
     event, text = events[0], json.dumps(events[0])
     assert event["exception"]["values"][-1]["type"] == "ValueError"
-    assert event["tags"] == {"flow": "orders"}
+    assert event["tags"] == {"flow": "orders", "role": "web"}
     assert event["release"].startswith("kassabridge@")
     for hidden in (
         SECRET,
