@@ -167,6 +167,39 @@ def test_77_a_sentry_that_never_answers_delays_nobody_and_the_end_by_two_seconds
     assert over - ended < 2.0 + 8.0
 
 
+@pytest.mark.parametrize("answer", [429, 500, None])
+def test_77_a_sentry_that_refuses_or_is_away_costs_nothing(
+    lines: Callable[..., list[str]], serve: Callable[..., str], free_port: Callable[[], int], answer: int | None
+) -> None:
+    asked: list[int] = []
+
+    async def refuse(_request: Request) -> JSONResponse:
+        asked.append(1)
+        return JSONResponse({}, answer or 500, {"Retry-After": "60"})
+
+    app = Starlette(routes=[Route("/api/1/envelope/", refuse, methods=["POST"])])
+    url = serve(app) if answer else f"http://127.0.0.1:{free_port()}"
+    printed = lines(
+        """
+        import sentry_sdk, time
+        from workers import checkins
+        began = time.monotonic()
+        for number in range(20):
+            sentry_sdk.capture_message(f"message {number}")
+            with checkins.monitored(f"run-{number}", seconds=60):
+                pass
+        sentry_sdk.flush(5)
+        sentry_sdk.capture_message("after it was asked to wait")
+        print(time.monotonic() - began)
+        """,
+        SENTRY_DSN=url.replace("http://", "http://key@") + "/1",
+    )
+    assert float(printed[-1]) < 10.0
+    assert "Traceback" not in "".join(printed)
+    if answer == 429:
+        assert len(asked) < 10  # it asked for calm, and gets it
+
+
 def test_an_error_reaches_sentry_without_variables_arguments_headers_or_secrets(
     lines: Callable[..., list[str]], sentry: tuple[str, list[dict[str, Any]]]
 ) -> None:

@@ -159,6 +159,7 @@ def test_37_inv4_no_secret_and_no_person_stands_where_it_does_not_belong(stage: 
     found = places.everything(stage)
     assert "unexpected failure" in found["logs"]
     assert found["Sentry"].count("exception") > 1
+    assert '"correlation"' in next(line for line in found["Sentry"].splitlines() if '"exception"' in line)
     assert "alert.raised" in found["alerts"]
     assert len(places.answers) > 8
     secrets = marks.secrets_of(stage)
