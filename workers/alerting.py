@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Engine
 
-from gateway import alerts
+from gateway import alerts, counters
 from gateway.alerts import Channel, Untold
 from gateway.settings import Settings
 from gateway.store import alerts as rows
@@ -86,6 +86,7 @@ class Courier:
         self._thread.start()
         self._thread.join(self._patience)
         reason = ended[0] if ended else "it did not end in time"
+        counters.MESSAGES.labels(self.name, "failed" if reason else "sent").inc()
         if reason:
             self._resting = True
             _log.warning("an alert could not be sent and is tried again", channel=self.name, reason=reason)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
+from gateway import counters
 from gateway.errors import RateLimited, Transient
 from gateway.store import limits
 from gateway.store.limits import HORIZON_SECONDS, Account, Budget, Held, Refused
@@ -297,6 +298,7 @@ class _Slots:
 
 def _refusal(account: Account, seconds: float, *, braked: bool) -> RateLimited:
     system = "QuickBooks" if account.system == limits.QUICKBOOKS else "MplusKASSA"
+    counters.THROTTLED.labels(account.system, "braked" if braked else "busy").inc()
     if braked:
         return RateLimited(f"{system} asked to slow down", after=seconds, code="braked")
     return RateLimited(f"more is waiting for {system} than it may be asked at once", after=seconds, code="busy")

@@ -7,15 +7,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, reporting
+from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
 from gateway.store import inbox, journal, links
-from gateway.store.events import Event, Outcome, State
+from gateway.store.events import BACKFILL, Event, Outcome, State
 from gateway.store.inbox import LeaseLost
 from gateway.store.journal import Entry
 from gateway.store.session import writing
@@ -115,7 +116,9 @@ class Workshop:
                 self._in_flight.pop(lease, None)
 
     def _carry_logged(self, event: Event) -> None:
+        began = time.monotonic()
         result, deps = self._attempt(event)
+        _measure(event, result.outcome.state, time.monotonic() - began)
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         try:
             self._record(event, result, deps)
@@ -155,6 +158,14 @@ class Workshop:
             failpoints.reach(failpoints.WHILE_RECORD, event.entity)
         failpoints.reach(failpoints.AFTER_RECORD, event.entity)
         self.wake([r.id for r in received if r.pending] + ([follower] if follower else []))
+
+
+def _measure(event: Event, state: State, seconds: float) -> None:
+    counters.ATTEMPTS.labels(event.flow, state).inc()
+    counters.ATTEMPT_SECONDS.labels(event.flow).observe(seconds)
+    if state in (State.DONE, State.SKIPPED) and event.priority < BACKFILL:
+        lag = datetime.now(UTC) - event.received_at
+        counters.LAG_SECONDS.labels(event.flow).observe(max(0.0, lag.total_seconds()))
 
 
 def find_full(busy: Mapping[str, int], *, threads: int) -> set[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints
+from gateway import counters, failpoints
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.transport import Limits as TillLimits
@@ -192,6 +192,7 @@ class Worlds:
     def _observer(self, connection: str, gate: Turnstile) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
             self.meter.count(connection, exchange)
+            _measure(exchange)
             _say(exchange)
             if exchange.pause is not None:
                 _brake(gate, exchange.pause)
@@ -205,6 +206,11 @@ class Worlds:
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:
     """What the clients themselves have to know: they are made anew when it changes."""
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
+
+
+def _measure(exchange: Exchange) -> None:
+    outcome = counters.outcome_of(exchange.status, exchange.error)
+    counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
 
 
 def _say(exchange: Exchange) -> None:

@@ -16,6 +16,8 @@ from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 
 POLL_SECONDS = 60.0
 ROLES = ("web", "worker", "clock")
+KINDS = ("parked", "paused", "lost", "reconnect", "behind", "uncertain", "poll", "plan", "process")
+"""How the keys of causes begin."""
 SETTLING_SECONDS = 90.0  # a deployment that was just started is still starting its processes
 RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
 

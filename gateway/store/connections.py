@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
+from gateway.store.limits import MPLUSKASSA, QUICKBOOKS, Account
 from gateway.store.sealing import Seal
 from gateway.store.tables import ConnectionRow
 
@@ -72,6 +73,16 @@ def names_by_realm(session: Session) -> dict[str, str]:
     """Which connection each company of the books belongs to."""
     rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name))).all()
     return {realm: name for realm, name in rows if realm}
+
+
+def names_by_account(session: Session) -> dict[Account, list[str]]:
+    """Which connections ask each account of an outside system."""
+    rows = session.execute(select(col(ConnectionRow.name), col(ConnectionRow.realm_id), col(ConnectionRow.mplus_url)))
+    found: dict[Account, list[str]] = {}
+    for name, realm, url in rows.all():
+        for account in (Account(QUICKBOOKS, realm or ""), Account(MPLUSKASSA, url or "")):
+            found.setdefault(account, []).append(name)
+    return found
 
 
 def pause(session: Session, name: str, reason: str | None) -> None:

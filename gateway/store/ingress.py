@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
+from gateway import counters
 from gateway.errors import Transient
 from gateway.store.events import Change, Received
 from gateway.store.ingress_postgres import PostgresWriter
@@ -127,6 +128,8 @@ class Ingress:
             results += await self._writer.write(chunk)
             self.commits += 1
             self.received += len(chunk)
+            counters.COMMITS.inc()
+            counters.CHANGES.inc(len(chunk))
         return results
 
 

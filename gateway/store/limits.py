@@ -141,6 +141,34 @@ def find_brakes(session: Session) -> dict[Account, float]:
     return {Account(row[0], row[1]): float(row[2]) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much of an account's limits is used now: seconds of brake left, share of the burst, slots held and all."""
+
+    account: Account
+    braked: float
+    budget: float
+    held: int
+    places: int
+
+
+def find_uses(session: Session, budget: Budget) -> list[Use]:
+    """Every account that was ever asked; `budget` is what a company of the books is asked by."""
+    braked, spoken = col(LimitRow.braked_until) - epoch(), col(LimitRow.calls_at) - epoch()
+    accounts = session.execute(select(col(LimitRow.system), col(LimitRow.account), braked, spoken)).all()
+    held = and_(col(SlotRow.holder).is_not(None), col(SlotRow.leased_until) > moment())
+    counts = (func.sum(case((held, 1), else_=0)), func.count())
+    about = (col(SlotRow.system), col(SlotRow.account))
+    slots = {Account(row[0], row[1]): row for row in session.execute(select(*about, *counts).group_by(*about)).all()}
+    burst = budget.burst * budget.interval
+    uses = []
+    for system, name, left, ahead in accounts:
+        account = Account(system, name)
+        _, _, taken, places = slots.get(account, (system, name, 0, 0))
+        uses.append(Use(account, max(0.0, float(left)), max(0.0, float(ahead)) / burst, int(taken), int(places)))
+    return uses
+
+
 def _brake_of(session: Session, account: Account) -> float:
     left = select(col(LimitRow.braked_until) - epoch()).where(_is(account))
     return max(0.0, float(session.execute(left).scalar_one_or_none() or 0.0))

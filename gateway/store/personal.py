@@ -100,7 +100,8 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     ),
     "cursors": ("connection", "source", "position", "polled_at", "lease", "leased_until", "failure"),
     "meters": ("connection", "system", "month", "kind", "calls"),
-    "processes": ("boot", "role", "version", "started_at", "seen_at"),
+    "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),
+    "tallies": ("name", "labels", "value"),
     "limits": ("system", "account", "calls_at", "batches_at", "braked_until"),
     "slots": ("system", "account", "number", "holder", "leased_until", "wanted_by", "wanted_until"),
 }

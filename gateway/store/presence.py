@@ -6,20 +6,25 @@ import uuid
 
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, col
 
+from gateway import counters
 from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import ProcessRow
+from gateway.store.tallies import Tally
 from gateway.version import VERSION
 
 ALIVE_SECONDS = 60.0
 BOOT = uuid.uuid4().hex
+_TALLY = Tally(counters.REGISTRY)
 
 
 def report(engine: Engine, role: str) -> None:
-    """Say that this process lives; rows of processes long gone are removed."""
-    values = {"role": role, "version": VERSION, "seen_at": moment()}
+    """Say that this process lives, and what it counted; rows of processes long gone are removed."""
+    _TALLY.flush(engine)
+    values = {"role": role, "version": VERSION, "seen_at": moment(), **_pool_of(engine)}
     with writing(engine) as session:
         conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
         session.execute(
@@ -28,6 +33,16 @@ def report(engine: Engine, role: str) -> None:
             .on_conflict_do_update(index_elements=["boot"], set_=values)
         )
         session.execute(delete(ProcessRow).where(col(ProcessRow.seen_at) < moment(-10 * ALIVE_SECONDS)))
+
+
+def tally(engine: Engine) -> None:
+    """Add what this process counted to what all have counted, without waiting for its next sign of life."""
+    _TALLY.flush(engine)
+
+
+def _pool_of(engine: Engine) -> dict[str, int]:
+    pool = engine.pool
+    return {"pool_size": pool.size(), "pool_used": pool.checkedout()} if isinstance(pool, QueuePool) else {}
 
 
 def alive(session: Session, *, seconds: float = ALIVE_SECONDS) -> list[ProcessRow]:

@@ -247,6 +247,18 @@ class ProcessRow(SQLModel, table=True):
     version: str
     started_at: datetime = _time()
     seen_at: datetime = _time()
+    pool_size: int | None = None
+    pool_used: int | None = None
+
+
+class TallyRow(SQLModel, table=True):
+    """What all processes have counted so far of one sample (a name and its labels, as JSON)."""
+
+    __tablename__ = "tallies"
+
+    name: str = Field(primary_key=True)
+    labels: str = Field(primary_key=True)
+    value: float = 0.0
 
 
 class LimitRow(SQLModel, table=True):

@@ -12,11 +12,12 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import counters
 from gateway.errors import Transient
 from gateway.store import audit, guesses
 from gateway.store.guesses import Tally
 from gateway.store.session import reading, writing
-from gateway.web import meters, services
+from gateway.web import services
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from gateway.web.throttle import FAILURES, WINDOW_SECONDS
@@ -82,7 +83,7 @@ async def _learn_failures(shared: Services, source: str) -> int:
 
 
 async def _note_failure(shared: Services, source: str) -> None:
-    meters.REFUSED_LOGINS.inc()
+    counters.REFUSED_LOGINS.inc()
     shared.throttle.fail(source)
     with suppress(Transient):
         tally = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)

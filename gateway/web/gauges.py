@@ -2,97 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlmodel import Session
 
-from gateway.store import alerts, limits, meters, views
-from gateway.store.ingress import Ingress
-from gateway.store.limits import Account
-from gateway.store.tables import AlertRow, CursorRow, MeterRow
+from gateway import counters
+from gateway.settings import Settings
+from gateway.store import alerts, causes, connections, expiry, limits, meters, presence, tallies, views
+from gateway.store.limits import Account, Budget, Use
+from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.store.views import Standing
 
-_AGE = "Seconds the oldest unsynced event of a flow has waited"
+PROCESS = CollectorRegistry()
+ProcessCollector(registry=PROCESS)
+
+Labelled = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the database."""
+    """One look at the database. `names` are the connections of an account, which itself is nobody's business."""
 
     now: datetime
-    standings: Sequence[Standing]
-    cursors: Sequence[CursorRow]
-    meters: Sequence[MeterRow]
-    alerts: Sequence[AlertRow]
-    brakes: Mapping[Account, float]
+    standings: Sequence[Standing] = ()
+    cursors: Sequence[CursorRow] = ()
+    meters: Sequence[MeterRow] = ()
+    alerts: Sequence[AlertRow] = ()
+    uses: Sequence[Use] = ()
+    names: Mapping[Account, Sequence[str]] | None = None
+    processes: Sequence[ProcessRow] = ()
+    tokens: Sequence[TokenRow] = ()
+    tallies: Mapping[tallies.Key, float] | None = None
+    allowance: int = 0
 
 
-def read(session: Session) -> Reading:
+def read(session: Session, settings: Settings) -> Reading:
     """What the gauges show."""
     now = views.now_of(session)
+    budget = Budget(settings.quickbooks_calls_per_minute)
     return Reading(
         now,
         views.standings(session),
         views.cursors(session),
         meters.of_month(session, f"{now:%Y-%m}"),
         alerts.find_open(session),
-        limits.find_brakes(session),
+        limits.find_uses(session, budget),
+        connections.names_by_account(session),
+        presence.alive(session),
+        tuple(views.tokens(session).values()),
+        tallies.find(session),
+        settings.quickbooks_monthly_reads,
     )
+
+
+def expose(reading: Reading | None) -> bytes:
+    """The text of the numbers; None: the database cannot be read, and only that is said."""
+    registry = CollectorRegistry()
+    registry.register(Gauges(reading))
+    return generate_latest(registry)
+
+
+def families(reading: Reading) -> Iterator[Metric]:
+    """Every family, those without a sample included."""
+    yield from _of_events(reading)
+    yield from _of_outside(reading)
+    yield from _of_ourselves(reading)
+    yield from tallies.to_families(counters.REGISTRY, reading.tallies or {})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Gauges(Collector):
     """A reading as metric families."""
 
-    reading: Reading
-    ingress: Ingress
+    reading: Reading | None
 
     def collect(self) -> Iterator[Metric]:
-        yield self._events()
-        yield self._ages()
-        yield self._polls()
-        yield self._calls()
-        yield self._brakes()
-        yield GaugeMetricFamily("kassabridge_alerts", "Alerts whose cause lasts", value=len(self.reading.alerts))
-        yield CounterMetricFamily("kassabridge_ingress_commits", "Group commits made", value=self.ingress.commits)
-        yield CounterMetricFamily("kassabridge_ingress_changes", "Changes committed", value=self.ingress.received)
+        up = float(self.reading is not None)
+        yield _gauge(
+            "database_up", "Whether the database could be read; if not, other numbers are missing.", (), [((), up)]
+        )
+        if self.reading is not None:
+            yield from families(self.reading)
 
-    def _events(self) -> Metric:
-        family = GaugeMetricFamily("kassabridge_events", "Inbox rows by flow and state", labels=("flow", "state"))
-        for standing in self.reading.standings:
-            for state, count in standing.counts.items():
-                family.add_metric((standing.flow, state), count)
-        return family
 
-    def _ages(self) -> Metric:
-        family = GaugeMetricFamily("kassabridge_oldest_unsynced_seconds", _AGE, labels=("flow",))
-        for standing in self.reading.standings:
-            family.add_metric((standing.flow,), standing.unsynced_seconds or 0.0)
-        return family
+def _of_events(reading: Reading) -> Iterator[Metric]:
+    standings = reading.standings
+    counted = [((each.flow, state), float(n)) for each in standings for state, n in each.counts.items()]
+    yield _gauge("events", "Inbox rows by flow and state.", ("flow", "state"), counted)
+    late = [((each.flow,), each.unsynced_seconds or 0.0) for each in standings]
+    yield _gauge("oldest_unsynced_seconds", "Seconds the oldest unsynced event of a flow has waited.", ("flow",), late)
+    parked = [((each.flow,), each.parked_seconds or 0.0) for each in standings]
+    yield _gauge("oldest_parked_seconds", "Seconds the oldest parked event has waited for a person.", ("flow",), parked)
+    done = [((each.flow,), _age(each.last_done_at, reading)) for each in standings if each.last_done_at]
+    yield _gauge("last_done_seconds", "Seconds since an event of the flow was last carried over.", ("flow",), done)
 
-    def _polls(self) -> Metric:
-        labels = ("connection", "source")
-        family = GaugeMetricFamily("kassabridge_poll_age_seconds", "Seconds since the last good poll", labels=labels)
-        for cursor in self.reading.cursors:
-            if cursor.polled_at is not None:
-                age = (self.reading.now - cursor.polled_at).total_seconds()
-                family.add_metric((cursor.connection, cursor.source), age)
-        return family
 
-    def _brakes(self) -> Metric:
-        about = "Seconds an outside account is still left alone, because it asked for it"
-        family = GaugeMetricFamily("kassabridge_braked_seconds", about, labels=("system", "account"))
-        for account, seconds in self.reading.brakes.items():
-            family.add_metric((account.system, account.name), seconds)
-        return family
+def _of_outside(reading: Reading) -> Iterator[Metric]:
+    about = ("connection", "source")
+    polled = [((c.connection, c.source), _age(c.polled_at, reading)) for c in reading.cursors if c.polled_at]
+    yield _gauge("poll_age_seconds", "Seconds since the last good poll.", about, polled)
+    failing = [((c.connection, c.source), float(c.failure is not None)) for c in reading.cursors]
+    yield _gauge("poll_failing", "1 while the last poll failed.", about, failing)
+    calls = [((m.connection, m.system, m.kind), float(m.calls)) for m in reading.meters]
+    labels = ("connection", "system", "kind")
+    yield _gauge(
+        "calls_this_month", "Calls this month; kind read is what Intuit meters, call any other.", labels, calls
+    )
+    allowed = "Metered reads a month, as QUICKBOOKS_MONTHLY_READS says."
+    yield _gauge("reads_allowed", allowed, (), [((), float(reading.allowance))])
+    yield from _of_limits(reading)
 
-    def _calls(self) -> Metric:
-        labels = ("connection", "system", "kind")
-        family = GaugeMetricFamily("kassabridge_calls_this_month", "Calls made this month", labels=labels)
-        for meter in self.reading.meters:
-            family.add_metric((meter.connection, meter.system, meter.kind), meter.calls)
-        return family
+
+def _of_limits(reading: Reading) -> Iterator[Metric]:
+    about = ("connection", "system")
+    rows = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
+    braked = [((name, use.account.system), use.braked) for use, name in rows]
+    yield _gauge("braked_seconds", "Seconds a system is still left alone, because it asked for it.", about, braked)
+    used = [((name, use.account.system), use.budget) for use, name in rows if use.account.system == limits.QUICKBOOKS]
+    yield _gauge("budget_used", "Share of the burst of calls spoken for; from 1 on calls wait.", about, used)
+    held = [((name, use.account.system), float(use.held)) for use, name in rows]
+    yield _gauge("slots_used", "Places among the calls at once that are held now.", about, held)
+    places = [((name, use.account.system), float(use.places)) for use, name in rows]
+    yield _gauge("slots", "Places among the calls at once.", about, places)
+
+
+def _of_ourselves(reading: Reading) -> Iterator[Metric]:
+    alive = Counter(each.role for each in reading.processes)
+    running = [((role,), float(alive[role])) for role in causes.ROLES]
+    yield _gauge("processes", "Processes that were seen within a minute.", ("role",), running)
+    yield _gauge(
+        "pool_connections", "Database connections the pools may open.", ("role",), _summed(reading, "pool_size")
+    )
+    used = "Database connections in use, as each process said last."
+    yield _gauge("pool_connections_used", used, ("role",), _summed(reading, "pool_used"))
+    open_ = Counter(alert.cause.partition("/")[0] for alert in reading.alerts)
+    lasting = [((kind,), float(open_[kind])) for kind in causes.KINDS]
+    yield _gauge("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lasting)
+    lost = [((token.connection,), float(token.lost is not None)) for token in reading.tokens]
+    yield _gauge("authorisation_lost", "1 while QuickBooks has to be connected again.", ("connection",), lost)
+    ends = [((t.connection,), -_age(end, reading)) for t in reading.tokens if (end := expiry.ends_at(t))]
+    yield _gauge("authorisation_seconds", "Seconds until QuickBooks has to be connected again.", ("connection",), ends)
+
+
+def _summed(reading: Reading, field: str) -> list[Labelled]:
+    roles = sorted({each.role for each in reading.processes})
+    return [((r,), float(sum(getattr(p, field) or 0 for p in reading.processes if p.role == r))) for r in roles]
+
+
+def _age(then: datetime | None, reading: Reading) -> float:
+    return (reading.now - then).total_seconds() if then else 0.0
+
+
+def _gauge(name: str, about: str, labels: Sequence[str], values: Iterable[Labelled]) -> Metric:
+    family = GaugeMetricFamily(f"kassabridge_{name}", about, labels=labels)
+    for given, value in values:
+        family.add_metric(given, value)
+    return family

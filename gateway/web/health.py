@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import redis
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import Transient
-from gateway.store import migrate
-from gateway.web import gauges, meters, services
+from gateway.store import migrate, presence
+from gateway.web import gauges, services
 from gateway.web.services import Services
 
 PROBE_SECONDS = 2.0
@@ -52,13 +52,12 @@ async def _probe(shared: Services, look: Callable[[], str]) -> str:
 
 
 async def expose_metrics(request: Request) -> Response:
-    """Our counters, and what the database says about queue, polls and calls."""
+    """What all processes counted, and what the database says; without it only what this process knows of itself."""
     shared = services.of(request)
-    text = generate_latest(meters.REGISTRY)
+    text = generate_latest(gauges.PROCESS)
     try:
-        reading = await shared.read(gauges.read)
+        await shared.run(lambda: presence.tally(shared.engine))
+        reading = await shared.read(lambda session: gauges.read(session, shared.settings))
     except Transient:
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
-    registry = CollectorRegistry()
-    registry.register(gauges.Gauges(reading, shared.ingress))
-    return Response(text + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(text + gauges.expose(None), media_type=CONTENT_TYPE_LATEST)
+    return Response(text + gauges.expose(reading), media_type=CONTENT_TYPE_LATEST)

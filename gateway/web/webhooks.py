@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway import failpoints
+from gateway import counters, failpoints
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.connectors.quickbooks import webhook as books
 from gateway.errors import Transient
 from gateway.store.events import Change
-from gateway.web import bodies, deliveries, meters, problems, services
+from gateway.web import bodies, deliveries, problems, services
 from gateway.web.directory import Subscription
 from gateway.web.services import Services
 
@@ -54,10 +54,10 @@ async def receive_from_books(request: Request) -> Response:
     verifier = books.is_authentic(body, signature, shared.settings.quickbooks_verifiers)
     if verifier is None:
         return _refuse(_BOOKS)
-    meters.verifier(verifier).inc()
+    counters.verifier(verifier).inc()
     directory = await _attempt(_BOOKS, shared.directory.get())
     await _store(shared, _BOOKS, deliveries.of_books(body, directory.names_by_realm))
-    meters.seconds(_BOOKS).observe(time.perf_counter() - began)
+    counters.seconds(_BOOKS).observe(time.perf_counter() - began)
     return _TAKEN
 
 
@@ -74,9 +74,9 @@ async def receive_from_till(request: Request) -> Response:
         return _refuse(_TILL)
     event = request.path_params["event"]
     changes = deliveries.of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
-    meters.SESSION_EVENTS.labels(str(deliveries.settles(changes)).lower()).inc()
+    counters.SESSION_EVENTS.labels(str(deliveries.settles(changes)).lower()).inc()
     await _store(shared, _TILL, changes)
-    meters.seconds(_TILL).observe(time.perf_counter() - began)
+    counters.seconds(_TILL).observe(time.perf_counter() - began)
     content, headers = till.answer(secret, subscription.id)
     return Response(content, headers=headers)
 
@@ -106,17 +106,17 @@ async def _store(shared: Services, system: str, changes: Sequence[Change]) -> No
     failpoints.reach(failpoints.AFTER_WAKE)
     shared.arrivals.note(system, received)
     known = bool(received) and not any(row.created for row in received)
-    meters.delivery(system, "known" if known else "stored").inc()
+    counters.delivery(system, "known" if known else "stored").inc()
 
 
 async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:
     try:
         return await work
     except Transient:
-        meters.delivery(system, "unavailable").inc()
+        counters.delivery(system, "unavailable").inc()
         raise
 
 
 def _refuse(system: str) -> Response:
-    meters.delivery(system, "refused").inc()
+    counters.delivery(system, "refused").inc()
     return problems.problem(401)

@@ -8,13 +8,16 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway import cli
+from gateway import cli, counters
 from gateway.connectors.quickbooks import fault_rows
 from gateway.settings import VARIABLES
 from gateway.store import personal
+from gateway.web import gauges
+from gateway.web.gauges import Reading
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from tests.contract.catalogue import list_probes
@@ -178,6 +181,15 @@ def list_impersonal() -> Iterator[Sequence[str]]:
         yield f"`{table}`", ", ".join(f"`{column}`" for column in columns)
 
 
+def list_metrics() -> Iterator[Sequence[str]]:
+    """Every family of numbers on /metrics but those of the process itself."""
+    for family in [*gauges.Gauges(None).collect(), *gauges.families(Reading(datetime.now(UTC)))]:
+        names = counters.labels_of(family.name) or getattr(family, "_labelnames", ())
+        ending = "_total" if family.type == "counter" else ""
+        shown = ", ".join(f"`{name}`" for name in names)
+        yield f"`{family.name}{ending}`", family.type, shown, family.documentation
+
+
 def to_kind(schema: Schema) -> str:
     """What a value may be, in words."""
     match schema:
@@ -245,6 +257,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "functions": _making(("`do`", "what it gives", "parameters"), list_functions),
     "faults": _making(("code", "meaning", "who can mend it", "how"), list_faults),
     "fates": _making(("error", "meaning", "the event is then"), list_fates),
+    "metrics": _making(("number", "kind", "labels", "meaning"), list_metrics),
     "personal": _making(("column", "what of persons", "why", "kept", "erasing"), list_holdings),
     "impersonal": _making(("table", "columns"), list_impersonal),
     "scenarios": _making(("number", "what fails", "what happens then", "proved by"), list_scenarios),

@@ -1,0 +1,113 @@
+"""What every process counts for Prometheus. The counts of all processes are added up in the database (`store.tallies`).
+
+Labels are words of ours (flows, states, systems) and names of connections, never what a record says.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
+_CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LAG_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+
+DELIVERIES = Counter(
+    "kassabridge_webhook_deliveries",
+    "Webhook deliveries by source (quickbooks, mpluskassa) and result (stored, known, refused, unavailable).",
+    ("source", "result"),
+    registry=REGISTRY,
+)
+VERIFIERS = Counter(
+    "kassabridge_webhook_verifier_used",
+    "Authentic QuickBooks deliveries by the position of the verifier token that signed them.",
+    ("position",),
+    registry=REGISTRY,
+)
+SESSION_EVENTS = Counter(
+    "kassabridge_till_session_events",
+    "Authentic session events of tills by whether they tell of a sale.",
+    ("settles",),
+    registry=REGISTRY,
+)
+SECONDS = Histogram(
+    "kassabridge_webhook_seconds",
+    "Seconds from having an authentic delivery to its answer.",
+    ("source",),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+COMMITS = Counter("kassabridge_ingress_commits", "Group commits made at the doors.", registry=REGISTRY)
+CHANGES = Counter("kassabridge_ingress_changes", "Changes committed at the doors.", registry=REGISTRY)
+REFUSED_LOGINS = Counter("kassabridge_refused_logins", "Wrong admin tokens and passwords.", registry=REGISTRY)
+ATTEMPTS = Counter(
+    "kassabridge_attempts",
+    "Attempts at events by flow and the state they ended in.",
+    ("flow", "state"),
+    registry=REGISTRY,
+)
+ATTEMPT_SECONDS = Histogram(
+    "kassabridge_attempt_seconds",
+    "Seconds an attempt took, outside calls included.",
+    ("flow",),
+    buckets=_CALL_SECONDS,
+    registry=REGISTRY,
+)
+LAG_SECONDS = Histogram(
+    "kassabridge_lag_seconds",
+    "Seconds from hearing of a change to its end (done or skipped), backfills left out.",
+    ("flow",),
+    buckets=_LAG_SECONDS,
+    registry=REGISTRY,
+)
+CALL_SECONDS = Histogram(
+    "kassabridge_call_seconds",
+    "Seconds of outside calls by system and outcome (ok, refused, throttled, unauthorised, unavailable, unanswered).",
+    ("system", "outcome"),
+    buckets=_CALL_SECONDS,
+    registry=REGISTRY,
+)
+THROTTLED = Counter(
+    "kassabridge_throttled",
+    "Calls put off before they were made: braked (the other side asked for calm) or busy (our own limits).",
+    ("system", "why"),
+    registry=REGISTRY,
+)
+MESSAGES = Counter(
+    "kassabridge_alert_messages",
+    "Alerts and all-clears by channel (email, webhook, sentry) and whether it took them (sent, failed).",
+    ("channel", "result"),
+    registry=REGISTRY,
+)
+
+
+_ALL = (DELIVERIES, VERIFIERS, SESSION_EVENTS, SECONDS, COMMITS, CHANGES, REFUSED_LOGINS, ATTEMPTS, ATTEMPT_SECONDS,
+        LAG_SECONDS, CALL_SECONDS, THROTTLED, MESSAGES)  # fmt: skip
+
+# Looking a child up by its labels costs more than counting, and every delivery counts three times.
+delivery = cache(DELIVERIES.labels)
+verifier = cache(VERIFIERS.labels)
+seconds = cache(SECONDS.labels)
+
+
+def labels_of(family: str) -> tuple[str, ...]:
+    """The labels of one of our families; none for a name that is not ours."""
+    return next((each._labelnames for each in _ALL if each._name == family), ())  # noqa: SLF001 - nothing else tells
+
+
+def outcome_of(status: int | None, error: str | None) -> str:
+    """How a call went, by its HTTP status and the error it ended in, in one of six words."""
+    match status:
+        case None:
+            return "unanswered"
+        case 429:
+            return "throttled"
+        case 401 | 403:
+            return "unauthorised"
+        case _ if status >= 500 and error:  # noqa: PLR2004 - HTTP's own
+            return "unavailable"
+        case _:
+            return "refused" if error else "ok"
