@@ -19,18 +19,19 @@ _log = structlog.get_logger(__name__)
 class Arrivals:
     """Gathers for a moment what was received; used on one event loop."""
 
-    _waiting: list[tuple[str, Received]] = field(default_factory=list)
+    _waiting: list[tuple[str, Sequence[Received]]] = field(default_factory=list)
     _timer: asyncio.TimerHandle | None = None
 
     def note(self, source: str, received: Sequence[Received]) -> None:
         """Say soon that these changes are stored, with the correlation id that workers go on with."""
-        self._waiting += [(source, each) for each in received]
-        if self._waiting and self._timer is None:
+        self._waiting.append((source, received))
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.say)
 
     def say(self) -> None:
         """Write the lines of what waits."""
-        self._timer, waiting, self._waiting = None, self._waiting, []
+        waiting = [(source, each) for source, received in self._waiting for each in received]
+        self._timer, self._waiting = None, []
         if len(waiting) > MOST_ALONE:
             _log.info("received", events=len(waiting), correlations=[each.correlation for _, each in waiting])
             return
