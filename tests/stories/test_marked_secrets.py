@@ -68,7 +68,7 @@ def fail_inside(stage: Stage, memory: Memory) -> None:
     """An error nobody foresaw, in the middle of a person's sale."""
     with broken_links(stage):
         sell_to_person(stage)
-        wait_until(lambda: memory.rows(code="unexpected"), seconds=40, what="the fault of our own")
+        wait_until(lambda: memory.rows(code="unexpected", entity="Receipt"), seconds=40, what="the fault of our own")
     httpx.post(f"{stage.url}/admin/events/retry", headers=stage.bearer, json={"reason": "mended"}, timeout=20)
     memory.wait_for(1, entity="Receipt", seconds=40)
 
