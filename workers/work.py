@@ -88,7 +88,7 @@ class Workshop:
     def work(self, event_id: int) -> None:
         """Work on this event if it is due, then on whatever else is, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        if event := inbox.claim(self.engine, event_id, barred=self.full()):
+        if event := inbox.claim(self.engine, event_id, barred=self.full(), ours=self.in_flight()):
             self._carry(event)
         self.drain()
 
@@ -96,7 +96,7 @@ class Workshop:
         """Work until nothing is due, the time is up, or the process stops; answers how many events that were."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            event = inbox.claim_next(self.engine, rota=self._rota, barred=self.full())
+            event = inbox.claim_next(self.engine, rota=self._rota, barred=self.full(), ours=self.in_flight())
             if event is None:
                 break
             self._carry(event)

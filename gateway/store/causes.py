@@ -11,13 +11,14 @@ from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
 from gateway.store import expiry, meters, plan, presence, views
-from gateway.store.events import BACKFILL, PENDING, State
+from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 
 POLL_SECONDS = 60.0
 ROLES = ("web", "worker", "clock")
 KINDS = ("parked", "paused", "lost", "reconnect", "behind", "uncertain", "poll", "plan", "process")
 """How the keys of causes begin."""
+OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
 SETTLING_SECONDS = 90.0  # a deployment that was just started is still starting its processes
 RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
 
@@ -59,10 +60,12 @@ def _parked(session: Session, _patience: Patience, _now: datetime) -> Iterator[C
     said = {id_: (reason, fix) for id_, reason, fix in newest}
     for name, flow, code, count, id_ in groups:
         reason, fix = said.get(id_, (None, None))
+        # A reason may quote what the other system said of somebody: that stays behind the login.
+        told = "the dashboard says which and why" if flow in OF_PEOPLE else reason
         yield Cause(
             f"parked/{name}/{flow}/{code}",
             f"{count} of {flow} wait for a person ({code or 'no code'})",
-            reason or "",
+            told or "",
             fix or "open them in the dashboard",
             name,
         )

@@ -42,7 +42,9 @@ _ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
 _DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), _ABANDONED)
 _LEFT = select(_ROWS.id).where(or_(_ABANDONED, and_(_ROWS.connection.is_(None), _DUE))).limit(bindparam("most"))
 _ONE = select(_ROWS.id).limit(1)
-_FIRST_ABANDONED = _ONE.where(_ABANDONED)
+# A clock that jumps ends every lease of SQLite, whose clock is the machine's: who holds one knows better.
+_NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
+_FIRST_ABANDONED = _ONE.where(_ABANDONED, _NOT_OURS)
 _PENDING_OF = _ONE.where(_ROWS.subject == bindparam("of"), _DUE)
 _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
@@ -98,7 +100,7 @@ def _newest_of_subject() -> Any:
     subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
     # An abandoned row still holds the subject's lock, so it is taken over before anything newer.
     order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.id.desc())
-    wanted = and_(_ROWS.subject == subject, _DUE, turns.may_run(bindparam("barred", expanding=True)))
+    wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, turns.may_run(bindparam("barred", expanding=True)))
     return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
 
 
@@ -148,18 +150,28 @@ def new_correlation() -> str:
 
 
 def claim(
-    engine: Engine, event_id: int, *, seconds: float = LEASE_SECONDS, barred: Collection[str] = ()
+    engine: Engine,
+    event_id: int,
+    *,
+    seconds: float = LEASE_SECONDS,
+    barred: Collection[str] = (),
+    ours: Collection[str] = (),
 ) -> Event | None:
     """Take the newest due event about the same subject as `event_id`, or None if there is nothing to do.
 
     Older pending events of the subject are closed as superseded: the one claimed reads the present truth. Nothing is
-    taken of a connection that rests or is `barred`.
+    taken of a connection that rests or is `barred`, nor what this process holds by one of its leases (`ours`).
     """
-    return _take(engine, _TAKE_NEWEST, seconds, of=event_id, barred=list(barred))
+    return _take(engine, _TAKE_NEWEST, seconds, of=event_id, barred=list(barred), ours=list(ours))
 
 
 def claim_next(
-    engine: Engine, *, seconds: float = LEASE_SECONDS, rota: Rota | None = None, barred: Collection[str] = ()
+    engine: Engine,
+    *,
+    seconds: float = LEASE_SECONDS,
+    rota: Rota | None = None,
+    barred: Collection[str] = (),
+    ours: Collection[str] = (),
 ) -> Event | None:
     """Take the next due event, or None: what a dead worker left, then one connection after the other in turn.
 
@@ -167,7 +179,7 @@ def claim_next(
     """
     round_of = rota or Rota()
     with reading(engine) as session:
-        abandoned = session.execute(_FIRST_ABANDONED).scalar_one_or_none()
+        abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
         waiting = [turn for turn in turns.find_turns(session) if turn.connection not in barred]
     if abandoned is not None and (event := _take(engine, _TAKE_ONE, seconds, of=abandoned)):
         return event

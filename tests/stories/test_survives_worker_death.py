@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -48,6 +49,8 @@ def test_39_told_to_end_it_finishes_what_it_holds_leaves_the_rest_and_burns_noth
         ring_up(stage, 8)
         wait_until(lambda: stage.books.tricks.struck, seconds=20, what="work to be in flight")
         began = time.monotonic()
+        # A PaaS tells every process of a container, and the first one tells its children once more.
+        stage.signal("worker", signal.SIGTERM)
         stage.stop("worker", seconds=20)
         assert time.monotonic() - began < 20
         states = [row.state for row in memory.rows(entity="Receipt")]

@@ -375,3 +375,12 @@ def test_a_group_is_told_by_its_newest_record_whose_reason_and_fix_belong_togeth
             session.execute(update(InboxRow).where(col(InboxRow.key) == key).values(fix=fix))
         (cause,) = [each for each in find_causes(session, PATIENCE) if each.key.startswith("parked/")]
     assert (cause.detail, cause.fix) == ("a: letters", "z: use digits")
+
+
+@pytest.mark.parametrize("flow", list(Flow))
+def test_no_alert_repeats_what_a_reason_quotes_of_somebody(engine: Engine, flow: Flow) -> None:
+    reason = "the name exists already (QuickBooks 6240, HTTP 400): Another customer is called Jan de Vries"
+    with writing(engine) as session:
+        inbox.receive(session, [Change("k", flow, "poll", "X", "1", "default", state=State.PARKED, reason=reason)])
+        (cause,) = [each for each in find_causes(session, PATIENCE) if each.key.startswith("parked/")]
+    assert cause.detail == ("the dashboard says which and why" if flow in {Flow.CUSTOMERS, Flow.ORDERS} else reason)
