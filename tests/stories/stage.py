@@ -147,7 +147,7 @@ class Stage:
                 process.wait(timeout=25)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(timeout=5)
+                process.wait(timeout=PATIENCE)
         for served in self._served:
             served.stop()
 
