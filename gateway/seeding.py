@@ -81,13 +81,13 @@ def _document(settings: Settings) -> str | None:
 
 
 def begin_cursors(engine: Engine, settings: Settings) -> bool:
-    """Start the cursors of connections that have none at this moment, so that nothing sold from now on is missed.
+    """Start the cursors of live connections that have none at this moment: nothing sold from now on is missed.
 
     Answers False when a till could not be asked; its first poll begins them then.
     """
     seal = Seal(settings.secret_keys)
     with reading(engine) as session:
-        every = [c for c in connections.every(session, seal) if c.mplus_url]
+        every = [c for c in connections.every(session, seal) if c.mplus_url and c.live]
         fresh = [c for c in every if not cursors.find(session, c.name, cursors.RECEIPTS)]
     asked = [_begin(engine, connection) for connection in fresh]
     return all(asked)
@@ -100,14 +100,6 @@ def _begin(engine: Engine, connection: Connection) -> bool:
     except GatewayError as error:
         _log.warning("the till could not be asked where it stands", connection=connection.name, reason=error.reason)
         return False
-    starts = {
-        cursors.RECEIPTS: markers.receipt,
-        cursors.INVOICES: markers.invoice,
-        cursors.ORDERS: markers.order,
-        cursors.RELATIONS: markers.relation,
-    }
     with writing(engine) as session:
-        for source, marker in starts.items():
-            cursors.ensure(session, connection.name, source, str(marker or 0))
-        cursors.ensure(session, connection.name, cursors.BOOKS, datetime.now(UTC).isoformat())
+        cursors.begin(session, connection.name, markers, at=datetime.now(UTC))
     return True

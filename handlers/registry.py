@@ -11,7 +11,7 @@ from handlers.agreement import report
 from handlers.backfills import first_load, sales
 from handlers.catalogue import categories, families, products
 from handlers.deps import Deps
-from handlers.polling import books_documents, sessions
+from handlers.polling import books_documents, sessions, starting
 from handlers.result import Result
 from handlers.sales import lookup, orders, summaries
 from handlers.stock import estimates, quantities
@@ -36,6 +36,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Lookup"): lookup.carry,
     (Flow.ORDERS, "Poll"): sessions.carry_request,
     (Flow.ORDERS, "Doctor"): checkup.carry,
+    (Flow.ORDERS, "GoLive"): starting.carry,
     (Flow.ORDERS, "Agreement"): report.carry,
     (Flow.ORDERS, "Day"): summaries.carry,
     (Flow.ORDERS, "Backfill"): sales.carry_orders,

@@ -74,7 +74,7 @@ class ProductSettings(Section):
         default=("Inventory", "NonInventory", "Service"), description="Item types that become products"
     )
     sku_with_letters: Literal["reject", "allocate"] = Field(
-        default="reject", description="reject: such items are parked; allocate: they get a number of their own"
+        default="reject", description="A SKU with letters: reject parks the item, allocate gives it a number of its own"
     )
     allocate_from: int = Field(default=900_000_000, ge=1, description="First number given to a SKU with letters")
     allocate_to: int = Field(default=999_999_999, ge=1, description="Last number given to a SKU with letters")

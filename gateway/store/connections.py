@@ -99,6 +99,12 @@ def go_live(session: Session, name: str) -> None:
     )
 
 
+def is_live(session: Session, name: str) -> bool:
+    """Whether a person let this connection go live, paused or not."""
+    found = session.execute(select(col(ConnectionRow.live)).where(col(ConnectionRow.name) == name)).scalar_one_or_none()
+    return bool(found)
+
+
 def _sealed(seal: Seal, text: str | None) -> str | None:
     return seal.seal(text) if text else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,6 +12,7 @@ from sqlmodel import Session, col
 from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import CursorRow
+from mapping.records import SyncMarkers
 
 # As long as a page takes; every page renews it. Two pollers do no harm, a dead one must not hold a source for long.
 LEASE_SECONDS = 12.0
@@ -30,6 +32,29 @@ def ensure(session: Session, connection: str, source: str, position: str | None)
         .values(connection=connection, source=source, position=position)
         .on_conflict_do_nothing()
     )
+
+
+def begin(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
+    """Start every cursor of a connection that has none: the till's at its markers, the books' at this moment."""
+    ensure(session, connection, BOOKS, at.isoformat())
+    for source, marker in _by_source(markers).items():
+        ensure(session, connection, source, str(marker or 0))
+
+
+def begin_anew(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
+    """Like `begin`, but where the till's cursors stand already they are moved: what was before is not followed."""
+    begin(session, connection, markers, at=at)
+    for source, marker in _by_source(markers).items():
+        place(session, connection, source, str(marker or 0))
+
+
+def _by_source(markers: SyncMarkers) -> dict[str, int | None]:
+    return {
+        RECEIPTS: markers.receipt,
+        INVOICES: markers.invoice,
+        ORDERS: markers.order,
+        RELATIONS: markers.relation,
+    }
 
 
 def find(session: Session, connection: str, source: str) -> str | None:

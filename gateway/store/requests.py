@@ -11,7 +11,7 @@ from enum import StrEnum
 from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
-PREVIEW = "Preview"
+PREVIEW, GO_LIVE = "Preview", "GoLive"
 SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also carry an order's number.
 RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
@@ -109,6 +109,11 @@ def poll(*, connection: str, actor: str = "cli") -> Change:
 def check_up(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker try both logins and read branches, VAT rates, plan and preferences; its result is on the row."""
     return _asked(DOCTOR, "doctor", connection=connection, actor=actor)
+
+
+def go_live(*, connection: str, actor: str = "cli") -> Change:
+    """Have a worker note where the till stands and let the connection work from there."""
+    return _asked(GO_LIVE, "go-live", connection=connection, actor=actor)
 
 
 def agree(*, connection: str, start: date | None = None, through: date | None = None, actor: str = "cli") -> Change:

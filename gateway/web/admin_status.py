@@ -93,7 +93,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         "broker": settings.redis_url.partition(":")[0],
         "alerts": [_to_alert(alert) for alert in overview.alerts],
         "plan": _to_plan(plan.reckon(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)),
-        "connections": [_to_connection(connection, overview) for connection in overview.connections],
+        "connections": [to_connection(connection, overview) for connection in overview.connections],
         "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
         "queue": {
             "pending": overview.count(*PENDING),
@@ -119,7 +119,8 @@ def _to_flow(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
+def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
+    """One connection as the contract has it: no secret, only whether it is known."""
     return {
         "name": connection.name,
         "live": connection.live,

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from sqlmodel import Session
@@ -84,9 +85,9 @@ async def finish(request: Request) -> Response:
     if not code or not realm.isascii() or not realm.isdigit():
         raise Refusal(400, _START_AGAIN)
     pair = await shared.run(lambda: _exchange(shared.settings, code, realm))
-    await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal))
+    is_live = await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal))
     shared.directory.forget()
-    response = RedirectResponse("/", 303)
+    response = RedirectResponse("/" if is_live else f"/setup/{quote(name, safe='')}", 303)
     drop_cookie(request, response, cookie_name(request, _COOKIE))
     return response
 
@@ -118,7 +119,8 @@ def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
     return pair
 
 
-def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> None:
+def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> bool:
+    """Store what was agreed; answers whether the connection is live."""
     owner = connections.names_by_realm(session).get(realm, name)
     now = connections.find(session, name, seal)
     if owner != name:
@@ -131,6 +133,7 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) 
     cursors.ensure(session, name, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=name, code=AUTH_LOST)
     audit.note(session, actor=DASHBOARD, action="connect", target=f"connection {name}, company {realm}")
+    return now is not None and now.live
 
 
 def redirect_uri(settings: Settings) -> str:

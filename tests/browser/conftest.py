@@ -43,8 +43,9 @@ def chromium() -> Iterator[Any]:
 
 
 def is_complaint(line: Any) -> bool:
-    """A browser also tells of every form that we show again with its faults."""
-    return line.type == "error" and not re.search("status of (409|422)", line.text)
+    """A browser also tells of every form that we show again with its faults, and of icons that others lack."""
+    is_expected = re.search("status of (409|422)", line.text) or line.location.get("url", "").endswith("/favicon.ico")
+    return line.type == "error" and not is_expected
 
 
 @pytest.fixture

@@ -25,7 +25,11 @@ from gateway.errors import (
 
 _LONGEST_DETAIL = 300
 _CALM_SECONDS = 30.0
-_FIX_CREDENTIALS = "Check MPLUS_URL, MPLUS_IDENT and MPLUS_SECRET; ask MplusKASSA whether the API user is still active."
+_FIX_CREDENTIALS = (
+    "Check the till's address, ident and secret (MPLUS_URL, MPLUS_IDENT, MPLUS_SECRET, or the set-up in the dashboard);"
+    " ask MplusKASSA whether the API user is still active."
+)
+_FIX_ADDRESS = "Check the till's address (MPLUS_URL, or the set-up in the dashboard)."
 _FIX_MESSAGE = "Read MplusKASSA's message, correct the record, then retry."
 _FIX_UNKNOWN = "This answer is new to the gateway: report it, and look in MplusKASSA what became of the record."
 
@@ -110,8 +114,8 @@ _FAULTS = (
 _STATUSES: dict[int, Meaning] = {
     HTTPStatus.UNAUTHORIZED: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
     HTTPStatus.FORBIDDEN: Meaning(AuthLost, "MplusKASSA refused our credentials", _FIX_CREDENTIALS),
-    HTTPStatus.NOT_FOUND: Meaning(Permanent, "nothing answers at this address", "Check MPLUS_URL."),
-    HTTPStatus.METHOD_NOT_ALLOWED: Meaning(Permanent, "no SOAP service answers at this address", "Check MPLUS_URL."),
+    HTTPStatus.NOT_FOUND: Meaning(Permanent, "nothing answers at this address", _FIX_ADDRESS),
+    HTTPStatus.METHOD_NOT_ALLOWED: Meaning(Permanent, "no SOAP service answers at this address", _FIX_ADDRESS),
 }
 
 
@@ -148,7 +152,7 @@ def status_error(status: int, *, operation: str, writes: bool, retry_after: str 
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(_sentence(operation, "asked to slow down", None), after=_seconds(retry_after), code=code)
     if status in range(300, 400):
-        row = Meaning(Permanent, "answered with a redirect, which is never followed", "Check MPLUS_URL.")
+        row = Meaning(Permanent, "answered with a redirect, which is never followed", _FIX_ADDRESS)
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         row = Meaning(Transient, "the service did not answer well")
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.web import waiting
+from gateway.web import setups, waiting
 from gateway.web.openapi.schemas import ADDRESS, ID, LIMIT, NAME, WORDS
 from gateway.web.openapi.shapes import TEXT, Schema, ref
 
@@ -114,6 +114,37 @@ _CONNECTIONS = (
     Operation(
         "GET", "/admin/status", "showStatus", "connections, flows and their freshness, queue, limits, processes",
         _good("everything at one glance", "Status"),
+    ),
+    Operation(
+        "GET", "/admin/connections", "listConnections", "every connection and how it stands",
+        _good("all of them", "Connections"),
+    ),
+    Operation(
+        "GET", "/admin/connections/{name}", "showConnection", "one connection, without its secrets",
+        _good("how it stands", "Connection"), (404,), {"name": NAME},
+    ),
+    Operation(
+        "PUT", "/admin/connections/{name}", "putConnection",
+        "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
+        {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
+        (400, 409, 422), {"name": {"type": "string", "pattern": setups.NAME}}, body=_wish("TillWish"),
+    ),
+    Operation(
+        "POST", "/admin/connections/{name}/check", "checkConnection", "has a worker try both logins and compare both",
+        {200: Answer("the findings are its `result` (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED},
+        (400, 404), {"name": NAME}, _WAIT, body=_wish("NoWish"),
+    ),
+    Operation(
+        "POST", "/admin/connections/{name}/live", "goLive", "lets a connection work from now on, or go on",
+        {
+            200: Answer("it goes on, or went live (with `wait`)", _json("ConnectionOrEvent"), ("Location",)),
+            202: _ASKED,
+        },
+        (400, 404, 409), {"name": NAME}, _WAIT, body=_wish("NoWish"),
+    ),
+    Operation(
+        "POST", "/admin/connections/{name}/pause", "pauseConnection", "stops a connection; what comes meanwhile waits",
+        _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_wish("NoWish"),
     ),
     Operation(
         "GET", "/admin/connections/{name}/settings", "showSettings", "the settings document in force, by Accept",

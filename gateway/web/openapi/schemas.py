@@ -204,6 +204,8 @@ SCHEMAS: Mapping[str, Schema] = {
     "Settings": record({"version": COUNT, "settings": {"type": "object"}}),
     "SettingsSaved": record({"connection": TEXT, "version": COUNT}),
     "Connection": _CONNECTION,
+    "Connections": record({"connections": each(ref("Connection"))}),
+    "ConnectionOrEvent": {"anyOf": [ref("Connection"), ref("EventDetail")]},
     "Standing": _STANDING,
     "Status": _STATUS,
     "Alive": record({"status": one_of(("alive",))}),
@@ -216,4 +218,13 @@ SCHEMAS: Mapping[str, Schema] = {
     "BackfillWish": wish(since=maybe(DAY), connection=maybe(WORDS)),
     "AgreementWish": wish(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
     "PreviewWish": _PREVIEW,
+    "TillWish": wish(
+        mplus_url=maybe(WORDS),
+        mplus_ident=maybe(WORDS),
+        mplus_secret=maybe(WORDS),
+        mplus_subscription_id=maybe(WORDS),
+        mplus_webhook_secrets=maybe(each(TEXT)),
+        moved=SWITCH,
+    ),
+    "NoWish": wish(),
 }

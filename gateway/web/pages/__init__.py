@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from gateway.web.pages import agreement, dashboard, event, events, login, preview, settings, versions
+from gateway.web.pages import agreement, dashboard, event, events, login, preview, settings, setup, versions
 from gateway.web.pages.rendering import show_problem
 
 __all__ = ["routes", "show_problem"]
@@ -20,6 +20,7 @@ def routes() -> list[BaseRoute]:
     return [
         *login.routes(),
         # Before the dashboard, whose switches stand at the same place of an address.
+        *setup.routes(),
         *settings.routes(),
         *versions.routes(),
         *preview.routes(),

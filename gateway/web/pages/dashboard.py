@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, connections, expiry, limits, plan, views
+from gateway.store import expiry, limits, plan, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Event, State
 from gateway.store.limits import Account
 from gateway.store.tables import CursorRow
 from gateway.store.views import Filter
-from gateway.web import admin_status, services
+from gateway.web import admin_status, services, setups
 from gateway.web.admin_status import Overview
-from gateway.web.pages import alerts
+from gateway.web.pages import alerts, setup
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -27,7 +27,6 @@ from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 
 NEWEST = 50
 MOST_PARKED = 5
-_PAUSED_BY_HAND = "paused by a person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +116,13 @@ def _find_end(overview: Overview, name: str) -> datetime | None:
 
 async def switch_connection(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
     """Let a connection go live, or pause it; work that came meanwhile waits and is done afterwards."""
-    name, switch = request.path_params["name"], request.path_params["switch"]
-    if switch not in {"live", "pause"}:
-        raise Refusal(404, "there is no such switch")
-
-    def change(session: Session) -> None:
-        if name not in connections.names(session):
-            raise Refusal(404, "there is no such connection")
-        if switch == "live":
-            connections.go_live(session, name)
-        else:
-            connections.pause(session, name, _PAUSED_BY_HAND)
-        audit.note(session, actor=DASHBOARD, action=switch, target=f"connection {name}")
-
-    await services.of(request).write(change)
+    name, shared = request.path_params["name"], services.of(request)
+    match request.path_params["switch"]:
+        case "pause":
+            await setups.pause(shared, name, actor=DASHBOARD)
+        case "live":
+            if await setups.go_live(shared, name, actor=DASHBOARD):
+                return RedirectResponse(setup.to_address(name), 303)
+        case _:
+            raise Refusal(404, "there is no such switch")
     return RedirectResponse("/", 303)

@@ -105,7 +105,7 @@ def test_a_company_is_connected_and_its_tokens_are_kept_sealed(
     gateway: Gateway, browser: httpx.Client, seal: Seal
 ) -> None:
     answer = come_back(browser, begin(browser))
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/setup/default")
     assert held(gateway, seal) == (REALM, "a-refresh-token")
     with reading(gateway.engine) as session:
         assert "a-refresh-token" not in str(session.execute(text("SELECT * FROM tokens")).all())

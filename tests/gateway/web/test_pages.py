@@ -152,7 +152,7 @@ def test_an_empty_gateway_says_what_to_do(start: Callable[..., Gateway]) -> None
         page = client.get("/")
     assert page.status_code == 200
     assert "Nothing is connected yet" in page.text
-    assert 'href="/connect/quickbooks"' in page.text
+    assert 'href="/setup"' in page.text
 
 
 def test_every_button_of_an_event_works(gateway: Gateway, browser: httpx.Client) -> None:

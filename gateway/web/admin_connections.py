@@ -1,0 +1,100 @@
+"""The admin API about connections: list them, set one up, check both of its sides, let it go live, pause it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.web import admin_events, admin_status, bodies, queries, services, setups, waiting
+from gateway.web.access import ADMIN, admin_only
+from gateway.web.problems import Refusal
+
+_ADDRESS = "/admin/connections/{name}"
+
+
+def routes() -> list[Route]:
+    """The list, one connection, and what can be asked for it."""
+    return [
+        Route("/admin/connections", admin_only(list_connections), methods=["GET"]),
+        Route(_ADDRESS, admin_only(handle_connection), methods=["GET", "PUT"]),
+        Route(f"{_ADDRESS}/check", admin_only(check_connection), methods=["POST"]),
+        Route(f"{_ADDRESS}/live", admin_only(let_live), methods=["POST"]),
+        Route(f"{_ADDRESS}/pause", admin_only(pause_connection), methods=["POST"]),
+    ]
+
+
+async def list_connections(request: Request) -> Response:
+    """Every connection as `/admin/status` has it."""
+    return JSONResponse({"connections": await _read_all(request)})
+
+
+async def handle_connection(request: Request) -> Response:
+    """Show or put."""
+    return await (put_connection if request.method == "PUT" else show_connection)(request)
+
+
+async def show_connection(request: Request) -> Response:
+    """One connection, without its secrets. Raises `Refusal` 404."""
+    return JSONResponse(await _read(request))
+
+
+async def put_connection(request: Request) -> Response:
+    """201 for a new connection, 200 for one there is. What the body leaves out stays; secrets are never shown.
+
+    The body is `{"mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets": []}`
+    and, where the address of a till in use changed, `"moved": true`. A new connection is not live.
+    """
+    given = queries.only(await bodies.read_json(request), *setups.FIELDS, setups.SECRETS, "moved")
+    if not isinstance(given.get("moved", False), bool):
+        raise Refusal(400, "moved should be true or false")
+    shared, name = services.of(request), request.path_params["name"]
+    is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
+    return JSONResponse(await _read(request), 201 if is_new else 200)
+
+
+async def check_connection(request: Request) -> Response:
+    """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
+    queries.only(await bodies.read_json(request))
+    event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
+    return await _answer(request, event_id)
+
+
+async def let_live(request: Request) -> Response:
+    """200 with the connection that goes on, or the event that let it go live; 202 when it takes longer."""
+    queries.only(await bodies.read_json(request))
+    event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
+    if event_id is not None:
+        return await _answer(request, event_id)
+    here = request.url.path.removesuffix("/live")
+    return JSONResponse(await _read(request), headers={"Location": quote(here)})
+
+
+async def pause_connection(request: Request) -> Response:
+    """200 with the connection; what comes meanwhile waits and is done afterwards."""
+    queries.only(await bodies.read_json(request))
+    await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
+    return JSONResponse(await _read(request))
+
+
+async def _answer(request: Request, event_id: int) -> Response:
+    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
+    settled, event_id = await waiting.wait_until_settled(services.of(request), event_id, seconds=wait)
+    content = await admin_events.find_detail(request, event_id)
+    return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
+
+
+async def _read(request: Request) -> dict[str, object]:
+    name = request.path_params["name"]
+    found = next((each for each in await _read_all(request) if each["name"] == name), None)
+    if found is None:
+        raise Refusal(404, "there is no such connection")
+    return found
+
+
+async def _read_all(request: Request) -> list[dict[str, object]]:
+    shared = services.of(request)
+    overview = await shared.read(lambda session: admin_status.look(session, shared.seal))
+    return [admin_status.to_connection(connection, overview) for connection in overview.connections]

@@ -1,0 +1,67 @@
+"""The questions of the set-up: which flows, and what a shop most often wants otherwise. All else is in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final
+
+from mapping import settings_guide
+from mapping.settings_document import SettingsDocument
+from mapping.settings_guide import Setting
+
+FLOWS: Final = (
+    "products.enabled",
+    "categories.enabled",
+    "stock.enabled",
+    "customers.enabled",
+    "orders.enabled",
+)
+OTHERS: Final = (
+    "products.update_existing",
+    "products.sku_with_letters",
+    "customers.default_debtor",
+    "customers.always_default_debtor",
+    "customers.without_email",
+    "orders.summary",
+    "orders.summary_item",
+    "orders.receipt_target",
+    "orders.returns",
+    "orders.missing_item",
+    "orders.fallback_item",
+    "orders.changed",
+    "orders.cancelled",
+    "orders.closed_books",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One setting, with what it is now. It is a switch, a choice or a text."""
+
+    setting: Setting
+    value: Any
+
+
+def ask(document: SettingsDocument, paths: Sequence[str]) -> list[Question]:
+    """These settings as questions, in this order."""
+    known = {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
+    return [Question(known[path], _value(document, path)) for path in paths]
+
+
+def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[str, Any]:
+    """What a form with all the questions says otherwise than the document. An empty text means none."""
+    said = {question.setting.path: _to_answer(question, form) for question in ask(document, (*FLOWS, *OTHERS))}
+    return {path: answer for path, answer in said.items() if answer != _value(document, path)}
+
+
+def _to_answer(question: Question, form: Mapping[str, str]) -> Any:
+    given = form.get(question.setting.path, "").strip()
+    if question.setting.kind == "switch":
+        return given == "on"
+    return given or None
+
+
+def _value(document: SettingsDocument, path: str) -> Any:
+    return reduce(getattr, path.split("."), document)

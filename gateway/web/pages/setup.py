@@ -1,0 +1,199 @@
+"""The set-up: both systems, a check, which flows, the questions, a try, and the go; in any order, at any time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import connections, documents, requests, views
+from gateway.store.connections import Connection
+from gateway.store.documents import Outdated
+from gateway.store.events import Event
+from gateway.store.following import SETTLED
+from gateway.web import admin_settings, presentation, services, setups
+from gateway.web.admin_settings import Draft
+from gateway.web.pages import questions
+from gateway.web.pages.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from mapping import settings_answers, settings_document
+from mapping.settings_document import SettingsDocument, SettingsError
+
+ADDRESS = "/setup/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the set-up of a connection is. `checked` and `going` are the last events of a check and of the go."""
+
+    connection: Connection
+    exists: bool
+    authorised: bool
+    checked: Event | None
+    going: Event | None
+    version: int
+    text: str
+
+    @property
+    def has_till(self) -> bool:
+        """Whether everything is known that a call to the till needs."""
+        return bool(self.connection.mplus_url and self.connection.mplus_ident and self.connection.mplus_secret)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a worker is busy with something that this page shows."""
+        return any(event is not None and event.state not in SETTLED for event in (self.checked, self.going))
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What the last check found: `check`, `good`, `said`, `fix`."""
+        found = presentation.parse(self.checked.result) if self.checked else None
+        return found if isinstance(found, list) else []
+
+
+def routes() -> list[Route]:
+    """The list, the page of one connection, and a form for each of its steps."""
+    return [
+        Route("/setup", for_visitors(list_setups), methods=["GET"]),
+        Route("/setup", from_form(begin_setup), methods=["POST"]),
+        Route(ADDRESS, for_visitors(show_setup), methods=["GET"]),
+        Route(f"{ADDRESS}/till", from_form(submit_till), methods=["POST"]),
+        Route(f"{ADDRESS}/check", from_form(ask_check), methods=["POST"]),
+        Route(f"{ADDRESS}/answers", from_form(submit_answers), methods=["POST"]),
+        Route(f"{ADDRESS}/live", from_form(let_live), methods=["POST"]),
+    ]
+
+
+async def list_setups(request: Request, visitor: Visitor) -> Response:
+    """Every connection, and a name for another one."""
+    shared = services.of(request)
+    every = await shared.read(lambda session: connections.every(session, shared.seal))
+    return render(request, "setups.html", visitor=visitor, connections=every, pattern=setups.NAME)
+
+
+async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+    """To the page of the named connection: it comes into being with its till or its company."""
+    name = form.get("name", "").strip()
+    if not re.fullmatch(setups.NAME, name):
+        raise Refusal(400, "a name is up to 40 letters, digits, dots, dashes or underscores")
+    return RedirectResponse(to_address(name), 303)
+
+
+async def show_setup(request: Request, visitor: Visitor) -> Response:
+    """Every step and how it stands."""
+    return _show(request, visitor, await _read(request))
+
+
+async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Keep what was typed; a secret that was left empty stays."""
+    name = request.path_params["name"]
+    try:
+        await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=DASHBOARD)
+    except Refusal as refusal:
+        said = [fault["message"] + ": " + fault["hint"] for fault in refusal.members.get("faults", [])]
+        trouble = "; ".join(said) or refusal.reason
+        return _show(request, visitor, await _read(request), typed=form, trouble=trouble, status=refusal.status)
+    return RedirectResponse(f"{to_address(name)}#check", 303)
+
+
+def _to_given(form: dict[str, str]) -> dict[str, Any]:
+    """The form as the API would be told it: a field that was left empty says nothing."""
+    secrets = [each.strip() for each in form.get(setups.SECRETS, "").split(",") if each.strip()]
+    return {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
+
+
+async def ask_check(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Have a worker try both logins and compare what both sides need."""
+    name = request.path_params["name"]
+    await setups.check_up(services.of(request), name, actor=DASHBOARD)
+    return RedirectResponse(f"{to_address(name)}#check", 303)
+
+
+async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Put the answers into the settings document; its other lines stay as they are."""
+    standing = await _read(request)
+    name = standing.connection.name
+    try:
+        answers = questions.find_answers(_document(standing), form)
+        if answers or not standing.version:
+            text = settings_answers.amend(standing.text, answers)
+            draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=standing.version)
+            await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
+    except SettingsError as error:
+        trouble = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
+        return _show(request, visitor, standing, refused=trouble, status=422)
+    except Outdated as other:
+        return _show(request, visitor, await _read(request), refused=other.reason, status=409)
+    return RedirectResponse(f"{to_address(name)}#live", 303)
+
+
+async def let_live(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
+    """A person's go."""
+    name = request.path_params["name"]
+    await setups.go_live(services.of(request), name, actor=DASHBOARD)
+    return RedirectResponse(f"{to_address(name)}#live", 303)
+
+
+def _show(request: Request, visitor: Visitor, standing: Standing, *, status: int = 200, **said: Any) -> Response:
+    document = _document(standing)
+    given = services.of(request).settings
+    return render(
+        request,
+        "setup.html",
+        visitor=visitor,
+        status=status,
+        standing=standing,
+        connection=standing.connection,
+        typed=said.get("typed", {}),
+        trouble=said.get("trouble"),
+        refused=said.get("refused"),
+        flow_questions=questions.ask(document, questions.FLOWS),
+        other_questions=questions.ask(document, questions.OTHERS),
+        can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
+        is_of_environment=standing.connection.name == connections.DEFAULT and bool(given.mplus_url),
+        webhook_address=f"{given.public_url}/webhooks/mpluskassa",
+    )
+
+
+def _document(standing: Standing) -> SettingsDocument:
+    return settings_document.recall(standing.text)
+
+
+async def _read(request: Request) -> Standing:
+    """How far it is; a connection that does not exist yet has only its name. Raises `Refusal` 404."""
+    shared, name = services.of(request), request.path_params["name"]
+
+    def look(session: Session) -> Standing:
+        found = connections.find(session, name, shared.seal)
+        if found is None and not re.fullmatch(setups.NAME, name):
+            raise Refusal(404, "there is no such connection")
+        version, text = documents.newest(session, name) or (0, settings_document.example())
+        token = views.tokens(session).get(name)
+        return Standing(
+            connection=found or Connection(name, None, None, None, None, None, (), live=False, paused=None),
+            exists=found is not None,
+            authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
+            checked=_newest(session, requests.DOCTOR, name),
+            going=_newest(session, requests.GO_LIVE, name),
+            version=version,
+            text=text,
+        )
+
+    return await shared.read(look)
+
+
+def _newest(session: Session, entity: str, name: str) -> Event | None:
+    return next(iter(views.newest_of(session, entity, limit=1, connection=name)), None)
+
+
+def to_address(name: str) -> str:
+    """Where the set-up of a connection is."""
+    return ADDRESS.replace("{name}", quote(name, safe=""))

@@ -1,0 +1,202 @@
+"""Setting up a connection: its till, a check of both sides, and the go. All of it is audited; secrets only go in."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from sqlmodel import Session
+
+from gateway.store import audit, connections, inbox, requests, views
+from gateway.store.connections import DEFAULT, Connection
+from gateway.store.events import Change
+from gateway.store.sealing import Seal
+from gateway.web import actions, queries
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
+PAUSED_BY_HAND: Final = "paused by a person"
+SECRETS: Final = "mplus_webhook_secrets"
+FIELDS: Final = ("mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id")
+_MOST_SECRETS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """What somebody says about a connection's till; None is what was left out and stays as it is.
+
+    `moved` says that another address leads to the same installation.
+    """
+
+    url: str | None = None
+    ident: str | None = None
+    secret: str | None = None
+    subscription_id: str | None = None
+    webhook_secrets: tuple[str, ...] | None = None
+    moved: bool = False
+
+    def __repr__(self) -> str:
+        return f"Till({self.url!r})"
+
+
+def to_till(given: Mapping[str, Any]) -> Till:
+    """The till as a JSON body says it. Raises `Refusal` 400, and 422 with what is wrong with each field."""
+    url, ident, secret, subscription = (queries.find_text(given, name) for name in FIELDS)
+    secrets = _find_secrets(given.get(SECRETS))
+    faults = [*_url_faults(url), *_secret_faults(secrets)]
+    if faults:
+        raise Refusal(422, "the till was refused; nothing was changed", faults=faults)
+    return Till(url and url.rstrip("/"), ident, secret, subscription, secrets, moved=given.get("moved") is True)
+
+
+def _find_secrets(given: Any) -> tuple[str, ...] | None:
+    """Several while they rotate."""
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(isinstance(row, str) for row in given):
+        raise Refusal(400, f"{SECRETS} should be a list of texts")
+    return tuple(row.strip() for row in given)
+
+
+def _url_faults(url: str | None) -> list[dict[str, str]]:
+    if url is None:
+        return []
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"} and parts.hostname and not (parts.query or parts.fragment or parts.username):
+        return []
+    hint = "e.g. https://api.mpluskassa.nl:12345"
+    return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
+
+
+def _secret_faults(secrets: tuple[str, ...] | None) -> list[dict[str, str]]:
+    if secrets is None or (len(secrets) <= _MOST_SECRETS and all(map(_is_base64, secrets))):
+        return []
+    hint = "copy it from the till's webhook settings; the newest first, separated by commas"
+    return [{"path": SECRETS, "message": "a webhook secret is base64", "hint": hint}]
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return False
+
+
+async def keep_till(shared: Services, name: str, till: Till, *, actor: str) -> bool:
+    """Store what was said, for a new connection or one there is; answers whether it is new.
+
+    Raises `Refusal` 409 where it would follow another till from now on, or share one with another connection.
+    """
+    if name == DEFAULT and shared.settings.mplus_url:
+        raise Refusal(409, "MPLUS_URL is set in the environment: change the till of this connection there")
+    is_new = await shared.write(lambda session: _keep_till(session, name, till, shared.seal, actor))
+    shared.directory.forget()
+    return is_new
+
+
+def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) -> bool:
+    others = connections.every(session, seal)
+    now = next((each for each in others if each.name == name), None)
+    if now is None and not re.fullmatch(NAME, name):
+        raise Refusal(400, "a name is up to 40 letters, digits, dots, dashes or underscores")
+    wanted = _change(now or Connection(name, None, None, None, None, None, (), live=False, paused=None), till)
+    if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
+        raise Refusal(
+            409, "this connection follows another till already; say `moved` if it is the same one at another address"
+        )
+    _refuse_shared(wanted, [each for each in others if each.name != name])
+    connections.save(session, wanted, seal)
+    audit.note(session, actor=actor, action="till", target=f"connection {name}, {wanted.mplus_url or 'no address yet'}")
+    return now is None
+
+
+def _change(now: Connection, till: Till) -> Connection:
+    return replace(
+        now,
+        mplus_url=till.url or now.mplus_url,
+        mplus_ident=till.ident or now.mplus_ident,
+        mplus_secret=till.secret or now.mplus_secret,
+        mplus_subscription_id=till.subscription_id or now.mplus_subscription_id,
+        mplus_webhook_secrets=now.mplus_webhook_secrets if till.webhook_secrets is None else till.webhook_secrets,
+    )
+
+
+def _refuse_shared(wanted: Connection, others: list[Connection]) -> None:
+    for other in others:
+        if wanted.mplus_url and (wanted.mplus_url, wanted.mplus_ident) == (other.mplus_url, other.mplus_ident):
+            raise Refusal(409, f"this till belongs to the connection {other.name}: its sales would be booked twice")
+        if wanted.mplus_subscription_id and wanted.mplus_subscription_id == other.mplus_subscription_id:
+            raise Refusal(409, f"this webhook subscription belongs to the connection {other.name}")
+
+
+async def check_up(shared: Services, name: str, *, actor: str) -> int:
+    """Have a worker look at both sides; answers the event whose result are the findings. Raises `Refusal` 404."""
+    return await _ask(shared, name, requests.check_up(connection=name, actor=actions.SOURCE), "check", actor)
+
+
+async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
+    """Let a paused connection go on (None), or have a worker begin with one that was never live (its event).
+
+    Raises `Refusal` 404, and 409 while a side is missing.
+    """
+
+    def look(session: Session) -> Connection:
+        connection = get(session, name, shared.seal)
+        if missing := _missing(session, connection):
+            raise Refusal(409, f"not yet: {missing}")
+        if connection.live:
+            connections.go_live(session, name)
+            audit.note(session, actor=actor, action="live", target=f"connection {name}")
+        return connection
+
+    if (await shared.write(look)).live:
+        return None
+    return await _ask(shared, name, requests.go_live(connection=name, actor=actions.SOURCE), "live", actor)
+
+
+def _missing(session: Session, connection: Connection) -> str | None:
+    if not (connection.mplus_url and connection.mplus_ident and connection.mplus_secret):
+        return "the till's address, ident or secret is missing"
+    if connection.live:
+        return None  # whatever else it lacks: it only goes on, and says so by itself
+    token = views.tokens(session).get(connection.name)
+    if connection.realm_id is None or token is None or token.refresh_sealed is None or token.lost is not None:
+        return "QuickBooks is not connected"
+    return None
+
+
+async def pause(shared: Services, name: str, *, actor: str) -> None:
+    """Stop a connection; what comes meanwhile waits. Raises `Refusal` 404."""
+
+    def change(session: Session) -> None:
+        get(session, name, shared.seal)
+        connections.pause(session, name, PAUSED_BY_HAND)
+        audit.note(session, actor=actor, action="pause", target=f"connection {name}")
+
+    await shared.write(change)
+
+
+async def _ask(shared: Services, name: str, change: Change, action: str, actor: str) -> int:
+    def store(session: Session) -> int:
+        get(session, name, shared.seal)
+        (received,) = inbox.receive(session, [change])
+        audit.note(session, actor=actor, action=action, target=f"connection {name}")
+        return received.id
+
+    event_id = await shared.write(store)
+    shared.waker.wake([event_id])
+    return event_id
+
+
+def get(session: Session, name: str, seal: Seal) -> Connection:
+    """The connection. Raises `Refusal` 404."""
+    connection = connections.find(session, name, seal)
+    if connection is None:
+        raise Refusal(404, "there is no such connection")
+    return connection

@@ -1,0 +1,199 @@
+"""Connections set up by hand, through the API and the pages: secrets go in and never come out."""
+
+from __future__ import annotations
+
+import base64
+
+import httpx
+import pytest
+
+from gateway.store import connections, tokens
+from gateway.store.connections import Connection
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from tests.gateway.web.conftest import TILL_SECRET, Gateway, a_connection, a_session_event, csrf_of
+
+TILL = {"mplus_url": "https://till.example:2/", "mplus_ident": "marked-ident", "mplus_secret": "marked-secret"}
+HOOK = {"mplus_subscription_id": "sub-2", "mplus_webhook_secrets": [base64.b64encode(b"marked-hook").decode()]}
+ADDRESS = "/admin/connections/second"
+
+
+def stored(gateway: Gateway, seal: Seal, name: str = "second") -> Connection | None:
+    with reading(gateway.engine) as session:
+        return connections.find(session, name, seal)
+
+
+def authorise(gateway: Gateway, seal: Seal, name: str = "second") -> None:
+    """As after the consent page."""
+    with writing(gateway.engine) as session:
+        found = connections.find(session, name, seal)
+        assert found is not None
+        said = {each: getattr(found, each) for each in Connection.__dataclass_fields__} | {"realm_id": "77"}
+        connections.save(session, Connection(**said), seal)
+        tokens.plant(session, name, "a-refresh-token", seal)
+
+
+def test_f5_a_second_connection_is_set_up_and_its_secrets_never_come_out(gateway: Gateway, seal: Seal) -> None:
+    answer = gateway.admin("PUT", ADDRESS, json=TILL | HOOK)
+    assert answer.status_code == 201
+    shown = answer.text + gateway.admin("GET", ADDRESS).text + gateway.admin("GET", "/admin/connections").text
+    assert "marked" not in shown
+    assert HOOK["mplus_webhook_secrets"][0] not in shown
+    assert (answer.json()["live"], answer.json()["mpluskassa"]["configured"]) == (False, True)
+    found = stored(gateway, seal)
+    assert found is not None
+    assert (found.mplus_url, found.mplus_ident, found.mplus_secret) == (
+        "https://till.example:2",
+        "marked-ident",
+        "marked-secret",
+    )
+    changed = gateway.admin("PUT", ADDRESS, json={"mplus_secret": "another"})
+    assert changed.status_code == 200
+    after = stored(gateway, seal)
+    assert after is not None
+    assert (after.mplus_url, after.mplus_secret, after.mplus_subscription_id) == (found.mplus_url, "another", "sub-2")
+    names = [each["name"] for each in gateway.admin("GET", "/admin/connections").json()["connections"]]
+    assert names == ["default", "second"]
+
+
+def test_f5_a_webhook_of_a_till_that_was_just_set_up_is_known_at_once(gateway: Gateway) -> None:
+    gateway.admin(
+        "PUT", ADDRESS, json=TILL | {"mplus_subscription_id": "sub-2", "mplus_webhook_secrets": [TILL_SECRET]}
+    )
+    answer = gateway.ring("completeSession", a_session_event(), **{"X-Mplus-Subscription-Id": "sub-2"})
+    assert answer.status_code == 200
+    assert [row.connection for row in gateway.rows()] == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "path"),
+    [
+        ({"mplus_url": "till.example"}, 422, "mplus_url"),
+        ({"mplus_url": "https://u:p@till.example"}, 422, "mplus_url"),
+        ({"mplus_url": "ftp://till.example"}, 422, "mplus_url"),
+        ({"mplus_webhook_secrets": ["not base64!"]}, 422, "mplus_webhook_secrets"),
+        ({"mplus_webhook_secrets": [1]}, 400, None),
+        ({"mplus_ident": "a\nb"}, 400, None),
+        ({"moved": "yes"}, 400, None),
+        ({"mplus_sekret": "x"}, 400, None),
+    ],
+)
+def test_f5_a_till_that_cannot_be_is_refused_by_its_field(
+    gateway: Gateway, seal: Seal, wrong: dict[str, object], status: int, path: str | None
+) -> None:
+    answer = gateway.admin("PUT", ADDRESS, json=TILL | wrong)
+    assert answer.status_code == status
+    assert [fault["path"] for fault in answer.json().get("faults", [])] == ([path] if path else [])
+    assert stored(gateway, seal) is None
+
+
+def test_f5_two_connections_never_share_a_till_or_a_subscription(gateway: Gateway, seal: Seal) -> None:
+    same = {"mplus_url": "https://till.example:1", "mplus_ident": "ident", "mplus_secret": "x"}
+    answer = gateway.admin("PUT", ADDRESS, json=same)
+    assert (answer.status_code, "default" in answer.json()["detail"]) == (409, True)
+    subscription = stored(gateway, seal, "default")
+    assert subscription is not None
+    answer = gateway.admin("PUT", ADDRESS, json={"mplus_subscription_id": subscription.mplus_subscription_id})
+    assert answer.status_code == 409
+    assert gateway.admin("PUT", "/admin/connections/a%20b", json=TILL).status_code == 400
+
+
+def test_f5_a_live_connection_does_not_change_its_till_by_a_slip(gateway: Gateway, seal: Seal) -> None:
+    address = "/admin/connections/default"
+    assert gateway.admin("PUT", address, json={"mplus_url": "https://other.example"}).status_code == 409
+    moved = gateway.admin("PUT", address, json={"mplus_url": "https://other.example", "moved": True})
+    assert moved.status_code == 200
+    found = stored(gateway, seal, "default")
+    assert found is not None
+    assert (found.mplus_url, found.live) == ("https://other.example", True)
+
+
+def test_f9_nothing_goes_live_before_both_sides_are_connected(gateway: Gateway, seal: Seal) -> None:
+    gateway.admin("PUT", ADDRESS, json={"mplus_url": TILL["mplus_url"]})
+    assert "address, ident or secret" in gateway.admin("POST", f"{ADDRESS}/live").json()["detail"]
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    refused = gateway.admin("POST", f"{ADDRESS}/live")
+    assert (refused.status_code, "QuickBooks is not connected" in refused.json()["detail"]) == (409, True)
+    authorise(gateway, seal)
+    asked = gateway.admin("POST", f"{ADDRESS}/live")
+    assert (asked.status_code, asked.json()["entity"]) == (202, "GoLive")
+    found = stored(gateway, seal)
+    assert found is not None
+    assert not found.live  # a worker has to note first where the till stands
+    assert gateway.admin("POST", "/admin/connections/none/live").status_code == 404
+
+
+def test_f9_a_connection_is_paused_and_goes_on(gateway: Gateway) -> None:
+    paused = gateway.admin("POST", "/admin/connections/default/pause").json()
+    assert paused["paused"] == "paused by a person"
+    going = gateway.admin("POST", "/admin/connections/default/live")
+    assert (going.status_code, going.json()["paused"]) == (200, None)
+    actions = [deed["action"] for deed in gateway.admin("GET", "/admin/audit").json()["audit"]]
+    assert actions[:2] == ["live", "pause"]
+
+
+def test_f9_the_check_is_a_workers_job(gateway: Gateway) -> None:
+    answer = gateway.admin("POST", "/admin/connections/default/check")
+    assert (answer.status_code, answer.json()["entity"]) == (202, "Doctor")
+    assert gateway.admin("POST", "/admin/connections/none/check").status_code == 404
+
+
+def test_f9_the_page_takes_the_till_and_shows_no_secret(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+    page = browser.get("/setup/second")
+    form = {"csrf": csrf_of(page.text)}
+    assert browser.post("/setup", data=form | {"name": "a/b"}).status_code == 400
+    assert browser.post("/setup", data=form | {"name": "second"}).headers["location"] == "/setup/second"
+    wrong = browser.post("/setup/second/till", data=form | TILL | {"mplus_url": "nowhere"})
+    assert (wrong.status_code, "this is not the address" in wrong.text) == (422, True)
+    assert stored(gateway, seal) is None
+    kept = browser.post("/setup/second/till", data=form | TILL | {"mplus_webhook_secrets": ""})
+    assert kept.status_code == 303
+    shown = browser.get("/setup/second").text + wrong.text
+    assert ("https://till.example:2" in shown, "marked" in shown) == (True, False)
+    assert browser.get("/setup").text.count("second") >= 2
+    assert browser.post("/setup/second/till", data=TILL).status_code == 403
+
+
+def test_f9_answers_become_the_settings_document_and_keep_its_comments(gateway: Gateway, browser: httpx.Client) -> None:
+    address = "/admin/connections/default/settings"
+    gateway.admin("PUT", address, content="# ours\n[orders]\nmemo = false\n")
+    page = browser.get("/setup/default").text
+    everything = {
+        "products.enabled": "on",
+        "customers.enabled": "on",
+        "orders.enabled": "on",
+        "products.update_existing": "on",
+        "products.sku_with_letters": "reject",
+        "customers.default_debtor": "Toonbank",
+        "customers.without_email": "default_debtor",
+        "orders.summary": "sale",
+        "orders.receipt_target": "sales_receipt",
+        "orders.returns": "refund_receipt",
+        "orders.missing_item": "park",
+        "orders.changed": "update",
+        "orders.cancelled": "void",
+        "orders.closed_books": "park",
+    }
+    form = {"csrf": csrf_of(page)} | everything
+    assert browser.post("/setup/default/answers", data=form).status_code == 303
+    document = gateway.admin("GET", address).text
+    assert document.startswith("# ours\n[orders]\nmemo = false\n")
+    as_json = gateway.admin("GET", address, headers={"Accept": "application/json"}).json()
+    assert as_json["settings"] == {
+        "orders": {"memo": False},
+        "customers": {"default_debtor": "Toonbank"},
+        "categories": {"enabled": False},
+        "stock": {"enabled": False},
+    }
+    refused = browser.post("/setup/default/answers", data=form | {"orders.summary": "week"})
+    assert (refused.status_code, "orders.summary" in refused.text) == (422, True)
+    assert gateway.admin("GET", address).text == document
+
+
+def test_f9_what_the_environment_says_is_not_changed_here(start: object, seal: Seal, engine: object) -> None:
+    assert callable(start)
+    gateway: Gateway = start(MPLUS_URL="https://till.example:9", MPLUS_IDENT="i", MPLUS_SECRET="s")
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection(), seal)
+    answer = gateway.admin("PUT", "/admin/connections/default", json=TILL)
+    assert (answer.status_code, "MPLUS_URL" in answer.json()["detail"]) == (409, True)

@@ -1,0 +1,60 @@
+"""A connection goes live: what was sold before is left alone, what is sold afterwards is booked, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.store import connections, requests
+from gateway.store.events import State
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from sandbox.mpluskassa.faults import Plan
+from tests.handlers.shop import Shop, on_both_databases, sold
+
+SEAL = Seal(["a-secret-key-for-tests"])
+
+
+def is_live(shop: Shop) -> bool:
+    with reading(shop.engine) as session:
+        return connections.is_live(session, "default")
+
+
+def put_aside(shop: Shop) -> None:
+    """As it is while somebody sets it up."""
+    with writing(shop.engine) as session:
+        found = connections.find(session, "default", SEAL)
+        assert found is not None
+        connections.save(session, replace(found, live=False), SEAL)
+    shop.restart()
+
+
+@on_both_databases
+def test_f9_sales_before_the_go_are_left_alone_and_those_after_it_are_booked(shop: Shop) -> None:
+    put_aside(shop)
+    shop.till.sell(lines=[sold(1001, 7)])
+    event_id = shop.receive(requests.go_live(connection="default"))
+    shop.work()
+    assert (shop.event(event_id).state, is_live(shop)) == (State.DONE, True)
+    shop.settle()
+    assert shop.books.rows("9341455000000002", "SalesReceipt") == []
+    shop.till.sell(lines=[sold(1001, 2)])
+    shop.settle()
+    assert str(shop.only("SalesReceipt")["TotalAmt"]) == "25.00"
+
+
+def test_f9_while_the_till_does_not_answer_the_connection_is_not_live(shop: Shop) -> None:
+    put_aside(shop)
+    shop.till.misbehaviour.plans.append(Plan("html_502", "getCurrentSyncMarkersV2"))
+    event_id = shop.receive(requests.go_live(connection="default"))
+    shop.work()
+    assert (shop.event(event_id).state, is_live(shop)) == (State.WAITING, False)
+    shop.retry(shop.event(event_id))
+    assert is_live(shop)
+
+
+def test_f9_one_that_is_live_already_misses_nothing_when_somebody_presses_again(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001, 1)])
+    shop.receive(requests.go_live(connection="default"))
+    shop.work()
+    shop.settle()
+    assert str(shop.only("SalesReceipt")["TotalAmt"]) == "12.50"

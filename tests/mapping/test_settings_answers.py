@@ -1,0 +1,57 @@
+"""Answers put into a settings document: the setting changes, and nothing else of its text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mapping import settings_document
+from mapping.settings_answers import amend
+from mapping.settings_document import SettingsError
+
+TEXTS = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=40)
+ANSWERS: dict[str, st.SearchStrategy[Any]] = {
+    "products.enabled": st.booleans(),
+    "products.sku_with_letters": st.sampled_from(["reject", "allocate"]),
+    "stock.safety": st.integers(0, 50),
+    "customers.default_debtor": TEXTS.filter(lambda text: bool(text.strip())),
+    "orders.summary_item": st.none() | TEXTS,
+    "orders.memo": st.booleans(),
+}
+BEFORE = ("", "version = 1\n", settings_document.example(), "[orders] # ours\nmemo = false\n\n[stock]\nsafety = 2\n")
+
+
+@given(before=st.sampled_from(BEFORE), answers=st.fixed_dictionaries({}, optional=ANSWERS))
+def test_f9_what_was_answered_is_in_force_and_all_else_is_as_it_was(before: str, answers: dict[str, Any]) -> None:
+    after = amend(before, answers)
+    old, new = settings_document.parse(before), settings_document.parse(after)
+    for chapter, _ in settings_document.sections(settings_document.SettingsDocument):
+        for name in type(getattr(old, chapter)).model_fields:
+            path = f"{chapter}.{name}"
+            expected = answers[path] if path in answers else getattr(getattr(old, chapter), name)
+            assert getattr(getattr(new, chapter), name) == expected, path
+    kept = set(before.splitlines()) - set(after.splitlines())
+    assert all(any(path.split(".")[1] in line for path in answers) for line in kept)
+
+
+def test_f9_an_answer_stands_where_its_explanation_stands() -> None:
+    lines = amend(settings_document.example(), {"orders.summary": "sale", "orders.memo": False}).splitlines()
+    at = lines.index("memo = false")
+    assert lines[at - 1].startswith("# Write the sale's reference")
+    assert "# memo = true" not in lines
+
+
+def test_f9_a_document_written_another_way_is_left_to_its_person() -> None:
+    for text in ("orders.memo = true\n", "orders = {memo = true}\n", "this is not TOML"):
+        with pytest.raises(SettingsError) as refused:
+            amend(text, {"orders.memo": False})
+        assert "edit the document itself" in refused.value.faults[0].hint
+
+
+def test_f9_an_answer_that_does_not_fit_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError) as refused:
+        amend("", {"orders.summary": "week"})
+    assert [fault.path for fault in refused.value.faults] == ["orders.summary"]
