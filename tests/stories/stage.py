@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, cast
 
 import httpx
 import redis
+from starlette.types import ASGIApp
 
 from gateway import commands, settings
 from gateway.commands import Command
@@ -41,7 +43,15 @@ PATIENCE = 40.0  # the machine may be busy
 class Stage:
     """Everything of one story. Times are short so that a story takes seconds; nothing else differs from production."""
 
-    def __init__(self, folder: Path, *, database_url: str, redis_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str,
+        redis_url: str,
+        watch: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    ) -> None:
+        """`watch` may stand around both simulators, to see what arrives there and when."""
         self.folder = folder
         self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -51,7 +61,7 @@ class Stage:
         self.books.register_app("client", "marked-client-secret", "*")
         grant = self.books.connect(REALM, "client")
         self.refresh_token = str(grant["refresh_token"])
-        self._served = [Served(create_books(self.books)), Served(create_till(self.till))]
+        self._served = [Served(watch(create_books(self.books))), Served(watch(create_till(self.till)))]
         self.books_url, self.till_url = (served.url for served in self._served)
         self.environment = self._environment(database_url, redis_url)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
