@@ -44,7 +44,7 @@ class Lists:
 
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
         """The books' tax codes with the rates in force on a day."""
-        return self._get(f"tax_codes/{on}", lambda: self._books.tax_codes(on))
+        return self._get("tax_codes", self._books.tax_table).on(on)
 
     def entries(self, kind: ListEntity) -> tuple[ListEntry, ...]:
         """A small list of the books: PaymentMethod, Department, Class, Term, Account."""

@@ -46,7 +46,7 @@ def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *
     deps.say("the books do not take what it refers to; looking it up again", reason=error.reason)
     parties.forget(posting.document.customer_id, deps)
     goods.forget({line.item_id for line in posting.document.lines}, deps)
-    for name in ("PaymentMethod", "Department", "Class", "Term", "Account", f"tax_codes/{sale.business_date}"):
+    for name in ("PaymentMethod", "Department", "Class", "Term", "Account", "tax_codes"):
         deps.lists.forget(name)
     fresh, _ = drafts.prepare(sale, deps, kind=kind)
     if fresh == posting:

@@ -11,7 +11,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked
-from handlers.sales import booking, bookings, closed_books, drafts, existing, settlement
+from handlers.sales import booking, bookings, closed_books, drafts, existing, revisions, settlement
 from mapping import gift_cards, orders, sale_changes
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -36,7 +36,7 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return _park(sale, link, "was changed at the till after it was booked", "changed-after-booking")
     if kind != link.target_entity:
         return _replace(sale, link, event, kind, deps)
-    return _update(sale, link, deps)
+    return revisions.revise(sale, link, deps) or _update(sale, link, deps)
 
 
 def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
@@ -162,14 +162,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         before=str(current.total),
         after=str(posting.document.total),
     )
-    booked = deps.books.update_document(
-        posting.document,
-        request_id(deps.connection, "update", posting.document, fresh.id, fresh.sync_token),
-        document_id=fresh.id,
-        sync_token=fresh.sync_token,
-        send_tax_detail=True,
-        send_number=numbered,
-    )
+    booked = revisions.send(posting, fresh.id, fresh.sync_token, deps)
     deps.remember(bookings.to_link(sale, booked, finished=False))
     return booking.finish(sale, posting, booked, deps, doubtful=True)
 

@@ -57,6 +57,11 @@ def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bo
         )
 
 
+def has_payments(kind: str, document_id: str, deps: Deps) -> bool:
+    """Whether anything was ever posted on a document, or taken off it."""
+    return bool(_posted(kind, document_id, deps))
+
+
 def part_from(former: Link, posting: Posting, deps: Deps) -> None:
     """The document is gone and another follows it: payments that stayed and go on are left to that one, others voided.
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from handlers.sales import bookings
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, sold
 
@@ -38,6 +39,39 @@ def test_a_receipt_emptied_at_the_till_is_voided_and_comes_back_when_it_is_fille
     shop.till.edit_receipt(sale["id"], lines=[sold(1003)])
     shop.settle()
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(100)
+
+
+def test_following_a_change_costs_no_read_as_long_as_nobody_touched_the_document(shop: Shop) -> None:
+    sale = book(shop)
+    reads = shop.books.ledger.metered.total()
+    for lines in ([sold(1001), sold(1002)], [sold(1002)]):
+        shop.till.edit_receipt(sale["id"], lines=lines)
+        shop.settle()
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("3.33")
+    assert shop.books.ledger.metered.total() == reads
+
+
+def test_a_change_that_the_books_refuse_leaves_what_is_remembered_as_it_was(shop: Shop) -> None:
+    sale = book(shop)
+    before = bookings.find(sale["id"], shop.deps())
+    shop.books.put(REALM, "SalesReceipt", {"Id": sale["document"], "PrivateNote": "paid in the church"})
+    shop.till.edit_receipt(sale["id"], lines=[sold(1003)])
+    shop.settle()
+    assert shop.newest(sale["id"]).code == "edited-in-books"
+    assert before is not None
+    assert bookings.find(sale["id"], shop.deps()) == before
+
+
+def test_an_update_whose_answer_was_lost_is_recognised_and_made_once(shop: Shop) -> None:
+    sale = book(shop)
+    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    shop.till.edit_receipt(sale["id"], lines=[sold(1003)])
+    shop.settle()
+    assert shop.newest(sale["id"]).state == "uncertain"
+    shop.retry(shop.newest(sale["id"]))
+    assert shop.newest(sale["id"]).state == "done"
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(100)
+    assert len(shop.books.ledger.find_effects(entity="SalesReceipt", operation="update")) == 1
 
 
 @pytest.mark.parametrize("lines", [[sold(1003)], []])

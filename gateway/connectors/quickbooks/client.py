@@ -28,6 +28,7 @@ from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.query import Select, count, select
 from gateway.connectors.quickbooks.session import Gate, Session, TokenSource
 from gateway.connectors.quickbooks.transport import Limits
+from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
 from gateway.errors import Permanent
 from mapping.records import (
@@ -155,10 +156,13 @@ class QuickBooks:
 
     # --- lists and settings ----------------------------------------------------------------------------------
 
+    def tax_table(self) -> TaxTable:
+        """All sales tax codes and rates, of every time (two reads)."""
+        return TaxTable(tuple(self._access.all_rows("TaxCode")), tuple(self._access.all_rows("TaxRate")))
+
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
         """All sales tax codes with the rate in force on a day (two reads)."""
-        codes, rates = list(self._access.all_rows("TaxCode")), list(self._access.all_rows("TaxRate"))
-        return wire.to_tax_codes(codes, rates, on=on)
+        return self.tax_table().on(on)
 
     def entries(self, entity: ListEntity) -> tuple[ListEntry, ...]:
         """All rows of a small list, inactive ones too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -51,6 +52,18 @@ def to_tax_codes(codes: Iterable[Json], rates: Iterable[Json], *, on: date) -> t
     """
     rates_by_id = {fields.need_text(rate, "Id"): _rate_on(rate, on) for rate in rates}
     return tuple(_to_tax_code(code, rates_by_id) for code in codes)
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTable:
+    """The books' tax codes with every rate they had and will have: what is in force on a day needs no other read."""
+
+    codes: tuple[Json, ...]
+    rates: tuple[Json, ...]
+
+    def on(self, day: date) -> tuple[TaxCode, ...]:
+        """All tax codes, each with its rate on this day."""
+        return to_tax_codes(self.codes, self.rates, on=day)
 
 
 def _to_tax_code(code: Json, rates_by_id: dict[str, Decimal | None]) -> TaxCode:
