@@ -23,7 +23,7 @@ from gateway.store.causes import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from handlers.deps import Deps
-from handlers.polling import ledger_feed, polls
+from handlers.polling import books_feed, polls
 from workers import alerting, checkins
 from workers.worlds import Worlds
 
@@ -99,8 +99,7 @@ class Clock:
         often, seldom = self._settings.mplus_poll_seconds, self._settings.quickbooks_cdc_seconds
         for name in self._worlds.names():
             self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
-            self._add(f"ledger/{name}", seldom, self._poll("ledger", name, ledger_feed.poll))
-            self._add(f"books/{name}", seldom, self._poll("books", name, polls.poll_books))
+            self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
 
     def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
         def do() -> None:

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, islice
+from typing import TypeAlias
 
+from handlers.catalogue import items
 from handlers.deps import Deps
-from mapping.records import Change
+from mapping.records import Change, ChangeSet
 
+_Found: TypeAlias = tuple[Iterable[Change], datetime]
 LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 AT_ONCE = 200  # rows looked up in one read
 
@@ -30,34 +33,67 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What changed, read while it is iterated over; `as_of` is the books' clock before the first of it was read."""
+    """What changed, read while it is iterated over; `as_of` is the books' clock before the first of it was read.
+
+    `read_at` is the database's clock then.
+    """
 
     changes: Iterable[Change]
     as_of: datetime
+    read_at: datetime
 
 
-def read(scope: Scope, since: datetime, deps: Deps) -> Capture:
-    """Everything of these entities that changed since; one read where that is enough."""
-    earliest = deps.now() - LOOK_BACK
-    return _read(scope, scope.entities, since, deps) if since >= earliest else _reach_back(scope, since, deps)
+class Shared:
+    """One answer for all feeds of a poll, read when the first of them asks: a read is metered, its rows are not.
+
+    A feed for which it does not reach far enough back, or that it is too long for, reads for itself.
+    """
+
+    def __init__(self, entities: Sequence[str], since: datetime) -> None:
+        self._entities, self._since = entities, since
+        self._answer: ChangeSet | None = None
+        self._read_at = since
+
+    def find(self, entities: Sequence[str], since: datetime, deps: Deps) -> Capture | None:
+        """The part of the answer that a feed follows, or None."""
+        reaches = self._since <= since and set(entities) <= set(self._entities)
+        if not reaches or self._since < deps.now() - LOOK_BACK:
+            return None
+        if self._answer is None:
+            self._read_at = items.now(deps)
+            self._answer = deps.books.changes(self._entities, self._since)
+        if self._answer.possibly_truncated:
+            return None
+        mine = [change for change in self._answer.changes if change.entity in entities]
+        return Capture(mine, self._answer.as_of, self._read_at)
 
 
-def _read(scope: Scope, entities: Sequence[str], since: datetime, deps: Deps) -> Capture:
+def read(scope: Scope, since: datetime, deps: Deps, shared: Shared | None = None) -> Capture:
+    """Everything of these entities that changed since; one read where that is enough, or none of its own."""
+    if shared and (found := shared.find(scope.entities, since, deps)):
+        return found
+    read_at = items.now(deps)
+    within = since >= deps.now() - LOOK_BACK
+    changes, as_of = _read(scope, scope.entities, since, deps) if within else _reach_back(scope, since, deps)
+    return Capture(changes, as_of, read_at)
+
+
+def _read(scope: Scope, entities: Sequence[str], since: datetime, deps: Deps) -> _Found:
     """All of them in one read; one by one where an answer is as long as answers get."""
     answer = deps.books.changes(entities, since)
     if not answer.possibly_truncated:
-        return Capture(answer.changes, answer.as_of)
+        return answer.changes, answer.as_of
     if len(entities) == 1:
-        return Capture(_look_through(entities[0], scope, since, answer.as_of, deps), answer.as_of)
+        return _look_through(entities[0], scope, since, answer.as_of, deps), answer.as_of
     parts = [_read(scope, [entity], since, deps) for entity in entities]
-    return Capture(chain.from_iterable(part.changes for part in parts), min(part.as_of for part in parts))
+    return chain.from_iterable(changes for changes, _ in parts), min(as_of for _, as_of in parts)
 
 
-def _reach_back(scope: Scope, since: datetime, deps: Deps) -> Capture:
+def _reach_back(scope: Scope, since: datetime, deps: Deps) -> _Found:
     """A silence longer than the vendor remembers: what happened in it is only found by looking through everything."""
     as_of = deps.books.changes(scope.entities, deps.now()).as_of
     found = (_look_through(entity, scope, since, as_of, deps) for entity in scope.entities)
-    return Capture(chain.from_iterable(found), as_of)
+    return chain.from_iterable(found), as_of
 
 
 def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, deps: Deps) -> Iterator[Change]:

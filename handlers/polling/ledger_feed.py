@@ -17,6 +17,7 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import captures
+from handlers.polling.captures import Shared
 from handlers.sales import bookings
 from mapping.records import Change as BooksChange
 from mapping.records import DocumentKind
@@ -30,13 +31,13 @@ _FLOWS: Final = {CUSTOMER: Flow.CUSTOMERS, ESTIMATE: Flow.STOCK}
 OVERLAP = timedelta(minutes=5)
 
 
-def poll(deps: Deps) -> list[int]:
+def poll(deps: Deps, shared: Shared | None = None) -> list[int]:
     """Receive what changed; answers the ids of events that somebody should work on now."""
     lease = cursors.take(deps.engine, deps.connection, SOURCE)
     if lease is None:
         return []
     try:
-        found = _capture(deps, lease)
+        found = _capture(deps, lease, shared)
     except Exception as error:
         cursors.release(deps.engine, deps.connection, SOURCE, lease, failure=str(error))
         raise
@@ -44,11 +45,11 @@ def poll(deps: Deps) -> list[int]:
     return found
 
 
-def _capture(deps: Deps, lease: str) -> list[int]:
+def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
     with reading(deps.engine) as session:
         position = cursors.find(session, deps.connection, SOURCE)
     since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
-    capture = captures.read(_scope(deps, lease), since, deps)
+    capture = captures.read(_scope(deps, lease), since, deps, shared)
     fresh = [event for change in capture.changes if (event := _to_event(change, deps))]
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
@@ -58,7 +59,7 @@ def _capture(deps: Deps, lease: str) -> list[int]:
 
 
 def _scope(deps: Deps, lease: str) -> captures.Scope:
-    """Documents, and what the settings want besides; customers are merged or made inactive, never deleted."""
+    """Of customers no ids are needed: they are merged or made inactive, never deleted."""
 
     def linked(entity: str) -> list[str]:
         if entity in _FLOWS:
@@ -69,8 +70,13 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
     def prolong() -> None:
         cursors.renew(deps.engine, deps.connection, SOURCE, lease, seconds=cursors.LEASE_SECONDS)
 
+    return captures.Scope(entities(deps), linked, prolong)
+
+
+def entities(deps: Deps) -> tuple[str, ...]:
+    """What is followed: documents, and what the settings want besides."""
     wanted = {CUSTOMER: deps.settings.customers.to_till, ESTIMATE: deps.settings.stock.count_estimates}
-    return captures.Scope((*DOCUMENTS, *(entity for entity in _FLOWS if wanted[entity])), linked, prolong)
+    return (*DOCUMENTS, *(entity for entity in _FLOWS if wanted[entity]))
 
 
 def _to_event(change: BooksChange, deps: Deps) -> Change | None:

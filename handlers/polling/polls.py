@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from gateway.connectors.mpluskassa.answers import Page
 from gateway.errors import Transient
@@ -21,6 +21,7 @@ from gateway.store.session import reading, writing
 from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures
+from handlers.polling.captures import Shared
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key
 from mapping.records import Change as BooksChange
@@ -29,6 +30,7 @@ from mapping.sections import OrderSettings
 from mapping.settings_document import SettingsDocument
 
 POLL = "mpluskassa.poll"
+ITEM: Final = "Item"
 PAGE = 200
 # After a silence this long (an outage, a restored backup) what is found may have been booked before.
 GAP_SECONDS = 600.0
@@ -211,13 +213,13 @@ def _to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: boo
     ]
 
 
-def poll_books(deps: Deps) -> list[int]:
-    """Receive what change data capture reports; answers the ids of events that somebody should work on now."""
+def poll_books(deps: Deps, shared: Shared | None = None) -> list[int]:
+    """Receive the items that change data capture reports; answers the ids of events to work on now."""
     lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
     if lease is None:
         return []
     try:
-        found = _capture(deps, lease)
+        found = _capture(deps, lease, shared)
     except Exception as error:
         cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease, failure=str(error))
         raise
@@ -225,13 +227,14 @@ def poll_books(deps: Deps) -> list[int]:
     return found
 
 
-def _capture(deps: Deps, lease: str) -> list[int]:
+def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
     with reading(deps.engine) as session:
         position = cursors.find(session, deps.connection, cursors.BOOKS)
     since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
-    read_at = items.now(deps)
-    capture = captures.read(_scope(deps, lease), since, deps)
-    fresh = [_to_event(deps.connection, change, read_at) for change in capture.changes if not _seen(deps, change)]
+    capture = captures.read(_scope(deps, lease), since, deps, shared)
+    fresh = [
+        _to_event(deps.connection, change, capture.read_at) for change in capture.changes if not _seen(deps, change)
+    ]
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
         reached = min(capture.as_of, deps.now()).astimezone(UTC)
@@ -247,7 +250,7 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
     def prolong() -> None:
         cursors.renew(deps.engine, deps.connection, cursors.BOOKS, lease, seconds=cursors.LEASE_SECONDS)
 
-    return captures.Scope(("Item",), linked, prolong)
+    return captures.Scope((ITEM,), linked, prolong)
 
 
 def _seen(deps: Deps, change: BooksChange) -> bool:

@@ -6,7 +6,7 @@ from gateway.store import inbox, views
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
-from handlers.polling import polls
+from handlers.polling import books_feed, polls
 from handlers.result import Result, done
 
 
@@ -26,7 +26,7 @@ def carry(event: Event, deps: Deps) -> Result:
 
 def carry_request(event: Event, deps: Deps) -> Result:
     """Poll both systems, because somebody asked for it."""
-    sales, items = polls.poll_till(deps), polls.poll_books(deps)
+    sales, items = polls.poll_till(deps), books_feed.poll(deps)
     deps.say(f"asked by {event.source}: {len(sales)} new at the till, {len(items)} in the books")
     deps.wake([*sales, *items])
     return done(f"{len(sales)} new at the till, {len(items)} new in the books")

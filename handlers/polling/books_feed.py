@@ -1,0 +1,42 @@
+"""All that change data capture tells of the books, for one metered read: items, documents, customers, estimates."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from gateway.store import cursors
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.polling import ledger_feed, polls
+from handlers.polling.captures import Shared
+
+_SOURCES = {cursors.BOOKS: polls.OVERLAP, ledger_feed.SOURCE: ledger_feed.OVERLAP}
+
+
+def poll(deps: Deps) -> list[int]:
+    """Receive what changed in the books; answers the ids of events that somebody should work on now.
+
+    What one feed cannot follow does not hold up the other; its failure is raised in the end.
+    """
+    shared = Shared((polls.ITEM, *ledger_feed.entities(deps)), _find_start(deps))
+    found: list[int] = []
+    failure: Exception | None = None
+    for follow in (polls.poll_books, ledger_feed.poll):
+        try:
+            found += follow(deps, shared)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other feed is not to blame
+            failure = failure or error
+    if failure:
+        raise failure
+    return found
+
+
+def _find_start(deps: Deps) -> datetime:
+    """Where the feed that is furthest behind goes on; both are about equally far unless one had to wait."""
+    with reading(deps.engine) as session:
+        positions = {source: cursors.find(session, deps.connection, source) for source in _SOURCES}
+    return min(_to_moment(positions[source], overlap, deps) for source, overlap in _SOURCES.items())
+
+
+def _to_moment(position: str | None, overlap: timedelta, deps: Deps) -> datetime:
+    return (datetime.fromisoformat(position) if position else deps.now()) - overlap
