@@ -1,0 +1,210 @@
+"""The contest: `python -m bench.peers`. The same signed bodies, acknowledged when durable, until every job is done.
+
+Each round starts a side with an empty store, sends all deliveries over 32 connections and waits for the last effect.
+After the rounds each side's worker is killed with signal 9 in the middle and started again at once: what was
+acknowledged must be done, once. The packages of others lie in a folder outside the project; `--install` fills it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench import figures
+from bench.peers import sides, wire
+from bench.peers.sides import OURS, RECIPES, Side, find_missing, open_side, say
+from bench.peers.wire import Load
+
+WARM = 50
+LONGEST_DRAIN = 20.0
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Acknowledged and done per second, and the 95th percentile of an acknowledgement in seconds."""
+
+    acknowledged: float
+    done: float
+    most: float
+
+
+@dataclass
+class Death:
+    """A side whose worker was killed; what it acknowledged, and how long after the death all of it was done."""
+
+    name: str
+    side: Side
+    ids: set[str]
+    died: float
+    seconds: float | None = None
+
+    def look(self) -> None:
+        """See whether everything is done by now."""
+        if self.seconds is None and not self.ids - self.side.count().keys():
+            self.seconds = time.monotonic() - self.died
+
+    def tell(self, waited: float) -> str:
+        """Lost and doubled."""
+        counted = self.side.count()
+        missing = len(self.ids - counted.keys())
+        doubled = sum(counted[each] > 1 for each in self.ids)
+        when = f"all done after {self.seconds:.1f} s" if self.seconds is not None else f"not done within {waited:.0f} s"
+        return f"{self.name:<17} {len(self.ids)} acknowledged, {missing} missing, {doubled} doubled, {when}"
+
+
+def run(name: str, asked: argparse.Namespace, folder: Path) -> Round:
+    """One round of one side."""
+    with ExitStack() as stack:
+        side = open_side(name, asked.packages, folder, stack)
+        warm(side, folder)
+        ids = wire.write_bodies(folder / "bodies.txt", "main", asked.count)
+        began = time.monotonic()
+        load = wire.send(side.url, folder / "bodies.txt")
+        if load.bad:
+            raise SystemExit(f"{name} refused {load.bad} deliveries\n{_read_logs(folder)}")
+        count = _drain(side, set(ids), began + load.seconds + LONGEST_DRAIN)
+        return Round(load.good / load.seconds, count / (time.monotonic() - began), load.most)
+
+
+def _drain(side: Side, ids: set[str], until: float) -> int:
+    while (missing := len(ids - side.count().keys())) and time.monotonic() < until:
+        time.sleep(0.02)
+    return len(ids) - missing
+
+
+def warm(side: Side, folder: Path) -> None:
+    """Until the worker carries its first jobs."""
+    ids = wire.write_bodies(folder / "warm.txt", "warm", WARM, first=1_000_000)
+    wire.send(side.url, folder / "warm.txt")
+    if _drain(side, set(ids), time.monotonic() + sides.PATIENCE) < WARM:
+        raise SystemExit(f"no work is done\n{_read_logs(folder)}")
+
+
+def _read_logs(folder: Path) -> str:
+    return "\n".join(path.read_text("utf-8", "replace")[-2000:] for path in folder.glob("*.log"))
+
+
+def kill(name: str, asked: argparse.Namespace, folder: Path, stack: ExitStack) -> Death:
+    """Send, and kill the worker when a quarter is done; it is started again at once."""
+    side = open_side(name, asked.packages, folder, stack)
+    warm(side, folder)
+    ids = wire.write_bodies(folder / "bodies.txt", "main", asked.count)
+    loads: list[Load] = []
+    sender = threading.Thread(target=lambda: loads.append(wire.send(side.url, folder / "bodies.txt")))
+    sender.start()
+    until = time.monotonic() + LONGEST_DRAIN
+    while sum(each.startswith("main") for each in side.count()) < asked.count / 4 and time.monotonic() < until:
+        time.sleep(0.005)
+    side.kill_worker()
+    died = time.monotonic()
+    side.start_worker()
+    sender.join()
+    return Death(name, side, set(ids), died)
+
+
+def compete(names: list[str], asked: argparse.Namespace, folder: Path) -> None:
+    """The rounds, every side in turn, and the medians with their ratios."""
+    found: dict[str, list[Round]] = {name: [] for name in names}
+    for turn in range(asked.rounds):
+        for name in names:
+            result = run(name, asked, folder / f"{turn}-{names.index(name)}")
+            found[name].append(result)
+            say(f"round {turn + 1} {name:<17} {_to_text(result)}")
+    middles = {name: _middle(rounds) for name, rounds in found.items()}
+    ours = middles[next(name for name in names if name in OURS)]
+    say(f"\nmedians of {asked.rounds}, and how many times ours on SQLite they are")
+    for name, middle in middles.items():
+        ratios = f"{middle.acknowledged / ours.acknowledged:.2f} and {middle.done / ours.done:.2f}"
+        say(f"{name:<17} {_to_text(middle)}; {ratios}")
+
+
+def _middle(rounds: list[Round]) -> Round:
+    columns = zip(*((each.acknowledged, each.done, each.most) for each in rounds), strict=True)
+    return Round(*(statistics.median(column) for column in columns))
+
+
+def _to_text(result: Round) -> str:
+    return (
+        f"{result.acknowledged:6.0f} acknowledged/s, {result.done:5.0f} done/s,"
+        f" p95 of an acknowledgement {1000 * result.most:4.0f} ms"
+    )
+
+
+def die(names: list[str], asked: argparse.Namespace, folder: Path) -> None:
+    """The deaths one after the other, then all of them waited for together."""
+    say(f"\nworker killed with signal 9 after a quarter of {asked.count}, started again at once")
+    with ExitStack() as stack:
+        deaths = [kill(name, asked, folder / f"kill-{names.index(name)}", stack) for name in names]
+        until = time.monotonic() + asked.patience
+        while time.monotonic() < until and any(death.seconds is None for death in deaths):
+            for death in deaths:
+                death.look()
+            time.sleep(0.2)
+        for death in deaths:
+            say(death.tell(time.monotonic() - death.died))
+
+
+def install(packages: Path) -> None:
+    """The pinned packages of others, in a folder of their own; Debian's webhook is unpacked there, not installed."""
+    packages.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "venv", packages / "py"], check=True)
+    pip = [str(packages / "py/bin/python"), "-m", "pip", "install", "-q", "-r", str(HERE / "requirements.txt")]
+    subprocess.run(pip, check=True)
+    for tool, folder, commands in (("npm", "node", [["npm", "install", "--no-fund", "--no-audit"]]),
+                                   ("dpkg", "deb", [["apt-get", "download", "webhook"],
+                                                    ["sh", "-c", "dpkg -x webhook_*.deb ."]])):  # fmt: skip
+        (packages / folder).mkdir(exist_ok=True)
+        shutil.copy(HERE / "package.json", packages / "node") if folder == "node" else None
+        for command in commands if shutil.which(tool) else []:
+            subprocess.run(command, cwd=packages / folder, check=False)
+
+
+def main() -> None:
+    """Say what is missing, compete, die."""
+    asked = _read_arguments()
+    if asked.install:
+        install(asked.packages)
+    say(figures.machine())
+    names = []
+    for name in asked.sides:
+        if missing := find_missing(name, asked.packages):
+            say(f"SKIPPED {name}: {missing} is not there (--install)")
+        else:
+            names.append(name)
+    with tempfile.TemporaryDirectory(prefix="kb") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL gives root's rights away
+        if asked.rounds:
+            compete(names, asked, Path(folder))
+        if asked.patience:
+            die([name for name in names if name != "webhook"], asked, Path(folder))
+    say(figures.machine())
+
+
+def _read_arguments() -> argparse.Namespace:
+    everybody = [*OURS, *RECIPES]
+    parser = argparse.ArgumentParser(description="Ingest and work, ours and others', side by side.")
+    parser.add_argument("--sides", nargs="+", choices=everybody, default=everybody)
+    parser.add_argument("--count", type=int, default=1000, help="deliveries a round (1000)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--patience", type=float, default=75.0, help="seconds waited after the kills; 0: no kills (75)")
+    parser.add_argument("--packages", type=Path, default=Path.home() / ".cache/kassabridge-peers")
+    parser.add_argument("--install", action="store_true", help="install the pinned packages of others there first")
+    asked = parser.parse_args()
+    asked.packages = asked.packages.resolve()
+    return asked
+
+
+if __name__ == "__main__":
+    main()
