@@ -40,28 +40,31 @@ class Round:
     most: float
 
 
-@dataclass
 class Death:
-    """A side whose worker was killed; what it acknowledged, and how long after the death all of it was done."""
+    """A side whose worker was killed now; watches when everything that is sent to it is done."""
 
-    name: str
-    side: Side
-    ids: set[str]
-    died: float
-    seconds: float | None = None
+    def __init__(self, name: str, side: Side, ids: set[str], patience: float) -> None:
+        self._name, self._side, self._ids, self._patience = name, side, ids, patience
+        self._died = time.monotonic()
+        self._seconds: float | None = None
+        self._watch = threading.Thread(target=self._look)
+        self._watch.start()
 
-    def look(self) -> None:
-        """See whether everything is done by now."""
-        if self.seconds is None and not self.ids - self.side.count().keys():
-            self.seconds = time.monotonic() - self.died
+    def _look(self) -> None:
+        while (passed := time.monotonic() - self._died) < self._patience:
+            if not self._ids - self._side.count().keys():
+                self._seconds = passed
+                return
+            time.sleep(0.2)
 
-    def tell(self, waited: float) -> str:
-        """Lost and doubled."""
-        counted = self.side.count()
-        missing = len(self.ids - counted.keys())
-        doubled = sum(counted[each] > 1 for each in self.ids)
-        when = f"all done after {self.seconds:.1f} s" if self.seconds is not None else f"not done within {waited:.0f} s"
-        return f"{self.name:<17} {len(self.ids)} acknowledged, {missing} missing, {doubled} doubled, {when}"
+    def tell(self) -> str:
+        """Lost and doubled, in the end."""
+        self._watch.join()
+        counted = self._side.count()
+        missing = len(self._ids - counted.keys())
+        doubled = sum(counted[each] > 1 for each in self._ids)
+        when = f"all done after {self._seconds:.1f} s" if self._seconds else f"not done within {self._patience:.0f} s"
+        return f"{self._name:<17} {len(self._ids)} acknowledged, {missing} missing, {doubled} doubled, {when}"
 
 
 def run(name: str, asked: argparse.Namespace, folder: Path) -> Round:
@@ -108,10 +111,12 @@ def kill(name: str, asked: argparse.Namespace, folder: Path, stack: ExitStack) -
     while sum(each.startswith("main") for each in side.count()) < asked.count / 4 and time.monotonic() < until:
         time.sleep(0.005)
     side.kill_worker()
-    died = time.monotonic()
+    death = Death(name, side, set(ids), asked.patience)
     side.start_worker()
     sender.join()
-    return Death(name, side, set(ids), died)
+    if not loads or loads[0].bad:
+        raise SystemExit(f"{name} did not acknowledge everything\n{_read_logs(folder)}")
+    return death
 
 
 def compete(names: list[str], asked: argparse.Namespace, folder: Path) -> None:
@@ -123,8 +128,8 @@ def compete(names: list[str], asked: argparse.Namespace, folder: Path) -> None:
             found[name].append(result)
             say(f"round {turn + 1} {name:<17} {_to_text(result)}")
     middles = {name: _middle(rounds) for name, rounds in found.items()}
-    ours = middles[next(name for name in names if name in OURS)]
-    say(f"\nmedians of {asked.rounds}, and how many times ours on SQLite they are")
+    ours = middles[names[0]]
+    say(f"\nmedians of {asked.rounds}, and how many times the first they are")
     for name, middle in middles.items():
         ratios = f"{middle.acknowledged / ours.acknowledged:.2f} and {middle.done / ours.done:.2f}"
         say(f"{name:<17} {_to_text(middle)}; {ratios}")
@@ -147,13 +152,8 @@ def die(names: list[str], asked: argparse.Namespace, folder: Path) -> None:
     say(f"\nworker killed with signal 9 after a quarter of {asked.count}, started again at once")
     with ExitStack() as stack:
         deaths = [kill(name, asked, folder / f"kill-{names.index(name)}", stack) for name in names]
-        until = time.monotonic() + asked.patience
-        while time.monotonic() < until and any(death.seconds is None for death in deaths):
-            for death in deaths:
-                death.look()
-            time.sleep(0.2)
         for death in deaths:
-            say(death.tell(time.monotonic() - death.died))
+            say(death.tell())
 
 
 def install(packages: Path) -> None:
