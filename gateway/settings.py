@@ -156,6 +156,17 @@ def _webhook_secret(name: str, value: str) -> str:
     return value
 
 
+def _till_secrets(name: str, value: str) -> tuple[str, ...]:
+    secrets_given = _list(name, value)
+    try:
+        good = all(b64decode(each, validate=True) for each in secrets_given)
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(name, "should be the base64 secret that MplusKASSA shows; several separated by commas")
+    return secrets_given
+
+
 def _database(name: str, value: str) -> str:
     url = _url("postgres", "postgresql", "sqlite")(name, value)
     # PaaS providers still hand out the old scheme; SQLAlchemy wants dialect and driver.
@@ -221,7 +232,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MPLUS_IDENT", "mplus_ident", _text, "", "API user of the installation", secret=True),
     Variable("MPLUS_SECRET", "mplus_secret", _text, "", "its secret", secret=True),
     Variable("MPLUS_WEBHOOK_SUBSCRIPTION_ID", "mplus_subscription_id", _text, "", "id of the webhook subscription"),
-    Variable("MPLUS_WEBHOOK_SECRET", "mplus_webhook_secrets", _list, "", "base64 webhook secret(s)", secret=True),
+    Variable(
+        "MPLUS_WEBHOOK_SECRET", "mplus_webhook_secrets", _till_secrets, "", "base64 webhook secret(s)", secret=True
+    ),
     Variable("MPLUS_POLL_SECONDS", "mplus_poll_seconds", _number(1, 86400), "30", "till poll interval"),
     Variable("QUICKBOOKS_CDC_SECONDS", "quickbooks_cdc_seconds", _number(1, 86400), "900", "books poll interval"),
     Variable("SETTINGS_FILE", "settings_file", _text, "", "settings document (TOML) for the first connection"),
@@ -311,8 +324,9 @@ def _check_together(values: Mapping[str, Any]) -> None:
         raise SettingsError("ADMIN_TOKEN", f"should have at least {ADMIN_TOKEN_LENGTH} characters")
     if any(len(key) < ADMIN_TOKEN_LENGTH for key in values["secret_keys"]):
         raise SettingsError("SECRET_KEY", f"each key should have at least {ADMIN_TOKEN_LENGTH} characters")
-    if values["mplus_url"] and not (values["mplus_ident"] and values["mplus_secret"]):
-        raise SettingsError("MPLUS_IDENT", "and MPLUS_SECRET should be set when MPLUS_URL is")
+    for name in ("mplus_ident", "mplus_secret"):
+        if values["mplus_url"] and not values[name]:
+            raise SettingsError(name.upper(), "should be set when MPLUS_URL is")
     if values["quickbooks_refresh_token"] and not values["quickbooks_realm_id"]:
         raise SettingsError("QUICKBOOKS_REALM_ID", "should be set when QUICKBOOKS_REFRESH_TOKEN is")
     if values["mplus_webhook_secrets"] and not values["mplus_subscription_id"]:

@@ -8,7 +8,7 @@ from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
 from handlers import checkup, customers, previews
 from handlers.agreement import report
-from handlers.backfills import first_load, sales
+from handlers.backfills import first_load, relations, sales
 from handlers.catalogue import categories, families, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, sessions, starting
@@ -40,6 +40,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Agreement"): report.carry,
     (Flow.ORDERS, "Day"): summaries.carry,
     (Flow.ORDERS, "Backfill"): sales.carry_orders,
+    (Flow.CUSTOMERS, "Backfill"): relations.carry_customers,
     (Flow.PRODUCTS, "Backfill"): first_load.carry_products,
     (Flow.CATEGORIES, "Backfill"): first_load.carry_categories,
     (Flow.STOCK, "Backfill"): first_load.carry_stock,

@@ -35,6 +35,12 @@ def to_article_number(item: Item, settings: ProductSettings, *, allocated: int |
     )
 
 
+def find_own_number(sku: str | None) -> int | None:
+    """The article number that a SKU is by itself; None when it is none: letters, zero, more than the till can hold."""
+    text = (sku or "").strip()
+    return int(text) if is_digits(text) and 1 <= int(text) <= LARGEST_NUMBER else None
+
+
 def needs_allocation(item: Item, settings: ProductSettings) -> bool:
     """Whether a number from the reserved range has to be given to this item."""
     sku = (item.sku or "").strip()

@@ -35,10 +35,16 @@ class Resend:
 
 
 async def retry(shared: Services, event_id: int, *, actor: str, reason: str | None = None) -> Event:
-    """Make an event due at once with a fresh series of attempts. Raises `Refusal` 404, or 409 while it is worked on."""
+    """Make an event due at once with a fresh series of attempts.
+
+    Raises `Refusal` 404, or 409 while it is worked on and for a delivery that could not be read: its reason would go.
+    """
 
     def change(session: Session) -> Event:
-        _get(session, event_id)
+        if _get(session, event_id).entity in _WITHOUT_RECORD:
+            raise Refusal(
+                409, "there is no record behind this event to be carried again; read its reason and ignore it"
+            )
         if not inbox.requeue(session, event_id, states=RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; it will end by itself")
         audit.note(session, actor=actor, action="retry", target=f"event {event_id}", reason=reason)
@@ -83,7 +89,8 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
 
     def change(session: Session) -> views.Page:
         page = views.find_events(session, wanted)
-        changed = [e.id for e in page.events if inbox.requeue(session, e.id, states=RETRYABLE)]
+        due = [each.id for each in page.events if each.entity not in _WITHOUT_RECORD]
+        changed = [event_id for event_id in due if inbox.requeue(session, event_id, states=RETRYABLE)]
         if changed:
             audit.note(
                 session, actor=actor, action="retry", target=f"events {changed[-1]} to {changed[0]}", reason=reason
@@ -144,7 +151,14 @@ async def _store(shared: Services, change: Change, *, action: str, wish: Resend)
 async def backfill(
     shared: Services, flow: Flow, *, since: date | None, connection: str | None, actor: str
 ) -> list[int]:
-    """Ask for everything of a flow since a day, for one connection or all; answers one event for each."""
+    """Ask for everything of a flow since a day, for one connection or all; answers one event for each.
+
+    Raises `Refusal` 400 for what could not be carried, before it takes the place of a backfill that is under way.
+    """
+    if flow is Flow.ORDERS and since is None:
+        raise Refusal(400, "a backfill of orders needs a day to begin with: since")
+    if flow is Flow.CUSTOMERS and since is not None:
+        raise Refusal(400, "relations of the till have no day to begin with: ask without since")
 
     def keep(session: Session) -> list[int]:
         names = [name for name in connections.names(session) if connection in {None, name}]

@@ -127,7 +127,7 @@ def _names(through: date, deps: Deps) -> Names:
 def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:
     """The books' name of a till's way to pay; its own where the books have none (nothing is created by looking)."""
     known = deps.lists.entries("PaymentMethod")
-    entry = codes.named(method.description or method.code, known)
+    entry = codes.method_named(method.description or method.code, deps)
     try:
         chosen = control.resolve(
             deps.settings.mapping.payment_methods,

@@ -21,7 +21,7 @@ from handlers.result import Result, done
 from handlers.stock import bookings, shelves
 from mapping.categories import CATEGORY, parents_first
 from mapping.records import Item
-from mapping.skus import is_digits
+from mapping.skus import find_own_number
 
 ITEMS_AT_ONCE = 1000
 SHELVES_AT_ONCE = 250
@@ -89,7 +89,7 @@ def _receive_items(event: Event, deps: Deps, start: int) -> Result:
     sold = [item for item in asked if item.active or item.id in known]
     taken, settled = _look_at_till(sold, known, deps)
     changes = [
-        _to_change(event, item, read_at, Flow.PRODUCTS, absent=_sku_of(item) not in taken)
+        _to_change(event, item, read_at, Flow.PRODUCTS, absent=find_own_number(item.sku) not in taken)
         for item in sold
         if item.id not in settled
     ]
@@ -106,17 +106,13 @@ def _look_at_till(
 
     Articles that were altered by hand meanwhile are found on the way.
     """
-    asked = {number for item in page if (number := _sku_of(item)) is not None}
+    asked = {number for item in page if (number := find_own_number(item.sku)) is not None}
     found = deps.till.products_of_articles(sorted(asked | {int(link.target_id) for link in known.values()}))
     view = drift.look(page, found, deps)
     altered = drift.notice(page, known, view, deps)
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
     return set(view.present), drift.find_settled(page, known, view, deps) - altered
-
-
-def _sku_of(item: Item) -> int | None:
-    return int(item.sku) if item.sku and is_digits(item.sku) else None
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:

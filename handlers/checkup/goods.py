@@ -34,7 +34,7 @@ def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
     if without := [item.name for item in items if not item.sku]:
         yield Finding("items without SKU", f"{len(without)}: {enumerate_some(without)}",
                       "enter SKUs, or leave these items out with products.filter")  # fmt: skip
-    letters = sorted(sku for sku in counted if sku and not is_digits(sku))
+    letters = sorted(sku for sku in counted if sku and not is_digits(sku.strip()))
     if letters and deps.settings.products.sku_with_letters == "reject":
         yield Finding("SKUs with letters", f"{len(letters)}: {enumerate_some(letters)}",
                       'enter SKUs of digits, or set products.sku_with_letters = "allocate"')  # fmt: skip

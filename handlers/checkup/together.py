@@ -44,11 +44,11 @@ def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> Finding:
 
 
 def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
-    mapped, known = deps.settings.mapping, deps.lists.entries("PaymentMethod")
+    mapped = deps.settings.mapping
     if mapped.create_payment_methods or mapped.payment_methods.mode != "default":
         return
     for method in deps.lists.payment_methods():
-        entry = codes.named(method.description, known) or codes.named(method.code, known)
+        entry = codes.method_named(method.description, deps) or codes.method_named(method.code, deps)
         question = Question(setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None)
         try:
             control.resolve(mapped.payment_methods, question)

@@ -180,7 +180,7 @@ def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> l
         page = source.read(deps, at + 1)  # the till's filter is inclusive
         # Nothing came: everything up to the marker we probed before reading has been seen.
         reached = (page.marker or at) if page else (newest or at)
-        due += _store(deps, source, _to_changes(deps, source, page, careful=gap), reached, lease)
+        due += _store(deps, source, to_changes(deps, source, page, careful=gap), reached, lease)
         if reached <= at or not page:
             break
         at = reached
@@ -194,7 +194,7 @@ def _store(deps: Deps, source: TillSource, changes: Sequence[Change], reached: i
     return [row.id for row in received if row.pending]
 
 
-def _to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool) -> list[Change]:
+def to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool = False) -> list[Change]:
     """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on."""
     changes = [dataclasses.replace(source.to_change(deps.connection, record), careful=careful) for record in page]
     return changes + [

@@ -12,6 +12,9 @@ from mapping.control import Control, Question
 from mapping.errors import MappingError
 from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
 
+_LONGEST_METHOD = 31
+_NEW = "(to be created)"
+
 
 def tax_codes(
     sale: Sale, amounts: Sequence[VatAmount], deps: Deps, *, country: str | None = None
@@ -96,18 +99,29 @@ def money_account(sale: Sale, deps: Deps) -> str | None:
 def payment_method(code: str, deps: Deps) -> str | None:
     """The id of the books' payment method for a tender of the till; created by name when the settings allow it."""
     name = next((m.description for m in deps.lists.payment_methods() if m.code == code), None) or code
-    entry = named(name, deps.lists.entries("PaymentMethod"))
+    entry = method_named(name, deps)
+    missing = _NEW if deps.settings.mapping.create_payment_methods else None
     chosen = control.resolve(
         deps.settings.mapping.payment_methods,
-        Question(setting="mapping.payment_methods", key=code, automatic=entry.id if entry else _create(name, deps)),
+        Question(setting="mapping.payment_methods", key=code, automatic=entry.id if entry else missing),
     ).value
+    if chosen == _NEW:
+        return _create(name, deps)
     return by_name_or_id(chosen, deps.lists.entries("PaymentMethod")) if chosen else None
 
 
-def _create(name: str, deps: Deps) -> str | None:
-    if not deps.settings.mapping.create_payment_methods:
-        return None
-    made = deps.books.create_payment_method(name[:31], request_id(deps.connection, "payment method", name))
+def method_named(name: str, deps: Deps) -> ListEntry | None:
+    """The books' active payment method of this name, which they may hold shortened."""
+    known = deps.lists.entries("PaymentMethod")
+    return named(name, known) or named(_to_method_name(name), known)
+
+
+def _to_method_name(name: str) -> str:
+    return " ".join(name.split())[:_LONGEST_METHOD].rstrip()
+
+
+def _create(name: str, deps: Deps) -> str:
+    made = deps.books.create_payment_method(_to_method_name(name), request_id(deps.connection, "payment method", name))
     deps.lists.forget("PaymentMethod")
     deps.say("created a payment method in QuickBooks", name=name, id=made.id)
     return made.id

@@ -76,6 +76,8 @@ def test_with_postgresql_keys_are_not_invented(missing: str, tmp_path: Path) -> 
         ("QUICKBOOKS_ENVIRONMENT", "test"),
         ("QUICKBOOKS_API_URL", "ftp://x"),
         ("MPLUS_POLL_SECONDS", "0"),
+        ("MPLUS_WEBHOOK_SECRET", "not base64!!"),
+        ("MPLUS_WEBHOOK_SECRET", "eFc5HrxwLbONJ+EYXrbHB+a9HueYIQzotgKRLRVAfx0=,half"),
         ("RETENTION_DAYS", "1.5"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
@@ -94,7 +96,7 @@ def test_73_a_malformed_variable_is_named_in_one_line(name: str, value: str, tmp
     ("given", "named"),
     [
         ({"MPLUS_URL": "https://till.example:1"}, "MPLUS_IDENT"),
-        ({"MPLUS_URL": "https://till.example:1", "MPLUS_IDENT": "x"}, "MPLUS_IDENT"),
+        ({"MPLUS_URL": "https://till.example:1", "MPLUS_IDENT": "x"}, "MPLUS_SECRET"),
         ({"QUICKBOOKS_REFRESH_TOKEN": "x"}, "QUICKBOOKS_REALM_ID"),
         ({"MPLUS_WEBHOOK_SECRET": "eA=="}, "MPLUS_WEBHOOK_SUBSCRIPTION_ID"),
     ],
@@ -120,6 +122,7 @@ SECRETS = [variable for variable in VARIABLES if variable.secret]
 VALUES = {
     "SENTRY_DSN": "https://marked-{}@sentry.example/1",
     "SMTP_URL": "smtp://u:marked-{}@mail.example",
+    "MPLUS_WEBHOOK_SECRET": "marked{}markedsecretmarkedsecret",
     "ALERT_WEBHOOK_SECRET": "whsec_marked{}markedsecretmarkedsecret",
 }
 

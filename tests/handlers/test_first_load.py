@@ -247,3 +247,27 @@ def test_one_bad_item_parks_alone(shop: Shop) -> None:
     assert ended.state == "done"
     assert "1 parked" in (ended.reason or "")
     assert has_article(shop, 7001)
+
+
+def test_an_item_whose_number_no_till_can_hold_parks_alone_and_holds_up_nobody(shop: Shop) -> None:
+    add_stocked(shop, "7001", 1)
+    shop.add_item("9" * 20)
+    shop.add_item(" 7002 ")
+    ended = load(shop, Flow.PRODUCTS)
+    assert ended.state == "done"
+    assert has_article(shop, 7001)
+    assert has_article(shop, 7002)
+    (parked,) = shop.parked()
+    assert "is not an article number" in (parked.reason or "")
+
+
+def test_every_relation_of_the_till_comes_with_a_backfill_of_customers(shop: Shop) -> None:
+    for number in range(3):
+        shop.till.add_relation(name=f"Klant {number}", email=f"k{number}@example.nl")
+    ended = finish(shop, shop.receive(requests.backfill(Flow.CUSTOMERS, connection="default")))
+    assert (ended.state, ended.reason) == ("done", "3 relations received")
+    found = {row["PrimaryEmailAddr"]["Address"] for row in shop.rows("Customer") if "PrimaryEmailAddr" in row}
+    assert found == {"k0@example.nl", "k1@example.nl", "k2@example.nl"}
+    again = finish(shop, shop.receive(requests.backfill(Flow.CUSTOMERS, connection="default")))
+    assert again.state == "done"
+    assert {row["SyncToken"] for row in shop.rows("Customer") if "PrimaryEmailAddr" in row} == {"0"}

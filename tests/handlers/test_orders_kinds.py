@@ -187,6 +187,39 @@ def test_a_sale_worth_nothing_is_booked_for_its_stock_or_skipped_as_the_settings
     assert reason(shop, again["receiptId"]) == ("skipped", "its total is zero")
 
 
+def test_a_way_to_pay_with_a_long_name_is_made_once_and_found_again_by_its_short_one(shop: Shop) -> None:
+    long_name = "PIN (CCV)  betaalautomaat met een lange naam"
+    shop.till.till["payment_methods"].get("PIN")["description"] = long_name
+    made = []
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1001)])
+        shop.settle()
+        made.append(shop.books.ledger.metered.total())
+    names = [row["Name"] for row in shop.rows("PaymentMethod") if row["Name"].startswith("PIN (")]
+    assert names == ["PIN (CCV) betaalautomaat met ee"]
+    assert made[1] == made[2]
+
+
+@pytest.mark.parametrize(
+    ("rule", "used"),
+    [
+        ('mode = "table"\ntable = {PIN = "Tikkie"}', "Tikkie"),
+        ('table = {PIN = "Tikkie"}', "Tikkie"),
+        ('mode = "off"', None),
+    ],
+)
+def test_a_way_to_pay_that_the_settings_name_or_leave_out_is_not_made_in_the_books(
+    open_shop: Callable[..., Shop], rule: str, used: str | None
+) -> None:
+    shop = open_shop(f"[mapping.payment_methods]\n{rule}")
+    shop.till.till["payment_methods"].get("PIN")["description"] = "Pin apart"
+    shop.books.put(REALM, "PaymentMethod", {"Name": "Tikkie"})
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    assert shop.only("SalesReceipt").get("PaymentMethodRef", {}).get("name") == used
+    assert "Pin apart" not in [row["Name"] for row in shop.rows("PaymentMethod")]
+
+
 def test_terms_classes_and_shipping_follow_the_tables(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[mapping.classes]\nmode = "table"\ntable = {1 = "Winkel"}')
     shop.books.put(REALM, "Class", {"Name": "Winkel"})

@@ -58,3 +58,10 @@ def test_a11_a_backfill_becomes_one_event_for_each_connection(gateway: Gateway, 
     for bad in ({"since": "yesterday"}, {"since": 5}, {"connection": 1}):
         assert gateway.admin("POST", "/admin/flows/products/backfill", json=bad).status_code == 400
     assert gateway.admin("POST", "/admin/flows/water/backfill").status_code == 400
+
+
+def test_a11_what_no_backfill_can_do_is_refused_before_it_takes_the_place_of_one(gateway: Gateway) -> None:
+    kept = gateway.admin("POST", "/admin/flows/orders/backfill", json={"since": "2026-01-01"}).json()["events"]
+    assert gateway.admin("POST", "/admin/flows/orders/backfill", json={}).status_code == 400
+    assert gateway.admin("POST", "/admin/flows/customers/backfill", json={"since": "2026-01-01"}).status_code == 400
+    assert [row.id for row in gateway.rows()] == kept

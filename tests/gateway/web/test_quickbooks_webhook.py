@@ -188,6 +188,15 @@ def test_25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: 
     assert max(len(row.hint or "") for row in rows) < 500_000
 
 
+def test_25_a_retry_does_not_take_the_reason_from_what_nobody_can_read(gateway: Gateway) -> None:
+    gateway.deliver(b"{")
+    (row,) = gateway.rows()
+    assert gateway.admin("POST", f"/admin/events/{row.id}/retry").status_code == 409
+    assert gateway.admin("POST", "/admin/events/retry").json()["ids"] == []
+    assert [(left.state, left.reason) for left in gateway.rows()] == [("parked", row.reason)]
+    assert gateway.admin("POST", f"/admin/events/{row.id}/ignore").status_code == 200
+
+
 def test_27_one_bad_event_of_a_batch_is_parked_alone(gateway: Gateway) -> None:
     events: list[Any] = [a_cloud_event(f"e-{n}", intuitentityid=str(n)) for n in range(200)]
     events[77] = {"intuitaccountid": REALM}

@@ -1,0 +1,48 @@
+"""A feed of the till read from its beginning, page by page, for a backfill: one page and its position at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from gateway.store.events import BACKFILL, Change, Event
+from handlers.backfills import pages
+from handlers.deps import Deps
+from handlers.polling import polls
+from handlers.polling.polls import TillSource
+
+
+def carry(
+    event: Event,
+    deps: Deps,
+    source: TillSource,
+    start: tuple[int, int],
+    wanted: Callable[[Any], bool] = lambda record: True,  # noqa: ARG005 - everything is wanted
+) -> int:
+    """Receive the wanted records of one kind from a marker on; answers how many were new.
+
+    `start` is the place of the kind in its backfill, and the marker it had come to. What cannot be read is received,
+    too: a person sees it.
+    """
+    kind, marker = start
+    count = 0
+    while page := source.read(deps, marker + 1):
+        chosen = dataclasses.replace(page, records=tuple(record for record in page if wanted(record)))
+        changes = [_to_backfill(event, change) for change in polls.to_changes(deps, source, chosen)]
+        reached = page.marker or marker
+        count += pages.receive(event, deps, changes, f"{kind}:{reached}", read=len(changes))
+        if reached <= marker:
+            break
+        marker = reached
+    return count
+
+
+def find_start(event: Event, deps: Deps) -> tuple[int, int]:
+    """Which kind of record an earlier attempt had come to, and its marker there."""
+    kind, _, marker = (pages.find_position(event, deps) or "0:0").partition(":")
+    return int(kind), int(marker)
+
+
+def _to_backfill(event: Event, change: Change) -> Change:
+    return dataclasses.replace(change, key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
