@@ -69,6 +69,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[Sh
     branches = stock.to_branches(deps.settings.stock, branches=[branch.number for branch in deps.lists.branches()])
     before = deps.till.sync_markers()
     levels = {place(row): row for branch in branches for row in deps.till.stock(branch, items)}
+    levels |= _empty_shelves([(branch, article) for branch in branches for article in items], levels, deps)
     movements = _movements_since(before, _catch_up(deps), branches, items, deps)
     missed = unposted.count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
     counted = [m for m in movements if missed.known.intersection(_documents(m))]
@@ -93,6 +94,20 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[Sh
         for branch, quantity in _wanted(item, figures[article], branches, deps).items()
         if (branch, article) in levels
     ]
+
+
+def _empty_shelves(
+    asked: Iterable[Place], levels: Mapping[Place, ArticleStock], deps: Deps
+) -> dict[Place, ArticleStock]:
+    """The shelves of articles that keep stock, but of which the till says nothing: nothing was booked there yet."""
+    silent = [where for where in asked if where not in levels]
+    found = deps.till.products_of_articles(sorted({article for _, article in silent}))
+    kept = {article.number for read in found for article in read.product.articles if article.stock_article}
+    return {
+        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE, incoming=_NONE)
+        for branch, article in silent
+        if article in kept
+    }
 
 
 def place(row: ArticleStock | StockMovement) -> Place:

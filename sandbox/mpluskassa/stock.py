@@ -110,7 +110,8 @@ def list_stock(till: Till, request: Record) -> list[Record]:
         for number in numbers
         if find_obstacle(till, branch, number) is None
     ]
-    return [_show(row) for row in rows if row["stockId"] >= since]
+    least = since if till.switches.unbooked_stock == "zero" else max(since, 1)
+    return [_show(row) for row in rows if row["stockId"] >= least]
 
 
 def _show(row: Record) -> Record:

@@ -54,7 +54,8 @@ class Switches:
     an invoice says whether it is final. `login_refused`: a wrong secret is answered by the documented `fault`, by a
     `vague` fault or by the HTTP `status` 401, or `never`. `corrections` of many articles are booked
     `exact`, `refused`, refused after half of them were booked (`halved`), or taken for `counts` whatever their mode
-    says. `calls_at_once`: more are refused; 0 is no limit.
+    says. `unbooked_stock`: what getStock says of a shelf nothing was booked on yet, a `zero` or `nothing`.
+    `calls_at_once`: more are refused; 0 is no limit.
     """
 
     percentage_scale: int = 1
@@ -77,6 +78,7 @@ class Switches:
     tells_finalized: bool = True
     login_refused: str = "fault"
     corrections: str = "exact"
+    unbooked_stock: str = "zero"
     calls_at_once: int = 0
     page_size: int = 200
     relation_page_size: int = 1000

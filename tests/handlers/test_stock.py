@@ -28,6 +28,16 @@ def test_a_new_item_arrives_with_its_stock_at_the_main_branch_and_nowhere_else(s
     assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(12), Decimal(0))
 
 
+def test_a_shelf_of_which_the_till_says_nothing_yet_is_filled_and_one_without_stock_is_left_alone(shop: Shop) -> None:
+    shop.till.till.switches.unbooked_stock = "nothing"
+    stocked(shop, "5001", 12)
+    assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(12), Decimal(0))
+    shop.till.till["articles"].get(5001)["stockArticle"] = False
+    shop.books.set_stock(REALM, shop.find("Item", Sku="5001")["Id"], Decimal(3))
+    capture(shop)
+    assert physical(shop, 5001) == Decimal(12)
+
+
 def test_a_count_in_the_books_moves_the_shelf_and_an_unchanged_quantity_writes_nothing(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     shop.books.set_stock(REALM, item, Decimal("7.25"))
