@@ -12,6 +12,7 @@ from gateway.store.events import Received
 
 GATHER_SECONDS = 0.1
 MOST_ALONE = 5  # a line costs more than storing a delivery
+MOST_TOGETHER = 200  # platforms cut lines of more than 10 kB
 _log = structlog.get_logger(__name__)
 
 
@@ -33,7 +34,9 @@ class Arrivals:
         waiting = [(source, each) for source, received in self._waiting for each in received]
         self._timer, self._waiting = None, []
         if len(waiting) > MOST_ALONE:
-            _log.info("received", events=len(waiting), correlations=[each.correlation for _, each in waiting])
+            for start in range(0, len(waiting), MOST_TOGETHER):
+                together = [each.correlation for _, each in waiting[start : start + MOST_TOGETHER]]
+                _log.info("received", events=len(together), correlations=together)
             return
         for source, each in waiting:
             _log.info("received", source=source, correlation=each.correlation, event_id=each.id, known=not each.created)
