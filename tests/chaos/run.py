@@ -114,6 +114,7 @@ class Chaos:
 
     def _look_after(self, at: float) -> None:
         self._connect_again()
+        self.witness.look_for_brakes()
         self.say(f"{at:.0f} s: {self.trade.done.total()} acts, {self.troubles.happened.total()} troubles")
 
     def _connect_again(self) -> None:
@@ -142,6 +143,7 @@ class Chaos:
                 self._connect_again()
                 self.troubles.remind()
                 remind = time.monotonic() + _REMIND_SECONDS
+            self.witness.look_for_brakes()
             quiet = 0 if (pending := self.witness.count_pending()) else quiet + 1
             if not pending and not any(check(self.witness.tell()).values()):
                 return
@@ -167,14 +169,15 @@ class Chaos:
         return None if report["agrees"] else f"{len(report['rows'])} differences, first {report['rows'][:3]}"
 
     def _report(self, history: History, took: list[float]) -> Report:
+        slowest, left_out = self.witness.find_slowest_recovery()
         outbox, seen = self.arena.stage.books.outbox, self.arena.stage.till.courier.seen
         figures = {
             "seconds": "first load {:.0f}, trade {:.0f}, healing and draining {:.0f}, checking {:.0f}".format(*took),
             "webhooks": f"{outbox.attempts + len(seen)} deliveries, {len(history.acknowledged)} events acknowledged",
             "events": f"{len(history.rows)} in the inbox",
             "sales": f"{len(history.sales)} at the till, {len(history.entries)} documents and payments in the books",
-            "recovery": f"{len(self.arena.troupe.kills)} kills, at most {self.witness.find_slowest_recovery():.1f} s "
-            "from one to the next event that came to its end",
+            "recovery": f"{len(self.arena.troupe.kills)} kills, at most {slowest:.1f} s from one to the "
+            f"next event that came to its end ({left_out} left out: then a vendor had asked for calm)",
             "connected again by a person": str(self.connected_again),
             "vendors failed": f"{self.arena.stage.books.tricks.struck} calls of the books by order",
         }
