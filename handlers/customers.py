@@ -6,17 +6,15 @@ Each side's content as last carried is kept on one link, so that our own write c
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from gateway.errors import Conflict, NotFound
-from gateway.store import links
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.references import parties
-from handlers.result import Result, done, parked, skipped
+from handlers.references import counterparts, parties
+from handlers.references.counterparts import Carried
+from handlers.result import Result, done, skipped
 from mapping import customers, relations
 from mapping.records import Customer, Relation
 
@@ -28,27 +26,10 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
-    email = customers.email_key(relation.email)
-    deps.learn(email=email)
-    known = _carried(f"relation:{relation.number}", deps)
-    if known.get("relation") == relations.relation_fingerprint(relation):
+    deps.learn(email=customers.email_key(relation.email))
+    if counterparts.of_relation(relation, deps).relation == relations.relation_fingerprint(relation):
         return done("unchanged")
-    if email is None:
-        return _without_key(relation)
-    if not relation.active:
-        return skipped("the relation is inactive: its customer is left alone")
-    return _to_books(relation, email, deps)
-
-
-def _without_key(relation: Relation) -> Result:
-    if (relation.email or "").strip():
-        return parked(
-            f"the e-mail address of relation {relation.number} is none",
-            code="no-email",
-            record=f"relation {relation.number}",
-            fix="correct the e-mail address at the till; this event then resolves by itself",
-        )
-    return skipped("without an e-mail address it has no key; it becomes a customer with its first sale, if at all")
+    return _to_books(relation, customers.require_wanted(relation), deps)
 
 
 def _to_books(relation: Relation, email: str, deps: Deps) -> Result:
@@ -88,18 +69,15 @@ def _is_carried(wanted: Customer, found: Customer) -> bool:
 def carry_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: follow a merge, and carry it to the till if that is wanted."""
     _follow_merge(event, deps)
-    if not (deps.settings.customers.enabled and deps.settings.customers.to_till):
-        return skipped("customers of QuickBooks do not flow to the till: customers.to_till is off")
+    relations.require_switched_on(deps.settings.customers)
     try:
         customer = deps.books.customer(event.entity_id)
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
-    email = customers.email_key(customer.email)
-    deps.learn(email=email)
-    if email is None or not customer.active:
-        return skipped("without an e-mail address it has no key" if customer.active else "the customer is inactive")
-    known = _carried_for(customer, deps)
-    if known.get("customer") == customers.content_fingerprint(customer):
+    deps.learn(email=customers.email_key(customer.email))
+    email = relations.require_wanted(customer)
+    known = counterparts.of_customer(customer, deps)
+    if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
     return _to_till(customer, email, known, deps)
 
@@ -112,12 +90,8 @@ def _follow_merge(event: Event, deps: Deps) -> None:
         deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=event.entity_id)
 
 
-def _to_till(customer: Customer, email: str, known: dict[str, Any], deps: Deps) -> Result:
-    number = known.get("number")
-    present = deps.till.relation(int(number)) if number else None
-    present = present or deps.till.find_relation_by_email(email)
-    # A create whose answer was lost carries our id.
-    present = present or deps.till.find_relation_by_ext_id(customer.id or "")
+def _to_till(customer: Customer, email: str, known: Carried, deps: Deps) -> Result:
+    present = counterparts.find_relation(customer, email, known, deps).relation
     wanted = relations.to_relation(customer, existing=present)
     if present is None:
         saved = deps.till.create_relation(wanted).number
@@ -139,15 +113,3 @@ def _to_link(relation: Relation, customer: Customer) -> Link:
         "number": relation.number,
     }
     return Link(Kind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=carried)
-
-
-def _carried(key: str, deps: Deps) -> dict[str, Any]:
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.RELATION, key)
-    return dict(link.detail or {}) if link else {}
-
-
-def _carried_for(customer: Customer, deps: Deps) -> dict[str, Any]:
-    with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, Kind.RELATION, customer.id or "")
-    return dict(found[0].detail or {}) if found else {}

@@ -5,78 +5,110 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import simplejson
 
 from gateway.errors import NotFound
 from gateway.store.events import Event
-from gateway.store.requests import By
+from gateway.store.requests import By, Side
 from handlers.catalogue import forecasts, items
 from handlers.deps import Deps, on_trial
+from handlers.references import people
 from handlers.result import Result, done
 from handlers.stock import quantities, shelves
 from handlers.stock.bookings import Shelf
+from mapping import customers
 from mapping.errors import MappingError, NotBookable
-from mapping.records import Item
+from mapping.records import Customer, Item, Relation
 from mapping.sections import BranchStock, StockSettings
 from mapping.skus import name_item
 
 Told = dict[str, Any]
+Found = TypeVar("Found")
 _MOST_NAMED = 5
 
 
 def carry_product(event: Event, deps: Deps) -> Result:
     """What the item would become, or why it would not."""
-    return _preview(event, deps, forecasts.explain_product)
+    return _preview(event, deps, _get_item, forecasts.explain_product)
 
 
 def carry_category(event: Event, deps: Deps) -> Result:
     """What the category would become, or why it would not."""
-    return _preview(event, deps, forecasts.explain_category)
+    return _preview(event, deps, _get_item, forecasts.explain_category)
 
 
 def carry_stock(event: Event, deps: Deps) -> Result:
     """What the item's stock would become in every branch."""
-    return _preview(event, deps, _explain_stock)
+    return _preview(event, deps, _get_item, _explain_stock)
 
 
-def _preview(event: Event, deps: Deps, explain: Callable[[Item, Deps], Told]) -> Result:
+def carry_customer(event: Event, deps: Deps) -> Result:
+    """What a relation would become in the books, or a customer of the books at the till; or why it would not."""
+    if _asked(event).get("side") == Side.TILL:
+        return _preview(event, deps, people.get_relation, people.explain_relation)
+    return _preview(event, deps, people.get_customer, people.explain_customer)
+
+
+def _asked(event: Event) -> Told:
+    hint: Told = json.loads(event.hint or "{}")
+    return hint
+
+
+def _preview(
+    event: Event, deps: Deps, get: Callable[[By, str, Deps], Found], explain: Callable[[Found, Deps], Told]
+) -> Result:
     """Done either way: a record that would be parked, or that nobody knows, is an answer, and nobody has to act."""
-    deps = on_trial(event, deps)
+    deps, asked = on_trial(event, deps), _asked(event)
     try:
-        item = _get_item(event, deps)
+        found = get(By(asked.get("by", By.ID)), asked.get("record", event.entity_id), deps)
     except NotFound as absence:
         return _answer({"outcome": "unknown", "reason": absence.reason, "fix": absence.fix or ""})
-    deps.learn(sku=item.sku)
+    title = _introduce(found, deps)
     try:
-        told = explain(item, deps)
+        told = explain(found, deps)
     except MappingError as refusal:
         told = _refused(refusal)
-    return _answer({"item": name_item(item), "id": item.id, "name": item.name, **told})
+    return _answer({**title, **told})
 
 
-def _get_item(event: Event, deps: Deps) -> Item:
+def _introduce(found: object, deps: Deps) -> Told:
+    match found:
+        case Item():
+            deps.learn(sku=found.sku)
+            return {"item": name_item(found), "id": found.id, "name": found.name}
+        case Relation():
+            deps.learn(email=customers.email_key(found.email))
+            return {"who": f"relation {found.number}", "id": found.number, "name": found.company or found.name}
+        case Customer():
+            deps.learn(email=customers.email_key(found.email))
+            return {"who": f"customer {found.id}", "id": found.id, "name": found.display_name}
+        case _:
+            raise TypeError(f"nothing is known of a {type(found).__name__}")
+
+
+def _get_item(by: By, record: str, deps: Deps) -> Item:
     """The item that was asked for. Raises `NotFound` when there is none, or when several answer to the name."""
-    by = By(json.loads(event.hint or "{}").get("by", By.ID))
     if by is By.ID:
-        return deps.books.item(event.entity_id)
-    found = _FINDERS[by](deps, event.entity_id)
+        return deps.books.item(record)
+    found = _FINDERS[by](deps, record)
     if len(found) > 1:
         named = ", ".join(each.id for each in found[:_MOST_NAMED])
         raise NotFound(
-            f'{len(found)} items in QuickBooks have the {_NAMES[by]} "{event.entity_id}": {named}',
+            f'{len(found)} items in QuickBooks have the {_NAMES[by]} "{record}": {named}',
             fix="ask for one of them by its id",
         )
     if not found:
-        raise NotFound(f'no item in QuickBooks has the {_NAMES[by]} "{event.entity_id}"', fix="look at its spelling")
+        raise NotFound(f'no item in QuickBooks has the {_NAMES[by]} "{record}"', fix="look at its spelling")
     return found[0]
 
 
-_NAMES: Final = {By.SKU: "SKU", By.NAME: "name"}
+_NAMES: Final = {By.SKU: "SKU", By.NAME: "name", By.EMAIL: "e-mail address"}
 _FINDERS: Final[Mapping[By, Callable[[Deps, str], Sequence[Item]]]] = {
     By.SKU: lambda deps, sku: deps.books.items_by_sku(sku),
     By.NAME: lambda deps, name: deps.books.items_by_name(name),
+    By.EMAIL: lambda _deps, _address: (),
 }
 
 

@@ -24,6 +24,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Preview"): previews.carry_product,
     (Flow.CATEGORIES, "Preview"): previews.carry_category,
     (Flow.STOCK, "Preview"): previews.carry_stock,
+    (Flow.CUSTOMERS, "Preview"): previews.carry_customer,
     (Flow.CATEGORIES, "Item"): categories.carry,
     (Flow.STOCK, "Item"): quantities.carry,
     (Flow.STOCK, "Estimate"): estimates.carry,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mapping.countries import to_iso3
-from mapping.errors import MappingError
+from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
 from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
 from mapping.sections import CustomerSettings
@@ -22,6 +22,25 @@ def email_key(text: str | None) -> str | None:
         if local and at and "." in domain.strip(".") and not set(address) & set(" @\t\n") - {"@"} and "@" not in domain:
             return address if len(address) <= EMAIL_LENGTH else None
     return None
+
+
+def require_wanted(relation: Relation) -> str:
+    """The key of a relation that becomes a customer without any sale. Raises `MappingError` for any other."""
+    email = email_key(relation.email)
+    if email is None and (relation.email or "").strip():
+        raise MappingError(
+            f"the e-mail address of relation {relation.number} is none",
+            code="no-email",
+            record=f"relation {relation.number}",
+            field="email",
+            fix="correct the e-mail address at the till; this event then resolves by itself",
+        )
+    if email is None:
+        why = "without an e-mail address it has no key; it becomes a customer with its first sale, if at all"
+        raise NotBookable(why)
+    if not relation.active:
+        raise NotBookable("the relation is inactive: its customer is left alone")
+    return email
 
 
 def uses_default_debtor(sale: Sale, settings: CustomerSettings) -> bool:

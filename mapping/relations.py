@@ -5,11 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mapping.customers import email_key
+from mapping.errors import NotBookable
 from mapping.fingerprints import fingerprint
 from mapping.records import Customer, PostalAddress, Relation, TillAddress
+from mapping.sections import CustomerSettings
 
 NEW = 0
 """The number of a relation that is still to be made: the till gives one."""
+
+
+def require_switched_on(settings: CustomerSettings) -> None:
+    """Raises `NotBookable` when customers of the books are not wanted at the till."""
+    if not (settings.enabled and settings.to_till):
+        why = "customers of QuickBooks do not flow to the till: customers.to_till is off"
+        raise NotBookable(why, field="customers.to_till")
+
+
+def require_wanted(customer: Customer) -> str:
+    """The key of a customer that becomes a relation. Raises `NotBookable` for any other."""
+    email = email_key(customer.email)
+    if not customer.active:
+        raise NotBookable("the customer is inactive")
+    if email is None:
+        raise NotBookable("without an e-mail address it has no key")
+    return email
 
 
 def to_relation(customer: Customer, *, existing: Relation | None = None) -> Relation:

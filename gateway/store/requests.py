@@ -22,11 +22,19 @@ LONGEST_PERIOD = timedelta(days=92)
 
 
 class By(StrEnum):
-    """What a record of the books is called by."""
+    """What a record is called by."""
 
     ID = "id"
     SKU = "sku"
     NAME = "name"
+    EMAIL = "email"
+
+
+class Side(StrEnum):
+    """Whose person is meant: a relation of the till, or a customer of the books."""
+
+    TILL = "till"
+    BOOKS = "books"
 
 
 def resend(
@@ -77,22 +85,33 @@ def backfill(flow: Flow, *, connection: str, since: date | None = None, actor: s
 
 
 def preview(
-    flow: Flow, record: str, *, connection: str, by: By = By.ID, settings: str | None = None, actor: str = "cli"
+    flow: Flow,
+    record: str,
+    *,
+    connection: str,
+    by: By = By.ID,
+    side: Side = Side.BOOKS,
+    settings: str | None = None,
+    actor: str = "cli",
 ) -> Change:
-    """Say what would become of a record of the books; its result is on the row. It supersedes nothing.
+    """Say what would become of a record of the books, or of a person of the till; its result is on the row.
 
-    `settings` is a document (TOML) to try that is not in force.
+    It supersedes nothing. `settings` is a document (TOML) to try that is not in force.
     """
     key = _key(actor, "preview")
+    # What a person is called by is for the columns that an erasure empties.
+    is_private = flow is Flow.CUSTOMERS and by is not By.ID
+    hint = {"actor": actor, "by": by, "side": side, **({"record": record} if is_private else {})}
     return Change(
         key=key,
         flow=flow,
         source=actor,
         entity=PREVIEW,
-        entity_id=record,
+        entity_id=by if is_private else record,
         connection=connection,
         priority=URGENT,
-        hint=json.dumps({"actor": actor, "by": by, **_on_trial(settings)}),
+        hint=json.dumps({**hint, **_on_trial(settings)}),
+        email=record.strip().lower() if by is By.EMAIL else None,
         variant=f":{key}",
     )
 

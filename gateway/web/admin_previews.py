@@ -30,10 +30,11 @@ async def preview(request: Request) -> Response:
     """200 with the event whose `result` is the preview; 202 and where to look when it takes longer than `?wait`.
 
     The body names a flow and a record of the books, `{"flow": "products", "id": "17"}`, by `id`, `sku` or `name`, or
-    an order of the till by its `id`; `settings` may be a document (TOML) to try instead of the one in force.
+    an order of the till by its `id`, or a customer by `id`, `name` or `email`: a relation of the till, or with
+    `"side": "books"` a customer of the books. `settings` may be a document (TOML) to try instead of the one in force.
     """
     shared = services.of(request)
-    given = queries.only(await bodies.read_json(request), "flow", *By, requests.SETTINGS)
+    given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
     wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT)
     event_id = await previews.ask(shared, _to_wish(given, request.path_params["name"]))
     seconds = _PATIENCE if wait is None else wait

@@ -11,18 +11,33 @@ from sqlmodel import Session
 
 from gateway.store import audit, connections, inbox, requests
 from gateway.store.events import Flow
-from gateway.store.requests import By
+from gateway.store.requests import By, Side
 from gateway.web import actions, queries
 from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
-PREVIEWED: Final = (Flow.PRODUCTS, Flow.STOCK, Flow.CATEGORIES, Flow.ORDERS)
+PREVIEWED: Final = tuple(Flow)
+OF_BOOKS: Final = f"{Flow.CUSTOMERS}/{Side.BOOKS}"
+CHOICES: Final[Mapping[str, str]] = {
+    Flow.PRODUCTS: "products",
+    Flow.STOCK: "stock",
+    Flow.CATEGORIES: "categories",
+    Flow.CUSTOMERS: "customers: relations of the till",
+    OF_BOOKS: "customers of QuickBooks",
+    Flow.ORDERS: "orders",
+}
+"""What a form offers, in its words. Only of customers there are two sides."""
+_KNOWN_BY: Final[Mapping[Flow, frozenset[By]]] = {Flow.CUSTOMERS: frozenset({By.ID, By.NAME, By.EMAIL})}
+_ITEMS: Final = frozenset({By.ID, By.SKU, By.NAME})
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What somebody wants to see. An order is named as the till names it; `settings` is a document to try."""
+    """What somebody wants to see. An order is named as the till names it; `settings` is a document to try.
+
+    `side` is whose customer is meant; everything else has one.
+    """
 
     flow: Flow
     record: str
@@ -30,6 +45,7 @@ class Wish:
     actor: str
     by: By = By.ID
     settings: str | None = None
+    side: Side = Side.TILL
 
 
 def to_wish(given: Mapping[str, Any], *, connection: str, actor: str) -> Wish:
@@ -38,7 +54,24 @@ def to_wish(given: Mapping[str, Any], *, connection: str, actor: str) -> Wish:
     if flow not in PREVIEWED or record is None or not record.strip():
         raise Refusal(400, f"name a flow ({', '.join(PREVIEWED)}) and a record")
     by = queries.find_choice(given, "by", By) or By.ID
-    return Wish(flow, record.strip(), connection, actor, by=by)
+    side = queries.find_choice(given, "side", Side) or Side.TILL
+    known_by = _KNOWN_BY.get(flow, _ITEMS)
+    if by not in known_by:
+        raise Refusal(400, f"{flow} are known by {', '.join(each for each in By if each in known_by)}, not by {by}")
+    return Wish(flow, record.strip(), connection, actor, by=by, side=side)
+
+
+def from_form(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A form's words as those of the API: `flow` is one of `CHOICES`; a customer's `by` may be left as it stood."""
+    flow, _, side = str(given.get("flow", "")).partition("/")
+    by = given.get("by")
+    if flow == Flow.CUSTOMERS and by == By.SKU:
+        by = _by_its_look(str(given.get("record", "")))
+    return {**given, "flow": flow, "side": side, "by": by}
+
+
+def _by_its_look(record: str) -> By:
+    return By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
 
 
 async def ask(shared: Services, wish: Wish) -> int:
@@ -59,10 +92,13 @@ def _store(session: Session, wish: Wish) -> int:
         wish.record,
         connection=wish.connection,
         by=wish.by,
+        side=wish.side if wish.flow is Flow.CUSTOMERS else Side.BOOKS,
         settings=wish.settings,
         actor=actions.SOURCE,
     )
     (received,) = inbox.receive(session, [change])
-    target = json.dumps({"flow": wish.flow, wish.by: wish.record})
-    audit.note(session, actor=wish.actor, action="preview", target=target)
+    # The audit is kept for ever, so it does not name a person.
+    is_private = wish.flow is Flow.CUSTOMERS and wish.by is not By.ID
+    named = {"by": wish.by} if is_private else {str(wish.by): wish.record}
+    audit.note(session, actor=wish.actor, action="preview", target=json.dumps({"flow": wish.flow, **named}))
     return received.id

@@ -106,14 +106,14 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     try:
         return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer, *again))
     except DuplicateName:
-        same = _same_person(customer, deps)
+        same = find_same(customer, deps)
         if same is None:
             deps.say("the books know this name already, trying the next", relation=relation.number, attempt=attempt + 1)
         return same or create(relation, deps, attempt=attempt + 1)
 
 
-def _same_person(customer: Customer, deps: Deps) -> Customer | None:
-    """Who holds the name already, if the e-mail address is the same but for capitals: a search there may mind them."""
+def find_same(customer: Customer, deps: Deps) -> Customer | None:
+    """Who holds its name already, if the e-mail address is the same but for capitals: a search there may mind them."""
     if customer.email is None:
         return None
     holders = deps.books.customers_by_name(customer.display_name)

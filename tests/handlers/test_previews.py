@@ -226,3 +226,7 @@ def test_categories_that_a_document_to_try_switches_off_would_be_skipped(shop: S
     tried = preview(shop, food["Id"], Flow.CATEGORIES, settings="[categories]\nenabled = false\n")
     assert (tried["outcome"], tried["field"]) == ("skipped", "categories.enabled")
     assert preview(shop, food["Id"], Flow.CATEGORIES)["outcome"] == "created"
+
+
+def test_an_item_has_no_e_mail_address(shop: Shop) -> None:
+    assert preview(shop, "a@example.nl", by=By.EMAIL)["outcome"] == "unknown"

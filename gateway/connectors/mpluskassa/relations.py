@@ -37,6 +37,11 @@ class Relations(Area):
         found = _found(self._find({"extRelationId": ext_id}))
         return found if found is not None and found.ext_id == ext_id else None
 
+    def find_relation_by_name(self, name: str) -> Relation | None:
+        """A relation of exactly this name (case aside), or None; the till answers one, however many have the name."""
+        found = _found(self._find({"name": name}))
+        return found if found is not None and found.name.casefold() == name.casefold() else None
+
     def create_relation(self, relation: Relation) -> SavedRelation:
         """Make a relation (number 0: the till gives one). Not idempotent: resolve Unanswered by looking for it."""
         answer = self._calls.write("createRelation", relation=to_soap(relation))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Final, Literal
 
 import httpx
@@ -143,6 +144,17 @@ class QuickBooks:
         name = wire_customers.to_display_name(display_name)
         statement = select("Customer").where_in("DisplayName", [name, f"{name} (deleted)"]).and_active_any()
         return self._access.find(statement, self._to_customer)
+
+    def holders_of_name(self, display_name: str) -> tuple[ListEntry, ...]:
+        """Active suppliers and employees of this name (two reads): customers share their names with them."""
+        name = wire_customers.to_display_name(display_name)
+        return tuple(
+            holder
+            for entity in wire_customers.NAMESAKES
+            for holder in self._access.find(
+                select(entity).where("DisplayName", "=", name), partial(wire_customers.to_holder, entity)
+            )
+        )
 
     def create_customer(self, customer: Customer, request_id: str) -> Customer:
         """The customer as created. Raises DuplicateName when a customer, supplier or employee has the name."""

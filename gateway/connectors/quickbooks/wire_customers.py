@@ -9,12 +9,13 @@ from gateway.connectors.quickbooks import fields, lengths
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.wire import plain_name
 from gateway.errors import Permanent
-from mapping.records import Customer, PostalAddress
+from mapping.records import Customer, ListEntry, PostalAddress
 
 # Where a European VAT number lives is not documented for "Global" companies: ResaleNum takes any text and reads back
 # unmasked, PrimaryTaxIdentifier is documented for some countries only and reads back masked.
 VatField = Literal["ResaleNum", "PrimaryTaxIdentifier"]
 
+NAMESAKES: Final = ("Vendor", "Employee")
 _LINES: Final = ("Line1", "Line2", "Line3", "Line4", "Line5")
 
 
@@ -36,6 +37,11 @@ def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
         active=fields.is_true(source, "Active", default=True),
         raw=source,
     )
+
+
+def to_holder(entity: str, source: Json) -> ListEntry:
+    """A supplier or employee, by the name that no customer can have beside it."""
+    return ListEntry(fields.need_text(source, "Id"), plain_name(source, "DisplayName"), type=entity)
 
 
 def find_address(source: Json, key: str) -> PostalAddress | None:

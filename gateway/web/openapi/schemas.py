@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.store.events import Flow, State
+from gateway.store.requests import By, Side
 from gateway.store.views import LONGEST_PAGE
 from gateway.web.admin_people import EMAIL
 from gateway.web.openapi.shapes import (
@@ -105,10 +106,11 @@ _FILTER = {
 
 _PREVIEW: Schema = {
     **wish(
-        {"flow": one_of((Flow.PRODUCTS, Flow.STOCK, Flow.CATEGORIES, Flow.ORDERS))},
-        id=maybe(WORDS), sku=maybe(WORDS), name=maybe(WORDS), settings=maybe(TEXT),
+        {"flow": one_of(tuple(Flow))},
+        id=maybe(WORDS), sku=maybe(WORDS), name=maybe(WORDS), email=maybe(WORDS),
+        side=maybe(one_of(tuple(Side))), settings=maybe(TEXT),
     ),
-    "anyOf": [{"required": [by]} for by in ("id", "sku", "name")],
+    "anyOf": [{"required": [by]} for by in By],
 }  # fmt: skip
 
 _STANDING = record(

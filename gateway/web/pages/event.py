@@ -46,7 +46,7 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
         can_retry=event.state != State.WORKING,
         can_ignore=event.state in (*PENDING, State.PARKED),
         can_resend=event.flow == Flow.ORDERS and event.connection is not None,
-        can_preview=preview.can_preview(event) and event.flow != Flow.ORDERS,
+        preview_choice=preview.find_choice(event) if preview.can_preview(event) and event.flow != Flow.ORDERS else None,
         readable=find_readable(event),
     )
 

@@ -36,6 +36,32 @@ LABELS: Final = {
     "name": "Name",
     "parent": "Group above it",
     "group": "Article group",
+    "display_name": "Display name",
+    "email": "E-mail address",
+    "given_name": "Given name",
+    "family_name": "Family name",
+    "company_name": "Company",
+    "company": "Company",
+    "contact": "Contact person",
+    "phone": "Telephone",
+    "mobile": "Mobile phone",
+    "billing.lines": "Address",
+    "billing.postal_code": "Postal code",
+    "billing.city": "City",
+    "billing.country": "Country",
+    "shipping.lines": "Delivery address",
+    "shipping.postal_code": "Postal code of delivery",
+    "shipping.city": "City of delivery",
+    "shipping.country": "Country of delivery",
+    "address.street": "Address",
+    "address.postal_code": "Postal code",
+    "address.city": "City",
+    "address.country": "Country",
+    "delivery_address.street": "Delivery address",
+    "delivery_address.postal_code": "Postal code of delivery",
+    "delivery_address.city": "City of delivery",
+    "delivery_address.country": "Country of delivery",
+    "vat_number": "VAT number",
 }
 FATES: Final = ("written", "left as it is", "unchanged")
 OUTCOMES: Final = {
@@ -47,6 +73,18 @@ OUTCOMES: Final = {
     "unknown": "This record was not found.",
     "stock": "The stock in each branch.",
 }
+IN_BOOKS: Final = {
+    "created": "It would be made in QuickBooks.",
+    "updated": "It exists in QuickBooks and would be updated.",
+    "unchanged": "It exists in QuickBooks as it is; nothing would be written.",
+}
+MATCHES: Final = {
+    "by what was carried before": "It was found by what was carried before.",
+    "by its e-mail address": "It was found by its e-mail address.",
+    "by our id": "It was found by our id.",
+    "by its name and e-mail address": "It was found by its name and e-mail address.",
+}
+NUMBERS: Final = {"books": "Id in QuickBooks", "till": "Number at the till"}
 _CENTS = "_cents"
 Fate = Literal["written", "left as it is", "unchanged"]
 
@@ -76,7 +114,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """A preview's answer; what does not apply is empty. `headline` is a sentence of `OUTCOMES` or `PLANS`."""
+    """A preview's answer; what does not apply is empty. `headline` is a sentence of `OUTCOMES` or `PLANS`.
+
+    `article` is the record's number over there, which is called `number`; `match` says how it was found.
+    """
 
     headline: str
     title: str = ""
@@ -84,6 +125,8 @@ class Outlook:
     place: str | None = None
     fix: str | None = None
     article: str | None = None
+    number: str = NUMBERS["till"]
+    match: str | None = None
     rows: tuple[Row, ...] = ()
     stock: tuple[Mapping[str, str], ...] = ()
     formula: str | None = None
@@ -108,13 +151,17 @@ def _to_item(told: Mapping[str, Any]) -> Outlook:
     outcome = told.get("outcome", "")
     if outcome == "updated" and rows and all(row.fate != "written" for row in rows):
         outcome = "unchanged"
+    into = told.get("into", "till")
+    sentences = IN_BOOKS if into == "books" else {}
     return Outlook(
-        headline=OUTCOMES.get(outcome, outcome),
-        title=" · ".join(str(told[name]) for name in ("name", "item") if told.get(name)),
+        headline=sentences.get(outcome) or OUTCOMES.get(outcome, outcome),
+        title=" · ".join(str(told[name]) for name in ("name", "item", "who") if told.get(name)),
         reason=told.get("reason"),
         place=told.get("field"),
         fix=told.get("fix"),
-        article=show(told.get("article")) or None,
+        article=show(told.get("article") or told.get("target")) or None,
+        number=NUMBERS.get(into, into),
+        match=MATCHES.get(told.get("matched") or ""),
         rows=rows,
         stock=tuple({name: _show_pieces(value) for name, value in row.items()} for row in told.get("stock", ())),
         formula=told.get("formula"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -12,16 +13,18 @@ from starlette.routing import Route
 from gateway.store import connections, following, requests, views
 from gateway.store.events import Event, Flow
 from gateway.store.following import SETTLED
+from gateway.store.requests import Side
 from gateway.store.views import Filter
 from gateway.web import presentation, previews, queries, services
-from gateway.web.pages import outlook
+from gateway.web.pages import outlook, rendering
 from gateway.web.pages.rendering import render
-from gateway.web.previews import PREVIEWED
+from gateway.web.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 
 ITEM = "Item"
+_PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
 _RECENT, _LOOKED_AT = 5, 60
 
 
@@ -44,7 +47,14 @@ async def show_form(request: Request, visitor: Visitor) -> Response:
     given = request.query_params
     asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
     return render(
-        request, "preview_form.html", visitor=visitor, names=names, recent=recent, asked=asked, previewed=PREVIEWED
+        request,
+        "preview_form.html",
+        visitor=visitor,
+        names=names,
+        recent=recent,
+        asked=asked,
+        choices=CHOICES,
+        choice_of=find_choice,
     )
 
 
@@ -52,7 +62,7 @@ def find_recent(session: Session, flow: Flow) -> Sequence[Event]:
     """The last few records of a flow, each once, newest first."""
     found = views.find_events(session, Filter(flow=flow, limit=_LOOKED_AT)).events
     # In this order a later one of the same record would win, so the oldest goes first.
-    once = {(event.connection, event.entity_id): event for event in reversed(found) if can_preview(event)}
+    once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
     return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
 
 
@@ -62,7 +72,14 @@ def can_preview(event: Event) -> bool:
         return False
     if event.flow == Flow.ORDERS:
         return event.entity in requests.RUNNABLE - {requests.SESSION}
-    return event.flow in PREVIEWED and event.entity == ITEM
+    return find_choice(event) is not None
+
+
+def find_choice(event: Event) -> str | None:
+    """Which of a form's choices an event's record is, if it is any."""
+    if event.flow == Flow.CUSTOMERS:
+        return _PEOPLE.get(event.entity)
+    return event.flow if event.flow == Flow.ORDERS or event.entity == ITEM else None
 
 
 async def ask_preview(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
@@ -72,14 +89,15 @@ async def ask_preview(request: Request, _visitor: Visitor, form: dict[str, str])
     wanted = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
     if wanted is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
-    event_id = await previews.ask(shared, previews.to_wish(form, connection=wanted, actor=DASHBOARD))
-    return RedirectResponse(f"/preview/{event_id}", 303)
+    wish = previews.to_wish(previews.from_form(form), connection=wanted, actor=DASHBOARD)
+    return RedirectResponse(f"/preview/{await previews.ask(shared, wish)}", 303)
 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
     """What would be done, or that it is still being looked at."""
     event = await _read(request)
     hint = presentation.parse(event.hint)
+    asked = hint if isinstance(hint, dict) else {}
     return render(
         request,
         "preview.html",
@@ -88,8 +106,10 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         waiting=event.state not in SETTLED,
         seen=outlook.read(event),
         raw=presentation.parse(event.result),
-        is_trial=isinstance(hint, dict) and requests.SETTINGS in hint,
-        by=hint.get("by", "id") if isinstance(hint, dict) else "id",
+        is_trial=requests.SETTINGS in asked,
+        by=asked.get("by", "id"),
+        choice=OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
+        asked_for=asked.get("record") or (rendering.to_record(event) if event.flow == Flow.ORDERS else event.entity_id),
     )
 
 

@@ -121,7 +121,7 @@ async def _save(request: Request, visitor: Visitor, standing: Standing, editor: 
 
 
 async def _try(request: Request, form: dict[str, str], editor: Editor) -> Response:
-    wish = previews.to_wish(form, connection=request.path_params["name"], actor=DASHBOARD)
+    wish = previews.to_wish(previews.from_form(form), connection=request.path_params["name"], actor=DASHBOARD)
     event_id = await previews.ask(services.of(request), replace(wish, settings=editor.text))
     return RedirectResponse(f"/preview/{event_id}", 303)
 
@@ -137,7 +137,7 @@ def _show(request: Request, visitor: Visitor, standing: Standing, editor: Editor
         standing=standing,
         editor=replace(editor, diff=diff if standing.version and editor.text != standing.text else ()),
         chapters=settings_guide.explain(_find_document(editor.text) or _find_document(standing.text) or DEFAULTS),
-        previewed=previews.PREVIEWED,
+        choices=previews.CHOICES,
     )
 
 

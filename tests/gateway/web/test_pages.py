@@ -25,8 +25,10 @@ from gateway.store.tokens import Tokens
 from gateway.web.pages import alerts, catalogue, outlook, reckoning
 from gateway.web.pages.login import to_local
 from gateway.web.pages.outlook_orders import FACTS, PLANS, RESOLVED
+from gateway.web.previews import CHOICES
 from mapping import settings_guide
 from mapping.agreement_records import Cause
+from mapping.customer_explanations import KEPT
 from mapping.settings_document import SettingsDocument
 from tests.gateway.web.conftest import REALM, TOKEN, Gateway, csrf_of
 
@@ -216,9 +218,11 @@ def words_of_tables() -> set[str]:
     """What pages take from tables of words instead of writing it into a template."""
     kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
     items = {*outlook.LABELS.values(), *outlook.FATES, *outlook.OUTCOMES.values()}
+    people = {*outlook.IN_BOOKS.values(), *outlook.MATCHES.values(), *outlook.NUMBERS.values(), *KEPT}
     orders = {each for table in (PLANS, FACTS, RESOLVED) for each in table.values()}
     report = {*reckoning.MEASURES.values(), *reckoning.TOTALS.values(), *Cause}
-    return kinds | items | orders | report | set(State) | set(Flow) | {"yes", "no", "paused by a person"}
+    fixed = {*State, *Flow, "yes", "no", "paused by a person"}
+    return kinds | items | people | set(CHOICES.values()) | orders | report | fixed
 
 
 def locale(name: str) -> dict[str, str]:

@@ -209,13 +209,15 @@ def test_records_seen_last_and_an_events_page_lead_to_a_preview(gateway: Gateway
     (event_id, *_) = gateway.receive(
         an_event("a", flow=Flow.PRODUCTS, entity="Item", entity_id="17", sku="7001"),
         an_event("b", flow=Flow.PRODUCTS, entity="Item", entity_id="17", sku="7001"),
-        an_event("c", flow=Flow.CUSTOMERS, entity="Relation"),
+        an_event("c", flow=Flow.CUSTOMERS, entity="Relation", entity_id="5"),
+        an_event("d", flow=Flow.CUSTOMERS, entity="Customer", entity_id="5"),
     )
     form = browser.get("/preview").text
     assert form.count('name="record" value="17"') == 1
+    assert form.count('name="record" value="5"') == 2
+    assert form.count('<input type="hidden" name="flow" value="customers/books">') == 1
     assert 'name="record" value="17"' in browser.get(f"/events/{event_id}").text
     assert browser.get(f"/preview/{event_id}").status_code == 404
-    assert ask(browser, flow="customers", record="1").status_code == 400
     assert ask(browser, flow="products", record=" ").status_code == 400
     assert ask(browser, flow="products", record="1", connection="none").status_code == 404
 
@@ -249,6 +251,89 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
     for bad in ({"from": "yesterday"}, {"from": "2026-01-01", "through": "2025-01-01"}, {"connection": "none"}):
         assert browser.post("/agreement", data={**form, **bad}).status_code in {400, 409}, bad
     assert browser.get("/agreement/999").status_code == 404
+
+
+PERSON = {
+    "who": "relation 5",
+    "id": 5,
+    "name": "Bakkerij Jansen",
+    "outcome": "updated",
+    "into": "books",
+    "target": "58",
+    "matched": "by its e-mail address",
+    "fields": [
+        {
+            "field": "display_name",
+            "value": "Jansen <BV>",
+            "present": "Jansen",
+            "source": "companyName, the first there is of companyName, name, contact",
+            "steps": [{"action": "supplier 3 has this name", "before": "Jansen", "after": "Jansen <BV>"}],
+            "kept": "a customer that exists keeps its name",
+        },
+        {"field": "billing.city", "value": "Zeist", "present": None, "source": "city", "steps": [], "kept": None},
+    ],
+}
+IN_WORDS = (
+    (
+        "en",
+        "It exists in QuickBooks and would be updated.",
+        "It was found by its e-mail address.",
+        "Id in QuickBooks: 58",
+    ),
+    ("nl", "Het bestaat in QuickBooks en zou worden bijgewerkt.", "Gevonden aan het e-mailadres.", "Weergavenaam"),
+    ("nl", "een klant die bestaat, houdt zijn naam", "Plaats", "geschreven"),
+    ("de", "Es gibt es in QuickBooks, und es würde aktualisiert.", "Gefunden an der E-Mail-Adresse.", "Anzeigename"),
+    ("de", "ein Kunde, den es gibt, behält seinen Namen", "Ort", "geschrieben"),
+)
+
+
+def test_e4_a_customers_preview_reads_field_by_field_in_every_language(gateway: Gateway, browser: httpx.Client) -> None:
+    address = ask(browser, flow="customers", by="sku", record="Bakker@Example.nl").headers["location"]
+    row = gateway.rows()[-1]
+    assert (row.flow, row.entity, row.entity_id, row.email) == ("customers", "Preview", "email", "bakker@example.nl")
+    settle(gateway, row.id, PERSON)
+    page = browser.get(address).text
+    for shown in ("Bakkerij Jansen · relation 5", "<code>supplier 3 has this name</code> Jansen → Jansen &lt;BV&gt;"):
+        assert shown in page, shown
+    # Whom it was about is asked for again, and is not in the audit.
+    assert 'name="record" value="Bakker@Example.nl"' in page
+    assert ("dashboard", "preview", '{"flow": "customers", "by": "email"}', None) in gateway.audit()
+    for language, *words in IN_WORDS:
+        shown = browser.get(address, headers={"Accept-Language": language}).text
+        for word in words:
+            assert word in shown, word
+
+
+HINTS = (
+    ("customers", "sku", "17", "id", "till"),
+    ("customers", "sku", "Jansen", "name", "till"),
+    ("customers/books", "sku", "58", "id", "books"),
+    ("customers/books", "email", "a@example.nl", "email", "books"),
+)
+
+
+def test_a_customer_is_asked_for_on_either_side_by_number_name_or_address(
+    gateway: Gateway, browser: httpx.Client
+) -> None:
+    for flow, by, record, known_by, side in HINTS:
+        page = browser.get(ask(browser, flow=flow, by=by, record=record).headers["location"]).text
+        hint = json.loads(gateway.rows()[-1].hint or "")
+        assert (hint["by"], hint["side"], hint.get("record", record)) == (known_by, side, record)
+        assert f'value="{flow}"' not in page  # it is not there yet
+    settle(gateway, gateway.rows()[-1].id, PERSON)
+    page = browser.get(f"/preview/{gateway.rows()[-1].id}").text
+    assert '<input type="hidden" name="flow" value="customers/books">' in page
+
+
+def test_the_api_previews_a_customer_of_either_side(gateway: Gateway) -> None:
+    address = "/admin/connections/default/preview?wait=0"
+    for body in ({"name": "Jansen"}, {"email": "a@example.nl", "side": "books"}, {"id": "5", "side": "till"}):
+        assert gateway.admin("POST", address, json={"flow": "customers", **body}).status_code == 202
+        hint = json.loads(gateway.rows()[-1].hint or "")
+        assert hint["side"] == body.get("side", "till")
+    for bad in ({"flow": "customers", "sku": "1"}, {"flow": "products", "email": "a@b.nl"}):
+        assert gateway.admin("POST", address, json=bad).status_code == 400, bad
+    assert gateway.admin("POST", address, json={"flow": "customers", "id": "5", "side": "x"}).status_code == 400
 
 
 def test_the_api_previews_by_sku_and_with_a_document_to_try(gateway: Gateway) -> None:

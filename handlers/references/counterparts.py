@@ -1,0 +1,63 @@
+"""A relation of the till and its customer of the books: which belong together, and what was carried last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.references import parties
+from mapping.records import Customer, Relation
+
+BY_LINK, BY_EMAIL, BY_ID = "by what was carried before", "by its e-mail address", "by our id"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Fingerprints of both sides as they were carried last, and the relation's number; None where nothing was."""
+
+    relation: str | None = None
+    customer: str | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The relation of a customer, and how it was found."""
+
+    relation: Relation | None = None
+    by: str | None = None
+
+
+def of_relation(relation: Relation, deps: Deps) -> Carried:
+    """What was carried last of this relation and its customer."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.RELATION, parties.key_of_relation(relation))
+    return _to_carried(link)
+
+
+def of_customer(customer: Customer, deps: Deps) -> Carried:
+    """What was carried last of this customer and its relation."""
+    with reading(deps.engine) as session:
+        found = links.find_by_target(session, deps.connection, Kind.RELATION, customer.id or "")
+    return _to_carried(next(iter(found), None))
+
+
+def find_relation(customer: Customer, email: str, known: Carried, deps: Deps) -> Match:
+    """The relation of the till that is this customer, if there is one."""
+    if known.number and (linked := deps.till.relation(known.number)):
+        return Match(linked, BY_LINK)
+    if same := deps.till.find_relation_by_email(email):
+        return Match(same, BY_EMAIL)
+    # A create whose answer was lost carries our id.
+    ours = deps.till.find_relation_by_ext_id(customer.id or "")
+    return Match(ours, BY_ID) if ours else Match()
+
+
+def _to_carried(link: Link | None) -> Carried:
+    told: Mapping[str, Any] = (link.detail if link else None) or {}
+    return Carried(told.get("relation"), told.get("customer"), told.get("number"))

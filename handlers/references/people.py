@@ -1,0 +1,134 @@
+"""What a relation would become in the books, or a customer at the till, and why: looked up, nothing is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from gateway.errors import NotFound
+from gateway.store.requests import By
+from handlers.deps import Deps
+from handlers.references import counterparts, parties
+from handlers.references.counterparts import BY_EMAIL, BY_LINK
+from mapping import customer_explanations, customers, relations
+from mapping.customer_explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME
+from mapping.errors import NotBookable
+from mapping.explanations import Explanation
+from mapping.records import Customer, Relation
+from mapping.rules import Step
+
+Told = dict[str, Any]
+BY_NAME: Final = "by its name and e-mail address"
+MATCHES: Final = (BY_LINK, BY_EMAIL, counterparts.BY_ID, BY_NAME)
+_KINDS: Final = {"Vendor": "supplier", "Employee": "employee"}
+_MOST_NAMED: Final = 5
+
+
+def get_relation(by: By, record: str, deps: Deps) -> Relation:
+    """The relation that was asked for. Raises `NotFound`."""
+    found = _RELATIONS[by](record, deps)
+    if found is None:
+        raise NotFound(f'no relation at the till has the {_WORDS[by]} "{record}"', fix="look at its spelling")
+    return found
+
+
+def get_customer(by: By, record: str, deps: Deps) -> Customer:
+    """The customer of the books that was asked for. Raises `NotFound`, also when several answer to the name."""
+    if by is By.ID:
+        return deps.books.customer(record)
+    found = _CUSTOMERS[by](record, deps)
+    if len(found) > 1:
+        named = ", ".join(each.id or "" for each in found[:_MOST_NAMED])
+        why = f'{len(found)} customers in QuickBooks have the {_WORDS[by]} "{record}": {named}'
+        raise NotFound(why, fix="ask for one of them by its id")
+    if not found:
+        raise NotFound(f'no customer in QuickBooks has the {_WORDS[by]} "{record}"', fix="look at its spelling")
+    return found[0]
+
+
+_WORDS: Final = {By.ID: "number", By.NAME: "name", By.EMAIL: "e-mail address", By.SKU: "SKU"}
+_RELATIONS: Final[Mapping[By, Callable[[str, Deps], Relation | None]]] = {
+    By.ID: lambda number, deps: deps.till.relation(int(number)) if number.isdecimal() else None,
+    By.NAME: lambda name, deps: deps.till.find_relation_by_name(name),
+    By.EMAIL: lambda email, deps: deps.till.find_relation_by_email(customers.email_key(email) or email),
+    By.SKU: lambda _sku, _deps: None,
+}
+_CUSTOMERS: Final[Mapping[By, Callable[[str, Deps], Sequence[Customer]]]] = {
+    By.NAME: lambda name, deps: deps.books.customers_by_name(name),
+    By.EMAIL: lambda email, deps: deps.books.customers_by_email(email),
+    By.SKU: lambda _sku, _deps: (),
+}
+
+
+def explain_relation(relation: Relation, deps: Deps) -> Told:
+    """The relation as a customer, field by field. Raises `MappingError` for what would be parked or skipped."""
+    if not deps.settings.customers.enabled:
+        raise NotBookable("customers are switched off in the settings", field="customers.enabled")
+    email = customers.require_wanted(relation)
+    found = parties.find(relation, email, deps)
+    if found is None:
+        return _explain_new(relation, deps)
+    by = BY_EMAIL if customers.email_key(found.email) == email else BY_LINK
+    return _explain_customer(relation, found, by, deps, kept=_why_kept(relation, deps))
+
+
+def _why_kept(relation: Relation, deps: Deps) -> str | None:
+    if counterparts.of_relation(relation, deps).relation == relations.relation_fingerprint(relation):
+        return NOT_CHANGED
+    return None if deps.settings.customers.update_existing else NO_UPDATES
+
+
+def _explain_customer(
+    relation: Relation,
+    found: Customer | None,
+    by: str | None,
+    deps: Deps,
+    *,
+    kept: str | None,
+    tried: Sequence[Step] = (),
+) -> Told:
+    rows = customer_explanations.explain_customer(
+        relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
+    )
+    return _tell("books", rows, found.id if found else None, by)
+
+
+def _explain_new(relation: Relation, deps: Deps) -> Told:
+    """Under the first name that nobody has: the books keep one list of names for customers, suppliers, employees."""
+    tried: list[Step] = []
+    names = customers.display_names(relation)
+    for name, following in zip(names, (*names[1:], None), strict=True):
+        wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=len(tried))
+        if same := parties.find_same(wanted, deps):
+            return _explain_customer(relation, same, BY_NAME, deps, kept=SAME_NAME)
+        if (holder := _find_holder(name, deps)) is None:
+            break
+        tried.append(Step(f"{holder} has this name", name, following))
+    return _explain_customer(relation, None, None, deps, kept=None, tried=tried)
+
+
+def _find_holder(name: str, deps: Deps) -> str | None:
+    namesake = parties.oldest(deps.books.customers_by_name(name))
+    if namesake:
+        return f"customer {namesake.id}"
+    other = next(iter(deps.books.holders_of_name(name)), None)
+    return f"{_KINDS[other.type or '']} {other.id}" if other else None
+
+
+def explain_customer(customer: Customer, deps: Deps) -> Told:
+    """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
+    relations.require_switched_on(deps.settings.customers)
+    email = relations.require_wanted(customer)
+    known = counterparts.of_customer(customer, deps)
+    match = counterparts.find_relation(customer, email, known, deps)
+    kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
+    rows = customer_explanations.explain_relation(customer, existing=match.relation, kept=kept)
+    return _tell("till", rows, match.relation.number if match.relation else None, match.by)
+
+
+def _tell(into: str, rows: Sequence[Explanation], there: str | int | None, by: str | None) -> Told:
+    changed = any(row.value != row.present and row.kept is None for row in rows)
+    outcome = "created" if there is None else "updated" if changed else "unchanged"
+    fields = [dataclasses.asdict(row) for row in rows]
+    return {"outcome": outcome, "into": into, "target": there, "matched": by, "fields": fields}
