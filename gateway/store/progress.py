@@ -6,15 +6,15 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store import cursors, views
+from gateway.store import cursors, requests, views
 from gateway.store.clock import moment
-from gateway.store.events import OPEN, PENDING, Event, State
+from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
 from gateway.store.tables import InboxRow
 
@@ -25,6 +25,20 @@ STOCK = ">stock"
 _NOTES = "backfill/"
 _ENDED = (State.DONE, State.SKIPPED, State.PARKED)
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
+
+
+def ask(session: Session, flow: Flow, *, connection: str, since: date | None, actor: str = "cli") -> Change:
+    """A backfill as a change for the inbox. It takes the place of one that is not over, so it begins where that did
+    if that was earlier: nothing that somebody asked for is given up.
+    """
+    wanted = requests.backfill(flow, connection=connection, since=since, actor=actor)
+    unfinished = and_(col(InboxRow.subject) == wanted.subject, col(InboxRow.state).in_(OPEN))
+    hints = session.execute(select(col(InboxRow.hint)).where(unfinished)).scalars()
+    days = [json.loads(hint or "{}").get("since") for hint in hints]
+    if since is None or not days:
+        return wanted
+    earliest = None if None in days else min(since, *map(date.fromisoformat, days))
+    return requests.backfill(flow, connection=connection, since=earliest, actor=actor)
 
 
 @dataclass(frozen=True, slots=True)

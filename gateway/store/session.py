@@ -55,7 +55,10 @@ def sqlite_path(url: str) -> str:
 
 
 def _open_sqlite(url: str) -> Engine:
-    Path(sqlite_path(url)).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(sqlite_path(url))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # one there is stays as it is, and one that cannot be made is told of when it is used
+        path.touch(mode=0o600, exist_ok=False)
     timeout = BUSY_MILLISECONDS / 1000
     engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": timeout})
     event.listen(engine, "connect", _prepare_sqlite)

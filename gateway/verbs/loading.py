@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gateway.store import audit, inbox, progress, requests
+from gateway.store import audit, inbox, progress
 from gateway.store.events import Flow, State
 from gateway.store.progress import Progress
 from gateway.store.session import reading, writing
@@ -21,8 +21,8 @@ _MINUTE, _HOUR = 60, 3600
 def backfill_flow(call: Call) -> int:
     """Carry over what a flow already has, for one connection or all. Exit code 1 when something waits for a person."""
     flow, since = Flow(call.arguments.flow), call.arguments.since
-    changes = [requests.backfill(flow, connection=name, since=since) for name in call.connection_names()]
     with writing(call.engine) as session:
+        changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
         ids = [row.id for row in inbox.receive(session, changes)]
         audit.note(session, actor="cli", action="backfill", target=f"{flow} since {since or 'the beginning'}")
     asking.wake(call, ids)

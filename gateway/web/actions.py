@@ -9,7 +9,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, inbox, requests, views
+from gateway.store import audit, connections, inbox, progress, requests, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.views import Filter
 from gateway.web import deliveries
@@ -164,7 +164,7 @@ async def backfill(
         names = [name for name in connections.names(session) if connection in {None, name}]
         if not names:
             raise Refusal(409, "there is no such connection" if connection else "nothing is connected yet")
-        changes = [requests.backfill(flow, connection=name, since=since, actor=SOURCE) for name in names]
+        changes = [progress.ask(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
         received = inbox.receive(session, changes)
         audit.note(session, actor=actor, action="backfill", target=f"{flow} since {since or 'the beginning'}")
         return [row.id for row in received]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from sqlalchemy import Engine, inspect
 from sqlmodel import SQLModel
@@ -43,3 +45,12 @@ def test_56_the_database_of_a_newer_release_is_left_alone_and_worked_with(engine
     assert migrate.is_current(engine)
     assert migrate.upgrade(engine) == "made-later"
     assert migrate.is_current(engine)
+
+
+def test_f12_a_new_sqlite_file_and_its_journal_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "gateway.db"
+    upgrade(f"sqlite:///{path}")
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE held (id INTEGER)")
+        modes = {each.name: oct(each.stat().st_mode & 0o777) for each in path.parent.glob("gateway.db*")}
+    assert modes == dict.fromkeys(("gateway.db", "gateway.db-shm", "gateway.db-wal"), "0o600")

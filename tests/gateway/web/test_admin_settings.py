@@ -65,3 +65,14 @@ def test_a11_what_no_backfill_can_do_is_refused_before_it_takes_the_place_of_one
     assert gateway.admin("POST", "/admin/flows/orders/backfill", json={}).status_code == 400
     assert gateway.admin("POST", "/admin/flows/customers/backfill", json={"since": "2026-01-01"}).status_code == 400
     assert [row.id for row in gateway.rows()] == kept
+
+
+def test_a11_a_later_backfill_gives_up_nothing_that_an_earlier_one_was_asked_for(gateway: Gateway) -> None:
+    address = "/admin/flows/orders/backfill"
+    for since, begins in (("2026-03-01", "2026-03-01"), ("2026-06-01", "2026-03-01"), ("2026-01-15", "2026-01-15")):
+        assert gateway.admin("POST", address, json={"since": since}).status_code == 202
+        assert simplejson.loads(gateway.rows()[-1].hint or "")["since"] == begins
+    everything: dict[str, str] = {}
+    for wish in (everything, {"since": "2026-06-01"}):
+        gateway.admin("POST", "/admin/flows/products/backfill", json=wish)
+        assert simplejson.loads(gateway.rows()[-1].hint or "")["since"] is None
