@@ -11,7 +11,23 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Boolean, Engine, Float, Integer, Text, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Engine,
+    Float,
+    Integer,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
@@ -50,15 +66,10 @@ _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
 )
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
-_SUPERSEDE = (
-    update(_INBOX)
-    .where(
-        _ROWS.subject == bindparam("of"),
-        _ROWS.id < bindparam("before"),
-        _ROWS.state.in_((*PENDING, State.PARKED)),
-    )
-    .values(state=State.SKIPPED, reason=bindparam("why"), updated_at=moment(), due_at=None)
-    .returning(_ROWS.attempts)
+_CLOSABLE = (*PENDING, State.PARKED)
+_OLDER = _INBOX.alias("older")
+_TRIED_BEFORE = exists().where(
+    *(_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE), _OLDER.c.attempts > 0)
 )
 _SECONDS = bindparam("seconds", type_=Float())
 _FINISH = (
@@ -90,6 +101,8 @@ def _taking(which: Any) -> Any:
             attempts=_ROWS.attempts + 1,
             # Still 'working' when it is taken: the worker before died with it.
             crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=0),
+            # A write of an older one may be out.
+            careful=or_(_ROWS.careful, _TRIED_BEFORE),
             updated_at=moment(),
         )
         .returning(*(_ROWS[name] for name in _COLUMNS))
@@ -98,8 +111,9 @@ def _taking(which: Any) -> Any:
 
 def _newest_of_subject() -> Any:
     subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
-    # An abandoned row still holds the subject's lock, so it is taken over before anything newer.
-    order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.id.desc())
+    # An abandoned row still holds the subject's lock, so it is taken over before anything newer. What a person asked
+    # for is not answered by what was merely heard later.
+    order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
     wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, turns.may_run(bindparam("barred", expanding=True)))
     return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
 
@@ -110,7 +124,7 @@ _TAKE_NEWEST = _taking(_newest_of_subject())
 
 @cache
 def _take_next(*, resting: bool, lock: bool) -> Any:
-    return _taking(turns.next_of(resting=resting, lock=lock))
+    return _taking(turns.newest_of(resting=resting, lock=lock))
 
 
 class LeaseLost(GatewayError):
@@ -157,7 +171,7 @@ def claim(
     barred: Collection[str] = (),
     ours: Collection[str] = (),
 ) -> Event | None:
-    """Take the newest due event about the same subject as `event_id`, or None if there is nothing to do.
+    """Take the newest of the most urgent due events about the subject of `event_id`, or None if there is none.
 
     Older pending events of the subject are closed as superseded: the one claimed reads the present truth. Nothing is
     taken of a connection that rests or is `barred`, nor what this process holds by one of its leases (`ours`).
@@ -175,7 +189,8 @@ def claim_next(
 ) -> Event | None:
     """Take the next due event, or None: what a dead worker left, then one connection after the other in turn.
 
-    Within a connection the most urgent comes first. One connection's thousands do not delay another's one.
+    Within a connection the most urgent comes first, and of a subject the newest that is as urgent: it answers the older
+    ones. One connection's thousands do not delay another's one.
     """
     round_of = rota or Rota()
     with reading(engine) as session:
@@ -199,18 +214,33 @@ def _take(engine: Engine, taking: Any, seconds: float, **bound: Any) -> Event | 
             if row is None:
                 return None
             event = Event(*row)
-            return dataclasses.replace(event, careful=_supersede(session, event) or event.careful)
+            _supersede(session, event)
+            return event
     except IntegrityError:
         return None  # somebody is working on this subject; finishing it wakes the next
 
 
-def _supersede(session: Session, event: Event) -> bool:
-    """Close older pending events of the subject; True when one of them had been tried, so a write may be out."""
+def _supersede(session: Session, event: Event) -> None:
     said = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}"}
-    careful = any(row[0] > 0 for row in session.execute(_SUPERSEDE, said))
-    if careful and not event.careful:
-        session.execute(update(InboxRow).where(col(InboxRow.id) == event.id).values(careful=True))
-    return careful
+    session.execute(close_older(session.get_bind().dialect.name), said)
+
+
+@cache
+def close_older(dialect: str) -> Any:
+    """Close older events of a subject, but for one in the hands of another claimer: it waits for us to let it go."""
+    wanted = (_OLDER.c.subject == bindparam("of"), _OLDER.c.id < bindparam("before"), _OLDER.c.state.in_(_CLOSABLE))
+    older = select(_OLDER.c.id).where(*wanted)
+    free: ColumnElement[bool] = _ROWS.id.in_(older)
+    if dialect == "postgresql":
+        # As an array: told to look its rows up, the planner never goes through the whole table.
+        free = _ROWS.id == any_(func.array(older.with_for_update(skip_locked=True).scalar_subquery()))
+    closed: dict[str, Any] = {
+        "state": State.SKIPPED,
+        "reason": bindparam("why"),
+        "updated_at": moment(),
+        "due_at": None,
+    }
+    return update(_INBOX).where(free).values(closed)
 
 
 def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:

@@ -107,6 +107,30 @@ def next_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
     )
 
 
+@cache
+def newest_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
+    """The id of the newest due event about what `next_of` is about: it reads the present truth for the older ones, too.
+
+    Only among equally urgent ones: what a person asked for is not answered by what was merely heard later. Where it is
+    `lock`ed and somebody has it, there is none: waiting for it while holding an older one could never end.
+    """
+    first = _INBOX.alias("first")
+    picked = select(first.c.id, first.c.subject, first.c.priority).where(
+        first.c.id == next_of(resting=resting, lock=lock)
+    )
+    alike = picked.subquery("picked")
+    newest = (
+        select(func.max(_ROWS.id))
+        .where(_ROWS.subject == alike.c.subject, _ROWS.priority == alike.c.priority, _ROWS.id >= alike.c.id)
+        .where(_pending(), _ROWS.turn_at <= moment())
+        .correlate(None)
+        .scalar_subquery()
+    )
+    locked = _INBOX.alias("locked")
+    found = select(locked.c.id).where(locked.c.id == newest).with_for_update(skip_locked=True)
+    return found.scalar_subquery() if lock else newest
+
+
 def find_due(session: Session, turn: Turn, *, limit: int) -> list[int]:
     """The ids of the turn's first due events, most urgent first."""
     found: list[int] = []

@@ -7,7 +7,7 @@ from gateway.store.events import Event
 from handlers.catalogue import articles, bridge, items
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
-from handlers.stock import shelves
+from handlers.stock import room, shelves
 from mapping import stock
 from mapping.errors import NotBookable
 from mapping.records import Item
@@ -21,6 +21,11 @@ def carry(event: Event, deps: Deps) -> Result:
     """Bring the till's stock of the item to what the books and the unposted sales say."""
     if not deps.settings.stock.enabled:
         return skipped("stock is switched off in the settings")
+    with room.of(deps.connection).enter():
+        return _carry(event, deps)
+
+
+def _carry(event: Event, deps: Deps) -> Result:
     try:
         seen = items.read(event, deps)
     except NotFound:

@@ -1,0 +1,85 @@
+"""A burst of quantities leaves the threads of a worker to the sales of the same connection."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gateway.errors import RateLimited
+from gateway.store import cursors
+from gateway.store.events import Change, Flow
+from handlers.stock.room import LONGEST, PLACES, Room
+from tests.handlers.counter import add_stocked
+from tests.handlers.shop import Shop, sold
+from tests.servers import wait_until
+
+THREADS, BURST = 8, 40
+STOCK = "lease.stock"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def turned_away(room: Room) -> float:
+    """Seconds until one for whom there is no place may come back."""
+    with pytest.raises(RateLimited) as refusal, room.enter():
+        pytest.fail("one too many")
+    return refusal.value.after
+
+
+def test_who_finds_no_place_comes_back_one_after_the_other_at_the_pace_of_late() -> None:
+    clock = Clock()
+    room = Room(places=1, clock=clock)
+    for _ in range(20):
+        with room.enter():
+            clock.now += 4
+    with room.enter():
+        times = [turned_away(room) for _ in range(30)]
+    assert times[:3] == pytest.approx([4, 8, 12], abs=0.1)
+    assert max(times) == LONGEST
+    clock.now += 1000
+    with room.enter():
+        assert turned_away(room) == pytest.approx(3, abs=0.1)  # the last one took no time
+
+
+def test_a_place_is_free_again_after_a_failure() -> None:
+    room = Room(places=1)
+    with pytest.raises(ValueError, match="the till is away"), room.enter():
+        raise ValueError("the till is away")
+    with room.enter():
+        assert turned_away(room) > 0
+
+
+def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_still_written(shop: Shop) -> None:
+    item = add_stocked(shop, "5001", 12)
+    lease = cursors.take(shop.engine, "default", STOCK, seconds=600)
+    assert lease is not None
+    burst = [shop.receive(quantity(f"stock-{n}", str(item["Id"]), n)) for n in range(BURST)]
+    sale = shop.till.sell(lines=[sold(1001)])
+    shop.poll()
+    workers = [threading.Thread(target=shop.workshop.drain) for _ in range(THREADS)]
+    for worker in workers:
+        worker.start()
+    # Had each of the eight waited for its turn, this would have taken until the end of the drain, and longer.
+    wait_until(lambda: shop.newest(sale["receiptId"]).state == "done", seconds=18, what="the sale to be booked")
+    shop.workshop.stopping.set()
+    cursors.release(shop.engine, "default", STOCK, lease)
+    for worker in workers:
+        worker.join()
+    seen = [shop.event(event) for event in burst]
+    away = [event for event in seen if event.code == "busy"]
+    assert len(away) >= BURST - THREADS - PLACES
+    assert {(event.state, event.attempts) for event in away} == {("waiting", 0)}
+    shop.workshop.stopping.clear()
+    assert shop.retry(away[0]).code != "busy"
+
+
+def quantity(key: str, item_id: str, number: int) -> Change:
+    """A quantity that may have changed, each a subject of its own."""
+    return Change(key, Flow.STOCK, "test", "Item", item_id, connection="default", variant=f":{number}")
