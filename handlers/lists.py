@@ -77,6 +77,12 @@ class Lists:
         with self._lock:
             self._kept.pop(name, None)
 
+    def add(self, kind: ListEntity, entry: ListEntry) -> None:
+        """Know an entry that was just made as if it had been read: another read would cost."""
+        with self._lock:
+            if kept := self._kept.get(kind):
+                self._kept[kind] = _Kept((*cast("tuple[ListEntry, ...]", kept.value), entry), kept.read_at)
+
     def forget_older_than(self, seconds: float) -> bool:
         """Drop what was read longer ago than this; True when something was dropped, so that a second look may help."""
         with self._lock:

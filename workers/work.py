@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
-from gateway.store import inbox, journal, links
+from gateway.store import inbox, journal, links, requests
 from gateway.store.events import BACKFILL, Event, Outcome, State
 from gateway.store.inbox import LeaseLost
 from gateway.store.journal import Entry
@@ -137,7 +137,7 @@ class Workshop:
         try:
             if event.crashes >= boundary.MOST_CRASHES:
                 return Result(_crashed(event)), None
-            deps = self.worlds.deps(event.connection or "")
+            deps = self.worlds.deps(event.connection or "", anew=requests.is_asked(event))
             return _run(event, deps), deps
         except Exception as error:  # noqa: BLE001 - this is where every error becomes a fate
             outcome = boundary.outcome_of(error, event)

@@ -92,18 +92,21 @@ class Worlds:
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
 
-    def deps(self, name: str) -> Deps:
-        """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown."""
-        world = self.world(name)
+    def deps(self, name: str, *, anew: bool = False) -> Deps:
+        """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
+
+        `anew` for whoever changed something a moment ago and asks what comes of it.
+        """
+        world = self.world(name, anew=anew)
         log: list[Entry] = []
         self._thread.log = log
         return Deps(self._engine, name, world.books, world.till, world.lists, world.settings, log, self._wake)
 
-    def world(self, name: str) -> World:
-        """The connection's world, as its row and settings document stand now."""
+    def world(self, name: str, *, anew: bool = False) -> World:
+        """The connection's world, as its row and settings document stand now, or stood two seconds ago."""
         with self._lock:
             known = self._worlds.get(name)
-            if known and time.monotonic() - known.looked_at < LOOK_SECONDS:
+            if known and not anew and time.monotonic() - known.looked_at < LOOK_SECONDS:
                 return known
             self._worlds[name] = world = self._look(name, known)
             return world

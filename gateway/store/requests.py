@@ -155,6 +155,11 @@ def agree(*, connection: str, start: date | None = None, through: date | None = 
     )
 
 
+def is_asked(event: Event) -> bool:
+    """Whether a person asked for this, as opposed to a webhook that hinted at it."""
+    return event.priority == URGENT and event.entity != SESSION
+
+
 def _asked(entity: str, verb: str, *, connection: str, actor: str) -> Change:
     return Change(
         key=_key(actor, verb),

@@ -122,7 +122,9 @@ def _to_method_name(name: str) -> str:
 
 def _create(name: str, deps: Deps) -> str:
     made = deps.books.create_payment_method(_to_method_name(name), request_id(deps.connection, "payment method", name))
-    deps.lists.forget("PaymentMethod")
+    if deps.rehearsing:
+        return made.id
+    deps.lists.add("PaymentMethod", made)
     deps.say("created a payment method in QuickBooks", name=name, id=made.id)
     return made.id
 

@@ -77,7 +77,7 @@ def test_with_postgresql_keys_are_not_invented(missing: str, tmp_path: Path) -> 
         ("QUICKBOOKS_API_URL", "ftp://x"),
         ("MPLUS_POLL_SECONDS", "0"),
         ("MPLUS_WEBHOOK_SECRET", "not base64!!"),
-        ("MPLUS_WEBHOOK_SECRET", "eFc5HrxwLbONJ+EYXrbHB+a9HueYIQzotgKRLRVAfx0=,half"),
+        ("MPLUS_WEBHOOK_SECRET", "eFc5HrxwLbONJ+EYXrbHB+a9HueYIQzotgKRLRVAfx0=,half!"),
         ("RETENTION_DAYS", "1.5"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),

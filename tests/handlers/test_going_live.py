@@ -58,3 +58,14 @@ def test_f9_one_that_is_live_already_misses_nothing_when_somebody_presses_again(
     shop.work()
     shop.settle()
     assert str(shop.only("SalesReceipt")["TotalAmt"]) == "12.50"
+
+
+def test_f9_what_somebody_typed_a_moment_ago_is_what_the_check_looks_at(shop: Shop) -> None:
+    shop.settle()  # the worker knows the connection as it was
+    with writing(shop.engine) as session:
+        found = connections.find(session, "default", SEAL)
+        assert found is not None
+        connections.save(session, replace(found, mplus_secret="mistyped"), SEAL)
+    event_id = shop.receive(requests.check_up(connection="default"))
+    shop.work()
+    assert "refused our credentials" in (shop.event(event_id).result or "")
