@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, func, literal, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col
 
 from gateway.store.clock import epoch, moment
@@ -24,6 +25,8 @@ SLOT_SECONDS = 10.0  # a dead process's slots are free after so long
 WANT_SECONDS = 1.5
 MINUTE = 60.0
 HORIZON_SECONDS = 5.0  # a leased call is made within this, or not at all
+# What lies further ahead than it can was written before the clock was set back, and would hold up everybody until then.
+LONGEST_BRAKE, MOST_AHEAD = 3700.0, MINUTE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -110,10 +113,11 @@ def _lease(
 ) -> Block | None:
     """All of `count` within `patience`, or None. With no patience the whole block can be used at once."""
     at = col(LimitRow.batches_at) if batches else col(LimitRow.calls_at)
-    spoken_for = case((at > epoch(), at), else_=epoch())
+    ahead = and_(at > epoch(), at <= epoch() + budget.burst * budget.interval + MOST_AHEAD)
+    spoken_for = case((ahead, at), else_=epoch())
     needed = 1 if patience else count
     wait = spoken_for + (needed - budget.burst) * budget.interval - epoch()
-    fits = and_(_is(account), col(LimitRow.braked_until) <= epoch(), wait <= patience)
+    fits = and_(_is(account), not_(is_braked(col(LimitRow.braked_until))), wait <= patience)
     statement = update(LimitRow).where(fits).values({at: spoken_for + count * budget.interval})
     with writing(engine) as session:
         row = session.execute(statement.returning(at - epoch())).one_or_none()
@@ -126,7 +130,8 @@ def _lease(
 def brake(engine: Engine, account: Account, seconds: float, *, budget: Budget | None = None) -> None:
     """Nobody asks this account anything for so long; afterwards the budget starts without its burst."""
     until = epoch() + seconds
-    later = case((col(LimitRow.braked_until) > until, col(LimitRow.braked_until)), else_=until)
+    now = col(LimitRow.braked_until)
+    later = case((and_(is_braked(now), now > until), now), else_=until)
     values: dict[Any, Any] = {col(LimitRow.braked_until): later}
     if budget is not None:
         values[col(LimitRow.calls_at)] = later + (budget.burst - 1) * budget.interval
@@ -134,10 +139,16 @@ def brake(engine: Engine, account: Account, seconds: float, *, budget: Budget | 
         session.execute(update(LimitRow).where(_is(account)).values(values))
 
 
+def is_braked(until: ColumnElement[float] | Mapped[float]) -> ColumnElement[bool]:
+    """Whether an account that is to be left alone `until` then is so now."""
+    return and_(until > epoch(), until <= epoch() + LONGEST_BRAKE)
+
+
 def find_brakes(session: Session) -> dict[Account, float]:
     """Seconds each braked account still is to be left alone."""
     left = col(LimitRow.braked_until) - epoch()
-    rows = session.execute(select(col(LimitRow.system), col(LimitRow.account), left).where(left > 0)).all()
+    braked = is_braked(col(LimitRow.braked_until))
+    rows = session.execute(select(col(LimitRow.system), col(LimitRow.account), left).where(braked)).all()
     return {Account(row[0], row[1]): float(row[2]) for row in rows}
 
 
@@ -170,13 +181,14 @@ def find_uses(session: Session, budget: Budget) -> list[Use]:
 
 
 def _brake_of(session: Session, account: Account) -> float:
-    left = select(col(LimitRow.braked_until) - epoch()).where(_is(account))
+    left = select(col(LimitRow.braked_until) - epoch()).where(_is(account), is_braked(col(LimitRow.braked_until)))
     return max(0.0, float(session.execute(left).scalar_one_or_none() or 0.0))
 
 
 def take_slot(engine: Engine, account: Account, holder: str, *, places: int) -> int | None:
     """A slot that is free and that nobody else waits for, or None."""
-    free = or_(col(SlotRow.holder).is_(None), col(SlotRow.leased_until) < moment())
+    over = or_(col(SlotRow.leased_until) < moment(), col(SlotRow.leased_until) > moment(SLOT_SECONDS + MOST_AHEAD))
+    free = or_(col(SlotRow.holder).is_(None), over)
     not_promised = or_(_unwanted(), col(SlotRow.wanted_by) == holder)
     number = _first_slot(and_(_of(account), col(SlotRow.number) < places, free, not_promised), engine)
     statement = (
@@ -233,7 +245,8 @@ def _first_slot(fitting: ColumnElement[bool], engine: Engine, *order: ColumnElem
 
 
 def _unwanted() -> ColumnElement[bool]:
-    return or_(col(SlotRow.wanted_by).is_(None), col(SlotRow.wanted_until) < moment())
+    until = col(SlotRow.wanted_until)
+    return or_(col(SlotRow.wanted_by).is_(None), until < moment(), until > moment(WANT_SECONDS + MOST_AHEAD))
 
 
 def _is(account: Account) -> ColumnElement[bool]:

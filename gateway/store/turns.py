@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
-from gateway.store.clock import epoch, moment
+from gateway.store.clock import moment
 from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, State
+from gateway.store.limits import is_braked
 from gateway.store.tables import ConnectionRow, InboxRow, LimitRow, TokenRow
 
 TURN = "turn"  # the bound name of the connection whose turn it is
@@ -188,4 +189,4 @@ def _braked() -> Any:
         and_(_LIMITS.system == "quickbooks", _LIMITS.account == _CONNECTIONS.realm_id),
         and_(_LIMITS.system == "mpluskassa", _LIMITS.account == _CONNECTIONS.mplus_url),
     )
-    return select(_CONNECTIONS.name).where(account, _LIMITS.braked_until > epoch())
+    return select(_CONNECTIONS.name).where(account, is_braked(_LIMITS.braked_until))

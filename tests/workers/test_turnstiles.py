@@ -14,10 +14,10 @@ from sqlalchemy import Engine, event, update
 
 from gateway.errors import RateLimited
 from gateway.store import limits
-from gateway.store.clock import moment
+from gateway.store.clock import epoch, moment
 from gateway.store.limits import Account, Budget, Refused
 from gateway.store.session import open_engine, reading, writing
-from gateway.store.tables import SlotRow
+from gateway.store.tables import LimitRow, SlotRow
 from tests.servers import wait_until
 from workers.turnstiles import BATCH, Rules, Turnstile, Turnstiles
 
@@ -254,3 +254,20 @@ def _brakes(engine: Engine) -> dict[Account, float]:
 def test_no_minute_sees_more_than_the_budget_and_its_stated_slack(per_minute: int) -> None:
     budget = Budget(per_minute)
     assert budget.burst + (limits.MINUTE + limits.HORIZON_SECONDS) / budget.interval <= per_minute * 1.15 + 0.001
+
+
+def test_71_what_a_clock_that_was_set_back_left_in_the_future_holds_up_nobody(engine: Engine) -> None:
+    limits.open_account(engine, BOOKS, places=1)
+    budget, far = Budget(60), 7200.0
+    with writing(engine) as session:
+        ahead = epoch() + far
+        session.execute(update(LimitRow).values(calls_at=ahead, batches_at=ahead, braked_until=ahead))
+        session.execute(update(SlotRow).values(holder="of a dead process", leased_until=moment(far)))
+    assert _brakes(engine) == {}
+    for batches in (False, True):
+        block = limits.lease_calls(engine, BOOKS, budget, most=4, batches=batches, patience=1.0)
+        assert isinstance(block, limits.Block)
+        assert block.first <= 0
+    assert limits.take_slot(engine, BOOKS, "mine", places=1) == 0
+    limits.brake(engine, BOOKS, 30)
+    assert 25 < _brakes(engine)[BOOKS] <= 30
