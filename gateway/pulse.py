@@ -71,9 +71,11 @@ class Pulse:
 
 
 def _is_alive(file: Path) -> bool:
+    """Whether a process of ours beats there; what else lies in the folder is taken away, so that it kills nobody."""
     try:
         os.kill(int(file.name), 0)
-    except ProcessLookupError:
-        file.unlink(missing_ok=True)
+    except (ProcessLookupError, PermissionError, ValueError):  # gone; its number is somebody else's now; no number
+        with suppress(OSError):
+            file.unlink()
         return False
     return True

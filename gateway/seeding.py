@@ -34,7 +34,7 @@ def seed(engine: Engine, settings: Settings) -> None:
     document = _document(settings)
     resealing.check(engine, seal)  # with a wrong key nothing is written
     with writing(engine) as session:
-        now = connections.find(session, DEFAULT, seal)
+        now = connections.find(session, DEFAULT, seal, hold=True)
         wanted = _wanted(settings, now)
         if fresh := wanted is not None and wanted != now:
             connections.save(session, wanted, seal)
@@ -62,7 +62,8 @@ def _wanted(settings: Settings, now: Connection | None) -> Connection | None:
         mplus_secret=settings.mplus_secret or (now.mplus_secret if now else None),
         mplus_subscription_id=settings.mplus_subscription_id or (now.mplus_subscription_id if now else None),
         mplus_webhook_secrets=settings.mplus_webhook_secrets or (now.mplus_webhook_secrets if now else ()),
-        live=True,
+        # One that somebody is setting up by hand waits for his go, unless the environment names its till.
+        live=bool(settings.mplus_url) or now is None or now.live,
         paused=now.paused if now else None,
     )
 

@@ -157,7 +157,7 @@ class Clock:
 def _monitored(duty: Duty) -> AbstractContextManager[None]:
     """Polls and refreshes report to Sentry's monitors, all polls of a system as one."""
     kind, _, _ = duty.name.partition("/")
-    name = {"till": "poll-till", "books": "poll-books", "ledger": "poll-books", "refresh": "refresh"}.get(kind)
+    name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
     return checkins.monitored(name, seconds=duty.seconds, of=duty.name) if name else nullcontext()
 
 

@@ -52,9 +52,9 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
     session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
-def find(session: Session, name: str, seal: Seal) -> Connection | None:
-    """The connection of this name, or None."""
-    row = session.get(ConnectionRow, name)
+def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Connection | None:
+    """The connection of this name, or None. Who is going to `save` what he makes of it has to `hold` it until then."""
+    row = session.get(ConnectionRow, name, with_for_update=hold or None)
     return _open(row, seal) if row else None
 
 

@@ -43,7 +43,7 @@ def begin(session: Session, connection: str, markers: SyncMarkers, *, at: dateti
 
 def begin_anew(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
     """Like `begin`, but where the till's cursors stand already they are moved: what was before is not followed."""
-    begin(session, connection, markers, at=at)
+    ensure(session, connection, BOOKS, at.isoformat())
     for source, marker in _by_source(markers).items():
         place(session, connection, source, str(marker or 0))
 

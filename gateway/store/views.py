@@ -69,14 +69,19 @@ def find_event(session: Session, event_id: int) -> Event | None:
     return Event(*row) if row else None
 
 
-def newest_of(session: Session, entity: str, *, limit: int, connection: str | None = None) -> list[Event]:
+def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
     """The last events about an entity, newest first, among the last `LOOKED_BACK` of all."""
     since = select(func.max(col(InboxRow.id)) - LOOKED_BACK).scalar_subquery()
     wanted = and_(col(InboxRow.entity) == entity, col(InboxRow.id) > since)
-    if connection is not None:
-        wanted = and_(wanted, col(InboxRow.connection) == connection)
     rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(limit)).all()
     return [Event(*row) for row in rows]
+
+
+def newest_about(session: Session, subject: str) -> Event | None:
+    """The last event about a subject, or None."""
+    about = select(*_COLUMNS).where(col(InboxRow.subject) == subject).order_by(col(InboxRow.id).desc()).limit(1)
+    row = session.execute(about).one_or_none()
+    return Event(*row) if row else None
 
 
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:

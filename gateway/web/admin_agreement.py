@@ -31,10 +31,10 @@ async def compare_days(request: Request) -> Response:
     """
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "from", "through", "connection")
-    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
+    seconds = waiting.find_seconds(request.query_params)
     event_id = await shared.write(lambda session: ask(session, given, actor=ADMIN))
     shared.waker.wake([event_id])
-    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=wait)
+    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=seconds)
     content = await admin_events.find_detail(request, event_id)
     headers = {"Location": f"/admin/events/{event_id}"}
     report = content["result"]

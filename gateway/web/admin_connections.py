@@ -58,16 +58,18 @@ async def put_connection(request: Request) -> Response:
 async def check_connection(request: Request) -> Response:
     """200 with the event whose `result` are the findings of both sides; 202 when it takes longer than `?wait`."""
     queries.only(await bodies.read_json(request))
+    seconds = waiting.find_seconds(request.query_params)
     event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
-    return await _answer(request, event_id)
+    return await admin_events.answer(request, event_id, seconds=seconds)
 
 
 async def let_live(request: Request) -> Response:
     """200 with the connection that goes on, or the event that let it go live; 202 when it takes longer."""
     queries.only(await bodies.read_json(request))
+    seconds = waiting.find_seconds(request.query_params)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
     if event_id is not None:
-        return await _answer(request, event_id)
+        return await admin_events.answer(request, event_id, seconds=seconds)
     here = request.url.path.removesuffix("/live")
     return JSONResponse(await _read(request), headers={"Location": quote(here)})
 
@@ -77,13 +79,6 @@ async def pause_connection(request: Request) -> Response:
     queries.only(await bodies.read_json(request))
     await setups.pause(services.of(request), request.path_params["name"], actor=ADMIN)
     return JSONResponse(await _read(request))
-
-
-async def _answer(request: Request, event_id: int) -> Response:
-    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
-    settled, event_id = await waiting.wait_until_settled(services.of(request), event_id, seconds=wait)
-    content = await admin_events.find_detail(request, event_id)
-    return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
 
 
 async def _read(request: Request) -> dict[str, object]:

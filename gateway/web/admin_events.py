@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.store import journal, views
-from gateway.web import actions, bodies, presentation, queries, services
+from gateway.web import actions, bodies, presentation, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 
@@ -44,6 +44,13 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
     if event is None:
         raise Refusal(404, "there is no such event")
     return presentation.to_detail(event, log)
+
+
+async def answer(request: Request, event_id: int, *, seconds: float) -> Response:
+    """What somebody asked for: 200 with its event if that is settled in time, else 202 and where to look."""
+    settled, event_id = await waiting.wait_until_settled(services.of(request), event_id, seconds=seconds)
+    headers = {"Location": f"/admin/events/{event_id}"}
+    return JSONResponse(await find_detail(request, event_id), 200 if settled else 202, headers=headers)
 
 
 async def retry_event(request: Request) -> Response:

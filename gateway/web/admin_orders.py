@@ -62,11 +62,8 @@ async def resend_order(request: Request) -> Response:
         reason=queries.find_text(given, "reason"),
         connection=queries.find_text(given, "connection"),
     )
-    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT) or 0
-    event_id = await actions.resend(shared, wish)
-    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=wait)
-    content = await admin_events.find_detail(request, event_id)
-    return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
+    seconds = waiting.find_seconds(request.query_params)
+    return await admin_events.answer(request, await actions.resend(shared, wish), seconds=seconds)
 
 
 def to_order(request: Request) -> str:

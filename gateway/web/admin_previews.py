@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.store import requests
@@ -35,12 +35,9 @@ async def preview(request: Request) -> Response:
     """
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
-    wait = queries.find_number(request.query_params, "wait", low=0, high=waiting.LONGEST_WAIT)
+    seconds = waiting.find_seconds(request.query_params, default=_PATIENCE)
     event_id = await previews.ask(shared, _to_wish(given, request.path_params["name"]))
-    seconds = _PATIENCE if wait is None else wait
-    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=seconds)
-    content = await admin_events.find_detail(request, event_id)
-    return JSONResponse(content, 200 if settled else 202, headers={"Location": f"/admin/events/{event_id}"})
+    return await admin_events.answer(request, event_id, seconds=seconds)
 
 
 def _to_wish(given: Mapping[str, Any], connection: str) -> Wish:

@@ -122,7 +122,7 @@ def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
 def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> bool:
     """Store what was agreed; answers whether the connection is live."""
     owner = connections.names_by_realm(session).get(realm, name)
-    now = connections.find(session, name, seal)
+    now = connections.find(session, name, seal, hold=True)
     if owner != name:
         raise Refusal(409, f"this QuickBooks company already belongs to the connection {owner}")
     if now is not None and now.realm_id not in {None, realm}:

@@ -101,8 +101,7 @@ async def keep_till(shared: Services, name: str, till: Till, *, actor: str) -> b
 
 
 def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) -> bool:
-    others = connections.every(session, seal)
-    now = next((each for each in others if each.name == name), None)
+    now = connections.find(session, name, seal, hold=True)
     if now is None and not re.fullmatch(NAME, name):
         raise Refusal(400, "a name is up to 40 letters, digits, dots, dashes or underscores")
     wanted = _change(now or Connection(name, None, None, None, None, None, (), live=False, paused=None), till)
@@ -110,7 +109,7 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
         raise Refusal(
             409, "this connection follows another till already; say `moved` if it is the same one at another address"
         )
-    _refuse_shared(wanted, [each for each in others if each.name != name])
+    _refuse_shared(wanted, [each for each in connections.every(session, seal) if each.name != name])
     connections.save(session, wanted, seal)
     audit.note(session, actor=actor, action="till", target=f"connection {name}, {wanted.mplus_url or 'no address yet'}")
     return now is None
@@ -146,7 +145,7 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
     Raises `Refusal` 404, and 409 while a side is missing.
     """
 
-    def look(session: Session) -> Connection:
+    def let_go_on(session: Session) -> Connection:
         connection = get(session, name, shared.seal)
         if missing := _missing(session, connection):
             raise Refusal(409, f"not yet: {missing}")
@@ -155,7 +154,7 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
             audit.note(session, actor=actor, action="live", target=f"connection {name}")
         return connection
 
-    if (await shared.write(look)).live:
+    if (await shared.write(let_go_on)).live:
         return None
     return await _ask(shared, name, requests.go_live(connection=name, actor=actions.SOURCE), "live", actor)
 

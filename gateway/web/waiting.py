@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections.abc import Mapping
 
 from gateway.store import following, views
 from gateway.store.following import SETTLED
+from gateway.web import queries
 from gateway.web.services import Services
 
 LONGEST_WAIT = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+def find_seconds(given: Mapping[str, str], *, default: int = 0) -> int:
+    """The `?wait=SECONDS` of a caller. Raises `Refusal` 400: to be asked before anything else is."""
+    found = queries.find_number(given, "wait", low=0, high=LONGEST_WAIT)
+    return default if found is None else found
 
 
 async def wait_until_settled(shared: Services, event_id: int, *, seconds: float) -> tuple[bool, int]:

@@ -68,3 +68,10 @@ def test_what_was_left_by_processes_before_is_forgotten(tmp_path: Path) -> None:
 def _look(felt: Pulse) -> float | None:
     time.sleep(0.6)  # sooner it does not look again
     return felt.find_still()
+
+
+def test_what_else_lies_in_the_folder_is_taken_away_and_kills_nobody(felt: Pulse, tmp_path: Path) -> None:
+    stray = tmp_path / "pulse" / "notes.txt"
+    stray.touch()
+    assert _look(felt) is None
+    assert not stray.exists()

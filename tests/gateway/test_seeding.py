@@ -141,3 +141,17 @@ def test_a_till_that_cannot_be_asked_is_said_and_stops_nothing(engine: Engine) -
     assert not seeding.begin_cursors(engine, found)
     with reading(engine) as session:
         assert cursors.find(session, DEFAULT, cursors.RECEIPTS) is None
+
+
+def test_f9_a_start_makes_nothing_live_that_somebody_is_setting_up_by_hand(engine: Engine) -> None:
+    with writing(engine) as session:
+        typed = Connection(DEFAULT, None, "https://till.example:1", "i", "s", None, (), live=False, paused=None)
+        connections.save(session, typed, SEAL)
+    seeding.seed(engine, given(**BOOKS))
+    made = connection(engine)
+    assert made is not None
+    assert (made.live, made.realm_id, made.mplus_url) == (False, "4620816365", "https://till.example:1")
+    seeding.seed(engine, given(**TILL, **BOOKS))
+    named = connection(engine)
+    assert named is not None
+    assert named.live

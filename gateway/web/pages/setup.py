@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -142,7 +144,17 @@ async def let_live(request: Request, _visitor: Visitor, _form: dict[str, str]) -
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
-def _show(request: Request, visitor: Visitor, standing: Standing, *, status: int = 200, **said: Any) -> Response:
+def _show(
+    request: Request,
+    visitor: Visitor,
+    standing: Standing,
+    *,
+    status: int = 200,
+    typed: Mapping[str, str] = MappingProxyType({}),
+    trouble: str | None = None,
+    refused: str | None = None,
+) -> Response:
+    """The page; `trouble` is with the till, of which `typed` is shown again, `refused` with the answers."""
     document = _document(standing)
     given = services.of(request).settings
     return render(
@@ -152,9 +164,9 @@ def _show(request: Request, visitor: Visitor, standing: Standing, *, status: int
         status=status,
         standing=standing,
         connection=standing.connection,
-        typed=said.get("typed", {}),
-        trouble=said.get("trouble"),
-        refused=said.get("refused"),
+        typed=typed,
+        trouble=trouble,
+        refused=refused,
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
@@ -181,17 +193,13 @@ async def _read(request: Request) -> Standing:
             connection=found or Connection(name, None, None, None, None, None, (), live=False, paused=None),
             exists=found is not None,
             authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
-            checked=_newest(session, requests.DOCTOR, name),
-            going=_newest(session, requests.GO_LIVE, name),
+            checked=views.newest_about(session, requests.check_up(connection=name).subject),
+            going=views.newest_about(session, requests.go_live(connection=name).subject),
             version=version,
             text=text,
         )
 
     return await shared.read(look)
-
-
-def _newest(session: Session, entity: str, name: str) -> Event | None:
-    return next(iter(views.newest_of(session, entity, limit=1, connection=name)), None)
 
 
 def to_address(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -68,3 +70,22 @@ def test_a_pause_has_a_reason_and_a_persons_go_ends_it(engine: Engine) -> None:
     live = find(engine, "shop")
     assert live is not None
     assert (live.live, live.paused) == (True, None)
+
+
+def test_who_holds_a_connection_to_change_it_loses_nothing_that_happens_meanwhile(engine: Engine) -> None:
+    save(engine, SHOP)
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as session:
+            held = connections.find(session, "shop", SEAL, hold=True)
+            assert held is not None
+            going = pool.submit(_let_live, engine)
+            time.sleep(0.3)  # it waits for us
+            assert not going.done()
+            connections.save(session, replace(held, mplus_secret="another"), SEAL)
+        going.result(timeout=20)
+    assert find(engine, "shop") == replace(SHOP, mplus_secret="another", live=True)
+
+
+def _let_live(engine: Engine) -> None:
+    with writing(engine) as session:
+        connections.go_live(session, "shop")

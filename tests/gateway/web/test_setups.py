@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -136,6 +137,10 @@ def test_f9_the_check_is_a_workers_job(gateway: Gateway) -> None:
     answer = gateway.admin("POST", "/admin/connections/default/check")
     assert (answer.status_code, answer.json()["entity"]) == (202, "Doctor")
     assert gateway.admin("POST", "/admin/connections/none/check").status_code == 404
+    asked = len(gateway.rows())
+    for verb in ("check", "live"):
+        assert gateway.admin("POST", f"/admin/connections/default/{verb}?wait=x").status_code == 400
+    assert len(gateway.rows()) == asked
 
 
 def test_f9_the_page_takes_the_till_and_shows_no_secret(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
@@ -190,9 +195,8 @@ def test_f9_answers_become_the_settings_document_and_keep_its_comments(gateway: 
     assert gateway.admin("GET", address).text == document
 
 
-def test_f9_what_the_environment_says_is_not_changed_here(start: object, seal: Seal, engine: object) -> None:
-    assert callable(start)
-    gateway: Gateway = start(MPLUS_URL="https://till.example:9", MPLUS_IDENT="i", MPLUS_SECRET="s")
+def test_f9_what_the_environment_says_is_not_changed_here(start: Callable[..., Gateway], seal: Seal) -> None:
+    gateway = start(MPLUS_URL="https://till.example:9", MPLUS_IDENT="i", MPLUS_SECRET="s")
     with writing(gateway.engine) as session:
         connections.save(session, a_connection(), seal)
     answer = gateway.admin("PUT", "/admin/connections/default", json=TILL)
