@@ -21,6 +21,7 @@ from gateway.store.session import writing
 from handlers.lists import Lists
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
+from mapping.unit_prices import LineAmounts
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Deps:
     """One event's surroundings. `facts` are event columns learnt so far, kept even when the handler fails later.
 
     While `rehearsing` nothing is written anywhere: the books only say what they would do, no link is remembered.
+    `line_amounts` is what the company of the books is known to take as the amount of a line.
     """
 
     engine: Engine
@@ -41,6 +43,7 @@ class Deps:
     facts: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     rehearsing: bool = False
+    line_amounts: LineAmounts = LineAmounts.ROUNDED
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""

@@ -21,10 +21,11 @@ from mapping.sale_lines import FlatLine, flatten, negate
 from mapping.sale_totals import SHIFTED, is_without_vat, read_totals
 from mapping.sections import OrderSettings
 from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
-from mapping.unit_prices import find_unit_price, split_line
+from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quantity
 
 DESCRIPTION_LENGTH = 4000
 GIFT_CARDS = "Gift cards redeemed"
+_MOVE = 12  # a plateau of equal tax is 11 cents wide at 9 %: a remainder must be able to reach its edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,16 @@ def to_body(
 
     MappingError when something is not mapped or does not add up.
     """
-    totals, flat = _read(sale, settings, sign)
-    wishes = [_to_wish(line) for line in flat]
+    totals, whole = _read(sale, settings, sign)
+    parts = [split_line(line, references.line_amounts) for line in whole]
+    flat = [part for line in parts for part in line]
+    wishes = [_to_wish(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
     solution = _solve(totals, wishes, settings, name_record(sale))
     codes = {total.code: _tax_code(sale, references, total) for total in totals}
     lines = [
         _to_line(line, net, references, codes[line.code], name_record(sale))
         for line, net in zip(flat, solution.nets, strict=True)
+        if net or not line.remainder
     ]
     untaxed = {
         "Tax rounding": solution.untaxed,
@@ -87,21 +91,23 @@ def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmoun
     if sign < 0:
         stated = [replace(total, net_cents=-total.net_cents, vat_cents=-total.vat_cents) for total in stated]
         flat = tuple(negate(line) for line in flat)
-    if settings.inexact_unit_price == "split":
-        flat = tuple(part for line in flat for part in split_line(line))
-    return stated, list(flat)
+    return stated, [_with_quantity_of_books(line) for line in flat]
+
+
+def _with_quantity_of_books(flat: FlatLine) -> FlatLine:
+    return replace(flat, line=replace(flat.line, quantity=to_quantity(flat.line.quantity)))
 
 
 def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], settings: OrderSettings, record: str) -> Solution:
     limits = Limits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+    if any(wish.fixed for wish in wishes):
+        limits = replace(limits, move=_MOVE)
     return solve(totals, wishes, limits=limits, record=record)
 
 
-def _to_wish(flat: FlatLine) -> Wish:
-    """A line whose unit price a single cent would spoil is moved last."""
-    quantity, net = flat.line.quantity, flat.net_cents
-    rigid = find_unit_price(net, quantity) is not None and find_unit_price(net + 1, quantity) is None
-    return Wish(flat.code, net, rigid)
+def _to_wish(flat: FlatLine, *, fixed: bool) -> Wish:
+    """A line whose unit price a single cent would make a long one is moved last; one with a remainder never."""
+    return Wish(flat.code, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
 
 
 def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
@@ -114,8 +120,6 @@ def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
 def _to_line(flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str) -> DocumentLine:
     price = find_unit_price(net_cents, flat.line.quantity)
     texts = [flat.line.text, *flat.notes]
-    if price is None:
-        texts.append(f"{flat.line.quantity.normalize():f} x {to_euros(net_cents) / (flat.line.quantity or 1):.4f}")
     return DocumentLine(
         net=to_euros(net_cents),
         item_id=get_item(references, flat.line, record),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from mapping.errors import MappingError, RoundingItemNeeded
 from mapping.records import SaleLine, TaxCode
 from mapping.sale_lines import special_kind
+from mapping.unit_prices import LineAmounts
 
 CASH_ROUNDING_CENTS = 2  # cash is rounded to the nearest five cents
 
@@ -21,7 +22,8 @@ class References:
     method, `special_items` by "tip", "gift_card", "deposit". `untaxed` is the 0 % code of rounding lines and of sales
     without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
     `original` the printed number of what is given back. `group_items` are the items of amounts without an article, by
-    turnover group. `gift_card_tenders` are the ways to pay that redeem a gift card.
+    turnover group. `gift_card_tenders` are the ways to pay that redeem a gift card. `line_amounts` is what the company
+    takes as the amount of a line.
     """
 
     customer_id: str
@@ -46,6 +48,7 @@ class References:
     countries: Mapping[str, str] = field(default_factory=dict)
     group_items: Mapping[int, str] = field(default_factory=dict)
     gift_card_tenders: tuple[str, ...] = ()
+    line_amounts: LineAmounts = LineAmounts.ROUNDED
 
 
 def get_item(references: References, line: SaleLine, record: str) -> str:

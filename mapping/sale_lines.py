@@ -27,12 +27,16 @@ _SPECIAL_GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class FlatLine:
-    """A line with an amount of its own: its VAT code, its net in signed cents, and texts that belong to it."""
+    """A line with an amount of its own: its VAT code, its net in signed cents, and texts that belong to it.
+
+    A `remainder` is what the pieces of the line before it leave of its amount, if anything.
+    """
 
     line: SaleLine
     code: int
     net_cents: int
     notes: tuple[str, ...] = ()
+    remainder: bool = False
 
 
 def needed_articles(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -33,6 +34,7 @@ ProductField = Literal[
 MappedField = Literal[
     "barcode", "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size"
 ]
+_RETIRED = frozenset({"inexact_unit_price"})
 STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
 
 
@@ -226,10 +228,6 @@ class OrderSettings(Section):
     cash_rounding: Literal["line", "ignore", "park"] = Field(
         default="line", description="Paid differs from the total by Dutch cash rounding: own line, nothing, or park"
     )
-    inexact_unit_price: Literal["split", "describe"] = Field(
-        default="split",
-        description="Pieces without an exact price: two lines a cent apart, or a description without quantity",
-    )
     zero_totals: Literal["book", "skip"] = Field(default="book", description="Sales whose total is zero")
     summary: Literal["sale", "day"] = Field(default="sale", description="One document per sale, or per branch and day")
     summary_item: str | None = Field(
@@ -259,6 +257,14 @@ class OrderSettings(Section):
     fallback_item: str | None = Field(default=None, description="Item (SKU or id) of articles the books do not know")
     memo: bool = Field(default=True, description="Write the sale's reference into the customer memo")
     filter: Condition | None = Field(default=None, description="Only sales that meet this condition flow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_retired(cls, data: object) -> object:
+        """Settings of earlier versions that decide nothing any more: documents that have them stay good."""
+        if not isinstance(data, Mapping):
+            return data
+        return {name: value for name, value in data.items() if name not in _RETIRED}
 
     @model_validator(mode="after")
     def _fallback_is_named(self) -> OrderSettings:

@@ -26,11 +26,12 @@ class RoundingModel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The net a line should have, in signed cents. A rigid line is moved only when no other can be."""
+    """The net a line should have, in signed cents. A rigid line is moved only when no other can be, a fixed never."""
 
     code: int
     net_cents: int
     rigid: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class _Puzzle:
     def __init__(self, wishes: Sequence[Wish], total: VatAmount, tax: int, move: int, extra: int) -> None:
         self._numerator, self._denominator = ratio_of(total.percentage)
         self._wishes = [*(wish.net_cents for wish in wishes), 0]
-        self._reach = [*(move for _ in wishes), extra]
+        self._reach = [*(0 if wish.fixed else move for wish in wishes), extra]
         self._net = total.net_cents
         self._tax = tax
         self._tiers = _tiers(wishes)

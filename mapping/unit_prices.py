@@ -1,49 +1,96 @@
-"""Unit prices the books can multiply out: quantity times price is the amount exactly, or there is no price."""
+"""Unit prices: a line keeps its quantity, and the books multiply quantity and price out to its amount.
+
+The books keep seven decimals of quantity and price and round the product to cents, halves away from zero. A company
+that has refused such a product once (fault 6070) gets a price in whole cents whose product needs no rounding, and what
+that leaves of the amount on a second line.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
+from enum import StrEnum
 
-from mapping.money import CENT, to_euros
+from mapping.money import CENT, to_cents, to_euros
 from mapping.sale_lines import FlatLine
 
-UNIT_PRICE_DECIMALS = 7
-_UNIT = Decimal(1).scaleb(-UNIT_PRICE_DECIMALS)
+DECIMALS = 7
+_UNIT = Decimal(1).scaleb(-DECIMALS)
+_SURE_BELOW = Decimal(100_000)  # half of the last decimal times fewer pieces is less than half a cent
+_DIGITS = 60  # enough for any quantity of the till times any price
+
+
+class LineAmounts(StrEnum):
+    """What a company of the books takes as the amount of a line: the rounded product, or only one that is exact."""
+
+    ROUNDED = "rounded"
+    EXACT = "exact"
+
+
+def to_quantity(pieces: Decimal) -> Decimal:
+    """A quantity as the books keep it."""
+    with localcontext(prec=_DIGITS):
+        kept = pieces.quantize(_UNIT, ROUND_HALF_UP)
+        return pieces if kept == pieces else kept
+
+
+def multiply(quantity: Decimal, price: Decimal) -> Decimal:
+    """The amount in euros that the books make of a quantity and a price."""
+    with localcontext(prec=_DIGITS):
+        return (quantity * price).quantize(CENT, ROUND_HALF_UP)
 
 
 def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
-    """The unit price in euros that times the quantity is exactly the net; None when no 7 decimals do it."""
+    """The unit price in euros that the books multiply out to the net; None where there is none.
+
+    That is so for no pieces at all, and may be so for a hundred thousand pieces and more.
+    """
     if not quantity:
         return None
     net = to_euros(net_cents)
-    price = (net / quantity).quantize(_UNIT)
-    return _shortest(price) if price * quantity == net else None
+    with localcontext(prec=_DIGITS):
+        nearest = ((net / quantity).quantize(_UNIT, way) for way in (ROUND_HALF_UP, ROUND_DOWN, ROUND_UP))
+        found = next((price for price in nearest if multiply(quantity, price) == net), None)
+        return None if found is None else _shortest(found)
+
+
+def is_rigid(net_cents: int, quantity: Decimal) -> bool:
+    """Whether quantity times price is the net without any rounding, and would not be for a cent more."""
+    return _is_exact(net_cents, quantity) and not _is_exact(net_cents + 1, quantity)
+
+
+def _is_exact(net_cents: int, quantity: Decimal) -> bool:
+    net = to_euros(net_cents)
+    with localcontext(prec=_DIGITS):
+        return bool(quantity) and (net / quantity).quantize(_UNIT) * quantity == net
+
+
+def split_line(flat: FlatLine, amounts: LineAmounts) -> tuple[FlatLine, ...]:
+    """The line alone where any amount has a price; else its pieces with an amount that has one, and the remainder.
+
+    The remainder has no quantity and may be nothing: it takes what the pieces' amount must not be changed by.
+    """
+    quantity = flat.line.quantity
+    if not quantity or (amounts is LineAmounts.ROUNDED and abs(quantity) < _SURE_BELOW):
+        return (flat,)
+    net = _exact_part(flat.net_cents, quantity) if amounts is LineAmounts.EXACT else _near(flat.net_cents, quantity)
+    rest = replace(flat.line, quantity=Decimal(0), text=f"Remainder: {flat.line.text}")
+    return replace(flat, net_cents=net), FlatLine(rest, flat.code, flat.net_cents - net, remainder=True)
+
+
+def _exact_part(net_cents: int, quantity: Decimal) -> int:
+    """The largest part of the net that is the quantity times whole cents, without any rounding."""
+    unit, _ = abs(quantity).as_integer_ratio()  # as a fraction in lowest terms: only its multiples are whole cents
+    part = abs(net_cents) // unit * unit
+    return part if net_cents >= 0 else -part
+
+
+def _near(net_cents: int, quantity: Decimal) -> int:
+    with localcontext(prec=_DIGITS):
+        return to_cents(multiply(quantity, (to_euros(net_cents) / quantity).quantize(_UNIT, ROUND_HALF_UP)))
 
 
 def _shortest(price: Decimal) -> Decimal:
-    """Whole cents with two decimals, anything finer with as many as it needs."""
-    return price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
-
-
-def split_line(flat: FlatLine) -> tuple[FlatLine, ...]:
-    """The line as two, a cent apart per piece, when its pieces have no exact price: 3 for 10.00 is 2 x 3.33 + 1 x 3.34.
-
-    So the books still count every piece. A quantity that is not of whole pieces stays one line.
-    """
-    count = abs(flat.line.quantity)
-    if (
-        not count
-        or count != count.to_integral_value()
-        or find_unit_price(flat.net_cents, flat.line.quantity) is not None
-    ):
-        return (flat,)
-    unit, dearer = divmod(abs(flat.net_cents), int(count))
-    cheaper = _part(flat, int(count) - dearer, unit)
-    return cheaper, replace(_part(flat, dearer, unit + 1), notes=())
-
-
-def _part(flat: FlatLine, pieces: int, unit_cents: int) -> FlatLine:
-    quantity = Decimal(pieces).copy_sign(flat.line.quantity)
-    net = pieces * unit_cents if flat.net_cents >= 0 else -pieces * unit_cents
-    return replace(flat, line=replace(flat.line, quantity=quantity), net_cents=net)
+    """Whole cents with two decimals, anything finer with as many as it needs; nothing without a sign."""
+    price = price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
+    return price or abs(price)

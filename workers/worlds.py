@@ -100,7 +100,17 @@ class Worlds:
         world = self.world(name, anew=anew)
         log: list[Entry] = []
         self._thread.log = log
-        return Deps(self._engine, name, world.books, world.till, world.lists, world.settings, log, self._wake)
+        return Deps(
+            self._engine,
+            name,
+            world.books,
+            world.till,
+            world.lists,
+            world.settings,
+            log,
+            self._wake,
+            line_amounts=world.connection.line_amounts,
+        )
 
     def world(self, name: str, *, anew: bool = False) -> World:
         """The connection's world, as its row and settings document stand now, or stood two seconds ago."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -12,13 +12,17 @@ from gateway.store.clock import moment
 from gateway.store.limits import MPLUSKASSA, QUICKBOOKS, Account
 from gateway.store.sealing import Seal
 from gateway.store.tables import ConnectionRow
+from mapping.unit_prices import LineAmounts
 
 DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection, its secrets opened. `paused` says why nothing runs; `live` is the person's go."""
+    """A connection, its secrets opened. `paused` says why nothing runs; `live` is the person's go.
+
+    `line_amounts` was learnt from what the company of the books refused; it is not saved with the rest.
+    """
 
     name: str
     realm_id: str | None
@@ -29,6 +33,7 @@ class Connection:
     mplus_webhook_secrets: tuple[str, ...]
     live: bool
     paused: str | None
+    line_amounts: LineAmounts = LineAmounts.ROUNDED
 
     def __repr__(self) -> str:
         return f"Connection({self.name!r}, realm_id={self.realm_id!r}, live={self.live})"
@@ -49,7 +54,10 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
     }
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = conflict_insert(ConnectionRow).values(name=connection.name, created_at=moment(), **values)
-    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+    # What was learnt of one company says nothing of another.
+    same = col(ConnectionRow.realm_id).is_not_distinct_from(statement.excluded.realm_id)
+    learnt = case((same, col(ConnectionRow.line_amounts)), else_=LineAmounts.ROUNDED)
+    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values | {"line_amounts": learnt}))
 
 
 def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Connection | None:
@@ -99,6 +107,13 @@ def go_live(session: Session, name: str) -> None:
     )
 
 
+def learn_line_amounts(session: Session, name: str, amounts: LineAmounts) -> None:
+    """Remember what the company of this connection takes as the amount of a line."""
+    session.execute(
+        update(ConnectionRow).where(col(ConnectionRow.name) == name).values(line_amounts=amounts, updated_at=moment())
+    )
+
+
 def is_live(session: Session, name: str) -> bool:
     """Whether a person let this connection go live, paused or not."""
     found = session.execute(select(col(ConnectionRow.live)).where(col(ConnectionRow.name) == name)).scalar_one_or_none()
@@ -125,4 +140,5 @@ def _open(row: ConnectionRow, seal: Seal) -> Connection:
         mplus_webhook_secrets=tuple(s for s in secrets.split(",") if s),
         live=row.live,
         paused=row.paused,
+        line_amounts=LineAmounts(row.line_amounts),
     )

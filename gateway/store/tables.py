@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, Uniqu
 from sqlmodel import Field, SQLModel
 
 from gateway.store.clock import Instant
+from mapping.unit_prices import LineAmounts
 
 # SQLite numbers rows by itself only for a column that is exactly INTEGER.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
@@ -161,6 +162,7 @@ class ConnectionRow(SQLModel, table=True):
     mplus_webhook_secrets_sealed: str | None = _long_text()
     live: bool = False
     paused: str | None = None
+    line_amounts: str = Field(default=LineAmounts.ROUNDED, sa_column_kwargs={"server_default": LineAmounts.ROUNDED})
     created_at: datetime = _time()
     updated_at: datetime = _time()
 

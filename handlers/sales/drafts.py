@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.errors import Permanent
+from gateway.store import connections
 from gateway.store.links import Link
+from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
 from handlers.sales import bookings
@@ -13,6 +16,9 @@ from mapping.errors import RoundingItemNeeded
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale
 from mapping.sale_totals import is_without_vat, read_totals
+from mapping.unit_prices import LineAmounts
+
+WRONG_AMOUNT = "6070"
 
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
@@ -24,6 +30,19 @@ def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tupl
         deps.say("the books would round the VAT differently: a rounding line is needed")
         references = dataclasses.replace(references, rounding_item_id=goods.rounding_item(deps))
         return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
+
+
+def learn(error: Permanent, deps: Deps) -> Deps | None:
+    """The surroundings to draft in when the books refused a rounded amount of a line; None for any other refusal.
+
+    That the company takes exact amounts only is remembered with its connection.
+    """
+    if error.code != WRONG_AMOUNT or deps.line_amounts is LineAmounts.EXACT:
+        return None
+    deps.say("QuickBooks takes no rounded amount of a line: prices in whole cents from now on, the rest beside them")
+    with writing(deps.engine) as session:
+        connections.learn_line_amounts(session, deps.connection, LineAmounts.EXACT)
+    return dataclasses.replace(deps, line_amounts=LineAmounts.EXACT)
 
 
 def _references(sale: Sale, deps: Deps) -> References:
@@ -54,6 +73,7 @@ def _references(sale: Sale, deps: Deps) -> References:
         original_id=original.target_id if original and original.target_entity == DocumentKind.INVOICE else None,
         original=_name_original(sale, original),
         countries=settings.customers.countries,
+        line_amounts=deps.line_amounts,
     )
 
 

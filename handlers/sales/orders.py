@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Permanent
 from gateway.store import following
 from gateway.store.events import Event
 from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import booking, bookings, changes, days, dry_runs, existing, settlement, till_sales
+from handlers.sales import booking, bookings, changes, days, drafts, dry_runs, existing, settlement, till_sales
 from mapping import orders, sale_changes
 from mapping.errors import NotBookable
 from mapping.records import Sale
@@ -54,6 +54,16 @@ def _heed(event: Event, deps: Deps) -> Event:
 
 
 def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+    try:
+        return _decide_or_follow(sale, link, event, deps)
+    except Permanent as refusal:
+        anew = drafts.learn(refusal, deps)
+        if anew is None:
+            raise
+        return _decide_or_follow(sale, bookings.find(sale.id, anew), event, anew)
+
+
+def _decide_or_follow(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     try:
         return _decide(sale, link, event, deps)
     except booking.Outdated as earlier:

@@ -124,7 +124,7 @@ class DocumentKind(StrEnum):
 class DocumentLine:
     """A line of a sales document. `net` is the line's amount without tax, in euros, exactly as it must be booked.
 
-    `quantity` x `unit_price` equals `net` exactly, or both are None (the books then take the amount alone).
+    `quantity` x `unit_price`, rounded to cents, is `net`; or both are None (the books then take the amount alone).
     """
 
     net: Decimal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from sandbox.quickbooks import faults
 from sandbox.quickbooks.company import Company
@@ -12,6 +12,7 @@ from sandbox.quickbooks.tax import HUNDRED, to_cents
 
 ZERO = Decimal(0)
 _MOST_LINES = 10_000
+_LAST = Decimal(1).scaleb(-7)
 
 
 def settle(company: Company, row: Json) -> None:
@@ -57,7 +58,7 @@ def _settle_item_line(company: Company, row: Json, line: Json) -> None:
     if "ItemRef" not in detail:
         line["Amount"] = ZERO
     _refuse_category(company, detail)
-    _check_product(line, detail)
+    _check_product(company, line, detail)
     _check_tax_code(company, row, detail)
 
 
@@ -72,14 +73,28 @@ def _refuse_category(company: Company, detail: Json) -> None:
         raise faults.invalid_reference("Items", item_id, "Line.SalesItemLineDetail.ItemRef")
 
 
-def _check_product(line: Json, detail: Json) -> None:
+def _check_product(company: Company, line: Json, detail: Json) -> None:
     quantity, price = detail.get("Qty"), detail.get("UnitPrice")
     if not quantity and not price:
         detail.pop("Qty", None)
         detail.pop("UnitPrice", None)
         return
-    if quantity is not None and price is not None and to_cents(quantity * price) != line["Amount"]:
+    for name in ("Qty", "UnitPrice"):
+        if detail.get(name) is not None:
+            detail[name] = _keep(detail[name])
+    if quantity is not None and price is not None and not _is_product(company, detail, line["Amount"]):
         raise faults.wrong_amount(line["Amount"])
+
+
+def _keep(number: Decimal) -> Decimal:
+    """Quantities and prices are kept with seven decimals."""
+    kept = Decimal(number).quantize(_LAST, ROUND_HALF_UP)
+    return number if kept == number else kept
+
+
+def _is_product(company: Company, detail: Json, amount: Decimal) -> bool:
+    product = detail["Qty"] * detail["UnitPrice"]
+    return bool((product if company.switches.line_amounts == "exact" else to_cents(product)) == amount)
 
 
 def _check_tax_code(company: Company, row: Json, detail: Json) -> None:

@@ -55,6 +55,7 @@ class Switches:
                           "unheard": a void is an update like any other
     void_events           a void is announced as "voided", or as "updated" like any other change
     request_ids           a repeated requestid is "remembered", or "forgotten": what it asks for is done again
+    line_amounts          an Amount is Qty times UnitPrice "rounded" to cents, or "exact" to the last decimal
     stock_start           a sale before an item's stock was started is refused with "6270", with "6000", or "accepted"
     stock_moves_items     a change of quantity counts as a change of the item (its time moves, CDC names it)
     resale_numbers        a customer's ResaleNum is "kept" or "dropped"
@@ -75,6 +76,7 @@ class Switches:
     void_forms: str = "documented"
     void_events: str = "voided"
     request_ids: str = "remembered"
+    line_amounts: str = "rounded"
     stock_start: str = "6270"
     stock_moves_items: bool = True
     resale_numbers: str = "kept"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,6 +116,11 @@ def test_a_document_is_immutable() -> None:
     document: Any = parse("")
     with pytest.raises(ValueError, match="frozen"):
         document.orders.split = "largest"
+
+
+@pytest.mark.parametrize("read", [parse, recall])
+def test_a_document_with_a_setting_of_an_earlier_version_stays_good(read: Callable[[str], SettingsDocument]) -> None:
+    assert read('[orders]\ninexact_unit_price = "describe"\nsplit = "largest"').orders.split == "largest"
 
 
 DAY_WITHOUT_ITEM = '[orders]\nsummary = "day"'

@@ -10,6 +10,7 @@ from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
 from gateway.errors import Permanent
 from mapping.records import BookedDocument, DocumentKind, DocumentLine, DocumentTax, SalesDocument
+from mapping.unit_prices import multiply
 
 # What only some kinds have; everything else is common to all four.
 _PAID: Final = ("PaymentMethodRef", "PaymentRefNum", "DepositToAccountRef")
@@ -178,7 +179,9 @@ def _check_sum(document: SalesDocument) -> None:
     if not document.lines or nets + taxes != document.total:
         raise _inexact(document, f"its lines ({nets}) and taxes ({taxes}) are not its total ({document.total})")
     for number, line in enumerate(document.lines, start=1):
-        if line.quantity is not None and line.unit_price is not None and line.quantity * line.unit_price != line.net:
+        if line.quantity is None or line.unit_price is None:
+            continue
+        if multiply(line.quantity, line.unit_price) != line.net:
             raise _inexact(document, f"line {number} is not its quantity times its price")
 
 

@@ -14,6 +14,7 @@ from gateway.store import connections
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from mapping.unit_prices import LineAmounts
 
 SEAL = Seal(["a-secret-key-of-good-length"])
 SHOP = Connection(
@@ -46,6 +47,16 @@ def test_saving_again_replaces_the_connection(engine: Engine) -> None:
     changed = replace(SHOP, mplus_secret=None, mplus_webhook_secrets=(), realm_id="1")
     save(engine, changed)
     assert find(engine, "shop") == changed
+
+
+def test_what_was_learnt_of_a_company_stays_until_another_one_is_connected(engine: Engine) -> None:
+    save(engine, SHOP)
+    with writing(engine) as session:
+        connections.learn_line_amounts(session, "shop", LineAmounts.EXACT)
+    save(engine, replace(SHOP, mplus_secret="another"))
+    assert find(engine, "shop") == replace(SHOP, mplus_secret="another", line_amounts=LineAmounts.EXACT)
+    save(engine, replace(SHOP, realm_id="1"))
+    assert find(engine, "shop") == replace(SHOP, realm_id="1")
 
 
 def test_a_company_of_the_books_belongs_to_one_connection(engine: Engine) -> None:

@@ -115,6 +115,30 @@ def test_an_amount_has_to_be_quantity_times_price(desk: Desk) -> None:
     assert desk.post("salesreceipt", desk.receipt(good))["SalesReceipt"]["TotalAmt"] == D("11.98")
 
 
+def test_the_product_of_quantity_and_price_is_rounded_to_cents(desk: Desk) -> None:
+    weighed = desk.line("8.98", Qty=D("0.435"), UnitPrice=D("20.6436782"), ItemRef={"value": desk.item_id})
+    kept = desk.post("salesreceipt", desk.receipt(weighed))["SalesReceipt"]["Line"][0]["SalesItemLineDetail"]
+    assert (kept["Qty"], kept["UnitPrice"]) == (D("0.435"), D("20.6436782"))
+    assert desk.get(f"item/{desk.item_id}")["Item"]["QtyOnHand"] == D("9.565")
+    dearer = desk.line("8.98", Qty=D("0.435"), UnitPrice=D("20.6600000"))
+    assert desk.fault("salesreceipt", desk.receipt(dearer))["code"] == "6070"
+
+
+def test_quantity_and_price_have_seven_decimals(desk: Desk) -> None:
+    line = desk.line("99.99", Qty=D(3_000_000), UnitPrice=D("0.00003333"))
+    assert desk.fault("salesreceipt", desk.receipt(line))["code"] == "6070"
+    kept = desk.line("99.90", Qty=D(3_000_000), UnitPrice=D("0.00003333"))
+    detail = desk.post("salesreceipt", desk.receipt(kept))["SalesReceipt"]["Line"][0]["SalesItemLineDetail"]
+    assert detail["UnitPrice"] == D("0.0000333")
+
+
+def test_a_company_can_take_exact_products_only(desk: Desk) -> None:
+    desk.world.switches.line_amounts = "exact"
+    rounded = desk.line("10.00", Qty=3, UnitPrice=D("3.3333333"))
+    assert desk.fault("salesreceipt", desk.receipt(rounded))["code"] == "6070"
+    desk.post("salesreceipt", desk.receipt(desk.line("9.99", Qty=3, UnitPrice=D("3.33"))))
+
+
 def test_a_category_cannot_be_sold(desk: Desk) -> None:
     category = desk.post("item", {"Name": "Drinks", "Type": "Category"})["Item"]
     line = desk.line("1.00", ItemRef={"value": category["Id"]})
