@@ -228,7 +228,7 @@ def _measure(exchange: Exchange) -> None:
 
 def _say(exchange: Exchange) -> None:
     """A line without content: who was asked what, and how it went. The rest is in the activity log."""
-    facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error}
+    facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
     known = {name: value for name, value in facts.items() if value is not None}
     _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
 
@@ -272,6 +272,7 @@ def to_entry(exchange: Exchange) -> Entry:
             "response": exchange.response,
             "trace": exchange.trace,
             "error": exchange.error,
+            **({"note": exchange.note} if exchange.note else {}),
         },
         milliseconds=exchange.milliseconds,
     )

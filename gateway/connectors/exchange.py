@@ -13,7 +13,7 @@ class Exchange:
 
     `status` is the HTTP status (None: no answer), `trace` the id to quote at the other side, `metered` whether the
     call counts towards a paid allowance, `error` the code of the error it ended in, `pause` the seconds the other side
-    asked to be left alone for.
+    asked to be left alone for, `note` what a reader of the log should know of it besides.
     """
 
     system: str
@@ -27,3 +27,13 @@ class Exchange:
     metered: bool = False
     error: str | None = None
     pause: float | None = None
+    note: str | None = None
+
+
+def say_dropped(sent: int, received: int) -> str | None:
+    """The note about characters that were left out because the other side, or nobody, can read them."""
+    found = ((sent, "what was sent"), (received, "the answer"))
+    parts = [
+        f"{count} control character{'s' if count > 1 else ''} left out of {where}" for count, where in found if count
+    ]
+    return "; ".join(parts) or None

@@ -106,7 +106,7 @@ async def receive_soap(request: Request) -> Response:
             return refusal
         await world.misbehaviour.let_happen(operation)
         started = time.perf_counter()
-        body = carry_out(world, contract, operation, question)
+        body = carry_out(world, contract, operation, question, spoil=plan.kind if plan else "")
         return _misbehave_after(plan, _answer(body, time.perf_counter() - started))
 
 
@@ -154,8 +154,8 @@ def _answer(body: bytes, seconds: float) -> Response:
     return Response(body, media_type=XML, headers=headers)
 
 
-def carry_out(world: World, contract: Contract, operation: str, question: etree._Element) -> bytes:
-    """Check a request against the schema, do what it asks, write the answer; raises `Fault`."""
+def carry_out(world: World, contract: Contract, operation: str, question: etree._Element, *, spoil: str = "") -> bytes:
+    """Check a request against the schema, do what it asks, write the answer (spoilt, if asked); raises `Fault`."""
     envelope.check_request(question, contract)
     handler = HANDLERS.get(operation)
     if handler is None:
@@ -167,6 +167,14 @@ def carry_out(world: World, contract: Contract, operation: str, question: etree.
     answer = envelope.build_answer(operation, answered, contract)
     if switches.check_answers:
         envelope.check_answer(answer, contract)
+    if switches.one_item_lists != "wrapped":
+        fields = contract.elements[contract.operations[operation].response]
+        envelope.reshape_lists(answer, fields, contract, switches.one_item_lists)
+    match spoil:
+        case "no_lists":
+            envelope.drop_lists(answer, contract)
+        case "bad_number":
+            envelope.spoil_number(answer)
     return envelope.wrap(answer)
 
 

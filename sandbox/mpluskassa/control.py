@@ -64,9 +64,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 ACTIONS = frozenset(
     """
-    add_product add_relation change_relation count_stock sell refund edit_receipt pay_receipt move_cash
-    transfer_payment count_drawer invoice pay_invoice edit_invoice credit_invoice take_order deliver_order edit_order
-    cancel_order
+    add_product add_relation change_relation count_stock sell refund edit_receipt withdraw_receipt show_receipt
+    restart_markers pay_receipt move_cash transfer_payment count_drawer invoice pay_invoice edit_invoice credit_invoice
+    take_order prepay_order deliver_order edit_order cancel_order
     """.split()  # noqa: SIM905 -- names read best as words
 )
 """Methods of `World` that may be called from outside, with their arguments as a JSON object."""

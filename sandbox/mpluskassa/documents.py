@@ -178,7 +178,9 @@ AMONG: dict[str, Callable[[Record], set[Any]]] = {
 
 
 def matches(document: Record, request: Record) -> bool:
-    """Whether a document passes the filters that getReceipts, getInvoices and getOrders share."""
+    """Whether a document is visible yet and passes the filters that getReceipts, getInvoices and getOrders share."""
+    if document.get("_hidden"):
+        return False
     plain = all(document.get(key) in request[name] for name, key in ONE_OF.items() if request.get(name))
     inner = all(read(document).intersection(request[name]) for name, read in AMONG.items() if request.get(name))
     plus = _texts(request, "articlePluNumbers")

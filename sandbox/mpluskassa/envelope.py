@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,10 @@ _PARSER_RULES: Any = {"resolve_entities": False, "no_network": True, "load_dtd":
 def _truth(text: str) -> bool:
     return text in ("true", "1")
 
+
+_STAND_INS = {code: 0xE000 + code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D)}
+"""lxml takes no control character: until the answer is bytes, a private one stands in."""
+_STANDING_IN = re.compile(rb"\xee\x80[\x80-\x9f]")
 
 READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("int", "long", "short", "unsignedInt", "unsignedShort", "unsignedByte", "unsignedLong"), int),
@@ -127,7 +132,7 @@ def _encode_value(node: etree._Element, value: Any, field: Field, contract: Cont
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return f"{value:f}" if isinstance(value, Decimal) else str(value).translate(_STAND_INS)
 
 
 def build_answer(operation: str, record: Record, contract: Contract) -> etree._Element:
@@ -139,10 +144,48 @@ def build_answer(operation: str, record: Record, contract: Contract) -> etree._E
 
 
 def wrap(content: etree._Element) -> bytes:
-    """An envelope around the answer or fault."""
+    """An envelope around the answer or fault. Control characters are written as references, which XML 1.0 forbids."""
     envelope = etree.Element(f"{{{ENVELOPE}}}Envelope", nsmap=NAMES)
     etree.SubElement(envelope, f"{{{ENVELOPE}}}Body").append(content)
-    return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
+    written = etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
+    return _STANDING_IN.sub(lambda found: b"&#x%X;" % (found[0][2] - 0x80), written)
+
+
+def drop_lists(answer: etree._Element, contract: Contract) -> None:
+    """Take the lists the schema demands out of an answer."""
+    fields = {field.name: field for field in contract.elements[etree.QName(answer).localname]}
+    for child in list(answer):
+        if _find_item(fields[etree.QName(child).localname], contract) is not None:
+            answer.remove(child)
+
+
+def spoil_number(answer: etree._Element) -> None:
+    """Put a word where an amount belongs."""
+    amount = next((node for node in answer.iter() if etree.QName(node).localname.endswith("Amount")), None)
+    if amount is not None:
+        amount.text = "twelve"
+
+
+def reshape_lists(node: etree._Element, fields: Iterable[Field], contract: Contract, shape: str) -> None:
+    """Write lists of one item without the element around the item (`bare`), or without the item's own (`flat`)."""
+    by_name = {field.name: field for field in fields}
+    for child in list(node):
+        field = by_name[etree.QName(child).localname]
+        if field.type not in contract.types:
+            continue
+        reshape_lists(child, contract.types[field.type], contract, shape)
+        if _find_item(field, contract) is None or len(child) != 1:
+            continue
+        if shape == "bare":
+            node.replace(child, child[0])
+        elif shape == "flat" and len(child[0]):
+            child[:] = list(child[0])
+
+
+def _find_item(field: Field, contract: Contract) -> Field | None:
+    """What a list holds; None for all else."""
+    inner = contract.types.get(field.type, ())
+    return inner[0] if not field.many and len(inner) == 1 and inner[0].many else None
 
 
 def word_fault(fault: Fault) -> bytes:

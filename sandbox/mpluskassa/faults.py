@@ -13,14 +13,18 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.mpluskassa.structs import Record
 
-KINDS = ("lost_reply", "error_500", "html_502", "delay", "truncate", "reset")
+KINDS = ("lost_reply", "error_500", "html_502", "delay", "truncate", "reset", "no_lists", "bad_number")
 RAW_SEND = "kassa.raw_send"
 """Where the application leaves the server's own `send` in the scope."""
 
 
 @dataclass
 class Plan:
-    """One kind of trouble for an operation (`*` is any), the next `times` times; `seconds` is for `delay`."""
+    """One kind of trouble for an operation (`*` is any), the next `times` times; `seconds` is for `delay`.
+
+    `no_lists`: the answer comes without the lists the schema demands. `bad_number`: the first amount of the answer that
+    says so in its name is no number.
+    """
 
     kind: str
     operation: str = "*"

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from sandbox.mpluskassa.structs import Record
 from sandbox.mpluskassa.till import Till
 
+TABLES = {"invoice": "invoices", "receipt": "receipts", "order": "orders", "relation": "relations"}
+"""Where the rows of a family are, for those whose markers can begin again."""
 FAMILIES = ("article", "articleGroup", "relation", "employee", "invoice", "receipt", "order")
 
 
@@ -18,6 +20,18 @@ def raise_marker(till: Till, family: str) -> int:
 def get_marker(till: Till, family: str) -> int:
     """The highest marker given out so far, 0 at the start."""
     return till.counters.get(f"marker:{family}", 0)
+
+
+def restart(till: Till, *, renumber: bool) -> None:
+    """Let the markers begin again at 1, as after a restored or moved installation.
+
+    `renumber` gives what is there the first markers, in the order it had; otherwise it keeps those it has.
+    """
+    for family, table in TABLES.items():
+        rows = sorted(till[table], key=_marker_of)
+        for place, row in enumerate(rows if renumber else (), start=1):
+            row["syncMarker"] = place
+        till.counters[f"marker:{family}"] = len(rows) if renumber else 0
 
 
 def cut_page(till: Till, rows: Iterable[Record], request: Record, size: int | None = None) -> list[Record]:

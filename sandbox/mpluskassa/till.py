@@ -55,7 +55,8 @@ class Switches:
     `vague` fault or by the HTTP `status` 401, or `never`. `corrections` of many articles are booked
     `exact`, `refused`, refused after half of them were booked (`halved`), or taken for `counts` whatever their mode
     says. `unbooked_stock`: what getStock says of a shelf nothing was booked on yet, a `zero` or `nothing`.
-    `calls_at_once`: more are refused; 0 is no limit.
+    `calls_at_once`: more are refused; 0 is no limit. `one_item_lists`: a list of one item is `wrapped` as the schema
+    says, `bare` (the item without the list around it) or `flat` (the list with the item's own fields in it).
     """
 
     percentage_scale: int = 1
@@ -80,6 +81,7 @@ class Switches:
     corrections: str = "exact"
     unbooked_stock: str = "zero"
     calls_at_once: int = 0
+    one_item_lists: str = "wrapped"
     page_size: int = 200
     relation_page_size: int = 1000
 

@@ -16,6 +16,7 @@ from sandbox.mpluskassa import (
     documents,
     drawer,
     invoices,
+    markers,
     orders,
     premises,
     receipts,
@@ -115,16 +116,18 @@ class World:
         lines: Sequence[ItemSold],
         payments: Sequence[Tender] | None = None,
         round_cash: bool = False,
+        late: bool = False,
         **details: Any,
     ) -> Record:
         """Ring up a sale and post completeSession. `payments` None pays all by PIN, `[]` leaves the receipt open.
 
-        `round_cash` adds the line that rounds the total to five cents. `details` are further fields of `Occasion`.
+        `round_cash` adds the line that rounds the total to five cents. A `late` receipt has its marker, but is seen by
+        nobody who asks before `show_receipt`. `details` are further fields of `Occasion`.
         """
         occasion = Occasion(branch=branch, workplace=workplace, **details)
         with self.lock:
             items = self._round(lines, occasion) if round_cash else lines
-            links = {"_session": self.till.new_id("session")}
+            links = {"_session": self.till.new_id("session"), **({"_hidden": True} if late else {})}
             receipt = receipts.ring_up(self.till, items, payments, occasion, links=links)
         self._announce(sessions.COMPLETE, receipt)
         return receipt
@@ -156,6 +159,20 @@ class World:
         with self.lock:
             receipt = self.till["receipts"].get(receipt_id)
             return receipts.edit(self.till, receipt, lines, payments, _occasion_of(receipt, details))
+
+    def withdraw_receipt(self, receipt_id: str) -> Record:
+        """Take everything off a receipt: nothing sold, nothing paid; no webhook tells of it."""
+        return self.edit_receipt(receipt_id, lines=[], payments=[])
+
+    def show_receipt(self, receipt_id: str) -> None:
+        """Let a `late` receipt be seen, under the marker it got when it was rung up."""
+        with self.lock:
+            self.till["receipts"].get(receipt_id).pop("_hidden", None)
+
+    def restart_markers(self, *, renumber: bool = True) -> None:
+        """All sync markers begin again at 1: the installation was restored or moved. See `markers.restart`."""
+        with self.lock:
+            markers.restart(self.till, renumber=renumber)
 
     def pay_receipt(self, receipt_id: str, payments: Sequence[Tender], **details: Any) -> Record:
         """Pay an open receipt later."""

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from gateway.connectors.mpluskassa.wire import Malformed, Row
+from gateway.connectors.mpluskassa.wire import Malformed, Row, Spoilt
 from mapping.records import Product
 
 Record = TypeVar("Record")
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading one crooked row may end in; the rows beside it are not to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,20 @@ def to_page(
     unreadable: list[UnreadableRow] = []
     markers: list[int] = []
     for row in found:
+        if isinstance(row, Spoilt):
+            markers.append(_find_marker(row))
+            unreadable.append(UnreadableRow(str(row.get(key, "?")), row.reason, row.field))
+            continue
         markers.append(marker(row) or 0)
         try:
             records.append(read(row))
         except Malformed as fault:
             unreadable.append(UnreadableRow(str(row.get(key, "?")), fault.reason, fault.field))
+        except _UNFORESEEN as fault:
+            unreadable.append(UnreadableRow(str(row.get(key, "?")), f"not understood ({type(fault).__name__})", None))
     return Page(tuple(records), max(markers, default=0) or None, tuple(unreadable))
+
+
+def _find_marker(row: Spoilt) -> int:
+    found = row.get("syncMarker")
+    return found if isinstance(found, int) else 0

@@ -7,10 +7,11 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
+from gateway.connectors import exchange, texts
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.clipping import clip
 from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
@@ -28,11 +29,12 @@ _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs th
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How an exchange ended: an answer or an error, and what is known of the reply."""
+    """How an exchange ended: an answer or an error, what is known of the reply, and characters left out of it."""
 
     status: int | None = None
     answer: dict[str, Any] | None = None
     error: GatewayError | None = None
+    dropped: int = 0
 
 
 class Caller:
@@ -73,13 +75,15 @@ class Caller:
 
     def _call(self, operation: str, body: dict[str, Any], *, writes: bool, record: str | None) -> dict[str, Any]:
         contract = self.contract()
+        body, dropped = texts.clean(body)
         envelope = _encode(contract, operation, body)
         trace = f"kassabridge-{uuid.uuid4().hex}"
         with self._gate(operation):
             started = time.monotonic()
             outcome = self._ask(contract, operation, envelope, trace=trace, writes=writes, record=record)
             milliseconds = round((time.monotonic() - started) * 1000)
-        self._note(operation, body, outcome, trace, milliseconds)
+        note = exchange.say_dropped(dropped, outcome.dropped)
+        self._note(operation, body, outcome, trace=trace, milliseconds=milliseconds, note=note)
         if outcome.error is not None:
             raise outcome.error
         return outcome.answer or {}
@@ -95,20 +99,21 @@ class Caller:
         outcome = self._understand(contract, operation, reply, writes=writes)
         if outcome.answer is not None and writes:
             error = result_error(outcome.answer, operation=operation, record=record)
-            outcome = _Outcome(reply.status, outcome.answer, error)
+            outcome = replace(outcome, error=error)
         return self._scrubbed(outcome)
 
     def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
         error: GatewayError
+        content, dropped = texts.clean_xml(reply.content)
         try:
-            answer = contract.decode(operation, reply.content)
+            answer = contract.decode(operation, content)
         except Fault as fault:
             error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
         except Garbled as failure:
             error = self._garbled(operation, reply, str(failure), writes=writes)
         else:
             if reply.status == HTTPStatus.OK:
-                return _Outcome(reply.status, answer)
+                return _Outcome(reply.status, answer, dropped=dropped)
             error = status_error(reply.status, operation=operation, writes=writes)
         return _Outcome(reply.status, error=error)
 
@@ -127,11 +132,20 @@ class Caller:
             error.code = None if error.code is None else self.link.scrub(error.code)
         return outcome
 
-    def _note(self, operation: str, body: dict[str, Any], outcome: _Outcome, trace: str, milliseconds: int) -> None:
+    def _note(
+        self,
+        operation: str,
+        body: dict[str, Any],
+        outcome: _Outcome,
+        *,
+        trace: str,
+        milliseconds: int,
+        note: str | None,
+    ) -> None:
         if self._observe is None:
             return
         error = outcome.error
-        exchange = Exchange(
+        told = Exchange(
             system="mpluskassa",
             operation=operation,
             url=str(self.link.address),
@@ -142,9 +156,10 @@ class Caller:
             milliseconds=milliseconds,
             error=None if error is None else error.code or type(error).__name__,
             pause=error.after if isinstance(error, RateLimited) else None,
+            note=note,
         )
         try:
-            self._observe(exchange)
+            self._observe(told)
         except Exception:  # noqa: BLE001 - what was written stays written, however the observer fails
             _log.exception("the observer of till exchanges failed")
 

@@ -7,6 +7,7 @@ namespaces, calm about elements we do not know.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -18,15 +19,22 @@ from zeep.loader import parse_xml
 from zeep.xsd import ComplexType, Element
 from zeep.xsd.types.builtins import Boolean, Integer, String
 
+from gateway.connectors.mpluskassa.wire import Spoilt
+
 SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True, xml_huge_tree=False)
 
 _parse: Any = parse_xml  # it takes bytes, whatever its annotation says
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_TOP = 2  # an answer, its list, and in that the rows
 
 
 class Garbled(Exception):
     """The other side sent something that is not an answer of this operation; the text never quotes it."""
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.field = field
 
 
 class Fault(Exception):
@@ -77,14 +85,28 @@ def _is_required_text(element: Element) -> bool:
 
 
 def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
-    """The values of an answer; raises Fault or Garbled. A list is always a list, what is absent is left out."""
+    """The values of an answer; raises Fault or Garbled. A list is always a list, what is absent is left out.
+
+    A row of the answer's own lists that cannot be read is there as `Spoilt`. A list that the installation must send and
+    did not is no empty list: such an answer says nothing.
+    """
     node = _first_of_body(parse_document(content))
     if node.tag == f"{_ENVELOPE}Fault":
         raise Fault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
     if node.tag != str(expected.qname):
         raise Garbled("the answer belongs to another operation or namespace")
-    values = _values(expected.type, node)
-    return values if isinstance(values, dict) else {}
+    values = _values(expected.type, node, depth=_TOP)
+    values = values if isinstance(values, dict) else {}
+    _require_lists(expected.type, values)
+    return values
+
+
+def _require_lists(kind: Any, values: dict[str, Any]) -> None:
+    if not isinstance(kind, ComplexType) or not str(values.get("result") or "OK").endswith("OK"):
+        return
+    for name, element in kind.elements:
+        if element.min_occurs > 0 and _find_repeated(element.type) and values.get(name) is None:
+            raise Garbled(f"the answer lacks its {name}", name)
 
 
 def parse_document(content: bytes) -> Any:
@@ -109,31 +131,84 @@ def _fault_text(node: Any, name: str) -> str | None:
     return None if found is None else (found.text or "").strip()
 
 
-def _values(kind: Any, node: Any) -> Any:
+def _values(kind: Any, node: Any, *, depth: int = 0) -> Any:
+    """`depth`: how many levels below may hold rows of the answer's own lists."""
     if node.get(_NIL) in {"true", "1"}:
         return None
-    return _struct(kind, node) if isinstance(kind, ComplexType) else _scalar(kind, node)
+    if not isinstance(kind, ComplexType):
+        return _scalar(kind, node)
+    inner = _find_repeated(kind)
+    if inner is not None and _is_single(inner, node):
+        return {inner.name: [_item(inner, node, depth)]}
+    return _struct(kind, node, depth)
 
 
-def _struct(kind: ComplexType, node: Any) -> dict[str, Any]:
+def _struct(kind: ComplexType, node: Any, depth: int) -> dict[str, Any]:
     fields: dict[str, Element] = dict(kind.elements)
-    namespace = etree.QName(node).namespace
     values: dict[str, Any] = {}
     for child in node.iterchildren(tag=etree.Element):
-        name = etree.QName(child)
-        if name.namespace != namespace:
-            raise Garbled("an element of the answer is in a foreign namespace")
-        element = fields.get(name.localname)
-        if element is not None:
-            _put(values, name.localname, element, _values(element.type, child))
+        _read_child(values, fields, child, etree.QName(node).namespace, depth)
     return values
 
 
-def _put(values: dict[str, Any], name: str, element: Element, value: Any) -> None:
-    if element.accepts_multiple:
-        values.setdefault(name, []).append(value)
+def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, namespace: Any, depth: int) -> None:
+    name = etree.QName(child)
+    if name.namespace != namespace:
+        raise Garbled("an element of the answer is in a foreign namespace")
+    element = fields.get(name.localname)
+    if element is None:
+        _put_bare(values, fields, child, depth)
+    elif element.accepts_multiple:
+        values.setdefault(name.localname, []).append(_item(element, child, depth))
     else:
-        values[name] = value
+        values[name.localname] = _values(element.type, child, depth=depth - 1)
+
+
+def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, depth: int) -> None:
+    """The item of a list that came without the element around it; what belongs to no list is an addition."""
+    name = etree.QName(child).localname
+    repeated = ((outer, _find_repeated(element.type)) for outer, element in fields.items())
+    homes = [(outer, inner) for outer, inner in repeated if inner is not None and inner.name == name]
+    if len(homes) > 1:
+        raise Garbled(f"a {name} came without the list it belongs to", name)
+    for outer, inner in homes:
+        rows = values.get(outer) or {}
+        values[outer] = {name: [*rows.get(name, ()), _item(inner, child, depth - 1)]}
+
+
+def _find_repeated(kind: Any) -> Element | None:
+    """What a list holds, when this type is nothing but a list."""
+    elements = list(kind.elements) if isinstance(kind, ComplexType) else []
+    return elements[0][1] if len(elements) == 1 and elements[0][1].accepts_multiple else None
+
+
+def _is_single(inner: Element, node: Any) -> bool:
+    """Whether the list's only item stands directly in the list, without an element of its own."""
+    names = {etree.QName(child).localname for child in node.iterchildren(tag=etree.Element)}
+    if not isinstance(inner.type, ComplexType):
+        return not names and bool((node.text or "").strip())
+    # An item may have a field of its own name.
+    return bool(names - {inner.name}) and names <= {name for name, _ in inner.type.elements}
+
+
+def _item(element: Element, node: Any, depth: int) -> Any:
+    """An item of a list. Of the answer's own lists each is read by itself, so that a bad one spoils no other."""
+    if depth <= 0 or not isinstance(element.type, ComplexType):
+        return _values(element.type, node)
+    try:
+        return _values(element.type, node)
+    except Garbled as failure:
+        return Spoilt(_salvage(element.type, node), str(failure), failure.field)
+
+
+def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:
+    """What can be read of an item, so that it can be named."""
+    fields: dict[str, Element] = dict(kind.elements)
+    values: dict[str, Any] = {}
+    for child in node.iterchildren(tag=etree.Element):
+        with contextlib.suppress(Garbled):
+            _read_child(values, fields, child, etree.QName(node).namespace, 0)
+    return values
 
 
 def _scalar(kind: Any, node: Any) -> Any:
@@ -147,7 +222,8 @@ def _scalar(kind: Any, node: Any) -> Any:
     except (ValueError, ArithmeticError, TypeError):
         value = None
     if not _is_sound(kind, text.strip(), value):
-        raise Garbled(f"the value of {etree.QName(node).localname} is not what it should be")
+        name = etree.QName(node).localname
+        raise Garbled(f"the value of {name} is not what it should be", name)
     return value
 
 

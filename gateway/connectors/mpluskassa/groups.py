@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gateway.connectors.mpluskassa.answers import Page, to_page
 from gateway.connectors.mpluskassa.area import Area
-from gateway.connectors.mpluskassa.wire import need, rows
+from gateway.connectors.mpluskassa.wire import need, rows, rows_apart
 from gateway.connectors.mpluskassa.wire_products import to_group, to_group_request, to_new_group_request
 from mapping.records import ArticleGroup
 
@@ -22,7 +22,7 @@ class Groups(Area):
     def article_groups_since(self, marker: int, limit: int) -> Page[ArticleGroup]:
         """Groups that changed or were deleted, from this marker on; each alone, without those below it."""
         answer = self._calls.read("getArticleGroupChanges", request={"syncMarker": marker, "syncMarkerLimit": limit})
-        found = rows(answer, "changedArticleGroupList", "changedArticleGroups")
+        found = rows_apart(answer, "changedArticleGroupList", "changedArticleGroups")
         return to_page(found, to_group, marker=lambda row: row.get("syncMarker"), key="groupNumber")
 
     def create_article_group(self, group: ArticleGroup) -> int:

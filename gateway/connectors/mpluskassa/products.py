@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.connectors.mpluskassa.answers import CreatedProduct, Page, ReadProduct, UpdatedProduct, to_page
 from gateway.connectors.mpluskassa.area import Area, chunks
-from gateway.connectors.mpluskassa.wire import need, rows, to_text_list
+from gateway.connectors.mpluskassa.wire import need, rows, rows_apart, to_text_list
 from gateway.connectors.mpluskassa.wire_merge import to_soap
 from gateway.connectors.mpluskassa.wire_products import product_marker, to_read_product
 from mapping.records import Product
@@ -48,7 +48,7 @@ class Products(Area):
         """Products that changed, from this marker on (inclusive). `limit` counts articles; a product comes whole."""
         request = _request(syncMarker=marker, syncMarkerLimit=limit, includeAllArticlesOfSelectedProducts=True)
         answer = self._calls.read("getProducts", request=request)
-        found = rows(answer, "productList", "product")
+        found = rows_apart(answer, "productList", "product")
         return to_page(found, to_read_product, marker=product_marker, key="productNumber")
 
     def create_product(self, product: Product) -> CreatedProduct:

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.connectors.mpluskassa.answers import Page, SavedRelation, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
-from gateway.connectors.mpluskassa.wire import Row, need, rows
+from gateway.connectors.mpluskassa.wire import Row, need, rows_apart
 from gateway.connectors.mpluskassa.wire_relations import relation_marker, to_relation, to_soap
 from mapping.records import Relation
 
@@ -22,7 +22,7 @@ class Relations(Area):
     def relations_since(self, marker: int, limit: int) -> Page[Relation]:
         """Relations that changed, from this marker on (inclusive)."""
         answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
-        found = rows(answer, "relationList", "relation")
+        found = rows_apart(answer, "relationList", "relation")
         return to_page(found, to_relation, marker=relation_marker, key="relationNumber")
 
     def find_relation_by_email(self, email: str) -> Relation | None:

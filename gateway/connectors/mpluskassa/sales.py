@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.connectors.mpluskassa.answers import Page, to_page
 from gateway.connectors.mpluskassa.area import Area, chunks
-from gateway.connectors.mpluskassa.wire import Row, rows, to_date_struct, to_text_list
+from gateway.connectors.mpluskassa.wire import Row, checked, rows_apart, to_date_struct, to_text_list
 from gateway.connectors.mpluskassa.wire_sales import sale_marker, to_sale
 from mapping.records import Sale, SaleKind
 
@@ -117,7 +117,7 @@ class Sales(Area):
         return next(iter(self.receipts([head.id])), None) if head else None
 
     def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> Page[Sale]:
-        found = self._rows(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
+        found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
         return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id)
 
     def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
@@ -137,11 +137,14 @@ class Sales(Area):
         return [answer[source.element] for answer in answers if answer.get(source.element)]
 
     def _rows(self, kind: SaleKind, **filters: Any) -> list[Row]:
+        return checked(self._rows_apart(kind, **filters))
+
+    def _rows_apart(self, kind: SaleKind, **filters: Any) -> list[Row]:
         source = _SOURCES[kind]
         # Both wrappers are demanded even when nothing is asked by them.
         empty = {"articlePluNumbers": to_text_list(()), "articleBarcodes": to_text_list(())}
         extras = dict.fromkeys(source.extras, True)
-        return rows(
+        return rows_apart(
             self._calls.read(source.operation, request={**empty, **extras, **filters}), source.wrapper, source.element
         )
 

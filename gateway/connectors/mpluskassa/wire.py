@@ -31,11 +31,35 @@ class Malformed(Permanent):
         )
 
 
+class Spoilt(dict[str, Any]):
+    """A row of which something cannot be read: what could be, to name it by, and what is wrong with which field."""
+
+    def __init__(self, values: Mapping[str, Any], reason: str, field: str | None) -> None:
+        super().__init__(values)
+        self.reason, self.field = reason, field
+
+
 # --- shapes ------------------------------------------------------------------------------------------------------
 
 
 def rows(value: Any, *path: str) -> list[Any]:
-    """The repeated elements below `path`: a missing wrapper, a lone element and a list all become a list."""
+    """The repeated elements below `path`: a missing wrapper, a lone element and a list all become a list.
+
+    Raises Malformed for a row that could not be read.
+    """
+    return checked(rows_apart(value, *path))
+
+
+def checked(found: list[Any]) -> list[Any]:
+    """The rows, all of which could be read; raises Malformed naming the field of one that could not."""
+    for row in found:
+        if isinstance(row, Spoilt):
+            raise Malformed(row.reason, field=row.field)
+    return found
+
+
+def rows_apart(value: Any, *path: str) -> list[Any]:
+    """Like `rows`, for those who set a row that could not be read (`Spoilt`) aside by itself."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else value
     if value is None:

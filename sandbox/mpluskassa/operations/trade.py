@@ -21,7 +21,7 @@ def get_receipts(till: Till, request: Record) -> Record:
 def get_receipt(till: Till, request: Record) -> Record:
     """One receipt with its lines and order references."""
     receipt = till["receipts"].find(request["receiptId"])
-    if receipt is None:
+    if receipt is None or receipt.get("_hidden"):
         return {"result": "GET-RECEIPT-RESULT-NOT-FOUND"}
     shown = receipts.show(till, receipt, {"includeOrderReferences": True})
     return {"result": "GET-RECEIPT-RESULT-OK", "receipt": shown}

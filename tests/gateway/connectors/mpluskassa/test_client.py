@@ -177,7 +177,7 @@ def test_stock_is_set_with_its_decimals_and_the_booking_is_told() -> None:
 
 
 def test_the_required_wrappers_are_sent_even_when_empty() -> None:
-    empty = "<ns:GetReceiptsResponse/>"
+    empty = "<ns:GetReceiptsResponse><ns:receiptList/></ns:GetReceiptsResponse>"
     with kassa(says(empty)) as (client, server):
         assert not client.receipts_since(5, 100)
         asked = server.posts[0]

@@ -11,8 +11,10 @@ import pytest
 
 from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
+from gateway.connectors.mpluskassa.wire import Malformed, rows
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, REAL_WSDL, SoapServer, envelope, fault
 
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
 PRODUCTS = (
     "<ns:GetProductsResponse><ns:productList><ns:product>{}</ns:product></ns:productList></ns:GetProductsResponse>"
 )
@@ -213,8 +215,30 @@ def test_an_addition_of_the_vendor_is_passed_over(contract: Contract) -> None:
     ],
 )
 def test_68_a_bad_value_or_a_foreign_namespace_is_never_an_empty_answer(contract: Contract, body: str) -> None:
-    with pytest.raises(Garbled):
+    with pytest.raises((Garbled, Malformed)):
+        rows(decode(contract, body), "productList", "product")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<ns:GetProductsResponse/>",
+        f'<ns:GetProductsResponse><ns:productList xmlns:i="{XSI}" i:nil="true"/></ns:GetProductsResponse>',
+    ],
+)
+def test_an_answer_without_its_list_is_no_empty_answer(contract: Contract, body: str) -> None:
+    with pytest.raises(Garbled, match="productList"):
         decode(contract, body)
+    assert decode(contract, "<ns:GetProductsResponse><ns:productList/></ns:GetProductsResponse>") == {"productList": {}}
+
+
+def test_a_lone_number_without_its_list_is_refused_where_two_lists_could_hold_it(contract: Contract) -> None:
+    group = "<ns:groupNumber>1</ns:groupNumber><ns:name/><ns:text/><ns:number>7</ns:number>"
+    wrapper = "<ns:changedArticleGroupList><ns:changedArticleGroups>{}</ns:changedArticleGroups>"
+    body = f"<ns:GetArticleGroupChangesResponse>{wrapper.format(group)}</ns:changedArticleGroupList>"
+    answer = contract.decode("getArticleGroupChanges", envelope(f"{body}</ns:GetArticleGroupChangesResponse>").encode())
+    with pytest.raises(Malformed, match="without the list"):
+        rows(answer, "changedArticleGroupList", "changedArticleGroups")
 
 
 BOMB = "<!DOCTYPE b [<!ENTITY a 'aaaaaaaaaa'>" + "".join(

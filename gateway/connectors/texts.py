@@ -1,0 +1,77 @@
+"""Characters the other side can never take, left out of what is read and written. Pure.
+
+XML 1.0 has no place for control characters, not even written as `&#x1B;`, and one of them makes a whole answer
+unreadable. No register, printer or page of the books can show them either, so they are dropped wherever they come from.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
+_RAW: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_REFERENCE: Final = re.compile(rb"&#(x[0-9A-Fa-f]{1,8}|[0-9]{1,10});")
+_DECLARED: Final = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_ASCII_COMPATIBLE: Final = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"})
+
+
+def clean(value: Any) -> tuple[Any, int]:
+    """The value without characters XML has no place for, in all its texts, and how many there were."""
+    return _strip(value, _FORBIDDEN)
+
+
+def to_basic_plane(value: Any) -> tuple[Any, int]:
+    """The value without characters above U+FFFF (emoji and the like), in all its texts, and how many there were."""
+    return _strip(value, _ASTRAL)
+
+
+def _strip(value: Any, unwanted: re.Pattern[str]) -> tuple[Any, int]:
+    match value:
+        case str():
+            return unwanted.subn("", value)
+        case Mapping():
+            parts = {key: _strip(inner, unwanted) for key, inner in value.items()}
+            count = sum(found for _, found in parts.values())
+            return ({key: inner for key, (inner, _) in parts.items()}, count) if count else (value, 0)
+        case list() | tuple():
+            stripped = [_strip(inner, unwanted) for inner in value]
+            count = sum(found for _, found in stripped)
+            return ([inner for inner, _ in stripped], count) if count else (value, 0)
+    return value, 0
+
+
+def clean_xml(document: bytes) -> tuple[bytes, int]:
+    """A document without the bytes and references XML forbids, in UTF-8 that can be decoded, and how many there were.
+
+    One in an encoding that is no superset of ASCII is left as it is.
+    """
+    declared = _DECLARED.match(document)
+    encoding = declared[1].decode("ascii").lower() if declared else "utf-8"
+    if encoding not in _ASCII_COMPATIBLE or document[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return document, 0
+    document, raw = _RAW.subn(b"", document)
+    references = sum(1 for each in _REFERENCE.finditer(document) if not _is_allowed(each[1]))
+    if references:
+        document = _REFERENCE.sub(lambda each: each[0] if _is_allowed(each[1]) else b"", document)
+    broken = 0
+    if encoding in {"utf-8", "us-ascii"}:
+        document, broken = _decodable(document)
+    return document, raw + references + broken
+
+
+def _is_allowed(reference: bytes) -> bool:
+    code = int(reference[1:], 16) if reference.startswith(b"x") else int(reference)
+    return code <= sys.maxunicode and not _FORBIDDEN.match(chr(code))
+
+
+def _decodable(document: bytes) -> tuple[bytes, int]:
+    try:
+        document.decode("utf-8")
+    except UnicodeDecodeError:
+        mended = document.decode("utf-8", "replace")
+        return mended.encode(), max(1, mended.count("�"))
+    return document, 0
