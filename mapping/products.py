@@ -24,6 +24,7 @@ __all__ = [
     "VatTable",
     "find_article",
     "fingerprint",
+    "has_stale_price",
     "name_item",
     "needs_allocation",
     "require_wanted",
@@ -262,6 +263,23 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
             fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",
         )
     return Price(incl_cents=round_to_cents(item.unit_price * (100 + percentage) / 100))
+
+
+def has_stale_price(wanted: Article, present: Article, vat: VatTable, branch: int | None = None) -> bool:
+    """Whether the price that follows from the one we decide does not follow from it at the rate of its VAT code.
+
+    Till and gateway may round a net price differently, and nobody pays it: there a cent is no difference.
+    """
+    code = wanted.vat_code if wanted.vat_code is not None else present.vat_code
+    rate = None if code is None else vat.find_percentage(code, branch)
+    net, gross = wanted.price_excl_cents, wanted.price_incl_cents
+    if rate is None:
+        return False
+    if net is not None and gross is None and present.price_incl_cents is not None:
+        return present.price_incl_cents != round_to_cents(Decimal(net).scaleb(-2) * (100 + rate) / 100)
+    if gross is not None and net is None and present.price_excl_cents is not None:
+        return abs(present.price_excl_cents - Decimal(gross) * 100 / (100 + rate)) > 1
+    return False
 
 
 def _is_stock_article(item: Item, settings: ProductSettings) -> bool:

@@ -141,7 +141,12 @@ class StockSettings(Section):
     formula: Formula = Field(default="available - reserved", description=f"Arithmetic over {', '.join(STOCK_NAMES)}")
     safety: Decimal = Field(default=Decimal(0), ge=0, description="Safety stock, for formulas that use it")
     count_estimates: bool = Field(default=False, description="Whether open estimates count as reserved")
-    decimals: int = Field(default=3, ge=0, le=6, description="Decimals of a quantity; halves round up")
+    decimals: int = Field(
+        default=3,
+        ge=0,
+        le=6,
+        description="Decimals of a quantity; halves round up, shares of one quantity add up to it",
+    )
     together: bool = Field(
         default=True, description="Whether a re-sync books many articles with one call, as a correction of stock"
     )

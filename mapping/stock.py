@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from mapping.errors import MappingError, NotBookable
 from mapping.expression import ExpressionError, read_expression
@@ -13,6 +13,7 @@ from mapping.sections import STOCK_NAMES, BranchStock, StockSettings
 from mapping.skus import name_item
 
 _WHOLE = BranchStock()
+_NONE = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,25 @@ def to_quantities(
     Without a table the main branch gets everything. MappingError when a formula has no value or names no branch.
     """
     rows = _rows(settings, branches, record)
-    return {branch: _quantity(figures, settings, row, record) for branch, row in sorted(rows.items())}
+    shared: dict[tuple[str, Decimal], dict[int, Decimal]] = {}
+    for branch, row in sorted(rows.items()):
+        formula = row.formula or settings.formula
+        quantity = _quantity(figures, settings, row, record)
+        shared.setdefault((formula, quantity), {})[branch] = row.share
+    found = {b: q for (_, whole), shares in shared.items() for b, q in _share_out(whole, shares, settings).items()}
+    return dict(sorted(found.items()))
+
+
+def _share_out(whole: Decimal, shares: Mapping[int, Decimal], settings: StockSettings) -> dict[int, Decimal]:
+    """One quantity over its branches, by largest remainder: rounded one by one they could add up to more than it."""
+    step = Decimal(1).scaleb(-settings.decimals)
+    exact = {branch: whole * share / 100 / step for branch, share in shares.items()}
+    steps = {branch: part.to_integral_value(ROUND_DOWN) for branch, part in exact.items()}
+    left = sum(exact.values(), _NONE).to_integral_value(ROUND_HALF_UP) - sum(steps.values(), _NONE)
+    neediest = sorted(exact, key=lambda branch: (-abs(exact[branch] - steps[branch]), branch))
+    for branch in neediest[: int(abs(left))]:
+        steps[branch] += Decimal(1).copy_sign(left)
+    return {branch: (count if settings.negative else max(count, Decimal(0))) * step for branch, count in steps.items()}
 
 
 def to_branches(settings: StockSettings, *, branches: Sequence[int]) -> tuple[int, ...]:
@@ -76,7 +95,7 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
     formula = read_expression(row.formula or settings.formula, names=STOCK_NAMES)
     values = _values(figures, settings, settings.safety if row.safety is None else row.safety)
     try:
-        quantity = formula.evaluate(values) * row.share / 100
+        return formula.evaluate(values)
     except ExpressionError as error:
         raise MappingError(
             f'the formula "{formula.text}" has no value: {error}',
@@ -84,8 +103,6 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
             field="stock.formula",
             fix="correct the formula in the settings",
         ) from error
-    rounded = quantity.quantize(Decimal(1).scaleb(-settings.decimals), rounding=ROUND_HALF_UP)
-    return rounded if settings.negative else max(rounded, Decimal(0))
 
 
 def _values(figures: Figures, settings: StockSettings, safety: Decimal) -> dict[str, Decimal]:

@@ -21,6 +21,8 @@ from mapping.records import Article, Item, Product
 from mapping.texts import Traces
 from mapping.turnover import with_turnover_groups
 
+_NO_RATES = VatTable()
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -106,7 +108,7 @@ def create(product: Product, members: Sequence[Member], deps: Deps) -> int | Non
 
 def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> None:
     """Write what differs, put the product into its groups, and take it out of those the gateway had put it into."""
-    if differs(product, existing.product):
+    if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
         deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
         deps.say("changed the product", product=existing.product.number)
     else:
@@ -135,12 +137,20 @@ def _regroup(present: Product, members: Sequence[Member], deps: Deps) -> None:
         deps.say("took the product out of a group", product=number, group=group)
 
 
-def differs(wanted: Product, present: Product) -> bool:
-    """Whether anything that we say about the product is not so yet; what we leave open (None) does not count."""
+def differs(wanted: Product, present: Product, vat: VatTable = _NO_RATES, branch: int | None = None) -> bool:
+    """Whether anything that we say about the product is not so yet; what we leave open (None) does not count.
+
+    A price that the till works out of ours counts, at the rates of `vat` (of `branch`, where they differ).
+    """
     if _says_otherwise(dataclasses.replace(wanted, articles=()), dataclasses.replace(present, articles=())):
         return True
     now = {article.number: article for article in present.articles}
-    return any(a.number not in now or _says_otherwise(a, now[a.number]) for a in wanted.articles)
+    return any(
+        a.number not in now
+        or _says_otherwise(a, now[a.number])
+        or products.has_stale_price(a, now[a.number], vat, branch)
+        for a in wanted.articles
+    )
 
 
 def _says_otherwise(wanted: Product | Article, present: Product | Article) -> bool:

@@ -108,7 +108,8 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
     if family is not None and family.target_id != str(present.number):
         # Variants that stand in another product than their family's have not named it.
         wanted = dataclasses.replace(wanted, description=None)
-    return articles.differs(wanted, present) or _has_left_its_group(link, present, deps)
+    branch = deps.settings.products.vat_branch
+    return articles.differs(wanted, present, view.vat, branch) or _has_left_its_group(link, present, deps)
 
 
 def _to_product(item: Item, link: Link, present: Product | None, view: View, deps: Deps) -> Product:

@@ -206,5 +206,16 @@ def _follow(company: Company, entity: Entity, old: Json | None, new: Json | None
     elif entity.sale:
         for row in (old, new):
             people.settle_balance(company, (row or {}).get("CustomerRef", {}).get("value"))
+    if entity.name == "Invoice" and new:
+        _convert_estimates(company, new)
     if old and new and old.get("FullyQualifiedName") != new.get("FullyQualifiedName"):
         names.rename_children(company, entity, new)
+
+
+def _convert_estimates(company: Company, invoice: Json) -> None:
+    """An estimate that an invoice was made of is over."""
+    for linked in invoice.get("LinkedTxn", []):
+        estimate = company.find("Estimate", linked["TxnId"]) if linked.get("TxnType") == "Estimate" else None
+        if estimate and estimate.get("TxnStatus") != "Converted":
+            estimate["TxnStatus"] = "Converted"
+            company.touch("Estimate", estimate, bump=True, announce=True)

@@ -78,6 +78,39 @@ def test_what_is_promised_on_an_estimate_leaves_the_shelf_and_comes_back_when_it
     assert shelves(shop) == [12, 12]
 
 
+@pytest.mark.parametrize("status", ["Closed", "Rejected", "Converted"])
+def test_an_estimate_that_is_over_reserves_nothing(shop: Shop, status: str) -> None:
+    stocked(shop, "5001")
+    estimate = promise(shop, _5001=3)
+    tell(shop, estimate, "made")
+    assert physical(shop, 5001) == 9
+    shop.books.put(REALM, "Estimate", {"Id": estimate, "TxnStatus": status})
+    tell(shop, estimate, "over")
+    assert physical(shop, 5001) == 12
+
+
+@pytest.mark.parametrize("status", ["Pending", "Accepted"])
+def test_an_estimate_that_is_open_reserves_its_pieces(shop: Shop, status: str) -> None:
+    stocked(shop, "5001")
+    estimate = promise(shop, _5001=3)
+    shop.books.put(REALM, "Estimate", {"Id": estimate, "TxnStatus": status})
+    tell(shop, estimate, "made")
+    assert physical(shop, 5001) == 9
+
+
+def test_an_estimate_made_into_an_invoice_reserves_nothing(shop: Shop) -> None:
+    stocked(shop, "5001")
+    estimate = promise(shop, _5001=3)
+    tell(shop, estimate, "made")
+    linked = [{"TxnId": estimate, "TxnType": "Estimate"}]
+    invoice = {"CustomerRef": {"value": customer(shop)}, "LinkedTxn": linked, **lines(shop, {"5001": 3})}
+    shop.books.put(REALM, "Invoice", invoice)
+    assert shop.find("Estimate", Id=estimate)["TxnStatus"] == "Converted"
+    hear(shop, shop.find("Item", Sku="5001")["Id"])
+    tell(shop, estimate, "converted")
+    assert physical(shop, 5001) == 9  # three of twelve have left with the invoice
+
+
 def test_an_estimate_whose_webhook_is_lost_is_found_by_change_data_capture(shop: Shop) -> None:
     stocked(shop, "5001")
     ledger_feed.poll(shop.deps())

@@ -122,3 +122,48 @@ def test_an_item_without_stock_is_skipped() -> None:
         stock.to_figures(service)
     tracked = Item("42", "0", "Cup", "Inventory", track_stock=True, quantity_on_hand=Decimal(4))
     assert stock.to_figures(tracked, unposted=Decimal(1)) == stock.Figures(Decimal(4), Decimal(1))
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "shares", "decimals", "wanted"),
+    [
+        ("8", "33 33 34", 0, "3 2 3"),
+        ("10", "33 33 34", 0, "3 3 4"),
+        ("1", "50 50", 0, "1 0"),
+        ("-8", "33 33 34", 0, "-3 -2 -3"),
+        ("7.5", "50 50", 0, "4 4"),
+        ("0.001", "50 50", 3, "0.001 0"),
+        ("8", "25 25", 0, "2 2"),
+        ("5", "100 100", 0, "5 5"),
+        ("9", "0 100", 0, "0 9"),
+    ],
+)
+def test_shares_of_one_quantity_add_up_to_it(on_hand: str, shares: str, decimals: int, wanted: str) -> None:
+    branches = {str(place): BranchStock(share=Decimal(share)) for place, share in enumerate(shares.split(), 1)}
+    settings = StockSettings(branches=branches, decimals=decimals)
+    found = stock.to_quantities(stock.Figures(Decimal(on_hand)), settings, branches=range(1, 4), record=RECORD)
+    assert list(found.values()) == list(map(Decimal, wanted.split()))
+
+
+@given(st.decimals(-500, 500, places=2), st.lists(st.integers(0, 100), min_size=1, max_size=6), st.integers(0, 3))
+def test_no_piece_is_made_or_lost_by_sharing(on_hand: Decimal, shares: list[int], decimals: int) -> None:
+    parts = {str(place): BranchStock(share=Decimal(share)) for place, share in enumerate(shares)}
+    settings = StockSettings(branches=parts, decimals=decimals)
+    found = stock.to_quantities(stock.Figures(on_hand), settings, branches=range(9), record=RECORD)
+    exact = on_hand * sum(shares) / 100
+    step = Decimal(1).scaleb(-decimals)
+    assert abs(sum(found.values()) - exact) <= step / 2
+    assert all(abs(found[place] - on_hand * share / 100) <= step for place, share in enumerate(shares))
+
+
+def test_branches_with_a_formula_of_their_own_are_rounded_by_themselves() -> None:
+    settings = StockSettings(
+        decimals=0,
+        branches={
+            "1": BranchStock(share=Decimal(50)),
+            "2": BranchStock(share=Decimal(50)),
+            "3": BranchStock(formula="on_hand / 3"),
+        },
+    )
+    found = stock.to_quantities(stock.Figures(Decimal(5)), settings, branches=[1, 2, 3], record=RECORD)
+    assert found == {1: Decimal(3), 2: Decimal(2), 3: Decimal(2)}

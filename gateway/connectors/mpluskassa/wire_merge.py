@@ -30,6 +30,8 @@ _DERIVED_OF_ARTICLE = frozenset(
     }
 )
 """Read-only, deprecated or computed by the till from another field: sending them back could only contradict it."""
+_PRICE_LISTS = ("salesPriceList", "priceGroupList", "barcodeList", "relationArticleDiscountList")
+"""Further prices of an article, each with and without VAT at the article's own rate."""
 
 
 def to_soap(product: Product, existing: Row | None) -> dict[str, Any]:
@@ -75,17 +77,32 @@ def _images_are_whole(body: Row) -> bool:
 
 def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:
     said = known(**{theirs: getattr(article, ours) for ours, theirs in ARTICLE_FIELDS.items()})
-    merged = _without(body, _stale_prices(said, body)) | said
+    taxed_anew = "vatCode" in said and said["vatCode"] != body.get("vatCode")
+    merged = _without(body, _stale_prices(said, body, taxed_anew=taxed_anew)) | said
+    if taxed_anew:
+        merged |= {name: _without_net(merged[name]) for name in _PRICE_LISTS if name in merged}
     if article.custom_fields:
         merged["customFieldList"] = {"customField": _custom_fields(article.custom_fields, merged)}
     return merged
 
 
-def _stale_prices(said: Row, body: Row) -> frozenset[str]:
-    """The price the till must compute anew: a net price beside a new gross price (or rate) would contradict it."""
-    if "priceIncl" in said or ("vatCode" in said and said["vatCode"] != body.get("vatCode") and "priceIncl" in body):
-        return frozenset({"priceExcl"})
-    return frozenset({"priceIncl"}) if "priceExcl" in said else frozenset()
+def _stale_prices(said: Row, body: Row, *, taxed_anew: bool) -> frozenset[str]:
+    """The price the till must compute anew, because it follows from the other one; what we say of both stands.
+
+    Where we speak of neither and the rate changes, what the customer pays stays.
+    """
+    if "priceExcl" in said:
+        return frozenset({"priceIncl"})
+    follows = "priceIncl" in said or (taxed_anew and "priceIncl" in body)
+    return frozenset({"priceExcl"}) if follows else frozenset()
+
+
+def _without_net(prices: Row) -> dict[str, Any]:
+    """Other prices of the article, at its rate: what the customer pays stays, what it is without VAT follows."""
+    return {
+        name: [_without(row, frozenset({"priceExcl"}) if "priceIncl" in row else frozenset()) for row in found]
+        for name, found in prices.items()
+    }
 
 
 def _custom_fields(wanted: Mapping[str, Any], body: Row) -> list[dict[str, Any]]:

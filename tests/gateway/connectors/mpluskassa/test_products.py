@@ -123,6 +123,8 @@ def test_the_row_as_read_is_not_touched() -> None:
         (Article(number=100, price_excl_cents=350), {"priceExcl": 350}, "priceIncl"),
         (Article(number=100, vat_code=1), {"vatCode": 1, "priceIncl": 300}, "priceExcl"),
         (Article(number=100, vat_code=2), {"vatCode": 2, "priceIncl": 300, "priceExcl": 275}, ""),
+        (Article(number=100, vat_code=1, price_excl_cents=350), {"vatCode": 1, "priceExcl": 350}, "priceIncl"),
+        (Article(number=100, vat_code=1, price_incl_cents=350), {"vatCode": 1, "priceIncl": 350}, "priceExcl"),
         (Article(number=100, price_incl_cents=5, price_excl_cents=4), {"priceIncl": 5, "priceExcl": 4}, ""),
     ],
 )
@@ -130,6 +132,19 @@ def test_an_old_price_is_never_sent_beside_a_new_one(article: Article, kept: dic
     first = articles_of(to_soap(product(article), RAW))[0]
     assert {name: first[name] for name in kept} == kept
     assert left_out not in first
+
+
+def test_further_prices_follow_another_vat_code() -> None:
+    further = {
+        "salesPriceList": {"salesPrice": [{"salesPriceNumber": 1, "priceIncl": 250, "priceExcl": 229}]},
+        "priceGroupList": {"priceGroup": [{"priceGroupNumber": 2, "priceExcl": 200}]},
+    }
+    raw = copy.deepcopy(RAW)
+    raw["articleList"]["article"][0].update(further)
+    same, other = (articles_of(to_soap(product(Article(number=100, vat_code=code)), raw))[0] for code in (2, 1))
+    assert {name: same[name] for name in further} == further
+    assert other["salesPriceList"] == {"salesPrice": [{"salesPriceNumber": 1, "priceIncl": 250}]}
+    assert other["priceGroupList"] == further["priceGroupList"]
 
 
 def test_groups_are_added_and_none_is_taken_away() -> None:
