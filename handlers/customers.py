@@ -53,7 +53,9 @@ def _update(relation: Relation, found: Customer, deps: Deps) -> Customer:
         if _is_carried(wanted, found):
             return found
         try:
-            return deps.books.update_customer(wanted, request_id(deps.connection, "customer", wanted))
+            return deps.books.update_customer(
+                wanted, request_id(deps.books.realm_id, "customer update", found.id, found.sync_token)
+            )
         except Conflict:
             deps.say("somebody was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")

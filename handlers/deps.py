@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.store import inbox, links, requests
+from gateway.store import claims, inbox, links, requests
+from gateway.store.claims import Claim
 from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
 from gateway.store.links import Kind, Link
@@ -30,6 +31,8 @@ class Deps:
 
     While `rehearsing` nothing is written anywhere: the books only say what they would do, no link is remembered.
     `line_amounts` is what the company of the books is known to take as the amount of a line.
+    `claim` is the worker's right to the event: once it is lost, nothing is remembered any more. `installation` is the
+    name that documents are signed with.
     """
 
     engine: Engine
@@ -44,16 +47,22 @@ class Deps:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     rehearsing: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED
+    installation: str = ""
+    claim: Claim | None = None
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""
         self.log.append(Entry("decided", title, detail=detail or None, at=self.now()))
 
     def remember(self, *found: Link) -> None:
-        """Record links at once, in their own transaction: what exists outside stays known even if this event fails."""
+        """Record links at once, in their own transaction: what exists outside stays known even if this event fails.
+
+        Raises `LeaseLost` when another worker has the event by now: what it found is not written over.
+        """
         if self.rehearsing or not found:
             return
         with writing(self.engine) as session:
+            claims.hold(session, self.claim)
             links.save(session, self.connection, *found)
 
     def forget(self, kind: Kind, source_id: str) -> None:
@@ -61,6 +70,7 @@ class Deps:
         if self.rehearsing:
             return
         with writing(self.engine) as session:
+            claims.hold(session, self.claim)
             links.forget(session, self.connection, kind, source_id)
 
     def pass_on(self, *changes: Change) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from dataclasses import replace
 
 from mapping.errors import NotBookable
-from mapping.records import DocumentKind, Sale, SaleKind
+from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sections import OrderSettings
 
 DOCUMENT_NUMBER_LENGTH = 21
+_TAG = re.compile(r"\[kassabridge:([^\]\s]+)\]")
+_SIGNATURE = re.compile(r"\s*\[installation:([0-9a-f]+)\]")
 _HASH_LENGTH = 10
 _SALE_TYPES = {
     SaleKind.RECEIPT: ("RECEIPT-TYPE-RECEIPT", "RECEIPT-TYPE-CREDIT-RECEIPT"),
@@ -191,3 +195,33 @@ def marker(sale: Sale) -> str:
 def marker_tag(sale: Sale) -> str:
     """The machine-readable part of the marker."""
     return f"[kassabridge:{sale.kind.value.lower()}:{sale.id}]"
+
+
+def find_tag(note: str | None) -> str | None:
+    """What a marker in this note names: "receipt:ID", "day:BRANCH:DATE"; None when there is none."""
+    found = _TAG.search(note or "")
+    return found.group(1) if found else None
+
+
+def is_marked(note: str | None, marker_text: str) -> bool:
+    """Whether a note holds this marker; the printed number beside it may have changed."""
+    tag = find_tag(marker_text)
+    return tag is not None and f"[kassabridge:{tag}]" in (note or "")
+
+
+def sign(document: SalesDocument, installation: str) -> SalesDocument:
+    """The document, its note saying which installation of the gateway wrote it. Older notes do not."""
+    note = document.private_note or document.marker
+    signed = note.replace(document.marker, f"{document.marker} [installation:{installation}]", 1)
+    return replace(document, private_note=signed) if installation else document
+
+
+def find_installation(note: str | None) -> str | None:
+    """Which installation of the gateway wrote the document of this note; None for older and for others' documents."""
+    found = _SIGNATURE.search(note or "")
+    return found.group(1) if found else None
+
+
+def unsigned(note: str | None) -> str:
+    """The note without its signature: the same whoever wrote it."""
+    return _SIGNATURE.sub("", note or "")

@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
 from gateway.store import inbox, journal, links, requests
+from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State
-from gateway.store.inbox import LeaseLost
 from gateway.store.journal import Entry
 from gateway.store.session import writing
 from gateway.store.turns import Rota
@@ -117,7 +117,11 @@ class Workshop:
 
     def _carry_logged(self, event: Event) -> None:
         began = time.monotonic()
-        result, deps = self._attempt(event)
+        try:
+            result, deps = self._attempt(event)
+        except LeaseLost:
+            _log.warning("another worker took this event over; nothing more is written")
+            return
         _measure(event, result.outcome.state, time.monotonic() - began)
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         try:
@@ -137,8 +141,11 @@ class Workshop:
         try:
             if event.crashes >= boundary.MOST_CRASHES:
                 return Result(_crashed(event)), None
-            deps = self.worlds.deps(event.connection or "", anew=requests.is_asked(event))
+            claim = Claim(event.id, event.lease or "")
+            deps = self.worlds.deps(event.connection or "", anew=requests.is_asked(event), claim=claim)
             return _run(event, deps), deps
+        except LeaseLost:
+            raise
         except Exception as error:  # noqa: BLE001 - this is where every error becomes a fate
             outcome = boundary.outcome_of(error, event)
             _report(error, event, outcome)

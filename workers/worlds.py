@@ -24,7 +24,8 @@ from gateway.connectors.quickbooks.transport import Limits
 from gateway.custody import Custody
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
-from gateway.store import connections, documents, limits
+from gateway.store import claims, connections, documents, installation, limits
+from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
 from gateway.store.limits import Account, Budget
@@ -39,6 +40,7 @@ from workers.alerting import Watch
 from workers.turnstiles import Rules, Turnstile, Turnstiles
 
 LOOK_SECONDS = 2.0
+_READS = ("GET ", "QUERY ", "get", "find", "check")
 NAMES_SECONDS = 10.0
 _log = structlog.get_logger(__name__)
 # A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would cost the connection.
@@ -91,15 +93,17 @@ class Worlds:
         self._turnstiles = Turnstiles(engine)
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
+        self._installation: str | None = None
 
-    def deps(self, name: str, *, anew: bool = False) -> Deps:
+    def deps(self, name: str, *, anew: bool = False, claim: Claim | None = None) -> Deps:
         """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
 
-        `anew` for whoever changed something a moment ago and asks what comes of it.
+        `anew` for whoever changed something a moment ago and asks what comes of it. `claim` is the worker's right to
+        the event: without it nothing is written outside any more.
         """
         world = self.world(name, anew=anew)
         log: list[Entry] = []
-        self._thread.log = log
+        self._thread.log, self._thread.claim = log, claim
         return Deps(
             self._engine,
             name,
@@ -110,7 +114,14 @@ class Worlds:
             log,
             self._wake,
             line_amounts=world.connection.line_amounts,
+            installation=self._signature(),
+            claim=claim,
         )
+
+    def _signature(self) -> str:
+        if self._installation is None:
+            self._installation = installation.name_of(self._engine)
+        return self._installation
 
     def world(self, name: str, *, anew: bool = False) -> World:
         """The connection's world, as its row and settings document stand now, or stood two seconds ago."""
@@ -170,7 +181,7 @@ class Worlds:
             realm_id=connection.realm_id or "",
             tokens=self.custody(connection.name),
             observe=self._observer(connection.name, at_books),
-            gate=_rehearsed(at_books),
+            gate=self._guarded(at_books),
             limits=self._patience.books,
             vat_field=document.customers.vat_number_field,
         )
@@ -179,12 +190,27 @@ class Worlds:
             connection.mplus_ident or "",
             connection.mplus_secret or "",
             observe=self._observer(connection.name, at_till),
-            gate=_rehearsed(at_till),
+            gate=self._guarded(at_till),
             limits=self._patience.till,
             wsdl_cache=_wsdl_cache(url),
             default_decimal_places=document.mapping.omitted_decimal_places,
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
+
+    def _guarded(self, gate: Turnstile) -> Callable[[str], AbstractContextManager[None]]:
+        """The gate, the worker's claim looked at behind it: a worker that stood still writes nothing late."""
+
+        @contextmanager
+        def enter(operation: str = "") -> Iterator[None]:
+            with gate(operation):
+                failpoints.reach(failpoints.BEFORE_CALL, operation)
+                claim = getattr(self._thread, "claim", None)
+                if claim is not None and not is_read(operation):
+                    claims.confirm(self._engine, claim)
+                yield
+            failpoints.reach(failpoints.AFTER_CALL, operation)
+
+        return enter
 
     def custody(self, name: str) -> Custody:
         """The tokens of a connection."""
@@ -221,6 +247,11 @@ def _conventions(document: SettingsDocument) -> tuple[object, ...]:
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
 
 
+def is_read(operation: str) -> bool:
+    """Whether a call changes nothing, by the names that both systems give their operations."""
+    return operation.startswith(_READS)
+
+
 def _measure(exchange: Exchange) -> None:
     outcome = counters.outcome_of(exchange.status, exchange.error)
     counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
@@ -231,19 +262,6 @@ def _say(exchange: Exchange) -> None:
     facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
     known = {name: value for name, value in facts.items() if value is not None}
     _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
-
-
-def _rehearsed(gate: Turnstile) -> Callable[[str], AbstractContextManager[None]]:
-    """The gate, with the places before and behind it where a rehearsal may strike."""
-
-    @contextmanager
-    def enter(operation: str = "") -> Iterator[None]:
-        with gate(operation):
-            failpoints.reach(failpoints.BEFORE_CALL, operation)
-            yield
-        failpoints.reach(failpoints.AFTER_CALL, operation)
-
-    return enter
 
 
 def _brake(gate: Turnstile, seconds: float) -> None:

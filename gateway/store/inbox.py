@@ -32,15 +32,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from gateway.errors import GatewayError
 from gateway.store import turns
+from gateway.store.claims import LEASE_SECONDS, LeaseLost
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, TokenRow
 from gateway.store.turns import Rota
 
-LEASE_SECONDS = 10.0
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 # What a new row takes from its change, by the names of the columns.
 SAID = (
@@ -125,10 +124,6 @@ _TAKE_NEWEST = _taking(_newest_of_subject())
 @cache
 def _take_next(*, resting: bool, lock: bool) -> Any:
     return _taking(turns.newest_of(resting=resting, lock=lock))
-
-
-class LeaseLost(GatewayError):
-    """Another worker has taken this event over; what this one did must not be recorded."""
 
 
 def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
@@ -270,7 +265,7 @@ def finish(session: Session, event: Event, outcome: Outcome) -> None:
     """Record how the attempt ended, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
     ended = session.execute(_FINISH, _to_end(event, outcome)).one_or_none()
     if ended is None:
-        raise LeaseLost(f"event {event.id} was taken over by another worker")
+        raise LeaseLost.of(event.id)
 
 
 def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -40,7 +40,10 @@ NAMED = "special:"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link. `fingerprint` is of what was last written to the target; `detail` is small JSON-able data."""
+    """One link. `fingerprint` is of what was last written to the target; `detail` is small JSON-able data.
+
+    `generation` counts the targets of this source record that are gone; saving never lowers it.
+    """
 
     kind: str
     source_id: str
@@ -49,11 +52,12 @@ class Link:
     sync_token: str | None = None
     fingerprint: str | None = None
     detail: Mapping[str, Any] | None = None
+    generation: int = 0
 
 
 # Links are looked up and saved several times for every event: their statements are made once and only bound anew.
 _LINKS = LinkRow.__table__  # type: ignore[attr-defined]
-_CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail")
+_CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail", "generation")
 _COLUMNS = ("kind", "source_id", *_CHANGING)
 _KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam("like"))
 _SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
@@ -102,7 +106,9 @@ def _upsert(dialect: str) -> Any:
     conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     given: dict[str, Any] = {name: bindparam(name) for name in ("connection", *_COLUMNS)}
     statement = conflict_insert(_LINKS).values(**given, created_at=moment(), updated_at=moment())
-    changing = {name: statement.excluded[name] for name in (*_CHANGING, "updated_at")}
+    changing: dict[str, Any] = {name: statement.excluded[name] for name in (*_CHANGING, "updated_at")}
+    known, told = _LINKS.c.generation, statement.excluded.generation
+    changing["generation"] = case((known > told, known), else_=told)
     return statement.on_conflict_do_update(index_elements=["connection", "kind", "source_id"], set_=changing)
 
 
@@ -133,4 +139,13 @@ def forget(session: Session, connection: str, kind: Kind, source_id: str) -> Non
 
 def _to_link(row: Any) -> Link:
     detail = json.loads(row.detail) if row.detail else None
-    return Link(row.kind, row.source_id, row.target_entity, row.target_id, row.sync_token, row.fingerprint, detail)
+    return Link(
+        row.kind,
+        row.source_id,
+        row.target_entity,
+        row.target_id,
+        row.sync_token,
+        row.fingerprint,
+        detail,
+        row.generation,
+    )

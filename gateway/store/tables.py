@@ -115,6 +115,7 @@ class LinkRow(SQLModel, table=True):
     sync_token: str | None = None
     fingerprint: str | None = None
     detail: str | None = _long_text()
+    generation: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     created_at: datetime = _time()
     updated_at: datetime = _time()
 
@@ -344,3 +345,12 @@ class GuessRow(SQLModel, table=True):
     source: str = Field(primary_key=True)
     failures: int = 0
     ends_at: float = 0.0
+
+
+class InstallationRow(SQLModel, table=True):
+    """The one row that says by what name this installation signs what it writes; a restored backup keeps it."""
+
+    __tablename__ = "installations"
+
+    only: int = Field(default=1, sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    name: str

@@ -69,4 +69,6 @@ def _make(name: str, account_id: str, deps: Deps) -> str:
     if found:
         return found.id
     deps.say("making an item for an income account in QuickBooks", name=name, account=account_id)
-    return deps.books.create_service_item(name, account_id, request_id(deps.connection, "item", name, account_id)).id
+    return deps.books.create_service_item(
+        name, account_id, request_id(deps.books.realm_id, "item", "account", account_id)
+    ).id

@@ -121,7 +121,9 @@ def _to_method_name(name: str) -> str:
 
 
 def _create(name: str, deps: Deps) -> str:
-    made = deps.books.create_payment_method(_to_method_name(name), request_id(deps.connection, "payment method", name))
+    made = deps.books.create_payment_method(
+        _to_method_name(name), request_id(deps.books.realm_id, "payment method", name)
+    )
     if deps.rehearsing:
         return made.id
     deps.lists.add("PaymentMethod", made)

@@ -134,9 +134,7 @@ def _make_rounding_item(deps: Deps) -> str:
         )
     sales = next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0])
     deps.say("making the item of rounding lines in QuickBooks", name=ROUNDING_ITEM, account=sales.id)
-    made = deps.books.create_service_item(
-        ROUNDING_ITEM, sales.id, request_id(deps.connection, "item", ROUNDING_ITEM, sales.id)
-    )
+    made = deps.books.create_service_item(ROUNDING_ITEM, sales.id, request_id(deps.books.realm_id, "item", "rounding"))
     return made.id
 
 

@@ -90,7 +90,9 @@ def _by_name(name: str, deps: Deps) -> str:
     if found is None:
         debtor = customers.default_debtor(deps.settings.customers)
         again = _stale([f"name:{name.casefold()}"], deps)
-        found = deps.books.create_customer(debtor, request_id(deps.connection, "customer", debtor, *again))
+        found = deps.books.create_customer(
+            debtor, request_id(deps.books.realm_id, "customer", "debtor", debtor.display_name, *again)
+        )
     deps.remember(_to_link(f"name:{name.casefold()}", found))
     return found.id or ""
 
@@ -104,12 +106,23 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     # A repeat is answered with the first answer; a customer that follows one that is gone must not be.
     again = _stale(_keys(relation), deps)
     try:
-        return deps.books.create_customer(customer, request_id(deps.connection, "customer", customer, *again))
+        token = request_id(deps.books.realm_id, "customer", relation.number, attempt, *again)
+        return _bring_up_to_date(deps.books.create_customer(customer, token), customer, deps)
     except DuplicateName:
         same = find_same(customer, deps)
         if same is None:
             deps.say("the books know this name already, trying the next", relation=relation.number, attempt=attempt + 1)
         return same or create(relation, deps, attempt=attempt + 1)
+
+
+def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
+    """An earlier request may have created the relation's customer as it was then."""
+    if (made.display_name, customers.email_key(made.email)) == (wanted.display_name, wanted.email) or not made.id:
+        return made
+    changed = dataclasses.replace(wanted, id=made.id, sync_token=made.sync_token)
+    return deps.books.update_customer(
+        changed, request_id(deps.books.realm_id, "customer update", made.id, made.sync_token)
+    )
 
 
 def find_same(customer: Customer, deps: Deps) -> Customer | None:

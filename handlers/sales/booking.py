@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from gateway.errors import DuplicateNumber, GatewayError, Permanent
 from gateway.store.events import Event
 from gateway.store.links import Link
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.references import goods, parties
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, closed_books, drafts, existing, settlement
+from handlers.sales import bookings, closed_books, documents, drafts, existing, settlement
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.sale_identity import is_marked
 
 # The document names a record that is gone, inactive or merged into another: what we remember of it is out of date.
 _STALE = frozenset({"610", "2500"})
@@ -67,23 +69,37 @@ def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtf
     booked = existing.find(sale, posting, deps) if look else None
     if booked:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
-        _refuse_outdated(sale, posting, booked, deps)
-    booked = booked or _create(sale, posting, link, deps)
+        _refuse_outdated(sale, posting, booked, link, deps)
+        generation = _generation(link, booked)
+    else:
+        # The document before was seen to be gone: this is the next.
+        booked, generation = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
-    if link and (link.target_entity, link.target_id) != (booked.kind, booked.id):
+    if link and not _is_same(link, booked):
         settlement.part_from(link, posting, deps)
     # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
-    deps.remember(bookings.to_link(sale, booked, finished=False, **_origin(posting, booked)))
+    known = bookings.to_link(sale, booked, finished=False, **_origin(posting, booked))
+    deps.remember(dataclasses.replace(known, generation=generation))
     bookings.claim_orders(sale, booked, deps)
     return finish(sale, posting, booked, deps, doubtful=doubtful)
 
 
-def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps) -> None:
+def _is_same(link: Link, booked: BookedDocument) -> bool:
+    return (link.target_entity, link.target_id) == (booked.kind, booked.id)
+
+
+def _generation(link: Link | None, booked: BookedDocument) -> int:
+    """How many documents of the sale are gone, when this one was found standing."""
+    return (link.generation + (not _is_same(link, booked))) if link else 0
+
+
+def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, former: Link | None, deps: Deps) -> None:
     """A write whose answer was lost may have booked the sale as it was then: that document has to follow the sale."""
     numbered = deps.lists.company().custom_document_numbers
     same = bookings.is_as_intended(booked, posting.document, send_number=numbered)
-    if posting.document.marker in (booked.private_note or "") and not same:
+    if is_marked(booked.private_note, posting.document.marker) and not same:
         link = bookings.to_link(sale, booked, finished=False, goods=None)
+        link = dataclasses.replace(link, generation=_generation(former, booked))
         settlement.recall(sale, booked, deps, wanted=posting.payments)
         deps.remember(link)
         raise Outdated(link)
@@ -100,25 +116,18 @@ def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, 
 
 
 def _origin(posting: Posting, booked: BookedDocument) -> dict[str, bool]:
-    return {} if posting.document.marker in (booked.private_note or "") else {bookings.ADOPTED: True}
+    return {} if is_marked(booked.private_note, posting.document.marker) else {bookings.ADOPTED: True}
 
 
-def _create(sale: Sale, posting: Posting, link: Link | None, deps: Deps) -> BookedDocument:
-    # A repeat is answered with the first answer; a document that follows a deleted one must not be.
-    again = (link.target_id,) if link else ()
+def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int]:
     try:
-        return deps.books.create_document(
-            posting.document,
-            request_id(deps.connection, "document", posting.document, *again),
-            send_tax_detail=True,
-            send_number=deps.lists.company().custom_document_numbers,
-        )
+        return documents.create(posting, deps, generation=generation)
     except DuplicateNumber:
         found = existing.find(sale, posting, deps)
         if found is None:
             raise
         deps.say("the books had this document already", id=found.id)
-        return found
+        return found, generation
 
 
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:

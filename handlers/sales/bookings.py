@@ -6,7 +6,9 @@ A link without a fingerprint says that the document exists but that something af
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire_content import content_of
@@ -16,7 +18,11 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import sale_changes
 from mapping.records import BookedDocument, Sale, SalesDocument
+from mapping.sale_identity import unsigned
 
+Raw: TypeAlias = Mapping[str, Any]
+_HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
+_NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 GONE = "gone"
 """How somebody removed the document from the books: deleted, voided."""
 REPLACING = "replacing"
@@ -76,6 +82,26 @@ def is_as_intended(booked: BookedDocument, document: SalesDocument, *, send_numb
     method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
     same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
     return same_kind and content_of(booked.raw) == intended(document, send_number=send_number)
+
+
+def is_the_write(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
+    """Whether the books' answer says what was sent, apart from the totals, which they compute.
+
+    Signs that they may have replaced in a note do not count.
+    """
+    sent = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
+    return booked.kind is document.kind and _said(booked.raw, sent) == _said(sent, sent)
+
+
+def _said(source: Raw, sent: Raw) -> list[object]:
+    head = [_value(source.get(name)) for name in _HEAD if sent.get(name) is not None]
+    note = _NOT_TEXT.sub("", unsigned(source.get("PrivateNote")))
+    plain = {"Line": source["Line"], "TotalAmt": 0} if source.get("Line") else {"TotalAmt": 0}
+    return [*head, note, content_of(plain)]
+
+
+def _value(field: Any) -> str:
+    return str(field.get("value") if isinstance(field, Mapping) else field)
 
 
 def find_other(sale: Sale, deps: Deps) -> str | None:

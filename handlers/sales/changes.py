@@ -11,7 +11,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked
-from handlers.sales import booking, bookings, closed_books, drafts, existing, revisions, settlement
+from handlers.sales import booking, bookings, closed_books, documents, drafts, existing, revisions, settlement
 from mapping import gift_cards, orders, sale_changes
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -60,7 +60,7 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
     if settlement.release(link.target_entity, link.target_id, deps):
         # Taking payments off an invoice moves it on.
         current = find_present(link, deps) or current
-    token = request_id(deps.connection, "void", current.kind, current.id, current.sync_token)
+    token = request_id(deps.books.realm_id, "void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
     known = bookings.to_link(sale, voided, finished=True, withdrawn=True)
@@ -162,7 +162,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         before=str(current.total),
         after=str(posting.document.total),
     )
-    booked = revisions.send(posting, fresh.id, fresh.sync_token, deps)
+    booked = documents.update(posting, fresh.id, fresh.sync_token, deps)
     deps.remember(bookings.to_link(sale, booked, finished=False))
     return booking.finish(sale, posting, booked, deps, doubtful=True)
 
@@ -180,7 +180,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         link = bookings.begin(link, deps, replacing=True)
         released = settlement.release(link.target_entity, link.target_id, deps)
         present = (find_present(link, deps) if released else None) or current
-        token = request_id(deps.connection, "delete", present.kind, present.id, present.sync_token)
+        token = request_id(deps.books.realm_id, "delete", present.kind, present.id, present.sync_token)
         deps.books.delete_document(present.kind, present.id, present.sync_token, token)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
     return booking.book(sale, link, event, deps, kind=kind, doubtful=doubtful)

@@ -8,14 +8,14 @@ from decimal import Decimal
 
 from gateway.errors import DuplicateNumber, Incident
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.references import codes, goods, parties
-from handlers.sales import closed_books, existing, settlement
+from handlers.sales import closed_books, documents, existing, settlement
 from mapping.day_postings import Plan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
 from mapping.references import References
+from mapping.sale_identity import sign
 
 
 def book(day: Day, sequence: int, totals: DayTotals, deps: Deps) -> list[BookedDocument]:
@@ -25,7 +25,8 @@ def book(day: Day, sequence: int, totals: DayTotals, deps: Deps) -> list[BookedD
     """
     stand_in = _stand_in(day)
     plan = Plan(day, sequence, totals, _references(stand_in, totals, deps), deps.settings.orders, _groups(deps))
-    postings = [closed_books.open_up(posting, deps) for posting in to_postings(plan)]
+    signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
+    postings = [closed_books.open_up(posting, deps) for posting in signed]
     return [_post(posting, stand_in, plan, deps) for posting in postings]
 
 
@@ -91,12 +92,7 @@ def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps) -> BookedDoc
 
 def _create(named: Sale, posting: Posting, deps: Deps) -> BookedDocument:
     try:
-        return deps.books.create_document(
-            posting.document,
-            request_id(deps.connection, "document", posting.document),
-            send_tax_detail=True,
-            send_number=deps.lists.company().custom_document_numbers,
-        )
+        return documents.create(posting, deps)[0]
     except DuplicateNumber:
         found = existing.find(named, posting, deps)
         if found is None:

@@ -15,6 +15,7 @@ from mapping import orders
 from mapping.errors import RoundingItemNeeded
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale
+from mapping.sale_identity import sign
 from mapping.sale_totals import is_without_vat, read_totals
 from mapping.unit_prices import LineAmounts
 
@@ -23,6 +24,11 @@ WRONG_AMOUNT = "6070"
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and what it refers to. Raises `MappingError` instead of anything doubtful."""
+    posting, references = _prepare(sale, deps, kind)
+    return dataclasses.replace(posting, document=sign(posting.document, deps.installation)), references
+
+
+def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting, References]:
     references = _references(sale, deps)
     try:
         return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references

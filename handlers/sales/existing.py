@@ -16,6 +16,7 @@ from handlers.deps import Deps
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
+from mapping.sale_identity import is_marked
 from mapping.sale_payments import payment_tag
 
 _SISTERS = {
@@ -43,7 +44,7 @@ def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     rows: list[BookedDocument] = []
     for kind in _kinds(sale, posting.document.kind):
         found = list(_candidates(kind, sale, posting, deps))
-        ours = (row for row in found if posting.document.marker in (row.private_note or "") and not row.voided)
+        ours = (row for row in found if is_marked(row.private_note, posting.document.marker) and not row.voided)
         if (document := next(ours, None)) is not None:
             return document
         rows += [row for row in found if kind in _SISTERS[posting.document.kind]]
@@ -59,7 +60,7 @@ def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:
     """A document of this sale in the books, of whatever kind, where no posting can be made of the sale any more."""
     number = orders.document_number(sale, deps.settings.orders)
     rows = (row for kind in DocumentKind for row in _rows(kind, [number], [sale.business_date], deps))
-    return next((row for row in rows if orders.marker(sale) in (row.private_note or "") and not row.voided), None)
+    return next((row for row in rows if is_marked(row.private_note, orders.marker(sale)) and not row.voided), None)
 
 
 def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:

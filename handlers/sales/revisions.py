@@ -9,11 +9,9 @@ from __future__ import annotations
 from gateway.errors import Permanent
 from gateway.store.links import Link
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.result import Result
-from handlers.sales import booking, bookings, closed_books, drafts, settlement
-from mapping.orders import Posting
-from mapping.records import BookedDocument, DocumentKind, Sale
+from handlers.sales import booking, bookings, closed_books, documents, drafts, settlement
+from mapping.records import DocumentKind, Sale
 
 _KINDS = frozenset({DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT, DocumentKind.INVOICE})
 _UNSETTLED = (bookings.GONE, bookings.ADOPTED, bookings.REPLACING, bookings.WITHDRAWN, "sent")
@@ -27,9 +25,11 @@ def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
     if posting.payments:
         return None
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
-    bookings.begin(link, deps, sent=bookings.intended(posting.document, send_number=_numbered(deps)), goods=None)
+    bookings.begin(
+        link, deps, sent=bookings.intended(posting.document, send_number=documents.numbers(deps)), goods=None
+    )
     try:
-        booked = send(posting, link.target_id, link.sync_token or "", deps)
+        booked = documents.update(posting, link.target_id, link.sync_token or "", deps)
     except Permanent as refusal:
         deps.remember(link)
         deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
@@ -37,18 +37,6 @@ def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
     deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
     deps.remember(bookings.to_link(sale, booked, finished=False))
     return booking.finish(sale, posting, booked, deps, doubtful=True)
-
-
-def send(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:
-    """Write the posting over this version of a document. Raises `Conflict` if there is a newer one."""
-    return deps.books.update_document(
-        posting.document,
-        request_id(deps.connection, "update", posting.document, document_id, sync_token),
-        document_id=document_id,
-        sync_token=sync_token,
-        send_tax_detail=True,
-        send_number=_numbered(deps),
-    )
 
 
 def _stands_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
@@ -62,7 +50,3 @@ def _stands_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
         and not closed_books.is_closed(sale.business_date, deps)
         and not settlement.has_payments(link.target_entity, link.target_id, deps)
     )
-
-
-def _numbered(deps: Deps) -> bool:
-    return deps.lists.company().custom_document_numbers

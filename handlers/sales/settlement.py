@@ -9,17 +9,18 @@ import dataclasses
 from collections.abc import Mapping
 from decimal import Decimal
 
-from gateway.errors import NotFound
+from gateway.errors import Conflict, NotFound
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import existing
+from handlers.sales import documents, existing
 from mapping import orders
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale
+from mapping.sale_identity import find_tag, is_marked
 from mapping.sale_payments import find_source_id
 
 CREDIT = "credit"
@@ -43,18 +44,18 @@ def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bo
     for payment in posting.payments:
         before = posted.get(_key(booked, payment))
         made = known.get(payment.source_id or "")
+        generation = before.generation if before else 0
         # What a credit took off the invoice before stays with the customer.
         settled = max(min(left, payment.total), Decimal(0))
         if made is not None:
             made, settled = _tie(made, booked, left, deps)
         elif payment in missing:
-            made = _post(payment, booked, settled, before, deps)
+            made, generation = _post(payment, posting, booked, settled, before, deps)
         else:
             continue
         left -= settled
-        deps.remember(
-            Link(Kind.PAYMENT, _key(booked, payment), "Payment", made.id or "", made.sync_token, _of(payment))
-        )
+        link = Link(Kind.PAYMENT, _key(booked, payment), "Payment", made.id or "", made.sync_token, _of(payment))
+        deps.remember(dataclasses.replace(link, generation=generation))
 
 
 def has_payments(kind: str, document_id: str, deps: Deps) -> bool:
@@ -81,7 +82,7 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
     now = {payment.source_id: payment for payment in wanted}
     for row in deps.books.payments_by_reference([orders.document_number(sale, deps.settings.orders)]):
         source_id = find_source_id(row.private_note)
-        if source_id and orders.marker(sale) in (row.private_note or "") and not row.voided:
+        if source_id and is_marked(row.private_note, orders.marker(sale)) and not row.voided:
             payment = now.get(source_id)
             same = _of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
             key = f"{booked.kind}/{booked.id}/{source_id}"
@@ -117,8 +118,10 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
     amount = _applicable(booked, invoice_id, deps, doubtful=doubtful)
     if amount:
         applied = _application(posting, booked, invoice_id, amount)
-        made = deps.books.create_payment(applied, request_id(deps.connection, "application", applied))
-        deps.remember(Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, _of(applied)))
+        before = _posted(booked.kind, booked.id, deps).get(key)
+        made, generation = _create(applied, _identity("application", posting, booked, invoice_id), before, deps)
+        known = Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, _of(applied))
+        deps.remember(dataclasses.replace(known, generation=generation))
 
 
 def _applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful: bool) -> Decimal:
@@ -154,12 +157,44 @@ def _application(posting: Posting, booked: BookedDocument, invoice_id: str, amou
 
 
 def _post(
-    payment: BooksPayment, booked: BookedDocument, settled: Decimal, before: Link | None, deps: Deps
-) -> BooksPayment:
+    payment: BooksPayment, posting: Posting, booked: BookedDocument, settled: Decimal, before: Link | None, deps: Deps
+) -> tuple[BooksPayment, int]:
     tied = dataclasses.replace(payment, links=(PaymentLink(booked.kind, booked.id, settled),) if settled else ())
-    # A repeat is answered with the first answer; one that follows a void must not be.
-    again = (before.target_id,) if before else ()
-    return deps.books.create_payment(tied, request_id(deps.connection, "payment", tied, *again))
+    return _create(tied, _identity("payment", posting, booked, payment.source_id), before, deps)
+
+
+def _identity(what: str, posting: Posting, booked: BookedDocument, source_id: str | None) -> tuple[object, ...]:
+    """What a payment is known by: the sale, its document, and the till's payment (or the invoice that is credited)."""
+    return what, find_tag(posting.document.marker), booked.kind, booked.id, source_id
+
+
+def _create(
+    wanted: BooksPayment, identity: tuple[object, ...], before: Link | None, deps: Deps
+) -> tuple[BooksPayment, int]:
+    """The payment, by this request or an earlier one of the same generation, and its generation.
+
+    One that an earlier request made and that is gone, or not like this, is passed over; the latter is voided first.
+    """
+    first = before.generation + 1 if before else 0
+    operation, *named = identity
+    for generation in range(first, first + documents.MOST_GENERATIONS):
+        token = request_id(deps.books.realm_id, str(operation), *named, generation)
+        made = deps.books.create_payment(wanted, token)
+        present = _find_present(made, deps) if generation or documents.is_old(made.raw, deps) else made
+        if present is None or present.voided:
+            continue
+        if _brings(present) == _brings(wanted):
+            return present, generation
+        deps.say("an earlier request had posted this payment otherwise; it is voided", id=present.id)
+        _void(Link(Kind.PAYMENT, "", "Payment", present.id or ""), deps)
+    raise Conflict("this payment keeps being removed in QuickBooks", record=wanted.payment_reference)
+
+
+def _find_present(made: BooksPayment, deps: Deps) -> BooksPayment | None:
+    try:
+        return deps.books.payment(made.id or "")
+    except NotFound:
+        return None
 
 
 def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) -> tuple[BooksPayment, Decimal]:
@@ -172,7 +207,7 @@ def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) 
     links = (*made.links, PaymentLink(booked.kind, booked.id, amount))
     tied = dataclasses.replace(made, customer_id=customer, links=links)
     deps.say("a payment that stayed in the books settles the document again", id=made.id, amount=str(amount))
-    return deps.books.update_payment(tied, request_id(deps.connection, "tie", tied, made.sync_token)), amount
+    return deps.books.update_payment(tied, request_id(deps.books.realm_id, "tie", made.id, made.sync_token)), amount
 
 
 def _unapplied(made: BooksPayment) -> Decimal:
@@ -188,7 +223,7 @@ def _void(link: Link, deps: Deps) -> None:
         return
     if not payment.voided:
         token = payment.sync_token or ""
-        deps.books.void_payment(link.target_id, token, request_id(deps.connection, "void", link.target_id, token))
+        deps.books.void_payment(link.target_id, token, request_id(deps.books.realm_id, "void", link.target_id, token))
         deps.say("voided a payment that the till took back or changed", id=link.target_id)
 
 

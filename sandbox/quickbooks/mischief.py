@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -15,12 +17,14 @@ class Mode(StrEnum):
     truncate     the work is done, the answer breaks off half way
     reset        the connection is cut before the work
     delay        the answer comes `seconds` late
+    hold         the connection is cut, the request stays on the wire and arrives when it is let go
     """
 
     LOST_REPLY = "lost_reply"
     TRUNCATE = "truncate"
     RESET = "reset"
     DELAY = "delay"
+    HOLD = "hold"
     ERROR_500 = "error_500"
     ERROR_503 = "error_503"
     HTML_502 = "html_502"
@@ -51,6 +55,7 @@ class Tricks:
 
     planned: list[Trick] = field(default_factory=list)
     struck: int = 0
+    held: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
 
     def plan(self, operation: str, mode: str, *, times: int = 1, skip: int = 0, seconds: float = 1.0) -> None:
         """Plan a misbehaviour. Raises ValueError for an unknown mode."""
@@ -68,6 +73,12 @@ class Tricks:
                 return trick
         return None
 
+    def let_go(self) -> None:
+        """What was held on the wire arrives now; its answers go nowhere."""
+        while self.held:
+            work = self.held.pop(0)
+            asyncio.run(_await(work))
+
     def clear(self) -> None:
         """Behave again."""
         self.planned.clear()
@@ -75,3 +86,7 @@ class Tricks:
     def to_json(self) -> list[Json]:
         """What is still planned."""
         return [asdict(each) for each in self.planned if each.times]
+
+
+async def _await(work: Callable[[], Awaitable[object]]) -> None:
+    await work()

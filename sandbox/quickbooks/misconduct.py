@@ -42,7 +42,9 @@ async def misbehave(
 
 async def _carry_out(world: World, request: Request, trick: Trick, work: Callable[[], Awaitable[Response]]) -> Response:
     match trick.mode:
-        case Mode.RESET:
+        case Mode.RESET | Mode.HOLD:
+            if trick.mode is Mode.HOLD:
+                world.tricks.held.append(work)
             return Cut(request)
         case Mode.DELAY:
             await asyncio.sleep(trick.seconds)

@@ -78,6 +78,11 @@ class QuickBooks:
         session = Session(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
         self._access = Access(session)
 
+    @property
+    def realm_id(self) -> str:
+        """The company's own name at the vendor."""
+        return self._realm_id
+
     # --- items -----------------------------------------------------------------------------------------------
 
     def item(self, item_id: str) -> Item:

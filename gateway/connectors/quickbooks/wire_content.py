@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.payload import Json
 from mapping.fingerprints import fingerprint
+from mapping.sale_identity import unsigned
 
 
 def content_of(source: Json) -> str:
@@ -17,7 +18,7 @@ def content_of(source: Json) -> str:
         {
             "day": fields.find_text(source, "TxnDate"),
             "customer": fields.find_reference(source, "CustomerRef"),
-            "note": " ".join((fields.find_text(source, "PrivateNote") or "").split()),
+            "note": " ".join(unsigned(fields.find_text(source, "PrivateNote")).split()),
             "total": fields.need_number(source, "TotalAmt"),
             "lines": [_to_line(line) for line in lines],
         }

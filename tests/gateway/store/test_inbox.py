@@ -12,9 +12,9 @@ from sqlalchemy import Engine, text, update
 from sqlmodel import col
 
 from gateway.store import inbox
+from gateway.store.claims import LeaseLost
 from gateway.store.clock import moment
 from gateway.store.events import Change, Event, Flow, Outcome, Received, State
-from gateway.store.inbox import LeaseLost
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 

@@ -1,0 +1,27 @@
+"""The name by which this installation signs its documents in the books, so that a second writer is recognised."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
+
+from gateway.store.session import reading, writing
+from gateway.store.tables import InstallationRow
+
+
+def name_of(engine: Engine) -> str:
+    """The installation's name, made when it is first asked for. One database has one, whoever asks."""
+    with reading(engine) as session:
+        known: str | None = session.execute(select(col(InstallationRow.name))).scalar_one_or_none()
+    return known or _make(engine)
+
+
+def _make(engine: Engine) -> str:
+    with writing(engine) as session:
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        fresh = insert(InstallationRow).values(only=1, name=uuid.uuid4().hex[:12])
+        session.execute(fresh.on_conflict_do_nothing())
+        return str(session.execute(select(col(InstallationRow.name))).scalar_one())

@@ -1,0 +1,107 @@
+"""The two writes of a document of the books: created under an identity that its content has no part in, and rewritten.
+
+The request id of a create is made of the company, the sale (or the day) and the generation of its document. So the
+books answer whoever comes second with the first one's document, whatever a setting or an edit changed in between;
+that answer is compared with what was wanted, and the document brought up to date.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gateway.connectors.quickbooks.moments import find_moment
+from gateway.errors import Conflict, NotFound, Permanent
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.sales import bookings
+from mapping.orders import Posting
+from mapping.records import BookedDocument
+from mapping.sale_identity import find_tag
+
+MOST_GENERATIONS = 20
+FRESH = timedelta(minutes=5)
+"""An answer whose document is older than this is the answer to an earlier request: it may not stand any more."""
+
+
+def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[BookedDocument, int]:
+    """The document as booked, by this request or an earlier one for the same generation, and its generation.
+
+    `generation` counts the documents of this sale that are known to be gone.
+
+    A generation whose document was deleted since is passed over. Raises `DuplicateNumber`, and `Permanent` for one
+    that somebody voided.
+    """
+    for each in range(generation, generation + MOST_GENERATIONS):
+        made = deps.books.create_document(
+            posting.document,
+            request_id(deps.books.realm_id, "document", find_tag(posting.document.marker), each),
+            send_tax_detail=True,
+            send_number=numbers(deps),
+        )
+        present = find_present(made, deps) if each or is_old(made.raw, deps) else made
+        if present is not None:
+            _refuse_voided(present, posting)
+            return _bring_up_to_date(present, posting, deps), each
+        deps.say("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
+    raise Permanent(
+        f"{MOST_GENERATIONS} documents of this sale were deleted in QuickBooks",
+        record=posting.document.document_number,
+        fix="book it by hand, then ignore this event",
+    )
+
+
+def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:
+    """Write the posting over this version of a document. Raises `Conflict` if there is a newer one."""
+    return deps.books.update_document(
+        posting.document,
+        request_id(deps.books.realm_id, "update", posting.document.kind, document_id, sync_token),
+        document_id=document_id,
+        sync_token=sync_token,
+        send_tax_detail=True,
+        send_number=numbers(deps),
+    )
+
+
+def numbers(deps: Deps) -> bool:
+    """Whether the company takes our document numbers; else it numbers by itself."""
+    return deps.lists.company().custom_document_numbers
+
+
+def find_present(document: BookedDocument, deps: Deps) -> BookedDocument | None:
+    """The document as it stands now, or None when it was deleted."""
+    try:
+        return deps.books.document(document.kind, document.id)
+    except NotFound:
+        return None
+
+
+def is_old(raw: bookings.Raw, deps: Deps) -> bool:
+    """Whether the books made this before the request it answers."""
+    made_at = find_moment((raw.get("MetaData") or {}).get("CreateTime"))
+    return made_at is not None and made_at < deps.now() - FRESH
+
+
+def _refuse_voided(present: BookedDocument, posting: Posting) -> None:
+    if present.voided:
+        raise Permanent(
+            f"{present.kind} {present.id} of this sale was voided in QuickBooks",
+            code="gone-in-books",
+            record=posting.document.document_number,
+            fix="delete the voided document in QuickBooks and retry to book the sale again, or ignore this event",
+        )
+
+
+def _bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> BookedDocument:
+    """What an earlier request wrote may be the sale as it was then, or by other settings."""
+    for _ in range(3):
+        if bookings.is_the_write(made, posting.document, send_number=numbers(deps)):
+            return made
+        deps.say("an earlier request for this sale came first; its document is brought up to date", id=made.id)
+        try:
+            return update(posting, made.id, made.sync_token, deps)
+        except Conflict:
+            present = find_present(made, deps)
+            if present is None:
+                raise
+            made = present
+    raise Conflict(f"{made.kind} {made.id} keeps changing in QuickBooks", record=posting.document.document_number)

@@ -1,0 +1,104 @@
+"""One sale is one document, however late a request arrives and whatever a setting or an edit changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from gateway.store import claims, inbox
+from gateway.store.claims import Claim, LeaseLost
+from gateway.store.links import Kind, Link
+from gateway.store.session import writing
+from sandbox.mpluskassa.documents import Tender
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+
+OpenShop = Callable[..., Shop]
+
+
+def number_by_themselves(shop: Shop) -> None:
+    """Books that give document numbers and refuse none."""
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=False)
+
+
+def try_with_held(shop: Shop, operation: str = "POST salesreceipt") -> None:
+    """An attempt whose create stays on the wire."""
+    shop.books.tricks.plan(operation, "hold")
+    shop.settle()
+    assert len(shop.books.tricks.held) == 1
+
+
+@on_both_databases
+def test_a_late_packet_doubles_no_sale_when_a_setting_changed(open_shop: OpenShop) -> None:
+    shop = open_shop()
+    number_by_themselves(shop)
+    sale = shop.till.sell(lines=[sold(1001)])
+    try_with_held(shop)
+    shop.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }\nmemo = false')
+    shop.restart()
+    shop.retry(shop.newest(sale["receiptId"]))
+    shop.books.tricks.let_go()
+    assert len(shop.rows("SalesReceipt")) == 1
+
+
+def test_a_packet_that_came_first_is_brought_up_to_date(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1250)])
+    try_with_held(shop)
+    # Found by neither number: the books say the packet's content to whoever repeats its request.
+    shop.books.tricks.let_go()
+    shop.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }')
+    shop.restart()
+    event = shop.retry(shop.newest(sale["receiptId"]))
+    assert event.state == "done"
+    row = shop.only("SalesReceipt")
+    assert (row["DocNumber"].startswith("NEW-"), row["TotalAmt"]) == (True, Decimal("12.50"))
+
+
+def test_a_sale_that_grew_while_its_packet_was_late_has_the_new_lines(shop: Shop) -> None:
+    number_by_themselves(shop)
+    sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1250)])
+    try_with_held(shop)
+    shop.books.tricks.let_go()
+    shop.till.edit_receipt(sale["receiptId"], lines=[sold(1001), sold(1003)], payments=[Tender("PIN", 11250)])
+    shop.settle()
+    shop.retry(shop.newest(sale["receiptId"]))
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("112.50")
+    assert shop.parked() == []
+
+
+def test_a_payment_whose_packet_is_late_is_posted_once(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1003)], payments=[Tender("CONTANT", 4000), Tender("PIN", 6000)])
+    try_with_held(shop, "POST payment")
+    shop.retry(shop.newest(sale["receiptId"]))
+    shop.books.tricks.let_go()
+    assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [Decimal(40), Decimal(60)]
+    assert shop.only("Invoice")["Balance"] == 0
+
+
+def test_a_deleted_document_is_followed_by_another_not_by_its_echo(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    for _ in range(3):
+        shop.books.delete(REALM, "SalesReceipt", shop.only("SalesReceipt")["Id"])
+        assert shop.resend(sale["receiptId"]).state == "done"
+        assert len(shop.rows("SalesReceipt")) == 1
+
+
+@on_both_databases
+def test_a_worker_that_lost_its_lease_remembers_and_writes_nothing(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001)])
+    shop.poll()
+    event = inbox.claim_next(shop.engine, seconds=-1)
+    assert event is not None
+    late = shop.worlds.deps("default", claim=Claim(event.id, event.lease or ""))
+    shop.work()
+    assert shop.newest(sale["receiptId"]).state == "done"
+    link = Link(Kind.DOCUMENT, sale["receiptId"], "SalesReceipt", "stale")
+    with pytest.raises(LeaseLost):
+        late.remember(link)
+    with pytest.raises(LeaseLost):
+        late.books.create_payment_method("Late", "late")
+    assert late.books.items_by_sku("1001")
+    with writing(shop.engine) as session, pytest.raises(LeaseLost):
+        claims.hold(session, late.claim)
