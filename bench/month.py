@@ -65,6 +65,7 @@ class Smooth:
         self.shop = shop
         self.happened: dict[str, int] = {}
         self._acts = 0
+        shop.books.switches.limits.requests_per_second = 0
         shop.books.switches.limits.requests_per_minute = 0  # a month is told in minutes
 
     def step(self) -> None:
@@ -174,6 +175,7 @@ def _with_processes(folder: Path, url: str, asked: argparse.Namespace) -> int:
     broker = Valkey(folder)
     stage = Stage(folder, database_url=url, redis_url=broker.url)
     stage.use_settings(_settings(asked))
+    stage.books.switches.limits.requests_per_second = 0
     stage.books.switches.limits.requests_per_minute = 0
     month = _open(stage.books, stages.REALM, stage.till, asked)
     stage.migrate()

@@ -57,6 +57,7 @@ class Days:
     def __init__(self, shop: Shop, month: Month, *, every: float) -> None:
         self._shop, self._month, self._every = shop, month, every
         self._now, self._polled, self._told = 0.0, 0.0, 0
+        shop.books.switches.limits.requests_per_second = 0
         shop.books.switches.limits.requests_per_minute = 0
         world = shop.worlds.world("default")
         world.lists = Lists(world.books, world.till, clock=lambda: self._now)

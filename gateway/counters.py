@@ -72,7 +72,7 @@ CALL_SECONDS = Histogram(
 )
 THROTTLED = Counter(
     "kassabridge_throttled",
-    "Calls put off before they were made: braked (the other side asked for calm) or busy (our own limits).",
+    "Calls put off before they were made: cooldown (the other side refused calls) or busy (our own limits).",
     ("system", "why"),
     registry=REGISTRY,
 )

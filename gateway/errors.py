@@ -53,11 +53,15 @@ class Transient(GatewayError):
 
 
 class RateLimited(Transient):
-    """The other side asked us to slow down; `after` is seconds to wait."""
+    """The other side refused a call because of its limits, or our own would be passed; wait for `after` seconds.
 
-    def __init__(self, reason: str, *, after: float, code: str | None = None) -> None:
+    `asked` are the seconds that the other side named, None when it named none.
+    """
+
+    def __init__(self, reason: str, *, after: float, code: str | None = None, asked: float | None = None) -> None:
         super().__init__(reason, code=code)
         self.after = after
+        self.asked = asked
 
 
 class Permanent(GatewayError):

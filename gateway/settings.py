@@ -76,6 +76,7 @@ class Settings:
     alert_webhook_secret: str
     alert_minutes: int
     quickbooks_calls_per_minute: int
+    quickbooks_calls_per_second: int
     quickbooks_batches_per_minute: int
     quickbooks_calls_at_once: int
     quickbooks_monthly_reads: int
@@ -265,6 +266,13 @@ VARIABLES: tuple[Variable, ...] = (
         _number(10, 100_000),
         "430",
         "calls a minute per company, over all processes; 430 never comes to Intuit's 500",
+    ),
+    Variable(
+        "QUICKBOOKS_CALLS_PER_SECOND",
+        "quickbooks_calls_per_second",
+        _number(1, 10_000),
+        "10",
+        "calls started in any second per company, over all processes (Intuit allows 10)",
     ),
     Variable(
         "QUICKBOOKS_BATCHES_PER_MINUTE",

@@ -3,11 +3,14 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-import gateway.store.tables  # noqa: F401 - fills the metadata
+from gateway.store import tables
 
 connection = context.config.attributes["connection"]
 context.configure(
-    connection=connection, target_metadata=SQLModel.metadata, render_as_batch=connection.dialect.name == "sqlite"
+    connection=connection,
+    target_metadata=SQLModel.metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+    include_name=lambda name, kind, _parents: not (kind == "table" and name in tables.RETIRED),
 )
 with context.begin_transaction():
     context.run_migrations()

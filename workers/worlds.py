@@ -24,11 +24,11 @@ from gateway.connectors.quickbooks.transport import Limits
 from gateway.custody import Custody
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
-from gateway.store import claims, connections, documents, installation, limits
+from gateway.store import claims, connections, documents, installation, rate_limits
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
-from gateway.store.limits import Account, Budget
+from gateway.store.rate_limits import Account, Limit
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
 from handlers.deps import Deps
@@ -37,11 +37,12 @@ from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from workers import metering
 from workers.alerting import Watch
-from workers.turnstiles import Rules, Turnstile, Turnstiles
+from workers.rate_limiter import RateLimiter, RateLimiters
 
 LOOK_SECONDS = 2.0
 _READS = ("GET ", "QUERY ", "get", "find", "check")
 NAMES_SECONDS = 10.0
+_BATCHES_AT_ONCE = 4
 _log = structlog.get_logger(__name__)
 # A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would cost the connection.
 REFRESH_LIMITS = Limits(read=10.0, total=30.0)
@@ -90,7 +91,7 @@ class Worlds:
         self._thread = threading.local()
         self.meter = metering.Meter(engine)
         self.watch = Watch(engine, settings)
-        self._turnstiles = Turnstiles(engine)
+        self._rate_limiters = RateLimiters(engine)
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
         self._installation: str | None = None
@@ -146,7 +147,7 @@ class Worlds:
     def close(self) -> None:
         """Close the outgoing connections and write the last counts."""
         self.meter.flush()
-        self._turnstiles.close()
+        self._rate_limiters.close()
         self._http.close()
 
     def _look(self, name: str, known: World | None) -> World:
@@ -164,17 +165,20 @@ class Worlds:
 
     def _build(self, connection: Connection, document: SettingsDocument, version: int) -> World:
         given = self._settings
-        at_books = self._turnstiles.gate(
-            Account(limits.QUICKBOOKS, connection.realm_id or ""),
-            Rules(
-                given.quickbooks_calls_at_once,
-                Budget(given.quickbooks_calls_per_minute),
-                Budget(given.quickbooks_batches_per_minute),
+        at_books = self._rate_limiters.of(
+            Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
+            Limit.of(
+                at_once=given.quickbooks_calls_at_once,
+                per_second=given.quickbooks_calls_per_second,
+                per_minute=given.quickbooks_calls_per_minute,
+            ),
+            batches=Limit.of(
+                at_once=_BATCHES_AT_ONCE, per_second=_BATCHES_AT_ONCE, per_minute=given.quickbooks_batches_per_minute
             ),
         )
         # One call at a time per installation: its pool of workers is small, and every known client calls serially.
         url = connection.mplus_url or ""
-        at_till = self._turnstiles.gate(Account(limits.MPLUSKASSA, url), Rules(given.mplus_calls_at_once))
+        at_till = self._rate_limiters.of(Account(rate_limits.MPLUSKASSA, url), Limit(given.mplus_calls_at_once))
         books = QuickBooks(
             self._http,
             base_url=given.quickbooks_api_url,
@@ -197,12 +201,12 @@ class Worlds:
         )
         return World(connection, books, till, Lists(books, till), document, version, time.monotonic())
 
-    def _guarded(self, gate: Turnstile) -> Callable[[str], AbstractContextManager[None]]:
-        """The gate, the worker's claim looked at behind it: a worker that stood still writes nothing late."""
+    def _guarded(self, limiter: RateLimiter) -> Callable[[str], AbstractContextManager[None]]:
+        """The rate limiter, the worker's claim looked at behind it: a worker that stood still writes nothing late."""
 
         @contextmanager
         def enter(operation: str = "") -> Iterator[None]:
-            with gate(operation):
+            with limiter(operation):
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
                 claim = getattr(self._thread, "claim", None)
                 if claim is not None and not is_read(operation):
@@ -228,13 +232,13 @@ class Worlds:
             limits=REFRESH_LIMITS,
         )
 
-    def _observer(self, connection: str, gate: Turnstile) -> Callable[[Exchange], None]:
+    def _observer(self, connection: str, limiter: RateLimiter) -> Callable[[Exchange], None]:
         def observe(exchange: Exchange) -> None:
             self.meter.count(connection, exchange)
             _measure(exchange)
             _say(exchange)
-            if exchange.pause is not None:
-                _brake(gate, exchange.pause)
+            if exchange.refused:
+                _cool_down(limiter, exchange.pause)
             log = getattr(self._thread, "log", None)
             if log is not None:
                 log.append(to_entry(exchange))
@@ -264,9 +268,9 @@ def _say(exchange: Exchange) -> None:
     _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
 
 
-def _brake(gate: Turnstile, seconds: float) -> None:
+def _cool_down(limiter: RateLimiter, seconds: float | None) -> None:
     try:
-        gate.brake(seconds)
+        limiter.cool_down(seconds)
     except Transient as error:
         _log.warning("the other processes could not be told of the pause", reason=error.reason)
 

@@ -12,8 +12,9 @@ class Exchange:
     """Never holds a credential; large and binary parts are clipped by the connector before they come here.
 
     `status` is the HTTP status (None: no answer), `trace` the id to quote at the other side, `metered` whether the
-    call counts towards a paid allowance, `error` the code of the error it ended in, `pause` the seconds the other side
-    asked to be left alone for, `note` what a reader of the log should know of it besides.
+    call counts towards a paid allowance, `error` the code of the error it ended in, `refused` whether the other
+    side refused it because of its limits, `pause` the seconds it then asked to wait for (None: it named none),
+    `note` what a reader of the log should know of it besides.
     """
 
     system: str
@@ -26,6 +27,7 @@ class Exchange:
     milliseconds: int
     metered: bool = False
     error: str | None = None
+    refused: bool = False
     pause: float | None = None
     note: str | None = None
 

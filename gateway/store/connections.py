@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
-from gateway.store.limits import MPLUSKASSA, QUICKBOOKS, Account
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
 from gateway.store.sealing import Seal
 from gateway.store.tables import ConnectionRow
 from mapping.unit_prices import LineAmounts

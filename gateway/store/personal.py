@@ -102,6 +102,9 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),
     "tallies": ("name", "labels", "value"),
-    "limits": ("system", "account", "calls_at", "batches_at", "braked_until"),
-    "slots": ("system", "account", "number", "holder", "leased_until", "wanted_by", "wanted_until"),
+    "rate_limits": (
+        *("system", "account", "cooldown_from", "cooldown_until", "refusal_level", "refused_at"),
+        *("wanted_by", "wanted_until"),
+    ),
+    "call_slots": ("system", "account", "number", "holder", "leased_until", "ready_at"),
 }

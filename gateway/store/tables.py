@@ -264,34 +264,40 @@ class TallyRow(SQLModel, table=True):
     value: float = 0.0
 
 
-class LimitRow(SQLModel, table=True):
-    """What an account of an outside system was asked lately: a company of the books, an installation of the till.
+class RateLimitRow(SQLModel, table=True):
+    """How an account of an outside system may be called now: a company of the books, an installation of the till.
 
-    Times are seconds since 1970 by the database's clock. `calls_at` and `batches_at` say up to when calls are spoken
-    for; nothing is asked before `braked_until`.
+    Times are seconds since 1970 by the database's clock. No call starts between `cooldown_from` and `cooldown_until`;
+    `refusal_level` is how many refusals came close to each other; `wanted_by` is the process that takes a slot next.
     """
 
-    __tablename__ = "limits"
+    __tablename__ = "rate_limits"
 
     system: str = Field(primary_key=True)
     account: str = Field(primary_key=True)
-    calls_at: float = 0.0
-    batches_at: float = 0.0
-    braked_until: float = 0.0
+    cooldown_from: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+    cooldown_until: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+    refusal_level: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+    refused_at: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+    wanted_by: str | None = None
+    wanted_until: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
 
 
-class SlotRow(SQLModel, table=True):
-    """A place among the calls made to an account at once; `holder` is a process, `wanted_by` the one it yields to."""
+class CallSlotRow(SQLModel, table=True):
+    """One of the calls that may run at once; `holder` is a process, `ready_at` when the slot's next call may start."""
 
-    __tablename__ = "slots"
+    __tablename__ = "call_slots"
 
     system: str = Field(primary_key=True)
     account: str = Field(primary_key=True)
     number: int = Field(primary_key=True)
     holder: str | None = None
-    leased_until: datetime | None = _time(nullable=True)
-    wanted_by: str | None = None
-    wanted_until: datetime | None = _time(nullable=True)
+    leased_until: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+    ready_at: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+
+
+RETIRED = ("limits", "slots")
+"""Tables that only the release before this one uses; they go when no such process can be running any more."""
 
 
 class AlertRow(SQLModel, table=True):

@@ -27,8 +27,8 @@ from sqlmodel import Session
 
 from gateway.store.clock import moment
 from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, State
-from gateway.store.limits import is_braked
-from gateway.store.tables import ConnectionRow, InboxRow, LimitRow, TokenRow
+from gateway.store.rate_limits import is_cooling
+from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
 TURN = "turn"  # the bound name of the connection whose turn it is
 PRIORITIES = (URGENT, NORMAL, BACKFILL)
@@ -42,7 +42,7 @@ _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _ROWS = _INBOX.c
 _CONNECTIONS = ConnectionRow.__table__.c  # type: ignore[attr-defined]
 _TOKENS = TokenRow.__table__.c  # type: ignore[attr-defined]
-_LIMITS = LimitRow.__table__.c  # type: ignore[attr-defined]
+_LIMITS = RateLimitRow.__table__.c  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _select_turns() -> Select[Any]:
     names = first.union_all(select(_least_name(after=first.c.name)).where(first.c.name.is_not(None)))
     return (
         select(names.c.name, names.c.name.in_(_resting()))
-        .where(names.c.name.is_not(None), names.c.name.not_in(_braked()))
+        .where(names.c.name.is_not(None), names.c.name.not_in(_cooling()))
         .order_by(names.c.name)
     )
 
@@ -159,10 +159,10 @@ def _due_of(priority: int, *, resting: bool) -> Select[Any]:
 
 
 def may_run(barred: BindParameter[Any]) -> ColumnElement[bool]:
-    """Whether an event may be claimed by its id: its connection neither rests nor is braked nor is `barred`."""
+    """Whether an event may be claimed by its id: its connection neither rests nor cools down nor is `barred`."""
     name = func.coalesce(_ROWS.connection, "")
     free = or_(and_(_ROWS.priority == URGENT, is_asked()), name.not_in(_resting()))
-    return and_(free, name.not_in(_braked()), name.not_in(barred))
+    return and_(free, name.not_in(_cooling()), name.not_in(barred))
 
 
 def is_asked() -> ColumnElement[bool]:
@@ -183,10 +183,10 @@ def _resting() -> Any:
     return select(_CONNECTIONS.name).where(stopped).union(lost)
 
 
-def _braked() -> Any:
+def _cooling() -> Any:
     """Connections one of whose accounts asked for a pause."""
     account = or_(
         and_(_LIMITS.system == "quickbooks", _LIMITS.account == _CONNECTIONS.realm_id),
         and_(_LIMITS.system == "mpluskassa", _LIMITS.account == _CONNECTIONS.mplus_url),
     )
-    return select(_CONNECTIONS.name).where(account, is_braked(_LIMITS.braked_until))
+    return select(_CONNECTIONS.name).where(account, is_cooling(_LIMITS))

@@ -13,10 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.settings import Settings
-from gateway.store import alerts, connections, documents, expiry, limits, meters, plan, presence, progress, views
+from gateway.store import alerts, connections, documents, expiry, meters, plan, presence, progress, rate_limits, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
-from gateway.store.limits import Account
 from gateway.store.plan import Plan
 from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
@@ -41,7 +40,7 @@ class Overview:
     processes: list[ProcessRow]
     settings_versions: Mapping[str, int]
     alerts: list[AlertRow]
-    brakes: Mapping[Account, float]
+    cooldowns: Mapping[rate_limits.Account, float]
     backfills: list[Progress]
 
     def count(self, *states: State) -> int:
@@ -70,7 +69,7 @@ def look(session: Session, seal: Seal) -> Overview:
         meters=meters.of_month(session, f"{now:%Y-%m}"),
         processes=presence.alive(session),
         alerts=alerts.find_open(session),
-        brakes=limits.find_brakes(session),
+        cooldowns=rate_limits.find_cooldowns(session),
         backfills=progress.running(session),
         settings_versions={c.name: (documents.newest(session, c.name) or (0, ""))[0] for c in every},
     )
@@ -135,18 +134,18 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
             "configured": bool(connection.mplus_url and connection.mplus_ident and connection.mplus_secret),
             "webhook_subscription": connection.mplus_subscription_id,
         },
-        "braked_seconds": _braked(connection, overview),
+        "cooldown_seconds": _find_cooldown(connection, overview),
         "polls": [_to_poll(cursor) for cursor in overview.cursors if cursor.connection == connection.name],
     }
 
 
-def _braked(connection: Connection, overview: Overview) -> float | None:
+def _find_cooldown(connection: Connection, overview: Overview) -> float | None:
     """Seconds one of the connection's accounts still is to be left alone, None when neither is."""
     accounts = (
-        Account(limits.QUICKBOOKS, connection.realm_id or ""),
-        Account(limits.MPLUSKASSA, connection.mplus_url or ""),
+        rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
+        rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),
     )
-    return max((round(overview.brakes[each], 1) for each in accounts if each in overview.brakes), default=None)
+    return max((round(overview.cooldowns[each], 1) for each in accounts if each in overview.cooldowns), default=None)
 
 
 def _to_plan(made: Plan) -> dict[str, Any]:

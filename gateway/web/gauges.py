@@ -14,8 +14,8 @@ from sqlmodel import Session
 
 from gateway import counters
 from gateway.settings import Settings
-from gateway.store import alerts, causes, connections, expiry, limits, meters, presence, tallies, views
-from gateway.store.limits import Account, Budget, Use
+from gateway.store import alerts, causes, connections, expiry, meters, presence, rate_limits, tallies, views
+from gateway.store.rate_limits import Account, Use
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.store.views import Standing
 
@@ -45,14 +45,13 @@ class Reading:
 def read(session: Session, settings: Settings) -> Reading:
     """What the gauges show."""
     now = views.now_of(session)
-    budget = Budget(settings.quickbooks_calls_per_minute)
     return Reading(
         now,
         views.standings(session),
         views.cursors(session),
         meters.of_month(session, f"{now:%Y-%m}"),
         alerts.find_open(session),
-        limits.find_uses(session, budget),
+        rate_limits.find_uses(session),
         connections.names_by_account(session),
         presence.alive(session),
         tuple(views.tokens(session).values()),
@@ -122,13 +121,13 @@ def _of_outside(reading: Reading) -> Iterator[Metric]:
 def _of_limits(reading: Reading) -> Iterator[Metric]:
     about = ("connection", "system")
     rows = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
-    braked = [((name, use.account.system), use.braked) for use, name in rows]
-    yield _gauge("braked_seconds", "Seconds a system is still left alone, because it asked for it.", about, braked)
-    used = [((name, use.account.system), use.budget) for use, name in rows if use.account.system == limits.QUICKBOOKS]
-    yield _gauge("budget_used", "Share of the burst of calls spoken for; from 1 on calls wait.", about, used)
+    cooldowns = [((name, use.account.system), use.cooldown) for use, name in rows]
+    yield _gauge("cooldown_seconds", "Seconds a system is not called, because it refused a call.", about, cooldowns)
+    resting = [((name, use.account.system), use.resting / use.slots) for use, name in rows]
+    yield _gauge("pace_used", "Share of the calls in a second that are spoken for; at 1 calls wait.", about, resting)
     held = [((name, use.account.system), float(use.held)) for use, name in rows]
     yield _gauge("slots_used", "Places among the calls at once that are held now.", about, held)
-    places = [((name, use.account.system), float(use.places)) for use, name in rows]
+    places = [((name, use.account.system), float(use.slots)) for use, name in rows]
     yield _gauge("slots", "Places among the calls at once.", about, places)
 
 

@@ -15,6 +15,7 @@ RETRY_SECONDS = (10.0, 20.0, 30.0, 300.0, 1200.0, 7200.0, 14400.0, 21600.0)
 class Limits:
     """Throttles of one company. Zero switches a limit off."""
 
+    requests_per_second: int = 10
     requests_per_minute: int = 500
     concurrent: int = 10
     batches_per_minute: int = 40

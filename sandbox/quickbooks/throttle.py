@@ -1,4 +1,4 @@
-"""Throttles of one realm: requests and batches per sliding minute, and requests at once."""
+"""Throttles of one realm: requests per sliding second and minute, batches per minute, and requests at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,13 @@ class Throttle:
 
     def _is_full(self, *, batch: bool) -> bool:
         limits = self.limits
-        checks = [(self.running, limits.concurrent), (self._recent(self.requests), limits.requests_per_minute)]
+        in_minute = self._recent(self.requests)
+        in_second = sum(moment > self.clock.seconds() - 1.0 for moment in self.requests)
+        checks = [
+            (self.running, limits.concurrent),
+            (in_minute, limits.requests_per_minute),
+            (in_second, limits.requests_per_second),
+        ]
         if batch:
             checks.append((self._recent(self.batches), limits.batches_per_minute))
         return any(limit and used >= limit for used, limit in checks)

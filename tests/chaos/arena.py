@@ -49,6 +49,7 @@ class Arena:
             "MPLUS_CALLS_AT_ONCE": "4",  # more may go wrong at once
         }
         stage.books.switches.rotate_refresh_token = "daily"
+        stage.books.switches.limits.requests_per_second = 0
         stage.books.switches.limits.requests_per_minute = 0
         stage.use_settings(goods.SETTINGS)
 

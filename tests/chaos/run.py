@@ -114,7 +114,7 @@ class Chaos:
 
     def _look_after(self, at: float) -> None:
         self._connect_again()
-        self.witness.look_for_brakes()
+        self.witness.look_for_cooldowns()
         self.say(f"{at:.0f} s: {self.trade.done.total()} acts, {self.troubles.happened.total()} troubles")
 
     def _connect_again(self) -> None:
@@ -143,7 +143,7 @@ class Chaos:
                 self._connect_again()
                 self.troubles.remind()
                 remind = time.monotonic() + _REMIND_SECONDS
-            self.witness.look_for_brakes()
+            self.witness.look_for_cooldowns()
             quiet = 0 if (pending := self.witness.count_pending()) else quiet + 1
             if not pending and not any(check(self.witness.tell()).values()):
                 return

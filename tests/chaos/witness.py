@@ -12,7 +12,7 @@ import redis
 from sqlalchemy import select, text
 from sqlmodel import col
 
-from gateway.store import limits
+from gateway.store import rate_limits
 from gateway.store.session import reading
 from gateway.store.tables import InboxRow
 from tests.chaos import goods
@@ -39,7 +39,7 @@ class Witness:
 
     def __init__(self, arena: Arena, trade: Trade) -> None:
         self.arena, self.trade, self.books, self.till = arena, trade, arena.stage.books, arena.stage.till
-        self._braked: list[datetime] = []
+        self._cooling: list[datetime] = []
 
     def tell(self, *, texts: bool = False, agreed: str | None = None) -> History:
         """The histories up to now; `texts` with everything that was written, which takes a while."""
@@ -76,11 +76,11 @@ class Witness:
         with reading(self.arena.engine) as session:
             return [_to_row(row, now) for row in session.execute(select(InboxRow)).scalars()]
 
-    def look_for_brakes(self) -> None:
+    def look_for_cooldowns(self) -> None:
         """Note whether an outside system has asked to be left alone now."""
         with reading(self.arena.engine) as session:
-            if limits.find_brakes(session):
-                self._braked.append(datetime.now(UTC))
+            if rate_limits.find_cooldowns(session):
+                self._cooling.append(datetime.now(UTC))
 
     def find_slowest_recovery(self) -> tuple[float, int]:
         """Seconds from a kill to the next event that came to its end, the longest of all; and how many were left out.
@@ -91,7 +91,7 @@ class Witness:
             over = col(InboxRow.state).in_(("done", "skipped"))
             ends = sorted(session.execute(select(col(InboxRow.updated_at)).where(over)).scalars())
         spans = [(kill, next((end for end in ends if end > kill), kill)) for kill in self.arena.troupe.kills]
-        free = [(end - kill).total_seconds() for kill, end in spans if not any(kill < b < end for b in self._braked)]
+        free = [(end - kill).total_seconds() for kill, end in spans if not any(kill < b < end for b in self._cooling)]
         return max(free, default=0.0), len(spans) - len(free)
 
     # --- what arrived outside ---

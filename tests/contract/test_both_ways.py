@@ -204,6 +204,7 @@ def both(served: tuple[Any, Any, Listener, str, str, str]) -> Iterator[Grounds]:
     """A company and an installation of their own for one test."""
     books_app, till_app, listener, books_url, till_url, listener_url = served
     books_app.state.world = books_world = BooksWorld()
+    books_world.switches.limits.requests_per_second = 0
     till_app.state.world = till_world = TillWorld(ident="probe", secret="probe-secret")
     realm = next(REALMS)
     new_company(books_world, realm, "Sandbox Company_NL_1")

@@ -113,6 +113,7 @@ def test_a_writing_probe_is_not_even_asked_where_nothing_may_be_written() -> Non
 def environment(serve: Callable[..., str], tmp_path: Path) -> dict[str, str]:
     """The variables of a company and an installation that are simulated."""
     books, till = BooksWorld(), TillWorld(ident="probe", secret="probe-secret")
+    books.switches.limits.requests_per_second = 0
     new_company(books, REALM, "Sandbox Company_NL_1")
     books.register_app("app", "app-secret", "*")
     furnish_till(till)

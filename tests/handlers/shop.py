@@ -41,6 +41,7 @@ class Shop:
     def __init__(self, engine: Engine, document: str = "", *, wsdl: bytes | None = None) -> None:
         self.engine = engine
         self.books = BooksWorld()
+        self.books.switches.limits.requests_per_second = 0
         self.till = TillWorld(ident="shop", secret="till-secret", wsdl=wsdl)
         self.company = new_company(self.books, REALM, "Shop BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
         self.books.register_app("client", "client-secret", "*")
@@ -70,7 +71,8 @@ class Shop:
             "QUICKBOOKS_API_URL": books,
             "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
             "QUICKBOOKS_REALM_ID": REALM,
-            "QUICKBOOKS_CALLS_PER_MINUTE": "100000",  # a story is told in seconds
+            "QUICKBOOKS_CALLS_PER_SECOND": "10000",  # a story is told in seconds
+            "QUICKBOOKS_CALLS_PER_MINUTE": "100000",
             "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": refresh_token,
             "MPLUS_URL": till,
@@ -91,6 +93,11 @@ class Shop:
     def open_worlds(self) -> Worlds:
         """The surroundings of a worker process."""
         return Worlds(self.engine, self._given, self.woken.extend)
+
+    def read_settings(self, environment: Mapping[str, str]) -> None:
+        """A new worker process with these environment variables."""
+        self._given = settings.read(environment)
+        self.restart()
 
     def restart(self) -> None:
         """A new worker process: nothing is remembered but what the database holds."""

@@ -20,6 +20,7 @@ class Rough:
         self.shop = shop
         self.chance = Random(seed)
         self.weather = Weather(shop.books, shop.till, shop.engine, self.chance)
+        shop.books.switches.limits.requests_per_second = 0
         shop.books.switches.limits.requests_per_minute = 0
 
     @property

@@ -56,6 +56,7 @@ class Stage:
         self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.books = BooksWorld()
+        self.books.switches.limits.requests_per_second = 0
         self.till = TillWorld(ident="shop", secret="marked-till-secret")
         self.company = new_company(self.books, REALM, "Stage BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
         self.books.register_app("client", "marked-client-secret", "*")
@@ -80,7 +81,8 @@ class Stage:
             "QUICKBOOKS_API_URL": self.books_url,
             "QUICKBOOKS_TOKEN_URL": f"{self.books_url}/oauth2/v1/tokens/bearer",
             "QUICKBOOKS_REALM_ID": REALM,
-            "QUICKBOOKS_CALLS_PER_MINUTE": "100000",  # a story is told in seconds
+            "QUICKBOOKS_CALLS_PER_SECOND": "10000",  # a story is told in seconds
+            "QUICKBOOKS_CALLS_PER_MINUTE": "100000",
             "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": self.refresh_token,
             "MPLUS_URL": self.till_url,

@@ -8,7 +8,7 @@ from sqlmodel import col
 from gateway.store.clock import moment
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
-from gateway.store.tables import InboxRow, JournalRow, LimitRow
+from gateway.store.tables import InboxRow, JournalRow, RateLimitRow
 from tests.handlers.shop import REALM, Shop
 
 _ENDS = ("waiting", "uncertain", "parked", "done", "skipped")
@@ -18,7 +18,7 @@ def let_time_pass(shop: Shop) -> None:
     """Everything that waits is due, every pause is over."""
     with writing(shop.engine) as session:
         session.execute(update(InboxRow).where(col(InboxRow.due_at).is_not(None)).values(due_at=moment(-1)))
-        session.execute(update(LimitRow).values(braked_until=0.0, calls_at=0.0, batches_at=0.0))
+        session.execute(update(RateLimitRow).values(cooldown_until=0.0, refusal_level=0.0))
     shop.restart()
 
 

@@ -11,10 +11,10 @@ from sqlmodel import col
 from structlog.testing import capture_logs
 
 from gateway import failpoints
-from gateway.store.clock import moment
+from gateway.store.clock import epoch, moment
 from gateway.store.events import Change, Flow, State
 from gateway.store.session import writing
-from gateway.store.tables import InboxRow, SlotRow
+from gateway.store.tables import CallSlotRow, InboxRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold
 from tests.workers import live
@@ -79,7 +79,7 @@ def set_leases(engine: Engine, seconds: float) -> None:
     working = col(InboxRow.state) == State.WORKING
     with writing(engine) as session:
         session.execute(update(InboxRow).where(working).values(leased_until=moment(seconds)))
-        session.execute(update(SlotRow).values(leased_until=moment(-0.1)))
+        session.execute(update(CallSlotRow).values(leased_until=epoch() - 0.1))
 
 
 def arm(*mishaps: str) -> None:

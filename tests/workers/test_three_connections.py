@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway import settings
-from gateway.store import connections, documents, inbox, limits, tokens, views
+from gateway.store import connections, documents, inbox, rate_limits, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow
-from gateway.store.limits import Account
+from gateway.store.rate_limits import Account
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.turns import Rota
@@ -38,6 +38,7 @@ class Chain:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.books = BooksWorld()
+        self.books.switches.limits.requests_per_second = 0
         self.books.register_app("client", "client-secret", "*")
         self._books = Served(create_books(self.books))
         self.tills = {name: TillWorld(ident=name, secret=f"{name}-secret") for name in REALMS}
@@ -146,7 +147,7 @@ def test_a_revoked_company_leaves_the_others_alone(chain: Chain) -> None:
 def test_a_pause_one_company_asks_for_is_kept_for_it_alone(chain: Chain) -> None:
     chain.hear("delft", "0")
     chain.workshop.drain()
-    limits.brake(chain.engine, Account(limits.QUICKBOOKS, REALMS["delft"]), 60)
+    rate_limits.cool_down(chain.engine, Account(rate_limits.QUICKBOOKS, REALMS["delft"]), 60)
     ids = {name: chain.hear(name) for name in REALMS}
     chain.workshop.drain()
     assert {name: chain.event(i).state for name, i in ids.items()} == {

@@ -16,7 +16,14 @@ from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.clipping import clip
 from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
-from gateway.connectors.mpluskassa.faults import MissingOperation, fault_error, result_error, status_error, weather
+from gateway.connectors.mpluskassa.faults import (
+    MissingOperation,
+    fault_error,
+    find_pause,
+    result_error,
+    status_error,
+    weather,
+)
 from gateway.connectors.mpluskassa.transport import Link, LinkError, Reply
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 
@@ -104,6 +111,8 @@ class Caller:
 
     def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
         error: GatewayError
+        if reply.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+            return _Outcome(reply.status, error=self._status_error(operation, reply, writes=writes))
         content, dropped = texts.clean_xml(reply.content)
         try:
             answer = contract.decode(operation, content)
@@ -119,10 +128,13 @@ class Caller:
 
     def _garbled(self, operation: str, reply: Reply, reason: str, *, writes: bool) -> GatewayError:
         if reply.status != HTTPStatus.OK:
-            retry_after = reply.headers.get("Retry-After")
-            return status_error(reply.status, operation=operation, writes=writes, retry_after=retry_after)
+            return self._status_error(operation, reply, writes=writes)
         self.shelf.doubt()
         return weather(f"{operation}: {reason}", code="GARBLED", writes=writes)
+
+    def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
+        pause = find_pause(reply.headers.get("Retry-After"), date=reply.headers.get("Date"))
+        return status_error(reply.status, operation=operation, writes=writes, pause=pause)
 
     def _scrubbed(self, outcome: _Outcome) -> _Outcome:
         error = outcome.error
@@ -155,7 +167,8 @@ class Caller:
             trace=trace,
             milliseconds=milliseconds,
             error=None if error is None else error.code or type(error).__name__,
-            pause=error.after if isinstance(error, RateLimited) else None,
+            refused=isinstance(error, RateLimited),
+            pause=error.asked if isinstance(error, RateLimited) else None,
             note=note,
         )
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from gateway.connectors.mpluskassa.wire import Row
@@ -24,7 +25,8 @@ from gateway.errors import (
 )
 
 _LONGEST_DETAIL = 300
-_CALM_SECONDS = 30.0
+_LONGEST_PAUSE = 7 * 86_400.0  # seconds; a longer one is no honest answer
+_PAUSE_SECONDS = 2.0  # until the next attempt after a refusal that names no time
 _FIX_CREDENTIALS = (
     "Check the till's address, ident and secret (MPLUS_URL, MPLUS_IDENT, MPLUS_SECRET, or the set-up in the dashboard);"
     " ask MplusKASSA whether the API user is still active."
@@ -146,11 +148,12 @@ def fault_error(code: str | None, message: str | None, *, operation: str, writes
     return Permanent(_sentence(operation, "unknown fault", message), code=local or None, fix=_FIX_UNKNOWN)
 
 
-def status_error(status: int, *, operation: str, writes: bool, retry_after: str | None = None) -> GatewayError:
-    """The error of an HTTP status that came without a SOAP fault."""
+def status_error(status: int, *, operation: str, writes: bool, pause: float | None = None) -> GatewayError:
+    """The error of an HTTP status that came without a SOAP fault; `pause` are the seconds it asked to wait for."""
     code = f"HTTP-{status}"
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(_sentence(operation, "asked to slow down", None), after=_seconds(retry_after), code=code)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and pause and not writes):
+        reason = _sentence(operation, "asked to slow down", None)
+        return RateLimited(reason, after=pause or _PAUSE_SECONDS, code=code, asked=pause)
     if status in range(300, 400):
         row = Meaning(Permanent, "answered with a redirect, which is never followed", _FIX_ADDRESS)
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -181,5 +184,15 @@ def _sentence(operation: str, meaning: str, detail: str | None) -> str:
     return f"{operation}: {meaning}" + (f": {said}" if said else "")
 
 
-def _seconds(retry_after: str | None) -> float:
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else _CALM_SECONDS
+def find_pause(retry_after: str | None, *, date: str | None = None) -> float | None:
+    """Seconds to wait by Retry-After, from 1 to a week: whole seconds, or a date read against the answer's own Date."""
+    if retry_after is None:
+        return None
+    try:
+        if retry_after.strip().isdecimal():
+            seconds = float(retry_after)
+        else:
+            seconds = (parsedate_to_datetime(retry_after) - parsedate_to_datetime(date or "")).total_seconds()
+    except (ValueError, TypeError, IndexError):
+        return None
+    return min(max(1.0, seconds), _LONGEST_PAUSE)

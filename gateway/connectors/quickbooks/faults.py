@@ -22,8 +22,9 @@ from gateway.connectors.quickbooks.payload import Json, find_object
 from gateway.errors import DuplicateNumber, GatewayError, RateLimited
 from mapping.records import DocumentKind
 
-_PAUSE: Final = 60.0  # seconds; what Intuit asks for after a 429 that names none
-_LONGEST_PAUSE: Final = 3600.0
+_PAUSE: Final = 2.0
+"""Seconds until the next attempt after a 429 that names none; the rate limiter knows when calls may really start."""
+_LONGEST_PAUSE: Final = 7 * 86_400.0  # a longer one is no honest answer
 _LONGEST_QUOTE: Final = 300
 _CODE_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b[^>]*\bcode\s*=\s*[\"']0*(\d{1,9})[\"']", re.IGNORECASE)
 _OTHER_ID: Final = re.compile(r"TxnId\s*=\s*(\d{1,20})")
@@ -68,7 +69,7 @@ def to_error(status: int, fault: Fault, *, after: float | None = None) -> Gatewa
     row = THROTTLED if status == HTTPStatus.SERVICE_UNAVAILABLE and after else _find_row(status, fault.code)
     reason = f"{row.meaning} (QuickBooks {row.code}, HTTP {status})" + _quote(row, fault)
     if row.kind is RateLimited:
-        return RateLimited(reason, after=after or _PAUSE, code=row.code)
+        return RateLimited(reason, after=after or _PAUSE, code=row.code, asked=after)
     error = row.kind(reason, code=row.code, field=fault.element, fix=f"{row.who}: {row.how}")
     if isinstance(error, DuplicateNumber):
         error.existing_kind, error.existing_id = _other_document(fault.detail)
@@ -76,7 +77,7 @@ def to_error(status: int, fault: Fault, *, after: float | None = None) -> Gatewa
 
 
 def find_pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), between 1 and 3600."""
+    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), from 1 to a week."""
     spelled = {name.lower(): value.strip() for name, value in headers.items()}
     asked = spelled.get("retry-after", "")
     seconds = _to_seconds(asked)

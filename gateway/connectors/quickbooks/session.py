@@ -70,6 +70,9 @@ class Session:
         answer = self._exchange(call, token)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             answer = self._exchange(call, self._tokens.renew(token))
+        if isinstance(answer.error, RateLimited) and answer.error.asked is None and _is_refused(answer.status):
+            # Nothing happened yet. The gate lets the repeat through when the pause is over, or refuses a long one.
+            answer = self._exchange(call, self._tokens.access())
         if answer.error is not None:
             raise answer.error
         return answer.content
@@ -122,7 +125,8 @@ class Session:
             milliseconds=round((time.monotonic() - started) * 1000),
             metered=call.metered,
             error=(error.code or type(error).__name__) if error else None,
-            pause=error.after if isinstance(error, RateLimited) else None,
+            refused=isinstance(error, RateLimited),
+            pause=error.asked if isinstance(error, RateLimited) else None,
         )
         self._observe(exchange)
 
@@ -163,10 +167,15 @@ def _find_error(call: Call, reply: Reply, content: Json | None) -> GatewayError 
 
 def _leave_open(call: Call, status: int, error: GatewayError | None) -> GatewayError | None:
     """A write that met bad weather at the other side may have been done: only the same request id can tell."""
-    refused = isinstance(error, RateLimited) and status < HTTPStatus.INTERNAL_SERVER_ERROR
+    refused = isinstance(error, RateLimited) and _is_refused(status)
     if call.writes and isinstance(error, Transient) and not refused:
         return Unanswered(error.reason, code=error.code)
     return error
+
+
+def _is_refused(status: int) -> bool:
+    """Whether a call with this status was certainly not carried out."""
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _to_silence(call: Call, silence: NotSent | NoAnswer) -> GatewayError:

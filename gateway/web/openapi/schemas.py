@@ -134,7 +134,7 @@ _CONNECTION = record(
             reconnect_now=SWITCH,
         ),
         "mpluskassa": record({"url": maybe(TEXT), "configured": SWITCH, "webhook_subscription": maybe(TEXT)}),
-        "braked_seconds": maybe(SECONDS),
+        "cooldown_seconds": maybe(SECONDS),
         "polls": each(
             record({"source": TEXT, "position": maybe(TEXT), "polled_at": maybe(MOMENT), "failure": maybe(TEXT)})
         ),

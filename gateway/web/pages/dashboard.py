@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import expiry, limits, plan, views
+from gateway.store import expiry, plan, rate_limits, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Event, State
-from gateway.store.limits import Account
+from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
 from gateway.store.views import Filter
 from gateway.web import admin_status, services, setups
@@ -41,7 +41,7 @@ class Card:
     polled_at: datetime | None
     settings_version: int
     reads: int
-    brakes: tuple[tuple[str, float], ...]
+    cooldowns: tuple[tuple[str, float], ...]
 
 
 def routes() -> list[Route]:
@@ -91,18 +91,18 @@ def to_card(connection: Connection, overview: Overview) -> Card:
         failures=tuple(cursor for cursor in polls if cursor.failure),
         polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
         settings_version=overview.settings_versions[connection.name],
-        brakes=tuple(_find_brakes(connection, overview)),
+        cooldowns=tuple(_find_cooldowns(connection, overview)),
         reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
     )
 
 
-def _find_brakes(connection: Connection, overview: Overview) -> Iterator[tuple[str, float]]:
+def _find_cooldowns(connection: Connection, overview: Overview) -> Iterator[tuple[str, float]]:
     """The system's name and seconds, for each of the connection's accounts that asked to be left alone."""
     for name, system, account in (
-        ("QuickBooks", limits.QUICKBOOKS, connection.realm_id),
-        ("MplusKASSA", limits.MPLUSKASSA, connection.mplus_url),
+        ("QuickBooks", rate_limits.QUICKBOOKS, connection.realm_id),
+        ("MplusKASSA", rate_limits.MPLUSKASSA, connection.mplus_url),
     ):
-        seconds = overview.brakes.get(Account(system, account or ""))
+        seconds = overview.cooldowns.get(Account(system, account or ""))
         if seconds is not None:
             yield name, seconds
 

@@ -19,7 +19,7 @@ from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, NORMAL, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import ConnectionRow, InboxRow, LimitRow
+from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow
 from gateway.store.turns import Rota
 
 SEAL = Seal(["a-secret-key-of-good-length"])
@@ -200,20 +200,18 @@ def test_work_goes_on_when_the_connection_does(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("system", "account"), [("quickbooks", "realm-a"), ("mpluskassa", "https://till-a")])
-def test_nothing_of_a_braked_account_is_claimed_until_the_brake_ends_and_others_go_on(
-    engine: Engine, system: str, account: str
-) -> None:
+def test_an_account_that_cools_down_is_not_claimed_and_others_go_on(engine: Engine, system: str, account: str) -> None:
     for name in ("a", "b"):
         connect(engine, name)
     urgent, _ = put(engine, change("1", "a", priority=URGENT), change("1", "b"))
-    brake = {"system": system, "account": account, "calls_at": 0.0, "batches_at": 0.0}
+    cooling = {"system": system, "account": account, "cooldown_from": epoch(), "cooldown_until": epoch() + 60}
     with writing(engine) as session:
-        session.execute(insert(LimitRow).values(**brake, braked_until=epoch() + 60))
+        session.execute(insert(RateLimitRow).values(cooling))
     assert inbox.claim(engine, urgent) is None
     rota = Rota()
     assert [take(engine, rota), take(engine, rota)] == ["b", None]
     with writing(engine) as session:
-        session.execute(text("UPDATE limits SET braked_until = 1"))
+        session.execute(text("UPDATE rate_limits SET cooldown_until = 1"))
     assert take(engine, rota) == "a"
 
 

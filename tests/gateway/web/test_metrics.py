@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
 from gateway import counters
-from gateway.store import limits, meters, presence, tallies
+from gateway.store import meters, presence, rate_limits, tallies
 from gateway.store.clock import moment
-from gateway.store.limits import MPLUSKASSA, QUICKBOOKS, Account, Budget
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 from gateway.store.tallies import Tally
@@ -48,10 +48,10 @@ def test_what_is_exposed_after_some_traffic_is_valid_and_tells_of_every_part(gat
     with reading(gateway.engine) as session:
         realm = session.execute(text("SELECT realm_id FROM connections")).scalar_one()
         account = Account(QUICKBOOKS, str(realm))
-    limits.open_account(gateway.engine, account, places=8)
-    limits.take_slot(gateway.engine, account, "us", places=8)
-    limits.lease_calls(gateway.engine, account, Budget(430), most=16, patience=1.0)
-    limits.open_account(gateway.engine, Account(MPLUSKASSA, "https://unknown.example:1"), places=1)
+    limit = Limit.of(at_once=8, per_second=10, per_minute=430)
+    rate_limits.open_account(gateway.engine, account, limit)
+    rate_limits.take_slot(gateway.engine, account, limit, "us", patience=1.0)
+    rate_limits.open_account(gateway.engine, Account(MPLUSKASSA, "https://unknown.example:1"), Limit(1))
     with writing(gateway.engine) as session:
         times = {"first_seen": moment(), "seen_at": moment()}
         row = {"cause": "parked/shop/orders/x", "stage": "", "title": "t", "told": "", "clear_told": ""}
@@ -64,7 +64,7 @@ def test_what_is_exposed_after_some_traffic_is_valid_and_tells_of_every_part(gat
     assert found["kassabridge_processes"]["kassabridge_processes[('role', 'worker')]"] == 1.0
     assert found["kassabridge_processes"]["kassabridge_processes[('role', 'clock')]"] == 0.0
     (used,) = found["kassabridge_slots_used"].values()
-    (share,) = found["kassabridge_budget_used"].values()
+    (share,) = found["kassabridge_pace_used"].values()
     assert used == 1.0
     assert 0.0 < share < 1.0
     assert list(found["kassabridge_pool_connections"].values())[0] >= 1.0  # noqa: RUF015 - by role

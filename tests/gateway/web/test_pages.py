@@ -20,7 +20,7 @@ from gateway.store.events import Change, Flow, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import ConnectionRow, LimitRow
+from gateway.store.tables import ConnectionRow, RateLimitRow
 from gateway.store.tokens import Tokens
 from gateway.web.pages import alerts, catalogue, outlook, reckoning
 from gateway.web.pages.login import to_local
@@ -270,8 +270,8 @@ def test_the_overview_shows_the_plan_and_who_asked_to_be_left_alone(gateway: Gat
     with writing(gateway.engine) as session:
         month = f"{views.now_of(session):%Y-%m}"
         meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=1234)
-        row = {"system": "quickbooks", "account": REALM, "calls_at": 0.0, "batches_at": 0.0}
-        session.execute(insert(LimitRow).values(**row, braked_until=epoch() + 600))
+        row = {"system": "quickbooks", "account": REALM, "cooldown_from": epoch(), "cooldown_until": epoch() + 600}
+        session.execute(insert(RateLimitRow).values(row))
     page = browser.get("/").text
     assert "1 234 of 500 000 metered reads used" in page
     assert "by the end of the month" in page

@@ -144,6 +144,7 @@ def serve(world: World) -> Iterator[tuple[Intuit, str]]:
 def make_world() -> World:
     """A world with one company and one registered app."""
     world = World()
+    world.switches.limits.requests_per_second = 0
     world.switches.deliveries.group_seconds = 0.01
     world.register_app(CLIENT_ID, CLIENT_SECRET, REDIRECT)
     new_company(world, REALM, "Koffie en Zo")

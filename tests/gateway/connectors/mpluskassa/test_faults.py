@@ -128,8 +128,21 @@ def test_a_bare_status_has_one_meaning(status: int, read: type[GatewayError], wr
     assert type(faults.status_error(status, operation="op", writes=True)) is write
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), (None, 30.0), ("Wed, 21 Oct 2026", 30.0), ("-5", 30.0)])
-def test_a_slow_down_says_how_long(header: str | None, seconds: float) -> None:
-    error = faults.status_error(429, operation="op", writes=True, retry_after=header)
+@pytest.mark.parametrize(
+    ("header", "asked"),
+    [
+        ("7", 7.0),
+        ("0", 1.0),
+        ("14400", 14400.0),
+        ("Wed, 21 Oct 2026 10:00:00 GMT", 3600.0),
+        (None, None),
+        ("Wed, 21 Oct 2026", None),
+        ("-5", None),
+    ],
+)
+def test_59_a_refusal_says_how_long_to_wait_or_names_no_time(header: str | None, asked: float | None) -> None:
+    pause = faults.find_pause(header, date="Wed, 21 Oct 2026 09:00:00 GMT")
+    error = faults.status_error(429, operation="op", writes=True, pause=pause)
     assert isinstance(error, RateLimited)
-    assert error.after == seconds
+    assert error.asked == asked
+    assert error.after == (asked or 2.0)

@@ -193,18 +193,19 @@ def test_a_detail_that_helps_is_quoted_on_one_short_line_without_addresses() -> 
         ({"retry-after": " 5 "}, 5),
         ({"Retry-After": "0"}, 1),
         ({"Retry-After": "-5"}, 1),
-        ({"Retry-After": "1e9"}, 3600),
+        ({"Retry-After": "14400"}, 14400),
+        ({"Retry-After": "1e9"}, 604800),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}, None),
     ],
 )
-def test_59_the_pause_asked_for_is_kept_within_an_hour(headers: dict[str, str], seconds: float | None) -> None:
+def test_59_the_pause_asked_for_is_kept_at_any_honest_length(headers: dict[str, str], seconds: float | None) -> None:
     assert find_pause(headers) == seconds
     error = error_from(429, headers, b"")
     assert isinstance(error, RateLimited)
-    assert error.after == (seconds or 60)
+    assert error.after == (seconds or 2)
 
 
 @given(st.integers(300, 599), st.binary())

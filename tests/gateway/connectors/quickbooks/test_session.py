@@ -181,6 +181,15 @@ def test_59_a_429_waits_as_long_as_it_was_asked_to(books: QuickBooks, peer: Peer
 
 
 @pytest.mark.parametrize("act", [read, write])
+def test_59_a_429_without_a_time_is_repeated_once(books: QuickBooks, peer: Peer, act: Act) -> None:
+    peer.answers(fault("3001", 429), fault("3001", 429))
+    with pytest.raises(RateLimited) as raised:
+        act(books)
+    assert raised.value.asked is None
+    assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("act", [read, write])
 @pytest.mark.parametrize("status", [200, 400])
 def test_59_a_fault_inside_a_good_status_is_still_a_fault(books: QuickBooks, peer: Peer, act: Act, status: int) -> None:
     peer.answers(fault("610", status))

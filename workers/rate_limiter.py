@@ -1,0 +1,169 @@
+"""The rate limiter before every outside call: a slot in the database, held while the call runs, for all processes.
+
+The rules are in `gateway.store.rate_limits`; here a thread waits for its slot, and a thread of the process keeps the
+leases of slots whose calls take long.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+from sqlalchemy import Engine
+
+from gateway import counters
+from gateway.errors import RateLimited, Transient
+from gateway.store import rate_limits
+from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
+from gateway.store.session import reading
+
+BATCH: Final = "POST batch"
+TURN_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
+SHORT_COOLDOWN: Final = 2.5
+"""A thread waits so long itself; a longer cooldown frees it for other connections."""
+RENEW_SECONDS: Final = 3.0
+_ASK_SECONDS: Final = 0.02
+_log = structlog.get_logger(__name__)
+
+
+class RateLimiters:
+    """Every rate limiter of this process, and the thread that keeps their slots."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._holder = uuid.uuid4().hex
+        self._limiters: dict[Account, RateLimiter] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._renewing: threading.Thread | None = None
+
+    def of(self, account: Account, limit: Limit, *, batches: Limit | None = None) -> RateLimiter:
+        """The rate limiter of an account, the same for everybody who asks; `batches` limits those calls further."""
+        with self._lock:
+            if account not in self._limiters:
+                inner = None
+                if batches is not None:
+                    inner = RateLimiter(
+                        self._engine, Account(rate_limits.QUICKBOOKS_BATCHES, account.name), batches, self._holder
+                    )
+                self._limiters[account] = RateLimiter(self._engine, account, limit, self._holder, batches=inner)
+            if self._renewing is None:
+                self._renewing = threading.Thread(target=self._renew, name="call slots", daemon=True)
+                self._renewing.start()
+            return self._limiters[account]
+
+    def close(self) -> None:
+        """Stop keeping slots; those of calls still running end by themselves."""
+        self._stop.set()
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEW_SECONDS):
+            with self._lock:
+                running = any(limiter.is_held for limiter in self._limiters.values())
+            try:
+                if running:
+                    rate_limits.renew_slots(self._engine, self._holder)
+            except Transient as error:
+                _log.warning("call slots could not be renewed", reason=error.reason)
+            except Exception:  # noqa: BLE001 - a thread that stops would let other processes in
+                _log.exception("renewing call slots failed and goes on")
+
+
+class RateLimiter:
+    """The rate limiter of one account for the threads of this process; called as the clients want it."""
+
+    def __init__(
+        self, engine: Engine, account: Account, limit: Limit, holder: str, *, batches: RateLimiter | None = None
+    ) -> None:
+        self.account = account
+        self._engine, self._limit, self._holder, self._batches = engine, limit, holder, batches
+        # Threads of this process that find no slot wait here, so that at most one for each slot asks the database.
+        self._local = threading.BoundedSemaphore(limit.slots)
+        self._held = 0
+        self._lock = threading.Lock()
+        self._opened = False
+
+    @contextmanager
+    def __call__(self, operation: str = "") -> Iterator[None]:
+        """Let one call through. Raises `RateLimited` when that would take too long: nothing was sent then."""
+        if self._batches is not None and operation == BATCH:
+            with self._batches(), self._hold():
+                yield
+        else:
+            with self._hold():
+                yield
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a call is under way."""
+        return self._held > 0 or (self._batches is not None and self._batches.is_held)
+
+    def cool_down(self, seconds: float | None = None) -> None:
+        """The other side refused a call: no process calls it for `seconds`, or for as long as is wise."""
+        pause = rate_limits.cool_down(self._engine, self.account, seconds)
+        _log.warning("calls are paused", system=self.account.system, seconds=round(pause, 1))
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        deadline = time.monotonic() + SLOT_PATIENCE
+        if not self._local.acquire(timeout=SLOT_PATIENCE):
+            raise self._refusal(SHORT_COOLDOWN, cooling=False)
+        try:
+            number = self._take(deadline)
+            self._count(1)
+            try:
+                yield
+            finally:
+                self._count(-1)
+                self._release(number)
+        finally:
+            self._local.release()
+
+    def _take(self, deadline: float) -> int:
+        if not self._opened:
+            rate_limits.open_account(self._engine, self.account, self._limit)
+            self._opened = True
+        while time.monotonic() < deadline:
+            match rate_limits.take_slot(self._engine, self.account, self._limit, self._holder, patience=TURN_PATIENCE):
+                case Slot(number, wait):
+                    if self._wait_for_turn(wait):
+                        return number
+                    self._release(number)
+                case Later(seconds, cooling=True) if seconds <= SHORT_COOLDOWN:
+                    time.sleep(seconds)
+                case Later(seconds, cooling=cooling):
+                    raise self._refusal(seconds, cooling=cooling)
+                case Taken():
+                    time.sleep(_ASK_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+        raise self._refusal(SHORT_COOLDOWN, cooling=False)
+
+    def _wait_for_turn(self, seconds: float) -> bool:
+        """Whether the call may start now, after the wait: not if the other side asked for a pause meanwhile."""
+        if seconds <= 0:
+            return True
+        time.sleep(seconds)
+        with reading(self._engine) as session:
+            return self.account not in rate_limits.find_cooldowns(session)
+
+    def _release(self, number: int) -> None:
+        try:
+            rate_limits.release_slot(self._engine, self.account, self._holder, number)
+        except Transient as error:
+            _log.warning("a call slot could not be released; its lease ends by itself", reason=error.reason)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._held += change
+
+    def _refusal(self, seconds: float, *, cooling: bool) -> RateLimited:
+        system = "MplusKASSA" if self.account.system == rate_limits.MPLUSKASSA else "QuickBooks"
+        counters.THROTTLED.labels(self.account.system, "cooldown" if cooling else "busy").inc()
+        if cooling:
+            return RateLimited(f"{system} asked to slow down", after=seconds, code="cooldown")
+        return RateLimited(f"more is waiting for {system} than it may be asked at once", after=seconds, code="busy")
