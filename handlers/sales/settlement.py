@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from decimal import Decimal
 
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
@@ -24,6 +24,8 @@ from mapping.sale_identity import find_tag, is_marked
 from mapping.sale_payments import find_source_id
 
 CREDIT = "credit"
+TRIES = 5
+"""How often a write is repeated that others' writes to the same document or payment come in between of."""
 UNWANTED = ""
 """Fingerprint of a payment that stands in the books and is like none of the till's."""
 
@@ -32,11 +34,25 @@ def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bo
     """Post what was paid and is not posted yet. `doubtful`: look first, an earlier attempt may have posted some.
 
     A payment that is in the books but settles nothing of the document (which was deleted or voided meanwhile) is tied
-    to it again.
+    to it again. When something else settles the document between our read and our write, it is read again.
     """
+    for attempt in range(1, TRIES + 1):
+        try:
+            _settle(posting, booked, deps, doubtful=doubtful or attempt > 1)
+        except Permanent as refusal:
+            fresh = deps.books.document(booked.kind, booked.id)
+            if attempt == TRIES or not (isinstance(refusal, Conflict) or _open(fresh) != _open(booked)):
+                raise
+            deps.say("something else was settled with it meanwhile; reading the document again", id=booked.id)
+            booked = fresh
+        else:
+            return
+
+
+def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
     posted = _posted(booked.kind, booked.id, deps)
     missing = [p for p in posting.payments if not _stands(posted.get(_key(booked, p)))]
-    left = Decimal(booked.raw.get("Balance", booked.total))
+    left = _open(booked)
     loose = left > posting.document.total - sum(p.total for p in posting.payments if p not in missing)
     if not (missing or (loose and posting.payments)):
         return
@@ -113,15 +129,26 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
         return
     key = f"{booked.kind}/{booked.id}/{CREDIT}"
-    if _stands(_posted(booked.kind, booked.id, deps).get(key)):
+    before = _posted(booked.kind, booked.id, deps).get(key)
+    if _stands(before):
         return
     amount = _applicable(booked, invoice_id, deps, doubtful=doubtful)
-    if amount:
+    for attempt in range(1, TRIES + 1):
+        if not amount:
+            return
         applied = _application(posting, booked, invoice_id, amount)
-        before = _posted(booked.kind, booked.id, deps).get(key)
-        made, generation = _create(applied, _identity("application", posting, booked, invoice_id), before, deps)
-        known = Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, _of(applied))
-        deps.remember(dataclasses.replace(known, generation=generation))
+        try:
+            made, generation = _create(applied, _identity("application", posting, booked, invoice_id), before, deps)
+        except Permanent:
+            open_now = _applicable(booked, invoice_id, deps, doubtful=True)
+            if attempt == TRIES or open_now == amount:
+                raise
+            deps.say("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
+            amount = open_now
+        else:
+            known = Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, _of(applied))
+            deps.remember(dataclasses.replace(known, generation=generation))
+            return
 
 
 def _applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful: bool) -> Decimal:
@@ -136,6 +163,10 @@ def _applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful
     memo = deps.books.document(booked.kind, booked.id) if doubtful else booked
     open_credit = memo.raw.get("RemainingCredit", memo.raw.get("Balance", memo.total))
     return min(Decimal(invoice.raw.get("Balance", 0)), Decimal(open_credit))
+
+
+def _open(document: BookedDocument) -> Decimal:
+    return Decimal(document.raw.get("Balance", document.total))
 
 
 def _customer(document: BookedDocument) -> object:
@@ -217,14 +248,23 @@ def _unapplied(made: BooksPayment) -> Decimal:
 
 
 def _void(link: Link, deps: Deps) -> None:
-    try:
-        payment = deps.books.payment(link.target_id)
-    except NotFound:
-        return
-    if not payment.voided:
-        token = payment.sync_token or ""
-        deps.books.void_payment(link.target_id, token, request_id(deps.books.realm_id, "void", link.target_id, token))
-        deps.say("voided a payment that the till took back or changed", id=link.target_id)
+    for attempt in range(1, TRIES + 1):
+        try:
+            payment = deps.books.payment(link.target_id)
+            if payment.voided:
+                return
+            token = payment.sync_token or ""
+            deps.books.void_payment(
+                link.target_id, token, request_id(deps.books.realm_id, "void", link.target_id, token)
+            )
+        except NotFound:
+            return
+        except Conflict:
+            if attempt == TRIES:
+                raise
+        else:
+            deps.say("voided a payment that the till took back or changed", id=link.target_id)
+            return
 
 
 def _posted(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:

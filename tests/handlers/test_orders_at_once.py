@@ -1,0 +1,109 @@
+"""Two writers of one document in the books at the same moment: both come through, and nothing is parked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.store.events import State
+from sandbox.mpluskassa.documents import Tender
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+
+SLOW = 0.4
+
+
+@pytest.fixture
+def invoice(shop: Shop) -> dict[str, Any]:
+    """A booked invoice of 50.00 of which 10.00 were paid."""
+    relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
+    made = shop.till.invoice(lines=[sold(1003, price_cents=5000)], relation=relation, payments=[Tender("PIN", 1000)])
+    shop.settle()
+    assert shop.only("Invoice")["Balance"] == 40
+    return made
+
+
+def carry_abreast(shop: Shop) -> None:
+    """What the till tells of now, each event by a thread of its own at the same moment."""
+    shop.poll()
+    fresh = [event.id for event in shop.events(flow="orders") if event.state == State.RECEIVED]
+    threads = [threading.Thread(target=shop.workshop.work, args=(event,)) for event in fresh]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    shop.work()
+    assert [(event.state, event.reason) for event in shop.events() if event.state not in {"done", "skipped"}] == []
+
+
+def money(shop: Shop) -> tuple[list[Decimal], Decimal]:
+    """What was paid, and what the customer still owes less what is due to him."""
+    paid = sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"])
+    due = sum(row["RemainingCredit"] for row in shop.rows("CreditMemo"))
+    unapplied = sum(row["UnappliedAmt"] for row in shop.rows("Payment"))
+    return paid, sum(row["Balance"] for row in shop.rows("Invoice")) - due - unapplied
+
+
+def meanwhile(shop: Shop, act: Callable[[], object], event: int) -> None:
+    """Work on an event; when it has read and is about to write a payment, somebody else acts."""
+    shop.books.tricks.plan("POST payment", "delay", seconds=SLOW)
+    before = shop.books.tricks.struck
+
+    def wait() -> None:
+        while shop.books.tricks.struck == before:
+            time.sleep(0.01)
+        act()
+
+    other = threading.Thread(target=wait)
+    other.start()
+    shop.work_abreast(event)
+    other.join()
+
+
+@pytest.mark.parametrize("slower", [0, 1], ids=["the first write late", "the second write late"])
+@on_both_databases
+def test_a_payment_and_a_credit_of_one_invoice_at_the_same_moment(
+    shop: Shop, invoice: dict[str, Any], slower: int
+) -> None:
+    shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 500)])
+    shop.till.credit_invoice(invoice["invoiceId"])
+    shop.books.tricks.plan("POST payment", "delay", skip=slower, seconds=SLOW)
+    carry_abreast(shop)
+    assert money(shop) == ([Decimal(5), Decimal(10)], Decimal(-15))
+    assert shop.only("Invoice")["Balance"] == 0
+
+
+def test_a_payment_stays_with_the_customer_when_a_bookkeeper_settles_the_invoice_meanwhile(
+    shop: Shop, invoice: dict[str, Any]
+) -> None:
+    shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 4000)])
+    shop.poll()
+    row = shop.only("Invoice")
+    (event,) = [each.id for each in shop.events(flow="orders") if each.state == State.RECEIVED]
+    by_hand = {
+        "CustomerRef": row["CustomerRef"],
+        "TotalAmt": Decimal(15),
+        "Line": [{"Amount": Decimal(15), "LinkedTxn": [{"TxnId": row["Id"], "TxnType": "Invoice"}]}],
+    }
+    meanwhile(shop, lambda: shop.books.put(REALM, "Payment", by_hand), event)
+    assert shop.event(event).state == "done"
+    assert money(shop) == ([Decimal(10), Decimal(15), Decimal(40)], Decimal(-15))
+
+
+def test_payments_that_the_till_changed_are_voided_though_somebody_edits_them(shop: Shop) -> None:
+    tenders = [Tender("CONTANT", 4000), Tender("PIN", 6000)]
+    receipt = shop.till.sell(lines=[sold(1003)], payments=tenders)
+    shop.settle()
+    first = shop.rows("Payment")[0]["Id"]
+    halves = [Tender("CONTANT", 5000), Tender("PIN", 5000)]
+    shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)], payments=halves)
+    shop.poll()
+    (event,) = [each.id for each in shop.events(flow="orders") if each.state == State.RECEIVED]
+    note = {"Id": first, "PrivateNote": f"{shop.find('Payment', Id=first)['PrivateNote']}, seen by the bookkeeper"}
+    meanwhile(shop, lambda: shop.books.put(REALM, "Payment", note), event)
+    assert shop.event(event).state == "done"
+    assert money(shop) == ([Decimal(50), Decimal(50)], Decimal(0))
