@@ -15,7 +15,7 @@ from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import CONTENT_FIELDS, OFFER_FIELDS, ProductField, ProductSettings
-from mapping.skus import is_digits, is_gtin, name_item, needs_allocation, to_article_number
+from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
 from mapping.texts import Traces
 from mapping.vat_table import VatTable, get_vat_code
 
@@ -63,7 +63,7 @@ class Price:
 
 def require_wanted(item: Item, settings: ProductSettings) -> None:
     """Answer nothing when the item belongs in the till; else raise NotBookable with the reason."""
-    reason = _SKIPPED_TYPES.get(item.type)
+    reason = OWN if is_own(item) else _SKIPPED_TYPES.get(item.type)
     if reason is None and item.type not in settings.types:
         reason = f'items of type "{item.type}" are left out by the settings'
     if reason is None and settings.filter is not None and not settings.filter.holds(source_of(item)):

@@ -41,6 +41,16 @@ def find_own_number(sku: str | None) -> int | None:
     return int(text) if is_digits(text) and 1 <= int(text) <= LARGEST_NUMBER else None
 
 
+OWN = "this item was made by the gateway for its own lines"
+OWN_ENDING = " (Kassabridge)"
+"""How the name of every item ends that the gateway makes in the books for lines of its own."""
+
+
+def is_own(item: Item) -> bool:
+    """Whether the gateway made this item: a service of that name which nobody gave a SKU, whatever is remembered."""
+    return item.type == "Service" and not (item.sku or "").strip() and item.name.endswith(OWN_ENDING)
+
+
 def needs_allocation(item: Item, settings: ProductSettings) -> bool:
     """Whether a number from the reserved range has to be given to this item."""
     sku = (item.sku or "").strip()

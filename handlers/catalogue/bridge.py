@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gateway.store import numbers
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -9,7 +11,7 @@ from mapping.errors import MappingError
 from mapping.records import Item
 from mapping.skus import name_item, needs_allocation, to_article_number
 
-_TRIES = 50
+_AT_ONCE = 200
 
 
 def number_of(item: Item, deps: Deps) -> int:
@@ -37,27 +39,78 @@ def _find(item: Item, deps: Deps) -> int | None:
 
 
 def _give(item: Item, deps: Deps) -> int:
-    """A number that the till does not use yet; one that it uses is never given to anybody."""
-    for _ in range(_TRIES):
-        number = _draw(item, deps)
-        present = deps.till.product_of_article(number)
-        if present is None or any(a.number == number and a.ext_id == item.id for a in present.product.articles):
-            deps.say("gave the SKU a number of its own", sku=item.sku, number=number)
+    """The number that the item has at the till already, else one that the till does not use.
+
+    This database may be younger than the till's articles (a restored backup, or none): they say whose they are.
+    """
+    if not _has_any(deps):
+        _recall(deps)
+    while (known := _find(item, deps)) is None:
+        known = _number_by_sku(item, deps) or _next_number(item, deps)
+        if _claim(item.id, known, deps):
+            deps.say("the SKU has a number of its own", sku=item.sku, number=known)
+            return known
+    return known
+
+
+def _number_by_sku(item: Item, deps: Deps) -> int | None:
+    """The number of an article in the reserved range that bears this SKU and is not marked as another item's."""
+    reserved = _reserved(deps)
+    sku = (item.sku or "").strip()
+    found = (each for read in deps.till.products_by_plu([sku]) for each in read.product.articles)
+    mine = (a.number for a in found if a.plu == sku and a.number in reserved and a.ext_id in (None, "", item.id))
+    with reading(deps.engine) as session:
+        return next((n for n in mine if n and numbers.owner(session, deps.connection, n) is None), None)
+
+
+def _next_number(item: Item, deps: Deps) -> int:
+    """The next number that neither we nor the till has used, read in blocks; one that is the item's own comes first."""
+    reserved = _reserved(deps)
+    with reading(deps.engine) as session:
+        start = numbers.next_after(session, deps.connection, reserved[0], reserved[-1])
+    for block in _blocks(range(start, reserved.stop)):
+        taken = _owners(block, deps)
+        mine = next((number for number, owner in taken.items() if owner == item.id), None)
+        free = next((number for number in block if number not in taken), None)
+        if (number := mine or free) is not None:
             return number
-        with writing(deps.engine) as session:
-            numbers.take_back(session, deps.connection, item.id)
-    raise _refuse(item, "the reserved range is full of articles the till has already")
+    raise _refuse(item, "the reserved range of article numbers is used up")
 
 
-def _draw(item: Item, deps: Deps) -> int:
-    settings = deps.settings.products
+def _recall(deps: Deps) -> None:
+    """Learn from the till which item every article of the reserved range belongs to, up to where it is empty."""
+    for block in _blocks(_reserved(deps)):
+        owners = _owners(block, deps)
+        for number, owner in owners.items():
+            if owner.isdecimal():
+                _claim(owner, number, deps)
+        if not owners:
+            return
+
+
+def _owners(block: range, deps: Deps) -> dict[int, str]:
+    """The articles that the till has of these numbers, in their order, and the item each says it belongs to."""
+    found = (article for read in deps.till.products_of_articles(block) for article in read.product.articles)
+    taken = {article.number: article.ext_id or "" for article in found if article.number in block}
+    return {number: taken[number] for number in block if number in taken}
+
+
+def _claim(item_id: str, number: int, deps: Deps) -> bool:
     with writing(deps.engine) as session:
-        number = numbers.give(
-            session, deps.connection, item.id, first=settings.allocate_from, last=settings.allocate_to
-        )
-    if number is None:
-        raise _refuse(item, "the reserved range of article numbers is used up")
-    return number
+        return numbers.claim(session, deps.connection, item_id, number)
+
+
+def _has_any(deps: Deps) -> bool:
+    with reading(deps.engine) as session:
+        return numbers.has_any(session, deps.connection)
+
+
+def _reserved(deps: Deps) -> range:
+    return range(deps.settings.products.allocate_from, deps.settings.products.allocate_to + 1)
+
+
+def _blocks(numbers_: range) -> Iterator[range]:
+    return (numbers_[start : start + _AT_ONCE] for start in range(0, len(numbers_), _AT_ONCE))
 
 
 def _refuse(item: Item, reason: str) -> MappingError:

@@ -17,7 +17,7 @@ from mapping import explanations, products
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.records import ArticleGroup, Item, Product
-from mapping.skus import name_item, needs_allocation
+from mapping.skus import OWN, name_item, needs_allocation
 
 Told = dict[str, Any]
 UNGIVEN: Final = "given when the item is carried"
@@ -40,7 +40,7 @@ def _require_carried(item: Item, deps: Deps) -> None:
     if not deps.settings.products.enabled:
         raise NotBookable("products are switched off in the settings", field="products.enabled")
     if items.is_ours(item.id, deps):
-        raise NotBookable("this item was made by the gateway for its own lines", record=name_item(item))
+        raise NotBookable(OWN, record=name_item(item))
     products.require_wanted(item, deps.settings.products)
 
 

@@ -18,6 +18,7 @@ from handlers.result import Result, done, skipped
 from mapping import products
 from mapping.categories import CATEGORY
 from mapping.records import Item, Product
+from mapping.skus import OWN
 
 FAMILY = "Family"
 
@@ -25,7 +26,7 @@ FAMILY = "Family"
 def carry(event: Event, deps: Deps) -> Result:
     """Bring the till to what the item is now."""
     if items.is_ours(event.entity_id, deps):
-        return skipped("this item was made by the gateway for its own lines")
+        return skipped(OWN)
     _follow_merge(event, deps)
     try:
         seen = items.read(event, deps)

@@ -17,6 +17,7 @@ from handlers.references.codes import by_name_or_id
 from mapping import control
 from mapping.control import Question
 from mapping.records import Sale, SaleLine
+from mapping.skus import OWN_ENDING
 
 
 def by_article(sale: Sale, deps: Deps, country: str | None) -> dict[int, str]:
@@ -59,16 +60,19 @@ def _item_of(account: str, deps: Deps) -> str:
     if known:
         return known.target_id
     name = next((entry.name for entry in accounts if entry.id == account_id), account)
-    item_id = _make(f"{name} (Kassabridge)", account_id, deps)
+    item_id = own_item(f"{name}{OWN_ENDING}", account_id, deps)
     deps.remember(Link(Kind.SPECIAL, key, "Item", item_id))
     return item_id
 
 
-def _make(name: str, account_id: str, deps: Deps) -> str:
-    found = next((item for item in deps.books.items_by_name(name) if item.active), None)
+def own_item(name: str, account_id: str, deps: Deps) -> str:
+    """The service of this name that we made in the books, whether it is remembered or not; made when there is none."""
+    present = deps.books.items_by_name(name)
+    found = next((item for item in present if item.active), None)
     if found:
         return found.id
-    deps.say("making an item for an income account in QuickBooks", name=name, account=account_id)
-    return deps.books.create_service_item(
-        name, account_id, request_id(deps.books.realm_id, "item", "account", account_id)
-    ).id
+    deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
+    # One that follows an item somebody made inactive is another item.
+    gone = sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
+    token = request_id(deps.books.realm_id, "item", name, *gone)
+    return deps.books.create_service_item(name, account_id, token).id

@@ -8,13 +8,13 @@ from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.references import account_items
 from mapping.errors import MappingError
 from mapping.orders import needed_articles
 from mapping.records import Item, Sale, SaleLine
+from mapping.skus import OWN_ENDING
 
-ROUNDING_ITEM = "Rounding difference (Kassabridge)"
+ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 
 
@@ -117,13 +117,12 @@ def rounding_item(deps: Deps) -> str:
     """The item of rounding lines: a service of our own, made once on the account that sales are booked on."""
     if known := _linked(ROUNDING_ITEM, deps):
         return known
-    found = next((i for i in deps.books.items_by_name(ROUNDING_ITEM) if i.active), None)
-    item_id = found.id if found else _make_rounding_item(deps)
+    item_id = account_items.own_item(ROUNDING_ITEM, _rounding_account(deps), deps)
     deps.remember(Link(Kind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
     return item_id
 
 
-def _make_rounding_item(deps: Deps) -> str:
+def _rounding_account(deps: Deps) -> str:
     accounts = [a for a in deps.lists.entries("Account") if a.active and a.type == "Income"]
     if not accounts:
         raise MappingError(
@@ -133,9 +132,7 @@ def _make_rounding_item(deps: Deps) -> str:
             fix="create an item for rounding differences in QuickBooks and name it in mapping.special_items.rounding",
         )
     sales = next((a for a in accounts if a.subtype == "SalesOfProductIncome"), accounts[0])
-    deps.say("making the item of rounding lines in QuickBooks", name=ROUNDING_ITEM, account=sales.id)
-    made = deps.books.create_service_item(ROUNDING_ITEM, sales.id, request_id(deps.books.realm_id, "item", "rounding"))
-    return made.id
+    return sales.id
 
 
 def _linked(source_id: str, deps: Deps) -> str | None:

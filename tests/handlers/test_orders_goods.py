@@ -7,8 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from gateway.store.events import Change, Event, Flow
+from gateway.store.session import writing
+from gateway.store.tables import LinkRow
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.handlers.booked import agree, amounts_of, items_of, taxes_of, told_by
@@ -85,6 +88,26 @@ def test_an_item_that_we_made_for_our_own_lines_stays_in_the_books(open_shop: Op
     made = shop.find("Item", Name="Gift Cards Outstanding (Kassabridge)")
     event = hear_of_item(shop, made["Id"])
     assert (event.state, event.reason) == ("skipped", "this item was made by the gateway for its own lines")
+    with writing(shop.engine) as session:
+        session.execute(delete(LinkRow))
+    event = shop.retry(event)
+    assert (event.state, event.reason) == ("skipped", "this item was made by the gateway for its own lines")
+    shop.till.sell(lines=[sold(0, price_cents=700, text="Repair", vat_code=2, turnover_group=5)])
+    shop.settle()
+    assert len([row for row in shop.rows("Item") if row["Name"] == made["Name"]]) == 1
+    assert shop.parked() == []
+
+
+def test_our_own_item_made_inactive_is_followed_by_another(open_shop: OpenShop) -> None:
+    shop = open_shop('[mapping.income_accounts]\non_miss = "skip"\ntable = { ":5" = "Gift Cards Outstanding" }\n')
+    shop.till.sell(lines=[sold(0, price_cents=500, text="Repair", vat_code=2, turnover_group=5)])
+    shop.settle()
+    made = shop.find("Item", Name="Gift Cards Outstanding (Kassabridge)")
+    shop.books.put(REALM, "Item", {"Id": made["Id"], "Active": False})
+    shop.till.sell(lines=[sold(0, price_cents=700, text="Repair", vat_code=2, turnover_group=5)])
+    shop.settle()
+    assert shop.parked() == []
+    assert len(shop.rows("SalesReceipt")) == 2
 
 
 def test_a_receipt_of_returned_bottles_alone_is_a_refund(shop: Shop) -> None:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from sqlalchemy import delete
+from sqlmodel import col
+
+from gateway.store.session import writing
+from gateway.store.tables import InboxRow, LinkRow, NumberRow
 from tests.handlers.counter import OpenShop, article, change, has_article, hear
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
@@ -49,6 +55,55 @@ def test_a_number_the_till_uses_already_is_passed_over_and_a_full_range_says_so(
     (parked,) = shop.parked()
     assert "used up" in (parked.reason or "")
     assert "allocate_to" in (parked.fix or "")
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["same SKUs", "SKUs renamed meanwhile"])
+def test_a_lost_database_finds_every_number_again(open_shop: OpenShop, renamed: bool) -> None:
+    shop = open_shop('[products]\nsku_with_letters = "allocate"\nallocate_from = 900000\nallocate_to = 901999')
+    items = [add(shop, f"LET-{n}", f"Letter {n}") for n in range(4)]
+    for item in items:
+        hear(shop, item)
+    before = {article(shop, 900000 + n)["extArticleId"]: 900000 + n for n in range(4)}
+    forget(shop)
+    for n, item in enumerate(reversed(items)):
+        if renamed:
+            change(shop, item, Sku=f"NEW-{n}")
+        hear(shop, item)
+    assert {article(shop, 900000 + n)["extArticleId"]: 900000 + n for n in range(4)} == before
+    assert not has_article(shop, 900004)
+
+
+def test_a_restored_database_finds_numbers_given_since(open_shop: OpenShop) -> None:
+    shop = open_shop(BRIDGE)
+    first, second = add(shop, "LET-0", "Old"), add(shop, "LET-1", "New")
+    hear(shop, first)
+    hear(shop, second)
+    with writing(shop.engine) as session:
+        session.execute(delete(NumberRow).where(col(NumberRow.item_id) == second))
+        session.execute(delete(LinkRow).where(col(LinkRow.source_id) == second))
+        session.execute(delete(LinkRow).where(col(LinkRow.target_id) == second))
+    hear(shop, add(shop, "LET-2", "Newest"))
+    hear(shop, second)
+    assert {n: article(shop, 900000 + n)["pluNumber"] for n in range(3)} == {0: "LET-0", 1: "LET-1", 2: "LET-2"}
+
+
+def test_foreign_articles_in_a_row_are_passed_over(open_shop: OpenShop) -> None:
+    shop = open_shop('[products]\nsku_with_letters = "allocate"\nallocate_from = 900000\nallocate_to = 900999')
+    theirs = [
+        {"articleNumber": 900000 + n, "description": "Web", "priceIncl": 1, "vatCode": 2, "turnoverGroup": 1}
+        for n in range(230)
+    ]
+    shop.till.add_product({"description": "Web", "articleList": {"article": theirs}})
+    hear(shop, add(shop, "AB-1", "Cheese"))
+    assert article(shop, 900230)["pluNumber"] == "AB-1"
+    assert shop.parked() == []
+
+
+def forget(shop: Shop) -> None:
+    """The gateway's memory is gone."""
+    with writing(shop.engine) as session:
+        for table in (LinkRow, InboxRow, NumberRow):
+            session.execute(delete(table))
 
 
 def test_the_bridge_is_closed_unless_the_settings_open_it(shop: Shop) -> None:
