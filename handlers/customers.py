@@ -10,6 +10,7 @@ import json
 from gateway.errors import Conflict, NotFound
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
+from handlers import currencies
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.references import counterparts, parties
@@ -77,7 +78,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
     deps.learn(email=customers.email_key(customer.email))
-    email = relations.require_wanted(customer)
+    email = relations.require_wanted(customer, currencies.require_home(deps))
     known = counterparts.of_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")

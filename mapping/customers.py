@@ -135,9 +135,9 @@ def to_postal(address: TillAddress | None, countries: Mapping[str, str] | None =
 def content_fingerprint(customer: Customer) -> str:
     """A fingerprint of what the gateway owns of a customer; the books' id, token and raw answer do not count.
 
-    The VAT number is left out as well: the books mask it when it is read.
+    The VAT number is left out as well: the books mask it when it is read. A currency stays what it is.
     """
-    return fingerprint(replace(customer, id=None, sync_token=None, raw={}, vat_number=None))
+    return fingerprint(replace(customer, id=None, sync_token=None, raw={}, vat_number=None, currency=None))
 
 
 def _split_name(name: str) -> tuple[str | None, str | None]:

@@ -21,9 +21,14 @@ def require_switched_on(settings: CustomerSettings) -> None:
         raise NotBookable(why, field="customers.to_till")
 
 
-def require_wanted(customer: Customer) -> str:
-    """The key of a customer that becomes a relation. Raises `NotBookable` for any other."""
+def require_wanted(customer: Customer, currency: str) -> str:
+    """The key of a customer that becomes a relation. Raises `NotBookable` for any other.
+
+    No sale in the till's `currency` can be booked on a customer that keeps another one.
+    """
     email = email_key(customer.email)
+    if customer.currency not in (None, currency):
+        raise NotBookable(f"the customer keeps {customer.currency}, the till sells in {currency}", field="CurrencyRef")
     if not customer.active:
         raise NotBookable("the customer is inactive")
     if email is None:

@@ -90,7 +90,12 @@ class ProductSettings(Section):
     )
     turnover_group: int | None = Field(default=None, ge=0, le=999, description="Turnover group of new articles")
     webshop: bool | None = Field(default=None, description="The till's webshop mark; none leaves it alone")
-    currency: str = Field(default="EUR", min_length=3, max_length=3, description="Items in another one are refused")
+    currency: str = Field(
+        default="EUR",
+        min_length=3,
+        max_length=3,
+        description="The till's; prices and sales of books in another one are refused",
+    )
     variants: bool = Field(default=False, description="Items under one parent item become one product")
     variant_name: VariantName | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from gateway.errors import DuplicateNumber
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
+from handlers import currencies
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
 from mapping import products
@@ -76,7 +77,8 @@ def find_link(item_id: str, deps: Deps) -> Link | None:
 
 
 def vat_table(deps: Deps) -> VatTable:
-    """Tax codes and VAT codes as both stand today."""
+    """Tax codes and VAT codes as both stand today. Raises `MappingError` where prices are in another currency."""
+    currencies.require_home(deps)
     codes = {code.id: code for code in deps.lists.tax_codes(deps.now().date())}
     return VatTable(groups=tuple(deps.lists.vat_groups()), tax_codes=codes)
 

@@ -34,10 +34,11 @@ def look(deps: Deps) -> Iterator[Finding]:
 def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
     currency = deps.settings.products.currency
     if company.home_currency not in (None, currency):
-        yield Finding("currency", f"the company keeps {company.home_currency}, the settings say {currency}",
-                      "set products.currency to the company's, or connect the right company")  # fmt: skip
+        yield Finding("currency",
+                      f"the company keeps {company.home_currency}, the till {currency}: nothing is carried",
+                      "connect the right company, or correct products.currency (the till's currency)")  # fmt: skip
     if company.multi_currency:
-        yield Finding("multicurrency", f"on: sales are booked in {currency}, on customers that have this currency")
+        yield Finding("multicurrency", f"on: sales are booked in {currency}, on customers that keep this currency")
     if not company.uses_tax:
         yield Finding("sales tax", "VAT is switched off", "switch VAT on in QuickBooks and make its tax codes")
     if company.computes_tax_itself:

@@ -40,7 +40,7 @@ def named(control: Control) -> list[str]:
 
 
 def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps) -> Iterator[Finding]:
-    wanted = named(control)
+    wanted, currency = named(control), deps.settings.products.currency
     entries = [entry for entry in deps.lists.entries(entity) if entry.active] if wanted else []
     by_id = {entry.id: entry for entry in entries}
     for name in wanted:
@@ -52,6 +52,8 @@ def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps
             yield Finding(
                 subject, f"{name} is of type {found.type}", "name an account of type Bank or Other Current Asset"
             )
+        elif found.currency not in (None, currency):
+            yield Finding(subject, f"{name} keeps {found.currency}", f"name an account that keeps {currency}")
 
 
 def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]:

@@ -89,7 +89,8 @@ def money_account(sale: Sale, deps: Deps) -> str | None:
     """Where money that has no account of its own lies: only refunds must name one, sales leave it to the books."""
     if sale.total_incl_cents >= 0:
         return None
-    accounts = [a for a in deps.lists.entries("Account") if a.active]
+    home = deps.lists.company().home_currency
+    accounts = [a for a in deps.lists.entries("Account") if a.active and a.currency in (None, home)]
     undeposited = (a for a in accounts if a.subtype == "UndepositedFunds" or a.name == "Undeposited Funds")
     banks = (a for a in accounts if a.type == "Bank")
     entry = next(undeposited, None) or next(banks, None)

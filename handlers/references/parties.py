@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.errors import DuplicateName
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
+from handlers import currencies
 from handlers.deps import Deps
 from handlers.identity import request_id
 from mapping import customers
@@ -69,9 +69,9 @@ def _find_or_create(relation: Relation, email: str, deps: Deps) -> Customer:
 
 def find(relation: Relation, email: str | None, deps: Deps) -> Customer | None:
     """The customer with this key in the books; else the one this relation was before its address changed."""
-    found = oldest(deps.books.customers_by_email(email)) if email else None
+    found = choose(deps.books.customers_by_email(email), deps) if email else None
     before = _linked(deps, key_of_relation(relation))
-    return found or (oldest(_existing(before, deps)) if before else None)
+    return found or (choose(_existing(before, deps), deps) if before else None)
 
 
 def _existing(customer_id: str, deps: Deps) -> Iterable[Customer]:
@@ -87,8 +87,16 @@ def default_debtor(deps: Deps) -> str:
 
 def _by_name(name: str, deps: Deps) -> str:
     found = oldest(deps.books.customers_by_name(name))
+    currency = currencies.require_home(deps)
+    if found and found.currency not in (None, currency):
+        raise MappingError(
+            f"the default debtor {name} keeps {found.currency}, the till sells in {currency}",
+            record=f"customer {found.id}",
+            field="customers.default_debtor",
+            fix=f"make a customer that keeps {currency} in QuickBooks and name it in customers.default_debtor",
+        )
     if found is None:
-        debtor = customers.default_debtor(deps.settings.customers)
+        debtor = replace(customers.default_debtor(deps.settings.customers), currency=currencies.find_named(deps))
         again = _stale([f"name:{name.casefold()}"], deps)
         found = deps.books.create_customer(
             debtor, request_id(deps.books.realm_id, "customer", "debtor", debtor.display_name, *again)
@@ -102,7 +110,8 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
 
     A name is shared by customers, suppliers and employees: which one was taken is in the log and in the name.
     """
-    customer = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
+    wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
+    customer = replace(wanted, currency=currencies.find_named(deps))
     # A repeat is answered with the first answer; a customer that follows one that is gone must not be.
     again = _stale(_keys(relation), deps)
     try:
@@ -130,7 +139,17 @@ def find_same(customer: Customer, deps: Deps) -> Customer | None:
     if customer.email is None:
         return None
     holders = deps.books.customers_by_name(customer.display_name)
-    return oldest([holder for holder in holders if customers.email_key(holder.email) == customer.email])
+    return choose([holder for holder in holders if customers.email_key(holder.email) == customer.email], deps)
+
+
+def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
+    """The oldest active one of several customers with one key that a sale in the till's currency can be booked on."""
+    currency, active = currencies.require_home(deps), [customer for customer in found if customer.active]
+    usable = oldest(customer for customer in active if customer.currency in (None, currency))
+    if active and usable is None:
+        named = ", ".join(f"customer {customer.id} keeps {customer.currency}" for customer in active)
+        deps.say(f"not booked on who keeps another currency than {currency}", found=named)
+    return usable
 
 
 def oldest(found: Iterable[Customer]) -> Customer | None:
@@ -154,7 +173,7 @@ def _keys(relation: Relation) -> list[str]:
 def forget(customer_id: str, deps: Deps) -> None:
     """Follow no link any more with a customer that the books do not accept; it is only kept in mind as gone."""
     for link in links_with(customer_id, deps):
-        deps.remember(dataclasses.replace(link, detail={_STALE: True}))
+        deps.remember(replace(link, detail={_STALE: True}))
 
 
 def _stale(keys: Sequence[str], deps: Deps) -> list[str]:

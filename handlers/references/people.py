@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gateway.errors import NotFound
 from gateway.store.requests import By
+from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import counterparts, parties
 from handlers.references.counterparts import BY_EMAIL, BY_LINK
@@ -119,7 +120,7 @@ def _find_holder(name: str, deps: Deps) -> str | None:
 def explain_customer(customer: Customer, deps: Deps) -> Told:
     """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
     relations.require_switched_on(deps.settings.customers)
-    email = relations.require_wanted(customer)
+    email = relations.require_wanted(customer, currencies.require_home(deps))
     known = counterparts.of_customer(customer, deps)
     match = counterparts.find_relation(customer, email, known, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None

@@ -18,6 +18,7 @@ from mapping.sale_identity import is_marked
 
 # The document names a record that is gone, inactive or merged into another: what we remember of it is out of date.
 _STALE = frozenset({"610", "2500"})
+_REQUIRED, _REFUSED = "2020", "6000"
 
 
 def book(
@@ -37,10 +38,19 @@ def book(
     except Permanent as error:
         if closed_books.learn(error, deps):
             return _book(sale, closed_books.open_up(posting, deps), link, deps, doubtful=True)
-        if error.code not in _STALE:
+        if not _is_stale(error, deps):
             raise
         fresh = _look_again(sale, posting, deps, error, kind=kind)
         return _book(sale, closed_books.open_up(fresh, deps), link, deps, doubtful=True)
+
+
+def _is_stale(error: Permanent, deps: Deps) -> bool:
+    """Whether what we know of the company, or of what the document names, may be out of date."""
+    if error.code == _REQUIRED and not deps.lists.company().multi_currency:
+        # Multicurrency may have been switched on since the company was read: from then on a currency is required.
+        deps.lists.forget("company")
+        return deps.lists.company().multi_currency
+    return error.code in _STALE or (error.code == _REFUSED and deps.lists.company().multi_currency)
 
 
 def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *, kind: DocumentKind | None) -> Posting:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from gateway.errors import DuplicateNumber, Incident
+from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
 from handlers.sales import closed_books, documents, existing, settlement
@@ -51,6 +52,7 @@ def _stand_in(day: Day) -> Sale:
 
 def _references(stand_in: Sale, totals: DayTotals, deps: Deps) -> References:
     return References(
+        currency=currencies.find_named(deps),
         customer_id=parties.default_debtor(deps),
         tax_codes=_tax_codes(stand_in, totals, deps),
         untaxed=codes.untaxed(stand_in, deps),

@@ -8,6 +8,7 @@ from gateway.errors import Permanent
 from gateway.store import connections
 from gateway.store.links import Link
 from gateway.store.session import writing
+from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
 from handlers.sales import bookings
@@ -53,6 +54,7 @@ def learn(error: Permanent, deps: Deps) -> Deps | None:
 
 def _references(sale: Sale, deps: Deps) -> References:
     settings = deps.settings
+    currency = currencies.find_named(deps)
     record = orders.name_record(sale)
     tenders = [method for method in orders.tenders_of(sale) if method not in settings.mapping.gift_card_tenders]
     buyer = parties.buyer(sale, deps)
@@ -78,6 +80,7 @@ def _references(sale: Sale, deps: Deps) -> References:
         shipping_method=codes.shipping_method(sale, deps),
         original_id=original.target_id if original and original.target_entity == DocumentKind.INVOICE else None,
         original=_name_original(sale, original),
+        currency=currency,
         countries=settings.customers.countries,
         line_amounts=deps.line_amounts,
     )

@@ -82,6 +82,7 @@ def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: 
         for row in found
         if row.document_number in {document.document_number, sale.number}
         and (row.business_date, row.total) == (document.business_date, document.total)
+        and document.currency in (None, (row.raw.get("CurrencyRef") or {}).get("value"))
         and not row.voided
         and _MARKED not in (row.private_note or "")
     )

@@ -184,6 +184,7 @@ def _application(posting: Posting, booked: BookedDocument, invoice_id: str, amou
         ),
         payment_reference=posting.document.document_number,
         private_note=posting.document.marker,
+        currency=posting.document.currency,
     )
 
 

@@ -61,6 +61,7 @@ class Customer:
     billing: PostalAddress | None = None
     shipping: PostalAddress | None = None
     vat_number: str | None = None
+    currency: str | None = None
     active: bool = True
     raw: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,6 +92,7 @@ class ListEntry:
     full_name: str | None = None
     account_number: str | None = None
     due_days: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

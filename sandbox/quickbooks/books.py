@@ -48,6 +48,8 @@ def write(company: Company, entity: Entity, body: Json, manner: Manner = API) ->
     for name in entity.required:
         if row.get(name) is None:
             raise faults.missing(name)
+    if manner.by_user and "CurrencyRef" in entity.fields:
+        documents.choose_currency(company, row)
     references.resolve(company, entity, row, old)
     _settle(company, entity, row, old, values, manner)
     references.resolve(company, entity, row, old or row)

@@ -99,6 +99,11 @@ class Company:
         home = self.preference("CurrencyPrefs", "HomeCurrency", {"value": "USD"})
         return str(home["value"])
 
+    @property
+    def keeps_currencies(self) -> bool:
+        """Whether multicurrency is switched on."""
+        return bool(self.preference("CurrencyPrefs", "MultiCurrencyEnabled", False))
+
     # --- writing ---
 
     def next_id(self, series: str) -> str:

@@ -56,9 +56,11 @@ def _numbered(company: Company, entity: Entity) -> Iterator[tuple[str, Json]]:
 def settle_deposit(company: Company, row: Json, *, default: bool) -> None:
     """Money goes to (or leaves) a bank or other current asset account; undeposited funds by default."""
     if "DepositToAccountRef" in row:
-        kind = company.get("Account", row["DepositToAccountRef"]["value"])["AccountType"]
-        if kind not in _PAID_INTO:
-            raise faults.wrong_account_type("DepositToAccountRef", kind)
+        account = company.get("Account", row["DepositToAccountRef"]["value"])
+        if account["AccountType"] not in _PAID_INTO:
+            raise faults.wrong_account_type("DepositToAccountRef", account["AccountType"])
+        if account["CurrencyRef"]["value"] not in (row["CurrencyRef"]["value"], company.home_currency):
+            raise faults.business("The currency of the account is not the currency of the transaction.")
     elif default:
         funds = next(company.select("Account", lambda each: each.get("AccountSubType") == "UndepositedFunds"), None)
         if funds:
@@ -66,14 +68,23 @@ def settle_deposit(company: Company, row: Json, *, default: bool) -> None:
 
 
 def settle_currency(company: Company, row: Json) -> None:
-    """Name the currency, and hold it to the customer's."""
+    """Hold the currency to the customer's. Raises 2020 where the company keeps several and none is named."""
     customer = company.find("Customer", row.get("CustomerRef", {}).get("value", ""))
     wanted = customer["CurrencyRef"]["value"] if customer else company.home_currency
+    if company.keeps_currencies and not row.get("CurrencyRef"):
+        raise faults.missing("CurrencyRef")
     given = row.setdefault("CurrencyRef", {"value": wanted})["value"]
     if customer and given != wanted:
         raise faults.business("The currency of the transaction is not the currency of the customer.")
-    if not company.preference("CurrencyPrefs", "MultiCurrencyEnabled", False):
+    if not company.keeps_currencies:
         row.pop("ExchangeRate", None)
+
+
+def choose_currency(company: Company, row: Json) -> None:
+    """What the forms of the books do for a user: a transaction is in its customer's currency."""
+    customer = company.find("Customer", row.get("CustomerRef", {}).get("value", ""))
+    if customer:
+        row.setdefault("CurrencyRef", {"value": customer["CurrencyRef"]["value"]})
 
 
 def settle_custom_fields(company: Company, row: Json) -> None:

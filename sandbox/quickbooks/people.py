@@ -32,9 +32,10 @@ def _settle_customer(company: Company, row: Json, old: Json | None) -> None:
     row.setdefault("Job", bool(row.get("ParentRef")))
     row.setdefault("BillWithParent", False)
     row.setdefault("PreferredDeliveryMethod", "Print")
-    if old:
-        row["CurrencyRef"] = old["CurrencyRef"]
-    row.setdefault("CurrencyRef", {"value": company.home_currency})
+    held = old["CurrencyRef"] if old else {"value": company.home_currency}
+    row.setdefault("CurrencyRef", held)
+    if old and row["CurrencyRef"]["value"] != held["value"]:
+        raise faults.business("The currency of a customer cannot be changed.")
     if not row["Taxable"] and company.is_us:
         row.pop("DefaultTaxCodeRef", None)
     row["Balance"] = old["Balance"] if old else ZERO

@@ -81,7 +81,7 @@ def _resolve_row(company: Company, entity: str, value: Json, path: str, *, known
 
 def _resolve_currency(company: Company, value: Json) -> None:
     code = value["value"]
-    if code != company.home_currency and not company.preference("CurrencyPrefs", "MultiCurrencyEnabled", False):
+    if code != company.home_currency and not company.keeps_currencies:
         raise faults.business("You have to switch on multicurrency before you can use another currency.")
     if code not in CURRENCIES:
         raise faults.invalid_reference("Currency", code, "CurrencyRef")

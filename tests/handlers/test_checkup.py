@@ -77,7 +77,17 @@ def test_every_preference_that_matters_is_told(shop: Shop) -> None:
 
 def test_books_of_another_currency_are_told(shop: Shop) -> None:
     shop.switch('version = 1\n[products]\ncurrency = "USD"')
-    assert "products.currency" in look(shop)["currency"]["fix"]
+    found = look(shop)["currency"]
+    assert "products.currency" in found["fix"]
+    assert {"EUR", "USD:"} <= set(found["said"].replace(",", " ").split())
+
+
+def test_an_account_for_deposits_of_another_currency_is_told(shop: Shop) -> None:
+    prefer(shop, "CurrencyPrefs", "MultiCurrencyEnabled", True)
+    dollars = {"Name": "Dollars", "AccountType": "Bank", "CurrencyRef": {"value": "USD"}}
+    shop.books.put(REALM, "Account", dollars)
+    shop.switch('[mapping.deposit_accounts]\ntable = { "PIN" = "Dollars" }')
+    assert look(shop)["mapping.deposit_accounts"]["said"] == "Dollars keeps USD"
 
 
 def test_a_company_without_income_or_money_accounts_is_told(shop: Shop) -> None:

@@ -109,6 +109,7 @@ def to_entry(entity: str, source: Json) -> ListEntry:
         full_name=fields.find_text(source, "FullyQualifiedName"),
         account_number=fields.find_text(source, "AcctNum"),
         due_days=None if due_days is None else int(due_days),
+        currency=fields.find_reference(source, "CurrencyRef"),
     )
 
 

@@ -34,6 +34,7 @@ def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
         billing=find_address(source, "BillAddr"),
         shipping=find_address(source, "ShipAddr"),
         vat_number=fields.find_text(source, "ResaleNum") if vat_field == "ResaleNum" else None,
+        currency=fields.find_reference(source, "CurrencyRef"),
         active=fields.is_true(source, "Active", default=True),
         raw=source,
     )
@@ -69,6 +70,10 @@ def to_display_name(text: str) -> str:
 
 def to_customer_body(customer: Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
     """The body that creates a customer. What is None in the record is left out."""
+    return _to_content(customer, vat_field) | present({"CurrencyRef": wrap("value", customer.currency)})
+
+
+def _to_content(customer: Customer, vat_field: VatField) -> dict[str, Any]:
     return {"DisplayName": to_display_name(customer.display_name)} | present(
         {
             "GivenName": _name_part("GivenName", customer.given_name),
@@ -85,11 +90,11 @@ def to_customer_body(customer: Customer, *, vat_field: VatField = "ResaleNum") -
 
 
 def to_customer_change(customer: Customer, *, vat_field: VatField = "ResaleNum") -> dict[str, Any]:
-    """The body of a sparse update: what is None in the record stays as it is in the books."""
+    """The body of a sparse update: what is None in the record stays as it is in the books, and so does the currency."""
     if customer.id is None or customer.sync_token is None:
         raise ValueError("only a customer that was read can be updated")
     identity = {"Id": customer.id, "SyncToken": customer.sync_token, "sparse": True, "Active": customer.active}
-    return identity | to_customer_body(customer, vat_field=vat_field)
+    return identity | _to_content(customer, vat_field)
 
 
 def to_address_body(address: PostalAddress | None) -> dict[str, Any] | None:

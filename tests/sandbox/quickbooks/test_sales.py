@@ -108,6 +108,25 @@ def test_a_receipt_that_breaks_a_rule_is_refused_with_its_code(desk: Desk, chang
     assert desk.world.rows(REALM, "SalesReceipt") == []
 
 
+def test_where_currencies_are_kept_each_transaction_names_its_customers(desk: Desk) -> None:
+    desk.world.set_preference(REALM, "CurrencyPrefs", "MultiCurrencyEnabled", True)
+    customer = desk.post("customer", {"DisplayName": "Joe", "CurrencyRef": {"value": "USD"}})["Customer"]
+    body = {**desk.receipt(desk.line("10.00")), "CustomerRef": {"value": customer["Id"]}}
+    assert desk.fault("salesreceipt", body)["code"] == "2020"
+    assert desk.fault("salesreceipt", {**body, "CurrencyRef": {"value": "EUR"}})["code"] == "6000"
+    made = desk.post("salesreceipt", {**body, "CurrencyRef": {"value": "USD"}})["SalesReceipt"]
+    assert made["CurrencyRef"]["value"] == "USD"
+    payment = {"CustomerRef": body["CustomerRef"], "TotalAmt": D("1.00")}
+    assert desk.fault("payment", payment)["code"] == "2020"
+
+
+def test_a_customer_keeps_its_currency(desk: Desk) -> None:
+    desk.world.set_preference(REALM, "CurrencyPrefs", "MultiCurrencyEnabled", True)
+    made = desk.post("customer", {"DisplayName": "Joe", "CurrencyRef": {"value": "USD"}})["Customer"]
+    change = {"Id": made["Id"], "SyncToken": made["SyncToken"], "sparse": True, "CurrencyRef": {"value": "EUR"}}
+    assert desk.fault("customer", change)["code"] == "6000"
+
+
 def test_an_amount_has_to_be_quantity_times_price(desk: Desk) -> None:
     error = desk.fault("salesreceipt", desk.receipt(desk.line("10.00", Qty=3, UnitPrice=D("3.30"))))
     assert error["code"] == "6070"

@@ -1,0 +1,33 @@
+"""The currency of the till and of the company: the same, or nothing is carried, because nothing is converted."""
+
+from __future__ import annotations
+
+from handlers.deps import Deps
+from mapping.errors import MappingError
+
+FOREIGN = "foreign-currency"
+
+
+def require_home(deps: Deps) -> str:
+    """The currency of both sides. Raises `MappingError` naming the two where the company keeps another one."""
+    company, currency = deps.lists.company(), deps.settings.products.currency
+    if company.home_currency not in (None, currency):
+        raise MappingError(
+            f"the company keeps its books in {company.home_currency}, the till sells in {currency}; "
+            "amounts are not converted",
+            code=FOREIGN,
+            record=f"company {company.name}",
+            field="products.currency",
+            fix=f"connect a company that keeps {currency}, or correct products.currency when the till sells in "
+            f"{company.home_currency}; then retry",
+        )
+    return currency
+
+
+def find_named(deps: Deps) -> str | None:
+    """The currency that everything written must name: only a company that keeps several asks for it.
+
+    Raises `MappingError` where the company keeps another one than the till.
+    """
+    currency = require_home(deps)
+    return currency if deps.lists.company().multi_currency else None
