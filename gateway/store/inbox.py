@@ -358,6 +358,17 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
     return len(changed)
 
 
+def causes(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
+    """The code and record of every cause with one of these codes that something waits for or is parked because of."""
+    waiting = and_(
+        col(InboxRow.connection) == connection,
+        col(InboxRow.state).in_((State.PARKED, State.WAITING)),
+        col(InboxRow.code).in_(codes),
+    )
+    found = select(col(InboxRow.code), col(InboxRow.record)).where(waiting).distinct()
+    return [(str(code), str(record)) for code, record in session.execute(found).all()]
+
+
 def requeue_caused(session: Session, connection: str, *, code: str, record: str) -> list[int]:
     """Make due again what waits or is parked because of this cause, which is gone now; answers the ids."""
     caused = and_(

@@ -9,6 +9,7 @@ from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.links import Kind
 from gateway.store.session import reading
+from handlers import causes
 from handlers.catalogue import articles, bridge, items, kinship, ownership
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import Reading
@@ -33,6 +34,7 @@ def carry(event: Event, deps: Deps) -> Result:
     except NotFound:
         return _gone(event, deps)
     deps.learn(sku=seen.item.sku)
+    causes.tell_of_items([seen.item], deps)
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")

@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from gateway.connectors.mpluskassa.answers import Page
+from gateway.connectors.quickbooks import wire
 from gateway.errors import Transient
 from gateway.store import cursors, inbox, links, reckoning
 from gateway.store.events import Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
+from handlers import causes
 from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures
@@ -232,9 +234,14 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
         position = cursors.find(session, deps.connection, cursors.BOOKS)
     since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
     capture = captures.read(_scope(deps, lease), since, deps, shared)
-    fresh = [
-        _to_event(deps.connection, change, capture.read_at) for change in capture.changes if not _seen(deps, change)
-    ]
+    awaited, there, fresh = causes.awaits_items(deps), [], []
+    for change in capture.changes:
+        if awaited and not change.deleted:
+            there.append(wire.to_item(change.raw))
+        if not _seen(deps, change):
+            fresh.append(_to_event(deps.connection, change, capture.read_at))
+    # What is captured twice is told twice: a sale that was parked while its item's event ended is found the next time.
+    causes.tell_of_items(there, deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
         reached = min(capture.as_of, deps.now()).astimezone(UTC)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
+from handlers import causes
 from handlers.deps import Deps
 from handlers.references import account_items
 from mapping.errors import MappingError
 from mapping.orders import needed_articles
 from mapping.records import Item, Sale, SaleLine
-from mapping.skus import OWN_ENDING
+from mapping.skus import OWN_ENDING, name_item
 
 ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """A SKU without an active item, and the inactive ones that have it."""
+
+    sku: str
+    inactive: tuple[Item, ...]
 
 
 def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None) -> dict[int, str]:
@@ -36,13 +46,16 @@ def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None)
         known = links.find_all(session, deps.connection, Kind.ARTICLE, [str(number) for number in wanted])
     found = {int(number): link.target_id for number, link in known.items()}
     plus = dict(_plus(sale.lines))
-    missing: list[str] = []
+    missing: dict[int, _Missing] = {}
     for number in sorted(wanted - found.keys()):
-        item = _look_up(number, plus.get(number), deps)
+        skus = list(dict.fromkeys(filter(None, (str(number), plus.get(number)))))
+        items = [item for sku in skus for item in deps.books.items_by_sku(sku) if item.type in _SELLABLE]
+        item = next((each for each in items if each.active), None)
         if item:
+            deps.remember(Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token))
             found[number] = item.id
         else:
-            missing.append(str(number))
+            missing[number] = _Missing(skus[-1], tuple(items))
     return found | _fallback(missing, record, deps) | instead
 
 
@@ -79,16 +92,6 @@ def _plus(lines: Iterable[SaleLine]) -> Iterator[tuple[int, str | None]]:
         yield from _plus(line.sublines)
 
 
-def _look_up(number: int, plu: str | None, deps: Deps) -> Item | None:
-    for sku in dict.fromkeys(filter(None, (str(number), plu))):
-        items = [i for i in deps.books.items_by_sku(sku) if i.type in _SELLABLE]
-        item = next((i for i in items if i.active), None)
-        if item:
-            deps.remember(Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token))
-            return item
-    return None
-
-
 def special_items(deps: Deps) -> dict[str, str]:
     """The items named in the settings for tips, gift cards, deposits and rounding, by kind."""
     named = deps.settings.mapping.special_items
@@ -101,13 +104,19 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
     key = f"{links.NAMED}{kind}:{name}"
     if known := _linked(key, deps):
         return known
-    item = next((i for i in (*deps.books.items_by_sku(name), *deps.books.items_by_name(name)) if i.active), None)
+    items = (*deps.books.items_by_sku(name), *deps.books.items_by_name(name))
+    item = next((each for each in items if each.active), None)
     if item is None:
+        inactive = next(iter(items), None)
         raise MappingError(
-            f"QuickBooks has no item with the SKU or name {name}",
-            record=setting,
+            f"{setting}: {name_item(inactive)} is inactive in QuickBooks"
+            if inactive
+            else f"{setting}: QuickBooks has no item with the SKU or name {name}",
+            code=causes.INACTIVE_ITEM if inactive else causes.MISSING_ITEM,
+            record=causes.name_item(name),
             field=setting,
-            fix="create the item in QuickBooks, or change the setting",
+            fix=f"{'make the item active again' if inactive else 'create the item'} in QuickBooks, what waits for it "
+            "then goes on by itself; or change the setting",
         )
     deps.remember(Link(Kind.SPECIAL, key, "Item", item.id))
     return item.id
@@ -141,17 +150,30 @@ def _linked(source_id: str, deps: Deps) -> str | None:
     return link.target_id if link else None
 
 
-def _fallback(missing: Sequence[str], record: str, deps: Deps) -> dict[int, str]:
+def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[int, str]:
     if not missing:
         return {}
     fallback = deps.settings.orders.fallback_item
     if deps.settings.orders.missing_item == "park" or not fallback:
-        raise MappingError(
-            f"QuickBooks has no item with SKU {', '.join(missing)}",
-            record=record,
-            field="Sku",
-            fix="create the item in QuickBooks with this SKU, then retry (or set orders.missing_item to fallback)",
-        )
+        raise _refuse(missing, record)
     item = _named_item("fallback", fallback, deps, setting="orders.fallback_item")
-    deps.say("booked on the fallback item", skus=list(missing), item=item)
-    return {int(number): item for number in missing}
+    deps.say("booked on the fallback item", skus=[each.sku for each in missing.values()], item=item)
+    return dict.fromkeys(missing, item)
+
+
+def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
+    """Named by the first of them: when that is there, the sale goes on and says what else it lacks."""
+    first = next(iter(missing.values()))
+    absent = ", ".join(each.sku for each in missing.values() if not each.inactive)
+    inactive = ", ".join(name_item(item) for each in missing.values() for item in each.inactive)
+    said = [f"QuickBooks has no item with SKU {absent}"] if absent else []
+    said += [f"inactive in QuickBooks: {inactive}"] if inactive else []
+    todo = ["create the item with this SKU"] if absent else []
+    todo += ["make the item active again, or give its SKU to the one that takes its place"] if inactive else []
+    return MappingError(
+        f"{record}: {'; '.join(said)}",
+        code=causes.INACTIVE_ITEM if first.inactive else causes.MISSING_ITEM,
+        record=causes.name_item(first.sku),
+        field="Sku" if absent else "Active",
+        fix=f"{'; '.join(todo)} in QuickBooks: the sale goes on by itself (or set orders.missing_item to fallback)",
+    )

@@ -128,7 +128,7 @@ def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
     """An earlier request may have created the relation's customer as it was then."""
     if (made.display_name, customers.email_key(made.email)) == (wanted.display_name, wanted.email) or not made.id:
         return made
-    changed = dataclasses.replace(wanted, id=made.id, sync_token=made.sync_token)
+    changed = replace(wanted, id=made.id, sync_token=made.sync_token)
     return deps.books.update_customer(
         changed, request_id(deps.books.realm_id, "customer update", made.id, made.sync_token)
     )

@@ -121,8 +121,7 @@ def test_a_bundle_a_foreign_currency_and_a_flow_that_is_off_are_told_with_their_
     bundle = shop.books.put(REALM, "Item", {"Name": "Pakket", "Type": "Group"})
     told = preview(shop, bundle["Id"])
     assert (told["outcome"], told["reason"]) == ("skipped", "bundles are not sold at the till")
-    shop.switch('[products]\ncurrency = "USD"')
-    shop.company.get("Item", item["Id"])["CurrencyRef"] = {"value": "EUR"}
+    shop.company.get("Item", item["Id"])["CurrencyRef"] = {"value": "USD"}
     told = preview(shop, item["Id"])
     assert (told["outcome"], told["field"]) == ("parked", "CurrencyRef")
     shop.switch("[products]\nenabled = false")
