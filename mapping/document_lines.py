@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -10,6 +10,7 @@ from mapping.money import to_cents, to_euros
 from mapping.records import DocumentLine, DocumentTax, Sale, TaxCode, VatAmount
 from mapping.references import (
     References,
+    get_clearing_item,
     get_gift_card_item,
     get_item,
     get_rounding_item,
@@ -26,6 +27,8 @@ from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quanti
 DESCRIPTION_LENGTH = 4000
 GIFT_CARDS = "Gift cards redeemed"
 _MOVE = 12  # a plateau of equal tax is 11 cents wide at 9 %: a remainder must be able to reach its edge
+CLEARING = "Money by another way to pay"
+_ITEMS: Mapping[str, Callable[[References, str], str]] = {GIFT_CARDS: get_gift_card_item, CLEARING: get_clearing_item}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +42,19 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """Lines without VAT beside the goods, in cents and the till's sign: Dutch cash rounding, gift cards redeemed."""
+    """Lines without VAT beside the goods, in cents and the till's sign.
+
+    Dutch cash rounding, gift cards redeemed, and money that stands in documents of its own.
+    """
 
     cash_rounding: int = 0
     gift_cards: int = 0
+    clearing: int = 0
 
     @property
     def total(self) -> int:
         """What they add to the document."""
-        return self.cash_rounding + self.gift_cards
+        return self.cash_rounding + self.gift_cards + self.clearing
 
 
 NOTHING_EXTRA = Extras()
@@ -75,6 +82,7 @@ def to_body(
         "Tax rounding": solution.untaxed,
         "Cash rounding": sign * extras.cash_rounding,
         GIFT_CARDS: sign * extras.gift_cards,
+        CLEARING: sign * extras.clearing,
     }
     lines += _rounding_lines(sale, references, solution, codes)
     lines += _untaxed_lines(sale, references, untaxed)
@@ -143,7 +151,7 @@ def _untaxed_lines(sale: Sale, references: References, untaxed: dict[str, int]) 
     for name, cents in untaxed.items():
         if cents:
             record = name_record(sale)
-            find_item = get_gift_card_item if name == GIFT_CARDS else get_rounding_item
+            find_item = _ITEMS.get(name, get_rounding_item)
             item, code = find_item(references, record), get_untaxed(references, shifted=False, record=record)
             yield DocumentLine(to_euros(cents), item, code.id, name, class_id=references.class_id)
 

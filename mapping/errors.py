@@ -32,5 +32,22 @@ class NotBookable(MappingError):
     """The record is not meant to cross, or not yet: the job is skipped with this reason, nobody has to act."""
 
 
-class RoundingItemNeeded(MappingError):
-    """The document needs a rounding line and no item for it was given: the caller may find or make one, and retry."""
+class ItemNeeded(MappingError):
+    """The document needs an item of ours and was given none: the caller may find or make one, and retry.
+
+    `reference` is the field of `References` that names it.
+    """
+
+    reference = ""
+
+
+class RoundingItemNeeded(ItemNeeded):
+    """An item for a rounding line."""
+
+    reference = "rounding_item_id"
+
+
+class ClearingItemNeeded(ItemNeeded):
+    """An item for money that stands in a document of its own."""
+
+    reference = "clearing_item_id"

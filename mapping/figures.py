@@ -47,12 +47,14 @@ Figures = Mapping[Cell, int]
 @dataclass(frozen=True, slots=True)
 class Names:
     """How both systems' codes read. `tenders`: the till's method to the shared name; `methods`: the books' method id
-    to it; `rates`: the books' tax code id to its percentage.
+    to it; `rates`: the books' tax code id to its percentage. `clearing`: ids of the books' items whose lines only move
+    money between documents.
     """
 
     tenders: Mapping[str, str]
     methods: Mapping[str, str]
     rates: Mapping[str, Decimal | None]
+    clearing: Collection[str] = ()
 
 
 def add(many: Iterable[Figures]) -> dict[Cell, int]:
@@ -149,10 +151,11 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
     if document.voided or document.business_date is None:
         return {}
     day, sign = document.business_date, -1 if document.kind in _RETURNS else 1
-    nets = add(_lone(Cell(branch, day, Measure.NET, rate), sign * cents) for rate, cents in _nets(document.raw, names))
+    lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document.raw, names)]
+    nets = add(_lone(Cell(branch, day, Measure.NET, rate), cents) for rate, cents, clears in lines if not clears)
     taxes = add(_lone(Cell(branch, day, Measure.VAT, rate), sign * cents) for rate, cents in _taxes(document.raw))
     total = sign * round_to_cents(document.total)
-    rest = total - sum(nets.values()) - sum(taxes.values())
+    rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
     found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
     if document.kind in _PAID_AT_ONCE:
         found.append(_lone(Cell(branch, day, Measure.TENDER, _method(document.raw, names)), total))
@@ -167,11 +170,13 @@ def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[
     return dict(_lone(Cell(branch, payment.business_date, Measure.TENDER, method), round_to_cents(payment.total)))
 
 
-def _nets(raw: Mapping[str, Any], names: Names) -> Iterable[tuple[str, int]]:
+def _nets(raw: Mapping[str, Any], names: Names) -> Iterable[tuple[str, int, bool]]:
+    """Rate and amount of every line, and whether it only moves money between documents."""
     for line in raw.get("Line") or ():
         detail = line.get("SalesItemLineDetail")
         if detail is not None and line.get("Amount") is not None:
-            yield _rate_of(detail, names), round_to_cents(Decimal(line["Amount"]))
+            item = (detail.get("ItemRef") or {}).get("value")
+            yield _rate_of(detail, names), round_to_cents(Decimal(line["Amount"])), item in names.clearing
 
 
 def _rate_of(detail: Mapping[str, Any], names: Names) -> str:

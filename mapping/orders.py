@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
+from mapping import tenders
 from mapping.customers import to_postal
 from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
 from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.money import show_cents, to_euros
-from mapping.records import BooksPayment, DocumentKind, Sale, SalesDocument
-from mapping.references import References
+from mapping.money_documents import to_money_documents
+from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
+from mapping.references import References, find_account
 from mapping.sale_identity import (
     bookable,
     document_kind,
@@ -25,9 +27,10 @@ from mapping.sale_identity import (
     tenders_of,
 )
 from mapping.sale_lines import needed_articles
-from mapping.sale_payments import to_payments
+from mapping.sale_payments import to_payments, without_rounding
 from mapping.sale_totals import paid_difference
 from mapping.sections import OrderSettings
+from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
 
 __all__ = [
     "Posting",
@@ -48,16 +51,18 @@ __all__ = [
 ]
 
 NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
-_RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
-_PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What is posted for one sale. `payments` belong to the document: link each to it once it has an id."""
+    """What is posted for one sale. `payments` belong to the document: link each to it once it has an id.
+
+    `beside` are documents of money that the document itself cannot hold.
+    """
 
     document: SalesDocument
     payments: tuple[BooksPayment, ...] = ()
+    beside: tuple[SalesDocument, ...] = ()
 
 
 def to_document(sale: Sale, references: References, settings: OrderSettings) -> SalesDocument:
@@ -76,17 +81,18 @@ def to_posting(
     bookable(sale, settings)
     in_money = without_gift_cards(sale, references.gift_card_tenders)
     kind = kind or document_kind(in_money, settings)
-    sign = -1 if kind in _RETURNS else 1
+    sign = -1 if kind in RETURNS else 1
     rounding = _cash_rounding(sale, settings)
     extras = Extras(
         cash_rounding=rounding if settings.cash_rounding == "line" else 0,
         gift_cards=-redeemed(sale, references.gift_card_tenders),
     )
+    paid = without_rounding(in_money.payments, rounding - extras.cash_rounding)
+    due = sale.total_incl_cents + extras.total
+    divided = tenders.divide(kind, paid, sale.business_date, due, record=name_record(sale))
+    extras = replace(extras, clearing=divided.clearing)
     body = to_body(sale, references, settings, sign=sign, extras=extras)
     _check_total(sale, body.total_cents, sign * (sale.total_incl_cents + extras.total))
-    sale = in_money
-    unbooked = rounding - extras.cash_rounding
-    tenders = _tenders(sale, unbooked)
     document = SalesDocument(
         kind=kind,
         marker=marker(sale),
@@ -98,14 +104,14 @@ def to_posting(
         total=to_euros(body.total_cents),
         currency=references.currency,
         department_id=references.department_id,
-        private_note=_note(sale, references, tenders, rounding),
+        private_note=_note(sale, references, _by_method(paid), rounding),
         customer_memo=sale.reference[:MEMO_LENGTH] if settings.memo and sale.reference else None,
         billing=to_postal(sale.billing, references.countries),
         shipping=to_postal(sale.shipping, references.countries),
         shipping_method=references.shipping_method,
         linked_invoice_id=references.original_id if sign < 0 else None,
     )
-    return _settle(document, sale, references, unbooked)
+    return _settle(document, sale, references, divided)
 
 
 def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
@@ -121,6 +127,13 @@ def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
 
 
 def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
+    if booked_cents < 0:
+        raise MappingError(
+            f"the document would be {show_cents(booked_cents)}, and the books take none below zero",
+            record=name_record(sale),
+            field="payments",
+            fix="open the sale in the till and look at its payments; book it by hand if they are right",
+        )
     if booked_cents != expected_cents:
         raise MappingError(
             f"the document would be {show_cents(booked_cents)}, the till took {show_cents(expected_cents)}",
@@ -130,24 +143,19 @@ def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
         )
 
 
-def _tenders(sale: Sale, unbooked_cents: int) -> dict[str, int]:
-    """Cents per tender; rounding that is not booked as a line is taken off the largest one."""
-    tenders = tenders_of(sale)
-    if unbooked_cents:
-        tenders[_largest(tenders)] -= unbooked_cents
-    return tenders
+def _by_method(paid: Iterable[Payment]) -> dict[str, int]:
+    amounts: dict[str, int] = {}
+    for payment in paid:
+        amounts[payment.method] = amounts.get(payment.method, 0) + payment.amount_cents
+    return {method: cents for method, cents in amounts.items() if cents}
 
 
-def _largest(tenders: Mapping[str, int]) -> str:
-    return max(tenders, key=lambda method: abs(tenders[method]))
-
-
-def _note(sale: Sale, references: References, tenders: Mapping[str, int], rounding: int) -> str:
+def _note(sale: Sale, references: References, paid: Mapping[str, int], rounding: int) -> str:
     notes = [marker(sale)]
     if references.original:
         notes.append(f"Credits: {references.original}")
-    if len(tenders) > 1:
-        notes.append("Paid: " + ", ".join(f"{method} {show_cents(cents)}" for method, cents in tenders.items()))
+    if len(paid) > 1:
+        notes.append("Paid: " + ", ".join(f"{method} {show_cents(cents)}" for method, cents in paid.items()))
     if rounding:
         notes.append(f"Cash rounding: {show_cents(rounding)}")
     if sale.employee_number:
@@ -155,43 +163,38 @@ def _note(sale: Sale, references: References, tenders: Mapping[str, int], roundi
     return "\n".join(notes)[:NOTE_LENGTH]
 
 
-def _settle(document: SalesDocument, sale: Sale, references: References, unbooked_cents: int) -> Posting:
-    """Say how the document was paid: on the document itself, or by payments beside it."""
-    if document.kind in _PAID_AT_ONCE:
-        return Posting(_paid_at_once(document, sale, references, _tenders(sale, unbooked_cents)))
+def _settle(document: SalesDocument, sale: Sale, references: References, divided: Division) -> Posting:
+    """Say how the document was paid: on the document itself, or by payments and money beside it."""
+    beside = tuple(to_money_documents(document, sale, divided.beside, references))
+    if document.kind in PAID_AT_ONCE:
+        return Posting(_paid_at_once(document, references, divided.method, name_record(sale)), beside=beside)
     if document.kind is DocumentKind.INVOICE:
         due = replace(document, term_id=references.term_id, due_date=sale.due_date)
-        return Posting(due, to_payments(due, sale, references, unbooked_cents=unbooked_cents))
-    return Posting(document)
+        return Posting(due, to_payments(divided.payments, due, sale, references), beside)
+    return Posting(document, beside=beside)
 
 
-def _paid_at_once(
-    document: SalesDocument, sale: Sale, references: References, tenders: Mapping[str, int]
-) -> SalesDocument:
-    method = _largest(tenders) if tenders else ""
-    account = references.deposit_accounts.get(method, references.default_deposit_account_id)
-    if account is None and document.kind is DocumentKind.REFUND_RECEIPT:
-        raise MappingError(
-            "a refund needs the account the money leaves, and none is mapped",
-            record=name_record(sale),
-            field="mapping.deposit_accounts",
-            fix=f'choose an account for "{method or "refunds"}" in mapping.deposit_accounts',
-        )
+def _paid_at_once(document: SalesDocument, references: References, method: str, record: str) -> SalesDocument:
     return replace(
         document,
         payment_method_id=references.payment_methods.get(method),
         payment_reference=document.document_number,
-        deposit_account_id=account,
+        deposit_account_id=find_account(references, method, document.kind, record),
     )
 
 
 def move_to(posting: Posting, day: date) -> Posting:
     """The same posting on another day, the original day named in the private note: for closed books."""
-    document = posting.document
-    note = f"{document.private_note or document.marker}\nOriginal date: {document.business_date.isoformat()}"
-    moved = replace(document, business_date=day, private_note=note[:NOTE_LENGTH])
     payments = (replace(payment, business_date=max(day, payment.business_date)) for payment in posting.payments)
-    return Posting(moved, tuple(payments))
+    beside = (_move(document, max(day, document.business_date)) for document in posting.beside)
+    return Posting(_move(posting.document, day), tuple(payments), tuple(beside))
+
+
+def _move(document: SalesDocument, day: date) -> SalesDocument:
+    if day == document.business_date:
+        return document
+    note = f"{document.private_note or document.marker}\nOriginal date: {document.business_date.isoformat()}"
+    return replace(document, business_date=day, private_note=note[:NOTE_LENGTH])
 
 
 def fingerprint(posting: Posting) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from mapping.errors import MappingError, RoundingItemNeeded
-from mapping.records import SaleLine, TaxCode
+from mapping.errors import ClearingItemNeeded, MappingError, RoundingItemNeeded
+from mapping.records import DocumentKind, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
 from mapping.unit_prices import LineAmounts
 
@@ -19,7 +19,7 @@ class References:
     """Everything a sale refers to, as ids of the books.
 
     `items` by article number, `tax_codes` by VAT code, `payment_methods` and `deposit_accounts` by the till's payment
-    method, `special_items` by "tip", "gift_card", "deposit". `untaxed` is the 0 % code of rounding lines and of sales
+    method, `special_items` by "tip", "gift_card", "deposit" `untaxed` is the 0 % code of rounding lines and of sales
     without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
     `original` the printed number of what is given back. `group_items` are the items of amounts without an article, by
     turnover group. `gift_card_tenders` are the ways to pay that redeem a gift card. `line_amounts` is what the company
@@ -33,6 +33,7 @@ class References:
     shifted: TaxCode | None = None
     fallback_item_id: str | None = None
     rounding_item_id: str | None = None
+    clearing_item_id: str | None = None
     special_items: Mapping[str, str] = field(default_factory=dict)
     tip_articles: tuple[int, ...] = ()
     payment_methods: Mapping[str, str] = field(default_factory=dict)
@@ -138,6 +139,31 @@ def get_rounding_item(references: References, record: str) -> str:
             fix="choose an item for rounding differences in mapping.special_items",
         )
     return found
+
+
+def get_clearing_item(references: References, record: str) -> str:
+    """The item of money that is moved between documents; ClearingItemNeeded when there is none."""
+    if references.clearing_item_id is None:
+        raise ClearingItemNeeded(
+            "it was paid in several ways and there is no item for the clearing line",
+            record=record,
+            field="mapping.clearing_account",
+            fix="choose an account for such money in mapping.clearing_account",
+        )
+    return references.clearing_item_id
+
+
+def find_account(references: References, method: str, kind: DocumentKind, record: str) -> str | None:
+    """The account that the money of a tender goes to or leaves; a refund must name one, else MappingError."""
+    account = references.deposit_accounts.get(method, references.default_deposit_account_id)
+    if account is None and kind is DocumentKind.REFUND_RECEIPT:
+        raise MappingError(
+            "a refund needs the account the money leaves, and none is mapped",
+            record=record,
+            field="mapping.deposit_accounts",
+            fix=f'choose an account for "{method or "refunds"}" in mapping.deposit_accounts',
+        )
+    return account
 
 
 def get_gift_card_item(references: References, record: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mapping.fingerprints import fingerprint
 from mapping.records import DocumentKind, Sale
-from mapping.sale_identity import document_kind
+from mapping.sale_identity import document_kind, moves_money
 from mapping.sections import OrderSettings
 
 CANCELLED_ORDER = "ORDER-CANCEL-STATE-COMPLETE"
@@ -25,7 +25,8 @@ def goods(sale: Sale) -> str:
 
 def is_withdrawn(sale: Sale) -> bool:
     """Whether nothing of the sale is left: an order that was cancelled, or a total of nothing."""
-    return sale.state == CANCELLED_ORDER or not (sale.total_incl_cents or sale.total_excl_cents)
+    is_something = sale.total_incl_cents or sale.total_excl_cents or moves_money(sale)
+    return sale.state == CANCELLED_ORDER or not is_something
 
 
 def kind_now(sale: Sale, settings: OrderSettings, booked_as: str) -> DocumentKind:

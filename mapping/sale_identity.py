@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import replace
 
+from mapping import tenders
 from mapping.errors import NotBookable
 from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sections import OrderSettings
@@ -110,11 +111,16 @@ def _invoice_too_early(sale: Sale, settings: OrderSettings) -> str | None:
 
 
 def _empty(sale: Sale, settings: OrderSettings) -> str | None:
-    if sale.total_incl_cents or sale.total_excl_cents:
+    if sale.total_incl_cents or sale.total_excl_cents or moves_money(sale):
         return None
     if settings.zero_totals == "skip":
         return "its total is zero"
     return None if any(line.article for line in sale.lines) else "there is nothing on it to book"
+
+
+def moves_money(sale: Sale) -> bool:
+    """Whether some tender is not zero, as when an exchange was paid by card and given back in cash."""
+    return bool(tenders.sums(sale.payments, sale.business_date))
 
 
 def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
@@ -135,7 +141,8 @@ def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
         return _return_kind(sale, settings)
     if sale.kind is not SaleKind.RECEIPT or not _paid_at_once(sale):
         return DocumentKind.INVOICE
-    apart = (len(tenders_of(sale)) > 1 or _is_paid_on_another_day(sale)) and not _has_money_back(sale)
+    came = [tender for tender, cents in tenders.sums(sale.payments, sale.business_date).items() if cents > 0]
+    apart = len(came) > 1 or any(tender.day != sale.business_date for tender in came)
     several = apart and settings.split == "invoice"
     return DocumentKind.INVOICE if several or settings.receipt_target == "invoice" else DocumentKind.SALES_RECEIPT
 
@@ -151,18 +158,8 @@ def _paid_at_once(sale: Sale) -> bool:
     return sale.state.endswith(("-PAID", "-HANDLED")) and "PARTLY" not in sale.state
 
 
-def _is_paid_on_another_day(sale: Sale) -> bool:
-    """A document that is paid at once has one day; the till's journal has the money on the day it was taken."""
-    days = (payment.business_date for payment in sale.payments if payment.amount_cents)
-    return any(day not in (None, sale.business_date) for day in days)
-
-
-def _has_money_back(sale: Sale) -> bool:
-    return any(amount < 0 for amount in tenders_of(sale).values())
-
-
 def tenders_of(sale: Sale) -> dict[str, int]:
-    """Cents per till payment method, change already taken off; methods that cancel out are left out."""
+    """Signed cents per till payment method over all days; methods that cancel out are left out."""
     amounts: dict[str, int] = {}
     for payment in sale.payments:
         amounts[payment.method] = amounts.get(payment.method, 0) + payment.amount_cents
@@ -225,3 +222,8 @@ def find_installation(note: str | None) -> str | None:
 def unsigned(note: str | None) -> str:
     """The note without its signature: the same whoever wrote it."""
     return _SIGNATURE.sub("", note or "")
+
+
+def marker_of_part(sale: Sale, part: str) -> str:
+    """The marker of a document that stands beside the sale's own; it is none of the sale's own."""
+    return f"MplusKASSA {name_record(sale)} [kassabridge:{sale.kind.value.lower()}:{sale.id}:{'_'.join(part.split())}]"

@@ -222,8 +222,8 @@ class OrderSettings(Section):
     )
     split: Literal["invoice", "largest"] = Field(
         default="invoice",
-        description="Several tenders, or paid on another day: an invoice with a payment each, or one receipt with the "
-        "largest tender",
+        description="Several tenders, or paid on another day: an invoice with a payment each, or a receipt with the "
+        "largest tender and a small document for each other",
     )
     returns: Literal["refund_receipt", "credit_memo"] = Field(
         default="refund_receipt", description="What a credit receipt becomes"
@@ -319,6 +319,10 @@ class MappingSettings(Section):
     )
     special_items: dict[Literal["tip", "gift_card", "deposit", "rounding", "discount"], str] = Field(
         default_factory=dict, description="Items (SKU, name or id) for what is not an ordinary article"
+    )
+    clearing_account: str | None = Field(
+        default=None,
+        description="Account (name or id) of money that stands in a document beside the sale's own; made when not set",
     )
     omitted_decimal_places: int = Field(
         default=0, ge=0, le=6, description="Decimals of the till's quantities where it leaves their number out"

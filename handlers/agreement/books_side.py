@@ -29,7 +29,7 @@ class BooksSide:
     """What was read of the books, by id. `groups`: a sale's id, or "day:BRANCH:DATE"; what has none is not ours.
 
     `kinds` says what kind of sale a group is, where the marker told. `foreign` are the documents in a group that
-    something else booked.
+    something else booked, `parts` those that hold money beside a sale's own document.
     """
 
     documents: dict[str, BookedDocument] = field(default_factory=dict)
@@ -38,6 +38,7 @@ class BooksSide:
     kinds: dict[str, SaleKind] = field(default_factory=dict)
     gone: list[tuple[str, str, str]] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
+    parts: set[str] = field(default_factory=set)
 
     def method_ids(self) -> set[str]:
         """The payment methods that documents and payments name."""
@@ -51,10 +52,15 @@ class BooksSide:
         if found is None:
             return
         kind, identity = found.groups()
-        # The corrections of a day belong to the day.
-        self.groups[record_id] = f"{DAY}:{':'.join(identity.split(':')[:2])}" if kind == DAY else identity
-        if kind != DAY:
-            self.kinds[identity] = _SALE_KINDS[kind]
+        if kind == DAY:
+            # The corrections of a day belong to the day.
+            self.groups[record_id] = f"{DAY}:{':'.join(identity.split(':')[:2])}"
+            return
+        sale_id, _, part = identity.partition(":")
+        self.groups[record_id] = sale_id
+        self.kinds[sale_id] = _SALE_KINDS[kind]
+        if part:
+            self.parts.add(record_id)
 
 
 def read(deps: Deps, start: date, through: date) -> BooksSide:
@@ -124,17 +130,15 @@ def to_records(
 ) -> list[BooksRecord]:
     """Everything of ours as records."""
     branches = _Branches(till, groups, deps)
-    documents = (_to_record(side.documents[each], side.groups[each], branches, names, foreign=each in side.foreign)
-                 for each in side.documents if each in side.groups)  # fmt: skip
+    documents = (_to_record(side, each, branches, names) for each in side.documents if each in side.groups)
     payments = (_to_payment(payment, side.groups[each], branches, names)
                 for each, payment in side.payments.items() if each in side.groups)  # fmt: skip
     gone = (BooksRecord(group, entity, each, {}, Standing.GONE) for group, entity, each in side.gone)
     return [*documents, *payments, *gone]
 
 
-def _to_record(
-    document: BookedDocument, group: str, branches: _Branches, names: Names, *, foreign: bool
-) -> BooksRecord:
+def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Names) -> BooksRecord:
+    document, group = side.documents[document_id], side.groups[document_id]
     moved = _MOVED.search(document.private_note or "")
     return BooksRecord(
         group=group,
@@ -142,9 +146,9 @@ def _to_record(
         id=document.id,
         figures=figures.of_document(document, branches.of_document(document, group), names),
         standing=Standing.VOIDED if document.voided else Standing.STANDS,
-        partial=group.startswith(f"{DAY}:"),
+        partial=group.startswith(f"{DAY}:") or document_id in side.parts,
         note=moved.group() if moved else None,
-        foreign=foreign,
+        foreign=document_id in side.foreign,
     )
 
 

@@ -18,7 +18,7 @@ from handlers.agreement import books_side, others, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
-from handlers.references import codes
+from handlers.references import codes, own_items
 from handlers.result import Result, done
 from mapping import agreement, control
 from mapping.control import Question
@@ -121,7 +121,8 @@ def _names(through: date, deps: Deps) -> Names:
     entries = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")}
     tenders = {method.code: _shared_name(method, entries, deps) for method in deps.lists.payment_methods()}
     rates = {code.id: code.percentage for code in deps.lists.tax_codes(through)}
-    return Names(tenders=tenders, methods=entries, rates=rates)
+    clearing = own_items.known_ids(own_items.CLEARING, deps)
+    return Names(tenders=tenders, methods=entries, rates=rates, clearing=clearing)
 
 
 def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:

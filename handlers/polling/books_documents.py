@@ -8,11 +8,11 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings
+from handlers.sales import bookings, money_documents
 
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
 EDITED = "edited"
-_OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided")
+_OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided", money_documents.REMOVING)
 
 
 def carry(event: Event, deps: Deps) -> Result:
@@ -21,7 +21,7 @@ def carry(event: Event, deps: Deps) -> Result:
     if mine is None:
         return skipped("not posted by this gateway")
     number = str(bookings.detail(mine, "number") or mine.source_id)
-    deps.learn(order_id=number if mine.kind == Kind.DOCUMENT else None)
+    deps.learn(order_id=number if mine.kind != Kind.PAYMENT else None)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
         return _show_edit(event, number)
@@ -34,9 +34,11 @@ def carry(event: Event, deps: Deps) -> Result:
 
 
 def _find(event: Event, deps: Deps) -> Link | None:
-    kind = Kind.PAYMENT if event.entity == "Payment" else Kind.DOCUMENT
+    kinds = (Kind.PAYMENT,) if event.entity == "Payment" else (Kind.DOCUMENT, Kind.MONEY)
     with reading(deps.engine) as session:
-        ours = links.find_by_target(session, deps.connection, kind, event.entity_id)
+        ours = [
+            each for kind in kinds for each in links.find_by_target(session, deps.connection, kind, event.entity_id)
+        ]
     return next((link for link in ours if link.target_entity == event.entity), None)
 
 
@@ -54,7 +56,8 @@ def _mourn(event: Event, mine: Link, number: str, how: str, deps: Deps) -> Resul
     is_payment = event.entity == "Payment"
     if not is_payment:
         bookings.note(mine, deps, gone=how)
-    what = "the sale is open again" if is_payment else "the sale is no longer in the books"
+    of_sale = "a part of its money" if mine.kind == Kind.MONEY else "the sale"
+    what = "the sale is open again" if is_payment else f"{of_sale} is no longer in the books"
     return parked(
         f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",
         code="gone-in-books",

@@ -87,7 +87,7 @@ def deposit_accounts(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
 
 def money_account(sale: Sale, deps: Deps) -> str | None:
     """Where money that has no account of its own lies: only refunds must name one, sales leave it to the books."""
-    if sale.total_incl_cents >= 0:
+    if sale.total_incl_cents >= 0 and all(payment.amount_cents >= 0 for payment in sale.payments):
         return None
     home = deps.lists.company().home_currency
     accounts = [a for a in deps.lists.entries("Account") if a.active and a.currency in (None, home)]

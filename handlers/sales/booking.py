@@ -10,7 +10,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, closed_books, documents, drafts, existing, settlement
+from handlers.sales import bookings, closed_books, documents, drafts, existing, money_documents, settlement
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -87,6 +87,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtf
     deps.learn(target_entity=booked.kind, target_id=booked.id)
     if link and not _is_same(link, booked):
         settlement.part_from(link, posting, deps)
+        money_documents.hand_over(link, booked, deps)
     # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
     known = bookings.to_link(sale, booked, finished=False, **_origin(posting, booked))
     deps.remember(dataclasses.replace(known, generation=generation))
@@ -120,6 +121,7 @@ def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, 
     if not _origin(posting, booked):
         settlement.settle(posting, booked, deps, doubtful=doubtful)
         settlement.apply_credit(posting, booked, deps, doubtful=doubtful)
+        money_documents.settle(sale, posting, booked, deps, doubtful=doubtful)
     else:
         deps.say("its payments are left to what booked it")
     return _check(sale, posting, booked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 
 from gateway.connectors.quickbooks.wire_content import content_of
@@ -11,7 +12,17 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked
-from handlers.sales import booking, bookings, closed_books, documents, drafts, existing, revisions, settlement
+from handlers.sales import (
+    booking,
+    bookings,
+    closed_books,
+    documents,
+    drafts,
+    existing,
+    money_documents,
+    revisions,
+    settlement,
+)
 from mapping import gift_cards, orders, sale_changes
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -57,6 +68,7 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
     if is_edited(link, current):
         return _park_edited(sale, link)
     link = bookings.begin(link, deps, withdrawn=True)
+    money_documents.release(link.target_entity, link.target_id, deps)
     if settlement.release(link.target_entity, link.target_id, deps):
         # Taking payments off an invoice moves it on.
         current = find_present(link, deps) or current
@@ -89,11 +101,15 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if current is None or current.voided:
         return park_gone(sale, link, _DELETED if current is None else _VOIDED)
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
+    if posting.document.total != current.total:
+        # Money that went back is a line of the invoice.
+        return _update(sale, link, deps)
     posting, doubtful = _move_payments(posting, deps), _is_doubtful(event, link)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
     settlement.settle(posting, current, deps, doubtful=doubtful)
+    money_documents.settle(sale, posting, current, deps, doubtful=doubtful)
     known = bookings.to_link(sale, current, finished=True)
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
 
@@ -101,10 +117,11 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 def _move_payments(posting: Posting, deps: Deps) -> Posting:
     """A payment on a closed day goes to the first open one, if the settings say so; the document is not touched."""
     closed = deps.lists.company().books_closed_through
-    if closed is None or all(payment.business_date > closed for payment in posting.payments):
+    days = [payment.business_date for payment in posting.payments] + [each.business_date for each in posting.beside]
+    if closed is None or all(day > closed for day in days):
         return posting
     first_open = date.fromordinal(closed.toordinal() + 1)
-    return Posting(posting.document, orders.move_to(posting, first_open).payments)
+    return dataclasses.replace(orders.move_to(posting, first_open), document=posting.document)
 
 
 def revive(sale: Sale, link: Link, deps: Deps) -> Result:

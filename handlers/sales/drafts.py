@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 from gateway.errors import Permanent
 from gateway.store import connections
@@ -10,10 +11,10 @@ from gateway.store.links import Link
 from gateway.store.session import writing
 from handlers import currencies
 from handlers.deps import Deps
-from handlers.references import codes, goods, parties
+from handlers.references import codes, goods, own_items, parties
 from handlers.sales import bookings
 from mapping import orders
-from mapping.errors import RoundingItemNeeded
+from mapping.errors import ItemNeeded
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale
 from mapping.sale_identity import sign
@@ -22,21 +23,34 @@ from mapping.unit_prices import LineAmounts
 
 WRONG_AMOUNT = "6070"
 
+_ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
+    "rounding_item_id": lambda references, deps: dataclasses.replace(
+        references, rounding_item_id=goods.rounding_item(deps)
+    ),
+    "clearing_item_id": lambda references, deps: dataclasses.replace(
+        references, clearing_item_id=own_items.find(own_items.CLEARING, deps)
+    ),
+}
+
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and what it refers to. Raises `MappingError` instead of anything doubtful."""
     posting, references = _prepare(sale, deps, kind)
-    return dataclasses.replace(posting, document=sign(posting.document, deps.installation)), references
+    beside = tuple(sign(document, deps.installation) for document in posting.beside)
+    signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
+    return signed, references
 
 
 def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting, References]:
     references = _references(sale, deps)
-    try:
-        return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
-    except RoundingItemNeeded:
-        deps.say("the books would round the VAT differently: a rounding line is needed")
-        references = dataclasses.replace(references, rounding_item_id=goods.rounding_item(deps))
-        return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
+    while True:
+        try:
+            return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
+        except ItemNeeded as needed:
+            if getattr(references, needed.reference):
+                raise
+            deps.say("an item of ours is needed", why=needed.reason)
+            references = _ITEMS[needed.reference](references, deps)
 
 
 def learn(error: Permanent, deps: Deps) -> Deps | None:

@@ -12,7 +12,18 @@ from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import booking, bookings, changes, days, drafts, dry_runs, existing, settlement, till_sales
+from handlers.sales import (
+    booking,
+    bookings,
+    changes,
+    days,
+    drafts,
+    dry_runs,
+    existing,
+    money_documents,
+    settlement,
+    till_sales,
+)
 from mapping import orders, sale_changes
 from mapping.errors import NotBookable
 from mapping.records import Sale
@@ -93,7 +104,9 @@ def _look(link: Link, deps: Deps) -> Link:
     """A person asks for this sale: see whether its document still stands."""
     current = changes.find_present(link, deps)
     if current and not current.voided:
-        return link
+        if money_documents.is_complete(link.target_entity, link.target_id, deps):
+            return link
+        return dataclasses.replace(link, fingerprint=None)
     if bookings.detail(link, bookings.REPLACING) or bookings.detail(link, bookings.WITHDRAWN):
         return link
     return bookings.note(link, deps, gone="voided" if current else "deleted")

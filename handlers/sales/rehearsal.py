@@ -36,6 +36,10 @@ class RehearsedBooks(QuickBooks):
         """The payment method that a real run would create."""
         return ListEntry(self._note("payment method", name), name)
 
+    def create_liability_account(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
+        """The account that a real run would create."""
+        return ListEntry(self._note("account", name), name)
+
     def create_department(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
         """The department that a real run would create."""
         return ListEntry(self._note("department", name), name)

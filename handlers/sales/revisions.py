@@ -10,7 +10,7 @@ from gateway.errors import Permanent
 from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.result import Result
-from handlers.sales import booking, bookings, closed_books, documents, drafts, settlement
+from handlers.sales import booking, bookings, closed_books, documents, drafts, money_documents, settlement
 from mapping.records import DocumentKind, Sale
 
 _KINDS = frozenset({DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT, DocumentKind.INVOICE})
@@ -22,7 +22,7 @@ def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
     if not _stands_as_left(sale, link, deps):
         return None
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind(link.target_entity))
-    if posting.payments:
+    if posting.payments or posting.beside:
         return None
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
     bookings.begin(
@@ -49,4 +49,5 @@ def _stands_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
         plain
         and not closed_books.is_closed(sale.business_date, deps)
         and not settlement.has_payments(link.target_entity, link.target_id, deps)
+        and not money_documents.has_any(link.target_entity, link.target_id, deps)
     )

@@ -20,6 +20,7 @@ REFERENCES = References(
     untaxed=TAX_CODES[3],
     shifted=SHIFTED,
     rounding_item_id="I-rounding",
+    clearing_item_id="I-clearing",
     payment_methods={"CASH": "P1", "PIN": "P2"},
     deposit_accounts={"PIN": "A-bank"},
     default_deposit_account_id="A-drawer",

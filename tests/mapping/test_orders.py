@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mapping import orders
 from mapping.errors import MappingError
+from mapping.orders import Posting
 from mapping.records import DocumentKind, Payment, SaleLine, VatAmount
 from mapping.sections import OrderSettings
 from tests.mapping.sales import RATES, REFERENCES, SHIFTED, invoice, line, receipt, round_half_up, total_in_books
@@ -112,19 +113,33 @@ def test_two_tenders_become_an_invoice_with_a_payment_each() -> None:
     assert "Paid: CASH 2.10, PIN 10.00" in (posting.document.private_note or "")
 
 
-def test_two_tenders_may_become_one_receipt_with_the_largest() -> None:
+def test_two_tenders_may_become_a_receipt_each() -> None:
     sale = receipt(line(3, 1210), paid={"CASH": 210, "PIN": 1000})
     posting = orders.to_posting(sale, REFERENCES, OrderSettings(split="largest"))
     assert posting.document.kind is DocumentKind.SALES_RECEIPT
     assert posting.document.payment_method_id == "P2"
     assert "Paid: CASH 2.10, PIN 10.00" in (posting.document.private_note or "")
     assert posting.payments == ()
+    assert money_of(posting) == {"P1": Decimal("2.10"), "P2": Decimal("10.00")}
 
 
-def test_change_given_in_another_tender_stays_on_one_receipt() -> None:
+def test_change_given_in_another_tender_is_a_refund_beside_the_receipt() -> None:
     posting = orders.to_posting(receipt(line(3, 1210), paid={"PIN": 2000, "CASH": -790}), REFERENCES, DEFAULTS)
-    assert posting.document.kind is DocumentKind.SALES_RECEIPT
-    assert posting.document.payment_method_id == "P2"
+    assert (posting.document.kind, posting.document.total) == (DocumentKind.SALES_RECEIPT, Decimal("20.00"))
+    assert money_of(posting) == {"P1": Decimal("-7.90"), "P2": Decimal("20.00")}
+    assert [each.kind for each in posting.beside] == [DocumentKind.REFUND_RECEIPT]
+
+
+def money_of(posting: Posting) -> dict[str | None, Decimal]:
+    """Signed money by payment method, wherever in the posting it stands."""
+    signs = {DocumentKind.SALES_RECEIPT: 1, DocumentKind.REFUND_RECEIPT: -1}
+    paid = [(each.payment_method_id, each.total) for each in posting.payments]
+    held = [(each.payment_method_id, signs[each.kind] * each.total)
+            for each in (posting.document, *posting.beside) if each.kind in signs]  # fmt: skip
+    found: dict[str | None, Decimal] = {}
+    for method, amount in (*paid, *held):
+        found[method] = found.get(method, Decimal(0)) + amount
+    return {method: amount for method, amount in found.items() if amount}
 
 
 def test_change_in_the_same_tender_is_one_tender() -> None:

@@ -193,6 +193,10 @@ class QuickBooks:
         """A new department ("location"); its name has at most 100 characters. Raises DuplicateName."""
         return self._create_entry("Department", name, request_id)
 
+    def create_liability_account(self, name: str, request_id: str) -> ListEntry:
+        """A new account of other current liabilities; its name has at most 100 characters. Raises DuplicateName."""
+        return self._create_entry("Account", name, request_id)
+
     def company(self) -> CompanyProfile:
         """The company's profile (two reads)."""
         profile = self._access.read_one("CompanyInfo", self._realm_id)

@@ -25,6 +25,7 @@ _KEYS: Final = {
     "PaymentRefNum": 21,
     "PaymentMethod.Name": 31,
     "Department.Name": 100,
+    "Account.Name": 100,
 }
 
 _PROSE: Final = {

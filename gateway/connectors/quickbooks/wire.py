@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -114,9 +114,14 @@ def to_entry(entity: str, source: Json) -> ListEntry:
 
 
 def to_entry_body(entity: str, name: str) -> dict[str, object]:
-    """The body that creates a PaymentMethod or Department of a name. Raises Permanent when the name is too long."""
-    body: dict[str, object] = {"Name": lengths.fit_key(f"{entity}.Name", name.replace(":", "-"))}
-    return {**body, "Type": "NON_CREDIT_CARD"} if entity == "PaymentMethod" else body
+    """The body that creates a row of a list by its name. Raises Permanent when the name is too long."""
+    return {"Name": lengths.fit_key(f"{entity}.Name", name.replace(":", "-")), **_ENTRY_TYPES.get(entity, {})}
+
+
+_ENTRY_TYPES: Mapping[str, Mapping[str, str]] = {
+    "PaymentMethod": {"Type": "NON_CREDIT_CARD"},
+    "Account": {"AccountType": "Other Current Liability", "AccountSubType": "OtherCurrentLiabilities"},
+}
 
 
 def to_profile(company: Json, preferences: Json) -> CompanyProfile:

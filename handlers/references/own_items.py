@@ -1,0 +1,84 @@
+"""Our own items on accounts of the balance sheet: deposits on orders, and money by a second way to pay.
+
+The books take a line's account from its item. Each item is made once, on the account that the settings name or on one
+that is made with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.references.codes import by_name_or_id, named
+from mapping.errors import MappingError
+
+
+@dataclass(frozen=True, slots=True)
+class OwnItem:
+    """`name` of the item and of its account where the settings name none; `setting` of `mapping` names the account."""
+
+    name: str
+    setting: str
+
+
+CLEARING = OwnItem("Other ways to pay (Kassabridge)", "clearing_account")
+ORDER_DEPOSITS = OwnItem("Deposits on orders (Kassabridge)", "order_deposit_account")
+
+
+def find(own: OwnItem, deps: Deps) -> str:
+    """The id of the item, made when it is missing. MappingError when the account in the settings does not exist."""
+    account = getattr(deps.settings.mapping, own.setting)
+    key = f"{own.name}:{account or ''}"
+    with reading(deps.engine) as session:
+        known = links.find(session, deps.connection, Kind.SPECIAL, key)
+    if known:
+        return known.target_id
+    name = f"{account} - {own.name}" if account else own.name
+    item_id = _find_or_make(name, own, account, deps)
+    deps.remember(Link(Kind.SPECIAL, key, "Item", item_id))
+    return item_id
+
+
+def known_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
+    """The ids of the items that ever stood for this, whatever the settings said; none is made."""
+    with reading(deps.engine) as session:
+        found = links.find_under(session, deps.connection, Kind.SPECIAL, f"{own.name}:")
+    return frozenset(link.target_id for link in found)
+
+
+def _find_or_make(name: str, own: OwnItem, account: str | None, deps: Deps) -> str:
+    found = next((item for item in deps.books.items_by_name(name) if item.active), None)
+    if found:
+        return found.id
+    account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
+    deps.say("making an item in QuickBooks", name=name, account=account_id)
+    return deps.books.create_service_item(
+        name, account_id, request_id(deps.books.realm_id, "item", own.setting, account_id)
+    ).id
+
+
+def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
+    accounts = [entry for entry in deps.lists.entries("Account") if entry.active]
+    account_id = by_name_or_id(account, accounts)
+    if all(entry.id != account_id for entry in accounts):
+        raise MappingError(
+            f"QuickBooks has no active account {account}",
+            record=own.name,
+            field=f"mapping.{own.setting}",
+            fix=f"make the account in QuickBooks, or correct mapping.{own.setting}",
+        )
+    return account_id
+
+
+def _own_account(own: OwnItem, deps: Deps) -> str:
+    entry = named(own.name, deps.lists.entries("Account"))
+    if entry is None:
+        entry = deps.books.create_liability_account(own.name, request_id(deps.books.realm_id, "account", own.setting))
+        deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
+        if not deps.rehearsing:
+            deps.lists.add("Account", entry)
+    return entry.id

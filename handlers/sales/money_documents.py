@@ -1,0 +1,134 @@
+"""The documents of money beside a sale's own: each written once, brought to what the sale says now, or removed.
+
+One that is not wanted any more is deleted, not voided: a void would hold its number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.errors import Conflict, DuplicateNumber, NotFound
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.sales import documents, existing
+from mapping.fingerprints import fingerprint
+from mapping.orders import Posting
+from mapping.records import BookedDocument, DocumentKind, Sale, SalesDocument
+
+REMOVING = "removing"
+_FINISHED = ("gone", REMOVING)
+
+
+def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
+    """Write what stands beside a document and is not there yet; remove what the sale does not say any more."""
+    written = release(booked.kind, booked.id, deps, keep=posting.beside)
+    for document in posting.beside:
+        key = _key(booked.kind, booked.id, document)
+        before = written.get(key)
+        if before is None or not _stands(before):
+            made, generation = _write(sale, document, before, deps, doubtful=doubtful or before is not None)
+            detail = {"number": sale.number, "document_number": document.document_number}
+            deps.remember(Link(Kind.MONEY, key, made.kind, made.id, made.sync_token, _of(document), detail, generation))
+
+
+def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocument, ...] = ()) -> dict[str, Link]:
+    """Remove what stands beside a document but is not (or not like this) in `keep`; answers all that is known."""
+    wanted = {_key(kind, document_id, document): _of(document) for document in keep}
+    known = _known(kind, document_id, deps)
+    for key, link in known.items():
+        if _stands(link) and link.fingerprint != wanted.get(key):
+            # Said before it is done, so that nobody is alarmed when the books tell of it.
+            removing = dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), REMOVING: True})
+            deps.remember(removing)
+            _remove(link, deps)
+            known[key] = removing
+        elif _is_removing(link):
+            _remove(link, deps)
+    return known
+
+
+def has_any(kind: str, document_id: str, deps: Deps) -> bool:
+    """Whether anything was ever written beside a document."""
+    return bool(_known(kind, document_id, deps))
+
+
+def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
+    """Whether everything that should stand beside a document does; reads each from the books."""
+    return all(_is_present(link, deps) for link in _known(kind, document_id, deps).values() if not _is_removing(link))
+
+
+def _is_present(link: Link, deps: Deps) -> bool:
+    try:
+        found = deps.books.document(DocumentKind(link.target_entity), link.target_id)
+    except NotFound:
+        found = None
+    if found is not None and not found.voided:
+        return True
+    deps.remember(dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), "gone": "deleted"}))
+    return False
+
+
+def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
+    """Another document takes the former one's place: what stood beside that one stands beside this one."""
+    for key, link in _known(former.target_entity, former.target_id, deps).items():
+        deps.remember(dataclasses.replace(link, source_id=f"{booked.kind}/{booked.id}/{key.split('/', 2)[2]}"))
+        deps.forget(Kind.MONEY, key)
+
+
+def _write(
+    sale: Sale, document: SalesDocument, before: Link | None, deps: Deps, *, doubtful: bool
+) -> tuple[BookedDocument, int]:
+    named = dataclasses.replace(sale, number=document.document_number, business_date=document.business_date)
+    found = existing.find(named, Posting(document), deps) if doubtful else None
+    if found is not None:
+        return found, before.generation if before else 0
+    generation = before.generation + 1 if before else 0
+    try:
+        made, generation = documents.create(Posting(document), deps, generation=generation)
+    except DuplicateNumber:
+        found = existing.find(named, Posting(document), deps)
+        if found is None:
+            raise
+        return found, generation
+    deps.say("booked money beside the document", entity=made.kind, id=made.id, total=str(made.total))
+    return made, generation
+
+
+def _remove(link: Link, deps: Deps) -> None:
+    for _ in range(3):
+        try:
+            current = deps.books.document(DocumentKind(link.target_entity), link.target_id)
+            token = request_id(deps.books.realm_id, "delete", current.kind, current.id, current.sync_token)
+            deps.books.delete_document(current.kind, current.id, current.sync_token, token)
+        except NotFound:
+            return
+        except Conflict:
+            continue
+        deps.say("removed a document of money that the sale does not say any more", id=link.target_id)
+        return
+
+
+def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
+    with reading(deps.engine) as session:
+        found = links.find_under(session, deps.connection, Kind.MONEY, f"{kind}/{document_id}/")
+    return {link.source_id: link for link in found}
+
+
+def _stands(link: Link) -> bool:
+    return not any((link.detail or {}).get(name) for name in _FINISHED)
+
+
+def _is_removing(link: Link) -> bool:
+    return bool((link.detail or {}).get(REMOVING))
+
+
+def _key(kind: str, document_id: str, document: SalesDocument) -> str:
+    return f"{kind}/{document_id}/{document.marker.rpartition('[')[2].rstrip(']')}"
+
+
+def _of(document: SalesDocument) -> str:
+    """A document's fingerprint: what it says, not which installation wrote it."""
+    return fingerprint(dataclasses.replace(document, private_note=None))

@@ -1,0 +1,124 @@
+"""How the money of a sale is divided: what its document holds, and what stands in documents of money beside it.
+
+The books take one way to pay and one day on a document that is paid at once, payments above zero on one that is not,
+and no total below zero. The till takes whatever adds up: change in cash for a gift card, a return paid back in two
+ways, an exchange at no cost paid by card with cash back. So the document of the goods holds the money it can, all else
+stands in a small receipt (money that came) or refund receipt (money that went) of its own day and way to pay, and the
+clearing line of each takes back what it is too much or too little. Together they are the till's sums per tender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from mapping.errors import MappingError
+from mapping.money import show_cents
+from mapping.records import DocumentKind, Payment
+
+RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
+NO_MONEY = ""
+"""The tender of a document that holds no money itself."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Tender:
+    """A way to pay on one day."""
+
+    method: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """`method` is the tender of a document that is paid at once, `payments` are posted on one that is not.
+
+    `clearing` is the document's clearing line in cents and the till's sign; `beside` is the money in documents of its
+    own, signed like the till's.
+    """
+
+    method: str = NO_MONEY
+    payments: tuple[Payment, ...] = ()
+    clearing: int = 0
+    beside: Mapping[Tender, int] = field(default_factory=dict)
+
+
+NOTHING_DIVIDED = Division()
+
+
+def net_payments(payments: Iterable[Payment], day: date) -> list[Payment]:
+    """Each payment dated (the sale's `day` by default); what went back is taken off the latest by its tender."""
+    dated = [replace(payment, business_date=payment.business_date or day) for payment in payments]
+    kept = [payment for payment in dated if payment.amount_cents > 0]
+    for change in dated:
+        if change.amount_cents < 0:
+            kept = _take_off(kept, change)
+    return kept
+
+
+def _take_off(kept: Sequence[Payment], change: Payment) -> list[Payment]:
+    left, result = change.amount_cents, list[Payment]()
+    for payment in reversed(kept):
+        taken = max(left, -payment.amount_cents) if _is_alike(payment, change) and payment.amount_cents > 0 else 0
+        left -= taken
+        result.append(replace(payment, amount_cents=payment.amount_cents + taken))
+    rest = [replace(change, amount_cents=left)] if left else []
+    return [payment for payment in reversed(result) if payment.amount_cents] + rest
+
+
+def _is_alike(payment: Payment, other: Payment) -> bool:
+    return (payment.method, payment.business_date) == (other.method, other.business_date)
+
+
+def sums(payments: Iterable[Payment], day: date) -> dict[Tender, int]:
+    """Signed cents per tender; those that cancel out are left out."""
+    found: dict[Tender, int] = {}
+    for payment in payments:
+        tender = Tender(payment.method, payment.business_date or day)
+        found[tender] = found.get(tender, 0) + payment.amount_cents
+    return {tender: cents for tender, cents in found.items() if cents}
+
+
+def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cents: int, *, record: str) -> Division:
+    """Divide the money of a sale of `day` whose document, before clearing, comes to `total_cents` (the till's sign).
+
+    No document is below zero, nor is a payment; per tender everything adds up to what the till says. MappingError when
+    a sale that counts as paid was paid in several ways that are not its total.
+    """
+    money = sums(payments, day)
+    if not money:
+        return NOTHING_DIVIDED
+    match kind:
+        case DocumentKind.INVOICE:
+            came = tuple(payment for payment in net_payments(payments, day) if payment.amount_cents > 0)
+            went = {tender: cents for tender, cents in money.items() if cents < 0}
+            return Division(payments=came, clearing=-sum(went.values()), beside=went)
+        case DocumentKind.CREDIT_MEMO:
+            return Division(clearing=-sum(money.values()), beside=money)
+        case _ if sum(money.values()) == total_cents:
+            return _divide_at_once(money, day, total_cents, sign=-1 if kind in RETURNS else 1)
+        case _ if len(money) == 1:
+            return Division(next(iter(money)).method)
+        case _:
+            raise _unequal(money, total_cents, record)
+
+
+def _divide_at_once(money: Mapping[Tender, int], day: date, total_cents: int, *, sign: int) -> Division:
+    """The largest tender of the document's own day and direction is the document's; the others stand beside it."""
+    own = [tender for tender, cents in money.items() if tender.day == day and sign * cents > 0]
+    main = max(own, key=lambda tender: abs(money[tender]), default=None)
+    held = money[main] if main else 0
+    beside = {tender: cents for tender, cents in money.items() if tender != main}
+    return Division(main.method if main else NO_MONEY, clearing=held - total_cents, beside=beside)
+
+
+def _unequal(money: Mapping[Tender, int], total_cents: int, record: str) -> MappingError:
+    paid = ", ".join(f"{show_cents(cents)} by {tender.method}" for tender, cents in money.items())
+    return MappingError(
+        f"{paid} was paid for {show_cents(total_cents)}",
+        record=record,
+        field="payments",
+        fix="open the sale in the till and look at its payments; book it by hand if they are right",
+    )
