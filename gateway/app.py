@@ -38,6 +38,7 @@ from gateway.web import (
     openapi,
     pages,
     problems,
+    readiness,
     webhooks,
 )
 from gateway.web.arrivals import Arrivals
@@ -139,6 +140,8 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         directory=Fresh(read_directory, seconds=DIRECTORY_SECONDS),
         sessions=Sessions(settings.secret_keys, settings.admin_token),
         throttle=Throttle(),
+        database_probe=readiness.of_database(engine),
+        broker_probe=readiness.of_broker(broker_client),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
     )

@@ -1,6 +1,6 @@
 """Wrong tokens by source, counted by all web processes together; a row lives for a minute, and there are only so many.
 
-A row is written for a wrong token only, and deleted with the first right one: who knows the token costs no write.
+A row is written for a wrong token only: who knows the token costs neither a read nor a write.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ def count(session: Session, source: str, *, most: int, seconds: float) -> Tally:
         .returning(failures, ends_at - epoch())
     ).one()
     return Tally(int(row[0]), float(row[1]))
-
-
-def forget(session: Session, source: str) -> None:
-    """Let a source that knew the token start anew."""
-    session.execute(delete(GuessRow).where(col(GuessRow.source) == source))
 
 
 def purge(session: Session, *, most: int = MOST_SOURCES) -> None:

@@ -55,7 +55,7 @@ def _let_it_last(connection: Connection) -> None:
 
 def is_current(engine: Engine) -> bool:
     """Whether the database has this code's schema, or one of a newer release."""
-    with engine.connect() as connection:
+    with engine.execution_options(reading=True).connect() as connection:
         return _revision(connection) == _scripts(connection).get_current_head() or _is_newer(connection)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, ip_address, ip_network
 
+import anyio
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,7 @@ from gateway.web.services import Services
 from gateway.web.throttle import FAILURES, WINDOW_SECONDS
 
 ADMIN = "admin API"
+DELAY_SECONDS = 0.5
 PATIENCE_SECONDS = 1.5  # then this process counts alone
 _NETWORK_BITS = 64
 _LONGEST_SOURCE = 64  # a proxy that is believed may hand on any text
@@ -30,7 +32,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def admin_only(endpoint: Endpoint) -> Endpoint:
-    """The endpoint behind `Authorization: Bearer $ADMIN_TOKEN`: 401 without it, 429 after too many wrong ones."""
+    """The endpoint behind `Authorization: Bearer $ADMIN_TOKEN`: 401 without it, 429 for a wrong one after too many."""
 
     async def guarded(request: Request) -> Response:
         given = request.headers.get("authorization", "")
@@ -45,19 +47,24 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
 
 
 async def knows_token(request: Request, given: str) -> bool:
-    """Whether this is ADMIN_TOKEN, in constant time. Raises `Refusal` 429 while the source is throttled."""
+    """Whether this is ADMIN_TOKEN, in constant time. Raises `Refusal` 429 for a wrong one of a throttled source.
+
+    The right one is never refused, whoever else guesses from the same address (a proxy, an office). While the source is
+    throttled it is looked at later, like every other one, so that whoever guesses one after another stays slow.
+    """
+    if not given:
+        return False
     shared, source = services.of(request), source_of(request)
+    right = hmac.compare_digest(given.encode("utf-8", "surrogatepass"), shared.settings.admin_token.encode())
+    if shared.throttle.wait(source) > 0:
+        await anyio.sleep(DELAY_SECONDS)
+    if right:
+        return True
     _refuse_throttled(shared, source)
-    failures = await _learn_failures(shared, source) if given else 0
+    await _learn_failures(shared, source)
     # Once more: others of this source came while the database was asked.
     _refuse_throttled(shared, source)
-    if hmac.compare_digest(given.encode("utf-8", "surrogatepass"), shared.settings.admin_token.encode()):
-        shared.throttle.succeed(source)
-        if failures:
-            await shared.write(lambda session: guesses.forget(session, source))
-        return True
-    if given:
-        await _note_failure(shared, source)
+    await _note_failure(shared, source)
     return False
 
 
@@ -68,18 +75,15 @@ def _refuse_throttled(shared: Services, source: str) -> None:
         raise Refusal(429, detail, headers={"Retry-After": str(math.ceil(wait))})
 
 
-async def _learn_failures(shared: Services, source: str) -> int:
-    """How often this source failed, at whichever process; 0 while the database is away, and this one counts alone."""
+async def _learn_failures(shared: Services, source: str) -> None:
+    """How often this source failed, at whichever process; while the database is away this one counts alone."""
 
     def find() -> Tally:
         with reading(shared.engine) as session:
             return guesses.find(session, source)
 
     with suppress(Transient):
-        tally = await shared.soon(find, seconds=PATIENCE_SECONDS)
-        shared.throttle.learn(source, tally)
-        return tally.failures
-    return 0
+        shared.throttle.learn(source, await shared.soon(find, seconds=PATIENCE_SECONDS))
 
 
 async def _note_failure(shared: Services, source: str) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import redis
+import anyio
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import Transient
-from gateway.store import migrate, presence
+from gateway.store import presence
+from gateway.store.writable import OK
 from gateway.web import gauges, services
-from gateway.web.services import Services
-
-PROBE_SECONDS = 2.0
+from gateway.web.readiness import Probe
 
 
 def routes() -> list[Route]:
@@ -35,20 +31,19 @@ async def is_alive(_request: Request) -> Response:
 
 
 async def is_ready(request: Request) -> Response:
-    """200 when database and broker are usable, else 503 naming what is not."""
+    """200 when something can be stored and a wake-up can be sent, else 503 naming what cannot and why."""
     shared = services.of(request)
-    database = await _probe(shared, lambda: "ok" if migrate.is_current(shared.engine) else "not migrated")
-    broker = await _probe(shared, lambda: "ok" if shared.redis.ping() else "no answer")
-    ready = database == broker == "ok"
-    content = {"status": "ready" if ready else "unavailable", "database": database, "broker": broker}
+    found: dict[str, str] = {}
+
+    async def ask(name: str, probe: Probe) -> None:
+        found[name] = await probe.ask()
+
+    async with anyio.create_task_group() as both:
+        both.start_soon(ask, "database", shared.database_probe)
+        both.start_soon(ask, "broker", shared.broker_probe)
+    ready = all(answer == OK for answer in found.values())
+    content = {"status": "ready" if ready else "unavailable", "database": found["database"], "broker": found["broker"]}
     return JSONResponse(content, 200 if ready else 503)
-
-
-async def _probe(shared: Services, look: Callable[[], str]) -> str:
-    try:
-        return await shared.soon(look, seconds=PROBE_SECONDS)
-    except (Transient, SQLAlchemyError, redis.RedisError, OSError):
-        return "unreachable"
 
 
 async def expose_metrics(request: Request) -> Response:

@@ -22,6 +22,7 @@ from gateway.store.session import reading, writing
 from gateway.web.arrivals import Arrivals
 from gateway.web.directory import Directory
 from gateway.web.fresh import Fresh
+from gateway.web.readiness import Probe
 from gateway.web.sessions import Sessions
 from gateway.web.throttle import Throttle
 
@@ -43,6 +44,8 @@ class Services:
     sessions: Sessions
     throttle: Throttle
     arrivals: Arrivals
+    database_probe: Probe
+    broker_probe: Probe
     threads: anyio.CapacityLimiter
 
     async def run(self, call: Callable[[], Answer]) -> Answer:

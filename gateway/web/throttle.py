@@ -1,4 +1,4 @@
-"""Slows down guessing: after some failures from one source, everything from it is refused for a while."""
+"""Slows down guessing: after some failures from one source, further wrong tokens of it are not counted for a while."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Throttle:
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wait(self, source: str) -> float:
-        """Seconds this source has to wait before anything of it is looked at; 0 when it may try."""
+        """Seconds this source has to wait before a wrong token of it is an ordinary failure again."""
         known = self._find(source)
         return known.seconds if known.failures >= FAILURES else 0.0
 
@@ -37,10 +37,6 @@ class Throttle:
         """Take over what all processes counted together, where it is more."""
         if tally.failures > self._find(source).failures:
             self._keep(source, tally)
-
-    def succeed(self, source: str) -> None:
-        """Forget the failures of a source that knew the secret."""
-        self._known.pop(source, None)
 
     def _find(self, source: str) -> Tally:
         failures, until = self._known.get(source, (0, 0.0))

@@ -212,7 +212,7 @@ _DOORS = (
         "GET", "/livez", "isAlive", "whether the process is alive", _good("it is", "Alive"), caller=NOBODY
     ),
     Operation(
-        "GET", "/readyz", "isReady", "whether database and broker can be used",
+        "GET", "/readyz", "isReady", "whether something can be stored and a wake-up sent",
         {200: Answer("they can", _json("Health")), 503: Answer("they cannot", _json("Health"))}, caller=NOBODY,
     ),
     Operation(

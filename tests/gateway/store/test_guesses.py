@@ -52,13 +52,6 @@ def test_what_is_over_counts_no_more_and_a_new_failure_is_the_first(engine: Engi
     assert count(engine).failures == 1
 
 
-def test_a_source_that_knew_the_token_starts_anew(engine: Engine) -> None:
-    count(engine)
-    with writing(engine) as session:
-        guesses.forget(session, "192.0.2.7")
-    assert find(engine) == NONE
-
-
 def test_the_table_is_purged_of_what_is_over_and_of_what_would_be_too_much(engine: Engine) -> None:
     for number in range(6):
         count(engine, f"192.0.2.{number}", seconds=100 + number)

@@ -103,22 +103,20 @@ def test_34_a_state_used_at_one_process_is_used_at_every_other(two: Two, browser
     assert size(first.engine, TokenRow) == 1
 
 
-def test_35_guesses_are_counted_together_and_a_closed_door_is_closed_everywhere(
-    two: Two, browser: httpx.Client
-) -> None:
+def test_35_guesses_are_counted_together_and_the_right_token_still_opens(two: Two, browser: httpx.Client) -> None:
     first, second = two
     for number in range(FAILURES):
         assert log_in(browser, two[number % 2], f"guess {number}").status_code == 401
     for gateway in two:
-        refused = log_in(browser, gateway)
+        refused = log_in(browser, gateway, "one more guess")
         assert refused.status_code == 429
         assert 0 < int(refused.headers["retry-after"]) <= 60
-        assert gateway.admin("GET", "/admin/status").status_code == 429
+        assert gateway.admin("GET", "/admin/status").status_code == 200
     assert [deed[1] for deed in first.audit()] == ["throttled"]
     assert size(second.engine, GuessRow) == 1
 
 
-def test_who_knows_the_token_writes_nothing_and_starts_anew_after_a_mistake(two: Two, browser: httpx.Client) -> None:
+def test_who_knows_the_token_writes_nothing_and_is_never_refused(two: Two, browser: httpx.Client) -> None:
     first, second = two
     assert first.admin("GET", "/admin/status").status_code == 200
     assert httpx.get(f"{first.url}/admin/status").status_code == 401
@@ -126,8 +124,8 @@ def test_who_knows_the_token_writes_nothing_and_starts_anew_after_a_mistake(two:
     for _ in range(FAILURES - 1):
         log_in(browser, first, "a mistake")
     assert second.admin("GET", "/admin/status").status_code == 200
-    assert size(first.engine, GuessRow) == 0
     assert log_in(browser, second, "another mistake").status_code == 401
+    assert log_in(browser, second, "one too many").status_code == 429
     assert log_in(browser, second).status_code == 303
 
 
@@ -161,6 +159,6 @@ def test_without_the_database_no_state_is_taken_nobody_is_told_they_logged_out_a
         assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
         guesses = [browser.post(f"{url}/login", data={"password": "x"}, timeout=30) for _ in range(FAILURES)]
         assert [guess.status_code for guess in guesses] == [401] * FAILURES
-        assert browser.post(f"{url}/login", data={"password": TOKEN}, timeout=30).status_code == 429
+        assert browser.post(f"{url}/login", data={"password": "x"}, timeout=30).status_code == 429
     wait_until(lambda: browser.get(f"{url}/", timeout=30).status_code == 200, seconds=30, what="the database")
     assert browser.get(f"{url}/oauth/quickbooks/callback", params=come_back).status_code == 303

@@ -107,7 +107,7 @@ def test_06_while_the_database_is_away_deliveries_are_503_and_afterwards_taken_w
         assert door.deliver_on_time("second") == 503
         assert (door.get("/readyz"), door.get("/livez"), door.get("/metrics")) == (503, 200, 200)
     door.insist("second", within=10)
-    assert door.get("/readyz") == 200
+    wait_until(lambda: door.get("/readyz") == 200, seconds=10, what="readiness to be looked at again")
     assert door.rows() == ["first", "second"]
 
 
