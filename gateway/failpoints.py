@@ -27,7 +27,9 @@ AFTER_CALL = "after_call"  # worker, clock: followed by ":" and the operation th
 BEFORE_RECORD = "before_record"  # worker: all is done outside, the outcome is not stored; followed by its entity
 WHILE_RECORD = "while_record"  # worker: the outcome is written and not committed; likewise
 AFTER_RECORD = "after_record"  # worker: the outcome is stored, what follows from it was not woken; likewise
-BEFORE_POLL = "before_poll"  # clock: a poll is due, nobody was asked; followed by ":" and "till" or "books"
+BEFORE_POLL = (
+    "before_poll"  # clock: a poll is due, nobody was asked; followed by ":" and "till", "books" or "agreement"
+)
 AFTER_POLL = "after_poll"  # clock: what was found is stored, nobody was woken; likewise
 
 

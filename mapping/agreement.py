@@ -16,6 +16,8 @@ from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, wit
 __all__ = ["BooksRecord", "Cause", "Comparison", "Fate", "Row", "Standing", "TillRecord", "compare", "to_report",
            "to_text"]  # fmt: skip
 
+AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
+"""What a report comes to; explained: what differs is as the settings want it."""
 _Record = TypeVar("_Record", TillRecord, BooksRecord)
 
 
@@ -38,6 +40,11 @@ class Comparison:
     def agrees(self) -> bool:
         """Whether every cell is equal, and no two records merely cancel each other out."""
         return not self.rows
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether nothing differs but what the settings want so."""
+        return all(row.by_policy for row in self.rows)
 
 
 def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> Comparison:
@@ -77,6 +84,7 @@ def to_report(comparison: Comparison, *, journal: Figures | None, more: Mapping[
     rest = [row for row in comparison.rows if row.cause is Cause.UNEXPLAINED]
     return {
         "agrees": comparison.agrees and not journal,
+        "status": _status(comparison, journal),
         "from": comparison.start.isoformat(),
         "through": comparison.through.isoformat(),
         "totals": {side: _totals(figures) for side, figures in _sides(comparison).items()},
@@ -86,6 +94,12 @@ def to_report(comparison: Comparison, *, journal: Figures | None, more: Mapping[
         "journal": _to_journal(journal),
         **more,
     }
+
+
+def _status(comparison: Comparison, journal: Figures | None) -> str:
+    if journal or not comparison.is_explained:
+        return DIFFERS
+    return EXPLAINED if comparison.rows else AGREES
 
 
 def _sides(comparison: Comparison) -> dict[str, Figures]:
@@ -109,6 +123,7 @@ def _to_row(row: Row) -> dict[str, Any]:
     cells = sorted(row.differences, key=_place)
     return {
         "cause": str(row.cause),
+        "by_policy": row.by_policy,
         "record": row.record,
         "reason": row.reason,
         "fix": row.fix,

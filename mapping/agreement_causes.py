@@ -45,7 +45,18 @@ def explain(sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start
     cause, reason = next((cause, words(case)) for cause, fits, words in _CAUSES if fits(case))
     fate = next((sale.fate for sale in sales if sale.fate), None)
     shown = tuple((record.entity, record.id) for record in documents)
-    return Row(cause, _name(case), reason, differences, shown, fate, find_remedy(cause, sales, documents))
+    fix = find_remedy(cause, sales, documents)
+    return Row(cause, _name(case), reason, differences, shown, fate, fix, by_policy=_is_policy(cause, case))
+
+
+def _is_policy(cause: Cause, case: _Case) -> bool:
+    """Whether the settings want it so: left out, moved out of closed books, or linked as somebody booked it."""
+    if cause is Cause.LEFT_OUT:
+        return True
+    if cause in {Cause.OTHER_DAY, Cause.PAID_OTHER_DAY} and any(record.note for record in case.documents):
+        return True
+    adopted = bool(case.documents) and all(record.adopted for record in case.documents)
+    return adopted and not total_of(case.difference, *_TURNOVER)
 
 
 def _name(case: _Case) -> str:

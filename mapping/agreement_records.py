@@ -66,6 +66,7 @@ class BooksRecord:
 
     `partial`: one of several that make up the group (a day's corrections, payments), so more than one is no doubling.
     `foreign`: without marker and link, but about this very sale: something else booked it as well.
+    `adopted`: something else booked it, and the settings had it linked instead of booked again.
     """
 
     group: str
@@ -76,13 +77,14 @@ class BooksRecord:
     partial: bool = False
     note: str | None = None
     foreign: bool = False
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """The part of the difference that one record makes.
 
-    `differences` is books less till, by cell; `fix` is the way out.
+    `differences` is books less till, by cell; `fix` is the way out. `by_policy`: the settings want it so.
     """
 
     cause: Cause
@@ -92,3 +94,4 @@ class Row:
     documents: tuple[tuple[str, str], ...] = ()
     fate: Fate | None = None
     fix: str = ""
+    by_policy: bool = False

@@ -30,6 +30,8 @@ def _verdict(report: Mapping[str, Any]) -> str:
     if report["agrees"]:
         return f"AGREES: {days}, {show_cents(turnover['till'])} at the till and in the books, to the cent."
     amounts = f"till {show_cents(turnover['till'])}, books {show_cents(turnover['books'])}"
+    if report.get("status") == "explained":
+        return f"EXPLAINED: {days}, {amounts}; {len(report['rows'])} record(s) differ as the settings want it."
     return f"DIFFERS: {days}, {amounts}; {len(report['rows'])} record(s) explain it."
 
 

@@ -123,6 +123,13 @@ class ProductSettings(Section):
         return self
 
 
+class AgreementSettings(Section):
+    """The comparison of till and books, day by day."""
+
+    nightly: bool = Field(default=True, description="Whether every day is compared by itself in the night after it")
+    hour: int = Field(default=5, ge=0, le=23, description="From which hour of the shop's clock on")
+
+
 class CategorySettings(Section):
     """Categories of the books become article groups of the till."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mapping.sections import (
     IN_FORCE,
+    AgreementSettings,
     CategorySettings,
     CustomerSettings,
     MappingSettings,
@@ -32,6 +33,7 @@ class SettingsDocument(Section):
     stock: StockSettings = Field(default_factory=StockSettings)
     customers: CustomerSettings = Field(default_factory=CustomerSettings)
     orders: OrderSettings = Field(default_factory=OrderSettings)
+    agreement: AgreementSettings = Field(default_factory=AgreementSettings)
     mapping: MappingSettings = Field(default_factory=MappingSettings)
 
 

@@ -22,6 +22,7 @@ from gateway.store import guesses, inbox, presence, retention, spent, tokens, vi
 from gateway.store.causes import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
+from handlers.agreement import nightly
 from handlers.deps import Deps
 from handlers.polling import books_feed, polls
 from workers import alerting, checkins
@@ -100,6 +101,7 @@ class Clock:
         for name in self._worlds.names():
             self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
             self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
+            self._add(f"agreement/{name}", nightly.SECONDS, self._poll("agreement", name, nightly.plan))
 
     def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
         def do() -> None:

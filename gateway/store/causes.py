@@ -10,13 +10,25 @@ from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import expiry, meters, plan, presence, views
+from gateway.store import disagreements, expiry, meters, plan, presence, views
 from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 
 POLL_SECONDS = 60.0
 ROLES = ("web", "worker", "clock")
-KINDS = ("parked", "paused", "lost", "reconnect", "behind", "uncertain", "poll", "plan", "process")
+KINDS = (
+    "parked",
+    "paused",
+    "lost",
+    "reconnect",
+    "behind",
+    "uncertain",
+    "poll",
+    "plan",
+    "process",
+    "agreement",
+    "comparison",
+)
 """How the keys of causes begin."""
 OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
 SETTLING_SECONDS = 90.0  # a deployment that was just started is still starting its processes
@@ -140,5 +152,17 @@ def _gone_processes(session: Session, _patience: Patience, now: datetime) -> Ite
         yield Cause(f"process/{role}", f"no {role} process is running", fix=f"start the {role} process; see its log")
 
 
+def _disagreements(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
+    return (Cause(*found) for found in disagreements.find(session, now))
+
+
 _Finder = Callable[[Session, Patience, datetime], Iterator[Cause]]
-_FINDERS: tuple[_Finder, ...] = (_parked, _stopped, _behind, _failing_polls, _used_plan, _gone_processes)
+_FINDERS: tuple[_Finder, ...] = (
+    _parked,
+    _stopped,
+    _behind,
+    _failing_polls,
+    _used_plan,
+    _gone_processes,
+    _disagreements,
+)

@@ -68,6 +68,11 @@ def is_behind(session: Session, connection: str, source: str, *, seconds: float)
     return session.execute(select(col(CursorRow.source)).where(late)).one_or_none() is not None
 
 
+def polled_at(session: Session, connection: str, source: str) -> datetime | None:
+    """When this source was last polled with success."""
+    return session.execute(select(col(CursorRow.polled_at)).where(_is(connection, source))).scalar_one_or_none()
+
+
 def take(engine: Engine, connection: str, source: str, *, seconds: float = LEASE_SECONDS) -> str | None:
     """A lease on polling this source, or None while another process polls it."""
     lease = uuid.uuid4().hex

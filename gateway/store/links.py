@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -77,6 +78,12 @@ def find_all(session: Session, connection: str, kind: Kind, source_ids: Sequence
     """The links of these source records, by source id; those without one are absent."""
     rows = session.execute(_BY_SOURCES, {"of": connection, "like": kind, "ids": list(source_ids)})
     return {link.source_id: link for link in map(_to_link, rows)}
+
+
+def created_at(session: Session, connection: str, link: Link) -> datetime | None:
+    """When the link was made."""
+    mine = (_LINKS.c.connection == connection, _LINKS.c.kind == link.kind, _LINKS.c.source_id == link.source_id)
+    return session.execute(select(_LINKS.c.created_at).where(*mine)).scalar_one_or_none()
 
 
 def find_by_target(session: Session, connection: str, kind: Kind, target_id: str) -> list[Link]:

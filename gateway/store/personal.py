@@ -63,6 +63,10 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "of an erasure a digest of the address", "who did what is to be provable", "for ever",
                 "the address is taken out; the digest stays as proof"),
     ),
+    "agreement_records": (
+        Holding(("record", "reason", "fix"), "the number of a sale, a pseudonym, and what differs about it",
+                "what till and books came to is to be provable", _FOR_EVER, "stays"),
+    ),
     "settings_documents": (
         Holding(("document",), "what the operator writes; no flow puts anything in", "the settings of a connection",
                 "every version, for ever", "stays: write no names of persons in"),
@@ -86,6 +90,11 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("told", "clear_told", "sending_until"),
     ),
     "audit": ("id", "at", "actor", "action"),
+    "agreement_days": (
+        *("connection", "day", "status", "checked_at", "due_at", "event_id", "till_cents", "books_cents"),
+        "difference_cents",
+    ),
+    "agreement_records": ("id", "connection", "day", "cause", "by_policy", "event_id", "cents"),
     "settings_documents": ("id", "connection", "version", "author", "created_at"),
     "guesses": ("failures", "ends_at"),
     "spent": ("digest", "ends_at"),

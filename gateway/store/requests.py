@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ SESSION = "Session"
 RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
 DRY = ":dry"
 SETTINGS = "settings"
+BY_ITSELF = "clock"
+"""Who asks when nobody does."""
 LONGEST_PERIOD = timedelta(days=92)
 """Of an agreement."""
 
@@ -153,6 +156,12 @@ def agree(*, connection: str, start: date | None = None, through: date | None = 
         hint=json.dumps({**days, "actor": actor}),
         variant=f":{key}",
     )
+
+
+def agree_by_itself(*, connection: str, start: date, through: date) -> Change:
+    """Compare these days though nobody asked; sales come first."""
+    change = agree(connection=connection, start=start, through=through, actor=BY_ITSELF)
+    return dataclasses.replace(change, priority=BACKFILL)
 
 
 def is_asked(event: Event) -> bool:

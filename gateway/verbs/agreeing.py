@@ -1,4 +1,4 @@
-"""The verb that compares till and books: `agree`. Exit code 0 when all agree, 1 when not or not known in time."""
+"""The verb that compares till and books: `agree`. Exit code 0 when all agree or differ as the settings want, else 1."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gateway.store.events import Event
 from gateway.store.session import writing
 from gateway.verbs import asking
 from gateway.verbs.call import GOOD, PROBLEM, Call, show, show_json
+from mapping.agreement import AGREES, EXPLAINED
 from mapping.agreement_text import to_text
 
 
@@ -28,7 +29,7 @@ def compare_days(call: Call) -> int:
     else:
         for event, report in zip(ended, reports, strict=True):
             show(f"{event.connection}\n{to_text(report)}" if event.result else asking.to_words(event))
-    return GOOD if all(report["agrees"] for report in reports) else PROBLEM
+    return GOOD if all(report.get("status") in {AGREES, EXPLAINED} for report in reports) else PROBLEM
 
 
 def _to_report(event: Event) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def _to_report(event: Event) -> dict[str, Any]:
         return report
     return {
         "agrees": None,
+        "status": None,
         "connection": event.connection,
         "event": event.id,
         "state": event.state,

@@ -1,8 +1,8 @@
-"""The admin API about the agreement: have till and books compared, and read what came of it."""
+"""The admin API about the agreement: have till and books compared, and read what it came to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, connections, inbox, requests
+from gateway.store import agreements, audit, connections, inbox, requests
+from gateway.store.tables import AgreementDayRow, AgreementRecordRow
+from gateway.store.views import LONGEST_PAGE, PAGE
 from gateway.web import actions, admin_events, bodies, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
@@ -19,8 +21,55 @@ from mapping.agreement_text import to_text
 
 
 def routes() -> list[Route]:
-    """The one address."""
-    return [Route("/admin/agreement", admin_only(compare_days), methods=["POST"])]
+    """Compare now, and what was compared."""
+    return [
+        Route("/admin/agreement", admin_only(compare_days), methods=["POST"]),
+        Route("/admin/agreement", admin_only(list_days), methods=["GET"]),
+    ]
+
+
+async def list_days(request: Request) -> Response:
+    """What the days came to when they were last compared, newest first; amounts in cents.
+
+    `?connection= &from= &through= &limit=`, all optional.
+    """
+    given = request.query_params
+    connection = queries.find_text(given, "connection")
+    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+    limit = queries.find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE
+
+    def find(session: Session) -> list[dict[str, Any]]:
+        days = agreements.find(session, connection=connection, start=start, through=through, limit=limit)
+        records = agreements.records_of(session, days)
+        return [_to_data(day, records[day.connection, day.day]) for day in days]
+
+    return JSONResponse({"days": await services.of(request).read(find)})
+
+
+def _to_data(day: AgreementDayRow, records: Sequence[AgreementRecordRow]) -> dict[str, Any]:
+    return {
+        "connection": day.connection,
+        "day": day.day.isoformat(),
+        "status": day.status,
+        "checked_at": day.checked_at.isoformat() if day.checked_at else None,
+        "due_at": day.due_at.isoformat() if day.due_at else None,
+        "event": day.event_id,
+        "till": day.till_cents,
+        "books": day.books_cents,
+        "difference": day.difference_cents,
+        "records": [
+            {
+                "record": each.record,
+                "cause": each.cause,
+                "by_policy": each.by_policy,
+                "reason": each.reason or "",
+                "fix": each.fix or "",
+                "event": each.event_id,
+                "cents": each.cents,
+            }
+            for each in records
+        ],
+    }
 
 
 async def compare_days(request: Request) -> Response:

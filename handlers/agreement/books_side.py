@@ -13,6 +13,7 @@ from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import codes
+from handlers.sales import bookings
 from mapping import figures
 from mapping.agreement import BooksRecord, Standing
 from mapping.figures import Names
@@ -29,7 +30,8 @@ class BooksSide:
     """What was read of the books, by id. `groups`: a sale's id, or "day:BRANCH:DATE"; what has none is not ours.
 
     `kinds` says what kind of sale a group is, where the marker told. `foreign` are the documents in a group that
-    something else booked, `parts` those that hold money beside a sale's own document.
+    something else booked, `parts` those that hold money beside a sale's own document, `adopted` those that were
+    linked as the sale's.
     """
 
     documents: dict[str, BookedDocument] = field(default_factory=dict)
@@ -39,12 +41,18 @@ class BooksSide:
     gone: list[tuple[str, str, str]] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
     parts: set[str] = field(default_factory=set)
+    adopted: set[str] = field(default_factory=set)
 
     def method_ids(self) -> set[str]:
         """The payment methods that documents and payments name."""
         on_documents = (figures.method_id(document.raw) for document in self.documents.values())
         on_payments = (payment.payment_method_id for payment in self.payments.values())
         return {each for each in (*on_documents, *on_payments) if each}
+
+    def adopt(self, record_id: str, link: Link) -> None:
+        """Note that something else booked this document, if its link says so."""
+        if bookings.detail(link, bookings.ADOPTED):
+            self.adopted.add(record_id)
 
     def recognise(self, record_id: str, note: str | None) -> None:
         """Note whose a document or payment is, if its note says so."""
@@ -89,6 +97,7 @@ def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
     for source, entity, target in documents:
         if side.documents[target].kind == entity:
             side.groups[target] = group_of(source, links[source])
+            side.adopt(target, links[source])
     for payment in side.payments.values():
         side.recognise(payment.id or "", payment.private_note)
     for source, _, target in payments:
@@ -114,6 +123,7 @@ def read_linked(side: BooksSide, links: Mapping[str, Link], groups: Mapping[str,
     """Read the linked documents that lie on other days; one the books do not have any more is gone."""
     missing = {link.target_id: (link.target_entity, groups[sale]) for sale, link in links.items()
                if link.target_id not in side.documents}  # fmt: skip
+    by_target = {link.target_id: link for link in links.values()}
     for kind in DocumentKind:
         ids = [each for each, (entity, _) in missing.items() if entity == kind]
         if ids:
@@ -121,6 +131,7 @@ def read_linked(side: BooksSide, links: Mapping[str, Link], groups: Mapping[str,
     for each, (entity, group) in missing.items():
         if each in side.documents:
             side.groups.setdefault(each, group)
+            side.adopt(each, by_target[each])
         else:
             side.gone.append((group, entity, each))
 
@@ -149,6 +160,7 @@ def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Na
         partial=group.startswith(f"{DAY}:") or document_id in side.parts,
         note=moved.group() if moved else None,
         foreign=document_id in side.foreign,
+        adopted=document_id in side.adopted,
     )
 
 

@@ -9,12 +9,13 @@ from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.store import reckoning
+from gateway.errors import GatewayError, Transient
+from gateway.store import agreements, reckoning
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import Kind
-from gateway.store.requests import LONGEST_PERIOD
-from gateway.store.session import reading
-from handlers.agreement import books_side, others, till_side
+from gateway.store.requests import BY_ITSELF, LONGEST_PERIOD
+from gateway.store.session import reading, writing
+from handlers.agreement import books_side, nightly, others, results, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
@@ -29,6 +30,7 @@ from mapping.records import TillPaymentMethod
 
 DEFAULT_DAYS = 7
 MOST_LOOKS = 4
+TRIES = 3
 PATIENCE, PAUSE_SECONDS = timedelta(seconds=45), 6.0
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
@@ -36,16 +38,35 @@ _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 
 def carry(event: Event, deps: Deps) -> Result:
     """Compare; the report is on the row. Done either way: a difference is an answer, not a failure."""
-    start, through = to_days(json.loads(event.hint or "{}"), deps.now().astimezone(_AMSTERDAM).date())
-    report = examine(start, through, deps)
-    if _is_in_flight(report) and deps.now() - event.received_at < PATIENCE:
+    began = deps.now()
+    start, through = to_days(json.loads(event.hint or "{}"), began.astimezone(_AMSTERDAM).date())
+    by_itself = event.source == BY_ITSELF
+    try:
+        report = examine(start, through, deps, anew=not by_itself)
+    except GatewayError as error:
+        if by_itself and (event.attempts >= TRIES or not isinstance(error, Transient)):
+            with writing(deps.engine) as session:
+                agreements.fail(session, deps.connection, till_side.days(start, through), event_id=event.id, at=began)
+        raise
+    if _is_in_flight(report) and began - event.received_at < PATIENCE:
         reason = "sales are on their way into the books; compared again in a moment"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
+    found = results.to_days(report, open_from=nightly.open_from(deps))
+    with writing(deps.engine) as session:
+        agreements.save(session, deps.connection, found, event_id=event.id, at=began)
+    result = done(_to_words(report))
+    # Of a night in which all agreed the days' own rows say enough.
+    kept = None if by_itself and report["agrees"] else json.dumps(report)
+    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=kept))
+
+
+def _to_words(report: Mapping[str, Any]) -> str:
     turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
     said = f"till {show_cents(turnover['till'])}, books {show_cents(turnover['books'])}"
-    verdict = "agrees" if report["agrees"] else f"differs, explained by {len(report['rows'])} record(s)"
-    result = done(f"{start} to {through} {verdict}: {said}")
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(report)))
+    differs = f"differs, explained by {len(report['rows'])} record(s)"
+    policy = f"differs as the settings want it, by {len(report['rows'])} record(s)"
+    verdict = {agreement.AGREES: "agrees", agreement.EXPLAINED: policy}.get(report["status"], differs)
+    return f"{report['from']} to {report['through']} {verdict}: {said}"
 
 
 def _is_in_flight(report: Mapping[str, Any]) -> bool:
@@ -67,10 +88,13 @@ def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
     return start, through
 
 
-def examine(start: date, through: date, deps: Deps) -> dict[str, Any]:
-    """The report of `mapping.agreement.to_report`. Till first: what is booked meanwhile is then looked up there."""
+def examine(start: date, through: date, deps: Deps, *, anew: bool = True) -> dict[str, Any]:
+    """The report of `mapping.agreement.to_report`. Till first: what is booked meanwhile is then looked up there.
+
+    `anew` reads the small lists again too; they cost reads, so a comparison nobody asked for takes them as known.
+    """
     before = len(deps.log)
-    for name in _LISTS:
+    for name in _LISTS if anew else ():
         deps.lists.forget(name)
     names = _names(through, deps)
     till, journal = _read_till(start, through, names, deps)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.store import links
+from zoneinfo import ZoneInfo
+
+from gateway.store import agreements, links
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
-from gateway.store.session import reading
+from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, money_documents
@@ -13,24 +15,38 @@ from handlers.sales import bookings, money_documents
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
 EDITED = "edited"
 _OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided", money_documents.REMOVING)
+_AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 def carry(event: Event, deps: Deps) -> Result:
     """Recognise our own documents by their link; remember that one is gone, so that it is not mourned twice."""
     mine = _find(event, deps)
     if mine is None:
+        with writing(deps.engine) as session:
+            agreements.mark_differing(session, deps.connection, now=deps.now())
         return skipped("not posted by this gateway")
     number = str(bookings.detail(mine, "number") or mine.source_id)
     deps.learn(order_id=number if mine.kind != Kind.PAYMENT else None)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
+        _compare_again(mine, deps)
         return _show_edit(event, number)
     how = _GONE.get((event.operation or "").lower())
     if how is None:
         return done("our own document")
     if any(bookings.detail(mine, reason) for reason in _OUR_DOING):
         return done(f"{how} by this gateway")
+    _compare_again(mine, deps)
     return _mourn(event, mine, number, how, deps)
+
+
+def _compare_again(mine: Link, deps: Deps) -> None:
+    """Its day differs now, or agrees again; where it lies is not told, but most are booked on their own day."""
+    with writing(deps.engine) as session:
+        booked = links.created_at(session, deps.connection, mine)
+        days = [booked.astimezone(_AMSTERDAM).date()] if booked else []
+        agreements.mark(session, deps.connection, days, now=deps.now(), at_once=True)
+        agreements.mark_differing(session, deps.connection, now=deps.now(), at_once=True)
 
 
 def _find(event: Event, deps: Deps) -> Link | None:

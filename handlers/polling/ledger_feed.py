@@ -6,12 +6,12 @@ edited becomes an event. Others' documents are none of our business, but for est
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.connectors.quickbooks.wire_documents import is_voided
-from gateway.store import cursors, inbox, links, reckoning
+from gateway.store import agreements, cursors, inbox, links, reckoning
 from gateway.store.events import Change, Flow
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
@@ -51,8 +51,10 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
     since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
     capture = captures.read(_scope(deps, lease), since, deps, shared)
     fresh = [event for change in capture.changes if (event := _to_event(change, deps))]
+    days = {day for change in capture.changes if (day := _day_to_compare(change, deps))}
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
+        agreements.mark(session, deps.connection, days, now=deps.now())
         reached = min(capture.as_of, deps.now()).astimezone(UTC)
         cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease)
     return [row.id for row in received if row.pending]
@@ -110,6 +112,16 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None if bookings.detail(link, bookings.WITHDRAWN) else "voided"
     ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
     return "edited" if ours and content_of(change.raw) not in ours else None
+
+
+def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
+    """The day whose sums a document changes that we did not write, or not like this; None for our own doing."""
+    if change.entity in _FLOWS or change.deleted:
+        return None
+    if _find(change, deps) is not None and _what_happened(change, deps) is None:
+        return None
+    day = str(change.raw.get("TxnDate") or "")
+    return date.fromisoformat(day) if day else None
 
 
 def _is_outdated(change: BooksChange, link: Link) -> bool:

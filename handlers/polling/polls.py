@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from gateway.connectors.mpluskassa.answers import Page
 from gateway.connectors.quickbooks import wire
 from gateway.errors import Transient
-from gateway.store import cursors, inbox, links, reckoning
+from gateway.store import agreements, cursors, inbox, links, reckoning
 from gateway.store.events import Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
@@ -31,6 +32,7 @@ from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
 from mapping.settings_document import SettingsDocument
 
+_AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 POLL = "mpluskassa.poll"
 ITEM: Final = "Item"
 PAGE = 200
@@ -173,6 +175,9 @@ def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> l
     with reading(deps.engine) as session:
         position = cursors.find(session, deps.connection, source.name)
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
+        since = cursors.polled_at(session, deps.connection, source.name) if gap else None
+    if since is not None:
+        _compare_since(since, deps)
     if position is None:  # a kind of record that is followed for the first time starts now
         _store(deps, source, [], newest or 0, lease)
         return []
@@ -187,6 +192,13 @@ def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> l
             break
         at = reached
     return due
+
+
+def _compare_since(since: datetime, deps: Deps) -> None:
+    """What was missed since the last look is about to come in: afterwards those days are compared."""
+    with writing(deps.engine) as session:
+        day = since.astimezone(_AMSTERDAM).date()
+        agreements.mark_since(session, deps.connection, day, now=deps.now())
 
 
 def _store(deps: Deps, source: TillSource, changes: Sequence[Change], reached: int, lease: str) -> list[int]:

@@ -240,7 +240,7 @@ def _to_simple_kind(schema: Schema) -> str:
 
 
 _SETTING = ("setting", "default", "may be", "meaning")
-_SECTIONS = ("products", "categories", "stock", "customers", "orders", "mapping")
+_SECTIONS = ("products", "categories", "stock", "customers", "orders", "agreement", "mapping")
 
 
 def _making(head: Sequence[str], rows: Callable[..., Iterator[Sequence[str]]], *given: str) -> Callable[[], str]:

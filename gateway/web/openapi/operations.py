@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.web import setups, waiting
 from gateway.web.openapi.schemas import ADDRESS, ID, LIMIT, NAME, WORDS
-from gateway.web.openapi.shapes import TEXT, Schema, ref
+from gateway.web.openapi.shapes import DAY, TEXT, Schema, ref
 
 ADMIN, BOOKS, TILL, NOBODY = "admin", "quickbooks", "mpluskassa", ""
 JSON, TOML = "application/json", "application/toml"
@@ -168,6 +168,11 @@ _CONNECTIONS = (
         "POST", "/admin/flows/{flow}/backfill", "backfillFlow", "carries over what existed before, behind all else",
         {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
         {"flow": ref("Flow")}, body=_wish("BackfillWish"),
+    ),
+    Operation(
+        "GET", "/admin/agreement", "listComparedDays", "what till and books came to, day by day, when last compared",
+        _good("days, newest first", "ComparedDays"), (400,),
+        queries={"connection": WORDS, "from": DAY, "through": DAY, "limit": LIMIT},
     ),
     Operation(
         "POST", "/admin/agreement", "compareDays", "compares till and books on these days (default: the last seven)",

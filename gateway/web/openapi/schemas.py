@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.store.agreements import Status
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.views import LONGEST_PAGE
@@ -92,6 +93,35 @@ _DETAIL = with_more(
 _OF_PERSON = ("events", "journal", "links", "alerts", "audit")
 _DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
 _DEED = record({"id": ID, "at": MOMENT, "actor": TEXT, "action": TEXT, "target": TEXT, "reason": maybe(TEXT)})
+
+CENTS: Schema = {"type": "integer"}
+_COMPARED_DAY = record(
+    {
+        "connection": TEXT,
+        "day": DAY,
+        "status": one_of(tuple(Status)),
+        "checked_at": maybe(MOMENT),
+        "due_at": maybe(MOMENT),
+        "event": maybe(ID),
+        "till": CENTS,
+        "books": CENTS,
+        "difference": CENTS,
+        "records": each(
+            record(
+                {
+                    "record": TEXT,
+                    "cause": TEXT,
+                    "by_policy": SWITCH,
+                    "reason": TEXT,
+                    "fix": TEXT,
+                    "event": maybe(ID),
+                    "cents": CENTS,
+                }
+            )
+        ),
+    }
+)
+
 _HEALTH = record({"status": one_of(("ready", "unavailable")), "database": TEXT, "broker": TEXT})
 
 _FILTER = {
@@ -212,6 +242,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Status": _STATUS,
     "Alive": record({"status": one_of(("alive",))}),
     "Health": _HEALTH,
+    "ComparedDays": record({"days": each(_COMPARED_DAY)}),
     "SignedAnswer": {"type": "object"},
     "Document": record({"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
     "ReasonWish": wish(reason=maybe(WORDS)),

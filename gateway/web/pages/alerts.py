@@ -69,6 +69,14 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS.",
         lambda _: "#plan",
     ),
+    "agreement": Kind(
+        "Till and books differ", "Every record is named there, with what to do about it.", lambda _: "/agreement"
+    ),
+    "comparison": Kind(
+        "Till and books could not be compared",
+        "Look at the newest event of the comparison and at the clock process's log.",
+        lambda _: "/agreement",
+    ),
     "process": Kind("No {subject} process is running", "Start it; see its log.", lambda _: "#processes"),
 }
 """By the first word of an alert's cause."""

@@ -1,0 +1,47 @@
+"""When days are compared without anybody asking: in the night after, after an outage, after a change, once mended."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+from gateway.store import agreements, inbox, requests
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+
+SECONDS = 60.0
+_AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+
+def plan(deps: Deps) -> list[int]:
+    """Put what is due now into the inbox, once whoever else plans; answers the events to work on. Calls nobody."""
+    if not (deps.settings.agreement.nightly and deps.settings.orders.enabled):
+        return []
+    now = deps.now()
+    with reading(deps.engine) as session:
+        mended = agreements.find_mended(session, deps.connection, now=now)
+    with writing(deps.engine) as session:
+        agreements.open_days(session, deps.connection, _today(deps), due_at=_night(deps))
+        agreements.mark(session, deps.connection, mended, now=now, at_once=True)
+        days = agreements.take_due(session, deps.connection, now=now)
+        if not days:
+            return []
+        change = requests.agree_by_itself(connection=deps.connection, start=days[0], through=days[-1])
+        return [row.id for row in inbox.receive(session, [change]) if row.pending]
+
+
+def open_from(deps: Deps) -> date:
+    """The first day that is not over yet."""
+    return _today(deps)
+
+
+def _today(deps: Deps) -> date:
+    return deps.now().astimezone(_AMSTERDAM).date()
+
+
+def _night(deps: Deps) -> datetime:
+    """From when on the day before today is compared: not before the day's documents are made."""
+    closes = time.fromisoformat(deps.settings.orders.day_closes)
+    hour = time(deps.settings.agreement.hour)
+    begin = datetime.combine(_today(deps), max(hour, closes), tzinfo=_AMSTERDAM)
+    return begin + (agreements.SETTLE if closes >= hour else agreements.SETTLE * 0)
