@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from sandbox.mpluskassa import control, envelope, presentation
 from sandbox.mpluskassa.contract import Contract, compact_contract, read_contract
 from sandbox.mpluskassa.faults import RAW_SEND, CutConnection, Plan, TruncatedAnswer
-from sandbox.mpluskassa.operations import HANDLERS
+from sandbox.mpluskassa.operations import HANDLERS, find_unsupported
 from sandbox.mpluskassa.refusals import Fault, fail_server, refuse_client, refuse_credentials
 from sandbox.mpluskassa.structs import Record
 from sandbox.mpluskassa.world import World
@@ -162,6 +162,8 @@ def carry_out(world: World, contract: Contract, operation: str, question: etree.
         raise refuse_client(f"Method '{operation}' is not available in this installation.")
     switches = world.till.switches
     asked = envelope.decode(question, contract.elements[contract.operations[operation].request], contract)
+    if (unsupported := find_unsupported(asked)) is not None:
+        raise refuse_client(f"'{unsupported}' is not available in this installation.")
     with world.lock:
         answered: Record = presentation.to_wire(handler(world.till, presentation.from_wire(asked, switches)), switches)
     answer = envelope.build_answer(operation, answered, contract)

@@ -22,6 +22,8 @@ def run(world: World, company: Company, body: Json, requestid: str | None) -> Js
     items = body.get("BatchItemRequest")
     if not isinstance(items, list) or not items:
         raise faults.missing("BatchItemRequest")
+    if not all(isinstance(item, dict) for item in items):
+        raise faults.unreadable("failed to parse json object; a property")
     if len(items) > LARGEST:
         raise faults.business(f"A batch holds at most {LARGEST} items.")
     _check_ids(items)
@@ -53,7 +55,9 @@ def _perform(world: World, company: Company, item: Json, requestid: str | None) 
         world.ledger.count(company.realm, "query", entity)
         return {"QueryResponse": found}
     if "CDCQuery" in item:
-        asked = item["CDCQuery"] or {}
+        asked = item["CDCQuery"]
+        if not isinstance(asked, dict):
+            raise faults.unreadable("failed to parse json object; a property")
         world.ledger.count(company.realm, "cdc")
         return {"CDCResponse": cdc.run(company, str(asked.get("Entities", "")), str(asked.get("ChangedSince", "")))}
     return _write(world, company, item, requestid)

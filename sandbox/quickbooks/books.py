@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.quickbooks import (
     documents,
@@ -137,7 +138,16 @@ def _merge(entity: Entity, old: Json | None, values: Json, *, sparse: bool) -> J
         base = {name: value for name, value in base.items() if name in _SYSTEM or _is_ours(entity, name)}
     sent = {name: value for name, value in values.items() if name not in _SYSTEM}
     row = {**base, **copy_row(sent)}
+    if entity.name == "Preferences" and sparse:
+        row = {name: _mix(base.get(name), value) for name, value in row.items()}
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _mix(old: Any, new: Any) -> Any:
+    """A group of preferences with some of them changed: a sparse update leaves its neighbours alone."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{name: _mix(old.get(name), value) for name, value in new.items()}}
+    return new
 
 
 def _is_ours(entity: Entity, name: str) -> bool:
@@ -157,7 +167,9 @@ def _settle(company: Company, entity: Entity, row: Json, old: Json | None, sent:
         names.settle(company, entity, row, old)
 
 
-def _settle_item(company: Company, _e: Entity, row: Json, old: Json | None, _sent: Json, manner: Manner) -> None:
+def _settle_item(company: Company, _e: Entity, row: Json, old: Json | None, sent: Json, manner: Manner) -> None:
+    if not manner.by_user:
+        items.refuse_bare_quantity(sent, old)
     items.settle(company, row, old, by_user=manner.by_user)
 
 

@@ -44,7 +44,11 @@ def to_envelope_time(moment: datetime) -> str:
 def parse_moment(text: str) -> datetime:
     """Read an ISO date or date-time; without an offset it is Pacific time. Raises ValueError."""
     moment = datetime.fromisoformat(text.strip())
-    return moment if moment.tzinfo else moment.replace(tzinfo=PACIFIC)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=PACIFIC)
+    try:
+        return aware.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(text) from error
 
 
 def days_before(moment: datetime, days: int) -> datetime:

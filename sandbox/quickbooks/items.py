@@ -31,6 +31,15 @@ def settle(company: Company, row: Json, old: Json | None, *, by_user: bool) -> N
     _check_accounts(company, row)
 
 
+def refuse_bare_quantity(sent: Json, old: Json | None) -> None:
+    """A new quantity is an adjustment of stock, which needs its day and the tracking beside it."""
+    if old is None or sent.get("QtyOnHand") in (None, old.get("QtyOnHand")):
+        return
+    for name in ("TrackQtyOnHand", "InvStartDate"):
+        if sent.get(name) is None:
+            raise faults.missing(name)
+
+
 def _settle_category(_company: Company, row: Json, _old: Json | None) -> None:
     if row.get("Active") is False:
         raise faults.business("A category cannot be made inactive.")

@@ -70,7 +70,8 @@ async def revoke(request: Request) -> Response:
     """POST /v2/oauth2/tokens/revoke: end the connection a token belongs to."""
     world: World = request.app.state.world
     try:
-        body = wire.load_object(await request.body())
+        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        body: Json = {**await _read_form(request)} if is_form else wire.load_object(await request.body())
         with world.lock:
             world.grants.revoke(_get_app(world, request, {}), str(body.get("token", "")))
     except Denied as denied:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.quickbooks import clock, faults, people, query_parser
 from sandbox.quickbooks.company import Company, copy_row
-from sandbox.quickbooks.entities import ENTITIES, Entity
+from sandbox.quickbooks.entities import BY_URL, Entity
 from sandbox.quickbooks.faults import Json
 from sandbox.quickbooks.fields import Field, Kind
 from sandbox.quickbooks.query_parser import Condition, Statement
@@ -26,7 +26,7 @@ def run(company: Company, text: str) -> tuple[str, Json]:
     if company.switches.backslashes == "single":
         text = text.replace("\\\\", "\\" * 4)
     statement = query_parser.parse(text)
-    entity = ENTITIES.get(statement.entity)
+    entity = BY_URL.get(statement.entity.lower())
     if entity is None:
         raise faults.invalid_query(f"invalid context declaration: {statement.entity}")
     rows = _select(company, entity, statement)

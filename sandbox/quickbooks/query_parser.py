@@ -114,7 +114,7 @@ class _Parser:
         return "*" if self._accept("*") else self._take("word")
 
     def _parse_condition(self) -> Condition:
-        path = self._take("word")
+        path = self._take_path()
         if self._accept("IN"):
             self._expect("(")
             values = self._parse_list(self._parse_value, ",")
@@ -134,9 +134,14 @@ class _Parser:
         self._at += 1
         if token.kind == "string":
             return _unescape(token.text)
-        if token.kind != "number" and token.text.lower() not in ("true", "false"):
-            self._fail(back=1)
+        if token.text.lower() not in ("true", "false"):
+            self._fail(back=1)  # a number stands in quotes, too
         return token.text
+
+    def _take_path(self) -> str:
+        """A property; Intuit's own samples spell MetaData in two ways."""
+        path = self._take("word")
+        return "MetaData." + path[9:] if path.startswith("Metadata.") else path
 
     def _accept_order(self) -> bool:
         if self._accept("ORDERBY"):
@@ -147,7 +152,7 @@ class _Parser:
         return False
 
     def _parse_order(self) -> Order:
-        path = self._take("word")
+        path = self._take_path()
         if self._accept("DESC"):
             return Order(path, descending=True)
         self._accept("ASC")

@@ -22,8 +22,12 @@ def create(company: Company, body: Json) -> Json:
     code_name, details = body.get("TaxCode"), body.get("TaxRateDetails")
     if not code_name:
         raise faults.missing("TaxCode")
+    if not isinstance(code_name, str):
+        raise faults.unreadable("failed to parse json object; a property")
     if not isinstance(details, list) or not details:
         raise faults.missing("TaxRateDetails")
+    if not all(isinstance(detail, dict) for detail in details):
+        raise faults.unreadable("failed to parse json object; a property")
     if any(row["Name"].casefold() == code_name.casefold() for row in company.table("TaxCode").values()):
         raise faults.duplicate_name()
     rates = [_settle_rate(company, each) for each in details]
@@ -33,7 +37,7 @@ def create(company: Company, body: Json) -> Json:
 
 def _settle_rate(company: Company, detail: Json) -> Json:
     applies_to = detail.get("TaxApplicableOn") or "Sales"
-    if applies_to not in _LISTS:
+    if not isinstance(applies_to, str) or applies_to not in _LISTS:
         raise faults.Fault("2270", "MissingTaxApplicableOn", "TaxApplicableOn has to be Sales or Purchase", "")
     rate = _get_rate(company, detail) if detail.get("TaxRateId") else _create_rate(company, detail)
     return {

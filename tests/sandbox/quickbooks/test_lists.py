@@ -81,7 +81,8 @@ def test_an_inventory_item_needs_its_accounts_quantity_and_start(desk: Desk) -> 
 
 
 def test_counting_stock_needs_a_date_after_the_start_and_keeps_the_start(desk: Desk) -> None:
-    key = {"Id": desk.item_id, "SyncToken": "0", "sparse": True, "QtyOnHand": Decimal("4.5")}
+    tracked = {"sparse": True, "TrackQtyOnHand": True, "QtyOnHand": Decimal("4.5")}
+    key = {"Id": desk.item_id, "SyncToken": "0", **tracked}
     assert desk.fault("item", {**key, "InvStartDate": "2023-01-01"})["code"] == "6270"
     counted = desk.post("item", {**key, "InvStartDate": "2026-05-01"})["Item"]
     assert (counted["QtyOnHand"], counted["InvStartDate"]) == (Decimal("4.5"), "2024-01-01")

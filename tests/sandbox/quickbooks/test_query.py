@@ -63,7 +63,7 @@ def test_times_compare_as_times_whatever_their_offset(desk: Desk) -> None:
     ("statement", "code", "words"),
     [
         ("SELECT * FROM Custmoer", "4001", "QueryValidationError: invalid context declaration: Custmoer"),
-        ("SELECT * FROM customer", "4001", "invalid context declaration: customer"),
+        ("SELECT * FROM customers", "4001", "invalid context declaration: customers"),
         ("SELECT * FROM Item WHERE QtyOnHand = '1'", "4001", "property 'QtyOnHand' is not queryable"),
         ("SELECT * FROM Vendor WHERE PrimaryEmailAddr = 'x'", "4001", "property 'PrimaryEmailAddr' is not queryable"),
         ("SELECT * FROM Invoice WHERE PrivateNote = 'x'", "4001", "property 'PrivateNote' is not queryable"),
