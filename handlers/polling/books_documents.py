@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from gateway.errors import NotFound
 from gateway.store import agreements, links
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
@@ -11,21 +12,24 @@ from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, money_documents
+from mapping.records import DocumentKind
 
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
-EDITED = "edited"
+EDITED, GONE = "edited", "gone-in-books"
 _OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided", money_documents.REMOVING)
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 def carry(event: Event, deps: Deps) -> Result:
-    """Recognise our own documents by their link; remember that one is gone, so that it is not mourned twice."""
+    """Recognise our own documents by their link; remember that one is gone, so that it is told once."""
     mine = _find(event, deps)
     if mine is None:
         with writing(deps.engine) as session:
             agreements.mark_differing(session, deps.connection, now=deps.now())
-        return skipped("not posted by this gateway")
-    number = str(bookings.detail(mine, "number") or mine.source_id)
+        # What took its place, when its sale was booked again, has the link now.
+        known = event.code == GONE
+        return done("its sale is booked again") if known else skipped("not posted by this gateway")
+    number = _number(mine, deps)
     deps.learn(order_id=number if mine.kind != Kind.PAYMENT else None)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
@@ -37,7 +41,30 @@ def carry(event: Event, deps: Deps) -> Result:
     if any(bookings.detail(mine, reason) for reason in _OUR_DOING):
         return done(f"{how} by this gateway")
     _compare_again(mine, deps)
-    return _mourn(event, mine, number, how, deps)
+    if _stands(event, deps):
+        return done(f"it was {how}, and stands again")
+    return _tell_gone(event, mine, number, how, deps)
+
+
+def _stands(event: Event, deps: Deps) -> bool:
+    """Whether it is in the books after all: what is told late, or looked at again, may have been put right."""
+    try:
+        if event.entity == "Payment":
+            return not deps.books.payment(event.entity_id).voided
+        return not deps.books.document(DocumentKind(event.entity), event.entity_id).voided
+    except NotFound:
+        return False
+
+
+def _number(mine: Link, deps: Deps) -> str:
+    """The printed number of the sale behind a document, or behind what was posted on it."""
+    if mine.kind != Kind.PAYMENT:
+        return str(bookings.detail(mine, "number") or mine.source_id)
+    entity, document_id, source_id = mine.source_id.split("/", 2)
+    with reading(deps.engine) as session:
+        found = links.find_by_target(session, deps.connection, Kind.DOCUMENT, document_id)
+    document = next((link for link in found if link.target_entity == entity), None)
+    return _number(document, deps) if document else source_id
 
 
 def _compare_again(mine: Link, deps: Deps) -> None:
@@ -68,17 +95,15 @@ def _show_edit(event: Event, number: str) -> Result:
     )
 
 
-def _mourn(event: Event, mine: Link, number: str, how: str, deps: Deps) -> Result:
+def _tell_gone(event: Event, mine: Link, number: str, how: str, deps: Deps) -> Result:
     is_payment = event.entity == "Payment"
     if not is_payment:
         bookings.note(mine, deps, gone=how)
     of_sale = "a part of its money" if mine.kind == Kind.MONEY else "the sale"
-    what = "the sale is open again" if is_payment else f"{of_sale} is no longer in the books"
+    what = f"what it paid of sale {number} is open again" if is_payment else f"{of_sale} is no longer in the books"
     return parked(
         f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",
-        code="gone-in-books",
-        record=f"payment {mine.source_id}" if is_payment else f"sale {number}",
-        fix="if that was a mistake, "
-        + ("book it again in QuickBooks by hand" if is_payment else "resend the order")
-        + "; else ignore this event",
+        code=GONE,
+        record=f"sale {number}",
+        fix="if that was a mistake, resend the order; else ignore this event",
     )

@@ -20,6 +20,7 @@ from handlers.sales import (
     drafts,
     existing,
     money_documents,
+    repairs,
     revisions,
     settlement,
 )
@@ -48,6 +49,23 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if kind != link.target_entity:
         return _replace(sale, link, event, kind, deps)
     return revisions.revise(sale, link, deps) or _update(sale, link, deps)
+
+
+def restore(sale: Sale, link: Link, deps: Deps) -> Result:
+    """A person asks for a sale that is booked as it is: whatever hangs on its document is put right."""
+    kind = DocumentKind(link.target_entity)
+    if bookings.detail(link, bookings.ADOPTED) or kind not in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
+        return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
+    current = find_present(link, deps)
+    if current is None or current.voided:
+        return park_gone(sale, link, _DELETED if current is None else _VOIDED)
+    posting, _ = drafts.prepare(sale, deps, kind=kind)
+    posting = _move_payments(posting, deps)
+    said = repairs.restore(posting, current, deps) if posting.payments else []
+    if repairs.restore_credit(posting, current, deps):
+        said.append("its credit was taken off the invoice again")
+    reason = "; ".join(["already booked", *said])
+    return done(reason, target_entity=link.target_entity, target_id=link.target_id)
 
 
 def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:

@@ -7,7 +7,7 @@ import json
 
 from gateway.errors import NotFound, Permanent
 from gateway.store import following
-from gateway.store.events import Event
+from gateway.store.events import Event, State
 from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
@@ -21,6 +21,7 @@ from handlers.sales import (
     dry_runs,
     existing,
     money_documents,
+    repairs,
     settlement,
     till_sales,
 )
@@ -29,6 +30,7 @@ from mapping.errors import NotBookable
 from mapping.records import Sale
 
 _PEOPLE = frozenset({"admin", "cli"})
+GONE = "gone-in-books"
 
 
 def carry(event: Event, deps: Deps) -> Result:
@@ -45,8 +47,26 @@ def carry(event: Event, deps: Deps) -> Result:
         return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
         return dry_runs.rehearse(sale, link, deps)
-    if link and event.source in _PEOPLE:
+    if event.source in _PEOPLE:
+        return _carry_for_person(sale, link, event, deps)
+    return _carry_if_bookable(sale, link, event, deps)
+
+
+def _carry_for_person(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+    """As ever, but what somebody removed from the books is seen, and messages about it are looked at again."""
+    records = [f"sale {sale.number}"]
+    if link:
+        # Earlier versions named a payment that was gone by its link.
+        records += [f"payment {key}" for key in settlement.find_keys(link, deps)]
         link = _look(link, deps)
+    result = _carry_if_bookable(sale, link, event, deps)
+    if result.outcome.state is State.DONE:
+        for record in records:
+            deps.resolve(GONE, record)
+    return result
+
+
+def _carry_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     try:
         orders.bookable(sale, deps.settings.orders)
     except NotBookable as refusal:
@@ -87,9 +107,11 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
         return skipped(other) if other else booking.book(sale, None, event, deps)
     if how := bookings.detail(link, bookings.GONE):
         return _again(sale, link, str(how), event, deps)
-    if link.fingerprint == sale_changes.content(sale):
-        return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
-    return changes.follow(sale, link, event, deps)
+    if link.fingerprint != sale_changes.content(sale):
+        return changes.follow(sale, link, event, deps)
+    if event.source in _PEOPLE:
+        return changes.restore(sale, link, deps)
+    return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
 
 
 def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
@@ -102,6 +124,7 @@ def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result
 
 def _look(link: Link, deps: Deps) -> Link:
     """A person asks for this sale: see whether its document still stands."""
+    repairs.look(link, deps)
     current = changes.find_present(link, deps)
     if current and not current.voided:
         if money_documents.is_complete(link.target_entity, link.target_id, deps):

@@ -6,7 +6,7 @@ What is posted follows the till: a payment it took back or changed is voided in 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from gateway.errors import Conflict, NotFound, Permanent
@@ -15,7 +15,7 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import documents, existing
+from handlers.sales import bookings, documents, existing
 from mapping import orders
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
@@ -36,29 +36,33 @@ def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bo
     A payment that is in the books but settles nothing of the document (which was deleted or voided meanwhile) is tied
     to it again. When something else settles the document between our read and our write, it is read again.
     """
+    repeat(lambda now, again: _settle(posting, now, deps, doubtful=doubtful or again), booked, deps)
+
+
+def repeat(step: Callable[[BookedDocument, bool], None], booked: BookedDocument, deps: Deps) -> None:
+    """Do it with the document as it stands, again when its open amount turns out to have changed since it was read."""
     for attempt in range(1, TRIES + 1):
         try:
-            _settle(posting, booked, deps, doubtful=doubtful or attempt > 1)
+            return step(booked, attempt > 1)
         except Permanent as refusal:
             fresh = deps.books.document(booked.kind, booked.id)
-            if attempt == TRIES or not (isinstance(refusal, Conflict) or _open(fresh) != _open(booked)):
+            if attempt == TRIES or not (isinstance(refusal, Conflict) or open_amount(fresh) != open_amount(booked)):
                 raise
             deps.say("something else was settled with it meanwhile; reading the document again", id=booked.id)
             booked = fresh
-        else:
-            return
+    return None
 
 
 def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
-    posted = _posted(booked.kind, booked.id, deps)
-    missing = [p for p in posting.payments if not _stands(posted.get(_key(booked, p)))]
-    left = _open(booked)
+    posted = posted_on(booked.kind, booked.id, deps)
+    missing = [p for p in posting.payments if not stands(posted.get(key_of(booked, p)))]
+    left = open_amount(booked)
     loose = left > posting.document.total - sum(p.total for p in posting.payments if p not in missing)
     if not (missing or (loose and posting.payments)):
         return
     known = existing.find_payments(posting, deps) if doubtful or loose else {}
     for payment in posting.payments:
-        before = posted.get(_key(booked, payment))
+        before = posted.get(key_of(booked, payment))
         made = known.get(payment.source_id or "")
         generation = before.generation if before else 0
         # What a credit took off the invoice before stays with the customer.
@@ -70,13 +74,20 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: b
         else:
             continue
         left -= settled
-        link = Link(Kind.PAYMENT, _key(booked, payment), "Payment", made.id or "", made.sync_token, _of(payment))
+        link = Link(
+            Kind.PAYMENT, key_of(booked, payment), "Payment", made.id or "", made.sync_token, fingerprint_of(payment)
+        )
         deps.remember(dataclasses.replace(link, generation=generation))
 
 
 def has_payments(kind: str, document_id: str, deps: Deps) -> bool:
     """Whether anything was ever posted on a document, or taken off it."""
-    return bool(_posted(kind, document_id, deps))
+    return bool(posted_on(kind, document_id, deps))
+
+
+def find_keys(link: Link, deps: Deps) -> list[str]:
+    """The source ids of the links of everything that was ever posted on a document."""
+    return list(posted_on(link.target_entity, link.target_id, deps))
 
 
 def part_from(former: Link, posting: Posting, deps: Deps) -> None:
@@ -86,7 +97,7 @@ def part_from(former: Link, posting: Posting, deps: Deps) -> None:
     """
     kept = posting.payments if posting.document.kind is DocumentKind.INVOICE else ()
     release(former.target_entity, former.target_id, deps, keep=kept)
-    for key in _posted(former.target_entity, former.target_id, deps):
+    for key in posted_on(former.target_entity, former.target_id, deps):
         deps.forget(Kind.PAYMENT, key)
 
 
@@ -100,7 +111,7 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
         source_id = find_source_id(row.private_note)
         if source_id and is_marked(row.private_note, orders.marker(sale)) and not row.voided:
             payment = now.get(source_id)
-            same = _of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
+            same = fingerprint_of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
             key = f"{booked.kind}/{booked.id}/{source_id}"
             deps.remember(Link(Kind.PAYMENT, key, "Payment", row.id or "", row.sync_token, same))
 
@@ -112,9 +123,9 @@ def _brings(payment: BooksPayment) -> tuple[object, ...]:
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:
     """Void what was posted on a document but is not (or not like this) among the payments to `keep`; True if any."""
     released = False
-    kept = {f"{kind}/{document_id}/{payment.source_id}": _of(payment) for payment in keep}
-    for key, link in _posted(kind, document_id, deps).items():
-        if _stands(link) and kept.get(key) != link.fingerprint:
+    kept = {f"{kind}/{document_id}/{payment.source_id}": fingerprint_of(payment) for payment in keep}
+    for key, link in posted_on(kind, document_id, deps).items():
+        if stands(link) and kept.get(key) != link.fingerprint:
             # Said before it is done, so that nobody is alarmed when the books tell of it.
             deps.remember(dataclasses.replace(link, detail={"voiding": True}))
             _void(link, deps)
@@ -129,10 +140,10 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
         return
     key = f"{booked.kind}/{booked.id}/{CREDIT}"
-    before = _posted(booked.kind, booked.id, deps).get(key)
-    if _stands(before):
+    before = posted_on(booked.kind, booked.id, deps).get(key)
+    if stands(before):
         return
-    amount = _applicable(booked, invoice_id, deps, doubtful=doubtful)
+    amount = applicable(booked, invoice_id, deps, doubtful=doubtful)
     for attempt in range(1, TRIES + 1):
         if not amount:
             return
@@ -140,24 +151,24 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
         try:
             made, generation = _create(applied, _identity("application", posting, booked, invoice_id), before, deps)
         except Permanent:
-            open_now = _applicable(booked, invoice_id, deps, doubtful=True)
+            open_now = applicable(booked, invoice_id, deps, doubtful=True)
             if attempt == TRIES or open_now == amount:
                 raise
             deps.say("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
             amount = open_now
         else:
-            known = Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, _of(applied))
+            known = Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, fingerprint_of(applied))
             deps.remember(dataclasses.replace(known, generation=generation))
             return
 
 
-def _applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful: bool) -> Decimal:
+def applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful: bool) -> Decimal:
     try:
         invoice = deps.books.document(DocumentKind.INVOICE, invoice_id)
     except NotFound:
         deps.say("the invoice that is credited is not in the books any more", id=invoice_id)
         return Decimal(0)
-    if _customer(invoice) != _customer(booked):
+    if customer_of(invoice) != customer_of(booked):
         deps.say("the credit stays open: the invoice belongs to another customer", id=invoice_id)
         return Decimal(0)
     memo = deps.books.document(booked.kind, booked.id) if doubtful else booked
@@ -165,11 +176,11 @@ def _applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful
     return min(Decimal(invoice.raw.get("Balance", 0)), Decimal(open_credit))
 
 
-def _open(document: BookedDocument) -> Decimal:
+def open_amount(document: BookedDocument) -> Decimal:
     return Decimal(document.raw.get("Balance", document.total))
 
 
-def _customer(document: BookedDocument) -> object:
+def customer_of(document: BookedDocument) -> object:
     return (document.raw.get("CustomerRef") or {}).get("value")
 
 
@@ -231,8 +242,8 @@ def _find_present(made: BooksPayment, deps: Deps) -> BooksPayment | None:
 
 def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) -> tuple[BooksPayment, Decimal]:
     """The payment, tied to the document as far as both have room; and how much more it settles than before."""
-    customer = str(_customer(booked) or made.customer_id)
-    amount = min(left, _unapplied(made))
+    customer = str(customer_of(booked) or made.customer_id)
+    amount = min(left, unapplied(made))
     is_tied = any((link.kind, link.id) == (booked.kind, booked.id) for link in made.links)
     if is_tied or amount <= 0 or (made.links and customer != made.customer_id):
         return made, Decimal(0)
@@ -242,7 +253,7 @@ def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) 
     return deps.books.update_payment(tied, request_id(deps.books.realm_id, "tie", made.id, made.sync_token)), amount
 
 
-def _unapplied(made: BooksPayment) -> Decimal:
+def unapplied(made: BooksPayment) -> Decimal:
     brought = sum((link.amount for link in made.links if link.kind == DocumentKind.CREDIT_MEMO), Decimal(0))
     settled = sum((link.amount for link in made.links if link.kind != DocumentKind.CREDIT_MEMO), Decimal(0))
     return made.total + brought - settled
@@ -268,20 +279,20 @@ def _void(link: Link, deps: Deps) -> None:
             return
 
 
-def _posted(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
+def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
     with reading(deps.engine) as session:
         found = links.find_under(session, deps.connection, Kind.PAYMENT, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
 
 
-def _stands(link: Link | None) -> bool:
-    return link is not None and not (link.detail or {}).get("voided")
+def stands(link: Link | None) -> bool:
+    return link is not None and not any((link.detail or {}).get(name) for name in ("voided", bookings.GONE))
 
 
-def _key(booked: BookedDocument, payment: BooksPayment) -> str:
+def key_of(booked: BookedDocument, payment: BooksPayment) -> str:
     return f"{booked.kind}/{booked.id}/{payment.source_id}"
 
 
-def _of(payment: BooksPayment) -> str:
+def fingerprint_of(payment: BooksPayment) -> str:
     """A payment's fingerprint: how much, how and when; not what it is tied to."""
     return fingerprint(dataclasses.replace(payment, links=(), private_note=None, raw={}))

@@ -1,0 +1,154 @@
+"""What a person's resend repairs beside the document: its payments, and what a credit was taken off.
+
+Somebody may have deleted, voided or edited them in the books. What stands is kept and put right, what is gone is posted
+again, and nothing is posted that somebody else's payment stands for by now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.sales import bookings, existing, settlement
+from mapping.orders import Posting
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
+
+
+def look(link: Link, deps: Deps) -> None:
+    """See which payments of a document still stand in the books: one that somebody removed is to be posted again."""
+    posted = {
+        key: each
+        for key, each in settlement.posted_on(link.target_entity, link.target_id, deps).items()
+        if settlement.stands(each)
+    }
+    if not posted:
+        return
+    rows = {row.id: row for row in deps.books.payments_by_id([each.target_id for each in posted.values()])}
+    for each in posted.values():
+        row = rows.get(each.target_id)
+        if row is None or row.voided:
+            how = "voided" if row else "deleted"
+            deps.say("a payment was removed in QuickBooks", id=each.target_id, how=how)
+            deps.remember(dataclasses.replace(each, fingerprint=None, detail={bookings.GONE: how}))
+
+
+def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
+    """Bring the payments of a document to what the till says, whatever somebody did to them; says what was done.
+
+    Payments stay the ones they are where they stand. A missing one is posted again unless somebody else's payments
+    settle the document by now: then it would be there twice.
+    """
+    before = _standing(posting, booked, deps)
+    settlement.repeat(lambda now, _: _mend(posting, before, now, deps), booked, deps)
+    now = deps.books.document(booked.kind, booked.id)
+    missing = [payment for payment in posting.payments if (payment.source_id or "") not in before]
+    others = _payments_of_others(now, deps) if missing else []
+    if others and sum(payment.total for payment in missing) > settlement.open_amount(now):
+        amounts = " and ".join(f"{payment.total:.2f}" for payment in missing)
+        return [f"a payment of {amounts} was not posted again, because {' and '.join(others)} settles the document"]
+    settlement.settle(posting, now, deps, doubtful=True)
+    return (
+        ["its payments were put right"]
+        if missing or settlement.open_amount(now) != settlement.open_amount(booked)
+        else []
+    )
+
+
+def _standing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
+    """The payments of the posting that stand in the books, by the till's payment: linked ones, and marked ones."""
+    found = existing.find_payments(posting, deps)
+    posted = settlement.posted_on(booked.kind, booked.id, deps)
+    ours = {payment.source_id or "": posted.get(settlement.key_of(booked, payment)) for payment in posting.payments}
+    ids = {key: link.target_id for key, link in ours.items() if link is not None and settlement.stands(link)}
+    rows = {row.id: row for row in deps.books.payments_by_id(list(ids.values())) if not row.voided} if ids else {}
+    return found | {key: rows[each] for key, each in ids.items() if each in rows}
+
+
+def _mend(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps) -> None:
+    """Give the payments that stand the till's amount, day and method, and tie them to the document."""
+    left = settlement.open_amount(booked)
+    # Those that bring too much make room for the others.
+    for payment in sorted(posting.payments, key=lambda each: each.total - _total(before.get(each.source_id or ""))):
+        row = before.get(payment.source_id or "")
+        if row is None:
+            continue
+        wanted = _as_till_has_it(payment, row, booked, left, deps)
+        left += _settles(row, booked) - _settles(wanted, booked)
+        if wanted != row:
+            deps.say("a payment was changed in QuickBooks: it gets what the till says", id=row.id, was=str(row.total))
+            token = request_id(deps.books.realm_id, "mend", row.id, row.sync_token)
+            before[payment.source_id or ""] = wanted = deps.books.update_payment(wanted, token)
+        known = Link(
+            Kind.PAYMENT,
+            settlement.key_of(booked, payment),
+            "Payment",
+            row.id or "",
+            wanted.sync_token,
+            settlement.fingerprint_of(payment),
+        )
+        deps.remember(known)
+
+
+def _as_till_has_it(
+    payment: BooksPayment, row: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps
+) -> BooksPayment:
+    others = tuple(link for link in row.links if (link.kind, link.id) != (booked.kind, booked.id))
+    free = settlement.unapplied(dataclasses.replace(row, total=payment.total, links=others))
+    if free < 0:
+        others, free = (), payment.total
+    amount = max(min(left + _settles(row, booked), free), Decimal(0))
+    links = (*others, PaymentLink(booked.kind, booked.id, amount)) if amount else others
+    closed = deps.lists.company().books_closed_through
+    is_movable = closed is None or min(row.business_date, payment.business_date) > closed
+    return dataclasses.replace(
+        row,
+        customer_id=str(settlement.customer_of(booked) or row.customer_id),
+        total=payment.total,
+        business_date=payment.business_date if is_movable else row.business_date,
+        payment_method_id=payment.payment_method_id or row.payment_method_id,
+        links=row.links if set(links) == set(row.links) else links,
+    )
+
+
+def _total(row: BooksPayment | None) -> Decimal:
+    return row.total if row else Decimal(0)
+
+
+def _settles(row: BooksPayment, booked: BookedDocument) -> Decimal:
+    return sum((link.amount for link in row.links if (link.kind, link.id) == (booked.kind, booked.id)), Decimal(0))
+
+
+def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
+    """What settles the document and was not posted by us."""
+    linked = [str(each.get("TxnId")) for each in booked.raw.get("LinkedTxn") or () if each.get("TxnType") == "Payment"]
+    with reading(deps.engine) as session:
+        strange = [each for each in linked if not links.find_by_target(session, deps.connection, Kind.PAYMENT, each)]
+    return [f"Payment {each}" for each in strange]
+
+
+def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
+    """Take a credit memo off the invoice it credits again, as far as both are open; whether there was anything."""
+    invoice_id = posting.document.linked_invoice_id
+    if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
+        return False
+    before = settlement.posted_on(booked.kind, booked.id, deps).get(f"{booked.kind}/{booked.id}/{settlement.CREDIT}")
+    more = settlement.applicable(booked, invoice_id, deps, doubtful=True)
+    if not more:
+        return False
+    if before is None or not settlement.stands(before):
+        settlement.apply_credit(posting, booked, deps, doubtful=True)
+        return True
+    row = deps.books.payment(before.target_id)
+    amounts = {(link.kind, link.id): link.amount for link in row.links}
+    for each in ((str(DocumentKind.INVOICE), invoice_id), (str(booked.kind), booked.id)):
+        amounts[each] = amounts.get(each, Decimal(0)) + more
+    raised = dataclasses.replace(row, links=tuple(PaymentLink(*name, amount) for name, amount in amounts.items()))
+    token = request_id(deps.books.realm_id, "mend", row.id, row.sync_token)
+    made = deps.books.update_payment(raised, token)
+    deps.remember(dataclasses.replace(before, sync_token=made.sync_token))
+    return True
