@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from mapping import patterns
+from mapping.document_limits import is_in_force
 from mapping.paths import find, split_path
 
 Scalar = bool | int | Decimal | str
@@ -46,17 +56,20 @@ class Comparison(_Node):
         return path
 
     @model_validator(mode="after")
-    def _value_fits(self) -> Comparison:
+    def _value_fits(self, info: ValidationInfo) -> Comparison:
         if self.is_ not in _VALUELESS and self.value is None:
             raise ValueError(f'"{self.is_}" needs a value')
         if (self.is_ == "in") is not isinstance(self.value, tuple):
             raise ValueError('a list of values belongs to "in", and "in" needs a list')
-        if self.is_ == "matches":
-            _require_pattern(str(self.value))
+        if self.is_ == "matches" and not is_in_force(info):
+            patterns.read(str(self.value))
         return self
 
     def holds(self, source: object) -> bool:
-        """Whether the record meets this comparison; a missing field equals nothing."""
+        """Whether the record meets this comparison; a missing field equals nothing.
+
+        MappingError for a pattern that an older version accepted and this one cannot read.
+        """
         return _OPERATORS[self.is_](find(source, self.field), self.value)
 
 
@@ -88,13 +101,6 @@ class Not(_Node):
     def holds(self, source: object) -> bool:
         """Whether the record fails the condition."""
         return not self.not_.holds(source)
-
-
-def _require_pattern(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f'"{pattern}" is not a pattern: {error}') from error
 
 
 def _kind_of(node: object) -> str:
@@ -149,7 +155,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "less": lambda found, wanted: _ordered(found, wanted, lambda left, right: left < right),
     "empty": lambda found, _: found is None or found in ("", [], {}),
     "filled": lambda found, _: not (found is None or found in ("", [], {})),
-    "matches": lambda found, wanted: found is not None and re.search(str(wanted), str(found)) is not None,
+    "matches": lambda found, wanted: found is not None and patterns.recall(str(wanted)).fits(str(found)),
 }
 
 for _model in (AllOf, AnyOf, Not):

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mapping.errors import MappingError
-from mapping.rules import Rule, Step, evaluate, find_row
+from mapping.rules import Evaluation, Rule, Step, evaluate, find_row
 
 Mode = Literal["off", "default", "force", "table", "rule"]
 OnMiss = Literal["park", "default", "skip"]
@@ -83,6 +83,14 @@ def resolve(control: Control, question: Question) -> Answer:
     )
 
 
+def _run(rule: Rule, question: Question) -> Evaluation:
+    try:
+        return evaluate(rule, question.source)
+    except MappingError as refusal:
+        refusal.record, refusal.field = refusal.record or question.record, f"{question.setting}.rule"
+        raise
+
+
 def _choose(control: Control, question: Question) -> Answer:
     match control.mode:
         case "off":
@@ -92,7 +100,7 @@ def _choose(control: Control, question: Question) -> Answer:
         case "table":
             return Answer(find_row(control.table, question.key), "table")
         case "rule" if control.rule is not None:
-            result = evaluate(control.rule, question.source)
+            result = _run(control.rule, question)
             return Answer(None if result.value is None else str(result.value), "rule", result.steps)
         case _:
             return Answer(find_row(control.table, question.key, question.automatic), "matched automatically")

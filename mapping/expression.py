@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[a-z_]+)|(?P<symbol>[-+*/(),]))")
 _DEPTH = 30
+_LONGEST = 1_000
 
 
 class ExpressionError(ValueError):
@@ -25,6 +27,7 @@ class Expression:
 
 
 _Node = Callable[[Mapping[str, Decimal]], Decimal]
+_Operator = Callable[[Decimal, Decimal], Decimal]
 
 
 def _one(values: Sequence[Decimal]) -> Decimal:
@@ -44,6 +47,8 @@ _FUNCTIONS: dict[str, Callable[[Sequence[Decimal]], Decimal]] = {
 
 def read_expression(text: str, *, names: Sequence[str]) -> Expression:
     """Read a formula over the given names; ExpressionError says where it cannot be read."""
+    if len(text) > _LONGEST:
+        raise ExpressionError(f"a formula has at most {_LONGEST} characters")
     reader = _Reader(text, frozenset(names))
     node = reader.read_sum(0)
     reader.expect_end()
@@ -62,20 +67,21 @@ class _Reader:
     def read_sum(self, depth: int) -> _Node:
         if depth > _DEPTH:
             raise ExpressionError("the formula is nested too deeply")
-        node = self._read_product(depth)
-        while (symbol := self._take("+", "-")) is not None:
-            node = _combine(symbol, node, self._read_product(depth))
-        return node
+        return self._read_chain("+-", self._read_product, depth)
 
     def expect_end(self) -> None:
         if self._at < len(self._tokens):
             raise ExpressionError(f'"{self._tokens[self._at]}" is not expected here')
 
     def _read_product(self, depth: int) -> _Node:
-        node = self._read_factor(depth)
-        while (symbol := self._take("*", "/")) is not None:
-            node = _combine(symbol, node, self._read_factor(depth))
-        return node
+        return self._read_chain("*/", self._read_factor, depth)
+
+    def _read_chain(self, symbols: str, read: Callable[[int], _Node], depth: int) -> _Node:
+        """Operands joined by symbols of one precedence, computed from left to right."""
+        first, others = read(depth), []
+        while (symbol := self._take(*symbols)) is not None:
+            others.append((_OPERATORS[symbol], read(depth)))
+        return _to_chain(first, tuple(others)) if others else first
 
     def _read_factor(self, depth: int) -> _Node:
         negative = False
@@ -136,19 +142,20 @@ def _split(text: str) -> list[str]:
     return tokens
 
 
-def _combine(symbol: str, left: _Node, right: _Node) -> _Node:
-    match symbol:
-        case "+":
-            return lambda values: left(values) + right(values)
-        case "-":
-            return lambda values: left(values) - right(values)
-        case "*":
-            return lambda values: left(values) * right(values)
-        case _:
-            return lambda values: _divide(left(values), right(values))
+def _to_chain(first: _Node, others: Sequence[tuple[_Operator, _Node]]) -> _Node:
+    def compute(values: Mapping[str, Decimal]) -> Decimal:
+        result = first(values)
+        for operate, operand in others:
+            result = operate(result, operand(values))
+        return result
+
+    return compute
 
 
 def _divide(left: Decimal, right: Decimal) -> Decimal:
     if right == 0:
         raise ExpressionError("division by zero")
     return left / right
+
+
+_OPERATORS: dict[str, _Operator] = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divide}

@@ -8,12 +8,15 @@ from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
+LONGEST = 500
 _SEGMENT = re.compile(r"(?P<name>[^.\[\]]+)(?:\[(?P<key>[^=\[\]]+)=(?P<wanted>[^\]]*)\])?")
 
 
 @lru_cache(maxsize=4096)
 def split_path(path: str) -> tuple[tuple[str, str | None, str], ...]:
     """A path as (name, key, wanted) segments; ValueError when it is not a path."""
+    if len(path) > LONGEST:
+        raise ValueError(f"a path has at most {LONGEST} characters")
     segments = []
     for part in re.split(r"\.(?![^\[]*\])", path):
         match = _SEGMENT.fullmatch(part.strip())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, get_args
 
-from mapping import texts
+from mapping import patterns, texts
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.money import round_to_cents
@@ -66,10 +65,18 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
     reason = OWN if is_own(item) else _SKIPPED_TYPES.get(item.type)
     if reason is None and item.type not in settings.types:
         reason = f'items of type "{item.type}" are left out by the settings'
-    if reason is None and settings.filter is not None and not settings.filter.holds(source_of(item)):
+    if reason is None and not _passes_filter(item, settings):
         reason = "the filter in the settings leaves this item out"
     if reason:
         raise NotBookable(reason, record=name_item(item), field="Type")
+
+
+def _passes_filter(item: Item, settings: ProductSettings) -> bool:
+    try:
+        return settings.filter is None or settings.filter.holds(source_of(item))
+    except MappingError as refusal:
+        refusal.record, refusal.field = name_item(item), "products.filter"
+        raise
 
 
 def to_product(
@@ -231,8 +238,10 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
 def _variant_parts(item: Item, settings: ProductSettings) -> dict[str, str]:
     """Colour and size out of the item's own name, where the settings know how they are written there."""
     own = item.raw.get("Name", item.name)
-    match = re.search(settings.variant_name, str(own)) if settings.variants and settings.variant_name else None
-    return {part: text.strip() for part, text in match.groupdict().items() if text} if match else {}
+    known = (
+        patterns.recall(settings.variant_name).find(str(own)) if settings.variants and settings.variant_name else None
+    )
+    return {part: text.strip() for part, text in (known or {}).items()}
 
 
 def _percentage(item: Item, vat: VatTable, vat_code: int | None, settings: ProductSettings) -> Decimal | None:

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 from mapping import tenders
-from mapping.errors import NotBookable
+from mapping.errors import MappingError, NotBookable
 from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sections import OrderSettings
 
@@ -75,9 +75,17 @@ def _off(sale: Sale, settings: OrderSettings) -> str | None:
         return f"{sale.kind.value.lower()}s are switched off in the settings"
     if settings.sales_orders and sale.kind is not SaleKind.ORDER and sale.order_ids:
         return _THROUGH_ORDER
-    if settings.filter is not None and not settings.filter.holds(sale):
+    if not _passes_filter(sale, settings):
         return "the filter in the settings leaves this sale out"
     return None
+
+
+def _passes_filter(sale: Sale, settings: OrderSettings) -> bool:
+    try:
+        return settings.filter is None or settings.filter.holds(sale)
+    except MappingError as refusal:
+        refusal.record, refusal.field = name_record(sale), "orders.filter"
+        raise
 
 
 def _wrong_type(sale: Sale) -> str | None:

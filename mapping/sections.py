@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -10,8 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from mapping import patterns
 from mapping.conditions import Condition
 from mapping.control import Control
+from mapping.document_limits import is_in_force
 from mapping.expression import read_expression
 from mapping.rules import Rule
 
@@ -47,10 +48,7 @@ Formula = Annotated[str, AfterValidator(_is_formula)]
 
 
 def _names_parts(pattern: str) -> str:
-    try:
-        named = set(re.compile(pattern).groupindex)
-    except re.error as error:
-        raise ValueError(f"this is not a pattern: {error}") from error
+    named = patterns.read(pattern).parts
     if not named or named - {"colour", "size"}:
         raise ValueError("name the parts (?P<colour>...) and (?P<size>...), and no others")
     return pattern
@@ -205,8 +203,6 @@ class NumberPrefixes(Section):
         return self
 
 
-IN_FORCE = "in_force"
-"""Context of a document that was accepted before: what is demanded since then only stops what it concerns."""
 _NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or id"
 
 
@@ -291,8 +287,7 @@ class OrderSettings(Section):
 
     @model_validator(mode="after")
     def _day_has_an_item(self, info: ValidationInfo) -> OrderSettings:
-        in_force = bool((info.context or {}).get(IN_FORCE))
-        if self.summary == "day" and not (self.summary_item or self.fallback_item or in_force):
+        if self.summary == "day" and not (self.summary_item or self.fallback_item or is_in_force(info)):
             raise _incomplete('summary "day" needs `summary_item`', "summary_item", _NAME_AN_ITEM)
         return self
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from mapping.document_limits import find_excess
 from mapping.settings_document import Fault, SettingsError, parse, to_toml
 
 _TABLE: Final = re.compile(r"\s*\[([A-Za-z_]+)\]\s*(?:#.*)?")
@@ -20,6 +21,8 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
     Raises `SettingsError` with every fault of what it would say, and when its text is written in a way that an answer
     cannot be put into without changing something else.
     """
+    if excess := find_excess(text):
+        raise SettingsError((Fault("(document)", excess, "edit the document itself, on the page of the settings"),))
     lines = text.splitlines()
     for path, answer in answers.items():
         table, name = path.split(".")
@@ -61,14 +64,14 @@ def _find_table(lines: list[str], table: str) -> tuple[int, int]:
 def _read(text: str) -> Mapping[str, Any] | None:
     try:
         return _without_empty(tomllib.loads(text, parse_float=Decimal))
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return None
 
 
 def _expected(text: str, answers: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
         data = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
     for path, answer in answers.items():
         table, name = path.split(".")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from mapping.document_limits import IN_FORCE, find_excess, is_too_deep
 from mapping.sections import (
-    IN_FORCE,
     AgreementSettings,
     CategorySettings,
     CustomerSettings,
@@ -22,6 +22,8 @@ from mapping.sections import (
     Section,
     StockSettings,
 )
+
+MOST_FAULTS = 50
 
 
 class SettingsDocument(Section):
@@ -65,11 +67,22 @@ def recall(toml_text: str) -> SettingsDocument:
 
 
 def _read(toml_text: str) -> Mapping[str, Any]:
+    if excess := find_excess(toml_text):
+        raise _refuse(excess, "write it shorter: nothing that can be set needs so much")
     try:
         return tomllib.loads(toml_text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        hint = "texts stand in quotes, tables in [brackets]"
-        raise SettingsError((Fault("(document)", f"this is not TOML: {error}", hint),)) from error
+        raise _refuse(f"this is not TOML: {error}", "texts stand in quotes, tables in [brackets]") from error
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _refuse(message: str, hint: str) -> SettingsError:
+    return SettingsError((Fault("(document)", message, hint),))
+
+
+def _too_deep() -> SettingsError:
+    return _refuse("its tables, lists and functions stand too deep within each other", "take some of them apart")
 
 
 def parse_data(data: Mapping[str, Any]) -> SettingsDocument:
@@ -78,10 +91,12 @@ def parse_data(data: Mapping[str, Any]) -> SettingsDocument:
 
 
 def _validate(data: Mapping[str, Any], *, in_force: bool) -> SettingsDocument:
+    if is_too_deep(data):
+        raise _too_deep()
     try:
         return SettingsDocument.model_validate(data, context={IN_FORCE: in_force})
     except ValidationError as error:
-        raise SettingsError(tuple(_to_fault(row) for row in error.errors(include_url=False))) from error
+        raise SettingsError(_to_faults(error.errors(include_url=False))) from error
 
 
 def to_data(document: SettingsDocument) -> dict[str, Any]:
@@ -142,6 +157,12 @@ _HINTS = {
     "bool_parsing": "write true or false",
     "missing": "this setting is required here",
 }
+
+
+def _to_faults(rows: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
+    first = tuple(map(_to_fault, rows[:MOST_FAULTS]))
+    more = len(rows) - len(first)
+    return (*first, Fault("(document)", f"and {more} more faults", "mend these first")) if more else first
 
 
 def _to_fault(row: Mapping[str, Any]) -> Fault:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -34,6 +35,19 @@ def carry(environ: Mapping[str, str], event_id: int) -> None:
     engine = open_engine(given.database_url)
     worlds = Worlds(engine, given, tell_nobody)
     Workshop(engine, worlds, tell_nobody).work(event_id)
+    worlds.close()
+    engine.dispose()
+
+
+def carry_together(environ: Mapping[str, str], event_ids: Sequence[int]) -> None:
+    """What the threads of one worker process do that are woken in the same moment, each for another event."""
+    failpoints.arm(environ)
+    given = settings.read(environ)
+    engine = open_engine(given.database_url)
+    worlds = Worlds(engine, given, tell_nobody)
+    workshop = Workshop(engine, worlds, tell_nobody, threads=len(event_ids))
+    with ThreadPoolExecutor(len(event_ids)) as threads:
+        list(threads.map(workshop.work, event_ids))
     worlds.close()
     engine.dispose()
 

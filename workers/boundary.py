@@ -31,6 +31,7 @@ RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 1440
 MOST_ATTEMPTS = 20
 MOST_CONFLICTS = 3  # a record that changes under every look needs a person's eye
 MOST_CRASHES = 5
+SUSPECT_CRASHES = 2  # from here on it is carried alone: whatever dies with a killer is counted, too
 
 # What an error means for its event, nearest class first. A test holds this against the error tree.
 FATES: Mapping[type[Exception], State] = {

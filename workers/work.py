@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
-from gateway.store import inbox, journal, links, requests
+from gateway.store import inbox, journal, links, requests, turns
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State
 from gateway.store.journal import Entry
@@ -26,6 +26,7 @@ from handlers.registry import find_handler
 from handlers.result import Result
 from mapping.errors import MappingError, NotBookable
 from workers import boundary
+from workers.isolation import Isolation
 from workers.worlds import Worlds
 
 DRAIN_SECONDS = 20.0
@@ -63,6 +64,7 @@ class Workshop:
         self._in_flight: dict[str, _Hold] = {}
         self._lock = threading.Lock()
         self.stopping = threading.Event()
+        self._isolation = Isolation(given_up=self.stopping.is_set)
 
     def in_flight(self) -> list[str]:
         """The leases this process holds now, but for those of threads that hang."""
@@ -88,20 +90,37 @@ class Workshop:
     def work(self, event_id: int) -> None:
         """Work on this event if it is due, then on whatever else is, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        if event := inbox.claim(self.engine, event_id, barred=self.full(), ours=self.in_flight()):
-            self._carry(event)
+        self._carry_next(lambda: inbox.claim(self.engine, event_id, barred=self.full(), ours=self.in_flight()))
         self.drain()
 
     def drain(self) -> int:
         """Work until nothing is due, the time is up, or the process stops; answers how many events that were."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            event = inbox.claim_next(self.engine, rota=self._rota, barred=self.full(), ours=self.in_flight())
-            if event is None:
+            if not self._carry_next(self._claim_next):
                 break
-            self._carry(event)
             count += 1
         return count
+
+    def _claim_next(self) -> Event | None:
+        return inbox.claim_next(self.engine, rota=self._rota, barred=self.full(), ours=self.in_flight())
+
+    def _carry_next(self, claim: Callable[[], Event | None]) -> bool:
+        """Carry what is claimed, if anything is; what others died beside is carried alone, and only then held."""
+        with self._isolation.shared() as may:
+            event = claim() if may else None
+            if event is None:
+                return False
+            if event.crashes < boundary.SUSPECT_CRASHES:
+                self._carry(event)
+                return True
+            with writing(self.engine) as session:
+                turns.give_back(session, event.id, event.lease)
+        with self._isolation.alone() as may:
+            suspect = inbox.claim(self.engine, event.id, barred=self.full(), ours=self.in_flight()) if may else None
+            if suspect is not None:
+                self._carry(suspect)
+        return True
 
     def _carry(self, event: Event) -> None:
         failpoints.reach(failpoints.AFTER_CLAIM, event.entity)

@@ -34,7 +34,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.lists import Lists
 from mapping import settings_document
-from mapping.settings_document import SettingsDocument
+from mapping.settings_document import SettingsDocument, SettingsError
 from workers import metering
 from workers.alerting import Watch
 from workers.rate_limiter import RateLimiter, RateLimiters
@@ -157,7 +157,7 @@ class Worlds:
         if connection is None:
             raise Permanent(f"there is no connection called {name}", code="no-connection", record=f"connection {name}")
         same = known is not None and known.version == version
-        document = known.settings if known and same else settings_document.recall(text)
+        document = known.settings if known and same else _recall(text, name)
         if known and known.connection == connection and _conventions(known.settings) == _conventions(document):
             known.settings, known.version, known.looked_at = document, version, time.monotonic()
             return known
@@ -244,6 +244,20 @@ class Worlds:
                 log.append(to_entry(exchange))
 
         return observe
+
+
+def _recall(text: str, name: str) -> SettingsDocument:
+    """The document in force. Raises `Permanent` naming the settings that this version does not take."""
+    try:
+        return settings_document.recall(text)
+    except SettingsError as error:
+        raise Permanent(
+            f"the settings document has {error}",
+            code="settings",
+            record=f"connection {name}",
+            field=error.faults[0].path,
+            fix=f"mend this setting ({error.faults[0].hint}) and save, then retry",
+        ) from None
 
 
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:

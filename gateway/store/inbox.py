@@ -67,9 +67,11 @@ _HEARD_SINCE = _ONE.where(
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
 _CLOSABLE = (*PENDING, State.PARKED)
 _OLDER = _INBOX.alias("older")
-_TRIED_BEFORE = exists().where(
-    *(_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE), _OLDER.c.attempts > 0)
-)
+_OPEN_BEFORE = (_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE))
+_TRIED_BEFORE = exists().where(*_OPEN_BEFORE, _OLDER.c.attempts > 0)
+# A newer event about the same dies of the same: it goes on counting. One that was parked for it is tried once more.
+_COUNTED = func.max(_OLDER.c.crashes - case((_OLDER.c.state == State.PARKED, 1), else_=0))
+_INHERITED = func.coalesce(select(_COUNTED).where(*_OPEN_BEFORE, _OLDER.c.crashes > 0).scalar_subquery(), 0)
 _SECONDS = bindparam("seconds", type_=Float())
 _FINISH = (
     update(_INBOX)
@@ -99,7 +101,7 @@ def _taking(which: Any) -> Any:
             leased_until=moment(_SECONDS),
             attempts=_ROWS.attempts + 1,
             # Still 'working' when it is taken: the worker before died with it.
-            crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=0),
+            crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=_INHERITED),
             # A write of an older one may be out.
             careful=or_(_ROWS.careful, _TRIED_BEFORE),
             updated_at=moment(),

@@ -22,6 +22,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    update,
 )
 from sqlmodel import Session
 
@@ -190,3 +191,10 @@ def _cooling() -> Any:
         and_(_LIMITS.system == "mpluskassa", _LIMITS.account == _CONNECTIONS.mplus_url),
     )
     return select(_CONNECTIONS.name).where(account, is_cooling(_LIMITS))
+
+
+def give_back(session: Session, event_id: int, lease: str | None) -> None:
+    """Let go of a claimed event with which nothing was done: it is due at once, for whoever comes next."""
+    held = and_(_ROWS.id == event_id, _ROWS.lease == lease, _ROWS.state == State.WORKING)
+    free = {"state": State.RECEIVED, "attempts": _ROWS.attempts - 1, "lease": None, "due_at": None}
+    session.execute(update(_INBOX).where(held).values(**free, leased_until=None))

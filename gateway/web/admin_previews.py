@@ -36,7 +36,8 @@ async def preview(request: Request) -> Response:
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
     seconds = waiting.find_seconds(request.query_params, default=_PATIENCE)
-    event_id = await previews.ask(shared, _to_wish(given, request.path_params["name"]))
+    wish = await shared.run(lambda: _to_wish(given, request.path_params["name"]))
+    event_id = await previews.ask(shared, wish)
     return await admin_events.answer(request, event_id, seconds=seconds)
 
 

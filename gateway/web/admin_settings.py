@@ -66,12 +66,9 @@ async def put_settings(request: Request) -> Response:
     """
     name, after = request.path_params["name"], _find_match(request)
     reason = queries.find_text(request.query_params, "reason")
-    text = await _read_document(request)
-    try:
-        settings_document.parse(text)
-    except settings_document.SettingsError as error:
-        faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
-        raise Refusal(422, "the settings document was refused; the old one stays", faults=faults) from None
+    body, is_json = await _read_body(request), "json" in request.headers.get("content-type", "")
+    # On a thread: what somebody sends is read for as long as it takes.
+    text = await services.of(request).run(lambda: _check(_from_json(body) if is_json else body))
     draft = Draft(text, ADMIN, reason=reason, after=after)
     try:
         version = await services.of(request).write(lambda session: save(session, name, draft))
@@ -112,8 +109,8 @@ def must_exist(session: Session, name: str) -> None:
         raise Refusal(404, "there is no such connection")
 
 
-async def _read_document(request: Request) -> str:
-    """The document as TOML, whichever way it was sent."""
+async def _read_body(request: Request) -> str:
+    """The document as it was sent."""
     body = await bodies.read(request, limit=bodies.LARGEST_FORM)
     try:
         text = body.decode("utf-8")
@@ -121,9 +118,21 @@ async def _read_document(request: Request) -> str:
         raise Refusal(400, "the document is not UTF-8") from None
     if not text.strip():
         raise Refusal(400, "the document is empty; to go back to the defaults send: version = 1")
-    if "json" not in request.headers.get("content-type", ""):
-        return text
-    return _from_json(text)
+    return text
+
+
+def _check(text: str) -> str:
+    """The document, once it was found to have no fault. Raises `Refusal` 422 with every fault."""
+    try:
+        settings_document.parse(text)
+    except settings_document.SettingsError as error:
+        raise _refuse(error) from None
+    return text
+
+
+def _refuse(error: settings_document.SettingsError) -> Refusal:
+    faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
+    return Refusal(422, "the settings document was refused; the old one stays", faults=faults)
 
 
 def _from_json(text: str) -> str:
@@ -134,8 +143,7 @@ def _from_json(text: str) -> str:
         settings_document.parse_data(data)
         return tomli_w.dumps(data)
     except settings_document.SettingsError as error:
-        faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
-        raise Refusal(422, "the settings document was refused; the old one stays", faults=faults) from None
+        raise _refuse(error) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise Refusal(400, "the document is not a JSON object that TOML can hold") from None
 

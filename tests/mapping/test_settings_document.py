@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from mapping.control import Control, Question, resolve
 from mapping.errors import MappingError
+from mapping.expression import read_expression
 from mapping.settings_document import SettingsDocument, SettingsError, example, parse, parse_data, recall, to_data
 
 FULL = """
@@ -110,6 +113,58 @@ def test_what_is_not_toml_is_one_fault() -> None:
     with pytest.raises(SettingsError) as refusal:
         parse("[orders\nsplit")
     assert [fault.path for fault in refusal.value.faults] == ["(document)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a." * 20_000 + "a = 1", "a name of more than 40 parts"),
+        ("a = {" + "a . " * 20_000 + "a = 1}", "a name of more than 40 parts"),
+        ("[" + '"a".' * 20_000 + "a]", "a name of more than 40 parts"),
+        ("a = " + "[" * 50_000, "too deep"),
+        ("[products]\nfilter = " + "{not = " * 50 + '{field = "a", is = "empty"}' + "}" * 50, "too deep"),
+        ("# " + "x" * 300_000, "262144"),
+        ("[" + " " * 1_600, "not TOML"),
+        ("[" * 200_000, "not TOML"),
+        ('[stock]\nformula = "' + "1+" * 40_000 + '1"', "at most 1000"),
+        ('[stock]\nformula = "' + "(" * 400 + '1"', "nested too deeply"),
+        (f'[products]\nfilter = {{field = "{"a." * 50_000}", is = "empty"}}', "40 parts"),
+        ("\n".join(f"x{number} = 1" for number in range(20_000)), "and 19950 more faults"),
+    ],
+)
+def test_no_document_is_so_long_or_deep_that_reading_it_takes_time(text: str, complaint: str) -> None:
+    began = time.process_time()
+    with pytest.raises(SettingsError, match=complaint):
+        parse(text)
+    assert time.process_time() - began < 2.0
+
+
+def test_a_long_formula_is_computed_term_by_term() -> None:
+    formula = read_expression("+".join(["a"] * 450) + "-a*0/2" * 10 + "-a/2/2", names=["a"])
+    assert formula.evaluate({"a": Decimal(4)}) == 450 * 4 - 1
+
+
+UNSUPPORTED = """
+[products]
+filter = { field = "Name", is = "matches", value = "^(?!Tee)" }
+[orders]
+filter = { field = "number", is = "matches", value = "(a)\\\\1" }
+"""
+
+
+def test_g9_an_unsupported_pattern_is_refused_when_saved_with_its_path() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse(UNSUPPORTED)
+    found = {fault.path: fault.message for fault in refusal.value.faults}
+    assert "look-ahead" in found["products.filter.comparison"]
+    assert "back-reference" in found["orders.filter.comparison"]
+
+
+def test_a_document_in_force_keeps_a_pattern_that_newer_versions_refuse() -> None:
+    document = recall(UNSUPPORTED)
+    assert document.products.filter is not None
+    with pytest.raises(MappingError, match="look-ahead"):
+        document.products.filter.holds({"Name": "x"})
 
 
 def test_a_document_is_immutable() -> None:

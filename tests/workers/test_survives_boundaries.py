@@ -190,6 +190,25 @@ def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_n
 
 
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
+def test_47_what_dies_beside_a_killer_is_not_taken_for_the_killer(
+    shop: Shop, engine: Engine, environ: dict[str, str]
+) -> None:
+    deadly = bring_about(shop, "item", 3000)
+    harmless = [bring_about(shop, "sale", number) for number in (3001, 3002, 3003)]
+    # Each sale takes longer than the item takes to kill: unless they are kept apart, they die with it every time.
+    slow = ",".join(f"before_call:{each}=stall 1" for each in ("getReceipts", "POST customer", "POST salesreceipt"))
+    armed = {failpoints.VARIABLE: f"before_call:createProduct,{slow}"}
+    for _ in range(boundary.MOST_CRASHES):
+        mortal.die(mortal.carry_together, {**environ, **armed}, [deadly, *harmless])
+        set_leases(engine, -1)
+    shop.work()
+    parked = shop.event(deadly)
+    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", boundary.MOST_CRASHES)
+    assert {shop.event(event_id).state for event_id in harmless} == {"done"}
+    assert all(shop.event(event_id).crashes <= boundary.SUSPECT_CRASHES for event_id in harmless)
+
+
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
 def test_48_a_process_with_an_event_that_never_ends_gives_it_up_and_itself(
     shop: Shop, engine: Engine, environ: dict[str, str], valkey_url: str
 ) -> None:

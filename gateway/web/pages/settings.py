@@ -76,25 +76,23 @@ async def show_settings(request: Request, visitor: Visitor) -> Response:
     text = standing.text if tried is None else tried
     saved = request.query_params.get("saved") == str(standing.version)
     editor = Editor(text, standing.version, notice="saved" if saved else "tried" if tried is not None else "")
-    return _show(request, visitor, standing, editor)
+    return await _show(request, visitor, standing, editor)
 
 
 async def submit_settings(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Check, save or try what was typed. What was typed is shown again unless it was saved."""
     standing = await _read(request)
     editor = to_editor(form)
-    try:
-        settings_document.parse(editor.text)
-    except SettingsError as error:
-        found = places.find(editor.text, error.faults)
-        return _show(request, visitor, standing, replace(editor, places=found, notice="refused"), status=422)
+    # On a thread, as all that looks through what was typed: it takes as long as it takes.
+    if found := await services.of(request).run(lambda: _find_faults(editor.text)):
+        return await _show(request, visitor, standing, replace(editor, places=found, notice="refused"), status=422)
     match form.get("deed"):
         case "save":
             return await _save(request, visitor, standing, editor)
         case "try":
             return await _try(request, form, editor)
         case _:
-            return _show(request, visitor, standing, replace(editor, notice="checked"))
+            return await _show(request, visitor, standing, replace(editor, notice="checked"))
 
 
 def to_editor(form: dict[str, str]) -> Editor:
@@ -116,7 +114,7 @@ async def _save(request: Request, visitor: Visitor, standing: Standing, editor: 
         standing = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
         later = replace(editor, base=standing.version, notice="outdated")
-        return _show(request, visitor, standing, later, status=409)
+        return await _show(request, visitor, standing, later, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={version}", 303)
 
 
@@ -126,8 +124,10 @@ async def _try(request: Request, form: dict[str, str], editor: Editor) -> Respon
     return RedirectResponse(f"/preview/{event_id}", 303)
 
 
-def _show(request: Request, visitor: Visitor, standing: Standing, editor: Editor, *, status: int = 200) -> Response:
-    diff = changes.compare(standing.text if standing.version else "", editor.text)
+async def _show(
+    request: Request, visitor: Visitor, standing: Standing, editor: Editor, *, status: int = 200
+) -> Response:
+    diff, document = await services.of(request).run(lambda: _look_through(standing, editor.text))
     return render(
         request,
         "settings.html",
@@ -135,10 +135,25 @@ def _show(request: Request, visitor: Visitor, standing: Standing, editor: Editor
         status=status,
         name=request.path_params["name"],
         standing=standing,
-        editor=replace(editor, diff=diff if standing.version and editor.text != standing.text else ()),
-        chapters=settings_guide.explain(_find_document(editor.text) or _find_document(standing.text) or DEFAULTS),
+        editor=replace(editor, diff=diff),
+        chapters=settings_guide.explain(document),
         choices=previews.CHOICES,
     )
+
+
+def _look_through(standing: Standing, text: str) -> tuple[tuple[Line, ...], SettingsDocument]:
+    """What a text changes of the document in force, and the document whose settings are explained beside it."""
+    diff = changes.compare(standing.text, text) if standing.version and text != standing.text else ()
+    return diff, _find_document(text) or _find_document(standing.text) or DEFAULTS
+
+
+def _find_faults(text: str) -> tuple[Place, ...]:
+    """Every fault of the document at its place."""
+    try:
+        settings_document.parse(text)
+    except SettingsError as error:
+        return places.find(text, error.faults)
+    return ()
 
 
 DEFAULTS = SettingsDocument()

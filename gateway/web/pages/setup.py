@@ -126,7 +126,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     try:
         answers = questions.find_answers(_document(standing), form)
         if answers or not standing.version:
-            text = settings_answers.amend(standing.text, answers)
+            text = await services.of(request).run(lambda: settings_answers.amend(standing.text, answers))
             draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=standing.version)
             await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
     except SettingsError as error:

@@ -77,7 +77,7 @@ def _to_entry(found: Version, before: str, reason: str | None) -> Entry:
 
 async def show_version(request: Request, visitor: Visitor) -> Response:
     """The document as it was, and what putting it back would change."""
-    return _render(request, visitor, await _read(request))
+    return await _render(request, visitor, await _read(request))
 
 
 async def restore_version(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -86,18 +86,18 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
     name, base = request.path_params["name"], queries.find_number(form, "base", low=0, high=_LARGEST_VERSION)
     reason = queries.find_text(form, "reason") or f"version {look.shown.version} put back"
     try:
-        settings_document.parse(look.shown.document)
+        await services.of(request).run(lambda: settings_document.parse(look.shown.document))
         actor = to_actor(queries.find_text(form, "who") or "")
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
         version = await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
     except SettingsError as error:
-        return _render(request, visitor, look, faults=error.faults, status=422)
+        return await _render(request, visitor, look, faults=error.faults, status=422)
     except Outdated:
-        return _render(request, visitor, await _read(request), outdated=True, status=409)
+        return await _render(request, visitor, await _read(request), outdated=True, status=409)
     return RedirectResponse(f"/connections/{quote_name(name)}/settings?saved={version}", 303)
 
 
-def _render(
+async def _render(
     request: Request,
     visitor: Visitor,
     look: Look,
@@ -106,6 +106,10 @@ def _render(
     outdated: bool = False,
     status: int = 200,
 ) -> Response:
+    # On a thread: comparing long texts takes its time.
+    found, undone = await services.of(request).run(
+        lambda: (places.find(look.shown.document, faults), changes.compare(look.present, look.shown.document))
+    )
     return render(
         request,
         "version.html",
@@ -114,8 +118,8 @@ def _render(
         name=request.path_params["name"],
         look=look,
         outdated=outdated,
-        places=places.find(look.shown.document, faults),
-        undone=changes.compare(look.present, look.shown.document),
+        places=found,
+        undone=undone,
     )
 
 

@@ -79,6 +79,36 @@ def test_40_an_event_whose_worker_died_is_taken_over_and_the_zombie_is_fenced(en
     assert states(engine) == [State.DONE]
 
 
+def test_47_a_newer_hint_goes_on_counting_the_crashes_of_the_older(engine: Engine) -> None:
+    killer, other = put(engine, change("a"), change("b", "2"))
+    for _ in range(3):
+        assert inbox.claim(engine, killer.id) is not None
+        place(engine, killer.id, leased_until=moment(-0.5))
+    end(engine, inbox.claim(engine, killer.id), Outcome(State.WAITING, reason="later", wait_seconds=60))
+    (newer,) = put(engine, change("c"))
+    event = inbox.claim(engine, newer.id)
+    assert event is not None
+    assert (event.id, event.crashes) == (newer.id, 3)
+    place(engine, newer.id, leased_until=moment(-0.5))
+    again = inbox.claim(engine, newer.id)
+    assert again is not None
+    assert again.crashes == 4
+    innocent = inbox.claim(engine, other.id)
+    assert innocent is not None
+    assert innocent.crashes == 0
+
+
+def test_47_a_newer_hint_about_a_parked_killer_has_one_more_try(engine: Engine) -> None:
+    (killer,) = put(engine, change("a"))
+    place(engine, killer.id, state=State.PARKED, code="crashed", crashes=5)
+    for key, crashes in (("b", 4), ("c", 3)):
+        (newer,) = put(engine, change(key))
+        event = inbox.claim(engine, newer.id)
+        assert event is not None
+        assert event.crashes == crashes
+        place(engine, newer.id, state=State.PARKED, lease=None, leased_until=None)
+
+
 def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     event = inbox.claim(engine, received.id)

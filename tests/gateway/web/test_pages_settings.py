@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import httpx
@@ -54,6 +55,15 @@ def test_checking_names_every_fault_at_its_line_and_keeps_what_was_typed(
     assert (good.status_code, "No fault was found" in good.text) == (200, True)
     assert gateway.admin("GET", "/admin/connections/default/settings").headers["etag"] == '"0"'
     assert gateway.rows() == []
+
+
+def test_g9_no_line_that_somebody_types_keeps_the_page_busy(browser: httpx.Client) -> None:
+    long = ("[" + " " * 1_600, "[" * 1_000 + "x" * 100_000, '"a".' * 10_000, "[x" + " \t" * 50_000, "a = 1\n" * 20_000)
+    for document in long:
+        began = time.monotonic()
+        answer = submit(browser, "check", document)
+        assert answer.status_code == 422
+        assert time.monotonic() - began < 3.0, document[:10]
 
 
 def test_what_is_saved_is_in_force_everywhere_with_who_and_why_and_what_changed(

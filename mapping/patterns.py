@@ -1,0 +1,145 @@
+r"""Patterns that people write in the settings, matched in time that grows only with the text (RE2, not `re`).
+
+The notation is Python's, minus what cannot be matched in linear time: back-references and look-around are refused when
+they are read. `\w`, `\d` and `\s` know letters, digits and blanks of every language, as they do in Python; `\b` knows
+plain letters only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+import re2
+
+from mapping.errors import MappingError
+
+LONGEST: Final = 1_000
+"""Characters of a pattern."""
+_MEMORY: Final = 8 << 20
+_PIECE: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|\(\?P?<\w+>|\(\?.?|\{,|[\[\]^]|[^\\(\[\]{^]+|.", re.DOTALL)
+_WORD: Final = r"\p{L}\p{N}_"
+_BLANK: Final = r"\t\n\v\f\r\x{1c}-\x{1f}\x{85}\p{Z}"
+# Outside of [brackets]; None: it cannot be said inside of them.
+_CLASSES: Final[dict[str, tuple[str, str | None]]] = {
+    r"\w": (f"[{_WORD}]", _WORD),
+    r"\W": (f"[^{_WORD}]", None),
+    r"\d": (r"\p{Nd}", r"\p{Nd}"),
+    r"\D": (r"\P{Nd}", r"\P{Nd}"),
+    r"\s": (f"[{_BLANK}]", _BLANK),
+    r"\S": (f"[^{_BLANK}]", None),
+    r"\Z": (r"\z", None),
+}
+_UNSUPPORTED: Final = {
+    "(?=": "a look-ahead (?=...)",
+    "(?!": "a look-ahead (?!...)",
+    "(?<": "a look-behind (?<...)",
+    "(?P": "a back-reference (?P=...)",
+    "(?(": "a conditional group (?(...)...)",
+    "(?>": "an atomic group (?>...)",
+    "(?#": "a comment (?#...)",
+    "(?x": "the flag (?x)",
+    "(?a": "the flag (?a)",
+    "(?u": "the flag (?u)",
+    "(?L": "the flag (?L)",
+}
+
+
+class PatternError(ValueError):
+    """A pattern cannot be read, or could take for ever; the message is for the person who wrote it."""
+
+
+class Pattern:
+    """A pattern that was read; `parts` are the names of its named parts."""
+
+    def __init__(self, text: str) -> None:
+        options = re2.Options()
+        options.log_errors, options.max_mem = False, _MEMORY
+        try:
+            self._compiled = re2.compile(_translate(text), options)
+        except re2.error as error:
+            raise PatternError(f'"{text}" is not a pattern: {_to_reason(error)}') from None
+        self.parts: frozenset[str] = frozenset(self._compiled.groupindex)
+
+    def find(self, text: str) -> dict[str, str] | None:
+        """The named parts where the pattern first fits, empty ones left out; None when it fits nowhere."""
+        found = self._compiled.search(_storable(text))
+        return None if found is None else {name: part for name, part in found.groupdict().items() if part}
+
+    def fits(self, text: str) -> bool:
+        """Whether the pattern fits anywhere in the text."""
+        return self._compiled.search(_storable(text)) is not None
+
+
+@lru_cache(maxsize=256)
+def read(text: str) -> Pattern:
+    """Read a pattern; PatternError with the reason when it is none, or one that is not supported."""
+    if len(text) > LONGEST:
+        raise PatternError(f"a pattern has at most {LONGEST} characters")
+    return Pattern(text)
+
+
+def recall(text: str) -> Pattern:
+    """Read a pattern of a document in force, which an older version may have accepted: MappingError if it is none."""
+    try:
+        return read(text)
+    except PatternError as error:
+        raise MappingError(str(error), fix="write this pattern differently in the settings, then retry") from None
+
+
+def _storable(text: str) -> str:
+    """Half a character, which JSON can hold, is nothing that UTF-8 can."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _translate(text: str) -> str:
+    """Python's notation as RE2's. PatternError for what RE2 has not, in words."""
+    names: set[str] = set()
+    written: list[str] = []
+    for piece, within in _pieces(text):
+        if not within:
+            _require_supported(piece, names, text)
+        if piece in _CLASSES:
+            outside, inside = _CLASSES[piece]
+            if within and inside is None:
+                raise PatternError(f'"{text}": write {piece} outside of the [brackets]')
+            written.append((inside or "") if within else outside)
+        elif piece.startswith(r"\u"):
+            written.append(f"\\x{{{piece[2:]}}}")
+        else:
+            written.append("{0," if piece == "{," and not within else piece)
+    return "".join(written)
+
+
+def _require_supported(piece: str, names: set[str], text: str) -> None:
+    told = _UNSUPPORTED.get(piece[:3]) if not piece.endswith(">") or piece == "(?>" else None
+    if re.fullmatch(r"\\[1-9]", piece):
+        told = f"a back-reference {piece}"
+    if told:
+        raise PatternError(f'"{text}" uses {told}, which is not supported because it may take for ever')
+    if piece.startswith("(?") and piece.endswith(">"):
+        name = piece[piece.index("<") + 1 : -1]
+        if name in names:
+            raise PatternError(f'"{text}" names the part "{name}" twice')
+        names.add(name)
+
+
+def _pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """The pattern piece by piece, each with whether it stands within [brackets]."""
+    within, first = False, False
+    for match in _PIECE.finditer(text):
+        piece = match.group()
+        yield piece, within
+        if piece == "[" and not within:
+            within = first = True
+        elif piece == "]" and within and not first:
+            within = False
+        elif piece != "^" or not first:
+            first = False
+
+
+def _to_reason(error: re2.error) -> str:
+    told = error.args[0] if error.args else ""
+    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)

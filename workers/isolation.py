@@ -1,0 +1,53 @@
+"""A process carries many events at once, or one alone: an event that may kill its process takes no other along."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Isolation:
+    """Shared by the threads of a process. While somebody is alone, or waits to be, nobody else begins."""
+
+    def __init__(self, *, given_up: Callable[[], bool]) -> None:
+        self._given_up = given_up
+        self._changed = threading.Condition()
+        self._sharing = 0
+        self._wanting = 0
+        self._alone = False
+
+    @contextmanager
+    def shared(self) -> Iterator[bool]:
+        """Beside others; False when it was given up while waiting for that."""
+        with self._changed:
+            may = self._wait_for(lambda: not self._wanting)
+            self._sharing += may
+        try:
+            yield may
+        finally:
+            with self._changed:
+                self._sharing -= may
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """When everybody else has ended; False when it was given up while waiting for that."""
+        with self._changed:
+            self._wanting += 1
+            may = self._wait_for(lambda: not self._sharing and not self._alone)
+            self._alone = self._alone or may
+        try:
+            yield may
+        finally:
+            with self._changed:
+                self._alone = self._alone and not may
+                self._wanting -= 1
+                self._changed.notify_all()
+
+    def _wait_for(self, ready: Callable[[], bool]) -> bool:
+        while not ready():
+            if self._given_up():
+                return False
+            self._changed.wait(1.0)
+        return True
