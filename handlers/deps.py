@@ -65,6 +65,13 @@ class Deps:
             claims.hold(session, self.claim)
             links.save(session, self.connection, *found)
 
+    def settle_on(self, link: Link) -> Link:
+        """Record a link that is written once; answers the one that whoever came first has written."""
+        if self.rehearsing:
+            return link
+        with writing(self.engine) as session:
+            return links.add(session, self.connection, link)
+
     def forget(self, kind: Kind, source_id: str) -> None:
         """Drop a link whose target turned out not to exist any more."""
         if self.rehearsing:

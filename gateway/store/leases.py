@@ -4,51 +4,102 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from weakref import WeakValueDictionary
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, and_, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
 
 from gateway.errors import RateLimited, Transient
-from gateway.store import cursors
+from gateway.store.clock import moment
+from gateway.store.session import reading, writing
+from gateway.store.tables import LeaseRow
 
 LEASE_SECONDS = 15.0  # what a process that dies leaves behind; one that lives prolongs it
 _LOOK_SECONDS = 0.1
-_gates: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+_guard = threading.Lock()
+_gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A hold on some work, as long as it is prolonged."""
+
+    engine: Engine
+    connection: str
+    works: tuple[str, ...]
+    token: str
+
+    def require(self) -> None:
+        """Raise `RateLimited` when the work is not ours any more; asked before something is written outside."""
+        mine = and_(col(LeaseRow.lease) == self.token, col(LeaseRow.leased_until) > moment())
+        with reading(self.engine) as session:
+            held = session.execute(select(func.count()).select_from(LeaseRow).where(mine)).scalar_one()
+        if held < len(self.works):
+            raise _busy(", ".join(self.works))
+
+    def renew(self, seconds: float) -> None:
+        """Prolong what is still ours."""
+        mine = col(LeaseRow.lease) == self.token
+        with writing(self.engine) as session:
+            session.execute(update(LeaseRow).where(mine).values(leased_until=moment(seconds)))
+
+    def release(self) -> None:
+        """Let it go: no row is left behind."""
+        with writing(self.engine) as session:
+            session.execute(delete(LeaseRow).where(col(LeaseRow.lease) == self.token))
 
 
 @contextmanager
 def alone(
-    engine: Engine, connection: str, work: str, *, patience: float = 10.0, seconds: float = LEASE_SECONDS
-) -> Iterator[None]:
-    """Hold the lease on `work` for the block. Raises `RateLimited` when somebody else holds it too long."""
+    engine: Engine, connection: str, *works: str, patience: float = 10.0, seconds: float = LEASE_SECONDS
+) -> Iterator[Lease]:
+    """Hold the lease on all of `works` for the block. Raises `RateLimited` when somebody else holds one too long."""
     until = time.monotonic() + patience
-    gate = _gates[connection, work]
-    if not gate.acquire(timeout=patience):
+    lease = Lease(engine, connection, tuple(sorted(set(works))), uuid.uuid4().hex)
+    with ExitStack() as gates:
+        # In one order, whoever asks: two that want some of the same never wait for each other.
+        for work in lease.works:
+            gates.enter_context(_passed(connection, work, until))
+        try:
+            for work in lease.works:
+                _take(lease, work, until, seconds)
+            with _prolonged(lease, seconds):
+                yield lease
+        finally:
+            lease.release()
+
+
+@contextmanager
+def _passed(connection: str, work: str, until: float) -> Iterator[None]:
+    """One thread of this process at a time asks the database; a lock that nobody uses is not kept."""
+    with _guard:
+        gate = _gates.setdefault((connection, work), threading.Lock())
+    if not gate.acquire(timeout=max(0.0, until - time.monotonic())):
         raise _busy(work)
     try:
-        lease = _take(engine, connection, f"lease.{work}", until, seconds)
-        try:
-            with _prolonged(engine, connection, f"lease.{work}", lease, seconds):
-                yield
-        finally:
-            cursors.release(engine, connection, f"lease.{work}", lease)
+        yield
     finally:
         gate.release()
 
 
 @contextmanager
-def _prolonged(engine: Engine, connection: str, source: str, lease: str, seconds: float) -> Iterator[None]:
+def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
     """Keep the lease alive from a thread of its own: an exchange with the till may outlast it."""
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(seconds / 3):
             with suppress(Transient):
-                cursors.renew(engine, connection, source, lease, seconds=seconds)
+                lease.renew(seconds)
 
-    thread = threading.Thread(target=beat, name=source, daemon=True)
+    thread = threading.Thread(target=beat, name=f"lease {lease.works[0]}", daemon=True)
     thread.start()
     try:
         yield
@@ -57,12 +108,29 @@ def _prolonged(engine: Engine, connection: str, source: str, lease: str, seconds
         thread.join()
 
 
-def _take(engine: Engine, connection: str, source: str, until: float, seconds: float) -> str:
-    while (lease := cursors.take(engine, connection, source, seconds=seconds)) is None:
+def _take(lease: Lease, work: str, until: float, seconds: float) -> None:
+    while not _try(lease, work, seconds):
         if time.monotonic() > until:
-            raise _busy(source)
+            raise _busy(work)
         time.sleep(_LOOK_SECONDS)
-    return lease
+
+
+def _try(lease: Lease, work: str, seconds: float) -> bool:
+    values = {"connection": lease.connection, "work": work, "lease": lease.token, "leased_until": moment(seconds)}
+    with writing(lease.engine) as session:
+        taking = _upsert(session.get_bind().dialect.name).values(**values)
+        ended = taking.on_conflict_do_update(
+            index_elements=["connection", "work"],
+            set_={name: taking.excluded[name] for name in ("lease", "leased_until")},
+            where=col(LeaseRow.leased_until) < moment(),
+        )
+        return session.execute(ended.returning(col(LeaseRow.lease))).one_or_none() is not None
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return conflict_insert(LeaseRow)
 
 
 def _busy(work: str) -> RateLimited:

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     FAMILY = "family"  # books' item that is no category and has items below it -> till product of them all
     SPECIAL = "special"  # what the gateway itself uses in the books -> its item
     DAY = "day"  # branch and business day -> the document that sums it up
+    CLAIM = "claim"  # till article number/books' item -> the item: it waits for the article to become free
     STOCK = "stock"  # branch/article -> quantity last written
 
 
@@ -59,6 +60,7 @@ class Link:
 
 # Links are looked up and saved several times for every event: their statements are made once and only bound anew.
 _LINKS = LinkRow.__table__  # type: ignore[attr-defined]
+_KEY = ("connection", "kind", "source_id")
 _CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail", "generation")
 _COLUMNS = ("kind", "source_id", *_CHANGING)
 _KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam("like"))
@@ -104,20 +106,32 @@ def save(session: Session, connection: str, *links: Link) -> None:
         session.execute(_upsert(session.get_bind().dialect.name), [_to_values(connection, link) for link in links])
 
 
+def add(session: Session, connection: str, link: Link) -> Link:
+    """Record the link unless its source record has one; answers the one it has."""
+    taking = _insert(session.get_bind().dialect.name).on_conflict_do_nothing(index_elements=_KEY)
+    session.execute(taking, _to_values(connection, link))
+    return find(session, connection, Kind(link.kind), link.source_id) or link
+
+
 def _to_values(connection: str, link: Link) -> dict[str, Any]:
     detail = json.dumps(link.detail, default=str) if link.detail is not None else None
     return {name: getattr(link, name) for name in _COLUMNS} | {"connection": connection, "detail": detail}
 
 
 @cache
-def _upsert(dialect: str) -> Any:
+def _insert(dialect: str) -> Any:
     conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     given: dict[str, Any] = {name: bindparam(name) for name in ("connection", *_COLUMNS)}
-    statement = conflict_insert(_LINKS).values(**given, created_at=moment(), updated_at=moment())
+    return conflict_insert(_LINKS).values(**given, created_at=moment(), updated_at=moment())
+
+
+@cache
+def _upsert(dialect: str) -> Any:
+    statement = _insert(dialect)
     changing: dict[str, Any] = {name: statement.excluded[name] for name in (*_CHANGING, "updated_at")}
     known, told = _LINKS.c.generation, statement.excluded.generation
     changing["generation"] = case((known > told, known), else_=told)
-    return statement.on_conflict_do_update(index_elements=["connection", "kind", "source_id"], set_=changing)
+    return statement.on_conflict_do_update(index_elements=_KEY, set_=changing)
 
 
 def distrust(session: Session, connection: str, found: Iterable[Link]) -> int:

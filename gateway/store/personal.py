@@ -108,6 +108,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_at", "updated_at"),
     ),
     "cursors": ("connection", "source", "position", "polled_at", "lease", "leased_until", "failure"),
+    "leases": ("connection", "work", "lease", "leased_until"),
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),
     "tallies": ("name", "labels", "value"),

@@ -201,6 +201,18 @@ class CursorRow(SQLModel, table=True):
     failure: str | None = None
 
 
+class LeaseRow(SQLModel, table=True):
+    """Work that one worker at a time does, while it does it."""
+
+    __tablename__ = "leases"
+    __table_args__ = (Index("leases_of", "lease"),)
+
+    connection: str = Field(primary_key=True)
+    work: str = Field(primary_key=True)
+    lease: str
+    leased_until: datetime = _time()
+
+
 class SettingsRow(SQLModel, table=True):
     """One version of a connection's settings document (TOML); the newest is in force."""
 

@@ -15,11 +15,12 @@ from gateway.store.events import BACKFILL, Change, Event, Flow
 from gateway.store.links import Link
 from gateway.store.progress import STOCK
 from handlers.backfills import pages
-from handlers.catalogue import bridge, categories, drift, items
+from handlers.catalogue import categories, drift, items
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.stock import bookings, shelves
+from handlers.stock import bookings, quantities, shelves
 from mapping.categories import CATEGORY, parents_first
+from mapping.errors import NotBookable
 from mapping.records import Item
 from mapping.skus import find_own_number
 
@@ -108,7 +109,7 @@ def _look_at_till(
     """
     asked = {number for item in page if (number := find_own_number(item.sku)) is not None}
     found = deps.till.products_of_articles(sorted(asked | {int(link.target_id) for link in known.values()}))
-    view = drift.look(page, found, deps)
+    view = drift.look(page, known, found, deps)
     altered = drift.notice(page, known, view, deps)
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
@@ -136,14 +137,14 @@ def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
     """The items whose quantity the books keep, by the article they are."""
     counted = [item for item in page if item.quantity_on_hand is not None]
-    known = drift.find_known(counted, deps)
-    found: dict[int, Item] = {}
+    found: dict[int, list[Item]] = {}
     for item in counted:
-        link = known.get(item.id)
-        number = int(link.target_id) if link else bridge.find_number(item, deps)
-        if number is not None:
-            found[number] = item
-    return found
+        try:
+            found.setdefault(quantities.article_of(item, deps), []).append(item)
+        except NotBookable:
+            continue
+    # Two items of one SKU that nobody has told apart yet: whose stock it is, is not known.
+    return {number: some[0] for number, some in found.items() if len(some) == 1}
 
 
 def _await_rest(event: Event, deps: Deps) -> Result | None:

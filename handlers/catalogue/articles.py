@@ -88,10 +88,11 @@ def print_of(member: Member, plain: Product) -> str:
     return fingerprint((products.fingerprint(plain), member.group))
 
 
-def is_settled(member: Member, wanted: str) -> bool:
-    """Whether exactly this was written before, under this number."""
+def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
+    """Whether exactly this was written before, under this number, and the article is still this item's."""
     link = member.link
-    return link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
+    known = link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
+    return known and owner == member.item.id
 
 
 def create(product: Product, members: Sequence[Member], deps: Deps) -> int | None:
@@ -166,34 +167,18 @@ def _is_so(wanted: object, present: object) -> bool:
     return wanted == present or (wanted == "" and present is None)
 
 
-def switch_off(link: Link, deps: Deps) -> bool:
-    """Make the article of an item inactive, because sales still point at it; False when the till has none."""
-    number = int(link.target_id)
-    existing = deps.till.product_of_article(number)
-    article = products.find_article(existing.product if existing else None, number)
-    if existing is None or article is None:
-        return False
-    if article.ext_id in (None, "", link.source_id):
-        off = Product(existing.product.number, None, (Article(number=number, active=False),))
-        if differs(off, existing.product):
-            deps.till.update_product(off, existing)
-    deps.resolve(ownership.TAKEN, ownership.name_article(number))
-    return True
-
-
 def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
     """What remains when a member is written: a former number is let go; answers the links to save."""
     link, item = member.link, member.item
     if link and link.target_id != str(member.number):
         ownership.release(item.id, int(link.target_id), deps)
     if not item.active:
-        deps.resolve(ownership.TAKEN, ownership.name_article(member.number))
+        ownership.free(member.number, deps)
     return to_links(member, wanted)
 
 
 def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
-    """The item's article and the article's item."""
-    item, number = member.item, str(member.number)
+    """The item's article. Whose the article is, is written while it is held (`ownership.keep`)."""
+    item = member.item
     detail = {"content": items.content(item.raw), "group": member.group, "texts": dict(member.traces)}
-    mine = Link(Kind.ITEM, item.id, "Article", number, item.sync_token, wanted, detail)
-    return mine, Link(Kind.ARTICLE, number, "Item", item.id, item.sync_token)
+    return (Link(Kind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail),)

@@ -27,10 +27,11 @@ from mapping.records import Item, Product
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Both systems as one look saw them: products by article number; groups and families by item; tax codes."""
+    """Both systems as one look saw them: products and owners by article number, groups and families by item."""
 
     present: Mapping[int | None, Product]
     groups: Mapping[str, Link]
+    owners: Mapping[str, Link]
     families: Mapping[str, Link]
     vat: VatTable
 
@@ -41,15 +42,18 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
         return links.find_all(session, deps.connection, Kind.ITEM, [item.id for item in page])
 
 
-def look(page: Sequence[Item], found: Iterable[ReadProduct], deps: Deps) -> View:
+def look(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadProduct], deps: Deps) -> View:
     """What a page of items is compared with; `found` is what the till has of them."""
     ids = sorted({item.id for item in page} | {item.parent_id for item in page if item.parent_id})
+    numbers = [str(link.target_id) for link in known.values()]
     with reading(deps.engine) as session:
         groups = links.find_all(session, deps.connection, Kind.GROUP, ids)
         families = links.find_all(session, deps.connection, Kind.FAMILY, ids)
+        owners = links.find_all(session, deps.connection, Kind.ARTICLE, numbers)
     return View(
         {article.number: read.product for read in found for article in read.product.articles},
         groups,
+        owners,
         families if deps.settings.products.variants else {},
         articles.vat_table(deps),
     )
@@ -91,7 +95,8 @@ def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
     except (NotBookable, MappingError):
         return False
     member = Member(item, int(link.target_id), group, link)
-    return articles.is_settled(member, articles.print_of(member, plain))
+    owner = view.owners.get(link.target_id)
+    return articles.is_settled(member, articles.print_of(member, plain), owner.target_id if owner else None)
 
 
 def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.connectors.mpluskassa.answers import ReadProduct
-from gateway.errors import NotFound
+from gateway.errors import Conflict, NotFound
 from gateway.store import links
 from gateway.store.events import BACKFILL, Change, Event, Flow
+from gateway.store.leases import Lease
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.catalogue import articles, bridge, items, kinship, ownership
@@ -54,10 +55,13 @@ def carry(event: Event, deps: Deps) -> Result:
         return _park_lonely(parent)
     deps.remember(_family_link(parent.id, _home(parent.id, deps)))
     family = _examine(parent, below, event, deps)
-    known = all(articles.is_settled(member, family.prints[member.item.id]) for member in family.members)
+    known = all(
+        articles.is_settled(m, family.prints[m.item.id], ownership.find_owner(m.number, deps)) for m in family.members
+    )
     settled = known and not items.is_repeated(event)
     if not settled:
-        _write(family, deps)
+        with ownership.hold([member.number for member in family.members], deps) as lease:
+            _write(family, lease, deps)
     written = tuple(
         link for member in family.members for link in articles.finish(member, family.prints[member.item.id], deps)
     )
@@ -127,7 +131,7 @@ def _to_product(parent: Item, members: Sequence[Member], vat: VatTable, present:
     )
 
 
-def _write(family: Family, deps: Deps) -> None:
+def _write(family: Family, lease: Lease, deps: Deps) -> None:
     """Update the products the articles are in already; what is new joins the family's own."""
     found = deps.till.products_of_articles(member.number for member in family.members)
     homes = {a.number: read for read in found for a in read.product.articles}
@@ -138,6 +142,7 @@ def _write(family: Family, deps: Deps) -> None:
         by_product.setdefault(owner.product.number if owner else None, []).append(member)
     reads = {read.product.number: read for read in (*found, *([home] if home else []))}
     for number, members in by_product.items():
+        lease.require()
         _write_one(family, reads.get(number), members, home, deps)
 
 
@@ -148,12 +153,15 @@ def _write_one(
     present = read.product if read else None
     for member in members:
         present = ownership.claim(member.item, member.number, present, deps)
+        ownership.keep(member.item, member.number, deps)
     if read is not None and not deps.settings.products.update_existing:
         return
     product = _to_product(family.parent, members, vat, present, deps)
     if read is None:
         made = articles.create(product, members, deps)
-        deps.remember(_family_link(family.parent.id, str(made or "")))
+        if made is None:
+            raise Conflict("one of its articles was made by somebody else just now", record=f"item {family.parent.id}")
+        deps.remember(_family_link(family.parent.id, str(made)))
         return
     if home and read.product.number != home.product.number:
         deps.say(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 
-from gateway.store import links
+from gateway.store import leases, links
+from gateway.store.events import Change, Flow
+from gateway.store.leases import Lease
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
-from handlers.catalogue import bridge
+from handlers.catalogue import bridge, items
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
@@ -15,11 +21,61 @@ from mapping.records import Article, Item, Product
 from mapping.skus import name_item
 
 TAKEN = "sku-taken"
+PATIENCE = 10.0
+"""Seconds for which somebody else may be busy with the same article before the event is put back."""
 
 
 def name_article(number: int) -> str:
     """The article as a cause is recorded: what waits for it is found by this."""
     return f"article {number}"
+
+
+@contextmanager
+def hold(numbers: Iterable[int], deps: Deps) -> Iterator[Lease]:
+    """Alone with these articles, over all processes: events are in order per item, but two items may want one article.
+
+    Whose an article is, is looked at, written down (`keep`) and acted on while it is held.
+    """
+    with leases.alone(deps.engine, deps.connection, *map(name_article, numbers), patience=PATIENCE) as lease:
+        yield lease
+
+
+def find_owner(number: int, deps: Deps) -> str | None:
+    """The item that the article is, or None when nobody has claimed it yet."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.ARTICLE, str(number))
+    return link.target_id if link else None
+
+
+def keep(item: Item, number: int, deps: Deps) -> None:
+    """The article is this item's from now on: its sales are booked on it, and nobody else writes it."""
+    if find_owner(number, deps) != item.id:
+        deps.remember(Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token))
+
+
+def free(number: int, deps: Deps) -> None:
+    """Whoever waits for the article goes on.
+
+    An item that is being refused it at this very moment is not parked yet, so every one that asked is told anew.
+    """
+    deps.resolve(TAKEN, name_article(number))
+    with reading(deps.engine) as session:
+        waiting = links.find_under(session, deps.connection, Kind.CLAIM, f"{number}/")
+    if waiting:
+        deps.pass_on(*(_to_change(number, link.target_id, deps) for link in waiting))
+    for link in waiting:
+        deps.forget(Kind.CLAIM, link.source_id)
+
+
+def _to_change(number: int, item_id: str, deps: Deps) -> Change:
+    return Change(
+        key=f"{deps.connection}:{name_article(number)} is free:{item_id}:{uuid.uuid4().hex}",
+        flow=Flow.PRODUCTS,
+        source=items.OURS,
+        entity=items.ENTITY,
+        entity_id=item_id,
+        connection=deps.connection,
+    )
 
 
 def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Product | None:
@@ -29,28 +85,51 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
     inactive and no longer matters.
     """
     article = products.find_article(present, number)
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.ARTICLE, str(number))
-        foreign = article.ext_id if article and article.ext_id not in (None, "", item.id) else None
-        former = links.find(session, deps.connection, Kind.ITEM, foreign) if foreign else None
-    linked = link.target_id if link and link.target_id != item.id else None
-    for owner in dict.fromkeys(filter(None, (linked, foreign))):
-        _require_released(owner, item, number, deps)
+    owner = find_owner(number, deps)
+    foreign = article.ext_id if article and article.ext_id not in (None, "", item.id) else None
+    linked = owner if owner != item.id else None
+    if linked:
+        _require_released(linked, item, number, deps)
     if article is None or foreign is None or present is None:
         return present
-    if linked != foreign and (former is None or former.target_id != str(number)):
-        raise _refuse_foreign(item, article)
+    if foreign != linked:
+        _require_known(foreign, item, article, deps, mine=owner == item.id)
     deps.say("takes over the article of a former item", article=number, former=foreign)
     return _with_owner(present, number, item.id)
 
 
+def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mine: bool) -> None:
+    """The article is marked with an item that we do not know as its owner: only one of ours may be replaced there.
+
+    Where it is known to be this item's (`mine`), the mark of another item of the books was written by mistake.
+    """
+    number = article.number or 0
+    with reading(deps.engine) as session:
+        former = links.find(session, deps.connection, Kind.ITEM, foreign)
+    was_theirs = former is not None and former.target_id == str(number)
+    other = _find_rival(foreign, number, deps)
+    if other and not (mine and item.active):
+        _refuse(other, item, number, deps)
+    if not was_theirs and not other:
+        raise _refuse_foreign(item, article)
+
+
 def _require_released(owner: str, item: Item, number: int, deps: Deps) -> None:
     """The other item must be gone, inactive, or have another SKU by now."""
-    other = next(iter(deps.books.items_by_ids([owner])), None) if owner.isdecimal() else None
-    if other is None or not other.active or bridge.find_number(other, deps) != number:
-        return
+    if other := _find_rival(owner, number, deps):
+        _refuse(other, item, number, deps)
+
+
+def _find_rival(item_id: str, number: int, deps: Deps) -> Item | None:
+    """The item as it is in the books, if it asks for this article."""
+    other = next(iter(deps.books.items_by_ids([item_id])), None) if item_id.isdecimal() else None
+    return other if other and other.active and bridge.find_number(other, deps) == number else None
+
+
+def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
     if not item.active:
         raise NotBookable(f"article {number} belongs to {name_item(other)} now", record=name_item(item), field="Sku")
+    deps.remember(Link(Kind.CLAIM, f"{number}/{item.id}", "Item", item.id))
     raise MappingError(
         f'{name_item(other)} "{other.name}" and {name_item(item)} "{item.name}" both ask for article {number}',
         record=name_article(number),
@@ -76,15 +155,45 @@ def _with_owner(product: Product, number: int, item_id: str) -> Product:
     return dataclasses.replace(product, articles=tuple(own))
 
 
+def refuse_hidden(item: Item, number: int) -> MappingError:
+    """The till says the number is taken, and shows no article of it."""
+    return MappingError(
+        f"the till says that article {number} exists, but does not show it to {name_item(item)}",
+        record=name_article(number),
+        field="Sku",
+        fix="look for the number at the till, or give the item another SKU in QuickBooks, then retry",
+        code=TAKEN,
+    )
+
+
 def release(item_id: str, number: int, deps: Deps) -> None:
     """The item has another number now: its old article leaves the till, and whoever waits for the number goes on."""
-    old = deps.till.product_of_article(number)
-    article = products.find_article(old.product if old else None, number)
-    if old and article and article.ext_id == item_id:
-        off = Product(old.product.number, None, (Article(number=number, ext_id="", active=False),))
-        deps.till.update_product(off, old)
-        deps.say("the item has another SKU now; its former article is inactive", article=number)
-    deps.resolve(TAKEN, name_article(number))
+    with hold([number], deps) as lease:
+        if switch_off(item_id, number, lease, deps, unmark=True):
+            deps.say("the item has another SKU now; its former article is inactive", article=number)
+        free(number, deps)
+
+
+def switch_off(item_id: str, number: int, lease: Lease, deps: Deps, *, unmark: bool = False) -> bool:
+    """Make an item's article inactive, because sales still point at it; False when the till has none of it.
+
+    `unmark`: it belongs to nobody then. An article that is another item's by now is left alone.
+    """
+    existing = deps.till.product_of_article(number)
+    article = products.find_article(existing.product if existing else None, number)
+    if existing is None or article is None:
+        return False
+    if article.ext_id not in (None, "", item_id) or find_owner(number, deps) not in (None, item_id):
+        return True
+    if article.active is not False or (unmark and article.ext_id):
+        off = Product(existing.product.number, None, (_off(number, unmark=unmark),))
+        lease.require()
+        deps.till.update_product(off, existing)
+    return True
+
+
+def _off(number: int, *, unmark: bool) -> Article:
+    return Article(number=number, active=False, ext_id="" if unmark else None)
 
 
 def move(vanished: str, survivor: str, deps: Deps) -> None:
@@ -92,6 +201,9 @@ def move(vanished: str, survivor: str, deps: Deps) -> None:
     with reading(deps.engine) as session:
         theirs = links.find_by_target(session, deps.connection, Kind.ARTICLE, vanished)
     for link in theirs:
-        deps.remember(Link(Kind.ARTICLE, link.source_id, "Item", survivor, link.sync_token))
-        deps.say("merged in QuickBooks; the article's sales are booked on the surviving item", article=link.source_id)
-        deps.resolve(TAKEN, name_article(int(link.source_id)))
+        number = int(link.source_id)
+        with hold([number], deps):
+            if find_owner(number, deps) == vanished:
+                deps.remember(Link(Kind.ARTICLE, link.source_id, "Item", survivor, link.sync_token))
+                deps.say("merged in QuickBooks; the article's sales are booked on the surviving item", article=number)
+            free(number, deps)

@@ -7,7 +7,8 @@ import dataclasses
 from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
-from gateway.store.links import Kind
+from gateway.store.leases import Lease
+from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers import causes
 from handlers.catalogue import articles, bridge, items, kinship, ownership
@@ -39,7 +40,8 @@ def carry(event: Event, deps: Deps) -> Result:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
     link = articles.find_link(seen.item.id, deps)
-    if link is not None or not deps.settings.products.enabled:
+    moves = _moves(seen.item, link, deps)
+    if not moves or not deps.settings.products.enabled:
         _pass_stock_on(event, seen, deps)
     if not deps.settings.products.enabled:
         return skipped("products are switched off in the settings")
@@ -48,9 +50,17 @@ def carry(event: Event, deps: Deps) -> Result:
     if family := _family_of(seen.item, parent, deps):
         return _pass_family_on(family, event, seen, deps)
     result = _carry_alone(event, seen.item, Member(seen.item, 0, parent.group, link), deps)
-    if link is None:
+    if moves:
         _pass_stock_on(event, seen, deps)
     return result
+
+
+def _moves(item: Item, link: Link | None, deps: Deps) -> bool:
+    """Whether the item is about to get an article, another one, or one that is another item's by now."""
+    number = bridge.find_number(item, deps)
+    if link is None or number is None:
+        return link is None
+    return link.target_id != str(number) or ownership.find_owner(number, deps) != item.id
 
 
 def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result:
@@ -62,25 +72,36 @@ def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result
     member = dataclasses.replace(member, traces=traces)
     plain = _to_product(member, vat, deps)
     wanted = articles.print_of(member, plain)
-    if articles.is_settled(member, wanted) and not items.is_repeated(event):
+    owner = ownership.find_owner(member.number, deps)
+    if articles.is_settled(member, wanted, owner) and not items.is_repeated(event):
         return done("unchanged", links=articles.to_links(member, wanted))
     if not item.active and member.link is None:
         return skipped("an inactive item that the till never had")
-    if items.find_told(event, "absent") and item.active and articles.create(plain, [member], deps):
-        return done(links=articles.finish(member, wanted, deps))
-    existing = deps.till.product_of_article(member.number)
-    present = ownership.claim(item, member.number, existing.product if existing else None, deps)
-    if existing and not settings.update_existing:
-        mine = articles.to_links(member, wanted)[1:]
-        return skipped("the article exists already and updates are switched off", links=mine)
-    product = _to_product(member, vat, deps, present)
-    if existing is None and not item.active:
-        return skipped("an inactive item that the till does not have any more")
-    if existing is None:
-        articles.create(product, [member], deps)
-    else:
-        articles.update(product, existing, [member], deps)
-    return done(links=articles.finish(member, wanted, deps))
+    with ownership.hold([member.number], deps) as lease:
+        reason = _write(event, member, vat, lease, deps)
+    return skipped(reason) if reason else done(links=articles.finish(member, wanted, deps))
+
+
+def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> str | None:
+    """Make the article or change it, alone with it; answers why nothing was done, if so."""
+    item, number = member.item, member.number
+    # Somebody else may have made it since the till was looked at, or while we ask for it: then it is looked at again.
+    for look in (False, True) if items.find_told(event, "absent") and item.active else (True, True):
+        existing = deps.till.product_of_article(number) if look else None
+        present = ownership.claim(item, number, existing.product if existing else None, deps)
+        if existing is None and not item.active:
+            return "an inactive item that the till does not have any more"
+        ownership.keep(item, number, deps)
+        if existing and not deps.settings.products.update_existing:
+            return "the article exists already and updates are switched off"
+        product = _to_product(member, vat, deps, present)
+        lease.require()
+        if existing:
+            articles.update(product, existing, [member], deps)
+            return None
+        if articles.create(product, [member], deps):
+            return None
+    raise ownership.refuse_hidden(item, number)
 
 
 def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Product | None = None) -> Product:
@@ -132,7 +153,7 @@ def _follow_merge(event: Event, deps: Deps) -> None:
     link = articles.find_link(vanished, deps)
     ownership.move(vanished, event.entity_id, deps)
     if link and link.fingerprint != items.GONE:
-        articles.switch_off(link, deps)
+        _switch_off(link, deps)
         deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
 
 
@@ -144,7 +165,15 @@ def _gone(event: Event, deps: Deps) -> Result:
         deps.pass_on(items.follow_gone(Flow.CATEGORIES, event))
         return skipped("a category: it goes on in the flow of categories")
     link = articles.find_link(event.entity_id, deps)
-    if link is None or not articles.switch_off(link, deps):
+    if link is None or not _switch_off(link, deps):
         return skipped("the item was deleted and the till never had it")
     gone = dataclasses.replace(link, fingerprint=items.GONE)
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
+
+
+def _switch_off(link: Link, deps: Deps) -> bool:
+    number = int(link.target_id)
+    with ownership.hold([number], deps) as lease:
+        found = ownership.switch_off(link.source_id, number, lease, deps)
+        ownership.free(number, deps)
+    return found

@@ -50,10 +50,9 @@ def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None)
     for number in sorted(wanted - found.keys()):
         skus = list(dict.fromkeys(filter(None, (str(number), plus.get(number)))))
         items = [item for sku in skus for item in deps.books.items_by_sku(sku) if item.type in _SELLABLE]
-        item = next((each for each in items if each.active), None)
-        if item:
-            deps.remember(Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token))
-            found[number] = item.id
+        if item := _choose(number, [each for each in items if each.active], deps):
+            link = Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token)
+            found[number] = deps.settle_on(link).target_id
         else:
             missing[number] = _Missing(skus[-1], tuple(items))
     return found | _fallback(missing, record, deps) | instead
@@ -90,6 +89,22 @@ def _plus(lines: Iterable[SaleLine]) -> Iterator[tuple[int, str | None]]:
     for line in lines:
         yield line.article, line.plu
         yield from _plus(line.sublines)
+
+
+def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
+    """The item of an article; of several with one SKU the one that the till shows, `MappingError` names them if none."""
+    if not items or len([item for item in items if item.sku == items[0].sku]) == 1:
+        return next(iter(items), None)
+    read = deps.till.product_of_article(number)
+    marks = {article.ext_id for article in read.product.articles if article.number == number} if read else set()
+    if item := next((i for i in items if i.id in marks), None):
+        return item
+    raise MappingError(
+        f"{' and '.join(map(name_item, items))} have the same SKU, and the till does not say which is article {number}",
+        record=f"article {number}",
+        field="Sku",
+        fix="give all but one of them another SKU in QuickBooks, or make them inactive, then retry",
+    )
 
 
 def special_items(deps: Deps) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.errors import NotFound, Transient
 from gateway.store.events import Event
-from handlers.catalogue import articles, bridge, items
+from handlers.catalogue import articles, bridge, items, ownership
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from handlers.stock import room, shelves
@@ -45,9 +45,14 @@ def _carry(event: Event, deps: Deps) -> Result:
 
 
 def article_of(item: Item, deps: Deps) -> int:
-    """The article number of an item. Raises `NotBookable` for one that has none."""
+    """The article number of an item. Raises `NotBookable` for one that has none, or whose article is another's."""
     link = articles.find_link(item.id, deps)
-    number = int(link.target_id) if link else bridge.find_number(item, deps)
+    number = bridge.find_number(item, deps) or (int(link.target_id) if link else None)
     if number is None:
         raise NotBookable("the item is not at the till", record=name_item(item), field="Sku")
+    if link and link.target_id != str(number) and deps.settings.products.enabled:
+        raise NotBookable(f"article {number} is made of it first; its stock follows", record=name_item(item))
+    owner = ownership.find_owner(number, deps)
+    if owner not in (None, item.id):
+        raise NotBookable(f"article {number} belongs to item {owner}", record=name_item(item), field="Sku")
     return number

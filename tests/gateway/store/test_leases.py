@@ -2,35 +2,72 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from sqlalchemy import Engine, text
 
 from gateway.errors import RateLimited
-from gateway.store import cursors, leases
-from gateway.store.session import reading
+from gateway.store import leases
+from gateway.store.leases import Lease
+from gateway.store.session import reading, writing
+from gateway.store.tables import LeaseRow
 from tests.servers import wait_until
+
+SOON = timedelta(seconds=0.4)
 
 
 def left(engine: Engine) -> str:
     with reading(engine) as session:
-        return str(session.execute(text("SELECT leased_until FROM cursors")).scalar_one())
+        return str(session.execute(text("SELECT leased_until FROM leases")).scalar_one())
+
+
+def is_free(engine: Engine, *works: str) -> bool:
+    try:
+        with leases.alone(engine, "c", *works, patience=0.3):
+            return True
+    except RateLimited:
+        return False
+
+
+def let_go(lease: Lease) -> None:
+    """What a process that stands still does for its lease: nothing."""
+    with writing(lease.engine) as session:
+        session.execute(text("UPDATE leases SET leased_until = '2001-01-01'"))
 
 
 def test_a_lease_that_is_held_elsewhere_asks_to_come_back(engine: Engine) -> None:
-    assert cursors.take(engine, "c", "lease.stock", seconds=60)
-    with pytest.raises(RateLimited), leases.alone(engine, "c", "stock", patience=0.3):
-        pytest.fail("two at a time")
+    with leases.alone(engine, "c", "stock", "article 7"):
+        assert not is_free(engine, "stock")
+        assert not is_free(engine, "article 6", "article 7")
+        assert is_free(engine, "article 6")
+    assert is_free(engine, "stock", "article 7")
 
 
 def test_a_lease_whose_process_died_is_free_when_it_has_run_out(engine: Engine) -> None:
-    cursors.take(engine, "c", "lease.stock", seconds=0.4)
-    with leases.alone(engine, "c", "stock", patience=5):
-        pass
-    assert cursors.take(engine, "c", "lease.stock") is not None
+    with writing(engine) as session:
+        session.add(LeaseRow(connection="c", work="stock", lease="dead", leased_until=datetime.now(UTC) + SOON))
+    with leases.alone(engine, "c", "stock", patience=5) as lease:
+        lease.require()
 
 
 def test_a_lease_is_prolonged_while_the_work_lasts(engine: Engine) -> None:
     with leases.alone(engine, "c", "stock", seconds=0.6):
         first = left(engine)
         wait_until(lambda: left(engine) != first, what="the lease to be prolonged")
-        assert cursors.take(engine, "c", "lease.stock") is None
+
+
+def test_a_lease_that_was_lost_is_known_before_a_write(engine: Engine) -> None:
+    with leases.alone(engine, "c", "article 6", "article 7") as lease:
+        lease.require()
+        let_go(lease)
+        with pytest.raises(RateLimited):
+            lease.require()
+
+
+def test_no_lease_leaves_a_row_behind(engine: Engine) -> None:
+    for number in range(5):
+        with leases.alone(engine, "c", f"article {number}"):
+            pass
+    with reading(engine) as session:
+        assert session.execute(text("SELECT count(*) FROM leases")).scalar_one() == 0

@@ -1,0 +1,201 @@
+"""What two items can do to one article: exactly one of them has it, whoever works on them and in which order."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.store.events import Change, Event, Flow
+from tests.handlers.counter import OpenShop, article, backfill, change, hear, physical
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+
+_keys = itertools.count(1)
+
+
+def tell(shop: Shop, *item_ids: str) -> list[int]:
+    """Webhooks that nobody works on yet."""
+    return [
+        shop.receive(
+            Change(
+                f"told-{next(_keys)}", Flow.PRODUCTS, "webhook", "Item", id_, connection="default", operation="Update"
+            )
+        )
+        for id_ in item_ids
+    ]
+
+
+def at_once(shop: Shop, *item_ids: str) -> list[Event]:
+    """Webhooks about items, each in the hands of a worker process of its own at the same moment."""
+    shop.till.misbehaviour.latency_seconds = 0.03
+    told = tell(shop, *item_ids)
+    shop.work_abreast(*told)
+    shop.till.misbehaviour.latency_seconds = 0.0
+    return [shop.event(event_id) for event_id in told]
+
+
+def add(shop: Shop, sku: str, price: str, **fields: Any) -> str:
+    """An item beside others of the same SKU."""
+    like = shop.find("Item", Sku="1001")
+    body = {name: like[name] for name in ("IncomeAccountRef", "SalesTaxCodeRef", "SalesTaxIncluded", "Type")}
+    more = {"Name": f"Item {next(_keys)}", "Sku": sku, "UnitPrice": Decimal(price), **fields}
+    return str(shop.books.put(REALM, "Item", {**body, **more})["Id"])
+
+
+def add_counted(shop: Shop, sku: str, pieces: int) -> str:
+    """An item whose quantity the books keep, beside others of the same SKU."""
+    accounts = {"Asset": "Inventory Asset", "Expense": "Cost of Goods Sold"}
+    references = {f"{kind}AccountRef": {"value": shop.account(name)} for kind, name in accounts.items()}
+    counted = {"TrackQtyOnHand": True, "QtyOnHand": Decimal(pieces), "InvStartDate": "2024-01-01"}
+    return add(shop, sku, "1.00", Type="Inventory", **counted, **references)
+
+
+def sale_of(shop: Shop, number: int) -> str:
+    """The item on which a sale of the article is booked."""
+    shop.till.sell(lines=[sold(number)])
+    shop.settle()
+    newest = max(shop.rows("SalesReceipt"), key=lambda row: int(row["Id"]))
+    line = next(row for row in newest["Line"] if "SalesItemLineDetail" in row)
+    return str(line["SalesItemLineDetail"]["ItemRef"]["value"])
+
+
+def require_one_of(shop: Shop, number: int, items: list[str]) -> str:
+    """One has the article, with its price and its sales; the others wait, naming both."""
+    owner = str(article(shop, number)["extArticleId"])
+    assert owner in items
+    parked = shop.parked()
+    assert sorted(event.entity_id for event in parked) == sorted(set(items) - {owner})
+    assert all(f"item {owner} " in (e.reason or "") and f"item {e.entity_id} " in (e.reason or "") for e in parked)
+    found = shop.find("Item", Id=owner)
+    assert (article(shop, number)["active"], article(shop, number)["priceIncl"]) == (True, found["UnitPrice"] * 100)
+    assert sale_of(shop, number) == owner
+    return owner
+
+
+@on_both_databases
+@pytest.mark.parametrize("skus", [("801", "801"), ("00777", "777"), ("801", "801", "0801", "801")])
+def test_of_items_with_one_number_exactly_one_is_done(shop: Shop, skus: tuple[str, ...]) -> None:
+    items = [add(shop, sku, f"{price}.00") for price, sku in enumerate(skus, 1)]
+    events = at_once(shop, *items)
+    owner = require_one_of(shop, int(skus[0]), items)
+    assert {event.entity_id for event in events if event.state == "done"} == {owner}
+
+
+@on_both_databases
+def test_of_items_that_ask_for_an_article_of_the_till_one_adopts_it(shop: Shop) -> None:
+    row = {"articleNumber": 801, "description": "Till", "priceIncl": 77, "vatCode": 2, "turnoverGroup": 1}
+    shop.till.add_product({"description": "Till", "articleList": {"article": [row]}})
+    items = [add(shop, "801", f"{price}.00") for price in (1, 2, 3)]
+    at_once(shop, *items)
+    require_one_of(shop, 801, items)
+
+
+@on_both_databases
+def test_a_first_load_of_two_items_with_one_number_parks_one(shop: Shop) -> None:
+    items = [add(shop, "801", "1.00"), add(shop, "00801", "2.00")]
+    backfill(shop, Flow.PRODUCTS)
+    require_one_of(shop, 801, items)
+
+
+@on_both_databases
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_an_item_replaced_by_a_new_one_hands_its_article_on(shop: Shop, *, newer_first: bool) -> None:
+    old = add(shop, "801", "5.00")
+    hear(shop, old)
+    change(shop, old, Active=False)
+    new = add(shop, "801", "6.00")
+    at_once(shop, *((new, old) if newer_first else (old, new)))
+    assert require_one_of(shop, 801, [new]) == new
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_the_order_of_an_items_end_and_its_successor_does_not_matter(shop: Shop, first: str) -> None:
+    old = add(shop, "801", "5.00")
+    hear(shop, old)
+    change(shop, old, Active=False)
+    new = add(shop, "801", "6.00")
+    for item in (old, new) if first == "old" else (new, old):
+        hear(shop, item)
+    assert require_one_of(shop, 801, [new]) == new
+
+
+@on_both_databases
+def test_two_items_that_exchange_their_numbers_exchange_their_articles(shop: Shop) -> None:
+    one, two = (add_counted(shop, sku, pieces) for sku, pieces in (("801", 11), ("802", 22)))
+    for item in (one, two):
+        hear(shop, item)
+    change(shop, one, Sku="803")
+    change(shop, two, Sku="801")
+    change(shop, one, Sku="802")
+    at_once(shop, one, two)
+    assert shop.parked() == []
+    shown = {number: (article(shop, number)["extArticleId"], article(shop, number)["active"]) for number in (801, 802)}
+    assert shown == {801: (two, True), 802: (one, True)}
+    assert (sale_of(shop, 801), sale_of(shop, 802)) == (two, one)
+    assert [int(physical(shop, number)) for number in (801, 802)] == [21, 10]
+
+
+@on_both_databases
+def test_of_those_that_wait_for_a_number_one_gets_it(shop: Shop) -> None:
+    first, second, third = (add(shop, "801", f"{price}.00") for price in (1, 2, 3))
+    hear(shop, first)
+    at_once(shop, second, third)
+    assert require_one_of(shop, 801, [first, second, third]) == first
+    change(shop, first, Sku="802")
+    at_once(shop, first)
+    require_one_of(shop, 801, [second, third])
+    assert article(shop, 802)["extArticleId"] == first
+
+
+@on_both_databases
+def test_an_item_that_is_refused_while_the_number_becomes_free_goes_on(shop: Shop) -> None:
+    first, second = (add(shop, "801", f"{price}.00") for price in (1, 2))
+    hear(shop, first)
+    change(shop, first, Active=False)
+    at_once(shop, second, first)
+    assert require_one_of(shop, 801, [second]) == second
+
+
+def test_an_item_that_waits_writes_no_stock(shop: Shop) -> None:
+    one, two = (add_counted(shop, "801", pieces) for pieces in (11, 22))
+    for item in (one, two):
+        hear(shop, item)
+    backfill(shop, Flow.STOCK)
+    change(shop, two, QtyOnHand="33")
+    hear(shop, two)
+    assert physical(shop, 801) == 11
+
+
+def test_a_sale_of_items_that_nobody_told_apart_is_not_guessed(open_shop: OpenShop) -> None:
+    shop = open_shop("[products]\nenabled = false")
+    row = {"articleNumber": 801, "description": "Till", "priceIncl": 77, "vatCode": 2, "turnoverGroup": 1}
+    shop.till.add_product({"description": "Till", "articleList": {"article": [row]}})
+    one, two = add(shop, "801", "1.00"), add(shop, "801", "2.00")
+    shop.till.sell(lines=[sold(801)])
+    shop.settle()
+    (parked,) = shop.parked()
+    assert all(f"item {item} " in (parked.reason or "") for item in (one, two))
+    shop.till.till["articles"].get(801)["extArticleId"] = two
+    shop.retry(parked)
+    assert sale_of(shop, 801) == two
+
+
+def test_an_article_made_by_somebody_else_meanwhile_is_told(shop: Shop) -> None:
+    theirs = {"articleNumber": 801, "description": "Web", "priceIncl": 1, "vatCode": 2, "turnoverGroup": 1}
+    shop.till.add_product({"description": "Web", "articleList": {"article": [{**theirs, "extArticleId": "web-77"}]}})
+    item = add(shop, "801", "1.00")
+    backfill(shop, Flow.PRODUCTS)
+    (parked,) = shop.parked()
+    assert parked.entity_id == item
+    assert "web-77" in (parked.reason or "")
+    assert article(shop, 801)["description"] == "Web"
+
+
+@on_both_databases
+def test_two_pairs_at_once_do_not_wait_for_each_other(shop: Shop) -> None:
+    items = [add(shop, str(number), "1.00") for number in (801, 802, 801, 802)]
+    at_once(shop, *items)
+    assert len(shop.parked()) == 2
+    assert {article(shop, 801)["extArticleId"], article(shop, 802)["extArticleId"]} <= set(items)
