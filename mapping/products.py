@@ -62,13 +62,14 @@ class Price:
 
 def require_wanted(item: Item, settings: ProductSettings) -> None:
     """Answer nothing when the item belongs in the till; else raise NotBookable with the reason."""
-    reason = OWN if is_own(item) else _SKIPPED_TYPES.get(item.type)
-    if reason is None and item.type not in settings.types:
-        reason = f'items of type "{item.type}" are left out by the settings'
-    if reason is None and not _passes_filter(item, settings):
-        reason = "the filter in the settings leaves this item out"
-    if reason:
+    if reason := OWN if is_own(item) else _SKIPPED_TYPES.get(item.type):
         raise NotBookable(reason, record=name_item(item), field="Type")
+    if item.type not in settings.types:
+        reason = f'products.types in the settings leaves out items of type "{item.type}"'
+        raise NotBookable(reason, record=name_item(item), field="products.types")
+    if not _passes_filter(item, settings):
+        reason = "products.filter in the settings leaves this item out"
+        raise NotBookable(reason, record=name_item(item), field="products.filter")
 
 
 def _passes_filter(item: Item, settings: ProductSettings) -> bool:

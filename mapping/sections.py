@@ -100,6 +100,10 @@ class ProductSettings(Section):
         description='Where colour and size stand in a variant\'s name, e.g. "(?P<colour>.+) (?P<size>[^ ]+)"',
     )
     filter: Condition | None = Field(default=None, description="Only items that meet this condition flow")
+    left_out: Literal["deactivate", "park", "keep"] = Field(
+        default="deactivate",
+        description="The article of an item that `types` or `filter` leave out by now: make it inactive, park, or keep",
+    )
     fields: dict[MappedField, Rule] = Field(default_factory=dict, description="Target field to mapping function")
     custom_fields: dict[str, Rule] = Field(
         default_factory=dict, description="Free field of the till to mapping function"

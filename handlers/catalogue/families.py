@@ -73,7 +73,7 @@ def _to_stock(family: Family, read_at: datetime, event: Event, deps: Deps) -> tu
     """The stock of variants that are new at the till. That of others is told by their own events, or by a backfill."""
     if not deps.settings.stock.enabled or event.priority == BACKFILL:
         return ()
-    new = (member.item for member in family.members if member.link is None)
+    new = (m.item for m in family.members if m.link is None or m.link.target_id != str(m.number))
     return tuple(
         items.follow(Flow.STOCK, event, Reading(item, read_at), entity_id=item.id, key=f"{event.key}>stock:{item.id}")
         for item in new

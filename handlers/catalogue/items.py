@@ -27,6 +27,8 @@ ENTITY = "Item"
 OURS = "gateway"
 GONE = "deleted"
 """Fingerprint of what was deleted in the books."""
+LEFT_OUT = "left out"
+"""Fingerprint of what the settings leave out by now; what was written before does not count any more."""
 _TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
 
 

@@ -16,11 +16,12 @@ from handlers.catalogue.articles import Member
 from handlers.catalogue.items import Reading
 from handlers.catalogue.kinship import Parent
 from handlers.deps import Deps
-from handlers.result import Result, done, skipped
+from handlers.result import Result, done, parked, skipped
 from mapping import products
 from mapping.categories import CATEGORY
-from mapping.records import Item, Product
-from mapping.skus import OWN
+from mapping.errors import NotBookable
+from mapping.records import Article, Item, Product
+from mapping.skus import OWN, name_item
 
 FAMILY = "Family"
 
@@ -39,13 +40,23 @@ def carry(event: Event, deps: Deps) -> Result:
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
+    return _carry_item(event, seen, deps)
+
+
+def _carry_item(event: Event, seen: Reading, deps: Deps) -> Result:
+    """The item as its article, or out of the till. Its stock goes on by itself, once it has its article."""
     link = articles.find_link(seen.item.id, deps)
     moves = _moves(seen.item, link, deps)
     if not moves or not deps.settings.products.enabled:
         _pass_stock_on(event, seen, deps)
     if not deps.settings.products.enabled:
         return skipped("products are switched off in the settings")
-    products.require_wanted(seen.item, deps.settings.products)
+    try:
+        products.require_wanted(seen.item, deps.settings.products)
+    except NotBookable as reason:
+        if link is None:
+            raise
+        return _leave(event, seen.item, link, reason, deps)
     parent = kinship.find_parent(seen.item, event, deps)
     if family := _family_of(seen.item, parent, deps):
         return _pass_family_on(family, event, seen, deps)
@@ -143,6 +154,34 @@ def _pass_stock_on(event: Event, seen: Reading, deps: Deps) -> None:
     counted = item.quantity_on_hand is not None and item.type not in ("Group", CATEGORY)
     if deps.settings.stock.enabled and counted and event.priority != BACKFILL:
         deps.pass_on(items.follow(Flow.STOCK, event, seen))
+
+
+def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps) -> Result:
+    """The settings leave out an item that has an article: it does not stay on sale unseen.
+
+    An inactive item's article is made inactive whatever they say.
+    """
+    settings, article = deps.settings.products, f"article {link.target_id}"
+    kept = products.why_kept("active", settings, Article())
+    if item.active and settings.left_out == "keep":
+        kept = 'products.left_out is "keep"'
+    if kept:
+        return skipped(f"{reason.reason}; {article} stays as it is: {kept}")
+    if item.active and settings.left_out == "park":
+        return parked(
+            f"{reason.reason}, and its {article} is still on sale",
+            code="left-out",
+            record=name_item(item),
+            fix=f"make {article} inactive at the till and ignore this event; or change {reason.field} in the settings "
+            "and retry",
+        )
+    left = dataclasses.replace(
+        link, fingerprint=items.LEFT_OUT, detail={**(link.detail or {}), "content": items.content(item.raw)}
+    )
+    if link.fingerprint == items.LEFT_OUT and not items.is_repeated(event):
+        return done(f"unchanged: {reason.reason}", links=(left,))
+    _switch_off(link, deps)
+    return done(f"{reason.reason}: {article} is inactive now", links=(left,), target_id=link.target_id)
 
 
 def _follow_merge(event: Event, deps: Deps) -> None:

@@ -92,15 +92,16 @@ def _plus(lines: Iterable[SaleLine]) -> Iterator[tuple[int, str | None]]:
 
 
 def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
-    """The item of an article; of several with one SKU the one that the till shows, `MappingError` names them if none."""
-    if not items or len([item for item in items if item.sku == items[0].sku]) == 1:
+    """The item of an article; of several with one SKU the one that the till shows, or `MappingError` naming them."""
+    alike = [item for item in items if item.sku == items[0].sku]
+    if len(alike) < 2:  # noqa: PLR2004 - two are needed to be alike
         return next(iter(items), None)
     read = deps.till.product_of_article(number)
     marks = {article.ext_id for article in read.product.articles if article.number == number} if read else set()
-    if item := next((i for i in items if i.id in marks), None):
+    if item := next((i for i in alike if i.id in marks), None):
         return item
     raise MappingError(
-        f"{' and '.join(map(name_item, items))} have the same SKU, and the till does not say which is article {number}",
+        f"{' and '.join(map(name_item, alike))} have the same SKU, and the till does not say which is article {number}",
         record=f"article {number}",
         field="Sku",
         fix="give all but one of them another SKU in QuickBooks, or make them inactive, then retry",
