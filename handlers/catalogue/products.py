@@ -190,10 +190,10 @@ def _follow_merge(event: Event, deps: Deps) -> None:
     if vanished is None:
         return
     link = articles.find_link(vanished, deps)
-    ownership.move(vanished, event.entity_id, deps)
     if link and link.fingerprint != items.GONE:
         _switch_off(link, deps)
         deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
+    ownership.move(vanished, event.entity_id, deps)
 
 
 def _gone(event: Event, deps: Deps) -> Result:
