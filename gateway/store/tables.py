@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
+_RESTING = "('working', 'done', 'skipped', 'parked')"
 # SQLite numbers rows by itself only for a column that is exactly INTEGER.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
@@ -27,29 +28,19 @@ def _long_text(*, nullable: bool = True) -> Any:
     return Field(default=None, sa_column=Column(Text(), nullable=nullable))
 
 
+def _where(condition: str) -> Any:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 class InboxRow(SQLModel, table=True):
     """One change to carry over, and all that is known about its fate. `subject` orders rows of one entity."""
 
     __tablename__ = "inbox"
     __table_args__ = (
         # The lock of one entity: at most one row of a subject is being worked on, whoever tries.
-        Index(
-            "inbox_one_working",
-            "subject",
-            unique=True,
-            sqlite_where=text("state = 'working'"),
-            postgresql_where=text("state = 'working'"),
-        ),
+        Index("inbox_one_working", "subject", unique=True, **_where("state = 'working'")),
         # One connection's turn: what is due first among equals, found without passing what is not due yet.
-        Index(
-            "inbox_turn",
-            "connection",
-            "priority",
-            "turn_at",
-            "id",
-            sqlite_where=text("state NOT IN ('working', 'done', 'skipped', 'parked')"),
-            postgresql_where=text("state NOT IN ('working', 'done', 'skipped', 'parked')"),
-        ),
+        Index("inbox_turn", *("connection", "priority", "turn_at", "id"), **_where(f"state NOT IN {_RESTING}")),
         Index("inbox_subject", "subject", "id"),
         Index("inbox_state", "state", "id"),
         Index("inbox_order", "order_id"),

@@ -4,8 +4,8 @@ from alembic import op
 import sqlalchemy as sa
 
 
-revision = '0007'
-down_revision = '0006'
+revision = '0008'
+down_revision = '0007'
 
 
 def upgrade() -> None:
@@ -18,4 +18,3 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('connection', 'work')
     )
     op.create_index('leases_of', 'leases', ['lease'], unique=False)
-    op.execute("DELETE FROM cursors WHERE source LIKE 'lease.%'")
