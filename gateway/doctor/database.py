@@ -11,7 +11,7 @@ from gateway import pools
 from gateway.doctor.finding import Finding
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from gateway.store import migrate, presence, views
+from gateway.store import migrate, postgres, presence, views
 from gateway.store.session import reading
 from gateway.version import VERSION
 
@@ -42,6 +42,7 @@ def check_server(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """The server's version, its room for connections, and its clock."""
     if engine.dialect.name == "postgresql":
         yield guarded("PostgreSQL", lambda: _check_version(engine))
+        yield guarded("pooler", lambda: check_pooler(engine))
         yield guarded("connections left", lambda: _check_room(settings, engine))
     yield guarded("clocks", lambda: _check_clocks(engine))
 
@@ -52,6 +53,16 @@ def _check_version(engine: Engine) -> Finding:
     major = number // 10_000
     fix = "" if major >= OLDEST_POSTGRES else f"update it to PostgreSQL {OLDEST_POSTGRES} or newer"
     return Finding("PostgreSQL", f"version {major}", fix)
+
+
+def check_pooler(engine: Engine) -> Finding:
+    """Whether a transaction pooler lies before the database."""
+    with reading(engine) as session:
+        pooled = postgres.is_pooled(session.connection())
+    said = (
+        "a transaction pooler (such as PgBouncer) lies before it: nothing is prepared, limits are set in transactions"
+    )
+    return Finding("pooler", said if pooled else "none: sessions are our own")
 
 
 def _check_room(settings: Settings, engine: Engine) -> Finding:

@@ -12,11 +12,22 @@ from psycopg.rows import TupleRow
 from sqlalchemy.dialects import postgresql
 
 from gateway.errors import Transient
+from gateway.store import postgres
 from gateway.store.events import PENDING, Change, Received
 from gateway.store.ingress_rows import COLUMNS, KINDS, clean, to_row
 
 _CONNECT_SECONDS = 2
 _STATEMENT_MILLISECONDS = 1_500
+_OPTIONS: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": _CONNECT_SECONDS,
+    "application_name": "kassabridge ingress",
+    "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS} -c TimeZone=UTC",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": _CONNECT_SECONDS * 1000,
+}
 _LEFT_SECONDS = 30.0  # then whatever lies between the server and us has swallowed the connection
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ARRAYS = ", ".join(f"%s::{KINDS[name].compile(_DIALECT)}[]" for name in COLUMNS)
@@ -74,17 +85,7 @@ class PostgresWriter:
 
     async def _connected(self) -> _Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="kassabridge ingress",
-                options=f"-c statement_timeout={_STATEMENT_MILLISECONDS} -c TimeZone=UTC",
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=2,
-                tcp_user_timeout=_CONNECT_SECONDS * 1000,
-            )
+            self._connection = await _connect(self._url)
         return self._connection
 
     def _forget(self, connection: _Connection) -> None:
@@ -98,6 +99,19 @@ class PostgresWriter:
         asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
         task.add_done_callback(self._left_behind.discard)
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+
+async def _connect(url: str) -> _Connection:
+    try:
+        connection = await psycopg.AsyncConnection.connect(url, **_OPTIONS)
+    except psycopg.OperationalError as error:
+        if not postgres.is_refused_by_pooler(error):
+            raise
+        return await psycopg.AsyncConnection.connect(url, **postgres.without_session(_OPTIONS))
+    kept = await (await connection.execute(postgres.SHOW_TIMEOUT)).fetchone()
+    if not postgres.is_kept(kept, _STATEMENT_MILLISECONDS):
+        connection.prepare_threshold = None
+    return connection
 
 
 async def _store(connection: _Connection, changes: Sequence[Change]) -> list[Received]:

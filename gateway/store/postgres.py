@@ -2,17 +2,22 @@
 
 The kernel notices a host that is gone, and the server ends a statement that takes too long; neither helps when
 something between us still acknowledges our packets. A thread would wait for ever, and keep its place in the pool.
+
+A transaction pooler (PgBouncer with `pool_mode=transaction`, as managed PostgreSQL hands out) gives each transaction
+another session: it refuses or ignores settings of a session, and what was prepared in one is unknown in the next. Where
+one is found, limits are set in each transaction and nothing is prepared.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -31,9 +36,13 @@ _USED: Final = "kassabridge-used"
 
 
 class Impatient(psycopg.Connection[Any]):
-    """Closes itself when an answer takes longer than `patience` (seconds, None: for ever)."""
+    """Closes itself when an answer takes longer than `patience` (seconds, None: for ever).
+
+    `pooled` says that a transaction pooler lies between us and the server.
+    """
 
     patience: float | None = ANSWER_SECONDS
+    pooled = False
 
     def wait(self, gen: PQGen[RV], interval: float = _INTERVAL, timeout: float | None = None) -> RV:
         """Let a conversation with the server run to its end. Raises OperationalError when that takes too long."""
@@ -65,12 +74,60 @@ def prepare(engine: Engine) -> None:
     The pool's own look is a round trip before every transaction, however short the rest was.
     """
     event.listen(engine, "do_connect", _connect)
+    event.listen(engine, "begin", _limit_transaction)
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _look_at)
 
 
 def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Impatient:
-    return Impatient.connect(*arguments, **options)
+    try:
+        connection = Impatient.connect(*arguments, **options)
+    except psycopg.OperationalError as error:
+        if not is_refused_by_pooler(error):
+            raise
+        connection = Impatient.connect(*arguments, **without_session(options))
+        connection.pooled = True
+        return connection
+    connection.autocommit = True
+    kept = connection.execute(SHOW_TIMEOUT).fetchone()
+    connection.autocommit = False
+    if not is_kept(kept, STATEMENT_MILLISECONDS):
+        connection.pooled, connection.prepare_threshold = True, None
+    return connection
+
+
+SHOW_TIMEOUT: Final = "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"
+
+
+def is_refused_by_pooler(error: psycopg.OperationalError) -> bool:
+    """Whether a pooler refused the connection because it knows no settings of a session."""
+    return "unsupported startup parameter" in str(error)
+
+
+def without_session(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a connection whose sessions are a pooler's: no settings of its own, nothing prepared."""
+    return {**{name: value for name, value in options.items() if name != "options"}, "prepare_threshold": None}
+
+
+def is_kept(row: tuple[Any, ...] | None, milliseconds: int) -> bool:
+    """Whether the server has the statement timeout we asked for; a pooler may have dropped it silently."""
+    return row is not None and row[0] == milliseconds
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether a connection in use goes through a transaction pooler."""
+    driver = connection.connection.driver_connection
+    return isinstance(driver, Impatient) and driver.pooled
+
+
+def _limit_transaction(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    if is_pooled(connection) and driver is not None and not driver.autocommit:
+        for name, limit in (
+            ("statement_timeout", STATEMENT_MILLISECONDS),
+            ("idle_in_transaction_session_timeout", IDLE_MILLISECONDS),
+        ):
+            connection.exec_driver_sql(f"SET LOCAL {name} = {limit}")
 
 
 def _note_use(_connection: Impatient | None, record: ConnectionPoolEntry) -> None:
