@@ -94,8 +94,9 @@ def of_sale(
 ) -> dict[Cell, int]:
     """A sale's VAT totals on its day and its payments on theirs.
 
-    With `cash_rounding_cap` Dutch cash rounding counts as an untaxed amount, as the books get it by default; so do
-    payments by one of `gift_cards`, which are no money but a debt settled.
+    Without VAT everything counts at 0 %, as the books have it. With `cash_rounding_cap` Dutch cash rounding counts as
+    an untaxed amount, as the books get it by default; so do payments by one of `gift_cards`, which are no money but a
+    debt settled.
     """
     day, branch = sale.business_date, sale.branch
     rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
@@ -103,6 +104,12 @@ def of_sale(
     settled = _lone(Cell(branch, day, Measure.NET, "0"), -redeemed(sale, gift_cards))
     paid = _tender_figures(without_gift_cards(sale, gift_cards).payments, sale, names)
     return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid])
+
+
+def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
+    """A sale's VAT totals under the till's own codes and rates, and its payments: what its journal sums up."""
+    paid = _tender_figures(sale.payments, sale, names)
+    return add([*_vat_figures(sale.vat, sale.branch, sale.business_date), *paid])
 
 
 def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     SPECIAL = "special"  # what the gateway itself uses in the books -> its item
     DAY = "day"  # branch and business day -> the document that sums it up
     CLAIM = "claim"  # till article number/books' item -> the item: it waits for the article to become free
+    DAY_DOCUMENT = "day_document"  # day/entity/id -> a document that sums up this day, or a correction of it
     STOCK = "stock"  # branch/article -> quantity last written
 
 

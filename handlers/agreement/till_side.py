@@ -121,7 +121,8 @@ def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | 
         deps.say("the till's journal cannot be asked", reason=error.reason)
         return None
     own = figures.add(figures.of_journal(journal, names) for journal in journals)
-    read_ = figures.add(figures.of_sale(sale, names) for sale in side.sales.values() if sale.kind is not SaleKind.ORDER)
+    sales = [sale for sale in side.sales.values() if sale.kind is not SaleKind.ORDER]
+    read_ = figures.add(figures.as_stated(sale, names) for sale in sales)
     return figures.subtract(own, figures.within(read_, side.start, side.through))
 
 

@@ -12,6 +12,7 @@ from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, money_documents
+from handlers.sales.days import DAY
 from mapping.records import DocumentKind
 
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
@@ -29,12 +30,12 @@ def carry(event: Event, deps: Deps) -> Result:
         # What took its place, when its sale was booked again, has the link now.
         known = event.code == GONE
         return done("its sale is booked again") if known else skipped("not posted by this gateway")
-    number = _number(mine, deps)
-    deps.learn(order_id=number if mine.kind != Kind.PAYMENT else None)
+    record = _record(mine, deps)
+    deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (Kind.DOCUMENT, Kind.MONEY) else None)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
         _compare_again(mine, deps)
-        return _show_edit(event, number)
+        return _show_edit(event, record)
     how = _GONE.get((event.operation or "").lower())
     if how is None:
         return done("our own document")
@@ -43,7 +44,7 @@ def carry(event: Event, deps: Deps) -> Result:
     _compare_again(mine, deps)
     if _stands(event, deps):
         return done(f"it was {how}, and stands again")
-    return _tell_gone(event, mine, number, how, deps)
+    return _tell_gone(event, mine, record, how, deps)
 
 
 def _stands(event: Event, deps: Deps) -> bool:
@@ -56,15 +57,16 @@ def _stands(event: Event, deps: Deps) -> bool:
         return False
 
 
-def _number(mine: Link, deps: Deps) -> str:
-    """The printed number of the sale behind a document, or behind what was posted on it."""
-    if mine.kind != Kind.PAYMENT:
-        return str(bookings.detail(mine, "number") or mine.source_id)
-    entity, document_id, source_id = mine.source_id.split("/", 2)
-    with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, Kind.DOCUMENT, document_id)
-    document = next((link for link in found if link.target_entity == entity), None)
-    return _number(document, deps) if document else source_id
+def _record(mine: Link, deps: Deps) -> str:
+    """The sale, or the day, behind a document or behind what was posted on one."""
+    if mine.kind == Kind.PAYMENT:
+        entity, document_id, source_id = mine.source_id.split("/", 2)
+        document = bookings.find_document(entity, document_id, deps)
+        return _record(document, deps) if document else f"payment {source_id}"
+    if day := bookings.detail(mine, DAY):
+        branch, _, date = str(day).partition(":")
+        return f"day {date} of branch {branch}"
+    return f"sale {bookings.detail(mine, 'number') or mine.source_id}"
 
 
 def _compare_again(mine: Link, deps: Deps) -> None:
@@ -77,33 +79,32 @@ def _compare_again(mine: Link, deps: Deps) -> None:
 
 
 def _find(event: Event, deps: Deps) -> Link | None:
-    kinds = (Kind.PAYMENT,) if event.entity == "Payment" else (Kind.DOCUMENT, Kind.MONEY)
+    if event.entity != "Payment":
+        return bookings.find_document(event.entity, event.entity_id, deps)
     with reading(deps.engine) as session:
-        ours = [
-            each for kind in kinds for each in links.find_by_target(session, deps.connection, kind, event.entity_id)
-        ]
-    return next((link for link in ours if link.target_entity == event.entity), None)
+        return next(iter(links.find_by_target(session, deps.connection, Kind.PAYMENT, event.entity_id)), None)
 
 
-def _show_edit(event: Event, number: str) -> Result:
+def _show_edit(event: Event, record: str) -> Result:
     """Somebody corrected the document by hand: allowed, but it must not go unseen, and is never overwritten."""
     return parked(
-        f"{event.entity} {event.entity_id} was edited in QuickBooks: it may differ from the sale",
+        f"{event.entity} {event.entity_id} was edited in QuickBooks: it may differ from the till",
         code="edited-in-books",
-        record=f"sale {number}",
-        fix="compare it with the sale; when the correction is right, ignore this event",
+        record=record,
+        fix="compare it with the till; when the correction is right, ignore this event",
     )
 
 
-def _tell_gone(event: Event, mine: Link, number: str, how: str, deps: Deps) -> Result:
-    is_payment = event.entity == "Payment"
+def _tell_gone(event: Event, mine: Link, record: str, how: str, deps: Deps) -> Result:
+    is_payment, of_day = event.entity == "Payment", record.startswith("day ")
     if not is_payment:
         bookings.note(mine, deps, gone=how)
-    of_sale = "a part of its money" if mine.kind == Kind.MONEY else "the sale"
-    what = f"what it paid of sale {number} is open again" if is_payment else f"{of_sale} is no longer in the books"
+    part = "a part of its money" if mine.kind == Kind.MONEY else "turnover of this day" if of_day else "the sale"
+    what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"
+    way_out = "enter it again in QuickBooks with the amounts that ./run agree names" if of_day else "resend the order"
     return parked(
         f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",
         code=GONE,
-        record=f"sale {number}",
-        fix="if that was a mistake, resend the order; else ignore this event",
+        record=record,
+        fix=f"if that was a mistake, {way_out}; else ignore this event",
     )

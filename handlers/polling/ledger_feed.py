@@ -11,9 +11,9 @@ from typing import Final
 
 from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.connectors.quickbooks.wire_documents import is_voided
-from gateway.store import agreements, cursors, inbox, links, reckoning
+from gateway.store import agreements, cursors, inbox, reckoning
 from gateway.store.events import Change, Flow
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import captures
@@ -67,7 +67,8 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
         if entity in _FLOWS:
             return []
         with reading(deps.engine) as session:
-            return reckoning.target_ids(session, deps.connection, Kind.DOCUMENT, entity)
+            ours = (reckoning.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
+            return sorted({each for some in ours for each in some})
 
     def prolong() -> None:
         cursors.renew(deps.engine, deps.connection, SOURCE, lease, seconds=cursors.LEASE_SECONDS)
@@ -101,7 +102,7 @@ def _to_event(change: BooksChange, deps: Deps) -> Change | None:
 
 def _what_happened(change: BooksChange, deps: Deps) -> str | None:
     """What somebody did to a document of ours; None for our own doing, for payments, for what is not ours."""
-    link = _find(change, deps)
+    link = bookings.find_document(change.entity, change.id, deps)
     if link is None or bookings.detail(link, bookings.GONE):
         return None
     if change.deleted:
@@ -118,7 +119,7 @@ def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
     """The day whose sums a document changes that we did not write, or not like this; None for our own doing."""
     if change.entity in _FLOWS or change.deleted:
         return None
-    if _find(change, deps) is not None and _what_happened(change, deps) is None:
+    if bookings.find_document(change.entity, change.id, deps) is not None and _what_happened(change, deps) is None:
         return None
     day = str(change.raw.get("TxnDate") or "")
     return date.fromisoformat(day) if day else None
@@ -128,9 +129,3 @@ def _is_outdated(change: BooksChange, link: Link) -> bool:
     """Whether we wrote the document again, or looked at it, while what was captured was on its way."""
     captured, known = str(change.raw.get("SyncToken") or ""), link.sync_token or ""
     return captured.isdigit() and known.isdigit() and int(captured) < int(known)
-
-
-def _find(change: BooksChange, deps: Deps) -> Link | None:
-    with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, Kind.DOCUMENT, change.id)
-    return next((link for link in found if link.target_entity == change.entity), None)

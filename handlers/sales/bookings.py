@@ -23,6 +23,8 @@ from mapping.sale_identity import unsigned
 Raw: TypeAlias = Mapping[str, Any]
 _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
+WRITTEN = (Kind.DAY_DOCUMENT, Kind.DOCUMENT, Kind.MONEY)
+"""The kinds of links with documents of the books, the most telling first."""
 GONE = "gone"
 """How somebody removed the document from the books: deleted, voided."""
 REPLACING = "replacing"
@@ -37,6 +39,13 @@ def find(sale_id: str, deps: Deps) -> Link | None:
     """The link of a sale that was booked, or None."""
     with reading(deps.engine) as session:
         return links.find(session, deps.connection, Kind.DOCUMENT, sale_id)
+
+
+def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
+    """The link of a document of the books that we wrote: of a day, of a sale, or of money beside one; or None."""
+    with reading(deps.engine) as session:
+        found = [each for kind in WRITTEN for each in links.find_by_target(session, deps.connection, kind, document_id)]
+    return next((link for link in found if link.target_entity == entity), None)
 
 
 def detail(link: Link, name: str) -> Any:

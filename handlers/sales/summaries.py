@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.store import links, reckoning
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import Kind, Link
@@ -143,4 +144,11 @@ def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDoc
         "sequence": state.sequence,
         "documents": [[each.kind, each.id] for each in documents],
     }
-    deps.remember(Link(Kind.DAY, day.key, state.target_entity, state.target_id, detail=detail))
+    known = Link(Kind.DAY, day.key, state.target_entity, state.target_id, detail=detail)
+    deps.remember(known, *(_to_document_link(day, each) for each in documents))
+
+
+def _to_document_link(day: Day, document: BookedDocument) -> Link:
+    detail = {days.DAY: day.key, "number": document.document_number, "seen": content_of(document.raw)}
+    key = f"{day.key}/{document.kind}/{document.id}"
+    return Link(Kind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail)

@@ -76,7 +76,8 @@ def build_line(till: Till, sold: ItemSold, pricing: Pricing) -> Record:
 def _build_data(till: Till, sold: ItemSold, article: Record, pricing: Pricing) -> Record:
     code = article["vatCode"] if sold.vat_code is None else sold.vat_code
     taxed = pricing.vat_method not in vat.TAX_FREE_METHODS
-    rate = vat.get_rate(till, pricing.branch, code) if taxed else 0
+    own_rate = vat.get_rate(till, pricing.branch, code)
+    rate = own_rate if taxed else 0
     group = till["turnover_groups"].get(sold.turnover_group or article["turnoverGroup"])
     return {
         **quantity("quantity", "decimalPlaces", sold.quantity),
@@ -88,7 +89,7 @@ def _build_data(till: Till, sold: ItemSold, article: Record, pricing: Pricing) -
         "turnoverGroupType": group["turnoverGroupType"],
         "turnoverGroupAccountNumber": group["accountNumber"],
         "vatCode": code,
-        "vatPercentage": rate,
+        "vatPercentage": rate if till.switches.untaxed_rates == "zero" else own_rate,
         "discountType": "DISCOUNT-TYPE-NONE",
         "discountPercentage": int(sold.discount_percent * 100),
         "priceType": "PRICE-TYPE-ARTICLE" if sold.price_cents is None else "PRICE-TYPE-SPECIAL",

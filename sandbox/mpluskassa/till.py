@@ -57,6 +57,7 @@ class Switches:
     says. `unbooked_stock`: what getStock says of a shelf nothing was booked on yet, a `zero` or `nothing`.
     `calls_at_once`: more are refused; 0 is no limit. `one_item_lists`: a list of one item is `wrapped` as the schema
     says, `bare` (the item without the list around it) or `flat` (the list with the item's own fields in it).
+    `untaxed_rates`: the rate of a reverse-charged or untaxed line is told as `zero` or as the article's `own`.
     """
 
     percentage_scale: int = 1
@@ -66,6 +67,7 @@ class Switches:
     omit_empty_lists: bool = False
     omit_missing_payload: bool = False
     parent_includes_sublines: bool = False
+    untaxed_rates: str = "zero"
     set_stock_sets: str = "physical"
     exact_match_ignores_case: bool = True
     vat_misconfigured: int | None = None

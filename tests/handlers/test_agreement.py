@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -53,6 +55,24 @@ def different(report: Report) -> dict[tuple[Any, ...], int]:
 
 def causes(report: Report) -> list[str]:
     return [row["cause"] for row in report["rows"]]
+
+
+@pytest.mark.parametrize("rates", ["zero", "own"])
+@pytest.mark.parametrize("method", ["VAT-METHOD-SHIFTED", "VAT-METHOD-NONE"])
+def test_sales_without_vat_agree_and_the_journals_own_rows_confirm_them(
+    open_shop: Callable[..., Shop], method: str, rates: str
+) -> None:
+    shop = open_shop('[mapping]\nshifted_tax_code = "0% BTW"\n')
+    shop.till.till.switches.untaxed_rates = rates
+    relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
+    shop.till.invoice(lines=[sold(1003), sold(1002)], relation=relation, vat_method=method)
+    shop.till.sell(lines=[sold(1001)], vat_method=method)
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    assert shop.parked() == []
+    report = agree(shop)
+    assert report["journal"] == {"asked": True, "agrees": True, "differences": []}
+    assert report["agrees"], to_text(report)
 
 
 def test_a_mixed_day_agrees_to_the_cent_and_the_journal_confirms_what_was_read(shop: Shop) -> None:

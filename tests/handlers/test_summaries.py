@@ -13,10 +13,11 @@ from sqlalchemy import text
 
 from gateway.store import requests
 from gateway.store.session import writing
+from handlers.polling import books_feed
 from mapping.agreement_text import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import Shop, sold
+from tests.handlers.shop import REALM, Shop, sold
 
 SETTINGS = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
 NOON = datetime.now(AMSTERDAM).replace(hour=12, minute=0) - timedelta(days=3)
@@ -110,6 +111,36 @@ def test_a_cancelled_sale_is_taken_out_of_its_day(shop: Shop) -> None:
     assert shop.only("RefundReceipt")["TotalAmt"] == 100
     assert shop.newest(cancelled["receiptId"]).state == "done"
     in_agreement(shop)
+
+
+@pytest.mark.parametrize("told", ["webhook", "change data capture"])
+def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop, told: str) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    shop.till.sell(lines=[sold(1001, 2)], when=NOON)
+    carry(shop)
+    correction = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"].endswith("-2"))
+    shop.books.delete(REALM, "SalesReceipt", correction["Id"])
+    if told == "webhook":
+        shop.hear_of("SalesReceipt", correction["Id"], "Delete", key="gone")
+    else:
+        books_feed.poll(shop.deps())
+        shop.work()
+    (event,) = shop.parked()
+    assert (event.code, event.record) == ("gone-in-books", f"day {NOON:%Y-%m-%d} of branch 1")
+    assert (event.entity, event.entity_id) == ("SalesReceipt", correction["Id"])
+
+
+def test_a_correction_that_somebody_edits_is_told(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    shop.till.sell(lines=[sold(1001, 2)], when=NOON)
+    carry(shop)
+    correction = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"].endswith("-2"))
+    shop.books.put(REALM, "SalesReceipt", {"Id": correction["Id"], "PrivateNote": "corrected"})
+    books_feed.poll(shop.deps())
+    shop.work()
+    assert [event.code for event in shop.parked()] == ["edited-in-books"]
 
 
 def test_running_everything_again_books_nothing_again(shop: Shop) -> None:
