@@ -39,10 +39,10 @@ def wait_until(true: Callable[[], object], *, seconds: float = PATIENCE, what: s
 
 
 class Served:
-    """An ASGI app behind uvicorn on a thread; `url` has no trailing slash."""
+    """An ASGI app behind uvicorn on a thread; `url` has no trailing slash. `port` 0 is any that is free."""
 
-    def __init__(self, app: Any, **options: Any) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+    def __init__(self, app: Any, *, port: int = 0, **options: Any) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=256)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(app, log_config=None, log_level="warning", ws="none", **options)
         config.timeout_graceful_shutdown = 2

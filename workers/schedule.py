@@ -6,9 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -18,7 +18,7 @@ from gateway import failpoints, jobs, observe, pools, pulse, reporting, resealin
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
-from gateway.store import guesses, inbox, presence, retention, spent, tokens, views
+from gateway.store import guesses, inbox, presence, rate_limits, retention, spent, systems, tokens, views
 from gateway.store.causes import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -35,6 +35,8 @@ IDLE_TOKEN_SECONDS = 86_400.0
 RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
 MEND_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
 PRESENCE_SECONDS = 15.0
+REACH_SECONDS = 25.0
+POLL_AGAIN_SECONDS = 60.0  # a poll that failed is not left until its next turn, a quarter of an hour later
 AT_ONCE = 8
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ class Clock:
         self._worlds = worlds
         self._waker = waker
         self._duties: dict[str, Duty] = {}
+        self._reached: dict[str, bool] = {}
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="duty")
         self.stop = threading.Event()
 
@@ -84,16 +87,19 @@ class Clock:
         self._duties.setdefault(name, Duty(name, seconds, do, time.monotonic() + after))
 
     def _run(self, duty: Duty) -> None:
+        failed = True
         try:
             with observe.correlated(inbox.new_correlation(), task=duty.name), _monitored(duty):
                 duty.do()
+            failed = False
         except GatewayError as error:
             _log.warning("a scheduled task could not run", task=duty.name, reason=error.reason)
         except Exception as error:  # noqa: BLE001 - one failing duty must not end the clock
             _log.exception("a scheduled task failed", task=duty.name)
             reporting.report(error, connection=duty.name.partition("/")[2] or None)
         finally:
-            duty.due = time.monotonic() + duty.seconds
+            seconds = min(duty.seconds, POLL_AGAIN_SECONDS) if failed and "/" in duty.name else duty.seconds
+            duty.due = time.monotonic() + seconds
             duty.running = False
 
     def _follow_connections(self) -> None:
@@ -102,15 +108,53 @@ class Clock:
             self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
             self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
             self._add(f"agreement/{name}", nightly.SECONDS, self._poll("agreement", name, nightly.plan))
+            self._add(f"reach/{name}", REACH_SECONDS, self._reach(name))
 
     def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
+        till = (rate_limits.MPLUSKASSA, float(self._settings.mplus_poll_seconds))
+        asked = {"till": till, "books": (rate_limits.QUICKBOOKS, REACH_SECONDS)}
+
         def do() -> None:
-            connection = self._worlds.world(name).connection
-            if connection.live and not connection.paused:
-                failpoints.reach(failpoints.BEFORE_POLL, source)
+            if not self._is_followed(name):
+                return
+            failpoints.reach(failpoints.BEFORE_POLL, source)
+            with self._noting(name, *asked[source]) if source in asked else nullcontext():
                 found = poll(self._worlds.deps(name))
-                failpoints.reach(failpoints.AFTER_POLL, source)
-                self._waker.wake(found)
+            failpoints.reach(failpoints.AFTER_POLL, source)
+            self._waker.wake(found)
+
+        return do
+
+    def _is_followed(self, name: str) -> bool:
+        connection = self._worlds.world(name).connection
+        return connection.live and not connection.paused
+
+    @contextmanager
+    def _noting(self, name: str, system: str, again_in: float) -> Iterator[None]:
+        """Note whether the system answered, whatever came before the answer or instead of it."""
+        try:
+            yield
+        except Exception as error:
+            systems.failed(self._engine, name, system, getattr(error, "reason", type(error).__name__))
+            raise
+        systems.answered(self._engine, name, system, again_in=again_in)
+
+    def _reach(self, name: str) -> Callable[[], None]:
+        """The books are asked for changes seldom, because that is metered; whether they are there is free to see.
+
+        Once they are there again, what happened meanwhile is asked for at once.
+        """
+
+        def do() -> None:
+            if not self._is_followed(name):
+                return
+            books, feed = self._worlds.deps(name).books, self._duties.get(f"books/{name}")
+            reached, self._reached[name] = self._reached.get(name, True), False
+            with self._noting(name, rate_limits.QUICKBOOKS, REACH_SECONDS):
+                books.reach()
+            self._reached[name] = True
+            if not reached and feed:
+                feed.due = time.monotonic()
 
         return do
 

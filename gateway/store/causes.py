@@ -10,8 +10,9 @@ from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import disagreements, expiry, meters, plan, presence, views
+from gateway.store import disagreements, expiry, meters, plan, presence, systems, views
 from gateway.store.events import BACKFILL, PENDING, Flow, State
+from gateway.store.rate_limits import QUICKBOOKS
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
 
 POLL_SECONDS = 60.0
@@ -23,6 +24,7 @@ KINDS = (
     "reconnect",
     "behind",
     "uncertain",
+    "silent",
     "poll",
     "plan",
     "process",
@@ -119,13 +121,38 @@ def _behind(session: Session, patience: Patience, _now: datetime) -> Iterator[Ca
             yield Cause(f"{key}/{name}/{flow}", title.format(flow=flow), late, fix, name)
 
 
+def _silent(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
+    lost = {token.connection for token in session.execute(select(TokenRow)).scalars() if token.lost is not None}
+    for silence in systems.find_silent(session, now):
+        if silence.failure is None and not _is_asking(session, now):
+            continue
+        if silence.system == QUICKBOOKS and silence.connection in lost:
+            continue
+        name = systems.NAMES[silence.system]
+        since = f"it has not answered for {max(1, round(silence.seconds / 60))} minutes"
+        detail = f"{since}: {silence.failure}" if silence.failure else since
+        fix = f"look whether {name} works and can be reached from here, then at the address and credentials"
+        yield Cause(f"silent/{silence.connection}/{name}", f"{name} does not answer", detail, fix, silence.connection)
+
+
+def _is_asking(session: Session, now: datetime) -> bool:
+    """Whether a clock process has run for long enough to have asked both systems."""
+    started = [each.started_at for each in presence.alive(session) if each.role == "clock"]
+    return bool(started) and now - min(started) > timedelta(seconds=SETTLING_SECONDS)
+
+
 def _failing_polls(session: Session, _patience: Patience, now: datetime) -> Iterator[Cause]:
+    """A feed that fails although its system answers; a system that does not is one cause, not one for every feed."""
+    silent = {(silence.connection, silence.system) for silence in systems.find_silent(session, now)}
     late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < now - timedelta(seconds=POLL_SECONDS))
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
     live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
     failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(live))
-    rows = session.execute(select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))).scalars()
+    found = select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))
+    rows = session.execute(found).scalars()
     for row in rows:
+        if (row.connection, row.source.partition(".")[0]) in silent:
+            continue
         title = f"the poll {row.source} fails"
         fix = "look at the other system, then at the address and credentials of the connection"
         yield Cause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
@@ -161,6 +188,7 @@ _FINDERS: tuple[_Finder, ...] = (
     _parked,
     _stopped,
     _behind,
+    _silent,
     _failing_polls,
     _used_plan,
     _gone_processes,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, and_, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -16,6 +18,8 @@ from mapping.records import SyncMarkers
 
 # As long as a page takes; every page renews it. Two pollers do no harm, a dead one must not hold a source for long.
 LEASE_SECONDS = 12.0
+# How long what a till's feed brought is read again at least: a record may become visible after a later one.
+OVERLAP_SECONDS = 300.0
 
 RECEIPTS = "mpluskassa.receipt"
 INVOICES = "mpluskassa.invoice"
@@ -29,7 +33,7 @@ def ensure(session: Session, connection: str, source: str, position: str | None)
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(
         conflict_insert(CursorRow)
-        .values(connection=connection, source=source, position=position)
+        .values(connection=connection, source=source, position=position, generation=0, reread_to=0, began_at=moment())
         .on_conflict_do_nothing()
     )
 
@@ -46,6 +50,7 @@ def begin_anew(session: Session, connection: str, markers: SyncMarkers, *, at: d
     ensure(session, connection, BOOKS, at.isoformat())
     for source, marker in _by_source(markers).items():
         place(session, connection, source, str(marker or 0))
+        session.execute(update(CursorRow).where(_is(connection, source)).values(began_at=moment()))
 
 
 def _by_source(markers: SyncMarkers) -> dict[str, int | None]:
@@ -71,6 +76,67 @@ def is_behind(session: Session, connection: str, source: str, *, seconds: float)
 def polled_at(session: Session, connection: str, source: str) -> datetime | None:
     """When this source was last polled with success."""
     return session.execute(select(col(CursorRow.polled_at)).where(_is(connection, source))).scalar_one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a feed of the till stands; `at` is None when it has not begun. See `CursorRow`."""
+
+    at: int | None
+    settled: int
+    witness: frozenset[str]
+    generation: int
+    reread_to: int
+    began_at: datetime | None
+
+
+def stand(session: Session, connection: str, source: str) -> Standing:
+    """Where a feed of the till stands."""
+    row = session.execute(select(CursorRow).where(_is(connection, source))).scalar_one_or_none()
+    if row is None or row.position is None:
+        return Standing(None, 0, frozenset(), 0, 0, None)
+    at = int(row.position)
+    settled = at if row.settled is None else min(int(row.settled), at)
+    witness = frozenset(filter(None, (row.witness or "").split(",")))
+    return Standing(at, settled, witness, row.generation, row.reread_to, row.began_at)
+
+
+def follow(
+    session: Session, connection: str, source: str, position: int, *, witness: Collection[str], lease: str
+) -> bool:
+    """Like `advance`, for a feed of the till: what was reached long enough ago is not read again."""
+    late = or_(col(CursorRow.marked_at).is_(None), col(CursorRow.marked_at) < moment(-OVERLAP_SECONDS))
+    before, marked, settled = col(CursorRow.position), col(CursorRow.marked), col(CursorRow.settled)
+    moved = session.execute(
+        update(CursorRow)
+        .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
+        .values(
+            position=str(position),
+            witness=",".join(sorted(witness)) or None,
+            settled=case((late, func.coalesce(marked, before)), else_=func.coalesce(settled, before)),
+            marked=case((late, str(position)), else_=marked),
+            marked_at=case((late, moment()), else_=col(CursorRow.marked_at)),
+            polled_at=moment(),
+            failure=None,
+            leased_until=moment(LEASE_SECONDS),
+        )
+        .returning(col(CursorRow.source))
+    ).one_or_none()
+    return moved is not None
+
+
+def rewind(session: Session, connection: str, source: str, *, newest: int, lease: str) -> int | None:
+    """The markers of a feed began again, the newest is this now: read it from 1. Answers the generation, None without
+    the lease.
+    """
+    cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
+    held = and_(_is(connection, source), col(CursorRow.lease) == lease)
+    row = session.execute(select(col(CursorRow.position), col(CursorRow.generation)).where(held)).one_or_none()
+    if row is None:
+        return None
+    values = {"position": "0", "generation": row[1] + 1, "reread_to": max(newest, int(row[0] or 0))}
+    session.execute(update(CursorRow).where(held).values(**values, **cleared))
+    return int(row[1]) + 1
 
 
 def take(engine: Engine, connection: str, source: str, *, seconds: float = LEASE_SECONDS) -> str | None:
@@ -107,9 +173,12 @@ def renew(engine: Engine, connection: str, source: str, lease: str, *, seconds: 
 
 
 def place(session: Session, connection: str, source: str, position: str) -> None:
-    """Put a cursor that only one event moves."""
+    """Put a cursor that only one event moves, or a feed's where it begins."""
     ensure(session, connection, source, position)
-    session.execute(update(CursorRow).where(_is(connection, source)).values(position=position, polled_at=moment()))
+    cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
+    session.execute(
+        update(CursorRow).where(_is(connection, source)).values(position=position, polled_at=moment(), **cleared)
+    )
 
 
 def release(engine: Engine, connection: str, source: str, lease: str, *, failure: str | None = None) -> None:

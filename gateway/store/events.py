@@ -66,6 +66,9 @@ class Change:
     email: str | None = None
     state: State = State.RECEIVED
     reason: str | None = None
+    code: str | None = None
+    record: str | None = None
+    field: str | None = None
     fix: str | None = None
     variant: str = ""
     careful: bool = False

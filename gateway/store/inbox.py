@@ -44,7 +44,8 @@ _COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 # What a new row takes from its change, by the names of the columns.
 SAID = (
     *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
-    *("state", "reason", "fix", "hint", "order_id", "sku", "email", "occurred_at", "careful"),
+    *("state", "reason", "code", "record", "field", "fix", "hint"),
+    *("order_id", "sku", "email", "occurred_at", "careful"),
 )
 said_by = attrgetter(*SAID)
 _ENDS = ("state", "reason", "code", "record", "field", "fix")

@@ -84,7 +84,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("target_entity", "correlation", "occurred_at", "received_at", "updated_at"),
     ),
     "journal": ("id", "event_id", "connection", "at", "kind", "system", "milliseconds"),
-    "links": ("id", "connection", "kind", "target_entity", "sync_token", "created_at", "updated_at"),
+    "links": ("id", "connection", "kind", "target_entity", "sync_token", "generation", "created_at", "updated_at"),
     "alerts": (
         *("id", "cause", "stage", "connection", "first_seen", "seen_at", "sent_at", "cleared_at", "clear_sent_at"),
         *("told", "clear_told", "sending_until"),
@@ -101,13 +101,18 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "numbers": ("connection", "number", "item_id", "given_at"),
     "connections": (
         *("name", "realm_id", "mplus_url", "mplus_ident_sealed", "mplus_secret_sealed", "mplus_subscription_id"),
-        *("mplus_webhook_secrets_sealed", "live", "paused", "created_at", "updated_at"),
+        *("mplus_webhook_secrets_sealed", "live", "paused", "line_amounts", "created_at", "updated_at"),
     ),
     "tokens": (
         *("connection", "access_sealed", "access_expires_at", "refresh_sealed", "refresh_expires_at"),
         *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_at", "updated_at"),
     ),
-    "cursors": ("connection", "source", "position", "polled_at", "lease", "leased_until", "failure"),
+    "cursors": (
+        *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),
+        *("settled", "marked", "marked_at", "witness", "generation", "reread_to"),
+    ),
+    "installations": ("only", "name"),
+    "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
     "leases": ("connection", "work", "lease", "leased_until"),
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),

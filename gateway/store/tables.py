@@ -8,12 +8,16 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from gateway.store import tables_of_feeds
 from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
 _RESTING = "('working', 'done', 'skipped', 'parked')"
 # SQLite numbers rows by itself only for a column that is exactly INTEGER.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+CursorRow = tables_of_feeds.CursorRow
+SystemRow = tables_of_feeds.SystemRow
 
 
 def _row_id() -> Any:
@@ -176,20 +180,6 @@ class TokenRow(SQLModel, table=True):
     lost: str | None = None
     lost_at: datetime | None = _time(nullable=True)
     updated_at: datetime = _time()
-
-
-class CursorRow(SQLModel, table=True):
-    """How far a poll has come in one source of a connection."""
-
-    __tablename__ = "cursors"
-
-    connection: str = Field(primary_key=True)
-    source: str = Field(primary_key=True)
-    position: str | None = None
-    polled_at: datetime | None = _time(nullable=True)
-    lease: str | None = None
-    leased_until: datetime | None = _time(nullable=True)
-    failure: str | None = None
 
 
 class LeaseRow(SQLModel, table=True):

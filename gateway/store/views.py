@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlmodel import Session, col
 
+from gateway.store import systems
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
@@ -45,13 +46,23 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one flow stands: rows per state, seconds the oldest unsynced and the oldest parked row have waited."""
+    """How one flow stands: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
+
+    `unseen_seconds`: how long a system of it has not answered, None while both do. What happened there since is not
+    known here, so the flow is not up to date.
+    """
 
     flow: str
     counts: dict[str, int]
     unsynced_seconds: float | None
     parked_seconds: float | None
     last_done_at: datetime | None
+    unseen_seconds: float | None = None
+
+    @property
+    def behind_seconds(self) -> float | None:
+        """How far the flow may be behind, None when it is up to date."""
+        return max((each for each in (self.unsynced_seconds, self.unseen_seconds) if each is not None), default=None)
 
 
 def find_events(session: Session, wanted: Filter) -> Page:
@@ -61,6 +72,18 @@ def find_events(session: Session, wanted: Filter) -> Page:
     events = [Event(*row) for row in session.execute(statement).all()]
     more = len(events) > limit
     return Page(events[:limit], events[limit - 1].id if more else None)
+
+
+def find_known(session: Session, keys: Collection[str]) -> set[str]:
+    """Those of these keys that changes were received under before."""
+    return set(session.execute(select(col(InboxRow.key)).where(col(InboxRow.key).in_(keys))).scalars())
+
+
+def has_come(session: Session, connection: str, *, source: str, flow: str, since: datetime) -> bool:
+    """Whether anything of a flow has come in from a source since a moment."""
+    about = and_(col(InboxRow.connection) == connection, col(InboxRow.source) == source, col(InboxRow.flow) == flow)
+    come = select(col(InboxRow.id)).where(col(InboxRow.received_at) >= since, about).limit(1)
+    return session.execute(come).scalar_one_or_none() is not None
 
 
 def find_event(session: Session, event_id: int) -> Event | None:
@@ -104,10 +127,11 @@ def standings(session: Session) -> list[Standing]:
             func.max(col(InboxRow.updated_at)),
         ).group_by(col(InboxRow.flow), col(InboxRow.state))
     ).all()
-    return [_standing(flow, [row for row in rows if row[0] == flow], now) for flow in Flow]
+    unseen = max((silence.seconds for silence in systems.find_silent(session, now)), default=None)
+    return [_standing(flow, [row for row in rows if row[0] == flow], now, unseen) for flow in Flow]
 
 
-def _standing(flow: Flow, rows: Sequence[Any], now: datetime) -> Standing:
+def _standing(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> Standing:
     oldest = {str(state): first for _, state, _, first, _ in rows}
     latest = {str(state): last for _, state, _, _, last in rows}
     return Standing(
@@ -116,6 +140,7 @@ def _standing(flow: Flow, rows: Sequence[Any], now: datetime) -> Standing:
         unsynced_seconds=_age([oldest[s] for s in _UNSYNCED if s in oldest], now),
         parked_seconds=_age([oldest[State.PARKED]] if State.PARKED in oldest else [], now),
         last_done_at=_aware(latest.get(State.DONE)),
+        unseen_seconds=unseen,
     )
 
 

@@ -36,6 +36,7 @@ def _to_lines(overview: Overview) -> list[str]:
     for flow in overview.standings:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(flow.counts.items())) or "nothing yet"
         waits = f"; the oldest waits {flow.unsynced_seconds:.0f} s" if flow.unsynced_seconds else ""
+        waits += f"; a system has not answered for {flow.unseen_seconds:.0f} s" if flow.unseen_seconds else ""
         lines.append(f"{flow.flow:<11} {counts}{waits}")
     lines += [loading.to_line(found) for found in overview.backfills if not found.over]
     running = ", ".join(sorted(process.role for process in overview.processes)) or "nothing"

@@ -13,13 +13,25 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.settings import Settings
-from gateway.store import alerts, connections, documents, expiry, meters, plan, presence, progress, rate_limits, views
+from gateway.store import (
+    alerts,
+    connections,
+    documents,
+    expiry,
+    meters,
+    plan,
+    presence,
+    progress,
+    rate_limits,
+    systems,
+    views,
+)
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.plan import Plan
 from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
-from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
+from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.store.views import Standing
 from gateway.version import VERSION
 from gateway.web import actions, admin_backfills, bodies, presentation, queries, services
@@ -35,6 +47,7 @@ class Overview:
     connections: list[Connection]
     standings: list[Standing]
     cursors: list[CursorRow]
+    systems: list[SystemRow]
     tokens: Mapping[str, TokenRow]
     meters: list[MeterRow]
     processes: list[ProcessRow]
@@ -65,6 +78,7 @@ def look(session: Session, seal: Seal) -> Overview:
         connections=every,
         standings=views.standings(session),
         cursors=[each for each in views.cursors(session) if not progress.is_note(each.source)],
+        systems=systems.all_of(session),
         tokens=views.tokens(session),
         meters=meters.of_month(session, f"{now:%Y-%m}"),
         processes=presence.alive(session),
@@ -111,7 +125,8 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
 
 def _to_flow(standing: Standing) -> dict[str, Any]:
     return {
-        "freshness_seconds": standing.unsynced_seconds or 0.0,
+        "freshness_seconds": standing.behind_seconds or 0.0,
+        "unseen_seconds": standing.unseen_seconds,
         "oldest_parked_seconds": standing.parked_seconds,
         "last_done_at": presentation.to_time(standing.last_done_at),
         "counts": {state: standing.counts.get(state, 0) for state in State},
@@ -135,6 +150,7 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
             "webhook_subscription": connection.mplus_subscription_id,
         },
         "cooldown_seconds": _find_cooldown(connection, overview),
+        "systems": [_to_system(row) for row in overview.systems if row.connection == connection.name],
         "polls": [_to_poll(cursor) for cursor in overview.cursors if cursor.connection == connection.name],
     }
 
@@ -169,6 +185,11 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
         "reconnect_before": presentation.to_time(expiry.ends_at(token)),
         "reconnect_now": expiry.stage_of(token, now) is not None or token.lost is not None,
     }
+
+
+def _to_system(row: SystemRow) -> dict[str, Any]:
+    times = {name: presentation.to_time(getattr(row, name)) for name in ("answered_at", "failing_since")}
+    return {"system": row.system, **times, "failure": row.failure}
 
 
 def _to_poll(cursor: CursorRow) -> dict[str, Any]:

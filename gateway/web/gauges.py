@@ -95,6 +95,8 @@ def _of_events(reading: Reading) -> Iterator[Metric]:
     counted = [((each.flow, state), float(n)) for each in standings for state, n in each.counts.items()]
     yield _gauge("events", "Inbox rows by flow and state.", ("flow", "state"), counted)
     late = [((each.flow,), each.unsynced_seconds or 0.0) for each in standings]
+    unseen = max((each.unseen_seconds or 0.0 for each in standings), default=0.0)
+    yield _gauge("system_silent_seconds", "Seconds a system of a live connection has not answered.", (), [((), unseen)])
     yield _gauge("oldest_unsynced_seconds", "Seconds the oldest unsynced event of a flow has waited.", ("flow",), late)
     parked = [((each.flow,), each.parked_seconds or 0.0) for each in standings]
     yield _gauge("oldest_parked_seconds", "Seconds the oldest parked event has waited for a person.", ("flow",), parked)

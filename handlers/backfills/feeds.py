@@ -9,8 +9,8 @@ from typing import Any
 from gateway.store.events import BACKFILL, Change, Event
 from handlers.backfills import pages
 from handlers.deps import Deps
-from handlers.polling import polls
-from handlers.polling.polls import TillSource
+from handlers.polling import till_feed
+from handlers.polling.till_feed import TillSource
 
 
 def carry(
@@ -29,7 +29,7 @@ def carry(
     count = 0
     while page := source.read(deps, marker + 1):
         chosen = dataclasses.replace(page, records=tuple(record for record in page if wanted(record)))
-        changes = [_to_backfill(event, change) for change in polls.to_changes(deps, source, chosen)]
+        changes = [_to_backfill(event, change) for change in till_feed.to_changes(deps, source, chosen)]
         reached = page.marker or marker
         count += pages.receive(event, deps, changes, f"{kind}:{reached}", read=len(changes))
         if reached <= marker:

@@ -5,54 +5,34 @@ The cursor moves in the transaction that stores what was found, so a crash in be
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Final
 
 from gateway.connectors.mpluskassa.answers import Page
 from gateway.connectors.quickbooks import wire
 from gateway.errors import Transient
-from gateway.store import agreements, cursors, inbox, links, reckoning
-from gateway.store.events import Change, Flow, State
+from gateway.store import cursors, inbox, links, reckoning
+from gateway.store.events import Change, Flow
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
 from handlers import causes
 from handlers.catalogue import items
 from handlers.deps import Deps
-from handlers.polling import captures
+from handlers.polling import captures, till_feed
 from handlers.polling.captures import Shared
+from handlers.polling.till_feed import POLL, TillSource
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key
 from mapping.records import Change as BooksChange
 from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
-from mapping.settings_document import SettingsDocument
 
-_AMSTERDAM = ZoneInfo("Europe/Amsterdam")
-POLL = "mpluskassa.poll"
 ITEM: Final = "Item"
 PAGE = 200
-# After a silence this long (an outage, a restored backup) what is found may have been booked before.
-GAP_SECONDS = 600.0
 BUSY_SECONDS, BUSY_PAUSE_SECONDS = 5.0, 0.05
 OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
-
-
-@dataclass(frozen=True)
-class TillSource:
-    """One kind of record followed by a rising marker, as long as the settings want it."""
-
-    name: str
-    entity: str
-    flow: Flow
-    wanted: Callable[[SettingsDocument], bool]
-    marker: Callable[[SyncMarkers], int | None]
-    read: Callable[[Deps, int], Page[Any]]
-    to_change: Callable[[str, Any], Change]
 
 
 def to_change(connection: str, sale: Sale) -> Change:
@@ -135,10 +115,24 @@ TILL_SOURCES: tuple[TillSource, ...] = (
 
 
 def poll_till(deps: Deps) -> list[int]:
-    """Receive what changed at the till; answers the ids of events that somebody should work on now."""
+    """Receive what changed at the till; answers the ids of events that somebody should work on now.
+
+    A source that fails does not hold up the others; its failure is raised in the end.
+    """
     markers = deps.till.sync_markers()
-    wanted = [source for source in TILL_SOURCES if source.wanted(deps.settings)]
-    return [event_id for source in wanted for event_id in _poll_source(deps, source, source.marker(markers))]
+    found: list[int] = []
+    failure: Exception | None = None
+    for source in TILL_SOURCES:
+        if not source.wanted(deps.settings):
+            continue
+        try:
+            found += _poll_source(deps, source, source.marker(markers))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other sources are not to blame
+            failure = failure or error
+    if failure:
+        deps.wake(found)
+        raise failure
+    return found
 
 
 def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
@@ -163,68 +157,12 @@ def _take(deps: Deps, source: str) -> str:
 def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
     lease = _take(deps, source.name)
     try:
-        found = _follow(deps, source, newest, lease)
+        found = till_feed.follow(deps, source, newest, lease)
     except Exception as error:
         cursors.release(deps.engine, deps.connection, source.name, lease, failure=str(error))
         raise
     cursors.release(deps.engine, deps.connection, source.name, lease)
     return found
-
-
-def _follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
-    with reading(deps.engine) as session:
-        position = cursors.find(session, deps.connection, source.name)
-        gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
-        since = cursors.polled_at(session, deps.connection, source.name) if gap else None
-    if since is not None:
-        _compare_since(since, deps)
-    if position is None:  # a kind of record that is followed for the first time starts now
-        _store(deps, source, [], newest or 0, lease)
-        return []
-    due: list[int] = []
-    at = int(position)
-    while newest is None or newest > at:
-        page = source.read(deps, at + 1)  # the till's filter is inclusive
-        # Nothing came: everything up to the marker we probed before reading has been seen.
-        reached = (page.marker or at) if page else (newest or at)
-        due += _store(deps, source, to_changes(deps, source, page, careful=gap), reached, lease)
-        if reached <= at or not page:
-            break
-        at = reached
-    return due
-
-
-def _compare_since(since: datetime, deps: Deps) -> None:
-    """What was missed since the last look is about to come in: afterwards those days are compared."""
-    with writing(deps.engine) as session:
-        day = since.astimezone(_AMSTERDAM).date()
-        agreements.mark_since(session, deps.connection, day, now=deps.now())
-
-
-def _store(deps: Deps, source: TillSource, changes: Sequence[Change], reached: int, lease: str) -> list[int]:
-    with writing(deps.engine) as session:
-        received = inbox.receive(session, changes)
-        cursors.advance(session, deps.connection, source.name, str(reached), lease=lease)
-    return [row.id for row in received if row.pending]
-
-
-def to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool = False) -> list[Change]:
-    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on."""
-    changes = [dataclasses.replace(source.to_change(deps.connection, record), careful=careful) for record in page]
-    return changes + [
-        Change(
-            key=f"mpk:{deps.connection}:{source.entity}:{row.id}:unreadable:{page.marker}",
-            flow=source.flow,
-            source=POLL,
-            entity=source.entity,
-            entity_id=row.id,
-            connection=deps.connection,
-            state=State.PARKED,
-            reason=f"the till answered something unreadable: {row.reason}",
-            fix="open the record at the till; when it is right there, retry this event and report the fault",
-        )
-        for row in page.unreadable
-    ]
 
 
 def poll_books(deps: Deps, shared: Shared | None = None) -> list[int]:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from gateway.store import inbox, views
-from gateway.store.events import Event
+from gateway.store.events import Event, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import books_feed, polls
+from handlers.polling.till_feed import POLL
 from handlers.result import Result, done
+
+LOOK_AGAIN_SECONDS = (2.0, 10.0, 45.0)
+_SALES = frozenset({"completeSession", "creditSession"})
+# The sale may have been found just before its webhook was heard.
+_BEFORE = timedelta(seconds=10)
 
 
 def carry(event: Event, deps: Deps) -> Result:
-    """Poll the till at once instead of at the next tick. Every hint that came before this look is answered by it."""
+    """Poll the till at once instead of at the next tick. Every hint that came before this look is answered by it.
+
+    One that tells of a sale the till does not show yet is looked for again, a few times.
+    """
     with reading(deps.engine) as session:
         began = views.now_of(session)
     found = polls.poll_till(deps)
@@ -21,7 +32,19 @@ def carry(event: Event, deps: Deps) -> Result:
         deps.say(f"{answered} more hints asked for the same look")
     deps.say(f"{event.operation or 'session'}: looked at the till, found {len(found)} new")
     deps.wake(found)
-    return done(f"looked at the till: {len(found)} new")
+    if found or event.operation not in _SALES or _has_come(event, deps):
+        return done(f"looked at the till: {len(found)} new")
+    if event.attempts <= len(LOOK_AGAIN_SECONDS):
+        reason = "the till told of a sale and shows none yet: looking again"
+        return Result(Outcome(State.WAITING, reason=reason, wait_seconds=LOOK_AGAIN_SECONDS[event.attempts - 1]))
+    deps.say("the sale that the till told of did not appear; the polls go on looking", looks=event.attempts)
+    return done(f"looked at the till {event.attempts} times: the sale it told of did not appear")
+
+
+def _has_come(event: Event, deps: Deps) -> bool:
+    """Whether another look has brought a sale since this hint came."""
+    with reading(deps.engine) as session:
+        return views.has_come(session, deps.connection, source=POLL, flow=event.flow, since=event.received_at - _BEFORE)
 
 
 def carry_request(event: Event, deps: Deps) -> Result:

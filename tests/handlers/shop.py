@@ -90,6 +90,17 @@ class Shop:
         for served in self._served:
             served.stop()
 
+    def cut_off(self, system: str) -> None:
+        """Stop the simulated "books" or "till": nothing listens at its address any more."""
+        self._served[("books", "till").index(system)].stop()
+
+    def bring_back(self, system: str) -> None:
+        """Serve the same world at the same address again."""
+        place = ("books", "till").index(system)
+        app = create_books(self.books) if system == "books" else create_till(self.till)
+        port = int(self._served[place].url.rpartition(":")[2])
+        self._served[place] = Served(app, port=port)
+
     def open_worlds(self) -> Worlds:
         """The surroundings of a worker process."""
         return Worlds(self.engine, self._given, self.woken.extend)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sqlalchemy import update
+from sqlmodel import col
+
+from gateway.store import journal
+from gateway.store.clock import moment
 from gateway.store.events import URGENT, Change, Flow
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+from handlers.polling.sessions import LOOK_AGAIN_SECONDS
 from tests.handlers.shop import Shop, sold
 
 OpenShop = Callable[..., Shop]
@@ -36,5 +44,46 @@ def test_a_hint_that_came_during_a_look_is_a_reason_for_another_one(open_shop: O
     early = shop.receive(hint(1))
     late: list[int] = []
     shop.till.misbehaviour.meanwhile[MARKERS] = [lambda: late.append(shop.receive(hint(2)))]
+    shop.till.sell(lines=[sold(1001)])
     shop.work()
     assert [shop.event(each).state for each in (early, *late)] == ["done", "done"]
+
+
+def look_again(shop: Shop) -> None:
+    """Let what waits be due now, and work."""
+    with writing(shop.engine) as session:
+        session.execute(update(InboxRow).where(col(InboxRow.state) == "waiting").values(due_at=moment()))
+    shop.work()
+
+
+def test_a_sale_that_is_told_of_before_the_till_shows_it_is_looked_for_again(open_shop: OpenShop) -> None:
+    shop = open_shop()
+    sale = shop.till.sell(lines=[sold(1001)], late=True)
+    told = shop.receive(hint(1))
+    shop.work()
+    assert shop.event(told).state == "waiting"
+    shop.till.show_receipt(sale["receiptId"])
+    look_again(shop)
+    assert (shop.event(told).state, shop.newest(sale["receiptId"]).state) == ("done", "done")
+
+
+def test_a_sale_that_never_appears_is_told_in_the_log_after_a_few_looks(open_shop: OpenShop) -> None:
+    shop = open_shop()
+    told = shop.receive(hint(1))
+    shop.work()
+    for _ in LOOK_AGAIN_SECONDS:
+        assert shop.event(told).state == "waiting"
+        look_again(shop)
+    ended = shop.event(told)
+    assert (ended.state, ended.reason) == ("done", "looked at the till 4 times: the sale it told of did not appear")
+    with reading(shop.engine) as session:
+        assert any("did not appear" in line.title for line in journal.of_event(session, told))
+
+
+def test_a_hint_whose_sale_a_poll_found_a_moment_before_is_answered(open_shop: OpenShop) -> None:
+    shop = open_shop()
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    told = shop.receive(hint(1))
+    shop.work()
+    assert (shop.event(told).state, shop.event(told).reason) == ("done", "looked at the till: 0 new")

@@ -66,6 +66,7 @@ class UnreadableRow:
     id: str
     reason: str
     field: str | None
+    marker: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,16 @@ def to_page(
     for row in found:
         if isinstance(row, Spoilt):
             markers.append(_find_marker(row))
-            unreadable.append(UnreadableRow(str(row.get(key, "?")), row.reason, row.field))
+            unreadable.append(UnreadableRow(str(row.get(key, "?")), row.reason, row.field, markers[-1]))
             continue
         markers.append(marker(row) or 0)
+        name, at = str(row.get(key, "?")), markers[-1]
         try:
             records.append(read(row))
         except Malformed as fault:
-            unreadable.append(UnreadableRow(str(row.get(key, "?")), fault.reason, fault.field))
+            unreadable.append(UnreadableRow(name, fault.reason, fault.field, at))
         except _UNFORESEEN as fault:
-            unreadable.append(UnreadableRow(str(row.get(key, "?")), f"not understood ({type(fault).__name__})", None))
+            unreadable.append(UnreadableRow(name, f"not understood ({type(fault).__name__})", None, at))
     return Page(tuple(records), max(markers, default=0) or None, tuple(unreadable))
 
 

@@ -27,6 +27,9 @@ class Access:
     def perform(self, call: Call) -> Json:
         return self._session.perform(call)
 
+    def reach(self) -> None:
+        self._session.reach()
+
     def get(self, entity: str, record_id: str, to_record: Callable[[Json], _Record]) -> _Record:
         return to_record(self.read_one(entity, record_id))
 

@@ -83,6 +83,10 @@ class QuickBooks:
         """The company's own name at the vendor."""
         return self._realm_id
 
+    def reach(self) -> None:
+        """See whether anything answers at the books' address, whatever it says. Not metered; raises Transient."""
+        self._access.reach()
+
     # --- items -----------------------------------------------------------------------------------------------
 
     def item(self, item_id: str) -> Item:

@@ -19,6 +19,7 @@ from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, No
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient, Unanswered
 
 _CLIP: Final = 2000
+_REACH_SECONDS: Final = 10.0
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
 
 Gate = Callable[[str], AbstractContextManager[object]]  # is told the operation
@@ -76,6 +77,15 @@ class Session:
         if answer.error is not None:
             raise answer.error
         return answer.content
+
+    def reach(self) -> None:
+        """Any answer at the address will do, without a token and outside the gate. Raises Transient."""
+        limits = Limits(connect=self._limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
+        request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"), timeout=limits.timeout)
+        try:
+            send(self._http, request, limits)
+        except (NotSent, NoAnswer) as silence:
+            raise Transient(f"QuickBooks cannot be reached: {silence}", code="UNREACHABLE") from silence
 
     def _exchange(self, call: Call, token: str) -> _Answer:
         request = self._build(call, token)

@@ -146,6 +146,7 @@ _PREVIEW: Schema = {
 _STANDING = record(
     {
         "freshness_seconds": SECONDS,
+        "unseen_seconds": maybe(SECONDS),
         "oldest_parked_seconds": maybe(SECONDS),
         "last_done_at": maybe(MOMENT),
         "counts": table(COUNT),
@@ -165,6 +166,16 @@ _CONNECTION = record(
         ),
         "mpluskassa": record({"url": maybe(TEXT), "configured": SWITCH, "webhook_subscription": maybe(TEXT)}),
         "cooldown_seconds": maybe(SECONDS),
+        "systems": each(
+            record(
+                {
+                    "system": one_of(("mpluskassa", "quickbooks")),
+                    "answered_at": maybe(MOMENT),
+                    "failing_since": maybe(MOMENT),
+                    "failure": maybe(TEXT),
+                }
+            )
+        ),
         "polls": each(
             record({"source": TEXT, "position": maybe(TEXT), "polled_at": maybe(MOMENT), "failure": maybe(TEXT)})
         ),

@@ -51,6 +51,7 @@ def _connect(parts: Parts) -> str:
 
 
 _SEE: Final = "Look at what they wait for: the other system, or a worker process."
+_SEE_OTHER: Final = "Look at the other system, then at the address and credentials of the connection."
 _RECONNECT: Final = "Connect the company again; parked work then goes on by itself."
 KINDS: Final[Mapping[str, Kind]] = {
     "parked": Kind("Records of {subject} wait for a person", address=_parked),
@@ -59,11 +60,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "reconnect": Kind("QuickBooks must be connected again soon", _RECONNECT, _connect),
     "behind": Kind("{subject} is behind", _SEE, _flow),
     "uncertain": Kind("A write of {subject} has been without an answer for long", _SEE, _flow),
-    "poll": Kind(
-        "The poll {subject} fails",
-        "Look at the other system, then at the address and credentials of the connection.",
-        lambda _: "#connections",
-    ),
+    "silent": Kind("{subject} does not answer", _SEE_OTHER, lambda _: "#connections"),
+    "poll": Kind("The poll {subject} fails", _SEE_OTHER, lambda _: "#connections"),
     "plan": Kind(
         "The monthly allowance of QuickBooks reads is running out",
         "Poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS.",

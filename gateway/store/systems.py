@@ -1,0 +1,70 @@
+"""Whether the two systems of a connection answer: noted by whoever asks them, told when one has not for too long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, and_, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
+from gateway.store.session import writing
+from gateway.store.tables import ConnectionRow, SystemRow
+
+NAMES = {MPLUSKASSA: "MplusKASSA", QUICKBOOKS: "QuickBooks"}
+FAILING_SECONDS = 40.0  # one failed look is no outage
+GRACE_SECONDS = 60.0  # how much later than expected an answer may come
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A system that has not answered since a moment; `failure` says what came instead, None when nothing did."""
+
+    connection: str
+    system: str
+    since: datetime
+    seconds: float
+    failure: str | None
+
+
+def answered(engine: Engine, connection: str, system: str, *, again_in: float) -> None:
+    """The system answered, and is asked again in so many seconds."""
+    overdue = moment(again_in + GRACE_SECONDS)
+    _put(engine, connection, system, answered_at=moment(), overdue_at=overdue, failing_since=None, failure=None)
+
+
+def failed(engine: Engine, connection: str, system: str, failure: str) -> None:
+    """The system could not be asked, or did not answer."""
+    since = func.coalesce(col(SystemRow.failing_since), moment())
+    _put(engine, connection, system, first={"failing_since": moment()}, failing_since=since, failure=failure)
+
+
+def _put(engine: Engine, connection: str, system: str, *, first: dict[str, Any] | None = None, **values: Any) -> None:
+    conflict_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    row = {"connection": connection, "system": system, **values, **(first or {})}
+    statement = conflict_insert(SystemRow).values(**row)
+    with writing(engine) as session:
+        session.execute(statement.on_conflict_do_update(index_elements=["connection", "system"], set_=values))
+
+
+def find_silent(session: Session, now: datetime) -> list[Silence]:
+    """The systems of live connections that fail for a while, or that nobody has had an answer of in time."""
+    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
+    failing = col(SystemRow.failing_since) < now - timedelta(seconds=FAILING_SECONDS)
+    silent = and_(or_(failing, col(SystemRow.overdue_at) < now), col(SystemRow.connection).in_(live))
+    rows = session.execute(select(SystemRow).where(silent).order_by(col(SystemRow.connection), col(SystemRow.system)))
+    return [_to_silence(row, now) for row in rows.scalars()]
+
+
+def _to_silence(row: SystemRow, now: datetime) -> Silence:
+    since = row.answered_at or row.failing_since or now
+    return Silence(row.connection, row.system, since, max(0.0, (now - since).total_seconds()), row.failure)
+
+
+def all_of(session: Session) -> list[SystemRow]:
+    """What is known of every system."""
+    return list(session.execute(select(SystemRow)).scalars())

@@ -1,0 +1,56 @@
+"""The tables of what is asked of the two systems again and again: how far, and whether they answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column
+from sqlmodel import Field, SQLModel
+
+from gateway.store.clock import Instant
+
+
+def _time() -> Any:
+    return Field(default=None, sa_column=Column(Instant(), nullable=True))
+
+
+class CursorRow(SQLModel, table=True):
+    """How far a poll has come in one source of a connection.
+
+    A feed of the till is read again from `settled` on, which follows `position` at a distance in time by way of
+    `marked`. `witness` are the ids of the records that had the marker `position`. `generation` counts how often the
+    markers began again; those up to `reread_to` were given out before.
+    """
+
+    __tablename__ = "cursors"
+
+    connection: str = Field(primary_key=True)
+    source: str = Field(primary_key=True)
+    position: str | None = None
+    polled_at: datetime | None = _time()
+    lease: str | None = None
+    leased_until: datetime | None = _time()
+    failure: str | None = None
+    began_at: datetime | None = _time()
+    settled: str | None = None
+    marked: str | None = None
+    marked_at: datetime | None = _time()
+    witness: str | None = None
+    generation: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    reread_to: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False, server_default="0"))
+
+
+class SystemRow(SQLModel, table=True):
+    """Whether one of the two systems of a connection answers: when it last did, until when it has to do so again, and
+    since when it does not.
+    """
+
+    __tablename__ = "systems"
+
+    connection: str = Field(primary_key=True)
+    system: str = Field(primary_key=True)
+    answered_at: datetime | None = _time()
+    overdue_at: datetime | None = _time()
+    failing_since: datetime | None = _time()
+    failure: str | None = None

@@ -1,0 +1,227 @@
+"""One feed of the till followed by its marker: what was seen moves the cursor, and nothing else does.
+
+A record may become visible after a later one was read, so what was reached in the last minutes is read again; known
+keys make no second event. The markers of an installation that was restored or moved begin again below the cursor: then
+everything is read again with care, and a person is told. Sales from before the feed began stay out of the books.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from gateway.connectors.mpluskassa.answers import Page, UnreadableRow
+from gateway.errors import Transient
+from gateway.store import agreements, cursors, inbox, reckoning, views
+from gateway.store.cursors import Standing
+from gateway.store.events import BACKFILL, Change, Flow, State
+from gateway.store.links import Kind
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+from mapping.records import SyncMarkers
+from mapping.settings_document import SettingsDocument
+
+POLL: Final = "mpluskassa.poll"
+_AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+GAP_SECONDS: Final = 600.0
+BEGAN_AGAIN: Final = "markers-began-again"
+# A booked sale this old is not compared again because the markers began again.
+STILL_CHANGING: Final = timedelta(days=35)
+
+
+@dataclass(frozen=True)
+class TillSource:
+    """One kind of record followed by a rising marker, as long as the settings want it."""
+
+    name: str
+    entity: str
+    flow: Flow
+    wanted: Callable[[SettingsDocument], bool]
+    marker: Callable[[SyncMarkers], int | None]
+    read: Callable[[Deps, int], Page[Any]]
+    to_change: Callable[[str, Any], Change]
+
+
+def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
+    """Receive what came since the last look, up to the newest marker; answers the events to work on now."""
+    with reading(deps.engine) as session:
+        standing = cursors.stand(session, deps.connection, source.name)
+        gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
+        since = cursors.polled_at(session, deps.connection, source.name)
+    if gap and since is not None:
+        _compare_since(since, deps)
+    feed = _Feed(deps, source, standing, lease, careful=gap)
+    if standing.at is None:  # a kind of record that is followed for the first time starts now
+        feed.store([], newest or 0, frozenset())
+        return []
+    if newest is not None and newest < standing.at:
+        # Asked again: one answer of a till that is just being started or moved says little.
+        newest = source.marker(deps.till.sync_markers())
+        if newest is not None and newest < standing.at:
+            feed = feed.begin_again(newest)
+    return _read_on(feed, newest)
+
+
+def _compare_since(since: datetime, deps: Deps) -> None:
+    """What was missed since the last look is about to come in: afterwards those days are compared."""
+    with writing(deps.engine) as session:
+        day = since.astimezone(_AMSTERDAM).date()
+        agreements.mark_since(session, deps.connection, day, now=deps.now())
+
+
+def _read_on(feed: _Feed, newest: int | None) -> list[int]:
+    at = feed.standing.at or 0
+    if newest is not None and newest <= at and feed.standing.settled >= at:
+        return []
+    due: list[int] = []
+    # The till's filter is inclusive. The record the feed had reached is asked for again only where it was seen.
+    asked = max(1, min(feed.standing.settled + 1, at if feed.standing.witness else at + 1))
+    while True:
+        page = feed.source.read(feed.deps, asked)
+        if _is_replaced(page, feed.standing):
+            return due + _read_on(feed.begin_again(newest or page.marker or 0), newest)
+        seen = page.marker or 0
+        # An empty answer tells nothing of its own: what is below the marker we probed before is read again for a while.
+        reached = max(at, min(seen, newest or seen) if page else newest or at)
+        due += feed.store(feed.to_changes(page), reached, _ids_at(page, reached))
+        if not page or seen < asked or (newest is not None and seen >= newest):
+            return due
+        asked, at = seen + 1, reached
+
+
+def _ids_at(page: Page[Any], marker: int) -> frozenset[str]:
+    readable = {_id_of(record) for record in page if record.sync_marker == marker}
+    return frozenset(readable | {row.id for row in page.unreadable if row.marker == marker})
+
+
+def _is_replaced(page: Page[Any], standing: Standing) -> bool:
+    """Whether the marker the feed had reached belongs to another record now."""
+    there = _ids_at(page, standing.at or 0)
+    return bool(standing.witness and there) and not there & standing.witness
+
+
+def _id_of(record: Any) -> str:
+    """What the till knows a sale or a relation by."""
+    return str(getattr(record, "id", None) or record.number)
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """A look at one source under a lease."""
+
+    deps: Deps
+    source: TillSource
+    standing: Standing
+    lease: str
+    careful: bool = False
+
+    def begin_again(self, newest: int) -> _Feed:
+        """Read from the first marker on, and tell a person."""
+        deps, name = self.deps, self.source.name
+        with writing(deps.engine) as session:
+            polled_at = cursors.polled_at(session, deps.connection, name)
+            generation = cursors.rewind(session, deps.connection, name, newest=newest, lease=self.lease)
+            if generation is None:
+                raise Transient("another process polls the till now", code="poll-busy", record=name)
+            warning = _to_warning(deps.connection, self.source, generation, self.standing.at, newest)
+            inbox.receive(session, [warning])
+            standing = cursors.stand(session, deps.connection, name)
+        if polled_at is not None:
+            _compare_since(polled_at, deps)
+        deps.say("the till's markers began again: reading everything again, with care", source=name, newest=newest)
+        return dataclasses.replace(self, standing=standing, careful=True)
+
+    def to_changes(self, page: Page[Any]) -> list[Change]:
+        """The page's records that concern us; after the markers began again, by keys of their own."""
+        changes = to_changes(self.deps, self.source, page, careful=self.careful)
+        if not self.standing.generation:
+            return changes
+        records = {_id_of(record): record for record in page}
+        linked = self._find_linked(records)
+        chosen = [self._choose(change, records.get(change.entity_id), linked) for change in changes]
+        return [change for change in chosen if change]
+
+    def _find_linked(self, ids: Any) -> frozenset[str]:
+        of_relations = self.source.flow is Flow.CUSTOMERS
+        kind, prefix = (Kind.RELATION, "relation:") if of_relations else (Kind.DOCUMENT, "")
+        with reading(self.deps.engine) as session:
+            found = reckoning.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in ids])
+        return frozenset(each.removeprefix(prefix) for each in found)
+
+    def _choose(self, change: Change, record: Any, linked: frozenset[str]) -> Change | None:
+        standing = self.standing
+        change = dataclasses.replace(change, key=f"{change.key}:g{standing.generation}")
+        if record is None:
+            return change
+        entered: datetime | None = getattr(record, "entered_at", None)
+        known, again = change.entity_id in linked, (record.sync_marker or 0) <= standing.reread_to
+        if known and again:
+            due = entered is None or entered > self.deps.now() - STILL_CHANGING
+            return dataclasses.replace(change, careful=True, priority=BACKFILL) if due else None
+        if self.source.flow is Flow.CUSTOMERS:
+            return None if again else change
+        began = standing.began_at and standing.began_at.replace(microsecond=0)  # the till tells whole seconds
+        before = entered is not None and began is not None and entered < began
+        return change if known or not before else None
+
+    def store(self, changes: Sequence[Change], reached: int, witness: frozenset[str]) -> list[int]:
+        """Receive the changes that are new and move the cursor, in one transaction."""
+        if reached == self.standing.at and not witness:
+            witness = self.standing.witness
+        with writing(self.deps.engine) as session:
+            known = views.find_known(session, [change.key for change in changes])
+            received = inbox.receive(session, [change for change in changes if change.key not in known])
+            args = (session, self.deps.connection, self.source.name, reached)
+            cursors.follow(*args, witness=witness, lease=self.lease)
+        return [row.id for row in received if row.pending]
+
+
+def to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool = False) -> list[Change]:
+    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on."""
+    changes = [dataclasses.replace(source.to_change(deps.connection, record), careful=careful) for record in page]
+    return changes + [_to_unreadable(deps.connection, source, row) for row in page.unreadable]
+
+
+def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> Change:
+    return Change(
+        key=f"mpk:{connection}:{source.entity}:{row.id}:unreadable:{row.marker}",
+        flow=source.flow,
+        source=POLL,
+        entity=source.entity,
+        entity_id=row.id,
+        connection=connection,
+        state=State.PARKED,
+        reason=f"the till answered something unreadable: {row.reason}",
+        code="unreadable",
+        record=f"{source.entity} {row.id}",
+        field=row.field,
+        fix="open the record at the till; when it is right there, retry this event and report the fault",
+    )
+
+
+def _to_warning(connection: str, source: TillSource, generation: int, before: int | None, newest: int) -> Change:
+    """What a person is told; a retry looks at the till again."""
+    return Change(
+        key=f"mpk:{connection}:{source.name}:{BEGAN_AGAIN}:{generation}",
+        flow=Flow.ORDERS,
+        source=POLL,
+        entity="Session",
+        entity_id=f"{source.name}:{generation}",
+        connection=connection,
+        operation=BEGAN_AGAIN,
+        state=State.PARKED,
+        reason=(
+            f"the till's change numbers ({source.name}) began again: {before} was reached, the newest is {newest} now; "
+            "everything is read again, and what the books have already is not booked twice"
+        ),
+        code=BEGAN_AGAIN,
+        record=source.name,
+        fix=(
+            "ask MplusKASSA whether the installation was restored or moved; compare till and books of these days "
+            "(Agreement), then ignore this event"
+        ),
+    )
