@@ -109,14 +109,29 @@ def create(product: Product, members: Sequence[Member], deps: Deps) -> int | Non
     return made.product_number
 
 
-def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> None:
-    """Write what differs, put the product into its groups, and take it out of those the gateway had put it into."""
+def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> bool:
+    """Write what differs, put the product into its groups, and take it out of those the gateway had put it into.
+
+    The whole product goes back as it was read, so it is read once more right before: False, and nothing written, when
+    somebody at the till has changed it meanwhile.
+    """
     if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
+        if not _stands_as_read(existing, deps):
+            return False
         deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
         deps.say("changed the product", product=existing.product.number)
     else:
         deps.say("the product is like this already; nothing was written", product=existing.product.number)
     _regroup(existing.product, members, deps)
+    return True
+
+
+def _stands_as_read(existing: ReadProduct, deps: Deps) -> bool:
+    now = deps.till.product(existing.product.number or 0)
+    if now is not None and now.raw == existing.raw:
+        return True
+    deps.say("somebody changed it at the till at this moment; it is read again", product=existing.product.number)
+    return False
 
 
 def _with_turnover(product: Product, present: Product, deps: Deps) -> Product:

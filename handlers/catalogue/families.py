@@ -168,7 +168,8 @@ def _write_one(
             "these variants stay in the product they are in: the till cannot move them", product=read.product.number
         )
         product = Product(product.number, None, product.articles)
-    articles.update(product, read, members, deps)
+    if not articles.update(product, read, members, deps):
+        raise Conflict("it was changed at the till at this moment", record=f"product {read.product.number}")
 
 
 def _find_home(family: Family, found: Sequence[ReadProduct], deps: Deps) -> ReadProduct | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gateway.errors import NotFound
+from gateway.errors import Conflict, NotFound
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
@@ -97,7 +97,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
     """Make the article or change it, alone with it; answers why nothing was done, if so."""
     item, number = member.item, member.number
     # Somebody else may have made it since the till was looked at, or while we ask for it: then it is looked at again.
-    for look in (False, True) if items.find_told(event, "absent") and item.active else (True, True):
+    for look in (False, True, True) if items.find_told(event, "absent") and item.active else (True, True, True):
         existing = deps.till.product_of_article(number) if look else None
         present = ownership.claim(item, number, existing.product if existing else None, deps)
         if existing is None and not item.active:
@@ -108,10 +108,13 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
         product = _to_product(member, vat, deps, present)
         lease.require()
         if existing:
-            articles.update(product, existing, [member], deps)
+            done_with = articles.update(product, existing, [member], deps)
+        else:
+            done_with = articles.create(product, [member], deps) is not None
+        if done_with:
             return None
-        if articles.create(product, [member], deps):
-            return None
+    if existing:
+        raise Conflict(f"article {number} keeps changing at the till", record=ownership.name_article(number))
     raise ownership.refuse_hidden(item, number)
 
 

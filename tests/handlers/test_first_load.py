@@ -70,7 +70,8 @@ def test_a_new_item_costs_one_call_at_the_till_and_a_thousandth_of_a_read(shop: 
     load(shop, Flow.PRODUCTS)
     used = {name: count - called.get(name, 0) for name, count in shop.till.traffic.calls.items()}
     assert used["createProduct"] == 40
-    assert used["getProducts"] <= 4
+    # Three articles were there already and are changed: each is read once more right before it is written.
+    assert used["getProducts"] <= 4 + 3
     assert reads(shop) - read <= 8
     before = writes(shop)
     read = reads(shop)
