@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
-from handlers import currencies
+from handlers import causes, currencies
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.references import counterparts, parties
+from handlers.references import addresses, counterparts, parties
 from handlers.references.counterparts import Carried
 from handlers.result import Result, done, skipped
 from mapping import customers, relations
@@ -28,18 +28,23 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
     deps.learn(email=customers.email_key(relation.email))
-    if counterparts.of_relation(relation, deps).relation == relations.relation_fingerprint(relation):
+    before = counterparts.of_relation(relation, deps).relation
+    if before == relations.relation_fingerprint(relation):
         return done("unchanged")
-    return _to_books(relation, customers.require_wanted(relation), deps)
+    customers.require_wanted(relation)
+    try:
+        found = parties.find(relation, deps)
+    except parties.Inactive as refusal:
+        return skipped(f"{refusal.reason}: left alone")
+    return _to_books(relation, found, deps, carried=before is not None)
 
 
-def _to_books(relation: Relation, email: str, deps: Deps) -> Result:
-    found = parties.find(relation, email, deps)
+def _to_books(relation: Relation, found: Customer | None, deps: Deps, *, carried: bool) -> Result:
     if found is None:
         customer = parties.create(relation, deps)
         deps.say("created the customer", id=customer.id)
     elif deps.settings.customers.update_existing:
-        customer = _update(relation, found, deps)
+        customer = _update(relation, found, deps, carried=carried)
     else:
         customer = found
     parties.remember(relation, customer, deps)
@@ -47,16 +52,25 @@ def _to_books(relation: Relation, email: str, deps: Deps) -> Result:
     return done(reason, links=(_to_link(relation, customer),), target_entity="Customer", target_id=customer.id)
 
 
-def _update(relation: Relation, found: Customer, deps: Deps) -> Customer:
-    """Write what differs. The books' copy may be touched meanwhile, by a sale's balance for one."""
+def _update(relation: Relation, found: Customer, deps: Deps, *, carried: bool) -> Customer:
+    """Write what differs. The books' copy may be touched meanwhile, by a sale's balance for one.
+
+    The relation was `carried` before: a name that is another one now was changed at the till.
+    """
+    clashes = 0
     for attempt in range(1, TRIES + 1):
-        wanted = customers.to_customer(relation, settings=deps.settings.customers, existing=found)
+        wanted = customers.to_customer(
+            relation, settings=deps.settings.customers, existing=found, attempt=clashes, renamed=carried
+        )
         if _is_carried(wanted, found):
             return found
         try:
             return deps.books.update_customer(
                 wanted, request_id(deps.books.realm_id, "customer update", found.id, found.sync_token)
             )
+        except DuplicateName:
+            clashes += 1
+            deps.say("the books know the new name already, trying the next", relation=relation.number)
         except Conflict:
             deps.say("somebody was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")
@@ -71,30 +85,37 @@ def _is_carried(wanted: Customer, found: Customer) -> bool:
 
 def carry_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: follow a merge, and carry it to the till if that is wanted."""
-    _follow_merge(event, deps)
+    vanished = _follow_merge(event, deps)
+    if not parties.links_with(event.entity_id, deps):
+        addresses.mark(event.entity_id, deps)
+    addresses.note((), deps, gone=vanished)
+    causes.tell_of_customers([event.entity_id, *vanished], deps)
     relations.require_switched_on(deps.settings.customers)
     try:
         customer = deps.books.customer(event.entity_id)
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
     deps.learn(email=customers.email_key(customer.email))
-    email = relations.require_wanted(customer, currencies.require_home(deps))
+    relations.require_wanted(customer, currencies.require_home(deps))
     known = counterparts.of_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
-    return _to_till(customer, email, known, deps)
+    return _to_till(customer, known, deps)
 
 
-def _follow_merge(event: Event, deps: Deps) -> None:
-    """What pointed at a customer that was merged away points at the one that stayed."""
+def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
+    """What pointed at a customer that was merged away points at the one that stayed; answers who is gone."""
     vanished = json.loads(event.hint).get("deleted_id") if event.hint else None
-    for link in parties.links_with(str(vanished), deps) if vanished else ():
+    if not vanished:
+        return ()
+    for link in parties.links_with(str(vanished), deps):
         deps.remember(Link(Kind.CUSTOMER, link.source_id, "Customer", event.entity_id))
         deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=event.entity_id)
+    return (str(vanished),)
 
 
-def _to_till(customer: Customer, email: str, known: Carried, deps: Deps) -> Result:
-    present = counterparts.find_relation(customer, email, known, deps).relation
+def _to_till(customer: Customer, known: Carried, deps: Deps) -> Result:
+    present = counterparts.find_relation(customer, known, deps).relation
     wanted = relations.to_relation(customer, existing=present)
     if present is None:
         saved = deps.till.create_relation(wanted).number

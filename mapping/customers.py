@@ -15,13 +15,30 @@ NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 
 
 
 def email_key(text: str | None) -> str | None:
-    """The e-mail address as a key: the first of several, trimmed, lower case; None when it is no address."""
-    for candidate in (text or "").replace(";", ",").split(","):
-        address = candidate.strip().strip("<>").casefold()
-        local, at, domain = address.partition("@")
-        if local and at and "." in domain.strip(".") and not set(address) & set(" @\t\n") - {"@"} and "@" not in domain:
-            return address if len(address) <= EMAIL_LENGTH else None
-    return None
+    """The e-mail address as a key: the first of several; None when it is no address."""
+    return next(iter(email_keys(text)), None)
+
+
+def email_keys(text: str | None) -> tuple[str, ...]:
+    """Every e-mail address in a field as a key: trimmed, lower case, and nothing else made of it.
+
+    What stands before or behind a plus or a dot is part of the address: only its owner knows what it means there.
+    """
+    candidates = (part.strip().strip("<>").strip().casefold() for part in (text or "").replace(";", ",").split(","))
+    return tuple(dict.fromkeys(address for address in candidates if _is_address(address)))
+
+
+def _is_address(address: str) -> bool:
+    local, at, domain = address.partition("@")
+    plain = not set(address) & set(" \t\n") and "@" not in domain
+    return bool(local and at and "." in domain.strip(".") and plain and len(address) <= EMAIL_LENGTH)
+
+
+def keep_spelling(present: str | None, wanted: str | None) -> str | None:
+    """The field as it is, where it holds one of the wanted addresses already: staff may write more there."""
+    if set(email_keys(present)) & set(email_keys(wanted)):
+        return present
+    return email_key(wanted) or present
 
 
 def require_wanted(relation: Relation) -> str:
@@ -63,17 +80,25 @@ def display_names(relation: Relation) -> tuple[str, ...]:
 
 
 def to_customer(
-    relation: Relation, *, settings: CustomerSettings, existing: Customer | None = None, attempt: int = 0
+    relation: Relation,
+    *,
+    settings: CustomerSettings,
+    existing: Customer | None = None,
+    attempt: int = 0,
+    renamed: bool = False,
 ) -> Customer:
     """The customer as it should stand in the books.
 
     `attempt` counts name clashes so far: each takes the next of `display_names`; MappingError when none is left.
-    An existing customer keeps its id, its display name and whatever the till does not know.
+    An existing customer keeps its id, its display name and whatever the till does not know. One that was `renamed` at
+    the till follows in the books, unless its display name is one that somebody wrote there.
     """
     person = not relation.company
     given, family = _split_name(relation.name if person else relation.contact or "")
     wanted = Customer(
-        display_name=existing.display_name if existing and not attempt else _pick_name(relation, attempt),
+        display_name=_name_anew(existing, relation, attempt, renamed=renamed)
+        if existing
+        else _pick_name(relation, attempt),
         email=email_key(relation.email),
         given_name=given,
         family_name=family,
@@ -85,7 +110,20 @@ def to_customer(
         vat_number=_clean((relation.vat_number or "").replace(" ", ""), VAT_LENGTH) or None,
         active=relation.active,
     )
-    return wanted if existing is None else _over(existing, wanted)
+    return wanted if existing is None else _over(existing, wanted, relation)
+
+
+def _name_anew(existing: Customer, relation: Relation, attempt: int, *, renamed: bool) -> str:
+    """The name of the kind it has now, made of what the relation is called now; its own when that is not of our making.
+
+    After so many clashes the next kind, and in the end the name it has.
+    """
+    person = " ".join(part for part in (existing.given_name, existing.family_name) if part)
+    former = display_names(replace(relation, company=existing.company_name, name=person, contact=None))
+    if not renamed or existing.display_name not in former:
+        return existing.display_name
+    wanted = display_names(relation)[former.index(existing.display_name) + attempt :]
+    return next(iter(wanted), existing.display_name)
 
 
 def _pick_name(relation: Relation, attempt: int) -> str:
@@ -100,12 +138,12 @@ def _pick_name(relation: Relation, attempt: int) -> str:
     )
 
 
-def _over(existing: Customer, wanted: Customer) -> Customer:
+def _over(existing: Customer, wanted: Customer, relation: Relation) -> Customer:
     """What the till knows, over what the books have."""
     return replace(
         existing,
         display_name=wanted.display_name,
-        email=wanted.email or existing.email,
+        email=keep_spelling(existing.email, relation.email),
         given_name=wanted.given_name or existing.given_name,
         family_name=wanted.family_name or existing.family_name,
         company_name=wanted.company_name or existing.company_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mapping.customers import email_key
+from mapping.customers import email_key, keep_spelling
 from mapping.errors import NotBookable
 from mapping.fingerprints import fingerprint
 from mapping.records import Customer, PostalAddress, Relation, TillAddress
@@ -45,7 +45,7 @@ def to_relation(customer: Customer, *, existing: Relation | None = None) -> Rela
         present,
         name=(existing.name if existing else "") or customer.company_name or person or customer.display_name,
         ext_id=present.ext_id or customer.id,
-        email=email_key(customer.email) or present.email,
+        email=keep_spelling(present.email, customer.email),
         company=customer.company_name or present.company,
         contact=contact or present.contact,
         phone=customer.phone or present.phone,

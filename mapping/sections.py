@@ -186,6 +186,11 @@ class CustomerSettings(Section):
         default="default_debtor",
         description="A receipt of a relation without an e-mail address; invoices always get a customer of their own",
     )
+    inactive: Literal["park", "create"] = Field(
+        default="park",
+        description="A sale to a customer that was made inactive in the books: park it until it is active again, or "
+        "make another customer",
+    )
     countries: dict[str, str] = Field(default_factory=dict, description="Country as the till writes it to ISO alpha-3")
     vat_number_field: Literal["ResaleNum", "PrimaryTaxIdentifier"] = Field(
         default="ResaleNum",

@@ -26,6 +26,7 @@ INVOICES = "mpluskassa.invoice"
 ORDERS = "mpluskassa.order"
 RELATIONS = "mpluskassa.relation"
 BOOKS = "quickbooks.cdc"
+LEDGER = "quickbooks.cdc.sales"
 
 
 def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
@@ -172,7 +173,7 @@ def renew(engine: Engine, connection: str, source: str, lease: str, *, seconds: 
         session.execute(update(CursorRow).where(held).values(leased_until=moment(seconds)))
 
 
-def place(session: Session, connection: str, source: str, position: str) -> None:
+def place(session: Session, connection: str, source: str, position: str | None) -> None:
     """Put a cursor that only one event moves, or a feed's where it begins."""
     ensure(session, connection, source, position)
     cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))

@@ -15,9 +15,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, false, func, or_, select, update
 from sqlmodel import Session, col
 
+from gateway.store import addresses
 from gateway.store.clock import moment
 from gateway.store.links import Kind
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow
+from mapping.customers import email_keys
 
 GONE = "(erased)"
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
@@ -71,6 +73,7 @@ def erase(session: Session, email: str) -> Erased:
     alerts = _erase_alerts(session, person)
     deeds = _erase_deeds(session, person)
     events = _erase_events(session, person)
+    addresses.forget(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
     links = session.execute(delete(LinkRow).where(_link_of(person)).returning(col(LinkRow.id))).all()
     return Erased(events=events, journal=lines, links=len(links), alerts=alerts, audit=deeds)
 

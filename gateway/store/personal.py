@@ -54,6 +54,11 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("fingerprint", "detail"), "of a customer: digests of what was last carried; of a document: digests, "
                 "numbers and amounts", "to see what changed", "as its row", "with its row"),
     ),
+    "customer_addresses": (
+        Holding(("customer_id", "digest"), "the customer in QuickBooks, a pseudonym, and a digest of the address",
+                "the customer is found whatever the capitals", "until erased, or changed in QuickBooks",
+                "the rows are deleted"),
+    ),
     "alerts": (
         Holding(("detail", "title", "fix"), "the reason of a parked event, as above", "to say what needs a person",
                 "`RETENTION_DAYS` after the all-clear", "the reason is replaced, the address is taken out"),
@@ -107,6 +112,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("connection", "access_sealed", "access_expires_at", "refresh_sealed", "refresh_expires_at"),
         *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_at", "updated_at"),
     ),
+    "customer_addresses": ("connection",),
     "cursors": (
         *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),
         *("settled", "marked", "marked_at", "witness", "generation", "reread_to"),

@@ -1,4 +1,4 @@
-"""Every table of the gateway, one class each. Migrations create them; a test holds both equal."""
+"""Every table of the gateway (but for that of `addresses`). Migrations create them; a test holds both equal."""
 
 from __future__ import annotations
 

@@ -6,23 +6,27 @@ edited becomes an event. Others' documents are none of our business, but for est
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from gateway.connectors.quickbooks.wire_content import content_of
+from gateway.connectors.quickbooks.wire_customers import to_customer
 from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.store import agreements, cursors, inbox, reckoning
 from gateway.store.events import Change, Flow
 from gateway.store.links import Link
 from gateway.store.session import reading, writing
+from handlers import causes
 from handlers.deps import Deps
 from handlers.polling import captures
 from handlers.polling.captures import Shared
+from handlers.references import addresses
 from handlers.sales import bookings
 from mapping.records import Change as BooksChange
 from mapping.records import DocumentKind
 
-SOURCE: Final = "quickbooks.cdc.sales"
+SOURCE: Final = cursors.LEDGER
 DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 CUSTOMER: Final = "Customer"
 ESTIMATE: Final = "Estimate"
@@ -50,14 +54,34 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
         position = cursors.find(session, deps.connection, SOURCE)
     since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
     capture = captures.read(_scope(deps, lease), since, deps, shared)
-    fresh = [event for change in capture.changes if (event := _to_event(change, deps))]
-    days = {day for change in capture.changes if (day := _day_to_compare(change, deps))}
+    fresh: list[Change] = []
+    people: list[BooksChange] = []
+    days: set[date] = set()
+    for change in capture.changes:  # read while it is iterated over, so once
+        if change.entity == CUSTOMER:
+            people.append(change)
+        if event := _to_event(change, deps):
+            fresh.append(event)
+        if day := _day_to_compare(change, deps):
+            days.add(day)
+    _note_people(people, deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
         agreements.mark(session, deps.connection, days, now=deps.now())
         reached = min(capture.as_of, deps.now()).astimezone(UTC)
         cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease)
     return [row.id for row in received if row.pending]
+
+
+def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
+    """Customers are known by their addresses from now on; sales that wait for one that is active again go on."""
+    if not deps.settings.customers.enabled:
+        addresses.distrust(deps)
+        return
+    present = [to_customer(change.raw) for change in people if not change.deleted]
+    gone = [change.id for change in people if change.deleted]
+    addresses.note(present, deps, gone=gone)
+    causes.tell_of_customers([*gone, *(customer.id or "" for customer in present if customer.active)], deps)
 
 
 def _scope(deps: Deps, lease: str) -> captures.Scope:
@@ -78,13 +102,13 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
 
 def entities(deps: Deps) -> tuple[str, ...]:
     """What is followed: documents, and what the settings want besides."""
-    wanted = {CUSTOMER: deps.settings.customers.to_till, ESTIMATE: deps.settings.stock.count_estimates}
+    wanted = {CUSTOMER: deps.settings.customers.enabled, ESTIMATE: deps.settings.stock.count_estimates}
     return (*DOCUMENTS, *(entity for entity in _FLOWS if wanted[entity]))
 
 
 def _to_event(change: BooksChange, deps: Deps) -> Change | None:
     operation = "updated" if change.entity in _FLOWS else _what_happened(change, deps)
-    if operation is None:
+    if operation is None or (change.entity == CUSTOMER and not deps.settings.customers.to_till):
         return None
     # What was deleted stays so; when, is not always known.
     version = operation if change.deleted else f"{operation}:{change.updated_at.isoformat()}"

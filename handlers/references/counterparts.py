@@ -11,6 +11,7 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import parties
+from mapping.customers import email_keys
 from mapping.records import Customer, Relation
 
 BY_LINK, BY_EMAIL, BY_ID = "by what was carried before", "by its e-mail address", "by our id"
@@ -47,11 +48,12 @@ def of_customer(customer: Customer, deps: Deps) -> Carried:
     return _to_carried(next(iter(found), None))
 
 
-def find_relation(customer: Customer, email: str, known: Carried, deps: Deps) -> Match:
+def find_relation(customer: Customer, known: Carried, deps: Deps) -> Match:
     """The relation of the till that is this customer, if there is one."""
     if known.number and (linked := deps.till.relation(known.number)):
         return Match(linked, BY_LINK)
-    if same := deps.till.find_relation_by_email(email):
+    found = (deps.till.find_relation_by_email(key) for key in email_keys(customer.email))
+    if same := next(filter(None, found), None):
         return Match(same, BY_EMAIL)
     # A create whose answer was lost carries our id.
     ours = deps.till.find_relation_by_ext_id(customer.id or "")

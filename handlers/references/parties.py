@@ -9,9 +9,10 @@ from gateway.errors import DuplicateName
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
-from handlers import currencies
+from handlers import causes, currencies
 from handlers.deps import Deps
 from handlers.identity import request_id
+from handlers.references import addresses
 from mapping import customers
 from mapping.countries import to_iso3
 from mapping.errors import MappingError
@@ -33,10 +34,11 @@ def buyer(sale: Sale, deps: Deps) -> Buyer:
     if not sale.relation_number or customers.uses_default_debtor(sale, deps.settings.customers):
         return Buyer(default_debtor(deps))
     relation = deps.till.relation(sale.relation_number)
-    email = customers.email_key(relation.email) if relation else None
-    if relation and email:
-        deps.learn(email=email)
-        return Buyer(_linked(deps, key_of_email(email)) or _find_or_create(relation, email, deps).id or "", relation)
+    emails = customers.email_keys(relation.email) if relation else ()
+    if relation and emails:
+        deps.learn(email=emails[0])
+        linked = next(filter(None, (_linked(deps, key_of_email(email)) for email in emails)), None)
+        return Buyer(linked or _find_or_create(relation, deps).id or "", relation)
     return Buyer(_without_email(sale, relation, deps), relation)
 
 
@@ -62,21 +64,38 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
     return _linked(deps, key_of_relation(relation)) or remember(relation, create(relation, deps), deps).id or ""
 
 
-def _find_or_create(relation: Relation, email: str, deps: Deps) -> Customer:
-    found = find(relation, email, deps) or create(relation, deps)
+def _find_or_create(relation: Relation, deps: Deps) -> Customer:
+    found = find(relation, deps) or create(relation, deps)
     return remember(relation, found, deps)
 
 
-def find(relation: Relation, email: str | None, deps: Deps) -> Customer | None:
-    """The customer with this key in the books; else the one this relation was before its address changed."""
-    found = choose(deps.books.customers_by_email(email), deps) if email else None
-    before = _linked(deps, key_of_relation(relation))
-    return found or (choose(_existing(before, deps), deps) if before else None)
+class Inactive(MappingError):
+    """The customer is in the books, and was made inactive there."""
 
 
-def _existing(customer_id: str, deps: Deps) -> Iterable[Customer]:
-    """A customer we once knew, unless it is gone, inactive or merged into another."""
-    return deps.books.customers_by_ids([customer_id])
+def find(relation: Relation, deps: Deps) -> Customer | None:
+    """The customer with one of its addresses in the books; else the one this relation was before its address changed.
+
+    Raises `Inactive` when that is the only one there is, unless the settings want another customer to be made.
+    """
+    emails = customers.email_keys(relation.email)
+    found = addresses.search(emails, deps) if emails else []
+    if usable := choose(found, deps):
+        return usable
+    if before := _known(deps, key_of_relation(relation)):
+        found += deps.books.customers_by_ids([before])
+    usable = choose(found, deps)
+    inactive = next((customer for customer in found if not customer.active), None)
+    if usable is None and inactive and deps.settings.customers.inactive == "park":
+        raise Inactive(
+            f"customer {inactive.id} of relation {relation.number} is inactive in QuickBooks",
+            code=causes.INACTIVE_CUSTOMER,
+            record=causes.name_customer(inactive.id or ""),
+            field="Active",
+            fix="make the customer active again, or merge it into another: what waits for it then goes on by itself "
+            '(or set customers.inactive to "create")',
+        )
+    return usable
 
 
 def default_debtor(deps: Deps) -> str:
@@ -139,7 +158,7 @@ def find_same(customer: Customer, deps: Deps) -> Customer | None:
     if customer.email is None:
         return None
     holders = deps.books.customers_by_name(customer.display_name)
-    return choose([holder for holder in holders if customers.email_key(holder.email) == customer.email], deps)
+    return choose([holder for holder in holders if customer.email in customers.email_keys(holder.email)], deps)
 
 
 def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
@@ -159,15 +178,15 @@ def oldest(found: Iterable[Customer]) -> Customer | None:
 
 
 def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
-    """Link the customer with the relation and with its e-mail address."""
+    """Link the customer with the relation and with its e-mail addresses."""
+    addresses.note([customer], deps)
     for key in _keys(relation):
         deps.remember(_to_link(key, customer))
     return customer
 
 
 def _keys(relation: Relation) -> list[str]:
-    email = customers.email_key(relation.email)
-    return [*([key_of_email(email)] if email else []), key_of_relation(relation)]
+    return [*map(key_of_email, customers.email_keys(relation.email)), key_of_relation(relation)]
 
 
 def forget(customer_id: str, deps: Deps) -> None:
@@ -200,6 +219,13 @@ def key_of_email(email: str) -> str:
 def key_of_relation(relation: Relation) -> str:
     """What a relation is linked by."""
     return f"relation:{relation.number}"
+
+
+def _known(deps: Deps, source_id: str) -> str | None:
+    """The customer last linked, also one that a document was refused with."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.CUSTOMER, source_id)
+    return link.target_id if link else None
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:

@@ -67,10 +67,10 @@ def explain_relation(relation: Relation, deps: Deps) -> Told:
     if not deps.settings.customers.enabled:
         raise NotBookable("customers are switched off in the settings", field="customers.enabled")
     email = customers.require_wanted(relation)
-    found = parties.find(relation, email, deps)
+    found = parties.find(relation, deps)
     if found is None:
         return _explain_new(relation, deps)
-    by = BY_EMAIL if customers.email_key(found.email) == email else BY_LINK
+    by = BY_EMAIL if email in customers.email_keys(found.email) else BY_LINK
     return _explain_customer(relation, found, by, deps, kept=_why_kept(relation, deps))
 
 
@@ -120,9 +120,9 @@ def _find_holder(name: str, deps: Deps) -> str | None:
 def explain_customer(customer: Customer, deps: Deps) -> Told:
     """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
     relations.require_switched_on(deps.settings.customers)
-    email = relations.require_wanted(customer, currencies.require_home(deps))
+    relations.require_wanted(customer, currencies.require_home(deps))
     known = counterparts.of_customer(customer, deps)
-    match = counterparts.find_relation(customer, email, known, deps)
+    match = counterparts.find_relation(customer, known, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
     rows = customer_explanations.explain_relation(customer, existing=match.relation, kept=kept)
     return _tell("till", rows, match.relation.number if match.relation else None, match.by)

@@ -107,7 +107,8 @@ def test_when_every_name_is_taken_a_person_is_told_and_the_sale_goes_on_afterwar
     assert shop.only("SalesReceipt")["CustomerRef"]["name"] == plain
 
 
-def test_an_inactive_customer_with_the_name_and_address_is_not_booked_on(shop: Shop) -> None:
+def test_an_inactive_customer_is_not_booked_on_when_another_is_wanted(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[customers]\ninactive = "create"')
     body = {"DisplayName": "Bakkerij Jansen BV", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
     inactive = shop.books.put_customer(REALM, body)["Id"]
     shop.books.put(REALM, "Customer", {"Id": inactive, "Active": False})
@@ -132,7 +133,8 @@ def sell_to(shop: Shop, number: int) -> dict[str, Any]:
     return shop.rows("SalesReceipt")[-1]
 
 
-def test_a_customer_made_inactive_is_looked_up_again_and_made_anew(shop: Shop) -> None:
+def test_a_customer_made_inactive_is_made_anew_if_wanted(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop('[customers]\ninactive = "create"')
     relation = shop.till.add_relation(**COMPANY)
     first = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
     shop.books.put(REALM, "Customer", {"Id": first, "Active": False})

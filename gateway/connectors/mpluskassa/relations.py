@@ -9,6 +9,7 @@ from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.mpluskassa.wire import Row, need, rows_apart
 from gateway.connectors.mpluskassa.wire_relations import relation_marker, to_relation, to_soap
+from mapping.customers import email_keys
 from mapping.records import Relation
 
 
@@ -26,11 +27,15 @@ class Relations(Area):
         return to_page(found, to_relation, marker=relation_marker, key="relationNumber")
 
     def find_relation_by_email(self, email: str) -> Relation | None:
-        """The relation with exactly this address (case aside), or None: the till's own search also finds parts."""
-        found = _found(self._find({"email": email}))
-        if found is None or (found.email or "").casefold() != email.casefold():
-            return None
-        return found
+        """The relation that has this address (case aside), alone or beside others, or None.
+
+        The till's own search finds parts of an address as well.
+        """
+        for exact in (True, False):
+            found = _found(self._find({"email": email}, exact=exact))
+            if found is not None and email.casefold() in email_keys(found.email):
+                return found
+        return None
 
     def find_relation_by_ext_id(self, ext_id: str) -> Relation | None:
         """The relation that carries our id, or None."""
@@ -52,9 +57,9 @@ class Relations(Area):
         answer = self._calls.write("updateRelation", record=str(relation.number), relation=to_soap(relation))
         return SavedRelation(relation.number, answer.get("syncMarker"))
 
-    def _find(self, terms: dict[str, Any]) -> dict[str, Any]:
+    def _find(self, terms: dict[str, Any], *, exact: bool = True) -> dict[str, Any]:
         try:
-            return self._calls.read("findRelationV2", request={"relation": terms, "exactMatch": True})
+            return self._calls.read("findRelationV2", request={"relation": terms, "exactMatch": exact})
         except MissingOperation:
             pass
         return self._calls.read("findRelation", relation=terms)

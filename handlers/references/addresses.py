@@ -1,0 +1,90 @@
+"""Customers of the books by e-mail address, whatever its capitals and whatever stands beside it in the field.
+
+The books compare an address with the whole field as it was typed. So every customer is read once, change data capture
+and webhooks keep the index, and who is found there is read before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from gateway.errors import Transient
+from gateway.store import addresses, cursors
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+from mapping.customers import email_keys
+from mapping.records import Customer
+
+READ: Final = "quickbooks.customers"
+"""Cursor whose position says since when every customer is in the index."""
+_AT_ONCE = 1000
+
+
+def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
+    """Every customer with one of these addresses (keys, see `email_keys`), inactive ones too."""
+    if not deps.rehearsing:
+        _read_all(deps)
+        _read_marked(deps)
+    with reading(deps.engine) as session:
+        ids = addresses.find(session, deps.connection, emails)
+    found = deps.books.customers_by_ids(ids) if ids else ()
+    gone = set(ids) - {customer.id for customer in found}
+    note(found, deps, gone=gone)
+    indexed = [customer for customer in found if set(email_keys(customer.email)) & set(emails)]
+    return indexed or list(deps.books.customers_by_emails(emails))
+
+
+def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ()) -> None:
+    """Know the addresses of these customers as they were just read; those that are gone have none."""
+    known = {customer.id: email_keys(customer.email) for customer in customers if customer.id}
+    known |= dict.fromkeys(gone, ())
+    if deps.rehearsing or not known:
+        return
+    with writing(deps.engine) as session:
+        addresses.put(session, deps.connection, known)
+
+
+def mark(customer_id: str, deps: Deps) -> None:
+    """A customer was made or changed: it is read before the next one is looked for, which costs nothing until then."""
+    with writing(deps.engine) as session:
+        addresses.mark(session, deps.connection, customer_id)
+
+
+def distrust(deps: Deps) -> None:
+    """Nobody follows customers now: they are all read again when somebody does."""
+    with reading(deps.engine) as session:
+        if cursors.find(session, deps.connection, READ) is None:
+            return
+    with writing(deps.engine) as session:
+        cursors.place(session, deps.connection, READ, None)
+
+
+def _read_marked(deps: Deps) -> None:
+    with reading(deps.engine) as session:
+        ids = addresses.marked(session, deps.connection)
+    if ids:
+        found = deps.books.customers_by_ids(ids)
+        note(found, deps, gone=set(ids) - {customer.id for customer in found})
+
+
+def _read_all(deps: Deps) -> None:
+    """The first read, once: one metered read per thousand customers. Raises `Transient` while another does it."""
+    with reading(deps.engine) as session:
+        if cursors.find(session, deps.connection, READ) is not None:
+            return
+    lease = cursors.take(deps.engine, deps.connection, READ)
+    if lease is None:
+        raise Transient("the customers of the books are being read for the first time", code="customers-unread")
+    began = deps.now().isoformat()
+    deps.say("reading the customers of the books once, to know them by their e-mail addresses")
+    rows = deps.books.all_customers()
+    while some := list(islice(rows, _AT_ONCE)):
+        note(some, deps)
+        cursors.renew(deps.engine, deps.connection, READ, lease, seconds=cursors.LEASE_SECONDS)
+    with writing(deps.engine) as session:
+        cursors.advance(session, deps.connection, READ, began, lease=lease)
+        if cursors.find(session, deps.connection, cursors.LEDGER) is None:  # nothing that changes from now on is missed
+            cursors.place(session, deps.connection, cursors.LEDGER, began)
+    cursors.release(deps.engine, deps.connection, READ, lease)
