@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from mapping.order_deposits import SETTLED
 from mapping.records import Sale, SaleKind
 from mapping.sale_lines import FlatLine, flatten, special_kind
 from mapping.sale_totals import is_without_vat, paid_difference, read_totals
@@ -73,13 +74,13 @@ def is_summarised(sale: Sale, settings: OrderSettings, gift_card_tenders: Collec
     """Whether a sale, read with its lines, goes into its day's document.
 
     Receipts paid on their own day do. What is on account, without VAT, or sells or takes gift cards (a debt, not
-    turnover) keeps a document of its own.
+    turnover), or settles a deposit that is marked, keeps a document of its own.
     """
     if settings.summary != "day" or sale.kind is not SaleKind.RECEIPT or is_without_vat(sale):
         return False
     paid = sale.state in {"RECEIPT-STATE-PAID", "RECEIPT-STATE-HANDLED"}
     same_day = all(payment.business_date in (None, sale.business_date) for payment in sale.payments)
-    by_card = any(payment.method in gift_card_tenders for payment in sale.payments)
+    by_card = any(payment.method in gift_card_tenders or payment.method == SETTLED for payment in sale.payments)
     return paid and same_day and not by_card and not any(special_kind(line, ()) == "gift_card" for line in sale.lines)
 
 

@@ -13,6 +13,7 @@ from mapping.references import (
     get_clearing_item,
     get_gift_card_item,
     get_item,
+    get_order_deposit_item,
     get_rounding_item,
     get_tax_code,
     get_untaxed,
@@ -28,7 +29,12 @@ DESCRIPTION_LENGTH = 4000
 GIFT_CARDS = "Gift cards redeemed"
 _MOVE = 12  # a plateau of equal tax is 11 cents wide at 9 %: a remainder must be able to reach its edge
 CLEARING = "Money by another way to pay"
-_ITEMS: Mapping[str, Callable[[References, str], str]] = {GIFT_CARDS: get_gift_card_item, CLEARING: get_clearing_item}
+DEPOSITS = "Deposit settled"
+_ITEMS: Mapping[str, Callable[[References, str], str]] = {
+    GIFT_CARDS: get_gift_card_item,
+    DEPOSITS: get_order_deposit_item,
+    CLEARING: get_clearing_item,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +50,19 @@ class Body:
 class Extras:
     """Lines without VAT beside the goods, in cents and the till's sign.
 
-    Dutch cash rounding, gift cards redeemed, and money that stands in documents of its own.
+    Dutch cash rounding, gift cards redeemed, deposits on orders that are settled, and money that stands in documents
+    of its own.
     """
 
     cash_rounding: int = 0
     gift_cards: int = 0
+    deposits: int = 0
     clearing: int = 0
 
     @property
     def total(self) -> int:
         """What they add to the document."""
-        return self.cash_rounding + self.gift_cards + self.clearing
+        return self.cash_rounding + self.gift_cards + self.deposits + self.clearing
 
 
 NOTHING_EXTRA = Extras()
@@ -82,6 +90,7 @@ def to_body(
         "Tax rounding": solution.untaxed,
         "Cash rounding": sign * extras.cash_rounding,
         GIFT_CARDS: sign * extras.gift_cards,
+        DEPOSITS: sign * extras.deposits,
         CLEARING: sign * extras.clearing,
     }
     lines += _rounding_lines(sale, references, solution, codes)

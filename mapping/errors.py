@@ -51,3 +51,9 @@ class ClearingItemNeeded(ItemNeeded):
     """An item for money that stands in a document of its own."""
 
     reference = "clearing_item_id"
+
+
+class OrderDepositItemNeeded(ItemNeeded):
+    """An item for deposits on orders."""
+
+    reference = "order_deposit_item_id"

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from mapping import order_deposits
 from mapping.errors import MappingError
 from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.money import round_to_cents
@@ -95,14 +96,16 @@ def of_sale(
     """A sale's VAT totals on its day and its payments on theirs.
 
     Without VAT everything counts at 0 %, as the books have it. With `cash_rounding_cap` Dutch cash rounding counts as
-    an untaxed amount, as the books get it by default; so do payments by one of `gift_cards`, which are no money but a
-    debt settled.
+    an untaxed amount, as the books get it by default; so do payments by one of `gift_cards`, and marked deposits,
+    which are no money but a debt settled.
     """
     day, branch = sale.business_date, sale.branch
     rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
     untaxed = _lone(Cell(branch, day, Measure.NET, "0"), rounding)
-    settled = _lone(Cell(branch, day, Measure.NET, "0"), -redeemed(sale, gift_cards))
-    paid = _tender_figures(without_gift_cards(sale, gift_cards).payments, sale, names)
+    debts = redeemed(sale, gift_cards) + order_deposits.settled(sale)
+    settled = _lone(Cell(branch, day, Measure.NET, "0"), -debts)
+    in_money = order_deposits.without_deposits(without_gift_cards(sale, gift_cards))
+    paid = _tender_figures(in_money.payments, sale, names)
     return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid])
 
 
@@ -110,6 +113,15 @@ def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
     """A sale's VAT totals under the till's own codes and rates, and its payments: what its journal sums up."""
     paid = _tender_figures(sale.payments, sale, names)
     return add([*_vat_figures(sale.vat, sale.branch, sale.business_date), *paid])
+
+
+def of_order(order: Sale, names: Names) -> dict[Cell, int]:
+    """What was paid on an order that is not delivered: money on its days, and as much of a debt without VAT."""
+    debts = (
+        _lone(Cell(order.branch, payment.business_date or order.business_date, Measure.NET, "0"), payment.amount_cents)
+        for payment in order.payments
+    )
+    return add([*debts, *_tender_figures(order.payments, order, names)])
 
 
 def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:

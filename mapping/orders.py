@@ -14,6 +14,7 @@ from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.money import show_cents, to_euros
 from mapping.money_documents import to_money_documents
+from mapping.order_deposits import settled, without_deposits
 from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
 from mapping.references import References, find_account
 from mapping.sale_identity import (
@@ -76,16 +77,18 @@ def to_posting(
     """The document and the payments of a sale; NotBookable or MappingError instead of anything doubtful.
 
     The document's total is the till's total, plus Dutch cash rounding when the settings book that as a line, less the
-    gift cards it was paid with where those are a debt of the shop. `kind` keeps the kind it was booked as before.
+    gift cards it was paid with where those are a debt of the shop, and the deposits that are marked on it. `kind`
+    keeps the kind it was booked as before.
     """
     bookable(sale, settings)
-    in_money = without_gift_cards(sale, references.gift_card_tenders)
+    in_money = without_deposits(without_gift_cards(sale, references.gift_card_tenders))
     kind = kind or document_kind(in_money, settings)
     sign = -1 if kind in RETURNS else 1
     rounding = _cash_rounding(sale, settings)
     extras = Extras(
         cash_rounding=rounding if settings.cash_rounding == "line" else 0,
         gift_cards=-redeemed(sale, references.gift_card_tenders),
+        deposits=-settled(sale),
     )
     paid = without_rounding(in_money.payments, rounding - extras.cash_rounding)
     due = sale.total_incl_cents + extras.total

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from mapping.errors import ClearingItemNeeded, MappingError, RoundingItemNeeded
+from mapping.errors import ClearingItemNeeded, MappingError, OrderDepositItemNeeded, RoundingItemNeeded
 from mapping.records import DocumentKind, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
 from mapping.unit_prices import LineAmounts
@@ -34,6 +34,7 @@ class References:
     fallback_item_id: str | None = None
     rounding_item_id: str | None = None
     clearing_item_id: str | None = None
+    order_deposit_item_id: str | None = None
     special_items: Mapping[str, str] = field(default_factory=dict)
     tip_articles: tuple[int, ...] = ()
     payment_methods: Mapping[str, str] = field(default_factory=dict)
@@ -151,6 +152,18 @@ def get_clearing_item(references: References, record: str) -> str:
             fix="choose an account for such money in mapping.clearing_account",
         )
     return references.clearing_item_id
+
+
+def get_order_deposit_item(references: References, record: str) -> str:
+    """The item of deposits on orders; OrderDepositItemNeeded when there is none."""
+    if references.order_deposit_item_id is None:
+        raise OrderDepositItemNeeded(
+            "a deposit on an order was paid and there is no item for it",
+            record=record,
+            field="mapping.order_deposit_account",
+            fix="choose the account of deposits on orders in mapping.order_deposit_account",
+        )
+    return references.order_deposit_item_id
 
 
 def find_account(references: References, method: str, kind: DocumentKind, record: str) -> str | None:

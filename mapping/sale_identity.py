@@ -34,11 +34,8 @@ _OTHER_TYPES = {
     "ORDER-TYPE-TABLE-ORDER": "an open table is booked when its receipt is paid",
     "ORDER-TYPE-CAFETERIA-ORDER": "a cafeteria order is booked when its receipt is paid",
 }
-_THROUGH_ORDER = "this sale is booked through its sales order"
-_ORDER_STATES = {
-    "ORDER-COMPLETE-STATE-COMPLETE": None,
-    "ORDER-CANCEL-STATE-COMPLETE": "the order was cancelled",
-}
+COMPLETE_ORDER = "ORDER-COMPLETE-STATE-COMPLETE"
+_NOT_AN_ORDER = "an order is booked as the receipt or invoice that delivers it; its deposits are booked by themselves"
 
 
 _NOT_PAID = "the receipt is not paid yet"
@@ -66,15 +63,10 @@ def is_off(sale: Sale, settings: OrderSettings) -> bool:
 
 
 def _off(sale: Sale, settings: OrderSettings) -> str | None:
-    switches = {
-        SaleKind.RECEIPT: settings.receipts,
-        SaleKind.INVOICE: settings.invoices,
-        SaleKind.ORDER: settings.sales_orders,
-    }
-    if not switches[sale.kind]:
+    if sale.kind is SaleKind.ORDER:
+        return _NOT_AN_ORDER
+    if not (settings.receipts if sale.kind is SaleKind.RECEIPT else settings.invoices):
         return f"{sale.kind.value.lower()}s are switched off in the settings"
-    if settings.sales_orders and sale.kind is not SaleKind.ORDER and sale.order_ids:
-        return _THROUGH_ORDER
     if not _passes_filter(sale, settings):
         return "the filter in the settings leaves this sale out"
     return None
@@ -98,10 +90,8 @@ def _too_early(sale: Sale, settings: OrderSettings) -> str | None:
     match sale.kind:
         case SaleKind.RECEIPT:
             return _receipt_too_early(sale, settings)
-        case SaleKind.INVOICE:
+        case _:
             return _invoice_too_early(sale, settings)
-        case SaleKind.ORDER:
-            return _ORDER_STATES.get(sale.state, "the order is not complete yet")
 
 
 def _receipt_too_early(sale: Sale, settings: OrderSettings) -> str | None:
@@ -131,14 +121,18 @@ def moves_money(sale: Sale) -> bool:
     return bool(tenders.sums(sale.payments, sale.business_date))
 
 
+def is_order(sale: Sale, settings: OrderSettings) -> bool:
+    """Whether this is an order of a customer whose deposits the settings book."""
+    wanted = settings.deposits and _passes_filter(sale, settings)
+    return wanted and sale.kind is SaleKind.ORDER and sale.type in _SALE_TYPES[SaleKind.ORDER]
+
+
 def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
     """Why the money on this record is not a sale's of its own: it is no sale, or another record has the money."""
     if reason := _wrong_type(sale):
         return reason
-    if settings.sales_orders and sale.kind is not SaleKind.ORDER and sale.order_ids:
-        return _THROUGH_ORDER
     if sale.kind is SaleKind.ORDER:
-        return _too_early(sale, settings)
+        return None if is_order(sale, settings) and sale.payments else _NOT_AN_ORDER
     settled = sale.kind is SaleKind.RECEIPT and sale.state == "RECEIPT-STATE-HANDLED"
     return _receipt_too_early(sale, settings) if settled else None
 

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from mapping import patterns
@@ -203,7 +212,7 @@ class NumberPrefixes(Section):
 
     receipt: str = Field(default="R", max_length=6, description="Of receipts")
     invoice: str = Field(default="F", max_length=6, description="Of invoices")
-    order: str = Field(default="O", max_length=6, description="Of sales orders")
+    order: str = Field(default="O", max_length=6, description="Of deposits on orders")
 
     @model_validator(mode="after")
     def _all_differ(self) -> NumberPrefixes:
@@ -212,6 +221,7 @@ class NumberPrefixes(Section):
         return self
 
 
+_NO_ORDERS = "take the line out; what is paid on an order before is booked by orders.deposits"
 _NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or id"
 
 
@@ -226,7 +236,7 @@ class OrderSettings(Section):
     enabled: bool = Field(default=True, description="Whether sales flow at all")
     receipts: bool = Field(default=True, description="Book till receipts")
     invoices: bool = Field(default=True, description="Book invoices")
-    sales_orders: bool = Field(default=False, description="Book sales orders instead of what they turn into")
+    deposits: bool = Field(default=True, description="Book what is paid on an order on the day it is paid, as a debt")
     outstanding_receipts: bool = Field(default=False, description="Book receipts that are not (fully) paid yet")
     only_final_invoices: bool = Field(default=False, description="Wait until the till calls an invoice final")
     receipt_target: Literal["sales_receipt", "invoice"] = Field(
@@ -288,6 +298,26 @@ class OrderSettings(Section):
             return data
         return {name: value for name, value in data.items() if name not in _RETIRED}
 
+    _retired: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """Settings in this document that do not exist any more; they are passed over."""
+        return self._retired
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _pass_over_what_is_gone(
+        cls, data: object, handler: ModelWrapValidatorHandler[OrderSettings], info: ValidationInfo
+    ) -> OrderSettings:
+        if not isinstance(data, Mapping) or "sales_orders" not in data:
+            return handler(data)
+        if data["sales_orders"] and not is_in_force(info):
+            raise _incomplete("it was taken out: an order is booked as what delivers it", "sales_orders", _NO_ORDERS)
+        made = handler({name: value for name, value in data.items() if name != "sales_orders"})
+        made._retired = ("sales_orders",) if data["sales_orders"] else ()  # noqa: SLF001 - its own class
+        return made
+
     @model_validator(mode="after")
     def _fallback_is_named(self) -> OrderSettings:
         if self.missing_item == "fallback" and not self.fallback_item:
@@ -330,6 +360,12 @@ class MappingSettings(Section):
     )
     special_items: dict[Literal["tip", "gift_card", "deposit", "rounding", "discount"], str] = Field(
         default_factory=dict, description="Items (SKU, name or id) for what is not an ordinary article"
+    )
+    order_deposit_account: str | None = Field(
+        default=None, description="Account (name or id) of deposits on orders, a liability; made when not set"
+    )
+    order_deposit_tenders: tuple[str, ...] = Field(
+        default=("AANBETALING",), description="Ways to pay by which the till says that a deposit on an order is settled"
     )
     clearing_account: str | None = Field(
         default=None,

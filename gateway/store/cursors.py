@@ -23,7 +23,7 @@ OVERLAP_SECONDS = 300.0
 
 RECEIPTS = "mpluskassa.receipt"
 INVOICES = "mpluskassa.invoice"
-ORDERS = "mpluskassa.order"
+ORDERS = "mpluskassa.deposits"
 RELATIONS = "mpluskassa.relation"
 BOOKS = "quickbooks.cdc"
 LEDGER = "quickbooks.cdc.sales"

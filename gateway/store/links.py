@@ -26,6 +26,7 @@ class Kind(StrEnum):
     CUSTOMER = "customer"  # e-mail key or relation number -> books' customer
     DOCUMENT = "document"  # till document id -> books' sales document
     PAYMENT = "payment"  # document's entity/id/till payment id -> books' payment
+    DEPOSIT = "deposit"  # order/payment of the till -> the books' document of that deposit
     MONEY = "money"  # document's entity/id/tender:day -> the books' document of money beside it
     ORDER = "order"  # till order id -> the document its receipt or invoice became
     RELATION = "relation"  # till relation number -> what was last carried of it

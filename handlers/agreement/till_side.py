@@ -10,7 +10,7 @@ from gateway.errors import Permanent
 from gateway.store import reckoning
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import till_sales
+from handlers.sales import deposits, till_sales
 from mapping import figures
 from mapping.agreement import Fate, TillRecord
 from mapping.errors import NotBookable
@@ -36,14 +36,17 @@ class TillSide:
 
 
 def read(deps: Deps, start: date, through: date) -> TillSide:
-    """Every sale of these days, and the invoices of earlier days that something happened to since."""
+    """Every sale of these days, and the invoices and orders of earlier days that something happened to since."""
     side = TillSide(start, through)
     for day in days(start, through):
         for kind in _kinds(deps):
             side.add(deps.till.sales_of_day(kind, day))
+    late = [kind for kind in _kinds(deps) if kind is not SaleKind.RECEIPT]
     with reading(deps.engine) as session:
-        invoices = reckoning.changed_since(session, deps.connection, till_sales.ENTITIES[SaleKind.INVOICE], start)
-    read_more(side, {SaleKind.INVOICE: invoices}, deps)
+        changed: dict[SaleKind, list[str]] = {
+            kind: reckoning.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start) for kind in late
+        }
+    read_more(side, changed, deps)
     return side
 
 
@@ -66,7 +69,7 @@ def days(start: date, through: date) -> Iterator[date]:
 
 
 def _kinds(deps: Deps) -> Sequence[SaleKind]:
-    orders = (SaleKind.ORDER,) if deps.settings.orders.sales_orders else ()
+    orders = (SaleKind.ORDER,) if deps.settings.orders.deposits else ()
     return (SaleKind.RECEIPT, SaleKind.INVOICE, *orders)
 
 
@@ -75,23 +78,31 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     settings = deps.settings.orders
     with reading(deps.engine) as session:
         events = reckoning.newest_events(session, deps.connection, side.sales)
-    gift_cards = deps.settings.mapping.gift_card_tenders
-    cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
+    counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
     return [
         TillRecord(
             group=groups[sale.id],
             name=name_record(sale),
-            figures=figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=gift_cards),
+            figures=_figures(sale, names, deps),
             left_out=_left_out(sale, deps),
             fate=_to_fate(events.get(sale.id)),
             number=sale.number,
         )
-        for sale in side.sales.values()
-        if counted_elsewhere(sale, settings) is None
+        for sale in deposits.mark_all(counted, deps)
     ]
 
 
+def _figures(sale: Sale, names: Names, deps: Deps) -> figures.Figures:
+    if sale.kind is SaleKind.ORDER:
+        return figures.of_order(deposits.booked_payments(sale, deps), names)
+    settings = deps.settings.orders
+    cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
+    return figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=deps.settings.mapping.gift_card_tenders)
+
+
 def _left_out(sale: Sale, deps: Deps) -> str | None:
+    if sale.kind is SaleKind.ORDER:
+        return None
     try:
         bookable(sale, deps.settings.orders)
     except NotBookable as refusal:

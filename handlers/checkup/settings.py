@@ -27,6 +27,8 @@ _LISTS: Mapping[str, ListEntity] = {
 def look_at_books(deps: Deps) -> Iterator[Finding]:
     """Every name of the books in the settings that the books do not have."""
     mapped = deps.settings.mapping
+    for name in deps.settings.orders.retired:
+        yield Finding(f"orders.{name}", "this setting was taken out and does nothing", f"take orders.{name} out")
     for setting, entity in _LISTS.items():
         yield from _look_at_list(setting, entity, getattr(mapped, setting), deps)
     yield from _look_at_tax_codes(mapped, deps)

@@ -99,7 +99,8 @@ def _tell_gone(event: Event, mine: Link, record: str, how: str, deps: Deps) -> R
     is_payment, of_day = event.entity == "Payment", record.startswith("day ")
     if not is_payment:
         bookings.note(mine, deps, gone=how)
-    part = "a part of its money" if mine.kind == Kind.MONEY else "turnover of this day" if of_day else "the sale"
+    parts = {Kind.MONEY: "a part of its money", Kind.DEPOSIT: "the deposit"}
+    part = parts.get(Kind(mine.kind), "turnover of this day" if of_day else "the sale")
     what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"
     way_out = "enter it again in QuickBooks with the amounts that ./run agree names" if of_day else "resend the order"
     return parked(

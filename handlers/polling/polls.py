@@ -98,7 +98,7 @@ TILL_SOURCES: tuple[TillSource, ...] = (
     _follow_sales(
         cursors.ORDERS,
         SaleKind.ORDER,
-        lambda orders: orders.sales_orders,
+        lambda orders: orders.deposits,
         lambda markers: markers.order,
         lambda deps, marker: deps.till.orders_since(marker, PAGE, with_lines=False),
     ),

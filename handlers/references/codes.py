@@ -173,12 +173,15 @@ def term(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
 
 def shipping_method(sale: Sale, deps: Deps) -> str | None:
     """How the goods were delivered, in the books' words, where the company ships and the settings map it."""
-    if not sale.delivery_method or not deps.lists.company().allows_shipping:
+    rule = deps.settings.mapping.shipping_methods
+    if rule.mode == "off" or not deps.lists.company().allows_shipping:
         return None
-    return control.resolve(
-        deps.settings.mapping.shipping_methods,
-        Question(setting="mapping.shipping_methods", key=sale.delivery_method, automatic=sale.delivery_method),
-    ).value
+    # Receipts and invoices do not say it, the order they deliver does.
+    orders = deps.till.orders(sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
+    told = next((each.delivery_method for each in (sale, *orders) if each.delivery_method), None)
+    if told is None:
+        return None
+    return control.resolve(rule, Question(setting="mapping.shipping_methods", key=told, automatic=told)).value
 
 
 def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:

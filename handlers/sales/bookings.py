@@ -23,7 +23,7 @@ from mapping.sale_identity import unsigned
 Raw: TypeAlias = Mapping[str, Any]
 _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
-WRITTEN = (Kind.DAY_DOCUMENT, Kind.DOCUMENT, Kind.MONEY)
+WRITTEN = (Kind.DAY_DOCUMENT, Kind.DOCUMENT, Kind.MONEY, Kind.DEPOSIT)
 """The kinds of links with documents of the books, the most telling first."""
 GONE = "gone"
 """How somebody removed the document from the books: deleted, voided."""

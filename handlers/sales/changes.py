@@ -24,7 +24,7 @@ from handlers.sales import (
     revisions,
     settlement,
 )
-from mapping import gift_cards, orders, sale_changes
+from mapping import orders, sale_changes
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 
@@ -36,7 +36,7 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Bring the document of a booked sale to what the sale is now."""
     if bookings.detail(link, bookings.ADOPTED):
         return _park_adopted(sale, link)
-    in_money = gift_cards.without_gift_cards(sale, deps.settings.mapping.gift_card_tenders)
+    in_money = drafts.in_money(sale, deps)
     kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity)
     if bookings.detail(link, bookings.WITHDRAWN) and kind == link.target_entity:
         return revive(sale, link, deps)

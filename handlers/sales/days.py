@@ -12,7 +12,7 @@ from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
-from handlers.sales import bookings
+from handlers.sales import bookings, deposits
 from mapping import orders, sale_changes
 from mapping.day_summary import Day, is_summarised
 from mapping.errors import NotBookable
@@ -29,7 +29,7 @@ def belongs(sale: Sale, link: Link | None, deps: Deps) -> bool:
     """Whether the sale is booked through its day's document. Once it is, that does not change with the settings."""
     if link is not None:
         return bookings.detail(link, DAY) is not None
-    if not is_summarised(sale, deps.settings.orders, deps.settings.mapping.gift_card_tenders):
+    if not is_summarised(deposits.mark(sale, deps), deps.settings.orders, deps.settings.mapping.gift_card_tenders):
         return False
     return is_bookable(sale, deps) and bookings.find_other(sale, deps) is None
 

@@ -12,9 +12,11 @@ from gateway.store.session import writing
 from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, own_items, parties
-from handlers.sales import bookings
+from handlers.sales import bookings, deposits
 from mapping import orders
 from mapping.errors import ItemNeeded
+from mapping.gift_cards import without_gift_cards
+from mapping.order_deposits import without_deposits
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale
 from mapping.sale_identity import sign
@@ -27,6 +29,9 @@ _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
     "rounding_item_id": lambda references, deps: dataclasses.replace(
         references, rounding_item_id=goods.rounding_item(deps)
     ),
+    "order_deposit_item_id": lambda references, deps: dataclasses.replace(
+        references, order_deposit_item_id=own_items.find(own_items.ORDER_DEPOSITS, deps)
+    ),
     "clearing_item_id": lambda references, deps: dataclasses.replace(
         references, clearing_item_id=own_items.find(own_items.CLEARING, deps)
     ),
@@ -35,10 +40,19 @@ _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and what it refers to. Raises `MappingError` instead of anything doubtful."""
-    posting, references = _prepare(sale, deps, kind)
+    posting, references = _prepare(deposits.mark(sale, deps), deps, kind)
     beside = tuple(sign(document, deps.installation) for document in posting.beside)
     signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
     return signed, references
+
+
+def in_money(sale: Sale, deps: Deps) -> Sale:
+    """The sale with the payments in money alone: without gift cards that are a debt, and deposits that are booked."""
+    return _in_money(deposits.mark(sale, deps), deps)
+
+
+def _in_money(marked: Sale, deps: Deps) -> Sale:
+    return without_deposits(without_gift_cards(marked, deps.settings.mapping.gift_card_tenders))
 
 
 def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting, References]:
@@ -70,7 +84,7 @@ def _references(sale: Sale, deps: Deps) -> References:
     settings = deps.settings
     currency = currencies.find_named(deps)
     record = orders.name_record(sale)
-    tenders = [method for method in orders.tenders_of(sale) if method not in settings.mapping.gift_card_tenders]
+    tenders = orders.tenders_of(_in_money(sale, deps))
     buyer = parties.buyer(sale, deps)
     country = parties.country(sale, buyer.relation, deps)
     original = bookings.find(sale.credited_id, deps) if sale.credited_id else None

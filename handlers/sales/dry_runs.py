@@ -12,7 +12,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.sales import bookings, closed_books, drafts, rehearsal
-from mapping import gift_cards, sale_changes
+from mapping import sale_changes
 from mapping.errors import MappingError, NotBookable
 from mapping.orders import Posting, References, bookable
 from mapping.records import Sale
@@ -34,7 +34,7 @@ def rehearse(sale: Sale, link: Link | None, deps: Deps) -> Result:
 
 
 def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, References]:
-    in_money = gift_cards.without_gift_cards(sale, deps.settings.mapping.gift_card_tenders)
+    in_money = drafts.in_money(sale, deps)
     kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity) if link else None
     posting, references = drafts.prepare(sale, deps, kind=kind)
     return closed_books.open_up(posting, deps), references

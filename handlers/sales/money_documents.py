@@ -27,11 +27,22 @@ def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, 
     written = release(booked.kind, booked.id, deps, keep=posting.beside)
     for document in posting.beside:
         key = _key(booked.kind, booked.id, document)
-        before = written.get(key)
-        if before is None or not _stands(before):
-            made, generation = _write(sale, document, before, deps, doubtful=doubtful or before is not None)
-            detail = {"number": sale.number, "document_number": document.document_number}
-            deps.remember(Link(Kind.MONEY, key, made.kind, made.id, made.sync_token, _of(document), detail, generation))
+        keep(sale, document, Kind.MONEY, key, written.get(key), deps, doubtful=doubtful)
+
+
+def keep(
+    sale: Sale, document: SalesDocument, kind: Kind, key: str, before: Link | None, deps: Deps, *, doubtful: bool
+) -> Link:
+    """The link of a document that stands like this: as it is, or written now, what stood before it removed."""
+    if before is not None and stands(before):
+        if before.fingerprint == _of(document):
+            return before
+        before = remove(before, deps)
+    made, generation = _write(sale, document, before, deps, doubtful=doubtful or before is not None)
+    detail = {"number": sale.number, "document_number": document.document_number}
+    link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
+    deps.remember(link)
+    return link
 
 
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocument, ...] = ()) -> dict[str, Link]:
@@ -39,15 +50,20 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
     wanted = {_key(kind, document_id, document): _of(document) for document in keep}
     known = _known(kind, document_id, deps)
     for key, link in known.items():
-        if _stands(link) and link.fingerprint != wanted.get(key):
-            # Said before it is done, so that nobody is alarmed when the books tell of it.
-            removing = dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), REMOVING: True})
-            deps.remember(removing)
-            _remove(link, deps)
-            known[key] = removing
+        if stands(link) and link.fingerprint != wanted.get(key):
+            known[key] = remove(link, deps)
         elif _is_removing(link):
             _remove(link, deps)
     return known
+
+
+def remove(link: Link, deps: Deps) -> Link:
+    """Delete a document of ours; answers the link that says so."""
+    # Said before it is done, so that nobody is alarmed when the books tell of it.
+    removing = dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), REMOVING: True})
+    deps.remember(removing)
+    _remove(link, deps)
+    return removing
 
 
 def has_any(kind: str, document_id: str, deps: Deps) -> bool:
@@ -117,8 +133,14 @@ def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
     return {link.source_id: link for link in found}
 
 
-def _stands(link: Link) -> bool:
+def stands(link: Link) -> bool:
+    """Whether the document is, as far as we know, in the books."""
     return not any((link.detail or {}).get(name) for name in _FINISHED)
+
+
+def is_gone(link: Link) -> bool:
+    """Whether somebody removed the document from the books."""
+    return bool((link.detail or {}).get("gone"))
 
 
 def _is_removing(link: Link) -> bool:

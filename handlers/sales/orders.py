@@ -17,6 +17,7 @@ from handlers.sales import (
     bookings,
     changes,
     days,
+    deposits,
     drafts,
     dry_runs,
     existing,
@@ -27,7 +28,7 @@ from handlers.sales import (
 )
 from mapping import orders, sale_changes
 from mapping.errors import NotBookable
-from mapping.records import Sale
+from mapping.records import Sale, SaleKind
 
 _PEOPLE = frozenset({"admin", "cli"})
 GONE = "gone-in-books"
@@ -41,6 +42,8 @@ def carry(event: Event, deps: Deps) -> Result:
     if sale is None:
         raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
     deps.learn(order_id=sale.number)
+    if sale.kind is SaleKind.ORDER:
+        return _carry_order(sale, event, deps)
     link = bookings.find(sale.id, deps)
     event = _heed(event, deps) if link else event
     if days.belongs(sale, link, deps):
@@ -74,6 +77,16 @@ def _carry_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) 
     return _carry(sale, link, event, deps)
 
 
+def _carry_order(order: Sale, event: Event, deps: Deps) -> Result:
+    """An order is booked as what delivers it; until then its deposits are."""
+    if _wants_preview(event):
+        return done("dry run: an order is booked as the receipt or invoice that delivers it; nothing was written")
+    if bookings.find(order.id, deps):
+        return done("booked as a document of its own, by an earlier version")
+    event = _heed(event, deps)
+    return deposits.carry(order, deps, doubtful=existing.is_doubtful(event, None), asked=event.source in _PEOPLE)
+
+
 def _heed(event: Event, deps: Deps) -> Event:
     """The event, as a person's when it took the place of what a person asked for: that wish is not lost."""
     if event.source in _PEOPLE:
@@ -104,7 +117,10 @@ def _decide_or_follow(sale: Sale, link: Link | None, event: Event, deps: Deps) -
 def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     if link is None:
         other = bookings.find_other(sale, deps)
-        return skipped(other) if other else booking.book(sale, None, event, deps)
+        if other:
+            return skipped(other)
+        deposits.ensure(sale, deps, doubtful=existing.is_doubtful(event, None))
+        return booking.book(sale, None, event, deps)
     if how := bookings.detail(link, bookings.GONE):
         return _again(sale, link, str(how), event, deps)
     if link.fingerprint != sale_changes.content(sale):

@@ -18,7 +18,7 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, day_booking, days
+from handlers.sales import bookings, day_booking, days, deposits
 from mapping import day_summary, sale_changes
 from mapping.day_summary import Day, DayTotals
 from mapping.money import show_cents
@@ -102,7 +102,7 @@ def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
     # Summed up once, it stays so when the settings go back to a document per sale.
     settings = deps.settings.orders.model_copy(update={"summary": "day"})
     cards = deps.settings.mapping.gift_card_tenders
-    return day_summary.is_summarised(sale, settings, cards) and days.is_bookable(sale, deps)
+    return day_summary.is_summarised(deposits.mark(sale, deps), settings, cards) and days.is_bookable(sale, deps)
 
 
 def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:

@@ -11,6 +11,7 @@ from sandbox.mpluskassa.lines import ItemSold, mirror
 from sandbox.mpluskassa.structs import Record, to_date
 from sandbox.mpluskassa.till import Till
 
+SETTLES_DEPOSIT = "AANBETALING"
 SALES_ORDER = "ORDER-TYPE-SALES-ORDER"
 DEFAULT_TYPES = (SALES_ORDER, "ORDER-TYPE-REPEAT-SALES-ORDER", "ORDER-TYPE-EXTERNAL-SALES-ORDER")
 REFERENCES = ("invoiceIds", "invoiceNumbers", "packingSlipIds", "packingSlipNumbers")
@@ -92,7 +93,7 @@ def deliver_as_receipt(till: Till, order: Record, tenders: Sequence[Tender] | No
     if tenders is None:
         tenders = [Tender(receipts.DEFAULT_METHOD, order["totalInclAmount"] - order["prepaidAmount"])]
     receipt = receipts.ring_up(till, _items_of(order), tenders, occasion, links=_links(order))
-    _bring_prepaid(order, receipt, "RECEIPT")
+    _bring_prepaid(till, order, receipt, "RECEIPT", occasion)
     _complete(till, order)
     return receipt
 
@@ -100,16 +101,20 @@ def deliver_as_receipt(till: Till, order: Record, tenders: Sequence[Tender] | No
 def deliver_as_invoice(till: Till, order: Record, tenders: Sequence[Tender], occasion: Occasion) -> Record:
     """Hand the goods over on account; returns the invoice, which names the order and is named by it."""
     invoice = invoices.issue(till, _items_of(order), tenders, occasion, links=_links(order))
-    _bring_prepaid(order, invoice, "INVOICE")
+    _bring_prepaid(till, order, invoice, "INVOICE", occasion)
     order["invoiceIds"] = {"id": [invoice["invoiceId"]]}
     order["invoiceNumbers"] = {"yearNumber": [invoice["invoiceNumber"]]}
     _complete(till, order)
     return invoice
 
 
-def _bring_prepaid(order: Record, document: Record, prefix: str) -> None:
-    """What was prepaid comes along, each payment on the day it was made."""
-    document["paymentList"]["payment"][:0] = order["paymentList"]["payment"]
+def _bring_prepaid(till: Till, order: Record, document: Record, prefix: str, occasion: Occasion) -> None:
+    """What was prepaid comes along: each payment on the day it was made, or all of it as a tender of today."""
+    brought = order["paymentList"]["payment"]
+    if till.switches.deposits_as_tender and order["prepaidAmount"]:
+        tender = Tender(SETTLES_DEPOSIT, order["prepaidAmount"])
+        brought = [documents.build_payment(till, document, tender, documents.get_moment(till, occasion))]
+    document["paymentList"]["payment"][:0] = brought
     documents.settle(document, prefix)
 
 

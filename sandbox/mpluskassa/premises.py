@@ -38,6 +38,7 @@ PAYMENT_METHODS = (
     ("BON", "Cadeaubon", "PAYMENT", 1120, False),
     ("IDEAL", "iDEAL", "PAYMENT", 1130, False),
     ("OP REKENING", "Op rekening", "SUSPENSE", 1300, True),
+    ("AANBETALING", "Aanbetaling", "SUSPENSE", 1310, True),
     ("STORTING", "Storting bank", "DEPOSIT", 1200, True),
 )
 

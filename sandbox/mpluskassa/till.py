@@ -58,6 +58,8 @@ class Switches:
     `calls_at_once`: more are refused; 0 is no limit. `one_item_lists`: a list of one item is `wrapped` as the schema
     says, `bare` (the item without the list around it) or `flat` (the list with the item's own fields in it).
     `untaxed_rates`: the rate of a reverse-charged or untaxed line is told as `zero` or as the article's `own`.
+    `deposits_as_tender`: what was paid on an order stands on its receipt or invoice as a tender of that day, else each
+    payment comes along as it was made.
     """
 
     percentage_scale: int = 1
@@ -68,6 +70,7 @@ class Switches:
     omit_missing_payload: bool = False
     parent_includes_sublines: bool = False
     untaxed_rates: str = "zero"
+    deposits_as_tender: bool = False
     set_stock_sets: str = "physical"
     exact_match_ignores_case: bool = True
     vat_misconfigured: int | None = None

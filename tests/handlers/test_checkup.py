@@ -182,3 +182,10 @@ def test_ways_to_pay_that_may_not_be_made_must_exist(shop: Shop) -> None:
     shop.switch("version = 1\n[mapping]\ncreate_payment_methods = false")
     found = look(shop)
     assert "mapping.payment_methods" in found["payment method IDEAL"]["fix"]
+
+
+def test_a_setting_that_was_taken_out_is_told(shop: Shop) -> None:
+    shop.switch("[orders]\nsales_orders = true")
+    found = look(shop)
+    assert not found["orders.sales_orders"]["good"]
+    assert "taken out" in found["orders.sales_orders"]["said"]

@@ -187,17 +187,6 @@ def test_a_reverse_charged_sale_without_a_code_for_it_waits_for_one(shop: Shop) 
     assert (event.state, event.field) == ("parked", "mapping.shifted_tax_code")
 
 
-def test_an_order_with_a_deposit_is_booked_once_with_all_that_was_paid(shop: Shop) -> None:
-    order = shop.till.take_order(lines=[sold(1003), sold(1001)])
-    shop.till.prepay_order(order["orderId"], [Tender("PIN", 4000)])
-    shop.settle()
-    assert shop.documents() == {}
-    shop.till.deliver_order(order["orderId"], [Tender("CONTANT", 7250)])
-    shop.settle()
-    assert (shop.only("Invoice")["TotalAmt"], shop.only("Invoice")["Balance"]) == (Decimal("112.50"), 0)
-    assert sorted(row["TotalAmt"] for row in shop.rows("Payment")) == [40, Decimal("72.50")]
-
-
 def test_a_receipt_on_account_is_booked_at_once_if_wanted_and_paid_in_parts_later(open_shop: OpenShop) -> None:
     shop = open_shop("[orders]\noutstanding_receipts = true")
     sale = shop.till.sell(lines=[sold(1003)], payments=[])
@@ -245,8 +234,6 @@ def test_a_heading_and_a_free_text_stand_on_the_document_and_cost_nothing(shop: 
 
 
 SHIPPED = """
-[orders]
-sales_orders = true
 [mapping.shipping_methods]
 mode = "table"
 table = { BEZORGEN = "Courier" }
@@ -261,4 +248,4 @@ def test_how_an_order_was_delivered_is_said_in_the_books_words(open_shop: OpenSh
     order = shop.till.take_order(lines=[sold(1003)], fields={"deliveryMethod": told})
     shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
     shop.settle()
-    assert shop.only("Invoice").get("ShipMethodRef", {}).get("value") == booked
+    assert shop.only("SalesReceipt").get("ShipMethodRef", {}).get("value") == booked

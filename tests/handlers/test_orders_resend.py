@@ -120,35 +120,3 @@ def test_what_has_the_number_but_another_total_is_not_adopted(open_shop: Callabl
     shop.settle()
     assert [row["Id"] for row in shop.rows("SalesReceipt")] != [theirs["Id"]]
     assert shop.newest(receipt["receiptId"]).target_id != theirs["Id"]
-
-
-def test_an_order_and_what_it_becomes_are_booked_once_when_orders_are_booked(open_shop: Callable[..., Shop]) -> None:
-    shop = open_shop("[orders]\nsales_orders = true")
-    order = shop.till.take_order(lines=[sold(1003)])
-    shop.settle()
-    assert shop.documents() == {}
-    receipt = shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
-    shop.settle()
-    assert [len(rows) for rows in shop.documents().values()] == [1]
-    assert shop.newest(receipt["receiptId"]).reason == "this sale is booked through its sales order"
-
-
-def test_an_order_whose_receipt_was_booked_before_the_setting_changed_is_not_booked_again(shop: Shop) -> None:
-    order = shop.till.take_order(lines=[sold(1003)])
-    shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
-    shop.settle()
-    shop.switch("[orders]\nsales_orders = true")
-    event = shop.resend(order["orderId"])
-    assert event.state == "skipped"
-    assert "booked already" in (event.reason or "")
-    assert [len(rows) for rows in shop.documents().values()] == [1]
-
-
-def test_a_cancelled_order_that_was_booked_is_voided(open_shop: Callable[..., Shop]) -> None:
-    shop = open_shop("[orders]\nsales_orders = true")
-    order = shop.till.take_order(lines=[sold(1003)])
-    shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
-    shop.settle()
-    shop.till.cancel_order(order["orderId"])
-    shop.settle()
-    assert shop.only("Invoice")["TotalAmt"] == 0

@@ -53,8 +53,7 @@ def test_a_receipt_that_an_invoice_settled_is_not_booked_twice() -> None:
     [
         (SALE, OrderSettings(receipts=False), "receipts are switched off"),
         (invoice(line(3, 1210)), OrderSettings(invoices=False), "invoices are switched off"),
-        (replace(SALE, kind=SaleKind.ORDER), DEFAULTS, "orders are switched off"),
-        (replace(SALE, order_ids=("o1",)), OrderSettings(sales_orders=True), "through its sales order"),
+        (replace(SALE, kind=SaleKind.ORDER), DEFAULTS, "the receipt or invoice that delivers it"),
         (SALE, OrderSettings(filter=Comparison(field="branch", value=2)), "filter"),
         (invoice(line(3, 1210)), OrderSettings(only_final_invoices=True), "not final yet"),
         (receipt(line(3, 0)), OrderSettings(zero_totals="skip"), "total is zero"),
@@ -72,17 +71,6 @@ def test_a_repeating_invoice_is_booked_once_it_is_final() -> None:
     with pytest.raises(NotBookable, match="not final"):
         orders.bookable(plan, DEFAULTS)
     orders.bookable(replace(plan, finalized=True), DEFAULTS)
-
-
-@pytest.mark.parametrize(
-    ("state", "reason"),
-    [("ORDER-COMPLETE-STATE-PARTIAL", "not complete"), ("ORDER-CANCEL-STATE-COMPLETE", "cancelled")],
-)
-def test_an_order_is_booked_when_complete(state: str, reason: str) -> None:
-    order = replace(SALE, kind=SaleKind.ORDER, type="ORDER-TYPE-SALES-ORDER", state=state)
-    with pytest.raises(NotBookable, match=reason):
-        orders.bookable(order, OrderSettings(sales_orders=True))
-    orders.bookable(replace(order, state="ORDER-COMPLETE-STATE-COMPLETE"), OrderSettings(sales_orders=True))
 
 
 def test_a_receipt_may_always_become_an_invoice() -> None:

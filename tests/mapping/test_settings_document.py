@@ -235,3 +235,14 @@ def test_a_miss_parks_with_the_setting_and_the_value_that_is_missing() -> None:
     with pytest.raises(MappingError, match='"PIN"') as refusal:
         resolve(Control(mode="table", table={"CASH": "P2"}), ASKED)
     assert (refusal.value.field, refusal.value.record) == ("mapping.payment_methods", "receipt 1")
+
+
+def test_a_document_in_force_with_a_setting_that_is_gone_still_loads_and_says_so() -> None:
+    text = "[orders]\nsales_orders = true\nreceipts = false\n"
+    recalled = recall(text)
+    assert (recalled.orders.retired, recalled.orders.receipts) == (("sales_orders",), False)
+    with pytest.raises(SettingsError) as refusal:
+        parse(text)
+    assert [fault.path for fault in refusal.value.faults] == ["orders.sales_orders"]
+    assert parse("[orders]\nsales_orders = false\n").orders.retired == ()
+    assert "sales_orders" not in example()

@@ -1,0 +1,143 @@
+"""Deposits on orders, booked: each payment of an order once, on its day; and what a later sale settles of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.references import codes, own_items, parties
+from handlers.result import Result, done, skipped
+from handlers.sales import closed_books, money_documents
+from mapping import order_deposits
+from mapping.order_deposits import key_of
+from mapping.orders import Posting
+from mapping.records import Payment, Sale, SaleKind
+from mapping.references import References
+from mapping.sale_changes import CANCELLED_ORDER
+from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
+
+
+def carry(order: Sale, deps: Deps, *, doubtful: bool, asked: bool) -> Result:
+    """Book what was paid on an order that is not delivered yet, and take out what the till took out.
+
+    What somebody removed from the books comes back only when a person asks.
+    """
+    if not is_order(order, deps.settings.orders):
+        return skipped("deposits on orders are switched off in the settings, or it is no order of a customer")
+    known = _known(order, deps)
+    payments = [payment for payment in order.payments if payment.amount_cents and not _is_on_sale(order, payment, deps)]
+    if order.state == COMPLETE_ORDER:
+        payments = [payment for payment in payments if _key(order, payment) in known]
+    else:
+        _remove_others(order, known, {key_of(payment) for payment in payments}, deps)
+    before = [known.get(_key(order, payment)) for payment in payments]
+    booked = [
+        link
+        if link and money_documents.is_gone(link) and not asked
+        else _book(order, each, link, deps, doubtful=doubtful)
+        for each, link in zip(payments, before, strict=True)
+    ]
+    if not booked and order.state == COMPLETE_ORDER:
+        return done("delivered: its money is on its receipt or invoice")
+    if not booked:
+        return done("no deposit on it" if order.state != CANCELLED_ORDER else "cancelled, and no deposit on it")
+    deps.learn(target_entity=booked[-1].target_entity, target_id=booked[-1].target_id)
+    return done(f"{len(booked)} deposit(s) in the books")
+
+
+def ensure(sale: Sale, deps: Deps, *, doubtful: bool) -> None:
+    """Before a sale is booked for the first time: the deposits it settles are in the books, on their own days."""
+    if not deps.settings.orders.deposits or not sale.order_ids:
+        return
+    named = order_deposits.names_tender(sale, deps.settings.mapping.order_deposit_tenders)
+    brought = {key_of(payment) for payment in sale.payments if payment.business_date not in (None, sale.business_date)}
+    if not (named or brought):
+        return
+    for order in deps.till.orders(sale.order_ids):
+        known = _known(order, deps)
+        for payment in order.payments:
+            if payment.amount_cents and (named or key_of(payment) in brought):
+                _book(order, payment, known.get(_key(order, payment)), deps, doubtful=doubtful)
+
+
+def mark(sale: Sale, deps: Deps) -> Sale:
+    """The sale with the payments marked that settle a deposit which is in the books by itself."""
+    return mark_all([sale], deps)[0]
+
+
+def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
+    """The same for many sales, with one look."""
+    wanted = [key for sale in sales for key in _keys_of(sale)]
+    with reading(deps.engine) as session:
+        known = links.find_all(session, deps.connection, Kind.DEPOSIT, wanted) if wanted else {}
+    standing = {key for key, link in known.items() if money_documents.stands(link)}
+    tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
+    return [
+        order_deposits.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in standing}, tenders)
+        for sale in sales
+    ]
+
+
+def booked_payments(order: Sale, deps: Deps) -> Sale:
+    """The order with the payments that count as deposits: those booked, and while it is open all that should be."""
+    if order.state != COMPLETE_ORDER:
+        return order
+    known = {key for key, link in _known(order, deps).items() if money_documents.stands(link)}
+    kept = (payment for payment in order.payments if _key(order, payment) in known)
+    return dataclasses.replace(order, payments=tuple(kept))
+
+
+def _keys_of(sale: Sale) -> Iterator[str]:
+    if sale.kind is not SaleKind.ORDER:
+        for order_id in sale.order_ids:
+            yield from (f"{order_id}/{key_of(payment)}" for payment in sale.payments)
+
+
+def _key(order: Sale, payment: Payment) -> str:
+    return f"{order.id}/{key_of(payment)}"
+
+
+def _known(order: Sale, deps: Deps) -> dict[str, Link]:
+    with reading(deps.engine) as session:
+        found = links.find_under(session, deps.connection, Kind.DEPOSIT, f"{order.id}/")
+    return {link.source_id: link for link in found}
+
+
+def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
+    """Whether a part of the order was delivered before deposits were followed, with this payment on its document."""
+    with reading(deps.engine) as session:
+        claim = links.find(session, deps.connection, Kind.ORDER, order.id)
+        under = f"{claim.target_entity}/{claim.target_id}/{key_of(payment)}" if claim else ""
+        return bool(under and links.find(session, deps.connection, Kind.PAYMENT, under))
+
+
+def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str], deps: Deps) -> None:
+    kept = {f"{order.id}/{key}" for key in wanted}
+    for key, link in known.items():
+        if key not in kept and money_documents.stands(link):
+            known[key] = money_documents.remove(link, deps)
+
+
+def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, doubtful: bool) -> Link:
+    references = _references(order, [payment], deps)
+    document = order_deposits.to_document(order, payment, references, deps.settings.orders)
+    document = sign(closed_books.open_up(Posting(document), deps).document, deps.installation)
+    return money_documents.keep(order, document, Kind.DEPOSIT, _key(order, payment), before, deps, doubtful=doubtful)
+
+
+def _references(order: Sale, payments: Iterable[Payment], deps: Deps) -> References:
+    tenders = [payment.method for payment in payments]
+    return References(
+        customer_id=parties.buyer(order, deps).customer_id,
+        untaxed=codes.untaxed(order, deps),
+        order_deposit_item_id=own_items.find(own_items.ORDER_DEPOSITS, deps),
+        payment_methods=codes.payment_methods(tenders, deps),
+        deposit_accounts=codes.deposit_accounts(tenders, deps),
+        default_deposit_account_id=codes.money_account(order, deps),
+        department_id=codes.department(order.branch, deps),
+        class_id=codes.class_id(order.branch, deps),
+    )
