@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 
 from gateway.settings import Settings
 
-WORKER_SHUTDOWN_MILLISECONDS = 20_000
+WORKER_SHUTDOWN_MILLISECONDS = 12_000
 WEB_SHUTDOWN_SECONDS = 10
+# Longer than a router keeps its own end open (60 to 75 seconds), so that it never sends into a closed connection.
+KEEP_ALIVE_SECONDS = 90
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a PaaS asks for it
 # Until its children are up Dramatiq notices neither their death nor a signal; it waits for them longer than we can.
 WORKER_BOOT_MILLISECONDS = 1_000
 
@@ -22,14 +25,15 @@ class Command:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def web(settings: Settings) -> Command:
-    """The web process(es): uvicorn, with the factory that reads the environment."""
-    app = ("uvicorn", "gateway.app:from_environment", "--factory", "--host", "0.0.0.0")  # noqa: S104 - a PaaS asks for it
+def web(settings: Settings, *, host: str = EVERYWHERE) -> Command:
+    """The web process(es) listening on `host`: uvicorn, with the factory that reads the environment."""
+    app = ("uvicorn", "gateway.app:from_environment", "--factory", "--host", host)
     quiet = ("--no-server-header", "--no-access-log")
     guarded = ("--http", "gateway.web.protocol:PatientProtocol", "--ws", "none")
     grace = ("--timeout-graceful-shutdown", str(WEB_SHUTDOWN_SECONDS))
+    kept = ("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS))
     many = ("--workers", str(settings.web_concurrency))
-    return Command(_python(*app, "--port", str(settings.port), *grace, *quiet, *guarded, *many))
+    return Command(_python(*app, "--port", str(settings.port), *grace, *kept, *quiet, *guarded, *many))
 
 
 def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_MILLISECONDS) -> Command:

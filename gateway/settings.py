@@ -38,6 +38,7 @@ class Settings:
 
     port: int
     web_concurrency: int
+    host: str
     worker_processes: int
     worker_threads: int
     database_url: str
@@ -192,6 +193,7 @@ _INTUIT_REVOKE = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
 VARIABLES: tuple[Variable, ...] = (
     Variable("PORT", "port", _number(1, 65535), "8000", "listen port"),
     Variable("WEB_CONCURRENCY", "web_concurrency", _number(1, 64), "1", "web processes"),
+    Variable("HOST", "host", _text, "127.0.0.1", "listen address of `./run`; the Procfile's web listens on all"),
     Variable("WORKER_PROCESSES", "worker_processes", _number(1, 64), "1", "worker processes"),
     Variable("WORKER_THREADS", "worker_threads", _number(1, 128), "8", "threads per worker process"),
     Variable("DATABASE_URL", "database_url", _database, "sqlite:///var/gateway.db", "where the state lives"),

@@ -56,10 +56,11 @@ class Plan:
         return [self._child("sandbox", command, OUTSIDE, ready=lambda: all(map(_listens, ports)))]
 
     def _ours(self) -> list[Child]:
-        port = self.settings.port
+        port, host = self.settings.port, self.settings.host
+        reached = "127.0.0.1" if host == commands.EVERYWHERE else host
         worker = commands.worker(self.settings, shutdown_milliseconds=WORKER_SECONDS * 1000)
         return [
-            self._child("web", commands.web(self.settings), WEB, ready=lambda: _listens(port)),
+            self._child("web", commands.web(self.settings, host=host), WEB, ready=lambda: _listens(port, reached)),
             self._child("worker", worker, WORK),
             self._child("clock", commands.clock(), WORK),
         ]
@@ -92,7 +93,7 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
     style = settings.log_format or ("console" if terminal else "json")
     console = Console(sys.stdout.fileno())
     with _only_one(var) as crashed:
-        _await_port(settings.port, seconds=CRASH_SECONDS if crashed else 0.0)
+        _await_port(settings.port, settings.host, seconds=CRASH_SECONDS if crashed else 0.0)
         plan = _plan(settings, {**environ, "LOG_FORMAT": style, "PYTHONUNBUFFERED": "1"}, var)
         stages = plan.to_stages()
         console.say(f"starting {', '.join(child.name for stage in stages for child in stage)}")
@@ -124,8 +125,8 @@ def _find_valkey(var: Path) -> Path:
     return binary
 
 
-def _await_port(port: int, *, seconds: float) -> None:
-    if not _await(lambda: demo.is_free(port, "0.0.0.0"), seconds=seconds):  # noqa: S104 - where web listens
+def _await_port(port: int, host: str, *, seconds: float) -> None:
+    if not _await(lambda: demo.is_free(port, host), seconds=seconds):
         raise SettingsError("PORT", f"should be a free port, but another program listens on {port}")
 
 
@@ -136,10 +137,10 @@ def _await(true: Callable[[], bool], *, seconds: float) -> bool:
     return met
 
 
-def _listens(port: int) -> bool:
+def _listens(port: int, host: str = "127.0.0.1") -> bool:
     with closing(socket.socket()) as probe:
         probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 @contextmanager

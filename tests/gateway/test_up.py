@@ -43,6 +43,14 @@ def start(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[],
         running.destroy()
 
 
+def listening_addresses(port: int) -> set[str]:
+    """The addresses of this machine on which something listens at this port (IPv4)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    local = [row[1].split(":") for row in rows if row[3] == "0A"]
+    found = [bytes.fromhex(address)[::-1] for address, hexed in local if int(hexed, 16) == port]
+    return {socket.inet_ntoa(each) for each in found}
+
+
 def find_children(pid: int) -> dict[str, int]:
     """The supervisor's children by the module they run (or their program)."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -58,6 +66,7 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     address = next(line.split()[-1] for line in running.output.splitlines() if "dashboard" in line)
     assert token in running.output
     assert httpx.get(f"{address}/livez").status_code == 200
+    assert listening_addresses(int(address.rpartition(":")[2])) == {"127.0.0.1"}
     children = find_children(running.process.pid)
     assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.schedule"}
 

@@ -39,6 +39,24 @@ def test_38_killed_in_the_middle_of_a_write_it_is_followed_by_one_that_carries_o
     assert times_made(stage, 6001) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_39_told_to_end_while_a_call_hangs_it_ends_within_fifteen_seconds(stage: Stage) -> None:
+    furnish(stage)
+    stage.migrate()
+    stage.start("clock", "worker")
+    with opened(stage) as memory:
+        stage.books.tricks.plan("POST salesreceipt", "delay", times=8, seconds=40)
+        ring_up(stage, 2)
+        wait_until(lambda: stage.books.tricks.struck, seconds=20, what="work to be in flight")
+        began = time.monotonic()
+        stage.stop("worker", seconds=25)
+        assert time.monotonic() - began < 15
+        stage.books.tricks.clear()
+        stage.start("worker")
+        memory.wait_for(2, entity="Receipt")
+    assert effects(stage)["create"] == 2
+
+
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_39_told_to_end_it_finishes_what_it_holds_leaves_the_rest_and_burns_nothing(stage: Stage) -> None:
     furnish(stage)

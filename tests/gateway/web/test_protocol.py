@@ -140,3 +140,16 @@ def test_the_web_process_is_started_with_this_protocol() -> None:
     argv = commands.web(given).argv
     name = f"{protocol.__name__}:{PatientProtocol.__name__}"
     assert argv[argv.index("--http") + 1] == name
+
+
+def test_a_connection_is_kept_longer_than_a_router_keeps_it() -> None:
+    given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
+    argv = commands.web(given).argv
+    assert int(argv[argv.index("--timeout-keep-alive") + 1]) > 75
+
+
+def test_up_listens_on_this_machine_alone_and_the_procfile_on_all() -> None:
+    given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
+    assert given.host == "127.0.0.1"
+    argv = commands.web(given).argv
+    assert argv[argv.index("--host") + 1] == commands.EVERYWHERE
