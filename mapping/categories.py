@@ -9,9 +9,8 @@ from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.records import ArticleGroup, Item
 from mapping.sections import CategorySettings
-from mapping.skus import name_item
+from mapping.skus import name_item, to_own_name
 
-DELETED_SUFFIX = " (deleted)"
 CATEGORY = "Category"
 
 
@@ -50,7 +49,7 @@ def to_group(
     """
     if item.type != CATEGORY:
         raise NotBookable("only a category becomes an article group", record=name_item(item), field="Type")
-    name = item.name.removesuffix(DELETED_SUFFIX)
+    name = to_own_name(item)
     wanted = ArticleGroup(number=None, name=name, text=name, parent=_parent(item, settings, groups))
     if existing is None:
         return replace(wanted, deleted=not item.active)

@@ -14,7 +14,7 @@ from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
 from mapping.sections import CONTENT_FIELDS, OFFER_FIELDS, ProductField, ProductSettings
-from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
+from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number, to_own_name
 from mapping.texts import Traces
 from mapping.vat_table import VatTable, get_vat_code
 
@@ -39,7 +39,6 @@ __all__ = [
     "why_kept",
 ]
 
-_DELETED_SUFFIX = " (deleted)"
 _SKIPPED_TYPES = {
     "Group": "bundles are not sold at the till",
     "Category": "a category becomes an article group, not a product",
@@ -210,7 +209,7 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
 def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The article out of the box, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
-    name = item.name.removesuffix(_DELETED_SUFFIX)
+    name = to_own_name(item)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item), branch=settings.vat_branch)
     price = to_price(item, settings, _percentage(item, vat, vat_code, settings))
     parts = _variant_parts(item, settings)
@@ -238,7 +237,7 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
 
 def _variant_parts(item: Item, settings: ProductSettings) -> dict[str, str]:
     """Colour and size out of the item's own name, where the settings know how they are written there."""
-    own = item.raw.get("Name", item.name)
+    own = to_own_name(item, str(item.raw.get("Name", item.name)))
     known = (
         patterns.recall(settings.variant_name).find(str(own)) if settings.variants and settings.variant_name else None
     )

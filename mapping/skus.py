@@ -9,6 +9,8 @@ from mapping.sections import ProductSettings
 LARGEST_NUMBER = 2**63 - 1
 _BARCODE_LENGTHS = (8, 12, 13, 14)
 
+_DELETED_SUFFIX = " (deleted)"
+
 
 def name_item(item: Item) -> str:
     """The item as messages name it."""
@@ -82,3 +84,9 @@ def is_gtin(text: str) -> bool:
         return False
     digits = [int(digit) for digit in reversed(text)]
     return (sum(digits[0::2]) + 3 * sum(digits[1::2])) % 10 == 0
+
+
+def to_own_name(item: Item, name: str | None = None) -> str:
+    """The item's name (or this one of its names) without what QuickBooks appends to that of an inactive one."""
+    written = item.name if name is None else name
+    return written if item.active else written.removesuffix(_DELETED_SUFFIX)

@@ -49,6 +49,13 @@ class Member:
         return traces_of(self.link)
 
 
+def ungrouped(member: Member) -> Member:
+    """The member without any group, neither one its product goes into nor one that the gateway had put it into."""
+    link = member.link
+    former = dataclasses.replace(link, detail={**_detail(link), "group": None}) if link else None
+    return dataclasses.replace(member, group=None, link=former)
+
+
 def group_of(link: Link | None) -> int | None:
     """The group the gateway put a linked article's product into."""
     found: int | None = _detail(link).get("group")

@@ -207,3 +207,11 @@ def move(vanished: str, survivor: str, deps: Deps) -> None:
                 deps.remember(Link(Kind.ARTICLE, link.source_id, "Item", survivor, link.sync_token))
                 deps.say("merged in QuickBooks; the article's sales are booked on the surviving item", article=number)
             free(number, deps)
+
+
+def is_shared(product: Product, item_id: str, deps: Deps) -> bool:
+    """Whether another item's article stands in the product, too."""
+    numbers = [str(article.number) for article in product.articles]
+    with reading(deps.engine) as session:
+        found = links.find_all(session, deps.connection, Kind.ARTICLE, numbers)
+    return any(link.target_id not in ("", item_id) for link in found.values())

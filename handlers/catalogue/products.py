@@ -89,30 +89,33 @@ def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result
     if not item.active and member.link is None:
         return skipped("an inactive item that the till never had")
     with ownership.hold([member.number], deps) as lease:
-        reason = _write(event, member, vat, lease, deps)
+        member, reason = _write(event, member, vat, lease, deps)
     return skipped(reason) if reason else done(links=articles.finish(member, wanted, deps))
 
 
-def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> str | None:
-    """Make the article or change it, alone with it; answers why nothing was done, if so."""
+def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> tuple[Member, str | None]:
+    """Make the article or change it, alone with it; answers the member as written, and why nothing was, if so."""
     item, number = member.item, member.number
     # Somebody else may have made it since the till was looked at, or while we ask for it: then it is looked at again.
     for look in (False, True, True) if items.find_told(event, "absent") and item.active else (True, True, True):
         existing = deps.till.product_of_article(number) if look else None
         present = ownership.claim(item, number, existing.product if existing else None, deps)
         if existing is None and not item.active:
-            return "an inactive item that the till does not have any more"
+            return member, "an inactive item that the till does not have any more"
         ownership.keep(item, number, deps)
         if existing and not deps.settings.products.update_existing:
-            return "the article exists already and updates are switched off"
+            return member, "the article exists already and updates are switched off"
         product = _to_product(member, vat, deps, present)
+        if present is not None and ownership.is_shared(present, item.id, deps):
+            # It has left a family that stays there: neither the product's name nor its groups are this item's.
+            product, member = dataclasses.replace(product, description=None), articles.ungrouped(member)
         lease.require()
         if existing:
             done_with = articles.update(product, existing, [member], deps)
         else:
             done_with = articles.create(product, [member], deps) is not None
         if done_with:
-            return None
+            return member, None
     if existing:
         raise Conflict(f"article {number} keeps changing at the till", record=ownership.name_article(number))
     raise ownership.refuse_hidden(item, number)

@@ -147,6 +147,38 @@ def test_a_parent_with_a_sku_is_an_article_beside_its_variants(shop: Shop) -> No
     assert product_of(shop, 8000) == product_of(shop, 8001)
 
 
+def test_a_variant_that_leaves_its_family_takes_neither_name_nor_groups(shop: Shop) -> None:
+    clothes, other = add_category(shop, "Clothes"), add_category(shop, "Other")
+    for category in (clothes, other):
+        hear(shop, category["Id"])
+    shirt = add_parent(shop, "T-shirt", **below(clothes["Id"]))
+    red = add_variant(shop, "8001", "Red M", shirt)
+    hear(shop, add_variant(shop, "8002", "Blue L", shirt))
+    hear(shop, red)
+    change(shop, red, Name="Polo", **below(other["Id"]))
+    hear(shop, red)
+    assert article(shop, 8001)["description"] == "Polo"
+    assert shop.till.till["products"].get(product_of(shop, 8002))["description"] == "T-shirt"
+    assert (members(shop, "Clothes"), members(shop, "Other")) == ({8001, 8002}, set())
+    assert shop.parked() == []
+
+
+def test_an_inactive_variant_keeps_its_size_and_its_name(shop: Shop) -> None:
+    shirt = add_parent(shop, "T-shirt")
+    red = add_variant(shop, "8001", "Red M", shirt)
+    hear(shop, red)
+    change(shop, red, Active=False)
+    hear(shop, red)
+    found = article(shop, 8001)
+    assert [found[name] for name in ("active", "size", "colour", "description")] == [False, "M", "Red", "T-shirt Red M"]
+
+
+def test_a_name_that_truly_ends_with_deleted_keeps_it_while_active(shop: Shop) -> None:
+    item = shop.add_item("8100", Name="Draft (deleted)")
+    hear(shop, item["Id"])
+    assert article(shop, 8100)["description"] == "Draft (deleted)"
+
+
 def test_without_variants_every_item_is_a_product_of_its_own(open_shop: OpenShop) -> None:
     shop = open_shop()
     shirt = add_parent(shop, "T-shirt")
