@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine
@@ -23,6 +23,15 @@ from handlers.lists import Lists
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process knows of itself: since when it runs, how often it polls the till, how far it has seen cursors."""
+
+    started: datetime
+    poll_every: timedelta
+    polled: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Deps:
     settings: SettingsDocument
     log: list[Entry]
     wake: Callable[[Iterable[int]], None]
+    process: Process
     facts: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     rehearsing: bool = False

@@ -13,7 +13,7 @@ from handlers.catalogue import categories, families, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, sessions, starting
 from handlers.result import Result
-from handlers.sales import lookup, orders, summaries
+from handlers.sales import lookup, orders, summaries, writers
 from handlers.stock import estimates, quantities
 
 Handler = Callable[[Event, Deps], Result]
@@ -40,6 +40,8 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "GoLive"): starting.carry,
     (Flow.ORDERS, "Agreement"): report.carry,
     (Flow.ORDERS, "Day"): summaries.carry,
+    (Flow.ORDERS, writers.CHECK): writers.carry_check,
+    (Flow.ORDERS, writers.INSTALLATION): writers.carry_installation,
     (Flow.ORDERS, "Backfill"): sales.carry_orders,
     (Flow.CUSTOMERS, "Backfill"): relations.carry_customers,
     (Flow.PRODUCTS, "Backfill"): first_load.carry_products,

@@ -25,6 +25,7 @@ from gateway.errors import (
     Unanswered,
 )
 from gateway.store.events import Event, Outcome, State
+from handlers.sales.writers import NO_ANSWER
 from mapping.errors import MappingError, NotBookable
 
 RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 14400)
@@ -90,7 +91,7 @@ def _again(error: Exception, event: Event, state: State) -> Outcome:
     return Outcome(
         state,
         reason=getattr(error, "reason", str(error)),
-        code=getattr(error, "code", None),
+        code=getattr(error, "code", None) or (NO_ANSWER if state is State.UNCERTAIN else None),
         record=getattr(error, "record", None),
         wait_seconds=delay(event.attempts),
     )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -24,14 +25,14 @@ from gateway.connectors.quickbooks.transport import Limits
 from gateway.custody import Custody
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
-from gateway.store import claims, connections, documents, installation, rate_limits
+from gateway.store import claims, connections, documents, installation, rate_limits, views
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
 from gateway.store.rate_limits import Account, Limit
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
-from handlers.deps import Deps
+from handlers.deps import Deps, Process
 from handlers.lists import Lists
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument, SettingsError
@@ -95,6 +96,7 @@ class Worlds:
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
         self._installation: str | None = None
+        self._process: Process | None = None
 
     def deps(self, name: str, *, anew: bool = False, claim: Claim | None = None) -> Deps:
         """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
@@ -114,6 +116,7 @@ class Worlds:
             world.settings,
             log,
             self._wake,
+            self._process_itself(),
             line_amounts=world.connection.line_amounts,
             installation=self._signature(),
             claim=claim,
@@ -123,6 +126,13 @@ class Worlds:
         if self._installation is None:
             self._installation = installation.name_of(self._engine)
         return self._installation
+
+    def _process_itself(self) -> Process:
+        if self._process is None:
+            with reading(self._engine) as session:
+                began = views.now_of(session)
+            self._process = Process(began, timedelta(seconds=self._settings.mplus_poll_seconds))
+        return self._process
 
     def world(self, name: str, *, anew: bool = False) -> World:
         """The connection's world, as its row and settings document stand now, or stood two seconds ago."""

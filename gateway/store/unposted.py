@@ -20,7 +20,8 @@ from gateway.store.tables import InboxRow, LinkRow
 class Known:
     """A sale the inbox knows: its newest event's state and cause, and whether the books had it before a moment.
 
-    `booked` is None when it was never booked, else whether that was before the moment asked about.
+    `booked` is None when it was never booked, else whether that was before the moment asked about. `careful`: it may
+    have been booked by a past that this database has forgotten.
     """
 
     entity: str
@@ -28,6 +29,7 @@ class Known:
     state: str
     code: str | None
     booked: bool | None
+    careful: bool
 
 
 def sales(
@@ -60,7 +62,7 @@ def sales(
     if named:
         parts.append(_rows(and_(mine, col(InboxRow.entity_id).in_(named)), connection))
     found = session.execute(union(*parts)).all()
-    return [Known(row[0], row[1], row[2], row[3], None if row[4] is None else row[4] < since) for row in found]
+    return [Known(row[0], row[1], row[2], row[3], None if row[4] is None else row[4] < since, row[5]) for row in found]
 
 
 def _rows(condition: ColumnElement[bool], connection: str) -> Any:
@@ -70,4 +72,5 @@ def _rows(condition: ColumnElement[bool], connection: str) -> Any:
         col(LinkRow.source_id) == col(InboxRow.entity_id),
     )
     columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
-    return select(*map(col, columns)).outerjoin(LinkRow, document).where(condition)
+    careful = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
+    return select(*map(col, columns), careful).outerjoin(LinkRow, document).where(condition)

@@ -11,7 +11,7 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, money_documents
+from handlers.sales import bookings, money_documents, writers
 from handlers.sales.days import DAY
 from mapping.records import DocumentKind
 
@@ -25,11 +25,7 @@ def carry(event: Event, deps: Deps) -> Result:
     """Recognise our own documents by their link; remember that one is gone, so that it is told once."""
     mine = _find(event, deps)
     if mine is None:
-        with writing(deps.engine) as session:
-            agreements.mark_differing(session, deps.connection, now=deps.now())
-        # What took its place, when its sale was booked again, has the link now.
-        known = event.code == GONE
-        return done("its sale is booked again") if known else skipped("not posted by this gateway")
+        return _carry_foreign(event, deps)
     record = _record(mine, deps)
     deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (Kind.DOCUMENT, Kind.MONEY) else None)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
@@ -76,6 +72,17 @@ def _compare_again(mine: Link, deps: Deps) -> None:
         days = [booked.astimezone(_AMSTERDAM).date()] if booked else []
         agreements.mark(session, deps.connection, days, now=deps.now(), at_once=True)
         agreements.mark_differing(session, deps.connection, now=deps.now(), at_once=True)
+
+
+def _carry_foreign(event: Event, deps: Deps) -> Result:
+    """A document that nothing here is linked with."""
+    if event.operation == writers.UNLINKED:
+        return writers.carry_unlinked(event, deps)
+    with writing(deps.engine) as session:
+        agreements.mark_differing(session, deps.connection, now=deps.now())
+    # What took its place, when its sale was booked again, has the link now.
+    known = event.code == GONE
+    return done("its sale is booked again") if known else skipped("not posted by this gateway")
 
 
 def _find(event: Event, deps: Deps) -> Link | None:

@@ -22,9 +22,10 @@ from handlers.deps import Deps
 from handlers.polling import captures
 from handlers.polling.captures import Shared
 from handlers.references import addresses
-from handlers.sales import bookings
+from handlers.sales import bookings, writers
 from mapping.records import Change as BooksChange
 from mapping.records import DocumentKind
+from mapping.sale_identity import find_tag
 
 SOURCE: Final = cursors.LEDGER
 DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
@@ -127,7 +128,9 @@ def _to_event(change: BooksChange, deps: Deps) -> Change | None:
 def _what_happened(change: BooksChange, deps: Deps) -> str | None:
     """What somebody did to a document of ours; None for our own doing, for payments, for what is not ours."""
     link = bookings.find_document(change.entity, change.id, deps)
-    if link is None or bookings.detail(link, bookings.GONE):
+    if link is None:
+        return None if change.deleted else _who_wrote(change, deps)
+    if bookings.detail(link, bookings.GONE):
         return None
     if change.deleted:
         return "deleted"
@@ -147,6 +150,15 @@ def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
         return None
     day = str(change.raw.get("TxnDate") or "")
     return date.fromisoformat(day) if day else None
+
+
+def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
+    """Whether a document that nothing here is linked with has our marker: then it may be a sale's second one."""
+    kind, _, sale_id = (find_tag(change.raw.get("PrivateNote")) or "").partition(":")
+    if not sale_id or kind == "day" or is_voided(change.raw):
+        return None
+    writers.tell_of(change.raw.get("PrivateNote"), deps)
+    return writers.UNLINKED if bookings.find(sale_id, deps) else None
 
 
 def _is_outdated(change: BooksChange, link: Link) -> bool:

@@ -22,6 +22,7 @@ from gateway.store.events import BACKFILL, Change, Flow, State
 from gateway.store.links import Kind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
+from handlers.polling import recall
 from mapping.records import SyncMarkers
 from mapping.settings_document import SettingsDocument
 
@@ -54,7 +55,8 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
         since = cursors.polled_at(session, deps.connection, source.name)
     if gap and since is not None:
         _compare_since(since, deps)
-    feed = _Feed(deps, source, standing, lease, careful=gap)
+    forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, standing.at or 0, deps)
+    feed = _Feed(deps, source, standing, lease, careful=forgotten)
     if standing.at is None:  # a kind of record that is followed for the first time starts now
         feed.store([], newest or 0, frozenset())
         return []
@@ -63,7 +65,11 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
         newest = source.marker(deps.till.sync_markers())
         if newest is not None and newest < standing.at:
             feed = feed.begin_again(newest)
-    return _read_on(feed, newest)
+    due = _read_on(feed, newest)
+    with reading(deps.engine) as session:
+        reached = cursors.stand(session, deps.connection, source.name).at
+    recall.note_polled(source.name, reached or 0, deps)
+    return due
 
 
 def _compare_since(since: datetime, deps: Deps) -> None:
@@ -181,8 +187,13 @@ class _Feed:
 
 
 def to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool = False) -> list[Change]:
-    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on."""
-    changes = [dataclasses.replace(source.to_change(deps.connection, record), careful=careful) for record in page]
+    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on.
+
+    `careful`: sales that are in the books already are marked as such.
+    """
+    booked = recall.find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
+    heard = [source.to_change(deps.connection, record) for record in page]
+    changes = [dataclasses.replace(change, careful=change.entity_id in booked) for change in heard]
     return changes + [_to_unreadable(deps.connection, source, row) for row in page.unreadable]
 
 

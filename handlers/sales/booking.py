@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.errors import DuplicateNumber, GatewayError, Permanent
-from gateway.store.events import Event
+from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, closed_books, documents, drafts, existing, money_documents, settlement
+from handlers.sales import bookings, closed_books, documents, drafts, existing, money_documents, settlement, writers
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -32,16 +32,16 @@ def book(
 ) -> Result:
     """Book a sale that is not (or no longer) in the books. `doubtful`: whether to look first, if the caller knows."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    doubtful = existing.is_doubtful(event, link) if doubtful is None else doubtful
+    doubtful = existing.is_doubtful(event, link, deps) if doubtful is None else doubtful
     try:
-        return _book(sale, closed_books.open_up(posting, deps), link, deps, doubtful=doubtful)
+        return _book(sale, closed_books.open_up(posting, deps), link, event, deps, doubtful=doubtful)
     except Permanent as error:
         if closed_books.learn(error, deps):
-            return _book(sale, closed_books.open_up(posting, deps), link, deps, doubtful=True)
+            return _book(sale, closed_books.open_up(posting, deps), link, event, deps, doubtful=True)
         if not _is_stale(error, deps):
             raise
         fresh = _look_again(sale, posting, deps, error, kind=kind)
-        return _book(sale, closed_books.open_up(fresh, deps), link, deps, doubtful=True)
+        return _book(sale, closed_books.open_up(fresh, deps), link, event, deps, doubtful=True)
 
 
 def _is_stale(error: Permanent, deps: Deps) -> bool:
@@ -74,14 +74,18 @@ class Outdated(Exception):
         self.link = link
 
 
-def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtful: bool) -> Result:
+def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: Deps, *, doubtful: bool) -> Result:
     look = doubtful or deps.settings.orders.adopt
     booked = existing.find(sale, posting, deps) if look else None
+    found = booked is not None
     if booked:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
+        writers.tell_of(booked.private_note, deps)
         _refuse_outdated(sale, posting, booked, link, deps)
         generation = _generation(link, booked)
     else:
+        if writers.may_be_on_its_way(event):
+            writers.look_later(sale, posting, event, deps)
         # The document before was seen to be gone: this is the next.
         booked, generation = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
@@ -92,7 +96,28 @@ def _book(sale: Sale, posting: Posting, link: Link | None, deps: Deps, *, doubtf
     known = bookings.to_link(sale, booked, finished=False, **_origin(posting, booked))
     deps.remember(dataclasses.replace(known, generation=generation))
     bookings.claim_orders(sale, booked, deps)
+    if found:
+        _measure_again(posting, booked, event, deps)
     return finish(sale, posting, booked, deps, doubtful=doubtful)
+
+
+def _measure_again(posting: Posting, booked: BookedDocument, event: Event, deps: Deps) -> None:
+    """As long as a booked sale was not linked, its pieces counted as unknown to the books: their stock is too low."""
+    if deps.settings.stock.enabled:
+        deps.pass_on(
+            *(
+                Change(
+                    key=f"relinked:{deps.connection}:{booked.kind}:{booked.id}:{event.id}:{item_id}",
+                    flow=Flow.STOCK,
+                    source="gateway",
+                    entity="Item",
+                    entity_id=item_id,
+                    connection=deps.connection,
+                    priority=event.priority,
+                )
+                for item_id in dict.fromkeys(line.item_id for line in posting.document.lines)
+            )
+        )
 
 
 def _is_same(link: Link, booked: BookedDocument) -> bool:

@@ -122,7 +122,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if posting.document.total != current.total:
         # Money that went back is a line of the invoice.
         return _update(sale, link, deps)
-    posting, doubtful = _move_payments(posting, deps), _is_doubtful(event, link)
+    posting, doubtful = _move_payments(posting, deps), _is_doubtful(event, link, deps)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
@@ -210,7 +210,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         return park_gone(sale, link, _DELETED)
     if current and is_edited(link, current):
         return _park_edited(sale, link)
-    doubtful = _is_doubtful(event, link)
+    doubtful = _is_doubtful(event, link, deps)
     if current:
         link = bookings.begin(link, deps, replacing=True)
         released = settlement.release(link.target_entity, link.target_id, deps)
@@ -221,9 +221,9 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
     return booking.book(sale, link, event, deps, kind=kind, doubtful=doubtful)
 
 
-def _is_doubtful(event: Event, link: Link) -> bool:
+def _is_doubtful(event: Event, link: Link, deps: Deps) -> bool:
     """What was written is remembered step by step: it is looked for only when an attempt may have been lost."""
-    return existing.is_doubtful(event, None) or link.fingerprint is None
+    return existing.is_doubtful(event, None, deps) or link.fingerprint is None
 
 
 def park_gone(sale: Sale, link: Link, how: str) -> Result:

@@ -13,7 +13,7 @@ from gateway.connectors.quickbooks.moments import find_moment
 from gateway.errors import Conflict, NotFound, Permanent
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings
+from handlers.sales import bookings, writers
 from mapping.orders import Posting
 from mapping.records import BookedDocument
 from mapping.sale_identity import find_tag
@@ -38,6 +38,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
             send_tax_detail=True,
             send_number=numbers(deps),
         )
+        writers.tell_of(made.private_note, deps)
         present = find_present(made, deps) if each or is_old(made.raw, deps) else made
         if present is not None:
             _refuse_voided(present, posting)

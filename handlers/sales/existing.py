@@ -29,8 +29,13 @@ _ASKED_FOR = frozenset({"admin", "cli", "backfill"})
 _MARKED = "[kassabridge:"
 
 
-def is_doubtful(event: Event, link: Link | None) -> bool:
-    """Whether the document may be in the books although nothing here says so for certain."""
+def is_doubtful(event: Event, link: Link | None, deps: Deps) -> bool:
+    """Whether the document may be in the books although nothing here says so for certain.
+
+    What waited in the inbox when this process started may have been booked by a past that a backup does not know.
+    """
+    if event.received_at < deps.process.started:
+        return True
     return event.careful or event.attempts > 1 or event.source in _ASKED_FOR or link is not None
 
 
@@ -59,20 +64,26 @@ def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
 def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:
     """A document of this sale in the books, of whatever kind, where no posting can be made of the sale any more."""
     number = orders.document_number(sale, deps.settings.orders)
-    rows = (row for kind in DocumentKind for row in _rows(kind, [number], [sale.business_date], deps))
+    rows = (row for kind in DocumentKind for row in rows(kind, [number], [sale.business_date], deps))
     return next((row for row in rows if is_marked(row.private_note, orders.marker(sale)) and not row.voided), None)
 
 
 def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:
     document = posting.document
-    return _rows(kind, [document.document_number, sale.number], [document.business_date, sale.business_date], deps)
+    return rows(kind, [document.document_number, sale.number], [document.business_date, sale.business_date], deps)
 
 
-def _rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps: Deps) -> Iterable[BookedDocument]:
+def rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps: Deps) -> Iterable[BookedDocument]:
+    """The documents of these numbers; of these days where the books number by themselves."""
     if deps.lists.company().custom_document_numbers:
         return deps.books.documents_by_number(kind, list(dict.fromkeys(numbers)))
     # The books number by themselves, and a note cannot be searched: look through the day, and the one it was moved to.
     return [row for day in dict.fromkeys(days) for row in deps.books.documents_on(kind, day)]
+
+
+def on(kind: DocumentKind, day: str, deps: Deps) -> Iterable[BookedDocument]:
+    """The documents of a day, written as in ISO 8601."""
+    return deps.books.documents_on(kind, date.fromisoformat(day))
 
 
 def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:

@@ -84,7 +84,7 @@ def _carry_order(order: Sale, event: Event, deps: Deps) -> Result:
     if bookings.find(order.id, deps):
         return done("booked as a document of its own, by an earlier version")
     event = _heed(event, deps)
-    return deposits.carry(order, deps, doubtful=existing.is_doubtful(event, None), asked=event.source in _PEOPLE)
+    return deposits.carry(order, deps, doubtful=existing.is_doubtful(event, None, deps), asked=event.source in _PEOPLE)
 
 
 def _heed(event: Event, deps: Deps) -> Event:
@@ -119,7 +119,7 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
         other = bookings.find_other(sale, deps)
         if other:
             return skipped(other)
-        deposits.ensure(sale, deps, doubtful=existing.is_doubtful(event, None))
+        deposits.ensure(sale, deps, doubtful=existing.is_doubtful(event, None, deps))
         return booking.book(sale, None, event, deps)
     if how := bookings.detail(link, bookings.GONE):
         return _again(sale, link, str(how), event, deps)
@@ -153,7 +153,7 @@ def _look(link: Link, deps: Deps) -> Link:
 
 def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
     """The document of a sale that is cancelled by now, booked by a write whose answer was lost."""
-    if not (sale_changes.is_withdrawn(sale) and existing.is_doubtful(event, None)):
+    if not (sale_changes.is_withdrawn(sale) and existing.is_doubtful(event, None, deps)):
         return None
     booked = existing.find_marked(sale, deps)
     if booked is None:

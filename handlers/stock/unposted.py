@@ -24,7 +24,8 @@ class Unposted:
     """Pieces sold by article number, fewer when some came back.
 
     Articles in `doubtful` are on a sale that was booked so close to the moment asked about that the books' quantity
-    may know it already: their number is rather too high than too low. `known` are all sales that were found.
+    may know it already, or may have been booked by a past that was forgotten: their number is rather too high than
+    too low. `known` are all sales that were found.
     """
 
     pieces: Mapping[int, Decimal]
@@ -49,7 +50,8 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     for sale_id, lines in _lines(counted.values(), deps):
         for article, quantity in _pieces(lines):
             pieces[article] = pieces.get(article, Decimal(0)) + quantity
-            if counted[sale_id].booked is False or counted[sale_id].state in _BEING_BOOKED:
+            row = counted[sale_id]
+            if row.booked is False or row.careful or row.state in _BEING_BOOKED:
                 doubtful.add(article)
     return Unposted(pieces, frozenset(doubtful), frozenset(row.entity_id for row in found))
 

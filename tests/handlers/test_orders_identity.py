@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
 
 from gateway.store import claims, inbox
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.links import Kind, Link
 from gateway.store.session import writing
+from gateway.store.tables import InboxRow
+from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
@@ -102,3 +108,50 @@ def test_a_worker_that_lost_its_lease_remembers_and_writes_nothing(shop: Shop) -
     assert late.books.items_by_sku("1001")
     with writing(shop.engine) as session, pytest.raises(LeaseLost):
         claims.hold(session, late.claim)
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_books_that_forget_ids_end_with_one_document_of_a_late_packet(shop: Shop, numbered: bool) -> None:
+    shop.books.switches.request_ids = "forgotten"
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=numbered)
+    sale = shop.till.sell(lines=[sold(1001)])
+    try_with_held(shop)
+    shop.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }')
+    shop.restart()
+    pass_time(shop, 3)
+    assert shop.events(entity="Receipt", entity_id=sale["receiptId"])[0].state == "done"
+    shop.books.tricks.let_go()
+    assert len(shop.rows("SalesReceipt")) == 2
+    pass_time(shop, 20)
+    assert len(shop.rows("SalesReceipt")) == 1
+    (told,) = shop.parked()
+    assert (told.code, told.target_id) == ("doubled-removed", shop.only("SalesReceipt")["Id"])
+
+
+def test_a_second_document_is_told_by_change_data_capture_when_touched(shop: Shop) -> None:
+    number_by_themselves(shop)
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    row = shop.only("SalesReceipt")
+    books_feed.poll(shop.deps())
+    again = {name: row[name] for name in ("CustomerRef", "Line", "PrivateNote", "TxnDate", "TxnTaxDetail")}
+    twin = shop.books.put(REALM, "SalesReceipt", {**again, "GlobalTaxCalculation": "TaxExcluded"})
+    shop.books.put(REALM, "SalesReceipt", {**twin, "CustomerMemo": {"value": "touched"}})
+    books_feed.poll(shop.deps())
+    shop.work()
+    (told,) = shop.parked()
+    assert (told.code, told.target_id) == ("doubled", twin["Id"])
+    assert len(shop.rows("SalesReceipt")) == 2
+
+
+def pass_time(shop: Shop, seconds: float) -> None:
+    """So many seconds go by for everything that waits, and it is carried."""
+    with writing(shop.engine) as session:
+        waiting = col(InboxRow.state).in_(("waiting", "uncertain"))
+        for event_id, hint in session.execute(select(col(InboxRow.id), col(InboxRow.hint)).where(waiting)).all():
+            told = json.loads(hint or "{}")
+            if "since" in told:
+                told["since"] = (datetime.fromisoformat(told["since"]) - timedelta(seconds=seconds)).isoformat()
+            changed = {"due_at": None, "hint": json.dumps(told) if told else hint}
+            session.execute(update(InboxRow).where(col(InboxRow.id) == event_id).values(**changed))
+    shop.work()

@@ -1,0 +1,65 @@
+"""What of a page of sales is in the books already, where the past may have been forgotten.
+
+A database may be younger than what it says: a restored backup, a failed-over server. That shows as a start, as a gap
+in the polls, or as a cursor behind one that this process has seen. Then a page's sales are looked for together, with
+one read per kind of document, and only those that are found are looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from gateway.errors import GatewayError
+from gateway.store import cursors
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.sales import existing, writers
+from mapping import orders
+from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.sale_identity import find_tag
+
+SLACK = timedelta(seconds=30)
+_SOLD = (DocumentKind.SALES_RECEIPT, DocumentKind.INVOICE)
+_RETURNED = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
+
+
+def may_have_forgotten(source: str, position: int, deps: Deps) -> bool:
+    """Whether this process sees the cursor for the first time, or after a gap, or further back than it was."""
+    gap = (deps.process.poll_every * 2 + SLACK).total_seconds()
+    with reading(deps.engine) as session:
+        late = cursors.is_behind(session, deps.connection, source, seconds=gap)
+    return late or position < deps.process.polled.get((deps.connection, source), position + 1)
+
+
+def note_polled(source: str, position: int, deps: Deps) -> None:
+    """This process has brought in everything up to here."""
+    deps.process.polled[deps.connection, source] = position
+
+
+def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
+    """The ids of those sales that the books hold a document of; all of them when the books cannot be asked."""
+    if not sales:
+        return set()
+    try:
+        found = [row for kind in _kinds(sales) for row in _read(kind, sales, deps)]
+    except GatewayError as error:
+        deps.say("the books could not be asked what they hold; every sale is looked for", reason=error.reason)
+        return {sale.id for sale in sales}
+    tags = {find_tag(row.private_note) for row in found if not row.voided}
+    for row in found:
+        writers.tell_of(row.private_note, deps)
+    return {sale.id for sale in sales if find_tag(orders.marker(sale)) in tags}
+
+
+def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
+    if any((sale.version or 1) > 1 for sale in sales):
+        return tuple(DocumentKind)
+    sold = _SOLD if any(sale.total_incl_cents >= 0 for sale in sales) else ()
+    returned = _RETURNED if any(sale.total_incl_cents < 0 for sale in sales) else ()
+    return (*sold, *returned)
+
+
+def _read(kind: DocumentKind, sales: Sequence[Sale], deps: Deps) -> Iterable[BookedDocument]:
+    numbers = [orders.document_number(sale, deps.settings.orders) for sale in sales]
+    return existing.rows(kind, numbers, [sale.business_date for sale in sales], deps)

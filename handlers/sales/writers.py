@@ -1,0 +1,159 @@
+"""Another writer in the same books: a document that another installation signed, or one sale in two documents.
+
+A packet may reach the books long after the worker that sent it is gone. So where an attempt before may still be on its
+way, the day is looked through again a little later; and change data capture names every document with a marker of
+ours that nothing here is linked with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+
+from gateway.errors import NotFound
+from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.links import Link
+from handlers.deps import Deps
+from handlers.identity import request_id
+from handlers.result import Result, done, parked, skipped
+from handlers.sales import bookings, existing
+from mapping.orders import Posting
+from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.sale_identity import find_installation, find_tag, is_marked
+
+CHECK, INSTALLATION = "Duplicates", "Installation"
+UNLINKED = "unlinked"
+"""How a document with a marker of ours is captured that nothing here is linked with."""
+LOOKS = (15.0, 120.0, 900.0)
+"""Seconds after a create that may have been a second one: by then the first has arrived, or never will."""
+NO_ANSWER = "no-answer"
+_FIRST = "0"
+
+
+def may_be_on_its_way(event: Event) -> bool:
+    """Whether an attempt before this one may have sent a request that has not arrived yet."""
+    return event.crashes > 0 or event.code == NO_ANSWER
+
+
+def tell_of(note: str | None, deps: Deps) -> None:
+    """Tell once of an installation that signed a document of ours with another name than this one's."""
+    other = find_installation(note)
+    if deps.rehearsing or other in (None, deps.installation):
+        return
+    deps.pass_on(
+        Change(
+            key=f"writer:{deps.connection}:{other}",
+            flow=Flow.ORDERS,
+            source="gateway",
+            entity=INSTALLATION,
+            entity_id=str(other),
+            connection=deps.connection,
+            state=State.PARKED,
+            reason=f"another installation of the gateway ({other}) books sales of this till into this company",
+            fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
+        )
+    )
+
+
+def carry_installation(event: Event, _deps: Deps) -> Result:
+    """A person has seen it."""
+    return skipped(f"installation {event.entity_id} is known")
+
+
+def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
+    """See to it that the days on which another document of this sale may appear are looked through again."""
+    days = dict.fromkeys((posting.document.business_date, sale.business_date))
+    tag = find_tag(posting.document.marker) or ""
+    told = {"days": [day.isoformat() for day in days]}
+    deps.pass_on(
+        Change(
+            key=f"duplicates:{deps.connection}:{sale.id}:{event.id}:{event.attempts}",
+            flow=Flow.ORDERS,
+            source="gateway",
+            entity=CHECK,
+            entity_id=tag,
+            connection=deps.connection,
+            hint=json.dumps({**told, "since": deps.now().isoformat()}),
+        )
+    )
+
+
+def carry_check(event: Event, deps: Deps) -> Result:
+    """Look through the days of a sale for a second document, each time one of the waits is over."""
+    told = json.loads(event.hint or "{}")
+    elapsed = (deps.now() - datetime.fromisoformat(told["since"])).total_seconds()
+    if elapsed >= LOOKS[0]:
+        for document in _find_marked(event.entity_id, told["days"], deps):
+            result = settle(document, deps)
+            if result.outcome.state is State.PARKED:
+                return result
+    left = next((seconds - elapsed for seconds in LOOKS if seconds > elapsed), None)
+    if left is None:
+        return done("one document")
+    reason = "an earlier request may still reach the books"
+    return Result(Outcome(State.WAITING, reason=reason, wait_seconds=left, burn_attempt=False))
+
+
+def _find_marked(tag: str, days: Iterable[str], deps: Deps) -> list[BookedDocument]:
+    marker = f"[kassabridge:{tag}]"
+    rows = [row for kind in DocumentKind for day in days for row in existing.on(kind, day, deps)]
+    return [row for row in rows if is_marked(row.private_note, marker) and not row.voided]
+
+
+def settle(document: BookedDocument, deps: Deps) -> Result:
+    """Compare a document of ours with the one its sale is linked with; a second one that nobody touched is deleted."""
+    tell_of(document.private_note, deps)
+    _, _, sale_id = (find_tag(document.private_note) or "").partition(":")
+    link = bookings.find(sale_id, deps)
+    if link is None or (link.target_entity, link.target_id) == (document.kind, document.id):
+        return skipped("nothing here is booked as another document")
+    first = _find_linked(link, deps)
+    if first is None or first.voided:
+        return skipped("the document that is linked does not stand any more")
+    named = str(bookings.detail(link, "number") or sale_id)
+    if find_installation(document.private_note) not in (None, deps.installation) or not _is_untouched(document):
+        return parked(
+            f"sale {named} stands in QuickBooks twice: {_name(first)} and {_name(document)}",
+            code="doubled",
+            record=f"sale {named}",
+            fix=f"delete {_name(document)} in QuickBooks, then ignore this event",
+            target_entity=document.kind,
+            target_id=document.id,
+        )
+    token = request_id(deps.books.realm_id, "delete", document.kind, document.id, document.sync_token)
+    deps.books.delete_document(document.kind, document.id, document.sync_token, token)
+    deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
+    return parked(
+        f"two requests of the gateway booked sale {named}: {_name(document)} was deleted, {_name(first)} stands",
+        code="doubled-removed",
+        record=f"sale {named}",
+        fix="nothing; ignore this event when you have seen it",
+        target_entity=first.kind,
+        target_id=first.id,
+    )
+
+
+def carry_unlinked(event: Event, deps: Deps) -> Result:
+    """A document with a marker of ours that nothing here is linked with."""
+    try:
+        document = deps.books.document(DocumentKind(event.entity), event.entity_id)
+    except NotFound:
+        return skipped("it is gone from the books again")
+    return skipped("it was voided") if document.voided else settle(document, deps)
+
+
+def _find_linked(link: Link, deps: Deps) -> BookedDocument | None:
+    try:
+        return deps.books.document(DocumentKind(link.target_entity), link.target_id)
+    except NotFound:
+        return None
+
+
+def _is_untouched(document: BookedDocument) -> bool:
+    return document.sync_token == _FIRST and not document.raw.get("LinkedTxn")
+
+
+def _name(document: BookedDocument) -> str:
+    number = f" (number {document.document_number})" if document.document_number else ""
+    return f"{document.kind} {document.id}{number}"

@@ -1,0 +1,188 @@
+"""A database younger than the books (a restored backup, another deployment): no sale twice, and few reads to see it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, delete, insert, select, text, update
+from sqlmodel import SQLModel
+
+from gateway import seeding, settings
+from gateway.store.session import open_engine, reading, writing
+from handlers.polling import polls
+from handlers.stock.quantities import PATIENCE
+from tests.handlers.counter import add_stocked, hear, physical
+from tests.handlers.shop import REALM, Shop, sold
+from workers.work import Workshop
+from workers.worlds import Worlds
+
+SALES = 4
+
+
+@pytest.fixture(params=[True, False], ids=["own numbers", "automatic numbers"])
+def forgetful(request: pytest.FixtureRequest, shop: Shop) -> Shop:
+    """Books that remember no request ids."""
+    shop.books.switches.request_ids = "forgotten"
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=request.param)
+    return shop
+
+
+Backup = dict[str, list[dict[str, Any]]]
+NAMES = ("inbox", "links", "cursors", "journal", "numbers")
+TABLES = [SQLModel.metadata.tables[name] for name in NAMES]
+
+
+def take_backup(shop: Shop) -> Backup:
+    """All that the database holds now."""
+    with reading(shop.engine) as session:
+        return {
+            table.name: [
+                {name: value for name, value in row.items() if table.c[name].computed is None}
+                for row in session.execute(select(table)).mappings()
+            ]
+            for table in TABLES
+        }
+
+
+def restore(shop: Shop, backup: Backup) -> None:
+    """The backup takes the database's place, and every process starts anew."""
+    with writing(shop.engine) as session:
+        for table in TABLES:
+            session.execute(delete(table))
+            if rows := backup[table.name]:
+                session.execute(insert(table), rows)
+    shop.restart()
+
+
+def reads(shop: Shop) -> int:
+    """Metered reads of the books so far."""
+    return shop.books.ledger.metered.total()
+
+
+def test_a_backup_restored_at_once_books_nothing_twice(forgetful: Shop) -> None:
+    forgetful.till.sell(lines=[sold(1001)])
+    forgetful.settle()
+    backup = take_backup(forgetful)
+    for _ in range(SALES):
+        forgetful.till.sell(lines=[sold(1002)])
+    forgetful.settle()
+    restore(forgetful, backup)
+    forgetful.till.sell(lines=[sold(1003)])
+    forgetful.settle()
+    assert len(forgetful.rows("SalesReceipt")) == SALES + 2
+    assert forgetful.parked() == []
+
+
+def test_what_waited_in_a_restored_inbox_is_booked_once(forgetful: Shop) -> None:
+    forgetful.till.sell(lines=[sold(1001)])
+    forgetful.poll()
+    backup = take_backup(forgetful)
+    forgetful.work()
+    restore(forgetful, backup)
+    forgetful.settle()
+    assert len(forgetful.rows("SalesReceipt")) == 1
+
+
+def test_a_careful_page_costs_a_read_a_kind_and_not_one_a_sale(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    before = reads(shop)
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    plain = reads(shop) - before
+    shop.restart()
+    for _ in range(SALES):
+        shop.till.sell(lines=[sold(1001)])
+    shop.poll()
+    assert plain == 0
+    assert reads(shop) - before <= 4  # two kinds of document, and the company's profile for a new process
+    shop.work()
+    assert len(shop.rows("SalesReceipt")) == SALES + 2
+
+
+class Beside:
+    """A second deployment for the same company and till, its connection called otherwise."""
+
+    def __init__(self, shop: Shop, engine: Engine) -> None:
+        grant = shop.books.connect(REALM, "client")
+        given = settings.read({**shop.environment, "QUICKBOOKS_REFRESH_TOKEN": str(grant["refresh_token"])})
+        seeding.seed(engine, given)
+        assert seeding.begin_cursors(engine, given)
+        with writing(engine) as session:
+            session.execute(text("UPDATE connections SET name = 'second'"))
+            for table in ("tokens", "cursors", "settings_documents"):
+                session.execute(text(f"UPDATE {table} SET connection = 'second'"))  # noqa: S608 - our own names
+        self.worlds = Worlds(engine, given, lambda _: None)
+        self._workshop = Workshop(engine, self.worlds, lambda _: None)
+        self._engine = engine
+
+    def settle(self) -> None:
+        """Look at the till and carry everything that is due."""
+        polls.poll_till(self.worlds.deps("second"))
+        while self._workshop.drain():
+            pass
+
+    def parked(self) -> list[tuple[str, str]]:
+        """What waits for a person."""
+        with self._engine.connect() as connection:
+            found = connection.execute(text("SELECT entity, reason FROM inbox WHERE state = 'parked'")).all()
+        return [(str(row[0]), str(row[1])) for row in found]
+
+
+@pytest.fixture
+def beside(shop: Shop, migrated_sqlite: Path, tmp_path: Path) -> Iterator[Beside]:
+    """A deployment beside the shop's own."""
+    engine = open_engine(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'second.db')}")
+    second = Beside(shop, engine)
+    yield second
+    second.worlds.close()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("numbered", [True, False], ids=["own numbers", "automatic numbers"])
+def test_a_second_deployment_doubles_no_sale_and_is_told(shop: Shop, beside: Beside, numbered: bool) -> None:
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=numbered)
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1001)])
+        shop.settle()
+        beside.settle()
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1002)])
+        beside.settle()
+        shop.settle()
+    assert len(shop.rows("SalesReceipt")) == 6
+    (told,) = beside.parked()
+    assert told[0] == "Installation"
+    assert "another installation" in told[1]
+    assert [event.entity for event in shop.parked()] == ["Installation"]
+
+
+def test_stock_measured_before_a_sale_is_linked_again_heals(shop: Shop) -> None:
+    item = add_stocked(shop, "5001", 1000)
+    hear(shop, item["Id"], "Create")
+    backup = take_backup(shop)
+    shop.till.sell(lines=[sold(5001, 27)])
+    shop.settle()
+    assert physical(shop, 5001) == Decimal(973)
+    restore(shop, backup)
+    shop.poll()
+    with writing(shop.engine) as session:
+        # The sale waits, and by then the patience of the measuring is at its end.
+        session.execute(update(TABLES[0]).values(due_at=shop.deps().now() + timedelta(hours=1)))
+    hear(shop, item["Id"])
+    for _ in range(PATIENCE):
+        with writing(shop.engine) as session:
+            session.execute(update(TABLES[0]).where(TABLES[0].c.flow == "stock").values(due_at=None))
+        shop.work()
+    assert physical(shop, 5001) == Decimal(946)
+    with writing(shop.engine) as session:
+        session.execute(update(TABLES[0]).values(due_at=None))
+    shop.work()
+    assert len(shop.rows("SalesReceipt")) == 1
+    assert physical(shop, 5001) == Decimal(973)
