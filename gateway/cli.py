@@ -76,7 +76,7 @@ def to_parser() -> argparse.ArgumentParser:
     _add_events(verbs)
     person = _add(verbs, "person", "upkeep:answer_person", "hand out or erase what is kept about a person")
     person.add_argument("what", choices=("export", "erase"))
-    person.add_argument("email")
+    person.add_argument("email", metavar="PERSON", help="an e-mail address, relation:NUMBER or customer:ID")
     return parser
 
 

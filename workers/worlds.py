@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import counters, failpoints
-from gateway.connectors.exchange import Exchange
+from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.transport import Limits as TillLimits
 from gateway.connectors.quickbooks import deadline
@@ -313,9 +313,9 @@ def to_entry(exchange: Exchange) -> Entry:
         exchange.operation,
         system=exchange.system,
         detail={
-            "request": exchange.request,
+            "request": without_lists(exchange.request),
             "status": exchange.status,
-            "response": exchange.response,
+            "response": without_lists(exchange.response),
             "trace": exchange.trace,
             "error": exchange.error,
             **({"note": exchange.note} if exchange.note else {}),

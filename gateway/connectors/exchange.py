@@ -32,6 +32,33 @@ class Exchange:
     note: str | None = None
 
 
+_OF_PERSONS = frozenset((
+    "customerref", "billaddr", "shipaddr", "billemail", "primaryemailaddr", "displayname", "familyname",
+    "givenname", "relation", "relationnumber", "relationname", "email", "address", "phone", "mobile",
+    "telephone", "deliveryaddress", "invoiceaddress",
+))  # fmt: skip
+_OF_RECORDS = frozenset((
+    "id", "docnumber", "synctoken", "txndate", "receiptid", "receiptnumber", "invoiceid", "invoicenumber",
+    "orderid", "ordernumber", "relationnumber", "articlenumber", "productnumber", "changecounter", "syncmarker",
+    "status", "domain",
+))  # fmt: skip
+
+
+def without_lists(data: Any) -> Any:
+    """The data with lists of several records about persons cut down to what each record is called by.
+
+    A page of many sales is read to find some; whose they are is logged where each is carried, and only there.
+    """
+    if isinstance(data, Mapping):
+        return {name: without_lists(value) for name, value in data.items()}
+    if not isinstance(data, list | tuple):
+        return data
+    records = [each for each in data if isinstance(each, Mapping)]
+    if len(records) > 1 and any(_OF_PERSONS & {name.lower() for name in each} for each in records):
+        return [{name: value for name, value in each.items() if name.lower() in _OF_RECORDS} for each in records]
+    return [without_lists(each) for each in data]
+
+
 def say_dropped(sent: int, received: int) -> str | None:
     """The note about characters that were left out because the other side, or nobody, can read them."""
     found = ((sent, "what was sent"), (received, "the answer"))

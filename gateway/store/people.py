@@ -1,182 +1,384 @@
-"""Data-protection requests: everything we keep about one e-mail address, handed out or erased.
+"""Data-protection requests: everything we keep about one person, handed out or erased, and what is left afterwards.
 
-A person is found by the address, and through the customer links of that address: other addresses of the same customer,
-the relation at the till, the customer in the books.
+A person is named by an e-mail address, or as `relation:12` or `customer:5`. Customer links lead to its other addresses
+and numbers, and the log to its names, streets, telephone numbers and sales. Nothing here reads or writes much in one
+transaction: the tables are walked through in windows of ids, and cleaned some rows at a time.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, false, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import addresses
+from gateway.store import addresses, connections, residue, traces
 from gateway.store.clock import moment
+from gateway.store.events import State
 from gateway.store.links import Kind
+from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
+from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow
+from gateway.store.traces import GONE, Person
 from mapping.customers import email_keys
 
-GONE = "(erased)"
+__all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
+
+WINDOW, BATCH = 2_000, 100
+"""Ids looked through in one reading transaction, and rows changed in one writing transaction."""
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
+_ASKED = (*(getattr(InboxRow, name) for name in _TEXTS), InboxRow.email)
+_SAID = (JournalRow.detail, JournalRow.title)
 _OF_PEOPLE = (Kind.CUSTOMER, Kind.RELATION)
-_EMAIL, _RELATION = "email:", "relation:"
+_EMAIL, _RELATION, _CUSTOMER = "email:", "relation:", "customer:"
+_OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
+"""Events that are about many records: of these only what mentions the person goes."""
+_WISHES = ("resend", "dry_run", "actor", "by", "side", "since", "from", "through", "settings")
+_ENDED = frozenset({State.DONE, State.SKIPPED})
+
+
+class Unclear(ValueError):
+    """Nobody, or more than one, can be meant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
     """How many rows of each table were cleaned."""
 
-    events: int
-    journal: int
-    links: int
+    events: int = 0
+    journal: int = 0
+    links: int = 0
     alerts: int = 0
     audit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Person:
-    """By what a person is known: addresses, and (connection, id) of customers and relations."""
+class Erasure:
+    """What was erased; the fiscal records that stay by name; and what still mentions the person, and why."""
 
-    emails: frozenset[str]
-    customers: frozenset[tuple[str, str]]
-    relations: frozenset[tuple[str, str]]
-
-
-def export(session: Session, email: str) -> dict[str, list[dict[str, Any]]]:
-    """Every event, log line, link, alert and deed that holds the person, as plain data."""
-    person = _find(session, email)
-    found: dict[str, tuple[Any, ColumnElement[bool]]] = {
-        "events": (InboxRow, _event_of(person)),
-        "journal": (JournalRow, _line_of(person)),
-        "links": (LinkRow, _link_of(person)),
-        "alerts": (AlertRow, _alert_of(session, person)),
-        "audit": (AuditRow, _mentions(person, AuditRow.target, AuditRow.reason)),
-    }
-    return {
-        name: [_to_data(row) for row in session.execute(select(table).where(wanted).order_by(col(table.id))).scalars()]
-        for name, (table, wanted) in found.items()
-    }
+    erased: Erased
+    documents: list[dict[str, Any]]
+    left: list[dict[str, Any]]
 
 
-def erase(session: Session, email: str) -> Erased:
-    """Take the person out of our records, in the caller's transaction.
+@dataclass
+class _Found:
+    """A person, the events that are its own, and its sales as (connection, till id)."""
 
-    What was booked stays booked: the numbers of documents and their links hold no personal data.
-    """
-    person = _find(session, email)
-    lines = _erase_lines(session, person)
-    alerts = _erase_alerts(session, person)
-    deeds = _erase_deeds(session, person)
-    events = _erase_events(session, person)
-    addresses.forget(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
-    links = session.execute(delete(LinkRow).where(_link_of(person)).returning(col(LinkRow.id))).all()
-    return Erased(events=events, journal=lines, links=len(links), alerts=alerts, audit=deeds)
+    person: Person
+    own: set[int] = field(default_factory=set)
+    sales: set[tuple[str, str]] = field(default_factory=set)
 
 
-def _find(session: Session, email: str) -> _Person:
-    customers = _targets(session, col(LinkRow.source_id) == f"{_EMAIL}{email.lower()}")
-    keys = session.execute(
-        select(col(LinkRow.connection), col(LinkRow.source_id)).where(_link_to(customers))
-    ).all()  # fmt: skip
-    emails = {key.removeprefix(_EMAIL) for _, key in keys if key.startswith(_EMAIL)}
-    relations = {(name, key.removeprefix(_RELATION)) for name, key in keys if key.startswith(_RELATION)}
-    return _Person(frozenset({email.lower(), *emails}), customers, frozenset(relations))
-
-
-def _targets(session: Session, wanted: ColumnElement[bool]) -> frozenset[tuple[str, str]]:
-    about = select(col(LinkRow.connection), col(LinkRow.target_id)).where(col(LinkRow.kind) == Kind.CUSTOMER, wanted)
-    return frozenset((str(name), str(target)) for name, target in session.execute(about).all() if target)
-
-
-def _link_to(customers: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
-    each = (and_(col(LinkRow.connection) == name, col(LinkRow.target_id) == target) for name, target in customers)
-    # The default debtor, linked by its name, is nobody.
-    keyed = or_(col(LinkRow.source_id).startswith(_EMAIL), col(LinkRow.source_id).startswith(_RELATION))
-    return and_(col(LinkRow.kind).in_(_OF_PEOPLE), keyed, or_(false(), *each))
-
-
-def _erase_lines(session: Session, person: _Person) -> int:
-    rows = session.execute(select(JournalRow).where(_line_of(person))).scalars().all()
-    for row in rows:
-        # The log of the person's events holds names and addresses too, so its details go as a whole.
-        values = {"detail": None, "title": _without(row.title, person)}
-        session.execute(update(JournalRow).where(col(JournalRow.id) == row.id).values(**values))
-    return len(rows)
-
-
-def _erase_events(session: Session, person: _Person) -> int:
-    rows = session.execute(select(InboxRow).where(_event_of(person))).scalars().all()
-    for row in rows:
-        cleaned = {name: _without(getattr(row, name), person) for name in _TEXTS}
-        # A reason may quote what the other system said of the person.
-        gone = {"email": None, "hint": None, "result": None, "reason": GONE if row.reason else None}
-        values = cleaned | gone | {"updated_at": moment()}
-        session.execute(update(InboxRow).where(col(InboxRow.id) == row.id).values(**values))
-    return len(rows)
-
-
-def _erase_alerts(session: Session, person: _Person) -> int:
-    wanted = _alert_of(session, person)
-    rows = session.execute(select(AlertRow).where(wanted)).scalars().all()
-    for row in rows:
-        values = {"detail": GONE, "title": _without(row.title, person), "fix": _without(row.fix, person)}
-        session.execute(update(AlertRow).where(col(AlertRow.id) == row.id).values(**values))
-    return len(rows)
-
-
-def _erase_deeds(session: Session, person: _Person) -> int:
-    rows = session.execute(select(AuditRow).where(_mentions(person, AuditRow.target, AuditRow.reason))).scalars().all()
-    for row in rows:
-        values = {"target": _without(row.target, person), "reason": _without(row.reason, person)}
-        session.execute(update(AuditRow).where(col(AuditRow.id) == row.id).values(**values))
-    return len(rows)
-
-
-def _without(text: str | None, person: _Person) -> str | None:
-    for email in person.emails if text else ():
-        text = re.sub(re.escape(email), GONE, text or "", flags=re.IGNORECASE)
+def parse(who: str) -> str:
+    """What names a person, in the form it is looked for. Raises `Unclear`."""
+    text = who.strip().lower()
+    prefix, _, number = text.partition(":")
+    is_number = f"{prefix}:" in {_RELATION, _CUSTOMER} and number.isalnum()
+    if not is_number and not traces.is_address(text):
+        raise Unclear("name an e-mail address, relation:NUMBER (of the till) or customer:ID (of QuickBooks)")
     return text
 
 
-def _event_of(person: _Person) -> ColumnElement[bool]:
-    return or_(
-        func.lower(col(InboxRow.email)).in_(sorted(person.emails)),
-        _mentions(person, *(getattr(InboxRow, name) for name in _TEXTS)),
-        _about("Relation", person.relations),
-        _about("Customer", person.customers),
+def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Every event, log line, link, alert and deed that holds the person, as plain data; takes no write lock."""
+    found = _find(engine, who, connection)
+    person = found.person
+    lines = [_to_line(row, found) for row in _lines(engine, found)]
+    return {
+        "events": [_to_data(row) for row in _events(engine, found)],
+        "journal": lines,
+        "links": [_to_data(row) for row in _scan(engine, LinkRow, _is_link_of(person))],
+        "alerts": [_to_data(row) for row in _scan(engine, AlertRow, _alert_of(engine, found))],
+        "audit": [_to_data(row) for row in _scan(engine, AuditRow, _mentioned(person, "target", "reason"))],
+        "documents": _documents(engine, found),
+    }
+
+
+def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure:
+    """Take the person out of our records, a little at a time. Ended before its end, it is done by doing it again.
+
+    What was booked stays booked: the numbers of documents and their links hold no personal data. The links to the
+    person go last, as they lead to all else.
+    """
+    found = _find(engine, who, connection)
+    person, documents = found.person, _documents(engine, found)
+    clean = person.erase_from
+    alerts = _change(engine, AlertRow, _scan(engine, AlertRow, _alert_of(engine, found)), lambda row: {
+        "detail": GONE, "title": clean(row.title), "fix": clean(row.fix)})  # fmt: skip
+    deeds = _change(engine, AuditRow, _scan(engine, AuditRow, _mentioned(person, "target", "reason")), lambda row: {
+        "target": clean(row.target), "reason": clean(row.reason)})  # fmt: skip
+    lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {"detail": None, "title": clean(row.title)})
+    events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
+    links = _drop_links(engine, person)
+    erased = Erased(events=events, journal=lines, links=links, alerts=alerts, audit=deeds)
+    return Erasure(erased, documents, left=_find_left(engine, person))
+
+
+# --- who it is -----------------------------------------------------------------------------------------------------
+
+
+def _find(engine: Engine, who: str, connection: str | None) -> _Found:
+    with reading(engine) as session:
+        person = _identify(session, parse(who), connection)
+    found = _Found(person)
+    coarse = list(traces.list_prefilters(person))
+    said, known = _holds(engine, _SAID, coarse), or_(_holds(engine, _ASKED, coarse), _is_about(person))
+    by_line: set[int] = set()
+    for row in _scan(engine, JournalRow, lambda row: person.is_referred_to(row.connection, row.detail), said):
+        person.learn(row.connection, row.detail)
+        by_line |= {row.event_id} if row.event_id else set()
+    by_itself = _scan(engine, InboxRow, lambda row: _is_event_of(row, person), known)
+    for row in (*by_itself, *_rows(engine, InboxRow, by_line)):
+        if row.entity not in _OF_MANY and row.id is not None:
+            found.own.add(row.id)
+            found.sales |= {(row.connection or "", row.entity_id)}
+        for text in (row.hint, row.result):
+            person.learn(row.connection, text)
+    return found
+
+
+def _identify(session: Session, who: str, connection: str | None) -> Person:
+    """The person with every address and number that its customer links tell."""
+    person = Person()
+    if traces.is_address(who):
+        person.emails.add(who)
+        keyed = col(LinkRow.source_id) == f"{_EMAIL}{who}"
+        person.customers |= _targets(session, keyed, connection)
+    else:
+        name, number = _only(session, connection), who.partition(":")[2]
+        if who.startswith(_RELATION):
+            person.relations.add((name, number))
+            person.customers |= _targets(session, col(LinkRow.source_id) == who, name)
+        else:
+            person.customers.add((name, number))
+    _refuse_debtor(session, person)
+    keys = session.execute(select(col(LinkRow.connection), col(LinkRow.source_id)).where(_link_to(person))).all()
+    for name, key in keys:
+        if key.startswith(_EMAIL):
+            person.emails.add(key.removeprefix(_EMAIL))
+        else:
+            person.relations.add((str(name), key.removeprefix(_RELATION)))
+    return person
+
+
+def _only(session: Session, connection: str | None) -> str:
+    names = [name for name in connections.names(session) if connection in {None, name}]
+    if len(names) != 1:
+        raise Unclear("numbers are of one connection: name it" if names else "there is no such connection")
+    return names[0]
+
+
+def _refuse_debtor(session: Session, person: Person) -> None:
+    """The default debtor, linked by its name, is nobody: all walk-ins would be taken for it."""
+    for name, customer in person.customers:
+        mine = and_(col(LinkRow.connection) == name, col(LinkRow.target_id) == customer, _is_customer())
+        named = col(LinkRow.source_id).startswith("name:")
+        if session.execute(select(col(LinkRow.id)).where(mine, named).limit(1)).first():
+            raise Unclear(f"customer {customer} is the default debtor of {name}, and no person")
+
+
+def _is_customer() -> ColumnElement[bool]:
+    return col(LinkRow.kind) == Kind.CUSTOMER
+
+
+def _targets(session: Session, keyed: ColumnElement[bool], connection: str | None) -> set[tuple[str, str]]:
+    here = [col(LinkRow.connection) == connection] if connection else []
+    about = select(col(LinkRow.connection), col(LinkRow.target_id)).where(_is_customer(), keyed, *here)
+    return {(str(name), str(target)) for name, target in session.execute(about).all() if target}
+
+
+def _link_to(person: Person) -> ColumnElement[bool]:
+    of = (and_(col(LinkRow.connection) == name, col(LinkRow.target_id) == number) for name, number in person.customers)
+    at = (and_(col(LinkRow.connection) == name, col(LinkRow.source_id) == f"{_RELATION}{number}")
+          for name, number in person.relations)  # fmt: skip
+    by = [col(LinkRow.source_id).in_([f"{_EMAIL}{each}" for each in sorted(person.emails)])]
+    keyed = or_(col(LinkRow.source_id).startswith(_EMAIL), col(LinkRow.source_id).startswith(_RELATION))
+    return and_(col(LinkRow.kind).in_(_OF_PEOPLE), keyed, or_(false(), *of, *at, *by))
+
+
+# --- what is about it ----------------------------------------------------------------------------------------------
+
+
+def _is_event_of(row: InboxRow, person: Person) -> bool:
+    name = row.connection or ""
+    known = {"Relation": person.relations, "Customer": person.customers}.get(row.entity, set())
+    texts = (row.email, row.hint, row.result, row.reason, row.record, row.fix, row.subject)
+    return (name, row.entity_id) in known or any(person.is_referred_to(row.connection, text) for text in texts)
+
+
+def _is_about(person: Person) -> ColumnElement[bool]:
+    of = (
+        (("Relation", number) for _, number in person.relations),
+        (("Customer", number) for _, number in person.customers),
     )
+    pairs = [
+        and_(col(InboxRow.entity) == entity, col(InboxRow.entity_id) == number)
+        for each in of
+        for entity, number in each
+    ]
+    return or_(false(), *pairs)
 
 
-def _about(entity: str, ids: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
-    each = (and_(col(InboxRow.connection) == name, col(InboxRow.entity_id) == id_) for name, id_ in ids)
-    return and_(col(InboxRow.entity) == entity, or_(false(), *each))
+def _events(engine: Engine, found: _Found) -> Iterator[InboxRow]:
+    """The person's own events, and those of others that mention it."""
+    yield from _rows(engine, InboxRow, found.own)
+    mentioned = _mentioned(found.person, *_TEXTS, "email")
+    holds = _holds(engine, _ASKED, found.person.texts())
+    yield from _scan(engine, InboxRow, lambda row: row.id not in found.own and mentioned(row), holds)
 
 
-def _line_of(person: _Person) -> ColumnElement[bool]:
-    events = select(col(InboxRow.id)).where(_event_of(person))
-    return or_(col(JournalRow.event_id).in_(events), _mentions(person, JournalRow.detail, JournalRow.title))
+def _lines(engine: Engine, found: _Found) -> Iterator[JournalRow]:
+    """The log of the person's own events, and the lines of others that mention it."""
+    yield from _rows(engine, JournalRow, found.own, by=JournalRow.event_id)
+    person, mentioned = found.person, _mentioned(found.person, "detail", "title")
+
+    def is_mine(row: JournalRow) -> bool:
+        about = mentioned(row) or person.is_referred_to(row.connection, row.detail)
+        return row.event_id not in found.own and about
+
+    yield from _scan(engine, JournalRow, is_mine, _holds(engine, _SAID, traces.list_prefilters(person)))
 
 
-def _link_of(person: _Person) -> ColumnElement[bool]:
-    mentions = _mentions(person, LinkRow.source_id, LinkRow.detail)
-    return or_(and_(col(LinkRow.kind).in_(_OF_PEOPLE), mentions), _link_to(person.customers))
+def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:
+    keys = {f"{_EMAIL}{each}" for each in person.emails}
+
+    def is_mine(row: LinkRow) -> bool:
+        keyed = row.source_id.startswith((_EMAIL, _RELATION))
+        numbered = (row.connection, row.source_id.removeprefix(_RELATION)) in person.relations
+        linked = (row.connection, row.target_id) in person.customers or row.source_id in keys or numbered
+        return row.kind in _OF_PEOPLE and ((keyed and linked) or person.is_mentioned(row.detail))
+
+    return is_mine
 
 
-def _alert_of(session: Session, person: _Person) -> ColumnElement[bool]:
+def _alert_of(engine: Engine, found: _Found) -> Callable[[AlertRow], bool]:
     """Alerts quote the reason of an event."""
-    said = select(col(InboxRow.reason)).where(_event_of(person), col(InboxRow.reason).is_not(None))
-    reasons = [str(reason) for reason in session.execute(said).scalars() if reason != GONE]
-    quotes = col(AlertRow.detail).in_(reasons)
-    return or_(quotes, _mentions(person, AlertRow.title, AlertRow.detail, AlertRow.fix))
+    reasons = {row.reason for row in _rows(engine, InboxRow, found.own) if row.reason and row.reason != GONE}
+    mentioned = _mentioned(found.person, "title", "detail", "fix")
+    return lambda row: row.detail in reasons or mentioned(row)
 
 
-def _mentions(person: _Person, *columns: Any) -> ColumnElement[bool]:
-    return or_(*(col(column).icontains(email, autoescape=True) for column in columns for email in person.emails))
+def _mentioned(person: Person, *names: str) -> Callable[[Any], bool]:
+    texts = [each.lower() for each in person.texts()]
+
+    def is_mentioned(row: Any) -> bool:
+        said = "\0".join(getattr(row, name) or "" for name in names).lower()
+        return any(each in said for each in texts)
+
+    return is_mentioned
+
+
+def _documents(engine: Engine, found: _Found) -> list[dict[str, Any]]:
+    """The fiscal records of the person's sales: which sale is which document of the books."""
+    named: list[dict[str, Any]] = []
+    sales = sorted(found.sales)
+    for start in range(0, len(sales), BATCH):
+        some = sales[start : start + BATCH]
+        mine = or_(*(and_(col(LinkRow.connection) == name, col(LinkRow.source_id) == id_) for name, id_ in some))
+        with reading(engine) as session:
+            rows = session.execute(select(LinkRow).where(col(LinkRow.kind) == Kind.DOCUMENT, mine)).scalars().all()
+        named += [{"connection": row.connection, "source_id": row.source_id,
+                   "target": {"entity": row.target_entity, "id": row.target_id}} for row in rows]  # fmt: skip
+    return named
+
+
+# --- walking through tables ----------------------------------------------------------------------------------------
+
+
+def _windows(engine: Engine, table: Any) -> Iterator[ColumnElement[bool]]:
+    with reading(engine) as session:
+        low, high = session.execute(select(func.min(col(table.id)), func.max(col(table.id)))).one()
+    for first in range(low or 0, (high or -1) + 1, WINDOW):
+        yield col(table.id).between(first, first + WINDOW - 1)
+
+
+def _scan(
+    engine: Engine, table: Any, wanted: Callable[[Any], bool], coarse: ColumnElement[bool] | None = None
+) -> Iterator[Any]:
+    """The rows that are wanted, oldest first. `coarse` is what SQL can say of them already."""
+    for window in _windows(engine, table):
+        query = select(table).where(window).order_by(col(table.id))
+        if coarse is not None:
+            query = query.where(coarse)
+        with reading(engine) as session:
+            rows = session.execute(query).scalars().all()
+        yield from (row for row in rows if wanted(row))
+
+
+def _holds(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
+    """Whether one of the columns holds one of the texts, whatever their case."""
+    patterns = [f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%" for text in texts]
+    # LIKE heeds no case in SQLite already; lowering each text anew for every pattern is what would take long.
+    is_sqlite = engine.dialect.name == "sqlite"
+    each = (col(c).like(p, escape="/") if is_sqlite else col(c).ilike(p, escape="/") for c in columns for p in patterns)
+    return or_(false(), *each)
+
+
+def _rows(engine: Engine, table: Any, ids: Iterable[int], *, by: Any = None) -> Iterator[Any]:
+    wanted, key = sorted(ids), col(table.id if by is None else by)
+    for start in range(0, len(wanted), BATCH):
+        with reading(engine) as session:
+            some = select(table).where(key.in_(wanted[start : start + BATCH])).order_by(col(table.id))
+            rows = session.execute(some).scalars().all()
+        yield from rows
+
+
+def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callable[[Any], Mapping[str, Any]]) -> int:
+    """Give these rows new values, read anew in the transaction that writes them; answers how many."""
+    ids = [row.id for row in found]
+    for start in range(0, len(ids), BATCH):
+        with writing(engine) as session:
+            rows = session.execute(select(table).where(col(table.id).in_(ids[start : start + BATCH]))).scalars().all()
+            for row in rows:
+                session.execute(update(table).where(col(table.id) == row.id).values(**to_values(row)))
+    return len(ids)
+
+
+def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
+    cleaned: dict[str, Any] = {name: found.person.erase_from(getattr(row, name)) for name in _TEXTS}
+    if row.id in found.own:
+        cleaned |= {"email": None, "reason": GONE if row.reason else None}
+        cleaned |= {"result": None, "hint": None if row.state in _ENDED else _to_wish(cleaned["hint"])}
+    return cleaned | {"updated_at": moment()}
+
+
+def _to_wish(hint: str | None) -> str | None:
+    """Of what an open event was told only what was asked for: a dry run must stay one."""
+    try:
+        data = json.loads(hint or "null")
+    except ValueError:
+        return None
+    return json.dumps({name: data[name] for name in _WISHES if name in data}) if isinstance(data, Mapping) else None
+
+
+def _drop_links(engine: Engine, person: Person) -> int:
+    ids = [row.id for row in _scan(engine, LinkRow, _is_link_of(person))]
+    with writing(engine) as session:
+        addresses.forget(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
+    for start in range(0, len(ids), BATCH):
+        with writing(engine) as session:
+            session.execute(delete(LinkRow).where(col(LinkRow.id).in_(ids[start : start + BATCH])))
+    return len(ids)
+
+
+# --- what is left --------------------------------------------------------------------------------------------------
+
+
+def _find_left(engine: Engine, person: Person) -> list[dict[str, Any]]:
+    """Every text column of every table that still mentions the person."""
+    return residue.find(engine, person.texts())
+
+
+def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:
+    """A line of the person's own event as it is; of another one only what it says of the person."""
+    data = _to_data(row)
+    if row.event_id not in found.own and "detail" in data:
+        data["detail"] = json.dumps(found.person.records_in(row.connection, row.detail), ensure_ascii=False)
+    return data
 
 
 def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow) -> dict[str, Any]:

@@ -32,7 +32,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "to carry the event; to show the preview", _RETAINED, "emptied"),
         Holding(("reason", "record", "fix"), "why an event ended so; may quote what QuickBooks answered, a name too",
                 "a person has to mend it; why a sale is not booked", "with the event",
-                "the reason is replaced, the address is taken out of the others"),
+                "the reason is replaced; what names the person is taken out of the others"),
         Holding(("entity_id", "subject", "key", "target_id"),
                 "where the event is of a customer: the number of the relation or customer, a pseudonym",
                 "one change is carried once, in order", "with the event", "stays: without the systems it names nobody"),
@@ -42,7 +42,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
     "journal": (
         Holding(("detail", "title"), "what was asked of both systems and what they answered: names, addresses, "
                 "telephone numbers, what was bought", "to find out what happened to a record",
-                "`RETENTION_DAYS`", "the detail is emptied, the address is taken out of the title"),
+                "`RETENTION_DAYS`", "the detail is emptied; what names the person is taken out of the title"),
     ),
     "links": (
         Holding(("source_id",), "of a customer: the e-mail address, or the relation's number; of a document: "
@@ -102,6 +102,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "agreement_records": ("id", "connection", "day", "cause", "by_policy", "event_id", "cents"),
     "settings_documents": ("id", "connection", "version", "author", "created_at"),
     "guesses": ("failures", "ends_at"),
+    "installations": ("name", "only"),
     "spent": ("digest", "ends_at"),
     "numbers": ("connection", "number", "item_id", "given_at"),
     "connections": (
@@ -117,7 +118,6 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),
         *("settled", "marked", "marked_at", "witness", "generation", "reread_to"),
     ),
-    "installations": ("only", "name"),
     "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
     "leases": ("connection", "work", "lease", "leased_until"),
     "meters": ("connection", "system", "month", "kind", "calls"),

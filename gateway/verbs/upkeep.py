@@ -12,8 +12,8 @@ from sqlalchemy.exc import OperationalError
 from gateway import resealing, seeding
 from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
-from gateway.store.session import reading, writing
-from gateway.verbs.call import GOOD, Call, show, show_json, tell
+from gateway.store.session import writing
+from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
 
 Answer = TypeVar("Answer")
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five by itself
@@ -68,25 +68,33 @@ def purge_log(call: Call) -> int:
 
 
 def answer_person(call: Call) -> int:
-    """Everything kept about an e-mail address, handed out or erased."""
-    return _export(call) if call.arguments.what == "export" else _erase(call)
+    """Everything kept about a person, handed out or erased."""
+    try:
+        return _export(call) if call.arguments.what == "export" else _erase(call)
+    except people.Unclear as unclear:
+        raise Trouble(str(unclear)) from None
 
 
 def _export(call: Call) -> int:
-    with reading(call.engine) as session:
-        show_json(people.export(session, call.arguments.email))
+    show_json(people.export(call.engine, call.arguments.email, connection=call.arguments.connection))
     return GOOD
 
 
 def _erase(call: Call) -> int:
+    done = people.erase(call.engine, call.arguments.email, connection=call.arguments.connection)
     with writing(call.engine) as session:
-        erased = people.erase(session, call.arguments.email)
         audit.note(session, actor="cli", action="erase", target="a person")
     if call.as_json:
-        show_json({"erased": dataclasses.asdict(erased), "kept": list(people.kept())})
-        return GOOD
+        content = {"erased": dataclasses.asdict(done.erased), "documents": done.documents, "left": done.left}
+        show_json(content | {"kept": list(people.kept())})
+        return PROBLEM if done.left else GOOD
+    erased = done.erased
     show(f"erased from {erased.events} events and {erased.journal} log lines; {erased.links} links deleted")
     show(f"erased from {erased.alerts} alerts and {erased.audit} audit lines")
     for line in people.kept():
         show(f"kept: {line}")
-    return GOOD
+    for each in done.documents:
+        show(f"kept: sale {each['source_id']} is {each['target']['entity']} {each['target']['id']}")
+    for each in done.left:
+        show(f"left: {each['rows']} rows of {each['table']}.{each['column']}: {each['why']}")
+    return PROBLEM if done.left else GOOD

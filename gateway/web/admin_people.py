@@ -1,25 +1,29 @@
-"""The admin API about people: hand out, or erase, what is kept about an e-mail address."""
+"""The admin API about people: hand out, or erase, what is kept about a person."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
-from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.store import audit, people
-from gateway.store.people import Erased
+from gateway.store.people import Unclear
 from gateway.web import queries, services
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
+from gateway.web.services import Services
+
+Answer = TypeVar("Answer")
 
 # No more is asked than what keeps a search for it from matching half the table.
-EMAIL = r"^[^@\s]{1,99}@[^@\s]{1,99}$"
-_EMAIL = re.compile(EMAIL)
+WHO = r"^([^@\s]{1,99}@[^@\s]{1,99}|(relation|customer):[0-9A-Za-z]{1,40})$"
+_WHO = re.compile(WHO)
 
 
 def routes() -> list[Route]:
@@ -31,26 +35,29 @@ def routes() -> list[Route]:
 
 
 async def export_person(request: Request) -> Response:
-    """Everything kept about the address."""
-    email = _email(request)
-
-    def export(session: Session) -> dict[str, list[dict[str, object]]]:
-        audit.note(session, actor=ADMIN, action="export", target=to_fingerprint(email))
-        return people.export(session, email)
-
-    return JSONResponse({"email": email} | await services.of(request).write(export))
+    """Everything kept about the person. Only the note that it was handed out is written."""
+    who, connection = _who(request)
+    shared = services.of(request)
+    found = await _answer(shared, lambda: people.export(shared.engine, who, connection=connection))
+    await shared.write(lambda session: audit.note(session, actor=ADMIN, action="export", target=to_fingerprint(who)))
+    return JSONResponse({"email": who} | found)
 
 
 async def erase_person(request: Request) -> Response:
-    """How much was erased, and what is kept and why."""
-    email = _email(request)
+    """How much was erased, which fiscal records stay, and what still mentions the person, and why."""
+    who, connection = _who(request)
+    shared = services.of(request)
+    done = await _answer(shared, lambda: people.erase(shared.engine, who, connection=connection))
+    await shared.write(lambda session: audit.note(session, actor=ADMIN, action="erase", target=to_fingerprint(who)))
+    content = {"erased": dataclasses.asdict(done.erased), "documents": done.documents, "left": done.left}
+    return JSONResponse(content | {"kept": list(people.kept())})
 
-    def erase(session: Session) -> Erased:
-        audit.note(session, actor=ADMIN, action="erase", target=to_fingerprint(email))
-        return people.erase(session, email)
 
-    erased = await services.of(request).write(erase)
-    return JSONResponse({"erased": dataclasses.asdict(erased), "kept": list(people.kept())})
+async def _answer(shared: Services, call: Callable[[], Answer]) -> Answer:
+    try:
+        return await shared.run(call)
+    except Unclear as unclear:
+        raise Refusal(409, str(unclear)) from None
 
 
 def to_fingerprint(email: str) -> str:
@@ -58,8 +65,8 @@ def to_fingerprint(email: str) -> str:
     return f"person {hashlib.sha256(email.lower().encode()).hexdigest()[:16]}"
 
 
-def _email(request: Request) -> str:
-    email = str(request.path_params["email"]).strip()
-    if not _EMAIL.fullmatch(email) or not queries.is_line(email):
-        raise Refusal(400, "this is not an e-mail address")
-    return email
+def _who(request: Request) -> tuple[str, str | None]:
+    who = str(request.path_params["email"]).strip()
+    if not queries.is_line(who) or not _WHO.fullmatch(who):
+        raise Refusal(400, "this is no e-mail address, and neither relation:NUMBER nor customer:ID")
+    return who, queries.find_text(request.query_params, "connection")

@@ -10,7 +10,6 @@ from gateway.store import people as erasure
 from gateway.store import requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side
-from gateway.store.session import writing
 from gateway.web.pages.outlook import MATCHES
 from handlers.references import people
 from handlers.references.counterparts import BY_EMAIL, BY_LINK
@@ -203,8 +202,7 @@ def test_what_a_preview_was_asked_for_goes_when_the_person_is_erased(shop: Shop)
     shop.till.add_relation(**COMPANY)
     for by, word in ((By.EMAIL, "Bakker@Example.nl"), (By.NAME, "Bakkerij Jansen"), (By.EMAIL, "bakker@example.nl")):
         preview(shop, word, by=by)
-    with writing(shop.engine) as session:
-        assert erasure.erase(session, "bakker@example.nl").events == 3
+    assert erasure.erase(shop.engine, "bakker@example.nl").erased.events == 3
     for event in shop.events():
         kept = repr([event.entity_id, event.subject, event.hint, event.result, event.email, event.reason])
         assert "akker" not in kept

@@ -186,12 +186,12 @@ _CONNECTIONS = (
 
 _PEOPLE = (
     Operation(
-        "POST", "/admin/people/{email}/export", "exportPerson", "everything kept about an e-mail address",
-        _good("what is kept", "Person"), (400,), {"email": ADDRESS},
+        "POST", "/admin/people/{email}/export", "exportPerson", "everything kept about a person",
+        _good("what is kept", "Person"), (400, 409), {"email": ADDRESS}, {"connection": WORDS},
     ),
     Operation(
         "POST", "/admin/people/{email}/erase", "erasePerson", "takes a person out of the records",
-        _good("how much was erased, and what stays", "Erasure"), (400,), {"email": ADDRESS},
+        _good("how much was erased, and what stays", "Erasure"), (400, 409), {"email": ADDRESS}, {"connection": WORDS},
     ),
     Operation(
         "GET", "/admin/backfills", "listBackfills", "how far each backfill has come, and when it may be over",

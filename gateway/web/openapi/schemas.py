@@ -8,7 +8,7 @@ from gateway.store.agreements import Status
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.views import LONGEST_PAGE
-from gateway.web.admin_people import EMAIL
+from gateway.web.admin_people import WHO
 from gateway.web.openapi.shapes import (
     ANYTHING,
     COUNT,
@@ -32,7 +32,7 @@ from gateway.web.queries import LARGEST_ID, LONGEST_TEXT, ONE_LINE
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
 WORDS: Schema = {"type": "string", "maxLength": LONGEST_TEXT, "pattern": ONE_LINE}
 NAME: Schema = {**WORDS, "minLength": 1}
-ADDRESS: Schema = {"type": "string", "maxLength": LONGEST_TEXT, "allOf": [{"pattern": EMAIL}, {"pattern": ONE_LINE}]}
+ADDRESS: Schema = {"type": "string", "maxLength": LONGEST_TEXT, "allOf": [{"pattern": WHO}, {"pattern": ONE_LINE}]}
 LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}
 CURSOR: Schema = {"type": ["string", "null"], "description": "give it back as `after`; null at the end"}
 TARGET = record({"entity": maybe(TEXT), "id": TEXT})
@@ -233,11 +233,14 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "email": TEXT,
             **dict.fromkeys(_OF_PERSON, each({"type": "object"})),
+            "documents": each(_DOCUMENT),
         }
     ),
     "Erasure": record(
         {
             "erased": record(dict.fromkeys(_OF_PERSON, COUNT)),
+            "documents": each(_DOCUMENT),
+            "left": each(record({"table": TEXT, "column": TEXT, "rows": COUNT, "why": TEXT})),
             "kept": each(TEXT),
         }
     ),

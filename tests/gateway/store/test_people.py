@@ -88,11 +88,9 @@ def test_a_person_is_erased_under_every_name_it_is_known_by_and_nobody_else_is(e
     furnish(engine)
     receive(engine, "of somebody else", email="other@new.example", entity_id="13", hint=json.dumps({"Name": "otto"}))
     assert tables_with(engine, MARK) == {"inbox", "journal", "links", "alerts", "audit"}
-    with writing(engine) as session:
-        exported = people.export(session, EMAIL)
+    exported = people.export(engine, EMAIL)
     assert [len(exported[name]) for name in ("events", "journal", "links", "alerts", "audit")] == [5, 5, 4, 1, 1]
-    with writing(engine) as session:
-        erased = people.erase(session, EMAIL.upper())
+    erased = people.erase(engine, EMAIL.upper()).erased
     assert (erased.events, erased.journal, erased.links, erased.alerts, erased.audit) == (5, 5, 4, 1, 1)
     assert tables_with(engine, MARK) == {"journal"}  # the log of somebody else's event
     assert "otto" in dump(engine)["inbox"]
@@ -103,8 +101,7 @@ def test_a_person_is_erased_under_every_name_it_is_known_by_and_nobody_else_is(e
 
 def test_what_an_erased_event_still_tells_is_what_has_to_be_mended(engine: Engine) -> None:
     furnish(engine)
-    with writing(engine) as session:
-        people.erase(session, EMAIL)
+    people.erase(engine, EMAIL)
     with reading(engine) as session:
         parked = session.execute(select(InboxRow).where(col(InboxRow.state) == State.PARKED)).scalar_one()
     assert (parked.code, parked.fix, parked.reason) == ("6240", "rename one of the two", people.GONE)

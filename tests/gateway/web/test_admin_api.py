@@ -327,7 +327,11 @@ def test_f6_a_person_is_exported_and_erased(gateway: Gateway) -> None:
     with reading(gateway.engine) as session:
         assert [row.source_id for row in session.execute(select(LinkRow)).scalars()] == ["receipt-7"]
     assert "jan" not in str(gateway.audit()).lower()
+    assert answer["left"] == []
     assert gateway.admin("POST", "/admin/people/@/erase").status_code == 400
+    assert gateway.admin("POST", "/admin/people/12/export").status_code == 400
+    assert gateway.admin("POST", "/admin/people/relation:12/export").json()["events"] == []
+    assert gateway.admin("POST", "/admin/people/relation:12/export?connection=nope").status_code == 409
 
 
 def test_readiness_and_liveness(gateway: Gateway) -> None:
