@@ -8,6 +8,7 @@ transaction: the tables are walked through in windows of ids, and cleaned some r
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,8 +28,8 @@ from mapping.customers import email_keys
 
 __all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
 
-WINDOW, BATCH = 2_000, 100
-"""Ids looked through in one reading transaction, and rows changed in one writing transaction."""
+WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
+"""Ids looked through by one read, rows changed by one write, and a pause after it: SQLite lets nobody queue."""
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
 _ASKED = (*(getattr(InboxRow, name) for name in _TEXTS), InboxRow.email)
 _SAID = (JournalRow.detail, JournalRow.title)
@@ -335,6 +336,7 @@ def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callabl
             rows = session.execute(select(table).where(col(table.id).in_(ids[start : start + BATCH]))).scalars().all()
             for row in rows:
                 session.execute(update(table).where(col(table.id) == row.id).values(**to_values(row)))
+        time.sleep(PAUSE_SECONDS)
     return len(ids)
 
 
