@@ -225,7 +225,7 @@ _NO_ORDERS = "take the line out; what is paid on an order before is booked by or
 _NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or id"
 
 
-def _incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
+def incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
     """The fault of a setting that another one makes necessary."""
     return PydanticCustomError("incomplete", "{message}", {"message": message, "field": field, "hint": hint})
 
@@ -313,7 +313,7 @@ class OrderSettings(Section):
         if not isinstance(data, Mapping) or "sales_orders" not in data:
             return handler(data)
         if data["sales_orders"] and not is_in_force(info):
-            raise _incomplete("it was taken out: an order is booked as what delivers it", "sales_orders", _NO_ORDERS)
+            raise incomplete("it was taken out: an order is booked as what delivers it", "sales_orders", _NO_ORDERS)
         made = handler({name: value for name, value in data.items() if name != "sales_orders"})
         made._retired = ("sales_orders",) if data["sales_orders"] else ()  # noqa: SLF001 - its own class
         return made
@@ -321,13 +321,13 @@ class OrderSettings(Section):
     @model_validator(mode="after")
     def _fallback_is_named(self) -> OrderSettings:
         if self.missing_item == "fallback" and not self.fallback_item:
-            raise _incomplete('missing_item "fallback" needs `fallback_item`', "fallback_item", _NAME_AN_ITEM)
+            raise incomplete('missing_item "fallback" needs `fallback_item`', "fallback_item", _NAME_AN_ITEM)
         return self
 
     @model_validator(mode="after")
     def _day_has_an_item(self, info: ValidationInfo) -> OrderSettings:
         if self.summary == "day" and not (self.summary_item or self.fallback_item or is_in_force(info)):
-            raise _incomplete('summary "day" needs `summary_item`', "summary_item", _NAME_AN_ITEM)
+            raise incomplete('summary "day" needs `summary_item`', "summary_item", _NAME_AN_ITEM)
         return self
 
 

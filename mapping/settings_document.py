@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
 
-from mapping.document_limits import IN_FORCE, find_excess, is_too_deep
+from mapping.document_limits import IN_FORCE, find_excess, is_in_force, is_too_deep
 from mapping.sections import (
     AgreementSettings,
     CategorySettings,
@@ -21,9 +21,15 @@ from mapping.sections import (
     ProductSettings,
     Section,
     StockSettings,
+    incomplete,
 )
 
 MOST_FAULTS = 50
+LOSES_STOCK = (
+    'summary "day" books no articles, so QuickBooks never takes these sales off its stock, and the till would be '
+    "given back what it sold"
+)
+KEEP_STOCK = 'set stock.enabled = false, or orders.summary = "sale"'
 
 
 class SettingsDocument(Section):
@@ -37,6 +43,17 @@ class SettingsDocument(Section):
     orders: OrderSettings = Field(default_factory=OrderSettings)
     agreement: AgreementSettings = Field(default_factory=AgreementSettings)
     mapping: MappingSettings = Field(default_factory=MappingSettings)
+
+    @model_validator(mode="after")
+    def _stock_sees_every_sale(self, info: ValidationInfo) -> SettingsDocument:
+        if self.loses_stock and not is_in_force(info):
+            raise incomplete(LOSES_STOCK, "orders.summary", KEEP_STOCK)
+        return self
+
+    @property
+    def loses_stock(self) -> bool:
+        """Whether stock is written from quantities that the sales of a day never lower."""
+        return self.orders.enabled and self.orders.summary == "day" and self.stock.enabled
 
 
 @dataclass(frozen=True, slots=True)

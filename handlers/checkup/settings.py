@@ -11,6 +11,7 @@ from handlers.references import codes, goods
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.sections import MappingSettings
+from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
 
 _MONEY = frozenset({"Bank", "Other Current Asset"})
 _LISTS: Mapping[str, ListEntity] = {
@@ -29,6 +30,8 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     mapped = deps.settings.mapping
     for name in deps.settings.orders.retired:
         yield Finding(f"orders.{name}", "this setting was taken out and does nothing", f"take orders.{name} out")
+    if deps.settings.loses_stock:
+        yield Finding("orders.summary", LOSES_STOCK, KEEP_STOCK)
     for setting, entity in _LISTS.items():
         yield from _look_at_list(setting, entity, getattr(mapped, setting), deps)
     yield from _look_at_tax_codes(mapped, deps)

@@ -189,3 +189,12 @@ def test_a_setting_that_was_taken_out_is_told(shop: Shop) -> None:
     found = look(shop)
     assert not found["orders.sales_orders"]["good"]
     assert "taken out" in found["orders.sales_orders"]["said"]
+
+
+def test_stock_beside_documents_by_day_is_told_until_it_is_off(shop: Shop) -> None:
+    by_day = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
+    shop.switch(by_day)
+    found = look(shop)
+    assert "stock.enabled = false" in found["orders.summary"]["fix"]
+    shop.switch(f"{by_day}[stock]\nenabled = false")
+    assert "orders.summary" not in look(shop)

@@ -179,6 +179,7 @@ def test_a_document_with_a_setting_of_an_earlier_version_stays_good(read: Callab
 
 
 DAY_WITHOUT_ITEM = '[orders]\nsummary = "day"'
+NO_STOCK = "\n[stock]\nenabled = false"
 
 
 def test_a_days_document_needs_an_item_and_the_refusal_says_where_and_how() -> None:
@@ -187,8 +188,21 @@ def test_a_days_document_needs_an_item_and_the_refusal_says_where_and_how() -> N
     (fault,) = refusal.value.faults
     assert (fault.path, fault.message) == ("orders.summary_item", 'summary "day" needs `summary_item`')
     assert "make a service in QuickBooks" in fault.hint
-    assert parse(f'{DAY_WITHOUT_ITEM}\nsummary_item = "OMZET"').orders.summary_item == "OMZET"
-    assert parse(f'{DAY_WITHOUT_ITEM}\nfallback_item = "OMZET"').orders.summary_item is None
+    assert parse(f'{DAY_WITHOUT_ITEM}\nsummary_item = "OMZET"{NO_STOCK}').orders.summary_item == "OMZET"
+    assert parse(f'{DAY_WITHOUT_ITEM}\nfallback_item = "OMZET"{NO_STOCK}').orders.summary_item is None
+
+
+def test_stock_beside_a_days_document_is_refused_with_the_way_out() -> None:
+    text = f'{DAY_WITHOUT_ITEM}\nsummary_item = "OMZET"'
+    with pytest.raises(SettingsError) as refusal:
+        parse(text)
+    (fault,) = refusal.value.faults
+    assert fault.path == "orders.summary"
+    assert "stock" in fault.message
+    assert "stock.enabled = false" in fault.hint
+    assert recall(text).loses_stock
+    assert not parse(text + NO_STOCK).loses_stock
+    assert parse(f"{text}\nenabled = false").stock.enabled
 
 
 def test_a_document_in_force_goes_on_though_a_newer_version_demands_more() -> None:
