@@ -65,7 +65,11 @@ def find_causes(session: Session, patience: Patience) -> list[Cause]:
 
 def _parked(session: Session, _patience: Patience, _now: datetime) -> Iterator[Cause]:
     about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
-    parked = and_(col(InboxRow.state) == State.PARKED, or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST))
+    # What waits because the authorisation is lost is told once, with the connection; the books may also refuse one
+    # that is not (a subscription that ended, the till's credentials).
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    untold = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(lost))
+    parked = and_(col(InboxRow.state) == State.PARKED, untold)
     found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
     groups = session.execute(found).all()
     # The newest of a group speaks for it: its reason and its fix belong together.

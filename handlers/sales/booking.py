@@ -17,7 +17,7 @@ from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import is_marked
 
 # The document names a record that is gone, inactive or merged into another: what we remember of it is out of date.
-_STALE = frozenset({"610", "2500"})
+_STALE = frozenset({"610", "2500", "6250"})
 _REQUIRED, _REFUSED = "2020", "6000"
 
 

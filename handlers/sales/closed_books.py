@@ -11,6 +11,7 @@ from mapping.errors import MappingError
 from mapping.orders import Posting
 
 CLOSED = "6210"
+_CLOSED = frozenset({CLOSED, "6200"})
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
@@ -45,7 +46,7 @@ def refusal(posting: Posting, closed: date | None) -> MappingError:
 
 def learn(error: Permanent, deps: Deps) -> bool:
     """Whether the books refused the day; then what is known of the company is read anew."""
-    if error.code != CLOSED:
+    if error.code not in _CLOSED:
         return False
     deps.lists.forget("company")
     return True

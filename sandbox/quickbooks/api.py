@@ -41,6 +41,8 @@ async def _read_call(request: Request) -> Call:
 async def _handle(world: World, request: Request, call: Call) -> Response:
     realm = request.path_params["realm"]
     token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if realm in world.companies and world.companies[realm].elsewhere:
+        return _refuse_address(world, realm, call)
     opened = world.grants.find_realm(token)
     if opened is None:
         return _refuse_token(world, request, realm, call)
@@ -64,6 +66,14 @@ def _refuse_token(world: World, request: Request, realm: str, call: Call) -> Res
     response = _respond(world, request, 401, body)
     response.headers["WWW-Authenticate"] = 'Bearer realm="Intuit", error="invalid_token"'
     return response
+
+
+def _refuse_address(world: World, realm: str, call: Call) -> Response:
+    """As XML whatever was asked for: so it was recorded."""
+    fault = faults.wrong_cluster()
+    _log(world, realm, call, fault.status, fault=fault.code)
+    body = to_xml(wire.to_fault_body(fault, world.clock.now()))
+    return Response(body, fault.status, {"intuit_tid": next_tid(world)}, "application/xml;charset=utf-8")
 
 
 def _respond(world: World, request: Request, status: int, body: Json) -> Response:

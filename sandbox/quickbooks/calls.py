@@ -170,6 +170,8 @@ def _require_form(company: Company, entity: Entity, operation: str) -> None:
 
 def write(world: World, company: Company, entity: Entity, body: Json, operation: str, options: frozenset[str]) -> Json:
     """Save, delete or void a row; answers it in its envelope."""
+    if entity.name in company.denied:
+        raise faults.denied(entity.name)
     kind = operation if operation != "save" else "update" if body.get("Id") else "create"
     world.ledger.count(company.realm, kind, entity.name)
     match operation:

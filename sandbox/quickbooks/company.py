@@ -41,7 +41,11 @@ class Tombstone:
 
 @dataclass
 class Company:
-    """A realm and everything in it. `changed` is told of every stored change; `person` appears in stale faults."""
+    """A realm and everything in it. `changed` is told of every stored change; `person` appears in stale faults.
+
+    `denied` are the kinds of records that the company's plan does not allow to be written; a company that is
+    `elsewhere` lives in the other environment than this address.
+    """
 
     realm: str
     clock: Clock
@@ -50,6 +54,8 @@ class Company:
     person: str = "the bookkeeper"
     warn_duplicates: bool = True
     subscription_ended: bool = False
+    denied: list[str] = field(default_factory=list)
+    elsewhere: bool = False
     custom_fields: dict[str, str] = field(default_factory=dict)
     rows: dict[str, dict[str, Json]] = field(default_factory=dict)
     tombstones: list[Tombstone] = field(default_factory=list)

@@ -84,10 +84,12 @@ def _prefer(world: World, body: Json) -> Json:
 
 def _set_company(world: World, body: Json) -> Json:
     company = world.companies[_realm(world, body)]
-    for name in ("warn_duplicates", "subscription_ended"):
+    flags = ("warn_duplicates", "subscription_ended", "elsewhere")
+    for name in flags:
         if name in body:
             setattr(company, name, bool(body[name]))
-    return {"warn_duplicates": company.warn_duplicates, "subscription_ended": company.subscription_ended}
+    company.denied = [str(name) for name in body.get("denied", company.denied)]
+    return {name: getattr(company, name) for name in (*flags, "denied")}
 
 
 def _change_tokens(world: World, body: Json) -> Json:

@@ -138,6 +138,20 @@ def wrong_amount(value: object) -> Fault:
     return Fault("6070", "Amount calculation incorrect in the request.", detail, "Line.Amount")
 
 
+def denied(entity: str) -> Fault:
+    """5020: the company's plan, or the user who connected it, has no right to this."""
+    detail = "Permission Denied Error : You do not have the access rights to use this feature."
+    return Fault("5020", "Permission Denied Error", detail, entity)
+
+
+def wrong_cluster() -> Fault:
+    """130: the company lives in the other environment than the address it was asked for at."""
+    detail = (
+        "WrongClusterError: -11017-You have accessed the wrong server. You will now be redirected. , statusCode: 401"
+    )
+    return Fault("130", "Accessing Wrong Cluster", detail, None, 401, "AuthenticationFault")
+
+
 def nameless() -> Fault:
     """6080: a person without any part of a name."""
     detail = "At least one of Title, GivenName, MiddleName, FamilyName, DisplayName, Suffix must be supplied."

@@ -13,7 +13,17 @@ from sandbox.quickbooks.faults import Json
 if TYPE_CHECKING:
     from sandbox.quickbooks.world import World
 
-_FIELDS = ("person", "warn_duplicates", "subscription_ended", "custom_fields", "rows", "answers", "series")
+_FIELDS = (
+    "person",
+    "warn_duplicates",
+    "subscription_ended",
+    "denied",
+    "elsewhere",
+    "custom_fields",
+    "rows",
+    "answers",
+    "series",
+)
 
 
 def save(world: World, path: Path) -> None:
@@ -53,7 +63,7 @@ def _to_json(company: Company) -> Json:
 
 
 def _restore(company: Company, saved: Json) -> None:
-    for name in _FIELDS:
+    for name in saved.keys() & set(_FIELDS):
         setattr(company, name, saved[name])
     company.tombstones = [Tombstone(**each) for each in saved["tombstones"]]
     company.index_names()

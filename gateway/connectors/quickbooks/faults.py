@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Mapping
@@ -26,11 +27,16 @@ _PAUSE: Final = 2.0
 """Seconds until the next attempt after a 429 that names none; the rate limiter knows when calls may really start."""
 _LONGEST_PAUSE: Final = 7 * 86_400.0  # a longer one is no honest answer
 _LONGEST_QUOTE: Final = 300
-_CODE_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b[^>]*\bcode\s*=\s*[\"']0*(\d{1,9})[\"']", re.IGNORECASE)
+_ERROR_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b([^>]*)>", re.IGNORECASE)
+_DETAIL_IN_XML: Final = re.compile(rb"<(?:\w+:)?Detail>([^<]{0,2000})", re.IGNORECASE)
+_ATTRIBUTE: Final = r"\b%s\s*=\s*[\"']([^\"']{1,100})[\"']"
 _OTHER_ID: Final = re.compile(r"TxnId\s*=\s*(\d{1,20})")
 _OTHER_KIND: Final = re.compile(r"TxnType\s*=\s*([A-Za-z ]{1,40}?)(?=\s+with\b|\s*,|\s*$)")
 _ADDRESS: Final = re.compile(r"\S+@\S+")
-# Some faults come as XML, HTML or nothing: for these the status says it all.
+_TOKEN: Final = re.compile(r"(?:bearer\s+\S+|[\w-]{32,})", re.IGNORECASE)
+# What was typed may be somebody's name: only a number is repeated.
+_SUPPLIED: Final = re.compile(r"((?:supplied value|invalid characters)\s*[:.]\s*)(?![\d.,-]*$).+", re.IGNORECASE)
+# For these the status says it all, unless the table knows the code with this very status.
 _BY_STATUS: Final[dict[int, Row]] = {
     HTTPStatus.UNAUTHORIZED: UNAUTHORISED,
     HTTPStatus.TOO_MANY_REQUESTS: THROTTLED,
@@ -87,19 +93,36 @@ def find_pause(headers: Mapping[str, str]) -> float | None:
 
 
 def _find_row(status: int, code: str | None) -> Row:
+    row = BY_CODE.get(code or "")
+    if row and status in row.statuses:
+        return row
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return OUTAGE
-    return BY_CODE[code] if code in BY_CODE else unknown(code, status)
+    return row or unknown(code, status)
 
 
 def _find_fault_anywhere(body: bytes) -> Fault | None:
     answer = find_object(body)
-    if answer is not None:
-        return find_fault(answer)
-    found = _CODE_IN_XML.search(body)
-    return Fault(found[1].decode("ascii")) if found else None
+    return _find_fault_in_xml(body) if answer is None else find_fault(answer)
+
+
+def _find_fault_in_xml(body: bytes) -> Fault | None:
+    """By patterns: what it is part of may be cut off, or no XML at all."""
+    error = _ERROR_IN_XML.search(body)
+    if error is None:
+        return None
+    attributes = error[1].decode("utf-8", "replace")
+    code, element = (re.search(_ATTRIBUTE % name, attributes, re.IGNORECASE) for name in ("code", "element"))
+    detail = _DETAIL_IN_XML.search(body, error.end())
+    return _to_fault(
+        {
+            "code": code[1] if code else None,
+            "element": element[1] if element else None,
+            "detail": html.unescape(detail[1].decode("utf-8", "replace")) if detail else "",
+        }
+    )
 
 
 def _to_fault(error: Mapping[str, Any]) -> Fault:
@@ -115,7 +138,10 @@ def _to_fault(error: Mapping[str, Any]) -> Fault:
 def _quote(row: Row, fault: Fault) -> str:
     if not row.quotes or not fault.detail:
         return ""
-    line = _ADDRESS.sub("…", " ".join(fault.detail.split()))
+    line = _SUPPLIED.sub(r"\1…", " ".join(fault.detail.split()))
+    line = _TOKEN.sub("…", _ADDRESS.sub("…", line))
+    if fault.element and fault.element not in line:
+        line = f"{fault.element}: {line}"
     return f": {line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + '…'}"
 
 

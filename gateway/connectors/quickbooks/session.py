@@ -16,7 +16,7 @@ from gateway.connectors.quickbooks import faults
 from gateway.connectors.quickbooks.calls import Call
 from gateway.connectors.quickbooks.payload import Json, find_object
 from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, NotSent, Reply, send
-from gateway.errors import GatewayError, Permanent, RateLimited, Transient, Unanswered
+from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 
 _CLIP: Final = 2000
 _REACH_SECONDS: Final = 10.0
@@ -69,7 +69,7 @@ class Session:
         """
         token = self._tokens.access()
         answer = self._exchange(call, token)
-        if answer.status == HTTPStatus.UNAUTHORIZED:
+        if answer.status == HTTPStatus.UNAUTHORIZED and isinstance(answer.error, AuthLost):
             answer = self._exchange(call, self._tokens.renew(token))
         if isinstance(answer.error, RateLimited) and answer.error.asked is None and _is_refused(answer.status):
             # Nothing happened yet. The gate lets the repeat through when the pause is over, or refuses a long one.

@@ -110,6 +110,86 @@ def test_a_401_is_about_the_token_and_a_429_about_speed_whatever_the_body(body: 
     assert type(error_from(429, {}, body)) is RateLimited
 
 
+WRONG_CLUSTER = b"""<?xml version="1.0" encoding="UTF-8" standalone="yes"?><IntuitResponse
+xmlns="http://schema.intuit.com/finance/v3" time="2024-11-21T08:19:06.093-08:00"><Fault type="AuthenticationFault">
+<Error code="130"><Message>Accessing Wrong Cluster</Message><Detail>WrongClusterError: -11017-You have accessed the
+wrong server.  You will now be redirected. , statusCode: 401</Detail></Error></Fault></IntuitResponse>"""
+
+
+@pytest.mark.parametrize("body", [WRONG_CLUSTER, fault("130"), fault("000130")])
+def test_a5_a_wrong_cluster_is_no_lost_login_but_other_keys(body: bytes) -> None:
+    error = error_from(401, {}, body)
+    assert type(error) is Permanent
+    assert "keys and address belong to different environments" in error.reason
+    assert "QUICKBOOKS_ENVIRONMENT" in (error.fix or "")
+
+
+@pytest.mark.parametrize("code", ["140", "150"])
+def test_a_company_that_is_locked_for_a_while_is_waited_for(code: str) -> None:
+    for status in (400, 401, 403, 500):
+        assert type(error_from(status, {}, fault(code))) is Transient
+
+
+def test_an_unknown_login_error_of_their_own_is_their_trouble() -> None:
+    body = fault("120", Detail="AuthorizationFailure: Unknown Error during Authentication, statusCode: 500")
+    assert type(error_from(500, {}, body)) is Transient
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_record_the_query_fails_over_is_named_whatever_the_status(status: int) -> None:
+    detail = "QueryProcessingError: To email address entered is invalid"
+    error = error_from(status, {}, fault("4002", Detail=detail))
+    assert type(error) is Permanent
+    assert detail in error.reason
+
+
+def test_a_text_that_is_too_long_names_the_field_and_the_length() -> None:
+    detail = "String length specified does not match the supported length. Min:0 Max:21 supported. Supplied length:45"
+    error = error_from(400, {}, fault("2050", Detail=detail, element="DocNumber"))
+    assert f"DocNumber: {detail}" in error.reason
+    assert (error.field, error.code) == ("DocNumber", "2050")
+    xml = f'<IntuitResponse><Fault><Error code="2050" element="DocNumber"><Detail>{detail}</Detail></Error></Fault>'
+    assert error_from(400, {}, xml.encode()).reason == error.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "kept"),
+    [
+        ("2040", "Unsupported characters in DisplayName. Supplied value:Jansen: & co", "DisplayName"),
+        ("2040", "Element contains invalid characters. Rob:Jansen:Company", "invalid characters"),
+        ("2210", "The email address does not conform to RFC 822. Supplied value:jansen bij x", "RFC 822"),
+        ("6000", "Business Validation Error: jansen@winkel.nl is not valid", "is not valid"),
+        ("6000", "Bearer eyJansenJansenJansen.Jansen was refused", "was refused"),
+        ("6000", "token AB11736283947592Jansen5738475638475 was refused", "was refused"),
+    ],
+)
+def test_a_quoted_detail_keeps_the_field_and_loses_the_person(code: str, detail: str, kept: str) -> None:
+    reason = error_from(400, {}, fault(code, Detail=detail)).reason
+    assert kept in reason
+    assert "jansen" not in reason.lower()
+
+
+def test_a_supplied_number_is_quoted() -> None:
+    detail = "Amount is not equal to UnitPrice * Qty. Supplied value:12.50"
+    assert detail in error_from(400, {}, fault("6070", Detail=detail)).reason
+
+
+# Codes of the vendor's own list that a sale, a payment, a customer, a list entry or a query of ours can meet.
+_MET = (
+    "100 110 120 130 140 150 500 600 610 620 630 700 800 900 1000 1010 1020 1040 2000 2010 2020 2030 2040 2050 "
+    "2060 2070 2080 2090 2100 2110 2120 2130 2140 2150 2160 2170 2180 2190 2200 2210 2220 2230 2240 2250 2280 "
+    "2290 2500 2600 3000 3001 3100 3200 3202 4000 4001 4002 5000 5010 5020 5030 6000 6070 6080 6090 6100 6110 "
+    "6120 6130 6140 6150 6160 6170 6180 6190 6200 6210 6220 6230 6240 6250 6270 6420 6430 6440 6450 6470 6480 "
+    "6520 6540 10000 10100 10200 "
+)
+
+
+@pytest.mark.parametrize("code", _MET.split())
+def test_a_code_that_people_meet_is_known(code: str) -> None:
+    assert code in {row.code for row in ROWS}
+    assert "gateway does not know" not in error_from(400, {}, fault(code)).reason
+
+
 @pytest.mark.parametrize("prefix", ["", "ns0:"])
 def test_a_fault_in_xml_is_read_by_its_code(prefix: str) -> None:
     body = f'<IntuitResponse><Fault type="V"><{prefix}Error code="006240" element=""/></Fault></IntuitResponse>'

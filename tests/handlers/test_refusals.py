@@ -1,0 +1,91 @@
+"""What the books refuse is told in words that name the field and the way out, and goes on when that was done."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from gateway.connectors.quickbooks.batch import Write
+from gateway.store import requests
+from gateway.store.causes import Cause, Patience, find_causes
+from gateway.store.session import reading
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+
+WRONG = "keys and address belong to different environments"
+
+
+def find_parked_causes(shop: Shop) -> list[Cause]:
+    """What a person is told about parked events."""
+    with reading(shop.engine) as session:
+        causes = find_causes(session, Patience(timedelta(hours=1), 500_000))
+    return [cause for cause in causes if cause.key.startswith("parked/")]
+
+
+@on_both_databases
+def test_a5_a_wrong_environment_is_told_and_no_login_is_lost(shop: Shop) -> None:
+    shop.books.companies[REALM].elsewhere = True
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.code) == ("parked", "130")
+    assert WRONG in (event.reason or "")
+    assert "QUICKBOOKS_ENVIRONMENT" in (event.fix or "")
+    (cause,) = find_parked_causes(shop)
+    assert "QUICKBOOKS_ENVIRONMENT" in cause.fix
+    shop.books.companies[REALM].elsewhere = False
+    assert shop.retry(event).state == "done"
+
+
+def test_a5_the_check_names_the_wrong_environment(shop: Shop) -> None:
+    shop.books.companies[REALM].elsewhere = True
+    event_id = shop.receive(requests.check_up(connection="default"))
+    shop.work()
+    found = {row["check"]: row for row in json.loads(shop.event(event_id).result or "[]")}
+    assert WRONG in found["QuickBooks"]["said"]
+    assert "login refused" not in found["QuickBooks"]["said"]
+    assert "QUICKBOOKS_ENVIRONMENT" in found["QuickBooks"]["fix"]
+
+
+def test_a_kind_of_document_the_plan_lacks_is_named(shop: Shop) -> None:
+    shop.books.companies[REALM].denied = ["SalesReceipt"]
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.code, event.field) == ("parked", "5020", "SalesReceipt")
+    assert "SalesReceipt: Permission Denied Error" in (event.reason or "")
+    assert "plan" in (event.fix or "")
+    shop.books.companies[REALM].denied = []
+    assert shop.retry(event).state == "done"
+
+
+@on_both_databases
+def test_an_ended_subscription_is_told_though_the_token_is_good(shop: Shop) -> None:
+    shop.books.companies[REALM].subscription_ended = True
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    event = shop.newest(receipt["receiptId"])
+    assert (event.state, event.code) == ("parked", "auth-lost")
+    (cause,) = find_parked_causes(shop)
+    assert "renew the subscription" in cause.fix
+    shop.books.companies[REALM].subscription_ended = False
+    assert shop.retry(event).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ({"DisplayName": "x" * 501}, "2050", "DisplayName: String length specified does not match"),
+        ({"DisplayName": "Jansen: en zoon"}, "2040", "Unsupported characters in DisplayName"),
+        ({"DisplayName": "A", "PrimaryEmailAddr": {"Address": "jansen bij huis"}}, "2210", "RFC 822"),
+        ({"DisplayName": "A", "BillAddr": {"PostalCode": "x" * 31}}, "2050", "Max:30 supported. Supplied length:31"),
+    ],
+)
+def test_a_value_the_books_do_not_take_is_named(shop: Shop, body: dict[str, object], code: str, said: str) -> None:
+    (outcome,) = shop.deps().books.batch([Write("1", "create", "Customer", body)], "r1")
+    error = outcome.error
+    assert error is not None
+    assert error.code == code
+    assert said in error.reason
+    assert "jansen" not in error.reason.lower()
