@@ -16,6 +16,8 @@ from handlers.sales import till_sales
 from mapping.records import SaleKind, SaleLine
 from mapping.sale_identity import NOT_YET
 
+# What takes goods out of the shop: orders are followed for their deposits alone.
+_LEAVING = tuple(name for kind, name in till_sales.ENTITIES.items() if kind is not SaleKind.ORDER)
 _BEING_BOOKED = frozenset({State.WORKING, State.UNCERTAIN})
 
 
@@ -39,7 +41,7 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
         found = unposted.sales(
             session,
             deps.connection,
-            tuple(till_sales.ENTITIES.values()),
+            _LEAVING,
             since=since,
             waiting_code=NOT_YET,
             named=named,
@@ -57,11 +59,11 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
 
 
 def _is_unposted(row: Known) -> bool:
-    """Open and never booked, or booked only after the moment asked about; goods on order have not left yet."""
+    """Open and never booked, or booked only after the moment asked about."""
     if row.booked is not None:
         return not row.booked
     if row.state in {State.DONE, State.SKIPPED}:
-        return row.code == NOT_YET and row.entity != till_sales.ENTITIES[SaleKind.ORDER]
+        return row.code == NOT_YET
     return True
 
 
