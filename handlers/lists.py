@@ -19,6 +19,8 @@ from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
 KEEP_SECONDS = 4 * 3600.0
+RATES_SECONDS = 60.0
+"""Of the till's VAT rates: reading them costs nothing but a call, and a rate that changed makes wrong prices."""
 _T = TypeVar("_T")
 
 
@@ -52,7 +54,7 @@ class Lists:
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The till's VAT codes and rates of all branches."""
-        return self._get("vat_groups", lambda: tuple(self._till.vat_groups()))
+        return self._get("vat_groups", lambda: tuple(self._till.vat_groups()), keep=RATES_SECONDS)
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
         """The till's turnover groups; none where the installation cannot tell them."""
@@ -91,9 +93,9 @@ class Lists:
                 del self._kept[name]
             return bool(old)
 
-    def _get(self, name: str, read: Callable[[], _T]) -> _T:
+    def _get(self, name: str, read: Callable[[], _T], *, keep: float = KEEP_SECONDS) -> _T:
         with self._lock:
             kept = self._kept.get(name)
-            if kept is None or self._clock() - kept.read_at > KEEP_SECONDS:
+            if kept is None or self._clock() - kept.read_at > keep:
                 kept = self._kept[name] = _Kept(read(), self._clock())
             return cast("_T", kept.value)

@@ -45,11 +45,14 @@ _FUNCTIONS: dict[str, Callable[[Sequence[Decimal]], Decimal]] = {
 }
 
 
-def read_expression(text: str, *, names: Sequence[str]) -> Expression:
-    """Read a formula over the given names; ExpressionError says where it cannot be read."""
+def read_expression(text: str, *, names: Sequence[str], strict: bool = False) -> Expression:
+    """Read a formula over the given names; ExpressionError says where it cannot be read.
+
+    With `strict` one that always divides by zero is refused, too.
+    """
     if len(text) > _LONGEST:
         raise ExpressionError(f"a formula has at most {_LONGEST} characters")
-    reader = _Reader(text, frozenset(names))
+    reader = _Reader(text, frozenset(names), strict=strict)
     node = reader.read_sum(0)
     reader.expect_end()
     return Expression(text, frozenset(reader.used), node)
@@ -58,9 +61,11 @@ def read_expression(text: str, *, names: Sequence[str]) -> Expression:
 class _Reader:
     """A recursive-descent reader; each level of precedence is a method."""
 
-    def __init__(self, text: str, names: frozenset[str]) -> None:
+    def __init__(self, text: str, names: frozenset[str], *, strict: bool) -> None:
         self._tokens = _split(text)
         self._names = names
+        self._strict = strict
+        self._names_read = 0
         self._at = 0
         self.used: set[str] = set()
 
@@ -80,7 +85,11 @@ class _Reader:
         """Operands joined by symbols of one precedence, computed from left to right."""
         first, others = read(depth), []
         while (symbol := self._take(*symbols)) is not None:
-            others.append((_OPERATORS[symbol], read(depth)))
+            before = self._names_read
+            operand = read(depth)
+            if self._strict and symbol == "/" and before == self._names_read and operand({}) == 0:
+                raise ExpressionError("it always divides by zero")
+            others.append((_OPERATORS[symbol], operand))
         return _to_chain(first, tuple(others)) if others else first
 
     def _read_factor(self, depth: int) -> _Node:
@@ -111,6 +120,7 @@ class _Reader:
         if name not in self._names:
             raise ExpressionError(f'"{name}" is not known; use {", ".join(sorted(self._names))}')
         self.used.add(name)
+        self._names_read += 1
         return lambda values: values[name]
 
     def _closed(self, node: _Node) -> _Node:

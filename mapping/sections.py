@@ -48,9 +48,19 @@ _RETIRED = frozenset({"inexact_unit_price"})
 STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estimates")
 
 
-def _is_formula(text: str) -> str:
-    read_expression(text, names=STOCK_NAMES)
+def _is_formula(text: str, info: ValidationInfo) -> str:
+    read_expression(text, names=STOCK_NAMES, strict=not is_in_force(info))
     return text
+
+
+def _chooses_vat_codes(chosen: Control, info: ValidationInfo) -> Control:
+    """What a table may answer has to be the number of a VAT code; a document in force is let be."""
+    answers = {**chosen.table, "value": chosen.value, "fallback": chosen.fallback}
+    wrong = [(key, answer) for key, answer in answers.items() if answer is not None and not answer.isdecimal()]
+    if wrong and not is_in_force(info):
+        key, answer = wrong[0]
+        raise ValueError(f'"{key}" = "{answer}": a VAT code of the till is a number, such as "2"')
+    return chosen
 
 
 Formula = Annotated[str, AfterValidator(_is_formula)]
@@ -120,7 +130,9 @@ class ProductSettings(Section):
     write: dict[ProductField, WritePolicy] = Field(
         default_factory=dict, description="When a target field is written: create, update, both or never"
     )
-    vat: Control = Field(default_factory=Control, description="Tax code of the books to VAT code; by rate by default")
+    vat: Annotated[Control, AfterValidator(_chooses_vat_codes)] = Field(
+        default_factory=Control, description="Tax code of the books to VAT code; by rate by default"
+    )
     vat_branch: int | None = Field(
         default=None,
         ge=0,

@@ -133,6 +133,13 @@ def check_up(*, connection: str, actor: str = "cli") -> Change:
     return _asked(DOCTOR, "doctor", connection=connection, actor=actor)
 
 
+def check_settings(text: str, *, connection: str, actor: str = "cli") -> Change:
+    """Have a worker hold a settings document (TOML) that is not in force against both systems."""
+    change = _asked(DOCTOR, "settings", connection=connection, actor=actor)
+    hint = json.dumps({"actor": actor, **_on_trial(text)})
+    return dataclasses.replace(change, hint=hint, variant=f":{change.key}")
+
+
 def go_live(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker note where the till stands and let the connection work from there."""
     return _asked(GO_LIVE, "go-live", connection=connection, actor=actor)

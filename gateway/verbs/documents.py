@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
-from gateway.store import audit, connections, documents
+from gateway.store import audit, connections, documents, inbox, presence, requests
+from gateway.store.events import State
 from gateway.store.session import reading, writing
+from gateway.verbs import asking
 from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
 from mapping import settings_document
+
+_CHECK_SECONDS = 15.0
 
 
 def handle_config(call: Call) -> int:
@@ -37,6 +42,8 @@ def _apply(call: Call, name: str) -> int:
             tell(f"{fault.path}: {fault.message} ({fault.hint})")
         tell(f"refused: {len(error.faults)} faults; the document in force stays")
         return PROBLEM
+    if not _passes_check(call, name, text):
+        return PROBLEM
     with writing(call.engine) as session:
         version = documents.save(session, name, text, author="cli")
         audit.note(session, actor="cli", action="settings", target=f"connection {name}, version {version}")
@@ -45,6 +52,25 @@ def _apply(call: Call, name: str) -> int:
     else:
         show(f"version {version} is in force for the connection {name}")
     return GOOD
+
+
+def _passes_check(call: Call, name: str, text: str) -> bool:
+    """Whether both systems have what the document names, as far as a worker runs that can ask them."""
+    with writing(call.engine) as session:
+        if "worker" not in {process.role for process in presence.alive(session)}:
+            tell("no worker runs: saved without being held against QuickBooks and MplusKASSA")
+            return True
+        (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])
+    asking.wake(call, [received.id])
+    event = asking.watch(call, received.id, seconds=_CHECK_SECONDS, quiet=True)
+    found = json.loads(event.result) if event.state == State.DONE and event.result else {}
+    if not found or found["unasked"]:
+        tell("not held against both systems: one of them, or the worker, did not answer in time")
+    for row in [*found.get("faults", ()), *found.get("warnings", ())]:
+        tell(f"{row['path']}: {row['message']} ({row['hint']})")
+    if faults := found.get("faults"):
+        tell(f"refused: {len(faults)} faults; the document in force stays")
+    return not faults
 
 
 def _read(call: Call) -> str:

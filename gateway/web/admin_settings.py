@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import simplejson
@@ -14,27 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.store import audit, connections, documents
+from gateway.store import documents
 from gateway.store.documents import Outdated
-from gateway.web import bodies, queries, services
+from gateway.web import bodies, queries, services, settings_saving
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
+from gateway.web.settings_saving import Draft, must_exist
 from mapping import settings_document
+from mapping.settings_document import Fault, SettingsError
 
 TOML = "application/toml"
-ACTION = "settings"
 _LARGEST_VERSION = 2**31 - 1
 _ADDRESS = "/admin/connections/{name}/settings"
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A document somebody wants in force, and why. `after` is the version they had before them, if that counts."""
-
-    text: str
-    actor: str
-    reason: str | None = None
-    after: int | None = None
 
 
 def routes() -> list[Route]:
@@ -62,32 +52,24 @@ async def show_settings(request: Request) -> Response:
 async def put_settings(request: Request) -> Response:
     """200 with the version in force; 422 with the path of every fault, and the old document stays.
 
+    `checked` says whether a worker held it against both systems, `warnings` what is worth a look.
+
     With `If-Match` (an ETag of GET) 412 when somebody else saved meanwhile; `?reason=` goes into the audit.
     """
-    name, after = request.path_params["name"], _find_match(request)
+    shared, name, after = services.of(request), request.path_params["name"], _find_match(request)
     reason = queries.find_text(request.query_params, "reason")
     body, is_json = await _read_body(request), "json" in request.headers.get("content-type", "")
     # On a thread: what somebody sends is read for as long as it takes.
-    text = await services.of(request).run(lambda: _check(_from_json(body) if is_json else body))
-    draft = Draft(text, ADMIN, reason=reason, after=after)
+    text = await shared.run(lambda: _check(_from_json(body) if is_json else body))
     try:
-        version = await services.of(request).write(lambda session: save(session, name, draft))
+        saved = await settings_saving.save(shared, name, Draft(text, ADMIN, reason=reason, after=after))
+    except SettingsError as error:
+        raise _refuse(error) from None
     except Outdated as other:
         raise Refusal(412, other.reason, version=other.version) from None
-    return Response(simplejson.dumps({"connection": name, "version": version}), media_type="application/json")
-
-
-def save(session: Session, name: str, draft: Draft) -> int:
-    """Put a checked document in force, audited; answers its version. Raises `Refusal` 404, `Outdated`."""
-    must_exist(session, name)
-    version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
-    audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
-    return version
-
-
-def to_target(name: str, version: int) -> str:
-    """A version as the audit names it."""
-    return f"connection {name}, version {version}"
+    answer = {"connection": name, "version": saved.version, "checked": saved.checked}
+    answer["warnings"] = _to_rows(saved.warnings)
+    return Response(simplejson.dumps(answer), media_type="application/json")
 
 
 def _find_match(request: Request) -> int | None:
@@ -101,12 +83,6 @@ def _find_match(request: Request) -> int | None:
 def _newest(session: Session, name: str) -> tuple[int, str] | None:
     must_exist(session, name)
     return documents.newest(session, name)
-
-
-def must_exist(session: Session, name: str) -> None:
-    """Raises `Refusal` 404 for a connection nobody knows."""
-    if name not in connections.names(session):
-        raise Refusal(404, "there is no such connection")
 
 
 async def _read_body(request: Request) -> str:
@@ -125,14 +101,17 @@ def _check(text: str) -> str:
     """The document, once it was found to have no fault. Raises `Refusal` 422 with every fault."""
     try:
         settings_document.parse(text)
-    except settings_document.SettingsError as error:
+    except SettingsError as error:
         raise _refuse(error) from None
     return text
 
 
-def _refuse(error: settings_document.SettingsError) -> Refusal:
-    faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
-    return Refusal(422, "the settings document was refused; the old one stays", faults=faults)
+def _refuse(error: SettingsError) -> Refusal:
+    return Refusal(422, "the settings document was refused; the old one stays", faults=_to_rows(error.faults))
+
+
+def _to_rows(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"path": f.path, "message": f.message, "hint": f.hint} for f in faults]
 
 
 def _from_json(text: str) -> str:
@@ -142,7 +121,7 @@ def _from_json(text: str) -> str:
         # Checked before it is written: TOML cannot hold everything JSON can (null, for one).
         settings_document.parse_data(data)
         return tomli_w.dumps(data)
-    except settings_document.SettingsError as error:
+    except SettingsError as error:
         raise _refuse(error) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise Refusal(400, "the document is not a JSON object that TOML can hold") from None

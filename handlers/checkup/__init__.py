@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from gateway.store import requests
 from gateway.store.events import Event
-from handlers.checkup import books, goods, settings, till, together
+from handlers.checkup import books, draft, goods, settings, till, together
 from handlers.checkup.finding import Finding, guarded
 from handlers.deps import Deps
 from handlers.result import Result, done
@@ -14,11 +15,13 @@ from handlers.result import Result, done
 __all__ = ["Finding", "carry"]
 
 
-def carry(_event: Event, deps: Deps) -> Result:
+def carry(event: Event, deps: Deps) -> Result:
     """Look at everything a new installation gets wrong; the result is on the row, a list of findings.
 
-    What needs a side that does not answer is left out.
+    What needs a side that does not answer is left out. With a settings document only that is looked at.
     """
+    if requests.SETTINGS in json.loads(event.hint or "{}"):
+        return draft.carry(event, deps)
     deps.lists.forget_older_than(0)  # what somebody mended a moment ago counts
     of_till = guarded("MplusKASSA", till.look, deps)
     of_books = guarded("QuickBooks", books.look, deps)

@@ -82,15 +82,22 @@ def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Findi
 
 
 def look_at_till(deps: Deps) -> Iterator[Finding]:
-    """Every branch and turnover group in the settings that the till does not have."""
+    """Every branch, VAT code and turnover group in the settings that the till does not have."""
     stock = deps.settings.stock
     branches = {branch.number for branch in deps.lists.branches()}
     wanted = [("stock.branches", int(number)) for number in stock.branches]
     if stock.main_branch is not None:
         wanted.append(("stock.main_branch", stock.main_branch))
+    if deps.settings.products.vat_branch is not None:
+        wanted.append(("products.vat_branch", deps.settings.products.vat_branch))
     for subject, number in wanted:
         if number not in branches:
             yield Finding(subject, f"the till has no branch {number}", f"correct {subject}")
+    codes_known = {group.code for group in deps.lists.vat_groups()}
+    for text in named(deps.settings.products.vat):
+        if not text.isdecimal() or int(text) not in codes_known:
+            shown = ", ".join(map(str, sorted(codes_known)))
+            yield Finding("products.vat", f"the till has no VAT code {text}", f"use one of its codes: {shown}")
     group = deps.settings.products.turnover_group
     known = {each.number for each in deps.lists.turnover_groups()}
     if group is not None and known and group not in known:

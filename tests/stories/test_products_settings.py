@@ -29,10 +29,14 @@ def test_a_changed_setting_changes_what_happens_without_a_restart(stage: Stage) 
     refused = put_settings(stage, '[products]\ncurency = "EUR"\n[stock]\nformula = "on_hand - gone"')
     assert refused.status_code == 422
     assert {fault["path"] for fault in refused.json()["faults"]} == {"products.curency", "stock.formula"}
+    nowhere = put_settings(stage, "[stock]\nmain_branch = 99\n[products]\nturnover_group = 555\n")
+    assert nowhere.status_code == 422
+    assert {fault["path"] for fault in nowhere.json()["faults"]} == {"stock.main_branch", "products.turnover_group"}
     letters = stage.add_item("KAAS-1", "12.50", name="Oude kaas")
     wait_until(lambda: stage.events(state="parked"), seconds=20, what="the SKU with letters to be refused")
     assert preview(stage, letters["Id"])["outcome"] == "parked"
-    assert put_settings(stage, '[products]\nsku_with_letters = "allocate"').status_code == 200
+    taken = put_settings(stage, '[products]\nsku_with_letters = "allocate"')
+    assert (taken.status_code, taken.json()["checked"]) == (200, True)
 
     def is_carried() -> bool:
         stage.post("events/retry", {"flow": "products"})

@@ -248,7 +248,14 @@ SCHEMAS: Mapping[str, Schema] = {
     "Backfills": record({"backfills": each(ref("BackfillProgress"))}),
     "Audit": record({"audit": each(_DEED), "next": CURSOR}),
     "Settings": record({"version": COUNT, "settings": {"type": "object"}}),
-    "SettingsSaved": record({"connection": TEXT, "version": COUNT}),
+    "SettingsSaved": record(
+        {
+            "connection": TEXT,
+            "version": COUNT,
+            "checked": {"type": "boolean"},
+            "warnings": each(record({"path": TEXT, "message": TEXT, "hint": TEXT})),
+        }
+    ),
     "Connection": _CONNECTION,
     "Connections": record({"connections": each(ref("Connection"))}),
     "ConnectionOrEvent": {"anyOf": [ref("Connection"), ref("EventDetail")]},

@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from gateway.store import connections, documents, requests, views
 from gateway.store.documents import Outdated
-from gateway.web import admin_settings, presentation, previews, queries, services
-from gateway.web.admin_settings import Draft
+from gateway.web import presentation, previews, queries, services, settings_saving
 from gateway.web.pages import changes, places, versions
 from gateway.web.pages.changes import Line
 from gateway.web.pages.places import Place
@@ -21,6 +20,7 @@ from gateway.web.pages.rendering import render
 from gateway.web.pages.versions import Entry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
+from gateway.web.settings_saving import Draft, must_exist
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 from mapping import settings_document, settings_guide
 from mapping.settings_document import SettingsDocument, SettingsError
@@ -109,13 +109,16 @@ async def _save(request: Request, visitor: Visitor, standing: Standing, editor: 
     name = request.path_params["name"]
     draft = Draft(editor.text, versions.to_actor(editor.who), reason=editor.reason or None, after=editor.base)
     try:
-        version = await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
+        saved = await settings_saving.save(services.of(request), name, draft)
+    except SettingsError as error:
+        refused = replace(editor, places=places.find(editor.text, error.faults), notice="refused")
+        return await _show(request, visitor, standing, refused, status=422)
     except Outdated:
         standing = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
         later = replace(editor, base=standing.version, notice="outdated")
         return await _show(request, visitor, standing, later, status=409)
-    return RedirectResponse(f"{to_address(name)}?saved={version}", 303)
+    return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
 async def _try(request: Request, form: dict[str, str], editor: Editor) -> Response:
@@ -171,7 +174,7 @@ async def _read(request: Request) -> Standing:
     name = request.path_params["name"]
 
     def look(session: Session) -> Standing:
-        admin_settings.must_exist(session, name)
+        must_exist(session, name)
         version, text = documents.newest(session, name) or (0, settings_document.example())
         return Standing(version, text, versions.list_entries(session, name))
 

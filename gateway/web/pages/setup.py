@@ -19,12 +19,12 @@ from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.events import Event
 from gateway.store.following import SETTLED
-from gateway.web import admin_settings, presentation, services, setups
-from gateway.web.admin_settings import Draft
+from gateway.web import presentation, services, settings_saving, setups
 from gateway.web.pages import questions
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
+from gateway.web.settings_saving import Draft
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 from mapping import settings_answers, settings_document
 from mapping.settings_document import SettingsDocument, SettingsError
@@ -128,7 +128,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         if answers or not standing.version:
             text = await services.of(request).run(lambda: settings_answers.amend(standing.text, answers))
             draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=standing.version)
-            await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
+            await settings_saving.save(services.of(request), name, draft)
     except SettingsError as error:
         trouble = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
         return _show(request, visitor, standing, refused=trouble, status=422)

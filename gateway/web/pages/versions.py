@@ -14,13 +14,13 @@ from starlette.routing import Route
 
 from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
-from gateway.web import admin_settings, queries, services
-from gateway.web.admin_settings import ACTION, Draft, to_target
+from gateway.web import queries, services, settings_saving
 from gateway.web.pages import changes, places
 from gateway.web.pages.changes import Line
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
+from gateway.web.settings_saving import ACTION, Draft, to_target
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 from mapping import settings_document
 from mapping.settings_document import Fault, SettingsError
@@ -89,12 +89,12 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         await services.of(request).run(lambda: settings_document.parse(look.shown.document))
         actor = to_actor(queries.find_text(form, "who") or "")
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
-        version = await services.of(request).write(lambda session: admin_settings.save(session, name, draft))
+        saved = await settings_saving.save(services.of(request), name, draft)
     except SettingsError as error:
         return await _render(request, visitor, look, faults=error.faults, status=422)
     except Outdated:
         return await _render(request, visitor, await _read(request), outdated=True, status=409)
-    return RedirectResponse(f"/connections/{quote_name(name)}/settings?saved={version}", 303)
+    return RedirectResponse(f"/connections/{quote_name(name)}/settings?saved={saved.version}", 303)
 
 
 async def _render(

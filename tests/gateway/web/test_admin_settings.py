@@ -16,7 +16,7 @@ def test_a_settings_document_is_put_in_force_and_read_back(gateway: Gateway) -> 
     assert before.headers["content-type"].startswith("application/toml")
     assert (before.headers["etag"], "[orders]" in before.text) == ('"0"', True)
     put = gateway.admin("PUT", address, content="version = 1\n[stock]\nenabled = false\n")
-    assert put.json() == {"connection": "default", "version": 1}
+    assert put.json() == {"connection": "default", "version": 1, "checked": False, "warnings": []}
     assert gateway.admin("GET", address).text == "version = 1\n[stock]\nenabled = false\n"
     as_json = gateway.admin("GET", address, headers={"Accept": "application/json"}).json()
     assert as_json == {"version": 1, "settings": {"version": 1, "stock": {"enabled": False}}}

@@ -1,0 +1,95 @@
+"""Putting a settings document in force: a worker first holds it against both systems, if one runs and answers soon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from gateway.store import audit, connections, documents, inbox, presence, requests, views
+from gateway.store.events import State
+from gateway.web import presentation, waiting
+from gateway.web.problems import Refusal
+from gateway.web.services import Services
+from mapping.settings_document import Fault, SettingsError
+
+CHECK_SECONDS = 10.0
+"""How long somebody who saves a document waits for the check; then it is saved without."""
+
+
+ACTION = "settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document somebody wants in force, and why. `after` is the version they had before them, if that counts."""
+
+    text: str
+    actor: str
+    reason: str | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A document in force. `checked` says whether both systems were asked; `warnings` are worth a look."""
+
+    version: int
+    checked: bool
+    warnings: tuple[Fault, ...] = ()
+
+
+async def save(shared: Services, name: str, draft: Draft) -> Saved:
+    """Check and put in force. Raises `SettingsError` with what neither system has, `Refusal` 404, `Outdated`."""
+    found = await _check(shared, name, draft)
+    if faults := _to_faults(found, "faults"):
+        raise SettingsError(faults)
+    version = await shared.write(lambda session: store(session, name, draft))
+    return Saved(version, found is not None and not found.get("unasked"), _to_faults(found, "warnings"))
+
+
+async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any] | None:
+    """What a worker found, or None when none could look."""
+
+    def ask(session: Session) -> int | None:
+        must_exist(session, name)
+        if "worker" not in {process.role for process in presence.alive(session)}:
+            return None
+        change = requests.check_settings(draft.text, connection=name, actor=draft.actor)
+        (received,) = inbox.receive(session, [change])
+        return received.id
+
+    event_id = await shared.write(ask)
+    if event_id is None:
+        return None
+    shared.waker.wake([event_id])
+    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
+    event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
+    found = presentation.parse(event.result) if event and event.state == State.DONE else None
+    return found if isinstance(found, Mapping) else None
+
+
+def store(session: Session, name: str, draft: Draft) -> int:
+    """Put a checked document in force, audited; answers its version. Raises `Refusal` 404, `Outdated`."""
+    must_exist(session, name)
+    version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
+    audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
+    return version
+
+
+def to_target(name: str, version: int) -> str:
+    """A version as the audit names it."""
+    return f"connection {name}, version {version}"
+
+
+def must_exist(session: Session, name: str) -> None:
+    """Raises `Refusal` 404 for a connection nobody knows."""
+    if name not in connections.names(session):
+        raise Refusal(404, "there is no such connection")
+
+
+def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[Fault, ...]:
+    rows = (found or {}).get(kind) or ()
+    return tuple(Fault(str(row["path"]), str(row["message"]), str(row["hint"])) for row in rows)

@@ -1,0 +1,97 @@
+"""A settings document is held against both systems before it is put in force, and tried on the real catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.store import requests
+from handlers.lists import Lists
+from tests.handlers.shop import Shop
+
+
+def check(shop: Shop, document: str) -> dict[str, Any]:
+    """What a worker says of a document that is not in force."""
+    event_id = shop.receive(requests.check_settings(f"version = 1\n{document}", connection="default"))
+    shop.work()
+    event = shop.event(event_id)
+    assert event.state == "done", event.reason
+    found: dict[str, Any] = json.loads(event.result or "{}")
+    return found
+
+
+def paths(found: dict[str, Any]) -> list[str]:
+    return [fault["path"] for fault in found["faults"]]
+
+
+def test_a_document_that_names_what_is_there_has_no_fault(shop: Shop) -> None:
+    found = check(shop, '[products]\nvat = {mode = "table", table = {"21% BTW" = "2"}}\nturnover_group = 1\n')
+    assert (found["faults"], found["warnings"], found["unasked"]) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ("[stock]\nmain_branch = 99\n", "stock.main_branch"),
+        ("[stock]\nbranches = {99 = {share = 100}}\n", "stock.branches"),
+        ("[products]\nvat_branch = 99\n", "products.vat_branch"),
+        ('[products]\nvat = {mode = "table", table = {"21% BTW" = "77"}}\n', "products.vat"),
+        ("[products]\nturnover_group = 555\n", "products.turnover_group"),
+        ('[mapping]\ntax_codes = {mode = "table", table = {"21" = "22% BTW"}}\n', "mapping.tax_codes"),
+        ('[mapping]\ndeposit_accounts = {mode = "force", value = "Piggy bank"}\n', "mapping.deposit_accounts"),
+        ('[orders]\nfallback_item = "nothing-like-it"\n', "orders.fallback_item"),
+    ],
+)
+def test_what_neither_system_has_is_a_fault_at_its_path(shop: Shop, document: str, path: str) -> None:
+    found = check(shop, document)
+    assert path in paths(found)
+    assert all(fault["message"] and fault["hint"] for fault in found["faults"])
+
+
+def test_a_formula_is_tried_on_what_the_books_have(shop: Shop) -> None:
+    stocked: dict[str, Any] = {
+        "Type": "Inventory",
+        "TrackQtyOnHand": True,
+        "QtyOnHand": Decimal(8),
+        "InvStartDate": "2026-01-01",
+        "AssetAccountRef": {"value": shop.account("Inventory Asset")},
+        "ExpenseAccountRef": {"value": shop.account("Cost of Goods Sold")},
+    }
+    shop.add_item("3001", "5.00", **stocked)
+    found = check(shop, '[stock]\nformula = "available / reserved"\n')
+    assert paths(found) == ["stock.formula"]
+    assert "Item 3001" in found["faults"][0]["message"]
+
+
+def test_a_filter_that_leaves_out_every_item_is_a_warning(shop: Shop) -> None:
+    found = check(shop, '[products.filter]\nfield = "Name"\nvalue = "nothing like it"\n')
+    assert found["faults"] == []
+    assert [warning["path"] for warning in found["warnings"]] == ["products.filter"]
+
+
+def test_what_is_wrong_already_keeps_nobody_from_changing_something_else(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop("[stock]\nmain_branch = 99\n")
+    assert check(shop, "[stock]\nmain_branch = 99\n[customers]\nenabled = false\n")["faults"] == []
+
+
+def test_a_system_that_does_not_answer_is_named_and_refuses_nothing(shop: Shop) -> None:
+    shop.till.secret = "another"
+    found = check(shop, "[stock]\nmain_branch = 99\n")
+    assert (found["faults"], found["unasked"]) == ([], ["MplusKASSA"])
+
+
+def test_a_rate_that_changed_at_a_branch_is_noticed_within_a_minute(shop: Shop) -> None:
+    now = [0.0]
+    world = shop.worlds.world("default")
+    lists = Lists(world.books, world.till, clock=lambda: now[0])
+    before = {group.code: group.percentage for group in lists.vat_groups()}
+    for row in shop.till.till["vat_groups"]:
+        if row["vatCode"] == 2:
+            row["vatPercentage"] = row["vatPercentage"] // 21 * 22
+    now[0] = 61.0
+    after = {group.code: group.percentage for group in lists.vat_groups()}
+    assert (before[2], after[2]) == (Decimal(21), Decimal(22))
