@@ -17,6 +17,7 @@ from email.utils import formatdate
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.request import getproxies
 
 import httpx
 import structlog
@@ -217,11 +218,18 @@ def post(settings: Settings, message: Message) -> None:
     }
     try:
         _refuse_forbidden(settings.alert_webhook_url)
-        answer = httpx.post(settings.alert_webhook_url, content=body, headers=headers, timeout=SECONDS)
+        with _open_http() as http:
+            answer = http.post(settings.alert_webhook_url, content=body, headers=headers)
     except (httpx.HTTPError, OSError) as error:
         raise Untold(f"the webhook's receiver did not answer ({type(error).__name__})") from None
     if not answer.is_success:
         raise Untold(f"the webhook's receiver answered {answer.status_code}")
+
+
+def _open_http() -> httpx.Client:
+    # A proxy of the environment looks names up itself: there the name can only be asked for beforehand.
+    proxied = {"all", "http", "https"} & getproxies().keys()
+    return httpx.Client(timeout=SECONDS, transport=None if proxied else places.open_transport())
 
 
 def _refuse_forbidden(url: str) -> None:

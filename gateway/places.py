@@ -1,13 +1,46 @@
-"""Places on a network that none of our calls may reach: where a cloud hands its machines their credentials."""
+"""Places on a network that none of our calls may reach: where a cloud hands its machines their credentials.
+
+A name or number is refused by what it leads to: resolved the way the system does it (decimal, octal and hexadecimal
+numbers included), an IPv4 address inside an IPv6 one unpacked, and the peer looked at again once it is connected.
+"""
 
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Final
 
-# Beside the link-local networks: the metadata addresses that some clouds keep elsewhere.
-_METADATA: Final = frozenset({ip_address("fd00:ec2::254"), ip_address("100.100.100.200"), ip_address("168.63.129.16")})
+import httpcore
+import httpx
+
+Address = IPv4Address | IPv6Address
+
+# Beside the link-local networks: the metadata services that some clouds keep elsewhere.
+_METADATA: Final = tuple(
+    map(
+        ip_network,
+        (
+            "192.0.0.0/24",  # Oracle's 192.0.0.192; nothing else of this network is a till
+            "100.100.100.200/32",  # Alibaba
+            "168.63.129.16/32",  # Azure
+            "fd00:ec2::/32",  # Amazon
+            "fd20:ce::254/128",  # Google
+            "fec0::/10",  # what link-local networks were called before
+        ),
+    )
+)
+# Networks whose addresses hold an IPv4 address, which a router or translator goes on to: prefix, bits behind it.
+_TRANSLATED: Final = (
+    (IPv6Network("64:ff9b::/96"), 0),
+    (IPv6Network("64:ff9b:1::/48"), 0),
+    (IPv6Network("::/96"), 0),
+    (IPv6Network("::ffff:0:0/96"), 0),
+    (IPv6Network("::ffff:0:0:0/96"), 0),
+    (IPv6Network("2002::/16"), 80),
+)
+_ISATAP: Final = (0x00005EFE, 0x02005EFE)
+_LOCAL_ENDINGS: Final = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
 
 class Forbidden(OSError):
@@ -19,17 +52,93 @@ def refuse_metadata(host: str) -> None:
 
     Private networks and this machine are allowed: a till may stand in the shop, a simulator beside us.
     """
-    address = _to_address(host)
-    if address.is_link_local or address.is_multicast or address in _METADATA:
-        raise Forbidden("the address leads to a link-local or metadata service")
+    for address in _unpacked(ip_address(host.partition("%")[0])):
+        if address.is_link_local or address.is_multicast or any(address in network for network in _METADATA):
+            raise Forbidden("the address leads to a link-local or metadata service")
 
 
-def refuse_name(host: str, port: int) -> None:
-    """Raises `Forbidden` when any address of this name is such a place, `OSError` when the name is unknown."""
+def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
+    """Raises `Forbidden` when any address of this name is such a place, `OSError` when the name is unknown.
+
+    What is not `encrypted` goes to private networks only.
+    """
     for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         refuse_metadata(str(place[0]))
+        if not encrypted:
+            refuse_public(str(place[0]))
 
 
-def _to_address(host: str) -> IPv4Address | IPv6Address:
-    address = ip_address(host.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
+def refuse_public(host: str) -> None:
+    """Raises `Forbidden` for an address of the public network: what is sent there has to be encrypted."""
+    if any(address.is_global for address in _unpacked(ip_address(host.partition("%")[0]))):
+        raise Forbidden("outside a private network the address has to begin with https://")
+
+
+def is_private_name(host: str) -> bool:
+    """Whether a host is one of a private network by its looks alone: such an address, or a name that is only local."""
+    try:
+        # The numbers of `inet_aton`, too: the system would take them for an address.
+        number = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        name = host.lower().strip(".")
+        return "." not in name or name.endswith(_LOCAL_ENDINGS)
+    try:
+        refuse_public(number)
+    except (Forbidden, ValueError):
+        return False
+    return True
+
+
+class GuardedBackend(httpcore.SyncBackend):
+    """Connections of httpx that are refused before and after they are made, whatever a name leads to meanwhile."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            refuse_name(host, port)
+        except Forbidden as refused:
+            raise httpcore.ConnectError(str(refused)) from refused
+        except OSError as unknown:
+            raise httpcore.ConnectError("the name is not known") from unknown
+        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
+        try:
+            refuse_metadata(str(stream.get_extra_info("server_addr")[0]))
+        except Forbidden as refused:
+            stream.close()
+            raise httpcore.ConnectError(str(refused)) from refused
+        return stream
+
+
+def open_transport(*, backend: httpcore.NetworkBackend | None = None, most: int = 10) -> httpx.HTTPTransport:
+    """Httpx's own transport over guarded connections."""
+    transport = httpx.HTTPTransport()
+    pool = transport._pool  # noqa: SLF001 - httpx has no public way to say how connections are made
+    pool.close()
+    transport._pool = httpcore.ConnectionPool(  # noqa: SLF001
+        ssl_context=httpx.create_ssl_context(),
+        max_connections=most,
+        max_keepalive_connections=min(most, 20),
+        keepalive_expiry=5.0,
+        network_backend=backend or GuardedBackend(),
+    )
+    return transport
+
+
+def _unpacked(address: Address) -> Iterator[Address]:
+    """The address, and every IPv4 address that it holds."""
+    yield address
+    if not isinstance(address, IPv6Address):
+        return
+    for network, shift in _TRANSLATED:
+        if address in network:
+            yield IPv4Address((int(address) >> shift) & 0xFFFFFFFF)
+    if address.teredo:
+        yield from address.teredo
+    if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
+        yield IPv4Address(int(address) & 0xFFFFFFFF)

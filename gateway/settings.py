@@ -13,6 +13,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -187,6 +188,24 @@ def _broker(name: str, value: str) -> str:
 
 
 _HTTP = _url("http", "https")
+
+
+def _till_url(name: str, value: str) -> str:
+    url = str(_HTTP(name, value))
+    parts = urlsplit(url)
+    # A name is looked up when it is called, and refused then if it leads out of the private network.
+    if parts.scheme == "http" and _is_public_number(parts.hostname or ""):
+        raise SettingsError(name, "should begin with https:// outside a private network")
+    return url
+
+
+def _is_public_number(host: str) -> bool:
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return False
+
+
 _INTUIT_TOKEN = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105 - an address
 _INTUIT_REVOKE = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
 
@@ -231,7 +250,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("QUICKBOOKS_REVOKE_URL", "quickbooks_revoke_url", _HTTP, _INTUIT_REVOKE, "overrides the revoke address"),
     Variable("QUICKBOOKS_REALM_ID", "quickbooks_realm_id", _text, "", "company id of the first connection"),
     Variable("QUICKBOOKS_REFRESH_TOKEN", "quickbooks_refresh_token", _text, "", "its first refresh token", secret=True),
-    Variable("MPLUS_URL", "mplus_url", _HTTP, "", "e.g. https://api.mpluskassa.nl:12345"),
+    Variable("MPLUS_URL", "mplus_url", _till_url, "", "e.g. https://api.mpluskassa.nl:12345"),
     Variable("MPLUS_IDENT", "mplus_ident", _text, "", "API user of the installation", secret=True),
     Variable("MPLUS_SECRET", "mplus_secret", _text, "", "its secret", secret=True),
     Variable("MPLUS_WEBHOOK_SUBSCRIPTION_ID", "mplus_subscription_id", _text, "", "id of the webhook subscription"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from gateway import places
 from gateway.doctor.environment import is_here
 from gateway.doctor.finding import Finding
 from gateway.settings import Settings
@@ -42,7 +43,8 @@ def _is_simulated(settings: Settings) -> bool:
 def _check_answer(settings: Settings) -> Finding:
     subject, url = "address", f"{settings.public_url}/livez"
     try:
-        with httpx.Client(follow_redirects=False, timeout=SECONDS, trust_env=False) as http:
+        transport = places.open_transport()
+        with httpx.Client(follow_redirects=False, timeout=SECONDS, trust_env=False, transport=transport) as http:
             answer = http.get(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         fix = "start web, or correct PUBLIC_URL, its name in the DNS, its certificate or the proxy"

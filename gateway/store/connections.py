@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import case, select, update
@@ -10,11 +11,14 @@ from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
-from gateway.store.sealing import Seal
+from gateway.store.sealing import Place, Seal
 from gateway.store.tables import ConnectionRow
 from mapping.unit_prices import LineAmounts
 
 DEFAULT = "default"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
+"""What a connection may be called: it is part of addresses, metrics and commands."""
+SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +43,18 @@ class Connection:
         return f"Connection({self.name!r}, realm_id={self.realm_id!r}, live={self.live})"
 
 
+def is_name(text: str) -> bool:
+    """Whether a connection may be called so."""
+    return re.fullmatch(NAME, text) is not None
+
+
 def save(session: Session, connection: Connection, seal: Seal) -> None:
     """Create or replace a connection."""
     values = {
         "realm_id": connection.realm_id,
         "mplus_url": connection.mplus_url,
-        "mplus_ident_sealed": _sealed(seal, connection.mplus_ident),
-        "mplus_secret_sealed": _sealed(seal, connection.mplus_secret),
         "mplus_subscription_id": connection.mplus_subscription_id,
-        "mplus_webhook_secrets_sealed": _sealed(seal, ",".join(connection.mplus_webhook_secrets)),
+        **_seal_all(connection, seal),
         "live": connection.live,
         "paused": connection.paused,
         "updated_at": moment(),
@@ -120,24 +127,27 @@ def is_live(session: Session, name: str) -> bool:
     return bool(found)
 
 
-def _sealed(seal: Seal, text: str | None) -> str | None:
-    return seal.seal(text) if text else None
+def _seal_all(connection: Connection, seal: Seal) -> dict[str, str | None]:
+    hooks = ",".join(connection.mplus_webhook_secrets)
+    texts = dict(zip(SEALED, (connection.mplus_ident, connection.mplus_secret, hooks), strict=True))
+    return {name: seal.seal(text, _place(connection.name, name)) if text else None for name, text in texts.items()}
 
 
-def _opened(seal: Seal, sealed: str | None) -> str | None:
-    return seal.open(sealed) if sealed else None
+def _place(name: str, column: str) -> Place:
+    return Place("connections", column, name)
 
 
 def _open(row: ConnectionRow, seal: Seal) -> Connection:
-    secrets = _opened(seal, row.mplus_webhook_secrets_sealed) or ""
+    sealed = {name: getattr(row, name) for name in SEALED}
+    ident, secret, hooks = (seal.open(text, _place(row.name, name)) if text else None for name, text in sealed.items())
     return Connection(
         name=row.name,
         realm_id=row.realm_id,
         mplus_url=row.mplus_url,
-        mplus_ident=_opened(seal, row.mplus_ident_sealed),
-        mplus_secret=_opened(seal, row.mplus_secret_sealed),
+        mplus_ident=ident,
+        mplus_secret=secret,
         mplus_subscription_id=row.mplus_subscription_id,
-        mplus_webhook_secrets=tuple(s for s in secrets.split(",") if s),
+        mplus_webhook_secrets=tuple(each for each in (hooks or "").split(",") if each),
         live=row.live,
         paused=row.paused,
         line_amounts=LineAmounts(row.line_amounts),

@@ -1,63 +1,98 @@
-"""Secrets at rest: sealed with the newest key of the ring, opened with any key of it."""
+"""Secrets at rest: sealed with the newest key of the ring for one place in the database, opened with any key of it."""
 
 from __future__ import annotations
 
 import base64
+import binascii
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.exceptions import InvalidTag
+from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import Permanent
+
+_MARK: Final = "2."  # the releases before sealed with Fernet, which knows no place; such a value opens until resealed
+_NONCE: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed value stands: it opens nowhere else, whoever copies it there."""
+
+    table: str
+    column: str
+    owner: str
+
+    def to_bytes(self) -> bytes:
+        """The associated data of the encryption."""
+        return f"{self.table}\x1f{self.column}\x1f{self.owner}".encode()
 
 
 class Seal:
     """Seals and opens short texts. `keys` are the values of SECRET_KEY, newest first."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._newest = Fernet(_derive(keys[0]))
-        self._ring = MultiFernet([Fernet(_derive(key)) for key in keys])
+        self._ring = [AESGCM(_derive(key, b"kassabridge/seal/2")) for key in keys]
+        self._older = [Fernet(base64.urlsafe_b64encode(_derive(key, b"kassabridge/seal"))) for key in keys]
 
-    def seal(self, text: str) -> str:
-        """The text, encrypted and authenticated, as ASCII."""
-        return self._ring.encrypt(text.encode()).decode("ascii")
+    def seal(self, text: str, place: Place) -> str:
+        """The text, encrypted and authenticated for this place, as ASCII."""
+        nonce = os.urandom(_NONCE)
+        sealed = nonce + self._ring[0].encrypt(nonce, text.encode(), place.to_bytes())
+        return _MARK + base64.urlsafe_b64encode(sealed).decode("ascii")
 
-    def open(self, sealed: str) -> str:
+    def open(self, sealed: str, place: Place) -> str:
         """The text again. Raises `Permanent` when no key of the ring fits: nothing is overwritten then."""
-        try:
-            return self._ring.decrypt(sealed.encode("ascii")).decode()
-        except InvalidToken:
+        text = self._find(sealed, place, len(self._ring))
+        if text is None:
             raise Permanent(
                 "a stored secret cannot be opened with the present SECRET_KEY",
                 code="wrong-key",
                 field="SECRET_KEY",
                 fix="put the key that was used before behind the new one, separated by a comma; "
                 "if it is lost: `./run forget-secrets`, then connect again",
-            ) from None
+            )
+        return text
 
-    def fits(self, sealed: str) -> bool:
-        """Whether any key of the ring opens it."""
+    def fits(self, sealed: str, place: Place) -> bool:
+        """Whether any key of the ring opens it there."""
+        return self._find(sealed, place, len(self._ring)) is not None
+
+    def is_newest(self, sealed: str, place: Place) -> bool:
+        """Whether it is sealed for its place, with the newest key."""
+        return sealed.startswith(_MARK) and self._find(sealed, place, 1) is not None
+
+    def _find(self, sealed: str, place: Place, most: int) -> str | None:
+        """The text, if one of the first keys opens it."""
         try:
-            self._ring.decrypt(sealed.encode("ascii"))
-        except InvalidToken:
-            return False
-        return True
+            if not sealed.startswith(_MARK):
+                return _open_older(sealed, self._older[:most])
+            content = base64.urlsafe_b64decode(sealed.removeprefix(_MARK).encode("ascii"))
+        except (UnicodeEncodeError, binascii.Error):
+            return None
+        for key in self._ring[:most]:
+            try:
+                return key.decrypt(content[:_NONCE], content[_NONCE:], place.to_bytes()).decode()
+            except (InvalidTag, ValueError):
+                continue
+        return None
 
-    def is_newest(self, sealed: str) -> bool:
-        """Whether the newest key opens it."""
+
+def _open_older(sealed: str, keys: Sequence[Fernet]) -> str | None:
+    for key in keys:
         try:
-            self._newest.decrypt(sealed.encode("ascii"))
+            return key.decrypt(sealed.encode("ascii")).decode()
         except InvalidToken:
-            return False
-        return True
-
-    def rotate(self, sealed: str) -> str:
-        """The same secret under the newest key. Raises `Permanent` like `open`."""
-        return self.seal(self.open(sealed))
+            continue
+    return None
 
 
-def _derive(key: str) -> bytes:
+def _derive(key: str, purpose: bytes) -> bytes:
     # Domain separation: the same SECRET_KEY also signs sessions, with another derived key.
-    raw = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"kassabridge/seal").derive(key.encode())
-    return base64.urlsafe_b64encode(raw)
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(key.encode())

@@ -13,11 +13,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
-from gateway.store.sealing import Seal
+from gateway.store.sealing import Place, Seal
 from gateway.store.session import writing
 from gateway.store.tables import TokenRow
 
 LEASE_SECONDS = 45.0
+SEALED = ("access_sealed", "refresh_sealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
     if row is None:
         return None
     return Tokens(
-        access=seal.open(row.access_sealed) if row.access_sealed else None,
+        access=seal.open(row.access_sealed, _place(connection, "access_sealed")) if row.access_sealed else None,
         access_expires_at=row.access_expires_at,
-        refresh=seal.open(row.refresh_sealed) if row.refresh_sealed else None,
+        refresh=seal.open(row.refresh_sealed, _place(connection, "refresh_sealed")) if row.refresh_sealed else None,
         refresh_expires_at=row.refresh_expires_at,
         lost=row.lost,
         hard_expires_at=row.hard_expires_at,
@@ -53,9 +54,9 @@ def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
 def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
     """Store the newest tokens; the connection is authorised again."""
     values = {
-        "access_sealed": seal.seal(tokens.access) if tokens.access else None,
+        "access_sealed": seal.seal(tokens.access, _place(connection, "access_sealed")) if tokens.access else None,
         "access_expires_at": tokens.access_expires_at,
-        "refresh_sealed": seal.seal(tokens.refresh) if tokens.refresh else None,
+        "refresh_sealed": seal.seal(tokens.refresh, _place(connection, "refresh_sealed")) if tokens.refresh else None,
         "refresh_expires_at": tokens.refresh_expires_at,
         "hard_expires_at": tokens.hard_expires_at,
         "lost": None,
@@ -115,6 +116,10 @@ def release(engine: Engine, connection: str, lease: str) -> None:
             .where(and_(col(TokenRow.connection) == connection, col(TokenRow.lease) == lease))
             .values(lease=None, leased_until=None)
         )
+
+
+def _place(connection: str, column: str) -> Place:
+    return Place("tokens", column, connection)
 
 
 def _upsert(session: Session, connection: str, values: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from gateway.settings import Settings
 from gateway.store import audit, connections, cursors, inbox, spent, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
-from gateway.web import queries, services
+from gateway.web import queries, services, setups
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import DASHBOARD, cookie_name, drop_cookie, find_visitor, for_visitors, set_cookie
@@ -64,7 +64,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
     if not (settings.quickbooks_client_id and settings.quickbooks_client_secret):
         raise Refusal(409, "set QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET first (from Intuit's portal)")
     state = secrets.token_urlsafe(32)
-    name = queries.find_text(request.query_params, "connection") or DEFAULT
+    name = setups.check_name(queries.find_text(request.query_params, "connection") or DEFAULT)
     statement = {"state": state, "session": visitor.session_id, "connection": name}
     with deadline.open_http() as http:
         address = _oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)

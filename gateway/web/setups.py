@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from sqlmodel import Session
 
+from gateway import places
 from gateway.store import audit, connections, inbox, requests, views
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import Change
@@ -20,7 +20,7 @@ from gateway.web import actions, queries
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
+NAME_RULE: Final = "a name is up to 40 letters, digits, dots, dashes or underscores, a letter or digit first"
 PAUSED_BY_HAND: Final = "paused by a person"
 SECRETS: Final = "mplus_webhook_secrets"
 FIELDS: Final = ("mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id")
@@ -45,6 +45,13 @@ class Till:
         return f"Till({self.url!r})"
 
 
+def check_name(name: str) -> str:
+    """A name that a connection may get. Raises `Refusal` 400."""
+    if not connections.is_name(name):
+        raise Refusal(400, NAME_RULE)
+    return name
+
+
 def to_till(given: Mapping[str, Any]) -> Till:
     """The till as a JSON body says it. Raises `Refusal` 400, and 422 with what is wrong with each field."""
     url, ident, secret, subscription = (queries.find_text(given, name) for name in FIELDS)
@@ -67,11 +74,42 @@ def _find_secrets(given: Any) -> tuple[str, ...] | None:
 def _url_faults(url: str | None) -> list[dict[str, str]]:
     if url is None:
         return []
-    parts = urlsplit(url)
-    if parts.scheme in {"http", "https"} and parts.hostname and not (parts.query or parts.fragment or parts.username):
-        return []
     hint = "e.g. https://api.mpluskassa.nl:12345"
-    return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known or parts.query or parts.fragment or parts.username:
+        return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
+    if parts.scheme == "http" and not places.is_private_name(parts.hostname or ""):
+        message = "outside a private network the address has to begin with https://, or the secret could be read"
+        return [{"path": "mplus_url", "message": message, "hint": hint}]
+    return []
+
+
+def _refuse_stored_secret(now: Connection, till: Till) -> None:
+    """What was stored for one address is not sent to another: whoever changes it has to know ident and secret."""
+    if till.url is None or _origin(till.url) == _origin(now.mplus_url):
+        return
+    asked = {"mplus_ident": (now.mplus_ident, till.ident), "mplus_secret": (now.mplus_secret, till.secret)}
+    hint = "the stored one is sent to the address it was stored for only"
+    faults = [
+        {"path": path, "message": f"the address of the till changed: give {path} again", "hint": hint}
+        for path, (stored, given) in asked.items()
+        if stored and not given
+    ]
+    if faults:
+        raise Refusal(422, "another address needs ident and secret again; nothing was changed", faults=faults)
+
+
+def _origin(url: str | None) -> tuple[str, str, int | None] | None:
+    """What of an address decides who gets what is sent there: scheme, host and port."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").rstrip("."), port
 
 
 def _secret_faults(secrets: tuple[str, ...] | None) -> list[dict[str, str]]:
@@ -102,13 +140,15 @@ async def keep_till(shared: Services, name: str, till: Till, *, actor: str) -> b
 
 def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) -> bool:
     now = connections.find(session, name, seal, hold=True)
-    if now is None and not re.fullmatch(NAME, name):
-        raise Refusal(400, "a name is up to 40 letters, digits, dots, dashes or underscores")
-    wanted = _change(now or Connection(name, None, None, None, None, None, (), live=False, paused=None), till)
+    if now is None:
+        check_name(name)
+    before = now or Connection(name, None, None, None, None, None, (), live=False, paused=None)
+    wanted = _change(before, till)
     if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
         raise Refusal(
             409, "this connection follows another till already; say `moved` if it is the same one at another address"
         )
+    _refuse_stored_secret(before, till)
     _refuse_shared(wanted, [each for each in connections.every(session, seal) if each.name != name])
     connections.save(session, wanted, seal)
     audit.note(session, actor=actor, action="till", target=f"connection {name}, {wanted.mplus_url or 'no address yet'}")

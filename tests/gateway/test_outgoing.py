@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,10 +16,19 @@ from starlette.routing import Route
 from gateway import alerts, places, settings
 from gateway.alerts import Message, Untold
 from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.quickbooks import deadline
 from gateway.errors import Permanent
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, IDENT, SECRET, SoapServer, envelope
 
-METADATA = ("169.254.169.254", "169.254.1.1", "fe80::1", "fe80::1%lo", "::ffff:169.254.169.254", "fd00:ec2::254")
+METADATA = (
+    *("169.254.169.254", "169.254.1.1", "169.254.170.2", "192.0.0.192", "100.100.100.200", "168.63.129.16"),
+    *("fe80::1", "fe80::1%lo", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fec0::1", "ff02::1", "224.0.0.1"),
+    # An IPv4 address inside: mapped, translated, compatible, 6to4, Teredo, ISATAP.
+    *("::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "64:ff9b::169.254.169.254", "64:ff9b::c000:c0"),
+    *("64:ff9b:1::169.254.169.254", "::169.254.169.254", "::ffff:0:169.254.169.254", "2002:a9fe:a9fe::1"),
+    *("2002:c000:c0::", "2001:0:1:2:3:4:5601:5601", "2001:db8::5efe:169.254.169.254", "::ffff:192.0.0.192"),
+)
+NUMBERS = ("2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518", "0xa9.0xfe.0xa9.0xfe", "3221225664")
 VERSION = (
     "<ns:getApiVersionResponse><ns:majorNumber>1</ns:majorNumber><ns:minorNumber>2</ns:minorNumber>"
     "<ns:revisionNumber>3</ns:revisionNumber></ns:getApiVersionResponse>"
@@ -39,7 +49,43 @@ def test_32_a_metadata_address_is_refused_and_a_shops_own_network_is_not(host: s
         places.refuse_metadata(allowed)
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_32_ordinary_addresses_of_either_kind_are_allowed() -> None:
+    for allowed in ("2001:db8::1", "fd12:3456::1", "2a02:1::1", "64:ff9b::8.8.8.8", "::ffff:10.0.0.1", "100.64.0.1"):
+        places.refuse_metadata(allowed)
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        *(
+            (host, True)
+            for host in ("till", "1till", "localhost", "till.lan", "till.local.", "10.0.0.5", "127.1", "::1", "fd00::5")
+        ),
+        *((host, True) for host in ("100.64.3.2", "192.168.1.20", "2130706433", "::ffff:10.0.0.1")),
+        *((host, False) for host in ("till.example", "8.8.8.8", "134744072", "0x8.8.8.8", "2a02:1::1", "lan.example")),
+        *((host, False) for host in ("64:ff9b::8.8.8.8", "1.2.3.4.5", "::nothing")),
+    ],
+)
+def test_32_a_private_network_is_told_by_its_looks(host: str, private: bool) -> None:
+    assert places.is_private_name(host) is private
+
+
+def test_32_a_secret_does_not_travel_in_the_clear_outside_a_private_network() -> None:
+    with pytest.raises(Permanent, match="https://"):
+        MplusKassa("http://8.8.8.8:1", IDENT, SECRET).api_version()
+    with pytest.raises(settings.SettingsError, match="https://"):
+        settings.read({"MPLUS_URL": "http://8.8.8.8:1"})
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[64:ff9b::a9fe:a9fe]", "2852039166", "0xa9fea9fe"])
+def test_32_a_connection_to_a_metadata_service_is_not_even_begun(host: str) -> None:
+    with deadline.open_http() as http, pytest.raises(httpx.ConnectError, match="metadata"):
+        http.get(f"http://{host}/latest/meta-data/")
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", *NUMBERS]
+)
 def test_32_neither_an_alert_nor_a_call_of_the_till_goes_to_a_metadata_service(host: str) -> None:
     # Any attempt to connect would fail otherwise: no test leaves this machine.
     with pytest.raises(Untold, match="Forbidden"):

@@ -16,7 +16,8 @@ from gateway.store.connections import Connection
 from gateway.store.events import URGENT, Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import MeterRow, TokenRow
+from gateway.store.tables import ConnectionRow, MeterRow, TokenRow
+from tests.gateway.store.test_sealing import seal_as_before
 
 OLD, NEW, WRONG = "the-old-secret-key-of-tests", "the-new-secret-key-of-tests", "a-key-that-fits-nothing-here"
 
@@ -43,6 +44,26 @@ def test_after_a_rotation_the_newest_key_alone_opens_everything(engine: Engine) 
     assert found is not None
     assert held is not None
     assert (found.mplus_ident, found.mplus_webhook_secrets, held.refresh) == ("ident", ("hook",), "refresh-token")
+
+
+def test_what_the_release_before_sealed_still_opens_and_is_bound_to_its_place(engine: Engine) -> None:
+    store(engine)
+    older = {"mplus_secret_sealed": seal_as_before("secret", OLD), "mplus_ident_sealed": seal_as_before("ident", OLD)}
+    with writing(engine) as session:
+        session.execute(update(ConnectionRow).values(**older))
+        session.execute(update(TokenRow).values(refresh_sealed=seal_as_before("refresh-token", OLD)))
+        before = connections.find(session, "shop", Seal([OLD]))
+        held = tokens.find(session, "shop", Seal([OLD]))
+    assert before is not None
+    assert held is not None
+    assert (before.mplus_ident, before.mplus_secret, held.refresh) == ("ident", "secret", "refresh-token")
+    assert resealing.reseal(engine, Seal([OLD])) == 3
+    assert resealing.reseal(engine, Seal([OLD])) == 0
+    with writing(engine) as session:
+        assert connections.find(session, "shop", Seal([OLD])) == before
+        session.execute(update(ConnectionRow).values(mplus_ident_sealed=ConnectionRow.mplus_secret_sealed))
+    with pytest.raises(Permanent):
+        resealing.check(engine, Seal([OLD]))
 
 
 def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engine) -> None:

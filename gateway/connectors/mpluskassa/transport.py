@@ -194,11 +194,13 @@ class Link:
 
     def _connect(self) -> socket.socket:
         place = (self.address.host, self.address.port)
-        places.refuse_name(*place)
+        places.refuse_name(*place, encrypted=self.address.secure)
         plain = socket.create_connection(place, timeout=self.limits.connect)
         try:
             # Asked of the connection too: a name may lead elsewhere the second time it is looked up.
             places.refuse_metadata(str(plain.getpeername()[0]))
+            if not self.address.secure:
+                places.refuse_public(str(plain.getpeername()[0]))
         except OSError:
             plain.close()
             raise

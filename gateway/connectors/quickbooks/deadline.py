@@ -16,6 +16,8 @@ from urllib.request import getproxies
 import httpcore
 import httpx
 
+from gateway import places
+
 MOST_CONNECTIONS: Final = 32
 _SHORTEST: Final = 0.001  # a wait of no time at all would mean: do not wait, which fails in another way
 _until: ContextVar[float | None] = ContextVar("until", default=None)
@@ -36,25 +38,11 @@ def open_http() -> httpx.Client:
     """A client whose connections heed `within`. One that has to go through a proxy (HTTPS_PROXY) does not."""
     proxied = {"all", "http", "https"} & getproxies().keys()
     limits = httpx.Limits(max_connections=MOST_CONNECTIONS)
-    return httpx.Client(follow_redirects=False, limits=limits, transport=None if proxied else _Transport())
+    transport = None if proxied else places.open_transport(backend=_Network(), most=MOST_CONNECTIONS)
+    return httpx.Client(follow_redirects=False, limits=limits, transport=transport)
 
 
-class _Transport(httpx.HTTPTransport):
-    """httpx's own, over connections that heed the deadline."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pool.close()
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
-            max_connections=MOST_CONNECTIONS,
-            max_keepalive_connections=20,
-            keepalive_expiry=5.0,
-            network_backend=_Network(),
-        )
-
-
-class _Network(httpcore.SyncBackend):
+class _Network(places.GuardedBackend):
     def connect_tcp(
         self,
         host: str,

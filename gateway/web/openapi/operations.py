@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.web import setups, waiting
+from gateway.store import connections
+from gateway.web import waiting
 from gateway.web.openapi.schemas import ADDRESS, ID, LIMIT, NAME, WORDS
 from gateway.web.openapi.shapes import DAY, TEXT, Schema, ref
 
@@ -127,7 +128,7 @@ _CONNECTIONS = (
         "PUT", "/admin/connections/{name}", "putConnection",
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
-        (400, 409, 422), {"name": {"type": "string", "pattern": setups.NAME}}, body=_wish("TillWish"),
+        (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_wish("TillWish"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/check", "checkConnection", "has a worker try both logins and compare both",

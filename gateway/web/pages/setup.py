@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -78,15 +77,12 @@ async def list_setups(request: Request, visitor: Visitor) -> Response:
     """Every connection, and a name for another one."""
     shared = services.of(request)
     every = await shared.read(lambda session: connections.every(session, shared.seal))
-    return render(request, "setups.html", visitor=visitor, connections=every, pattern=setups.NAME)
+    return render(request, "setups.html", visitor=visitor, connections=every, pattern=connections.NAME)
 
 
 async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
     """To the page of the named connection: it comes into being with its till or its company."""
-    name = form.get("name", "").strip()
-    if not re.fullmatch(setups.NAME, name):
-        raise Refusal(400, "a name is up to 40 letters, digits, dots, dashes or underscores")
-    return RedirectResponse(to_address(name), 303)
+    return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
 
 
 async def show_setup(request: Request, visitor: Visitor) -> Response:
@@ -185,7 +181,7 @@ async def _read(request: Request) -> Standing:
 
     def look(session: Session) -> Standing:
         found = connections.find(session, name, shared.seal)
-        if found is None and not re.fullmatch(setups.NAME, name):
+        if found is None and not connections.is_name(name):
             raise Refusal(404, "there is no such connection")
         version, text = documents.newest(session, name) or (0, settings_document.example())
         token = views.tokens(session).get(name)

@@ -171,3 +171,14 @@ def test_without_the_apps_keys_a_person_is_told_what_to_set(start: Callable[...,
         answer = browser.get("/connect/quickbooks")
     assert answer.status_code == 409
     assert "QUICKBOOKS_CLIENT_ID" in answer.text
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "a%20b", "..", ".hidden", "x" * 41, "a%3Fb", "%C3%A9", "a%5Cb", "%2F"])
+def test_a3_a_name_nobody_could_reach_is_refused_before_the_consent(
+    gateway: Gateway, browser: httpx.Client, name: str
+) -> None:
+    answer = browser.get(f"/connect/quickbooks?connection={name}")
+    assert (answer.status_code, "location" in answer.headers, "set-cookie" in answer.headers) == (400, False, False)
+    assert "letters, digits" in answer.text
+    with reading(gateway.engine) as session:
+        assert connections.names(session) == []

@@ -72,6 +72,11 @@ def test_f5_a_webhook_of_a_till_that_was_just_set_up_is_known_at_once(gateway: G
         ({"mplus_url": "till.example"}, 422, "mplus_url"),
         ({"mplus_url": "https://u:p@till.example"}, 422, "mplus_url"),
         ({"mplus_url": "ftp://till.example"}, 422, "mplus_url"),
+        ({"mplus_url": "https://till.example:99999"}, 422, "mplus_url"),
+        ({"mplus_url": "http://till.example"}, 422, "mplus_url"),
+        ({"mplus_url": "http://52.17.1.1:8080"}, 422, "mplus_url"),
+        ({"mplus_url": "http://[2a02:1::1]"}, 422, "mplus_url"),
+        ({"mplus_url": "http://873529601"}, 422, "mplus_url"),
         ({"mplus_webhook_secrets": ["not base64!"]}, 422, "mplus_webhook_secrets"),
         ({"mplus_webhook_secrets": [1]}, 400, None),
         ({"mplus_ident": "a\nb"}, 400, None),
@@ -102,11 +107,50 @@ def test_f5_two_connections_never_share_a_till_or_a_subscription(gateway: Gatewa
 def test_f5_a_live_connection_does_not_change_its_till_by_a_slip(gateway: Gateway, seal: Seal) -> None:
     address = "/admin/connections/default"
     assert gateway.admin("PUT", address, json={"mplus_url": "https://other.example"}).status_code == 409
-    moved = gateway.admin("PUT", address, json={"mplus_url": "https://other.example", "moved": True})
+    there = {"mplus_url": "https://other.example", "moved": True}
+    moved = gateway.admin("PUT", address, json=there | {"mplus_ident": "ident", "mplus_secret": "sekret"})
     assert moved.status_code == 200
     found = stored(gateway, seal, "default")
     assert found is not None
     assert (found.mplus_url, found.live) == ("https://other.example", True)
+
+
+@pytest.mark.parametrize("url", ["http://192.168.1.20:8080", "http://127.0.0.1:1", "http://till", "http://till.lan"])
+def test_f5_inside_a_private_network_a_till_needs_no_https(gateway: Gateway, url: str) -> None:
+    assert gateway.admin("PUT", ADDRESS, json=TILL | {"mplus_url": url}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "url", ["https://attacker.example:2", "https://till.example:3", "http://127.0.0.1:2", "https://till.example"]
+)
+def test_a_stored_till_secret_is_not_sent_to_another_address(gateway: Gateway, seal: Seal, url: str) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    before = stored(gateway, seal)
+    for known in ({}, {"mplus_ident": "marked-ident"}, {"mplus_secret": ""}):
+        refused = gateway.admin("PUT", ADDRESS, json={"mplus_url": url} | known)
+        missing = [name for name in ("mplus_ident", "mplus_secret") if not known.get(name)]
+        assert (refused.status_code, [fault["path"] for fault in refused.json()["faults"]]) == (422, missing)
+    assert stored(gateway, seal) == before
+    same = gateway.admin("PUT", ADDRESS, json={"mplus_url": "https://TILL.example:2/path"})
+    assert same.status_code == 200
+    given = {"mplus_url": url, "mplus_ident": "new-ident", "mplus_secret": "new-secret"}
+    assert gateway.admin("PUT", ADDRESS, json=given).status_code == 200
+    after = stored(gateway, seal)
+    assert after is not None
+    assert (after.mplus_url, after.mplus_ident, after.mplus_secret) == (url, "new-ident", "new-secret")
+
+
+def test_the_page_asks_for_the_secret_again_when_the_address_changes(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
+    gateway.admin("PUT", ADDRESS, json=TILL)
+    form = {"csrf": csrf_of(browser.get("/setup/second").text), "mplus_url": "https://attacker.example"}
+    empty = dict.fromkeys(("mplus_ident", "mplus_secret", "mplus_subscription_id", "mplus_webhook_secrets"), "")
+    refused = browser.post("/setup/second/till", data=form | empty)
+    assert (refused.status_code, "give mplus_secret again" in refused.text) == (422, True)
+    kept = stored(gateway, seal)
+    assert kept is not None
+    assert kept.mplus_url == "https://till.example:2"
 
 
 def test_f9_nothing_goes_live_before_both_sides_are_connected(gateway: Gateway, seal: Seal) -> None:
