@@ -147,7 +147,7 @@ PROBES = (
         "makes a customer inactive again",
         (
             Way("case aside", "customers are found however the address is written"),
-            Way("exact", "an address stored with capitals is found as the till writes it, then in lower case"),
+            Way("exact", "customers are found by our own index of their addresses, which leaves capitals aside"),
         ),
         ask_email_case, writes=True,
     ),
