@@ -315,24 +315,25 @@ def test_the_command_line_loads_no_handler_and_no_worker() -> None:
     assert printed.stdout == "[]\n"
 
 
-def agreement(*, agrees: bool) -> str:
-    cents = 0 if agrees else 100
+def agreement(status: str) -> str:
+    cents = 0 if status == "agrees" else 100
     sums = {side: {"net": 1000, "vat": 210, "tender": 1210} for side in ("till", "books")}
-    report = {"agrees": agrees, "from": "2026-01-01", "through": "2026-01-31", "totals": sums, "cells": [], "rows": [],
-              "unexplained_cents": cents, "journal": {"asked": True, "agrees": True, "differences": []}}  # fmt: skip
+    report = {"agrees": status == "agrees", "status": status, "from": "2026-01-01", "through": "2026-01-31",
+              "totals": sums, "cells": [], "rows": [], "unexplained_cents": cents,
+              "journal": {"asked": True, "agrees": True, "differences": []}}  # fmt: skip
     return json.dumps(report)
 
 
-@pytest.mark.parametrize(("agrees", "expected"), [(True, 0), (False, 1)])
-def test_agree_prints_the_report_and_its_exit_code_tells_whether_all_is_equal(
-    run: Cli, shop: str, work: Callable[..., Worker], agrees: bool, expected: int
+@pytest.mark.parametrize(("status", "expected"), [("agrees", 0), ("explained", 0), ("differs", 1)])
+def test_agree_prints_the_report_and_ends_with_what_it_came_to(
+    run: Cli, shop: str, work: Callable[..., Worker], status: str, expected: int
 ) -> None:
-    work(lambda _session, _event: Outcome(State.DONE, result=agreement(agrees=agrees)))
+    work(lambda _session, _event: Outcome(State.DONE, result=agreement(status)))
     code, printed, _ = run("agree", "--json", "--from", "2026-01-01", "--through", "2026-01-31")
-    assert (code, json.loads(printed)["agrees"]) == (expected, agrees)
+    assert (code, json.loads(printed)["status"]) == (expected, status)
     code, printed, _ = run("agree")
     assert code == expected
-    assert ("AGREES: 2026-01-01 to 2026-01-31" in printed) is agrees
+    assert f"{status.upper()}: 2026-01-01 to 2026-01-31" in printed
 
 
 def test_agree_without_an_answer_in_time_says_so_and_is_no_success(run: Cli, shop: str) -> None:
