@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import statistics
+import tomllib
 
-from tests.house.sources import ROOT, body_lines, sources
+from tests.house.sources import ROOT, body_lines, sources, tracked
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 VAGUE = {
@@ -63,6 +64,12 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 def test_every_tests_folder_is_a_package_so_that_it_shadows_none_of_ours() -> None:
     folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
     assert [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").exists()] == []
+
+
+def test_every_toml_file_can_be_read() -> None:
+    """A key that two changes added stops every page of that language."""
+    read = [tomllib.loads((ROOT / name).read_text("utf-8")) for name in tracked() if name.endswith(".toml")]
+    assert all(read)
 
 
 def test_nothing_is_left_for_later() -> None:
