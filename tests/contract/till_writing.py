@@ -107,7 +107,7 @@ PROBES = (
         "makes a relation inactive again",
         (
             Way("case aside", "relations are found however the address is written"),
-            Way("exact", "one stored in other capitals is found by part of its address, unless that fits another first"),
+            Way("exact", "one in other capitals is found by part of its address, unless that fits another"),
         ),
         ask_search, writes=True,
     ),
