@@ -13,6 +13,7 @@ from mapping.money import show_cents
 
 LARGEST_ROUNDING_CENTS = 5
 _TURNOVER = (Measure.NET, Measure.VAT)
+_MONEY = (Measure.TENDER, Measure.ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,11 @@ def _is_tender(case: _Case) -> bool:
 
 
 def _is_payment(case: _Case) -> bool:
-    return all(cell.measure is Measure.TENDER for cell in case.difference)
+    return all(cell.measure in _MONEY for cell in case.difference)
+
+
+def _is_received_elsewhere(case: _Case) -> bool:
+    return all(cell.measure is Measure.ACCOUNT for cell in case.difference)
 
 
 def _is_rounding(case: _Case) -> bool:
@@ -192,6 +197,11 @@ def _say_tender(case: _Case) -> str:
     return f"paid with {', '.join(till)}; the books say {', '.join(books)}"
 
 
+def _say_account(case: _Case) -> str:
+    till, books = (sorted({c.key for c in side if c.measure is Measure.ACCOUNT}) for side in (case.till, case.books))
+    return f"to be received on {', '.join(till)}; the books have it on {', '.join(books) or 'no account'}"
+
+
 def _say_rate(case: _Case) -> str:
     till, books = (
         sorted({cell.key for cell in side if cell.measure is Measure.NET}) for side in (case.till, case.books)
@@ -229,6 +239,7 @@ _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]]
     (Cause.VOIDED, _is_voided, _say_voided),
     (Cause.NOT_BOOKED, _is_missing, _say_not_booked),
     (Cause.TWICE, _is_twice, _say_twice),
+    (Cause.ACCOUNT, _is_received_elsewhere, _say_account),
     (Cause.PAID_OTHER_DAY, _is_paid_elsewhen, _say_paid_elsewhen),
     (Cause.OTHER_DAY, _is_moved, _say_moved),
     (Cause.OTHER_BRANCH, _is_elsewhere, _say_elsewhere),

@@ -21,6 +21,7 @@ class Cause(StrEnum):
     OTHER_BRANCH = "booked at another branch"
     TENDER = "paid by another method"
     PAYMENT = "payments differ"
+    ACCOUNT = "received on another account"
     RATE = "another VAT rate"
     ROUNDING = "VAT rounded differently"
     AMOUNTS = "amounts differ"

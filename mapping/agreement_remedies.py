@@ -16,6 +16,7 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.PAID_OTHER_DAY: "correct the date of {payments} in QuickBooks; what holds sale and money has one day",
     Cause.OTHER_BRANCH: "choose the branch as location of {documents} in QuickBooks, or correct mapping.departments",
     Cause.TENDER: "correct the payment method of {payments} in QuickBooks",
+    Cause.ACCOUNT: "choose the account that mapping.deposit_accounts names on {payments} in QuickBooks",
     Cause.PAYMENT: "correct {payments} in QuickBooks, or delete it there and have it posted again by {command}",
     Cause.ROUNDING: f"delete {{documents}} in QuickBooks and {_RESEND}, if a cent of VAT matters",
     Cause.RATE: "choose the right VAT code on the lines of {documents} in QuickBooks",

@@ -9,7 +9,7 @@ from mapping.money import show_cents
 
 _MOST_OTHERS = 10
 _RIGHT_FROM = 4  # columns from here on are amounts
-_MEASURES = {"net": "net {key} %", "vat": "VAT {key} %", "tender": "paid {key}"}
+_MEASURES = {"net": "net {key} %", "vat": "VAT {key} %", "tender": "paid {key}", "account": "on {key}"}
 
 
 def to_text(report: Mapping[str, Any]) -> str:

@@ -1,9 +1,9 @@
-"""What a record of either system adds to a branch's day: net and VAT per rate, and money per way to pay, in cents."""
+"""What a record of either system adds to a branch's day: net and VAT per rate, money per way to pay and account."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -29,11 +29,14 @@ class Measure(StrEnum):
     NET = "net"
     VAT = "vat"
     TENDER = "tender"
+    ACCOUNT = "account"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One sum that has to agree. `key` is a rate in per cent or a payment method; `branch` None: not assigned."""
+    """One sum that has to agree. `key` is a rate in per cent, a payment method, or the account that the settings have
+    a tender's money received on; `branch` None: not assigned.
+    """
 
     branch: int | None
     day: date
@@ -49,13 +52,16 @@ Figures = Mapping[Cell, int]
 class Names:
     """How both systems' codes read. `tenders`: the till's method to the shared name; `methods`: the books' method id
     to it; `rates`: the books' tax code id to its percentage. `clearing`: ids of the books' items whose lines only move
-    money between documents.
+    money between documents. `accounts`: the till's methods whose money the settings have received on an account, to
+    the id of that; `account_names`: the books' account id to its name.
     """
 
     tenders: Mapping[str, str]
     methods: Mapping[str, str]
     rates: Mapping[str, Decimal | None]
     clearing: Collection[str] = ()
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    account_names: Mapping[str, str] = field(default_factory=dict)
 
 
 def add(many: Iterable[Figures]) -> dict[Cell, int]:
@@ -106,7 +112,8 @@ def of_sale(
     settled = _lone(Cell(branch, day, Measure.NET, "0"), -debts)
     in_money = order_deposits.without_deposits(without_gift_cards(sale, gift_cards))
     paid = _tender_figures(in_money.payments, sale, names)
-    return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid])
+    received = _account_figures(in_money.payments, sale, names)
+    return add([*_vat_figures(_stated(sale), branch, day), untaxed, settled, *paid, *received])
 
 
 def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
@@ -121,13 +128,24 @@ def of_order(order: Sale, names: Names) -> dict[Cell, int]:
         _lone(Cell(order.branch, payment.business_date or order.business_date, Measure.NET, "0"), payment.amount_cents)
         for payment in order.payments
     )
-    return add([*debts, *_tender_figures(order.payments, order, names)])
+    paid = [*_tender_figures(order.payments, order, names), *_account_figures(order.payments, order, names)]
+    return add([*debts, *paid])
+
+
+def payments_of(order: Sale, names: Names) -> dict[Cell, int]:
+    """What was paid on an order, by method alone: what the till's journal of orders sums up."""
+    return add(_tender_figures(order.payments, order, names))
 
 
 def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
     """A branch's day as the till's own journal sums it up."""
-    payments = (_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
-    return add([*_vat_figures(journal.vat, journal.branch, journal.business_date), *payments])
+    vat = _vat_figures(journal.vat, journal.branch, journal.business_date)
+    return add([*vat, payments_of_journal(journal, names)])
+
+
+def payments_of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
+    """The money of a journal alone."""
+    return add(_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
 
 
 def _stated(sale: Sale) -> list[VatAmount]:
@@ -154,6 +172,17 @@ def _tender_figures(payments: Iterable[Payment], sale: Sale, names: Names) -> It
     return (_tender(sale.branch, payment.business_date or sale.business_date, payment, names) for payment in payments)
 
 
+def _account_figures(payments: Iterable[Payment], sale: Sale, names: Names) -> Iterator[Figures]:
+    for payment in payments:
+        if account := names.accounts.get(payment.method):
+            day = payment.business_date or sale.business_date
+            yield _lone(_account(sale.branch, day, account, names), payment.amount_cents)
+
+
+def _account(branch: int | None, day: date, account: str | None, names: Names) -> Cell:
+    return Cell(branch, day, Measure.ACCOUNT, names.account_names.get(account or "", account or UNKNOWN))
+
+
 def _tender(branch: int, day: date, payment: Payment, names: Names) -> Figures:
     name = names.tenders.get(payment.method, payment.method)
     return _lone(Cell(branch, day, Measure.TENDER, name), payment.amount_cents)
@@ -177,8 +206,17 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
     rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
     found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
     if document.kind in _PAID_AT_ONCE:
-        found.append(_lone(Cell(branch, day, Measure.TENDER, _method(document.raw, names)), total))
+        method = _method(document.raw, names)
+        found.append(_lone(Cell(branch, day, Measure.TENDER, method), total))
+        account = (document.raw.get("DepositToAccountRef") or {}).get("value")
+        found.append(_received(branch, day, method, account, total, names))
     return add(found)
+
+
+def _received(branch: int | None, day: date, method: str, account: str | None, cents: int, names: Names) -> Figures:
+    """The money by account, where the settings name one for its method."""
+    named = {names.tenders.get(each, each) for each in names.accounts}
+    return _lone(_account(branch, day, account, names), cents) if method in named else {}
 
 
 def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[Cell, int]:
@@ -186,7 +224,9 @@ def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[
     if payment.voided:
         return {}
     method = names.methods.get(payment.payment_method_id or "", payment.payment_method_id or UNKNOWN)
-    return dict(_lone(Cell(branch, payment.business_date, Measure.TENDER, method), round_to_cents(payment.total)))
+    day, cents = payment.business_date, round_to_cents(payment.total)
+    paid = _lone(Cell(branch, day, Measure.TENDER, method), cents)
+    return add([paid, _received(branch, day, method, payment.deposit_account_id, cents, names)])
 
 
 def _nets(raw: Mapping[str, Any], names: Names) -> Iterable[tuple[str, int, bool]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -146,7 +147,19 @@ def _names(through: date, deps: Deps) -> Names:
     tenders = {method.code: _shared_name(method, entries, deps) for method in deps.lists.payment_methods()}
     rates = {code.id: code.percentage for code in deps.lists.tax_codes(through)}
     clearing = own_items.known_ids(own_items.CLEARING, deps)
-    return Names(tenders=tenders, methods=entries, rates=rates, clearing=clearing)
+    accounts = _accounts(tenders, deps)
+    named = {entry.id: entry.name for entry in deps.lists.entries("Account")} if accounts else {}
+    return Names(tenders, entries, rates, clearing, accounts, named)
+
+
+def _accounts(tenders: Mapping[str, str], deps: Deps) -> dict[str, str]:
+    """The account that the settings name for a tender; only where all tenders of its shared name have one."""
+    found: dict[str, str] = {}
+    for code in tenders:
+        with suppress(MappingError):
+            found |= codes.deposit_accounts([code], deps)
+    without = {name for code, name in tenders.items() if code not in found}
+    return {code: account for code, account in found.items() if tenders[code] not in without}
 
 
 def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:

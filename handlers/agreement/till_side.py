@@ -125,22 +125,31 @@ def describe_others(side: TillSide, deps: Deps) -> str:
 
 
 def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | None:
-    """What the till's journal has more than its documents as we read them; None when it cannot be asked."""
+    """What the till's journal has more than its documents as we read them; None when it cannot be asked.
+
+    Of orders only what was paid on them counts: their turnover comes with what delivers them.
+    """
     try:
         journals = list(_journals(side, deps))
+        on_orders = list(_journals(side, deps, of_orders=True)) if SaleKind.ORDER in _kinds(deps) else []
     except Permanent as error:
         deps.say("the till's journal cannot be asked", reason=error.reason)
         return None
     own = figures.add(figures.of_journal(journal, names) for journal in journals)
+    orders = [sale for sale in side.sales.values() if sale.kind is SaleKind.ORDER]
     sales = [sale for sale in side.sales.values() if sale.kind is not SaleKind.ORDER]
     read_ = figures.add(figures.as_stated(sale, names) for sale in sales)
-    return figures.subtract(own, figures.within(read_, side.start, side.through))
+    paid = figures.subtract(
+        figures.add(figures.payments_of_journal(journal, names) for journal in on_orders),
+        figures.within(figures.add(figures.payments_of(order, names) for order in orders), side.start, side.through),
+    )
+    return figures.add([figures.subtract(own, figures.within(read_, side.start, side.through)), paid])
 
 
-def _journals(side: TillSide, deps: Deps) -> Iterator[Journal]:
+def _journals(side: TillSide, deps: Deps, *, of_orders: bool = False) -> Iterator[Journal]:
     branches = [branch.number for branch in deps.lists.branches()]
     first = side.start
     while first <= side.through:
         last = min(first + timedelta(days=_DAYS_AT_ONCE - 1), side.through)
-        yield from deps.till.journals(first, last, branches)
+        yield from deps.till.journals(first, last, branches, of_orders=of_orders)
         first = last + timedelta(days=1)

@@ -22,7 +22,8 @@ from gateway.connectors.mpluskassa.wire_lookups import (
 from mapping.records import Branch, Journal, SyncMarkers, TillPaymentMethod, TurnoverGroup, VatGroup
 
 # Orders become receipts or invoices: counting them too would count their money twice.
-_REVENUE = {"journalFilter": ["JOURNAL-FILTER-RECEIPT", "JOURNAL-FILTER-INVOICE"]}
+_REVENUE = ("JOURNAL-FILTER-RECEIPT", "JOURNAL-FILTER-INVOICE")
+_ORDERS = ("JOURNAL-FILTER-ORDER",)
 
 
 class Lookups(Area):
@@ -61,13 +62,18 @@ class Lookups(Area):
             answer = self._calls.read("getPaymentMethods")
         return tuple(map(to_payment_method, rows(answer, "paymentMethodList", "paymentMethod")))
 
-    def journals(self, start: date, through: date, branches: Iterable[int]) -> tuple[Journal, ...]:
-        """What each branch took per business day, both dates included; the till notes who asked."""
+    def journals(
+        self, start: date, through: date, branches: Iterable[int], *, of_orders: bool = False
+    ) -> tuple[Journal, ...]:
+        """What each branch took per business day, both dates included; the till notes who asked.
+
+        Of receipts and invoices, or of orders alone.
+        """
         request = {
             "fromFinancialDate": to_date_struct(start),
             "throughFinancialDate": to_date_struct(through),
             "branchNumbers": list(branches),
-            "journalFilterList": _REVENUE,
+            "journalFilterList": {"journalFilter": list(_ORDERS if of_orders else _REVENUE)},
             "reference": "Kassabridge",
         }
         answer = self._calls.read("getJournals", request=request)

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-MEASURES: Final = {"net": "Net {key} %", "vat": "VAT {key} %", "tender": "Paid by {key}"}
+MEASURES: Final = {
+    "net": "Net {key} %",
+    "vat": "VAT {key} %",
+    "tender": "Paid by {key}",
+    "account": "Received on {key}",
+}
+_TURNOVER: Final = ("net", "vat")
 TOTALS: Final = {"turnover": "Turnover", "net": "Net", "vat": "VAT", "tender": "Paid"}
 
 
@@ -66,7 +72,7 @@ def _to_totals(totals: Mapping[str, Mapping[str, int]]) -> tuple[Sum, ...]:
 
 def _to_day(day: str, branch: str, cells: Iterable[Mapping[str, Any]]) -> Day:
     sums = {(cell["measure"], cell["key"]): (cell["till"], cell["books"]) for cell in cells}
-    turned = [amounts for (measure, _), amounts in sums.items() if measure != "tender"]
+    turned = [amounts for (measure, _), amounts in sums.items() if measure in _TURNOVER]
     turnover = Sum(TOTALS["turnover"], "", sum(till for till, _ in turned), sum(books for _, books in turned))
     rows = tuple(Sum(MEASURES[measure], key, *amounts) for (measure, key), amounts in sums.items())
     return Day(day, branch, turnover, rows)
