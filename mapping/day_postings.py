@@ -40,7 +40,7 @@ class Plan:
     def name(self) -> str:
         """As messages name it."""
         again = f", correction {self.sequence - 1}" if self.sequence > 1 else ""
-        return f"day {self.day.date} of branch {self.day.branch}{again}"
+        return f"{self.day.name}{again}"
 
     def marker(self, tender: str = "") -> str:
         """By which the document is recognised in the books."""

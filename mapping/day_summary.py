@@ -34,6 +34,11 @@ class Day:
         """As it stands in markers and links: "1:2026-03-14"."""
         return f"{self.branch}:{self.date.isoformat()}"
 
+    @property
+    def name(self) -> str:
+        """As messages name it."""
+        return f"day {self.date} of branch {self.branch}"
+
     @staticmethod
     def parse(key: str) -> Day:
         """The day of a key. ValueError for anything else."""

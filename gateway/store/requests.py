@@ -15,7 +15,7 @@ LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Do
 PREVIEW, GO_LIVE = "Preview", "GoLive"
 SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also carry an order's number.
-RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", SESSION})
+RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", "Day", SESSION})
 DRY = ":dry"
 SETTINGS = "settings"
 BY_ITSELF = "clock"

@@ -13,10 +13,11 @@ from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, money_documents, writers
 from handlers.sales.days import DAY
+from mapping.day_summary import Day
 from mapping.records import DocumentKind
 
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
-EDITED, GONE = "edited", "gone-in-books"
+EDITED = "edited"
 _OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided", money_documents.REMOVING)
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -26,8 +27,10 @@ def carry(event: Event, deps: Deps) -> Result:
     mine = _find(event, deps)
     if mine is None:
         return _carry_foreign(event, deps)
-    record = _record(mine, deps)
+    document = _posted_on(mine, deps)
+    record, day = _record(mine, document), bookings.detail(document, DAY) if document else None
     deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (Kind.DOCUMENT, Kind.MONEY) else None)
+    deps.learn(order_id=day)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
         _compare_again(mine, deps)
@@ -40,7 +43,7 @@ def carry(event: Event, deps: Deps) -> Result:
     _compare_again(mine, deps)
     if _stands(event, deps):
         return done(f"it was {how}, and stands again")
-    return _tell_gone(event, mine, record, how, deps)
+    return _tell_gone(event, mine, record, how, deps, order=str(day or "the order"))
 
 
 def _stands(event: Event, deps: Deps) -> bool:
@@ -53,16 +56,21 @@ def _stands(event: Event, deps: Deps) -> bool:
         return False
 
 
-def _record(mine: Link, deps: Deps) -> str:
+def _posted_on(mine: Link, deps: Deps) -> Link | None:
+    """The document itself, or the one that a payment was posted on."""
+    if mine.kind != Kind.PAYMENT:
+        return mine
+    entity, document_id, _ = mine.source_id.split("/", 2)
+    return bookings.find_document(entity, document_id, deps)
+
+
+def _record(mine: Link, document: Link | None) -> str:
     """The sale, or the day, behind a document or behind what was posted on one."""
-    if mine.kind == Kind.PAYMENT:
-        entity, document_id, source_id = mine.source_id.split("/", 2)
-        document = bookings.find_document(entity, document_id, deps)
-        return _record(document, deps) if document else f"payment {source_id}"
-    if day := bookings.detail(mine, DAY):
-        branch, _, date = str(day).partition(":")
-        return f"day {date} of branch {branch}"
-    return f"sale {bookings.detail(mine, 'number') or mine.source_id}"
+    if document is None:
+        return f"payment {mine.source_id.split('/', 2)[2]}"
+    if day := bookings.detail(document, DAY):
+        return Day.parse(str(day)).name
+    return f"sale {bookings.detail(document, 'number') or document.source_id}"
 
 
 def _compare_again(mine: Link, deps: Deps) -> None:
@@ -81,7 +89,7 @@ def _carry_foreign(event: Event, deps: Deps) -> Result:
     with writing(deps.engine) as session:
         agreements.mark_differing(session, deps.connection, now=deps.now())
     # What took its place, when its sale was booked again, has the link now.
-    known = event.code == GONE
+    known = event.code == bookings.GONE_IN_BOOKS
     return done("its sale is booked again") if known else skipped("not posted by this gateway")
 
 
@@ -102,17 +110,16 @@ def _show_edit(event: Event, record: str) -> Result:
     )
 
 
-def _tell_gone(event: Event, mine: Link, record: str, how: str, deps: Deps) -> Result:
-    is_payment, of_day = event.entity == "Payment", record.startswith("day ")
+def _tell_gone(event: Event, mine: Link, record: str, how: str, deps: Deps, *, order: str) -> Result:
+    is_payment = event.entity == "Payment"
     if not is_payment:
         bookings.note(mine, deps, gone=how)
     parts = {Kind.MONEY: "a part of its money", Kind.DEPOSIT: "the deposit"}
-    part = parts.get(Kind(mine.kind), "turnover of this day" if of_day else "the sale")
+    part = parts.get(Kind(mine.kind), "turnover of this day" if bookings.detail(mine, DAY) else "the sale")
     what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"
-    way_out = "enter it again in QuickBooks with the amounts that ./run agree names" if of_day else "resend the order"
     return parked(
         f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",
-        code=GONE,
+        code=bookings.GONE_IN_BOOKS,
         record=record,
-        fix=f"if that was a mistake, {way_out}; else ignore this event",
+        fix=f"if that was a mistake, resend {order}; else ignore this event",
     )

@@ -27,6 +27,8 @@ WRITTEN = (Kind.DAY_DOCUMENT, Kind.DOCUMENT, Kind.MONEY, Kind.DEPOSIT)
 """The kinds of links with documents of the books, the most telling first."""
 GONE = "gone"
 """How somebody removed the document from the books: deleted, voided."""
+GONE_IN_BOOKS = "gone-in-books"
+"""Code of the messages about it."""
 REPLACING = "replacing"
 """We delete it ourselves, to book another kind of document."""
 ADOPTED = "adopted"

@@ -10,17 +10,19 @@ from gateway.errors import DuplicateNumber, Incident
 from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
-from handlers.sales import closed_books, documents, existing, settlement
+from handlers.sales import closed_books, documents, existing, repairs, settlement
 from mapping.day_postings import Plan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
 from mapping.references import References
-from mapping.sale_identity import sign
+from mapping.sale_identity import is_marked, sign
 
 
-def book(day: Day, sequence: int, totals: DayTotals, deps: Deps) -> list[BookedDocument]:
+def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool = False) -> list[BookedDocument]:
     """Write the documents of these totals, each once however often this runs; the first is the day's own.
+
+    `again`: some of them were removed from the books; they are booked anew, those that stand get their payments back.
 
     Raises `MappingError` before anything is written, `Incident` when the books' total is not ours.
     """
@@ -28,7 +30,7 @@ def book(day: Day, sequence: int, totals: DayTotals, deps: Deps) -> list[BookedD
     plan = Plan(day, sequence, totals, _references(stand_in, totals, deps), deps.settings.orders, _groups(deps))
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
     postings = [closed_books.open_up(posting, deps) for posting in signed]
-    return [_post(posting, stand_in, plan, deps) for posting in postings]
+    return [_post(posting, stand_in, plan, deps, again=again) for posting in postings]
 
 
 def _stand_in(day: Day) -> Sale:
@@ -75,10 +77,15 @@ def _groups(deps: Deps) -> dict[int, str]:
     return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
 
 
-def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps) -> BookedDocument:
+def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps, *, again: bool) -> BookedDocument:
     # A look costs one metered read per document and day; a double would cost a day's turnover.
     named = replace(stand_in, number=posting.document.document_number)
-    booked = existing.find(named, posting, deps) or _create(named, posting, deps)
+    found = existing.find(named, posting, deps)
+    if found and again:
+        # Whether somebody edited it is told elsewhere.
+        repairs.restore(posting, found, deps)
+        return found
+    booked = found or (_revive(posting, deps) if again else None) or _create(named, posting, deps, again=again)
     tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
     if (booked.total, booked.tax) != (posting.document.total, tax):
         raise Incident(
@@ -92,9 +99,17 @@ def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps) -> BookedDoc
     return booked
 
 
-def _create(named: Sale, posting: Posting, deps: Deps) -> BookedDocument:
+def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
+    """The voided document with its amounts again: its number is still taken by it."""
+    wanted = posting.document
+    rows = existing.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
+    voided = next((row for row in rows if row.voided and is_marked(row.private_note, wanted.marker)), None)
+    return documents.update(posting, voided.id, voided.sync_token, deps) if voided else None
+
+
+def _create(named: Sale, posting: Posting, deps: Deps, *, again: bool) -> BookedDocument:
     try:
-        return documents.create(posting, deps)[0]
+        return documents.create(posting, deps, generation=1 if again else 0)[0]
     except DuplicateNumber:
         found = existing.find(named, posting, deps)
         if found is None:

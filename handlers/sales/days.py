@@ -12,7 +12,7 @@ from gateway.store.links import Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, deposits
+from handlers.sales import bookings, day_repairs, deposits, existing
 from mapping import orders, sale_changes
 from mapping.day_summary import Day, is_summarised
 from mapping.errors import NotBookable
@@ -49,9 +49,12 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
     before = Day.parse(bookings.detail(link, DAY)) if link else day
     if dry_run:
         return done(f"dry run: the sale is summed up in the document of {day.key}; nothing was written")
+    idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
     if link and before == day and link.fingerprint == sale_changes.content(sale):
-        return _ended(sale, link, deps)
-    changes = tuple(to_change(each, sale, event, deps) for each in dict.fromkeys((day, before)) if _is_idle(each, deps))
+        if event.source not in existing.PEOPLE or (idle and day_repairs.is_complete(day, deps)):
+            return _ended(sale, link, deps)
+        deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
+    changes = tuple(to_change(each, sale, event, deps) for each in idle)
     wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
     outcome = Outcome(
         State.WAITING, reason=f"waits for the document of its day, {day.key}", wait_seconds=wait, burn_attempt=False
@@ -86,7 +89,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     return Change(
         key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
         flow=Flow.ORDERS,
-        source="gateway",
+        source=event.source if event.source in existing.PEOPLE else "gateway",
         entity=ENTITY,
         entity_id=day.key,
         connection=deps.connection,

@@ -7,11 +7,14 @@ have every sale looked for (`orders.adopt`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from gateway.store import following
 from gateway.store.events import Event
 from gateway.store.links import Link
+from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import orders
 from mapping.orders import Posting
@@ -25,7 +28,9 @@ _SISTERS = {
     DocumentKind.REFUND_RECEIPT: (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO),
     DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
 }
-_ASKED_FOR = frozenset({"admin", "cli", "backfill"})
+PEOPLE = frozenset({"admin", "cli"})
+"""Sources of events that a person asked for."""
+_ASKED_FOR = PEOPLE | {"backfill"}
 _MARKED = "[kassabridge:"
 
 
@@ -37,6 +42,16 @@ def is_doubtful(event: Event, link: Link | None, deps: Deps) -> bool:
     if event.received_at < deps.process.started:
         return True
     return event.careful or event.attempts > 1 or event.source in _ASKED_FOR or link is not None
+
+
+def heed(event: Event, deps: Deps) -> Event:
+    """The event, as a person's when it took the place of what a person asked for: that wish is not lost."""
+    if event.source in PEOPLE:
+        return event
+    with reading(deps.engine) as session:
+        replaced = following.replaced_by(session, event)
+    asked = next((each.source for each in replaced if each.source in PEOPLE), None)
+    return dataclasses.replace(event, source=asked) if asked else event
 
 
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:

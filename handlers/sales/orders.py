@@ -6,10 +6,8 @@ import dataclasses
 import json
 
 from gateway.errors import NotFound, Permanent
-from gateway.store import following
 from gateway.store.events import Event, State
 from gateway.store.links import Link
-from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import (
@@ -30,9 +28,6 @@ from mapping import orders, sale_changes
 from mapping.errors import NotBookable
 from mapping.records import Sale, SaleKind
 
-_PEOPLE = frozenset({"admin", "cli"})
-GONE = "gone-in-books"
-
 
 def carry(event: Event, deps: Deps) -> Result:
     """Book the sale once, whichever way and however often it is seen."""
@@ -45,12 +40,12 @@ def carry(event: Event, deps: Deps) -> Result:
     if sale.kind is SaleKind.ORDER:
         return _carry_order(sale, event, deps)
     link = bookings.find(sale.id, deps)
-    event = _heed(event, deps) if link else event
+    event = existing.heed(event, deps) if link else event
     if days.belongs(sale, link, deps):
         return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
         return dry_runs.rehearse(sale, link, deps)
-    if event.source in _PEOPLE:
+    if event.source in existing.PEOPLE:
         return _carry_for_person(sale, link, event, deps)
     return _carry_if_bookable(sale, link, event, deps)
 
@@ -65,7 +60,7 @@ def _carry_for_person(sale: Sale, link: Link | None, event: Event, deps: Deps) -
     result = _carry_if_bookable(sale, link, event, deps)
     if result.outcome.state is State.DONE:
         for record in records:
-            deps.resolve(GONE, record)
+            deps.resolve(bookings.GONE_IN_BOOKS, record)
     return result
 
 
@@ -83,18 +78,10 @@ def _carry_order(order: Sale, event: Event, deps: Deps) -> Result:
         return done("dry run: an order is booked as the receipt or invoice that delivers it; nothing was written")
     if bookings.find(order.id, deps):
         return done("booked as a document of its own, by an earlier version")
-    event = _heed(event, deps)
-    return deposits.carry(order, deps, doubtful=existing.is_doubtful(event, None, deps), asked=event.source in _PEOPLE)
-
-
-def _heed(event: Event, deps: Deps) -> Event:
-    """The event, as a person's when it took the place of what a person asked for: that wish is not lost."""
-    if event.source in _PEOPLE:
-        return event
-    with reading(deps.engine) as session:
-        replaced = following.replaced_by(session, event)
-    asked = next((each.source for each in replaced if each.source in _PEOPLE), None)
-    return dataclasses.replace(event, source=asked) if asked else event
+    event = existing.heed(event, deps)
+    return deposits.carry(
+        order, deps, doubtful=existing.is_doubtful(event, None, deps), asked=event.source in existing.PEOPLE
+    )
 
 
 def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
@@ -125,14 +112,14 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
         return _again(sale, link, str(how), event, deps)
     if link.fingerprint != sale_changes.content(sale):
         return changes.follow(sale, link, event, deps)
-    if event.source in _PEOPLE:
+    if event.source in existing.PEOPLE:
         return changes.restore(sale, link, deps)
     return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
 
 
 def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
     """The document was removed from the books: only a person brings it back."""
-    if event.source not in _PEOPLE:
+    if event.source not in existing.PEOPLE:
         return changes.park_gone(sale, link, how)
     deps.say("booking it again: the document was removed from the books", how=how, id=link.target_id)
     return booking.book(sale, link, event, deps) if how == "deleted" else changes.revive(sale, link, deps)
@@ -181,4 +168,4 @@ def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> R
 
 
 def _wants_preview(event: Event) -> bool:
-    return bool(event.hint and event.source in _PEOPLE and json.loads(event.hint).get("dry_run"))
+    return bool(event.hint and event.source in existing.PEOPLE and json.loads(event.hint).get("dry_run"))

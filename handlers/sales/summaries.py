@@ -7,7 +7,8 @@ the very same amounts, whatever was sold meanwhile; then the difference is booke
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,27 +19,38 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, day_booking, days, deposits
+from handlers.sales import bookings, day_booking, day_repairs, days, deposits, existing
 from mapping import day_summary, sale_changes
 from mapping.day_summary import Day, DayTotals
+from mapping.errors import MappingError
 from mapping.money import show_cents
 from mapping.records import BookedDocument, Sale, SaleKind
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is remembered of a day. `pending` was about to be booked as document number `sequence`."""
+    """What is remembered of a day. `pending` was about to be booked as document number `sequence`.
+
+    `parts` is what was booked by sequence; of days that earlier versions corrected it lacks some.
+    """
 
     booked: DayTotals
     pending: DayTotals | None = None
     sequence: int = 0
     target_entity: str = ""
     target_id: str = ""
+    parts: Mapping[int, DayTotals] = dataclasses.field(default_factory=dict)
 
 
 def carry(event: Event, deps: Deps) -> Result:
-    """Book what the day's sales add up to, once it is over; what comes later is booked as a correction."""
+    """Book what the day's sales add up to, once it is over; what comes later is booked as a correction.
+
+    What somebody removed from the books comes back when a person asks for the day, or for one of its sales.
+    """
     day = Day.parse(event.entity_id)
+    if event.hint and json.loads(event.hint).get("dry_run"):
+        return done(f"dry run: {day.name} would be summed up; nothing was written")
+    asked = existing.heed(event, deps).source in existing.PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = f"the day closes at {deps.settings.orders.day_closes}"
@@ -47,6 +59,8 @@ def carry(event: Event, deps: Deps) -> Result:
     if state.pending is not None:
         deps.say("an earlier run did not come to its end: finishing that first")
         state = _book(day, state, deps)
+    if asked:
+        state = _restore(day, state, deps)
     sales, others = _read(day, deps)
     now = day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
     rest = day_summary.subtract(now, state.booked)
@@ -55,6 +69,8 @@ def carry(event: Event, deps: Deps) -> Result:
         _remember(day, state, deps)
         state = _book(day, state, deps)
     _link(day, state, sales, others, deps)
+    if asked:
+        deps.resolve(bookings.GONE_IN_BOOKS, day.name)
     said = f"{len(sales)} sales, {show_cents(now.total)} in all"
     return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
 
@@ -72,9 +88,38 @@ def _book(day: Day, state: _State, deps: Deps) -> _State:
         sequence=state.sequence,
         target_entity=state.target_entity or first.kind,
         target_id=state.target_id or first.id,
+        parts={**state.parts, state.sequence: state.pending},
     )
     _remember(day, written, deps, documents)
     return written
+
+
+def _restore(day: Day, state: _State, deps: Deps) -> _State:
+    """Book again what of the day somebody removed from the books. Dying in between, the next run finds what is done."""
+    if day_repairs.is_complete(day, deps):
+        return state
+    known = day_repairs.documents(day, deps)
+    gone = [link for link in known if day_repairs.is_gone(link, deps)]
+    parts = state.parts
+    if day_summary.add(parts.values()) != state.booked:
+        if len(gone) < len(known):
+            raise MappingError(
+                "an earlier version booked this day's corrections and did not keep what each of them held",
+                record=day.name,
+                fix="enter what is missing in QuickBooks by hand, with the amounts that ./run agree names",
+            )
+        parts = {1: state.booked}
+    written = {number: day_booking.book(day, number, part, deps, again=True) for number, part in sorted(parts.items())}
+    deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
+    first = next(iter(written.values()))[0]
+    state = dataclasses.replace(state, parts=parts, target_entity=first.kind, target_id=first.id)
+    documents = [each for some in written.values() for each in some]
+    _remember(day, state, deps, documents)
+    for link in gone:
+        if link.target_id not in {each.id for each in documents}:
+            day_repairs.forget(link, deps)
+    day_repairs.let_go(day, deps)
+    return state
 
 
 def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
@@ -133,8 +178,10 @@ def _find(day: Day, deps: Deps) -> _State:
         return _State(DayTotals())
     kept = link.detail or {}
     pending = day_summary.from_json(kept["pending"]) if kept.get("pending") else None
-    booked = day_summary.from_json(kept["booked"])
-    return _State(booked, pending, int(kept["sequence"]), link.target_entity, link.target_id)
+    booked, sequence = day_summary.from_json(kept["booked"]), int(kept["sequence"])
+    first = {"1": kept["booked"]} if sequence == (2 if pending else 1) else {}
+    parts = {int(number): day_summary.from_json(part) for number, part in kept.get("parts", first).items()}
+    return _State(booked, pending, sequence, link.target_entity, link.target_id, parts)
 
 
 def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDocument] = ()) -> None:
@@ -142,6 +189,7 @@ def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDoc
         "booked": day_summary.to_json(state.booked),
         "pending": day_summary.to_json(state.pending) if state.pending else None,
         "sequence": state.sequence,
+        "parts": {str(number): day_summary.to_json(part) for number, part in state.parts.items()},
         "documents": [[each.kind, each.id] for each in documents],
     }
     known = Link(Kind.DAY, day.key, state.target_entity, state.target_id, detail=detail)

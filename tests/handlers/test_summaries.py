@@ -14,10 +14,12 @@ from sqlalchemy import text
 from gateway.store import requests
 from gateway.store.session import writing
 from handlers.polling import books_feed
+from handlers.sales import bookings
 from mapping.agreement_text import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.test_orders_repair import is_quiet, void
 
 SETTINGS = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
 NOON = datetime.now(AMSTERDAM).replace(hour=12, minute=0) - timedelta(days=3)
@@ -111,6 +113,101 @@ def test_a_cancelled_sale_is_taken_out_of_its_day(shop: Shop) -> None:
     assert shop.only("RefundReceipt")["TotalAmt"] == 100
     assert shop.newest(cancelled["receiptId"]).state == "done"
     in_agreement(shop)
+
+
+def lose(shop: Shop, row: dict[str, Any], how: str, *, entity: str = "SalesReceipt") -> None:
+    """Somebody removes it from the books, and the books tell."""
+    if how == "deleted":
+        for payment in shop.rows("Payment") if entity == "Invoice" else ():
+            shop.books.delete(REALM, "Payment", payment["Id"])
+        shop.books.delete(REALM, entity, row["Id"])
+    else:
+        void(shop, entity, row)
+    shop.hear_of(entity, row["Id"], "Delete" if how == "deleted" else "Void", key=f"{how}-{row['Id']}")
+    assert [event.code for event in shop.parked()] == [bookings.GONE_IN_BOOKS]
+
+
+def mended(shop: Shop, wanted: list[str], *, total: str) -> None:
+    """Each document once, the day's money in the books, nobody told of anything any more."""
+    assert numbers(shop) == wanted
+    signs = {"RefundReceipt": -1}
+    rows = [(entity, row) for entity, found in shop.documents().items() for row in found]
+    assert sum(signs.get(entity, 1) * row["TotalAmt"] for entity, row in rows) == Decimal(total)
+    assert is_quiet(shop), [event.reason for event in shop.parked()]
+    assert all(row["Balance"] == 0 for row in shop.rows("Invoice"))
+    in_agreement(shop)
+
+
+def ask(shop: Shop, what: str) -> None:
+    shop.resend(what)
+    carry(shop)
+
+
+@on_both_databases
+@pytest.mark.parametrize("how", ["deleted", "voided"])
+@pytest.mark.parametrize("asked", ["the day", "a sale of it"])
+def test_a_days_document_removed_comes_back_by_a_resend(shop: Shop, how: str, asked: str) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    shop.till.sell(lines=[sold(1001, 2)], when=NOON)
+    carry(shop)
+    first, second = f"D1-{NOON:%Y%m%d}", f"D1-{NOON:%Y%m%d}-2"
+    lose(shop, next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == first), how)
+    what = f"1:{NOON.date()}" if asked == "the day" else receipt["receiptId"]
+    ask(shop, what)
+    mended(shop, [first, second], total="37.50")
+    ask(shop, what)
+    mended(shop, [first, second], total="37.50")
+    standing = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == first)
+    link = bookings.find(receipt["receiptId"], shop.deps())
+    assert link is not None
+    assert link.target_id == standing["Id"]
+    lose(shop, standing, "deleted")
+    ask(shop, what)
+    mended(shop, [first, second], total="37.50")
+
+
+def test_a_removed_correction_comes_back_and_the_day_goes_on(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    shop.till.sell(lines=[sold(1001, 2)], when=NOON)
+    carry(shop)
+    name = f"D1-{NOON:%Y%m%d}"
+    lose(shop, next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == f"{name}-2"), "deleted")
+    shop.till.sell(lines=[sold(1001, 3)], when=NOON)
+    carry(shop)
+    ask(shop, f"1:{NOON.date()}")
+    mended(shop, [name, f"{name}-2", f"{name}-3"], total="75.00")
+
+
+@pytest.mark.parametrize("gone", ["Invoice", "Payment"])
+@pytest.mark.parametrize("how", ["deleted", "voided"])
+def test_a_day_paid_in_two_ways_gets_its_invoice_and_payments_back(shop: Shop, gone: str, how: str) -> None:
+    receipt = shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
+    carry(shop)
+    lose(shop, shop.rows(gone)[0], how, entity=gone)
+    ask(shop, receipt["receiptId"])
+    mended(shop, [f"D1-{NOON:%Y%m%d}"], total="100.00")
+    assert sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"]) == [40, 60]
+    assert all(row["UnappliedAmt"] == 0 for row in shop.rows("Payment"))
+
+
+def test_nothing_but_a_person_brings_a_days_document_back(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    lose(shop, shop.only("SalesReceipt"), "deleted")
+    shop.till.sell(lines=[sold(1002)], when=NOON)
+    carry(shop)
+    assert numbers(shop) == [f"D1-{NOON:%Y%m%d}-2"]
+
+
+def test_a_dry_run_of_a_day_books_nothing(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], when=NOON)
+    carry(shop)
+    lose(shop, shop.only("SalesReceipt"), "deleted")
+    assert "dry run" in str(shop.resend(f"1:{NOON.date()}", dry_run=True).reason)
+    carry(shop)
+    assert numbers(shop) == []
 
 
 @pytest.mark.parametrize("told", ["webhook", "change data capture"])

@@ -1,0 +1,55 @@
+"""What a person's resend repairs of a summed-up day: its documents, and the payments on them, that somebody removed."""
+
+from __future__ import annotations
+
+from gateway.errors import NotFound
+from gateway.store import links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading
+from handlers.deps import Deps
+from handlers.sales import bookings, repairs, settlement
+from mapping.day_summary import Day
+from mapping.records import DocumentKind
+
+
+def is_complete(day: Day, deps: Deps) -> bool:
+    """Whether everything that was written of a day is in the books; reads each document and payment from there."""
+    return not any(is_gone(link, deps) or _lacks_payments(link, deps) for link in documents(day, deps))
+
+
+def documents(day: Day, deps: Deps) -> list[Link]:
+    """The documents of a day and its corrections, as far as we know them."""
+    with reading(deps.engine) as session:
+        return links.find_under(session, deps.connection, Kind.DAY_DOCUMENT, f"{day.key}/")
+
+
+def is_gone(link: Link, deps: Deps) -> bool:
+    """Whether the document was deleted or voided in the books."""
+    try:
+        return deps.books.document(DocumentKind(link.target_entity), link.target_id).voided
+    except NotFound:
+        return True
+
+
+def _lacks_payments(link: Link, deps: Deps) -> bool:
+    repairs.look(link, deps)
+    return bool(_lost_payments(link, deps))
+
+
+def _lost_payments(link: Link, deps: Deps) -> list[str]:
+    posted = settlement.posted_on(link.target_entity, link.target_id, deps)
+    return [key for key, each in posted.items() if bookings.detail(each, bookings.GONE)]
+
+
+def let_go(day: Day, deps: Deps) -> None:
+    """Know nothing more of payments that are gone and were not posted again, because something else settles theirs."""
+    for link in documents(day, deps):
+        for key in _lost_payments(link, deps):
+            deps.forget(Kind.PAYMENT, key)
+
+
+def forget(link: Link, deps: Deps) -> None:
+    """Know nothing more of a document that is gone; the payments on it are looked for by their notes."""
+    for key in settlement.find_keys(link, deps):
+        deps.forget(Kind.PAYMENT, key)
+    deps.forget(Kind.DAY_DOCUMENT, link.source_id)
