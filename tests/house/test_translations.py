@@ -1,0 +1,54 @@
+"""Whatever a page says is said in every language: each word of the templates, the tables and the settings."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway.store.events import Flow, State
+from gateway.web.pages import alerts, catalogue, outlook, reckoning
+from gateway.web.pages.outlook_orders import FACTS, PLANS, RESOLVED
+from gateway.web.previews import CHOICES
+from mapping import settings_guide
+from mapping.agreement_records import Cause
+from mapping.customer_explanations import KEPT
+from mapping.settings_document import SettingsDocument
+
+PAGES = Path(catalogue.__file__).parent
+
+
+def words_of_tables() -> set[str]:
+    """What pages take from tables of words instead of writing it into a template."""
+    kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
+    items = {*outlook.LABELS.values(), *outlook.FATES, *outlook.OUTCOMES.values()}
+    people = {*outlook.IN_BOOKS.values(), *outlook.MATCHES.values(), *outlook.NUMBERS.values(), *KEPT}
+    orders = {each for table in (PLANS, FACTS, RESOLVED) for each in table.values()}
+    report = {*reckoning.MEASURES.values(), *reckoning.TOTALS.values(), *Cause}
+    fixed = {*State, *Flow, "yes", "no", "paused by a person"}
+    return kinds | items | people | set(CHOICES.values()) | orders | report | fixed
+
+
+def locale(name: str) -> dict[str, str]:
+    return tomllib.loads((PAGES / "locale" / f"{name}.toml").read_text("utf-8"))
+
+
+def test_f9_every_word_of_the_pages_is_translated() -> None:
+    source = "".join(path.read_text("utf-8") for path in PAGES.glob("templates/*.html"))
+    used = set(re.findall(r"""_\((?:"([^"]+)"|'([^']+)')""", source))
+    words = {double or single for double, single in used} | words_of_tables()
+    assert len(words) > 300
+    assert locale("nl").keys() == locale("de").keys()
+    for language in ("nl", "de"):
+        assert words - set(locale(language)) == set(), language
+        for english, translated in locale(language).items():
+            assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", translated)), english
+
+
+@pytest.mark.parametrize("language", ["nl", "de"])
+def test_f9_every_setting_is_explained_in_every_language(language: str) -> None:
+    guide = settings_guide.explain(SettingsDocument())
+    paths = {f"[{chapter.name}]" for chapter in guide} | {each.path for chapter in guide for each in chapter.settings}
+    assert set(locale(f"{language}-settings")) == paths
