@@ -35,7 +35,7 @@ version = 1
 
 [products]
 variants = true
-variant_name = "^(?P<colour>.+?)(?: / (?P<size>[^/]+))?$"
+family_pattern = "^(?P<product>.+) - (?P<colour>.+?)(?: / (?P<size>[^/]+))?$"
 
 # Two fifths of the stock, in whole pieces and kilos, lie in Amersfoort, the rest in Utrecht.
 [stock.branches.1]

@@ -9,7 +9,7 @@ from gateway.store.events import Event, Flow
 from handlers import checkup, customers, previews
 from handlers.agreement import report
 from handlers.backfills import first_load, relations, sales
-from handlers.catalogue import categories, families, products
+from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, sessions, starting
 from handlers.result import Result
@@ -20,7 +20,7 @@ Handler = Callable[[Event, Deps], Result]
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.carry,
-    (Flow.PRODUCTS, "Family"): families.carry,
+    (Flow.PRODUCTS, "Family"): products.carry_family,
     (Flow.PRODUCTS, "Preview"): previews.carry_product,
     (Flow.CATEGORIES, "Preview"): previews.carry_category,
     (Flow.STOCK, "Preview"): previews.carry_stock,

@@ -30,8 +30,8 @@ _ORIGINS = {
     "price_excl_cents": "UnitPrice",
     "stock_article": "products.stock_article",
     "webshop": "products.webshop",
-    "colour": "Name, by products.variant_name",
-    "size": "Name, by products.variant_name",
+    "colour": "Name or Sku, by products.family_pattern",
+    "size": "Name or Sku, by products.family_pattern",
 }
 _UNKNOWN: Traces = {}
 _GOVERNOR = {name: field for field, names in POLICY_FIELDS.items() for name in names}

@@ -8,7 +8,7 @@ plain letters only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -79,6 +79,15 @@ def read(text: str) -> Pattern:
     if len(text) > LONGEST:
         raise PatternError(f"a pattern has at most {LONGEST} characters")
     return Pattern(text)
+
+
+def require_parts(text: str, known: Collection[str], *, needed: str | None = None) -> None:
+    """PatternError unless the pattern can be read and names some of these parts, no others, and the needed one."""
+    named = read(text).parts
+    if not named or named - set(known):
+        raise PatternError(f"name the parts {', '.join(f'(?P<{part}>...)' for part in known)}, and no others")
+    if needed and needed not in named:
+        raise PatternError(f"it has to name the part (?P<{needed}>...)")
 
 
 def recall(text: str) -> Pattern:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, get_args
 
-from mapping import patterns, texts
+from mapping import texts, variants
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
-from mapping.sections import CONTENT_FIELDS, OFFER_FIELDS, ProductField, ProductSettings
-from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number, to_own_name
+from mapping.sections import ProductField, ProductSettings
+from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
 from mapping.texts import Traces
 from mapping.vat_table import VatTable, get_vat_code
 
@@ -31,11 +31,9 @@ __all__ = [
     "to_article",
     "to_article_number",
     "to_default_article",
-    "to_named",
     "to_price",
     "to_product",
     "to_traces",
-    "to_variants",
     "why_kept",
 ]
 
@@ -44,7 +42,9 @@ _SKIPPED_TYPES = {
     "Category": "a category becomes an article group, not a product",
 }
 POLICY_FIELDS = {"price": ("price_incl_cents", "price_excl_cents"), "vat": ("vat_code",), "custom": ("custom_fields",)}
-_SWITCHES = (("offer", OFFER_FIELDS), ("content", CONTENT_FIELDS))
+_OFFER = ("price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group")
+_CONTENT = ("description", *texts.ENRICHED, "colour", "size", "custom")
+_SWITCHES = (("offer", _OFFER), ("content", _CONTENT))
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
 _NEEDED_TO_CREATE = ("description", "vat")
@@ -102,70 +102,31 @@ def to_product(
     _require_own(item, before, settings)
     article = texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings)
     kept = _keep_writable(article, settings, before, texts.find_ours(article, before, traces))
-    return Product(
-        number=existing.number if existing else None,
-        description=kept.description,
-        articles=(kept,),
-    )
+    name = kept.description and _name_product(item, kept.description, existing, before, settings)
+    return Product(number=existing.number if existing else None, description=name, articles=(kept,))
 
 
-def to_traces(
-    item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int, family: str | None = None
-) -> dict[str, str]:
-    """What to remember of the item's texts once they are carried; `family` is the parent's name of a variant."""
-    named = to_named(item, family) if family else item
-    return texts.trace(to_article(named, allocated, settings, vat))
+def _name_product(
+    item: Item, own: str, existing: Product | None, before: Article | None, settings: ProductSettings
+) -> str | None:
+    """The item's own name, or its family's: one that joins a product does not rename it, nor does another spelling."""
+    family = variants.find_family(item, settings)
+    if family is None:
+        return own
+    present = (existing.description if existing else None) or ""
+    if present and (before is None or present.casefold() == family.name.casefold()):
+        return None
+    return family.name
+
+
+def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int) -> dict[str, str]:
+    """What to remember of the item's texts once they are carried."""
+    return texts.trace(to_article(item, allocated, settings, vat))
 
 
 def to_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The article as the books want it: mapped fields over the default ones, before any write policy."""
     return _mapped(item, to_default_article(item, number, settings, vat), settings)
-
-
-def to_variants(
-    items: Sequence[Item],
-    *,
-    settings: ProductSettings,
-    vat: VatTable,
-    existing: Product | None = None,
-    name: str,
-    allocated: Mapping[str, int] | None = None,
-    traces: Mapping[str, Traces] | None = None,
-) -> Product:
-    """One product of several items under one parent: an article each; `name` is the parent's.
-
-    `allocated` are numbers given to SKUs with letters, `traces` what is remembered of texts, both by item. A variant
-    is called by both names.
-    """
-    given, told = allocated or {}, traces or {}
-    products = [
-        to_product(
-            to_named(item, name),
-            settings=settings,
-            vat=vat,
-            existing=existing,
-            allocated=given.get(item.id),
-            traces=told.get(item.id, _UNKNOWN),
-        )
-        for item in items
-    ]
-    articles = tuple(article for product in products for article in product.articles)
-    numbers = [article.number for article in articles]
-    if len(set(numbers)) < len(numbers):
-        raise MappingError(
-            f'two items under "{name}" have the same SKU',
-            record=", ".join(map(name_item, items)),
-            field="Sku",
-            fix="give each of these items its own SKU in QuickBooks",
-        )
-    described = any(article.description for article in articles)
-    return Product(existing.number if existing else None, name if described else None, articles)
-
-
-def to_named(item: Item, parent: str) -> Item:
-    """The item under both names: "T-shirt Red M" says more on a receipt than "Red M" does."""
-    begins = item.name.casefold().startswith(parent.casefold())
-    return item if begins else replace(item, name=f"{parent} {item.name}")
 
 
 def find_article(product: Product | None, number: int) -> Article | None:
@@ -209,10 +170,11 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
 def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
     """The article out of the box, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
-    name = to_own_name(item)
+    family = variants.find_family(item, settings)
+    name = variants.to_variant_name(item, family, settings)
     vat_code = get_vat_code(vat, settings.vat, item.tax_code_id, record=name_item(item), branch=settings.vat_branch)
     price = to_price(item, settings, _percentage(item, vat, vat_code, settings))
-    parts = _variant_parts(item, settings)
+    parts = family.parts if family else {}
     return Article(
         number=number,
         ext_id=item.id,
@@ -233,15 +195,6 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
         colour=parts.get("colour"),
         size=parts.get("size"),
     )
-
-
-def _variant_parts(item: Item, settings: ProductSettings) -> dict[str, str]:
-    """Colour and size out of the item's own name, where the settings know how they are written there."""
-    own = to_own_name(item, str(item.raw.get("Name", item.name)))
-    known = (
-        patterns.recall(settings.variant_name).find(str(own)) if settings.variants and settings.variant_name else None
-    )
-    return {part: text.strip() for part, text in (known or {}).items()}
 
 
 def _percentage(item: Item, vat: VatTable, vat_code: int | None, settings: ProductSettings) -> Decimal | None:

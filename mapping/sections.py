@@ -26,17 +26,6 @@ from mapping.expression import read_expression
 from mapping.rules import Rule
 
 WritePolicy = Literal["create", "update", "both", "never"]
-OFFER_FIELDS = ("price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group")
-CONTENT_FIELDS = (
-    "description",
-    "receipt_text",
-    "invoice_text",
-    "display_text",
-    "extra_text",
-    "colour",
-    "size",
-    "custom",
-)
 ProductField = Literal[
     "price", "vat", "barcode", "active", "webshop", "stock_article", "turnover_group", "ext_id", "plu",
     "description", "receipt_text", "invoice_text", "display_text", "extra_text", "colour", "size", "custom",
@@ -66,14 +55,9 @@ def _chooses_vat_codes(chosen: Control, info: ValidationInfo) -> Control:
 Formula = Annotated[str, AfterValidator(_is_formula)]
 
 
-def _names_parts(pattern: str) -> str:
-    named = patterns.read(pattern).parts
-    if not named or named - {"colour", "size"}:
-        raise ValueError("name the parts (?P<colour>...) and (?P<size>...), and no others")
-    return pattern
-
-
-VariantName = Annotated[str, AfterValidator(_names_parts)]
+def incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
+    """The fault of a setting that another one makes necessary, or that was taken out."""
+    return PydanticCustomError("incomplete", "{message}", {"message": message, "field": field, "hint": hint})
 
 
 class Section(BaseModel):
@@ -113,11 +97,19 @@ class ProductSettings(Section):
         max_length=3,
         description="The till's; prices and sales of books in another one are refused",
     )
-    variants: bool = Field(default=False, description="Items under one parent item become one product")
-    variant_name: VariantName | None = Field(
-        default=None,
-        description='Where colour and size stand in a variant\'s name, e.g. "(?P<colour>.+) (?P<size>[^ ]+)"',
+    variants: bool = Field(default=False, description="Whether items of one family become one product")
+    family_by: Literal["name", "sku", "category", "field"] = Field(
+        default="name",
+        description="What makes items a family: the part `product` of their name or SKU, their category, or a field",
     )
+    family_pattern: str = Field(
+        default="(?P<product>.+) - (?P<colour>.+) / (?P<size>.+)",
+        description="Where product, colour and size stand in the name (with `sku`: in the SKU)",
+    )
+    family_categories: tuple[str, ...] = Field(
+        default=(), description="With `category`: those that are one product each, by name, full name or id; none: all"
+    )
+    family_field: Rule | None = Field(default=None, description="With `field`: mapping function of the product's name")
     filter: Condition | None = Field(default=None, description="Only items that meet this condition flow")
     left_out: Literal["deactivate", "park", "keep"] = Field(
         default="deactivate",
@@ -140,10 +132,28 @@ class ProductSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _range_is_a_range(self) -> ProductSettings:
+    def _fits_together(self, info: ValidationInfo) -> ProductSettings:
         if self.allocate_from > self.allocate_to:
             raise ValueError("allocate_from lies after allocate_to")
+        if is_in_force(info):
+            return self
+        needed = "product" if self.family_by in ("name", "sku") else None
+        try:
+            patterns.require_parts(self.family_pattern, ("product", "colour", "size"), needed=needed)
+        except patterns.PatternError as error:
+            raise incomplete(str(error), "family_pattern", "see docs/mapping.md, Variants") from None
+        if self.family_by == "field" and self.family_field is None:
+            raise incomplete('family_by "field" needs `family_field`', "family_field", "name a field of the item")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over_what_is_gone(cls, data: object, info: ValidationInfo) -> object:
+        if not isinstance(data, Mapping) or "variant_name" not in data:
+            return data
+        if not is_in_force(info):
+            raise incomplete("it was taken out: no item can be below another", "variant_name", "use `family_pattern`")
+        return {name: value for name, value in data.items() if name != "variant_name"}
 
 
 class AgreementSettings(Section):
@@ -235,11 +245,6 @@ class NumberPrefixes(Section):
 
 _NO_ORDERS = "take the line out; what is paid on an order before is booked by orders.deposits"
 _NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or id"
-
-
-def incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
-    """The fault of a setting that another one makes necessary."""
-    return PydanticCustomError("incomplete", "{message}", {"message": message, "field": field, "hint": hint})
 
 
 class OrderSettings(Section):

@@ -61,7 +61,7 @@ def empty_cleared(wanted: Article, before: Article | None, traces: Traces, setti
 
 def _mapped(settings: ProductSettings) -> frozenset[str]:
     """The optional texts that come from the item; one taken out of the settings is nobody's order to empty it."""
-    by_name = _ATTRIBUTES if settings.variants and settings.variant_name else ()
+    by_name = _ATTRIBUTES if settings.variants else ()
     by_rule = {name for name in ("barcode", *_ATTRIBUTES) if name in settings.fields}
     return frozenset(("extra_text", *by_name, *by_rule))
 

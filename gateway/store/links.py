@@ -31,7 +31,7 @@ class Kind(StrEnum):
     ORDER = "order"  # till order id -> the document its receipt or invoice became
     RELATION = "relation"  # till relation number -> what was last carried of it
     GROUP = "group"  # books' category id -> till article group
-    FAMILY = "family"  # books' item that is no category and has items below it -> till product of them all
+    FAMILY = "family"  # category of the books/name of a family -> till product of its items
     SPECIAL = "special"  # what the gateway itself uses in the books -> its item
     DAY = "day"  # branch and business day -> the document that sums it up
     CLAIM = "claim"  # till article number/books' item -> the item: it waits for the article to become free

@@ -49,12 +49,6 @@ class Tally:
     lately: int = 0
     last: datetime | None = None
 
-    def joined(self, more: Tally) -> Tally:
-        """Both together."""
-        states = {*self.counts, *more.counts}
-        both = {state: self.counts.get(state, 0) + more.counts.get(state, 0) for state in states}
-        return Tally(both, self.lately + more.lately, max(filter(None, (self.last, more.last)), default=None))
-
     def count(self, *states: State) -> int:
         """Events in these states."""
         return sum(self.counts.get(state, 0) for state in states)
@@ -143,14 +137,9 @@ def look(session: Session, event: Event) -> Progress:
 
 
 def tally(session: Session, event: Event) -> Tally:
-    """The events this backfill led to so far: one for each record, and one for each family of variants."""
-    records, families = (_tally(session, event, sign) for sign in (":", ">family:"))
-    return records.joined(families)
-
-
-def _tally(session: Session, event: Event, sign: str) -> Tally:
+    """The events this backfill led to so far, one for each record."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
-    prefix, postgres = event.key + sign, session.get_bind().dialect.name == "postgresql"
+    prefix, postgres = f"{event.key}:", session.get_bind().dialect.name == "postgresql"
     # SQLite finds a beginning in its index only when it is asked in its own way.
     begins = rows.key.startswith(prefix, autoescape=True) if postgres else rows.key.op("GLOB")(f"{prefix}*")
     lately = and_(rows.state.in_(_ENDED), rows.updated_at > moment(-PACE_SECONDS))

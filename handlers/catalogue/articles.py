@@ -21,6 +21,7 @@ from mapping.products import VatTable
 from mapping.records import Article, Item, Product
 from mapping.texts import Traces
 from mapping.turnover import with_turnover_groups
+from mapping.variants import Family
 
 _NO_RATES = VatTable()
 
@@ -29,7 +30,8 @@ _NO_RATES = VatTable()
 class Member:
     """An item, the article it is, the group its product belongs into, and what is known of it from before.
 
-    `traces` are of the texts that the item has now.
+    `traces` are of the texts that the item has now. `family` is what its product is named after, if it has one.
+    `guest` says why the article stands in a product that neither takes the item's name nor its group.
     """
 
     item: Item
@@ -37,6 +39,8 @@ class Member:
     group: int | None
     link: Link | None
     traces: Traces = field(default_factory=dict)
+    family: Family | None = None
+    guest: str | None = None
 
     @property
     def former_group(self) -> int | None:
@@ -49,11 +53,29 @@ class Member:
         return traces_of(self.link)
 
 
-def ungrouped(member: Member) -> Member:
+def as_guest(member: Member, why: str) -> Member:
     """The member without any group, neither one its product goes into nor one that the gateway had put it into."""
     link = member.link
     former = dataclasses.replace(link, detail={**_detail(link), "group": None}) if link else None
-    return dataclasses.replace(member, group=None, link=former)
+    return dataclasses.replace(member, group=None, link=former, guest=why)
+
+
+def as_before(member: Member) -> Member:
+    """The member as it stands at the till since it was last written."""
+    guest = guest_of(member.link)
+    return as_guest(member, guest) if guest else member
+
+
+def guest_of(link: Link | None) -> str | None:
+    """Why a linked article is a guest of its product, None when it is none."""
+    found: str | None = _detail(link).get("guest")
+    return found
+
+
+def family_of(link: Link | None) -> str | None:
+    """The key of the family that a linked article was carried for."""
+    found: str | None = _detail(link).get("family")
+    return found
 
 
 def group_of(link: Link | None) -> int | None:
@@ -92,7 +114,8 @@ def vat_table(deps: Deps) -> VatTable:
 
 def print_of(member: Member, plain: Product) -> str:
     """What the gateway would write of a member, so that the same again needs no look at the till."""
-    return fingerprint((products.fingerprint(plain), member.group))
+    family = (member.family.key,) if member.family else ()
+    return fingerprint((products.fingerprint(plain), member.group, *family))
 
 
 def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
@@ -125,7 +148,10 @@ def update(product: Product, existing: ReadProduct, members: Sequence[Member], d
     if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
         if not _stands_as_read(existing, deps):
             return False
-        deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
+        try:
+            deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
+        except DuplicateNumber:
+            return False
         deps.say("changed the product", product=existing.product.number)
     else:
         deps.say("the product is like this already; nothing was written", product=existing.product.number)
@@ -193,7 +219,7 @@ def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
     """What remains when a member is written: a former number is let go; answers the links to save."""
     link, item = member.link, member.item
     if link and link.target_id != str(member.number):
-        ownership.release(item.id, int(link.target_id), deps)
+        ownership.release(item.id, int(link.target_id), deps, family=family_of(link))
     if not item.active:
         ownership.free(member.number, deps)
     return to_links(member, wanted)
@@ -202,5 +228,7 @@ def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
 def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
     """The item's article. Whose the article is, is written while it is held (`ownership.keep`)."""
     item = member.item
-    detail = {"content": items.content(item.raw), "group": member.group, "texts": dict(member.traces)}
+    family = member.family.key if member.family else None
+    own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}
+    detail = {"content": items.content(item.raw), **own}
     return (Link(Kind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail),)

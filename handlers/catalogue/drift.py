@@ -23,16 +23,16 @@ from mapping import products
 from mapping.errors import MappingError, NotBookable
 from mapping.products import VatTable
 from mapping.records import Item, Product
+from mapping.variants import find_family
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Both systems as one look saw them: products and owners by article number, groups and families by item."""
+    """Both systems as one look saw them: products and owners by article number, groups by category."""
 
     present: Mapping[int | None, Product]
     groups: Mapping[str, Link]
     owners: Mapping[str, Link]
-    families: Mapping[str, Link]
     vat: VatTable
 
 
@@ -44,17 +44,15 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
 
 def look(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadProduct], deps: Deps) -> View:
     """What a page of items is compared with; `found` is what the till has of them."""
-    ids = sorted({item.id for item in page} | {item.parent_id for item in page if item.parent_id})
+    ids = sorted({item.parent_id for item in page if item.parent_id})
     numbers = [str(link.target_id) for link in known.values()]
     with reading(deps.engine) as session:
         groups = links.find_all(session, deps.connection, Kind.GROUP, ids)
-        families = links.find_all(session, deps.connection, Kind.FAMILY, ids)
         owners = links.find_all(session, deps.connection, Kind.ARTICLE, numbers)
     return View(
         {article.number: read.product for read in found for article in read.product.articles},
         groups,
         owners,
-        families if deps.settings.products.variants else {},
         articles.vat_table(deps),
     )
 
@@ -82,19 +80,18 @@ def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item
 
 
 def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
-    # The head of a family has to look after its members, and whether they belong to it still.
-    if item.id in view.families or not articles.is_same_content(item, link):
+    if not articles.is_same_content(item, link):
         return False
     parent = view.groups.get(item.parent_id or "")
-    family = view.families.get(item.parent_id or "")
-    if item.parent_id and parent is None and family is None:
+    if item.parent_id and parent is None and deps.settings.categories.enabled:
         return False
-    group = articles.group_of(link) if family else kinship.group_number(parent, deps) if parent else None
+    group = kinship.group_number(parent, deps) if parent else None
     try:
         plain = _to_product(item, link, None, view, deps)
+        family = find_family(item, deps.settings.products)
     except (NotBookable, MappingError):
         return False
-    member = Member(item, int(link.target_id), group, link)
+    member = Member(item, int(link.target_id), group, link, family=family)
     owner = view.owners.get(link.target_id)
     return articles.is_settled(member, articles.print_of(member, plain), owner.target_id if owner else None)
 
@@ -109,9 +106,7 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
         return False
     except MappingError:
         return True  # its own event says what is wrong with it
-    family = view.families.get(item.parent_id or "")
-    if family is not None and family.target_id != str(present.number):
-        # Variants that stand in another product than their family's have not named it.
+    if articles.guest_of(link):
         wanted = dataclasses.replace(wanted, description=None)
     branch = deps.settings.products.vat_branch
     return articles.differs(wanted, present, view.vat, branch) or _has_left_its_group(link, present, deps)
@@ -119,24 +114,7 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
 
 def _to_product(item: Item, link: Link, present: Product | None, view: View, deps: Deps) -> Product:
     settings, number, traces = deps.settings.products, int(link.target_id), articles.traces_of(link)
-    if item.parent_id not in view.families:
-        return products.to_product(
-            item, settings=settings, vat=view.vat, existing=present, allocated=number, traces=traces
-        )
-    return products.to_variants(
-        [item],
-        settings=settings,
-        vat=view.vat,
-        existing=present,
-        name=_parent_name(item),
-        allocated={item.id: number},
-        traces={item.id: traces},
-    )
-
-
-def _parent_name(item: Item) -> str:
-    """QuickBooks writes an item's full name with the names of all above it, and no name holds a colon."""
-    return str(item.raw.get("FullyQualifiedName") or item.name).split(":")[-2:][0]
+    return products.to_product(item, settings=settings, vat=view.vat, existing=present, allocated=number, traces=traces)
 
 
 def _has_left_its_group(link: Link, present: Product, deps: Deps) -> bool:

@@ -15,9 +15,10 @@ from handlers.deps import Deps
 from mapping import categories as tree
 from mapping import explanations, products
 from mapping.categories import CATEGORY
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import NotBookable
 from mapping.records import ArticleGroup, Item, Product
 from mapping.skus import OWN, name_item, needs_allocation
+from mapping.variants import find_family
 
 Told = dict[str, Any]
 UNGIVEN: Final = "given when the item is carried"
@@ -28,12 +29,7 @@ def explain_product(item: Item, deps: Deps) -> Told:
     if item.type == CATEGORY:
         return explain_category(item, deps)
     _require_carried(item, deps)
-    parent = _find_parent(item, deps)
-    if deps.settings.products.variants and parent is not None and parent.type != CATEGORY:
-        return _explain_variant(item, parent, deps)
-    if deps.settings.products.variants and not (item.sku or "").strip():
-        return _explain_parent(item, deps)
-    return _explain_article(item, deps, group=parent)
+    return _explain_article(item, _find_parent(item, deps), deps)
 
 
 def _require_carried(item: Item, deps: Deps) -> None:
@@ -51,7 +47,7 @@ def _find_parent(item: Item, deps: Deps) -> Item | None:
         return None
 
 
-def _explain_article(item: Item, deps: Deps, *, group: Item | None = None) -> Told:
+def _explain_article(item: Item, category: Item | None, deps: Deps) -> Told:
     settings, link = deps.settings.products, articles.find_link(item.id, deps)
     number = bridge.find_number(item, deps)
     ungiven = number is None and needs_allocation(item, settings)
@@ -70,10 +66,12 @@ def _explain_article(item: Item, deps: Deps, *, group: Item | None = None) -> To
     fields = [dataclasses.asdict(each) for each in found]
     given = {"value": UNGIVEN, "steps": []}
     shown = [{**row, **given} if ungiven and row["field"] == "number" else row for row in fields]
+    family = _explain_family(item, present, deps)
     return {
         "outcome": "updated" if present else "created",
         "article": UNGIVEN if ungiven else number,
-        "fields": [*shown, *_explain_group(group, present, deps)],
+        "fields": [*shown, *family.pop("rows", ()), *_explain_group(category, present, deps)],
+        **family,
     }
 
 
@@ -87,52 +85,19 @@ def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> 
     return [{"field": "group", "value": number, "present": there, "source": "ParentRef", "kept": None, "steps": [step]}]
 
 
-def _explain_variant(item: Item, parent: Item, deps: Deps) -> Told:
-    told = _explain_article(products.to_named(item, parent.name), deps)
-    family = _explain_family(parent, deps)
-    return {**told, "fields": [*told["fields"], *_to_rows(family)], "family": family}
-
-
-def _explain_parent(parent: Item, deps: Deps) -> Told:
-    """An item that is not sold itself: the product that its variants become."""
-    family = _explain_family(parent, deps)
-    made = family["product"] != UNGIVEN
-    return {"outcome": "updated" if made else "created", "article": None, "fields": _to_rows(family), "family": family}
-
-
-def _explain_family(parent: Item, deps: Deps) -> Told:
-    """The one product of all items under this one, and what keeps any of them from it."""
-    members = families.find_members(parent, deps)
-    if not members:
-        raise MappingError(families.LONELY, record=name_item(parent), field="ParentRef", fix=families.LONELY_FIX)
-    with reading(deps.engine) as session:
-        home = links.find(session, deps.connection, Kind.FAMILY, parent.id)
-    product = int(home.target_id) if home and home.target_id else UNGIVEN
-    rows = [_explain_member(member, deps) for member in members]
-    return {"item": name_item(parent), "name": parent.name, "product": product, "variants": rows}
-
-
-def _explain_member(item: Item, deps: Deps) -> Told:
-    settings, vat = deps.settings.products, articles.vat_table(deps)
-    row: Told = {"item": name_item(item), "name": item.name, "article": None}
-    try:
-        products.to_product(item, settings=settings, vat=vat, allocated=settings.allocate_from)
-    except MappingError as refusal:
-        return {**row, "reason": refusal.reason, "fix": refusal.fix}
-    return {**row, "article": bridge.find_number(item, deps) or UNGIVEN}
-
-
-def _to_rows(family: Told) -> list[Told]:
-    return [
-        {
-            "field": f"variant {row['name']}",
-            "value": row["article"],
-            "present": None,
-            "source": row["item"],
-            "kept": row.get("reason"),
-        }
-        for row in family["variants"]
-    ]
+def _explain_family(item: Item, present: Product | None, deps: Deps) -> Told:
+    """The one product of the family: its field, and its number where it is at the till already."""
+    settings = deps.settings.products
+    family = find_family(item, settings)
+    if family is None:
+        return {}
+    number = families.find_product(family.key, deps)
+    home = deps.till.product(number) if number is not None else None
+    name = home.product.description if home else present.description if present else None
+    source = "products.family_field" if settings.family_by == "field" else "products.family_pattern"
+    step = {"action": f"family by {settings.family_by}", "before": item.name, "after": family.name}
+    row = {"field": "product", "value": family.name, "present": name, "source": source, "kept": None, "steps": [step]}
+    return {"family": {"name": family.name, "product": number if home else UNGIVEN, **family.parts}, "rows": [row]}
 
 
 def explain_category(item: Item, deps: Deps) -> Told:

@@ -1,8 +1,6 @@
-"""What an item hangs under in the books: nothing, a category (an article group), or another item (its family)."""
+"""The category that an item hangs under in the books, and the article group that it is at the till."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from gateway.errors import NotFound, Transient
 from gateway.store import links
@@ -18,31 +16,24 @@ from mapping.records import Item
 WAITS_FOR_CATEGORY = "category-first"
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """`group` is the article group of a category, `family` the id of a parent item; both None at the top."""
-
-    group: int | None = None
-    family: str | None = None
-
-
 def name_category(category_id: str) -> str:
     """The category as a cause is recorded: what waits for it is found by this."""
     return f"category {category_id}"
 
 
-def find_parent(item: Item, event: Event, deps: Deps) -> Parent:
-    """What the item hangs under. A category that the till does not have yet is brought along: raises `Transient`."""
-    if item.parent_id is None:
-        return Parent()
+def find_group(item: Item, event: Event, deps: Deps) -> int | None:
+    """The article group of the item's category, None without one or where groups are not carried.
+
+    A category that the till does not have yet is brought along: raises `Transient`.
+    """
+    if item.parent_id is None or not deps.settings.categories.enabled:
+        return None
     with reading(deps.engine) as session:
         group = links.find(session, deps.connection, Kind.GROUP, item.parent_id)
-        family = links.find(session, deps.connection, Kind.FAMILY, item.parent_id)
-    if family is not None:
-        return Parent(family=item.parent_id)
-    if group is not None:
-        return Parent(group=group_number(group, deps))
-    return _look(item.parent_id, event, deps)
+    if group is None:
+        _bring_missing(item.parent_id, event, deps)
+        return None
+    return group_number(group, deps)
 
 
 def group_number(link: Link, deps: Deps) -> int | None:
@@ -55,19 +46,15 @@ def are_groups_carried(deps: Deps) -> bool:
     return deps.settings.categories.enabled and deps.settings.products.content
 
 
-def _look(parent_id: str, event: Event, deps: Deps) -> Parent:
+def _bring_missing(parent_id: str, event: Event, deps: Deps) -> None:
     read_at = items.now(deps)
     try:
         parent = deps.books.item(parent_id)
     except NotFound:
-        return Parent()
-    if parent.type != CATEGORY:
-        deps.remember(Link(Kind.FAMILY, parent_id, "Product", ""))
-        return Parent(family=parent_id)
-    if not deps.settings.categories.enabled:
-        return Parent()
-    deps.pass_on(bring_along(Reading(parent, read_at), event))
-    raise wait_for(parent_id)
+        return
+    if parent.type == CATEGORY:
+        deps.pass_on(bring_along(Reading(parent, read_at), event))
+        raise wait_for(parent_id)
 
 
 def bring_along(parent: Reading, event: Event) -> Change:

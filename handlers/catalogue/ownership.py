@@ -17,6 +17,7 @@ from handlers.catalogue import bridge, items
 from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
+from mapping.fingerprints import fingerprint
 from mapping.records import Article, Item, Product
 from mapping.skus import name_item
 
@@ -31,12 +32,14 @@ def name_article(number: int) -> str:
 
 
 @contextmanager
-def hold(numbers: Iterable[int], deps: Deps) -> Iterator[Lease]:
+def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] = ()) -> Iterator[Lease]:
     """Alone with these articles, over all processes: events are in order per item, but two items may want one article.
 
-    Whose an article is, is looked at, written down (`keep`) and acted on while it is held.
+    Whose an article is, is looked at, written down (`keep`) and acted on while it is held. The products of `families`
+    (by key) are held as well: an update sends the whole product, all its articles as they were read.
     """
-    with leases.alone(deps.engine, deps.connection, *map(name_article, numbers), patience=PATIENCE) as lease:
+    works = (*map(name_article, numbers), *(f"family.{fingerprint(key)}" for key in families if key))
+    with leases.alone(deps.engine, deps.connection, *works, patience=PATIENCE) as lease:
         yield lease
 
 
@@ -166,9 +169,9 @@ def refuse_hidden(item: Item, number: int) -> MappingError:
     )
 
 
-def release(item_id: str, number: int, deps: Deps) -> None:
+def release(item_id: str, number: int, deps: Deps, *, family: str | None = None) -> None:
     """The item has another number now: its old article leaves the till, and whoever waits for the number goes on."""
-    with hold([number], deps) as lease:
+    with hold([number], deps, families=[family]) as lease:
         if switch_off(item_id, number, lease, deps, unmark=True):
             deps.say("the item has another SKU now; its former article is inactive", article=number)
         free(number, deps)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
+from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.errors import Conflict, NotFound
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
@@ -11,10 +13,9 @@ from gateway.store.leases import Lease
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers import causes
-from handlers.catalogue import articles, bridge, items, kinship, ownership
+from handlers.catalogue import articles, bridge, families, items, kinship, ownership
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import Reading
-from handlers.catalogue.kinship import Parent
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import products
@@ -22,8 +23,7 @@ from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
 from mapping.records import Article, Item, Product
 from mapping.skus import OWN, name_item
-
-FAMILY = "Family"
+from mapping.variants import find_family
 
 
 def carry(event: Event, deps: Deps) -> Result:
@@ -43,6 +43,11 @@ def carry(event: Event, deps: Deps) -> Result:
     return _carry_item(event, seen, deps)
 
 
+def carry_family(_event: Event, _deps: Deps) -> Result:
+    """An event of an earlier version, which carried the items below another one together."""
+    return skipped("its items are carried one by one now")
+
+
 def _carry_item(event: Event, seen: Reading, deps: Deps) -> Result:
     """The item as its article, or out of the till. Its stock goes on by itself, once it has its article."""
     link = articles.find_link(seen.item.id, deps)
@@ -57,10 +62,8 @@ def _carry_item(event: Event, seen: Reading, deps: Deps) -> Result:
         if link is None:
             raise
         return _leave(event, seen.item, link, reason, deps)
-    parent = kinship.find_parent(seen.item, event, deps)
-    if family := _family_of(seen.item, parent, deps):
-        return _pass_family_on(family, event, seen, deps)
-    result = _carry_alone(event, seen.item, Member(seen.item, 0, parent.group, link), deps)
+    group = kinship.find_group(seen.item, event, deps)
+    result = _carry_article(event, Member(seen.item, bridge.number_of(seen.item, deps), group, link), deps)
     if moves:
         _pass_stock_on(event, seen, deps)
     return result
@@ -74,51 +77,76 @@ def _moves(item: Item, link: Link | None, deps: Deps) -> bool:
     return link.target_id != str(number) or ownership.find_owner(number, deps) != item.id
 
 
-def _carry_alone(event: Event, item: Item, member: Member, deps: Deps) -> Result:
-    member = dataclasses.replace(member, number=bridge.number_of(item, deps))
+def _carry_article(event: Event, member: Member, deps: Deps) -> Result:
+    item, settings = member.item, deps.settings.products
     deps.learn(target_entity="Article", target_id=str(member.number))
     vat = articles.vat_table(deps)
-    settings = deps.settings.products
     traces = products.to_traces(item, settings=settings, vat=vat, allocated=member.number)
-    member = dataclasses.replace(member, traces=traces)
-    plain = _to_product(member, vat, deps)
-    wanted = articles.print_of(member, plain)
+    member = dataclasses.replace(member, traces=traces, family=find_family(item, settings))
+    wanted = articles.print_of(member, _to_product(member, vat, deps))
     owner = ownership.find_owner(member.number, deps)
     if articles.is_settled(member, wanted, owner) and not items.is_repeated(event):
-        return done("unchanged", links=articles.to_links(member, wanted))
+        return done("unchanged", links=articles.to_links(articles.as_before(member), wanted))
     if not item.active and member.link is None:
         return skipped("an inactive item that the till never had")
-    with ownership.hold([member.number], deps) as lease:
-        member, reason = _write(event, member, vat, lease, deps)
-    return skipped(reason) if reason else done(links=articles.finish(member, wanted, deps))
+    families_held = (articles.family_of(member.link), member.family.key if member.family else None)
+    with ownership.hold([member.number], deps, families=families_held) as lease:
+        written = _write(event, member, vat, lease, deps)
+    if written.left:
+        return skipped(written.left)
+    return done(written.reason, links=articles.finish(written.member, wanted, deps))
 
 
-def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> tuple[Member, str | None]:
-    """Make the article or change it, alone with it; answers the member as written, and why nothing was, if so."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The article as it was written, with something to be told of it; or why nothing was written (`left`)."""
+
+    member: Member
+    reason: str | None = None
+    left: str | None = None
+
+
+def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> Written:
+    """Make the article or change it, alone with it."""
     item, number = member.item, member.number
+    # An update would move an article of this number that stands elsewhere, so one that joins a product is looked for.
+    told = items.find_told(event, "absent") and item.active and member.family is None
+    existing: ReadProduct | None = None
     # Somebody else may have made it since the till was looked at, or while we ask for it: then it is looked at again.
-    for look in (False, True, True) if items.find_told(event, "absent") and item.active else (True, True, True):
+    for look in (False, True, True) if told else (True, True, True):
         existing = deps.till.product_of_article(number) if look else None
         present = ownership.claim(item, number, existing.product if existing else None, deps)
         if existing is None and not item.active:
-            return member, "an inactive item that the till does not have any more"
+            return Written(member, left="an inactive item that the till does not have any more")
         ownership.keep(item, number, deps)
         if existing and not deps.settings.products.update_existing:
-            return member, "the article exists already and updates are switched off"
-        product = _to_product(member, vat, deps, present)
-        if present is not None and ownership.is_shared(present, item.id, deps):
-            # It has left a family that stays there: neither the product's name nor its groups are this item's.
-            product, member = dataclasses.replace(product, description=None), articles.ungrouped(member)
+            return Written(member, left="the article exists already and updates are switched off")
+        place = families.find_place(member, existing, lease, deps, again=items.is_repeated(event))
+        if place.read is not existing and place.read is not None:
+            present = ownership.claim(item, number, place.read.product, deps)
+        standing = articles.as_guest(member, place.guest) if place.guest else member
         lease.require()
-        if existing:
-            done_with = articles.update(product, existing, [member], deps)
-        else:
-            done_with = articles.create(product, [member], deps) is not None
-        if done_with:
-            return member, None
+        if _put(standing, place.read, present, vat, deps):
+            return Written(standing, place.reason)
     if existing:
         raise Conflict(f"article {number} keeps changing at the till", record=ownership.name_article(number))
     raise ownership.refuse_hidden(item, number)
+
+
+def _put(member: Member, read: ReadProduct | None, present: Product | None, vat: products.VatTable, deps: Deps) -> bool:
+    """Write the article into this product or a new one; False when the till has changed meanwhile."""
+    product = _to_product(member, vat, deps, present)
+    if read is None:
+        made = articles.create(product, [member], deps)
+        if made is not None:
+            families.settle(member, made, deps)
+        return made is not None
+    if member.guest:
+        return articles.update(dataclasses.replace(product, description=None), read, [member], deps)
+    if not articles.update(product, read, [member], deps):
+        return False
+    families.settle(member, read.product.number or 0, deps)
+    return True
 
 
 def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Product | None = None) -> Product:
@@ -130,25 +158,6 @@ def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Pro
         allocated=member.number,
         traces=member.former_traces,
     )
-
-
-def _family_of(item: Item, parent: Parent, deps: Deps) -> str | None:
-    """The id of the item whose family this one belongs to, where the settings make variants of families."""
-    if not deps.settings.products.variants:
-        return None
-    if parent.family:
-        return parent.family
-    with reading(deps.engine) as session:
-        known = links.find(session, deps.connection, Kind.FAMILY, item.id)
-    return item.id if known or not (item.sku or "").strip() else None
-
-
-def _pass_family_on(family: str, event: Event, seen: Reading, deps: Deps) -> Result:
-    # A backfill brings every member; one look at the family is enough for all of them.
-    told_by = event.key.rpartition(":")[0] if event.priority == BACKFILL else event.key
-    key = f"{told_by}>family:{family}"
-    deps.pass_on(items.follow(Flow.PRODUCTS, event, seen, entity=FAMILY, entity_id=family, key=key))
-    return done(f"goes on as a variant of item {family}")
 
 
 def _pass_stock_on(event: Event, seen: Reading, deps: Deps) -> None:
@@ -218,7 +227,7 @@ def _gone(event: Event, deps: Deps) -> Result:
 
 def _switch_off(link: Link, deps: Deps) -> bool:
     number = int(link.target_id)
-    with ownership.hold([number], deps) as lease:
+    with ownership.hold([number], deps, families=[articles.family_of(link)]) as lease:
         found = ownership.switch_off(link.source_id, number, lease, deps)
         ownership.free(number, deps)
     return found

@@ -60,7 +60,7 @@ def create_product(till: Till, sent: Record) -> Saved:
     if number in till["products"]:
         raise Refused("FAILED-PRODUCT-NUMBER-ALREADY-TAKEN", f"Product number {number} is already taken.")
     articles = _articles_of(sent)
-    if not articles:
+    if not articles and not till.switches.empty_products:
         raise Refused("FAILED", "A product needs at least one article.")
     for article in articles:
         if article.get("articleNumber") in till["articles"]:
@@ -79,7 +79,7 @@ def update_product(till: Till, sent: Record) -> Saved:
     articles = _articles_of(sent)
     for article in articles:
         owner = till["articles"].find(article.get("articleNumber"))
-        if owner is not None and owner["_product"] != number:
+        if owner is not None and owner["_product"] != number and not till.switches.moves_articles:
             raise _taken(article["articleNumber"])
     saved = _save(till, _merge(till, PRODUCT_DEFAULTS, previous, _writable(sent)), articles)
     till.record_effect("updateProduct", number, articles=saved.existing + saved.new)
@@ -144,10 +144,14 @@ def _number_articles(till: Till, articles: list[Record]) -> list[Record]:
 
 def _place_article(till: Till, article: Record, saved: Saved, members: list[int]) -> None:
     number = article["articleNumber"]
-    (saved.existing if number in till["articles"] else saved.new).append(number)
+    before = till["articles"].find(number)
+    (saved.existing if before else saved.new).append(number)
     if number not in members:
         members.append(number)
     till["articles"].put({**article, "_product": saved.product["productNumber"]})
+    if before and before["_product"] != saved.product["productNumber"]:
+        till["products"].get(before["_product"])["_articles"].remove(number)
+        stamp(till, before["_product"])
 
 
 def stamp(till: Till, number: int) -> None:

@@ -58,6 +58,8 @@ class Switches:
     `calls_at_once`: more are refused; 0 is no limit. `one_item_lists`: a list of one item is `wrapped` as the schema
     says, `bare` (the item without the list around it) or `flat` (the list with the item's own fields in it).
     `untaxed_rates`: the rate of a reverse-charged or untaxed line is told as `zero` or as the article's `own`.
+    `moves_articles`: an article named in an update of another product moves there, else its number is taken.
+    `empty_products`: a product may be made without articles; getProducts does not show it until it has one.
     `deposits_as_tender`: what was paid on an order stands on its receipt or invoice as a tender of that day, else each
     payment comes along as it was made.
     """
@@ -71,6 +73,8 @@ class Switches:
     parent_includes_sublines: bool = False
     untaxed_rates: str = "zero"
     deposits_as_tender: bool = False
+    moves_articles: bool = True
+    empty_products: bool = True
     set_stock_sets: str = "physical"
     exact_match_ignores_case: bool = True
     vat_misconfigured: int | None = None

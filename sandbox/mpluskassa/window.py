@@ -31,6 +31,8 @@ def _list_groups(till: Till, parent: int, indent: str) -> Iterator[str]:
 def _list_product(till: Till, number: int, indent: str) -> Iterator[str]:
     product = till["products"].get(number)
     articles = [till["articles"].get(each) for each in product["_articles"]]
+    if not articles:
+        return
     if len(articles) == 1:
         yield indent + _to_line(till, articles[0], articles[0]["description"])
         return

@@ -9,13 +9,14 @@ from sandbox.quickbooks.faults import Json
 
 SUFFIX = " (deleted)"
 _DEEPEST = 5
+_CATEGORY_LEVELS = 4
 
 
 def settle(company: Company, entity: Entity, row: Json, old: Json | None) -> None:
     """Bring a list row's name in order: suffix, parent, uniqueness, full name. Raises 6240, 2020, 6180."""
     _settle_suffix(entity, row, old)
     if entity.parent_flag or entity.name == "Customer":
-        _settle_parent(company, entity, row)
+        _settle_parent(company, entity, row, old)
     _refuse_duplicate(company, entity, row)
 
 
@@ -39,7 +40,7 @@ def _settle_suffix(entity: Entity, row: Json, old: Json | None) -> None:
         row[field] = name.removesuffix(SUFFIX)
 
 
-def _settle_parent(company: Company, entity: Entity, row: Json) -> None:
+def _settle_parent(company: Company, entity: Entity, row: Json, old: Json | None) -> None:
     flag = entity.parent_flag
     parent_id = row.get("ParentRef", {}).get("value")
     if flag and row.get(flag) and not parent_id:
@@ -49,8 +50,35 @@ def _settle_parent(company: Company, entity: Entity, row: Json) -> None:
     name = row[entity.name_field]
     parent = company.get(entity.name, parent_id) if parent_id else None
     row["FullyQualifiedName"] = f"{parent['FullyQualifiedName']}:{name}" if parent else name
+    # What hung under an item before the company had categories stays there until it is moved.
+    if parent and entity.name == "Item" and (old or {}).get("ParentRef", {}).get("value") != parent_id:
+        _check_place(company, entity, row, parent)
     if parent:
         _check_depth(company, entity, row)
+
+
+def _check_place(company: Company, entity: Entity, row: Json, parent: Json) -> None:
+    """Only a category holds items, and categories nest four levels deep."""
+    if parent["Type"] != "Category":
+        raise faults.business(f"{parent['Name']} is no category. Only a category can be the parent of an item.")
+    if row["Type"] == "Category" and _levels_above(company, entity, row) + _levels_of(company, row) > _CATEGORY_LEVELS:
+        raise faults.business(f"You can nest up to {_CATEGORY_LEVELS} levels of categories.")
+
+
+def _levels_above(company: Company, entity: Entity, row: Json) -> int:
+    seen = {row.get("Id")}
+    while (parent_id := row.get("ParentRef", {}).get("value")) and parent_id not in seen:
+        seen.add(parent_id)
+        row = company.get(entity.name, parent_id)
+    return len(seen) - 1
+
+
+def _levels_of(company: Company, row: Json) -> int:
+    """The levels of categories that hang under this one, itself included."""
+    if not row.get("Id"):
+        return 1
+    below = company.select("Item", lambda each: each.get("ParentRef", {}).get("value") == row["Id"])
+    return 1 + max((_levels_of(company, each) for each in below if each["Type"] == "Category"), default=0)
 
 
 def _check_depth(company: Company, entity: Entity, row: Json) -> None:

@@ -16,8 +16,7 @@ class Good:
     """One article of the shop.
 
     `price` is in euros including VAT (per kilo when `weighed`), without VAT when `net`. `stock` pieces or kilos make
-    it an item whose quantity the books track. `resting` goods are inactive in the books. Goods of one `family` hang
-    under one item of that name, and are called by colour and size.
+    it an item whose quantity the books track. `resting` goods are inactive in the books.
     """
 
     sku: str
@@ -32,7 +31,6 @@ class Good:
     resting: bool = False
     gift_card: bool = False
     description: str = ""
-    family: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -71,9 +69,6 @@ TIDYINGS: tuple[tuple[str, Literal["Name", "ParentRef"], str], ...] = (
 )
 """What the bookkeeper does to the categories, in turn: another name for one, another place for another, and back."""
 
-FAMILIES: tuple[tuple[str, str], ...] = (("Schort linnen", "Aan tafel"), ("Kaastas vilt", "Aan tafel"))
-"""Name and category of the items that others hang under as variants."""
-
 POPULARITY: dict[str, int] = {
     "Boerenkaas": 9,
     "Buitenlandse kaas": 6,
@@ -103,8 +98,8 @@ def _piece(sku: str, name: str, category: str, price: str, stock: int | None = N
     return Good(sku, name, category, 21, Decimal(price), stock, description=text)
 
 
-def _variant(sku: str, family: str, name: str, price: str, stock: int) -> Good:
-    return Good(sku, name, "Aan tafel", 21, Decimal(price), stock, family=family)
+def _variant(sku: str, product: str, attributes: str, price: str, stock: int) -> Good:
+    return _piece(sku, f"{product} - {attributes}", "Aan tafel", price, stock)
 
 
 def _business(sku: str, name: str, price: str, text: str = "") -> Good:

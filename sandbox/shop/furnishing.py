@@ -12,7 +12,7 @@ from sandbox.quickbooks.company import Company
 from sandbox.quickbooks.faults import Json
 from sandbox.quickbooks.world import World as Books
 from sandbox.shop import people
-from sandbox.shop.catalogue import BUNDLE, CATEGORIES, FAMILIES, GOODS, SHOP, Good
+from sandbox.shop.catalogue import BUNDLE, CATEGORIES, GOODS, SHOP, Good
 
 REALM = "9130357000000042"
 SEED = "boer-en-strik"
@@ -55,9 +55,6 @@ def _add_items(books: Books, realm: str, chance: Random) -> None:
         above = {"SubItem": True, "ParentRef": {"value": _find(books, realm, Name=parent)}} if parent else {}
         books.put(realm, "Item", {"Name": name, "Type": "Category", **above})
     shelf = Shelf.of(books, realm)
-    for name, category in FAMILIES:
-        books.put(realm, "Item", shelf.to_parent(name, category))
-    shelf = Shelf.of(books, realm)
     for good in GOODS:
         stock = None if good.stock is None else max(0, good.stock + chance.randint(-2, 4) if good.stock else 0)
         books.put(realm, "Item", shelf.to_item(good, price=to_last_season(good), stock=stock))
@@ -88,7 +85,7 @@ def _find(books: Books, realm: str, **wanted: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Where goods go in one company: ids of categories, families and accounts by name, of tax codes by rate."""
+    """Where goods go in one company: ids of categories and accounts by name, of tax codes by rate."""
 
     places: dict[str, str]
     accounts: dict[str, str]
@@ -98,23 +95,10 @@ class Shelf:
     def of(cls, books: Books, realm: str) -> Shelf:
         """The shelf as a company has it now."""
         company: Company = books.companies[realm]
-        families = {name for name, _ in FAMILIES}
         rows = books.rows(realm, "Item")
-        places = {row["Name"]: row["Id"] for row in rows if row["Type"] == "Category" or row["Name"] in families}
+        places = {row["Name"]: row["Id"] for row in rows if row["Type"] == "Category"}
         accounts = {row["Name"]: row["Id"] for row in books.rows(realm, "Account")}
         return cls(places, accounts, {rate: demo.tax_code_id(company, rate) for rate in INCOME})
-
-    def to_parent(self, name: str, category: str) -> Json:
-        """What variants hang under: no SKU, no price, nobody sells it."""
-        place, account = {"value": self.places[category]}, {"value": self.accounts[INCOME[21]]}
-        return {
-            "Name": name,
-            "Type": "NonInventory",
-            "SubItem": True,
-            "ParentRef": place,
-            "IncomeAccountRef": account,
-            "ExpenseAccountRef": {"value": self.accounts["Cost of Goods Sold"]},
-        }
 
     def to_item(self, good: Good, *, price: Decimal, stock: int | None = None) -> Json:
         """A good as the bookkeeper enters it, tracked when it has a `stock`."""
@@ -125,7 +109,7 @@ class Shelf:
             "SalesTaxIncluded": not good.net,
             "SalesTaxCodeRef": {"value": self.tax_codes[good.vat]},
             "SubItem": True,
-            "ParentRef": {"value": self.places[good.family or good.category]},
+            "ParentRef": {"value": self.places[good.category]},
             **self._to_accounts(good),
         }
         optional = {"Sku": good.sku, "Description": good.description}

@@ -45,13 +45,6 @@ def begin_another(session: Session) -> Event:
     return progress.get(session, row.id).event
 
 
-def test_families_of_variants_are_waited_for(engine: Engine) -> None:
-    event = begin(engine)
-    with writing(engine) as session:
-        carry(session, event, State.RECEIVED, sign=">family:")
-    assert look(engine, event).open == 1
-
-
 def test_the_pace_and_the_end_follow_from_what_was_carried_lately(engine: Engine) -> None:
     event = begin(engine)
     with writing(engine) as session:

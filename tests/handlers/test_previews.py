@@ -128,22 +128,27 @@ def test_a_bundle_a_foreign_currency_and_a_flow_that_is_off_are_told_with_their_
     assert preview(shop, item["Id"])["field"] == "products.enabled"
 
 
-def test_a_family_is_previewed_as_one_product_with_what_keeps_a_variant_out(open_shop: OpenShop) -> None:
+def test_a_variant_is_previewed_with_the_product_of_its_family(open_shop: OpenShop) -> None:
     shop = open_shop("[products]\nvariants = true")
-    parent = shop.add_item("", Name="T-shirt", Sku=None)
-    red, bad = (
-        shop.add_item(sku, Name=name, **below(parent["Id"])) for sku, name in (("7001", "Red"), ("ABC", "Blue"))
+    blue, red = (
+        shop.add_item(sku, Name=f"Tee - {name} / S")["Id"] for sku, name in (("7001", "Blue"), ("7002", "Red"))
     )
-    told = preview(shop, parent["Id"])
+    told = preview(shop, blue)
+    rows = {row["field"]: row["value"] for row in told["fields"]}
     assert (told["outcome"], told["family"]["product"]) == ("created", "given when the item is carried")
-    good, refused = told["family"]["variants"]
-    assert (good["item"], good["article"]) == (f"item {red['Id']} (SKU 7001)", 7001)
-    assert refused["item"] == f"item {bad['Id']} (SKU ABC)"
-    assert "ABC" in refused["reason"]
-    member = preview(shop, red["Id"])
-    assert {row["field"]: row["value"] for row in member["fields"]}["description"] == "T-shirt Red"
-    assert member["family"] == told["family"]
-    assert [event.entity for event in shop.events()] == ["Preview"] * 2
+    assert [rows[name] for name in ("product", "description", "colour", "size")] == [
+        "Tee",
+        "Tee - Blue / S",
+        "Blue",
+        "S",
+    ]
+    hear(shop, blue)
+    told = preview(shop, red)
+    assert told["family"] == {
+        "name": "Tee", "product": article(shop, 7001)["_product"], "colour": "Red", "size": "S"
+    }  # fmt: skip
+    (row,) = [row for row in told["fields"] if row["field"] == "product"]
+    assert (row["present"], row["source"]) == ("Tee", "products.family_pattern")
 
 
 def test_a_category_is_previewed_with_its_place_and_an_item_with_its_group(shop: Shop) -> None:

@@ -335,15 +335,6 @@ def test_mapped_fields_and_free_fields_go_over_the_defaults() -> None:
     assert article.custom_fields == {}
 
 
-def test_items_under_one_parent_become_one_product_with_an_article_each() -> None:
-    shirts = [replace(COFFEE, id=str(number), sku=str(number), name=f"Shirt {number}") for number in (1, 2)]
-    product = products.to_variants(shirts, settings=DEFAULTS, vat=VAT, name="Shirt")
-    assert product.description == "Shirt"
-    assert [article.number for article in product.articles] == [1, 2]
-    with pytest.raises(MappingError, match="same SKU"):
-        products.to_variants([shirts[0], shirts[0]], settings=DEFAULTS, vat=VAT, name="Shirt")
-
-
 @given(st.decimals(min_value="0.01", max_value="99999", places=2))
 def test_a_price_survives_to_the_cent(price: Decimal) -> None:
     assert convert(replace(COFFEE, unit_price=price)).price_incl_cents == int(price * 100)

@@ -68,9 +68,26 @@ class Products(Area):
             answer.get("syncMarker"),
         )
 
+    def create_empty_product(self, name: str, groups: tuple[int, ...]) -> ReadProduct:
+        """Make a product that has no article yet. Not every installation may take one."""
+        return to_empty_product(self.create_product(Product(None, name, (), groups)).product_number, name, groups)
+
+    def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
+        """Name an article, with all that was read of it, as one of another product. Raises Permanent when refused."""
+        row = next(row for row in rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
+        joined = [*rows(target.raw, "articleList", "article"), row]
+        body = to_soap(Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}})
+        self._calls.write("updateProduct", record=str(number), product=body)
+
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
         answer = self._calls.read("getProducts", request=_request(**filters))
         return tuple(map(to_read_product, rows(answer, "productList", "product")))
+
+
+def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadProduct:
+    """A product without articles, which getProducts may not show."""
+    raw = {"productNumber": number, "description": name, "groupNumbers": list(groups)}
+    return ReadProduct(Product(number, name, (), groups), raw)
 
 
 def _request(**filters: Any) -> dict[str, Any]:

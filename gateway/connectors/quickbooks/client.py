@@ -119,11 +119,6 @@ class QuickBooks:
             statement = statement.where("MetaData.LastUpdatedTime", ">=", changed_since)
         return self._access.find(statement.order_by("Id").page(start, size), wire.to_item)
 
-    def items_under(self, full_name: str) -> tuple[Item, ...]:
-        """The item of this full name and everything below it, inactive ones too, with one read per thousand."""
-        statement = select("Item").where("FullyQualifiedName", "LIKE", f"{full_name}%").and_active_any()
-        return tuple(wire.to_item(row) for row in self._access.pages(statement))
-
     def categories(self) -> tuple[Item, ...]:
         """All categories, with one read per thousand."""
         return tuple(wire.to_item(row) for row in self._access.pages(select("Item").where("Type", "=", "Category")))

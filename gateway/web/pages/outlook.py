@@ -36,6 +36,7 @@ LABELS: Final = {
     "name": "Name",
     "parent": "Group above it",
     "group": "Article group",
+    "product": "Product",
     "display_name": "Display name",
     "email": "E-mail address",
     "given_name": "Given name",

@@ -85,9 +85,23 @@ def test_an_update_needs_a_known_product_number(till: Any) -> None:
     assert [without.result, unknown.result] == ["UPDATE-PRODUCT-RESULT-NOT-FOUND"] * 2
 
 
-def test_an_article_of_another_product_cannot_be_taken_over(service: Any) -> None:
-    answer = service.updateProduct(product={"productNumber": 20, "articleList": {"article": [dict(SWEATER)]}})
+def test_an_article_moves_to_the_product_that_names_it_where_allowed(service: Any, sandbox: Sandbox) -> None:
+    product = {"productNumber": 20, "articleList": {"article": [dict(SWEATER)]}}
+    sandbox.world.till.switches.moves_articles = False
+    answer = service.updateProduct(product=product)
     assert answer.result == "UPDATE-PRODUCT-RESULT-FAILED-ARTICLE-NUMBER-ALREADY-TAKEN"
+    sandbox.world.till.switches.moves_articles = True
+    answer = service.updateProduct(product=product)
+    assert (answer.result, answer.existingArticleNumbers) == ("UPDATE-PRODUCT-RESULT-OK", [1001])
+    request = {"pluNumbers": {}, "articleNumbers": [1001], "includeAllArticlesOfSelectedProducts": True}
+    (found,) = service.getProducts(request=request)
+    assert found.productNumber == 20
+
+
+def test_a_product_without_articles_is_made_only_where_the_till_allows_it(service: Any, sandbox: Sandbox) -> None:
+    assert create(service, description="Leeg").result == "CREATE-PRODUCT-RESULT-OK"
+    sandbox.world.till.switches.empty_products = False
+    assert create(service, description="Leeg").result == "CREATE-PRODUCT-RESULT-FAILED"
 
 
 def update_sweater(service: Any, **changed: Any) -> Any:

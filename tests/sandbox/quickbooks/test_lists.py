@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.quickbooks.faults import Fault
 from tests.sandbox.quickbooks.desk import REALM, Desk
 
 
@@ -67,6 +68,27 @@ def test_items_are_unique_under_one_parent_and_carry_their_full_name(desk: Desk)
     assert (
         desk.fault("item", {"Id": tops[1]["Id"], "SyncToken": "0", "sparse": True, "Active": False})["code"] == "6000"
     )
+
+
+def test_only_a_category_is_above_an_item_and_categories_nest_four_deep(desk: Desk) -> None:
+    account = {"value": desk.company.get("Item", desk.service_id)["IncomeAccountRef"]["value"]}
+    service = {"Type": "Service", "IncomeAccountRef": account, "SubItem": True}
+    under_item = {"Name": "Red", "ParentRef": {"value": desk.service_id}, **service}
+    assert desk.fault("item", under_item)["code"] == "6000"
+    with pytest.raises(Fault):
+        desk.world.put(REALM, "Item", under_item)
+    above: dict[str, Any] = {}
+    for name in "ABCD":
+        made = desk.post("item", {"Name": name, "Type": "Category", **above})["Item"]
+        above = {"SubItem": True, "ParentRef": {"value": made["Id"]}}
+    assert desk.fault("item", {"Name": "E", "Type": "Category", **above})["code"] == "6000"
+    item = desk.post("item", {"Name": "Red", **service, **above})["Item"]
+    assert (item["FullyQualifiedName"], item["Level"]) == ("A:B:C:D:Red", 4)
+    other = desk.post("item", {"Name": "Z", "Type": "Category"})["Item"]
+    top = desk.world.find(REALM, "Item", Name="A")
+    assert top is not None
+    moved = {"Id": top["Id"], "SyncToken": top["SyncToken"], "sparse": True, "SubItem": True}
+    assert desk.fault("item", {**moved, "ParentRef": {"value": other["Id"]}})["code"] == "6000"
 
 
 def test_an_inventory_item_needs_its_accounts_quantity_and_start(desk: Desk) -> None:

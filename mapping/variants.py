@@ -1,0 +1,80 @@
+"""Families: items of the books that are the variants of one product of the till.
+
+QuickBooks knows no variants, and only a category can be above an item, so a family is found by what its items have in
+common: a part of their names or SKUs, the category they hang under, or a field that the settings name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mapping import patterns
+from mapping.errors import MappingError
+from mapping.records import Item
+from mapping.rules import evaluate
+from mapping.sections import ProductSettings
+from mapping.skus import name_item, to_own_name
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The family of an item. `key` is the same for all its items: the same name in another category is another family.
+
+    `parts` are the item's colour and size, as far as they are known.
+    """
+
+    key: str
+    name: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_family(item: Item, settings: ProductSettings) -> Family | None:
+    """The family that the settings put the item in; None when it is a product by itself.
+
+    Raises `MappingError` when the settings cannot be applied to the item.
+    """
+    if not settings.variants:
+        return None
+    own = to_own_name(item, str(item.raw.get("Name", item.name)))
+    text = item.sku or "" if settings.family_by == "sku" else own
+    parts = {part: said.strip() for part, said in (patterns.recall(settings.family_pattern).find(text) or {}).items()}
+    named = parts.pop("product", None)
+    name = named if settings.family_by in ("name", "sku") else _find_name(item, settings)
+    if not name:
+        return None
+    above = item.parent_id or ""
+    # A category stands for its product whatever it is called by now.
+    by_name = "" if settings.family_by == "category" else name.casefold()
+    return Family(f"{above}/{by_name}", name, {part: said for part, said in parts.items() if said})
+
+
+def _find_name(item: Item, settings: ProductSettings) -> str | None:
+    if settings.family_by == "category":
+        return _find_category(item, settings)
+    if settings.family_field is None:
+        return None
+    try:
+        value = evaluate(settings.family_field, item.raw or item).value
+    except MappingError as refusal:
+        refusal.record, refusal.field = name_item(item), "products.family_field"
+        raise
+    return None if value is None else str(value).strip()
+
+
+def _find_category(item: Item, settings: ProductSettings) -> str | None:
+    """The category's own name; no name holds a colon, so a full name is those of all above it, and its own."""
+    path = str(item.raw.get("FullyQualifiedName") or "").split(":")[:-1]
+    if not item.parent_id or not path:
+        return None
+    wanted = {text.strip().casefold() for text in settings.family_categories}
+    known_as = {item.parent_id, path[-1].casefold(), ":".join(path).casefold()}
+    return path[-1] if not wanted or wanted & known_as else None
+
+
+def to_variant_name(item: Item, family: Family | None, settings: ProductSettings) -> str:
+    """What the article is called: under a category that is its product, "Tee Blue M" says more than "Blue M"."""
+    own = to_own_name(item)
+    if family is None or settings.family_by != "category" or family.name.casefold() in own.casefold():
+        return own
+    return f"{family.name} {own}"
