@@ -79,8 +79,8 @@ def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
 def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:
     """A document of this sale in the books, of whatever kind, where no posting can be made of the sale any more."""
     number = orders.document_number(sale, deps.settings.orders)
-    rows = (row for kind in DocumentKind for row in rows(kind, [number], [sale.business_date], deps))
-    return next((row for row in rows if is_marked(row.private_note, orders.marker(sale)) and not row.voided), None)
+    found = (row for kind in DocumentKind for row in rows(kind, [number], [sale.business_date], deps))
+    return next((row for row in found if is_marked(row.private_note, orders.marker(sale)) and not row.voided), None)
 
 
 def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:
