@@ -106,6 +106,17 @@ def test_a_careful_page_costs_a_read_a_kind_and_not_one_a_sale(shop: Shop) -> No
     assert len(shop.rows("SalesReceipt")) == SALES + 2
 
 
+def test_a_sale_cancelled_after_a_lost_answer_leaves_no_document(forgetful: Shop) -> None:
+    sale = forgetful.till.sell(lines=[sold(1001)])
+    forgetful.books.tricks.plan("POST salesreceipt", "lost_reply")
+    forgetful.settle()
+    forgetful.till.withdraw_receipt(sale["receiptId"])
+    forgetful.settle()
+    assert forgetful.retry(forgetful.newest(sale["receiptId"])).state in ("done", "skipped")
+    assert [row for row in forgetful.rows("SalesReceipt") if row["TotalAmt"]] == []
+    assert forgetful.parked() == []
+
+
 class Beside:
     """A second deployment for the same company and till, its connection called otherwise."""
 
