@@ -29,10 +29,13 @@ def main() -> int:
     asked = _read_arguments()
     acts = max(asked.sales, round(asked.events * ACTS_PER_EVENT))
     seconds = asked.seconds or acts / asked.rate
-    made = plan.make(asked.seed, acts=acts, sales=asked.sales, seconds=seconds, every=asked.every)
+    made = plan.make(
+        asked.seed, acts=acts, sales=asked.sales, seconds=seconds, every=asked.every, collisions=asked.collisions
+    )
     command = (
         f"python bench/chaos.py --seed {asked.seed} --events {asked.events} --sales {asked.sales}"
-        f" --seconds {seconds:g} --every {asked.every:g} --database {asked.database}"
+        f" --seconds {seconds:g} --every {asked.every:g} --collisions {asked.collisions}"
+        f" --database {asked.database}"
     )
     print(command, flush=True)
     with tempfile.TemporaryDirectory(prefix="kb") as name, _open_database(Path(name), asked.database) as url:
@@ -54,6 +57,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=5.0, help="acts of people a second (5)")
     parser.add_argument("--seconds", type=float, help="how long people act, instead of a rate")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two troubles, about (5)")
+    parser.add_argument("--collisions", type=int, default=2, help="how often each kind of collision happens (2)")
     parser.add_argument(
         "--drain", type=float, default=_LONGEST_DRAIN, help="seconds from healing to rest at most (1800)"
     )

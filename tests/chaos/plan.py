@@ -31,6 +31,11 @@ TROUBLES: Mapping[str, int] = {
     "kill": 30, "pause": 9, "restart": 9, "power failure": 2, "broker flushed": 5, "broker stopped": 4,
     "database cut": 7, "wire": 30, "vendor": 34, "token expired": 6, "token rotated": 3, "again": 6,
 }  # fmt: skip
+COLLISIONS: Mapping[str, tuple[float, float]] = {
+    "backup restored": (4.0, 15.0), "markers begin again": (0.0, 1.0), "receipts seen late": (1.0, 8.0),
+    "second deployment": (20.0, 45.0), "create held": (4.0, 12.0), "one SKU twice": (2.0, 12.0),
+}  # fmt: skip
+"""Troubles by which two of something meet, and from how many to how many seconds each lasts."""
 LONGEST = 6.0
 """Seconds that one trouble lasts at most."""
 
@@ -71,13 +76,17 @@ class Plan:
         return sorted((*self.acts, *self.troubles), key=lambda step: step.at)
 
 
-def make(seed: int, *, acts: int, sales: int, seconds: float, every: float = 3.0) -> Plan:
-    """A plan of so many acts, `sales` of them sales, in so many seconds, with a trouble `every` so many seconds."""
+def make(seed: int, *, acts: int, sales: int, seconds: float, every: float = 3.0, collisions: int = 0) -> Plan:
+    """A plan of so many acts, `sales` of them sales, in so many seconds, with a trouble `every` so many seconds.
+
+    Each kind of collision happens `collisions` times besides.
+    """
     chance = Random(seed)
     names = _name_acts(chance, acts, sales)
     times = sorted(chance.uniform(0.0, seconds) for _ in names)
     done = tuple(Act(at, name, chance.getrandbits(32)) for at, name in zip(times, names, strict=True))
-    return Plan(seed, seconds, done, tuple(_make_troubles(chance, seconds, every)))
+    troubles = [*_make_troubles(chance, seconds, every), *_make_collisions(chance, seconds, collisions)]
+    return Plan(seed, seconds, done, tuple(troubles))
 
 
 def _name_acts(chance: Random, acts: int, sales: int) -> list[str]:
@@ -99,6 +108,16 @@ def _make_troubles(chance: Random, seconds: float, every: float) -> Iterator[Tro
         target, way = _aim(chance, name)
         yield Trouble(at, name, target, way, chance.uniform(0.5, LONGEST), chance.getrandbits(32))
         at += chance.uniform(0.3, 1.7) * every
+
+
+def _make_collisions(chance: Random, seconds: float, times: int) -> Iterator[Trouble]:
+    """Each kind once in each of so many equal parts of the time, at any moment of its first four fifths."""
+    part = seconds / max(1, times)
+    for number in range(times):
+        for name, (shortest, longest) in COLLISIONS.items():
+            at = part * (number + chance.uniform(0.0, 0.8))
+            lasts = min(chance.uniform(shortest, longest), 0.6 * part)
+            yield Trouble(at, name, "", "", lasts, chance.getrandbits(32))
 
 
 def _aim(chance: Random, name: str) -> tuple[str, str]:

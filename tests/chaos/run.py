@@ -7,20 +7,21 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import make_url, select
+from sqlalchemy import make_url, select, update
 from sqlmodel import col
 
-from gateway.store.session import reading
-from gateway.store.tables import TokenRow
+from gateway.store.session import reading, writing
+from gateway.store.tables import CursorRow, TokenRow
 from tests.chaos import goods
 from tests.chaos.arena import Arena
 from tests.chaos.checker import PARKED, check
 from tests.chaos.history import History
+from tests.chaos.person import Person
 from tests.chaos.plan import Act, Plan, Trouble
 from tests.chaos.report import Report
 from tests.chaos.trade import DAYS, Trade
@@ -56,8 +57,11 @@ class Chaos:
         self.arena = Arena(self.folder, self.url, seed=self.plan.seed)
         try:
             self.trade = Trade(self.arena.stage.books, REALM, self.arena.stage.till, seconds=self.plan.seconds)
-            self.troubles = Troubles(self.arena, self.plan.seed)
+            self.troubles = Troubles(self.arena, self.trade, self.plan.seed)
             self.witness = Witness(self.arena, self.trade)
+            collisions = self.troubles.collisions
+            self.witness.excused, collisions.list_acknowledged = collisions.excused, self.witness.list_acknowledged
+            self.person = Person(self.arena, self.troubles.happened)
             return self._run()
         finally:
             self.arena.close()
@@ -66,6 +70,7 @@ class Chaos:
         began = time.monotonic()
         self.arena.open()
         wait_until(self._is_open, seconds=_OPENING_SECONDS, what="the first load")
+        self._begin_before_the_trade()
         self.arena.mistreat()
         opened = time.monotonic()
         self._carry_out()
@@ -80,6 +85,12 @@ class Chaos:
         articles = self.arena.stage.articles()
         known = all(number in articles for number in (*goods.STOCKED, *goods.RANGE))
         return known and not self.witness.count_pending()
+
+    def _begin_before_the_trade(self) -> None:
+        """The trade is of days that are over: the connection is older than they are, so none of it was before."""
+        began = datetime.now(UTC) - timedelta(days=DAYS + 1)
+        with writing(self.arena.engine) as session:
+            session.execute(update(CursorRow).values(began_at=began))
 
     # --- by plan ---
 
@@ -144,6 +155,7 @@ class Chaos:
                 self.troubles.remind()
                 remind = time.monotonic() + _REMIND_SECONDS
             self.witness.look_for_cooldowns()
+            self.person.look()
             quiet = 0 if (pending := self.witness.count_pending()) else quiet + 1
             if not pending and not any(check(self.witness.tell()).values()):
                 return
@@ -179,6 +191,8 @@ class Chaos:
             "recovery": f"{len(self.arena.troupe.kills)} kills, at most {slowest:.1f} s from one to the "
             f"next event that came to its end ({left_out} left out: then a vendor had asked for calm)",
             "connected again by a person": str(self.connected_again),
+            "told to a person, who did what the event says": _list(self.person.followed),
+            "installations that signed documents which stand": _list(self.witness.count_signatures()),
             "vendors failed": f"{self.arena.stage.books.tricks.struck} calls of the books by order",
         }
         return Report(
@@ -193,3 +207,7 @@ class Chaos:
             ended=self.arena.troupe.ended,
             figures=figures,
         )
+
+
+def _list(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{times} x {name}" for name, times in sorted(counts.items())) or "nothing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos import plan, trade, trouble
+from tests.chaos import collisions, plan, trade, trouble
 from tests.chaos.plan import Act
 
 
@@ -40,3 +40,16 @@ def test_every_kind_of_trouble_and_act_comes_up_and_can_be_carried_out() -> None
     assert wires == {(target, way) for target in plan.WIRES for way in plan.WEATHER}
     assert set(plan.WEATHER) == set(trouble.FAULTS)
     assert all(isinstance(step, Act) or step.seconds <= plan.LONGEST for step in made.steps)
+
+
+def test_each_kind_of_collision_happens_as_often_as_asked_and_ends_in_time() -> None:
+    made = plan.make(5, acts=40, sales=10, seconds=60.0, collisions=3)
+    names = [each.name for each in made.troubles if each.name in plan.COLLISIONS]
+    assert {name: names.count(name) for name in names} == dict.fromkeys(collisions.BEGINNINGS, 3)
+    assert all(each.at + each.seconds < 90.0 for each in made.troubles)
+
+
+def test_a_plan_without_collisions_is_what_it_was() -> None:
+    with_them, without = (plan.make(5, acts=40, sales=10, seconds=60.0, collisions=count) for count in (1, 0))
+    assert [each for each in with_them.troubles if each.name not in plan.COLLISIONS] == list(without.troubles)
+    assert with_them.acts == without.acts

@@ -17,7 +17,7 @@ from tests.chaos import goods
 from tests.chaos.plan import Act
 from tests.month.account import Account
 from tests.month.counter import Counter
-from tests.month.floor import Floor
+from tests.month.floor import Floor, Record
 
 DAYS = 3
 """The acts are spread over so many business days, today the last."""
@@ -70,6 +70,15 @@ class Trade:
         tenders = self.floor.tenders(self.floor.total(items, goods.MAIN_BRANCH))
         receipt = self.till.sell(goods.MAIN_BRANCH, 1, lines=items, payments=tenders, when=self.floor.now)
         return self.counter.keep(receipt)
+
+    def sell_late(self, chance: Random) -> Record:
+        """A sale that has its marker and that nobody can read yet."""
+        self.floor.chance = chance
+        branch, workplace = self.floor.place()
+        items = self.floor.basket()
+        tenders = self.floor.tenders(self.floor.total(items, branch), cash=False)
+        self.done["sale seen late"] += 1
+        return self.till.sell(branch, workplace, lines=items, payments=tenders, when=self.floor.now, late=True)
 
     def add_relation(self) -> bool:
         """Somebody gets a card."""

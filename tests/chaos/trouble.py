@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import redis
-from sqlalchemy import text
+from sqlalchemy import select, text, update
+from sqlmodel import col
 
 from gateway.store.session import writing
+from gateway.store.tables import InboxRow
+from handlers.sales import writers
 from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, Refuse, Reset, Truncate
 from sandbox.mpluskassa.faults import Plan as TillPlan
+from tests.chaos import collisions
 from tests.chaos.arena import Arena
+from tests.chaos.collisions import Collisions
 from tests.chaos.plan import PROCESSES, Trouble
+from tests.chaos.trade import Trade
 from tests.month.weather import Weather
 from tests.stories.stage import REALM
 from tests.weather import end_connections
@@ -26,20 +34,26 @@ _BOOKS_MODES = ("lost_reply", "lost_reply", "truncate", "reset", "error_500", "e
 _TILL_MODES = ("lost_reply", "lost_reply", "error_500", "html_502", "truncate", "reset", "delay")
 _MOST_TIMES = 4
 _DAY = 86_400.0
+_LONG = timedelta(seconds=writers.LOOKS[-1])
 
 
 class Troubles:
     """`happened` counts them by kind."""
 
-    def __init__(self, arena: Arena, seed: int) -> None:
+    def __init__(self, arena: Arena, trade: Trade, seed: int) -> None:
         self.arena = arena
         self.happened: Counter[str] = Counter()
+        self.collisions = Collisions(arena, trade, self.happened)
+        self.collisions.release_file = self._release_file
+        self._pens: list[tuple[threading.Event, threading.Thread]] = []
         self._weather = Weather(arena.stage.books, arena.stage.till, arena.engine, Random(seed))
 
     def begin(self, trouble: Trouble) -> Callable[[], None] | None:
         """Let it happen; answers what ends it, if time does."""
         if trouble.target == "database" and "database" not in self.arena.wires:
             return self._lock_file(trouble)
+        if trouble.name in collisions.BEGINNINGS:
+            return collisions.BEGINNINGS[trouble.name](self.collisions, trouble)
         return BEGINNINGS[trouble.name](self, trouble)
 
     def _note(self, what: str) -> None:
@@ -100,7 +114,9 @@ class Troubles:
         """Somebody holds the only pen of SQLite."""
         self._note("database file locked")
         over = threading.Event()
-        threading.Thread(target=self._hold_pen, args=(over,), name="pen", daemon=True).start()
+        thread = threading.Thread(target=self._hold_pen, args=(over,), name="pen", daemon=True)
+        thread.start()
+        self._pens.append((over, thread))
         timer = threading.Timer(trouble.seconds, over.set)
         timer.daemon = True
         timer.start()
@@ -110,6 +126,13 @@ class Troubles:
         with writing(self.arena.engine) as session:
             session.execute(text("UPDATE inbox SET id = id WHERE id = -1"))
             over.wait()
+
+    def _release_file(self) -> None:
+        """Nobody but us has SQLite's file open any more."""
+        while self._pens:
+            over, thread = self._pens.pop()
+            over.set()
+            thread.join()
 
     # --- wires and vendors ---
 
@@ -155,7 +178,13 @@ class Troubles:
         self._note(f"till's webhooks {'twice' if manners.duplicate else 'once'}, {trouble.dice % 3} lost")
 
     def remind(self) -> None:
-        """Nobody here waits for the minutes between two attempts."""
+        """Nobody here waits for the minutes between two attempts, or for what may still be on the wire: nothing is."""
+        with writing(self.arena.engine) as session:
+            checks = (col(InboxRow.entity) == writers.CHECK, col(InboxRow.state) == "waiting")
+            for event_id, hint in session.execute(select(col(InboxRow.id), col(InboxRow.hint)).where(*checks)).all():
+                told = {**json.loads(hint), "since": (datetime.now(UTC) - _LONG).isoformat()}
+                changed = update(InboxRow).where(col(InboxRow.id) == event_id).values(hint=json.dumps(told))
+                session.execute(changed)
         self._weather.hurry()
 
 

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import threading
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from tests.chaos.plan import PROCESSES
@@ -15,6 +16,7 @@ from tests.stories.stage import Stage
 
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 25.0
+_STOP_SECONDS = 5.0
 
 
 class Troupe:
@@ -62,6 +64,25 @@ class Troupe:
             self._awaited.add(role)
             self._processes[role].terminate()
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Within the block none of them runs: each is asked to end, and killed when it takes too long."""
+        with self._lock:
+            self.resume()
+            for process in self._processes.values():
+                process.terminate()
+            for role, process in self._processes.items():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_STOP_SECONDS)
+                self._signal(role, signal.SIGKILL)
+                process.wait(_END_SECONDS)
+            try:
+                yield
+            finally:
+                self._awaited.clear()
+                for role in PROCESSES:
+                    self._start(role)
+
     def end(self) -> None:
         """End everything, kindly at first."""
         self._over.set()
@@ -85,6 +106,8 @@ class Troupe:
 
     def _replace(self, role: str, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
+            if self._processes[role] is not process:
+                return  # replaced already
             if role not in self._awaited:
                 self.ended[f"{role} ended by itself with {process.returncode}"] += 1
             self._awaited.discard(role)

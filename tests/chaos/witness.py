@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,6 +33,7 @@ _SECRETS = (
     "ADMIN_TOKEN",
     "SECRET_KEY",
 )
+_SIGNATURE = re.compile(r"\[installation:([^\]\s]+)\]")
 _PENDING = frozenset({"received", "waiting", "uncertain", "working"})
 
 
@@ -40,12 +43,13 @@ class Witness:
     def __init__(self, arena: Arena, trade: Trade) -> None:
         self.arena, self.trade, self.books, self.till = arena, trade, arena.stage.books, arena.stage.till
         self._cooling: list[datetime] = []
+        self.excused: set[str] = set()
 
     def tell(self, *, texts: bool = False, agreed: str | None = None) -> History:
         """The histories up to now; `texts` with everything that was written, which takes a while."""
         sales = read_sales(self.till)
         return History(
-            acknowledged=frozenset(self._list_acknowledged()),
+            acknowledged=frozenset(self.list_acknowledged() - self.excused),
             rows=tuple(self._list_rows()),
             sales=sales,
             entries=read_entries(self.books, REALM, sales, _BRANCHES),
@@ -63,7 +67,11 @@ class Witness:
 
     # --- what the senders saw ---
 
-    def _list_acknowledged(self) -> Iterator[str]:
+    def list_acknowledged(self) -> set[str]:
+        """The keys of all events that their senders saw acknowledged; `excused` are those no check asks for."""
+        return set(self._read_acknowledged())
+
+    def _read_acknowledged(self) -> Iterator[str]:
         yield from (f"qbo:{each.realm}:{each.key}-{each.entity}-{each.id}" for each in self.books.outbox.acknowledged)
         for seen in list(self.till.courier.seen):
             if seen["outcome"] == "answered" and seen["status"] == httpx.codes.OK and not seen["handshake"]:
@@ -98,13 +106,13 @@ class Witness:
 
     def _pair_articles(self) -> Iterator[Twin]:
         with self.till.lock:
-            articles = {row["articleNumber"]: row for row in self.till.till["articles"]}
+            articles = [row for row in self.till.till["articles"] if row["active"]]
         for item in self._items():
             number = int(item["Sku"])
             wanted = f"{item['Name']} at {int(Decimal(item['UnitPrice']) * 100)} cents"
-            row = articles.get(number)
-            found = f"{row['description']} at {row['priceIncl']} cents" if row else None
-            yield Twin("article", str(number), wanted, (found,) if found else ())
+            rows = [row for row in articles if number == row["articleNumber"] or row["extArticleId"] == item["Id"]]
+            found = tuple(f"{row['description']} at {row['priceIncl']} cents" for row in rows)
+            yield Twin("article", str(number), wanted, found)
 
     def _pair_stock(self) -> Iterator[Twin]:
         sold = self._count_sold()
@@ -146,6 +154,12 @@ class Witness:
 
     def _items(self) -> list[dict[str, Any]]:
         return [row for row in self.books.rows(REALM, "Item") if row.get("Sku", "").isdecimal()]
+
+    def count_signatures(self) -> Mapping[str, int]:
+        """How many documents that stand each installation has signed, the first one most likely the most."""
+        kinds = ("SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo")
+        notes = (row.get("PrivateNote") or "" for kind in kinds for row in self.books.rows(REALM, kind))
+        return Counter(found.group(1) for found in map(_SIGNATURE.search, notes) if found)
 
     # --- what was written where ---
 

