@@ -31,6 +31,7 @@ class Collisions:
 
     def __init__(self, arena: Arena, trade: Trade, happened: Counter[str]) -> None:
         self.arena, self.trade, self.happened = arena, trade, happened
+        self.second = SecondDeployment(arena.stage)
         self.excused: set[str] = set()
         self.list_acknowledged: Callable[[], set[str]] = set
         self.release_file: End = lambda: None
@@ -71,18 +72,13 @@ class Collisions:
 
         return show
 
-    def start_second(self, _trouble: Trouble) -> End:
+    def start_second(self, _trouble: Trouble) -> End | None:
         """Another deployment books the same till into the same company for a while."""
-        second = SecondDeployment(self.arena.stage, self.happened["second deployment"])
+        if self.second.runs:
+            return None
         self.happened["second deployment"] += 1
-        thread = threading.Thread(target=second.start, name="second", daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            thread.join()
-            second.stop()
-
-        return stop
+        self.second.start()
+        return self.second.stop
 
     def hold_create(self, trouble: Trouble) -> End:
         """A request stays on the wire while its worker is killed or stands still, and arrives later."""

@@ -33,7 +33,7 @@ TROUBLES: Mapping[str, int] = {
 }  # fmt: skip
 COLLISIONS: Mapping[str, tuple[float, float]] = {
     "backup restored": (4.0, 15.0), "markers begin again": (0.0, 1.0), "receipts seen late": (1.0, 8.0),
-    "second deployment": (20.0, 45.0), "create held": (4.0, 12.0), "one SKU twice": (2.0, 12.0),
+    "second deployment": (25.0, 45.0), "create held": (4.0, 12.0), "one SKU twice": (2.0, 12.0),
 }  # fmt: skip
 """Troubles by which two of something meet, and from how many to how many seconds each lasts."""
 LONGEST = 6.0
@@ -116,7 +116,7 @@ def _make_collisions(chance: Random, seconds: float, times: int) -> Iterator[Tro
     for number in range(times):
         for name, (shortest, longest) in COLLISIONS.items():
             at = part * (number + chance.uniform(0.0, 0.8))
-            lasts = min(chance.uniform(shortest, longest), 0.6 * part)
+            lasts = min(chance.uniform(shortest, longest), 0.9 * part)
             yield Trouble(at, name, "", "", lasts, chance.getrandbits(32))
 
 

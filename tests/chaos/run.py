@@ -62,7 +62,10 @@ class Chaos:
             collisions = self.troubles.collisions
             self.witness.excused, collisions.list_acknowledged = collisions.excused, self.witness.list_acknowledged
             self.person = Person(self.arena, self.troubles.happened)
-            return self._run()
+            try:
+                return self._run()
+            finally:
+                collisions.second.stop()
         finally:
             self.arena.close()
 
@@ -71,6 +74,8 @@ class Chaos:
         self.arena.open()
         wait_until(self._is_open, seconds=_OPENING_SECONDS, what="the first load")
         self._begin_before_the_trade()
+        if any(trouble.name == "second deployment" for trouble in self.plan.troubles):
+            self.troubles.collisions.second.prepare()
         self.arena.mistreat()
         opened = time.monotonic()
         self._carry_out()
