@@ -168,9 +168,12 @@ class _Feed:
         if known and again:
             due = entered is None or entered > self.deps.now() - STILL_CHANGING
             return dataclasses.replace(change, careful=True, priority=BACKFILL) if due else None
-        if self.source.flow is Flow.CUSTOMERS:
-            return None if again else change
         began = standing.began_at and standing.began_at.replace(microsecond=0)  # the till tells whole seconds
+        if self.source.flow is Flow.CUSTOMERS:
+            # A marker below the one reached before says little now; one whose creation is not dated is taken for old.
+            created: datetime | None = getattr(record, "created_at", None)
+            fresh = created is not None and began is not None and created >= began
+            return change if fresh or not again else None
         before = entered is not None and began is not None and entered < began
         return change if known or not before else None
 

@@ -128,6 +128,7 @@ class Relation:
     vat_method: str | None = None
     active: bool = True
     sync_marker: int | None = None
+    created_at: datetime | None = field(default=None, compare=False)
 
 
 class SaleKind(StrEnum):

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlalchemy import make_url, select, update
 from sqlmodel import col
 
+from gateway.store import cursors
 from gateway.store.session import reading, writing
 from gateway.store.tables import CursorRow, TokenRow
 from tests.chaos import goods
@@ -95,7 +96,8 @@ class Chaos:
         """The trade is of days that are over: the connection is older than they are, so none of it was before."""
         began = datetime.now(UTC) - timedelta(days=DAYS + 1)
         with writing(self.arena.engine) as session:
-            session.execute(update(CursorRow).values(began_at=began))
+            sales = col(CursorRow.source).in_((cursors.RECEIPTS, cursors.INVOICES))
+            session.execute(update(CursorRow).where(sales).values(began_at=began))
 
     # --- by plan ---
 

@@ -175,6 +175,31 @@ def test_t18_relations_whose_markers_begin_again_make_no_customer_of_everybody(
     assert len(shop.rows("Customer")) == customers + 1
 
 
+@RESTARTS
+def test_t18_a_card_given_after_markers_began_again_becomes_a_customer(
+    open_shop: Callable[..., Shop], *, renumber: bool
+) -> None:
+    shop = open_shop()
+    shop.till.add_relation(name="Voor", email="voor@example.nl")
+    with shop.till.lock:  # long before anybody connected
+        for row in shop.till.till["relations"]:
+            row["createTimestamp"] = {**row["createTimestamp"], "year": row["createTimestamp"]["year"] - 1}
+    with writing(shop.engine) as session:
+        cursors.begin_anew(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+    shop.till.add_relation(name="Kaart 0", email="kaart0@example.nl")
+    for number in range(4):  # each change leaves a gap, so the old position lies above the new markers
+        shop.till.change_relation(2, city=f"Zeist {number}")
+    shop.settle()
+    shop.till.restart_markers(renumber=renumber)
+    for number in range(1, 3):
+        shop.settle()
+        shop.till.add_relation(name=f"Kaart {number}", email=f"kaart{number}@example.nl")
+    shop.settle()
+    emails = {row.get("PrimaryEmailAddr", {}).get("Address") for row in shop.rows("Customer")}
+    assert {f"kaart{number}@example.nl" for number in range(3)} <= emails
+    assert "voor@example.nl" not in emails
+
+
 @pytest.mark.parametrize("shape", ["bare", "flat"])
 def test_t19_sales_in_lists_without_their_wrapper_are_booked(shop: Shop, shape: str) -> None:
     shop.till.till.switches.one_item_lists = shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.connectors.mpluskassa.wire import Row, known, need, text
+from gateway.connectors.mpluskassa.wire import Row, known, need, text, to_moment
 from mapping.records import Relation, TillAddress
 
 
@@ -39,6 +39,7 @@ def to_relation(row: Row) -> Relation:
         payment_days=row.get("paymentWithinDays"),
         vat_method=text(row, "defaultVatMethod"),
         active=row.get("active") is not False,
+        created_at=to_moment(row.get("createTimestamp")),
         sync_marker=row.get("syncMarker"),
     )
 
