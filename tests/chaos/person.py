@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import httpx
 from sqlalchemy import select
@@ -33,13 +34,15 @@ class Person:
             why = row.code or row.entity
             troubles, follow = EXPLAINED.get(why, ((), None))
             if follow and any(self._happened.get(trouble) for trouble in troubles):
-                follow(self, row)
-                self.followed[why] += 1
+                with suppress(httpx.HTTPError):  # the web process is being started; at the next look then
+                    follow(self, row)
+                    self.followed[why] += 1
 
     def ignore(self, row: InboxRow) -> None:
         """It has been seen."""
         stage = self.arena.stage
-        httpx.post(f"{stage.url}/admin/events/{row.id}/ignore", headers=stage.bearer, json={}, timeout=30)
+        url = f"{stage.url}/admin/events/{row.id}/ignore"
+        httpx.post(url, headers=stage.bearer, json={}, timeout=30).raise_for_status()
 
     def delete_document(self, row: InboxRow) -> None:
         """The second document of a sale leaves the books; then the event is ignored."""
