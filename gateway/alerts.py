@@ -72,8 +72,8 @@ class Message:
 Channel = Callable[[Message], None]
 
 
-def to_message(alert: AlertRow, settings: Settings) -> Message:
-    """An alert as it is told."""
+def to_message(alert: AlertRow, settings: Settings, *, called: str | None = None) -> Message:
+    """An alert as it is told; `called` is what its connection is called now."""
     cleared = alert.cleared_at is not None
     parts = ("alert", str(alert.id), alert.stage.replace(" ", ""), "clear" if cleared else "raised")
     return Message(
@@ -83,7 +83,7 @@ def to_message(alert: AlertRow, settings: Settings) -> Message:
         title=alert.title,
         detail=alert.detail or "",
         fix=alert.fix or "",
-        connection=alert.connection,
+        connection=called or alert.connection,
         since=alert.first_seen,
         dashboard=settings.public_url,
     )

@@ -113,7 +113,9 @@ class Custody:
                 tokens.lose(session, self.connection, lost.reason)
             raise
         with writing(self.engine) as session:
-            tokens.save(session, self.connection, to_tokens(pair), self.seal)
+            kept = tokens.replace(session, self.connection, to_tokens(pair), self.seal)
+        if not kept:
+            raise AuthLost("the connection was removed", code=AUTH_LOST, record=f"connection {self.connection}")
         return pair.access
 
 

@@ -34,28 +34,29 @@ def seed(engine: Engine, settings: Settings) -> None:
     document = _document(settings)
     resealing.check(engine, seal)  # with a wrong key nothing is written
     with writing(engine) as session:
-        now = connections.find(session, DEFAULT, seal, hold=True)
-        wanted = _wanted(settings, now)
+        key = connections.key_of_environment(session)
+        now = connections.find(session, key, seal, hold=True)
+        wanted = _wanted(settings, now, key, DEFAULT if connections.find_key(session, DEFAULT) is None else key)
         if fresh := wanted is not None and wanted != now:
             connections.save(session, wanted, seal)
-        if _plant(session, settings, seal) or fresh:
-            inbox.requeue_parked(session, connection=DEFAULT, code=AUTH_LOST)
+        if _plant(session, settings, key, seal) or fresh:
+            inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
         if document is not None:
-            documents.save(session, DEFAULT, document, author="SETTINGS_FILE")
+            documents.save(session, key, document, author="SETTINGS_FILE")
 
 
-def _plant(session: Session, settings: Settings, seal: Seal) -> bool:
+def _plant(session: Session, settings: Settings, key: str, seal: Seal) -> bool:
     """Whether the environment brought a refresh token that was not seen before."""
     token = settings.quickbooks_refresh_token
-    return bool(token) and tokens.plant(session, DEFAULT, token, seal)
+    return bool(token) and tokens.plant(session, key, token, seal)
 
 
-def _wanted(settings: Settings, now: Connection | None) -> Connection | None:
+def _wanted(settings: Settings, now: Connection | None, key: str, called: str) -> Connection | None:
     """The connection the environment describes, over the one there is; None when it says nothing."""
     if not (settings.mplus_url or settings.quickbooks_realm_id):
         return now
     return Connection(
-        name=DEFAULT,
+        name=key,
         realm_id=settings.quickbooks_realm_id or (now.realm_id if now else None),
         mplus_url=settings.mplus_url or (now.mplus_url if now else None),
         mplus_ident=settings.mplus_ident or (now.mplus_ident if now else None),
@@ -65,6 +66,7 @@ def _wanted(settings: Settings, now: Connection | None) -> Connection | None:
         # One that somebody is setting up by hand waits for his go, unless the environment names its till.
         live=bool(settings.mplus_url) or now is None or now.live,
         paused=now.paused if now else None,
+        display_name=now.display_name if now else called,
     )
 
 

@@ -12,7 +12,7 @@ from gateway import alerts, counters
 from gateway.alerts import Channel, Untold
 from gateway.settings import Settings
 from gateway.store import alerts as rows
-from gateway.store import causes, presence
+from gateway.store import causes, connections, presence
 from gateway.store.causes import Patience
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
@@ -55,7 +55,9 @@ class Watch:
             self.look()
 
     def _tell(self, alert: AlertRow) -> None:
-        message = alerts.to_message(alert, self._settings)
+        with reading(self._engine) as session:
+            called = connections.display_names(session).get(alert.connection or "")
+        message = alerts.to_message(alert, self._settings, called=called)
         told = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
         _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
         told |= {each.name for each in self._couriers if each.name not in told and each.bring(message)}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, jobs, observe, pools, pulse, reporting, resealing, seeding, settings
+from gateway import failpoints, jobs, observe, pools, pulse, removal, reporting, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Waker
 from gateway.settings import Settings
@@ -74,6 +74,7 @@ class Clock:
         self._add("lost", 5.0, self._park_lost)
         self._add("alerts", alerting.SECONDS, self._worlds.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
+        self._add("removals", 5.0, self._follow_removals)
         self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
         while not self.stop.wait(TICK_SECONDS):
             for duty in list(self._duties.values()):
@@ -104,7 +105,12 @@ class Clock:
 
     def _follow_connections(self) -> None:
         often, seldom = self._settings.mplus_poll_seconds, self._settings.quickbooks_cdc_seconds
-        for name in self._worlds.names():
+        names = self._worlds.names()
+        for duty in list(self._duties):
+            kind, _, name = duty.partition("/")
+            if kind and name and name not in names:
+                del self._duties[duty]
+        for name in names:
             self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
             self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
             self._add(f"agreement/{name}", nightly.SECONDS, self._poll("agreement", name, nightly.plan))
@@ -178,6 +184,10 @@ class Clock:
                 failed.append(error)
         if failed:
             raise failed[0]
+
+    def _follow_removals(self) -> None:
+        if count := removal.follow(self._engine, self._settings, stopped=self.stop.is_set):
+            _log.info("data of a removed connection were purged", rows=count)
 
     def _reseal(self) -> None:
         if count := resealing.reseal(self._engine, Seal(self._settings.secret_keys)):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import count
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -18,13 +20,23 @@ from mapping.unit_prices import LineAmounts
 DEFAULT = "default"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 """What a connection may be called: it is part of addresses, metrics and commands."""
+NAME_RULE = "a name is up to 40 letters, digits, dots, dashes or underscores, a letter or digit first"
 SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_sealed")
+
+
+class Status(StrEnum):
+    """Whether a connection works. A removed one has no company, no till and no tokens; its data stay or go."""
+
+    ACTIVE = "active"
+    REMOVED = "removed"
+    PURGING = "purging"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
     """A connection, its secrets opened. `paused` says why nothing runs; `live` is the person's go.
 
+    `name` is its key and stays for ever, `display_name` is what people call it.
     `line_amounts` was learnt from what the company of the books refused; it is not saved with the rest.
     """
 
@@ -38,9 +50,21 @@ class Connection:
     live: bool
     paused: str | None
     line_amounts: LineAmounts = LineAmounts.ROUNDED
+    display_name: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         return f"Connection({self.name!r}, realm_id={self.realm_id!r}, live={self.live})"
+
+
+_ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
+
+
+def _shown() -> ColumnElement[str]:
+    return func.coalesce(col(ConnectionRow.display_name), col(ConnectionRow.name))
+
+
+def _is(name: str) -> ColumnElement[bool]:
+    return col(ConnectionRow.name) == name
 
 
 def is_name(text: str) -> bool:
@@ -60,7 +84,10 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
         "updated_at": moment(),
     }
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = conflict_insert(ConnectionRow).values(name=connection.name, created_at=moment(), **values)
+    shown = connection.display_name or connection.name
+    statement = conflict_insert(ConnectionRow).values(
+        name=connection.name, display_name=shown, status=Status.ACTIVE, created_at=moment(), **values
+    )
     # What was learnt of one company says nothing of another.
     same = col(ConnectionRow.realm_id).is_not_distinct_from(statement.excluded.realm_id)
     learnt = case((same, col(ConnectionRow.line_amounts)), else_=LineAmounts.ROUNDED)
@@ -70,29 +97,84 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
 def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Connection | None:
     """The connection of this name, or None. Who is going to `save` what he makes of it has to `hold` it until then."""
     row = session.get(ConnectionRow, name, with_for_update=hold or None)
-    return _open(row, seal) if row else None
+    return _open(row, seal) if row and row.status == Status.ACTIVE else None
 
 
 def every(session: Session, seal: Seal) -> list[Connection]:
     """All connections, by name."""
-    rows = session.execute(select(ConnectionRow).order_by(col(ConnectionRow.name))).scalars()
+    rows = session.execute(select(ConnectionRow).where(_ACTIVE).order_by(col(ConnectionRow.name))).scalars()
     return [_open(row, seal) for row in rows]
 
 
 def names(session: Session) -> list[str]:
-    """The names of all connections, in order."""
-    return list(session.execute(select(col(ConnectionRow.name)).order_by(col(ConnectionRow.name))).scalars())
+    """The keys of all connections, in order."""
+    found = select(col(ConnectionRow.name)).where(_ACTIVE).order_by(col(ConnectionRow.name))
+    return list(session.execute(found).scalars())
+
+
+def choose(session: Session, wanted: str | None) -> list[str]:
+    """The key of the connection that is called so, in a list of one or none; without a name those of all."""
+    if wanted is None:
+        return names(session)
+    key = find_key(session, wanted)
+    return [key] if key else []
+
+
+def find_key(session: Session, called: str) -> str | None:
+    """The key of the connection that is called so, or was called so first."""
+    rows = session.execute(
+        select(col(ConnectionRow.name), _shown()).where(_ACTIVE, or_(_shown() == called, _is(called)))
+    )
+    keys = {str(shown): str(name) for name, shown in rows.all()}
+    return keys.get(called) or next(iter(keys.values()), None)
+
+
+def keys_of(session: Session, called: str) -> list[str]:
+    """The keys of all connections that are or were called so, the removed ones included: for looking back."""
+    if key := find_key(session, called):
+        return [key]
+    found = select(col(ConnectionRow.name)).where(or_(_shown() == called, _is(called)))
+    return list(session.execute(found).scalars()) or [called]
+
+
+def display_names(session: Session) -> dict[str, str]:
+    """What each connection is called, by its key; the removed ones included."""
+    rows = session.execute(select(col(ConnectionRow.name), _shown())).all()
+    return {str(name): str(shown) for name, shown in rows}
+
+
+def new_key(session: Session, called: str) -> str:
+    """A key for a new connection. Data that a removed one left under its key are never taken for the new one's."""
+    used = set(session.execute(select(col(ConnectionRow.name))).scalars())
+    return next(key for n in count(1) if (key := called if n == 1 else f"{called}~{n}") not in used)
+
+
+def key_of_environment(session: Session) -> str:
+    """The key of the connection that the environment describes, or the one it will get."""
+    mine = [name for name in names(session) if name.partition("~")[0] == DEFAULT]
+    return min(mine, key=len) if mine else new_key(session, DEFAULT)
+
+
+def hold_all(session: Session) -> None:
+    """Keep every connection as it is until the caller's transaction ends."""
+    session.execute(select(col(ConnectionRow.name)).order_by(col(ConnectionRow.name)).with_for_update())
+
+
+def rename(session: Session, key: str, called: str) -> None:
+    """Call a connection otherwise. Nothing else changes: every row, lease, request id and sealed value has its key."""
+    session.execute(update(ConnectionRow).where(_is(key)).values(display_name=called, updated_at=moment()))
 
 
 def names_by_realm(session: Session) -> dict[str, str]:
     """Which connection each company of the books belongs to."""
-    rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name))).all()
+    rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name)).where(_ACTIVE)).all()
     return {realm: name for realm, name in rows if realm}
 
 
 def names_by_account(session: Session) -> dict[Account, list[str]]:
     """Which connections ask each account of an outside system."""
-    rows = session.execute(select(col(ConnectionRow.name), col(ConnectionRow.realm_id), col(ConnectionRow.mplus_url)))
+    columns = (col(ConnectionRow.name), col(ConnectionRow.realm_id), col(ConnectionRow.mplus_url))
+    rows = session.execute(select(*columns).where(_ACTIVE))
     found: dict[Account, list[str]] = {}
     for name, realm, url in rows.all():
         for account in (Account(QUICKBOOKS, realm or ""), Account(MPLUSKASSA, url or "")):
@@ -151,4 +233,5 @@ def _open(row: ConnectionRow, seal: Seal) -> Connection:
         live=row.live,
         paused=row.paused,
         line_amounts=LineAmounts(row.line_amounts),
+        display_name=row.display_name or row.name,
     )

@@ -108,6 +108,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "connections": (
         *("name", "realm_id", "mplus_url", "mplus_ident_sealed", "mplus_secret_sealed", "mplus_subscription_id"),
         *("mplus_webhook_secrets_sealed", "live", "paused", "line_amounts", "created_at", "updated_at"),
+        *("display_name", "status", "removed_at"),
     ),
     "tokens": (
         *("connection", "access_sealed", "access_expires_at", "refresh_sealed", "refresh_expires_at"),

@@ -145,11 +145,15 @@ class JournalRow(SQLModel, table=True):
 
 
 class ConnectionRow(SQLModel, table=True):
-    """One company of the books joined to one till installation. `*_sealed` columns are encrypted."""
+    """One company of the books joined to one till installation. `*_sealed` columns are encrypted.
+
+    `name` is the key that every other table has, and never changes; `display_name` is what people call it now.
+    """
 
     __tablename__ = "connections"
 
     name: str = Field(primary_key=True)
+    display_name: str | None = None
     realm_id: str | None = Field(default=None, unique=True)
     mplus_url: str | None = None
     mplus_ident_sealed: str | None = _long_text()
@@ -159,6 +163,8 @@ class ConnectionRow(SQLModel, table=True):
     live: bool = False
     paused: str | None = None
     line_amounts: str = Field(default=LineAmounts.ROUNDED, sa_column_kwargs={"server_default": LineAmounts.ROUNDED})
+    status: str = Field(default="active", sa_column_kwargs={"server_default": "active"})
+    removed_at: datetime | None = _time(nullable=True)
     created_at: datetime = _time()
     updated_at: datetime = _time()
 

@@ -53,7 +53,18 @@ def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
 
 def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
     """Store the newest tokens; the connection is authorised again."""
-    values = {
+    _upsert(session, connection, _to_values(connection, tokens, seal))
+
+
+def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bool:
+    """Store what a refresh brought; False when the connection has no tokens any more, because it was removed."""
+    mine = update(TokenRow).where(col(TokenRow.connection) == connection)
+    values = _to_values(connection, tokens, seal)
+    return session.execute(mine.values(**values).returning(col(TokenRow.connection))).one_or_none() is not None
+
+
+def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
+    return {
         "access_sealed": seal.seal(tokens.access, _place(connection, "access_sealed")) if tokens.access else None,
         "access_expires_at": tokens.access_expires_at,
         "refresh_sealed": seal.seal(tokens.refresh, _place(connection, "refresh_sealed")) if tokens.refresh else None,
@@ -63,7 +74,6 @@ def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
         "lost_at": None,
         "updated_at": moment(),
     }
-    _upsert(session, connection, values)
 
 
 def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store import systems
+from gateway.store import connections, systems
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
@@ -68,7 +68,8 @@ class Standing:
 def find_events(session: Session, wanted: Filter) -> Page:
     """One page of the events that fit."""
     limit = max(1, min(wanted.limit, LONGEST_PAGE))
-    statement = select(*_COLUMNS).where(_fits(wanted)).order_by(col(InboxRow.id).desc()).limit(limit + 1)
+    keys = connections.keys_of(session, wanted.connection) if wanted.connection else []
+    statement = select(*_COLUMNS).where(_fits(wanted, keys)).order_by(col(InboxRow.id).desc()).limit(limit + 1)
     events = [Event(*row) for row in session.execute(statement).all()]
     more = len(events) > limit
     return Page(events[:limit], events[limit - 1].id if more else None)
@@ -169,15 +170,16 @@ def tokens(session: Session) -> dict[str, TokenRow]:
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
 
 
-def _fits(wanted: Filter) -> ColumnElement[bool]:
+def _fits(wanted: Filter, keys: Sequence[str]) -> ColumnElement[bool]:
     conditions: list[ColumnElement[bool]] = [col(InboxRow.id) > 0]
     for column, value in (
         (InboxRow.state, wanted.state),
         (InboxRow.flow, wanted.flow),
-        (InboxRow.connection, wanted.connection),
     ):
         if value:
             conditions.append(col(column) == value)
+    if keys:
+        conditions.append(col(InboxRow.connection).in_(keys))
     if wanted.q:
         conditions.append(or_(*(col(column).icontains(wanted.q, autoescape=True) for column in _SEARCHED)))
     if wanted.before is not None:

@@ -23,16 +23,16 @@ def compare_days(call: Call) -> int:
         audit.note(session, actor="cli", action="agreement", target=f"{start or ''}..{through or ''}")
     asking.wake(call, ids)
     ended = [asking.watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
-    reports = [_to_report(event) for event in ended]
+    reports = [_to_report(event, call.called(event.connection)) for event in ended]
     if call.as_json:
         show_json(reports[0] if len(reports) == 1 else reports)
     else:
         for event, report in zip(ended, reports, strict=True):
-            show(f"{event.connection}\n{to_text(report)}" if event.result else asking.to_words(event))
+            show(f"{call.called(event.connection)}\n{to_text(report)}" if event.result else asking.to_words(event))
     return GOOD if all(report.get("status") in {AGREES, EXPLAINED} for report in reports) else PROBLEM
 
 
-def _to_report(event: Event) -> dict[str, Any]:
+def _to_report(event: Event, called: str) -> dict[str, Any]:
     """The report; where there is none (yet), `agrees` is null and the event says why."""
     if event.result:
         report: dict[str, Any] = json.loads(event.result)
@@ -40,7 +40,7 @@ def _to_report(event: Event) -> dict[str, Any]:
     return {
         "agrees": None,
         "status": None,
-        "connection": event.connection,
+        "connection": called,
         "event": event.id,
         "state": event.state,
         "reason": event.reason,

@@ -25,7 +25,10 @@ def resend_order(call: Call) -> int:
     with reading(call.engine) as session:
         earlier = [event for event in views.events_of_order(session, order) if event.connection in names]
     if not earlier and len(names) > 1:
-        raise Trouble(f"several connections could have this order ({', '.join(names)}); name one with --connection")
+        raise Trouble(
+            f"several connections could have this order ({', '.join(map(call.called, names))}); "
+            "name one with --connection"
+        )
     dry, reason = call.arguments.dry_run, call.arguments.reason
     change = requests.resend(order, connection=names[0], earlier=earlier, dry_run=dry, reason=reason)
     return ask(call, [change], action="dry run" if dry else "resend", target=f"order {order}", reason=reason)
@@ -45,7 +48,11 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     wake(call, ids)
     ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
     if call.as_json:
-        show_json(presentation.to_event(ended[0]) if len(ended) == 1 else [presentation.to_event(e) for e in ended])
+        show_json(
+            presentation.to_event(ended[0], call.display_names)
+            if len(ended) == 1
+            else [presentation.to_event(e, call.display_names) for e in ended]
+        )
     else:
         for event in ended:
             show(to_words(event))

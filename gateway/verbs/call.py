@@ -56,14 +56,23 @@ class Call:
         return bool(self.arguments.json)
 
     def connection_names(self) -> list[str]:
-        """The connection that was named, or all of them. Raises `Trouble` when there is none."""
-        with reading(self.engine) as session:
-            names = connections.names(session)
+        """The key of the connection that was named, or those of all. Raises `Trouble` when there is none."""
         wanted = self.arguments.connection
-        chosen = [name for name in names if wanted in {None, name}]
+        with reading(self.engine) as session:
+            chosen = connections.choose(session, wanted)
         if not chosen:
             raise Trouble(f"there is no connection {wanted}" if wanted else "nothing is connected yet")
         return chosen
+
+    @cached_property
+    def display_names(self) -> Mapping[str, str]:
+        """What each connection is called, by its key."""
+        with reading(self.engine) as session:
+            return connections.display_names(session)
+
+    def called(self, key: str | None) -> str:
+        """What the connection with this key is called."""
+        return self.display_names.get(key or "", key or "")
 
 
 Verb = Callable[[Call], int]

@@ -18,7 +18,12 @@ _CHECK_SECONDS = 15.0
 
 def handle_config(call: Call) -> int:
     """`config show` or `config apply FILE` of one connection (default: `default`)."""
-    name = call.arguments.connection or connections.DEFAULT
+    wanted = call.arguments.connection or connections.DEFAULT
+    with reading(call.engine) as session:
+        key = connections.find_key(session, wanted)
+    if key is None and wanted != connections.DEFAULT:
+        raise Trouble(f"there is no connection {wanted}")
+    name = key or connections.DEFAULT
     return _show(call, name) if call.arguments.what == "show" else _apply(call, name)
 
 

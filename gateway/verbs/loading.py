@@ -81,7 +81,7 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
 
 def _show(call: Call, ended: Sequence[Progress]) -> None:
     if call.as_json:
-        said = [admin_backfills.to_backfill(found) for found in ended]
+        said = [admin_backfills.to_backfill(found, call.display_names) for found in ended]
         show_json(said[0] if len(said) == 1 else said)
         return
     for found in ended:

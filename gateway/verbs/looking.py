@@ -32,7 +32,7 @@ def _to_lines(overview: Overview) -> list[str]:
         standing = (
             f"paused: {connection.paused}" if connection.paused else "live" if connection.live else "not live yet"
         )
-        lines.append(f"connection {connection.name}: {standing}")
+        lines.append(f"connection {connection.display_name}: {standing}")
     for flow in overview.standings:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(flow.counts.items())) or "nothing yet"
         waits = f"; the oldest waits {flow.unsynced_seconds:.0f} s" if flow.unsynced_seconds else ""
@@ -55,7 +55,7 @@ def list_events(call: Call) -> int:
     with reading(call.engine) as session:
         page = views.find_events(session, wanted)
     if call.as_json:
-        show_json(presentation.to_list(page))
+        show_json(presentation.to_list(page, call.display_names))
     else:
         for event in page.events:
             show(f"{event.id:>7} {event.received_at:%Y-%m-%d %H:%M:%S} {event.flow:<10} {to_words(event)}")

@@ -41,6 +41,7 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
             raise Refusal(
                 401, "send Authorization: Bearer with the admin token", headers={"WWW-Authenticate": "Bearer"}
             )
+        await services.settle_name(request)
         return await endpoint(request)
 
     return guarded

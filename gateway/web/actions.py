@@ -127,14 +127,15 @@ def _to_resend(wish: Resend, known: Sequence[Event], connection: str) -> Change:
 
 
 def _whose(session: Session, wish: Resend, known: Sequence[Event]) -> str:
-    names = [name for name in connections.names(session) if wish.connection in {None, name}]
+    names = connections.choose(session, wish.connection)
     seen = {event.connection for event in known} & set(names)
     candidates = sorted(name for name in seen if name) or names
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
         raise Refusal(409, "there is no such connection" if wish.connection else "nothing is connected yet")
-    raise Refusal(409, "several connections could have this order; name one", connections=candidates)
+    called = [connections.display_names(session)[each] for each in candidates]
+    raise Refusal(409, "several connections could have this order; name one", connections=called)
 
 
 async def _store(shared: Services, change: Change, *, action: str, wish: Resend) -> int:
@@ -161,7 +162,7 @@ async def backfill(
         raise Refusal(400, "relations of the till have no day to begin with: ask without since")
 
     def keep(session: Session) -> list[int]:
-        names = [name for name in connections.names(session) if connection in {None, name}]
+        names = connections.choose(session, connection)
         if not names:
             raise Refusal(409, "there is no such connection" if connection else "nothing is connected yet")
         changes = [progress.ask(session, flow, connection=name, since=since, actor=SOURCE) for name in names]

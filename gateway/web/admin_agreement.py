@@ -42,16 +42,18 @@ async def list_days(request: Request) -> Response:
     limit = queries.find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE
 
     def find(session: Session) -> list[dict[str, Any]]:
-        days = agreements.find(session, connection=connection, start=start, through=through, limit=limit)
+        named = connections.keys_of(session, connection)[0] if connection else None
+        days = agreements.find(session, connection=named, start=start, through=through, limit=limit)
         records = agreements.records_of(session, days)
-        return [_to_data(day, records[day.connection, day.day]) for day in days]
+        called = {day.connection: day.connection for day in days} | connections.display_names(session)
+        return [_to_data(day, called[day.connection], records[day.connection, day.day]) for day in days]
 
     return JSONResponse({"days": await services.of(request).read(find)})
 
 
-def _to_data(day: AgreementDayRow, records: Sequence[AgreementRecordRow]) -> dict[str, Any]:
+def _to_data(day: AgreementDayRow, called: str, records: Sequence[AgreementRecordRow]) -> dict[str, Any]:
     return {
-        "connection": day.connection,
+        "connection": called,
         "day": day.day.isoformat(),
         "status": day.status,
         "checked_at": day.checked_at.isoformat() if day.checked_at else None,
@@ -108,9 +110,13 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
 
 
 def _find_connection(session: Session, wanted: str | None) -> str:
-    names = [name for name in connections.names(session) if wanted in {None, name}]
+    names = connections.choose(session, wanted)
     if not names:
         raise Refusal(409, "there is no such connection" if wanted else "nothing is connected yet")
     if len(names) > 1:
-        raise Refusal(409, "there are several connections; name one", connections=names)
+        raise Refusal(
+            409,
+            "there are several connections; name one",
+            connections=[connections.display_names(session)[name] for name in names],
+        )
     return names[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -21,16 +22,16 @@ def routes() -> list[Route]:
 
 async def list_backfills(request: Request) -> Response:
     """Those under way, and those that ended within a day; newest first."""
-    found = await services.of(request).read(progress.recent)
-    return JSONResponse({"backfills": [to_backfill(each) for each in found]})
+    found, names = await services.of(request).read(progress.recent), await services.names_of(request)
+    return JSONResponse({"backfills": [to_backfill(each, names) for each in found]})
 
 
-def to_backfill(found: Progress) -> dict[str, Any]:
+def to_backfill(found: Progress, names: Mapping[str, str]) -> dict[str, Any]:
     """One backfill. `done` counts what is as it should be, `unchanged` those of it that were so before."""
     event = found.event
     return {
         "id": event.id,
-        "connection": event.connection,
+        "connection": names.get(event.connection or "", event.connection),
         "flow": event.flow,
         "state": event.state,
         "over": found.over,

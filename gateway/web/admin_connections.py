@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.removal import Data
 from gateway.web import admin_events, admin_status, bodies, queries, services, setups, waiting
 from gateway.web.access import ADMIN, admin_only
+from gateway.web.admin_status import Overview
 from gateway.web.problems import Refusal
 
 _ADDRESS = "/admin/connections/{name}"
@@ -19,7 +22,8 @@ def routes() -> list[Route]:
     """The list, one connection, and what can be asked for it."""
     return [
         Route("/admin/connections", admin_only(list_connections), methods=["GET"]),
-        Route(_ADDRESS, admin_only(handle_connection), methods=["GET", "PUT"]),
+        Route(_ADDRESS, admin_only(handle_connection), methods=["GET", "PUT", "DELETE"]),
+        Route(f"{_ADDRESS}/rename", admin_only(rename_connection), methods=["POST"]),
         Route(f"{_ADDRESS}/check", admin_only(check_connection), methods=["POST"]),
         Route(f"{_ADDRESS}/live", admin_only(let_live), methods=["POST"]),
         Route(f"{_ADDRESS}/pause", admin_only(pause_connection), methods=["POST"]),
@@ -32,8 +36,9 @@ async def list_connections(request: Request) -> Response:
 
 
 async def handle_connection(request: Request) -> Response:
-    """Show or put."""
-    return await (put_connection if request.method == "PUT" else show_connection)(request)
+    """Show, put or remove."""
+    by_method = {"PUT": put_connection, "DELETE": remove_connection}
+    return await by_method.get(request.method, show_connection)(request)
 
 
 async def show_connection(request: Request) -> Response:
@@ -52,6 +57,7 @@ async def put_connection(request: Request) -> Response:
         raise Refusal(400, "moved should be true or false")
     shared, name = services.of(request), request.path_params["name"]
     is_new = await setups.keep_till(shared, name, setups.to_till(given), actor=ADMIN)
+    await services.settle_name(request)
     return JSONResponse(await _read(request), 201 if is_new else 200)
 
 
@@ -83,13 +89,37 @@ async def pause_connection(request: Request) -> Response:
 
 async def _read(request: Request) -> dict[str, object]:
     name = request.path_params["name"]
-    found = next((each for each in await _read_all(request) if each["name"] == name), None)
+    overview = await _look(request)
+    found = next((each for each in overview.connections if each.name == name), None)
     if found is None:
         raise Refusal(404, "there is no such connection")
-    return found
+    return admin_status.to_connection(found, overview)
 
 
 async def _read_all(request: Request) -> list[dict[str, object]]:
-    shared = services.of(request)
-    overview = await shared.read(lambda session: admin_status.look(session, shared.seal))
+    overview = await _look(request)
     return [admin_status.to_connection(connection, overview) for connection in overview.connections]
+
+
+async def _look(request: Request) -> Overview:
+    shared = services.of(request)
+    return await shared.read(lambda session: admin_status.look(session, shared.seal))
+
+
+async def rename_connection(request: Request) -> Response:
+    """200 with the connection under its other name; what it did and does stays as it is."""
+    given = queries.only(await bodies.read_json(request), "name")
+    wanted = queries.find_text(given, "name")
+    if wanted is None:
+        raise Refusal(400, "give the other name: name")
+    await setups.rename(services.of(request), request.path_params["name"], wanted, actor=ADMIN)
+    return JSONResponse(await _read(request), headers={"Location": f"/admin/connections/{quote(wanted, safe='')}"})
+
+
+async def remove_connection(request: Request) -> Response:
+    """200: it is removed, its events are ended; `revoked` says whether Intuit took the tokens back."""
+    given = queries.only(await bodies.read_json(request), "data")
+    data = queries.find_choice(given, "data", Data)
+    if data is None:
+        raise Refusal(400, f"say what becomes of the data: one of {', '.join(Data)}")
+    return JSONResponse(dataclasses.asdict(await setups.remove(request, data, actor=ADMIN)))

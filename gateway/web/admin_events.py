@@ -27,7 +27,7 @@ async def list_events(request: Request) -> Response:
     """Newest first; `after` is the cursor a list before this one gave as `next`."""
     wanted = queries.to_filter(request.query_params)
     page = await services.of(request).read(lambda session: views.find_events(session, wanted))
-    return JSONResponse(presentation.to_list(page))
+    return JSONResponse(presentation.to_list(page, await services.names_of(request)))
 
 
 async def show_event(request: Request) -> Response:
@@ -43,7 +43,7 @@ async def find_detail(request: Request, event_id: int) -> dict[str, object]:
     event, log = found
     if event is None:
         raise Refusal(404, "there is no such event")
-    return presentation.to_detail(event, log)
+    return presentation.to_detail(event, log, await services.names_of(request))
 
 
 async def answer(request: Request, event_id: int, *, seconds: float) -> Response:
@@ -58,7 +58,11 @@ async def retry_event(request: Request) -> Response:
     event_id = queries.to_id(request.path_params["id"])
     reason = await _read_reason(request)
     event = await actions.retry(services.of(request), event_id, actor=ADMIN, reason=reason)
-    return JSONResponse(presentation.to_event(event), 202, headers={"Location": f"/admin/events/{event_id}"})
+    return JSONResponse(
+        presentation.to_event(event, await services.names_of(request)),
+        202,
+        headers={"Location": f"/admin/events/{event_id}"},
+    )
 
 
 async def ignore_event(request: Request) -> Response:
@@ -66,7 +70,7 @@ async def ignore_event(request: Request) -> Response:
     event_id = queries.to_id(request.path_params["id"])
     reason = await _read_reason(request)
     event = await actions.ignore(services.of(request), event_id, actor=ADMIN, reason=reason)
-    return JSONResponse(presentation.to_event(event))
+    return JSONResponse(presentation.to_event(event, await services.names_of(request)))
 
 
 async def retry_many(request: Request) -> Response:

@@ -32,16 +32,18 @@ async def show_order(request: Request) -> Response:
     events, documents = await services.of(request).read(lambda session: _history(session, order))
     if not events and not documents:
         raise Refusal(404, "no event and no document here has this order id or number; a resend would ask the till")
-    listed = [presentation.to_event(event) for event in events]
+    names = await services.names_of(request)
+    listed = [presentation.to_event(event, names) for event in events]
     return JSONResponse({"id": order, "events": listed, "documents": documents})
 
 
 def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, Any]]]:
     events = views.events_of_order(session, order)
     ids = sorted({order} | {event.entity_id for event in events} | {e.order_id for e in events if e.order_id})
+    called = connections.display_names(session)
     documents = [
         {
-            "connection": name,
+            "connection": called[name],
             "source_id": link.source_id,
             "target": {"entity": link.target_entity, "id": link.target_id},
         }

@@ -56,6 +56,11 @@ class Overview:
     cooldowns: Mapping[rate_limits.Account, float]
     backfills: list[Progress]
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What each connection is called, by its key."""
+        return {each.name: each.display_name for each in self.connections}
+
     def count(self, *states: State) -> int:
         """Rows in these states, over all flows."""
         return sum(standing.counts.get(state, 0) for standing in self.standings for state in states)
@@ -98,13 +103,14 @@ async def show_status(request: Request) -> Response:
 
 def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     """The overview as the JSON of the contract."""
+    names = overview.names
     unsynced = [s.unsynced_seconds for s in overview.standings if s.unsynced_seconds is not None]
     return {
         "version": VERSION,
         "now": presentation.to_time(overview.now),
         "database": "postgresql" if settings.is_postgres else "sqlite",
         "broker": settings.redis_url.partition(":")[0],
-        "alerts": [_to_alert(alert) for alert in overview.alerts],
+        "alerts": [_to_alert(alert, names) for alert in overview.alerts],
         "plan": _to_plan(plan.reckon(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)),
         "connections": [to_connection(connection, overview) for connection in overview.connections],
         "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
@@ -114,9 +120,15 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
             "parked": overview.count(State.PARKED),
             "oldest_seconds": max(unsynced, default=None),
         },
-        "backfills": [admin_backfills.to_backfill(found) for found in overview.backfills],
+        "backfills": [admin_backfills.to_backfill(found, names) for found in overview.backfills],
         "limits": [
-            {"connection": m.connection, "system": m.system, "month": m.month, "kind": m.kind, "calls": m.calls}
+            {
+                "connection": overview.names.get(m.connection, m.connection),
+                "system": m.system,
+                "month": m.month,
+                "kind": m.kind,
+                "calls": m.calls,
+            }
             for m in overview.meters
         ],
         "processes": [_to_process(process) for process in overview.processes],
@@ -136,7 +148,7 @@ def _to_flow(standing: Standing) -> dict[str, Any]:
 def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
     """One connection as the contract has it: no secret, only whether it is known."""
     return {
-        "name": connection.name,
+        "name": connection.display_name,
         "live": connection.live,
         "paused": connection.paused,
         "settings_version": overview.settings_versions[connection.name],
@@ -169,8 +181,9 @@ def _to_plan(made: Plan) -> dict[str, Any]:
     return {**figures, "share": round(made.share, 4), "warning": made.warning}
 
 
-def _to_alert(alert: AlertRow) -> dict[str, Any]:
+def _to_alert(alert: AlertRow, names: Mapping[str, str]) -> dict[str, Any]:
     words = {name: getattr(alert, name) for name in ("cause", "connection", "title", "detail", "fix")}
+    words["connection"] = names.get(alert.connection or "", alert.connection)
     return {**words, "since": presentation.to_time(alert.first_seen), "sent_at": presentation.to_time(alert.sent_at)}
 
 

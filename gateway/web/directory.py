@@ -26,16 +26,21 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Connection names by company, subscriptions by their id."""
+    """Connections by company, subscriptions by their id, what each is called by its key, and its key by that.
+
+    `keys` also has what a connection was called first, so that an old address still leads to it.
+    """
 
     names_by_realm: Mapping[str, str]
     subscriptions: Mapping[str, Subscription]
+    display_names: Mapping[str, str]
+    keys: Mapping[str, str]
 
 
 def read(engine: Engine, seal: Seal) -> Directory:
     """The directory as the database has it now. Raises `Transient`."""
     with reading(engine) as session:
-        every = connections.every(session, seal)
+        every, called = connections.every(session, seal), connections.display_names(session)
     return Directory(
         names_by_realm={c.realm_id: c.name for c in every if c.realm_id},
         subscriptions={
@@ -43,4 +48,6 @@ def read(engine: Engine, seal: Seal) -> Directory:
             for c in every
             if c.mplus_subscription_id and c.mplus_webhook_secrets
         },
+        display_names=called,
+        keys={c.name: c.name for c in every} | {c.display_name: c.name for c in every},
     )

@@ -35,6 +35,10 @@ class Fresh(Generic[Value]):
             raise self._trouble or Transient("nothing was read yet")
         return self._known[0]
 
+    def peek(self) -> Value | None:
+        """What was read last, if anything was."""
+        return self._known[0] if self._known else None
+
     def forget(self) -> None:
         """Read again the next time."""
         self._until = 0.0

@@ -40,6 +40,11 @@ class Reading:
     tokens: Sequence[TokenRow] = ()
     tallies: Mapping[tallies.Key, float] | None = None
     allowance: int = 0
+    display_names: Mapping[str, str] | None = None
+
+    def called(self, key: str) -> str:
+        """What the connection with this key is called now."""
+        return (self.display_names or {}).get(key, key)
 
 
 def read(session: Session, settings: Settings) -> Reading:
@@ -57,6 +62,7 @@ def read(session: Session, settings: Settings) -> Reading:
         tuple(views.tokens(session).values()),
         tallies.find(session),
         settings.quickbooks_monthly_reads,
+        connections.display_names(session),
     )
 
 
@@ -106,11 +112,13 @@ def _of_events(reading: Reading) -> Iterator[Metric]:
 
 def _of_outside(reading: Reading) -> Iterator[Metric]:
     about = ("connection", "source")
-    polled = [((c.connection, c.source), _age(c.polled_at, reading)) for c in reading.cursors if c.polled_at]
+    polled = [
+        ((reading.called(c.connection), c.source), _age(c.polled_at, reading)) for c in reading.cursors if c.polled_at
+    ]
     yield _gauge("poll_age_seconds", "Seconds since the last good poll.", about, polled)
-    failing = [((c.connection, c.source), float(c.failure is not None)) for c in reading.cursors]
+    failing = [((reading.called(c.connection), c.source), float(c.failure is not None)) for c in reading.cursors]
     yield _gauge("poll_failing", "1 while the last poll failed.", about, failing)
-    calls = [((m.connection, m.system, m.kind), float(m.calls)) for m in reading.meters]
+    calls = [((reading.called(m.connection), m.system, m.kind), float(m.calls)) for m in reading.meters]
     labels = ("connection", "system", "kind")
     yield _gauge(
         "calls_this_month", "Calls this month; kind read is what Intuit meters, call any other.", labels, calls
@@ -123,13 +131,13 @@ def _of_outside(reading: Reading) -> Iterator[Metric]:
 def _of_limits(reading: Reading) -> Iterator[Metric]:
     about = ("connection", "system")
     rows = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
-    cooldowns = [((name, use.account.system), use.cooldown) for use, name in rows]
+    cooldowns = [((reading.called(name), use.account.system), use.cooldown) for use, name in rows]
     yield _gauge("cooldown_seconds", "Seconds a system is not called, because it refused a call.", about, cooldowns)
-    resting = [((name, use.account.system), use.resting / use.slots) for use, name in rows]
+    resting = [((reading.called(name), use.account.system), use.resting / use.slots) for use, name in rows]
     yield _gauge("pace_used", "Share of the calls in a second that are spoken for; at 1 calls wait.", about, resting)
-    held = [((name, use.account.system), float(use.held)) for use, name in rows]
+    held = [((reading.called(name), use.account.system), float(use.held)) for use, name in rows]
     yield _gauge("slots_used", "Places among the calls at once that are held now.", about, held)
-    places = [((name, use.account.system), float(use.slots)) for use, name in rows]
+    places = [((reading.called(name), use.account.system), float(use.slots)) for use, name in rows]
     yield _gauge("slots", "Places among the calls at once.", about, places)
 
 
@@ -145,9 +153,11 @@ def _of_ourselves(reading: Reading) -> Iterator[Metric]:
     open_ = Counter(alert.cause.partition("/")[0] for alert in reading.alerts)
     lasting = [((kind,), float(open_[kind])) for kind in causes.KINDS]
     yield _gauge("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lasting)
-    lost = [((token.connection,), float(token.lost is not None)) for token in reading.tokens]
+    lost = [((reading.called(token.connection),), float(token.lost is not None)) for token in reading.tokens]
     yield _gauge("authorisation_lost", "1 while QuickBooks has to be connected again.", ("connection",), lost)
-    ends = [((t.connection,), -_age(end, reading)) for t in reading.tokens if (end := expiry.ends_at(t))]
+    ends = [
+        ((reading.called(t.connection),), -_age(end, reading)) for t in reading.tokens if (end := expiry.ends_at(t))
+    ]
     yield _gauge("authorisation_seconds", "Seconds until QuickBooks has to be connected again.", ("connection",), ends)
 
 

@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import custody
+from gateway import custody, removal
 from gateway.connectors.quickbooks import deadline
-from gateway.connectors.quickbooks.auth import OAuth, TokenPair
+from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
@@ -67,7 +66,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
     name = setups.check_name(queries.find_text(request.query_params, "connection") or DEFAULT)
     statement = {"state": state, "session": visitor.session_id, "connection": name}
     with deadline.open_http() as http:
-        address = _oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
+        address = removal.open_oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
     response = RedirectResponse(address, 302)
     signed = shared.sessions.sign(_PURPOSE, statement, seconds=_STATE_SECONDS)
     set_cookie(request, response, cookie_name(request, _COOKIE), signed, seconds=_STATE_SECONDS)
@@ -113,7 +112,7 @@ async def _take_state(request: Request) -> str:
 def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
     """The tokens, after they opened this very company: the realm in the address is not signed by anybody."""
     with deadline.open_http() as http:
-        pair = _oauth(http, settings).exchange(code, redirect_uri(settings))
+        pair = removal.open_oauth(http, settings).exchange(code, redirect_uri(settings))
         books = QuickBooks(http, base_url=settings.quickbooks_api_url, realm_id=realm, tokens=_Issued(pair.access))
         books.company()
     return pair
@@ -121,17 +120,19 @@ def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
 
 def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> bool:
     """Store what was agreed; answers whether the connection is live."""
-    owner = connections.names_by_realm(session).get(realm, name)
-    now = connections.find(session, name, seal, hold=True)
-    if owner != name:
-        raise Refusal(409, f"this QuickBooks company already belongs to the connection {owner}")
+    key = connections.find_key(session, name) or connections.new_key(session, name)
+    owner = connections.names_by_realm(session).get(realm, key)
+    now = connections.find(session, key, seal, hold=True)
+    if owner != key:
+        called = connections.display_names(session)[owner]
+        raise Refusal(409, f"this QuickBooks company already belongs to the connection {called}")
     if now is not None and now.realm_id not in {None, realm}:
         raise Refusal(409, f"the connection {name} belongs to another QuickBooks company; nothing was changed")
-    fresh = Connection(name, realm, None, None, None, None, (), live=False, paused=None)
+    fresh = Connection(key, realm, None, None, None, None, (), live=False, paused=None, display_name=name)
     connections.save(session, replace(now, realm_id=realm, paused=None) if now else fresh, seal)
-    tokens.save(session, name, custody.to_tokens(pair), seal)
-    cursors.ensure(session, name, cursors.BOOKS, datetime.now(UTC).isoformat())
-    inbox.requeue_parked(session, connection=name, code=AUTH_LOST)
+    tokens.save(session, key, custody.to_tokens(pair), seal)
+    cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
+    inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
     audit.note(session, actor=DASHBOARD, action="connect", target=f"connection {name}, company {realm}")
     return now is not None and now.live
 
@@ -139,14 +140,3 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) 
 def redirect_uri(settings: Settings) -> str:
     """The address to register with the app at Intuit, byte for byte."""
     return settings.public_url + CALLBACK
-
-
-def _oauth(http: httpx.Client, settings: Settings) -> OAuth:
-    return OAuth(
-        http,
-        client_id=settings.quickbooks_client_id,
-        client_secret=settings.quickbooks_client_secret,
-        authorize_url=settings.quickbooks_authorize_url,
-        token_url=settings.quickbooks_token_url,
-        revoke_url=settings.quickbooks_revoke_url,
-    )

@@ -85,12 +85,13 @@ async def ask(shared: Services, wish: Wish) -> int:
 
 
 def _store(session: Session, wish: Wish) -> int:
-    if wish.connection not in connections.names(session):
+    key = connections.find_key(session, wish.connection)
+    if key is None:
         raise Refusal(404, "there is no such connection")
     change = requests.preview(
         wish.flow,
         wish.record,
-        connection=wish.connection,
+        connection=key,
         by=wish.by,
         side=wish.side if wish.flow is Flow.CUSTOMERS else Side.BOOKS,
         settings=wish.settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -77,6 +77,23 @@ class Services:
                 return await anyio.to_thread.run_sync(call, limiter=self.threads, abandon_on_cancel=True)
         except TimeoutError:
             raise Transient("it did not answer in time") from None
+
+
+async def settle_name(request: Request) -> None:
+    """Put the key of a connection in the place of what the address calls it."""
+    called, directory = request.path_params.get("name"), of(request).directory
+    known = await directory.get()  # in any case: pages show what connections are called now
+    if called is None:
+        return
+    if called not in known.keys:
+        directory.forget()  # it may have come into being a moment ago
+    key = (await directory.get()).keys.get(called, called)
+    request.scope["path_params"] = {**request.path_params, "name": key}
+
+
+async def names_of(request: Request) -> Mapping[str, str]:
+    """What each connection is called, by its key."""
+    return (await of(request).directory.get()).display_names
 
 
 def of(request: Request) -> Services:

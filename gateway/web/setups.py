@@ -10,17 +10,18 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sqlmodel import Session
+from starlette.requests import Request
 
-from gateway import places
+from gateway import places, removal
+from gateway.removal import Data, Outcome
 from gateway.store import audit, connections, inbox, requests, views
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import Change
 from gateway.store.sealing import Seal
-from gateway.web import actions, queries
+from gateway.web import actions, queries, services
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
-NAME_RULE: Final = "a name is up to 40 letters, digits, dots, dashes or underscores, a letter or digit first"
 PAUSED_BY_HAND: Final = "paused by a person"
 SECRETS: Final = "mplus_webhook_secrets"
 FIELDS: Final = ("mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id")
@@ -48,7 +49,7 @@ class Till:
 def check_name(name: str) -> str:
     """A name that a connection may get. Raises `Refusal` 400."""
     if not connections.is_name(name):
-        raise Refusal(400, NAME_RULE)
+        raise Refusal(400, connections.NAME_RULE)
     return name
 
 
@@ -140,18 +141,22 @@ async def keep_till(shared: Services, name: str, till: Till, *, actor: str) -> b
 
 def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) -> bool:
     now = connections.find(session, name, seal, hold=True)
-    if now is None:
-        check_name(name)
-    before = now or Connection(name, None, None, None, None, None, (), live=False, paused=None)
+    key = now.name if now else connections.new_key(session, check_name(name))
+    before = now or Connection(key, None, None, None, None, None, (), live=False, paused=None, display_name=name)
     wanted = _change(before, till)
     if now is not None and now.live and now.mplus_url not in {None, wanted.mplus_url} and not till.moved:
         raise Refusal(
             409, "this connection follows another till already; say `moved` if it is the same one at another address"
         )
     _refuse_stored_secret(before, till)
-    _refuse_shared(wanted, [each for each in connections.every(session, seal) if each.name != name])
+    _refuse_shared(wanted, [each for each in connections.every(session, seal) if each.name != key])
     connections.save(session, wanted, seal)
-    audit.note(session, actor=actor, action="till", target=f"connection {name}, {wanted.mplus_url or 'no address yet'}")
+    audit.note(
+        session,
+        actor=actor,
+        action="till",
+        target=f"connection {wanted.display_name}, {wanted.mplus_url or 'no address yet'}",
+    )
     return now is None
 
 
@@ -168,10 +173,11 @@ def _change(now: Connection, till: Till) -> Connection:
 
 def _refuse_shared(wanted: Connection, others: list[Connection]) -> None:
     for other in others:
+        whose = f"belongs to the connection {other.display_name}"
         if wanted.mplus_url and (wanted.mplus_url, wanted.mplus_ident) == (other.mplus_url, other.mplus_ident):
-            raise Refusal(409, f"this till belongs to the connection {other.name}: its sales would be booked twice")
+            raise Refusal(409, f"this till {whose}: its sales would be booked twice")
         if wanted.mplus_subscription_id and wanted.mplus_subscription_id == other.mplus_subscription_id:
-            raise Refusal(409, f"this webhook subscription belongs to the connection {other.name}")
+            raise Refusal(409, f"this webhook subscription {whose}")
 
 
 async def check_up(shared: Services, name: str, *, actor: str) -> int:
@@ -219,6 +225,20 @@ async def pause(shared: Services, name: str, *, actor: str) -> None:
         audit.note(session, actor=actor, action="pause", target=f"connection {name}")
 
     await shared.write(change)
+
+
+async def rename(shared: Services, name: str, wanted: str, *, actor: str) -> None:
+    """Call a connection otherwise. Raises `Rejected` 400, 404, 409."""
+    await shared.write(lambda session: removal.rename(session, name, wanted, actor=actor))
+    shared.directory.forget()
+
+
+async def remove(request: Request, data: Data, *, actor: str) -> Outcome:
+    """Remove the connection of the address. Raises `Rejected` 404, 409."""
+    shared, name = services.of(request), request.path_params["name"]
+    outcome = await shared.run(lambda: removal.remove(shared.engine, shared.settings, name, data, actor=actor))
+    shared.directory.forget()
+    return outcome
 
 
 async def _ask(shared: Services, name: str, change: Change, action: str, actor: str) -> int:

@@ -24,7 +24,10 @@ def for_visitors(page: Page) -> Endpoint:
 
     async def guarded(request: Request) -> Response:
         visitor = await find_visitor(request)
-        return await page(request, visitor) if visitor else to_login(request)
+        if visitor is None:
+            return to_login(request)
+        await services.settle_name(request)
+        return await page(request, visitor)
 
     return guarded
 
@@ -40,6 +43,7 @@ def from_form(action: Action) -> Endpoint:
         form = await bodies.read_form(request)
         if not services.of(request).sessions.is_from_form(visitor, form.get("csrf", "")):
             raise Refusal(403, "the form is outdated; go back, reload the page and try once more")
+        await services.settle_name(request)
         return await action(request, visitor, form)
 
     return guarded

@@ -340,3 +340,21 @@ def test_agree_without_an_answer_in_time_says_so_and_is_no_success(run: Cli, sho
     code, printed, _ = run("agree", "--json", "--wait", "0.2")
     told = json.loads(printed)
     assert (code, told["agrees"], told["state"], told["connection"]) == (1, None, "received", shop)
+
+
+def test_connections_are_listed_renamed_and_removed(run: Cli, shop: str, engine: Engine) -> None:
+    add(engine, "a")
+    assert run("connection", "list")[:2] == (0, "default: live\n")
+    assert run("connection", "rename", "default", "a/b")[0] == 1
+    assert run("connection", "rename", "default", "winkel") == (0, "the connection default is called winkel now\n", "")
+    assert [each["connection"] for each in json.loads(run("events", "--json")[1])["events"]] == ["winkel"]
+    assert len(json.loads(run("events", "--connection", "winkel", "--json")[1])["events"]) == 1
+    assert run("config", "show", "--connection", "winkel")[0] == 0
+    assert run("config", "show", "--connection", "nobody")[0] == 1
+    assert run("connection", "remove", "winkel")[0] == 2
+    code, out, _ = run("connection", "remove", "winkel", "--data", "keep", "--json")
+    assert (code, json.loads(out)["ended"], json.loads(out)["revoked"]) == (0, 1, None)
+    assert run("connection", "list")[1] == "winkel: removed, its data kept\n"
+    assert run("connection", "remove", "winkel", "--data", "purge")[0] == 0
+    assert run("connection", "list")[1] == "winkel: being purged\n"
+    assert run("connection", "rename", "winkel", "x") == (1, "", "there is no such connection\n")

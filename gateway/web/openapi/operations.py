@@ -131,6 +131,17 @@ _CONNECTIONS = (
         (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_wish("TillWish"),
     ),
     Operation(
+        "DELETE", "/admin/connections/{name}", "removeConnection",
+        "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
+        _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
+        {"name": NAME}, body=_wish("RemovalWish", required=True),
+    ),
+    Operation(
+        "POST", "/admin/connections/{name}/rename", "renameConnection", "calls a connection otherwise; no row changes",
+        {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
+        {"name": NAME}, body=_wish("RenameWish", required=True),
+    ),
+    Operation(
         "POST", "/admin/connections/{name}/check", "checkConnection", "has a worker try both logins and compare both",
         {200: Answer("the findings are its `result` (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED},
         (400, 404), {"name": NAME}, _WAIT, body=_wish("NoWish"),

@@ -257,6 +257,15 @@ SCHEMAS: Mapping[str, Schema] = {
         }
     ),
     "Connection": _CONNECTION,
+    "Removal": record(
+        {
+            "name": TEXT,
+            "data": {"type": "string", "enum": ["keep", "purge"]},
+            "ended": COUNT,
+            "revoked": maybe(SWITCH),
+            "trouble": maybe(TEXT),
+        }
+    ),
     "Connections": record({"connections": each(ref("Connection"))}),
     "ConnectionOrEvent": {"anyOf": [ref("Connection"), ref("EventDetail")]},
     "Standing": _STANDING,
@@ -269,6 +278,8 @@ SCHEMAS: Mapping[str, Schema] = {
     "ReasonWish": wish(reason=maybe(WORDS)),
     "RetryWish": wish(**_FILTER),
     "ResendWish": wish(dry_run=SWITCH, reason=maybe(WORDS), connection=maybe(WORDS)),
+    "RemovalWish": wish({"data": {"type": "string", "enum": ["keep", "purge"]}}),
+    "RenameWish": wish({"name": WORDS}),
     "BackfillWish": wish(since=maybe(DAY), connection=maybe(WORDS)),
     "AgreementWish": wish(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
     "PreviewWish": _PREVIEW,

@@ -80,15 +80,17 @@ KINDS: Final[Mapping[str, Kind]] = {
 """By the first word of an alert's cause."""
 
 
-def to_shown(alert: AlertRow) -> Shown:
+def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
     """The alert in the words of its kind; one of a kind that is not known here, as it is stored."""
     name, *parts = alert.cause.split("/")
     kind = KINDS.get(name) if parts else None
+    called = names.get(alert.connection or "", alert.connection)
+    parts = [str(called) if part == alert.connection else part for part in parts]
     subject = (parts[1] if len(parts) > 1 else parts[0]) if kind and _SUBJECT in kind.title else ""
     return Shown(
         title=kind.title if kind else alert.title,
         subject=subject,
-        connection=alert.connection,
+        connection=called,
         since=alert.first_seen,
         detail=alert.detail or "",
         fix=(kind.fix if kind else "") or alert.fix or "",

@@ -72,7 +72,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         parked_count=overview.count(State.PARKED),
         pending_count=overview.count(*PENDING, State.WORKING),
         cards=[to_card(connection, overview) for connection in overview.connections],
-        alerts=[alerts.to_shown(alert) for alert in overview.alerts],
+        alerts=[alerts.to_shown(alert, overview.names) for alert in overview.alerts],
         plan=plan.reckon(overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads),
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,

@@ -109,7 +109,8 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),
         choice=OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
-        asked_for=asked.get("record") or (rendering.to_record(event) if event.flow == Flow.ORDERS else event.entity_id),
+        asked_for=asked.get("record")
+        or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
     )
 
 

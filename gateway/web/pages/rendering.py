@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
+from gateway.web import services
 from gateway.web.pages import catalogue
 from gateway.web.sessions import Visitor
 from mapping.money import show_cents
@@ -40,6 +42,8 @@ def render(
 ) -> Response:
     """The page in the visitor's language."""
     language = catalogue.choose(request.headers.get("accept-language", ""))
+    directory = services.of(request).directory.peek()
+    names = directory.display_names if directory else {}
     words = partial(catalogue.translate, language)
     shown = {
         "_": words,
@@ -51,12 +55,17 @@ def render(
         "clock": to_clock,
         "duration": partial(to_duration, language),
         "pretty": to_pretty,
-        "record": to_record,
+        "record": partial(to_record, names),
+        "called": lambda key: names.get(key, key),
         "cents": show_cents,
         "flows": list(Flow),
         "states": list(State),
         "version": VERSION,
     }
+    if "name" in values:
+        values["name"] = names.get(values["name"], values["name"])
+    if "names" in values:
+        values["names"] = [names.get(each, each) for each in values["names"]]
     text = _environment.get_template(template).render(shown | values)
     return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language"})
 
@@ -101,6 +110,8 @@ def to_pretty(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, default=str)
 
 
-def to_record(event: Event) -> str:
+def to_record(names: Mapping[str, str], event: Event) -> str:
     """How a person knows the record: its number, SKU or e-mail, else the id in the other system."""
+    if event.entity_id == event.connection:
+        return names.get(event.connection, event.connection)
     return event.order_id or event.sku or event.email or event.entity_id

@@ -13,12 +13,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.errors import Rejected
+from gateway.removal import Data
 from gateway.store import connections, documents, requests, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.events import Event
 from gateway.store.following import SETTLED
-from gateway.web import presentation, services, settings_saving, setups
+from gateway.web import presentation, queries, services, settings_saving, setups
 from gateway.web.pages import questions
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
@@ -70,6 +72,8 @@ def routes() -> list[Route]:
         Route(f"{ADDRESS}/check", from_form(ask_check), methods=["POST"]),
         Route(f"{ADDRESS}/answers", from_form(submit_answers), methods=["POST"]),
         Route(f"{ADDRESS}/live", from_form(let_live), methods=["POST"]),
+        Route(f"{ADDRESS}/rename", from_form(rename), methods=["POST"]),
+        Route(f"{ADDRESS}/remove", from_form(remove), methods=["POST"]),
     ]
 
 
@@ -77,7 +81,7 @@ async def list_setups(request: Request, visitor: Visitor) -> Response:
     """Every connection, and a name for another one."""
     shared = services.of(request)
     every = await shared.read(lambda session: connections.every(session, shared.seal))
-    return render(request, "setups.html", visitor=visitor, connections=every, pattern=connections.NAME)
+    return render(request, "setups.html", visitor=visitor, connections=every, removed=None)
 
 
 async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
@@ -140,6 +144,31 @@ async def let_live(request: Request, _visitor: Visitor, _form: dict[str, str]) -
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
+async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Call it otherwise."""
+    wanted = form.get("new_name", "").strip()
+    try:
+        await setups.rename(services.of(request), request.path_params["name"], wanted, actor=DASHBOARD)
+    except Rejected as refusal:
+        return _show(request, visitor, await _read(request), name_trouble=refusal.reason, status=refusal.status)
+    return RedirectResponse(to_address(wanted), 303)
+
+
+async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Remove it, once its name was typed; the next page says what became of its tokens."""
+    standing = await _read(request)
+    called, data = standing.connection.display_name, queries.find_choice(form, "data", Data)
+    if data is None or form.get("confirmed", "").strip() != called:
+        trouble = f"nothing was removed: type the name {called} to confirm"
+        return _show(request, visitor, standing, name_trouble=trouble, status=422)
+    try:
+        outcome = await setups.remove(request, data, actor=DASHBOARD)
+    except Rejected as refusal:
+        return _show(request, visitor, standing, name_trouble=refusal.reason, status=refusal.status)
+    every = await services.of(request).read(lambda session: connections.every(session, services.of(request).seal))
+    return render(request, "setups.html", visitor=visitor, connections=every, removed=outcome)
+
+
 def _show(
     request: Request,
     visitor: Visitor,
@@ -149,6 +178,7 @@ def _show(
     typed: Mapping[str, str] = MappingProxyType({}),
     trouble: str | None = None,
     refused: str | None = None,
+    name_trouble: str | None = None,
 ) -> Response:
     """The page; `trouble` is with the till, of which `typed` is shown again, `refused` with the answers."""
     document = _document(standing)
@@ -163,6 +193,7 @@ def _show(
         typed=typed,
         trouble=trouble,
         refused=refused,
+        name_trouble=name_trouble,
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
@@ -186,7 +217,8 @@ async def _read(request: Request) -> Standing:
         version, text = documents.newest(session, name) or (0, settings_document.example())
         token = views.tokens(session).get(name)
         return Standing(
-            connection=found or Connection(name, None, None, None, None, None, (), live=False, paused=None),
+            connection=found
+            or Connection(name, None, None, None, None, None, (), live=False, paused=None, display_name=name),
             exists=found is not None,
             authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
             checked=views.newest_about(session, requests.check_up(connection=name).subject),

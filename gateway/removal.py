@@ -1,0 +1,160 @@
+"""Renaming and removing a connection, for the web, the command line and the clock, which goes on where they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import httpx
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from gateway.connectors.quickbooks import deadline
+from gateway.connectors.quickbooks.auth import OAuth
+from gateway.connectors.quickbooks.transport import Limits
+from gateway.errors import GatewayError, Rejected
+from gateway.settings import Settings
+from gateway.store import audit, connections, tokens
+from gateway.store import removal as rows
+from gateway.store.connections import DEFAULT, Status
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+
+_PATIENCE = Limits(read=8.0, total=10.0)
+DISCONNECT = "disconnect the app in QuickBooks: Apps, My apps"
+
+
+class Data(StrEnum):
+    """What becomes of the data of a removed connection."""
+
+    KEEP = "keep"
+    PURGE = "purge"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a removal came to. `revoked` is None where there were no tokens; `trouble` says why they were not."""
+
+    name: str
+    data: Data
+    ended: int
+    revoked: bool | None
+    trouble: str | None
+
+
+def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
+    """Call a connection otherwise, audited; answers its key. Raises `Rejected` 404, 400, 409."""
+    connections.hold_all(session)  # two at once must not choose one name
+    key = connections.find_key(session, called)
+    if key is None:
+        raise _refused(404, "there is no such connection")
+    if not connections.is_name(wanted):
+        raise _refused(400, connections.NAME_RULE)
+    owner = connections.find_key(session, wanted)
+    if owner not in {None, key}:
+        # The first name of another one, too: old links must not lead to another shop.
+        raise _refused(409, f"another connection is called {wanted}, or was called so at first")
+    before = connections.display_names(session)[key]
+    connections.rename(session, key, wanted)
+    audit.note(session, actor=actor, action="rename", target=f"connection {before}, now {wanted}")
+    return key
+
+
+def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor: str) -> Outcome:
+    """Remove a connection, or purge the data that a removed one left. Raises `Rejected` 404, 409.
+
+    Its tokens are revoked at Intuit as far as Intuit answers. Data are purged by the clock, or by `purge`.
+    """
+    seal = Seal(settings.secret_keys)
+    with writing(engine) as session:
+        key = _find(session, called, data)
+        if key == DEFAULT and (settings.mplus_url or settings.quickbooks_realm_id):
+            raise _refused(
+                409,
+                "the environment describes this connection and would make it again: first take MPLUS_URL, "
+                "QUICKBOOKS_REALM_ID and what belongs to them out of it, then restart",
+            )
+        rows.begin(session, key, Status.PURGING if data is Data.PURGE else Status.REMOVED)
+        audit.note(session, actor=actor, action="remove", target=f"connection {called}, data: {data}")
+    with reading(engine) as session:
+        gone = next(each for each in rows.find_all(session) if each.key == key)
+    revoked, trouble = _revoke(engine, settings, seal, gone)
+    return Outcome(gone.called, data, rows.end_work(engine, gone), revoked, trouble)
+
+
+def _refused(status: int, reason: str) -> Rejected:
+    error = Rejected(reason)
+    error.status = status
+    return error
+
+
+def _find(session: Session, called: str, data: Data) -> str:
+    if key := connections.find_key(session, called):
+        return key
+    left = [each for each in rows.find_all(session) if each.called == called and each.status is Status.REMOVED]
+    if not left or data is not Data.PURGE:
+        raise _refused(404, "there is no such connection")
+    return left[0].key
+
+
+def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) -> tuple[bool | None, str | None]:
+    """Once, as far as Intuit answers; then the tokens are forgotten, so that nobody uses them any more."""
+    if not gone.has_tokens:
+        return None, None
+    trouble: str | None = None
+    try:
+        with reading(engine) as session:
+            held = tokens.find(session, gone.key, seal)
+        if held is None or not held.refresh:
+            return None, None
+        with deadline.open_http() as http:
+            open_oauth(http, settings, limits=_PATIENCE).revoke(held.refresh)
+    except GatewayError as error:
+        trouble = f"{error.reason}; {DISCONNECT}"
+    finally:
+        with writing(engine) as session:
+            rows.drop_tokens(session, gone.key)
+            how = f"not revoked: {trouble}" if trouble else "revoked"
+            audit.note(session, actor="gateway", action="revoke", target=f"connection {gone.called}", reason=how)
+    return trouble is None, trouble
+
+
+def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> int:
+    """What is left to do of every removal: ends what came late, revokes what a dead process left, purges.
+
+    Answers how many rows were purged.
+    """
+    purged = 0
+    with reading(engine) as session:
+        left = rows.find_all(session)
+    for gone in left:
+        if gone.has_tokens and gone.is_late:
+            _revoke(engine, settings, Seal(settings.secret_keys), gone)
+        rows.end_work(engine, gone)
+        if gone.status is Status.PURGING:
+            purged += purge(engine, gone, stopped=stopped)
+    return purged
+
+
+def purge(engine: Engine, gone: rows.Removed, *, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Delete what is left of it; answers how many rows that were."""
+    purged = 0
+    for count in rows.purge(engine, gone):
+        purged += count
+        if stopped():
+            break
+    return purged
+
+
+def open_oauth(http: httpx.Client, settings: Settings, *, limits: Limits | None = None) -> OAuth:
+    """The app at Intuit."""
+    return OAuth(
+        http,
+        client_id=settings.quickbooks_client_id,
+        client_secret=settings.quickbooks_client_secret,
+        authorize_url=settings.quickbooks_authorize_url,
+        token_url=settings.quickbooks_token_url,
+        revoke_url=settings.quickbooks_revoke_url,
+        limits=limits,
+    )
