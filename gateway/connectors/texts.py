@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
+_RARE: Final = re.compile(" ?(?:[\U00010000-\U0010ffff][\u200d\ufe0e\ufe0f]*)+")  # with what joins and varies them
 _RAW: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _REFERENCE: Final = re.compile(rb"&#(x[0-9A-Fa-f]{1,8}|[0-9]{1,10});")
 _DECLARED: Final = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
@@ -21,24 +22,29 @@ _ASCII_COMPATIBLE: Final = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-88
 
 def clean(value: Any) -> tuple[Any, int]:
     """The value without characters XML has no place for, in all its texts, and how many there were."""
-    return _strip(value, _FORBIDDEN)
+    return _strip(value, lambda text: _FORBIDDEN.subn("", text))
 
 
 def to_basic_plane(value: Any) -> tuple[Any, int]:
     """The value without characters above U+FFFF (emoji and the like), in all its texts, and how many there were."""
-    return _strip(value, _ASTRAL)
+    return _strip(value, _leave_out_rare)
 
 
-def _strip(value: Any, unwanted: re.Pattern[str]) -> tuple[Any, int]:
+def _leave_out_rare(text: str) -> tuple[str, int]:
+    count = len(_ASTRAL.findall(text))
+    return (_RARE.sub("", text).strip(), count) if count else (text, 0)
+
+
+def _strip(value: Any, mend: Callable[[str], tuple[str, int]]) -> tuple[Any, int]:
     match value:
         case str():
-            return unwanted.subn("", value)
+            return mend(value)
         case Mapping():
-            parts = {key: _strip(inner, unwanted) for key, inner in value.items()}
+            parts = {key: _strip(inner, mend) for key, inner in value.items()}
             count = sum(found for _, found in parts.values())
             return ({key: inner for key, (inner, _) in parts.items()}, count) if count else (value, 0)
         case list() | tuple():
-            stripped = [_strip(inner, unwanted) for inner in value]
+            stripped = [_strip(inner, mend) for inner in value]
             count = sum(found for _, found in stripped)
             return ([inner for inner, _ in stripped], count) if count else (value, 0)
     return value, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from gateway.connectors import texts
 from gateway.errors import DuplicateName
 from gateway.store import links
 from gateway.store.links import Kind, Link
@@ -145,7 +146,9 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
 
 def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
     """An earlier request may have created the relation's customer as it was then."""
-    if (made.display_name, customers.email_key(made.email)) == (wanted.display_name, wanted.email) or not made.id:
+    # The books may take no characters above U+FFFF: then it stands there without them.
+    names = (wanted.display_name, texts.to_basic_plane(wanted.display_name)[0])
+    if (made.display_name in names and customers.email_key(made.email) == wanted.email) or not made.id:
         return made
     changed = replace(wanted, id=made.id, sync_token=made.sync_token)
     return deps.books.update_customer(
@@ -209,6 +212,13 @@ def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
     """Every link with this customer."""
     with reading(deps.engine) as session:
         return links.find_by_target(session, deps.connection, Kind.CUSTOMER, customer_id)
+
+
+def move(vanished: str, survivor: str, deps: Deps) -> None:
+    """Two customers became one in the books: what pointed at the vanished one points at the survivor."""
+    for link in links_with(vanished, deps):
+        deps.remember(Link(Kind.CUSTOMER, link.source_id, "Customer", survivor))
+        deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=survivor)
 
 
 def key_of_email(email: str) -> str:

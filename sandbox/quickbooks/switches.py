@@ -60,8 +60,10 @@ class Switches:
     stock_start           a sale before an item's stock was started is refused with "6270", with "6000", or "accepted"
     stock_moves_items     a change of quantity counts as a change of the item (its time moves, CDC names it)
     resale_numbers        a customer's ResaleNum is "kept" or "dropped"
-    rare_characters       those beyond the basic plane (emoji) are "kept", "replaced" or "refused"
+    rare_characters       those beyond the basic plane (emoji) are "kept", "replaced", "refused" (as what cannot be
+                          decoded), "invalid" (2040), or what the server is "failing" over (500, however often)
     backslashes           in a query a backslash stands for itself when it is "doubled", or "single"
+    failing_captures      entities of which one record makes every answer of change data capture fail: "4002" or "500"
     latency_seconds       every call waits this long on the way in
     working_seconds       every admitted call works this long (it counts as running meanwhile)
     """
@@ -86,6 +88,7 @@ class Switches:
     case_sensitive_queries: bool = True
     stock_bumps_sync_token: bool = False
     stock_webhooks: bool = False
+    failing_captures: dict[str, str] = field(default_factory=dict)
     latency_seconds: float = 0.0
     working_seconds: float = 0.0
     limits: Limits = field(default_factory=Limits)

@@ -8,6 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from gateway.connectors import texts
 from gateway.connectors.quickbooks.moments import find_moment
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.query import select
@@ -53,7 +54,8 @@ def ask_emoji(books: Books) -> Seen:
     except GatewayError as error:
         return Seen("refused", f"{error.reason} ({error.code})")
     found = booked.get("CustomerMemo", {}).get("value")
-    return Seen("kept" if found == text else "replaced", f"{text!a} reads {found!a}")
+    ways = {text: "kept", texts.to_basic_plane(text)[0]: "refused"}  # our client leaves out what is refused
+    return Seen(ways.get(found, "replaced"), f"{text!a} reads {found!a}")
 
 
 def ask_backslash(books: Books) -> Seen:
@@ -156,8 +158,7 @@ PROBES = (
         (
             Way("kept", "texts arrive as they are"),
             Way("replaced", "texts arrive with marks in their place"),
-            Way("refused", "such a sale is parked: leave the texts out, or mend them at the till",
-                "orders.memo = false", Fit.SET),
+            Way("refused", "such a text is sent again without them, and the activity log says so"),
         ),
         ask_emoji, writes=True,
     ),

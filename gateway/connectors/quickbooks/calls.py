@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
 
+from gateway.connectors import texts
 from gateway.connectors.quickbooks import batch
 from gateway.connectors.quickbooks.entities import segment
 from gateway.connectors.quickbooks.moments import write_moment
@@ -15,6 +16,9 @@ from gateway.connectors.quickbooks.query import Select
 
 MINOR_VERSION: Final = "75"
 LONGEST_REQUEST_ID: Final = 50
+_PLAIN: Final = "-plain"
+_NAMES: Final = ("DisplayName", "Name")  # which must not be empty
+_UNNAMED: Final = "?"
 _LONGEST_ADDRESS: Final = 1500  # characters of a statement that still travel in the address
 
 
@@ -23,6 +27,7 @@ class Call:
     """One request below the company's address.
 
     `writes`: losing the answer leaves it open whether something happened. `metered`: Intuit bills it (data out).
+    `note` is what a reader of the log should know of it besides.
     """
 
     operation: str
@@ -32,6 +37,7 @@ class Call:
     body: Json | str | None = None
     writes: bool = False
     metered: bool = True
+    note: str | None = None
 
     @property
     def content(self) -> bytes | None:
@@ -92,6 +98,23 @@ def run_batch(operations: Sequence[batch.Operation], request_id: str) -> Call:
         writes=batch.writes_any(operations),
         metered=any(isinstance(operation, batch.Ask) for operation in operations),
     )
+
+
+def find_plain(call: Call, *, anew: bool) -> Call | None:
+    """The call without characters above U+FFFF, which says so; None when it holds none.
+
+    `anew` gives a write another request id: the books may remember what they refused, too. It is always the same
+    one, so a repeat after a lost answer is recognised.
+    """
+    (body, parameters), count = texts.to_basic_plane((call.body, call.parameters))
+    if not count:
+        return None
+    if isinstance(body, Mapping):
+        body = {**body, **{name: _UNNAMED for name in _NAMES if body.get(name) == ""}}
+    if anew and len(sent := parameters.get("requestid", "")) in range(1, LONGEST_REQUEST_ID - len(_PLAIN) + 1):
+        parameters = {**parameters, "requestid": sent + _PLAIN}
+    left_out = f"{count} character{'s' if count > 1 else ''} above U+FFFF (emoji and the like)"
+    return replace(call, body=body, parameters=parameters, note=f"{left_out} left out: QuickBooks did not take them")
 
 
 def _parameters(**parameters: str) -> dict[str, str]:

@@ -42,6 +42,7 @@ _BY_STATUS: Final[dict[int, Row]] = {
     HTTPStatus.TOO_MANY_REQUESTS: THROTTLED,
     HTTPStatus.REQUEST_TIMEOUT: OUTAGE,
 }
+_ABOUT_CHARACTERS: Final = frozenset({"2040", "500", OUTAGE.code})
 _KINDS: Final = {kind.value.lower(): kind.value for kind in DocumentKind}
 
 
@@ -80,6 +81,12 @@ def to_error(status: int, fault: Fault, *, after: float | None = None) -> Gatewa
     if isinstance(error, DuplicateNumber):
         error.existing_kind, error.existing_id = _other_document(fault.detail)
     return error
+
+
+def may_be_about_characters(status: int, error: GatewayError | None) -> bool:
+    """Whether the books may refuse a text for its characters, or fail over them: the vendor says nothing about it."""
+    known = error is not None and error.code in _ABOUT_CHARACTERS
+    return known and status <= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def find_pause(headers: Mapping[str, str]) -> float | None:

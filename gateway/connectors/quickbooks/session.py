@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import httpx
 
 from gateway.connectors.exchange import Exchange
-from gateway.connectors.quickbooks import faults
+from gateway.connectors.quickbooks import calls, faults
 from gateway.connectors.quickbooks.calls import Call
 from gateway.connectors.quickbooks.payload import Json, find_object
 from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, NotSent, Reply, send
@@ -65,8 +65,31 @@ class Session:
         """The JSON object the books answer, faults inside it raised.
 
         Raises Transient for a read without an answer and for a request that was never sent, Unanswered for a write
-        whose fate is open, AuthLost after one renewal in vain, and whatever `faults` makes of a refusal.
+        whose fate is open, AuthLost after one renewal in vain, and whatever `faults` makes of a refusal. Characters
+        above U+FFFF are left out when the books refuse them, or fail twice over what holds them.
         """
+        answer = self._ask(call)
+        if faults.may_be_about_characters(answer.status, answer.error):
+            answer = self._ask_plainly(call, answer)
+        if answer.error is not None:
+            raise answer.error
+        return answer.content
+
+    def _ask_plainly(self, call: Call, answer: _Answer) -> _Answer:
+        plain = calls.find_plain(call, anew=False)
+        if plain is None:
+            return answer
+        if isinstance(answer.error, Transient | Unanswered):
+            # One failure is no refusal, and it may have come after the work was done: the request id stays the same.
+            answer = self._ask(call)
+            if not faults.may_be_about_characters(answer.status, answer.error):
+                return answer
+        if isinstance(answer.error, Permanent):
+            plain = calls.find_plain(call, anew=True) or plain
+        return self._ask(plain)
+
+    def _ask(self, call: Call) -> _Answer:
+        """The answer with a token that is valid, and past a limit that was passed for a moment only."""
         token = self._tokens.access()
         answer = self._exchange(call, token)
         if answer.status == HTTPStatus.UNAUTHORIZED and isinstance(answer.error, AuthLost):
@@ -74,9 +97,7 @@ class Session:
         if isinstance(answer.error, RateLimited) and answer.error.asked is None and _is_refused(answer.status):
             # Nothing happened yet. The gate lets the repeat through when the pause is over, or refuses a long one.
             answer = self._exchange(call, self._tokens.access())
-        if answer.error is not None:
-            raise answer.error
-        return answer.content
+        return answer
 
     def reach(self) -> None:
         """Any answer at the address will do, without a token and outside the gate. Raises Transient."""
@@ -137,6 +158,7 @@ class Session:
             error=(error.code or type(error).__name__) if error else None,
             refused=isinstance(error, RateLimited),
             pause=error.asked if isinstance(error, RateLimited) else None,
+            note=call.note,
         )
         self._observe(exchange)
 

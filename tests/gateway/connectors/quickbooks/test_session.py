@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -265,3 +266,51 @@ def test_a_token_source_that_has_none_stops_the_call_before_it_is_sent(
     with pytest.raises(AuthLost):
         read(books)
     assert peer.requests == []
+
+
+@pytest.mark.parametrize("inside", [b"\\u000b", b"\x0b", b"\\ud83d", b"\\u0000", b"\\b"])
+def test_control_characters_are_left_out_of_what_is_read(books: QuickBooks, peer: Peer, inside: bytes) -> None:
+    peer.answers(
+        Reply(body=b'{"Item": {"Id": "11", "SyncToken": "3", "Name": "Pu' + inside + b'mp", "Type": "Service"}}')
+    )
+    assert books.item("11").name == "Pump"
+
+
+@pytest.mark.parametrize("kept", [b"\\n", b"\\t", b"\\u00e9", b"\\ud83c\\udf84", "\U0001f384".encode()])
+def test_other_characters_are_read_as_they_are(books: QuickBooks, peer: Peer, kept: bytes) -> None:
+    peer.answers(
+        Reply(body=b'{"Item": {"Id": "11", "SyncToken": "3", "Name": "Pu' + kept + b'mp", "Type": "Service"}}')
+    )
+    assert books.item("11").name == json.loads(b'"Pu' + kept + b'mp"')
+
+
+@pytest.mark.parametrize("refusal", [fault("2040"), fault("500")], ids=["2040", "decoding"])
+def test_t15_a_refused_emoji_is_left_out_under_another_request_id(
+    books: QuickBooks, peer: Peer, exchanges: list[Exchange], refusal: Reply
+) -> None:
+    peer.answers(refusal, reply(CUSTOMER))
+    books.create_customer(Customer("Jan \U0001f384"), "request-1")
+    first, second = peer.requests
+    assert (first.json, second.json) == ({"DisplayName": "Jan \U0001f384"}, {"DisplayName": "Jan"})
+    assert (first.query["requestid"], second.query["requestid"]) == ("request-1", "request-1-plain")
+    assert "left out" in (exchanges[-1].note or "")
+
+
+def test_t15_an_emoji_the_books_fail_over_is_left_out_the_third_time(books: QuickBooks, peer: Peer) -> None:
+    peer.answers(fault("10000", 500), fault("10000", 500), reply(CUSTOMER))
+    books.create_customer(Customer("Jan \U0001f384"), "request-1")
+    assert [each.json["DisplayName"] for each in peer.requests] == ["Jan \U0001f384", "Jan \U0001f384", "Jan"]
+    assert {each.query["requestid"] for each in peer.requests} == {"request-1"}
+
+
+@pytest.mark.parametrize("refusal", [fault("2040"), fault("500"), fault("10000", 500)])
+def test_without_emoji_nothing_is_sent_twice(books: QuickBooks, peer: Peer, refusal: Reply) -> None:
+    peer.answers(refusal)
+    with pytest.raises(GatewayError):
+        write(books)
+    assert len(peer.requests) == 1
+
+
+def test_a_name_looked_for_is_looked_for_without_emoji_when_it_must_be(books: QuickBooks, peer: Peer) -> None:
+    peer.answers(fault("500"), reply({"QueryResponse": {"Customer": [CUSTOMER["Customer"]]}}))
+    assert [each.id for each in books.customers_by_name("Jan \U0001f384")] == ["58"]
