@@ -10,7 +10,7 @@ import json
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Event
 from gateway.store.links import Kind, Link
-from handlers import causes, currencies
+from handlers import causes, currencies, merges
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.references import addresses, counterparts, parties
@@ -108,9 +108,8 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
     vanished = json.loads(event.hint).get("deleted_id") if event.hint else None
     if not vanished:
         return ()
-    for link in parties.links_with(str(vanished), deps):
-        deps.remember(Link(Kind.CUSTOMER, link.source_id, "Customer", event.entity_id))
-        deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=event.entity_id)
+    merges.note(merges.CUSTOMER, str(vanished), event.entity_id, deps)
+    parties.move(str(vanished), event.entity_id, deps)
     return (str(vanished),)
 
 

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     DAY = "day"  # branch and business day -> the document that sums it up
     CLAIM = "claim"  # till article number/books' item -> the item: it waits for the article to become free
     DAY_DOCUMENT = "day_document"  # day/entity/id -> a document that sums up this day, or a correction of it
+    MERGED = "merged"  # entity/id of a record of the books that vanished in a merge -> the one that stayed
     STOCK = "stock"  # branch/article -> quantity last written
 
 

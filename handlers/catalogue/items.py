@@ -80,6 +80,11 @@ def find_vanished(event: Event) -> str | None:
     return told.get("deleted_id") if isinstance(told, dict) else None
 
 
+def to_merge_hint(vanished: str) -> str:
+    """What travels with an event that tells of a merge into its item or customer."""
+    return simplejson.dumps({"deleted_id": vanished})
+
+
 def follow(
     flow: Flow, event: Event, seen: Reading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:

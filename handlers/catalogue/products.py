@@ -12,7 +12,7 @@ from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
-from handlers import causes
+from handlers import causes, merges
 from handlers.catalogue import articles, bridge, families, items, kinship, ownership
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import Reading
@@ -204,6 +204,7 @@ def _follow_merge(event: Event, deps: Deps) -> None:
     vanished = items.find_vanished(event)
     if vanished is None:
         return
+    merges.note(merges.ITEM, vanished, event.entity_id, deps)
     link = articles.find_link(vanished, deps)
     if link and link.fingerprint != items.GONE:
         _switch_off(link, deps)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from gateway.connectors import texts
 from gateway.connectors.quickbooks import wire_documents
-from gateway.connectors.quickbooks.wire_content import content_of
+from gateway.connectors.quickbooks.wire_content import content_of, contents_of, references_of
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
@@ -33,6 +34,8 @@ REPLACING = "replacing"
 """We delete it ourselves, to book another kind of document."""
 ADOPTED = "adopted"
 """Something else booked it: it is linked, and never written."""
+REFERENCES = "references"
+"""The customer and items that the document named when last seen."""
 WITHDRAWN = "withdrawn"
 """We void it ourselves, because the sale was cancelled."""
 
@@ -62,12 +65,17 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
         "document_number": booked.document_number,
         "total_cents": sale.total_incl_cents,
         "goods": sale_changes.goods(sale),
-        "seen": content_of(booked.raw),
+        **seen(booked.raw),
         "dated": booked.business_date.isoformat() if booked.business_date else None,
     }
     known |= more
     fingerprint = sale_changes.content(sale) if finished else None
     return Link(Kind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
+
+
+def seen(raw: Raw) -> dict[str, Any]:
+    """What is remembered of a document as it stands in the books, to know later whether somebody edited it."""
+    return {"seen": content_of(raw), REFERENCES: references_of(raw)}
 
 
 def note(link: Link, deps: Deps, **facts: Any) -> Link:
@@ -83,16 +91,20 @@ def begin(link: Link, deps: Deps, **facts: Any) -> Link:
 
 
 def intended(document: SalesDocument, *, send_number: bool) -> str:
-    """What the books will say about a document once it is written; to recognise a write whose answer was lost."""
+    """What the books will say about a document once it is written; to recognise a write whose answer was lost.
+
+    Without the characters in its note that they may not take: see `contents_of`.
+    """
     body = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
-    return content_of({**body, "TotalAmt": document.total})
+    plain, _ = texts.to_basic_plane(body.get("PrivateNote"))
+    return content_of({**body, "PrivateNote": plain, "TotalAmt": document.total})
 
 
 def is_as_intended(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
     """Whether the books say already what would be written, the way to pay included."""
     method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
     same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
-    return same_kind and content_of(booked.raw) == intended(document, send_number=send_number)
+    return same_kind and intended(document, send_number=send_number) in contents_of(booked.raw)
 
 
 def is_the_write(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from datetime import date
 
-from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.errors import Conflict, NotFound
 from gateway.store.events import Event
 from gateway.store.links import Link
@@ -16,6 +15,7 @@ from handlers.sales import (
     booking,
     bookings,
     closed_books,
+    comparison,
     documents,
     drafts,
     existing,
@@ -83,7 +83,7 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
         return done(
             "cancelled at the till; its document is gone from the books already", links=(_finished(sale, link),)
         )
-    if is_edited(link, current):
+    if is_edited(link, current, deps):
         return _park_edited(sale, link)
     link = bookings.begin(link, deps, withdrawn=True)
     money_documents.release(link.target_entity, link.target_id, deps)
@@ -107,10 +107,9 @@ def find_present(link: Link, deps: Deps) -> BookedDocument | None:
         return None
 
 
-def is_edited(link: Link, current: BookedDocument) -> bool:
+def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
     """Whether somebody changed the document in the books since we wrote it. Payments alone do not count."""
-    ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
-    return current.sync_token != link.sync_token and bool(ours) and content_of(current.raw) not in ours
+    return current.sync_token != link.sync_token and not comparison.is_as_left(link, current.raw, deps)
 
 
 def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
@@ -154,7 +153,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
             return park_gone(sale, link, _DELETED)
         if current.voided and not voided_too:
             return park_gone(sale, link, _VOIDED)
-        if not current.voided and is_edited(link, current):
+        if not current.voided and is_edited(link, current, deps):
             return _park_edited(sale, link)
         posting = _draft_anew(sale, link, current, deps)
         try:
@@ -187,7 +186,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         return booking.finish(sale, posting, current, deps, doubtful=True)
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
     # So is what stands there now, which may be an earlier write of ours whose answer was lost.
-    link = bookings.begin(link, deps, sent=wanted, seen=content_of(current.raw), goods=None)
+    link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.raw))
     released = settlement.release(current.kind, current.id, deps, keep=posting.payments)
     fresh = (find_present(link, deps) if released else None) or current
     deps.say(
@@ -208,7 +207,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
     replacing = bookings.detail(link, bookings.REPLACING)
     if current is None and not replacing:
         return park_gone(sale, link, _DELETED)
-    if current and is_edited(link, current):
+    if current and is_edited(link, current, deps):
         return _park_edited(sale, link)
     doubtful = _is_doubtful(event, link, deps)
     if current:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.store import links, reckoning
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import Kind, Link
@@ -197,6 +196,6 @@ def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDoc
 
 
 def _to_document_link(day: Day, document: BookedDocument) -> Link:
-    detail = {days.DAY: day.key, "number": document.document_number, "seen": content_of(document.raw)}
+    detail = {days.DAY: day.key, "number": document.document_number, **bookings.seen(document.raw)}
     key = f"{day.key}/{document.kind}/{document.id}"
     return Link(Kind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail)

@@ -93,24 +93,30 @@ def merge(company: Company, entity: Entity, survivor_id: str, vanished_id: str) 
     """A user of the books merged two list rows: one vanishes, everything that named it names the survivor."""
     survivor = company.get(entity.name, survivor_id)
     vanished = company.get(entity.name, vanished_id)
-    for table in company.rows.values():
+    for name, table in company.rows.items():
         for row in table.values():
-            _repoint(row, vanished_id, survivor_id, entity.name)
+            if _repoint(row, vanished_id, survivor_id, entity.name):
+                company.touch(name, row, bump=True, announce=True)
     company.touch(entity.name, survivor, bump=True)
     company.remove(entity, vanished, operation="Merge", vanished_into=survivor_id)
     company.index_names()
 
 
-def _repoint(value: object, vanished_id: str, survivor_id: str, entity: str) -> None:
+def _repoint(value: object, vanished_id: str, survivor_id: str, entity: str) -> bool:
+    """Name the survivor wherever the vanished row is named; answers whether it was."""
     if isinstance(value, list):
-        for each in value:
-            _repoint(each, vanished_id, survivor_id, entity)
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if name.endswith(f"{entity}Ref") and each.get("value") == vanished_id:
-                each["value"] = survivor_id
-            else:
-                _repoint(each, vanished_id, survivor_id, entity)
+        named = [_repoint(each, vanished_id, survivor_id, entity) for each in value]
+        return any(named)
+    if not isinstance(value, dict):
+        return False
+    found = False
+    for name, each in value.items():
+        if name.endswith(f"{entity}Ref") and each.get("value") == vanished_id:
+            each["value"] = survivor_id
+            found = True
+        else:
+            found |= _repoint(each, vanished_id, survivor_id, entity)
+    return found
 
 
 def _key_of(body: Json) -> Json:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from gateway.connectors import texts
 from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.payload import Json
 from mapping.fingerprints import fingerprint
 from mapping.sale_identity import unsigned
+
+References: TypeAlias = Mapping[str, Sequence[str | None]]
 
 
 def content_of(source: Json) -> str:
@@ -13,16 +19,43 @@ def content_of(source: Json) -> str:
 
     `source` is a document as answered, or a body to send with its `TotalAmt` added.
     """
-    lines = [line for line in fields.rows(source, "Line") if line.get("DetailType") == "SalesItemLineDetail"]
     return fingerprint(
         {
             "day": fields.find_text(source, "TxnDate"),
             "customer": fields.find_reference(source, "CustomerRef"),
             "note": " ".join(unsigned(fields.find_text(source, "PrivateNote")).split()),
             "total": fields.need_number(source, "TotalAmt"),
-            "lines": [_to_line(line) for line in lines],
+            "lines": [_to_line(line) for line in _item_lines(source)],
         }
     )
+
+
+def contents_of(source: Json) -> frozenset[str]:
+    """`content_of` a document as it is, and without the characters that the books may not have taken in its note."""
+    plain, _ = texts.to_basic_plane(source.get("PrivateNote"))
+    return frozenset({content_of(source), content_of({**source, "PrivateNote": plain})})
+
+
+def references_of(source: Json) -> References:
+    """The customer, and the items of the lines, that a document names."""
+    details = [fields.part(line, "SalesItemLineDetail") for line in _item_lines(source)]
+    return {
+        "Customer": [fields.find_reference(source, "CustomerRef")],
+        "Item": [fields.find_reference(detail, "ItemRef") for detail in details],
+    }
+
+
+def with_references(source: Json, references: References) -> Json:
+    """The document as it would be with these references in the place of its own."""
+    lines = [
+        {**line, "SalesItemLineDetail": {**fields.part(line, "SalesItemLineDetail"), "ItemRef": {"value": item}}}
+        for line, item in zip(_item_lines(source), references["Item"], strict=True)
+    ]
+    return {**source, "CustomerRef": {"value": references["Customer"][0]}, "Line": lines}
+
+
+def _item_lines(source: Json) -> list[Json]:
+    return [line for line in fields.rows(source, "Line") if line.get("DetailType") == "SalesItemLineDetail"]
 
 
 def _to_line(line: Json) -> list[object]:

@@ -1,0 +1,42 @@
+"""Items and customers that were merged into others in the books: which one stands in the place of a vanished one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.store import claims, links
+from gateway.store.links import Kind, Link
+from gateway.store.session import reading, writing
+from handlers.deps import Deps
+
+ITEM, CUSTOMER = "Item", "Customer"
+
+
+def note(entity: str, vanished: str, survivor: str, deps: Deps) -> None:
+    """Remember a merge; what was merged into the vanished record before is the survivor's, too."""
+    if deps.rehearsing:
+        return
+    with writing(deps.engine) as session:
+        claims.hold(session, deps.claim)
+        found = links.find_by_target(session, deps.connection, Kind.MERGED, vanished)
+        earlier = [replace(link, target_id=survivor) for link in found if link.target_entity == entity]
+        merged = Link(Kind.MERGED, _key(entity, vanished), entity, survivor)
+        links.save(session, deps.connection, merged, *earlier)
+
+
+def find_survivor(entity: str, vanished: str, deps: Deps) -> str | None:
+    """What a record was merged into, as far as it is known."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, Kind.MERGED, _key(entity, vanished))
+    return link.target_id if link else None
+
+
+def find_vanished(entity: str, survivor: str, deps: Deps) -> list[str]:
+    """The records that were merged into this one, as far as it is known."""
+    with reading(deps.engine) as session:
+        found = links.find_by_target(session, deps.connection, Kind.MERGED, survivor)
+    return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]
+
+
+def _key(entity: str, vanished: str) -> str:
+    return f"{entity}/{vanished}"

@@ -1,0 +1,89 @@
+"""Whether a document of the books still says what we left there.
+
+What only QuickBooks did to it does not count: an item or customer that was merged into another is named by the other
+one in every document, closed or not, and nobody edited any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.connectors.quickbooks.wire_content import References, contents_of, references_of, with_references
+from gateway.errors import NotFound
+from gateway.store.events import Change, Flow
+from gateway.store.links import Link
+from handlers import merges
+from handlers.catalogue import items, ownership
+from handlers.deps import Deps
+from handlers.merges import CUSTOMER, ITEM
+from handlers.references import parties
+from handlers.sales import bookings
+
+_FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
+
+
+def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
+    """Whether the document says what we wrote or were about to write; also when nothing is known of that."""
+    ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
+    if not ours or contents_of(raw) & ours:
+        return True
+    before = _before_merges(link, references_of(raw), deps)
+    return before is not None and bool(contents_of(with_references(raw, before)) & ours)
+
+
+def _before_merges(link: Link, now: References, deps: Deps) -> References | None:
+    """What the document named before others were merged into what it names; None when that explains nothing."""
+    kept = bookings.detail(link, bookings.REFERENCES)
+    if kept is None:  # booked before references were kept
+        was = {entity: [_first_vanished(entity, each, deps) for each in ids] for entity, ids in now.items()}
+        return was if was != now else None
+    if any(len(kept.get(entity, ())) != len(ids) for entity, ids in now.items()):
+        return None
+    differing = {(entity, *pair) for entity, ids in now.items() for pair in zip(kept[entity], ids, strict=True)}
+    changed = [each for each in sorted(differing, key=str) if each[1] != each[2]]
+    if not changed or not all(_took_over(entity, was, is_now, deps) for entity, was, is_now in changed):
+        return None
+    return {entity: kept[entity] for entity in now}
+
+
+def _first_vanished(entity: str, record_id: str | None, deps: Deps) -> str | None:
+    vanished = merges.find_vanished(entity, record_id, deps) if record_id else []
+    return vanished[0] if vanished else record_id
+
+
+def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> bool:
+    """Whether one record stands where the other stood because they were merged: nothing else removes one for good."""
+    if not was or not is_now:
+        return False
+    if survivor := merges.find_survivor(entity, was, deps):
+        return survivor == is_now
+    try:
+        deps.books.item(was) if entity == ITEM else deps.books.customer(was)
+    except NotFound:
+        _follow(entity, was, is_now, deps)
+        return True
+    return False
+
+
+def _follow(entity: str, vanished: str, survivor: str, deps: Deps) -> None:
+    """A merge that nobody told of: sales go on with the survivor, and its own flow does the rest."""
+    deps.say("merged into another in QuickBooks", entity=entity, vanished=vanished, survivor=survivor)
+    if deps.rehearsing:
+        return
+    merges.note(entity, vanished, survivor, deps)
+    if entity == ITEM:
+        ownership.move(vanished, survivor, deps)
+    else:
+        parties.move(vanished, survivor, deps)
+    told = Change(
+        key=f"qbo:merged:{deps.connection}:{entity}:{vanished}:{survivor}",
+        flow=_FLOWS[entity],
+        source=items.OURS,
+        entity=entity,
+        entity_id=survivor,
+        connection=deps.connection,
+        operation="merge",
+        hint=items.to_merge_hint(vanished),
+    )
+    deps.pass_on(told)

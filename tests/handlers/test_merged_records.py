@@ -1,0 +1,150 @@
+"""Items and customers merged in the books: documents that name the survivor now were edited by nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.store import links
+from gateway.store.links import Kind
+from gateway.store.session import reading
+from handlers.polling import books_feed, ledger_feed
+from handlers.sales import bookings
+from tests.handlers.counter import hear
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+
+WAYS = ("webhook", "capture", "unheard")
+every_way = pytest.mark.parametrize("way", WAYS)
+COMPANY = {"name": "Jansen", "companyName": "Jansen BV", "email": "bakker@example.nl"}
+
+
+def sell(shop: Shop, *articles: int, **more: Any) -> str:
+    receipt = shop.till.sell(lines=[sold(number) for number in articles], **more)
+    shop.settle()
+    assert shop.newest(receipt["receiptId"]).state == "done"
+    return str(receipt["receiptId"])
+
+
+def item_of(shop: Shop, sku: str) -> str:
+    return str(shop.find("Item", Sku=sku)["Id"])
+
+
+def merge(shop: Shop, entity: str, vanished: str, survivor: str, way: str) -> None:
+    """Merged in the books; told by a webhook, found by change data capture, or noticed by nobody yet."""
+    shop.books.merge(REALM, entity, survivor, vanished)
+    if way == "webhook":
+        told = {"key": f"merge-{vanished}", "hint": f'{{"deleted_id": "{vanished}"}}'}
+        if entity == "Item":
+            hear(shop, survivor, "Merge", hint=told["hint"])
+        else:
+            shop.hear_of("Customer", survivor, "Merge", **told)
+    if way != "unheard":
+        books_feed.poll(shop.deps())
+        shop.work()
+
+
+def items_booked(shop: Shop) -> list[str]:
+    lines = shop.only("SalesReceipt")["Line"]
+    return [each["SalesItemLineDetail"]["ItemRef"]["value"] for each in lines if "SalesItemLineDetail" in each]
+
+
+@every_way
+@on_both_databases
+def test_a_sale_of_an_item_merged_away_follows_the_till_still(shop: Shop, way: str) -> None:
+    ledger_feed.poll(shop.deps())
+    sale = sell(shop, 1001, 1002)
+    vanished, survivor = item_of(shop, "1001"), item_of(shop, "1003")
+    merge(shop, "Item", vanished, survivor, way)
+    assert shop.parked() == []
+    shop.till.edit_receipt(sale, lines=[sold(1001, 2)])
+    shop.settle()
+    assert (shop.parked(), shop.newest(sale).state) == ([], "done")
+    assert items_booked(shop) == [survivor]
+
+
+@every_way
+def test_a_sale_of_a_customer_merged_away_follows_the_till_still(shop: Shop, way: str) -> None:
+    ledger_feed.poll(shop.deps())
+    relation = shop.till.add_relation(**COMPANY)
+    sale = sell(shop, 1001, relation=relation["relationNumber"])
+    vanished = str(shop.only("SalesReceipt")["CustomerRef"]["value"])
+    address = {"PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
+    survivor = str(shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding", **address})["Id"])
+    merge(shop, "Customer", vanished, survivor, way)
+    assert shop.parked() == []
+    shop.till.edit_receipt(sale, lines=[sold(1001, 2)])
+    shop.settle()
+    assert (shop.parked(), shop.newest(sale).state) == ([], "done")
+    assert shop.only("SalesReceipt")["CustomerRef"]["value"] == survivor
+
+
+def test_a_chain_of_merges_is_followed_to_its_end(shop: Shop) -> None:
+    ledger_feed.poll(shop.deps())
+    sale = sell(shop, 1001)
+    first, second, third = (item_of(shop, sku) for sku in ("1001", "1002", "1003"))
+    for vanished, survivor in ((first, second), (second, third)):
+        shop.books.merge(REALM, "Item", survivor, vanished)
+        hear(shop, survivor, "Merge", hint=f'{{"deleted_id": "{vanished}"}}')
+    books_feed.poll(shop.deps())
+    shop.work()
+    shop.till.edit_receipt(sale, lines=[sold(1001, 2)])
+    shop.settle()
+    assert (shop.parked(), items_booked(shop)) == ([], [third])
+
+
+EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "note": lambda row: row.update(PrivateNote="by hand"),
+    "day": lambda row: row.update(TxnDate="2026-01-02"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_was_edited_besides_a_merge_is_shown(shop: Shop, edit: str) -> None:
+    ledger_feed.poll(shop.deps())
+    sell(shop, 1001)
+    shop.books.merge(REALM, "Item", item_of(shop, "1003"), item_of(shop, "1001"))
+    row = shop.only("SalesReceipt")
+    EDITS[edit](row)
+    shop.books.put(REALM, "SalesReceipt", {name: row[name] for name in ("Id", "PrivateNote", "TxnDate")})
+    books_feed.poll(shop.deps())
+    shop.work()
+    assert [event.code for event in shop.parked()] == ["edited-in-books"]
+
+
+def test_an_item_exchanged_by_hand_is_an_edit(shop: Shop) -> None:
+    ledger_feed.poll(shop.deps())
+    sell(shop, 1001)
+    row = shop.only("SalesReceipt")
+    for line in row["Line"]:
+        if "SalesItemLineDetail" in line:
+            line["SalesItemLineDetail"]["ItemRef"] = {"value": item_of(shop, "1003")}
+    shop.books.put(REALM, "SalesReceipt", {"Id": row["Id"], "Line": row["Line"]})
+    books_feed.poll(shop.deps())
+    shop.work()
+    assert [event.code for event in shop.parked()] == ["edited-in-books"]
+
+
+def test_a_sale_booked_before_references_were_kept_is_known_by_the_webhook(shop: Shop) -> None:
+    ledger_feed.poll(shop.deps())
+    sale = sell(shop, 1001, 1002)
+    with reading(shop.engine) as session:
+        link = links.find(session, "default", Kind.DOCUMENT, sale)
+    assert link
+    assert link.detail
+    old = {name: value for name, value in link.detail.items() if name != bookings.REFERENCES}
+    shop.deps().remember(dataclasses.replace(link, detail=old))
+    merge(shop, "Item", item_of(shop, "1001"), item_of(shop, "1003"), "webhook")
+    assert shop.parked() == []
+
+
+def test_a_merge_nobody_told_of_costs_one_look_for_all_its_sales(shop: Shop) -> None:
+    ledger_feed.poll(shop.deps())
+    for _ in range(3):
+        sell(shop, 1001)
+    shop.books.merge(REALM, "Item", item_of(shop, "1003"), vanished := item_of(shop, "1001"))
+    ledger_feed.poll(shop.deps())
+    asked = [c for c in shop.books.ledger.calls if c.operation == f"item/{vanished}"]
+    assert (len(asked), shop.parked()) == (1, [])
