@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import disagreements, expiry, meters, plan, presence, systems, views
+from gateway.store import cursors, disagreements, expiry, meters, plan, presence, systems, views
 from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
@@ -159,6 +159,9 @@ def _failing_polls(session: Session, _patience: Patience, now: datetime) -> Iter
             continue
         title = f"the poll {row.source} fails"
         fix = "look at the other system, then at the address and credentials of the connection"
+        if kind := cursors.part_of(row.source, cursors.LEDGER):
+            title = f"QuickBooks cannot say what changed of its records of the kind {kind}"
+            fix = f"open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support"
         yield Cause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
 
 

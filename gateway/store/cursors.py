@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -27,6 +27,7 @@ ORDERS = "mpluskassa.deposits"
 RELATIONS = "mpluskassa.relation"
 BOOKS = "quickbooks.cdc"
 LEDGER = "quickbooks.cdc.sales"
+_PART = "."
 
 
 def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
@@ -77,6 +78,37 @@ def is_behind(session: Session, connection: str, source: str, *, seconds: float)
 def polled_at(session: Session, connection: str, source: str) -> datetime | None:
     """When this source was last polled with success."""
     return session.execute(select(col(CursorRow.polled_at)).where(_is(connection, source))).scalar_one_or_none()
+
+
+def failure(session: Session, connection: str, source: str) -> str | None:
+    """Why the last poll of this source failed, or None."""
+    return session.execute(select(col(CursorRow.failure)).where(_is(connection, source))).scalar_one_or_none()
+
+
+def held_back(session: Session, connection: str, source: str) -> dict[str, str]:
+    """The entities of a feed that stay behind the others because they cannot be read, with their own positions."""
+    under = f"{source}{_PART}"
+    rest = and_(col(CursorRow.connection) == connection, col(CursorRow.source).startswith(under, autoescape=True))
+    rows = session.execute(select(col(CursorRow.source), col(CursorRow.position)).where(rest)).all()
+    return {str(row[0]).removeprefix(under): str(row[1]) for row in rows}
+
+
+def part_of(source: str, feed: str) -> str | None:
+    """The entity whose own cursor this is, when it is one of this feed's."""
+    under = f"{feed}{_PART}"
+    return source.removeprefix(under) if source.startswith(under) else None
+
+
+def hold_back(session: Session, connection: str, source: str, entities: Mapping[str, tuple[str, str]]) -> None:
+    """These entities of a feed, and no others, stay behind at a position, for a reason; others that did are read."""
+    known = held_back(session, connection, source)
+    for entity in known.keys() - entities.keys():
+        session.execute(delete(CursorRow).where(_is(connection, f"{source}{_PART}{entity}")))
+    for entity, (position, why) in entities.items():
+        each = f"{source}{_PART}{entity}"
+        if entity not in known:
+            place(session, connection, each, position)
+        session.execute(update(CursorRow).where(_is(connection, each)).values(failure=why))
 
 
 @dataclass(frozen=True, slots=True)

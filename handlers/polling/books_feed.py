@@ -16,18 +16,25 @@ _SOURCES = {cursors.BOOKS: polls.OVERLAP, ledger_feed.SOURCE: ledger_feed.OVERLA
 def poll(deps: Deps) -> list[int]:
     """Receive what changed in the books; answers the ids of events that somebody should work on now.
 
-    What one feed cannot follow does not hold up the other; its failure is raised in the end.
+    What one feed cannot follow does not hold up the other; its failure is raised in the end. A feed that fails again
+    while the other does not is left to its next turn: each read is metered, and its cursor tells of it.
     """
-    shared = Shared((polls.ITEM, *ledger_feed.entities(deps)), _find_start(deps))
+    with reading(deps.engine) as session:
+        failing = {source for source in _SOURCES if cursors.failure(session, deps.connection, source)}
+        held = cursors.held_back(session, deps.connection, ledger_feed.SOURCE)
+    items = () if cursors.BOOKS in failing else (polls.ITEM,)
+    followed = [entity for entity in ledger_feed.entities(deps) if entity not in held]
+    shared = Shared((*items, *followed), _find_start(deps), failed_before=bool(failing))
     found: list[int] = []
-    failure: Exception | None = None
-    for follow in (polls.poll_books, ledger_feed.poll):
+    failures: dict[str, Exception] = {}
+    for source, follow in ((cursors.BOOKS, polls.poll_books), (ledger_feed.SOURCE, ledger_feed.poll)):
         try:
             found += follow(deps, shared)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other feed is not to blame
-            failure = failure or error
-    if failure:
-        raise failure
+            failures[source] = error
+    if failures.keys() - failing or len(failures) == len(_SOURCES):
+        deps.wake(found)
+        raise next(iter(failures.values()))
     return found
 
 

@@ -2,21 +2,25 @@
 
 Change data capture reaches thirty days back, ends at a thousand rows over all entities asked for, and cannot go on.
 A query can, but knows of no deletions: so the rows we have links with are looked up as well, and one that is not there
-any more was deleted.
+any more was deleted. Where the books fail over an answer, each entity is asked for by itself: one record that they
+cannot show must not hide the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TypeAlias
 
+from gateway.connectors.quickbooks.fault_rows import OUTAGE
+from gateway.errors import AuthLost, GatewayError, Permanent, Transient
 from handlers.catalogue import items
 from handlers.deps import Deps
 from mapping.records import Change, ChangeSet
 
+Refused: TypeAlias = Mapping[str, GatewayError]
 _Found: TypeAlias = tuple[Iterable[Change], datetime]
 LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 AT_ONCE = 200  # rows looked up in one read
@@ -35,12 +39,13 @@ class Scope:
 class Capture:
     """What changed, read while it is iterated over; `as_of` is the books' clock before the first of it was read.
 
-    `read_at` is the database's clock then.
+    `read_at` is the database's clock then. Of the entities in `refused` nothing could be read.
     """
 
     changes: Iterable[Change]
     as_of: datetime
     read_at: datetime
+    refused: Refused = field(default_factory=dict)
 
 
 class Shared:
@@ -49,9 +54,10 @@ class Shared:
     A feed for which it does not reach far enough back, or that it is too long for, reads for itself.
     """
 
-    def __init__(self, entities: Sequence[str], since: datetime) -> None:
-        self._entities, self._since = entities, since
+    def __init__(self, entities: Sequence[str], since: datetime, *, failed_before: bool = False) -> None:
+        self._entities, self._since, self._failed_before = entities, since, failed_before
         self._answer: ChangeSet | None = None
+        self._refused: Refused = {}
         self._read_at = since
 
     def find(self, entities: Sequence[str], since: datetime, deps: Deps) -> Capture | None:
@@ -61,32 +67,76 @@ class Shared:
             return None
         if self._answer is None:
             self._read_at = items.now(deps)
-            self._answer = deps.books.changes(self._entities, self._since)
+            self._answer, self._refused = _ask(self._entities, self._since, deps, failed_before=self._failed_before)
+        refused = {entity: self._refused[entity] for entity in entities if entity in self._refused}
+        if len(refused) == len(entities):
+            raise next(iter(refused.values()))
         if self._answer.possibly_truncated:
             return None
         mine = [change for change in self._answer.changes if change.entity in entities]
-        return Capture(mine, self._answer.as_of, self._read_at)
+        return Capture(mine, self._answer.as_of, self._read_at, refused)
 
 
-def read(scope: Scope, since: datetime, deps: Deps, shared: Shared | None = None) -> Capture:
-    """Everything of these entities that changed since; one read where that is enough, or none of its own."""
+def read(
+    scope: Scope, since: datetime, deps: Deps, shared: Shared | None = None, *, failed_before: bool = False
+) -> Capture:
+    """Everything of these entities that changed since; one read where that is enough, or none of its own.
+
+    `failed_before` says that the poll before this one failed: one internal error says little, two in a row may mean
+    that a record cannot be shown.
+    """
     if shared and (found := shared.find(scope.entities, since, deps)):
         return found
     read_at = items.now(deps)
     within = since >= deps.now() - LOOK_BACK
-    changes, as_of = _read(scope, scope.entities, since, deps) if within else _reach_back(scope, since, deps)
-    return Capture(changes, as_of, read_at)
+    if not within:
+        return Capture(*_reach_back(scope, since, deps), read_at)
+    answer, refused = _ask(scope.entities, since, deps, failed_before=failed_before)
+    if not answer.possibly_truncated:
+        return Capture(answer.changes, answer.as_of, read_at, refused)
+    parts = [_read(scope, entity, since, deps) for entity in scope.entities if entity not in refused]
+    return Capture(chain.from_iterable(part for part, _ in parts), min(as_of for _, as_of in parts), read_at, refused)
 
 
-def _read(scope: Scope, entities: Sequence[str], since: datetime, deps: Deps) -> _Found:
-    """All of them in one read; one by one where an answer is as long as answers get."""
-    answer = deps.books.changes(entities, since)
+def _ask(
+    entities: Sequence[str], since: datetime, deps: Deps, *, failed_before: bool
+) -> tuple[ChangeSet, dict[str, GatewayError]]:
+    """One answer for all of them, or one each where the books fail over it; and the entities they fail over alone."""
+    try:
+        return deps.books.changes(entities, since), {}
+    except GatewayError as error:
+        if len(entities) == 1 or not _may_be_about_a_record(error, failed_before=failed_before):
+            raise
+        deps.say("QuickBooks cannot say what changed: asking for each kind by itself", reason=error.reason)
+    answers: list[ChangeSet] = []
+    refused: dict[str, GatewayError] = {}
+    for entity in entities:
+        try:
+            answers.append(deps.books.changes([entity], since))
+        except GatewayError as error:
+            if not _may_be_about_a_record(error, failed_before=True):
+                raise
+            refused[entity] = error
+    if not answers:
+        raise next(iter(refused.values()))
+    changes = tuple(change for answer in answers for change in answer.changes)
+    truncated = any(answer.possibly_truncated for answer in answers)
+    return ChangeSet(changes, min(answer.as_of for answer in answers), possibly_truncated=truncated), refused
+
+
+def _may_be_about_a_record(error: GatewayError, *, failed_before: bool) -> bool:
+    """Whether the answer may fail for what is in it: a refusal, or an internal error that repeats."""
+    if isinstance(error, Permanent):
+        return not isinstance(error, AuthLost)
+    return failed_before and isinstance(error, Transient) and error.code == OUTAGE.code
+
+
+def _read(scope: Scope, entity: str, since: datetime, deps: Deps) -> _Found:
+    """One entity in one read; page by page where an answer is as long as answers get."""
+    answer = deps.books.changes([entity], since)
     if not answer.possibly_truncated:
         return answer.changes, answer.as_of
-    if len(entities) == 1:
-        return _look_through(entities[0], scope, since, answer.as_of, deps), answer.as_of
-    parts = [_read(scope, [entity], since, deps) for entity in entities]
-    return chain.from_iterable(changes for changes, _ in parts), min(as_of for _, as_of in parts)
+    return _look_through(entity, scope, since, answer.as_of, deps), answer.as_of
 
 
 def _reach_back(scope: Scope, since: datetime, deps: Deps) -> _Found:

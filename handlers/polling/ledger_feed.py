@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import Final
 
-from gateway.connectors.quickbooks.wire_content import content_of
 from gateway.connectors.quickbooks.wire_customers import to_customer
 from gateway.connectors.quickbooks.wire_documents import is_voided
+from gateway.errors import AuthLost, GatewayError, RateLimited
 from gateway.store import agreements, cursors, inbox, reckoning
 from gateway.store.events import Change, Flow
 from gateway.store.links import Link
@@ -20,9 +21,9 @@ from gateway.store.session import reading, writing
 from handlers import causes
 from handlers.deps import Deps
 from handlers.polling import captures
-from handlers.polling.captures import Shared
+from handlers.polling.captures import Capture, Shared
 from handlers.references import addresses
-from handlers.sales import bookings, writers
+from handlers.sales import bookings, comparison, writers
 from mapping.records import Change as BooksChange
 from mapping.records import DocumentKind
 from mapping.sale_identity import find_tag
@@ -51,14 +52,11 @@ def poll(deps: Deps, shared: Shared | None = None) -> list[int]:
 
 
 def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
-    with reading(deps.engine) as session:
-        position = cursors.find(session, deps.connection, SOURCE)
-    since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
-    capture = captures.read(_scope(deps, lease), since, deps, shared)
+    read, refused = _read(deps, lease, shared)
     fresh: list[Change] = []
     people: list[BooksChange] = []
     days: set[date] = set()
-    for change in capture.changes:  # read while it is iterated over, so once
+    for change in chain.from_iterable(each.changes for each in read):  # read while it is iterated over, so once
         if change.entity == CUSTOMER:
             people.append(change)
         if event := _to_event(change, deps):
@@ -69,9 +67,46 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
         agreements.mark(session, deps.connection, days, now=deps.now())
-        reached = min(capture.as_of, deps.now()).astimezone(UTC)
-        cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease)
+        reached = min([each.as_of for each in read] + [deps.now()]).astimezone(UTC)
+        # Without anything read every entity stays at a place of its own, so this one may move. Another poll's is left.
+        if cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease):
+            cursors.hold_back(session, deps.connection, SOURCE, refused)
     return [row.id for row in received if row.pending]
+
+
+def _read(deps: Deps, lease: str, shared: Shared | None) -> tuple[list[Capture], dict[str, tuple[str, str]]]:
+    """What could be read; and the entities that could not, each with where it stays and why."""
+    with reading(deps.engine) as session:
+        start = cursors.find(session, deps.connection, SOURCE) or deps.now().isoformat()
+        failed_before = cursors.failure(session, deps.connection, SOURCE) is not None
+        held = cursors.held_back(session, deps.connection, SOURCE)
+    read: list[Capture] = []
+    refused: dict[str, tuple[str, str]] = {}
+    if followed := [entity for entity in entities(deps) if entity not in held]:
+        scope = _scope(deps, lease, followed)
+        read.append(captures.read(scope, _since(start), deps, shared, failed_before=failed_before))
+        refused = {entity: (start, str(error)) for entity, error in read[0].refused.items()}
+    for entity in [entity for entity in entities(deps) if entity in held]:
+        found = _try_again(entity, held[entity], deps, lease)
+        if isinstance(found, str):
+            refused[entity] = (held[entity], found)
+        else:
+            read.append(found)
+    return read, refused
+
+
+def _since(position: str) -> datetime:
+    return datetime.fromisoformat(position) - OVERLAP
+
+
+def _try_again(entity: str, position: str, deps: Deps, lease: str) -> Capture | str:
+    """What changed of an entity that the books could not tell of before; why they still cannot."""
+    try:
+        return captures.read(_scope(deps, lease, [entity]), _since(position), deps)
+    except (AuthLost, RateLimited):
+        raise
+    except GatewayError as error:
+        return str(error)
 
 
 def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
@@ -85,7 +120,7 @@ def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
     causes.tell_of_customers([*gone, *(customer.id or "" for customer in present if customer.active)], deps)
 
 
-def _scope(deps: Deps, lease: str) -> captures.Scope:
+def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
     """Of customers no ids are needed: they are merged or made inactive, never deleted."""
 
     def linked(entity: str) -> list[str]:
@@ -98,7 +133,7 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
     def prolong() -> None:
         cursors.renew(deps.engine, deps.connection, SOURCE, lease, seconds=cursors.LEASE_SECONDS)
 
-    return captures.Scope(entities(deps), linked, prolong)
+    return captures.Scope(followed, linked, prolong)
 
 
 def entities(deps: Deps) -> tuple[str, ...]:
@@ -138,8 +173,7 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None
     if is_voided(change.raw):
         return None if bookings.detail(link, bookings.WITHDRAWN) else "voided"
-    ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
-    return "edited" if ours and content_of(change.raw) not in ours else None
+    return None if comparison.is_as_left(link, change.raw, deps) else "edited"
 
 
 def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:

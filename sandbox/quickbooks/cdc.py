@@ -9,6 +9,7 @@ from sandbox.quickbooks.company import Company, copy_row
 from sandbox.quickbooks.entities import BY_URL, Entity
 from sandbox.quickbooks.faults import Json
 
+_FAILURES = {"4002": faults.unreadable_record(), "500": faults.system_failure(500)}
 LARGEST_ANSWER = 1000
 LOOK_BACK_DAYS = 30
 
@@ -19,6 +20,9 @@ def run(company: Company, entities: str, changed_since: str) -> list[Json]:
     wanted = [_get_entity(name.strip()) for name in entities.split(",") if name.strip()]
     if not wanted:
         raise faults.missing("entities")
+    for entity in wanted:
+        if rule := company.switches.failing_captures.get(entity.name):
+            raise _FAILURES[rule]
     room = LARGEST_ANSWER
     members: list[Json] = []
     for entity in wanted:

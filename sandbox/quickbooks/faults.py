@@ -242,6 +242,11 @@ def throttled() -> Fault:
     return Fault("3001", message, "The request limit was reached.", None, 429, "SERVICE")
 
 
+def unreadable_record() -> Fault:
+    """4002: change data capture meets a record that it cannot show."""
+    return Fault("4002", "Invalid query", "Error while processing the changed entities", "")
+
+
 def system_failure(status: int = 500) -> Fault:
     """10000: something broke on Intuit's side."""
     message = "An application error has occurred while processing your request"

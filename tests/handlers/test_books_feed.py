@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
-from gateway.errors import Transient
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from gateway.errors import Permanent, Transient
+from gateway.store import causes, cursors
+from gateway.store.session import reading, writing
+from gateway.store.tables import ConnectionRow, CursorRow
 from handlers.polling import books_feed
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 TOO_MANY = 1100
 
@@ -61,3 +69,104 @@ def test_what_one_feed_cannot_read_does_not_hold_up_the_other(shop: Shop) -> Non
         books_feed.poll(shop.deps())
     assert [event.entity_id for event in shop.events(entity="SalesReceipt")] == [deleted]
     assert {("Item", item)} <= look(shop)
+
+
+def cursors_behind(shop: Shop) -> dict[str, str]:
+    with reading(shop.engine) as session:
+        return cursors.held_back(session, "default", cursors.LEDGER)
+
+
+def causes_told(shop: Shop, minutes: int) -> list[str]:
+    """What a person is told of feeds once this time has passed."""
+    with writing(shop.engine) as session:
+        session.execute(update(ConnectionRow).values(live=True))
+        earlier = datetime.now(UTC) - timedelta(minutes=minutes)
+        session.execute(update(CursorRow).where(col(CursorRow.failure).is_not(None)).values(polled_at=earlier))
+    patience = causes.Patience(behind=timedelta(hours=1), monthly_reads=1_000_000)
+    with reading(shop.engine) as session:
+        return [each.title for each in causes.find_causes(session, patience) if each.key.startswith("poll/")]
+
+
+@pytest.mark.parametrize("answer", ["4002", "500"])
+@on_both_databases
+def test_one_document_the_books_cannot_show_hides_nothing_else(shop: Shop, answer: str) -> None:
+    look(shop)
+    refund_kind = "RefundReceipt"
+    shop.books.switches.failing_captures = {refund_kind: answer}
+    deleted, item = happen(shop)
+    found = look_twice(shop)
+    assert {("SalesReceipt", deleted), ("Item", item)} <= found
+    shop.work()
+    assert list(cursors_behind(shop)) == [refund_kind]
+    assert causes_told(shop, 0) == []
+    assert causes_told(shop, 2) == ["QuickBooks cannot say what changed of its records of the kind RefundReceipt"]
+    another = str(shop.add_item("4002")["Id"])
+    before = reads(shop)
+    assert ("Item", another) in look(shop)
+    assert reads(shop) - before <= 2  # the good ones together; a refusal is no data
+    refunded = refund(shop)
+    shop.books.delete(REALM, refund_kind, refunded)
+    shop.work()
+    assert look(shop) == set()
+    shop.books.switches.failing_captures = {}
+    assert look(shop) == {(refund_kind, refunded)}
+    shop.work()
+    assert (cursors_behind(shop), causes_told(shop, 2)) == ({}, [])
+    before = reads(shop)
+    assert look(shop) == set()
+    assert reads(shop) == before + 1
+
+
+def refund(shop: Shop) -> str:
+    receipt = shop.till.sell(lines=[sold(1003)])
+    shop.settle()
+    shop.till.refund(receipt["receiptId"])
+    shop.settle()
+    return str(shop.rows("RefundReceipt")[-1]["Id"])
+
+
+def look_twice(shop: Shop) -> set[tuple[str, str]]:
+    """The first internal error says little: the poll after it asks for each kind by itself."""
+    try:
+        return look(shop)
+    except Transient:
+        return look(shop)
+
+
+def test_an_item_the_books_cannot_show_hides_no_document(shop: Shop) -> None:
+    look(shop)
+    deleted, item = happen(shop)
+    shop.books.switches.failing_captures = {"Item": "4002"}
+    with pytest.raises(Permanent):
+        books_feed.poll(shop.deps())
+    assert [event.entity_id for event in shop.events(entity="SalesReceipt")] == [deleted]
+    shop.work()
+    before = reads(shop)
+    assert look(shop) == set()
+    assert reads(shop) == before + 1
+    assert causes_told(shop, 2) == ["the poll quickbooks.cdc fails"]
+    shop.books.switches.failing_captures = {}
+    assert ("Item", item) in look(shop)
+
+
+def test_while_the_books_fail_altogether_no_cursor_moves(shop: Shop) -> None:
+    look(shop)
+    deleted, item = happen(shop)
+    shop.books.tricks.plan("GET cdc", "error_500", times=-1)
+    for _ in range(3):
+        with pytest.raises(Transient):
+            books_feed.poll(shop.deps())
+    assert cursors_behind(shop) == {}
+    shop.books.tricks.clear()
+    assert {("SalesReceipt", deleted), ("Item", item)} <= look(shop)
+
+
+def test_a_kind_that_is_not_followed_any_more_is_told_of_no_more(open_shop: Callable[..., Shop]) -> None:
+    shop = open_shop()
+    look(shop)
+    shop.books.switches.failing_captures = {"Customer": "4002"}
+    look(shop)
+    assert list(cursors_behind(shop)) == ["Customer"]
+    shop.switch("[customers]\nenabled = false")
+    look(shop)
+    assert cursors_behind(shop) == {}
