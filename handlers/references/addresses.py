@@ -79,12 +79,15 @@ def _read_all(deps: Deps) -> None:
         raise Transient("the customers of the books are being read for the first time", code="customers-unread")
     began = deps.now().isoformat()
     deps.say("reading the customers of the books once, to know them by their e-mail addresses")
-    rows = deps.books.all_customers()
-    while some := list(islice(rows, _AT_ONCE)):
-        note(some, deps)
-        cursors.renew(deps.engine, deps.connection, READ, lease, seconds=cursors.LEASE_SECONDS)
-    with writing(deps.engine) as session:
-        cursors.advance(session, deps.connection, READ, began, lease=lease)
-        if cursors.find(session, deps.connection, cursors.LEDGER) is None:  # nothing that changes from now on is missed
-            cursors.place(session, deps.connection, cursors.LEDGER, began)
-    cursors.release(deps.engine, deps.connection, READ, lease)
+    try:
+        rows = deps.books.all_customers()
+        while some := list(islice(rows, _AT_ONCE)):
+            note(some, deps)
+            cursors.renew(deps.engine, deps.connection, READ, lease, seconds=cursors.LEASE_SECONDS)
+        with writing(deps.engine) as session:
+            cursors.advance(session, deps.connection, READ, began, lease=lease)
+            # Nothing that changes from now on is missed.
+            if cursors.find(session, deps.connection, cursors.LEDGER) is None:
+                cursors.place(session, deps.connection, cursors.LEDGER, began)
+    finally:  # who comes after a read that failed does not wait until the lease ends
+        cursors.release(deps.engine, deps.connection, READ, lease)
