@@ -117,11 +117,12 @@ class RateLimiter:
         try:
             number = self._take(deadline)
             self._count(1)
+            began = time.monotonic()
             try:
                 yield
             finally:
                 self._count(-1)
-                self._release(number)
+                self._release(number, rest=self._limit.interval - (time.monotonic() - began))
         finally:
             self._local.release()
 
@@ -151,9 +152,9 @@ class RateLimiter:
         with reading(self._engine) as session:
             return self.account not in rate_limits.find_cooldowns(session)
 
-    def _release(self, number: int) -> None:
+    def _release(self, number: int, *, rest: float = 0.0) -> None:
         try:
-            rate_limits.release_slot(self._engine, self.account, self._holder, number)
+            rate_limits.release_slot(self._engine, self.account, self._holder, number, rest=rest)
         except Transient as error:
             _log.warning("a call slot could not be released; its lease ends by itself", reason=error.reason)
 

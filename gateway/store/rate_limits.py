@@ -116,11 +116,18 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
         return Taken()
 
 
-def release_slot(engine: Engine, account: Account, holder: str, number: int) -> None:
-    """The call has ended: others may have its slot when its interval is over."""
+def release_slot(engine: Engine, account: Account, holder: str, number: int, *, rest: float = 0.0) -> None:
+    """The call has ended: others may have its slot when its interval is over, in `rest` seconds at least.
+
+    A thread may come late to its turn; the interval then counts from the moment at which it really began.
+    """
     ours = and_(_of(account), col(CallSlotRow.number) == number, col(CallSlotRow.holder) == holder)
+    ready, earliest = col(CallSlotRow.ready_at), epoch() + rest
+    values: dict[Any, Any] = {col(CallSlotRow.holder): None}
+    if rest > 0:
+        values[ready] = case((ready < earliest, earliest), else_=ready)
     with writing(engine) as session:
-        session.execute(update(CallSlotRow).where(ours).values(holder=None))
+        session.execute(update(CallSlotRow).where(ours).values(values))
 
 
 def renew_slots(engine: Engine, holder: str) -> None:

@@ -190,6 +190,19 @@ def test_turns_are_given_in_the_order_in_which_they_are_asked_for(engine: Engine
     assert later.seconds == pytest.approx(20.0, abs=0.5)
 
 
+def test_a_call_that_began_late_moves_the_next_turn_of_its_slot(engine: Engine) -> None:
+    limit = Limit(1, interval=2.0)
+    rate_limits.open_account(engine, BOOKS, limit)
+    first = rate_limits.take_slot(engine, BOOKS, limit, "us", patience=60.0)
+    assert isinstance(first, Slot)
+    with writing(engine) as session:  # the thread was held up for a second and a half before its call
+        session.execute(update(CallSlotRow).values(ready_at=epoch() + 0.5))
+    rate_limits.release_slot(engine, BOOKS, "us", first.number, rest=2.0)
+    second = rate_limits.take_slot(engine, BOOKS, limit, "us", patience=60.0)
+    assert isinstance(second, Slot)
+    assert second.wait == pytest.approx(2.0, abs=0.4)
+
+
 def test_batches_have_a_limit_of_their_own(open_limiters: Callable[[], RateLimiters]) -> None:
     limiter, line = open_limiters().of(BOOKS, Limit(4), batches=Limit(2, interval=1.0)), Line()
     began = time.monotonic()
