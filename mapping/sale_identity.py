@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from mapping import tenders
@@ -175,6 +176,14 @@ def document_number(sale: Sale, settings: OrderSettings) -> str:
     """
     prefix: str = getattr(settings.number_prefix, sale.kind.value.lower())
     return fit_number(f"{prefix}{sale.number}" if sale.number else prefix, sale.id, force_hash=not sale.number)
+
+
+def find_numbers(document_number: str, settings: OrderSettings) -> Iterator[tuple[SaleKind, str]]:
+    """What a number in the books may be at the till: a kind of sale, and the number it was printed with."""
+    for kind in SaleKind:
+        prefix: str = getattr(settings.number_prefix, kind.value.lower())
+        if prefix and document_number.upper().startswith(prefix.upper()) and document_number != prefix:
+            yield kind, document_number[len(prefix) :]
 
 
 def fit_number(text: str, identity: str, *, force_hash: bool = False) -> str:

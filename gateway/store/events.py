@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from mapping.records import SaleKind
+
 
 class Flow(StrEnum):
     """What flows, by the names of the contract."""
@@ -31,6 +33,13 @@ class State(StrEnum):
     UNCERTAIN = "uncertain"
     PARKED = "parked"
 
+
+SALES: Mapping[SaleKind, str] = {
+    SaleKind.RECEIPT: "Receipt",
+    SaleKind.INVOICE: "TillInvoice",
+    SaleKind.ORDER: "TillOrder",
+}
+"""What the inbox calls the till's sales: the books have an "Invoice" too."""
 
 PENDING = (State.RECEIVED, State.WAITING, State.UNCERTAIN)
 OPEN = (*PENDING, State.WORKING, State.PARKED)

@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from enum import StrEnum
 
-from gateway.store.events import BACKFILL, URGENT, Change, Event, Flow
+from gateway.store.events import BACKFILL, SALES, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 PREVIEW, GO_LIVE = "Preview", "GoLive"
 SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also carry an order's number.
-RUNNABLE = frozenset({"Receipt", "TillInvoice", "TillOrder", "Day", SESSION})
+RUNNABLE = frozenset({*SALES.values(), "Day", SESSION})
+UNKNOWN_ORDER = "unknown-order"
+"""Code of a look-up that found nothing: a mistyped number, and nobody has to act."""
 DRY = ":dry"
 SETTINGS = "settings"
 BY_ITSELF = "clock"

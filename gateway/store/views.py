@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store import connections, systems
+from gateway.store import connections, documents, systems
 from gateway.store.clock import moment
-from gateway.store.events import PENDING, Event, Flow, State
+from gateway.store.events import PENDING, SALES, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
+from mapping import settings_document
+from mapping.sale_identity import find_numbers
 
 PAGE = 50
 LONGEST_PAGE = 200
@@ -109,10 +111,30 @@ def newest_about(session: Session, subject: str) -> Event | None:
 
 
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
-    """Everything that happened to an order, newest first; `order` is its id at the till or its printed number."""
+    """Everything that happened to an order, newest first.
+
+    `order` is its id at the till, its printed number, or its number in the books with the prefix of its connection.
+    """
+    found = _named(session, order, col(InboxRow.flow) == Flow.ORDERS, limit)
+    if any(event.entity in SALES.values() for event in found):
+        return found
+    found += _by_number_in_books(session, order, limit)
+    return sorted(found, key=lambda event: -event.id)[:limit]
+
+
+def _by_number_in_books(session: Session, number: str, limit: int) -> list[Event]:
+    found: list[Event] = []
+    for name in connections.names(session):
+        document = settings_document.recall((documents.newest(session, name) or (0, ""))[1])
+        for kind, printed in find_numbers(number, document.orders):
+            sales = and_(col(InboxRow.connection) == name, col(InboxRow.entity) == SALES[kind])
+            found += _named(session, printed, sales, limit)
+    return found
+
+
+def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:
     named = or_(col(InboxRow.order_id) == order, col(InboxRow.entity_id) == order)
-    is_order = and_(named, col(InboxRow.flow) == Flow.ORDERS)
-    statement = select(*_COLUMNS).where(is_order).order_by(col(InboxRow.id).desc()).limit(limit)
+    statement = select(*_COLUMNS).where(and_(named, about)).order_by(col(InboxRow.id).desc()).limit(limit)
     return [Event(*row) for row in session.execute(statement).all()]
 
 

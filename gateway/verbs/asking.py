@@ -12,7 +12,7 @@ from gateway.store import audit, following, inbox, presence, requests, views
 from gateway.store.events import Change, Event, State
 from gateway.store.following import SETTLED, Glance
 from gateway.store.session import reading, writing
-from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
+from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, show, show_json, tell
 from gateway.web import presentation
 
 _GLANCE = 0.2
@@ -56,6 +56,8 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     else:
         for event in ended:
             show(to_words(event))
+    if any(event.code == requests.UNKNOWN_ORDER for event in ended):
+        return USAGE
     return GOOD if all(event.state in {State.DONE, State.SKIPPED} for event in ended) else PROBLEM
 
 

@@ -12,12 +12,13 @@ from sqlmodel import Session
 from gateway.store import audit, connections, inbox, progress, requests, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.views import Filter
-from gateway.web import deliveries
+from gateway.web import deliveries, waiting
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
 RETRYABLE = tuple(state for state in State if state is not State.WORKING)
 MOST_AT_ONCE = 1_000
+LOOKUP_SECONDS = 3.0
 SOURCE = "admin"
 _WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
 
@@ -101,15 +102,23 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
     return change
 
 
-async def resend(shared: Services, wish: Resend) -> int:
-    """Ask for an order to be run again; answers the event that carries it. Raises `Refusal` 409 for whose it is."""
+async def resend(shared: Services, wish: Resend, *, seconds: float = LOOKUP_SECONDS) -> int:
+    """Ask for an order to be run again; answers the event that carries it. Raises `Refusal` 409 for whose it is.
+
+    One that was never seen here is looked up first: 404 when the till says within these seconds that there is none.
+    """
 
     def find(session: Session) -> Change:
         known = views.events_of_order(session, wish.order)
         return _to_resend(wish, known, _whose(session, wish, known))
 
     change = await shared.read(find)
-    return await _store(shared, change, action="dry run" if wish.dry_run else "resend", wish=wish)
+    event_id = await _store(shared, change, action="dry run" if wish.dry_run else "resend", wish=wish)
+    if change.entity == requests.LOOKUP:
+        event = await waiting.wait_for_end(shared, event_id, seconds=seconds)
+        if event is not None and event.code == requests.UNKNOWN_ORDER:
+            raise Refusal(404, f"{event.reason}; {event.fix}", code=event.code, event=event.id)
+    return event_id
 
 
 def _to_resend(wish: Resend, known: Sequence[Event], connection: str) -> Change:

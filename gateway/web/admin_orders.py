@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from sqlmodel import Session
@@ -54,7 +55,10 @@ def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, 
 
 
 async def resend_order(request: Request) -> Response:
-    """202 and where to look; with `?wait=SECONDS` 200 and the event as soon as it is settled."""
+    """202 and where to look; with `?wait=SECONDS` 200 and the event as soon as it is settled.
+
+    404 when neither the gateway nor the till nor the books know the order.
+    """
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")
     wish = Resend(
@@ -65,7 +69,9 @@ async def resend_order(request: Request) -> Response:
         connection=queries.find_text(given, "connection"),
     )
     seconds = waiting.find_seconds(request.query_params)
-    return await admin_events.answer(request, await actions.resend(shared, wish), seconds=seconds)
+    began = time.monotonic()
+    event_id = await actions.resend(shared, wish, seconds=seconds or actions.LOOKUP_SECONDS)
+    return await admin_events.answer(request, event_id, seconds=seconds - (time.monotonic() - began))
 
 
 def to_order(request: Request) -> str:

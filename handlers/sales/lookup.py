@@ -1,33 +1,39 @@
-"""Somebody asked for a sale by its id or printed number that the gateway has not seen yet: find it at the till."""
+"""Somebody asked for a sale by an id or a number that the gateway has not seen yet: find it at the till.
+
+The number may be the one in the books, with its prefix. One that nothing knows is an answer, and no work for anybody.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
-from gateway.errors import NotFound
+from gateway.errors import Permanent
 from gateway.store import requests
-from gateway.store.events import URGENT, Change, Event, Flow
+from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
 from handlers.deps import Deps
-from handlers.result import Result, done, skipped
+from handlers.result import Result, done
 from handlers.sales import till_sales
+from mapping.records import DocumentKind, Sale, SaleKind
+from mapping.sale_identity import find_numbers, find_tag
 
-_UNKNOWN = "the till knows no receipt, invoice or order with this id or number"
+_UNKNOWN = (
+    "nothing was found under {order}: the till knows no receipt, invoice or order with this id or number, and the "
+    "books no document of one"
+)
+_FIX = (
+    "look for a typing error; give the receiptId, invoiceId or orderId of the till, or the number on the receipt, the "
+    "invoice or the document in QuickBooks. A receipt from before the connection is found when the orders since its "
+    "day were backfilled"
+)
 
 
 def carry(event: Event, deps: Deps) -> Result:
     """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
-    sale = till_sales.find(event.entity_id, deps)
-    is_dry = event.subject.endswith(requests.DRY)
-    if sale is None and is_dry:
-        return skipped(f"{_UNKNOWN}; it was a dry run, so nobody has to act")
+    sale = _find(event.entity_id, deps)
     if sale is None:
-        raise NotFound(
-            _UNKNOWN,
-            code="unknown-order",
-            record=f"order {event.entity_id}",
-            fix="give the receiptId, invoiceId or orderId, or the year.number of an invoice or order; receipts "
-            "cannot be searched by number at the till: backfill the orders since its day",
-        )
+        reason = _UNKNOWN.format(order=event.entity_id)
+        return Result(Outcome(State.SKIPPED, reason=reason, code=requests.UNKNOWN_ORDER, fix=_FIX))
     found = Change(
         key=f"{event.key}:found",
         flow=Flow.ORDERS,
@@ -38,6 +44,31 @@ def carry(event: Event, deps: Deps) -> Result:
         order_id=sale.number,
         hint=event.hint,
         priority=URGENT,
-        variant=requests.DRY if is_dry else "",
+        variant=requests.DRY if event.subject.endswith(requests.DRY) else "",
     )
     return dataclasses.replace(done(f"found {sale.kind} {sale.number}", order_id=sale.number), changes=(found,))
+
+
+def _find(order: str, deps: Deps) -> Sale | None:
+    return till_sales.find(order, deps) or next(_find_by_number_in_books(order, deps), None)
+
+
+def _find_by_number_in_books(number: str, deps: Deps) -> Iterator[Sale]:
+    for kind, printed in find_numbers(number, deps.settings.orders):
+        sale = till_sales.find(printed, deps)
+        if sale is not None and sale.kind is kind:
+            yield sale
+    # A receipt cannot be searched by number at the till, but its document in the books names it.
+    prefixed = [f"{deps.settings.orders.number_prefix.receipt}{number}", number]
+    for each in DocumentKind:
+        try:
+            booked = deps.books.documents_by_number(each, prefixed)
+        except Permanent as refusal:
+            deps.say("the books could not be asked for this number", reason=refusal.reason)
+            return
+        for tag in filter(None, (find_tag(document.private_note) for document in booked)):
+            what, _, sale_id = tag.partition(":")
+            named = next((kind for kind in SaleKind if kind.value.lower() == what), None)
+            sale = till_sales.read(till_sales.ENTITIES[named], sale_id.partition(":")[0], deps) if named else None
+            if sale is not None:
+                yield sale

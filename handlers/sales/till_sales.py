@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from gateway.store.events import SALES
 from handlers.deps import Deps
 from mapping.records import Sale, SaleKind
 
-ENTITIES: Final[Mapping[SaleKind, str]] = {
-    SaleKind.RECEIPT: "Receipt",
-    SaleKind.INVOICE: "TillInvoice",
-    SaleKind.ORDER: "TillOrder",
-}
+ENTITIES: Final = SALES
 _KINDS: Final = {entity: kind for kind, entity in ENTITIES.items()}
 _READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]] = {
     SaleKind.RECEIPT: lambda deps, ids: deps.till.receipts(ids),

@@ -205,6 +205,17 @@ def test_events_can_be_filtered_and_counted_as_words_and_as_data(run: Cli, shop:
     assert len(json.loads(run("events", "--flow", "orders", "--limit", "1", "--json")[1])["events"]) == 1
 
 
+def test_a_resend_of_a_mistyped_number_is_wrong_usage(run: Cli, shop: str, work: Callable[..., Worker]) -> None:
+    unknown = Outcome(
+        State.SKIPPED, reason="nothing was found under 1.2.2O26.9", code="unknown-order", fix="look again"
+    )
+    work(lambda _session, _event: unknown)
+    code, out, _ = run("resend", "1.2.2O26.9")
+    assert code == 2
+    assert "nothing was found under 1.2.2O26.9" in out
+    assert "look again" in out
+
+
 def test_status_asks_for_a_person_by_its_exit_code(run: Cli, shop: str, engine: Engine) -> None:
     code, out, _ = run("status")
     assert code == 0

@@ -45,10 +45,16 @@ async def show_event(request: Request, visitor: Visitor) -> Response:
         result=presentation.parse(event.result),
         can_retry=event.state != State.WORKING,
         can_ignore=event.state in (*PENDING, State.PARKED),
-        can_resend=event.flow == Flow.ORDERS and event.connection is not None,
+        can_resend=is_order(event),
         preview_choice=preview.find_choice(event) if preview.can_preview(event) and event.flow != Flow.ORDERS else None,
         readable=find_readable(event),
     )
+
+
+def is_order(event: Event) -> bool:
+    """Whether an event is about one order (or a day of them): a sale, or a document in the books made of one."""
+    named = event.entity in requests.RUNNABLE - {requests.SESSION} or event.order_id is not None
+    return event.flow == Flow.ORDERS and event.connection is not None and named and event.code != requests.UNKNOWN_ORDER
 
 
 def find_readable(event: Event) -> str | None:
@@ -76,6 +82,8 @@ async def do_deed(request: Request, _visitor: Visitor, form: dict[str, str]) -> 
     if deed is None:
         raise Refusal(404, "there is no such button")
     event, _ = await _read(request)
+    if deed in {_resend, _dry_run} and not is_order(event):
+        raise Refusal(409, "this event is about no order: there is nothing to resend")
     shown = await deed(services.of(request), event, form)
     place = "preview" if deed is _dry_run else "events"
     return RedirectResponse(f"/{place}/{shown}", 303)

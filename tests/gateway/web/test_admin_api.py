@@ -12,7 +12,7 @@ import pytest
 import simplejson
 from sqlalchemy import select
 
-from gateway.store import connections, inbox, journal, links, meters
+from gateway.store import connections, documents, inbox, journal, links, meters
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Kind, Link
@@ -236,6 +236,45 @@ def test_d11_an_order_nobody_saw_is_looked_up_at_the_till(gateway: Gateway) -> N
     assert (row.entity, row.entity_id, row.connection) == ("Lookup", "1.2.2026.9", "default")
 
 
+def work_once(gateway: Gateway, outcome: Outcome) -> None:
+    """A worker that ends the next event like this."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        event = inbox.claim_next(gateway.engine)
+        if event:
+            with writing(gateway.engine) as session:
+                inbox.finish(session, event, outcome)
+            return
+        time.sleep(0.02)
+
+
+UNKNOWN = Outcome(State.SKIPPED, reason="nothing was found under R1.2.2O26.9", code="unknown-order", fix="look again")
+
+
+@pytest.mark.parametrize("more", ["", "?wait=5"])
+def test_d11_a_resend_of_a_mistyped_number_is_answered_404(gateway: Gateway, more: str) -> None:
+    worker = threading.Thread(target=work_once, args=(gateway, UNKNOWN))
+    worker.start()
+    answer = gateway.admin("POST", f"/admin/orders/R1.2.2O26.9/resend{more}")
+    worker.join()
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-order")
+    assert answer.json()["detail"] == "nothing was found under R1.2.2O26.9; look again"
+    (row,) = gateway.rows()
+    assert row.state == "skipped"
+
+
+@pytest.mark.parametrize(("typed", "prefixes"), [("R1.2.2026.9", ""), ("r1.2.2026.9", ""), ("KAS1.2.2026.9", "KAS")])
+def test_d11_an_order_is_known_by_its_number_in_the_books(gateway: Gateway, typed: str, prefixes: str) -> None:
+    if prefixes:
+        with writing(gateway.engine) as session:
+            documents.save(session, "default", f'[orders.number_prefix]\nreceipt = "{prefixes}"', author="test")
+    other = an_event("order-9", entity="TillOrder", order_id="1.2.2026.9")
+    gateway.receive(an_event("receipt-7", order_id="1.2.2026.9"), other)
+    assert gateway.admin("GET", f"/admin/orders/{typed}").json()["events"][0]["entity_id"] == "receipt-7"
+    assert gateway.admin("POST", f"/admin/orders/{typed}/resend").status_code == 202
+    assert gateway.rows()[-1].subject == "default/orders/Receipt/receipt-7"
+
+
 def test_d11_a_dry_run_stands_in_nobodys_way(gateway: Gateway) -> None:
     gateway.receive(an_event("receipt-7"))
     gateway.admin("POST", "/admin/orders/receipt-7/resend", json={"dry_run": True})
@@ -244,17 +283,7 @@ def test_d11_a_dry_run_stands_in_nobodys_way(gateway: Gateway) -> None:
 
 
 def test_d11_waiting_answers_with_the_outcome(gateway: Gateway) -> None:
-    def work() -> None:
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            event = inbox.claim_next(gateway.engine)
-            if event:
-                with writing(gateway.engine) as session:
-                    inbox.finish(session, event, Outcome(State.DONE, result='{"would": "post"}'))
-                return
-            time.sleep(0.02)
-
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=work_once, args=(gateway, Outcome(State.DONE, result='{"would": "post"}')))
     worker.start()
     answer = gateway.admin("POST", "/admin/orders/345/resend?wait=5", json={"dry_run": True})
     worker.join()

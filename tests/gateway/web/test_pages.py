@@ -166,6 +166,25 @@ def test_every_button_of_an_event_works(gateway: Gateway, browser: httpx.Client)
     assert actions == ["login", "resend", "dry run", "ignore"]
 
 
+def test_only_what_is_an_order_can_be_resent(gateway: Gateway, browser: httpx.Client) -> None:
+    orders = (an_event("receipt-7"), an_event("88", entity="SalesReceipt", order_id="345"))
+    others = (
+        an_event("agreement", entity="Agreement"),
+        an_event("doctor", entity="Doctor"),
+        an_event("backfill", entity="Backfill"),
+        an_event("item", entity="Item", flow=Flow.PRODUCTS),
+        an_event("89", entity="SalesReceipt"),
+    )
+    for change, is_order in [*((each, True) for each in orders), *((each, False) for each in others)]:
+        (event_id,) = gateway.receive(change)
+        page = browser.get(f"/events/{event_id}").text
+        assert (f'action="/events/{event_id}/resend"' in page) is is_order, change
+        if not is_order:
+            before = len(gateway.rows())
+            answer = browser.post(f"/events/{event_id}/resend", data={"csrf": csrf_of(page)})
+            assert (answer.status_code, len(gateway.rows())) == (409, before)
+
+
 def test_all_that_fit_a_filter_are_retried_from_the_list(gateway: Gateway, browser: httpx.Client) -> None:
     gateway.receive(an_event("a", state=State.PARKED, reason="VAT"), an_event("b", state=State.PARKED, reason="other"))
     page = browser.get("/events?state=parked&q=VAT").text

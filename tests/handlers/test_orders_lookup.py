@@ -1,0 +1,62 @@
+"""An order that is asked for by a number: known here, in the books only, or nowhere at all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete
+
+from gateway.store.causes import Patience, find_causes
+from gateway.store.events import State
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+from tests.handlers.shop import Shop, on_both_databases, sold
+
+
+def forget_events(shop: Shop) -> None:
+    """What the retention does in time."""
+    with writing(shop.engine) as session:
+        session.execute(delete(InboxRow))
+
+
+@on_both_databases
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("typed", ["1.1.2O26.5", "R1.1.2026.99999", "2026.99999", "x", "R", "Ren\u00e9 & co 'x'"])
+def test_a_number_nobody_knows_is_an_answer_and_parks_nothing(shop: Shop, typed: str, dry_run: bool) -> None:
+    event = shop.resend(typed, dry_run=dry_run)
+    assert (event.state, event.code) == (State.SKIPPED, "unknown-order")
+    assert typed in (event.reason or "")
+    assert "typing error" in (event.fix or "")
+    assert shop.parked() == []
+    with reading(shop.engine) as session:
+        causes = find_causes(session, Patience(timedelta(hours=1), 500_000))
+    assert [cause for cause in causes if cause.key.startswith("parked")] == []
+
+
+@pytest.mark.parametrize("prefix", ["R", ""])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_receipt_is_found_by_its_number_in_the_books(shop: Shop, prefix: str, forgotten: bool) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    number = shop.only("SalesReceipt")["DocNumber"]
+    assert number == f"R{receipt['transactionString']}"
+    if forgotten:
+        forget_events(shop)
+    event = shop.resend(number.removeprefix("" if prefix else "R"))
+    assert (event.state, event.entity, event.entity_id) == ("done", "Receipt", receipt["receiptId"])
+    assert len(shop.rows("SalesReceipt")) == 1
+
+
+def test_an_unknown_number_is_looked_for_again_when_it_came_to_be_known(shop: Shop) -> None:
+    number = "R" + shop.till.sell(lines=[sold(1001)])["transactionString"]
+    assert shop.resend(number).code == "unknown-order"
+    shop.settle()
+    event = shop.resend(number)
+    assert (event.state, event.entity) == ("done", "Receipt")
+
+
+def test_books_that_refuse_the_question_are_no_reason_to_park(shop: Shop) -> None:
+    shop.books.companies["9341455000000002"].subscription_ended = True
+    assert shop.resend("R1.1.2026.5").code == "unknown-order"
+    assert shop.parked() == []
