@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except Trouble as trouble:
         tell(str(trouble))
+        return trouble.exit_code
     except (Transient, SQLAlchemyError):
         tell("the database cannot be used right now: is it running, and was `./run migrate` done?")
     except GatewayError as error:

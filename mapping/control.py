@@ -47,7 +47,8 @@ class Control(BaseModel):
 class Question:
     """What is asked of a control: the source value `key`, what matched by itself (`automatic`).
 
-    `setting` and `record` are names for messages; `source` is the record itself, for rules.
+    `setting` and `record` are names for messages, `what` is the key in a person's words ("VAT rate 12 % of branch 2");
+    `source` is the record itself, for rules.
     """
 
     setting: str
@@ -55,6 +56,7 @@ class Question:
     automatic: str | None = None
     record: str | None = None
     source: object = None
+    what: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,15 @@ def resolve(control: Control, question: Question) -> Answer:
     if control.on_miss == "default":
         return Answer(control.fallback, "fallback", answer.steps)
     raise MappingError(
-        f'nothing is mapped for "{question.key}"',
+        f"nothing is mapped for {question.what or _quote(question.key)}",
         record=question.record,
         field=question.setting,
         fix=f'add "{question.key}" to {question.setting} in the settings, or choose a fallback there',
     )
+
+
+def _quote(key: str) -> str:
+    return f'"{key}"'
 
 
 def _run(rule: Rule, question: Question) -> Evaluation:

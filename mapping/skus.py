@@ -20,16 +20,16 @@ def name_item(item: Item) -> str:
 def to_article_number(item: Item, settings: ProductSettings, *, allocated: int | None = None) -> int:
     """The article number of an item: its SKU, which has to be digits, or the number allocated to it.
 
-    MappingError for an empty SKU, a SKU with letters (unless the settings allocate and a number was given), zero, and
-    numbers the till cannot hold.
+    MappingError for an empty SKU, and for one with letters, zero, or more than the till can hold, unless the settings
+    allocate and a number was given.
     """
     sku = (item.sku or "").strip()
     if not sku:
         raise _refuse(item, "the item has no SKU", "enter a SKU of digits at the item in QuickBooks")
+    if needs_allocation(item, settings) and allocated is not None:
+        return _in_range(item, allocated)
     if is_digits(sku):
         return _in_range(item, int(sku))
-    if settings.sku_with_letters == "allocate" and allocated is not None:
-        return _in_range(item, allocated)
     raise _refuse(
         item,
         f'SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only',
@@ -56,7 +56,7 @@ def is_own(item: Item) -> bool:
 def needs_allocation(item: Item, settings: ProductSettings) -> bool:
     """Whether a number from the reserved range has to be given to this item."""
     sku = (item.sku or "").strip()
-    return bool(sku) and not is_digits(sku) and settings.sku_with_letters == "allocate"
+    return bool(sku) and find_own_number(sku) is None and settings.sku_with_letters == "allocate"
 
 
 def is_digits(text: str) -> bool:
@@ -69,7 +69,7 @@ def _in_range(item: Item, number: int) -> int:
         raise _refuse(
             item,
             f"{number} is not an article number: it has to be between 1 and {LARGEST_NUMBER}",
-            "give the item another SKU",
+            'give the item another SKU, or choose products.sku_with_letters = "allocate" in the settings',
         )
     return number
 

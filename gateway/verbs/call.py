@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ GOOD, PROBLEM, USAGE = 0, 1, 2
 
 class Trouble(Exception):
     """Something the person has to know, in one line; ends the call with exit code 1."""
+
+    exit_code = PROBLEM
+
+
+class Misuse(Trouble):
+    """What was typed cannot be meant; ends the call with exit code 2."""
+
+    exit_code = USAGE
 
 
 @dataclass(frozen=True)
@@ -56,12 +65,22 @@ class Call:
         return bool(self.arguments.json)
 
     def connection_names(self) -> list[str]:
-        """The key of the connection that was named, or those of all. Raises `Trouble` when there is none."""
+        """The key of the connection that was named, or those of all. Raises `Misuse` for a wrong name, or `Trouble`."""
+        chosen = self.find_connections()
+        if not chosen:
+            raise Trouble("nothing is connected yet")
+        return chosen
+
+    def find_connections(self) -> list[str]:
+        """The key of the connection that was named, or of all there are. Raises `Misuse` for a name that none has."""
         wanted = self.arguments.connection
         with reading(self.engine) as session:
-            chosen = connections.choose(session, wanted)
-        if not chosen:
-            raise Trouble(f"there is no connection {wanted}" if wanted else "nothing is connected yet")
+            chosen, keys = connections.choose(session, wanted), connections.names(session)
+        if wanted and not chosen:
+            names = [self.called(key) for key in keys]
+            near = get_close_matches(wanted, names, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(names)}" if names else ""
+            raise Misuse(f"there is no connection {wanted}{hint}")
         return chosen
 
     @cached_property

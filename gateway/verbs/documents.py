@@ -22,7 +22,7 @@ def handle_config(call: Call) -> int:
     with reading(call.engine) as session:
         key = connections.find_key(session, wanted)
     if key is None and wanted != connections.DEFAULT:
-        raise Trouble(f"there is no connection {wanted}")
+        call.find_connections()
     name = key or connections.DEFAULT
     return _show(call, name) if call.arguments.what == "show" else _apply(call, name)
 

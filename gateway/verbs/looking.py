@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from gateway.store import views
 from gateway.store.events import Flow, State
 from gateway.store.session import reading
@@ -15,8 +17,12 @@ from gateway.web.admin_status import Overview
 
 def show_status(call: Call) -> int:
     """Connections, flows, processes. Exit code 1 when something waits for a person."""
+    names = call.find_connections()
     with reading(call.engine) as session:
         overview = admin_status.look(session, call.seal)
+    if call.arguments.connection:
+        shown = [connection for connection in overview.connections if connection.name in names]
+        overview = dataclasses.replace(overview, connections=shown)
     if call.as_json:
         show_json(admin_status.to_status(call.settings, overview))
     else:
@@ -46,6 +52,8 @@ def _to_lines(overview: Overview) -> list[str]:
 def list_events(call: Call) -> int:
     """The newest events that fit the filter."""
     asked = call.arguments
+    if asked.connection not in {*call.display_names, *call.display_names.values()}:  # a removed one is looked back at
+        call.find_connections()
     wanted = Filter(
         state=State(asked.state) if asked.state else None,
         flow=Flow(asked.flow) if asked.flow else None,

@@ -9,7 +9,7 @@ from datetime import date
 from handlers.checkup.finding import Finding, enumerate_some
 from handlers.deps import Deps
 from mapping.records import Item
-from mapping.skus import is_digits
+from mapping.skus import find_own_number, is_own
 
 LOOKED_AT = 1000
 
@@ -17,7 +17,7 @@ LOOKED_AT = 1000
 def look(deps: Deps) -> Iterator[Finding]:
     """With one read."""
     types = deps.settings.products.types
-    items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types]
+    items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types and not is_own(item)]
     yield Finding("items", f"{len(items)} that may become articles" if items else "none yet")
     yield from _look_at_skus(items, deps)
     today = deps.now().date()
@@ -34,10 +34,10 @@ def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
     if without := [item.name for item in items if not item.sku]:
         yield Finding("items without SKU", f"{len(without)}: {enumerate_some(without)}",
                       "enter SKUs, or leave these items out with products.filter")  # fmt: skip
-    letters = sorted(sku for sku in counted if sku and not is_digits(sku.strip()))
+    letters = sorted(sku for sku in counted if sku and find_own_number(sku) is None)
     if letters and deps.settings.products.sku_with_letters == "reject":
-        yield Finding("SKUs with letters", f"{len(letters)}: {enumerate_some(letters)}",
-                      'enter SKUs of digits, or set products.sku_with_letters = "allocate"')  # fmt: skip
+        yield Finding("SKUs that are no number", f"{len(letters)}: {enumerate_some(letters)}",
+                      'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"')  # fmt: skip
 
 
 def _started(item: Item) -> date | None:

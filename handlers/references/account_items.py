@@ -17,6 +17,7 @@ from handlers.references.codes import by_name_or_id
 from mapping import control
 from mapping.control import Question
 from mapping.records import Sale, SaleLine
+from mapping.sale_identity import name_record
 from mapping.skus import OWN_ENDING
 
 
@@ -47,7 +48,10 @@ def _find(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> str | 
     key = next((key for key in keys if key and key in rows.table), keys[0])
     if rows.mode == "off" or (rows.mode == "default" and key not in rows.table):
         return None
-    chosen = control.resolve(rows, Question(setting="mapping.income_accounts", key=key, source=sale)).value
+    where = f" for {country}" if country else ""
+    what = f"the income account of turnover group {line.turnover_group or '(none)'}{where}"
+    asked = Question(setting="mapping.income_accounts", key=key, record=name_record(sale), source=sale, what=what)
+    chosen = control.resolve(rows, asked).value
     return _item_of(chosen, deps) if chosen else None
 
 

@@ -11,6 +11,7 @@ from mapping import control
 from mapping.control import Control, Question
 from mapping.errors import MappingError
 from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
+from mapping.sale_identity import name_record
 
 _LONGEST_METHOD = 31
 _NEW = "(to be created)"
@@ -38,19 +39,26 @@ def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Dep
             setting="mapping.tax_codes",
             key=rate,
             automatic=same_rate[0].id if same_rate else None,
-            record=f"{sale.kind} {sale.number}",
+            record=name_record(sale),
             source=sale,
+            what=f"VAT rate {plain} % of {country if rate == foreign else name_branch(sale.branch, deps)}",
         ),
     ).value
     found = next((c for c in known if chosen in {c.id, c.name}), None)
     if found is None:
         raise MappingError(
-            f"QuickBooks has no active tax code {chosen}",
-            record=f"{sale.kind} {sale.number}",
+            f"QuickBooks has no active tax code {chosen}, which the settings choose for VAT rate {plain} %",
+            record=name_record(sale),
             field="mapping.tax_codes",
             fix="name an active tax code in mapping.tax_codes",
         )
     return found
+
+
+def name_branch(number: int, deps: Deps) -> str:
+    """A branch as messages name it."""
+    name = next((branch.name for branch in deps.lists.branches() if branch.number == number), "")
+    return f"branch {number} ({name})" if name else f"branch {number}"
 
 
 def untaxed(sale: Sale, deps: Deps) -> TaxCode | None:
@@ -78,7 +86,8 @@ def deposit_accounts(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
     found: dict[str, str] = {}
     for code in tenders:
         chosen = control.resolve(
-            deps.settings.mapping.deposit_accounts, Question(setting="mapping.deposit_accounts", key=code)
+            deps.settings.mapping.deposit_accounts,
+            Question(setting="mapping.deposit_accounts", key=code, what=f'the account of payment method "{code}"'),
         ).value
         if chosen:
             found[code] = by_name_or_id(chosen, deps.lists.entries("Account"))
@@ -104,7 +113,12 @@ def payment_method(code: str, deps: Deps) -> str | None:
     missing = _NEW if deps.settings.mapping.create_payment_methods else None
     chosen = control.resolve(
         deps.settings.mapping.payment_methods,
-        Question(setting="mapping.payment_methods", key=code, automatic=entry.id if entry else missing),
+        Question(
+            setting="mapping.payment_methods",
+            key=code,
+            automatic=entry.id if entry else missing,
+            what=f'payment method "{name}"' if name == code else f'payment method "{name}" ({code} at the till)',
+        ),
     ).value
     if chosen == _NEW:
         return _create(name, deps)
@@ -151,7 +165,9 @@ def _of_branch(branch: int, kind: ListEntity, setting: str, rule: Control, deps:
     name = next((b.name for b in deps.lists.branches() if b.number == branch), "")
     known = deps.lists.entries(kind)
     entry = named(name, known)
-    question = Question(setting=setting, key=str(branch), automatic=entry.id if entry else None)
+    question = Question(
+        setting=setting, key=str(branch), automatic=entry.id if entry else None, what=name_branch(branch, deps)
+    )
     chosen = control.resolve(rule, question).value
     return by_name_or_id(chosen, known) if chosen else None
 
@@ -166,7 +182,8 @@ def term(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
     known = deps.lists.entries("Term")
     same = next((entry.id for entry in known if entry.active and entry.due_days == days), None)
     chosen = control.resolve(
-        deps.settings.mapping.terms, Question(setting="mapping.terms", key=str(days), automatic=same)
+        deps.settings.mapping.terms,
+        Question(setting="mapping.terms", key=str(days), automatic=same, what=f"a term of {days} days"),
     ).value
     return by_name_or_id(chosen, known) if chosen else None
 
@@ -181,7 +198,8 @@ def shipping_method(sale: Sale, deps: Deps) -> str | None:
     told = next((each.delivery_method for each in (sale, *orders) if each.delivery_method), None)
     if told is None:
         return None
-    return control.resolve(rule, Question(setting="mapping.shipping_methods", key=told, automatic=told)).value
+    asked = Question(setting="mapping.shipping_methods", key=told, automatic=told, what=f'delivery method "{told}"')
+    return control.resolve(rule, asked).value
 
 
 def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:

@@ -192,7 +192,7 @@ def test_asking_before_anything_is_connected_is_one_line_and_code_1(run: Cli, ve
 
 
 def test_a_connection_that_does_not_exist_is_named(run: Cli, shop: str) -> None:
-    assert run("poll", "--connection", "nowhere") == (1, "", "there is no connection nowhere\n")
+    assert run("poll", "--connection", "nowhere")[0] == 2
 
 
 def test_events_can_be_filtered_and_counted_as_words_and_as_data(run: Cli, shop: str, engine: Engine) -> None:
@@ -214,6 +214,12 @@ def test_a_resend_of_a_mistyped_number_is_wrong_usage(run: Cli, shop: str, work:
     assert code == 2
     assert "nothing was found under 1.2.2O26.9" in out
     assert "look again" in out
+
+
+@pytest.mark.parametrize("verb", [["status"], ["events"], ["poll"], ["config", "show"], ["agree"], ["resend", "7"]])
+def test_a_mistyped_connection_is_wrong_usage_and_a_near_one_is_named(run: Cli, shop: str, verb: list[str]) -> None:
+    assert run(*verb, "--connection", "nope") == (2, "", "there is no connection nope; there are: default\n")
+    assert run(*verb, "--connection", "defualt") == (2, "", "there is no connection defualt; did you mean default?\n")
 
 
 def test_status_asks_for_a_person_by_its_exit_code(run: Cli, shop: str, engine: Engine) -> None:
@@ -361,7 +367,7 @@ def test_connections_are_listed_renamed_and_removed(run: Cli, shop: str, engine:
     assert [each["connection"] for each in json.loads(run("events", "--json")[1])["events"]] == ["winkel"]
     assert len(json.loads(run("events", "--connection", "winkel", "--json")[1])["events"]) == 1
     assert run("config", "show", "--connection", "winkel")[0] == 0
-    assert run("config", "show", "--connection", "nobody")[0] == 1
+    assert run("config", "show", "--connection", "nobody")[0] == 2
     assert run("connection", "remove", "winkel")[0] == 2
     code, out, _ = run("connection", "remove", "winkel", "--data", "keep", "--json")
     assert (code, json.loads(out)["ended"], json.loads(out)["revoked"]) == (0, 1, None)

@@ -127,10 +127,10 @@ def test_items_that_cannot_flow_as_they_are_are_told(shop: Shop) -> None:
     found = look(shop)
     assert found["double SKUs"]["said"] == "2001"
     assert "Nameless" in found["items without SKU"]["said"]
-    assert "ABC-1" in found["SKUs with letters"]["said"]
+    assert "ABC-1" in found["SKUs that are no number"]["said"]
     assert "6270" in found["inventory start"]["fix"]
     shop.switch('version = 1\n[products]\nsku_with_letters = "allocate"')
-    assert "SKUs with letters" not in look(shop)
+    assert "SKUs that are no number" not in look(shop)
 
 
 # --- what the settings name, and what must exist on both sides ---------------------------------------------------

@@ -3,7 +3,8 @@
   const main = () => document.querySelector("main[data-refresh]");
   const isBusy = () =>
     document.hidden ||
-    document.querySelector("main details[open]") !== null ||
+    // What the page itself shows open was opened by nobody.
+    document.querySelector("main details[open]:not([data-open])") !== null ||
     (document.activeElement && document.activeElement.matches("main input, main select, main textarea")) ||
     String(getSelection() || "") !== "";
 
