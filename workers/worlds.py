@@ -182,9 +182,7 @@ class Worlds:
                 per_second=given.quickbooks_calls_per_second,
                 per_minute=given.quickbooks_calls_per_minute,
             ),
-            batches=Limit.of(
-                at_once=_BATCHES_AT_ONCE, per_second=_BATCHES_AT_ONCE, per_minute=given.quickbooks_batches_per_minute
-            ),
+            batches=Limit(_BATCHES_AT_ONCE, _BATCHES_AT_ONCE * 60.0 / given.quickbooks_batches_per_minute),
         )
         # One call at a time per installation: its pool of workers is small, and every known client calls serially.
         url = connection.mplus_url or ""

@@ -56,11 +56,12 @@ class Limit:
     def of(cls, *, at_once: int, per_second: int, per_minute: int) -> Limit:
         """The limit that keeps all three: calls at once, starts in any second, and starts in any minute.
 
-        A minute sees `per_minute` starts, and those that a rest before it left unused: at most one for each slot.
+        A minute sees `per_minute` starts, and those that a rest before it left unused: at most one for each slot. In
+        a second that begins with a slot's start the slot starts once more than its interval fits into the second.
         """
         slots = min(at_once, per_second)
-        pace = slots * 60.0 / per_minute
-        return cls(slots, max(1.0, pace) if per_second < per_minute else pace)
+        of_a_slot = max(1, per_second // slots - 1)
+        return cls(slots, max(1.0 / of_a_slot, slots * 60.0 / per_minute))
 
 
 @dataclass(frozen=True, slots=True)

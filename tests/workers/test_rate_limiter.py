@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import threading
 import time
@@ -81,13 +82,19 @@ def test_a_burst_starts_no_more_calls_in_a_second_than_are_allowed(
 
 
 @pytest.mark.parametrize(
-    ("at_once", "per_second", "per_minute"), [(8, 10, 430), (3, 10, 60), (40, 10, 500), (1, 1, 10)]
+    ("at_once", "per_second", "per_minute"),
+    [(8, 10, 430), (3, 10, 60), (40, 10, 500), (1, 1, 10), (2, 10, 10_000), (8, 10_000, 100_000)],
 )
 def test_a_limit_keeps_calls_at_once_per_second_and_per_minute(at_once: int, per_second: int, per_minute: int) -> None:
     limit = Limit.of(at_once=at_once, per_second=per_second, per_minute=per_minute)
     assert limit.slots <= min(at_once, per_second)
-    assert limit.interval >= 1.0 or limit.slots * 1.0 / limit.interval <= per_second
+    in_a_second = math.floor(1.0 / limit.interval) + (limit.interval < 1.0)
+    assert limit.slots * max(1, in_a_second) <= per_second
     assert limit.slots * 60.0 / limit.interval <= per_minute + 0.001
+
+
+def test_a_limit_that_was_raised_holds_up_nobody() -> None:
+    assert Limit.of(at_once=8, per_second=10_000, per_minute=100_000).interval < 0.01
 
 
 def test_a_second_process_gets_its_calls_while_the_first_is_busy(open_limiters: Callable[[], RateLimiters]) -> None:
