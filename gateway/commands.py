@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.settings import Settings
 
-WORKER_SHUTDOWN_MILLISECONDS = 12_000
+WORKER_SHUTDOWN_MILLISECONDS = 16_000
 WEB_SHUTDOWN_SECONDS = 10
 # Longer than a router keeps its own end open (60 to 75 seconds), so that it never sends into a closed connection.
 KEEP_ALIVE_SECONDS = 90

@@ -126,16 +126,14 @@ class Beside:
         seeding.seed(engine, given)
         assert seeding.begin_cursors(engine, given)
         with writing(engine) as session:
-            session.execute(text("UPDATE connections SET name = 'second'"))
-            for table in ("tokens", "cursors", "settings_documents"):
-                session.execute(text(f"UPDATE {table} SET connection = 'second'"))  # noqa: S608 - our own names
+            session.execute(text("UPDATE connections SET display_name = 'second'"))
         self.worlds = Worlds(engine, given, lambda _: None)
         self._workshop = Workshop(engine, self.worlds, lambda _: None)
         self._engine = engine
 
     def settle(self) -> None:
         """Look at the till and carry everything that is due."""
-        polls.poll_till(self.worlds.deps("second"))
+        polls.poll_till(self.worlds.deps("default"))
         while self._workshop.drain():
             pass
 

@@ -40,7 +40,7 @@ def test_38_killed_in_the_middle_of_a_write_it_is_followed_by_one_that_carries_o
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_39_told_to_end_while_a_call_hangs_it_ends_within_fifteen_seconds(stage: Stage) -> None:
+def test_39_told_to_end_while_a_call_hangs_it_ends_within_20_seconds(stage: Stage) -> None:
     furnish(stage)
     stage.migrate()
     stage.start("clock", "worker")
@@ -50,7 +50,7 @@ def test_39_told_to_end_while_a_call_hangs_it_ends_within_fifteen_seconds(stage:
         wait_until(lambda: stage.books.tricks.struck, seconds=20, what="work to be in flight")
         began = time.monotonic()
         stage.stop("worker", seconds=25)
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 20
         stage.books.tricks.clear()
         stage.start("worker")
         memory.wait_for(2, entity="Receipt")

@@ -14,7 +14,7 @@ from gateway import failpoints
 from gateway.store.clock import epoch, moment
 from gateway.store.events import Change, Flow, State
 from gateway.store.session import writing
-from gateway.store.tables import CallSlotRow, InboxRow
+from gateway.store.tables import CallSlotRow, InboxRow, LeaseRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold
 from tests.workers import live
@@ -80,6 +80,7 @@ def set_leases(engine: Engine, seconds: float) -> None:
     with writing(engine) as session:
         session.execute(update(InboxRow).where(working).values(leased_until=moment(seconds)))
         session.execute(update(CallSlotRow).values(leased_until=epoch() - 0.1))
+        session.execute(update(LeaseRow).values(leased_until=moment(-0.1)))
 
 
 def arm(*mishaps: str) -> None:
