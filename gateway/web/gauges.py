@@ -38,7 +38,7 @@ class Reading:
     names: Mapping[Account, Sequence[str]] | None = None
     processes: Sequence[ProcessRow] = ()
     tokens: Sequence[TokenRow] = ()
-    tallies: Mapping[tallies.Key, float] | None = None
+    totals: Mapping[tallies.Key, float] | None = None
     allowance: int = 0
     display_names: Mapping[str, str] | None = None
 
@@ -78,7 +78,7 @@ def families(reading: Reading) -> Iterator[Metric]:
     yield from _of_events(reading)
     yield from _of_outside(reading)
     yield from _of_ourselves(reading)
-    yield from tallies.to_families(counters.REGISTRY, reading.tallies or {})
+    yield from tallies.to_families(counters.REGISTRY, reading.totals or {})
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -15,6 +15,16 @@ def put_settings(stage: Stage, document: str) -> httpx.Response:
     return httpx.put(address, headers=stage.bearer, content=document, timeout=20)
 
 
+def put_once_checked(stage: Stage, document: str) -> httpx.Response:
+    """The answer of a worker that looked; on a busy machine none may answer in time, and the document is taken."""
+    for _ in range(5):
+        answer = put_settings(stage, document)
+        if answer.status_code != 200 or answer.json()["checked"]:
+            break
+        put_settings(stage, "")
+    return answer
+
+
 def preview(stage: Stage, item_id: str) -> dict[str, Any]:
     answer = stage.post("connections/default/preview?wait=20", {"flow": "products", "id": item_id})
     assert answer.status_code == 200, answer.text
@@ -29,13 +39,13 @@ def test_a_changed_setting_changes_what_happens_without_a_restart(stage: Stage) 
     refused = put_settings(stage, '[products]\ncurency = "EUR"\n[stock]\nformula = "on_hand - gone"')
     assert refused.status_code == 422
     assert {fault["path"] for fault in refused.json()["faults"]} == {"products.curency", "stock.formula"}
-    nowhere = put_settings(stage, "[stock]\nmain_branch = 99\n[products]\nturnover_group = 555\n")
+    nowhere = put_once_checked(stage, "[stock]\nmain_branch = 99\n[products]\nturnover_group = 555\n")
     assert nowhere.status_code == 422
     assert {fault["path"] for fault in nowhere.json()["faults"]} == {"stock.main_branch", "products.turnover_group"}
     letters = stage.add_item("KAAS-1", "12.50", name="Oude kaas")
     wait_until(lambda: stage.events(state="parked"), seconds=20, what="the SKU with letters to be refused")
     assert preview(stage, letters["Id"])["outcome"] == "parked"
-    taken = put_settings(stage, '[products]\nsku_with_letters = "allocate"')
+    taken = put_once_checked(stage, '[products]\nsku_with_letters = "allocate"')
     assert (taken.status_code, taken.json()["checked"]) == (200, True)
 
     def is_carried() -> bool:

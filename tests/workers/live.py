@@ -42,11 +42,11 @@ def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONG
     workshop = Workshop(engine, worlds, waker.wake, threads=THREADS, longest=longest)
     lifetime.attach(workshop, waker)
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(workshop.work)
-    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=20, worker_threads=THREADS)
+    process = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=20, worker_threads=THREADS)
     broker.emit_after("process_boot")
-    worker.start()
+    process.start()
     try:
         yield workshop
     finally:
-        worker.stop(timeout=3_000)
+        process.stop(timeout=3_000)
         client.close()
