@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import redis
 
@@ -12,6 +13,7 @@ from gateway.store import audit, following, inbox, presence, requests, views
 from gateway.store.events import Change, Event, State
 from gateway.store.following import SETTLED, Glance
 from gateway.store.session import reading, writing
+from gateway.verbs import dry_run_text
 from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, show, show_json, tell
 from gateway.web import presentation
 
@@ -48,17 +50,23 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     wake(call, ids)
     ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
     if call.as_json:
-        show_json(
-            presentation.to_event(ended[0], call.display_names)
-            if len(ended) == 1
-            else [presentation.to_event(e, call.display_names) for e in ended]
-        )
+        answers = [_to_data(event, call) for event in ended]
+        show_json(answers[0] if len(answers) == 1 else answers)
     else:
         for event in ended:
             show(to_words(event))
+            for line in dry_run_text.to_lines(event):
+                show(line)
     if any(event.code == requests.UNKNOWN_ORDER for event in ended):
         return USAGE
-    return GOOD if all(event.state in {State.DONE, State.SKIPPED} for event in ended) else PROBLEM
+    good = all(event.state in {State.DONE, State.SKIPPED} and not dry_run_text.is_refused(event) for event in ended)
+    return GOOD if good else PROBLEM
+
+
+def _to_data(event: Event, call: Call) -> dict[str, Any]:
+    """The event; a dry run with all that it found."""
+    content = presentation.to_event(event, call.display_names)
+    return content | ({"result": presentation.parse(event.result)} if event.result else {})
 
 
 def wake(call: Call, event_ids: Sequence[int]) -> None:

@@ -60,7 +60,7 @@ def restore(sale: Sale, link: Link, deps: Deps) -> Result:
     if current is None or current.voided:
         return park_gone(sale, link, _DELETED if current is None else _VOIDED)
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    posting = _move_payments(posting, deps)
+    posting = move_payments(posting, deps)
     said = repairs.restore(posting, current, deps) if posting.payments else []
     if repairs.restore_credit(posting, current, deps):
         said.append("its credit was taken off the invoice again")
@@ -121,7 +121,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if posting.document.total != current.total:
         # Money that went back is a line of the invoice.
         return _update(sale, link, deps)
-    posting, doubtful = _move_payments(posting, deps), _is_doubtful(event, link, deps)
+    posting, doubtful = move_payments(posting, deps), _is_doubtful(event, link, deps)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
@@ -131,7 +131,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
 
 
-def _move_payments(posting: Posting, deps: Deps) -> Posting:
+def move_payments(posting: Posting, deps: Deps) -> Posting:
     """A payment on a closed day goes to the first open one, if the settings say so; the document is not touched."""
     closed = deps.lists.company().books_closed_through
     days = [payment.business_date for payment in posting.payments] + [each.business_date for each in posting.beside]

@@ -8,29 +8,43 @@ from typing import Any
 import simplejson
 
 from gateway.connectors.quickbooks import wire_documents, wire_payments
+from gateway.errors import NotFound
 from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, closed_books, drafts, rehearsal
+from handlers.sales import bookings, closed_books, drafts, rehearsal, resend_plan
 from mapping import sale_changes
 from mapping.errors import MappingError, NotBookable
-from mapping.orders import Posting, References, bookable
+from mapping.money import to_euros
+from mapping.orders import Posting, References, bookable, is_off
 from mapping.records import Sale
 
 
 def rehearse(sale: Sale, link: Link | None, deps: Deps) -> Result:
     """Exactly what would be sent and why, as JSON on the row."""
     seen, books = rehearsal.rehearse(deps)
-    planned = {"action": _action(sale, link, deps), "already": _name(link)}
+    planned: dict[str, Any] = {"sale": _introduce(sale, deps), "already": _name(link)}
     try:
-        bookable(sale, deps.settings.orders)
-        posting, references = _draft(sale, link, seen)
-        planned |= _to_plan(posting, references, deps) | {"would_create": books.created}
+        if link and _is_withdrawn_now(sale, link, deps):
+            plan = resend_plan.of_withdrawal(link, seen)
+        else:
+            planned["action"] = resend_plan.BOOK
+            bookable(sale, deps.settings.orders)
+            posting, references = _draft(sale, link, seen)
+            plan = resend_plan.of_booking(sale, link, posting, seen)
+            planned |= _to_plan(posting, references, deps) | {"customer": _name_customer(references.customer_id, deps)}
+        planned |= {"action": plan.action, "steps": plan.steps, "would_create": books.created}
     except (NotBookable, MappingError) as refusal:
         planned |= {"refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
     text = simplejson.dumps(planned, use_decimal=True, default=str)
     result = done("dry run: nothing was written")
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=text))
+
+
+def _is_withdrawn_now(sale: Sale, link: Link, deps: Deps) -> bool:
+    if link.fingerprint == sale_changes.content(sale) or not sale_changes.is_withdrawn(sale):
+        return False
+    return not is_off(sale, deps.settings.orders)
 
 
 def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, References]:
@@ -40,18 +54,39 @@ def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, Referenc
     return closed_books.open_up(posting, deps), references
 
 
-def _action(sale: Sale, link: Link | None, deps: Deps) -> str:
-    if link is None or link.fingerprint is None or bookings.detail(link, bookings.GONE):
-        return "book"
-    if link.fingerprint == sale_changes.content(sale):
-        return "nothing: already booked"
-    if sale_changes.is_withdrawn(sale):
-        return deps.settings.orders.cancelled
-    return deps.settings.orders.changed
+def _introduce(sale: Sale, deps: Deps) -> dict[str, Any]:
+    """The sale as the till has it: its number, day, tenders by name, and total."""
+    names = {method.code: method.description for method in deps.lists.payment_methods()}
+    return {
+        "kind": sale.kind,
+        "number": sale.number,
+        "day": sale.business_date.isoformat(),
+        "total": to_euros(sale.total_incl_cents),
+        "tenders": [
+            {"name": names.get(payment.method) or payment.method, "amount": to_euros(payment.amount_cents)}
+            for payment in sale.payments
+        ],
+    }
 
 
-def _name(link: Link | None) -> dict[str, str] | None:
-    return {"entity": link.target_entity, "id": link.target_id} if link else None
+def _name(link: Link | None) -> dict[str, str | None] | None:
+    if link is None:
+        return None
+    return {
+        "entity": link.target_entity,
+        "id": link.target_id,
+        "number": bookings.detail(link, "document_number"),
+    }
+
+
+def _name_customer(customer_id: str, deps: Deps) -> str:
+    """Its name in the books; one that a real run would create is named already."""
+    if rehearsal.WOULD_CREATE in customer_id:
+        return customer_id
+    try:
+        return deps.books.customer(customer_id).display_name
+    except NotFound:
+        return customer_id
 
 
 def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
@@ -60,6 +95,9 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
         "entity": posting.document.kind,
         "body": wire_documents.to_document_body(posting.document, send_tax_detail=True, send_number=numbered),
         "payments": [wire_payments.to_payment_body(payment) for payment in posting.payments],
+        "beside": [
+            wire_documents.to_document_body(each, send_tax_detail=True, send_number=numbered) for each in posting.beside
+        ],
         "total": posting.document.total,
         "references": _describe(references),
     }

@@ -7,6 +7,7 @@ again, and nothing is posted that somebody else's payment stands for by now.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from decimal import Decimal
 
 from gateway.store import links
@@ -46,17 +47,49 @@ def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
     before = _standing(posting, booked, deps)
     settlement.repeat(lambda now, _: _mend(posting, before, now, deps), booked, deps)
     now = deps.books.document(booked.kind, booked.id)
-    missing = [payment for payment in posting.payments if (payment.source_id or "") not in before]
-    others = _payments_of_others(now, deps) if missing else []
-    if others and sum(payment.total for payment in missing) > settlement.open_amount(now):
-        amounts = " and ".join(f"{payment.total:.2f}" for payment in missing)
-        return [f"a payment of {amounts} was not posted again, because {' and '.join(others)} settles the document"]
+    missing = _missing(posting, before)
+    if refusal := _refuse_double(missing, settlement.open_amount(now), now, deps):
+        return [refusal]
     settlement.settle(posting, now, deps, doubtful=True)
     return (
         ["its payments were put right"]
         if missing or settlement.open_amount(now) != settlement.open_amount(booked)
         else []
     )
+
+
+def foresee(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
+    """What `restore` and `restore_credit` would do now, step by step; nothing is written."""
+    before, left, steps = _standing(posting, booked, deps), settlement.open_amount(booked), []
+    for payment, row, wanted in _corrections(posting, before, booked, deps):
+        left += _settles(row, booked) - _settles(wanted, booked)
+        if wanted != row:
+            steps.append(
+                f"Payment {row.id} of {row.total:.2f} would be put right: {payment.total:.2f}, settling the sale"
+            )
+    missing = _missing(posting, before)
+    if refusal := _refuse_double(missing, left, booked, deps):
+        return [*steps, refusal]
+    names = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")} if missing else {}
+    for payment in missing:
+        method = names.get(payment.payment_method_id or "", "an unnamed method")
+        steps.append(f"the payment of {payment.total:.2f} by {method} is missing: it would be posted")
+    if more := _open_credit(posting, booked, deps):
+        steps.append(f"{more:.2f} of the credit would be taken off Invoice {posting.document.linked_invoice_id} again")
+    return steps
+
+
+def _missing(posting: Posting, before: dict[str, BooksPayment]) -> list[BooksPayment]:
+    return [payment for payment in posting.payments if (payment.source_id or "") not in before]
+
+
+def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDocument, deps: Deps) -> str | None:
+    """Why a missing payment is not posted again: somebody else's settles the document."""
+    others = _payments_of_others(booked, deps) if missing else []
+    if not others or sum(payment.total for payment in missing) <= left:
+        return None
+    amounts = " and ".join(f"{payment.total:.2f}" for payment in missing)
+    return f"a payment of {amounts} is not posted again, because {' and '.join(others)} settles the document"
 
 
 def _standing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
@@ -71,14 +104,8 @@ def _standing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str,
 
 def _mend(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps) -> None:
     """Give the payments that stand the till's amount, day and method, and tie them to the document."""
-    left = settlement.open_amount(booked)
-    # Those that bring too much make room for the others.
-    for payment in sorted(posting.payments, key=lambda each: each.total - _total(before.get(each.source_id or ""))):
-        row = before.get(payment.source_id or "")
-        if row is None:
-            continue
-        wanted = _as_till_has_it(payment, row, booked, left, deps)
-        left += _settles(row, booked) - _settles(wanted, booked)
+    for payment, row, corrected in _corrections(posting, dict(before), booked, deps):
+        wanted = corrected
         if wanted != row:
             deps.say("a payment was changed in QuickBooks: it gets what the till says", id=row.id, was=str(row.total))
             token = request_id(deps.books.realm_id, "mend", row.id, row.sync_token)
@@ -92,6 +119,20 @@ def _mend(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocum
             settlement.fingerprint_of(payment),
         )
         deps.remember(known)
+
+
+def _corrections(
+    posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps
+) -> Iterator[tuple[BooksPayment, BooksPayment, BooksPayment]]:
+    """Each payment of the posting that stands: the till's, the books' now, and as the books should have it."""
+    left = settlement.open_amount(booked)
+    # Those that bring too much make room for the others.
+    for payment in sorted(posting.payments, key=lambda each: each.total - _total(before.get(each.source_id or ""))):
+        row = before.get(payment.source_id or "")
+        if row is not None:
+            wanted = _as_till_has_it(payment, row, booked, left, deps)
+            left += _settles(row, booked) - _settles(wanted, booked)
+            yield payment, row, wanted
 
 
 def _as_till_has_it(
@@ -131,15 +172,20 @@ def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
     return [f"Payment {each}" for each in strange]
 
 
-def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
-    """Take a credit memo off the invoice it credits again, as far as both are open; whether there was anything."""
+def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decimal:
+    """How much more of a credit memo can be taken off the invoice it credits."""
     invoice_id = posting.document.linked_invoice_id
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
-        return False
-    before = settlement.posted_on(booked.kind, booked.id, deps).get(f"{booked.kind}/{booked.id}/{settlement.CREDIT}")
-    more = settlement.applicable(booked, invoice_id, deps, doubtful=True)
+        return Decimal(0)
+    return settlement.applicable(booked, invoice_id, deps, doubtful=True)
+
+
+def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
+    """Take a credit memo off the invoice it credits again, as far as both are open; whether there was anything."""
+    more, invoice_id = _open_credit(posting, booked, deps), posting.document.linked_invoice_id or ""
     if not more:
         return False
+    before = settlement.posted_on(booked.kind, booked.id, deps).get(f"{booked.kind}/{booked.id}/{settlement.CREDIT}")
     if before is None or not settlement.stands(before):
         settlement.apply_credit(posting, booked, deps, doubtful=True)
         return True

@@ -117,7 +117,8 @@ class Row:
 class Outlook:
     """A preview's answer; what does not apply is empty. `headline` is a sentence of `OUTCOMES` or `PLANS`.
 
-    `article` is the record's number over there, which is called `number`; `match` says how it was found.
+    `article` is the record's number over there, which is called `number`; `match` says how it was found. `steps` are
+    what would be done with a sale beside its document, `sale` is the sale as the till has it.
     """
 
     headline: str
@@ -133,6 +134,8 @@ class Outlook:
     formula: str | None = None
     on_hand: str | None = None
     plan: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+    sale: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read(event: Event) -> Outlook | None:
@@ -202,9 +205,16 @@ def _to_order(told: Mapping[str, Any]) -> Outlook:
     already = told.get("already") or {}
     return Outlook(
         headline="It would not be booked." if refused else outlook_orders.PLANS.get(told["action"], told["action"]),
-        title=f"{already['entity']} {already['id']}" if already else "",
+        title=_name_document(already) if already else "",
         reason=refused,
         place=told.get("field"),
         fix=told.get("fix"),
         plan={} if refused or "body" not in told else outlook_orders.to_plan(told),
+        steps=tuple(told.get("steps", ())),
+        sale=told.get("sale") or {},
     )
+
+
+def _name_document(already: Mapping[str, Any]) -> str:
+    number = f", number {already['number']}" if already.get("number") else ""
+    return f"{already['entity']} {already['id']}{number}"

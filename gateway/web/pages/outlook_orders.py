@@ -7,7 +7,14 @@ from typing import Any, Final
 
 PLANS: Final = {
     "book": "It would be booked.",
+    "book again": "Its document was deleted in QuickBooks; it would be booked again.",
+    "link": "It is in QuickBooks already; its document would be linked.",
     "nothing: already booked": "It is booked already; nothing would be done.",
+    "nothing: its document is gone from QuickBooks": "It was cancelled, and its document is gone from QuickBooks; "
+    "nothing would be done.",
+    "repair": "It is booked, and something of it is missing or was changed; that would be put right.",
+    "restore": "Its document was voided; it would get its amounts back.",
+    "settle": "Its payments would be brought up to date.",
     "update": "Its document would be updated.",
     "void": "Its document would be voided.",
     "park": "It would wait for a person.",
@@ -59,6 +66,7 @@ def to_plan(told: Mapping[str, Any]) -> dict[str, Any]:
     body, references = told["body"], told.get("references") or {}
     codes = {code["id"]: code["name"] for code in (references.get("tax_codes") or {}).values()}
     tax = body.get("TxnTaxDetail") or {}
+    body = {**body, "CustomerRef": told["customer"]} if told.get("customer") else body
     return {
         "entity": told["entity"],
         "total": str(told["total"]),
@@ -66,6 +74,7 @@ def to_plan(told: Mapping[str, Any]) -> dict[str, Any]:
         "lines": [_to_line(line, codes) for line in body.get("Line", ())],
         "taxes": [_to_tax(line) for line in tax.get("TaxLine", ())],
         "payments": [dict(_facts(payment)) for payment in told.get("payments", ())],
+        "beside": [f"{each.get('DocNumber', '')} {each.get('TxnDate', '')}".strip() for each in told.get("beside", ())],
         "resolved": list(_resolved(references)),
         "created": [str(each).strip("()").removeprefix(_PROMISE) for each in told.get("would_create", ())],
     }

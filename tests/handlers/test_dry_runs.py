@@ -1,0 +1,160 @@
+"""A dry run of a sale that is booked: what a real resend would do, judged by what stands in the books."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import delete as sa_delete
+
+from gateway.store.session import writing
+from gateway.store.tables import LinkRow
+from gateway.verbs import dry_run_text
+from sandbox.mpluskassa.documents import Tender
+from sandbox.quickbooks import books
+from sandbox.quickbooks.entities import ENTITIES
+from tests.handlers.shop import REALM, Shop, planned, sold
+
+TENDERS = [Tender("CONTANT", 210), Tender("PIN", 1000)]
+KINDS = ("Customer", "Item", "PaymentMethod", "SalesReceipt", "Invoice", "Payment", "CreditMemo")
+
+
+def everything(shop: Shop) -> dict[str, Any]:
+    return {name: shop.rows(name) for name in KINDS}
+
+
+def take_payments_off(shop: Shop, entity: str) -> None:
+    """QuickBooks removes no invoice that is paid."""
+    if entity == "Invoice":
+        for payment in shop.rows("Payment"):
+            shop.books.delete(REALM, "Payment", payment["Id"])
+
+
+def void(shop: Shop, entity: str, row: dict[str, Any]) -> None:
+    take_payments_off(shop, entity)
+    row = shop.find(entity, Id=row["Id"])
+    with shop.books.lock:
+        books.void(shop.company, ENTITIES[entity], {"Id": row["Id"], "SyncToken": row["SyncToken"]})
+
+
+def untie(shop: Shop, entity: str, row: dict[str, Any]) -> None:
+    shop.books.put(REALM, entity, {"Id": row["Id"], "Line": []})
+
+
+def raise_amount(shop: Shop, entity: str, row: dict[str, Any]) -> None:
+    line = {"Amount": Decimal("2.10"), "LinkedTxn": [{"TxnId": shop.only("Invoice")["Id"], "TxnType": "Invoice"}]}
+    shop.books.put(REALM, entity, {"Id": row["Id"], "TotalAmt": Decimal("5.00"), "Line": [line]})
+
+
+def delete(shop: Shop, entity: str, row: dict[str, Any]) -> None:
+    take_payments_off(shop, entity)
+    shop.books.delete(REALM, entity, row["Id"])
+
+
+DAMAGE: tuple[tuple[str, str, Callable[[Shop, str, dict[str, Any]], None], str, str], ...] = (
+    ("Payment", "2.10", delete, "repair", "2.10 by Contant is missing"),
+    ("Payment", "10.00", void, "repair", "10.00 by Pinbetaling is missing"),
+    ("Payment", "2.10", untie, "repair", "would be put right"),
+    ("Payment", "2.10", raise_amount, "repair", "of 5.00 would be put right: 2.10"),
+    ("Invoice", "12.10", delete, "book again", "was deleted in QuickBooks"),
+    ("Invoice", "12.10", void, "restore", "was voided in QuickBooks"),
+)
+
+
+@pytest.mark.parametrize(
+    ("entity", "total", "how", "action", "said"), DAMAGE, ids=[f"{d[0]}-{d[2].__name__}" for d in DAMAGE]
+)
+def test_a_dry_run_says_what_a_resend_then_does(
+    shop: Shop, entity: str, total: str, how: Callable[..., None], action: str, said: str
+) -> None:
+    receipt = shop.till.sell(lines=[sold(1003, price_cents=1210)], payments=TENDERS)["receiptId"]
+    shop.settle()
+    assert planned(shop.resend(receipt, dry_run=True))["action"] == "nothing: already booked"
+    how(shop, entity, shop.find(entity, TotalAmt=Decimal(total)))
+    before = everything(shop)
+    plan = planned(shop.resend(receipt, dry_run=True))
+    assert everything(shop) == before
+    assert plan["action"] == action
+    assert said in " ".join(plan["steps"])
+    shop.resend(receipt)
+    assert everything(shop) != before
+    assert planned(shop.resend(receipt, dry_run=True))["action"] == "nothing: already booked"
+    standing = [row for row in shop.rows("Invoice") if row["TotalAmt"]]
+    assert [(row["TotalAmt"], row["Balance"]) for row in standing] == [(Decimal("12.10"), 0)]
+
+
+def test_a_dry_run_sees_that_a_credit_is_not_taken_off_its_invoice(shop: Shop) -> None:
+    relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
+    invoice = shop.till.invoice(lines=[sold(1003)], relation=relation)
+    shop.settle()
+    credit = shop.till.credit_invoice(invoice["invoiceId"])["invoiceId"]
+    shop.settle()
+    assert planned(shop.resend(credit, dry_run=True))["action"] == "nothing: already booked"
+    shop.books.delete(REALM, "Payment", shop.only("Payment")["Id"])
+    plan = planned(shop.resend(credit, dry_run=True))
+    assert plan["action"] == "repair"
+    assert plan["steps"] == [f"100.00 of the credit would be taken off Invoice {shop.only('Invoice')['Id']} again"]
+    assert shop.only("Invoice")["Balance"] == 100
+
+
+def test_a_dry_run_leaves_what_a_bookkeeper_paid_himself(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1003, price_cents=1210)], payments=TENDERS)["receiptId"]
+    shop.settle()
+    invoice = shop.only("Invoice")
+    shop.books.delete(REALM, "Payment", shop.find("Payment", TotalAmt=Decimal("2.10"))["Id"])
+    line = {"Amount": Decimal("2.10"), "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]}
+    own = {"CustomerRef": invoice["CustomerRef"], "TotalAmt": Decimal("2.10"), "Line": [line]}
+    mine = shop.books.put(REALM, "Payment", own)["Id"]
+    plan = planned(shop.resend(receipt, dry_run=True))
+    assert [f"Payment {mine} settles" in step for step in plan["steps"]] == [True]
+
+
+def test_a_dry_run_finds_a_document_that_nothing_here_remembers(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
+    shop.settle()
+    with writing(shop.engine) as session:
+        session.execute(sa_delete(LinkRow))
+    plan = planned(shop.resend(receipt, dry_run=True))
+    assert plan["action"] == "link"
+    assert shop.only("SalesReceipt")["Id"] in plan["steps"][0]
+
+
+def test_a_dry_run_of_a_cancelled_sale_says_that_it_is_voided(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
+    shop.settle()
+    shop.till.edit_receipt(receipt, lines=[], payments=[])
+    plan = planned(shop.resend(receipt, dry_run=True))
+    assert (plan["action"], "refused" in plan) == ("void", False)
+    shop.books.delete(REALM, "SalesReceipt", shop.only("SalesReceipt")["Id"])
+    assert planned(shop.resend(receipt, dry_run=True))["action"].startswith("nothing")
+
+
+def test_the_command_prints_the_whole_booking(shop: Shop) -> None:
+    relation = shop.till.add_relation(name="Jan de Vries", email="jan@example.nl")
+    receipt = shop.till.sell(
+        lines=[sold(1003), sold(1002)], relation=relation["relationNumber"], payments=TENDERS_OF_BOTH
+    )["receiptId"]
+    shop.settle()
+    shop.books.delete(REALM, "Payment", shop.find("Payment", TotalAmt=Decimal("3.33"))["Id"])
+    text = "\n".join(dry_run_text.to_lines(shop.resend(receipt, dry_run=True)))
+    for shown in (
+        "something of it is missing",
+        "the payment of 3.33 by Contant is missing: it would be posted",
+        "paid by Contant",
+        "paid by Pinbetaling",
+        "3.33",
+        "100.00",
+        "103.33",
+        "Customer: Jan de Vries",
+        "Article 1003",
+        "21% BTW",
+        "9% BTW",
+        "VAT 21 % of 82.64: 17.36",
+        f"Invoice {shop.only('Invoice')['Id']}",
+    ):
+        assert shown in text, f"{shown} is not in\n{text}"
+
+
+TENDERS_OF_BOTH = [Tender("CONTANT", 333), Tender("PIN", 10000)]
