@@ -296,6 +296,19 @@ def why_kept(
     return None if written else f'products.write.{field} is "{policy}"'
 
 
+def when_left_out(item: Item, settings: ProductSettings) -> tuple[str, str | None]:
+    """What becomes of the article of an item that the settings leave out by now: keep (and why), park or deactivate.
+
+    An inactive item's article is made inactive whatever they say.
+    """
+    kept = why_kept("active", settings, Article())
+    if item.active and settings.left_out == "keep":
+        kept = 'products.left_out is "keep"'
+    if kept:
+        return "keep", kept
+    return ("park" if item.active and settings.left_out == "park" else "deactivate"), None
+
+
 def _is_enriched(field: ProductField, before: Article) -> bool:
     """Whether the till has a text of its own there, which nobody asked to overwrite."""
     text = getattr(before, field) if field in texts.ENRICHED else None

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.links import Kind
+from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.catalogue import articles, bridge, categories, families, items, kinship, ownership
+from handlers.catalogue import products as carried
 from handlers.deps import Deps
 from mapping import categories as tree
 from mapping import explanations, products
@@ -28,16 +29,35 @@ def explain_product(item: Item, deps: Deps) -> Told:
     """The article field by field, its group or family. Raises `MappingError` for what would be parked or skipped."""
     if item.type == CATEGORY:
         return explain_category(item, deps)
-    _require_carried(item, deps)
-    return _explain_article(item, _find_parent(item, deps), deps)
-
-
-def _require_carried(item: Item, deps: Deps) -> None:
     if not deps.settings.products.enabled:
         raise NotBookable("products are switched off in the settings", field="products.enabled")
     if items.is_ours(item.id, deps):
         raise NotBookable(OWN, record=name_item(item))
-    products.require_wanted(item, deps.settings.products)
+    try:
+        products.require_wanted(item, deps.settings.products)
+    except NotBookable as reason:
+        link = articles.find_link(item.id, deps)
+        if link is None:
+            raise
+        return _explain_left_out(item, link, reason, deps)
+    return _explain_article(item, _find_parent(item, deps), deps)
+
+
+def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> Told:
+    """The item has an article, and the settings leave it out by now: what the policy does with the article."""
+    action, kept = products.when_left_out(item, deps.settings.products)
+    article = f"article {link.target_id}"
+    told: Told = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
+    if action == "keep":
+        return told | {"outcome": "skipped", "reason": f"{reason.reason}; {article} stays as it is: {kept}"}
+    if action == "park":
+        fix = carried.choose_for(article, reason)
+        return told | {"outcome": "parked", "reason": carried.on_sale(reason, link), "fix": fix}
+    read = deps.till.product_of_article(int(link.target_id))
+    present = products.find_article(read.product if read else None, int(link.target_id))
+    on_sale = present is not None and present.active is not False
+    ended = {"field": "active", "value": False, "present": on_sale, "source": reason.field, "kept": None}
+    return told | {"outcome": "deactivated" if on_sale else "unchanged", "reason": reason.reason, "fields": [ended]}
 
 
 def _find_parent(item: Item, deps: Deps) -> Item | None:
@@ -64,15 +84,36 @@ def _explain_article(item: Item, category: Item | None, deps: Deps) -> Told:
     if present is None and not item.active:
         raise NotBookable("an inactive item that the till never had", record=name_item(item), field="Active")
     fields = [dataclasses.asdict(each) for each in found]
+    changed = False
+    if present is not None and read is not None and number is not None:
+        changed = _is_changed(item, number, present, read.product, link, deps)
     given = {"value": UNGIVEN, "steps": []}
     shown = [{**row, **given} if ungiven and row["field"] == "number" else row for row in fields]
     family = _explain_family(item, present, deps)
+    places = [*family.pop("rows", ()), *_explain_group(category, present, deps)]
+    changed = changed or any(map(_is_written, places))
     return {
-        "outcome": "updated" if present else "created",
+        "outcome": "created" if present is None else "updated" if changed else "unchanged",
         "article": UNGIVEN if ungiven else number,
-        "fields": [*shown, *family.pop("rows", ()), *_explain_group(category, present, deps)],
+        "fields": [*shown, *places],
         **family,
     }
+
+
+def _is_changed(item: Item, number: int, present: Product, read: Product, link: Link | None, deps: Deps) -> bool:
+    """Whether anything would be written, by the comparison that decides it when the item is carried."""
+    settings, vat = deps.settings.products, articles.vat_table(deps)
+    wanted = products.to_product(
+        item, settings=settings, vat=vat, existing=present, allocated=number, traces=articles.traces_of(link)
+    )
+    if articles.guest_of(link):
+        wanted = dataclasses.replace(wanted, description=None)
+    return articles.differs(wanted, read, vat, settings.vat_branch)
+
+
+def _is_written(row: Told) -> bool:
+    value, present = (str(row[name] or "").casefold() for name in ("value", "present"))
+    return row["kept"] is None and value != present
 
 
 def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[Told]:
@@ -118,10 +159,12 @@ def explain_category(item: Item, deps: Deps) -> Told:
         {"field": "name", "value": group.name, "source": "Name", "kept": kept},
         {"field": "parent", "value": parent, "source": "ParentRef", "kept": None},
     ]
+    fields = [{**row, "present": before.get(row["field"])} for row in fields]
+    changed = any(map(_is_written, fields))
     return {
-        "outcome": "updated" if present else "created",
+        "outcome": "created" if present is None else "updated" if changed else "unchanged",
         "article": present.number if present else UNGIVEN,
-        "fields": [{**row, "present": before.get(row["field"])} for row in fields],
+        "fields": fields,
     }
 
 

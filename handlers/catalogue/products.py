@@ -21,7 +21,7 @@ from handlers.result import Result, done, parked, skipped
 from mapping import products
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
-from mapping.records import Article, Item, Product
+from mapping.records import Item, Product
 from mapping.skus import OWN, name_item
 from mapping.variants import find_family
 
@@ -172,24 +172,13 @@ def _pass_stock_on(event: Event, seen: Reading, deps: Deps) -> None:
 
 
 def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps) -> Result:
-    """The settings leave out an item that has an article: it does not stay on sale unseen.
-
-    An inactive item's article is made inactive whatever they say.
-    """
-    settings, article = deps.settings.products, f"article {link.target_id}"
-    kept = products.why_kept("active", settings, Article())
-    if item.active and settings.left_out == "keep":
-        kept = 'products.left_out is "keep"'
-    if kept:
+    """The settings leave out an item that has an article: it does not stay on sale unseen."""
+    article = f"article {link.target_id}"
+    action, kept = products.when_left_out(item, deps.settings.products)
+    if action == "keep":
         return skipped(f"{reason.reason}; {article} stays as it is: {kept}")
-    if item.active and settings.left_out == "park":
-        return parked(
-            f"{reason.reason}, and its {article} is still on sale",
-            code="left-out",
-            record=name_item(item),
-            fix=f"make {article} inactive at the till and ignore this event; or change {reason.field} in the settings "
-            "and retry",
-        )
+    if action == "park":
+        return parked(on_sale(reason, link), code="left-out", record=name_item(item), fix=choose_for(article, reason))
     left = dataclasses.replace(
         link, fingerprint=items.LEFT_OUT, detail={**(link.detail or {}), "content": items.content(item.raw)}
     )
@@ -197,6 +186,18 @@ def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps
         return done(f"unchanged: {reason.reason}", links=(left,))
     _switch_off(link, deps)
     return done(f"{reason.reason}: {article} is inactive now", links=(left,), target_id=link.target_id)
+
+
+def on_sale(reason: NotBookable, link: Link) -> str:
+    """Why a person is asked about the article of an item that the settings leave out."""
+    return f"{reason.reason}, and its article {link.target_id} is still on sale"
+
+
+def choose_for(article: str, reason: NotBookable) -> str:
+    """What that person can do."""
+    return (
+        f"make {article} inactive at the till and ignore this event; or change {reason.field} in the settings and retry"
+    )
 
 
 def _follow_merge(event: Event, deps: Deps) -> None:

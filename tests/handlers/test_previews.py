@@ -59,7 +59,7 @@ def test_what_is_kept_says_why_beside_what_is_there(open_shop: OpenShop) -> None
     before = writes(shop)
     told = preview(shop, item["Id"])
     fields = {row["field"]: row for row in told["fields"]}
-    assert told["outcome"] == "updated"
+    assert told["outcome"] == "unchanged"
     assert (fields["price_incl_cents"]["present"], fields["price_incl_cents"]["value"]) == (1250, 1395)
     assert fields["price_incl_cents"]["kept"] == 'products.write.price is "create"'
     assert fields["receipt_text"]["kept"] == "the till has a text of its own there"
@@ -234,3 +234,48 @@ def test_categories_that_a_document_to_try_switches_off_would_be_skipped(shop: S
 
 def test_an_item_has_no_e_mail_address(shop: Shop) -> None:
     assert preview(shop, "a@example.nl", by=By.EMAIL)["outcome"] == "unknown"
+
+
+def test_a_preview_says_unchanged_until_something_differs(shop: Shop) -> None:
+    category = add_category(shop, "Kaas")
+    item = shop.add_item("7001", "12.50", Name="Oude kaas", **below(category["Id"]))["Id"]
+    assert preview(shop, item)["outcome"] == "created"
+    hear(shop, item)
+    before = writes(shop)
+    assert preview(shop, item)["outcome"] == "unchanged"
+    assert preview(shop, category["Id"], Flow.CATEGORIES)["outcome"] == "unchanged"
+    change(shop, item, UnitPrice="13.95")
+    change(shop, category["Id"], Name="Kazen")
+    assert preview(shop, item)["outcome"] == "updated"
+    assert preview(shop, category["Id"], Flow.CATEGORIES)["outcome"] == "updated"
+    assert writes(shop) == before
+
+
+def test_a_preview_of_an_item_whose_group_changes_says_updated(shop: Shop) -> None:
+    cheese, wine = add_category(shop, "Kaas")["Id"], add_category(shop, "Wijn")["Id"]
+    item = shop.add_item("7001", "12.50", Name="Oude kaas", **below(cheese))["Id"]
+    hear(shop, item)
+    change(shop, item, **below(wine))
+    assert preview(shop, item)["outcome"] == "updated"
+
+
+LEFT_OUT = '[products.filter]\nfield = "Name"\nis = "starts_with"\nvalue = "Web"'
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"), [("deactivate", "deactivated"), ("park", "parked"), ("keep", "skipped")]
+)
+def test_a_preview_of_an_item_left_out_names_what_the_policy_does(shop: Shop, policy: str, outcome: str) -> None:
+    document = f'[products]\nleft_out = "{policy}"\n{LEFT_OUT}'
+    item = shop.add_item("7001", "2.00", Name="Cheese")["Id"]
+    assert preview(shop, item, settings=document)["outcome"] == "skipped"
+    hear(shop, item)
+    told = preview(shop, item, settings=document)
+    assert (told["outcome"], told["field"], told["article"]) == (outcome, "products.filter", 7001)
+    assert article(shop, 7001)["active"]
+    shop.switch(document)
+    event = hear(shop, item)
+    assert event.state == {"deactivated": "done", "parked": "parked", "skipped": "skipped"}[outcome]
+    assert told["reason"] in (event.reason or "")
+    if outcome == "deactivated":
+        assert preview(shop, item)["outcome"] == "unchanged"

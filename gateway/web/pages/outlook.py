@@ -69,6 +69,7 @@ OUTCOMES: Final = {
     "created": "It would be made at the till.",
     "updated": "It exists at the till and would be updated.",
     "unchanged": "It exists at the till as it is; nothing would be written.",
+    "deactivated": "Its article would be made inactive at the till.",
     "skipped": "It would be skipped.",
     "parked": "It would wait for a person.",
     "unknown": "This record was not found.",
