@@ -11,8 +11,9 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, money_documents, writers
+from handlers.sales import bookings, money_documents, till_sales, writers
 from handlers.sales.days import DAY
+from mapping import sale_changes
 from mapping.day_summary import Day
 from mapping.records import DocumentKind
 
@@ -43,6 +44,8 @@ def carry(event: Event, deps: Deps) -> Result:
     _compare_again(mine, deps)
     if _stands(event, deps):
         return done(f"it was {how}, and stands again")
+    if _is_cancelled(mine, how, deps):
+        return done(f"it was {how}, and its sale is cancelled at the till")
     return _tell_gone(event, mine, record, how, deps, order=str(day or "the order"))
 
 
@@ -56,12 +59,28 @@ def _stands(event: Event, deps: Deps) -> bool:
         return False
 
 
+def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
+    """Whether nothing of the sale is left at the till: then it may go, whoever removed it.
+
+    It may have been this gateway before its database was restored, or another one. What was voided can be revived.
+    """
+    document = _posted_on(mine, deps)
+    if document is None or document.kind != Kind.DOCUMENT:
+        return False
+    sale = till_sales.find(document.source_id, deps)
+    if sale is None or not sale_changes.is_withdrawn(sale):
+        return False
+    if mine == document and how == "voided":
+        bookings.note(document, deps, **{bookings.WITHDRAWN: True})
+    return True
+
+
 def _posted_on(mine: Link, deps: Deps) -> Link | None:
-    """The document itself, or the one that a payment was posted on."""
-    if mine.kind != Kind.PAYMENT:
+    """The document itself, or the one that a payment or a document of money was posted on."""
+    if mine.kind not in (Kind.PAYMENT, Kind.MONEY):
         return mine
     entity, document_id, _ = mine.source_id.split("/", 2)
-    return bookings.find_document(entity, document_id, deps)
+    return bookings.find_document(entity, document_id, deps) or (mine if mine.kind == Kind.MONEY else None)
 
 
 def _record(mine: Link, document: Link | None) -> str:

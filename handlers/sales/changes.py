@@ -71,18 +71,14 @@ def restore(sale: Sale, link: Link, deps: Deps) -> Result:
 def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
     """Void the document of a sale that was cancelled."""
     if bookings.detail(link, bookings.GONE):
-        return done(
-            "cancelled at the till; its document is gone from the books already", links=(_finished(sale, link),)
-        )
+        return _leave_gone(sale, link, deps)
     if bookings.detail(link, bookings.ADOPTED):
         return _park_adopted(sale, link)
     if deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
     current = find_present(link, deps)
     if current is None or current.voided:
-        return done(
-            "cancelled at the till; its document is gone from the books already", links=(_finished(sale, link),)
-        )
+        return _leave_gone(sale, link, deps)
     if is_edited(link, current, deps):
         return _park_edited(sale, link)
     link = bookings.begin(link, deps, withdrawn=True)
@@ -97,6 +93,14 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
     return done(
         "cancelled at the till: voided", links=(known,), target_entity=link.target_entity, target_id=link.target_id
     )
+
+
+def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
+    """Cancelled, and its document is gone from the books: what was told about that is looked at again."""
+    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
+    finished = Link(link.kind, link.source_id, link.target_entity, link.target_id, link.sync_token,
+                    sale_changes.content(sale), link.detail)  # fmt: skip
+    return done("cancelled at the till; its document is gone from the books already", links=(finished,))
 
 
 def find_present(link: Link, deps: Deps) -> BookedDocument | None:
@@ -255,8 +259,3 @@ def _park(
         target_entity=link.target_entity,
         target_id=link.target_id,
     )
-
-
-def _finished(sale: Sale, link: Link) -> Link:
-    return Link(link.kind, link.source_id, link.target_entity, link.target_id, link.sync_token,
-                sale_changes.content(sale), link.detail)  # fmt: skip

@@ -17,6 +17,7 @@ from gateway import seeding, settings
 from gateway.store.session import open_engine, reading, writing
 from handlers.polling import polls
 from handlers.stock.quantities import PATIENCE
+from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import add_stocked, hear, physical
 from tests.handlers.shop import REALM, Shop, sold
 from workers.work import Workshop
@@ -170,6 +171,68 @@ def test_a_second_deployment_doubles_no_sale_and_is_told(shop: Shop, beside: Bes
     assert told[0] == "Installation"
     assert "another installation" in told[1]
     assert [event.entity for event in shop.parked()] == ["Installation"]
+
+
+def told(shop: Shop, entity: str) -> list[tuple[str, str]]:
+    """Webhooks of the books about every row of an entity that is gone now, or voided: how each event ended."""
+    gone = [
+        each
+        for each in shop.books.ledger.effects
+        if (each.entity, each.operation) in ((entity, "void"), (entity, "delete"))
+    ]
+    return [
+        (event.state, event.code or "")
+        for each in gone
+        for event in [shop.hear_of(entity, each.id, each.operation.title(), key=f"gone-{each.sequence}")]
+    ]
+
+
+TENDERS = {
+    "one tender": [Tender("PIN", 1250)],
+    "two tenders": [Tender("CONTANT", 250), Tender("PIN", 1000)],
+}
+
+
+@pytest.mark.parametrize("tenders", TENDERS.values(), ids=TENDERS)
+def test_a_cancellation_that_another_deployment_followed_alarms_nobody(
+    shop: Shop, beside: Beside, tenders: list[Tender]
+) -> None:
+    sale = shop.till.sell(lines=[sold(1001)], payments=tenders)
+    shop.settle()
+    beside.settle()
+    shop.till.withdraw_receipt(sale["receiptId"])
+    beside.settle()
+    heard = [each for entity in ("Payment", "SalesReceipt", "Invoice") for each in told(shop, entity)]
+    assert heard
+    assert {state for state, _ in heard} == {"done"}
+    shop.settle()
+    assert "gone-in-books" not in [event.code for event in shop.parked()]
+
+
+def test_a_void_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop) -> None:
+    sale = forgetful.till.sell(lines=[sold(1001)])
+    forgetful.settle()
+    backup = take_backup(forgetful)
+    forgetful.till.withdraw_receipt(sale["receiptId"])
+    forgetful.settle()
+    restore(forgetful, backup)
+    assert told(forgetful, "SalesReceipt") == [("done", "")]
+    forgetful.settle()
+    assert forgetful.parked() == []
+    forgetful.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
+    forgetful.settle()
+    assert forgetful.only("SalesReceipt")["TotalAmt"] == Decimal(100)
+    assert forgetful.parked() == []
+
+
+def test_a_document_deleted_by_hand_is_no_matter_once_its_sale_is_cancelled(shop: Shop) -> None:
+    sale = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    shop.books.delete(REALM, "SalesReceipt", shop.only("SalesReceipt")["Id"])
+    assert told(shop, "SalesReceipt") == [("parked", "gone-in-books")]
+    shop.till.withdraw_receipt(sale["receiptId"])
+    shop.settle()
+    assert shop.parked() == []
 
 
 def test_stock_measured_before_a_sale_is_linked_again_heals(shop: Shop) -> None:
