@@ -42,11 +42,16 @@ def carry(event: Event, deps: Deps) -> Result:
     if any(bookings.detail(mine, reason) for reason in _OUR_DOING):
         return done(f"{how} by this gateway")
     _compare_again(mine, deps)
-    if _stands(event, deps):
-        return done(f"it was {how}, and stands again")
-    if _is_cancelled(mine, how, deps):
-        return done(f"it was {how}, and its sale is cancelled at the till")
+    if rightly := _find_reason(event, mine, how, deps):
+        return done(f"it was {how}, and {rightly}")
     return _tell_gone(event, mine, record, how, deps, order=str(day or "the order"))
+
+
+def _find_reason(event: Event, mine: Link, how: str, deps: Deps) -> str | None:
+    """Why nobody has to act although it was removed, or None."""
+    if _stands(event, deps):
+        return "stands again"
+    return "its sale is cancelled at the till" if _is_cancelled(mine, how, deps) else None
 
 
 def _stands(event: Event, deps: Deps) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ _WINDOW_SECONDS = 60.0
 
 @dataclass
 class Throttle:
-    """Counts what one realm asks. Refused requests are not counted."""
+    """Counts what one realm asks, on any thread. Refused requests are not counted."""
 
     clock: Clock
     limits: Limits
@@ -25,23 +26,26 @@ class Throttle:
     running: int = 0
     most_running: int = 0
     refused: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def admit(self, *, batch: bool) -> Iterator[None]:
         """Let one request in for as long as it runs. Raises fault 3001."""
-        if self._is_full(batch=batch):
-            self.refused += 1
-            raise faults.throttled()
-        now = self.clock.seconds()
-        self.requests.append(now)
-        if batch:
-            self.batches.append(now)
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
+        with self._lock:
+            if self._is_full(batch=batch):
+                self.refused += 1
+                raise faults.throttled()
+            now = self.clock.seconds()
+            self.requests.append(now)
+            if batch:
+                self.batches.append(now)
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
         try:
             yield
         finally:
-            self.running -= 1
+            with self._lock:
+                self.running -= 1
 
     def _is_full(self, *, batch: bool) -> bool:
         limits = self.limits

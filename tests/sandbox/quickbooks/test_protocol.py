@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -163,6 +165,24 @@ def test_only_so_many_calls_run_at_once(desk: Desk) -> None:
         thread.join()
     assert sorted(statuses) == [200, 200, 429, 429, 429]
     assert desk.world.throttle(REALM).most_running == 2
+
+
+def test_requests_on_two_threads_are_counted_beside_each_other(desk: Desk) -> None:
+    desk.control("POST", "switches", {"limits": {"requests_per_second": 0, "requests_per_minute": 0, "concurrent": 0}})
+    throttle, interval = desk.world.throttle(REALM), sys.getswitchinterval()
+
+    def ask(_number: int) -> None:
+        for _ in range(300):
+            with throttle.admit(batch=False):
+                pass
+
+    sys.setswitchinterval(1e-6)  # threads take turns often, as on a busy machine
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ask, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert (len(throttle.requests), throttle.running) == (1200, 0)
 
 
 def test_reads_are_metered_and_writes_are_not(desk: Desk) -> None:
