@@ -74,7 +74,7 @@ def _update(relation: Relation, found: Customer, deps: Deps, *, carried: bool) -
         except Conflict:
             deps.say("somebody was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")
-    raise Conflict("the customer keeps changing in QuickBooks", record=f"customer {found.id}")
+    raise Conflict("the customer keeps changing in QuickBooks", record=f'customer "{found.display_name}"')
 
 
 def _is_carried(wanted: Customer, found: Customer) -> bool:

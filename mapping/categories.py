@@ -34,7 +34,7 @@ def _circle(items: Mapping[str, Item]) -> MappingError:
     return MappingError(
         "these categories are each other's parents",
         record=", ".join(map(name_item, items.values())),
-        field="ParentRef",
+        field="category",
         fix="move one of them to the top in QuickBooks",
     )
 
@@ -48,7 +48,7 @@ def to_group(
     what is no category, MappingError when its parent has no group yet.
     """
     if item.type != CATEGORY:
-        raise NotBookable("only a category becomes an article group", record=name_item(item), field="Type")
+        raise NotBookable("only a category becomes an article group", record=name_item(item), field="type")
     name = to_own_name(item)
     wanted = ArticleGroup(number=None, name=name, text=name, parent=_parent(item, settings, groups))
     if existing is None:
@@ -62,9 +62,9 @@ def _parent(item: Item, settings: CategorySettings, groups: Mapping[str, int]) -
         return settings.root_group or None
     if item.parent_id not in groups:
         raise MappingError(
-            f"its parent category {item.parent_id} has no article group yet",
+            "the category above it has no article group yet",
             record=name_item(item),
-            field="ParentRef",
+            field="category",
             fix="it is retried once the parent has arrived; if not, back-fill the categories",
         )
     return groups[item.parent_id]

@@ -62,7 +62,7 @@ class Price:
 def require_wanted(item: Item, settings: ProductSettings) -> None:
     """Answer nothing when the item belongs in the till; else raise NotBookable with the reason."""
     if reason := OWN if is_own(item) else _SKIPPED_TYPES.get(item.type):
-        raise NotBookable(reason, record=name_item(item), field="Type")
+        raise NotBookable(reason, record=name_item(item), field="type")
     if item.type not in settings.types:
         reason = f'products.types in the settings leaves out items of type "{item.type}"'
         raise NotBookable(reason, record=name_item(item), field="products.types")
@@ -141,9 +141,9 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
         return
     if before.ext_id not in (None, "", item.id):
         raise MappingError(
-            f'article {before.number} "{before.description}" belongs to item {before.ext_id} already',
+            f'article {before.number} "{before.description}" belongs to another item of QuickBooks already',
             record=name_item(item),
-            field="Sku",
+            field="SKU",
             fix=f"give one of the two items another SKU, or empty extArticleId of article {before.number} in the till",
         )
     if not settings.update_existing:
@@ -162,7 +162,7 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
         raise MappingError(
             f"the item is priced in {currency}, the till in {settings.currency}; prices are not converted",
             record=name_item(item),
-            field="CurrencyRef",
+            field="currency",
             fix=f"price the item in {settings.currency}",
         )
 
@@ -221,7 +221,7 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
         raise MappingError(
             f"the price {item.unit_price} without VAT is not a whole number of cents",
             record=name_item(item),
-            field="UnitPrice",
+            field="sales price",
             fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",
         )
     return Price(incl_cents=round_to_cents(item.unit_price * (100 + percentage) / 100))

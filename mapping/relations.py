@@ -28,7 +28,7 @@ def require_wanted(customer: Customer, currency: str) -> str:
     """
     email = email_key(customer.email)
     if customer.currency not in (None, currency):
-        raise NotBookable(f"the customer keeps {customer.currency}, the till sells in {currency}", field="CurrencyRef")
+        raise NotBookable(f"the customer keeps {customer.currency}, the till sells in {currency}", field="currency")
     if not customer.active:
         raise NotBookable("the customer is inactive")
     if email is None:

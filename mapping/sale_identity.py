@@ -50,6 +50,20 @@ def name_record(sale: Sale) -> str:
     return f"{sale.kind.value.lower()} {sale.number or sale.id}"
 
 
+def name_document(entity: str, number: str | None, document_id: str) -> str:
+    """A document of the books as messages name it: "sales receipt R1.2.2026.345"."""
+    words = _DOCUMENTS.get(entity, entity)
+    return f"{words} {number}" if number else f"{words} with the id {document_id}"
+
+
+_DOCUMENTS = {
+    "SalesReceipt": "sales receipt",
+    "RefundReceipt": "refund receipt",
+    "Invoice": "invoice",
+    "CreditMemo": "credit memo",
+}
+
+
 def bookable(sale: Sale, settings: OrderSettings) -> None:
     """Answer nothing when the sale is to be booked now; else raise NotBookable with the reason."""
     reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)

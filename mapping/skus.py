@@ -13,8 +13,11 @@ _DELETED_SUFFIX = " (deleted)"
 
 
 def name_item(item: Item) -> str:
-    """The item as messages name it."""
-    return f"item {item.id} (SKU {item.sku})" if item.sku else f"item {item.id}"
+    """The item as messages name it: by what a person reads in QuickBooks."""
+    name = f'"{item.name}"' if item.name else item.id
+    if item.type == "Category":
+        return f"category {name}"
+    return f"item {name} ({f'SKU {item.sku}' if item.sku else 'without SKU'})"
 
 
 def to_article_number(item: Item, settings: ProductSettings, *, allocated: int | None = None) -> int:
@@ -75,7 +78,7 @@ def _in_range(item: Item, number: int) -> int:
 
 
 def _refuse(item: Item, reason: str, fix: str) -> MappingError:
-    return MappingError(reason, record=name_item(item), field="Sku", fix=fix)
+    return MappingError(reason, record=name_item(item), field="SKU", fix=fix)
 
 
 def is_gtin(text: str) -> bool:

@@ -31,7 +31,7 @@ class Figures:
 def to_figures(item: Item, *, unposted: Decimal = Decimal(0), estimates: Decimal = Decimal(0)) -> Figures:
     """The figures of an item; NotBookable when the books keep no stock of it."""
     if item.quantity_on_hand is None or not (item.track_stock or item.type == "Inventory"):
-        raise NotBookable("the books keep no stock of this item", record=name_item(item), field="QtyOnHand")
+        raise NotBookable("the books keep no stock of this item", record=name_item(item), field="quantity on hand")
     return Figures(item.quantity_on_hand, unposted, estimates)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,12 +24,16 @@ LONGEST_PAGE = 200
 LOOKED_BACK = 100_000  # no index knows the entity, so a page looks back no further
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _SEARCHED = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id, InboxRow.reason)
+_NUMBER = re.compile(r"[0-9][0-9.]*")
 _UNSYNCED = (*PENDING, State.WORKING)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events to list. `q` searches order, SKU, e-mail, entity id and reason; `before` is the cursor."""
+    """Which events to list. `q` searches order, SKU, e-mail, entity id and reason; `before` is the cursor.
+
+    An order is found by the number it has in the books as well.
+    """
 
     state: State | None = None
     flow: Flow | None = None
@@ -71,7 +76,10 @@ def find_events(session: Session, wanted: Filter) -> Page:
     """One page of the events that fit."""
     limit = max(1, min(wanted.limit, LONGEST_PAGE))
     keys = connections.keys_of(session, wanted.connection) if wanted.connection else []
-    statement = select(*_COLUMNS).where(_fits(wanted, keys)).order_by(col(InboxRow.id).desc()).limit(limit + 1)
+    numbered = _numbered_in_books(session, wanted.q) if wanted.q else []
+    statement = (
+        select(*_COLUMNS).where(_fits(wanted, keys, numbered)).order_by(col(InboxRow.id).desc()).limit(limit + 1)
+    )
     events = [Event(*row) for row in session.execute(statement).all()]
     more = len(events) > limit
     return Page(events[:limit], events[limit - 1].id if more else None)
@@ -124,12 +132,26 @@ def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[
 
 def _by_number_in_books(session: Session, number: str, limit: int) -> list[Event]:
     found: list[Event] = []
+    for about, printed in _printed_numbers(session, number):
+        found += _named(session, printed, about, limit)
+    return found
+
+
+def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
+    """What a number in the books was printed as at the till, and of which sales, by each connection's prefixes."""
     for name in connections.names(session):
         document = settings_document.recall((documents.newest(session, name) or (0, ""))[1])
         for kind, printed in find_numbers(number, document.orders):
-            sales = and_(col(InboxRow.connection) == name, col(InboxRow.entity) == SALES[kind])
-            found += _named(session, printed, sales, limit)
-    return found
+            yield and_(col(InboxRow.connection) == name, col(InboxRow.entity) == SALES[kind]), printed
+
+
+def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bool]]:
+    """The sales whose number in the books, or the beginning of it, is searched for; words are no numbers."""
+    return [
+        and_(about, col(InboxRow.order_id).startswith(printed, autoescape=True))
+        for about, printed in _printed_numbers(session, searched.strip())
+        if _NUMBER.fullmatch(printed)
+    ]
 
 
 def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:
@@ -192,7 +214,7 @@ def tokens(session: Session) -> dict[str, TokenRow]:
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
 
 
-def _fits(wanted: Filter, keys: Sequence[str]) -> ColumnElement[bool]:
+def _fits(wanted: Filter, keys: Sequence[str], numbered: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
     conditions: list[ColumnElement[bool]] = [col(InboxRow.id) > 0]
     for column, value in (
         (InboxRow.state, wanted.state),
@@ -203,7 +225,8 @@ def _fits(wanted: Filter, keys: Sequence[str]) -> ColumnElement[bool]:
     if keys:
         conditions.append(col(InboxRow.connection).in_(keys))
     if wanted.q:
-        conditions.append(or_(*(col(column).icontains(wanted.q, autoescape=True) for column in _SEARCHED)))
+        said = (col(column).icontains(wanted.q, autoescape=True) for column in _SEARCHED)
+        conditions.append(or_(*said, *numbered))
     if wanted.before is not None:
         conditions.append(col(InboxRow.id) < wanted.before)
     return and_(*conditions)

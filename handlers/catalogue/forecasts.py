@@ -82,7 +82,7 @@ def _explain_article(item: Item, category: Item | None, deps: Deps) -> Told:
         traces=articles.traces_of(link),
     )
     if present is None and not item.active:
-        raise NotBookable("an inactive item that the till never had", record=name_item(item), field="Active")
+        raise NotBookable("an inactive item that the till never had", record=name_item(item), field="active")
     fields = [dataclasses.asdict(each) for each in found]
     changed = False
     if present is not None and read is not None and number is not None:

@@ -131,12 +131,12 @@ def _find_rival(item_id: str, number: int, deps: Deps) -> Item | None:
 
 def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
     if not item.active:
-        raise NotBookable(f"article {number} belongs to {name_item(other)} now", record=name_item(item), field="Sku")
+        raise NotBookable(f"article {number} belongs to {name_item(other)} now", record=name_item(item), field="SKU")
     deps.remember(Link(Kind.CLAIM, f"{number}/{item.id}", "Item", item.id))
     raise MappingError(
-        f'{name_item(other)} "{other.name}" and {name_item(item)} "{item.name}" both ask for article {number}',
+        f"{name_item(other)} and {name_item(item)} both ask for article {number}",
         record=name_article(number),
-        field="Sku",
+        field="SKU",
         fix="give one of the two another SKU in QuickBooks, or make it inactive; this event then goes on by itself",
         code=TAKEN,
     )
@@ -147,7 +147,7 @@ def _refuse_foreign(item: Item, article: Article) -> MappingError:
         f'article {article.number} "{article.description}" is marked as belonging to "{article.ext_id}", which is '
         f"not {name_item(item)}",
         record=name_article(article.number or 0),
-        field="Sku",
+        field="SKU",
         fix="give the item another SKU in QuickBooks, or empty the article's external id at the till, then retry",
         code=TAKEN,
     )
@@ -163,7 +163,7 @@ def refuse_hidden(item: Item, number: int) -> MappingError:
     return MappingError(
         f"the till says that article {number} exists, but does not show it to {name_item(item)}",
         record=name_article(number),
-        field="Sku",
+        field="SKU",
         fix="look for the number at the till, or give the item another SKU in QuickBooks, then retry",
         code=TAKEN,
     )

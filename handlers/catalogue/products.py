@@ -129,7 +129,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
         if _put(standing, place.read, present, vat, deps):
             return Written(standing, place.reason)
     if existing:
-        raise Conflict(f"article {number} keeps changing at the till", record=ownership.name_article(number))
+        raise Conflict(f"{name_item(item)} keeps changing at the till", record=ownership.name_article(number))
     raise ownership.refuse_hidden(item, number)
 
 

@@ -103,7 +103,7 @@ def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
     raise MappingError(
         f"{' and '.join(map(name_item, alike))} have the same SKU, and the till does not say which is article {number}",
         record=f"article {number}",
-        field="Sku",
+        field="SKU",
         fix="give all but one of them another SKU in QuickBooks, or make them inactive, then retry",
     )
 
@@ -190,6 +190,6 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
         f"{record}: {'; '.join(said)}",
         code=causes.INACTIVE_ITEM if first.inactive else causes.MISSING_ITEM,
         record=causes.name_item(first.sku),
-        field="Sku" if absent else "Active",
+        field="SKU" if absent else "active",
         fix=f"{'; '.join(todo)} in QuickBooks: the sale goes on by itself (or set orders.missing_item to fallback)",
     )

@@ -89,10 +89,10 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
     inactive = next((customer for customer in found if not customer.active), None)
     if usable is None and inactive and deps.settings.customers.inactive == "park":
         raise Inactive(
-            f"customer {inactive.id} of relation {relation.number} is inactive in QuickBooks",
+            f'customer "{inactive.display_name}" of relation {relation.number} is inactive in QuickBooks',
             code=causes.INACTIVE_CUSTOMER,
             record=causes.name_customer(inactive.id or ""),
-            field="Active",
+            field="active",
             fix="make the customer active again, or merge it into another: what waits for it then goes on by itself "
             '(or set customers.inactive to "create")',
         )
@@ -111,7 +111,7 @@ def _by_name(name: str, deps: Deps) -> str:
     if found and found.currency not in (None, currency):
         raise MappingError(
             f"the default debtor {name} keeps {found.currency}, the till sells in {currency}",
-            record=f"customer {found.id}",
+            record=f'customer "{found.display_name}"',
             field="customers.default_debtor",
             fix=f"make a customer that keeps {currency} in QuickBooks and name it in customers.default_debtor",
         )

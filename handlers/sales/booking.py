@@ -14,7 +14,7 @@ from handlers.sales import bookings, closed_books, documents, drafts, existing, 
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
-from mapping.sale_identity import is_marked
+from mapping.sale_identity import is_marked, name_document
 
 # The document names a record that is gone, inactive or merged into another: what we remember of it is out of date.
 _STALE = frozenset({"610", "2500", "6250"})
@@ -177,7 +177,7 @@ def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
         f"QuickBooks booked {booked.total:.2f} with {booked.tax:.2f} tax, the till took "
         f"{posting.document.total:.2f} with {expected_tax:.2f} tax",
         code="incident",
-        record=f"{booked.kind} {booked.id}, {orders.name_record(sale)}",
+        record=f"{name_document(booked.kind, booked.document_number, booked.id)}, {orders.name_record(sale)}",
         fix="correct the document in QuickBooks by hand, then ignore this event; report the difference",
         links=(link,),
         target_entity=booked.kind,

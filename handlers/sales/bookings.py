@@ -17,7 +17,7 @@ from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
-from mapping import sale_changes
+from mapping import sale_changes, sale_identity
 from mapping.records import BookedDocument, Sale, SalesDocument
 from mapping.sale_identity import unsigned
 
@@ -56,6 +56,11 @@ def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
 def detail(link: Link, name: str) -> Any:
     """What the link remembers under this name, or None."""
     return (link.detail or {}).get(name)
+
+
+def name_document(link: Link) -> str:
+    """The document of a link as messages name it."""
+    return sale_identity.name_document(link.target_entity, detail(link, "document_number"), link.target_id)
 
 
 def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) -> Link:

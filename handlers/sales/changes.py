@@ -165,7 +165,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
         except Conflict:
             deps.say("somebody was faster; reading the document again", attempt=attempt)
     raise Conflict(
-        f"{link.target_entity} {link.target_id} keeps changing in QuickBooks",
+        f"{bookings.name_document(link)} keeps changing in QuickBooks",
         record=orders.name_record(sale),
         fix="retry when nobody works on this document",
     )
@@ -254,7 +254,7 @@ def _park(
     return parked(
         f"{orders.name_record(sale)} {what}",
         code=code,
-        record=f"{link.target_entity} {link.target_id}",
+        record=bookings.name_document(link),
         fix=fix,
         target_entity=link.target_entity,
         target_id=link.target_id,

@@ -16,7 +16,7 @@ from mapping.day_summary import Day, DayTotals
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
 from mapping.references import References
-from mapping.sale_identity import is_marked, sign
+from mapping.sale_identity import is_marked, name_document, sign
 
 
 def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool = False) -> list[BookedDocument]:
@@ -92,7 +92,7 @@ def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps, *, again: bo
             f"QuickBooks has {booked.total:.2f} with {booked.tax:.2f} tax, the till took "
             f"{posting.document.total:.2f} with {tax:.2f} tax",
             code="incident",
-            record=f"{booked.kind} {booked.id}, {plan.name}",
+            record=f"{name_document(booked.kind, booked.document_number, booked.id)}, {plan.name}",
             fix="correct or delete the document in QuickBooks, then retry; report the difference",
         )
     settlement.settle(posting, booked, deps, doubtful=True)

@@ -69,7 +69,7 @@ def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
     return parked(
         f"{orders.name_record(sale)} was summed up in the document of its day and is now of a kind that is not",
         code="changed-after-booking",
-        record=f"{link.target_entity} {link.target_id}",
+        record=bookings.name_document(link),
         fix="its amounts were taken out of the day; book it in QuickBooks by hand, then ignore this event",
         target_entity=link.target_entity,
         target_id=link.target_id,

@@ -105,4 +105,6 @@ def _bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> Boo
             if present is None:
                 raise
             made = present
-    raise Conflict(f"{made.kind} {made.id} keeps changing in QuickBooks", record=posting.document.document_number)
+    raise Conflict(
+        f"{posting.document.document_number} keeps changing in QuickBooks", record=posting.document.document_number
+    )

@@ -160,7 +160,7 @@ def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> R
     return parked(
         f"{orders.name_record(sale)} is booked, and now: {refusal.reason}",
         code="changed-after-booking",
-        record=f"{link.target_entity} {link.target_id}",
+        record=bookings.name_document(link),
         fix="correct the document in QuickBooks by hand, then ignore this event",
         target_entity=link.target_entity,
         target_id=link.target_id,

@@ -18,6 +18,7 @@ from handlers.identity import request_id
 from handlers.sales import bookings, existing, settlement
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
+from mapping.sale_identity import name_document
 
 
 def look(link: Link, deps: Deps) -> None:
@@ -75,7 +76,9 @@ def foresee(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
         method = names.get(payment.payment_method_id or "", "an unnamed method")
         steps.append(f"the payment of {payment.total:.2f} by {method} is missing: it would be posted")
     if more := _open_credit(posting, booked, deps):
-        steps.append(f"{more:.2f} of the credit would be taken off Invoice {posting.document.linked_invoice_id} again")
+        invoice = deps.books.document(DocumentKind.INVOICE, posting.document.linked_invoice_id or "")
+        named = name_document(invoice.kind, invoice.document_number, invoice.id)
+        steps.append(f"{more:.2f} of the credit would be taken off {named} again")
     return steps
 
 

@@ -11,6 +11,7 @@ from handlers.sales import bookings, changes, drafts, existing, money_documents,
 from mapping import sale_changes
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.sale_identity import name_document
 
 BOOK, LINK, AGAIN, RESTORE = "book", "link", "book again", "restore"
 REPAIR, SETTLE, PARK, NOTHING = "repair", "settle", "park", "nothing: already booked"
@@ -29,7 +30,7 @@ def of_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -> P
     if link is None:
         return _of_unknown(sale, posting, deps)
     current = changes.find_present(link, deps)
-    name = f"{link.target_entity} {link.target_id}"
+    name = bookings.name_document(link)
     if bookings.detail(link, bookings.ADOPTED):
         return _of_adopted(sale, link)
     if current is None or current.voided:
@@ -46,7 +47,7 @@ def of_withdrawal(link: Link, deps: Deps) -> Plan:
     if current is None or current.voided:
         return Plan("nothing: its document is gone from QuickBooks")
     if bookings.detail(link, bookings.ADOPTED) or changes.is_edited(link, current, deps):
-        return Plan(PARK, (f"{link.target_entity} {link.target_id} was written or edited by somebody else",))
+        return Plan(PARK, (f"{bookings.name_document(link)} was written or edited by somebody else",))
     return Plan(deps.settings.orders.cancelled)
 
 
@@ -56,7 +57,7 @@ def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
     found = existing.find(sale, posting, deps)
     if found is None:
         return Plan(BOOK)
-    return Plan(LINK, (f"{found.kind} {found.id} is in QuickBooks already: it would be linked, not booked again",))
+    return Plan(LINK, (f"{_name(found)} is in QuickBooks already: it would be linked, not booked again",))
 
 
 def _of_adopted(sale: Sale, link: Link) -> Plan:
@@ -83,9 +84,9 @@ def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
     if deps.settings.orders.changed == PARK:
         return Plan(PARK, ('the sale was changed at the till after it was booked, and orders.changed is "park"',))
     if changes.is_edited(link, current, deps):
-        return Plan(PARK, (f"{current.kind} {current.id} was edited in QuickBooks",))
+        return Plan(PARK, (f"{_name(current)} was edited in QuickBooks",))
     if kind != link.target_entity:
-        return Plan("update", (f"{current.kind} {current.id} would be deleted", f"a new {kind} would be made"))
+        return Plan("update", (f"{_name(current)} would be deleted", f"a new {kind} would be made"))
     return Plan(deps.settings.orders.changed)
 
 
@@ -99,3 +100,7 @@ def _repairs(link: Link, posting: Posting, current: BookedDocument, deps: Deps) 
         moved = changes.move_payments(dataclasses.replace(posting, beside=()), deps)
         steps += repairs.foresee(moved, current, deps)
     return tuple(steps)
+
+
+def _name(document: BookedDocument) -> str:
+    return name_document(document.kind, document.document_number, document.id)

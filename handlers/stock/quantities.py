@@ -37,9 +37,9 @@ def _carry(event: Event, deps: Deps) -> Result:
     patient = event.attempts <= PATIENCE
     found = shelves.settle({article: seen.item}, seen.read_at, deps, patient=patient)
     if not found:
-        return skipped(f"article {article} keeps no stock at the till")
+        return skipped(f"{name_item(seen.item)} keeps no stock at the till")
     if patient and any(shelf.doubtful for shelf in found):
-        raise Transient(f"a sale of article {article} is being booked at this moment", code="being-booked")
+        raise Transient(f"a sale of {name_item(seen.item)} is being booked at this moment", code="being-booked")
     changed = [shelf for shelf in found if shelf.change]
     return done(None if changed else "unchanged")
 
@@ -49,10 +49,10 @@ def article_of(item: Item, deps: Deps) -> int:
     link = articles.find_link(item.id, deps)
     number = bridge.find_number(item, deps) or (int(link.target_id) if link else None)
     if number is None:
-        raise NotBookable("the item is not at the till", record=name_item(item), field="Sku")
+        raise NotBookable("the item is not at the till", record=name_item(item), field="SKU")
     if link and link.target_id != str(number) and deps.settings.products.enabled:
         raise NotBookable(f"article {number} is made of it first; its stock follows", record=name_item(item))
     owner = ownership.find_owner(number, deps)
     if owner not in (None, item.id):
-        raise NotBookable(f"article {number} belongs to item {owner}", record=name_item(item), field="Sku")
+        raise NotBookable(f"article {number} is another item's in QuickBooks", record=name_item(item), field="SKU")
     return number

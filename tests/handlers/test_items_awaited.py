@@ -45,7 +45,7 @@ def test_a_sale_goes_on_when_its_missing_item_appears(shop: Shop, heard: str) ->
     receipt = shop.till.sell(lines=[sold(2001), sold(1001)])
     shop.settle()
     event = shop.newest(receipt["receiptId"])
-    assert (event.state, event.code, event.field) == ("parked", "missing-item", "Sku")
+    assert (event.state, event.code, event.field) == ("parked", "missing-item", "SKU")
     assert "no item with SKU 2001" in (event.reason or "")
     assert [cause.key for cause in told(shop)] == ["parked/default/orders/missing-item"]
     item = shop.add_item("2001", "5.00")
@@ -65,8 +65,8 @@ def test_an_inactive_item_is_called_inactive_and_awaited(shop: Shop, heard: str,
     receipt = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     event = shop.newest(receipt["receiptId"])
-    assert (event.state, event.code, event.field) == ("parked", "inactive-item", "Active")
-    assert f"inactive in QuickBooks: item {item} (SKU 1001)" in (event.reason or "")
+    assert (event.state, event.code, event.field) == ("parked", "inactive-item", "active")
+    assert 'inactive in QuickBooks: item "Item 1001" (SKU 1001)' in (event.reason or "")
     assert "create" not in (event.fix or "")
     counter.hear(shop, item) if heard == "webhook" else counter.capture(shop)
     assert shop.newest(receipt["receiptId"]).state == "parked"

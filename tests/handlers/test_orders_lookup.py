@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
+from gateway.store import views
 from gateway.store.causes import Patience, find_causes
 from gateway.store.events import State
 from gateway.store.session import reading, writing
@@ -60,3 +61,21 @@ def test_books_that_refuse_the_question_are_no_reason_to_park(shop: Shop) -> Non
     shop.books.companies["9341455000000002"].subscription_ended = True
     assert shop.resend("R1.1.2026.5").code == "unknown-order"
     assert shop.parked() == []
+
+
+@on_both_databases
+def test_a_search_finds_a_sale_by_its_number_in_the_books(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.till.sell(lines=[sold(1003)])
+    shop.settle()
+    number = f"R{receipt['transactionString']}"
+    assert shop.find("SalesReceipt", DocNumber=number)
+    for typed in (number, number.lower(), receipt["transactionString"]):
+        assert receipt["receiptId"] in search(shop, typed)
+    assert len(search(shop, number)) == 1
+    assert search(shop, f"{number}9") == search(shop, "Rood") == []
+
+
+def search(shop: Shop, typed: str) -> list[str]:
+    with reading(shop.engine) as session:
+        return [event.entity_id for event in views.find_events(session, views.Filter(q=typed)).events]

@@ -26,14 +26,14 @@ def test_parents_come_before_their_children_and_items_are_left_out() -> None:
 def test_a_circle_of_categories_is_refused_with_its_members() -> None:
     with pytest.raises(MappingError, match="each other's parents") as refusal:
         categories.parents_first([replace(DRINKS, parent_id="2"), HOT])
-    assert refusal.value.record == "item 1, item 2"
+    assert refusal.value.record == f'category "{DRINKS.name}", category "{HOT.name}"'
 
 
 def test_a_category_hangs_under_its_parents_group_or_under_the_root() -> None:
     assert categories.to_group(DRINKS, settings=DEFAULTS, groups={}).parent is None
     assert categories.to_group(DRINKS, settings=CategorySettings(root_group=7), groups={}).parent == 7
     assert categories.to_group(HOT, settings=DEFAULTS, groups={"1": 50}).parent == 50
-    with pytest.raises(MappingError, match="parent category 1"):
+    with pytest.raises(MappingError, match="the category above it"):
         categories.to_group(HOT, settings=DEFAULTS, groups={})
 
 
