@@ -26,7 +26,7 @@ def words_of_tables() -> set[str]:
     items = {*outlook.LABELS.values(), *outlook.FATES, *outlook.OUTCOMES.values()}
     people = {*outlook.IN_BOOKS.values(), *outlook.MATCHES.values(), *outlook.NUMBERS.values(), *KEPT}
     orders = {each for table in (PLANS, FACTS, RESOLVED) for each in table.values()}
-    report = {*reckoning.MEASURES.values(), *reckoning.TOTALS.values(), *Cause}
+    report = {*reckoning.MEASURES.values(), *reckoning.TOTALS.values(), *reckoning.HEADLINES.values(), *Cause}
     fixed = {*State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | fixed
 

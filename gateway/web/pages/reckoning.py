@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mapping.agreement import AGREES, DIFFERS, EXPLAINED
+
 MEASURES: Final = {
     "net": "Net {key} %",
     "vat": "VAT {key} %",
@@ -13,6 +15,11 @@ MEASURES: Final = {
     "account": "Received on {key}",
 }
 _TURNOVER: Final = ("net", "vat")
+HEADLINES: Final = {
+    AGREES: "Till and books agree to the cent",
+    EXPLAINED: "Every difference is as the settings want it",
+    DIFFERS: "Till and books differ",
+}
 TOTALS: Final = {"turnover": "Turnover", "net": "Net", "vat": "VAT", "tender": "Paid"}
 
 
@@ -48,12 +55,20 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The whole report. `report` is what it was made from, for what is shown as it is."""
+    """The whole report. `report` is what it was made from, for what is shown as it is.
 
-    agrees: bool
+    `verdict` says whether both sides agree, differ, or differ only as the settings want it (explained).
+    """
+
+    verdict: str
     totals: tuple[Sum, ...]
     days: tuple[Day, ...]
     report: Mapping[str, Any]
+
+    @property
+    def headline(self) -> str:
+        """The sentence above the report."""
+        return HEADLINES[self.verdict]
 
 
 def to_account(report: Mapping[str, Any]) -> Account:
@@ -62,7 +77,8 @@ def to_account(report: Mapping[str, Any]) -> Account:
     for cell in report["cells"]:
         places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
     days = tuple(_to_day(day, branch, cells) for (day, branch), cells in places.items())
-    return Account(report["agrees"], _to_totals(report["totals"]), days, report)
+    verdict = AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
+    return Account(verdict, _to_totals(report["totals"]), days, report)
 
 
 def _to_totals(totals: Mapping[str, Mapping[str, int]]) -> tuple[Sum, ...]:

@@ -253,6 +253,24 @@ def test_the_agreement_is_asked_for_and_shown_record_by_record(gateway: Gateway,
     assert browser.get("/agreement/999").status_code == 404
 
 
+def test_a_report_that_the_settings_explain_is_headed_so_in_every_language(
+    gateway: Gateway, browser: httpx.Client
+) -> None:
+    form = {"csrf": csrf_of(browser.get("/agreement").text), "from": "2026-11-20", "through": "2026-11-20"}
+    address = browser.post("/agreement", data=form).headers["location"]
+    (row,) = gateway.rows()
+    settle(gateway, row.id, {**REPORT, "status": "explained"}, reason="2026-11-20 differs as the settings want it")
+    headings = {
+        "en": "Every difference is as the settings want it",
+        "nl": "Elk verschil is zoals de instellingen het willen",
+        "de": "Jede Abweichung ist so, wie die Einstellungen es wollen",
+    }
+    for language, heading in headings.items():
+        page = browser.get(address, headers={"Accept-Language": language}).text
+        assert heading in page
+        assert "Till and books differ" not in page
+
+
 PERSON = {
     "who": "relation 5",
     "id": 5,
