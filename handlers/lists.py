@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar, cast
@@ -51,6 +51,15 @@ class Lists:
     def entries(self, kind: ListEntity) -> tuple[ListEntry, ...]:
         """A small list of the books: PaymentMethod, Department, Class, Term, Account."""
         return self._get(kind, lambda: self._books.entries(kind))
+
+    def stocked(self, item_ids: Collection[str]) -> frozenset[str]:
+        """Those of these items of the books whose quantity the books keep."""
+        with self._lock:
+            names = {each: f"item {each}" for each in item_ids}
+            unknown = [each for each, name in names.items() if not self._is_fresh(name)]
+            read = {item.id: item.track_stock for item in self._books.items_by_ids(unknown)} if unknown else {}
+            self._kept |= {names[each]: _Kept(read.get(each, False), self._clock()) for each in unknown}
+            return frozenset(each for each, name in names.items() if self._kept[name].value)
 
     def vat_groups(self) -> tuple[VatGroup, ...]:
         """The till's VAT codes and rates of all branches."""
@@ -95,7 +104,10 @@ class Lists:
 
     def _get(self, name: str, read: Callable[[], _T], *, keep: float = KEEP_SECONDS) -> _T:
         with self._lock:
-            kept = self._kept.get(name)
-            if kept is None or self._clock() - kept.read_at > keep:
-                kept = self._kept[name] = _Kept(read(), self._clock())
-            return cast("_T", kept.value)
+            if not self._is_fresh(name, keep):
+                self._kept[name] = _Kept(read(), self._clock())
+            return cast("_T", self._kept[name].value)
+
+    def _is_fresh(self, name: str, keep: float = KEEP_SECONDS) -> bool:
+        kept = self._kept.get(name)
+        return kept is not None and self._clock() - kept.read_at <= keep

@@ -82,9 +82,10 @@ def to_body(
     solution = _solve(totals, wishes, settings, name_record(sale))
     codes = {total.code: _tax_code(sale, references, total) for total in totals}
     lines = [
-        _to_line(line, net, references, codes[line.code], name_record(sale))
+        each
         for line, net in zip(flat, solution.nets, strict=True)
         if net or not line.remainder
+        for each in _to_lines(line, net, references, codes[line.code], name_record(sale))
     ]
     untaxed = {
         "Tax rounding": solution.untaxed,
@@ -132,6 +133,17 @@ def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
     if is_without_vat(sale):
         return get_untaxed(references, shifted=sale.vat_method == SHIFTED, record=record)
     return get_tax_code(references, total.code, total.percentage, record)
+
+
+def _to_lines(
+    flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str
+) -> Iterator[DocumentLine]:
+    """The line, and the pieces without an amount where only they belong to an item that keeps stock."""
+    line = _to_line(flat, net_cents, references, code, record)
+    yield line
+    stocked = references.stock_items.get(flat.line.article)
+    if stocked and stocked != line.item_id and flat.line.quantity:
+        yield replace(line, net=to_euros(0), item_id=stocked, quantity=flat.line.quantity, unit_price=to_euros(0))
 
 
 def _to_line(flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str) -> DocumentLine:

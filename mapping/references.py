@@ -22,7 +22,8 @@ class References:
     method, `special_items` by "tip", "gift_card", "deposit" `untaxed` is the 0 % code of rounding lines and of sales
     without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
     `original` the printed number of what is given back. `group_items` are the items of amounts without an article, by
-    turnover group. `gift_card_tenders` are the ways to pay that redeem a gift card. `line_amounts` is what the company
+    turnover group. `stock_items` are the items that keep stock, by article, where the amount is booked on another item.
+    `gift_card_tenders` are the ways to pay that redeem a gift card. `line_amounts` is what the company
     takes as the amount of a line.
     """
 
@@ -49,6 +50,7 @@ class References:
     currency: str | None = None
     countries: Mapping[str, str] = field(default_factory=dict)
     group_items: Mapping[int, str] = field(default_factory=dict)
+    stock_items: Mapping[int, str] = field(default_factory=dict)
     gift_card_tenders: tuple[str, ...] = ()
     line_amounts: LineAmounts = LineAmounts.ROUNDED
 

@@ -373,7 +373,8 @@ class MappingSettings(Section):
     )
     income_accounts: Control = Field(
         default_factory=lambda: Control(on_miss="skip"),
-        description='"DEU", "DEU:3" or ":3" (turnover group) to income account: lines are booked on an item of it',
+        description='"DEU", "DEU:3" or ":3" (turnover group) to income account: lines are booked on an item of it, and '
+        "the pieces of an item that keeps stock on a line of 0.00 of its own",
     )
     special_items: dict[Literal["tip", "gift_card", "deposit", "rounding", "discount"], str] = Field(
         default_factory=dict, description="Items (SKU, name or id) for what is not an ordinary article"

@@ -1,7 +1,7 @@
 """Items that stand for an income account: the books take a line's account from its item, not from the line.
 
 Where the settings name an account for a country or a turnover group, such lines are booked on a service item of that
-account instead of on the article's own item (which then loses no stock).
+account instead of on the article's own item. An item that keeps stock has a line of its own then, of the pieces alone.
 """
 
 from __future__ import annotations

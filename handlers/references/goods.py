@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.store import links
@@ -33,21 +33,36 @@ def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None)
 
     `country` is the buyer's: the settings may book foreign sales on items of another account.
     """
+    instead = account_items.by_article(sale, deps, country)
+    found, missing = _find(_wanted(sale, deps) - instead.keys(), sale, deps)
+    return found | _fallback(missing, record, deps) | instead
+
+
+def stock_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[int, str]:
+    """The items whose quantity the books keep, by article, of those booked on the item of an income account."""
+    instead = account_items.by_article(sale, deps, country)
+    found, _ = _find(_wanted(sale, deps) & instead.keys(), sale, deps)
+    stocked = deps.lists.stocked(found.values()) if found else frozenset()
+    return {number: item for number, item in found.items() if item in stocked}
+
+
+def _wanted(sale: Sale, deps: Deps) -> set[int]:
     mapped = deps.settings.mapping
-    wanted = needed_articles(
+    return needed_articles(
         sale,
         tolerance_cents=deps.settings.orders.rounding_cap_cents,
         special_items=tuple(mapped.special_items),
         tip_articles=mapped.tip_articles,
     )
-    instead = account_items.by_article(sale, deps, country)
-    wanted -= instead.keys()
+
+
+def _find(wanted: Collection[int], sale: Sale, deps: Deps) -> tuple[dict[int, str], dict[int, _Missing]]:
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, Kind.ARTICLE, [str(number) for number in wanted])
     found = {int(number): link.target_id for number, link in known.items()}
     plus = dict(_plus(sale.lines))
     missing: dict[int, _Missing] = {}
-    for number in sorted(wanted - found.keys()):
+    for number in sorted(set(wanted) - found.keys()):
         skus = list(dict.fromkeys(filter(None, (str(number), plus.get(number)))))
         items = [item for sku in skus for item in deps.books.items_by_sku(sku) if item.type in _SELLABLE]
         if item := _choose(number, [each for each in items if each.active], deps):
@@ -55,7 +70,7 @@ def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None)
             found[number] = deps.settle_on(link).target_id
         else:
             missing[number] = _Missing(skus[-1], tuple(items))
-    return found | _fallback(missing, record, deps) | instead
+    return found, missing
 
 
 def group_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[int, str]:

@@ -91,6 +91,7 @@ def _references(sale: Sale, deps: Deps) -> References:
     return References(
         customer_id=buyer.customer_id,
         items=goods.item_ids(sale, record, deps, country=country),
+        stock_items=goods.stock_items(sale, deps, country=country),
         group_items=goods.group_items(sale, deps, country=country),
         tax_codes={} if is_without_vat(sale) else codes.tax_codes(sale, read_totals(sale), deps, country=country),
         untaxed=codes.untaxed(sale, deps),

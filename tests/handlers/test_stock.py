@@ -10,7 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.mpluskassa.faults import Plan
-from tests.handlers.counter import OpenShop, add_stocked, capture, change, has_article, hear, physical, writes
+from tests.handlers.counter import (
+    OpenShop,
+    add_stocked,
+    article,
+    capture,
+    change,
+    has_article,
+    hear,
+    physical,
+    writes,
+)
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 UNKNOWN = {"articleNumber": 9999, "description": "Unknown", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
@@ -81,6 +91,26 @@ def test_once_the_sale_is_booked_the_shelf_stays_as_it_is(shop: Shop) -> None:
     capture(shop)
     assert physical(shop, 5001) == Decimal(10)
     assert writes(shop, "updateStock", "setStock") == before
+
+
+@on_both_databases
+def test_goods_booked_on_an_income_account_leave_the_stock_too(shop: Shop) -> None:
+    stocked(shop, "5001", 12)
+    group = article(shop, 5001)["turnoverGroup"]
+    shop.switch(f'[mapping.income_accounts]\non_miss = "skip"\ntable = {{ ":{group}" = "Sales EU" }}')
+    sale = shop.till.sell(lines=[sold(5001, 3), sold(1002)])
+    shop.settle()
+    shop.till.refund(sale["receiptId"], {5001: Decimal(1)})
+    shop.settle()
+    assert shop.parked() == []
+    assert shop.find("Item", Sku="5001")["QtyOnHand"] == Decimal(10)
+    capture(shop)
+    assert physical(shop, 5001) == Decimal(10)
+    (receipt,) = shop.rows("SalesReceipt")
+    assert receipt["TotalAmt"] * 100 == sale["totalInclAmount"]
+    sold_as = [(line["SalesItemLineDetail"]["ItemRef"]["name"], line["Amount"]) for line in receipt["Line"][:2]]
+    assert [name for name, _ in sold_as] == ["Sales EU (Kassabridge)", "Item 5001"]
+    assert sold_as[1][1] == 0
 
 
 def test_a_negative_quantity_survives(shop: Shop) -> None:
