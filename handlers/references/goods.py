@@ -46,7 +46,7 @@ def stock_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[i
     return {number: item for number, item in found.items() if item in stocked}
 
 
-def _wanted(sale: Sale, deps: Deps) -> set[int]:
+def _wanted(sale: Sale, deps: Deps) -> frozenset[int]:
     mapped = deps.settings.mapping
     return needed_articles(
         sale,

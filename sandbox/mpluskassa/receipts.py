@@ -72,9 +72,17 @@ def round_cash(items: Sequence[ItemSold], total_cents: int) -> list[ItemSold]:
 
 
 def refund(
-    till: Till, receipt: Record, occasion: Occasion, pieces: Mapping[int, Decimal] | None, method: str | None
+    till: Till,
+    receipt: Record,
+    occasion: Occasion,
+    pieces: Mapping[int, Decimal] | None,
+    method: str | None,
+    *,
+    apart: Sequence[Tender] = (),
 ) -> Record:
     """Give back a receipt, or these pieces of its articles (number to pieces); returns the credit receipt.
+
+    What is not paid back by one of `apart` is by `method`.
 
     Raises ValueError when nothing of it is given back.
     """
@@ -82,7 +90,8 @@ def refund(
     if not items:
         raise ValueError(f"receipt {receipt['receiptId']} holds none of these articles")
     total = documents.build_lines(till, items, occasion)["totalInclAmount"]
-    tenders = [Tender(method or _method_of(receipt), total)]
+    rest = total - sum(tender.amount_cents for tender in apart)
+    tenders = [Tender(method or _method_of(receipt), rest), *apart]
     return ring_up(till, items, tenders, occasion, kind=CREDIT, links={"creditedReceiptId": receipt["receiptId"]})
 
 

@@ -137,12 +137,21 @@ class World:
         return receipts.round_cash(items, total)
 
     def refund(
-        self, receipt_id: str, pieces: Mapping[int, Decimal] | None = None, method: str | None = None, **details: Any
+        self,
+        receipt_id: str,
+        pieces: Mapping[int, Decimal] | None = None,
+        method: str | None = None,
+        *,
+        apart: Sequence[Tender] = (),
+        **details: Any,
     ) -> Record:
-        """Give a receipt back, wholly or these pieces by article number, and post creditSession."""
+        """Give a receipt back, wholly or these pieces by article number, and post creditSession.
+
+        `apart` is paid back by other ways than `method`.
+        """
         with self.lock:
             receipt = self.till["receipts"].get(receipt_id)
-            credit = receipts.refund(self.till, receipt, _occasion_of(receipt, details), pieces, method)
+            credit = receipts.refund(self.till, receipt, _occasion_of(receipt, details), pieces, method, apart=apart)
             credit["_session"] = receipt.get("_session") or self.till.new_id("session")
         self._announce(sessions.CREDIT, credit)
         return credit

@@ -214,6 +214,32 @@ def test_66_weather_at_the_token_address_leaves_the_connection_as_it_is(
     assert custody.access()  # the right to refresh was given back
 
 
+@pytest.mark.parametrize("mode", ["lost_reply", "truncate"])
+def test_65_a_refresh_whose_answer_is_lost_is_made_again(
+    custody: Custody, intuit: Intuit, engine: Engine, mode: str
+) -> None:
+    intuit.world.switches.rotate_refresh_token = "daily"
+    intuit.world.tricks.plan("POST token", mode)
+    with pytest.raises(Transient):
+        custody.access()
+    assert custody.access()
+    assert held(engine).lost is None
+
+
+@pytest.mark.parametrize("mode", ["lost_reply", "truncate"])
+def test_65_a_rotation_whose_answer_is_lost_asks_for_a_reconnect(
+    custody: Custody, intuit: Intuit, engine: Engine, mode: str
+) -> None:
+    intuit.world.tricks.plan("POST token", mode)
+    with pytest.raises(Transient):
+        custody.access()
+    assert held(engine).lost is None  # nobody is troubled before QuickBooks has refused the old one
+    with pytest.raises(AuthLost) as lost:
+        custody.access()
+    assert "connect QuickBooks again" in (lost.value.fix or "")
+    assert held(engine).lost
+
+
 def test_65_a_crash_after_the_refresh_and_before_the_commit_is_healed_where_the_old_token_still_holds(
     custody: Custody, intuit: Intuit, engine: Engine
 ) -> None:

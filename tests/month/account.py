@@ -102,14 +102,16 @@ class Account:
         return True
 
     def _give_up(self, order: Record) -> None:
-        if not order["prepaidAmount"]:
-            self.floor.note("order cancelled")
-            self.floor.till.cancel_order(self.orders.pop(0)["orderId"])
+        if deposit := order["prepaidAmount"]:
+            self.floor.note("deposit paid back")
+            method = self.floor.chance.choice(("PIN", "CONTANT"))
+            self.floor.till.prepay_order(order["orderId"], [Tender(method, -deposit)], when=self.floor.now)
+        self.floor.note("order cancelled")
+        self.floor.till.cancel_order(self.orders.pop(0)["orderId"])
 
     def _change(self, order: Record) -> None:
-        if not order["prepaidAmount"]:
-            self.floor.note("order changed")
-            self.floor.till.edit_order(order["orderId"], lines=self.floor.basket(), when=self.floor.now)
+        self.floor.note("order changed after a deposit" if order["prepaidAmount"] else "order changed")
+        self.floor.till.edit_order(order["orderId"], lines=self.floor.basket(), when=self.floor.now)
 
     def _prepay(self, order: Record) -> None:
         rest = order["totalInclAmount"] - order["prepaidAmount"]
@@ -118,6 +120,9 @@ class Account:
             self.floor.till.prepay_order(order["orderId"], [Tender("PIN", rest // 3)], when=self.floor.now)
 
     def _hand_over_on_account(self, order: Record) -> None:
+        if order["prepaidAmount"] > order["totalInclAmount"]:
+            self._hand_over(order)  # what was deposited too much is paid back
+            return
         self.orders.pop(0)
         self.floor.note("order handed over on account")
         self.invoices.append(self.floor.till.deliver_order(order["orderId"], as_invoice=True, when=self.floor.now))

@@ -13,13 +13,14 @@ from tests.month.account import Account
 from tests.month.counter import Counter
 from tests.month.floor import Floor
 from tests.month.goods import People
+from tests.month.stockroom import Stockroom
 
 OPENING, HOURS = 9, 9
 
 
 @dataclass
 class Month:
-    """Trades `acts` times between two days, both included; the seed decides everything.
+    """Trades `acts` times between two days, both included; the seed decides everything but how the till is set up.
 
     `late` allows what a shop rarely does: receipts corrected on a later day. What is still open is paid on the last.
     """
@@ -31,6 +32,7 @@ class Month:
     acts: int
     people: People
     late: bool = True
+    stockroom: Stockroom | None = None
     told: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,14 @@ class Month:
         share = number * days / self.acts
         morning = datetime.combine(self.start + timedelta(days=int(share)), time(OPENING), AMSTERDAM)
         return morning + timedelta(seconds=int((share % 1) * HOURS * 3600))
+
+    def receive_goods(self) -> bool:
+        """A supplier delivers what the books count."""
+        return self.stockroom is not None and self.stockroom.receive(self.floor.chance)
+
+    def add_variant(self) -> bool:
+        """A shirt in another colour or size."""
+        return self.stockroom is not None and self.stockroom.add_variant()
 
     def _act(self) -> str:
         (name,) = self.floor.chance.choices(list(_ACTS), [weight for weight, _ in _ACTS.values()])
@@ -79,5 +89,8 @@ _ACTS: dict[str, tuple[int, Callable[[Month], bool]]] = {
     "payment of an invoice": (7, lambda month: month.account.pay_invoice()),
     "corrected invoice": (2, lambda month: month.account.correct_invoice()),
     "credit invoice": (2, lambda month: month.account.credit_invoice()),
+    "sizes exchanged": (2, lambda month: month.counter.swap()),
+    "goods come in": (3, lambda month: month.receive_goods()),
+    "new variant": (2, lambda month: month.add_variant()),
     "order": (7, lambda month: month.account.order()),
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import EXCLUSIVE, ItemSold
 from tests.month.floor import METHODS, WITHOUT, Floor, Record, day_of
 from tests.month.goods import DEPOSIT, GOODS
+from tests.month.stockroom import SHIRTS, on_sale
 
 RECENT = 25
 
@@ -49,6 +51,14 @@ class Counter:
         number = self.floor.chance.choice(GOODS).number
         return self._ring_up_unpaid([ItemSold(number, Decimal(2)), ItemSold(number, Decimal(-2))])
 
+    def swap(self) -> bool:
+        """A shirt is brought back for one of another colour or size: nothing is paid, the shelves change."""
+        shirts = [number for number in on_sale(self.floor.till) if number in SHIRTS]
+        if len(shirts) < len(("back", "taken")):
+            return False
+        back, taken = self.floor.chance.sample(shirts, 2)
+        return self._ring_up_unpaid([ItemSold(back, Decimal(-1)), ItemSold(taken)])
+
     def sell_nothing(self) -> bool:
         """A receipt without lines."""
         return self._ring_up_unpaid([])
@@ -59,12 +69,8 @@ class Counter:
         return self.keep(self.floor.ring_up([ItemSold(DEPOSIT.number, pieces)]))
 
     def leave_open(self) -> bool:
-        """A receipt that is paid later, on its day or another. The books cannot give money back on another day."""
-        receipt = self._ring_up_open(self.floor.basket())
-        if receipt["totalInclAmount"] > 0:
-            self.open.append(receipt)
-        else:
-            self.floor.pay(receipt)
+        """A receipt that is paid later, or whose money is given back later, on its day or another."""
+        self.open.append(self._ring_up_open(self.floor.basket()))
         return True
 
     def pay_open(self) -> bool:
@@ -74,7 +80,8 @@ class Counter:
         floor = self.floor
         receipt = self.open.pop(floor.chance.randrange(len(self.open)))
         if day_of(receipt) != floor.now.date():
-            floor.note("receipt paid on a later day")
+            back = receipt["totalInclAmount"] < 0
+            floor.note("money back on a later day" if back else "receipt paid on a later day")
         floor.pay(receipt)
         return self.keep(receipt)
 
@@ -88,12 +95,23 @@ class Counter:
         lines = [line for line in receipt["lineList"]["line"] if line["articleNumber"] in plain]
         lines = [line for line in lines if not line["preparationList"]["line"]]
         if floor.chance.random() < 0.5 or not lines:
-            floor.till.refund(receipt["receiptId"], method=floor.chance.choice(METHODS), when=floor.now)
+            self._refund_all(receipt)
             return True
         line = floor.chance.choice(lines)
         pieces = Decimal(line["data"]["quantity"]).scaleb(-line["data"]["decimalPlaces"])
         floor.till.refund(receipt["receiptId"], {line["articleNumber"]: pieces}, "PIN", when=floor.now)
         return True
+
+    def _refund_all(self, receipt: Record) -> None:
+        floor, total = self.floor, receipt["totalInclAmount"]
+        apart = []
+        if total >= 300 and floor.chance.random() < 0.4:
+            floor.note("return paid back in two ways")
+            apart = [Tender("CONTANT", -floor.chance.randrange(100, total - 100))]
+            method = "PIN"
+        else:
+            method = floor.chance.choice(METHODS)
+        floor.till.refund(receipt["receiptId"], method=method, apart=apart, when=floor.now)
 
     def correct(self) -> bool:
         """A recent receipt turns out to be wrong: other lines, other money."""
@@ -102,8 +120,6 @@ class Counter:
             return False
         floor, items = self.floor, self.floor.basket()
         total, late = floor.total_on(receipt, items), day_of(receipt) != floor.now.date()
-        if late and total < 0:
-            return False
         if late:
             floor.note("receipt corrected on a later day")
         floor.till.edit_receipt(receipt["receiptId"], lines=items, payments=floor.tenders(total), when=floor.now)

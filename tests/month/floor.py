@@ -14,7 +14,8 @@ from sandbox.mpluskassa.documents import Occasion, Tender
 from sandbox.mpluskassa.lines import EXCLUSIVE, INCLUSIVE, ItemSold
 from sandbox.mpluskassa.structs import from_date
 from sandbox.mpluskassa.world import World
-from tests.month.goods import DEPOSIT, GERMAN_VAT_CODE, GIFT_CARD, GOODS, MENU, SERVICES, TIP, WEIGHED, People
+from tests.month.goods import DEPOSIT, GERMAN_VAT_CODE, GIFT_CARD, GOODS, MENU, SERVICES, THREE, TIP, WEIGHED, People
+from tests.month.stockroom import CHEESE, on_sale
 
 Record = dict[str, Any]
 METHODS = ("PIN", "PIN", "PIN", "CONTANT", "CREDITCARD", "IDEAL")
@@ -50,7 +51,9 @@ class Floor:
         pieces = Decimal(self.chance.choice((1, 1, 1, 2, 3, 7)))
         if number == WEIGHED:
             pieces = Decimal(self.chance.randrange(120, 2400, 5)).scaleb(-3)
-        item = ItemSold(number, pieces)
+        return self._discount(ItemSold(number, pieces))
+
+    def _discount(self, item: ItemSold) -> ItemSold:
         if self.chance.random() < 0.2:
             self.note("discount by line, per cent")
             return replace(item, discount_percent=Decimal(self.chance.choice((10, 33))))
@@ -91,6 +94,28 @@ class Floor:
         """Something brought back in the middle of a sale."""
         self.note("negative line")
         return ItemSold(self.chance.choice(GOODS[:5]).number, Decimal(-1))
+
+    def three(self) -> ItemSold:
+        """Three pieces for ten euros: no price per piece makes that."""
+        self.note("three for 10.00")
+        item = ItemSold(THREE, Decimal(3), price_cents=334, discount_cents=2)
+        if self.chance.random() < 0.3:
+            self.note("discount on three for 10.00")
+            return replace(item, discount_percent=Decimal(15))
+        return item
+
+    def stocked(self) -> ItemSold:
+        """Shirts, or cheese by weight: what the books count and the till has by now."""
+        numbers = on_sale(self.till)
+        if not numbers:
+            return self.goods()
+        number = self.chance.choice(numbers)
+        if number != CHEESE:
+            self.note("variant")
+            return self._discount(ItemSold(number, Decimal(self.chance.choice((1, 1, 2)))))
+        self.note("by weight")
+        grams = 435 if self.chance.random() < 0.4 else self.chance.randrange(120, 2400, 5)  # 0.435 kg are 8.98
+        return self._discount(ItemSold(number, Decimal(grams).scaleb(-3)))
 
     def tip(self) -> ItemSold:
         """Something for the staff."""
@@ -146,6 +171,9 @@ class Floor:
         if method == "CONTANT" and 0 < total < 2000 and self.chance.random() < 0.3:
             self.note("cash with change")
             return [Tender(method, 2000), Tender(method, total - 2000)]
+        if total > 0 and self.chance.random() < 0.03:
+            self.note("cash back on another tender")
+            return [Tender("PIN", total + 500), Tender("CONTANT", -500)]
         if total < 1000 or self.chance.random() > 0.12:
             return [Tender(method, total)]
         self.note("two tenders")
@@ -156,6 +184,9 @@ class Floor:
     def cards(self, total: int) -> list[Tender]:
         """A gift card for all or a part of it."""
         self.note("gift card redeemed")
+        if self.chance.random() < 0.3:
+            self.note("cash back on a gift card")
+            return [Tender("BON", total + 500), Tender("CONTANT", -500)]
         if total < 300 or self.chance.random() < 0.3:
             return [Tender("BON", total)]
         part = self.chance.randrange(100, total - 100)
@@ -183,7 +214,9 @@ def day_of(document: Record) -> date:
 
 
 _LINES: tuple[tuple[Callable[[Floor], ItemSold], int], ...] = (
-    (Floor.goods, 78),
+    (Floor.goods, 63),
+    (Floor.stocked, 12),
+    (Floor.three, 3),
     (Floor.deposit, 6),
     (Floor.prepared, 3),
     (Floor.composed, 3),

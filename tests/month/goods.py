@@ -10,6 +10,7 @@ from sandbox.mpluskassa.world import World as Till
 from sandbox.quickbooks import tax_service
 from sandbox.quickbooks.demo import tax_code_id
 from sandbox.quickbooks.world import World as Books
+from tests.month import stockroom
 
 Record = dict[str, Any]
 
@@ -35,6 +36,7 @@ GOODS = (
     Article(3007, "18.90", 9, 1, 3),
 )
 WEIGHED = 3007
+THREE = 3003
 SERVICES = 5
 """The turnover group of amounts without an article."""
 
@@ -46,7 +48,7 @@ MENU = Article(3093, "0.00", 21, 2, 4)
 
 GERMAN_VAT_CODE, GERMAN_RATE = 3, 19
 
-SETTINGS = f"""[mapping]
+SETTINGS = f"""{stockroom.SETTINGS}[mapping]
 shifted_tax_code = "0% BTW"
 no_vat_tax_code = "0% BTW"
 tip_articles = [{TIP.number}]
@@ -54,13 +56,18 @@ gift_card_tenders = ["BON"]
 special_items = {{ tip = "{TIP.number}", gift_card = "{GIFT_CARD.number}", deposit = "{DEPOSIT.number}" }}
 [mapping.tax_codes]
 table = {{ "DEU:19" = "19% DE" }}
+[mapping.deposit_accounts]
+on_miss = "skip"
+table = {{ PIN = "Bank", CONTANT = "Cash on hand" }}
 [mapping.income_accounts]
 on_miss = "skip"
 table = {{ ":{SERVICES}" = "Sales of Product Income", DEU = "Sales EU" }}
 [orders]
-zero_totals = "skip"
 summary_item = "3001"
 """
+BY_DAY = f'{SETTINGS}summary = "day"\n[stock]\nenabled = false\n'.replace(
+    stockroom.SETTINGS, "[products]\nvariants = true\n"
+)
 
 _PEOPLE = (
     ("Bakkerij Jansen", "bakker@example.nl", "Nederland"),
@@ -85,6 +92,12 @@ class People:
     def everybody(self) -> tuple[int, ...]:
         """All of them."""
         return (*self.home, self.germany, self.belgium, self.overseas)
+
+
+def keep_several_currencies(books: Books, realm: str) -> None:
+    """The company keeps several currencies; its own is the till's."""
+    books.set_preference(realm, "CurrencyPrefs", "MultiCurrencyEnabled", True)
+    books.set_preference(realm, "CurrencyPrefs", "HomeCurrency", {"value": "EUR"})
 
 
 def furnish(books: Books, realm: str, till: Till) -> People:

@@ -6,11 +6,13 @@ from contextlib import suppress
 from random import Random
 
 from gateway.store import inbox
+from gateway.store.events import PENDING
+from handlers.polling import polls
 from handlers.registry import find_handler
 from tests.handlers.shop import Shop
 from tests.month.weather import Weather
 
-_ROUNDS = 400
+_ROUNDS = 100
 
 
 class Rough:
@@ -37,6 +39,7 @@ class Rough:
             (0.01, self.weather.rewind),
             (0.01, self._restart),
             (0.10, self._poll),
+            (0.04, self._poll_books),
             (0.03, self._die),
             (0.08, self._work),
         ):
@@ -44,14 +47,21 @@ class Rough:
                 happen()
 
     def settle(self) -> None:
-        """Behave, look at the till, and work until nothing waits."""
+        """Behave, look at till and books, and work until nothing waits; what the books then count is brought, too."""
         self.weather.clear()
         self.shop.poll()
+        self._finish()
+        polls.poll_books(self.shop.deps())
+        self._finish()
+
+    def _finish(self) -> None:
         for _ in range(_ROUNDS):
             self._work()
             if not self.weather.count_pending():
                 return
-        raise AssertionError("events are still waiting")
+        waiting = [each for each in self.shop.events() if each.state in PENDING]
+        reasons = {f"{each.entity} {each.order_id or each.entity_id}: {each.state}, {each.reason}" for each in waiting}
+        raise AssertionError(f"events are still waiting: {sorted(reasons)}")
 
     def _restart(self) -> None:
         self.weather.note("restart")
@@ -60,6 +70,10 @@ class Rough:
     def _poll(self) -> None:
         with suppress(Exception):  # the clock logs it and polls again
             self.shop.poll()
+
+    def _poll_books(self) -> None:
+        with suppress(Exception):
+            polls.poll_books(self.shop.deps())
 
     def _work(self) -> None:
         self.weather.hurry()

@@ -37,8 +37,6 @@ def engine(stage: Stage) -> Iterator[Engine]:
 
 @pytest.mark.timeout(400)
 def test_a_trade_through_dying_processes_ends_in_agreement(stage: Stage, engine: Engine) -> None:
-    # As Intuit's are. Who dies between a rotation and its record loses the authorisation: another story (65).
-    stage.books.switches.rotate_refresh_token = "daily"
     month = furnish(stage)
     delivery = Processes(stage, engine, SEED, kills=KILLS, acts=ACTS)
     stage.start()
