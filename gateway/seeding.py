@@ -16,7 +16,7 @@ from gateway import resealing
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
-from gateway.store import connections, cursors, documents, inbox, tokens
+from gateway.store import connections, cursors, documents, inbox, tokens, unchecked
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -42,7 +42,9 @@ def seed(engine: Engine, settings: Settings) -> None:
         if _plant(session, settings, key, seal) or fresh:
             inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
         if document is not None:
-            documents.save(session, key, document, author="SETTINGS_FILE")
+            version = documents.save(session, key, document, author="SETTINGS_FILE")
+            # Nothing outside is asked at a start: a worker does, and what it finds is told like any trouble.
+            unchecked.follow_up(session, key, version, checked=False)
 
 
 def _plant(session: Session, settings: Settings, key: str, seal: Seal) -> bool:

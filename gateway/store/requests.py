@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from enum import StrEnum
 
-from gateway.store.events import BACKFILL, SALES, URGENT, Change, Event, Flow
+from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 PREVIEW, GO_LIVE = "Preview", "GoLive"
@@ -20,6 +20,7 @@ UNKNOWN_ORDER = "unknown-order"
 """Code of a look-up that found nothing: a mistyped number, and nobody has to act."""
 DRY = ":dry"
 SETTINGS = "settings"
+IN_FORCE, IN_FORCE_SUBJECT = "in_force", ":in-force"
 BY_ITSELF = "clock"
 """Who asks when nobody does."""
 LONGEST_PERIOD = timedelta(days=92)
@@ -140,6 +141,24 @@ def check_settings(text: str, *, connection: str, actor: str = "cli") -> Change:
     change = _asked(DOCTOR, "settings", connection=connection, actor=actor)
     hint = json.dumps({"actor": actor, **_on_trial(text)})
     return dataclasses.replace(change, hint=hint, variant=f":{change.key}")
+
+
+def check_in_force(version: int, *, connection: str) -> Change:
+    """Have a worker hold the document in force, of this version, against both systems as soon as both can be asked.
+
+    What it finds waits for a person; the check of a newer version takes its place.
+    """
+    return Change(
+        key=f"settings:{connection}:{version}",
+        flow=Flow.ORDERS,
+        source="gateway",
+        entity=DOCTOR,
+        entity_id=connection,
+        connection=connection,
+        priority=NORMAL,
+        hint=json.dumps({IN_FORCE: version}),
+        variant=IN_FORCE_SUBJECT,
+    )
 
 
 def go_live(*, connection: str, actor: str = "cli") -> Change:

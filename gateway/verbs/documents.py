@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from gateway.store import audit, connections, documents, inbox, presence, requests
+from gateway.store import audit, connections, documents, inbox, presence, requests, unchecked
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.verbs import asking
@@ -47,11 +47,15 @@ def _apply(call: Call, name: str) -> int:
             tell(f"{fault.path}: {fault.message} ({fault.hint})")
         tell(f"refused: {len(error.faults)} faults; the document in force stays")
         return PROBLEM
-    if not _passes_check(call, name, text):
+    passed, checked = _check(call, name, text)
+    if not passed:
         return PROBLEM
     with writing(call.engine) as session:
         version = documents.save(session, name, text, author="cli")
+        later = unchecked.follow_up(session, name, version, checked=checked)
         audit.note(session, actor="cli", action="settings", target=f"connection {name}, version {version}")
+    if later:
+        asking.wake(call, later)
     if call.as_json:
         show_json({"connection": name, "version": version})
     else:
@@ -59,23 +63,24 @@ def _apply(call: Call, name: str) -> int:
     return GOOD
 
 
-def _passes_check(call: Call, name: str, text: str) -> bool:
-    """Whether both systems have what the document names, as far as a worker runs that can ask them."""
+def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
+    """Whether both systems have what the document names, as far as a worker could ask them; and whether it could."""
     with writing(call.engine) as session:
         if "worker" not in {process.role for process in presence.alive(session)}:
-            tell("no worker runs: saved without being held against QuickBooks and MplusKASSA")
-            return True
+            tell("no worker runs: saved, and held against QuickBooks and MplusKASSA as soon as one does")
+            return True, False
         (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])
     asking.wake(call, [received.id])
     event = asking.watch(call, received.id, seconds=_CHECK_SECONDS, quiet=True)
     found = json.loads(event.result) if event.state == State.DONE and event.result else {}
-    if not found or found["unasked"]:
-        tell("not held against both systems: one of them, or the worker, did not answer in time")
+    checked = bool(found) and not found["unasked"]
+    if not checked:
+        tell("not held against both systems now: one of them, or the worker, did not answer; it is checked later")
     for row in [*found.get("faults", ()), *found.get("warnings", ())]:
         tell(f"{row['path']}: {row['message']} ({row['hint']})")
     if faults := found.get("faults"):
         tell(f"refused: {len(faults)} faults; the document in force stays")
-    return not faults
+    return not faults, checked
 
 
 def _read(call: Call) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, documents, inbox, presence, requests, views
+from gateway.store import audit, connections, documents, inbox, presence, requests, unchecked, views
 from gateway.store.events import State
 from gateway.web import presentation, waiting
 from gateway.web.problems import Refusal
@@ -46,8 +46,10 @@ async def save(shared: Services, name: str, draft: Draft) -> Saved:
     found = await _check(shared, name, draft)
     if faults := _to_faults(found, "faults"):
         raise SettingsError(faults)
-    version = await shared.write(lambda session: store(session, name, draft))
-    return Saved(version, found is not None and not found.get("unasked"), _to_faults(found, "warnings"))
+    checked = found is not None and not found.get("unasked")
+    version, event_ids = await shared.write(lambda session: store(session, name, draft, checked=checked))
+    shared.waker.wake(event_ids)
+    return Saved(version, checked, _to_faults(found, "warnings"))
 
 
 async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any] | None:
@@ -71,12 +73,15 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     return found if isinstance(found, Mapping) else None
 
 
-def store(session: Session, name: str, draft: Draft) -> int:
-    """Put a checked document in force, audited; answers its version. Raises `Refusal` 404, `Outdated`."""
+def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[int, list[int]]:
+    """Put a document in force, audited; answers its version, and the events by which it is checked later.
+
+    Raises `Refusal` 404, `Outdated`.
+    """
     must_exist(session, name)
     version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
     audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
-    return version
+    return version, unchecked.follow_up(session, name, version, checked=checked)
 
 
 def to_target(name: str, version: int) -> str:

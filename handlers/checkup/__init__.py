@@ -20,8 +20,11 @@ def carry(event: Event, deps: Deps) -> Result:
 
     What needs a side that does not answer is left out. With a settings document only that is looked at.
     """
-    if requests.SETTINGS in json.loads(event.hint or "{}"):
+    asked = json.loads(event.hint or "{}")
+    if requests.SETTINGS in asked:
         return draft.carry(event, deps)
+    if requests.IN_FORCE in asked:
+        return draft.carry_in_force(asked[requests.IN_FORCE], deps)
     deps.lists.forget_older_than(0)  # what somebody mended a moment ago counts
     of_till = guarded("MplusKASSA", till.look, deps)
     of_books = guarded("QuickBooks", books.look, deps)

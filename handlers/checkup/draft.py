@@ -7,76 +7,130 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
-from gateway.errors import GatewayError
+from gateway.errors import AuthLost, GatewayError, Permanent
 from gateway.store.events import Event
 from handlers.checkup import settings, together
 from handlers.checkup.finding import Finding
 from handlers.deps import Deps, on_trial
-from handlers.result import Result, done
+from handlers.result import Result, done, parked
 from mapping import products, stock
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Item
+from mapping.settings_document import SettingsDocument
 
 SAMPLE = 200
 """Items of the catalogue that patterns and formulas are tried on, with one read."""
 _FRESH_SECONDS = 60.0
 
-_Look = Callable[[Deps], Iterator[Finding]]
+_LATER = "it is saved all the same, and checked once more by itself"
+BOOKS, TILL = "QuickBooks", "MplusKASSA"
+_LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[Finding]]], ...] = (
+    (BOOKS, frozenset({BOOKS}), settings.look_at_books),
+    (TILL, frozenset({TILL}), settings.look_at_till),
+    (BOOKS, frozenset({BOOKS, TILL}), together.look),
+)
+"""What looks need, and the system that is told to be at fault when one fails."""
 
 
 def carry(event: Event, deps: Deps) -> Result:
-    """The result on the row: `faults` that refuse the document, `warnings`, and the systems that were not `asked`."""
+    """The result on the row: `faults` that refuse the document, `warnings`, and the systems that were not `asked`.
+
+    A list that cannot be read is no fault of the document: that it could not be checked is a warning, and says why.
+    """
     deps.lists.forget_older_than(_FRESH_SECONDS)
     draft = on_trial(event, deps)
     present = dataclasses.replace(deps, rehearsing=True)
-    items: list[Item] = []
-    unasked = [
-        system
-        for system, look in (("QuickBooks", lambda: items.extend(_sample(deps))), ("MplusKASSA", deps.lists.branches))
-        if not _answers(look)
-    ]
-    looks: list[_Look] = []
-    if "QuickBooks" not in unasked:
-        looks.append(settings.look_at_books)
-    if "MplusKASSA" not in unasked:
-        looks.append(settings.look_at_till)
-    if not unasked:
-        looks.append(together.look)
-    known = set(_look(looks, present))
-    faults = [each for each in _look(looks, draft) if each not in known]
+    items, unasked = _ask(deps)
+    known = set(_look(unasked, present))
+    faults = [each for each in _look(unasked, draft) if each not in known]
     faults += [each for each in _try_stock(items, draft, unasked) if each not in _try_stock(items, present, unasked)]
+    warnings = [Finding("(document)", f"could not be checked: {why}", _LATER) for why in unasked.values()]
     rows = {
-        "faults": [{"path": f.check, "message": f.said, "hint": f.fix} for f in dict.fromkeys(faults)],
-        "warnings": [{"path": f.check, "message": f.said, "hint": f.fix} for f in _try_filter(items, draft, present)],
-        "unasked": unasked,
+        "faults": _to_rows(faults),
+        "warnings": _to_rows([*warnings, *_try_filter(items, draft, present)]),
+        "unasked": list(unasked),
     }
     result = done(f"{len(faults)} faults in a settings document that somebody wants in force")
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
 
 
-def _answers(look: Callable[[], object]) -> bool:
+def carry_in_force(version: int, deps: Deps) -> Result:
+    """A document that was put in force unchecked. A system that does not answer is asked again until it does."""
+    deps.lists.forget_older_than(_FRESH_SECONDS)
+    present = dataclasses.replace(deps, rehearsing=True)
+    default = dataclasses.replace(present, settings=SettingsDocument())
+    items, unasked = _ask(deps, patient=True)
+    # What is missing whatever the document says is for the check of the whole connection to tell.
+    known = set(_look(unasked, default, patient=True))
+    found = [*_look(unasked, present, patient=True), *_try_stock(items, present, unasked)]
+    faults = [each for each in dict.fromkeys(found) if each not in known]
+    if not faults:
+        checked = f"version {version} of the settings names nothing that is missing"
+        return done("; ".join(f"could not be checked: {why}" for why in unasked.values()) or checked)
+    result = parked(
+        f"the settings in force name what is missing or cannot work: {'; '.join(f.said for f in faults)}",
+        code="settings-fault",
+        record=f"settings, version {version}",
+        fix=f"{faults[0].fix} and save the settings; or retry this once it is there",
+    )
+    paths = ", ".join(dict.fromkeys(f.check for f in faults))
+    outcome = dataclasses.replace(result.outcome, field=paths, result=json.dumps(_to_rows(faults)))
+    return dataclasses.replace(result, outcome=outcome)
+
+
+def _to_rows(found: Iterable[Finding]) -> list[dict[str, str | None]]:
+    return [{"path": f.check, "message": f.said, "hint": f.fix} for f in dict.fromkeys(found)]
+
+
+def _ask(deps: Deps, *, patient: bool = False) -> tuple[list[Item], dict[str, str]]:
+    """Some items to try settings on, and the systems that cannot be asked, with the reason.
+
+    `patient`: what passes by itself, or with a new login, is not taken for an answer.
+    """
+    items: list[Item] = []
+    asked: tuple[tuple[str, Callable[[], object]], ...] = (
+        (BOOKS, lambda: items.extend(_sample(deps))),
+        (TILL, deps.lists.branches),
+    )
+    unasked: dict[str, str] = {}
+    for system, ask in asked:
+        with _noting(system, unasked, patient=patient):
+            ask()
+    return items, unasked
+
+
+@contextmanager
+def _noting(system: str, unasked: dict[str, str], *, patient: bool) -> Iterator[None]:
     try:
-        look()
-    except GatewayError:
-        return False
-    return True
+        yield
+    except GatewayError as error:
+        if patient and (isinstance(error, AuthLost) or not isinstance(error, Permanent)):
+            raise
+        unasked.setdefault(system, f"{system}: {error.reason}")
 
 
 def _sample(deps: Deps) -> list[Item]:
     return [item for item in deps.books.items_page(1, SAMPLE) if item.type != "Category"]
 
 
-def _look(looks: list[_Look], deps: Deps) -> Iterator[Finding]:
-    for look in looks:
+def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[Finding]:
+    """What is wrong; a look whose list is refused adds its system, or what it holds together, to the `unasked`."""
+    found: list[Finding] = []
+    for system, needed, look in _LOOKS:
+        if needed & set(unasked):
+            continue
         try:
-            yield from (found for found in look(deps) if found.fix is not None)
+            with _noting(system, unasked, patient=patient):
+                found += [each for each in look(deps) if each.fix is not None]
         except MappingError as error:
-            yield Finding(error.field or "(document)", error.reason, error.fix or "correct this setting")
+            found.append(Finding(error.field or "(document)", error.reason, error.fix or "correct this setting"))
+    return found
 
 
-def _try_stock(items: list[Item], deps: Deps, unasked: list[str]) -> list[Finding]:
+def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[Finding]:
     """The stock formulas, on what the books have of each item."""
     if unasked or not deps.settings.stock.enabled:
         return []

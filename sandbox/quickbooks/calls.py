@@ -98,6 +98,8 @@ def _query(world: World, company: Company, call: Call) -> Answer:
         _require_content(call, "application/text", "text/plain")
         text = call.raw.decode("utf-8", errors="replace")
     entity, body = query.run(company, text)
+    if entity in company.unreadable:
+        raise faults.denied(entity)
     world.ledger.count(company.realm, "query", entity)
     world.ledger.meter(company.realm)
     return _answer(company, {"QueryResponse": body})

@@ -43,8 +43,9 @@ class Tombstone:
 class Company:
     """A realm and everything in it. `changed` is told of every stored change; `person` appears in stale faults.
 
-    `denied` are the kinds of records that the company's plan does not allow to be written; a company that is
-    `elsewhere` lives in the other environment than this address.
+    `denied` are the kinds of records that the company's plan does not allow to be written, `unreadable` those that the
+    user who connected it has no right to see; a company that is `elsewhere` lives in the other environment than this
+    address.
     """
 
     realm: str
@@ -55,6 +56,7 @@ class Company:
     warn_duplicates: bool = True
     subscription_ended: bool = False
     denied: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     elsewhere: bool = False
     custom_fields: dict[str, str] = field(default_factory=dict)
     rows: dict[str, dict[str, Json]] = field(default_factory=dict)

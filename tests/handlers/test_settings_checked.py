@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from gateway.store import requests
+from gateway.store import causes, documents, requests, unchecked
+from gateway.store.events import Event
+from gateway.store.session import reading, writing
 from handlers.lists import Lists
-from tests.handlers.shop import Shop
+from sandbox.mpluskassa.faults import Plan
+from tests.handlers.shop import Shop, on_both_databases
 
 
 def check(shop: Shop, document: str) -> dict[str, Any]:
@@ -95,3 +99,58 @@ def test_a_rate_that_changed_at_a_branch_is_noticed_within_a_minute(shop: Shop) 
     now[0] = 61.0
     after = {group.code: group.percentage for group in lists.vat_groups()}
     assert (before[2], after[2]) == (Decimal(21), Decimal(22))
+
+
+def save_unchecked(shop: Shop, document: str) -> Event:
+    """Somebody put a document in force while no worker answered; then one works."""
+    text = f"version = 1\n{document}"
+    with writing(shop.engine) as session:
+        version = documents.save(session, "default", text, author="test")
+        asked = unchecked.follow_up(session, "default", version, checked=False)
+    shop.worlds.world("default").looked_at = 0.0
+    shop.work()
+    (event_id,) = asked
+    return shop.event(event_id)
+
+
+@on_both_databases
+def test_what_was_saved_unchecked_is_checked_and_its_faults_are_told(shop: Shop) -> None:
+    event = save_unchecked(shop, "[stock]\nmain_branch = 99\n")
+    assert (event.state, event.code, event.field) == ("parked", "settings-fault", "stock.main_branch")
+    assert "no branch 99" in (event.reason or "")
+    assert alerts(shop) == ["parked/default/orders/settings-fault"]
+    good = save_unchecked(shop, "[stock]\nmain_branch = 1\n")
+    assert good.state == "done"
+    assert shop.event(event.id).state == "skipped"
+    assert alerts(shop) == []
+
+
+def test_a_version_that_was_saved_unchecked_is_asked_for_once(shop: Shop) -> None:
+    save_unchecked(shop, "[customers]\nenabled = false\n")
+    with writing(shop.engine) as session:
+        version, _ = documents.newest(session, "default") or (0, "")
+        assert unchecked.follow_up(session, "default", version, checked=False) == []
+        assert unchecked.follow_up(session, "default", version + 1, checked=True) == []
+
+
+def test_a_check_of_what_is_in_force_waits_for_a_system_that_is_away(shop: Shop) -> None:
+    shop.till.misbehaviour.plans.append(Plan("error_500", "getBranches", times=50))
+    event = save_unchecked(shop, "[stock]\nmain_branch = 99\n")
+    assert event.state == "waiting"
+
+
+def test_a_list_that_is_refused_for_good_is_said_and_parks_nothing(shop: Shop) -> None:
+    shop.company.unreadable.append("Department")
+    document = '[mapping]\ndepartments = {mode = "force", value = "Nowhere"}\n[stock]\nmain_branch = 99\n'
+    found = check(shop, document)
+    assert (found["unasked"], paths(found)) == (["QuickBooks"], ["stock.main_branch"])
+    (warning,) = [each for each in found["warnings"] if "could not be checked: QuickBooks" in each["message"]]
+    assert warning["hint"]
+    event = save_unchecked(shop, document.replace("99", "1"))
+    assert (event.state, "could not be checked: QuickBooks" in (event.reason or "")) == ("done", True)
+
+
+def alerts(shop: Shop) -> list[str]:
+    with reading(shop.engine) as session:
+        found = causes.find_causes(session, causes.Patience(timedelta(hours=1), 500_000))
+    return [cause.key for cause in found if cause.key.startswith("parked")]
