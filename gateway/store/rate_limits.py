@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Float, Select, and_, bindparam, case, func, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
@@ -97,23 +97,26 @@ def open_account(engine: Engine, account: Account, limit: Limit) -> None:
 
 def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, patience: float) -> Slot | Taken | Later:
     """A slot for one call of process `holder`, its turn at most `patience` seconds away; `release_slot` ends it."""
+    bound = {"of_system": account.system, "of_account": account.name, "by": holder, "patience": patience}
+    bound |= {"slots": limit.slots, "ahead": limit.interval * _SLOWEST + _CLOCK_SLACK}
     with writing(engine) as session:
-        state = session.execute(_select_state(account)).one()
+        connection = session.connection()
+        state = connection.execute(_STATE, bound).one()
         if state.cooldown > 0:
             return Later(float(state.cooldown), cooling=True)
         if state.wanted_by not in (None, holder) and state.wanted > 0:
             return Taken()
         interval = limit.interval * min(_SLOWEST, 2.0 ** _decayed(state.refusal_level, state.since_refusal))
-        found = session.execute(_take(engine, account, limit, holder, interval, patience)).one_or_none()
+        take = _TAKE_SKIPPING_LOCKED if engine.dialect.name == "postgresql" else _TAKE
+        found = connection.execute(take, {**bound, "interval": interval}).one_or_none()
         if found is not None:
             if state.wanted_by == holder:
-                session.execute(update(RateLimitRow).where(_is(account)).values(wanted_by=None))
+                connection.execute(_WANT.values(wanted_by=None), bound)
             return Slot(int(found.number), max(0.0, float(found.ready_in) - interval))
-        turn = session.execute(select(func.min(_turn(limit)) - epoch()).where(_free(account, limit))).scalar()
+        turn = connection.execute(_NEXT_TURN, bound).scalar()
         if turn is not None and float(turn) > patience:
             return Later(float(turn), cooling=False)
-        wanted = {"wanted_by": holder, "wanted_until": epoch() + WANTED_SECONDS}
-        session.execute(update(RateLimitRow).where(_is(account)).values(wanted))
+        connection.execute(_WANT.values(wanted_by=holder, wanted_until=epoch() + WANTED_SECONDS), bound)
         return Taken()
 
 
@@ -122,13 +125,12 @@ def release_slot(engine: Engine, account: Account, holder: str, number: int, *, 
 
     A thread may come late to its turn; the interval then counts from the moment at which it really began.
     """
-    ours = and_(_of(account), col(CallSlotRow.number) == number, col(CallSlotRow.holder) == holder)
-    ready, earliest = col(CallSlotRow.ready_at), epoch() + rest
-    values: dict[Any, Any] = {col(CallSlotRow.holder): None}
-    if rest > 0:
-        values[ready] = case((ready < earliest, earliest), else_=ready)
+    bound = {"of_system": account.system, "of_account": account.name, "of_number": number, "by": holder}
     with writing(engine) as session:
-        session.execute(update(CallSlotRow).where(ours).values(values))
+        if rest > 0:
+            session.connection().execute(_RELEASE_RESTING, {**bound, "rest": rest})
+        else:
+            session.connection().execute(_RELEASE, bound)
 
 
 def renew_slots(engine: Engine, holder: str) -> None:
@@ -146,7 +148,7 @@ def cool_down(engine: Engine, account: Account, seconds: float | None = None) ->
     a pause began count as one.
     """
     with writing(engine) as session:
-        state = session.execute(_select_state(account)).one_or_none()
+        state = session.execute(_STATE, {"of_system": account.system, "of_account": account.name}).one_or_none()
         if state is None:
             return 0.0
         left = max(0.0, float(state.cooldown))
@@ -203,55 +205,61 @@ def find_uses(session: Session) -> list[Use]:
     return [Use(each, cooldowns.get(each, 0.0), int(row[2]), int(row[3]), int(row[4])) for each, row in accounts]
 
 
-def _select_state(account: Account) -> Select[Any]:
-    cooldown = case((is_cooling(RateLimitRow), col(RateLimitRow.cooldown_until) - epoch()), else_=0.0)
-    wanted = col(RateLimitRow.wanted_until) - epoch()
-    still_wanted = case((and_(wanted > 0, wanted <= _CLOCK_SLACK), wanted), else_=0.0)
-    return select(
-        cooldown.label("cooldown"),
-        still_wanted.label("wanted"),
-        col(RateLimitRow.wanted_by),
-        col(RateLimitRow.refusal_level),
-        (epoch() - col(RateLimitRow.refused_at)).label("since_refusal"),
-    ).where(_is(account))
-
-
-def _take(engine: Engine, account: Account, limit: Limit, holder: str, interval: float, patience: float) -> Any:
-    """Take the free slot whose turn is next, and put its turn one interval further."""
-    turn = _turn(limit)
-    fitting = and_(_free(account, limit), turn <= epoch() + patience)
-    first = select(col(CallSlotRow.number)).where(fitting).order_by(col(CallSlotRow.ready_at)).limit(1)
-    if engine.dialect.name == "postgresql":
-        first = first.with_for_update(skip_locked=True)
-    ready_in = col(CallSlotRow.ready_at) - epoch()
-    return (
-        update(CallSlotRow)
-        .where(and_(_free(account, limit), col(CallSlotRow.number) == first.scalar_subquery()))
-        .values(holder=holder, leased_until=turn + LEASE_SECONDS, ready_at=turn + interval)
-        .returning(col(CallSlotRow.number), ready_in.label("ready_in"))
-    )
-
-
-def _turn(limit: Limit) -> ColumnElement[float]:
-    """When a slot may start its next call: now, unless its interval is not over."""
-    ready = col(CallSlotRow.ready_at)
-    ahead = and_(ready > epoch(), ready <= epoch() + limit.interval * _SLOWEST + _CLOCK_SLACK)
-    return case((ahead, ready), else_=epoch())
-
-
-def _free(account: Account, limit: Limit) -> ColumnElement[bool]:
-    unheld = or_(col(CallSlotRow.holder).is_(None), not_(_is_leased()))
-    return and_(_of(account), col(CallSlotRow.number) < limit.slots, unheld)
-
-
-def _is_leased() -> ColumnElement[bool]:
-    until = col(CallSlotRow.leased_until)
-    return and_(until > epoch(), until <= epoch() + LEASE_SECONDS + _CLOCK_SLACK)
-
-
 def _is(account: Account) -> ColumnElement[bool]:
     return and_(col(RateLimitRow.system) == account.system, col(RateLimitRow.account) == account.name)
 
 
-def _of(account: Account) -> ColumnElement[bool]:
-    return and_(col(CallSlotRow.system) == account.system, col(CallSlotRow.account) == account.name)
+def _is_leased() -> ColumnElement[bool]:
+    until = _SLOTS.c.leased_until
+    return and_(until > epoch(), until <= epoch() + LEASE_SECONDS + _CLOCK_SLACK)
+
+
+# The statements around every outside call are built once: building them would cost more than the database does.
+_SLOTS = CallSlotRow.__table__  # type: ignore[attr-defined]
+_LIMITS = RateLimitRow.__table__  # type: ignore[attr-defined]
+_OF_ACCOUNT = and_(_SLOTS.c.system == bindparam("of_system"), _SLOTS.c.account == bindparam("of_account"))
+_THE_ACCOUNT = and_(_LIMITS.c.system == bindparam("of_system"), _LIMITS.c.account == bindparam("of_account"))
+_FREE = and_(_OF_ACCOUNT, _SLOTS.c.number < bindparam("slots"), or_(_SLOTS.c.holder.is_(None), not_(_is_leased())))
+# When a slot may start its next call: now, unless its interval is not over.
+_IS_AHEAD = and_(_SLOTS.c.ready_at > epoch(), _SLOTS.c.ready_at <= epoch() + bindparam("ahead", type_=Float()))
+_TURN = case((_IS_AHEAD, _SLOTS.c.ready_at), else_=epoch())
+_WANTED = _LIMITS.c.wanted_until - epoch()
+_STATE = select(
+    case((is_cooling(_LIMITS.c), _LIMITS.c.cooldown_until - epoch()), else_=0.0).label("cooldown"),
+    case((and_(_WANTED > 0, _WANTED <= _CLOCK_SLACK), _WANTED), else_=0.0).label("wanted"),
+    _LIMITS.c.wanted_by,
+    _LIMITS.c.refusal_level,
+    (epoch() - _LIMITS.c.refused_at).label("since_refusal"),
+).where(_THE_ACCOUNT)
+_FIRST = (
+    select(_SLOTS.c.number)
+    .where(_FREE, _TURN - epoch() <= bindparam("patience", type_=Float()))
+    .order_by(_SLOTS.c.ready_at)
+    .limit(1)
+)
+
+
+def _take(first: Select[Any]) -> Any:
+    """Take the free slot whose turn is next, and put its turn one interval further."""
+    return (
+        update(_SLOTS)
+        .where(_FREE, _SLOTS.c.number == first.scalar_subquery())
+        .values(
+            holder=bindparam("by"),
+            leased_until=_TURN + LEASE_SECONDS,
+            ready_at=_TURN + bindparam("interval", type_=Float()),
+        )
+        .returning(_SLOTS.c.number, (_SLOTS.c.ready_at - epoch()).label("ready_in"))
+    )
+
+
+_TAKE, _TAKE_SKIPPING_LOCKED = _take(_FIRST), _take(_FIRST.with_for_update(skip_locked=True))
+_NEXT_TURN = select(func.min(_TURN) - epoch()).where(_FREE)
+_WANT = update(_LIMITS).where(_THE_ACCOUNT)
+_RELEASE = (
+    update(_SLOTS)
+    .where(_OF_ACCOUNT, _SLOTS.c.number == bindparam("of_number"), _SLOTS.c.holder == bindparam("by"))
+    .values(holder=None)
+)
+_EARLIEST = epoch() + bindparam("rest", type_=Float())
+_RELEASE_RESTING = _RELEASE.values(ready_at=case((_SLOTS.c.ready_at < _EARLIEST, _EARLIEST), else_=_SLOTS.c.ready_at))
