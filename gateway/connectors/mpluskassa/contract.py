@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _ENCODING_SCHEMA = (
     b'<simpleType name="base64"><restriction base="base64Binary"/></simpleType></schema>'
 )
 _XSD_IMPORT = "{http://www.w3.org/2001/XMLSchema}import"
+_ADDRESS = "{http://schemas.xmlsoap.org/wsdl/soap/}address"
 _SERVICE_ADDRESS = "http://installation.invalid/"
 
 # zeep stumbles over a crooked WSDL with whatever error comes first.
@@ -177,18 +179,26 @@ class ContractShelf:
 
 
 def _load(wsdl: bytes) -> Any:
-    make_client: Any = Client
-    quarantine: Any = _Quarantine
     try:
         document = parse_document(wsdl)
         for node in document.iter(_XSD_IMPORT):
             # zeep refuses every web address, this import's included; under another name it reaches _Quarantine.
             if node.get("namespace") == _SOAP_ENCODING:
                 node.set("schemaLocation", _ENCODING_LOCATION)
-        client = make_client(io.BytesIO(etree.tostring(document)), transport=quarantine(), settings=SETTINGS)
+        for node in document.iter(_ADDRESS):
+            node.set("location", _SERVICE_ADDRESS)  # never used, and all that installations of one version differ in
+        client = _open_client(etree.tostring(document))
         if client.wsdl.bindings:
             return client
         reason = "no binding"
     except _BROKEN as failure:
         reason = type(failure).__name__
     raise UnusableDescription(f"the WSDL of MplusKASSA cannot be used ({reason})")
+
+
+@lru_cache(maxsize=4)
+def _open_client(wsdl: bytes) -> Any:
+    """What zeep reads in a WSDL, which takes a tenth of a second and megabytes: once for all installations alike."""
+    make_client: Any = Client
+    quarantine: Any = _Quarantine
+    return make_client(io.BytesIO(wsdl), transport=quarantine(), settings=SETTINGS)
