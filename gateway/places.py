@@ -117,11 +117,12 @@ class GuardedBackend(httpcore.SyncBackend):
 
 def open_transport(*, backend: httpcore.NetworkBackend | None = None, most: int = 10) -> httpx.HTTPTransport:
     """Httpx's own transport over guarded connections."""
-    transport = httpx.HTTPTransport()
+    context = httpx.create_ssl_context()  # made once: reading the authorities takes some thirty milliseconds
+    transport = httpx.HTTPTransport(verify=context)
     pool = transport._pool  # noqa: SLF001 - httpx has no public way to say how connections are made
     pool.close()
     transport._pool = httpcore.ConnectionPool(  # noqa: SLF001
-        ssl_context=httpx.create_ssl_context(),
+        ssl_context=context,
         max_connections=most,
         max_keepalive_connections=min(most, 20),
         keepalive_expiry=5.0,
