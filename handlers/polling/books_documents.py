@@ -11,7 +11,7 @@ from gateway.store.links import Kind, Link
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, money_documents, till_sales, writers
+from handlers.sales import bookings, changes, money_documents, till_sales, writers
 from handlers.sales.days import DAY
 from mapping import sale_changes
 from mapping.day_summary import Day
@@ -35,7 +35,7 @@ def carry(event: Event, deps: Deps) -> Result:
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
         _compare_again(mine, deps)
-        return _show_edit(event, record)
+        return done("it says what the till says") if _says_the_sale(mine, deps) else _show_edit(event, record)
     how = _GONE.get((event.operation or "").lower())
     if how is None:
         return done("our own document")
@@ -62,6 +62,13 @@ def _stands(event: Event, deps: Deps) -> bool:
         return not deps.books.document(DocumentKind(event.entity), event.entity_id).voided
     except NotFound:
         return False
+
+
+def _says_the_sale(mine: Link, deps: Deps) -> bool:
+    """Whether an edited document is the sale as the till has it now, whoever wrote it."""
+    sale = till_sales.find(mine.source_id, deps) if mine.kind == Kind.DOCUMENT else None
+    current = changes.find_present(mine, deps) if sale else None
+    return bool(sale and current and not changes.differs(sale, mine, current, deps))
 
 
 def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:

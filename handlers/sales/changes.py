@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import date
 
-from gateway.errors import Conflict, NotFound
+from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store.events import Event
 from gateway.store.links import Link
 from handlers.deps import Deps
@@ -25,6 +25,7 @@ from handlers.sales import (
     settlement,
 )
 from mapping import orders, sale_changes
+from mapping.errors import MappingError
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 
@@ -116,6 +117,23 @@ def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
     return current.sync_token != link.sync_token and not comparison.is_as_left(link, current.raw, deps)
 
 
+def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:
+    """Whether the document was edited since we wrote it, and does not say what the till says of its sale now either.
+
+    If it does, another gateway may have written it, or this one before its database was restored.
+    """
+    if not is_edited(link, current, deps):
+        return False
+    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
+    if current.voided or kind != current.kind:
+        return True
+    try:
+        posting = _draft_anew(sale, link, current, deps)
+    except (MappingError, Permanent):
+        return True
+    return not bookings.is_as_intended(current, posting.document, send_number=documents.numbers(deps))
+
+
 def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
     current = find_present(link, deps)
@@ -157,7 +175,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
             return park_gone(sale, link, _DELETED)
         if current.voided and not voided_too:
             return park_gone(sale, link, _VOIDED)
-        if not current.voided and is_edited(link, current, deps):
+        if not current.voided and differs(sale, link, current, deps):
             return _park_edited(sale, link)
         posting = _draft_anew(sale, link, current, deps)
         try:

@@ -83,7 +83,7 @@ def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
         return Plan(SETTLE, ("only its payments differ: they would be brought to what the till says",))
     if deps.settings.orders.changed == PARK:
         return Plan(PARK, ('the sale was changed at the till after it was booked, and orders.changed is "park"',))
-    if changes.is_edited(link, current, deps):
+    if changes.differs(sale, link, current, deps):
         return Plan(PARK, (f"{_name(current)} was edited in QuickBooks",))
     if kind != link.target_entity:
         return Plan("update", (f"{_name(current)} would be deleted", f"a new {kind} would be made"))

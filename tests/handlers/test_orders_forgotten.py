@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 
 from gateway import seeding, settings
 from gateway.store.session import open_engine, reading, writing
-from handlers.polling import polls
+from handlers.polling import books_feed, polls
 from handlers.stock.quantities import PATIENCE
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import add_stocked, hear, physical
@@ -223,6 +223,39 @@ def test_a_void_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop) -> 
     forgetful.settle()
     assert forgetful.only("SalesReceipt")["TotalAmt"] == Decimal(100)
     assert forgetful.parked() == []
+
+
+@pytest.mark.parametrize("first", ["books", "till"])
+def test_a_change_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop, first: str) -> None:
+    sale = forgetful.till.sell(lines=[sold(1001)])
+    forgetful.settle()
+    backup = take_backup(forgetful)
+    forgetful.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
+    forgetful.settle()
+    restore(forgetful, backup)
+    follow_both(forgetful, first)
+    assert forgetful.only("SalesReceipt")["TotalAmt"] == Decimal(100)
+    assert forgetful.parked() == []
+
+
+@pytest.mark.parametrize("first", ["books", "till"])
+def test_a_change_that_another_deployment_followed_alarms_nobody(shop: Shop, beside: Beside, first: str) -> None:
+    sale = shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    beside.settle()
+    shop.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
+    beside.settle()
+    follow_both(shop, first)
+    assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(100)
+    assert {event.entity for event in shop.parked()} <= {"Installation"}
+
+
+def follow_both(shop: Shop, first: str) -> None:
+    """Look at both systems, at one of them first, and carry what each look brings."""
+    looks = [lambda: books_feed.poll(shop.deps()), shop.poll]
+    for look in looks if first == "books" else reversed(looks):
+        look()
+        shop.work()
 
 
 def test_a_document_deleted_by_hand_is_no_matter_once_its_sale_is_cancelled(shop: Shop) -> None:
