@@ -1,17 +1,21 @@
 """Chaos by a seed, the long way: `python bench/chaos.py --seed 7 --events 5000 --sales 1000 --database postgresql`.
 
 Real processes die, stand still and lose every wire while people trade; then everything heals and drains, and a checker
-reads what senders saw acknowledged, what arrived outside and what is stored. The exit code is 1 if anything is wrong.
+reads what senders saw acknowledged, what arrived outside and what is stored. The exit code is 1 if anything is wrong,
+and 2 if the run was ended from outside before it had a verdict; then it says so and leaves no process behind.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -19,7 +23,10 @@ from tests.chaos import plan
 from tests.chaos.run import Chaos
 from tests.servers import Postgres
 
+NO_VERDICT = 2
 _LONGEST_DRAIN = 1800.0
+_SILENT_SECONDS = 420.0
+"""After so long without a word the stacks of all threads are printed: the longest step, agreeing, takes less."""
 ACTS_PER_EVENT = 0.4
 """A webhook, a poll and what follows from both tell of one act: it makes two to three events."""
 
@@ -38,15 +45,27 @@ def main() -> int:
         f" --database {asked.database}"
     )
     print(command, flush=True)
+    signal.signal(signal.SIGTERM, _end_without_verdict)
     with tempfile.TemporaryDirectory(prefix="kb") as name, _open_database(Path(name), asked.database) as url:
-        chaos = Chaos(
-            made, Path(name), url, command, asked.drain, lambda text: print(text, file=sys.stderr, flush=True)
-        )
-        report = chaos.run()
+        _say("first load")
+        report = Chaos(made, Path(name), url, command, asked.drain, _say).run()
+        faulthandler.cancel_dump_traceback_later()
         if asked.keep and not report.is_well:
             _keep_logs(Path(name), Path(asked.keep))
     print(report.to_text(), flush=True)
     return 0 if report.is_well else 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+    faulthandler.dump_traceback_later(_SILENT_SECONDS, repeat=True)
+
+
+def _end_without_verdict(number: int, _frame: FrameType | None) -> None:
+    """Somebody, or a time limit, ends the run: what it started is ended in order."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print(f"NO VERDICT: ended by {signal.Signals(number).name} before it was checked", flush=True)
+    raise SystemExit(NO_VERDICT)
 
 
 def _read_arguments() -> argparse.Namespace:
@@ -73,9 +92,11 @@ def _open_database(folder: Path, kind: str) -> Iterator[str]:
         return
     folder.chmod(0o755)  # PostgreSQL gives root's rights away
     server = Postgres(folder)
-    with server.database() as url:
-        yield url.replace("postgresql://", "postgresql+psycopg://", 1)
-    server.stop()
+    try:
+        with server.database() as url:
+            yield url.replace("postgresql://", "postgresql+psycopg://", 1)
+    finally:
+        server.stop()
 
 
 def _keep_logs(folder: Path, target: Path) -> None:

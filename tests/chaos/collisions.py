@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -19,6 +20,7 @@ from tests.stories.stage import REALM
 End = Callable[[], None]
 _CREATES = ("POST salesreceipt", "POST salesreceipt", "POST salesreceipt", "POST invoice", "POST payment",
             "POST refundreceipt", "POST creditmemo", "POST customer")  # fmt: skip
+_SALE = "POST salesreceipt"
 _LATE_MOST = 4
 _FIRST_TWIN, _FIRST_APART = 7501, 7701
 
@@ -81,14 +83,20 @@ class Collisions:
         return self.second.stop
 
     def hold_create(self, trouble: Trouble) -> End:
-        """A request stays on the wire while its worker is killed or stands still, and arrives later."""
+        """A request stays on the wire while its worker is killed or stands still, and arrives later.
+
+        Where none of its kind comes in half of the time, it is a sale's.
+        """
         tricks, chance, over = self.arena.stage.books.tricks, Random(trouble.dice), threading.Event()
         operation, stopping = chance.choice(_CREATES), chance.choice(("kill", "pause", "none"))
         tricks.plan(operation, "hold", times=chance.randrange(1, 3))
         planned = tricks.planned[-1]
 
         def watch() -> None:
+            half = time.monotonic() + trouble.seconds / 2
             while not over.wait(0.005):
+                if time.monotonic() > half:
+                    planned.operation = _SALE
                 if tricks.held:
                     self.happened[f"create held, worker: {stopping}"] += 1
                     self._stop_workers(stopping)

@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.chaos.history import History
+
 _SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`findings` by invariant are what is wrong; `parked` waits for a person and says so. Times are seconds."""
+    """`findings` by invariant are what is wrong with `history`; `parked` waits for a person and says so."""
 
     seed: int
     database: str
     command: str
+    history: History
     findings: Mapping[str, Sequence[str]]
     parked: Sequence[str] = ()
     acts: Mapping[str, int] = field(default_factory=dict)

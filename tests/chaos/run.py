@@ -206,6 +206,7 @@ class Chaos:
             seed=self.plan.seed,
             database=make_url(self.url).get_backend_name(),
             command=self.command,
+            history=history,
             findings=check(history),
             parked=[f"{row.about}: {row.reason} ({row.fix})" for row in history.rows if row.state == PARKED],
             acts=self.trade.done,

@@ -92,11 +92,10 @@ class Troupe:
         for process in self._processes.values():
             process.terminate()
         for role, process in self._processes.items():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._signal(role, signal.SIGKILL)
-                process.wait(_END_SECONDS)
+            self._signal(role, signal.SIGKILL)  # what it had started, too, if it died alone
+            process.wait(_END_SECONDS)
 
     def _keep(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
