@@ -22,6 +22,7 @@ from tests.house.pages import EXAMPLE, PAGES, ROOT
 from tests.house.sources import PACKAGES, sources
 
 README = ROOT / "README.md"
+FEATURES, REFERENCE = ROOT / "docs/features.md", ROOT / "docs/reference.md"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 NUMBERS = [
     f"{letter}{number}"
@@ -124,14 +125,18 @@ def test_every_setting_is_explained(section: str, name: str) -> None:
     assert len(row) > 5
 
 
-# --- the README --------------------------------------------------------------------------------------------------
+# --- the README, the features, the reference ---------------------------------------------------------------------
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(README.read_bytes()) < 12_000
 
 
 def test_every_feature_has_a_row_in_order() -> None:
-    assert [row[0] for row in rows(README.read_text("utf-8"), "number")] == NUMBERS
+    assert [row[0] for row in rows(FEATURES.read_text("utf-8"), "number")] == NUMBERS
 
 
-@pytest.mark.parametrize("row", rows(README.read_text("utf-8"), "number"), ids=lambda row: str(row[0]))
+@pytest.mark.parametrize("row", rows(FEATURES.read_text("utf-8"), "number"), ids=lambda row: str(row[0]))
 def test_a_feature_that_is_there_is_proved_and_one_that_is_not_says_so(row: list[str]) -> None:
     _, what, state, proof = row
     assert what
@@ -160,7 +165,9 @@ def addresses(tmp_path: Path) -> set[str]:
 
 
 def test_the_table_of_addresses_is_the_web_process(tmp_path: Path) -> None:
-    listed = [cell for row in rows(README.read_text("utf-8"), "address") for cell in re.findall(r"`([^`]+)`", row[0])]
+    listed = [
+        cell for row in rows(REFERENCE.read_text("utf-8"), "address") for cell in re.findall(r"`([^`]+)`", row[0])
+    ]
     assert sorted(listed) == sorted(addresses(tmp_path))
 
 

@@ -39,8 +39,8 @@ def test_every_verb_of_the_command_line_is_documented() -> None:
 
 def test_the_feature_table_names_tests_that_exist() -> None:
     read_documents()
-    named = re.findall(r"`(tests/[\w/.-]+)(?:::(\w+))?`", README.read_text("utf-8"))
-    assert named, "the README names the tests that prove its features"
+    named = re.findall(r"`(tests/[\w/.-]+)(?:::(\w+))?`", (ROOT / "docs/features.md").read_text("utf-8"))
+    assert named, "a page names the tests that prove its features"
     texts = {source.path: source.text for source in sources()}
     missing = [f"{path}::{test}" for path, test in named if not _exists(texts, path, test)]
     assert missing == []
