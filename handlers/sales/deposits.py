@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from gateway.store import links
 from gateway.store.links import Kind, Link
 from gateway.store.session import reading
+from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, own_items, parties
 from handlers.result import Result, done, skipped
@@ -133,6 +134,7 @@ def _references(order: Sale, payments: Iterable[Payment], deps: Deps) -> Referen
     tenders = [payment.method for payment in payments]
     return References(
         customer_id=parties.buyer(order, deps).customer_id,
+        currency=currencies.find_named(deps),
         untaxed=codes.untaxed(order, deps),
         order_deposit_item_id=own_items.find(own_items.ORDER_DEPOSITS, deps),
         payment_methods=codes.payment_methods(tenders, deps),

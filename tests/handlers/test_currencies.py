@@ -159,6 +159,32 @@ def test_of_one_address_in_two_currencies_the_tills_is_booked_on(shop: Shop) -> 
     assert shop.only("SalesReceipt")["CustomerRef"]["value"] == euros
 
 
+def test_a_deposit_on_an_order_names_the_currency(shop: Shop) -> None:
+    keep_several(shop)
+    relation = shop.till.add_relation(**ANNA)["relationNumber"]
+    order = shop.till.take_order(lines=[sold(1003)], relation=relation)
+    shop.till.prepay_order(order["orderId"], [Tender("PIN", 1500)])
+    shop.settle()
+    assert shop.newest(order["orderId"]).state == "done"
+    assert shop.only("SalesReceipt")["CurrencyRef"]["value"] == "EUR"
+    shop.till.prepay_order(order["orderId"], [Tender("CONTANT", -500)])
+    shop.till.deliver_order(order["orderId"], [Tender("PIN", 9000)])
+    shop.settle()
+    assert shop.parked() == []
+    assert [row["TotalAmt"] for row in shop.rows("RefundReceipt")] == [Decimal(5)]
+    assert currencies(shop, "SalesReceipt", "RefundReceipt") == {"EUR"}
+
+
+def test_a_deposit_is_not_booked_in_another_currency(shop: Shop) -> None:
+    move_home(shop, "USD")
+    order = shop.till.take_order(lines=[sold(1003)])
+    shop.till.prepay_order(order["orderId"], [Tender("PIN", 1500)])
+    shop.settle()
+    (event,) = shop.parked()
+    assert {"USD", "EUR"} <= set((event.reason or "").replace(";", " ").replace(",", " ").split())
+    assert shop.documents() == {}
+
+
 def test_a_default_debtor_of_another_currency_is_named(open_shop: OpenShop) -> None:
     shop = open_shop('[customers]\ndefault_debtor = "Kassa"')
     keep_several(shop)
