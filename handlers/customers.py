@@ -119,7 +119,7 @@ def _to_till(customer: Customer, known: Carried, deps: Deps) -> Result:
     if present is None:
         saved = deps.till.create_relation(wanted).number
     elif relations.relation_fingerprint(wanted) != relations.relation_fingerprint(present):
-        saved = deps.till.update_relation(wanted).number
+        saved = deps.till.update_relation(wanted, present).number
     else:
         saved = present.number
     written = deps.till.relation(saved)

@@ -78,7 +78,7 @@ def explain(
     products.to_product(item, settings=settings, vat=vat, existing=existing, allocated=number, traces=traces)
     before = products.find_article(existing, number)
     wanted = texts.empty_cleared(products.to_article(item, number, settings, vat), before, traces, settings)
-    at_till = _AtTill(before, texts.find_ours(wanted, before, traces))
+    at_till = _AtTill(before, products.find_kept_ours(wanted, before, traces))
     names = (each.name for each in fields(Article) if each.name in _ORIGINS)
     plain = [_explain(name, getattr(wanted, name), item, settings, at_till) for name in names]
     own = _explain_custom(wanted, item, settings, before)

@@ -101,9 +101,16 @@ def to_product(
     before = find_article(existing, number)
     _require_own(item, before, settings)
     article = texts.empty_cleared(to_article(item, number, settings, vat), before, traces, settings)
-    kept = _keep_writable(article, settings, before, texts.find_ours(article, before, traces))
+    kept = _keep_writable(article, settings, before, find_kept_ours(article, before, traces))
     name = kept.description and _name_product(item, kept.description, existing, before, settings)
     return Product(number=existing.number if existing else None, description=name, articles=(kept,))
+
+
+def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> frozenset[str]:
+    """The texts at the till that are the gateway's; a name is, unless the staff is known to have changed it."""
+    ours = texts.find_ours(article, before, traces)
+    renamed = before is not None and texts.is_renamed(before, ours, traces)
+    return ours - {texts.NAME} if renamed else ours | {texts.NAME}
 
 
 def _name_product(
@@ -311,6 +318,8 @@ def when_left_out(item: Item, settings: ProductSettings) -> tuple[str, str | Non
 
 def _is_enriched(field: ProductField, before: Article) -> bool:
     """Whether the till has a text of its own there, which nobody asked to overwrite."""
+    if field == texts.NAME:
+        return bool(before.description)
     text = getattr(before, field) if field in texts.ENRICHED else None
     return bool(text) and text != before.description
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,7 +16,9 @@ Traces = Mapping[str, str]
 ENRICHED: Final = ("receipt_text", "invoice_text", "display_text", "extra_text")
 """Texts that the staff may make better; without a policy theirs stay."""
 _ATTRIBUTES: Final = ("colour", "size")
-_TRACED: Final = (*ENRICHED, "barcode", *_ATTRIBUTES)
+NAME: Final = "description"
+"""The article's name: it is the staff's only where the gateway knows that it has written another one."""
+_TRACED: Final = (NAME, *ENRICHED, "barcode", *_ATTRIBUTES)
 _CUSTOM: Final = "custom."
 _LENGTH: Final = 16
 
@@ -37,6 +39,16 @@ def find_ours(wanted: Article, before: Article | None, traces: Traces) -> frozen
         for name in _TRACED
         if _is_ours(name, getattr(before, name), traces) or getattr(before, name) == getattr(wanted, name)
     )
+
+
+def is_renamed(before: Article, ours: Collection[str], traces: Traces) -> bool:
+    """Whether the till's staff gave the article another name than the gateway did; unknown where there is no trace."""
+    return bool(before.description) and NAME in traces and NAME not in ours
+
+
+def without_name(traces: Traces) -> Traces:
+    """The traces of an article that was another item's, or of another article: whose its name is, is not known."""
+    return {name: mark for name, mark in traces.items() if name != NAME}
 
 
 def empty_cleared(wanted: Article, before: Article | None, traces: Traces, settings: ProductSettings) -> Article:

@@ -19,7 +19,7 @@ from mapping import products
 from mapping.fingerprints import fingerprint
 from mapping.products import VatTable
 from mapping.records import Article, Item, Product
-from mapping.texts import Traces
+from mapping.texts import Traces, without_name
 from mapping.turnover import with_turnover_groups
 from mapping.variants import Family
 
@@ -49,8 +49,8 @@ class Member:
 
     @property
     def former_traces(self) -> Traces:
-        """What is remembered of the texts that the gateway wanted last."""
-        return traces_of(self.link)
+        """What is remembered of the texts that the gateway wanted last of this article."""
+        return traces_of(self.link, self.number)
 
 
 def as_guest(member: Member, why: str) -> Member:
@@ -84,10 +84,19 @@ def group_of(link: Link | None) -> int | None:
     return found
 
 
-def traces_of(link: Link | None) -> Traces:
-    """What is remembered of the texts of a linked article."""
+def traces_of(link: Link | None, number: int) -> Traces:
+    """What is remembered of the texts of a linked article, which may have had another number."""
     found: Traces = _detail(link).get("texts") or {}
-    return found
+    return found if link is not None and link.target_id == str(number) else without_name(found)
+
+
+def as_taken_over(member: Member) -> Member:
+    """The member whose article was another item's until now: the name it has is not the staff's, but that item's."""
+    link = member.link
+    if link is None:
+        return member
+    texts = without_name(traces_of(link, member.number))
+    return dataclasses.replace(member, link=dataclasses.replace(link, detail={**_detail(link), "texts": texts}))
 
 
 def _detail(link: Link | None) -> Mapping[str, Any]:

@@ -113,7 +113,8 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
 
 
 def _to_product(item: Item, link: Link, present: Product | None, view: View, deps: Deps) -> Product:
-    settings, number, traces = deps.settings.products, int(link.target_id), articles.traces_of(link)
+    settings, number = deps.settings.products, int(link.target_id)
+    traces = articles.traces_of(link, number)
     return products.to_product(item, settings=settings, vat=view.vat, existing=present, allocated=number, traces=traces)
 
 

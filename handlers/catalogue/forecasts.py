@@ -19,6 +19,7 @@ from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
 from mapping.records import ArticleGroup, Item, Product
 from mapping.skus import OWN, name_item, needs_allocation
+from mapping.texts import Traces, without_name
 from mapping.variants import find_family
 
 Told = dict[str, Any]
@@ -79,7 +80,7 @@ def _explain_article(item: Item, category: Item | None, deps: Deps) -> Told:
         vat=articles.vat_table(deps),
         existing=present,
         number=settings.allocate_from if ungiven else number or 0,
-        traces=articles.traces_of(link),
+        traces=_traces(link, number or 0, read.product if read else None, present),
     )
     if present is None and not item.active:
         raise NotBookable("an inactive item that the till never had", record=name_item(item), field="active")
@@ -104,11 +105,22 @@ def _is_changed(item: Item, number: int, present: Product, read: Product, link: 
     """Whether anything would be written, by the comparison that decides it when the item is carried."""
     settings, vat = deps.settings.products, articles.vat_table(deps)
     wanted = products.to_product(
-        item, settings=settings, vat=vat, existing=present, allocated=number, traces=articles.traces_of(link)
+        item,
+        settings=settings,
+        vat=vat,
+        existing=present,
+        allocated=number,
+        traces=_traces(link, number, read, present),
     )
     if articles.guest_of(link):
         wanted = dataclasses.replace(wanted, description=None)
     return articles.differs(wanted, read, vat, settings.vat_branch)
+
+
+def _traces(link: Link | None, number: int, read: Product | None, present: Product | None) -> Traces:
+    """As when it is carried: the name of an article that is taken over from another item is not the staff's."""
+    found = articles.traces_of(link, number)
+    return found if present is read else without_name(found)
 
 
 def _is_written(row: Told) -> bool:

@@ -125,6 +125,8 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
         if place.read is not existing and place.read is not None:
             present = ownership.claim(item, number, place.read.product, deps)
         standing = articles.as_guest(member, place.guest) if place.guest else member
+        if present is not (place.read.product if place.read else None):
+            standing = articles.as_taken_over(standing)
         lease.require()
         if _put(standing, place.read, present, vat, deps):
             return Written(standing, place.reason)

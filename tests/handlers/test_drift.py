@@ -53,7 +53,7 @@ def test_a_re_sync_mends_what_was_altered_by_hand_and_leaves_the_staff_theirs(sh
     before = writes(shop)
     load(shop, Flow.PRODUCTS)
     found = article(shop, 7001)
-    assert (found["priceIncl"], found["description"]) == (250, "Kaas 7001")
+    assert (found["priceIncl"], found["description"]) == (250, "Krab")
     assert (found["receiptText"], found["brandName"]) == ("Kaas v.d. boer", "Vers")
     assert writes(shop) - before == 1
     load(shop, Flow.PRODUCTS)
@@ -71,6 +71,15 @@ def test_the_write_policies_say_what_is_ours(open_shop: OpenShop, policy: str, t
     alter(shop, 7001, **ALTERED)
     load(shop, Flow.PRODUCTS)
     assert (article(shop, 7001)["receiptText"], article(shop, 7001)["priceIncl"]) == (text, price)
+
+
+@pytest.mark.parametrize(("policy", "name"), [("both", "Kaas 7001"), ("create", "Krab")])
+def test_a_name_altered_by_hand_is_mended_where_the_books_own_it(open_shop: OpenShop, policy: str, name: str) -> None:
+    shop = open_shop(f'[products.write]\ndescription = "{policy}"')
+    make(shop, 7001)
+    alter(shop, 7001, **ALTERED)
+    load(shop, Flow.PRODUCTS)
+    assert article(shop, 7001)["description"] == name
 
 
 def test_a_re_sync_of_many_looks_at_few_pages_and_at_what_differs(shop: Shop) -> None:

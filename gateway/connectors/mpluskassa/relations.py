@@ -8,7 +8,7 @@ from gateway.connectors.mpluskassa.answers import Page, SavedRelation, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.mpluskassa.wire import Row, need, rows_apart
-from gateway.connectors.mpluskassa.wire_relations import relation_marker, to_relation, to_soap
+from gateway.connectors.mpluskassa.wire_relations import relation_marker, to_change, to_relation, to_soap
 from mapping.customers import email_keys
 from mapping.records import Relation
 
@@ -52,9 +52,10 @@ class Relations(Area):
         answer = self._calls.write("createRelation", relation=to_soap(relation))
         return SavedRelation(need(answer, "relationNumber"), answer.get("syncMarker"))
 
-    def update_relation(self, relation: Relation) -> SavedRelation:
-        """Change what the record speaks of; the till keeps the rest."""
-        answer = self._calls.write("updateRelation", record=str(relation.number), relation=to_soap(relation))
+    def update_relation(self, relation: Relation, present: Relation) -> SavedRelation:
+        """Change what is otherwise than it was read (`present`); the till keeps the rest, edits meanwhile as well."""
+        body = to_change(relation, present)
+        answer = self._calls.write("updateRelation", record=str(relation.number), relation=body)
         return SavedRelation(relation.number, answer.get("syncMarker"))
 
     def _find(self, terms: dict[str, Any], *, exact: bool = True) -> dict[str, Any]:

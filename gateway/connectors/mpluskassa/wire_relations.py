@@ -71,6 +71,13 @@ def to_soap(relation: Relation) -> dict[str, Any]:
     )
 
 
+def to_change(relation: Relation, present: Relation) -> dict[str, Any]:
+    """What an update says: the number, and only what is to be otherwise than it was read."""
+    before = to_soap(present)
+    said = {name: value for name, value in to_soap(relation).items() if value != before.get(name)}
+    return {"relationNumber": relation.number, **said}
+
+
 def relation_marker(row: Row) -> int | None:
     """The marker of a relation's last change."""
     return row.get("syncMarker")

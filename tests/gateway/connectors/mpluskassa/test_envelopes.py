@@ -84,7 +84,7 @@ VERBS: dict[str, Callable[[MplusKassa], object]] = {
     "findRelationV2": lambda kassa: kassa.find_relation_by_email("jan@example.nl"),
     "findRelationV2 by id": lambda kassa: kassa.find_relation_by_ext_id("Q-1"),
     "createRelation": lambda kassa: kassa.create_relation(RELATION),
-    "updateRelation": lambda kassa: kassa.update_relation(RELATION),
+    "updateRelation": lambda kassa: kassa.update_relation(RELATION, Relation(RELATION.number, "")),
     "getReceipts": lambda kassa: kassa.receipts(["r-1"]),
     "getReceipts since": lambda kassa: kassa.receipts_since(1, 100),
     "getReceipts of a day": lambda kassa: kassa.find_sale("1.2.2026.345", day=DAY),

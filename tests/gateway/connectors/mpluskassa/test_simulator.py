@@ -149,7 +149,7 @@ def test_relations_are_found_made_and_changed(kassa: MplusKassa) -> None:
     assert found.number == 501
     assert kassa.find_relation_by_email("nfo@jansenbouw.example") is None
     made = kassa.create_relation(Relation(number=0, name="De Vries", email="v@example.nl", ext_id="Q-9"))
-    kassa.update_relation(Relation(number=made.number, name="", phone="020"))
+    kassa.update_relation(Relation(number=made.number, name="", phone="020"), Relation(made.number, ""))
     relation = kassa.relation(made.number)
     assert relation is not None
     assert (relation.name, relation.phone, relation.ext_id) == ("De Vries", "020", "Q-9")
