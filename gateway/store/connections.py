@@ -59,6 +59,9 @@ class Connection:
 _ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
 
 
+_NAMES_LOCK = 715_302_002  # any number of ours: PostgreSQL's advisory lock for the names of connections
+
+
 def _shown() -> ColumnElement[str]:
     return func.coalesce(col(ConnectionRow.display_name), col(ConnectionRow.name))
 
@@ -156,7 +159,12 @@ def key_of_environment(session: Session) -> str:
 
 
 def hold_all(session: Session) -> None:
-    """Keep every connection as it is until the caller's transaction ends."""
+    """Keep every connection, and every name, as it is until the caller's transaction ends.
+
+    Who makes a connection or names one holds them first: a row that is not there yet cannot be locked.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_NAMES_LOCK)))
     session.execute(select(col(ConnectionRow.name)).order_by(col(ConnectionRow.name)).with_for_update())
 
 

@@ -120,6 +120,7 @@ def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
 
 def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> bool:
     """Store what was agreed; answers whether the connection is live."""
+    connections.hold_all(session)  # two at once must not make one name
     key = connections.find_key(session, name) or connections.new_key(session, name)
     owner = connections.names_by_realm(session).get(realm, key)
     now = connections.find(session, key, seal, hold=True)

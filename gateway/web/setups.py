@@ -140,7 +140,10 @@ async def keep_till(shared: Services, name: str, till: Till, *, actor: str) -> b
 
 
 def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) -> bool:
+    connections.hold_all(session)
     now = connections.find(session, name, seal, hold=True)
+    if now is None and connections.find_key(session, name) is not None:
+        raise Refusal(409, f"another connection was called {name} at this moment; nothing was changed")
     key = now.name if now else connections.new_key(session, check_name(name))
     before = now or Connection(key, None, None, None, None, None, (), live=False, paused=None, display_name=name)
     wanted = _change(before, till)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from gateway import removal
 from gateway.store import claims, inbox
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.links import Kind, Link
@@ -155,3 +156,17 @@ def pass_time(shop: Shop, seconds: float) -> None:
             changed = {"due_at": None, "hint": json.dumps(told) if told else hint}
             session.execute(update(InboxRow).where(col(InboxRow.id) == event_id).values(**changed))
     shop.work()
+
+
+def test_a_connection_renamed_between_two_attempts_books_once(shop: Shop) -> None:
+    shop.books.tricks.plan("POST salesreceipt", "lost_reply")
+    receipt = shop.till.sell(lines=[sold(1001)])["receiptId"]
+    shop.settle()
+    assert shop.newest(receipt).state == "uncertain"
+    with writing(shop.engine) as session:
+        removal.rename(session, "default", "winkel", actor="test")
+        session.execute(update(InboxRow).values(due_at=None))
+    shop.restart()
+    shop.work()
+    assert shop.newest(receipt).state == "done"
+    assert len(shop.rows("SalesReceipt")) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
 import httpx
@@ -13,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway import removal
 from gateway.store import alerts, connections, tokens
 from gateway.store.causes import Cause
 from gateway.store.events import Change, Flow, State
@@ -148,3 +151,14 @@ def test_the_page_removes_only_what_was_named(gateway: Gateway, browser: httpx.C
     assert (removed.status_code, "default was removed" in removed.text) == (200, True)
     with reading(gateway.engine) as session:
         assert connections.names(session) == []
+
+
+def test_a_name_given_at_this_moment_is_not_given_to_another(gateway: Gateway) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with writing(gateway.engine) as session:
+            removal.rename(session, "default", "winkel", actor="t")
+            asked = pool.submit(gateway.admin, "PUT", "/admin/connections/winkel", json=TILL)
+            time.sleep(0.3)  # it has come as far as the lock
+        assert asked.result().status_code == 409
+    with reading(gateway.engine) as session:
+        assert connections.display_names(session) == {"default": "winkel"}
