@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.mpluskassa.world import World as Till
 from sandbox.quickbooks.demo import tax_code_id
 from sandbox.quickbooks.world import World as Books
-from tests.month import goods
+from tests.month import goods, stockroom
 from tests.month.goods import People
 
 STOCKED = {4001: "24.95", 4002: "4.50", 4003: "149.00"}
@@ -17,7 +17,10 @@ RANGE = range(7001, 7009)
 """Never sold: their prices change all the time, while a sale must cost what its basket said a moment ago."""
 FIRST_STOCK = 500
 MAIN_BRANCH = 1
-SETTINGS = goods.SETTINGS.replace("[orders]", "[customers]\nto_till = true\n[orders]")
+SETTINGS = goods.SETTINGS.replace(stockroom.SETTINGS, "").replace(
+    "[orders]", '[customers]\nto_till = true\n[orders]\nzero_totals = "skip"'
+)
+"""The month's, but stock is kept in one branch alone, and customers go to the till."""
 
 
 def furnish(books: Books, realm: str, till: Till) -> People:
