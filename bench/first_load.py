@@ -71,7 +71,7 @@ def run(stage: Stage, count: int, *, kill: bool) -> int:
     wrong = 0
     for title in ("first load", "re-sync, nothing differs"):
         load = Load(stage, count, kill=kill)
-        load.carry()
+        load.handle()
         load.tell(title)
         wrong += examine(stage, count)
     return 1 if wrong else 0
@@ -134,7 +134,7 @@ class Load:
         self.urgent: float | None = None
         self.parts: list[dict[str, Any]] = []
 
-    def carry(self) -> None:
+    def handle(self) -> None:
         """From the request to the end of the stock that follows."""
         began = time.monotonic()
         answer = self._stage.post("flows/products/backfill", {})

@@ -28,9 +28,9 @@ from gateway.store import migrate, requests
 from gateway.store.session import open_engine
 from handlers.polling import polls
 from mapping.agreement_text import to_text
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from tests.handlers import shop as shops
 from tests.handlers.shop import SALES, Shop
 from tests.month import goods, money

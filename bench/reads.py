@@ -59,8 +59,8 @@ class Days:
         self._now, self._polled, self._told = 0.0, 0.0, 0
         shop.books.switches.limits.requests_per_second = 0
         shop.books.switches.limits.requests_per_minute = 0
-        world = shop.worlds.world("default")
-        world.lists = Lists(world.books, world.till, clock=lambda: self._now)
+        simulation = shop.contexts.context("default")
+        simulation.lists = Lists(simulation.books, simulation.till, clock=lambda: self._now)
 
     def run(self, days: int) -> Iterator[int]:
         """Trade; answers the number of each day that is over."""
@@ -69,7 +69,7 @@ class Days:
             for _ in range(self._month.acts // days):
                 self._reach((self._month.floor.now - self._opening()).total_seconds())
                 next(acts, None)
-                self._carry()
+                self._handle()
             self._reach((day + 1) * DAY)
             yield day
 
@@ -85,7 +85,7 @@ class Days:
             self._shop.work()
         self._now = max(self._now, moment)
 
-    def _carry(self) -> None:
+    def _handle(self) -> None:
         """The till's webhook, what follows from it, and the echo of that."""
         self._shop.settle()
         fresh = self._shop.books.ledger.effects[self._told :]

@@ -24,7 +24,7 @@ import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway import places, reporting
+from gateway import reporting, ssrf_guard
 from gateway.settings import Settings
 from gateway.store.tables import AlertRow
 
@@ -33,7 +33,7 @@ _KEY_PREFIX = "whsec_"
 _log = structlog.get_logger(__name__)
 
 
-class Untold(Exception):
+class NotDelivered(Exception):
     """A channel did not take the message; it is tried again. The text holds no secret."""
 
 
@@ -116,11 +116,11 @@ def send_mail(settings: Settings, message: Message) -> None:
             secure = parts.scheme == "smtps" or _start_tls(server, host)
             if parts.username:
                 if not secure and not _is_here(host):
-                    raise Untold("the mail server has no TLS; the password was not sent")
+                    raise NotDelivered("the mail server has no TLS; the password was not sent")
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             refused = server.send_message(to_mail(settings, message))
     except (smtplib.SMTPException, OSError) as error:
-        raise Untold(f"the mail server did not take it ({type(error).__name__})") from None
+        raise NotDelivered(f"the mail server did not take it ({type(error).__name__})") from None
     if refused:
         # The others have it: told again, they would have it twice.
         _log.warning("the mail server refused a recipient of alerts", recipients=len(refused))
@@ -221,20 +221,20 @@ def post(settings: Settings, message: Message) -> None:
         with _open_http() as http:
             answer = http.post(settings.alert_webhook_url, content=body, headers=headers)
     except (httpx.HTTPError, OSError) as error:
-        raise Untold(f"the webhook's receiver did not answer ({type(error).__name__})") from None
+        raise NotDelivered(f"the webhook's receiver did not answer ({type(error).__name__})") from None
     if not answer.is_success:
-        raise Untold(f"the webhook's receiver answered {answer.status_code}")
+        raise NotDelivered(f"the webhook's receiver answered {answer.status_code}")
 
 
 def _open_http() -> httpx.Client:
     # A proxy of the environment looks names up itself: there the name can only be asked for beforehand.
     proxied = {"all", "http", "https"} & getproxies().keys()
-    return httpx.Client(timeout=SECONDS, transport=None if proxied else places.open_transport())
+    return httpx.Client(timeout=SECONDS, transport=None if proxied else ssrf_guard.open_transport())
 
 
 def _refuse_forbidden(url: str) -> None:
     parts = urlsplit(url)
-    places.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    ssrf_guard.refuse_name(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 # --- Sentry ---

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import failpoints, jobs, observe, pools, pulse, settings
+from gateway import failpoints, heartbeat, jobs, observe, pools, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.settings import Settings
 from gateway.store import presence
@@ -42,7 +42,7 @@ from gateway.web import (
     webhooks,
 )
 from gateway.web.arrivals import Arrivals
-from gateway.web.fresh import Fresh
+from gateway.web.cached import Cached
 from gateway.web.headers import SecurityHeaders
 from gateway.web.services import Services
 from gateway.web.sessions import Sessions
@@ -61,7 +61,7 @@ def from_environment() -> Starlette:
     """The application as the environment describes it; uvicorn's factory."""
     found = settings.read(os.environ)
     failpoints.arm(os.environ)
-    pulse.start(os.environ)
+    heartbeat.start(os.environ)
     observe.start(found, "web")
     return create_app(found)
 
@@ -90,9 +90,9 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
         exception_handlers={
             Rejected: problems.of_refusal,
             HTTPException: problems.of_http,
-            Transient: problems.of_weather,
+            Transient: problems.of_transient,
             Permanent: problems.of_permanent,
-            Exception: problems.of_surprise,
+            Exception: problems.of_unexpected,
         },
         lifespan=_lifespan(settings, engine),
     )
@@ -116,7 +116,7 @@ def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
         heartbeat.cancel()
         await shared.ingress.close()
         shared.arrivals.say()
-        shared.waker.close()
+        shared.notifier.close()
         broker_client.close()
         if given is None:
             engine.dispose()
@@ -135,9 +135,9 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         engine=engine,
         seal=seal,
         ingress=Ingress(settings.database_url),
-        waker=jobs.Waker(jobs.open_broker(broker_client)),
+        notifier=jobs.Notifier(jobs.open_broker(broker_client)),
         redis=broker_client,
-        directory=Fresh(read_directory, seconds=DIRECTORY_SECONDS),
+        directory=Cached(read_directory, seconds=DIRECTORY_SECONDS),
         sessions=Sessions(settings.secret_keys, settings.admin_token),
         throttle=Throttle(),
         database_probe=readiness.of_database(engine),

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import pulse
+from gateway import heartbeat
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -26,7 +26,7 @@ def _always() -> bool:
 class Child:
     """A program to keep running. `rank` orders the end (0 first); with `once` it is a step that must succeed.
 
-    Where there is a `pulse`, a folder, its processes beat there (`gateway.pulse`); one that stands still is replaced.
+    `heartbeat` is a folder in which its processes beat (`gateway.heartbeat`); one that stands still is replaced.
     """
 
     name: str
@@ -35,23 +35,23 @@ class Child:
     rank: int = 0
     ready: Callable[[], bool] = _always
     once: bool = False
-    pulse: Path | None = None
+    heartbeat: Path | None = None
 
 
-class Process:
+class ChildProcess:
     """A running child. Its output goes through a pipe (`output`) when `piped`, else straight to ours."""
 
     def __init__(self, child: Child, *, piped: bool) -> None:
         parent = os.getpid()
-        self.pulse = pulse.Pulse(child.pulse) if child.pulse else None
+        self.heartbeat = heartbeat.HeartbeatMonitor(child.heartbeat) if child.heartbeat else None
         self._popen = subprocess.Popen(  # noqa: S603 - the arguments are ours
             child.argv,
-            env=dict(child.environ) | ({pulse.VARIABLE: str(child.pulse)} if child.pulse else {}),
+            env=dict(child.environ) | ({heartbeat.VARIABLE: str(child.heartbeat)} if child.heartbeat else {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else None,
             stderr=subprocess.STDOUT if piped else None,
             process_group=0,
-            preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=lambda: _end_with(parent),  # noqa: PLW1509 - the supervisor has one thread
         )
         self.pid = self._popen.pid
         self.output = self._popen.stdout
@@ -83,7 +83,7 @@ class Process:
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _die_with(parent: int) -> None:
+def _end_with(parent: int) -> None:
     """In the child, before its program: ask the kernel for a SIGTERM when the supervisor dies, however it dies."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

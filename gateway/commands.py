@@ -48,7 +48,7 @@ def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_M
 
 def clock() -> Command:
     """The clock: polls and housekeeping."""
-    return Command(_python("workers.schedule"))
+    return Command(_python("workers.scheduler"))
 
 
 def simulators() -> Command:

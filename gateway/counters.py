@@ -1,4 +1,4 @@
-"""What every process counts for Prometheus. The counts of all processes are added up in the database (`store.tallies`).
+"""What every process counts for Prometheus. The counts of all are added up in the database (`store.counter_totals`).
 
 Labels are words of ours (flows, states, systems) and names of connections, never what a record says.
 """

@@ -1,4 +1,4 @@
-"""The error tree, drawn for the catcher. `workers.boundary` alone turns these into the fate of a job.
+"""The error tree, drawn for the catcher. `workers.retry_policy` alone turns these into the fate of a job.
 
     GatewayError
       Rejected             a request at our door that we refuse (4xx)

@@ -19,7 +19,7 @@ STALL_SECONDS = 5.0
 
 BEFORE_COMMIT = "before_commit"  # web: the delivery is authentic, nothing of it is stored
 AFTER_COMMIT = "after_commit"  # web: the delivery is stored, nobody was woken, the sender has no answer
-AFTER_WAKE = "after_wake"  # web: workers were woken, the sender has no answer
+AFTER_NOTIFY = "after_wake"  # web: workers were woken, the sender has no answer
 BEFORE_CLAIM = "before_claim"  # worker: woken, nothing taken yet
 AFTER_CLAIM = "after_claim"  # worker: the event is ours, nothing was done; followed by ":" and its entity
 BEFORE_CALL = "before_call"  # worker, clock: followed by ":" and the operation that is about to be sent
@@ -42,17 +42,17 @@ class Mode(StrEnum):
     FREEZE = "freeze"
 
 
-class Rehearsed(Exception):
+class InjectedFault(Exception):
     """The failure a rehearsal asked for; like a fault of our own, it is of no class anybody expects."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Mishap:
+class _Fault:
     mode: Mode
     seconds: float
 
 
-_armed: dict[str, _Mishap] = {}
+_armed: dict[str, _Fault] = {}
 
 
 def arm(environ: Mapping[str, str]) -> None:
@@ -61,7 +61,7 @@ def arm(environ: Mapping[str, str]) -> None:
     for entry in filter(None, map(str.strip, environ.get(VARIABLE, "").split(","))):
         place, _, what = entry.partition("=")
         mode, _, seconds = what.strip().partition(" ")
-        _armed[place.strip()] = _Mishap(Mode(mode or Mode.KILL), float(seconds or STALL_SECONDS))
+        _armed[place.strip()] = _Fault(Mode(mode or Mode.KILL), float(seconds or STALL_SECONDS))
 
 
 def reach(place: str, detail: str = "") -> None:
@@ -69,11 +69,11 @@ def reach(place: str, detail: str = "") -> None:
     if not _armed:
         return
     match _armed.pop(f"{place}:{detail}" if detail else place, None):
-        case _Mishap(Mode.KILL):
+        case _Fault(Mode.KILL):
             os.kill(os.getpid(), signal.SIGKILL)
-        case _Mishap(Mode.FREEZE):
+        case _Fault(Mode.FREEZE):
             os.kill(os.getpid(), signal.SIGSTOP)
-        case _Mishap(Mode.RAISE):
-            raise Rehearsed(f"a rehearsal failed at {place}")
-        case _Mishap(Mode.STALL, seconds):
+        case _Fault(Mode.RAISE):
+            raise InjectedFault(f"a rehearsal failed at {place}")
+        case _Fault(Mode.STALL, seconds):
             time.sleep(seconds)

@@ -60,12 +60,12 @@ def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware
     return broker
 
 
-def wake_up(broker: dramatiq.Broker, event_id: int) -> None:
+def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:
     """Tell a worker that this event is due. Raises redis errors."""
     broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name=Job.WORK, args=(event_id,), kwargs={}, options={}))
 
 
-class Waker:
+class Notifier:
     """Wakes workers from its own thread, so that nobody waits for Redis; rests a while when Redis does not answer."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
@@ -77,7 +77,7 @@ class Waker:
         self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
         self._thread.start()
 
-    def wake(self, event_ids: Iterable[int]) -> None:
+    def notify(self, event_ids: Iterable[int]) -> None:
         """Ask for these events to be worked on soon. Returns at once and never raises."""
         if self.resting:
             return  # the sweeper finds these rows
@@ -111,6 +111,6 @@ class Waker:
             return
         try:
             for event_id in batch:
-                wake_up(self._broker, event_id)
+                send_wake_up(self._broker, event_id)
         except (redis.RedisError, dramatiq.errors.DramatiqError, OSError):
             self._resting_until = time.monotonic() + REST_SECONDS

@@ -33,7 +33,7 @@ class Data(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RemovalResult:
     """What a removal came to. `revoked` is None where there were no tokens; `trouble` says why they were not."""
 
     name: str
@@ -61,7 +61,7 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
     return key
 
 
-def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor: str) -> Outcome:
+def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor: str) -> RemovalResult:
     """Remove a connection, or purge the data that a removed one left. Raises `Rejected` 404, 409.
 
     Its tokens are revoked at Intuit as far as Intuit answers. Data are purged by the clock, or by `purge`.
@@ -80,7 +80,7 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
     with reading(engine) as session:
         gone = next(each for each in rows.find_all(session) if each.key == key)
     revoked, trouble = _revoke(engine, settings, seal, gone)
-    return Outcome(gone.called, data, rows.end_work(engine, gone), revoked, trouble)
+    return RemovalResult(gone.called, data, rows.end_work(engine, gone), revoked, trouble)
 
 
 def _refused(status: int, reason: str) -> Rejected:

@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, tokens
 from gateway.store.clock import moment
-from gateway.store.sealing import Place, Seal
+from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, TokenRow
 
@@ -24,7 +24,7 @@ class _Found:
 
     table: type[Any]
     key: str
-    place: Place
+    place: SealedColumn
     sealed: str
 
     def is_there(self) -> ColumnElement[bool]:
@@ -76,5 +76,7 @@ def _find_sealed(session: Session) -> list[_Found]:
         for column in columns:
             rows = session.execute(select(getattr(table, key), getattr(table, column))).all()
             name = str(table.__tablename__)
-            found += [_Found(table, key, Place(name, column, str(row[0])), str(row[1])) for row in rows if row[1]]
+            found += [
+                _Found(table, key, SealedColumn(name, column, str(row[0])), str(row[1])) for row in rows if row[1]
+            ]
     return found

@@ -80,7 +80,7 @@ def _document(settings: Settings) -> str | None:
         settings_document.parse(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError("SETTINGS_FILE", f"should be a readable TOML file ({type(error).__name__})") from None
-    except settings_document.SettingsError as error:
+    except settings_document.DocumentError as error:
         raise SettingsError("SETTINGS_FILE", f"should be a valid settings document; {error}") from None
     return text
 

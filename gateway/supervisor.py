@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.children import Child, Process
+from gateway.children import Child, ChildProcess
 from gateway.console import Console
 
 FIRST_DELAY = 0.2
@@ -34,7 +34,7 @@ class Post:
     """A child's place: its present process (if any), when to start it again, and how patient to be then."""
 
     child: Child
-    process: Process | None = None
+    process: ChildProcess | None = None
     started: float = 0.0
     due: float | None = None
     delay: float = FIRST_DELAY
@@ -134,12 +134,12 @@ class Supervisor:
             elif post.due is not None and post.due <= time.monotonic() and not self._stopping:
                 self._start(post)
             elif not self._stopping:
-                self._feel(post)
+                self._observe(post)
 
-    def _feel(self, post: Post) -> None:
+    def _observe(self, post: Post) -> None:
         """End a child one of whose processes stands still: it may hold what all others wait for."""
-        pulse = post.process.pulse if post.process else None
-        still = pulse.find_still() if pulse else None
+        monitor = post.process.heartbeat if post.process else None
+        still = monitor.find_stalled() if monitor else None
         if post.process is not None and still is not None:
             self._console.say(f"{post.child.name} has stood still for {still:.0f} s and is killed")
             post.process.kill()
@@ -147,7 +147,7 @@ class Supervisor:
     def _start(self, post: Post) -> None:
         post.due, post.started = None, time.monotonic()
         try:
-            post.process = Process(post.child, piped=self._piped)
+            post.process = ChildProcess(post.child, piped=self._piped)
         except OSError as error:
             self._fall(post, f"could not be started ({error.strerror})")
             return
@@ -171,7 +171,7 @@ class Supervisor:
         elif not self._stopping:
             self._fall(post, f"ended ({how})")
 
-    def _drain(self, post: Post, process: Process) -> None:
+    def _drain(self, post: Post, process: ChildProcess) -> None:
         """Pass on what it said last. A grandchild may still hold the pipe, so this ends when nothing is waiting."""
         process.kill()
         file = process.output

@@ -28,7 +28,7 @@ CRASH_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StartPlan:
     """What this start consists of. `environ` is what every child gets; `valkey` is None where REDIS_URL is set."""
 
     settings: Settings
@@ -68,8 +68,8 @@ class Plan:
     def _child(
         self, name: str, command: Command, rank: int, *, ready: Callable[[], bool] = lambda: True, once: bool = False
     ) -> Child:
-        pulse = self.var / "pulse" / name if rank in {WEB, WORK} else None  # of our own programs
-        return Child(name, command.argv, {**self.environ, **command.environ}, rank, ready, once, pulse)
+        heartbeat = self.var / "heartbeat" / name if rank in {WEB, WORK} else None  # of our own programs
+        return Child(name, command.argv, {**self.environ, **command.environ}, rank, ready, once, heartbeat)
 
     def to_words(self) -> list[str]:
         """What was started, for the person who started it."""
@@ -105,10 +105,10 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
         return Supervisor(stages, console, piped=terminal or style == "console", announce=announce).run()
 
 
-def _plan(settings: Settings, environ: Mapping[str, str], var: Path) -> Plan:
+def _plan(settings: Settings, environ: Mapping[str, str], var: Path) -> StartPlan:
     demo.refuse_mixing(environ, var)
     shop = demo.prepare(settings, var) if demo.is_wanted(environ) else None
-    plan = Plan(settings, var, {**environ, **(shop.to_gateway() if shop else {})}, None, shop)
+    plan = StartPlan(settings, var, {**environ, **(shop.to_gateway() if shop else {})}, None, shop)
     return replace(plan, valkey=_find_valkey(var)) if settings.redis_url == valkey.address(var) else plan
 
 

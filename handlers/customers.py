@@ -9,12 +9,12 @@ import json
 
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Event
-from gateway.store.links import Kind, Link
-from handlers import causes, currencies, merges
+from gateway.store.links import Link, LinkKind
+from handlers import awaited_records, currencies, merges
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.references import addresses, counterparts, parties
-from handlers.references.counterparts import Carried
+from handlers.references.counterparts import LastWritten
 from handlers.result import Result, done, skipped
 from mapping import customers, relations
 from mapping.records import Customer, Relation
@@ -89,7 +89,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     if not parties.links_with(event.entity_id, deps):
         addresses.mark(event.entity_id, deps)
     addresses.note((), deps, gone=vanished)
-    causes.tell_of_customers([event.entity_id, *vanished], deps)
+    awaited_records.tell_of_customers([event.entity_id, *vanished], deps)
     relations.require_switched_on(deps.settings.customers)
     try:
         customer = deps.books.customer(event.entity_id)
@@ -113,7 +113,7 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
     return (str(vanished),)
 
 
-def _to_till(customer: Customer, known: Carried, deps: Deps) -> Result:
+def _to_till(customer: Customer, known: LastWritten, deps: Deps) -> Result:
     present = counterparts.find_relation(customer, known, deps).relation
     wanted = relations.to_relation(customer, existing=present)
     if present is None:
@@ -135,4 +135,4 @@ def _to_link(relation: Relation, customer: Customer) -> Link:
         "customer": customers.content_fingerprint(customer),
         "number": relation.number,
     }
-    return Link(Kind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=carried)
+    return Link(LinkKind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=carried)

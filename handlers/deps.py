@@ -17,7 +17,7 @@ from gateway.store import claims, inbox, links, requests
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
 from handlers.lists import Lists
 from mapping import settings_document
@@ -26,7 +26,7 @@ from mapping.unit_prices import LineAmounts
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessState:
     """What a process knows of itself: since when it runs, how often it polls the till, how far it has seen cursors."""
 
     started: datetime
@@ -51,11 +51,11 @@ class Deps:
     lists: Lists
     settings: SettingsDocument
     log: list[Entry]
-    wake: Callable[[Iterable[int]], None]
-    process: Process
+    notify: Callable[[Iterable[int]], None]
+    process: ProcessState
     facts: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    rehearsing: bool = False
+    dry_run: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED
     installation: str = ""
     claim: Claim | None = None
@@ -69,7 +69,7 @@ class Deps:
 
         Raises `LeaseLost` when another worker has the event by now: what it found is not written over.
         """
-        if self.rehearsing or not found:
+        if self.dry_run or not found:
             return
         with writing(self.engine) as session:
             claims.hold(session, self.claim)
@@ -77,14 +77,14 @@ class Deps:
 
     def settle_on(self, link: Link) -> Link:
         """Record a link that is written once; answers the one that whoever came first has written."""
-        if self.rehearsing:
+        if self.dry_run:
             return link
         with writing(self.engine) as session:
             return links.add(session, self.connection, link)
 
-    def forget(self, kind: Kind, source_id: str) -> None:
+    def forget(self, kind: LinkKind, source_id: str) -> None:
         """Drop a link whose target turned out not to exist any more."""
-        if self.rehearsing:
+        if self.dry_run:
             return
         with writing(self.engine) as session:
             claims.hold(session, self.claim)
@@ -94,15 +94,15 @@ class Deps:
         """Put what this event leads to into the inbox at once; the same changes again are recognised by their keys."""
         with writing(self.engine) as session:
             received = inbox.receive(session, changes)
-        self.wake([row.id for row in received if row.pending])
+        self.notify([row.id for row in received if row.pending])
 
     def resolve(self, code: str, record: str) -> None:
         """A cause is gone: what was parked or waits because of it goes on."""
         with writing(self.engine) as session:
-            ids = inbox.requeue_caused(session, self.connection, code=code, record=record)
+            ids = inbox.requeue_by_code(session, self.connection, code=code, record=record)
         if ids:
             self.say("what waited for this goes on", events=ids, cause=code, record=record)
-            self.wake(ids)
+            self.notify(ids)
 
     def learn(self, **facts: Any) -> None:
         """Note what this event turned out to be about (order_id, sku, email, target_entity, target_id)."""
@@ -113,4 +113,4 @@ def on_trial(event: Event, deps: Deps) -> Deps:
     """Surroundings of a preview: nothing is remembered, and a document that came with it to be tried is in force."""
     document = json.loads(event.hint or "{}").get(requests.SETTINGS)
     settings = deps.settings if document is None else settings_document.parse(document)
-    return dataclasses.replace(deps, settings=settings, rehearsing=True)
+    return dataclasses.replace(deps, settings=settings, dry_run=True)

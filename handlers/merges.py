@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.store import claims, links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 
@@ -14,27 +14,27 @@ ITEM, CUSTOMER = "Item", "Customer"
 
 def note(entity: str, vanished: str, survivor: str, deps: Deps) -> None:
     """Remember a merge; what was merged into the vanished record before is the survivor's, too."""
-    if deps.rehearsing:
+    if deps.dry_run:
         return
     with writing(deps.engine) as session:
         claims.hold(session, deps.claim)
-        found = links.find_by_target(session, deps.connection, Kind.MERGED, vanished)
+        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, vanished)
         earlier = [replace(link, target_id=survivor) for link in found if link.target_entity == entity]
-        merged = Link(Kind.MERGED, _key(entity, vanished), entity, survivor)
+        merged = Link(LinkKind.MERGED, _key(entity, vanished), entity, survivor)
         links.save(session, deps.connection, merged, *earlier)
 
 
 def find_survivor(entity: str, vanished: str, deps: Deps) -> str | None:
     """What a record was merged into, as far as it is known."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.MERGED, _key(entity, vanished))
+        link = links.find(session, deps.connection, LinkKind.MERGED, _key(entity, vanished))
     return link.target_id if link else None
 
 
 def find_vanished(entity: str, survivor: str, deps: Deps) -> list[str]:
     """The records that were merged into this one, as far as it is known."""
     with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, Kind.MERGED, survivor)
+        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, survivor)
     return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]
 
 

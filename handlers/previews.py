@@ -16,8 +16,8 @@ from handlers.catalogue import forecasts, items
 from handlers.deps import Deps, on_trial
 from handlers.references import people
 from handlers.result import Result, done
-from handlers.stock import quantities, shelves
-from handlers.stock.bookings import Shelf
+from handlers.stock import levels, quantities
+from handlers.stock.bookings import StockDifference
 from mapping import customers
 from mapping.errors import MappingError, NotBookable
 from mapping.records import Customer, Item, Relation
@@ -119,11 +119,11 @@ def _explain_stock(item: Item, deps: Deps) -> Told:
         raise NotBookable("stock is switched off in the settings", field="stock.enabled")
     read_at = items.now(deps)
     article = quantities.article_of(item, deps)
-    rows = [_to_row(shelf, settings) for shelf in shelves.measure({article: item}, read_at, deps)]
+    rows = [_to_row(shelf, settings) for shelf in levels.measure({article: item}, read_at, deps)]
     return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
 
 
-def _to_row(shelf: Shelf, settings: StockSettings) -> Told:
+def _to_row(shelf: StockDifference, settings: StockSettings) -> Told:
     own = settings.branches.get(str(shelf.branch), BranchStock())
     return {
         "branch": shelf.branch,

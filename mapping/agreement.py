@@ -8,13 +8,23 @@ from datetime import date
 from typing import Any, TypeVar
 
 from mapping.agreement_causes import explain
-from mapping.agreement_records import BooksRecord, Cause, Fate, Row, Standing, TillRecord
+from mapping.agreement_records import BooksRecord, Cause, DifferenceRow, DocumentState, SaleState, TillRecord
 from mapping.agreement_remedies import find_remedy
 from mapping.agreement_text import to_text
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 
-__all__ = ["BooksRecord", "Cause", "Comparison", "Fate", "Row", "Standing", "TillRecord", "compare", "to_report",
-           "to_text"]  # fmt: skip
+__all__ = [
+    "BooksRecord",
+    "Cause",
+    "DayComparison",
+    "DifferenceRow",
+    "DocumentState",
+    "SaleState",
+    "TillRecord",
+    "compare",
+    "to_report",
+    "to_text",
+]  # fmt: skip
 
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
 """What a report comes to; explained: what differs is as the settings want it."""
@@ -22,14 +32,14 @@ _Record = TypeVar("_Record", TillRecord, BooksRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class DayComparison:
     """Both sides' sums on the days asked for, and the rows that explain what lies between them."""
 
     start: date
     through: date
     till: Figures
     books: Figures
-    rows: tuple[Row, ...]
+    rows: tuple[DifferenceRow, ...]
 
     @property
     def differences(self) -> dict[Cell, int]:
@@ -47,7 +57,7 @@ class Comparison:
         return all(row.by_policy for row in self.rows)
 
 
-def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> Comparison:
+def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> DayComparison:
     """Set both sides against each other on the days from `start` to `through`, both included.
 
     Records of other days take part in the explanation, not in the sums.
@@ -59,8 +69,8 @@ def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: 
     rest = subtract(subtract(sums[1], sums[0]), add(row.differences for row in rows))
     if rest:
         reason = "the gateway cannot say which record makes this difference"
-        rows.append(Row(Cause.UNEXPLAINED, "-", reason, rest, fix=find_remedy(Cause.UNEXPLAINED, [], [])))
-    return Comparison(start, through, sums[0], sums[1], tuple(sorted(rows, key=_order)))
+        rows.append(DifferenceRow(Cause.UNEXPLAINED, "-", reason, rest, fix=find_remedy(Cause.UNEXPLAINED, [], [])))
+    return DayComparison(start, through, sums[0], sums[1], tuple(sorted(rows, key=_order)))
 
 
 def _by_group(records: Iterable[_Record]) -> dict[str, list[_Record]]:
@@ -70,11 +80,11 @@ def _by_group(records: Iterable[_Record]) -> dict[str, list[_Record]]:
     return groups
 
 
-def _order(row: Row) -> tuple[date, str]:
+def _order(row: DifferenceRow) -> tuple[date, str]:
     return min((cell.day for cell in row.differences), default=date.min), row.record
 
 
-def to_report(comparison: Comparison, *, journal: Figures | None, more: Mapping[str, Any]) -> dict[str, Any]:
+def to_report(comparison: DayComparison, *, journal: Figures | None, more: Mapping[str, Any]) -> dict[str, Any]:
     """The comparison as JSON-able data, amounts in cents.
 
     `journal` is what the till's own journal has more than its documents as read (None: it could not be asked); any
@@ -96,13 +106,13 @@ def to_report(comparison: Comparison, *, journal: Figures | None, more: Mapping[
     }
 
 
-def _status(comparison: Comparison, journal: Figures | None) -> str:
+def _status(comparison: DayComparison, journal: Figures | None) -> str:
     if journal or not comparison.is_explained:
         return DIFFERS
     return EXPLAINED if comparison.rows else AGREES
 
 
-def _sides(comparison: Comparison) -> dict[str, Figures]:
+def _sides(comparison: DayComparison) -> dict[str, Figures]:
     return {"till": comparison.till, "books": comparison.books}
 
 
@@ -110,7 +120,7 @@ def _totals(figures: Figures) -> dict[str, int]:
     return {str(measure): total_of(figures, measure) for measure in Measure}
 
 
-def _cell_row(cell: Cell, comparison: Comparison) -> dict[str, Any]:
+def _cell_row(cell: Cell, comparison: DayComparison) -> dict[str, Any]:
     till, books = comparison.till.get(cell, 0), comparison.books.get(cell, 0)
     return {**_to_cell(cell), "till": till, "books": books, "difference": books - till}
 
@@ -119,7 +129,7 @@ def _to_cell(cell: Cell) -> dict[str, Any]:
     return {"branch": cell.branch, "day": cell.day.isoformat(), "measure": str(cell.measure), "key": cell.key}
 
 
-def _to_row(row: Row) -> dict[str, Any]:
+def _to_row(row: DifferenceRow) -> dict[str, Any]:
     cells = sorted(row.differences, key=_place)
     return {
         "cause": str(row.cause),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from mapping.agreement_records import BooksRecord, Cause, Row, Standing, TillRecord
+from mapping.agreement_records import BooksRecord, Cause, DifferenceRow, DocumentState, TillRecord
 from mapping.agreement_remedies import find_remedy
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 from mapping.money import show_cents
@@ -29,15 +29,17 @@ class _Case:
     def difference(self) -> dict[Cell, int]:
         return subtract(self.books, self.till)
 
-    def having(self, standing: Standing) -> list[BooksRecord]:
+    def having(self, standing: DocumentState) -> list[BooksRecord]:
         return [record for record in self.documents if record.standing is standing]
 
     def whole(self) -> list[BooksRecord]:
         """Documents of which one is enough for the sale."""
-        return [record for record in self.having(Standing.STANDS) if not record.partial]
+        return [record for record in self.having(DocumentState.STANDS) if not record.partial]
 
 
-def explain(sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start: date, through: date) -> Row | None:
+def explain(
+    sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start: date, through: date
+) -> DifferenceRow | None:
     """The row of one group, or None when it makes no difference on these days."""
     case = _Case(sales, documents, add(s.figures for s in sales), add(d.figures for d in documents))
     differences = within(case.difference, start, through)
@@ -47,7 +49,7 @@ def explain(sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start
     fate = next((sale.fate for sale in sales if sale.fate), None)
     shown = tuple((record.entity, record.id) for record in documents)
     fix = find_remedy(cause, sales, documents)
-    return Row(cause, _name(case), reason, differences, shown, fate, fix, by_policy=_is_policy(cause, case))
+    return DifferenceRow(cause, _name(case), reason, differences, shown, fate, fix, by_policy=_is_policy(cause, case))
 
 
 def _is_policy(cause: Cause, case: _Case) -> bool:
@@ -73,7 +75,7 @@ def _is_stranger(case: _Case) -> bool:
 
 
 def _is_missing(case: _Case) -> bool:
-    return not case.having(Standing.STANDS)
+    return not case.having(DocumentState.STANDS)
 
 
 def _is_left_out(case: _Case) -> bool:
@@ -81,15 +83,15 @@ def _is_left_out(case: _Case) -> bool:
 
 
 def _is_deleted(case: _Case) -> bool:
-    return _is_missing(case) and bool(case.having(Standing.GONE))
+    return _is_missing(case) and bool(case.having(DocumentState.GONE))
 
 
 def _is_voided(case: _Case) -> bool:
-    return _is_missing(case) and bool(case.having(Standing.VOIDED))
+    return _is_missing(case) and bool(case.having(DocumentState.VOIDED))
 
 
 def _is_twice(case: _Case) -> bool:
-    return len(case.whole()) > 1 or any(record.foreign for record in case.having(Standing.STANDS))
+    return len(case.whole()) > 1 or any(record.foreign for record in case.having(DocumentState.STANDS))
 
 
 def _is_moved(case: _Case) -> bool:
@@ -155,17 +157,17 @@ def _say_not_booked(case: _Case) -> str:
 
 
 def _say_deleted(case: _Case) -> str:
-    return f"{_list(case.having(Standing.GONE))} was deleted in QuickBooks"
+    return f"{_list(case.having(DocumentState.GONE))} was deleted in QuickBooks"
 
 
 def _say_voided(case: _Case) -> str:
-    return f"{_list(case.having(Standing.VOIDED))} was voided in QuickBooks"
+    return f"{_list(case.having(DocumentState.VOIDED))} was voided in QuickBooks"
 
 
 def _say_twice(case: _Case) -> str:
     foreign = _list([record for record in case.documents if record.foreign])
     strange = f"; {foreign} was booked by something else" if foreign != "-" else ""
-    return f"{_list(case.having(Standing.STANDS))} are the same sale{strange}"
+    return f"{_list(case.having(DocumentState.STANDS))} are the same sale{strange}"
 
 
 def _say_moved(case: _Case) -> str:
@@ -216,7 +218,9 @@ def _say_rounding(_case: _Case) -> str:
 def _say_amounts(case: _Case) -> str:
     till, books = (total_of(side, *_TURNOVER) for side in (case.till, case.books))
     changed = "changed in QuickBooks, or at the till after it was booked"
-    return f"the till says {show_cents(till)}, {_list(case.having(Standing.STANDS))} {show_cents(books)}: {changed}"
+    return (
+        f"the till says {show_cents(till)}, {_list(case.having(DocumentState.STANDS))} {show_cents(books)}: {changed}"
+    )
 
 
 def _list(records: Sequence[BooksRecord]) -> str:

@@ -29,7 +29,7 @@ class Cause(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-class Standing(StrEnum):
+class DocumentState(StrEnum):
     """How a document of ours stands in the books."""
 
     STANDS = "stands"
@@ -38,7 +38,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class SaleState:
     """What became of the event that should have booked a sale."""
 
     event: int
@@ -57,7 +57,7 @@ class TillRecord:
     name: str
     figures: Figures
     left_out: str | None = None
-    fate: Fate | None = None
+    fate: SaleState | None = None
     number: str | None = None
 
 
@@ -74,7 +74,7 @@ class BooksRecord:
     entity: str
     id: str
     figures: Figures
-    standing: Standing = Standing.STANDS
+    standing: DocumentState = DocumentState.STANDS
     partial: bool = False
     note: str | None = None
     foreign: bool = False
@@ -82,7 +82,7 @@ class BooksRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DifferenceRow:
     """The part of the difference that one record makes.
 
     `differences` is books less till, by cell; `fix` is the way out. `by_policy`: the settings want it so.
@@ -93,6 +93,6 @@ class Row:
     reason: str
     differences: Figures
     documents: tuple[tuple[str, str], ...] = ()
-    fate: Fate | None = None
+    fate: SaleState | None = None
     fix: str = ""
     by_policy: bool = False

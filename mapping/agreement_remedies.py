@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mapping.agreement_records import BooksRecord, Cause, Fate, TillRecord
+from mapping.agreement_records import BooksRecord, Cause, SaleState, TillRecord
 
 _RESEND = "./run resend {order}"
 _REMEDIES: Mapping[Cause, str] = {
@@ -47,7 +47,7 @@ def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[B
     )
 
 
-def _for_missing(fate: Fate | None) -> str:
+def _for_missing(fate: SaleState | None) -> str:
     if fate is None:
         return _RESEND
     return _BY_STATE.get(fate.state, "wait: event {event} is on its way; ./run events shows it")

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mapping.errors import MappingError
-from mapping.rules import Evaluation, Rule, Step, evaluate, find_row
+from mapping.rules import Evaluation, Rule, RuleStep, evaluate, find_row
 
 Mode = Literal["off", "default", "force", "table", "rule"]
 OnMiss = Literal["park", "default", "skip"]
@@ -44,7 +44,7 @@ class Control(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ControlQuestion:
     """What is asked of a control: the source value `key`, what matched by itself (`automatic`).
 
     `setting` and `record` are names for messages, `what` is the key in a person's words ("VAT rate 12 % of branch 2");
@@ -60,23 +60,23 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ControlAnswer:
     """The chosen value (None: leave it out), what chose it, and the rule's steps."""
 
     value: str | None
     by: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RuleStep, ...] = ()
 
 
-def resolve(control: Control, question: Question) -> Answer:
+def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     """Choose the value; MappingError naming the setting and the source value on a miss that parks."""
     answer = _choose(control, question)
     if answer.value is not None or control.mode == "off":
         return answer
     if control.on_miss == "skip":
-        return Answer(None, "skipped on a miss", answer.steps)
+        return ControlAnswer(None, "skipped on a miss", answer.steps)
     if control.on_miss == "default":
-        return Answer(control.fallback, "fallback", answer.steps)
+        return ControlAnswer(control.fallback, "fallback", answer.steps)
     raise MappingError(
         f"nothing is mapped for {question.what or _quote(question.key)}",
         record=question.record,
@@ -89,7 +89,7 @@ def _quote(key: str) -> str:
     return f'"{key}"'
 
 
-def _run(rule: Rule, question: Question) -> Evaluation:
+def _run(rule: Rule, question: ControlQuestion) -> Evaluation:
     try:
         return evaluate(rule, question.source)
     except MappingError as refusal:
@@ -97,16 +97,16 @@ def _run(rule: Rule, question: Question) -> Evaluation:
         raise
 
 
-def _choose(control: Control, question: Question) -> Answer:
+def _choose(control: Control, question: ControlQuestion) -> ControlAnswer:
     match control.mode:
         case "off":
-            return Answer(None, "off")
+            return ControlAnswer(None, "off")
         case "force":
-            return Answer(control.value, "force")
+            return ControlAnswer(control.value, "force")
         case "table":
-            return Answer(find_row(control.table, question.key), "table")
+            return ControlAnswer(find_row(control.table, question.key), "table")
         case "rule" if control.rule is not None:
             result = _run(control.rule, question)
-            return Answer(None if result.value is None else str(result.value), "rule", result.steps)
+            return ControlAnswer(None if result.value is None else str(result.value), "rule", result.steps)
         case _:
-            return Answer(find_row(control.table, question.key, question.automatic), "matched automatically")
+            return ControlAnswer(find_row(control.table, question.key, question.automatic), "matched automatically")

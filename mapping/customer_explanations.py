@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mapping import customers, relations
 from mapping.explanations import Explanation
 from mapping.records import Customer, Relation
-from mapping.rules import Step, Value
+from mapping.rules import RuleStep, Value
 from mapping.sections import CustomerSettings
 
 NO_UPDATES = "customers.update_existing is switched off"
@@ -38,7 +38,7 @@ def explain_customer(
     *,
     settings: CustomerSettings,
     existing: Customer | None = None,
-    tried: Sequence[Step] = (),
+    tried: Sequence[RuleStep] = (),
     kept: str | None = None,
 ) -> tuple[Explanation, ...]:
     """Every field of the customer that has a value or is kept. `tried` are the names that somebody else has.
@@ -130,18 +130,18 @@ class _Sides:
 
 
 def _explain(
-    origins: Mapping[str, _Origin], sides: _Sides, tried: Mapping[str, Sequence[Step]] | None = None
+    origins: Mapping[str, _Origin], sides: _Sides, tried: Mapping[str, Sequence[RuleStep]] | None = None
 ) -> tuple[Explanation, ...]:
     rows = (_explain_one(name, origin, sides, (tried or {}).get(name, ())) for name, origin in origins.items())
     return tuple(row for row in rows if row.value is not None or row.present is not None)
 
 
-def _explain_one(name: str, origin: _Origin, sides: _Sides, tried: Sequence[Step]) -> Explanation:
+def _explain_one(name: str, origin: _Origin, sides: _Sides, tried: Sequence[RuleStep]) -> Explanation:
     value, present = _part(sides.ruled, name), _part(sides.present, name)
     taken = f"field {origin.source}"
     before = _part(sides.source, origin.path)
     start = tried[0].before if tried else value
-    steps = (Step(taken, before, start), *tried) if value is not None else ()
+    steps = (RuleStep(taken, before, start), *tried) if value is not None else ()
     return Explanation(name, value, present, origin.said, steps, _kept(name, value, present, sides))
 
 

@@ -15,7 +15,7 @@ from mapping.references import References, get_tax_code, get_untaxed
 from mapping.sale_identity import fit_number
 from mapping.sale_payments import payment_tag
 from mapping.sections import OrderSettings
-from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
+from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
 
 _PARTS = (1, 2, 4, 8, 16, 32, 64)
 # A plateau of equal tax is 11 cents wide at 9 %: a line must be able to reach its edge.
@@ -23,7 +23,7 @@ _MOVE = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DayPlan:
     """What a day's postings are made of. `sequence` is 1 for the day itself, more for its corrections.
 
     `references` hold the summary item as fallback; `groups` are the names of the till's turnover groups.
@@ -55,7 +55,7 @@ class Plan:
         return fit_number(f"{text}-{tender}" if tender else text, self.marker(tender))
 
 
-def to_postings(plan: Plan) -> tuple[Posting, ...]:
+def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
     """The day's document first, then a document per tender whose money went the other way.
 
     MappingError when the money is not what the goods cost, or something is not mapped.
@@ -73,7 +73,7 @@ def to_postings(plan: Plan) -> tuple[Posting, ...]:
     return _sold(plan)
 
 
-def _sold(plan: Plan) -> tuple[Posting, ...]:
+def _sold(plan: DayPlan) -> tuple[Posting, ...]:
     came = {method: cents for method, cents in plan.totals.tenders.items() if cents > 0}
     went = {method: -cents for method, cents in plan.totals.tenders.items() if cents < 0}
     kind = DocumentKind.SALES_RECEIPT if len(came) == 1 else DocumentKind.INVOICE
@@ -85,7 +85,7 @@ def _sold(plan: Plan) -> tuple[Posting, ...]:
     return main, *_money_back(plan, went)
 
 
-def _returned(plan: Plan) -> tuple[Posting, ...]:
+def _returned(plan: DayPlan) -> tuple[Posting, ...]:
     """More came back than was sold: a refund by the tender that lost most, the others cleared beside it."""
     tenders = plan.totals.tenders
     method = min(tenders, key=lambda each: tenders[each])
@@ -95,7 +95,7 @@ def _returned(plan: Plan) -> tuple[Posting, ...]:
     return Posting(main), *_money_back(plan, others)
 
 
-def _money_back(plan: Plan, tenders: Mapping[str, int]) -> Iterator[Posting]:
+def _money_back(plan: DayPlan, tenders: Mapping[str, int]) -> Iterator[Posting]:
     """Money alone: given back (positive) or received; what the goods' document holds too much or too little of it."""
     for method, cents in tenders.items():
         kind = DocumentKind.REFUND_RECEIPT if cents > 0 else DocumentKind.SALES_RECEIPT
@@ -103,7 +103,7 @@ def _money_back(plan: Plan, tenders: Mapping[str, int]) -> Iterator[Posting]:
         yield Posting(_paid(_document(plan, kind, lines, (_untaxed(plan, abs(cents)),), tender=method), method, plan))
 
 
-def _goods_document(plan: Plan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
+def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
     keys = dict.fromkeys([*plan.totals.vat, *((goods.code, goods.rate) for goods in plan.totals.nets)])
     codes = dict(enumerate(keys))
     parts, solution = _solve(plan, codes, sign)
@@ -122,7 +122,9 @@ def _goods_document(plan: Plan, kind: DocumentKind, *, sign: int, clearing: int)
 # --- the lines, such that the books' own rounding gives the till's VAT -------------------------------------------
 
 
-def _solve(plan: Plan, codes: Mapping[int, tuple[int, Decimal]], sign: int) -> tuple[list[tuple[Goods, str]], Solution]:
+def _solve(
+    plan: DayPlan, codes: Mapping[int, tuple[int, Decimal]], sign: int
+) -> tuple[list[tuple[Goods, str]], Solution]:
     """The nets of the lines. The more sales a day has, the more lines it takes to reach the sum of their VAT."""
     nets = dict.fromkeys(codes.values(), 0)
     for goods, cents in plan.totals.nets.items():
@@ -147,51 +149,53 @@ def _solve(plan: Plan, codes: Mapping[int, tuple[int, Decimal]], sign: int) -> t
     return best
 
 
-def _limits(settings: OrderSettings) -> Limits:
-    return Limits(move=_MOVE, cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+def _limits(settings: OrderSettings) -> SolverLimits:
+    return SolverLimits(move=_MOVE, cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
 
 
 def _split(
-    plan: Plan, places: Mapping[tuple[int, Decimal], int], sign: int, count: int
-) -> tuple[list[tuple[Goods, str]], list[Wish]]:
+    plan: DayPlan, places: Mapping[tuple[int, Decimal], int], sign: int, count: int
+) -> tuple[list[tuple[Goods, str]], list[WantedTotals]]:
     parts: list[tuple[Goods, str]] = []
-    wishes: list[Wish] = []
+    wishes: list[WantedTotals] = []
     for goods, cents in sorted(plan.totals.nets.items(), key=lambda item: (item[0].kind, item[0].rate)):
         for number, net in enumerate(allocate(sign * cents, [1] * count), 1):
             parts.append((goods, f" ({number} of {count})" if count > 1 else ""))
-            wishes.append(Wish(places[goods.code, goods.rate], net))
+            wishes.append(WantedTotals(places[goods.code, goods.rate], net))
     return parts, wishes
 
 
-def _goods_lines(plan: Plan, parts: list[tuple[Goods, str]], solution: Solution) -> Iterator[DocumentLine]:
+def _goods_lines(plan: DayPlan, parts: list[tuple[Goods, str]], solution: Solution) -> Iterator[DocumentLine]:
     for (goods, part), net in zip(parts, solution.nets, strict=True):
         if net:
             yield _line(plan, goods, f"{_name(plan, goods)}{part}", net)
 
 
-def _rounding_lines(plan: Plan, codes: Mapping[int, tuple[int, Decimal]], solution: Solution) -> Iterator[DocumentLine]:
+def _rounding_lines(
+    plan: DayPlan, codes: Mapping[int, tuple[int, Decimal]], solution: Solution
+) -> Iterator[DocumentLine]:
     for place, cents in solution.rounding:
         code, rate = codes[place]
         yield _line(plan, Goods("rounding", code, rate), "Tax rounding", cents)
 
 
-def _name(plan: Plan, goods: Goods) -> str:
+def _name(plan: DayPlan, goods: Goods) -> str:
     kind, _, number = goods.kind.partition(":")
     name = plan.groups.get(int(number), f"Turnover group {number}") if kind == GOODS else kind.replace("_", " ")
     return f"{name}, {goods.rate.normalize():f} % VAT"
 
 
-def _line(plan: Plan, goods: Goods, text: str, cents: int) -> DocumentLine:
+def _line(plan: DayPlan, goods: Goods, text: str, cents: int) -> DocumentLine:
     code = get_tax_code(plan.references, goods.code, goods.rate, plan.name)
     return _to_line(plan, goods.kind, code, text, cents)
 
 
-def _untaxed_line(plan: Plan, text: str, cents: int) -> DocumentLine:
+def _untaxed_line(plan: DayPlan, text: str, cents: int) -> DocumentLine:
     code = get_untaxed(plan.references, shifted=False, record=plan.name)
     return _to_line(plan, "rounding", code, text, cents)
 
 
-def _to_line(plan: Plan, kind: str, code: TaxCode, text: str, cents: int) -> DocumentLine:
+def _to_line(plan: DayPlan, kind: str, code: TaxCode, text: str, cents: int) -> DocumentLine:
     references = plan.references
     item = references.special_items.get(kind) or references.fallback_item_id
     if item is None:
@@ -204,12 +208,12 @@ def _to_line(plan: Plan, kind: str, code: TaxCode, text: str, cents: int) -> Doc
     return DocumentLine(to_euros(cents), item, code.id, text, class_id=references.class_id)
 
 
-def _tax(plan: Plan, key: tuple[int, Decimal], amount: VatAmount) -> DocumentTax:
+def _tax(plan: DayPlan, key: tuple[int, Decimal], amount: VatAmount) -> DocumentTax:
     code = get_tax_code(plan.references, key[0], key[1], plan.name)
     return DocumentTax(code.id, to_euros(amount.net_cents), to_euros(amount.vat_cents), key[1], code.rate_id)
 
 
-def _untaxed(plan: Plan, cents: int) -> DocumentTax:
+def _untaxed(plan: DayPlan, cents: int) -> DocumentTax:
     code = get_untaxed(plan.references, shifted=False, record=plan.name)
     return DocumentTax(code.id, to_euros(cents), to_euros(0), Decimal(0), code.rate_id)
 
@@ -226,7 +230,12 @@ def _merge(taxes: list[DocumentTax]) -> tuple[DocumentTax, ...]:
 
 
 def _document(
-    plan: Plan, kind: DocumentKind, lines: tuple[DocumentLine, ...], taxes: tuple[DocumentTax, ...], *, tender: str = ""
+    plan: DayPlan,
+    kind: DocumentKind,
+    lines: tuple[DocumentLine, ...],
+    taxes: tuple[DocumentTax, ...],
+    *,
+    tender: str = "",
 ) -> SalesDocument:
     cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
     return SalesDocument(
@@ -244,7 +253,7 @@ def _document(
     )
 
 
-def _paid(document: SalesDocument, method: str, plan: Plan) -> SalesDocument:
+def _paid(document: SalesDocument, method: str, plan: DayPlan) -> SalesDocument:
     account = plan.references.deposit_accounts.get(method, plan.references.default_deposit_account_id)
     if account is None and document.kind is DocumentKind.REFUND_RECEIPT:
         raise MappingError(
@@ -261,7 +270,7 @@ def _paid(document: SalesDocument, method: str, plan: Plan) -> SalesDocument:
     )
 
 
-def _payments(document: SalesDocument, came: Mapping[str, int], plan: Plan) -> Iterator[BooksPayment]:
+def _payments(document: SalesDocument, came: Mapping[str, int], plan: DayPlan) -> Iterator[BooksPayment]:
     for method, cents in came.items():
         key = f"{plan.number()}/{method}"
         yield BooksPayment(

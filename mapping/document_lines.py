@@ -22,7 +22,7 @@ from mapping.sale_identity import name_record
 from mapping.sale_lines import FlatLine, flatten, negate
 from mapping.sale_totals import SHIFTED, is_without_vat, read_totals
 from mapping.sections import OrderSettings
-from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
+from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
 from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quantity
 
 DESCRIPTION_LENGTH = 4000
@@ -38,7 +38,7 @@ _ITEMS: Mapping[str, Callable[[References, str], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class DocumentBody:
     """What a document consists of, in the document's sign; nets and taxes add up to `total_cents`."""
 
     lines: tuple[DocumentLine, ...]
@@ -70,7 +70,7 @@ NOTHING_EXTRA = Extras()
 
 def to_body(
     sale: Sale, references: References, settings: OrderSettings, *, sign: int, extras: Extras = NOTHING_EXTRA
-) -> Body:
+) -> DocumentBody:
     """Build lines and taxes; `sign` is -1 for returns, whose amounts are positive in the books.
 
     MappingError when something is not mapped or does not add up.
@@ -98,7 +98,7 @@ def to_body(
     lines += _untaxed_lines(sale, references, untaxed)
     taxes = _merge_taxes([*_taxes(solution, codes), *_untaxed_taxes(sale, references, sum(untaxed.values()))])
     total_cents = sum(to_cents(line.net) for line in lines) + sum(to_cents(tax.tax) for tax in taxes)
-    return Body(tuple(lines), taxes, total_cents)
+    return DocumentBody(tuple(lines), taxes, total_cents)
 
 
 def _read(sale: Sale, settings: OrderSettings, sign: int) -> tuple[list[VatAmount], list[FlatLine]]:
@@ -116,16 +116,18 @@ def _with_quantity_of_books(flat: FlatLine) -> FlatLine:
     return replace(flat, line=replace(flat.line, quantity=to_quantity(flat.line.quantity)))
 
 
-def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], settings: OrderSettings, record: str) -> Solution:
-    limits = Limits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
+def _solve(
+    totals: Sequence[VatAmount], wishes: Sequence[WantedTotals], settings: OrderSettings, record: str
+) -> Solution:
+    limits = SolverLimits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
     if any(wish.fixed for wish in wishes):
         limits = replace(limits, move=_MOVE)
     return solve(totals, wishes, limits=limits, record=record)
 
 
-def _to_wish(flat: FlatLine, *, fixed: bool) -> Wish:
+def _to_wish(flat: FlatLine, *, fixed: bool) -> WantedTotals:
     """A line whose unit price a single cent would make a long one is moved last; one with a remainder never."""
-    return Wish(flat.code, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
+    return WantedTotals(flat.code, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
 
 
 def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:

@@ -9,7 +9,7 @@ from mapping import products, texts
 from mapping.paths import find
 from mapping.products import POLICY_FIELDS, VatTable
 from mapping.records import Article, Item, Product
-from mapping.rules import Rule, Step, Value, evaluate
+from mapping.rules import Rule, RuleStep, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
 from mapping.texts import Traces
 
@@ -61,7 +61,7 @@ class Explanation:
     value: Value
     present: Value
     source: str
-    steps: tuple[Step, ...]
+    steps: tuple[RuleStep, ...]
     kept: str | None
 
 
@@ -113,9 +113,9 @@ def _kept(name: str, settings: ProductSettings, at_till: _AtTill) -> str | None:
     return products.why_kept(field, settings, at_till.article, at_till.ours)
 
 
-def _default_steps(name: str, value: Value, item: Item) -> tuple[Step, ...]:
+def _default_steps(name: str, value: Value, item: Item) -> tuple[RuleStep, ...]:
     path = _RAW.get(name)
-    return (Step(f"field {path}", find(item.raw, path), value),) if path and value is not None else ()
+    return (RuleStep(f"field {path}", find(item.raw, path), value),) if path and value is not None else ()
 
 
 def _explain_custom(
@@ -128,6 +128,6 @@ def _explain_custom(
         yield Explanation(f"custom.{name}", value, present, f"products.custom_fields.{name}", steps, kept)
 
 
-def _run(rule: Rule, item: Item) -> tuple[Value, tuple[Step, ...]]:
+def _run(rule: Rule, item: Item) -> tuple[Value, tuple[RuleStep, ...]]:
     found = evaluate(rule, products.source_of(item))
     return found.value, found.steps

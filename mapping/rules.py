@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RuleStep:
     """One step of a rule as a preview shows it: what was done, to what, with which result."""
 
     action: str
@@ -36,10 +36,10 @@ class Evaluation:
     """What a rule made of a record, and every step on the way, innermost first."""
 
     value: Value
-    steps: tuple[Step, ...]
+    steps: tuple[RuleStep, ...]
 
 
-Trace = list[Step]
+Trace = list[RuleStep]
 
 
 class _Function(BaseModel):
@@ -57,7 +57,7 @@ class _Transform(_Function):
     def run(self, source: object, trace: Trace) -> Value:
         before = self.of.run(source, trace)
         after = None if before is None else self.apply(before)
-        trace.append(Step(self.describe(), before, after))
+        trace.append(RuleStep(self.describe(), before, after))
         return after
 
     def apply(self, value: Value) -> Value:
@@ -84,7 +84,7 @@ class FieldValue(_Function):
         """Read the field; the default stands in for a missing or empty one."""
         found = _scalar(find(source, self.path), self.path)
         value = self.default if found in (None, "") else found
-        trace.append(Step(f"field {self.path}", found, value))
+        trace.append(RuleStep(f"field {self.path}", found, value))
         return value
 
 
@@ -96,7 +96,7 @@ class Constant(_Function):
 
     def run(self, source: object, trace: Trace) -> Value:  # noqa: ARG002 - a constant looks at nothing
         """Answer the constant."""
-        trace.append(Step("constant", None, self.value))
+        trace.append(RuleStep("constant", None, self.value))
         return self.value
 
 
@@ -182,7 +182,7 @@ class Percentage(_Transform):
         return f"{self.percent} % of it"
 
 
-class Day(_Transform):
+class DayRule(_Transform):
     """A calendar date, moved by days, perhaps written out."""
 
     do: Literal["date"]
@@ -226,7 +226,7 @@ class Choice(_Function):
     def run(self, source: object, trace: Trace) -> Value:
         """Decide, then run the chosen rule."""
         holds = self.when.holds(source)
-        trace.append(Step("condition", None, holds))
+        trace.append(RuleStep("condition", None, holds))
         chosen = self.then if holds else self.otherwise
         return None if chosen is None else chosen.run(source, trace)
 
@@ -242,7 +242,7 @@ class Concatenate(_Function):
         """Join the parts that are there."""
         parts = [part.run(source, trace) for part in self.of]
         text = self.separator.join(str(part) for part in parts if part not in (None, ""))
-        trace.append(Step("concatenate", None, text or None))
+        trace.append(RuleStep("concatenate", None, text or None))
         return text or None
 
 
@@ -252,13 +252,13 @@ def _as_rule(written: Any) -> Any:
 
 Rule = Annotated[
     Annotated[
-        FieldValue | Constant | Text | Number | Money | Percentage | Day | Lookup | Choice | Concatenate,
+        FieldValue | Constant | Text | Number | Money | Percentage | DayRule | Lookup | Choice | Concatenate,
         Field(discriminator="do"),
     ],
     BeforeValidator(_as_rule),
 ]
 
-for _model in (_Transform, Text, Number, Money, Percentage, Day, Lookup, Choice, Concatenate):
+for _model in (_Transform, Text, Number, Money, Percentage, DayRule, Lookup, Choice, Concatenate):
     _model.model_rebuild()
 
 

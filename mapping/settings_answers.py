@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mapping.document_limits import find_excess
-from mapping.settings_document import Fault, SettingsError, parse, to_toml
+from mapping.settings_document import DocumentError, DocumentFault, parse, to_toml
 
 _TABLE: Final = re.compile(r"\s*\[([A-Za-z_]+)\]\s*(?:#.*)?")
 _ANY_TABLE: Final = re.compile(r"\s*\[")
@@ -22,7 +22,9 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
     cannot be put into without changing something else.
     """
     if excess := find_excess(text):
-        raise SettingsError((Fault("(document)", excess, "edit the document itself, on the page of the settings"),))
+        raise DocumentError(
+            (DocumentFault("(document)", excess, "edit the document itself, on the page of the settings"),)
+        )
     lines = text.splitlines()
     for path, answer in answers.items():
         table, name = path.split(".")
@@ -30,7 +32,9 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
     amended = "\n".join(lines) + "\n"
     if _read(amended) != _expected(text, answers):
         hint = "edit the document itself, on the page of the settings"
-        raise SettingsError((Fault("(document)", "it is written in a way that answers cannot be put into", hint),))
+        raise DocumentError(
+            (DocumentFault("(document)", "it is written in a way that answers cannot be put into", hint),)
+        )
     parse(amended)
     return amended
 

@@ -57,7 +57,7 @@ class SettingsDocument(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DocumentFault:
     """One thing wrong with a document: where ("orders.split"), what, and what it may be."""
 
     path: str
@@ -65,10 +65,10 @@ class Fault:
     hint: str
 
 
-class SettingsError(ValueError):
+class DocumentError(ValueError):
     """A document was refused; `faults` are all of them, not only the first."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[DocumentFault, ...]) -> None:
         super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in faults))
         self.faults = faults
 
@@ -94,11 +94,11 @@ def _read(toml_text: str) -> Mapping[str, Any]:
         raise _too_deep() from None
 
 
-def _refuse(message: str, hint: str) -> SettingsError:
-    return SettingsError((Fault("(document)", message, hint),))
+def _refuse(message: str, hint: str) -> DocumentError:
+    return DocumentError((DocumentFault("(document)", message, hint),))
 
 
-def _too_deep() -> SettingsError:
+def _too_deep() -> DocumentError:
     return _refuse("its tables, lists and functions stand too deep within each other", "take some of them apart")
 
 
@@ -113,7 +113,7 @@ def _validate(data: Mapping[str, Any], *, in_force: bool) -> SettingsDocument:
     try:
         return SettingsDocument.model_validate(data, context={IN_FORCE: in_force})
     except ValidationError as error:
-        raise SettingsError(_to_faults(error.errors(include_url=False))) from error
+        raise DocumentError(_to_faults(error.errors(include_url=False))) from error
 
 
 def to_data(document: SettingsDocument) -> dict[str, Any]:
@@ -176,16 +176,16 @@ _HINTS = {
 }
 
 
-def _to_faults(rows: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
+def _to_faults(rows: Sequence[Mapping[str, Any]]) -> tuple[DocumentFault, ...]:
     first = tuple(map(_to_fault, rows[:MOST_FAULTS]))
     more = len(rows) - len(first)
-    return (*first, Fault("(document)", f"and {more} more faults", "mend these first")) if more else first
+    return (*first, DocumentFault("(document)", f"and {more} more faults", "mend these first")) if more else first
 
 
-def _to_fault(row: Mapping[str, Any]) -> Fault:
+def _to_fault(row: Mapping[str, Any]) -> DocumentFault:
     context = row.get("ctx") or {}
     steps = [*row["loc"], *([context["field"]] if row["type"] == "incomplete" else [])]
     path = ".".join(map(str, steps)) or "(document)"
     message = str(row["msg"]).removeprefix("Value error, ")
     told = f"use {context['expected']}" if "expected" in context else context.get("hint", message)
-    return Fault(path, message, _HINTS.get(row["type"]) or told)
+    return DocumentFault(path, message, _HINTS.get(row["type"]) or told)

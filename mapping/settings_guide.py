@@ -42,7 +42,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
+class GuideSection:
     """A table of the document with its settings, in their order."""
 
     name: str
@@ -50,10 +50,10 @@ class Chapter:
     settings: tuple[Setting, ...]
 
 
-def explain(document: SettingsDocument) -> tuple[Chapter, ...]:
+def explain(document: SettingsDocument) -> tuple[GuideSection, ...]:
     """The whole guide, beside what this document says."""
     return tuple(
-        Chapter(name, first_sentence(model), tuple(_settings(name, model, getattr(document, name))))
+        GuideSection(name, first_sentence(model), tuple(_settings(name, model, getattr(document, name))))
         for name, model in sections(SettingsDocument)
     )
 

@@ -25,7 +25,7 @@ class RoundingModel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class WantedTotals:
     """The net a line should have, in signed cents. A rigid line is moved only when no other can be, a fixed never."""
 
     code: int
@@ -35,7 +35,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SolverLimits:
     """How far the solver may go, in cents: one line's move, a rounding line, and the rounding model."""
 
     move: int = 5
@@ -58,12 +58,16 @@ class Solution:
     booked: tuple[VatAmount, ...]
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = SolverLimits()
 _SEARCHED_LINES = 6
 
 
 def solve(
-    totals: Sequence[VatAmount], wishes: Sequence[Wish], *, limits: Limits = DEFAULT_LIMITS, record: str | None = None
+    totals: Sequence[VatAmount],
+    wishes: Sequence[WantedTotals],
+    *,
+    limits: SolverLimits = DEFAULT_LIMITS,
+    record: str | None = None,
 ) -> Solution:
     """Find line nets that add up per VAT code, net and tax, in the books' arithmetic.
 
@@ -77,7 +81,7 @@ def solve(
         raise
 
 
-def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], limits: Limits) -> Solution:
+def _solve(totals: Sequence[VatAmount], wishes: Sequence[WantedTotals], limits: SolverLimits) -> Solution:
     by_code = _group(totals, wishes)
     nets = [wish.net_cents for wish in wishes]
     rounding: list[tuple[int, int]] = []
@@ -96,7 +100,7 @@ def _solve(totals: Sequence[VatAmount], wishes: Sequence[Wish], limits: Limits) 
     return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
 
 
-def _group(totals: Sequence[VatAmount], wishes: Sequence[Wish]) -> dict[int, list[int]]:
+def _group(totals: Sequence[VatAmount], wishes: Sequence[WantedTotals]) -> dict[int, list[int]]:
     by_code: dict[int, list[int]] = {total.code: [] for total in totals}
     if len(by_code) != len(totals):
         raise MappingError("the till states a VAT code twice", field="vat", fix="report this sale to support")
@@ -118,25 +122,25 @@ class _Settled:
     tax: int
 
 
-def _settle_code(total: VatAmount, wishes: Sequence[Wish], limits: Limits) -> _Settled:
+def _settle_code(total: VatAmount, wishes: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     if limits.model is RoundingModel.CODE or not total.percentage:
         return _settle_net(total, wishes, limits)
     for missing in _nearest_first(limits.cap):
         tax = total.vat_cents - missing
         for extra in (0, limits.cap):
-            puzzle = _Puzzle(wishes, total, tax, limits.move, extra)
+            puzzle = _Problem(wishes, total, tax, limits.move, extra)
             nets = puzzle.settle()
             if nets is not None:
                 return _Settled(tuple(nets[:-1]), nets[-1], tax)
     raise _unsolvable(total, wishes)
 
 
-def _settle_net(total: VatAmount, wishes: Sequence[Wish], limits: Limits) -> _Settled:
+def _settle_net(total: VatAmount, wishes: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     """Only the nets have to add up: the tax is stated (model "code") or zero."""
     if not total.percentage and total.vat_cents:
         raise _unsolvable(total, wishes)
     for extra in (0, limits.cap):
-        puzzle = _Puzzle(wishes, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
+        puzzle = _Problem(wishes, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
         nets = puzzle.settle()
         if nets is not None:
             return _Settled(tuple(nets[:-1]), nets[-1], total.vat_cents)
@@ -148,10 +152,10 @@ def _nearest_first(cap: int) -> list[int]:
     return sorted(range(-cap, cap + 1), key=lambda missing: (abs(missing), -missing))
 
 
-class _Puzzle:
+class _Problem:
     """One VAT code: its lines, then one rounding line that starts at zero and may move `extra` cents."""
 
-    def __init__(self, wishes: Sequence[Wish], total: VatAmount, tax: int, move: int, extra: int) -> None:
+    def __init__(self, wishes: Sequence[WantedTotals], total: VatAmount, tax: int, move: int, extra: int) -> None:
         self._numerator, self._denominator = ratio_of(total.percentage)
         self._wishes = [*(wish.net_cents for wish in wishes), 0]
         self._reach = [*(0 if wish.fixed else move for wish in wishes), extra]
@@ -163,14 +167,14 @@ class _Puzzle:
         """The nets, the rounding line's last; None when there is no way within reach."""
         nets = list(self._wishes)
         lift = self._tax - sum(map(self._tax_of, nets))
-        if self._climb(nets, lift) and self._drift(nets, self._net - sum(nets)):
+        if self._ascend(nets, lift) and self._drift(nets, self._net - sum(nets)):
             return nets
         return self._search()
 
     def _tax_of(self, net: int) -> int:
         return divide_half_up(net * self._numerator, self._denominator)
 
-    def _climb(self, nets: list[int], lift: int) -> bool:
+    def _ascend(self, nets: list[int], lift: int) -> bool:
         """Raise (or lower) the tax by `lift` cents, on the lines nearest to their next plateau."""
         if lift == 0:
             return True
@@ -253,7 +257,7 @@ class _Puzzle:
         return True
 
 
-def _tiers(wishes: Sequence[Wish]) -> list[list[int]]:
+def _tiers(wishes: Sequence[WantedTotals]) -> list[list[int]]:
     """Who moves first: free lines, rigid lines, lines worth nothing, the rounding line; large amounts first."""
     tiers: list[list[int]] = [[], [], [], [len(wishes)]]
     for index, wish in enumerate(wishes):
@@ -261,7 +265,7 @@ def _tiers(wishes: Sequence[Wish]) -> list[list[int]]:
     return [sorted(tier, key=lambda index: -abs(wishes[index].net_cents)) for tier in tiers[:3]] + tiers[3:]
 
 
-def _unsolvable(total: VatAmount, wishes: Sequence[Wish]) -> MappingError:
+def _unsolvable(total: VatAmount, wishes: Sequence[WantedTotals]) -> MappingError:
     lines = sum(wish.net_cents for wish in wishes)
     return MappingError(
         f"VAT code {total.code} ({total.percentage} %): the till states {show_cents(total.net_cents)} net and "

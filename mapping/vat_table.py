@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from mapping.control import Control, Question, resolve
+from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.records import TaxCode, VatGroup
 
@@ -64,7 +64,9 @@ def get_vat_code(
     automatic = None if rate is None else table.find_code(rate, branch)
     key = code.name if code else tax_code_id or "(no tax code)"
     try:
-        answer = resolve(control, Question("products.vat", key, None if automatic is None else str(automatic), record))
+        answer = resolve(
+            control, ControlQuestion("products.vat", key, None if automatic is None else str(automatic), record)
+        )
     except MappingError as miss:
         split = table.find_split(rate) if rate is not None and branch is None else None
         raise _split_code(key, split, record) if split else _no_code(key, rate, record) from miss

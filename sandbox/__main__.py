@@ -50,10 +50,10 @@ def _build_parser() -> argparse.ArgumentParser:
 
 def _run(chosen: settings.Settings) -> int:
     doors = serving.open_doors(chosen)
-    worlds = state.open_worlds(chosen)
+    simulations = state.open_simulations(chosen)
     for line in doors.describe():
         print(line, flush=True)  # noqa: T201 - this is what a person reads
-    return asyncio.run(serving.serve(chosen, worlds, doors))
+    return asyncio.run(serving.serve(chosen, simulations, doors))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from sandbox.mpluskassa import app as kassa
 from sandbox.quickbooks import app as intuit
 from sandbox.settings import Settings, SettingsError
 from sandbox.shop.trader import Trader
-from sandbox.state import TokensKept, Worlds, keep_books
+from sandbox.state import Simulations, TokensKept, keep_books
 from sandbox.trade import Pace, Trade
 
 HOST = "127.0.0.1"
@@ -68,7 +68,7 @@ def _word(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-async def serve(settings: Settings, worlds: Worlds, doors: Doors) -> int:
+async def serve(settings: Settings, simulations: Simulations, doors: Doors) -> int:
     """Serve until SIGTERM or SIGINT, then save. Answers the exit code: 1 when the trade broke down."""
     loop, ended, broke = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,18 +78,18 @@ async def serve(settings: Settings, worlds: Worlds, doors: Doors) -> int:
         broke.set()
         ended.set()
 
-    books = intuit.create_app(worlds.books)
-    books.add_middleware(TokensKept, worlds=worlds)
-    running = [_start(books, doors.quickbooks), _start(kassa.create_app(worlds.till), doors.mplus)]
-    keeper = asyncio.create_task(keep_books(worlds))
-    trade = _trade(settings, worlds, lambda: loop.call_soon_threadsafe(break_down))
+    books = intuit.create_app(simulations.books)
+    books.add_middleware(TokensKept, simulations=simulations)
+    running = [_start(books, doors.quickbooks), _start(kassa.create_app(simulations.till), doors.mplus)]
+    keeper = asyncio.create_task(keep_books(simulations))
+    trade = _trade(settings, simulations, lambda: loop.call_soon_threadsafe(break_down))
     await ended.wait()
     trade.stop()
     keeper.cancel()
     await asyncio.gather(*(_stop(*each) for each in running))
     if trade.is_alive():
         trade.join(STEP_SECONDS)
-    worlds.save()
+    simulations.save()
     return int(broke.is_set())
 
 
@@ -107,8 +107,8 @@ async def _stop(server: Server, task: asyncio.Task[None], door: socket.socket) -
     door.close()
 
 
-def _trade(settings: Settings, worlds: Worlds, fell: Callable[[], object]) -> Trade:
-    trader = Trader(worlds.books, worlds.till, realm=settings.realm_id, seed=settings.seed)
+def _trade(settings: Settings, simulations: Simulations, fell: Callable[[], object]) -> Trade:
+    trader = Trader(simulations.books, simulations.till, realm=settings.realm_id, seed=settings.seed)
     trade = Trade(trader, Pace(settings.pace), settings.quickbooks_webhook_url, fell)
     if settings.trade:
         trade.start()

@@ -10,9 +10,9 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox import shop
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.webhooks import Subscription
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from sandbox.settings import Settings, SettingsError
 
 SAVE_EVERY_SECONDS = 1.0
@@ -23,7 +23,7 @@ _TOKEN_PATH = "/oauth2/"
 
 
 @dataclass(frozen=True, slots=True)
-class Worlds:
+class Simulations:
     """The books and the till, and the file of the books (the till's world knows its own)."""
 
     books: Books
@@ -37,7 +37,7 @@ class Worlds:
             self.till.save(self.till.snapshot)
 
 
-def open_worlds(settings: Settings) -> Worlds:
+def open_simulations(settings: Settings) -> Simulations:
     """The worlds as they were left, furnished if they are new; set to what the settings say of apps and addresses.
 
     Raises `SettingsError` when what is kept belongs to another company, or is not complete.
@@ -55,9 +55,9 @@ def open_worlds(settings: Settings) -> Worlds:
         raise _unfit(settings, "belongs to another company")
     _connect_books(books, settings)
     _connect_till(till, settings)
-    worlds = Worlds(books, till, books_file)
-    worlds.save()
-    return worlds
+    simulations = Simulations(books, till, books_file)
+    simulations.save()
+    return simulations
 
 
 def _unfit(settings: Settings, what: str) -> SettingsError:
@@ -80,15 +80,15 @@ def _connect_till(till: Till, settings: Settings) -> None:
         till.subscribe(Subscription(settings.subscription_id, settings.webhook_secret, settings.mplus_webhook_url))
 
 
-async def keep_books(worlds: Worlds) -> None:
+async def keep_books(simulations: Simulations) -> None:
     """Save the books soon after they changed, until cancelled; a large world is saved less often."""
-    saved = _count_changes(worlds.books)
+    saved = _count_changes(simulations.books)
     while True:
         await asyncio.sleep(SAVE_EVERY_SECONDS)
-        changes = _count_changes(worlds.books)
+        changes = _count_changes(simulations.books)
         if changes != saved:
             saved, began = changes, time.monotonic()
-            await asyncio.to_thread(worlds.books.save, worlds.books_file)
+            await asyncio.to_thread(simulations.books.save, simulations.books_file)
             await asyncio.sleep(RESTING_SHARE * (time.monotonic() - began))
 
 
@@ -100,8 +100,8 @@ def _count_changes(books: Books) -> tuple[int, ...]:
 class TokensKept:
     """Middleware of the books: a rotated refresh token is on disk before it is answered, whatever happens next."""
 
-    def __init__(self, app: ASGIApp, worlds: Worlds) -> None:
-        self._app, self._worlds = app, worlds
+    def __init__(self, app: ASGIApp, simulations: Simulations) -> None:
+        self._app, self._simulations = app, simulations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -111,7 +111,7 @@ class TokensKept:
     def _to_keeping(self, send: Send) -> Send:
         async def keep(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await asyncio.to_thread(self._worlds.books.save, self._worlds.books_file)
+                await asyncio.to_thread(self._simulations.books.save, self._simulations.books_file)
             await send(message)
 
         return keep

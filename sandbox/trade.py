@@ -65,9 +65,9 @@ class Trade(threading.Thread):
         sales, wait = 0, 0.0
         while not self._stopped.wait(wait):
             opening = self._trader.is_opening
-            deed = self._trader.step()
-            sales += deed is not None and deed.what == "sold"
-            wait = self._find_wait(opening=opening, idle=deed is None, sales=sales)
+            action = self._trader.step()
+            sales += action is not None and action.what == "sold"
+            wait = self._find_wait(opening=opening, idle=action is None, sales=sales)
 
     def _find_wait(self, *, opening: bool, idle: bool, sales: int) -> float:
         if opening:

@@ -16,8 +16,8 @@ import uvicorn
 from gateway import commands, failpoints, settings
 from gateway.store.session import open_engine
 from tests.servers import wait_until
-from workers.work import Workshop
-from workers.worlds import Worlds
+from workers.connections import ConnectionRegistry
+from workers.worker import Worker
 
 PATIENCE = 90.0  # the machine may be busy
 _context = multiprocessing.get_context("forkserver")
@@ -28,14 +28,14 @@ def tell_nobody(_event_ids: Iterable[int]) -> None:
     """A waker whose broker is away."""
 
 
-def carry(environ: Mapping[str, str], event_id: int) -> None:
+def handle(environ: Mapping[str, str], event_id: int) -> None:
     """What a worker process does with a wake-up, until nothing is due."""
     failpoints.arm(environ)
     given = settings.read(environ)
     engine = open_engine(given.database_url)
-    worlds = Worlds(engine, given, tell_nobody)
-    Workshop(engine, worlds, tell_nobody).work(event_id)
-    worlds.close()
+    contexts = ConnectionRegistry(engine, given, tell_nobody)
+    Worker(engine, contexts, tell_nobody).work(event_id)
+    contexts.close()
     engine.dispose()
 
 
@@ -44,11 +44,11 @@ def carry_together(environ: Mapping[str, str], event_ids: Sequence[int]) -> None
     failpoints.arm(environ)
     given = settings.read(environ)
     engine = open_engine(given.database_url)
-    worlds = Worlds(engine, given, tell_nobody)
-    workshop = Workshop(engine, worlds, tell_nobody, threads=len(event_ids))
+    contexts = ConnectionRegistry(engine, given, tell_nobody)
+    worker = Worker(engine, contexts, tell_nobody, threads=len(event_ids))
     with ThreadPoolExecutor(len(event_ids)) as threads:
-        list(threads.map(workshop.work, event_ids))
-    worlds.close()
+        list(threads.map(worker.work, event_ids))
+    contexts.close()
     engine.dispose()
 
 

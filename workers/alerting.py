@@ -9,11 +9,11 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import alerts, counters
-from gateway.alerts import Channel, Untold
+from gateway.alerts import Channel, NotDelivered
 from gateway.settings import Settings
+from gateway.store import alert_rules, connections, presence
 from gateway.store import alerts as rows
-from gateway.store import causes, connections, presence
-from gateway.store.causes import Patience
+from gateway.store.alert_rules import Thresholds
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 
@@ -29,13 +29,13 @@ class Watch:
     def __init__(self, engine: Engine, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._settings = settings
-        self._couriers = [Courier(name, bring, patience) for name, bring in alerts.open_channels(settings).items()]
-        self._patience = Patience(timedelta(minutes=settings.alert_minutes), settings.quickbooks_monthly_reads)
+        self._couriers = [AlertSender(name, bring, patience) for name, bring in alerts.open_channels(settings).items()]
+        self._patience = Thresholds(timedelta(minutes=settings.alert_minutes), settings.quickbooks_monthly_reads)
 
     def look(self) -> None:
         """Note what is wrong and what is over, then tell whoever does not know yet."""
         with reading(self._engine) as session:
-            found = causes.find_causes(session, self._patience)
+            found = alert_rules.find_causes(session, self._patience)
         with writing(self._engine) as session:
             rows.note(session, found)
         for courier in self._couriers:
@@ -65,7 +65,7 @@ class Watch:
             rows.tell(session, alert, sorted(told), everyone=told >= {each.name for each in self._couriers})
 
 
-class Courier:
+class AlertSender:
     """One channel of this process. A message that takes too long is left behind; one that fails ends the round."""
 
     def __init__(self, name: str, channel: Channel, patience: float = PATIENCE_SECONDS) -> None:
@@ -97,7 +97,7 @@ class Courier:
     def _run(self, message: alerts.Message, ended: list[str]) -> None:
         try:
             self._channel(message)
-        except Untold as error:
+        except NotDelivered as error:
             ended.append(str(error))
         except Exception as error:  # noqa: BLE001 - an address nobody can write to must not silence the other channels
             ended.append(f"it cannot be sent at all ({type(error).__name__})")

@@ -6,30 +6,30 @@ import os
 
 import dramatiq
 
-from gateway import failpoints, jobs, observe, pools, pulse, settings
-from gateway.jobs import QUEUE, Job, Waker
+from gateway import failpoints, heartbeat, jobs, observe, pools, settings
+from gateway.jobs import QUEUE, Job, Notifier
 from gateway.store.session import open_engine
-from workers.lifetime import Lifetime
-from workers.work import Workshop
-from workers.worlds import Worlds
+from workers.connections import ConnectionRegistry
+from workers.worker import Worker
+from workers.worker_threads import WorkerThreads
 
 _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
-pulse.start(os.environ)
+heartbeat.start(os.environ)
 observe.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
 _engine = open_engine(_settings.database_url, pool_size=pools.worker(_settings))
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
-_lifetime = Lifetime()
+_lifetime = WorkerThreads()
 broker = jobs.open_broker(_client, middleware=[_lifetime])
 dramatiq.set_broker(broker)
 
-_waker = Waker(broker)
-_worlds = Worlds(_engine, _settings, _waker.wake)
-_workshop = Workshop(_engine, _worlds, _waker.wake, threads=_settings.worker_threads)
-_lifetime.attach(_workshop, _waker)
+_notifier = Notifier(broker)
+_contexts = ConnectionRegistry(_engine, _settings, _notifier.notify)
+_worker = Worker(_engine, _contexts, _notifier.notify, threads=_settings.worker_threads)
+_lifetime.attach(_worker, _notifier)
 
 
 @dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK)
 def work(event_id: int) -> None:
     """Carry the event if it is due, then whatever else is."""
-    _workshop.work(event_id)
+    _worker.work(event_id)

@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 from gateway.doctor.finding import Finding
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from gateway.store import connections, meters, plan, tokens, views
+from gateway.store import connections, meters, read_allowance, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
@@ -98,7 +98,9 @@ def _newest(session: Session, connection: Connection, *, of_till: bool) -> datet
 
 def _check_plan(settings: Settings, session: Session) -> Finding:
     now = views.now_of(session)
-    spent = plan.reckon(meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads)
+    spent = read_allowance.forecast(
+        meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads
+    )
     said = f"{spent.reads} of {spent.allowance} used in {spent.month}, {spent.forecast} expected"
     risky = spent.warning or spent.forecast > spent.allowance
     fix = "raise QUICKBOOKS_CDC_SECONDS, buy a larger plan, or correct QUICKBOOKS_MONTHLY_READS" if risky else ""

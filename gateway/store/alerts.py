@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, or_, select, text, upd
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
-from gateway.store.causes import Cause
+from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.tables import AlertRow
 
@@ -18,7 +18,7 @@ SENDING_SECONDS = 60.0
 RETRY_SECONDS = 30.0
 
 
-def note(session: Session, causes: Sequence[Cause]) -> None:
+def note(session: Session, causes: Sequence[AlertCause]) -> None:
     """Open an alert for every new cause, prolong those that last, clear those that are gone."""
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for cause in causes:

@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
-from gateway.store.sealing import Place, Seal
+from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.tables import ConnectionRow
 from mapping.unit_prices import LineAmounts
 
@@ -223,8 +223,8 @@ def _seal_all(connection: Connection, seal: Seal) -> dict[str, str | None]:
     return {name: seal.seal(text, _place(connection.name, name)) if text else None for name, text in texts.items()}
 
 
-def _place(name: str, column: str) -> Place:
-    return Place("connections", column, name)
+def _place(name: str, column: str) -> SealedColumn:
+    return SealedColumn("connections", column, name)
 
 
 def _open(row: ConnectionRow, seal: Seal) -> Connection:

@@ -51,7 +51,7 @@ def begin_anew(session: Session, connection: str, markers: SyncMarkers, *, at: d
     """Like `begin`, but where the till's cursors stand already they are moved: what was before is not followed."""
     ensure(session, connection, BOOKS, at.isoformat())
     for source, marker in _by_source(markers).items():
-        place(session, connection, source, str(marker or 0))
+        move_to(session, connection, source, str(marker or 0))
         session.execute(update(CursorRow).where(_is(connection, source)).values(began_at=moment()))
 
 
@@ -107,12 +107,12 @@ def hold_back(session: Session, connection: str, source: str, entities: Mapping[
     for entity, (position, why) in entities.items():
         each = f"{source}{_PART}{entity}"
         if entity not in known:
-            place(session, connection, each, position)
+            move_to(session, connection, each, position)
         session.execute(update(CursorRow).where(_is(connection, each)).values(failure=why))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Position:
     """Where a feed of the till stands; `at` is None when it has not begun. See `CursorRow`."""
 
     at: int | None
@@ -123,15 +123,15 @@ class Standing:
     began_at: datetime | None
 
 
-def stand(session: Session, connection: str, source: str) -> Standing:
+def find_position(session: Session, connection: str, source: str) -> Position:
     """Where a feed of the till stands."""
     row = session.execute(select(CursorRow).where(_is(connection, source))).scalar_one_or_none()
     if row is None or row.position is None:
-        return Standing(None, 0, frozenset(), 0, 0, None)
+        return Position(None, 0, frozenset(), 0, 0, None)
     at = int(row.position)
     settled = at if row.settled is None else min(int(row.settled), at)
     witness = frozenset(filter(None, (row.witness or "").split(",")))
-    return Standing(at, settled, witness, row.generation, row.reread_to, row.began_at)
+    return Position(at, settled, witness, row.generation, row.reread_to, row.began_at)
 
 
 def follow(
@@ -205,7 +205,7 @@ def renew(engine: Engine, connection: str, source: str, lease: str, *, seconds: 
         session.execute(update(CursorRow).where(held).values(leased_until=moment(seconds)))
 
 
-def place(session: Session, connection: str, source: str, position: str | None) -> None:
+def move_to(session: Session, connection: str, source: str, position: str | None) -> None:
     """Put a cursor that only one event moves, or a feed's where it begins."""
     ensure(session, connection, source, position)
     cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))

@@ -32,13 +32,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from gateway.store import turns
+from gateway.store import round_robin
 from gateway.store.claims import LEASE_SECONDS, LeaseLost
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
+from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, TokenRow
-from gateway.store.turns import Rota
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 # What a new row takes from its change, by the names of the columns.
@@ -116,7 +116,7 @@ def _newest_of_subject() -> Any:
     # An abandoned row still holds the subject's lock, so it is taken over before anything newer. What a person asked
     # for is not answered by what was merely heard later.
     order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
-    wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, turns.may_run(bindparam("barred", expanding=True)))
+    wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, round_robin.may_run(bindparam("barred", expanding=True)))
     return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
 
 
@@ -126,7 +126,7 @@ _TAKE_NEWEST = _taking(_newest_of_subject())
 
 @cache
 def _take_next(*, resting: bool, lock: bool) -> Any:
-    return _taking(turns.newest_of(resting=resting, lock=lock))
+    return _taking(round_robin.newest_of(resting=resting, lock=lock))
 
 
 def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
@@ -181,7 +181,7 @@ def claim_next(
     engine: Engine,
     *,
     seconds: float = LEASE_SECONDS,
-    rota: Rota | None = None,
+    rota: RoundRobin | None = None,
     barred: Collection[str] = (),
     ours: Collection[str] = (),
 ) -> Event | None:
@@ -190,16 +190,16 @@ def claim_next(
     Within a connection the most urgent comes first, and of a subject the newest that is as urgent: it answers the older
     ones. One connection's thousands do not delay another's one.
     """
-    round_of = rota or Rota()
+    round_of = rota or RoundRobin()
     with reading(engine) as session:
         abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
-        waiting = [turn for turn in turns.find_turns(session) if turn.connection not in barred]
+        waiting = [turn for turn in round_robin.find_due_connections(session) if turn.connection not in barred]
     if abandoned is not None and (event := _take(engine, _TAKE_ONE, seconds, of=abandoned)):
         return event
     lock = engine.dialect.name == "postgresql"
     for turn in round_of.order(waiting):
         taking = _take_next(resting=turn.resting, lock=lock)
-        if event := _take(engine, taking, seconds, **{turns.TURN: turn.connection}):
+        if event := _take(engine, taking, seconds, **{round_robin.DUE: turn.connection}):
             round_of.serve(turn.connection)
             return event
     return None
@@ -286,11 +286,11 @@ def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:
 def due_ids(session: Session, *, limit: int) -> list[int]:
     """Events that somebody should be woken for: due, or abandoned by a dead worker; a few of each connection."""
     found = [int(row[0]) for row in session.execute(_LEFT, {"most": limit})]
-    waiting = turns.find_turns(session)
+    waiting = round_robin.find_due_connections(session)
     share = max(1, limit // max(1, len(waiting)))
     for turn in waiting:
         if len(found) < limit:
-            found += turns.find_due(session, turn, limit=share)
+            found += round_robin.find_due(session, turn, limit=share)
     return found[:limit]
 
 
@@ -328,7 +328,7 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
     `requeue_parked` with the same code lets it go on. What a person asked for is left to answer for itself.
     """
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
-    asked = and_(col(InboxRow.priority) == URGENT, turns.is_asked())
+    asked = and_(col(InboxRow.priority) == URGENT, round_robin.is_asked())
     why = select(col(TokenRow.lost)).where(col(TokenRow.connection) == col(InboxRow.connection))
     reason = why.correlate(InboxRow).scalar_subquery()
     parked = session.execute(
@@ -340,7 +340,7 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
     return len(parked)
 
 
-def mend_times(session: Session) -> int:
+def repair_times(session: Session) -> int:
     """Make due what was received in a future that a clock set back has made of the past; answers how many."""
     ahead = and_(col(InboxRow.state) == State.RECEIVED, col(InboxRow.turn_at) > moment(60))
     mended = update(InboxRow).where(ahead).values(due_at=moment()).returning(col(InboxRow.id))
@@ -361,7 +361,7 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
     return len(changed)
 
 
-def causes(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
+def codes_and_records(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
     """The code and record of every cause with one of these codes that something waits for or is parked because of."""
     waiting = and_(
         col(InboxRow.connection) == connection,
@@ -372,7 +372,7 @@ def causes(session: Session, connection: str, codes: Sequence[str]) -> list[tupl
     return [(str(code), str(record)) for code, record in session.execute(found).all()]
 
 
-def requeue_caused(session: Session, connection: str, *, code: str, record: str) -> list[int]:
+def requeue_by_code(session: Session, connection: str, *, code: str, record: str) -> list[int]:
     """Make due again what waits or is parked because of this cause, which is gone now; answers the ids."""
     caused = and_(
         col(InboxRow.connection) == connection,

@@ -18,7 +18,7 @@ from gateway.store.clock import moment
 from gateway.store.tables import LinkRow
 
 
-class Kind(StrEnum):
+class LinkKind(StrEnum):
     """What a link joins. The source id is of the system the data comes from."""
 
     ITEM = "item"  # books' item id -> till article
@@ -73,13 +73,13 @@ _BY_SOURCES = _SELECT.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=Tr
 _BY_TARGET = _SELECT.where(_LINKS.c.target_id == bindparam("id"))
 
 
-def find(session: Session, connection: str, kind: Kind, source_id: str) -> Link | None:
+def find(session: Session, connection: str, kind: LinkKind, source_id: str) -> Link | None:
     """The link of this source record, or None."""
     row = session.execute(_BY_SOURCE, {"of": connection, "like": kind, "id": source_id}).one_or_none()
     return _to_link(row) if row else None
 
 
-def find_all(session: Session, connection: str, kind: Kind, source_ids: Sequence[str]) -> dict[str, Link]:
+def find_all(session: Session, connection: str, kind: LinkKind, source_ids: Sequence[str]) -> dict[str, Link]:
     """The links of these source records, by source id; those without one are absent."""
     rows = session.execute(_BY_SOURCES, {"of": connection, "like": kind, "ids": list(source_ids)})
     return {link.source_id: link for link in map(_to_link, rows)}
@@ -91,12 +91,12 @@ def created_at(session: Session, connection: str, link: Link) -> datetime | None
     return session.execute(select(_LINKS.c.created_at).where(*mine)).scalar_one_or_none()
 
 
-def find_by_target(session: Session, connection: str, kind: Kind, target_id: str) -> list[Link]:
+def find_by_target(session: Session, connection: str, kind: LinkKind, target_id: str) -> list[Link]:
     """Every link of this kind that points at this target."""
     return [_to_link(row) for row in session.execute(_BY_TARGET, {"of": connection, "like": kind, "id": target_id})]
 
 
-def find_under(session: Session, connection: str, kind: Kind, prefix: str) -> list[Link]:
+def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:
     """Every link of this kind whose source id begins with this."""
     begins = col(LinkRow.source_id).startswith(prefix, autoescape=True)
     wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, begins)
@@ -113,7 +113,7 @@ def add(session: Session, connection: str, link: Link) -> Link:
     """Record the link unless its source record has one; answers the one it has."""
     taking = _insert(session.get_bind().dialect.name).on_conflict_do_nothing(index_elements=_KEY)
     session.execute(taking, _to_values(connection, link))
-    return find(session, connection, Kind(link.kind), link.source_id) or link
+    return find(session, connection, LinkKind(link.kind), link.source_id) or link
 
 
 def _to_values(connection: str, link: Link) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _upsert(dialect: str) -> Any:
     return statement.on_conflict_do_update(index_elements=_KEY, set_=changing)
 
 
-def distrust(session: Session, connection: str, found: Iterable[Link]) -> int:
+def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int:
     """Forget what was last written to the targets of these links, because it is not there any more; answers how many.
 
     A link that was written anew since it was read keeps its fingerprint.
@@ -156,7 +156,7 @@ def _distrust_one(session: Session, connection: str, link: Link) -> bool:
     return session.execute(changing.returning(col(LinkRow.id))).scalar_one_or_none() is not None
 
 
-def forget(session: Session, connection: str, kind: Kind, source_id: str) -> None:
+def forget(session: Session, connection: str, kind: LinkKind, source_id: str) -> None:
     """Drop a link whose target turned out not to exist any more."""
     wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.source_id) == source_id)
     session.execute(delete(LinkRow).where(wanted))

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from gateway.store.postgres import Impatient
+from gateway.store.postgres import BoundedConnection
 
 _FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 715_302_001  # any number of ours: PostgreSQL's advisory lock for "migrating kassabridge"
@@ -48,7 +48,7 @@ def upgrade(engine: Engine) -> str:
 
 def _let_it_last(connection: Connection) -> None:
     driver = connection.connection.driver_connection
-    if isinstance(driver, Impatient):
+    if isinstance(driver, BoundedConnection):
         driver.patience = None
     connection.detach()  # it does not go back to those that are in a hurry
 

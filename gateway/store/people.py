@@ -19,7 +19,7 @@ from sqlmodel import Session, col
 from gateway.store import addresses, connections, residue, traces
 from gateway.store.clock import moment
 from gateway.store.events import State
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow
@@ -33,7 +33,7 @@ WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
 _ASKED = (*(getattr(InboxRow, name) for name in _TEXTS), InboxRow.email)
 _SAID = (JournalRow.detail, JournalRow.title)
-_OF_PEOPLE = (Kind.CUSTOMER, Kind.RELATION)
+_OF_PEOPLE = (LinkKind.CUSTOMER, LinkKind.RELATION)
 _EMAIL, _RELATION, _CUSTOMER = "email:", "relation:", "customer:"
 _OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
 """Events that are about many records: of these only what mentions the person goes."""
@@ -110,12 +110,12 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     clean = person.erase_from
     alerts = _change(engine, AlertRow, _scan(engine, AlertRow, _alert_of(engine, found)), lambda row: {
         "detail": GONE, "title": clean(row.title), "fix": clean(row.fix)})  # fmt: skip
-    deeds = _change(engine, AuditRow, _scan(engine, AuditRow, _mentioned(person, "target", "reason")), lambda row: {
+    actions = _change(engine, AuditRow, _scan(engine, AuditRow, _mentioned(person, "target", "reason")), lambda row: {
         "target": clean(row.target), "reason": clean(row.reason)})  # fmt: skip
     lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {"detail": None, "title": clean(row.title)})
     events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
     links = _drop_links(engine, person)
-    erased = Erased(events=events, journal=lines, links=links, alerts=alerts, audit=deeds)
+    erased = Erased(events=events, journal=lines, links=links, alerts=alerts, audit=actions)
     return Erasure(erased, documents, left=_find_left(engine, person))
 
 
@@ -183,7 +183,7 @@ def _refuse_debtor(session: Session, person: Person) -> None:
 
 
 def _is_customer() -> ColumnElement[bool]:
-    return col(LinkRow.kind) == Kind.CUSTOMER
+    return col(LinkRow.kind) == LinkKind.CUSTOMER
 
 
 def _targets(session: Session, keyed: ColumnElement[bool], connection: str | None) -> set[tuple[str, str]]:
@@ -281,7 +281,7 @@ def _documents(engine: Engine, found: _Found) -> list[dict[str, Any]]:
         some = sales[start : start + BATCH]
         mine = or_(*(and_(col(LinkRow.connection) == name, col(LinkRow.source_id) == id_) for name, id_ in some))
         with reading(engine) as session:
-            rows = session.execute(select(LinkRow).where(col(LinkRow.kind) == Kind.DOCUMENT, mine)).scalars().all()
+            rows = session.execute(select(LinkRow).where(col(LinkRow.kind) == LinkKind.DOCUMENT, mine)).scalars().all()
         named += [{"connection": row.connection, "source_id": row.source_id,
                    "target": {"entity": row.target_entity, "id": row.target_id}} for row in rows]  # fmt: skip
     return named

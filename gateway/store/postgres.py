@@ -35,7 +35,7 @@ _INTERVAL = 0.1
 _USED: Final = "kassabridge-used"
 
 
-class Impatient(psycopg.Connection[Any]):
+class BoundedConnection(psycopg.Connection[Any]):
     """Closes itself when an answer takes longer than `patience` (seconds, None: for ever).
 
     `pooled` says that a transaction pooler lies between us and the server.
@@ -79,13 +79,13 @@ def prepare(engine: Engine) -> None:
     event.listen(engine, "checkout", _look_at)
 
 
-def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> Impatient:
+def _connect(_dialect: object, _record: object, arguments: Any, options: Any) -> BoundedConnection:
     try:
-        connection = Impatient.connect(*arguments, **options)
+        connection = BoundedConnection.connect(*arguments, **options)
     except psycopg.OperationalError as error:
         if not is_refused_by_pooler(error):
             raise
-        connection = Impatient.connect(*arguments, **without_session(options))
+        connection = BoundedConnection.connect(*arguments, **without_session(options))
         connection.pooled = True
         return connection
     connection.autocommit = True
@@ -117,7 +117,7 @@ def is_kept(row: tuple[Any, ...] | None, milliseconds: int) -> bool:
 def is_pooled(connection: Connection) -> bool:
     """Whether a connection in use goes through a transaction pooler."""
     driver = connection.connection.driver_connection
-    return isinstance(driver, Impatient) and driver.pooled
+    return isinstance(driver, BoundedConnection) and driver.pooled
 
 
 def _limit_transaction(connection: Connection) -> None:
@@ -130,11 +130,11 @@ def _limit_transaction(connection: Connection) -> None:
             connection.exec_driver_sql(f"SET LOCAL {name} = {limit}")
 
 
-def _note_use(_connection: Impatient | None, record: ConnectionPoolEntry) -> None:
+def _note_use(_connection: BoundedConnection | None, record: ConnectionPoolEntry) -> None:
     record.info[_USED] = time.monotonic()
 
 
-def _look_at(connection: Impatient, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+def _look_at(connection: BoundedConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
     used = record.info.get(_USED)
     if used is not None and time.monotonic() - used > REST_SECONDS and not connection.answers():
         raise InvalidatePoolError("the connection is dead")

@@ -11,14 +11,14 @@ from sqlmodel import Session, col
 
 from gateway import counters
 from gateway.store.clock import moment
+from gateway.store.counter_totals import CounterShare
 from gateway.store.session import writing
 from gateway.store.tables import ProcessRow
-from gateway.store.tallies import Tally
 from gateway.version import VERSION
 
 ALIVE_SECONDS = 60.0
 BOOT = uuid.uuid4().hex
-_TALLY = Tally(counters.REGISTRY)
+_TALLY = CounterShare(counters.REGISTRY)
 
 
 def report(engine: Engine, role: str) -> None:

@@ -42,7 +42,7 @@ def ask(session: Session, flow: Flow, *, connection: str, since: date | None, ac
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class EventCounts:
     """How many events stand where, how many of them ended lately, and when one last changed."""
 
     counts: Mapping[str, int]
@@ -69,7 +69,7 @@ class Progress:
 
     event: Event
     notes: Notes
-    tally: Tally
+    tally: EventCounts
     now: datetime
 
     @property
@@ -136,7 +136,7 @@ def look(session: Session, event: Event) -> Progress:
     return Progress(event, read_notes(session, event), tally(session, event), views.now_of(session))
 
 
-def tally(session: Session, event: Event) -> Tally:
+def tally(session: Session, event: Event) -> EventCounts:
     """The events this backfill led to so far, one for each record."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
     prefix, postgres = f"{event.key}:", session.get_bind().dialect.name == "postgresql"
@@ -146,7 +146,7 @@ def tally(session: Session, event: Event) -> Tally:
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
     found = session.execute(select(*columns).where(rows.id > event.id, begins).group_by(rows.state)).all()
     last = max((row[3] for row in found), default=None)
-    return Tally({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
+    return EventCounts({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
 
 
 def running(session: Session) -> list[Progress]:
@@ -179,7 +179,7 @@ def read_notes(session: Session, event: Event) -> Notes:
 
 def note(session: Session, event: Event, notes: Notes) -> None:
     """Keep these notes, in the caller's transaction."""
-    cursors.place(session, event.connection or "", _place(event), json.dumps(dataclasses.asdict(notes)))
+    cursors.move_to(session, event.connection or "", _place(event), json.dumps(dataclasses.asdict(notes)))
 
 
 def is_note(source: str) -> bool:

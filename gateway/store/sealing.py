@@ -22,7 +22,7 @@ _NONCE: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SealedColumn:
     """Where a sealed value stands: it opens nowhere else, whoever copies it there."""
 
     table: str
@@ -41,13 +41,13 @@ class Seal:
         self._ring = [AESGCM(_derive(key, b"kassabridge/seal/2")) for key in keys]
         self._older = [Fernet(base64.urlsafe_b64encode(_derive(key, b"kassabridge/seal"))) for key in keys]
 
-    def seal(self, text: str, place: Place) -> str:
+    def seal(self, text: str, place: SealedColumn) -> str:
         """The text, encrypted and authenticated for this place, as ASCII."""
         nonce = os.urandom(_NONCE)
         sealed = nonce + self._ring[0].encrypt(nonce, text.encode(), place.to_bytes())
         return _MARK + base64.urlsafe_b64encode(sealed).decode("ascii")
 
-    def open(self, sealed: str, place: Place) -> str:
+    def open(self, sealed: str, place: SealedColumn) -> str:
         """The text again. Raises `Permanent` when no key of the ring fits: nothing is overwritten then."""
         text = self._find(sealed, place, len(self._ring))
         if text is None:
@@ -60,15 +60,15 @@ class Seal:
             )
         return text
 
-    def fits(self, sealed: str, place: Place) -> bool:
+    def fits(self, sealed: str, place: SealedColumn) -> bool:
         """Whether any key of the ring opens it there."""
         return self._find(sealed, place, len(self._ring)) is not None
 
-    def is_newest(self, sealed: str, place: Place) -> bool:
+    def is_newest(self, sealed: str, place: SealedColumn) -> bool:
         """Whether it is sealed for its place, with the newest key."""
         return sealed.startswith(_MARK) and self._find(sealed, place, 1) is not None
 
-    def _find(self, sealed: str, place: Place, most: int) -> str | None:
+    def _find(self, sealed: str, place: SealedColumn, most: int) -> str | None:
         """The text, if one of the first keys opens it."""
         try:
             if not sealed.startswith(_MARK):

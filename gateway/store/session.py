@@ -95,7 +95,7 @@ def writing(engine: Engine) -> Iterator[Session]:
 
     Raises `Transient` when the database cannot be reached or is locked.
     """
-    with _weather(), Session(engine, expire_on_commit=False) as session, session.begin():
+    with _as_transient(), Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
 
 
@@ -109,12 +109,12 @@ def reading(engine: Engine) -> Iterator[Session]:
     options: dict[str, Any] = {"reading": True}
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = "AUTOCOMMIT"
-    with _weather(), Session(engine.execution_options(**options), expire_on_commit=False) as session:
+    with _as_transient(), Session(engine.execution_options(**options), expire_on_commit=False) as session:
         yield session
 
 
 @contextmanager
-def _weather() -> Iterator[None]:
+def _as_transient() -> Iterator[None]:
     try:
         yield
     except IntegrityError:

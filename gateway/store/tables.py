@@ -253,7 +253,7 @@ class ProcessRow(SQLModel, table=True):
     pool_used: int | None = None
 
 
-class TallyRow(SQLModel, table=True):
+class CounterTotalRow(SQLModel, table=True):
     """What all processes have counted so far of one sample (a name and its labels, as JSON)."""
 
     __tablename__ = "tallies"
@@ -366,7 +366,7 @@ class AgreementRecordRow(SQLModel, table=True):
     cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
 
 
-class SpentRow(SQLModel, table=True):
+class UsedOnceRow(SQLModel, table=True):
     """A session that was logged out or an OAuth state that was used, by its SHA-256, until it ends by itself."""
 
     __tablename__ = "spent"
@@ -376,7 +376,7 @@ class SpentRow(SQLModel, table=True):
     ends_at: datetime = _time()
 
 
-class GuessRow(SQLModel, table=True):
+class LoginFailureRow(SQLModel, table=True):
     """Wrong tokens of one source, counted until `ends_at`: seconds since 1970 by the database's clock."""
 
     __tablename__ = "guesses"

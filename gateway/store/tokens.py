@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
-from gateway.store.sealing import Place, Seal
+from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
 from gateway.store.tables import TokenRow
 
@@ -128,8 +128,8 @@ def release(engine: Engine, connection: str, lease: str) -> None:
         )
 
 
-def _place(connection: str, column: str) -> Place:
-    return Place("tokens", column, connection)
+def _place(connection: str, column: str) -> SealedColumn:
+    return SealedColumn("tokens", column, connection)
 
 
 def _upsert(session: Session, connection: str, values: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.store.events import OPEN, Flow, State
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.tables import InboxRow, LinkRow
 
 
@@ -68,7 +68,7 @@ def sales(
 def _rows(condition: ColumnElement[bool], connection: str) -> Any:
     document = and_(
         col(LinkRow.connection) == connection,
-        col(LinkRow.kind) == Kind.DOCUMENT,
+        col(LinkRow.kind) == LinkKind.DOCUMENT,
         col(LinkRow.source_id) == col(InboxRow.entity_id),
     )
     columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)

@@ -52,7 +52,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FlowStatus:
     """How one flow stands: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
 
     `unseen_seconds`: how long a system of it has not answered, None while both do. What happened there since is not
@@ -160,7 +160,7 @@ def _named(session: Session, order: str, about: ColumnElement[bool], limit: int)
     return [Event(*row) for row in session.execute(statement).all()]
 
 
-def standings(session: Session) -> list[Standing]:
+def standings(session: Session) -> list[FlowStatus]:
     """Every flow, those at rest included, in the order of the contract."""
     now = now_of(session)
     rows = session.execute(
@@ -176,10 +176,10 @@ def standings(session: Session) -> list[Standing]:
     return [_standing(flow, [row for row in rows if row[0] == flow], now, unseen) for flow in Flow]
 
 
-def _standing(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> Standing:
+def _standing(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> FlowStatus:
     oldest = {str(state): first for _, state, _, first, _ in rows}
     latest = {str(state): last for _, state, _, _, last in rows}
-    return Standing(
+    return FlowStatus(
         flow=flow,
         counts={str(state): int(count) for _, state, count, _, _ in rows},
         unsynced_seconds=_age([oldest[s] for s in _UNSYNCED if s in oldest], now),

@@ -21,7 +21,7 @@ def compare_days(call: Call) -> int:
     with writing(call.engine) as session:
         ids = [row.id for row in inbox.receive(session, changes)]
         audit.note(session, actor="cli", action="agreement", target=f"{start or ''}..{through or ''}")
-    asking.wake(call, ids)
+    asking.notify(call, ids)
     ended = [asking.watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
     reports = [_to_report(event, call.called(event.connection)) for event in ended]
     if call.as_json:

@@ -9,9 +9,9 @@ from typing import Any
 import redis
 
 from gateway import jobs
-from gateway.store import audit, following, inbox, presence, requests, views
+from gateway.store import audit, event_history, inbox, presence, requests, views
+from gateway.store.event_history import SETTLED, Snapshot
 from gateway.store.events import Change, Event, State
-from gateway.store.following import SETTLED, Glance
 from gateway.store.session import reading, writing
 from gateway.verbs import dry_run_text
 from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, show, show_json, tell
@@ -47,7 +47,7 @@ def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reas
     with writing(call.engine) as session:
         ids = [row.id for row in inbox.receive(session, changes)]
         audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
-    wake(call, ids)
+    notify(call, ids)
     ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
     if call.as_json:
         answers = [_to_data(event, call) for event in ended]
@@ -69,13 +69,13 @@ def _to_data(event: Event, call: Call) -> dict[str, Any]:
     return content | ({"result": presentation.parse(event.result)} if event.result else {})
 
 
-def wake(call: Call, event_ids: Sequence[int]) -> None:
+def notify(call: Call, event_ids: Sequence[int]) -> None:
     """Wake a worker, if the broker is there; without it the sweeper finds the rows a little later."""
     client = jobs.open_redis(call.settings.redis_url, tls_insecure=call.settings.redis_tls_insecure, timeout=1)
     try:
         broker = jobs.open_broker(client)
         for event_id in event_ids:
-            jobs.wake_up(broker, event_id)
+            jobs.send_wake_up(broker, event_id)
     except (redis.RedisError, OSError):
         tell("the broker does not answer; the worker finds the request by itself within seconds")
     finally:
@@ -98,9 +98,9 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
     return watch(call, following_id, seconds=seconds - (time.monotonic() - began), quiet=quiet)
 
 
-def _look(call: Call, event_id: int, before: Glance | None, *, quiet: bool) -> Glance:
+def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) -> Snapshot:
     with reading(call.engine) as session:
-        glance = following.look(session, event_id, after_line=before.line if before else 0)
+        glance = event_history.look(session, event_id, after_line=before.line if before else 0)
     if quiet:
         return glance
     if before is None or before.event.state != glance.event.state:
@@ -112,7 +112,7 @@ def _look(call: Call, event_id: int, before: Glance | None, *, quiet: bool) -> G
 
 def _find_next(call: Call, event: Event) -> int | None:
     with reading(call.engine) as session:
-        return following.find_next(session, event)
+        return event_history.find_next(session, event)
 
 
 def remark(call: Call, event: Event) -> None:

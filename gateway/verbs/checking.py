@@ -43,7 +43,7 @@ def _ask_worker(call: Call) -> list[Finding]:
     with writing(call.engine) as session:
         changes = [requests.check_up(connection=name) for name in connections.names(session)]
         ids = [row.id for row in inbox.receive(session, changes)]
-    asking.wake(call, ids)
+    asking.notify(call, ids)
     ended = [asking.watch(call, event_id, seconds=OUTSIDE_SECONDS, quiet=True) for event_id in ids]
     return [finding for event in ended for finding in to_findings(event)]
 

@@ -42,7 +42,7 @@ def _apply(call: Call, name: str) -> int:
     text = _read(call)
     try:
         settings_document.parse(text)
-    except settings_document.SettingsError as error:
+    except settings_document.DocumentError as error:
         for fault in error.faults:
             tell(f"{fault.path}: {fault.message} ({fault.hint})")
         tell(f"refused: {len(error.faults)} faults; the document in force stays")
@@ -55,7 +55,7 @@ def _apply(call: Call, name: str) -> int:
         later = unchecked.follow_up(session, name, version, checked=checked)
         audit.note(session, actor="cli", action="settings", target=f"connection {name}, version {version}")
     if later:
-        asking.wake(call, later)
+        asking.notify(call, later)
     if call.as_json:
         show_json({"connection": name, "version": version})
     else:
@@ -70,7 +70,7 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
             tell("no worker runs: saved, and held against QuickBooks and MplusKASSA as soon as one does")
             return True, False
         (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])
-    asking.wake(call, [received.id])
+    asking.notify(call, [received.id])
     event = asking.watch(call, received.id, seconds=_CHECK_SECONDS, quiet=True)
     found = json.loads(event.result) if event.state == State.DONE and event.result else {}
     checked = bool(found) and not found["unasked"]

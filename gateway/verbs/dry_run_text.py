@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.store.events import Event
-from gateway.web.pages import outlook
+from gateway.web.pages import preview_results
 
 
 def is_refused(event: Event) -> bool:
     """Whether the dry run says that the sale could not be booked."""
-    found = outlook.read(event)
+    found = preview_results.read(event)
     return found is not None and found.reason is not None
 
 
 def to_lines(event: Event) -> Iterator[str]:
     """Nothing for an event that is no dry run."""
-    found = outlook.read(event)
+    found = preview_results.read(event)
     if found is None or not found.sale:
         return
     yield found.headline

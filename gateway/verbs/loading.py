@@ -25,7 +25,7 @@ def backfill_flow(call: Call) -> int:
         changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
         ids = [row.id for row in inbox.receive(session, changes)]
         audit.note(session, actor="cli", action="backfill", target=f"{flow} since {since or 'the beginning'}")
-    asking.wake(call, ids)
+    asking.notify(call, ids)
     until = time.monotonic() + call.arguments.wait
     ended = [found for event_id in ids for found in _follow(call, event_id, until)]
     _show(call, ended)

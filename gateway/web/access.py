@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from gateway import counters
 from gateway.errors import Transient
-from gateway.store import audit, guesses
-from gateway.store.guesses import Tally
+from gateway.store import audit, login_failures
+from gateway.store.login_failures import LoginFailures
 from gateway.store.session import reading, writing
 from gateway.web import services
 from gateway.web.problems import Refusal
@@ -79,9 +79,9 @@ def _refuse_throttled(shared: Services, source: str) -> None:
 async def _learn_failures(shared: Services, source: str) -> None:
     """How often this source failed, at whichever process; while the database is away this one counts alone."""
 
-    def find() -> Tally:
+    def find() -> LoginFailures:
         with reading(shared.engine) as session:
-            return guesses.find(session, source)
+            return login_failures.find(session, source)
 
     with suppress(Transient):
         shared.throttle.learn(source, await shared.soon(find, seconds=PATIENCE_SECONDS))
@@ -95,15 +95,15 @@ async def _note_failure(shared: Services, source: str) -> None:
         shared.throttle.learn(source, tally)
 
 
-def _count(engine: Engine, source: str) -> Tally:
+def _count(engine: Engine, source: str) -> LoginFailures:
     with writing(engine) as session:
-        tally = guesses.count(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
+        tally = login_failures.count(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
         if tally.failures == FAILURES:
             # One row per closed door, not per try: nobody can fill the table by guessing.
             audit.note(session, actor=source, action="throttled", target="admin token")
     if tally.failures == 1:
         with writing(engine) as session:
-            guesses.purge(session)
+            login_failures.purge(session)
     return tally
 
 

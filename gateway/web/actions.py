@@ -52,7 +52,7 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
         return _get(session, event_id)
 
     event = await shared.write(change)
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     return event
 
 
@@ -154,7 +154,7 @@ async def _store(shared: Services, change: Change, *, action: str, wish: Resend)
         return received.id
 
     event_id = await shared.write(keep)
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     return event_id
 
 
@@ -180,7 +180,7 @@ async def backfill(
         return [row.id for row in received]
 
     ids = await shared.write(keep)
-    shared.waker.wake(ids)
+    shared.notifier.notify(ids)
     return ids
 
 

@@ -87,7 +87,7 @@ async def compare_days(request: Request) -> Response:
     given = queries.only(await bodies.read_json(request), "from", "through", "connection")
     seconds = waiting.find_seconds(request.query_params)
     event_id = await shared.write(lambda session: ask(session, given, actor=ADMIN))
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=seconds)
     content = await admin_events.find_detail(request, event_id)
     headers = {"Location": f"/admin/events/{event_id}"}

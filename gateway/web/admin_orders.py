@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gateway.store import connections, links, views
 from gateway.store.events import Event
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.web import actions, admin_events, bodies, presentation, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.actions import Resend
@@ -49,7 +49,7 @@ def _history(session: Session, order: str) -> tuple[list[Event], list[dict[str, 
             "target": {"entity": link.target_entity, "id": link.target_id},
         }
         for name in connections.names(session)
-        for link in links.find_all(session, name, Kind.DOCUMENT, ids).values()
+        for link in links.find_all(session, name, LinkKind.DOCUMENT, ids).values()
     ]
     return events, documents
 

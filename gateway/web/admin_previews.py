@@ -14,7 +14,7 @@ from gateway.store import requests
 from gateway.store.requests import By
 from gateway.web import admin_events, bodies, previews, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
-from gateway.web.previews import Wish
+from gateway.web.previews import PreviewRequest
 from gateway.web.problems import Refusal
 from mapping import settings_document
 
@@ -41,7 +41,7 @@ async def preview(request: Request) -> Response:
     return await admin_events.answer(request, event_id, seconds=seconds)
 
 
-def _to_wish(given: Mapping[str, Any], connection: str) -> Wish:
+def _to_wish(given: Mapping[str, Any], connection: str) -> PreviewRequest:
     named = [by for by in By if queries.find_text(given, by)]
     if len(named) != 1:
         raise Refusal(400, f"name one record, by {', '.join(By)}")
@@ -59,7 +59,7 @@ def _find_settings(given: Mapping[str, Any]) -> str | None:
         raise Refusal(400, "settings should be a document as TOML text")
     try:
         settings_document.parse(text)
-    except settings_document.SettingsError as error:
+    except settings_document.DocumentError as error:
         faults = [{"path": f.path, "message": f.message, "hint": f.hint} for f in error.faults]
         raise Refusal(422, "the settings document was refused; nothing was tried", faults=faults) from None
     return text

@@ -20,7 +20,7 @@ from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 from gateway.web.settings_saving import Draft, must_exist
 from mapping import settings_document
-from mapping.settings_document import Fault, SettingsError
+from mapping.settings_document import DocumentError, DocumentFault
 
 TOML = "application/toml"
 _LARGEST_VERSION = 2**31 - 1
@@ -63,7 +63,7 @@ async def put_settings(request: Request) -> Response:
     text = await shared.run(lambda: _check(_from_json(body) if is_json else body))
     try:
         saved = await settings_saving.save(shared, name, Draft(text, ADMIN, reason=reason, after=after))
-    except SettingsError as error:
+    except DocumentError as error:
         raise _refuse(error) from None
     except Outdated as other:
         raise Refusal(412, other.reason, version=other.version) from None
@@ -101,16 +101,16 @@ def _check(text: str) -> str:
     """The document, once it was found to have no fault. Raises `Refusal` 422 with every fault."""
     try:
         settings_document.parse(text)
-    except SettingsError as error:
+    except DocumentError as error:
         raise _refuse(error) from None
     return text
 
 
-def _refuse(error: SettingsError) -> Refusal:
+def _refuse(error: DocumentError) -> Refusal:
     return Refusal(422, "the settings document was refused; the old one stays", faults=_to_rows(error.faults))
 
 
-def _to_rows(faults: Sequence[Fault]) -> list[dict[str, str]]:
+def _to_rows(faults: Sequence[DocumentFault]) -> list[dict[str, str]]:
     return [{"path": f.path, "message": f.message, "hint": f.hint} for f in faults]
 
 
@@ -121,7 +121,7 @@ def _from_json(text: str) -> str:
         # Checked before it is written: TOML cannot hold everything JSON can (null, for one).
         settings_document.parse_data(data)
         return tomli_w.dumps(data)
-    except SettingsError as error:
+    except DocumentError as error:
         raise _refuse(error) from None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise Refusal(400, "the document is not a JSON object that TOML can hold") from None

@@ -19,20 +19,20 @@ from gateway.store import (
     documents,
     expiry,
     meters,
-    plan,
     presence,
     progress,
     rate_limits,
+    read_allowance,
     systems,
     views,
 )
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Flow, State
-from gateway.store.plan import Plan
 from gateway.store.progress import Progress
+from gateway.store.read_allowance import ReadAllowance
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
-from gateway.store.views import Standing
+from gateway.store.views import FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, admin_backfills, bodies, presentation, queries, services
 from gateway.web.access import ADMIN, admin_only
@@ -45,7 +45,7 @@ class Overview:
 
     now: datetime
     connections: list[Connection]
-    standings: list[Standing]
+    standings: list[FlowStatus]
     cursors: list[CursorRow]
     systems: list[SystemRow]
     tokens: Mapping[str, TokenRow]
@@ -111,7 +111,9 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         "database": "postgresql" if settings.is_postgres else "sqlite",
         "broker": settings.redis_url.partition(":")[0],
         "alerts": [_to_alert(alert, names) for alert in overview.alerts],
-        "plan": _to_plan(plan.reckon(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)),
+        "plan": _to_plan(
+            read_allowance.forecast(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)
+        ),
         "connections": [to_connection(connection, overview) for connection in overview.connections],
         "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
         "queue": {
@@ -135,7 +137,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     }
 
 
-def _to_flow(standing: Standing) -> dict[str, Any]:
+def _to_flow(standing: FlowStatus) -> dict[str, Any]:
     return {
         "freshness_seconds": standing.behind_seconds or 0.0,
         "unseen_seconds": standing.unseen_seconds,
@@ -176,7 +178,7 @@ def _find_cooldown(connection: Connection, overview: Overview) -> float | None:
     return max((round(overview.cooldowns[each], 1) for each in accounts if each in overview.cooldowns), default=None)
 
 
-def _to_plan(made: Plan) -> dict[str, Any]:
+def _to_plan(made: ReadAllowance) -> dict[str, Any]:
     figures = {"month": made.month, "reads": made.reads, "allowance": made.allowance, "forecast": made.forecast}
     return {**figures, "share": round(made.share, 4), "warning": made.warning}
 

@@ -35,7 +35,7 @@ def of_books(body: bytes, names_by_realm: Mapping[str, str]) -> list[Change]:
     return [_of_books_event(body, event, names_by_realm) for event in books.parse(body)]
 
 
-def _of_books_event(body: bytes, event: Hint | books.Unreadable, names_by_realm: Mapping[str, str]) -> Change:
+def _of_books_event(body: bytes, event: Hint | books.UnreadableDelivery, names_by_realm: Mapping[str, str]) -> Change:
     if not isinstance(event, Hint):
         place = "the delivery" if event.position is None else f"event {event.position} of the delivery"
         return _unreadable("qbo", body, f"{place} cannot be read: {event.reason}", position=event.position)

@@ -14,10 +14,10 @@ from sqlmodel import Session
 
 from gateway import counters
 from gateway.settings import Settings
-from gateway.store import alerts, causes, connections, expiry, meters, presence, rate_limits, tallies, views
+from gateway.store import alert_rules, alerts, connections, counter_totals, expiry, meters, presence, rate_limits, views
 from gateway.store.rate_limits import Account, Use
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
-from gateway.store.views import Standing
+from gateway.store.views import FlowStatus
 
 PROCESS = CollectorRegistry()
 ProcessCollector(registry=PROCESS)
@@ -26,11 +26,11 @@ Labelled = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Gauge:
     """One look at the database. `names` are the connections of an account, which itself is nobody's business."""
 
     now: datetime
-    standings: Sequence[Standing] = ()
+    standings: Sequence[FlowStatus] = ()
     cursors: Sequence[CursorRow] = ()
     meters: Sequence[MeterRow] = ()
     alerts: Sequence[AlertRow] = ()
@@ -38,7 +38,7 @@ class Reading:
     names: Mapping[Account, Sequence[str]] | None = None
     processes: Sequence[ProcessRow] = ()
     tokens: Sequence[TokenRow] = ()
-    totals: Mapping[tallies.Key, float] | None = None
+    totals: Mapping[counter_totals.Key, float] | None = None
     allowance: int = 0
     display_names: Mapping[str, str] | None = None
 
@@ -47,10 +47,10 @@ class Reading:
         return (self.display_names or {}).get(key, key)
 
 
-def read(session: Session, settings: Settings) -> Reading:
+def read(session: Session, settings: Settings) -> Gauge:
     """What the gauges show."""
     now = views.now_of(session)
-    return Reading(
+    return Gauge(
         now,
         views.standings(session),
         views.cursors(session),
@@ -60,32 +60,32 @@ def read(session: Session, settings: Settings) -> Reading:
         connections.names_by_account(session),
         presence.alive(session),
         tuple(views.tokens(session).values()),
-        tallies.find(session),
+        counter_totals.find(session),
         settings.quickbooks_monthly_reads,
         connections.display_names(session),
     )
 
 
-def expose(reading: Reading | None) -> bytes:
+def expose(reading: Gauge | None) -> bytes:
     """The text of the numbers; None: the database cannot be read, and only that is said."""
     registry = CollectorRegistry()
     registry.register(Gauges(reading))
     return generate_latest(registry)
 
 
-def families(reading: Reading) -> Iterator[Metric]:
+def families(reading: Gauge) -> Iterator[Metric]:
     """Every family, those without a sample included."""
     yield from _of_events(reading)
     yield from _of_outside(reading)
     yield from _of_ourselves(reading)
-    yield from tallies.to_families(counters.REGISTRY, reading.totals or {})
+    yield from counter_totals.to_families(counters.REGISTRY, reading.totals or {})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Gauges(Collector):
     """A reading as metric families."""
 
-    reading: Reading | None
+    reading: Gauge | None
 
     def collect(self) -> Iterator[Metric]:
         up = float(self.reading is not None)
@@ -96,7 +96,7 @@ class Gauges(Collector):
             yield from families(self.reading)
 
 
-def _of_events(reading: Reading) -> Iterator[Metric]:
+def _of_events(reading: Gauge) -> Iterator[Metric]:
     standings = reading.standings
     counted = [((each.flow, state), float(n)) for each in standings for state, n in each.counts.items()]
     yield _gauge("events", "Inbox rows by flow and state.", ("flow", "state"), counted)
@@ -110,7 +110,7 @@ def _of_events(reading: Reading) -> Iterator[Metric]:
     yield _gauge("last_done_seconds", "Seconds since an event of the flow was last carried over.", ("flow",), done)
 
 
-def _of_outside(reading: Reading) -> Iterator[Metric]:
+def _of_outside(reading: Gauge) -> Iterator[Metric]:
     about = ("connection", "source")
     polled = [
         ((reading.called(c.connection), c.source), _age(c.polled_at, reading)) for c in reading.cursors if c.polled_at
@@ -128,7 +128,7 @@ def _of_outside(reading: Reading) -> Iterator[Metric]:
     yield from _of_limits(reading)
 
 
-def _of_limits(reading: Reading) -> Iterator[Metric]:
+def _of_limits(reading: Gauge) -> Iterator[Metric]:
     about = ("connection", "system")
     rows = [(use, name) for use in reading.uses for name in (reading.names or {}).get(use.account, ())]
     cooldowns = [((reading.called(name), use.account.system), use.cooldown) for use, name in rows]
@@ -141,9 +141,9 @@ def _of_limits(reading: Reading) -> Iterator[Metric]:
     yield _gauge("slots", "Places among the calls at once.", about, places)
 
 
-def _of_ourselves(reading: Reading) -> Iterator[Metric]:
+def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
     alive = Counter(each.role for each in reading.processes)
-    running = [((role,), float(alive[role])) for role in causes.ROLES]
+    running = [((role,), float(alive[role])) for role in alert_rules.ROLES]
     yield _gauge("processes", "Processes that were seen within a minute.", ("role",), running)
     yield _gauge(
         "pool_connections", "Database connections the pools may open.", ("role",), _summed(reading, "pool_size")
@@ -151,7 +151,7 @@ def _of_ourselves(reading: Reading) -> Iterator[Metric]:
     used = "Database connections in use, as each process said last."
     yield _gauge("pool_connections_used", used, ("role",), _summed(reading, "pool_used"))
     open_ = Counter(alert.cause.partition("/")[0] for alert in reading.alerts)
-    lasting = [((kind,), float(open_[kind])) for kind in causes.KINDS]
+    lasting = [((kind,), float(open_[kind])) for kind in alert_rules.KINDS]
     yield _gauge("alerts", "Alerts whose cause lasts, by kind.", ("kind",), lasting)
     lost = [((reading.called(token.connection),), float(token.lost is not None)) for token in reading.tokens]
     yield _gauge("authorisation_lost", "1 while QuickBooks has to be connected again.", ("connection",), lost)
@@ -161,12 +161,12 @@ def _of_ourselves(reading: Reading) -> Iterator[Metric]:
     yield _gauge("authorisation_seconds", "Seconds until QuickBooks has to be connected again.", ("connection",), ends)
 
 
-def _summed(reading: Reading, field: str) -> list[Labelled]:
+def _summed(reading: Gauge, field: str) -> list[Labelled]:
     roles = sorted({each.role for each in reading.processes})
     return [((r,), float(sum(getattr(p, field) or 0 for p in reading.processes if p.role == r))) for r in roles]
 
 
-def _age(then: datetime | None, reading: Reading) -> float:
+def _age(then: datetime | None, reading: Gauge) -> float:
     return (reading.now - then).total_seconds() if then else 0.0
 
 

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import custody, removal
+from gateway import removal, token_manager
 from gateway.connectors.quickbooks import deadline
 from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, spent, tokens
+from gateway.store import audit, connections, cursors, inbox, tokens, used_once
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
@@ -104,7 +104,7 @@ async def _take_state(request: Request) -> str:
     fits = hmac.compare_digest(str(statement.get("state", "")).encode(), given)
     if not statement or not fits or visitor is None or statement["session"] != visitor.session_id:
         raise Refusal(400, _START_AGAIN)
-    if not await shared.write(lambda session: spent.spend(session, statement["state"], seconds=_STATE_SECONDS)):
+    if not await shared.write(lambda session: used_once.use(session, statement["state"], seconds=_STATE_SECONDS)):
         raise Refusal(400, _START_AGAIN)
     return str(statement["connection"])
 
@@ -131,7 +131,7 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) 
         raise Refusal(409, f"the connection {name} belongs to another QuickBooks company; nothing was changed")
     fresh = Connection(key, realm, None, None, None, None, (), live=False, paused=None, display_name=name)
     connections.save(session, replace(now, realm_id=realm, paused=None) if now else fresh, seal)
-    tokens.save(session, key, custody.to_tokens(pair), seal)
+    tokens.save(session, key, token_manager.to_tokens(pair), seal)
     cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
     audit.note(session, actor=DASHBOARD, action="connect", target=f"connection {name}, company {realm}")

@@ -33,7 +33,7 @@ _ITEMS: Final = frozenset({By.ID, By.SKU, By.NAME})
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PreviewRequest:
     """What somebody wants to see. An order is named as the till names it; `settings` is a document to try.
 
     `side` is whose customer is meant; everything else has one.
@@ -48,7 +48,7 @@ class Wish:
     side: Side = Side.TILL
 
 
-def to_wish(given: Mapping[str, Any], *, connection: str, actor: str) -> Wish:
+def to_wish(given: Mapping[str, Any], *, connection: str, actor: str) -> PreviewRequest:
     """The wish of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
     flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "record")
     if flow not in PREVIEWED or record is None or not record.strip():
@@ -58,7 +58,7 @@ def to_wish(given: Mapping[str, Any], *, connection: str, actor: str) -> Wish:
     known_by = _KNOWN_BY.get(flow, _ITEMS)
     if by not in known_by:
         raise Refusal(400, f"{flow} are known by {', '.join(each for each in By if each in known_by)}, not by {by}")
-    return Wish(flow, record.strip(), connection, actor, by=by, side=side)
+    return PreviewRequest(flow, record.strip(), connection, actor, by=by, side=side)
 
 
 def from_form(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -74,17 +74,17 @@ def _by_its_look(record: str) -> By:
     return By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
 
 
-async def ask(shared: Services, wish: Wish) -> int:
+async def ask(shared: Services, wish: PreviewRequest) -> int:
     """Have a worker look; answers the event whose result is the preview. Raises `Refusal` 404, 409."""
     if wish.flow is Flow.ORDERS:
         dry = Resend(wish.record, wish.actor, dry_run=True, connection=wish.connection, settings=wish.settings)
         return await actions.resend(shared, dry)
     event_id = await shared.write(lambda session: _store(session, wish))
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     return event_id
 
 
-def _store(session: Session, wish: Wish) -> int:
+def _store(session: Session, wish: PreviewRequest) -> int:
     key = connections.find_key(session, wish.connection)
     if key is None:
         raise Refusal(404, "there is no such connection")

@@ -59,7 +59,7 @@ def of_http(request: Request, error: Exception) -> Response:
     return _answer(request, error.status_code, _DETAILS.get(error.status_code), dict(error.headers or {}), {})
 
 
-def of_weather(request: Request, error: Exception) -> Response:
+def of_transient(request: Request, error: Exception) -> Response:
     """503: the database cannot be used right now, and trying again is right."""
     assert isinstance(error, Transient)
     return _answer(request, 503, error.reason, {"Retry-After": str(RETRY_SECONDS)}, {})
@@ -72,7 +72,7 @@ def of_permanent(request: Request, error: Exception) -> Response:
     return _answer(request, 409 if isinstance(error, Permanent) else 503, error.reason, {}, members)
 
 
-def of_surprise(request: Request, _error: Exception) -> Response:
+def of_unexpected(request: Request, _error: Exception) -> Response:
     """500 without a word about what happened; the error itself goes to the log."""
     return _answer(request, 500, "something unexpected happened here; it was logged", {}, {})
 

@@ -21,7 +21,7 @@ class TooMuch(Exception):
     """The head of a request outgrew its limit; the parser answers 400 and closes."""
 
 
-class PatientProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """One connection. A head has HEAD_SECONDS to arrive, from its first byte or the connection on; a body BODY_SECONDS.
 
     Between requests uvicorn's own keep-alive limit holds.
@@ -68,7 +68,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.deadline = math.inf
         super().on_message_complete()
 
-    def lose_patience(self) -> None:
+    def give_up(self) -> None:
         """End a connection whose deadline is over, with an answer where it cannot be taken for another request's."""
         self.deadline = math.inf
         self._refuse(_SLOW if self._is_next() else b"")
@@ -92,21 +92,21 @@ class _Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._open: set[PatientProtocol] = set()
+        self._open: set[BoundedProtocol] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, connection: PatientProtocol) -> None:
+    def add(self, connection: BoundedProtocol) -> None:
         self._open.add(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(ROUND_SECONDS, self._look)
 
-    def discard(self, connection: PatientProtocol) -> None:
+    def discard(self, connection: BoundedProtocol) -> None:
         self._open.discard(connection)
 
     def _look(self) -> None:
         now = self._loop.time()
         for connection in [each for each in self._open if each.deadline <= now]:
-            connection.lose_patience()
+            connection.give_up()
         self._timer = self._loop.call_later(ROUND_SECONDS, self._look) if self._open else None
 
 

@@ -14,14 +14,14 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from gateway.errors import Transient
-from gateway.jobs import Waker
+from gateway.jobs import Notifier
 from gateway.settings import Settings
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.web.arrivals import Arrivals
+from gateway.web.cached import Cached
 from gateway.web.directory import Directory
-from gateway.web.fresh import Fresh
 from gateway.web.readiness import Probe
 from gateway.web.sessions import Sessions
 from gateway.web.throttle import Throttle
@@ -38,9 +38,9 @@ class Services:
     engine: Engine
     seal: Seal
     ingress: Ingress
-    waker: Waker
+    notifier: Notifier
     redis: redis.Redis
-    directory: Fresh[Directory]
+    directory: Cached[Directory]
     sessions: Sessions
     throttle: Throttle
     arrivals: Arrivals

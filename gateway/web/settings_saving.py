@@ -13,7 +13,7 @@ from gateway.store.events import State
 from gateway.web import presentation, waiting
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
-from mapping.settings_document import Fault, SettingsError
+from mapping.settings_document import DocumentError, DocumentFault
 
 CHECK_SECONDS = 10.0
 """How long somebody who saves a document waits for the check; then it is saved without."""
@@ -38,17 +38,17 @@ class Saved:
 
     version: int
     checked: bool
-    warnings: tuple[Fault, ...] = ()
+    warnings: tuple[DocumentFault, ...] = ()
 
 
 async def save(shared: Services, name: str, draft: Draft) -> Saved:
     """Check and put in force. Raises `SettingsError` with what neither system has, `Refusal` 404, `Outdated`."""
     found = await _check(shared, name, draft)
     if faults := _to_faults(found, "faults"):
-        raise SettingsError(faults)
+        raise DocumentError(faults)
     checked = found is not None and not found.get("unasked")
     version, event_ids = await shared.write(lambda session: store(session, name, draft, checked=checked))
-    shared.waker.wake(event_ids)
+    shared.notifier.notify(event_ids)
     return Saved(version, checked, _to_faults(found, "warnings"))
 
 
@@ -66,7 +66,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     event_id = await shared.write(ask)
     if event_id is None:
         return None
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
     event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
     found = presentation.parse(event.result) if event and event.state == State.DONE else None
@@ -95,6 +95,6 @@ def must_exist(session: Session, name: str) -> None:
         raise Refusal(404, "there is no such connection")
 
 
-def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[Fault, ...]:
+def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:
     rows = (found or {}).get(kind) or ()
-    return tuple(Fault(str(row["path"]), str(row["message"]), str(row["hint"])) for row in rows)
+    return tuple(DocumentFault(str(row["path"]), str(row["message"]), str(row["hint"])) for row in rows)

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from sqlmodel import Session
 from starlette.requests import Request
 
-from gateway import places, removal
-from gateway.removal import Data, Outcome
+from gateway import removal, ssrf_guard
+from gateway.removal import Data, RemovalResult
 from gateway.store import audit, connections, inbox, requests, views
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.events import Change
@@ -83,7 +83,7 @@ def _url_faults(url: str | None) -> list[dict[str, str]]:
         known = False
     if not known or parts.query or parts.fragment or parts.username:
         return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
-    if parts.scheme == "http" and not places.is_private_name(parts.hostname or ""):
+    if parts.scheme == "http" and not ssrf_guard.is_private_name(parts.hostname or ""):
         message = "outside a private network the address has to begin with https://, or the secret could be read"
         return [{"path": "mplus_url", "message": message, "hint": hint}]
     return []
@@ -236,7 +236,7 @@ async def rename(shared: Services, name: str, wanted: str, *, actor: str) -> Non
     shared.directory.forget()
 
 
-async def remove(request: Request, data: Data, *, actor: str) -> Outcome:
+async def remove(request: Request, data: Data, *, actor: str) -> RemovalResult:
     """Remove the connection of the address. Raises `Rejected` 404, 409."""
     shared, name = services.of(request), request.path_params["name"]
     outcome = await shared.run(lambda: removal.remove(shared.engine, shared.settings, name, data, actor=actor))
@@ -252,7 +252,7 @@ async def _ask(shared: Services, name: str, change: Change, action: str, actor: 
         return received.id
 
     event_id = await shared.write(store)
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     return event_id
 
 

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from gateway.store.guesses import MOST_SOURCES, NONE, Tally
+from gateway.store.login_failures import MOST_SOURCES, NONE, LoginFailures
 
 FAILURES = 10
 WINDOW_SECONDS = 60.0
@@ -31,19 +31,19 @@ class Throttle:
         """Note a failure. The first one is forgotten after a minute, those that close the door a minute later."""
         known = self._find(source)
         anew = known.failures in {0, FAILURES - 1}
-        self._keep(source, Tally(known.failures + 1, WINDOW_SECONDS if anew else known.seconds))
+        self._keep(source, LoginFailures(known.failures + 1, WINDOW_SECONDS if anew else known.seconds))
 
-    def learn(self, source: str, tally: Tally) -> None:
+    def learn(self, source: str, tally: LoginFailures) -> None:
         """Take over what all processes counted together, where it is more."""
         if tally.failures > self._find(source).failures:
             self._keep(source, tally)
 
-    def _find(self, source: str) -> Tally:
+    def _find(self, source: str) -> LoginFailures:
         failures, until = self._known.get(source, (0, 0.0))
         left = until - self._clock()
-        return Tally(failures, left) if left > 0 else NONE
+        return LoginFailures(failures, left) if left > 0 else NONE
 
-    def _keep(self, source: str, tally: Tally) -> None:
+    def _keep(self, source: str, tally: LoginFailures) -> None:
         self._known[source] = (tally.failures, self._clock() + tally.seconds)
         self._known.move_to_end(source)
         while len(self._known) > MOST_SOURCES:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import spent
+from gateway.store import used_once
 from gateway.web import bodies, services
 from gateway.web.problems import Refusal
 from gateway.web.sessions import LIFETIME_SECONDS, Visitor
@@ -53,7 +53,7 @@ async def find_visitor(request: Request) -> Visitor | None:
     """Who is logged in, if anybody. Raises `Transient` while nobody can say whether they logged out elsewhere."""
     shared = services.of(request)
     visitor = shared.sessions.find(request.cookies.get(cookie_name(request)))
-    if visitor is None or await shared.read(lambda session: spent.is_spent(session, visitor.session_id)):
+    if visitor is None or await shared.read(lambda session: used_once.is_used(session, visitor.session_id)):
         return None
     return visitor
 
@@ -81,7 +81,9 @@ def let_in(request: Request, response: Response) -> None:
 
 async def let_out(request: Request, visitor: Visitor, response: Response) -> None:
     """End the session in every process, also for whoever copied its cookie. Raises `Transient`, and nothing ended."""
-    await services.of(request).write(lambda session: spent.spend(session, visitor.session_id, seconds=LIFETIME_SECONDS))
+    await services.of(request).write(
+        lambda session: used_once.use(session, visitor.session_id, seconds=LIFETIME_SECONDS)
+    )
     drop_cookie(request, response, cookie_name(request))
 
 

@@ -26,7 +26,7 @@ _BOOKS, _TILL = "quickbooks", "mpluskassa"
 _TAKEN = Response(status_code=200)
 
 
-class Door:
+class Endpoint:
     """An endpoint without Starlette's second net for exceptions: the application's own catches them as well."""
 
     def __init__(self, take: Callable[[Request], Awaitable[Response]]) -> None:
@@ -40,8 +40,8 @@ class Door:
 def routes() -> list[Route]:
     """Both addresses; every other method on them is 405."""
     return [
-        Route("/webhooks/quickbooks", Door(receive_from_books), methods=["POST"]),
-        Route("/webhooks/mpluskassa/{event}", Door(receive_from_till), methods=["POST"]),
+        Route("/webhooks/quickbooks", Endpoint(receive_from_books), methods=["POST"]),
+        Route("/webhooks/mpluskassa/{event}", Endpoint(receive_from_till), methods=["POST"]),
     ]
 
 
@@ -102,8 +102,8 @@ async def _store(shared: Services, system: str, changes: Sequence[Change]) -> No
     received = await _attempt(system, shared.ingress.receive(changes))
     failpoints.reach(failpoints.AFTER_COMMIT)
     # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
-    shared.waker.wake(row.id for row in received if row.pending)
-    failpoints.reach(failpoints.AFTER_WAKE)
+    shared.notifier.notify(row.id for row in received if row.pending)
+    failpoints.reach(failpoints.AFTER_NOTIFY)
     shared.arrivals.note(system, received)
     known = bool(received) and not any(row.created for row in received)
     counters.delivery(system, "known" if known else "stored").inc()

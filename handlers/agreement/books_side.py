@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from gateway.store import reckoning
-from gateway.store.links import Kind, Link
+from gateway.store import sales_queries
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import codes
 from handlers.sales import bookings
 from mapping import figures
-from mapping.agreement import BooksRecord, Standing
+from mapping.agreement import BooksRecord, DocumentState
 from mapping.figures import Names
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, SaleKind
 
@@ -91,9 +91,11 @@ def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
     """Somebody may have rewritten the note of a document or payment of ours."""
     unmarked = [each for each in side.documents if each not in side.groups]
     with reading(deps.engine) as session:
-        documents = reckoning.sources_of(session, deps.connection, Kind.DOCUMENT, unmarked)
-        payments = reckoning.sources_of(session, deps.connection, Kind.PAYMENT, side.payments)
-        links = reckoning.links_of(session, deps.connection, Kind.DOCUMENT, [source for source, _, _ in documents])
+        documents = sales_queries.sources_of(session, deps.connection, LinkKind.DOCUMENT, unmarked)
+        payments = sales_queries.sources_of(session, deps.connection, LinkKind.PAYMENT, side.payments)
+        links = sales_queries.links_of(
+            session, deps.connection, LinkKind.DOCUMENT, [source for source, _, _ in documents]
+        )
     for source, entity, target in documents:
         if side.documents[target].kind == entity:
             side.groups[target] = group_of(source, links[source])
@@ -144,7 +146,7 @@ def to_records(
     documents = (_to_record(side, each, branches, names) for each in side.documents if each in side.groups)
     payments = (_to_payment(payment, side.groups[each], branches, names)
                 for each, payment in side.payments.items() if each in side.groups)  # fmt: skip
-    gone = (BooksRecord(group, entity, each, {}, Standing.GONE) for group, entity, each in side.gone)
+    gone = (BooksRecord(group, entity, each, {}, DocumentState.GONE) for group, entity, each in side.gone)
     return [*documents, *payments, *gone]
 
 
@@ -156,7 +158,7 @@ def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Na
         entity=document.kind,
         id=document.id,
         figures=figures.of_document(document, branches.of_document(document, group), names),
-        standing=Standing.VOIDED if document.voided else Standing.STANDS,
+        standing=DocumentState.VOIDED if document.voided else DocumentState.STANDS,
         partial=group.startswith(f"{DAY}:") or document_id in side.parts,
         note=moved.group() if moved else None,
         foreign=document_id in side.foreign,
@@ -170,7 +172,7 @@ def _to_payment(payment: BooksPayment, group: str, branches: _Branches, names: N
         entity="Payment",
         id=payment.id or "",
         figures=figures.of_payment(payment, branches.of_group(group), names),
-        standing=Standing.VOIDED if payment.voided else Standing.STANDS,
+        standing=DocumentState.VOIDED if payment.voided else DocumentState.STANDS,
         partial=True,
     )
 

@@ -11,9 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Transient
-from gateway.store import agreements, reckoning
+from gateway.store import agreements, sales_queries
 from gateway.store.events import Event, Outcome, State
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF, LONGEST_PERIOD
 from gateway.store.session import reading, writing
 from handlers.agreement import books_side, nightly, others, results, till_side
@@ -23,7 +23,7 @@ from handlers.deps import Deps
 from handlers.references import codes, own_items
 from handlers.result import Result, done
 from mapping import agreement, control
-from mapping.control import Question
+from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Figures, Names
 from mapping.money import show_cents
@@ -37,7 +37,7 @@ _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Compare; the report is on the row. Done either way: a difference is an answer, not a failure."""
     began = deps.now()
     start, through = to_days(json.loads(event.hint or "{}"), began.astimezone(_AMSTERDAM).date())
@@ -136,7 +136,7 @@ def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[Ti
 def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
     """The group of every sale, once the documents it is linked with have been read."""
     with reading(deps.engine) as session:
-        links = reckoning.links_of(session, deps.connection, Kind.DOCUMENT, till.sales)
+        links = sales_queries.links_of(session, deps.connection, LinkKind.DOCUMENT, till.sales)
     groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
     books_side.read_linked(books, links, groups, deps)
     return groups
@@ -169,7 +169,7 @@ def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: De
     try:
         chosen = control.resolve(
             deps.settings.mapping.payment_methods,
-            Question(setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None),
+            ControlQuestion(setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None),
         ).value
     except MappingError:
         chosen = None

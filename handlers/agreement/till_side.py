@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from gateway.errors import Permanent
-from gateway.store import reckoning
+from gateway.store import sales_queries
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import deposits, till_sales
 from mapping import figures
-from mapping.agreement import Fate, TillRecord
+from mapping.agreement import SaleState, TillRecord
 from mapping.errors import NotBookable
 from mapping.figures import Cell, Names
 from mapping.records import Journal, Sale, SaleKind
@@ -44,7 +44,8 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
     late = [kind for kind in _kinds(deps) if kind is not SaleKind.RECEIPT]
     with reading(deps.engine) as session:
         changed: dict[SaleKind, list[str]] = {
-            kind: reckoning.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start) for kind in late
+            kind: sales_queries.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start)
+            for kind in late
         }
     read_more(side, changed, deps)
     return side
@@ -77,7 +78,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     """The sales that count, each with what it adds and, for want of a document, why there is none."""
     settings = deps.settings.orders
     with reading(deps.engine) as session:
-        events = reckoning.newest_events(session, deps.connection, side.sales)
+        events = sales_queries.newest_events(session, deps.connection, side.sales)
     counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
     return [
         TillRecord(
@@ -110,8 +111,8 @@ def _left_out(sale: Sale, deps: Deps) -> str | None:
     return None
 
 
-def _to_fate(event: tuple[int, str, str] | None) -> Fate | None:
-    return Fate(event[0], event[1], event[2] or None) if event else None
+def _to_fate(event: tuple[int, str, str] | None) -> SaleState | None:
+    return SaleState(event[0], event[1], event[2] or None) if event else None
 
 
 def describe_others(side: TillSide, deps: Deps) -> str:

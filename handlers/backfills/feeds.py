@@ -13,7 +13,7 @@ from handlers.polling import till_feed
 from handlers.polling.till_feed import TillSource
 
 
-def carry(
+def handle(
     event: Event,
     deps: Deps,
     source: TillSource,

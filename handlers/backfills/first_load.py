@@ -18,7 +18,7 @@ from handlers.backfills import pages
 from handlers.catalogue import categories, drift, items
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.stock import bookings, quantities, shelves
+from handlers.stock import bookings, levels, quantities
 from mapping.categories import CATEGORY, parents_first
 from mapping.errors import NotBookable
 from mapping.records import Item
@@ -31,7 +31,7 @@ LOOK_SECONDS = 2.0
 _TREE, _REST = "tree", "rest"
 
 
-def carry_categories(event: Event, deps: Deps) -> Result:
+def handle_categories(event: Event, deps: Deps) -> Result:
     """Bring the whole tree; ends when all of it is carried."""
     if pages.find_position(event, deps) is None:
         return _receive_tree(event, deps, reached=_REST, read=True)
@@ -123,7 +123,7 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     together = bookings.can_book_together(deps)
     doubtful: dict[str, Item] = {}
     for some in _parts(_articles(page, deps), SHELVES_AT_ONCE if together else ALONE_AT_ONCE):
-        found = shelves.settle(some, read_at, deps, patient=True, together=together)
+        found = levels.settle(some, read_at, deps, patient=True, together=together)
         doubtful |= {shelf.item.id: shelf.item for shelf in found if shelf.doubtful}
     return [_to_change(event, item, read_at, Flow.STOCK) for item in doubtful.values()]
 

@@ -36,11 +36,11 @@ def receive(
     """
     with writing(deps.engine) as session:
         received = inbox.receive(session, list(changes))
-        cursors.place(session, deps.connection, _source(event), str(reached))
+        cursors.move_to(session, deps.connection, _source(event), str(reached))
         known = progress.read_notes(session, event)
         now = Notes(known.total, known.read + read, known.unchanged + unchanged)
         progress.note(session, event, now)
-    deps.wake([row.id for row in received if row.pending][:1])
+    deps.notify([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
 
 

@@ -23,5 +23,5 @@ def carry_customers(event: Event, deps: Deps) -> Result:
         )
     if not _SOURCE.wanted(deps.settings):
         return skipped("customers are switched off in the settings")
-    count = feeds.carry(event, deps, _SOURCE, feeds.find_start(event, deps))
+    count = feeds.handle(event, deps, _SOURCE, feeds.find_start(event, deps))
     return done(f"{count} relations received")

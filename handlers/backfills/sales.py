@@ -30,5 +30,5 @@ def carry_orders(event: Event, deps: Deps) -> Result:
     for position, source in enumerate(followed):
         if position >= reached:
             start = (position, marker if position == reached else 0)
-            count += feeds.carry(event, deps, source, start, lambda sale: bool(sale.business_date >= since))
+            count += feeds.handle(event, deps, source, start, lambda sale: bool(sale.business_date >= since))
     return done(f"{count} sales since {since} received")

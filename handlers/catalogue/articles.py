@@ -10,7 +10,7 @@ from typing import Any
 from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.errors import DuplicateNumber
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers import currencies
 from handlers.catalogue import items, ownership
@@ -111,7 +111,7 @@ def is_same_content(item: Item, link: Link) -> bool:
 def find_link(item_id: str, deps: Deps) -> Link | None:
     """The item's article, as it was last written."""
     with reading(deps.engine) as session:
-        return links.find(session, deps.connection, Kind.ITEM, item_id)
+        return links.find(session, deps.connection, LinkKind.ITEM, item_id)
 
 
 def vat_table(deps: Deps) -> VatTable:
@@ -240,4 +240,4 @@ def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
     family = member.family.key if member.family else None
     own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}
     detail = {"content": items.content(item.raw), **own}
-    return (Link(Kind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail),)
+    return (Link(LinkKind.ITEM, item.id, "Article", str(member.number), item.sync_token, wanted, detail),)

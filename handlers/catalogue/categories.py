@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gateway.errors import NotFound
 from gateway.store import links
 from gateway.store.events import Event
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers.catalogue import items, kinship
-from handlers.catalogue.items import Reading
+from handlers.catalogue import category_links, items
+from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
 from mapping import categories
@@ -21,7 +21,7 @@ from mapping.records import ArticleGroup, Item
 GONE = "deleted"
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Bring the till's group to what the category is now."""
     if not deps.settings.categories.enabled:
         return skipped("categories are switched off in the settings")
@@ -39,14 +39,14 @@ def carry(event: Event, deps: Deps) -> Result:
     number = _write(seen.item, wanted, link, deps)
     written = _to_link(seen, str(number), print_, _link(seen.item.id, deps))
     deps.remember(written)
-    deps.resolve(kinship.WAITS_FOR_CATEGORY, kinship.name_category(seen.item.id))
+    deps.resolve(category_links.WAITS_FOR_CATEGORY, category_links.name_category(seen.item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
 
 
 def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
     """Distrust the links of categories whose groups were renamed, moved or deleted by hand; answers how many."""
     with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, Kind.GROUP, [item.id for item in tree])
+        found = links.find_all(session, deps.connection, LinkKind.GROUP, [item.id for item in tree])
     known = {id_: link for id_, link in found.items() if link.target_id and link.fingerprint not in (None, GONE)}
     if not known or not deps.settings.categories.enabled:
         return 0
@@ -54,7 +54,7 @@ def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
     numbers = {id_: int(link.target_id) for id_, link in known.items()}
     altered = [known[item.id] for item in tree if item.id in known and _is_altered(item, numbers, present, deps)]
     with writing(deps.engine) as session:
-        return links.distrust(session, deps.connection, altered)
+        return links.mark_unsure(session, deps.connection, altered)
 
 
 def _is_altered(item: Item, numbers: Mapping[str, int], present: Mapping[int | None, ArticleGroup], deps: Deps) -> bool:
@@ -76,8 +76,8 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
     if link is not None and link.target_id:
         return {item.parent_id: int(link.target_id)}
     read_at = items.now(deps)
-    deps.pass_on(kinship.bring_along(Reading(deps.books.item(item.parent_id), read_at), event))
-    raise kinship.wait_for(item.parent_id)
+    deps.pass_on(category_links.bring_along(ItemReading(deps.books.item(item.parent_id), read_at), event))
+    raise category_links.wait_for(item.parent_id)
 
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:
@@ -88,7 +88,9 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> i
     if existing is None:
         number = deps.till.create_article_group(wanted)
         # At once: a group made twice would be there twice.
-        deps.remember(Link(Kind.GROUP, item.id, "ArticleGroup", str(number), item.sync_token, detail={"made": True}))
+        deps.remember(
+            Link(LinkKind.GROUP, item.id, "ArticleGroup", str(number), item.sync_token, detail={"made": True})
+        )
         deps.say("made the article group", number=number, name=wanted.name)
         return number
     kept = wanted if deps.settings.categories.rename else dataclasses.replace(wanted, name=existing.name)
@@ -109,7 +111,7 @@ def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Dep
     name = wanted.name.strip().casefold()
     same = [g for g in groups if g.name.strip().casefold() == name and (g.parent or 0) == (wanted.parent or 0)]
     with reading(deps.engine) as session:
-        free = [g for g in same if not links.find_by_target(session, deps.connection, Kind.GROUP, str(g.number))]
+        free = [g for g in same if not links.find_by_target(session, deps.connection, LinkKind.GROUP, str(g.number))]
     return next(iter(free), None)
 
 
@@ -134,7 +136,7 @@ def _are_ours(products: Iterable[int], deps: Deps) -> bool:
     read = (deps.till.product(number) for number in products)
     articles = [str(article.number) for found in read if found for article in found.product.articles]
     with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, Kind.ARTICLE, articles)
+        known = links.find_all(session, deps.connection, LinkKind.ARTICLE, articles)
     return set(articles) <= known.keys()
 
 
@@ -146,10 +148,10 @@ def _flatten(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
 
 def _link(category_id: str, deps: Deps) -> Link | None:
     with reading(deps.engine) as session:
-        return links.find(session, deps.connection, Kind.GROUP, category_id)
+        return links.find(session, deps.connection, LinkKind.GROUP, category_id)
 
 
-def _to_link(seen: Reading, number: str, fingerprint: str, before: Link | None) -> Link:
+def _to_link(seen: ItemReading, number: str, fingerprint: str, before: Link | None) -> Link:
     made = {"made": True} if before and (before.detail or {}).get("made") else {}
     detail = {**made, "content": items.content(seen.item.raw)}
-    return Link(Kind.GROUP, seen.item.id, "ArticleGroup", number, seen.item.sync_token, fingerprint, detail)
+    return Link(LinkKind.GROUP, seen.item.id, "ArticleGroup", number, seen.item.sync_token, fingerprint, detail)

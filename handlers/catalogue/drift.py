@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers.catalogue import articles, items, kinship
+from handlers.catalogue import articles, category_links, items
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
 from mapping import products
@@ -39,7 +39,7 @@ class View:
 def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
     """The links of these items, by item; those that were never carried are absent."""
     with reading(deps.engine) as session:
-        return links.find_all(session, deps.connection, Kind.ITEM, [item.id for item in page])
+        return links.find_all(session, deps.connection, LinkKind.ITEM, [item.id for item in page])
 
 
 def look(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadProduct], deps: Deps) -> View:
@@ -47,8 +47,8 @@ def look(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadPr
     ids = sorted({item.parent_id for item in page if item.parent_id})
     numbers = [str(link.target_id) for link in known.values()]
     with reading(deps.engine) as session:
-        groups = links.find_all(session, deps.connection, Kind.GROUP, ids)
-        owners = links.find_all(session, deps.connection, Kind.ARTICLE, numbers)
+        groups = links.find_all(session, deps.connection, LinkKind.GROUP, ids)
+        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, numbers)
     return View(
         {article.number: read.product for read in found for article in read.product.articles},
         groups,
@@ -62,7 +62,7 @@ def notice(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: De
     altered = {item.id: link for item, link in _trusted(page, known) if _is_altered(item, link, view, deps)}
     if altered:
         with writing(deps.engine) as session:
-            links.distrust(session, deps.connection, altered.values())
+            links.mark_unsure(session, deps.connection, altered.values())
     return frozenset(altered)
 
 
@@ -85,7 +85,7 @@ def _is_settled(item: Item, link: Link, view: View, deps: Deps) -> bool:
     parent = view.groups.get(item.parent_id or "")
     if item.parent_id and parent is None and deps.settings.categories.enabled:
         return False
-    group = kinship.group_number(parent, deps) if parent else None
+    group = category_links.group_number(parent, deps) if parent else None
     try:
         plain = _to_product(item, link, None, view, deps)
         family = find_family(item, deps.settings.products)
@@ -120,4 +120,4 @@ def _to_product(item: Item, link: Link, present: Product | None, view: View, dep
 
 def _has_left_its_group(link: Link, present: Product, deps: Deps) -> bool:
     group = articles.group_of(link)
-    return group is not None and kinship.are_groups_carried(deps) and group not in present.group_numbers
+    return group is not None and category_links.are_groups_carried(deps) and group not in present.group_numbers

@@ -14,7 +14,7 @@ from gateway.connectors.mpluskassa.products import to_empty_product
 from gateway.errors import Permanent
 from gateway.store import links
 from gateway.store.leases import Lease
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import articles, ownership
 from handlers.catalogue.articles import Member
@@ -27,7 +27,7 @@ REFUSED, BESIDE = "refused", "beside"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProductSlot:
     """The product as it was read, None for one to be made. An article that is a `guest` in it does not name it.
 
     `reason` is for people.
@@ -41,27 +41,27 @@ class Place:
 def find_product(key: str, deps: Deps) -> int | None:
     """The product that was made for the family, or taken for it."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.FAMILY, key)
+        link = links.find(session, deps.connection, LinkKind.FAMILY, key)
     return int(link.target_id) if link and link.target_id else None
 
 
-def find_place(member: Member, existing: ReadProduct | None, lease: Lease, deps: Deps, *, again: bool) -> Place:
+def find_place(member: Member, existing: ReadProduct | None, lease: Lease, deps: Deps, *, again: bool) -> ProductSlot:
     """Where the article is to stand; one that stands elsewhere is moved, unless the till refused that before.
 
     `again`: it is tried once more.
     """
     home = _find_home(member, existing, deps)
     if existing is None or (home and home.product.number == existing.product.number):
-        return Place(home)
+        return ProductSlot(home)
     if not _may_leave(existing.product, deps):
-        return Place(existing, guest=BESIDE)
+        return ProductSlot(existing, guest=BESIDE)
     lease.require()
     if again or articles.guest_of(member.link) != REFUSED:
         moved = _move(member, existing, home, deps)
         if moved:
-            return Place(moved)
+            return ProductSlot(moved)
     reason = f'article {member.number} stays in the product "{existing.product.description}": the till does not move it'
-    return Place(existing, guest=REFUSED, reason=reason)
+    return ProductSlot(existing, guest=REFUSED, reason=reason)
 
 
 def _find_home(member: Member, existing: ReadProduct | None, deps: Deps) -> ReadProduct | None:
@@ -91,7 +91,7 @@ def _may_leave(product: Product, deps: Deps) -> bool:
 
 def _find_families(product: Product, deps: Deps) -> list[str]:
     with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, Kind.FAMILY, str(product.number))
+        found = links.find_by_target(session, deps.connection, LinkKind.FAMILY, str(product.number))
     # Links of earlier versions are by the id of an item: nothing is known of what those products are by now.
     return [link.source_id for link in found if "/" in link.source_id]
 
@@ -131,7 +131,7 @@ def settle(member: Member, product: int, deps: Deps) -> None:
     if family is None or find_product(family.key, deps) == product:
         return
     with reading(deps.engine) as session:
-        former = links.find_by_target(session, deps.connection, Kind.FAMILY, str(product))
+        former = links.find_by_target(session, deps.connection, LinkKind.FAMILY, str(product))
     for link in former:
-        deps.forget(Kind.FAMILY, link.source_id)
-    deps.remember(Link(Kind.FAMILY, family.key, "Product", str(product)))
+        deps.forget(LinkKind.FAMILY, link.source_id)
+    deps.remember(Link(LinkKind.FAMILY, family.key, "Product", str(product)))

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers.catalogue import articles, bridge, categories, families, items, kinship, ownership
+from handlers.catalogue import articles, bridge, categories, category_links, families, items, ownership
 from handlers.catalogue import products as carried
 from handlers.deps import Deps
 from mapping import categories as tree
@@ -130,7 +130,7 @@ def _is_written(row: Told) -> bool:
 
 def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[Told]:
     """The group its product becomes a member of, where it hangs under a category."""
-    if parent is None or parent.type != CATEGORY or not kinship.are_groups_carried(deps):
+    if parent is None or parent.type != CATEGORY or not category_links.are_groups_carried(deps):
         return []
     number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)
     there = number if present and number in present.group_numbers else None
@@ -192,5 +192,5 @@ def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, 
     """The article groups of these categories, as far as the till has them."""
     wanted = [id_ for id_ in category_ids if id_]
     with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, Kind.GROUP, wanted)
+        known = links.find_all(session, deps.connection, LinkKind.GROUP, wanted)
     return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}

@@ -17,7 +17,7 @@ import simplejson
 from gateway.connectors.quickbooks import wire
 from gateway.store import cursors, inbox, links, views
 from gateway.store.events import Change, Event, Flow
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping.fingerprints import fingerprint
@@ -33,26 +33,26 @@ _TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ItemReading:
     """An item, and a moment of the database's clock at which the books had not been asked for it yet."""
 
     item: Item
     read_at: datetime
 
 
-def read(event: Event, deps: Deps) -> Reading:
+def read(event: Event, deps: Deps) -> ItemReading:
     """The item this event is about. Raises NotFound when the books have it no more."""
     told = _told(event)
     if told is not None and not _is_stale(event, told, deps):
         return told
     read_at = now(deps)
-    return Reading(deps.books.item(event.entity_id), read_at)
+    return ItemReading(deps.books.item(event.entity_id), read_at)
 
 
 def is_ours(item_id: str, deps: Deps) -> bool:
     """Whether we made this item for our own lines; one that a person made and the settings name is not ours."""
     with reading(deps.engine) as session:
-        used = links.find_by_target(session, deps.connection, Kind.SPECIAL, item_id)
+        used = links.find_by_target(session, deps.connection, LinkKind.SPECIAL, item_id)
     return any(not link.source_id.startswith(links.NAMED) for link in used)
 
 
@@ -86,7 +86,7 @@ def to_merge_hint(vanished: str) -> str:
 
 
 def follow(
-    flow: Flow, event: Event, seen: Reading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
+    flow: Flow, event: Event, seen: ItemReading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:
     """The change that carries what this event read on in another flow."""
     change = dataclasses.replace(follow_gone(flow, event), hint=to_hint(seen.item.raw, seen.read_at), sku=seen.item.sku)
@@ -113,9 +113,9 @@ def content(raw: Mapping[str, Any]) -> str:
     return fingerprint(raw)
 
 
-def _told(event: Event) -> Reading | None:
+def _told(event: Event) -> ItemReading | None:
     raw, read_at = find_told(event, "item"), find_told(event, "read_at")
-    return Reading(wire.to_item(raw), datetime.fromisoformat(read_at)) if raw and read_at else None
+    return ItemReading(wire.to_item(raw), datetime.fromisoformat(read_at)) if raw and read_at else None
 
 
 def is_repeated(event: Event) -> bool:
@@ -123,7 +123,7 @@ def is_repeated(event: Event) -> bool:
     return event.attempts > 1 or event.careful
 
 
-def _is_stale(event: Event, told: Reading, deps: Deps) -> bool:
+def _is_stale(event: Event, told: ItemReading, deps: Deps) -> bool:
     if is_repeated(event):
         return True
     with reading(deps.engine) as session:

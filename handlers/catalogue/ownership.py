@@ -11,7 +11,7 @@ from typing import NoReturn
 from gateway.store import leases, links
 from gateway.store.events import Change, Flow
 from gateway.store.leases import Lease
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import bridge, items
 from handlers.deps import Deps
@@ -46,14 +46,14 @@ def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] =
 def find_owner(number: int, deps: Deps) -> str | None:
     """The item that the article is, or None when nobody has claimed it yet."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.ARTICLE, str(number))
+        link = links.find(session, deps.connection, LinkKind.ARTICLE, str(number))
     return link.target_id if link else None
 
 
 def keep(item: Item, number: int, deps: Deps) -> None:
     """The article is this item's from now on: its sales are booked on it, and nobody else writes it."""
     if find_owner(number, deps) != item.id:
-        deps.remember(Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token))
+        deps.remember(Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token))
 
 
 def free(number: int, deps: Deps) -> None:
@@ -63,11 +63,11 @@ def free(number: int, deps: Deps) -> None:
     """
     deps.resolve(TAKEN, name_article(number))
     with reading(deps.engine) as session:
-        waiting = links.find_under(session, deps.connection, Kind.CLAIM, f"{number}/")
+        waiting = links.find_under(session, deps.connection, LinkKind.CLAIM, f"{number}/")
     if waiting:
         deps.pass_on(*(_to_change(number, link.target_id, deps) for link in waiting))
     for link in waiting:
-        deps.forget(Kind.CLAIM, link.source_id)
+        deps.forget(LinkKind.CLAIM, link.source_id)
 
 
 def _to_change(number: int, item_id: str, deps: Deps) -> Change:
@@ -108,7 +108,7 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
     """
     number = article.number or 0
     with reading(deps.engine) as session:
-        former = links.find(session, deps.connection, Kind.ITEM, foreign)
+        former = links.find(session, deps.connection, LinkKind.ITEM, foreign)
     was_theirs = former is not None and former.target_id == str(number)
     other = _find_rival(foreign, number, deps)
     if other and not (mine and item.active):
@@ -132,7 +132,7 @@ def _find_rival(item_id: str, number: int, deps: Deps) -> Item | None:
 def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
     if not item.active:
         raise NotBookable(f"article {number} belongs to {name_item(other)} now", record=name_item(item), field="SKU")
-    deps.remember(Link(Kind.CLAIM, f"{number}/{item.id}", "Item", item.id))
+    deps.remember(Link(LinkKind.CLAIM, f"{number}/{item.id}", "Item", item.id))
     raise MappingError(
         f"{name_item(other)} and {name_item(item)} both ask for article {number}",
         record=name_article(number),
@@ -202,12 +202,12 @@ def _off(number: int, *, unmark: bool) -> Article:
 def move(vanished: str, survivor: str, deps: Deps) -> None:
     """Two items became one in the books: what pointed at the vanished one points at the survivor."""
     with reading(deps.engine) as session:
-        theirs = links.find_by_target(session, deps.connection, Kind.ARTICLE, vanished)
+        theirs = links.find_by_target(session, deps.connection, LinkKind.ARTICLE, vanished)
     for link in theirs:
         number = int(link.source_id)
         with hold([number], deps):
             if find_owner(number, deps) == vanished:
-                deps.remember(Link(Kind.ARTICLE, link.source_id, "Item", survivor, link.sync_token))
+                deps.remember(Link(LinkKind.ARTICLE, link.source_id, "Item", survivor, link.sync_token))
                 deps.say("merged in QuickBooks; the article's sales are booked on the surviving item", article=number)
             free(number, deps)
 
@@ -216,5 +216,5 @@ def is_shared(product: Product, item_id: str, deps: Deps) -> bool:
     """Whether another item's article stands in the product, too."""
     numbers = [str(article.number) for article in product.articles]
     with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, Kind.ARTICLE, numbers)
+        found = links.find_all(session, deps.connection, LinkKind.ARTICLE, numbers)
     return any(link.target_id not in ("", item_id) for link in found.values())

@@ -10,12 +10,12 @@ from gateway.errors import Conflict, NotFound
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import causes, merges
-from handlers.catalogue import articles, bridge, families, items, kinship, ownership
+from handlers import awaited_records, merges
+from handlers.catalogue import articles, bridge, category_links, families, items, ownership
 from handlers.catalogue.articles import Member
-from handlers.catalogue.items import Reading
+from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from mapping import products
@@ -26,7 +26,7 @@ from mapping.skus import OWN, name_item
 from mapping.variants import find_family
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Bring the till to what the item is now."""
     if items.is_ours(event.entity_id, deps):
         return skipped(OWN)
@@ -36,7 +36,7 @@ def carry(event: Event, deps: Deps) -> Result:
     except NotFound:
         return _gone(event, deps)
     deps.learn(sku=seen.item.sku)
-    causes.tell_of_items([seen.item], deps)
+    awaited_records.tell_of_items([seen.item], deps)
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
@@ -48,7 +48,7 @@ def carry_family(_event: Event, _deps: Deps) -> Result:
     return skipped("its items are carried one by one now")
 
 
-def _carry_item(event: Event, seen: Reading, deps: Deps) -> Result:
+def _carry_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
     """The item as its article, or out of the till. Its stock goes on by itself, once it has its article."""
     link = articles.find_link(seen.item.id, deps)
     moves = _moves(seen.item, link, deps)
@@ -62,7 +62,7 @@ def _carry_item(event: Event, seen: Reading, deps: Deps) -> Result:
         if link is None:
             raise
         return _leave(event, seen.item, link, reason, deps)
-    group = kinship.find_group(seen.item, event, deps)
+    group = category_links.find_group(seen.item, event, deps)
     result = _carry_article(event, Member(seen.item, bridge.number_of(seen.item, deps), group, link), deps)
     if moves:
         _pass_stock_on(event, seen, deps)
@@ -162,7 +162,7 @@ def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Pro
     )
 
 
-def _pass_stock_on(event: Event, seen: Reading, deps: Deps) -> None:
+def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
     """Stock is a flow of its own: what keeps this product from the till does not keep its stock from it.
 
     A backfill of products is followed by one of stock, which looks at many articles at once.
@@ -218,7 +218,7 @@ def _follow_merge(event: Event, deps: Deps) -> None:
 def _gone(event: Event, deps: Deps) -> Result:
     """Deleted in the books: the article stays, inactive, because sales still point at it."""
     with reading(deps.engine) as session:
-        category = links.find(session, deps.connection, Kind.GROUP, event.entity_id)
+        category = links.find(session, deps.connection, LinkKind.GROUP, event.entity_id)
     if category is not None:
         deps.pass_on(items.follow_gone(Flow.CATEGORIES, event))
         return skipped("a category: it goes on in the flow of categories")

@@ -8,28 +8,28 @@ import json
 from gateway.store import requests
 from gateway.store.events import Event
 from handlers.checkup import books, draft, goods, settings, till, together
-from handlers.checkup.finding import Finding, guarded
+from handlers.checkup.finding import CheckFinding, guarded
 from handlers.deps import Deps
 from handlers.result import Result, done
 
 __all__ = ["Finding", "carry"]
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Look at everything a new installation gets wrong; the result is on the row, a list of findings.
 
     What needs a side that does not answer is left out. With a settings document only that is looked at.
     """
     asked = json.loads(event.hint or "{}")
     if requests.SETTINGS in asked:
-        return draft.carry(event, deps)
+        return draft.handle(event, deps)
     if requests.IN_FORCE in asked:
         return draft.carry_in_force(asked[requests.IN_FORCE], deps)
     deps.lists.forget_older_than(0)  # what somebody mended a moment ago counts
     of_till = guarded("MplusKASSA", till.look, deps)
     of_books = guarded("QuickBooks", books.look, deps)
     findings = [*of_till, *of_books]
-    trying = dataclasses.replace(deps, rehearsing=True)
+    trying = dataclasses.replace(deps, dry_run=True)
     if _answers(of_books, "QuickBooks"):
         findings += guarded("items", goods.look, trying) + guarded("settings", settings.look_at_books, trying)
     if _answers(of_till, "MplusKASSA"):
@@ -41,5 +41,5 @@ def carry(event: Event, deps: Deps) -> Result:
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
 
 
-def _answers(findings: list[Finding], system: str) -> bool:
+def _answers(findings: list[CheckFinding], system: str) -> bool:
     return not any(finding.check == system and finding.fix for finding in findings)

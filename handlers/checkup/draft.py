@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from gateway.errors import AuthLost, GatewayError, Permanent
 from gateway.store.events import Event
 from handlers.checkup import settings, together
-from handlers.checkup.finding import Finding
+from handlers.checkup.finding import CheckFinding
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked
 from mapping import products, stock
@@ -27,7 +27,7 @@ _FRESH_SECONDS = 60.0
 
 _LATER = "it is saved all the same, and checked once more by itself"
 BOOKS, TILL = "QuickBooks", "MplusKASSA"
-_LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[Finding]]], ...] = (
+_LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[CheckFinding]]], ...] = (
     (BOOKS, frozenset({BOOKS}), settings.look_at_books),
     (TILL, frozenset({TILL}), settings.look_at_till),
     (BOOKS, frozenset({BOOKS, TILL}), together.look),
@@ -35,19 +35,19 @@ _LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[Finding]]], .
 """What looks need, and the system that is told to be at fault when one fails."""
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """The result on the row: `faults` that refuse the document, `warnings`, and the systems that were not `asked`.
 
     A list that cannot be read is no fault of the document: that it could not be checked is a warning, and says why.
     """
     deps.lists.forget_older_than(_FRESH_SECONDS)
     draft = on_trial(event, deps)
-    present = dataclasses.replace(deps, rehearsing=True)
+    present = dataclasses.replace(deps, dry_run=True)
     items, unasked = _ask(deps)
     known = set(_look(unasked, present))
     faults = [each for each in _look(unasked, draft) if each not in known]
     faults += [each for each in _try_stock(items, draft, unasked) if each not in _try_stock(items, present, unasked)]
-    warnings = [Finding("(document)", f"could not be checked: {why}", _LATER) for why in unasked.values()]
+    warnings = [CheckFinding("(document)", f"could not be checked: {why}", _LATER) for why in unasked.values()]
     rows = {
         "faults": _to_rows(faults),
         "warnings": _to_rows([*warnings, *_try_filter(items, draft, present)]),
@@ -60,7 +60,7 @@ def carry(event: Event, deps: Deps) -> Result:
 def carry_in_force(version: int, deps: Deps) -> Result:
     """A document that was put in force unchecked. A system that does not answer is asked again until it does."""
     deps.lists.forget_older_than(_FRESH_SECONDS)
-    present = dataclasses.replace(deps, rehearsing=True)
+    present = dataclasses.replace(deps, dry_run=True)
     default = dataclasses.replace(present, settings=SettingsDocument())
     items, unasked = _ask(deps, patient=True)
     # What is missing whatever the document says is for the check of the whole connection to tell.
@@ -81,7 +81,7 @@ def carry_in_force(version: int, deps: Deps) -> Result:
     return dataclasses.replace(result, outcome=outcome)
 
 
-def _to_rows(found: Iterable[Finding]) -> list[dict[str, str | None]]:
+def _to_rows(found: Iterable[CheckFinding]) -> list[dict[str, str | None]]:
     return [{"path": f.check, "message": f.said, "hint": f.fix} for f in dict.fromkeys(found)]
 
 
@@ -116,9 +116,9 @@ def _sample(deps: Deps) -> list[Item]:
     return [item for item in deps.books.items_page(1, SAMPLE) if item.type != "Category"]
 
 
-def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[Finding]:
+def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[CheckFinding]:
     """What is wrong; a look whose list is refused adds its system, or what it holds together, to the `unasked`."""
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     for system, needed, look in _LOOKS:
         if needed & set(unasked):
             continue
@@ -126,11 +126,11 @@ def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list
             with _noting(system, unasked, patient=patient):
                 found += [each for each in look(deps) if each.fix is not None]
         except MappingError as error:
-            found.append(Finding(error.field or "(document)", error.reason, error.fix or "correct this setting"))
+            found.append(CheckFinding(error.field or "(document)", error.reason, error.fix or "correct this setting"))
     return found
 
 
-def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[Finding]:
+def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[CheckFinding]:
     """The stock formulas, on what the books have of each item."""
     if unasked or not deps.settings.stock.enabled:
         return []
@@ -142,15 +142,15 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
             continue
         except MappingError as error:
             said = f"{error.reason} (tried on item {item.name})"
-            return [Finding(error.field or "stock.formula", said, error.fix or "correct the formula")]
+            return [CheckFinding(error.field or "stock.formula", said, error.fix or "correct the formula")]
     return []
 
 
-def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[Finding]:
+def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[CheckFinding]:
     """A filter that leaves out every item may be meant, but seldom is."""
     if items and _let_in(items, present) and not _let_in(items, draft):
         said = f"none of the first {len(items)} items of QuickBooks would flow"
-        yield Finding("products.filter", said, "look at products.filter and products.types once more")
+        yield CheckFinding("products.filter", said, "look at products.filter and products.types once more")
 
 
 def _let_in(items: list[Item], deps: Deps) -> bool:

@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """One thing that was looked at; `fix` is None when it is well."""
 
     check: str
@@ -21,19 +21,19 @@ class Finding:
     fix: str | None = None
 
 
-Look = Callable[[Deps], Iterator[Finding]]
+Look = Callable[[Deps], Iterator[CheckFinding]]
 
 
-def guarded(check: str, look: Look, deps: Deps) -> list[Finding]:
+def guarded(check: str, look: Look, deps: Deps) -> list[CheckFinding]:
     """What a look found, up to where it failed, and then why."""
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     try:
         found.extend(look(deps))
     except AuthLost as error:
-        found.append(Finding(check, f"login refused: {error.reason}", error.fix or "enter the credentials anew"))
+        found.append(CheckFinding(check, f"login refused: {error.reason}", error.fix or "enter the credentials anew"))
     except (GatewayError, MappingError) as error:
         found.append(
-            Finding(check, error.reason, error.fix or "look at the address and the credentials, then try again")
+            CheckFinding(check, error.reason, error.fix or "look at the address and the credentials, then try again")
         )
     return found
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from handlers.checkup.finding import Finding
+from handlers.checkup.finding import CheckFinding
 from handlers.deps import Deps
 from handlers.references import codes
 from mapping import control
-from mapping.control import Question
+from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.records import TaxCode
 
 
-def look(deps: Deps) -> Iterator[Finding]:
+def look(deps: Deps) -> Iterator[CheckFinding]:
     """Each rate, way to pay and branch of the till."""
     known = [code for code in deps.lists.tax_codes(deps.now().date()) if code.active]
     for rate in sorted({group.percentage for group in deps.lists.vat_groups()}):
@@ -23,40 +23,42 @@ def look(deps: Deps) -> Iterator[Finding]:
     yield from _look_at_branches(deps)
 
 
-def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> Finding:
+def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> CheckFinding:
     plain = f"{rate.normalize():f}"
     subject, rule = f"VAT {plain} %", deps.settings.mapping.tax_codes
     if rule.mode == "rule":
-        return Finding(subject, "a rule of the settings chooses for each sale")
+        return CheckFinding(subject, "a rule of the settings chooses for each sale")
     same = next((code.id for code in known if code.percentage == rate), None)
     try:
-        chosen = control.resolve(rule, Question(setting="mapping.tax_codes", key=plain, automatic=same)).value
+        chosen = control.resolve(rule, ControlQuestion(setting="mapping.tax_codes", key=plain, automatic=same)).value
     except MappingError:
         chosen = None
     found = next((code for code in known if chosen in {code.id, code.name}), None)
     if found is None:
-        return Finding(subject, "QuickBooks has no active tax code of this rate",
+        return CheckFinding(subject, "QuickBooks has no active tax code of this rate",
                        "make one in QuickBooks, or map the rate in mapping.tax_codes")  # fmt: skip
     if found.percentage != rate:
         said = f"is booked on {found.name}, a code of {found.percentage} %"
-        return Finding(subject, said, "correct mapping.tax_codes: totals would not be the till's")
-    return Finding(subject, "QuickBooks has a tax code of this rate")
+        return CheckFinding(subject, said, "correct mapping.tax_codes: totals would not be the till's")
+    return CheckFinding(subject, "QuickBooks has a tax code of this rate")
 
 
-def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
+def _look_at_tenders(deps: Deps) -> Iterator[CheckFinding]:
     mapped = deps.settings.mapping
     if mapped.create_payment_methods or mapped.payment_methods.mode != "default":
         return
     for method in deps.lists.payment_methods():
         entry = codes.method_named(method.description, deps) or codes.method_named(method.code, deps)
-        question = Question(setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None)
+        question = ControlQuestion(
+            setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None
+        )
         try:
             control.resolve(mapped.payment_methods, question)
         except MappingError as error:
-            yield Finding(f"payment method {method.code}", "QuickBooks has none of this name", error.fix)
+            yield CheckFinding(f"payment method {method.code}", "QuickBooks has none of this name", error.fix)
 
 
-def _look_at_branches(deps: Deps) -> Iterator[Finding]:
+def _look_at_branches(deps: Deps) -> Iterator[CheckFinding]:
     if not deps.lists.company().tracks_departments:
         return
     for branch in deps.lists.branches():
@@ -64,7 +66,7 @@ def _look_at_branches(deps: Deps) -> Iterator[Finding]:
         try:
             found = codes.department(branch.number, deps)
         except MappingError as error:
-            yield Finding(subject, f"no location is called {branch.name}", error.fix)
+            yield CheckFinding(subject, f"no location is called {branch.name}", error.fix)
             continue
         if found is None:
-            yield Finding(subject, f"no location is called {branch.name}: its sales are booked without one")
+            yield CheckFinding(subject, f"no location is called {branch.name}: its sales are booked without one")

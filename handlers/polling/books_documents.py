@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from gateway.errors import NotFound
 from gateway.store import agreements, links
 from gateway.store.events import Event
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
@@ -23,14 +23,14 @@ _OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided", money
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Recognise our own documents by their link; remember that one is gone, so that it is told once."""
     mine = _find(event, deps)
     if mine is None:
         return _carry_foreign(event, deps)
     document = _posted_on(mine, deps)
     record, day = _record(mine, document), bookings.detail(document, DAY) if document else None
-    deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (Kind.DOCUMENT, Kind.MONEY) else None)
+    deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (LinkKind.DOCUMENT, LinkKind.MONEY) else None)
     deps.learn(order_id=day)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
     if event.operation == EDITED:
@@ -66,7 +66,7 @@ def _stands(event: Event, deps: Deps) -> bool:
 
 def _says_the_sale(mine: Link, deps: Deps) -> bool:
     """Whether an edited document is the sale as the till has it now, whoever wrote it."""
-    sale = till_sales.find(mine.source_id, deps) if mine.kind == Kind.DOCUMENT else None
+    sale = till_sales.find(mine.source_id, deps) if mine.kind == LinkKind.DOCUMENT else None
     current = changes.find_present(mine, deps) if sale else None
     return bool(sale and current and not changes.differs(sale, mine, current, deps))
 
@@ -77,7 +77,7 @@ def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
     It may have been this gateway before its database was restored, or another one. What was voided can be revived.
     """
     document = _posted_on(mine, deps)
-    if document is None or document.kind != Kind.DOCUMENT:
+    if document is None or document.kind != LinkKind.DOCUMENT:
         return False
     sale = till_sales.find(document.source_id, deps)
     if sale is None or not sale_changes.is_withdrawn(sale):
@@ -89,10 +89,10 @@ def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
 
 def _posted_on(mine: Link, deps: Deps) -> Link | None:
     """The document itself, or the one that a payment or a document of money was posted on."""
-    if mine.kind not in (Kind.PAYMENT, Kind.MONEY):
+    if mine.kind not in (LinkKind.PAYMENT, LinkKind.MONEY):
         return mine
     entity, document_id, _ = mine.source_id.split("/", 2)
-    return bookings.find_document(entity, document_id, deps) or (mine if mine.kind == Kind.MONEY else None)
+    return bookings.find_document(entity, document_id, deps) or (mine if mine.kind == LinkKind.MONEY else None)
 
 
 def _record(mine: Link, document: Link | None) -> str:
@@ -128,7 +128,7 @@ def _find(event: Event, deps: Deps) -> Link | None:
     if event.entity != "Payment":
         return bookings.find_document(event.entity, event.entity_id, deps)
     with reading(deps.engine) as session:
-        return next(iter(links.find_by_target(session, deps.connection, Kind.PAYMENT, event.entity_id)), None)
+        return next(iter(links.find_by_target(session, deps.connection, LinkKind.PAYMENT, event.entity_id)), None)
 
 
 def _show_edit(event: Event, record: str) -> Result:
@@ -145,8 +145,8 @@ def _tell_gone(event: Event, mine: Link, record: str, how: str, deps: Deps, *, o
     is_payment = event.entity == "Payment"
     if not is_payment:
         bookings.note(mine, deps, gone=how)
-    parts = {Kind.MONEY: "a part of its money", Kind.DEPOSIT: "the deposit"}
-    part = parts.get(Kind(mine.kind), "turnover of this day" if bookings.detail(mine, DAY) else "the sale")
+    parts = {LinkKind.MONEY: "a part of its money", LinkKind.DEPOSIT: "the deposit"}
+    part = parts.get(LinkKind(mine.kind), "turnover of this day" if bookings.detail(mine, DAY) else "the sale")
     what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"
     return parked(
         f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",

@@ -33,7 +33,7 @@ def poll(deps: Deps) -> list[int]:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other feed is not to blame
             failures[source] = error
     if failures.keys() - failing or len(failures) == len(_SOURCES):
-        deps.wake(found)
+        deps.notify(found)
         raise next(iter(failures.values()))
     return found
 

@@ -18,10 +18,10 @@ from gateway.connectors.quickbooks.fault_rows import OUTAGE
 from gateway.errors import AuthLost, GatewayError, Permanent, Transient
 from handlers.catalogue import items
 from handlers.deps import Deps
-from mapping.records import Change, ChangeSet
+from mapping.records import ChangeSet, RecordChange
 
 Refused: TypeAlias = Mapping[str, GatewayError]
-_Found: TypeAlias = tuple[Iterable[Change], datetime]
+_Found: TypeAlias = tuple[Iterable[RecordChange], datetime]
 LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
 AT_ONCE = 200  # rows looked up in one read
 
@@ -42,7 +42,7 @@ class Capture:
     `read_at` is the database's clock then. Of the entities in `refused` nothing could be read.
     """
 
-    changes: Iterable[Change]
+    changes: Iterable[RecordChange]
     as_of: datetime
     read_at: datetime
     refused: Refused = field(default_factory=dict)
@@ -146,7 +146,7 @@ def _reach_back(scope: Scope, since: datetime, deps: Deps) -> _Found:
     return chain.from_iterable(found), as_of
 
 
-def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, deps: Deps) -> Iterator[Change]:
+def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, deps: Deps) -> Iterator[RecordChange]:
     """What exists and changed, then what we know of and did not see: unchanged, deleted, or moved between two pages."""
     deps.say("more changed in QuickBooks than one answer holds: looking through all of it", entity=entity, since=since)
     seen: set[str] = set()
@@ -158,7 +158,7 @@ def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, d
     for some in _chunks(id_ for id_ in dict.fromkeys(scope.linked(entity)) if id_ not in seen):
         scope.prolong()
         present = {change.id: change for change in deps.books.present_rows(entity, some, as_of)}
-        yield from (present.get(id_) or Change(entity, id_, as_of, deleted=True) for id_ in some)
+        yield from (present.get(id_) or RecordChange(entity, id_, as_of, deleted=True) for id_ in some)
 
 
 def _chunks(ids: Iterator[str]) -> Iterator[list[str]]:

@@ -14,18 +14,18 @@ from typing import Final
 from gateway.connectors.quickbooks.wire_customers import to_customer
 from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.errors import AuthLost, GatewayError, RateLimited
-from gateway.store import agreements, cursors, inbox, reckoning
+from gateway.store import agreements, cursors, inbox, sales_queries
 from gateway.store.events import Change, Flow
 from gateway.store.links import Link
 from gateway.store.session import reading, writing
-from handlers import causes
+from handlers import awaited_records
 from handlers.deps import Deps
 from handlers.polling import captures
 from handlers.polling.captures import Capture, Shared
 from handlers.references import addresses
 from handlers.sales import bookings, comparison, writers
-from mapping.records import Change as BooksChange
 from mapping.records import DocumentKind
+from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
 
 SOURCE: Final = cursors.LEDGER
@@ -112,12 +112,12 @@ def _try_again(entity: str, position: str, deps: Deps, lease: str) -> Capture | 
 def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
     """Customers are known by their addresses from now on; sales that wait for one that is active again go on."""
     if not deps.settings.customers.enabled:
-        addresses.distrust(deps)
+        addresses.mark_unsure(deps)
         return
     present = [to_customer(change.raw) for change in people if not change.deleted]
     gone = [change.id for change in people if change.deleted]
     addresses.note(present, deps, gone=gone)
-    causes.tell_of_customers([*gone, *(customer.id or "" for customer in present if customer.active)], deps)
+    awaited_records.tell_of_customers([*gone, *(customer.id or "" for customer in present if customer.active)], deps)
 
 
 def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
@@ -127,7 +127,7 @@ def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
         if entity in _FLOWS:
             return []
         with reading(deps.engine) as session:
-            ours = (reckoning.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
+            ours = (sales_queries.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
             return sorted({each for some in ours for each in some})
 
     def prolong() -> None:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.connectors.mpluskassa.answers import Page
+from gateway.connectors.mpluskassa.answers import RecordPage
 from gateway.connectors.quickbooks import wire
 from gateway.errors import Transient
-from gateway.store import cursors, inbox, links, reckoning
+from gateway.store import cursors, inbox, links, sales_queries
 from gateway.store.events import Change, Flow
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
-from handlers import causes
+from handlers import awaited_records
 from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures, till_feed
@@ -25,7 +25,7 @@ from handlers.polling.captures import Shared
 from handlers.polling.till_feed import POLL, TillSource
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key
-from mapping.records import Change as BooksChange
+from mapping.records import RecordChange as BooksChange
 from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
 
@@ -67,7 +67,7 @@ def _follow_sales(
     kind: SaleKind,
     wanted: Callable[[OrderSettings], bool],
     marker: Callable[[SyncMarkers], int | None],
-    read: Callable[[Deps, int], Page[Sale]],
+    read: Callable[[Deps, int], RecordPage[Sale]],
 ) -> TillSource:
     return TillSource(
         name,
@@ -130,7 +130,7 @@ def poll_till(deps: Deps) -> list[int]:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other sources are not to blame
             failure = failure or error
     if failure:
-        deps.wake(found)
+        deps.notify(found)
         raise failure
     return found
 
@@ -184,14 +184,14 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
         position = cursors.find(session, deps.connection, cursors.BOOKS)
     since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
     capture = captures.read(_scope(deps, lease), since, deps, shared)
-    awaited, there, fresh = causes.awaits_items(deps), [], []
+    awaited, there, fresh = awaited_records.awaits_items(deps), [], []
     for change in capture.changes:
         if awaited and not change.deleted:
             there.append(wire.to_item(change.raw))
         if not _seen(deps, change):
             fresh.append(_to_event(deps.connection, change, capture.read_at))
     # What is captured twice is told twice: a sale that was parked while its item's event ended is found the next time.
-    causes.tell_of_items(there, deps)
+    awaited_records.tell_of_items(there, deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
         reached = min(capture.as_of, deps.now()).astimezone(UTC)
@@ -202,7 +202,7 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
 def _scope(deps: Deps, lease: str) -> captures.Scope:
     def linked(_: str) -> list[str]:
         with reading(deps.engine) as session:
-            return reckoning.source_ids(session, deps.connection, Kind.ITEM)
+            return sales_queries.source_ids(session, deps.connection, LinkKind.ITEM)
 
     def prolong() -> None:
         cursors.renew(deps.engine, deps.connection, cursors.BOOKS, lease, seconds=cursors.LEASE_SECONDS)
@@ -213,7 +213,7 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
 def _seen(deps: Deps, change: BooksChange) -> bool:
     """Whether exactly this was carried already; the books date changes by the second only."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.ITEM, change.id)
+        link = links.find(session, deps.connection, LinkKind.ITEM, change.id)
     seen = (link.detail or {}).get("content") if link else None
     return not change.deleted and seen == items.content(change.raw)
 

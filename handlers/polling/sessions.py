@@ -18,7 +18,7 @@ _SALES = frozenset({"completeSession", "creditSession"})
 _BEFORE = timedelta(seconds=10)
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Poll the till at once instead of at the next tick. Every hint that came before this look is answered by it.
 
     One that tells of a sale the till does not show yet is looked for again, a few times.
@@ -31,7 +31,7 @@ def carry(event: Event, deps: Deps) -> Result:
     if answered:
         deps.say(f"{answered} more hints asked for the same look")
     deps.say(f"{event.operation or 'session'}: looked at the till, found {len(found)} new")
-    deps.wake(found)
+    deps.notify(found)
     if found or event.operation not in _SALES or _has_come(event, deps):
         return done(f"looked at the till: {len(found)} new")
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
@@ -51,5 +51,5 @@ def carry_request(event: Event, deps: Deps) -> Result:
     """Poll both systems, because somebody asked for it."""
     sales, items = polls.poll_till(deps), books_feed.poll(deps)
     deps.say(f"asked by {event.source}: {len(sales)} new at the till, {len(items)} in the books")
-    deps.wake([*sales, *items])
+    deps.notify([*sales, *items])
     return done(f"{len(sales)} new at the till, {len(items)} new in the books")

@@ -9,7 +9,7 @@ from handlers.deps import Deps
 from handlers.result import Result, done
 
 
-def carry(_event: Event, deps: Deps) -> Result:
+def handle(_event: Event, deps: Deps) -> Result:
     """Read the till's markers and begin there. While the till does not answer, the connection is not live yet.
 
     One that is live already goes on where it is: moved cursors would leave out what was sold meanwhile.

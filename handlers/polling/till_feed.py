@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from gateway.connectors.mpluskassa.answers import Page, UnreadableRow
+from gateway.connectors.mpluskassa.answers import RecordPage, UnreadableRow
 from gateway.errors import Transient
-from gateway.store import agreements, cursors, inbox, reckoning, views
-from gateway.store.cursors import Standing
+from gateway.store import agreements, cursors, inbox, sales_queries, views
+from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, Change, Flow, State
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import recall
@@ -43,14 +43,14 @@ class TillSource:
     flow: Flow
     wanted: Callable[[SettingsDocument], bool]
     marker: Callable[[SyncMarkers], int | None]
-    read: Callable[[Deps, int], Page[Any]]
+    read: Callable[[Deps, int], RecordPage[Any]]
     to_change: Callable[[str, Any], Change]
 
 
 def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
     """Receive what came since the last look, up to the newest marker; answers the events to work on now."""
     with reading(deps.engine) as session:
-        standing = cursors.stand(session, deps.connection, source.name)
+        standing = cursors.find_position(session, deps.connection, source.name)
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
         since = cursors.polled_at(session, deps.connection, source.name)
     if gap and since is not None:
@@ -67,7 +67,7 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
             feed = feed.begin_again(newest)
     due = _read_on(feed, newest)
     with reading(deps.engine) as session:
-        reached = cursors.stand(session, deps.connection, source.name).at
+        reached = cursors.find_position(session, deps.connection, source.name).at
     recall.note_polled(source.name, reached or 0, deps)
     return due
 
@@ -99,12 +99,12 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
         asked, at = seen + 1, reached
 
 
-def _ids_at(page: Page[Any], marker: int) -> frozenset[str]:
+def _ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
     readable = {_id_of(record) for record in page if record.sync_marker == marker}
     return frozenset(readable | {row.id for row in page.unreadable if row.marker == marker})
 
 
-def _is_replaced(page: Page[Any], standing: Standing) -> bool:
+def _is_replaced(page: RecordPage[Any], standing: Position) -> bool:
     """Whether the marker the feed had reached belongs to another record now."""
     there = _ids_at(page, standing.at or 0)
     return bool(standing.witness and there) and not there & standing.witness
@@ -121,7 +121,7 @@ class _Feed:
 
     deps: Deps
     source: TillSource
-    standing: Standing
+    standing: Position
     lease: str
     careful: bool = False
 
@@ -135,13 +135,13 @@ class _Feed:
                 raise Transient("another process polls the till now", code="poll-busy", record=name)
             warning = _to_warning(deps.connection, self.source, generation, self.standing.at, newest)
             inbox.receive(session, [warning])
-            standing = cursors.stand(session, deps.connection, name)
+            standing = cursors.find_position(session, deps.connection, name)
         if polled_at is not None:
             _compare_since(polled_at, deps)
         deps.say("the till's markers began again: reading everything again, with care", source=name, newest=newest)
         return dataclasses.replace(self, standing=standing, careful=True)
 
-    def to_changes(self, page: Page[Any]) -> list[Change]:
+    def to_changes(self, page: RecordPage[Any]) -> list[Change]:
         """The page's records that concern us; after the markers began again, by keys of their own."""
         changes = to_changes(self.deps, self.source, page, careful=self.careful)
         if not self.standing.generation:
@@ -153,9 +153,9 @@ class _Feed:
 
     def _find_linked(self, ids: Any) -> frozenset[str]:
         of_relations = self.source.flow is Flow.CUSTOMERS
-        kind, prefix = (Kind.RELATION, "relation:") if of_relations else (Kind.DOCUMENT, "")
+        kind, prefix = (LinkKind.RELATION, "relation:") if of_relations else (LinkKind.DOCUMENT, "")
         with reading(self.deps.engine) as session:
-            found = reckoning.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in ids])
+            found = sales_queries.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in ids])
         return frozenset(each.removeprefix(prefix) for each in found)
 
     def _choose(self, change: Change, record: Any, linked: frozenset[str]) -> Change | None:
@@ -189,7 +189,7 @@ class _Feed:
         return [row.id for row in received if row.pending]
 
 
-def to_changes(deps: Deps, source: TillSource, page: Page[Any], *, careful: bool = False) -> list[Change]:
+def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful: bool = False) -> list[Change]:
     """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on.
 
     `careful`: sales that are in the books already are marked as such.

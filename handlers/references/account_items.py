@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.references.codes import by_name_or_id
 from mapping import control
-from mapping.control import Question
+from mapping.control import ControlQuestion
 from mapping.records import Sale, SaleLine
 from mapping.sale_identity import name_record
 from mapping.skus import OWN_ENDING
@@ -50,7 +50,9 @@ def _find(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> str | 
         return None
     where = f" for {country}" if country else ""
     what = f"the income account of turnover group {line.turnover_group or '(none)'}{where}"
-    asked = Question(setting="mapping.income_accounts", key=key, record=name_record(sale), source=sale, what=what)
+    asked = ControlQuestion(
+        setting="mapping.income_accounts", key=key, record=name_record(sale), source=sale, what=what
+    )
     chosen = control.resolve(rows, asked).value
     return _item_of(chosen, deps) if chosen else None
 
@@ -60,12 +62,12 @@ def _item_of(account: str, deps: Deps) -> str:
     account_id = by_name_or_id(account, accounts)
     key = f"account:{account_id}"
     with reading(deps.engine) as session:
-        known = links.find(session, deps.connection, Kind.SPECIAL, key)
+        known = links.find(session, deps.connection, LinkKind.SPECIAL, key)
     if known:
         return known.target_id
     name = next((entry.name for entry in accounts if entry.id == account_id), account)
     item_id = own_item(f"{name}{OWN_ENDING}", account_id, deps)
-    deps.remember(Link(Kind.SPECIAL, key, "Item", item_id))
+    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
     return item_id
 
 

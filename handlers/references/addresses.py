@@ -24,7 +24,7 @@ _AT_ONCE = 1000
 
 def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
     """Every customer with one of these addresses (keys, see `email_keys`), inactive ones too."""
-    if not deps.rehearsing:
+    if not deps.dry_run:
         _read_all(deps)
         _read_marked(deps)
     with reading(deps.engine) as session:
@@ -40,7 +40,7 @@ def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ())
     """Know the addresses of these customers as they were just read; those that are gone have none."""
     known = {customer.id: email_keys(customer.email) for customer in customers if customer.id}
     known |= dict.fromkeys(gone, ())
-    if deps.rehearsing or not known:
+    if deps.dry_run or not known:
         return
     with writing(deps.engine) as session:
         addresses.put(session, deps.connection, known)
@@ -52,13 +52,13 @@ def mark(customer_id: str, deps: Deps) -> None:
         addresses.mark(session, deps.connection, customer_id)
 
 
-def distrust(deps: Deps) -> None:
+def mark_unsure(deps: Deps) -> None:
     """Nobody follows customers now: they are all read again when somebody does."""
     with reading(deps.engine) as session:
         if cursors.find(session, deps.connection, READ) is None:
             return
     with writing(deps.engine) as session:
-        cursors.place(session, deps.connection, READ, None)
+        cursors.move_to(session, deps.connection, READ, None)
 
 
 def _read_marked(deps: Deps) -> None:
@@ -88,6 +88,6 @@ def _read_all(deps: Deps) -> None:
             cursors.advance(session, deps.connection, READ, began, lease=lease)
             # Nothing that changes from now on is missed.
             if cursors.find(session, deps.connection, cursors.LEDGER) is None:
-                cursors.place(session, deps.connection, cursors.LEDGER, began)
+                cursors.move_to(session, deps.connection, cursors.LEDGER, began)
     finally:  # who comes after a read that failed does not wait until the lease ends
         cursors.release(deps.engine, deps.connection, READ, lease)

@@ -8,7 +8,7 @@ from gateway.connectors.quickbooks.client import ListEntity
 from handlers.deps import Deps
 from handlers.identity import request_id
 from mapping import control
-from mapping.control import Control, Question
+from mapping.control import Control, ControlQuestion
 from mapping.errors import MappingError
 from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
 from mapping.sale_identity import name_record
@@ -35,7 +35,7 @@ def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Dep
     same_rate = sorted((c for c in known if c.percentage == amount.percentage), key=lambda c: (len(c.id), c.id))
     chosen = control.resolve(
         deps.settings.mapping.tax_codes,
-        Question(
+        ControlQuestion(
             setting="mapping.tax_codes",
             key=rate,
             automatic=same_rate[0].id if same_rate else None,
@@ -87,7 +87,9 @@ def deposit_accounts(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
     for code in tenders:
         chosen = control.resolve(
             deps.settings.mapping.deposit_accounts,
-            Question(setting="mapping.deposit_accounts", key=code, what=f'the account of payment method "{code}"'),
+            ControlQuestion(
+                setting="mapping.deposit_accounts", key=code, what=f'the account of payment method "{code}"'
+            ),
         ).value
         if chosen:
             found[code] = by_name_or_id(chosen, deps.lists.entries("Account"))
@@ -113,7 +115,7 @@ def payment_method(code: str, deps: Deps) -> str | None:
     missing = _NEW if deps.settings.mapping.create_payment_methods else None
     chosen = control.resolve(
         deps.settings.mapping.payment_methods,
-        Question(
+        ControlQuestion(
             setting="mapping.payment_methods",
             key=code,
             automatic=entry.id if entry else missing,
@@ -139,7 +141,7 @@ def _create(name: str, deps: Deps) -> str:
     made = deps.books.create_payment_method(
         _to_method_name(name), request_id(deps.books.realm_id, "payment method", name)
     )
-    if deps.rehearsing:
+    if deps.dry_run:
         return made.id
     deps.lists.add("PaymentMethod", made)
     deps.say("created a payment method in QuickBooks", name=name, id=made.id)
@@ -165,7 +167,7 @@ def _of_branch(branch: int, kind: ListEntity, setting: str, rule: Control, deps:
     name = next((b.name for b in deps.lists.branches() if b.number == branch), "")
     known = deps.lists.entries(kind)
     entry = named(name, known)
-    question = Question(
+    question = ControlQuestion(
         setting=setting, key=str(branch), automatic=entry.id if entry else None, what=name_branch(branch, deps)
     )
     chosen = control.resolve(rule, question).value
@@ -183,7 +185,7 @@ def term(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
     same = next((entry.id for entry in known if entry.active and entry.due_days == days), None)
     chosen = control.resolve(
         deps.settings.mapping.terms,
-        Question(setting="mapping.terms", key=str(days), automatic=same, what=f"a term of {days} days"),
+        ControlQuestion(setting="mapping.terms", key=str(days), automatic=same, what=f"a term of {days} days"),
     ).value
     return by_name_or_id(chosen, known) if chosen else None
 
@@ -198,7 +200,9 @@ def shipping_method(sale: Sale, deps: Deps) -> str | None:
     told = next((each.delivery_method for each in (sale, *orders) if each.delivery_method), None)
     if told is None:
         return None
-    asked = Question(setting="mapping.shipping_methods", key=told, automatic=told, what=f'delivery method "{told}"')
+    asked = ControlQuestion(
+        setting="mapping.shipping_methods", key=told, automatic=told, what=f'delivery method "{told}"'
+    )
     return control.resolve(rule, asked).value
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.references import parties
@@ -18,7 +18,7 @@ BY_LINK, BY_EMAIL, BY_ID = "by what was carried before", "by its e-mail address"
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class LastWritten:
     """Fingerprints of both sides as they were carried last, and the relation's number; None where nothing was."""
 
     relation: str | None = None
@@ -34,21 +34,21 @@ class Match:
     by: str | None = None
 
 
-def of_relation(relation: Relation, deps: Deps) -> Carried:
+def of_relation(relation: Relation, deps: Deps) -> LastWritten:
     """What was carried last of this relation and its customer."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.RELATION, parties.key_of_relation(relation))
+        link = links.find(session, deps.connection, LinkKind.RELATION, parties.key_of_relation(relation))
     return _to_carried(link)
 
 
-def of_customer(customer: Customer, deps: Deps) -> Carried:
+def of_customer(customer: Customer, deps: Deps) -> LastWritten:
     """What was carried last of this customer and its relation."""
     with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, Kind.RELATION, customer.id or "")
+        found = links.find_by_target(session, deps.connection, LinkKind.RELATION, customer.id or "")
     return _to_carried(next(iter(found), None))
 
 
-def find_relation(customer: Customer, known: Carried, deps: Deps) -> Match:
+def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
     """The relation of the till that is this customer, if there is one."""
     if known.number and (linked := deps.till.relation(known.number)):
         return Match(linked, BY_LINK)
@@ -60,6 +60,6 @@ def find_relation(customer: Customer, known: Carried, deps: Deps) -> Match:
     return Match(ours, BY_ID) if ours else Match()
 
 
-def _to_carried(link: Link | None) -> Carried:
+def _to_carried(link: Link | None) -> LastWritten:
     told: Mapping[str, Any] = (link.detail if link else None) or {}
-    return Carried(told.get("relation"), told.get("customer"), told.get("number"))
+    return LastWritten(told.get("relation"), told.get("customer"), told.get("number"))

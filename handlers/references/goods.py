@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import causes
+from handlers import awaited_records
 from handlers.deps import Deps
 from handlers.references import account_items
 from mapping.errors import MappingError
@@ -58,7 +58,7 @@ def _wanted(sale: Sale, deps: Deps) -> frozenset[int]:
 
 def _find(wanted: Collection[int], sale: Sale, deps: Deps) -> tuple[dict[int, str], dict[int, _Missing]]:
     with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, Kind.ARTICLE, [str(number) for number in wanted])
+        known = links.find_all(session, deps.connection, LinkKind.ARTICLE, [str(number) for number in wanted])
     found = {int(number): link.target_id for number, link in known.items()}
     plus = dict(_plus(sale.lines))
     missing: dict[int, _Missing] = {}
@@ -66,7 +66,7 @@ def _find(wanted: Collection[int], sale: Sale, deps: Deps) -> tuple[dict[int, st
         skus = list(dict.fromkeys(filter(None, (str(number), plus.get(number)))))
         items = [item for sku in skus for item in deps.books.items_by_sku(sku) if item.type in _SELLABLE]
         if item := _choose(number, [each for each in items if each.active], deps):
-            link = Link(Kind.ARTICLE, str(number), "Item", item.id, item.sync_token)
+            link = Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token)
             found[number] = deps.settle_on(link).target_id
         else:
             missing[number] = _Missing(skus[-1], tuple(items))
@@ -93,7 +93,7 @@ def summary_item(deps: Deps) -> str | None:
 def forget(item_ids_: Iterable[str], deps: Deps) -> None:
     """Drop every link with items that the books do not accept any more."""
     for item_id in item_ids_:
-        for kind in (Kind.ARTICLE, Kind.SPECIAL):
+        for kind in (LinkKind.ARTICLE, LinkKind.SPECIAL):
             with reading(deps.engine) as session:
                 known = links.find_by_target(session, deps.connection, kind, item_id)
             for link in known:
@@ -143,13 +143,13 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
             f"{setting}: {name_item(inactive)} is inactive in QuickBooks"
             if inactive
             else f"{setting}: QuickBooks has no item with the SKU or name {name}",
-            code=causes.INACTIVE_ITEM if inactive else causes.MISSING_ITEM,
-            record=causes.name_item(name),
+            code=awaited_records.INACTIVE_ITEM if inactive else awaited_records.MISSING_ITEM,
+            record=awaited_records.name_item(name),
             field=setting,
             fix=f"{'make the item active again' if inactive else 'create the item'} in QuickBooks, what waits for it "
             "then goes on by itself; or change the setting",
         )
-    deps.remember(Link(Kind.SPECIAL, key, "Item", item.id))
+    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
     return item.id
 
 
@@ -158,7 +158,7 @@ def rounding_item(deps: Deps) -> str:
     if known := _linked(ROUNDING_ITEM, deps):
         return known
     item_id = account_items.own_item(ROUNDING_ITEM, _rounding_account(deps), deps)
-    deps.remember(Link(Kind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
+    deps.remember(Link(LinkKind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
     return item_id
 
 
@@ -177,7 +177,7 @@ def _rounding_account(deps: Deps) -> str:
 
 def _linked(source_id: str, deps: Deps) -> str | None:
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.SPECIAL, source_id)
+        link = links.find(session, deps.connection, LinkKind.SPECIAL, source_id)
     return link.target_id if link else None
 
 
@@ -203,8 +203,8 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
     todo += ["make the item active again, or give its SKU to the one that takes its place"] if inactive else []
     return MappingError(
         f"{record}: {'; '.join(said)}",
-        code=causes.INACTIVE_ITEM if first.inactive else causes.MISSING_ITEM,
-        record=causes.name_item(first.sku),
+        code=awaited_records.INACTIVE_ITEM if first.inactive else awaited_records.MISSING_ITEM,
+        record=awaited_records.name_item(first.sku),
         field="SKU" if absent else "active",
         fix=f"{'; '.join(todo)} in QuickBooks: the sale goes on by itself (or set orders.missing_item to fallback)",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
@@ -34,19 +34,19 @@ def find(own: OwnItem, deps: Deps) -> str:
     account = getattr(deps.settings.mapping, own.setting)
     key = f"{own.name}:{account or ''}"
     with reading(deps.engine) as session:
-        known = links.find(session, deps.connection, Kind.SPECIAL, key)
+        known = links.find(session, deps.connection, LinkKind.SPECIAL, key)
     if known:
         return known.target_id
     name = f"{account} - {own.name}" if account else own.name
     item_id = _find_or_make(name, own, account, deps)
-    deps.remember(Link(Kind.SPECIAL, key, "Item", item_id))
+    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
     return item_id
 
 
 def known_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
     """The ids of the items that ever stood for this, whatever the settings said; none is made."""
     with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, Kind.SPECIAL, f"{own.name}:")
+        found = links.find_under(session, deps.connection, LinkKind.SPECIAL, f"{own.name}:")
     return frozenset(link.target_id for link in found)
 
 
@@ -79,6 +79,6 @@ def _own_account(own: OwnItem, deps: Deps) -> str:
     if entry is None:
         entry = deps.books.create_liability_account(own.name, request_id(deps.books.realm_id, "account", own.setting))
         deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
-        if not deps.rehearsing:
+        if not deps.dry_run:
             deps.lists.add("Account", entry)
     return entry.id

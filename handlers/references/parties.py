@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from gateway.connectors import texts
 from gateway.errors import DuplicateName
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import causes, currencies
+from handlers import awaited_records, currencies
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.references import addresses
@@ -90,8 +90,8 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
     if usable is None and inactive and deps.settings.customers.inactive == "park":
         raise Inactive(
             f'customer "{inactive.display_name}" of relation {relation.number} is inactive in QuickBooks',
-            code=causes.INACTIVE_CUSTOMER,
-            record=causes.name_customer(inactive.id or ""),
+            code=awaited_records.INACTIVE_CUSTOMER,
+            record=awaited_records.name_customer(inactive.id or ""),
             field="active",
             fix="make the customer active again, or merge it into another: what waits for it then goes on by itself "
             '(or set customers.inactive to "create")',
@@ -200,7 +200,7 @@ def forget(customer_id: str, deps: Deps) -> None:
 
 def _stale(keys: Sequence[str], deps: Deps) -> list[str]:
     with reading(deps.engine) as session:
-        found = links.find_all(session, deps.connection, Kind.CUSTOMER, keys)
+        found = links.find_all(session, deps.connection, LinkKind.CUSTOMER, keys)
     return sorted({link.target_id for link in found.values() if _is_stale(link)})
 
 
@@ -211,13 +211,13 @@ def _is_stale(link: Link) -> bool:
 def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
     """Every link with this customer."""
     with reading(deps.engine) as session:
-        return links.find_by_target(session, deps.connection, Kind.CUSTOMER, customer_id)
+        return links.find_by_target(session, deps.connection, LinkKind.CUSTOMER, customer_id)
 
 
 def move(vanished: str, survivor: str, deps: Deps) -> None:
     """Two customers became one in the books: what pointed at the vanished one points at the survivor."""
     for link in links_with(vanished, deps):
-        deps.remember(Link(Kind.CUSTOMER, link.source_id, "Customer", survivor))
+        deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", survivor))
         deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=survivor)
 
 
@@ -234,15 +234,15 @@ def key_of_relation(relation: Relation) -> str:
 def _known(deps: Deps, source_id: str) -> str | None:
     """The customer last linked, also one that a document was refused with."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.CUSTOMER, source_id)
+        link = links.find(session, deps.connection, LinkKind.CUSTOMER, source_id)
     return link.target_id if link else None
 
 
 def _linked(deps: Deps, source_id: str) -> str | None:
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.CUSTOMER, source_id)
+        link = links.find(session, deps.connection, LinkKind.CUSTOMER, source_id)
     return link.target_id if link and not _is_stale(link) else None
 
 
 def _to_link(source_id: str, customer: Customer) -> Link:
-    return Link(Kind.CUSTOMER, source_id, "Customer", customer.id or "", customer.sync_token)
+    return Link(LinkKind.CUSTOMER, source_id, "Customer", customer.id or "", customer.sync_token)

@@ -17,7 +17,7 @@ from mapping.customer_explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME
 from mapping.errors import NotBookable
 from mapping.explanations import Explanation
 from mapping.records import Customer, Relation
-from mapping.rules import Step
+from mapping.rules import RuleStep
 
 Told = dict[str, Any]
 BY_NAME: Final = "by its name and e-mail address"
@@ -87,7 +87,7 @@ def _explain_customer(
     deps: Deps,
     *,
     kept: str | None,
-    tried: Sequence[Step] = (),
+    tried: Sequence[RuleStep] = (),
 ) -> Told:
     rows = customer_explanations.explain_customer(
         relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
@@ -97,7 +97,7 @@ def _explain_customer(
 
 def _explain_new(relation: Relation, deps: Deps) -> Told:
     """Under the first name that nobody has: the books keep one list of names for customers, suppliers, employees."""
-    tried: list[Step] = []
+    tried: list[RuleStep] = []
     names = customers.display_names(relation)
     for name, following in zip(names, (*names[1:], None), strict=True):
         wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=len(tried))
@@ -105,7 +105,7 @@ def _explain_new(relation: Relation, deps: Deps) -> Told:
             return _explain_customer(relation, same, BY_NAME, deps, kept=SAME_NAME)
         if (holder := _find_holder(name, deps)) is None:
             break
-        tried.append(Step(f"{holder} has this name", name, following))
+        tried.append(RuleStep(f"{holder} has this name", name, following))
     return _explain_customer(relation, None, None, deps, kept=None, tried=tried)
 
 

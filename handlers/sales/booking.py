@@ -32,7 +32,7 @@ def book(
 ) -> Result:
     """Book a sale that is not (or no longer) in the books. `doubtful`: whether to look first, if the caller knows."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    doubtful = existing.is_doubtful(event, link, deps) if doubtful is None else doubtful
+    doubtful = existing.is_maybe_written(event, link, deps) if doubtful is None else doubtful
     try:
         return _book(sale, closed_books.open_up(posting, deps), link, event, deps, doubtful=doubtful)
     except Permanent as error:
@@ -66,7 +66,7 @@ def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *
     return fresh
 
 
-class Outdated(Exception):
+class OutdatedDocument(Exception):
     """The sale is in the books already, as an earlier version of it; `link` names the document."""
 
     def __init__(self, link: Link) -> None:
@@ -138,7 +138,7 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, forme
         link = dataclasses.replace(link, generation=_generation(former, booked))
         settlement.recall(sale, booked, deps, wanted=posting.payments)
         deps.remember(link)
-        raise Outdated(link)
+        raise OutdatedDocument(link)
 
 
 def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> Result:

@@ -14,7 +14,7 @@ from gateway.connectors import texts
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire_content import content_of, contents_of, references_of
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import sale_changes, sale_identity
@@ -24,7 +24,7 @@ from mapping.sale_identity import unsigned
 Raw: TypeAlias = Mapping[str, Any]
 _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
-WRITTEN = (Kind.DAY_DOCUMENT, Kind.DOCUMENT, Kind.MONEY, Kind.DEPOSIT)
+WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
 """The kinds of links with documents of the books, the most telling first."""
 GONE = "gone"
 """How somebody removed the document from the books: deleted, voided."""
@@ -43,7 +43,7 @@ WITHDRAWN = "withdrawn"
 def find(sale_id: str, deps: Deps) -> Link | None:
     """The link of a sale that was booked, or None."""
     with reading(deps.engine) as session:
-        return links.find(session, deps.connection, Kind.DOCUMENT, sale_id)
+        return links.find(session, deps.connection, LinkKind.DOCUMENT, sale_id)
 
 
 def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
@@ -75,7 +75,7 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
     }
     known |= more
     fingerprint = sale_changes.content(sale) if finished else None
-    return Link(Kind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
+    return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
 
 
 def seen(raw: Raw) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def _value(field: Any) -> str:
 def find_other(sale: Sale, deps: Deps) -> str | None:
     """Why this sale must not be booked: it was, under another name (an order, or the receipt or invoice of one)."""
     with reading(deps.engine) as session:
-        orders = links.find_all(session, deps.connection, Kind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
-        claimed = links.find(session, deps.connection, Kind.ORDER, sale.id)
+        orders = links.find_all(session, deps.connection, LinkKind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
+        claimed = links.find(session, deps.connection, LinkKind.ORDER, sale.id)
     if booked := next(iter(orders.values()), None):
         return f"this sale is booked already, as the order {detail(booked, 'number') or booked.source_id}"
     return f"this order is booked already, as {detail(claimed, 'number')}" if claimed else None
@@ -145,4 +145,4 @@ def find_other(sale: Sale, deps: Deps) -> str | None:
 def claim_orders(sale: Sale, booked: BookedDocument, deps: Deps) -> None:
     """Remember that these orders are booked through this sale."""
     for order_id in sale.order_ids:
-        deps.remember(Link(Kind.ORDER, order_id, booked.kind, booked.id, detail={"number": sale.number}))
+        deps.remember(Link(LinkKind.ORDER, order_id, booked.kind, booked.id, detail={"number": sale.number}))

@@ -143,7 +143,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if posting.document.total != current.total:
         # Money that went back is a line of the invoice.
         return _update(sale, link, deps)
-    posting, doubtful = move_payments(posting, deps), _is_doubtful(event, link, deps)
+    posting, doubtful = move_payments(posting, deps), _is_maybe_written(event, link, deps)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
@@ -231,7 +231,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         return park_gone(sale, link, _DELETED)
     if current and is_edited(link, current, deps):
         return _park_edited(sale, link)
-    doubtful = _is_doubtful(event, link, deps)
+    doubtful = _is_maybe_written(event, link, deps)
     if current:
         link = bookings.begin(link, deps, replacing=True)
         released = settlement.release(link.target_entity, link.target_id, deps)
@@ -242,9 +242,9 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
     return booking.book(sale, link, event, deps, kind=kind, doubtful=doubtful)
 
 
-def _is_doubtful(event: Event, link: Link, deps: Deps) -> bool:
+def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
     """What was written is remembered step by step: it is looked for only when an attempt may have been lost."""
-    return existing.is_doubtful(event, None, deps) or link.fingerprint is None
+    return existing.is_maybe_written(event, None, deps) or link.fingerprint is None
 
 
 def park_gone(sale: Sale, link: Link, how: str) -> Result:

@@ -69,7 +69,7 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
 def _follow(entity: str, vanished: str, survivor: str, deps: Deps) -> None:
     """A merge that nobody told of: sales go on with the survivor, and its own flow does the rest."""
     deps.say("merged into another in QuickBooks", entity=entity, vanished=vanished, survivor=survivor)
-    if deps.rehearsing:
+    if deps.dry_run:
         return
     merges.note(entity, vanished, survivor, deps)
     if entity == ITEM:

@@ -11,7 +11,7 @@ from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
 from handlers.sales import closed_books, documents, existing, repairs, settlement
-from mapping.day_postings import Plan, to_postings
+from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
@@ -27,7 +27,7 @@ def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool 
     Raises `MappingError` before anything is written, `Incident` when the books' total is not ours.
     """
     stand_in = _stand_in(day)
-    plan = Plan(day, sequence, totals, _references(stand_in, totals, deps), deps.settings.orders, _groups(deps))
+    plan = DayPlan(day, sequence, totals, _references(stand_in, totals, deps), deps.settings.orders, _groups(deps))
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
     postings = [closed_books.open_up(posting, deps) for posting in signed]
     return [_post(posting, stand_in, plan, deps, again=again) for posting in postings]
@@ -77,7 +77,7 @@ def _groups(deps: Deps) -> dict[int, str]:
     return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
 
 
-def _post(posting: Posting, stand_in: Sale, plan: Plan, deps: Deps, *, again: bool) -> BookedDocument:
+def _post(posting: Posting, stand_in: Sale, plan: DayPlan, deps: Deps, *, again: bool) -> BookedDocument:
     # A look costs one metered read per document and day; a double would cost a day's turnover.
     named = replace(stand_in, number=posting.document.document_number)
     found = existing.find(named, posting, deps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.errors import NotFound
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import bookings, repairs, settlement
@@ -20,7 +20,7 @@ def is_complete(day: Day, deps: Deps) -> bool:
 def documents(day: Day, deps: Deps) -> list[Link]:
     """The documents of a day and its corrections, as far as we know them."""
     with reading(deps.engine) as session:
-        return links.find_under(session, deps.connection, Kind.DAY_DOCUMENT, f"{day.key}/")
+        return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{day.key}/")
 
 
 def is_gone(link: Link, deps: Deps) -> bool:
@@ -45,11 +45,11 @@ def let_go(day: Day, deps: Deps) -> None:
     """Know nothing more of payments that are gone and were not posted again, because something else settles theirs."""
     for link in documents(day, deps):
         for key in _lost_payments(link, deps):
-            deps.forget(Kind.PAYMENT, key)
+            deps.forget(LinkKind.PAYMENT, key)
 
 
 def forget(link: Link, deps: Deps) -> None:
     """Know nothing more of a document that is gone; the payments on it are looked for by their notes."""
     for key in settlement.find_keys(link, deps):
-        deps.forget(Kind.PAYMENT, key)
-    deps.forget(Kind.DAY_DOCUMENT, link.source_id)
+        deps.forget(LinkKind.PAYMENT, key)
+    deps.forget(LinkKind.DAY_DOCUMENT, link.source_id)

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.store import reckoning
+from gateway.store import sales_queries
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
 from gateway.store.links import Link
 from gateway.store.session import reading
@@ -102,5 +102,5 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
 def _is_idle(day: Day, deps: Deps) -> bool:
     """Whether nobody is about to sum up the day; one that is parked goes on when a person says so."""
     with reading(deps.engine) as session:
-        newest = reckoning.newest_events(session, deps.connection, [day.key]).get(day.key)
+        newest = sales_queries.newest_events(session, deps.connection, [day.key]).get(day.key)
     return newest is None or newest[1] not in _BUSY

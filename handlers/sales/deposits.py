@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers import currencies
 from handlers.deps import Deps
@@ -22,7 +22,7 @@ from mapping.sale_changes import CANCELLED_ORDER
 from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
 
 
-def carry(order: Sale, deps: Deps, *, doubtful: bool, asked: bool) -> Result:
+def handle(order: Sale, deps: Deps, *, doubtful: bool, asked: bool) -> Result:
     """Book what was paid on an order that is not delivered yet, and take out what the till took out.
 
     What somebody removed from the books comes back only when a person asks.
@@ -74,7 +74,7 @@ def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
     """The same for many sales, with one look."""
     wanted = [key for sale in sales for key in _keys_of(sale)]
     with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, Kind.DEPOSIT, wanted) if wanted else {}
+        known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
     standing = {key for key, link in known.items() if money_documents.stands(link)}
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
     return [
@@ -104,16 +104,16 @@ def _key(order: Sale, payment: Payment) -> str:
 
 def _known(order: Sale, deps: Deps) -> dict[str, Link]:
     with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, Kind.DEPOSIT, f"{order.id}/")
+        found = links.find_under(session, deps.connection, LinkKind.DEPOSIT, f"{order.id}/")
     return {link.source_id: link for link in found}
 
 
 def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
     """Whether a part of the order was delivered before deposits were followed, with this payment on its document."""
     with reading(deps.engine) as session:
-        claim = links.find(session, deps.connection, Kind.ORDER, order.id)
+        claim = links.find(session, deps.connection, LinkKind.ORDER, order.id)
         under = f"{claim.target_entity}/{claim.target_id}/{key_of(payment)}" if claim else ""
-        return bool(under and links.find(session, deps.connection, Kind.PAYMENT, under))
+        return bool(under and links.find(session, deps.connection, LinkKind.PAYMENT, under))
 
 
 def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str], deps: Deps) -> None:
@@ -127,7 +127,9 @@ def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, dou
     references = _references(order, [payment], deps)
     document = order_deposits.to_document(order, payment, references, deps.settings.orders)
     document = sign(closed_books.open_up(Posting(document), deps).document, deps.installation)
-    return money_documents.keep(order, document, Kind.DEPOSIT, _key(order, payment), before, deps, doubtful=doubtful)
+    return money_documents.keep(
+        order, document, LinkKind.DEPOSIT, _key(order, payment), before, deps, doubtful=doubtful
+    )
 
 
 def _references(order: Sale, payments: Iterable[Payment], deps: Deps) -> References:

@@ -12,7 +12,7 @@ from gateway.errors import NotFound
 from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, closed_books, drafts, rehearsal, resend_plan
+from handlers.sales import bookings, closed_books, drafts, dry_run_books, resend_plan
 from mapping import sale_changes
 from mapping.errors import MappingError, NotBookable
 from mapping.money import to_euros
@@ -22,7 +22,7 @@ from mapping.records import Sale
 
 def rehearse(sale: Sale, link: Link | None, deps: Deps) -> Result:
     """Exactly what would be sent and why, as JSON on the row."""
-    seen, books = rehearsal.rehearse(deps)
+    seen, books = dry_run_books.without_writes(deps)
     planned: dict[str, Any] = {"sale": _introduce(sale, deps), "already": _name(link)}
     try:
         if link and _is_withdrawn_now(sale, link, deps):
@@ -81,7 +81,7 @@ def _name(link: Link | None) -> dict[str, str | None] | None:
 
 def _name_customer(customer_id: str, deps: Deps) -> str:
     """Its name in the books; one that a real run would create is named already."""
-    if rehearsal.WOULD_CREATE in customer_id:
+    if dry_run_books.WOULD_CREATE in customer_id:
         return customer_id
     try:
         return deps.books.customer(customer_id).display_name

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from gateway.store import following
+from gateway.store import event_history
 from gateway.store.events import Event
 from gateway.store.links import Link
 from gateway.store.session import reading
@@ -34,7 +34,7 @@ _ASKED_FOR = PEOPLE | {"backfill"}
 _MARKED = "[kassabridge:"
 
 
-def is_doubtful(event: Event, link: Link | None, deps: Deps) -> bool:
+def is_maybe_written(event: Event, link: Link | None, deps: Deps) -> bool:
     """Whether the document may be in the books although nothing here says so for certain.
 
     What waited in the inbox when this process started may have been booked by a past that a backup does not know.
@@ -49,7 +49,7 @@ def heed(event: Event, deps: Deps) -> Event:
     if event.source in PEOPLE:
         return event
     with reading(deps.engine) as session:
-        replaced = following.replaced_by(session, event)
+        replaced = event_history.replaced_by(session, event)
     asked = next((each.source for each in replaced if each.source in PEOPLE), None)
     return dataclasses.replace(event, source=asked) if asked else event
 

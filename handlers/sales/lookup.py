@@ -28,7 +28,7 @@ _FIX = (
 )
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
     sale = _find(event.entity_id, deps)
     if sale is None:

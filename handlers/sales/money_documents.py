@@ -9,7 +9,7 @@ import dataclasses
 
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
@@ -27,11 +27,11 @@ def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, 
     written = release(booked.kind, booked.id, deps, keep=posting.beside)
     for document in posting.beside:
         key = _key(booked.kind, booked.id, document)
-        keep(sale, document, Kind.MONEY, key, written.get(key), deps, doubtful=doubtful)
+        keep(sale, document, LinkKind.MONEY, key, written.get(key), deps, doubtful=doubtful)
 
 
 def keep(
-    sale: Sale, document: SalesDocument, kind: Kind, key: str, before: Link | None, deps: Deps, *, doubtful: bool
+    sale: Sale, document: SalesDocument, kind: LinkKind, key: str, before: Link | None, deps: Deps, *, doubtful: bool
 ) -> Link:
     """The link of a document that stands like this: as it is, or written now, what stood before it removed."""
     if before is not None and stands(before):
@@ -91,7 +91,7 @@ def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
     """Another document takes the former one's place: what stood beside that one stands beside this one."""
     for key, link in _known(former.target_entity, former.target_id, deps).items():
         deps.remember(dataclasses.replace(link, source_id=f"{booked.kind}/{booked.id}/{key.split('/', 2)[2]}"))
-        deps.forget(Kind.MONEY, key)
+        deps.forget(LinkKind.MONEY, key)
 
 
 def _write(
@@ -129,7 +129,7 @@ def _remove(link: Link, deps: Deps) -> None:
 
 def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
     with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, Kind.MONEY, f"{kind}/{document_id}/")
+        found = links.find_under(session, deps.connection, LinkKind.MONEY, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
 
 

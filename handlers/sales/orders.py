@@ -29,7 +29,7 @@ from mapping.errors import NotBookable
 from mapping.records import Sale, SaleKind
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, whichever way and however often it is seen."""
     if _wants_preview(event):
         deps = on_trial(event, deps)
@@ -69,7 +69,7 @@ def _carry_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) 
         orders.bookable(sale, deps.settings.orders)
     except NotBookable as refusal:
         return _leave(sale, link or _find_lost(sale, event, deps), refusal, deps)
-    return _carry(sale, link, event, deps)
+    return _handle(sale, link, event, deps)
 
 
 def _carry_order(order: Sale, event: Event, deps: Deps) -> Result:
@@ -79,12 +79,12 @@ def _carry_order(order: Sale, event: Event, deps: Deps) -> Result:
     if bookings.find(order.id, deps):
         return done("booked as a document of its own, by an earlier version")
     event = existing.heed(event, deps)
-    return deposits.carry(
-        order, deps, doubtful=existing.is_doubtful(event, None, deps), asked=event.source in existing.PEOPLE
+    return deposits.handle(
+        order, deps, doubtful=existing.is_maybe_written(event, None, deps), asked=event.source in existing.PEOPLE
     )
 
 
-def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+def _handle(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     try:
         return _decide_or_follow(sale, link, event, deps)
     except Permanent as refusal:
@@ -97,7 +97,7 @@ def _carry(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
 def _decide_or_follow(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     try:
         return _decide(sale, link, event, deps)
-    except booking.Outdated as earlier:
+    except booking.OutdatedDocument as earlier:
         return changes.follow(sale, earlier.link, event, deps)
 
 
@@ -106,7 +106,7 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
         other = bookings.find_other(sale, deps)
         if other:
             return skipped(other)
-        deposits.ensure(sale, deps, doubtful=existing.is_doubtful(event, None, deps))
+        deposits.ensure(sale, deps, doubtful=existing.is_maybe_written(event, None, deps))
         return booking.book(sale, None, event, deps)
     if how := bookings.detail(link, bookings.GONE):
         return _again(sale, link, str(how), event, deps)
@@ -140,7 +140,7 @@ def _look(link: Link, deps: Deps) -> Link:
 
 def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
     """The document of a sale that is cancelled by now, booked by a write whose answer was lost."""
-    if not (sale_changes.is_withdrawn(sale) and existing.is_doubtful(event, None, deps)):
+    if not (sale_changes.is_withdrawn(sale) and existing.is_maybe_written(event, None, deps)):
         return None
     booked = existing.find_marked(sale, deps)
     if booked is None:

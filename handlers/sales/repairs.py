@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
@@ -114,7 +114,7 @@ def _mend(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocum
             token = request_id(deps.books.realm_id, "mend", row.id, row.sync_token)
             before[payment.source_id or ""] = wanted = deps.books.update_payment(wanted, token)
         known = Link(
-            Kind.PAYMENT,
+            LinkKind.PAYMENT,
             settlement.key_of(booked, payment),
             "Payment",
             row.id or "",
@@ -171,7 +171,9 @@ def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
     """What settles the document and was not posted by us."""
     linked = [str(each.get("TxnId")) for each in booked.raw.get("LinkedTxn") or () if each.get("TxnType") == "Payment"]
     with reading(deps.engine) as session:
-        strange = [each for each in linked if not links.find_by_target(session, deps.connection, Kind.PAYMENT, each)]
+        strange = [
+            each for each in linked if not links.find_by_target(session, deps.connection, LinkKind.PAYMENT, each)
+        ]
     return [f"Payment {each}" for each in strange]
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
@@ -75,7 +75,12 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: b
             continue
         left -= settled
         link = Link(
-            Kind.PAYMENT, key_of(booked, payment), "Payment", made.id or "", made.sync_token, fingerprint_of(payment)
+            LinkKind.PAYMENT,
+            key_of(booked, payment),
+            "Payment",
+            made.id or "",
+            made.sync_token,
+            fingerprint_of(payment),
         )
         deps.remember(dataclasses.replace(link, generation=generation))
 
@@ -98,7 +103,7 @@ def part_from(former: Link, posting: Posting, deps: Deps) -> None:
     kept = posting.payments if posting.document.kind is DocumentKind.INVOICE else ()
     release(former.target_entity, former.target_id, deps, keep=kept)
     for key in posted_on(former.target_entity, former.target_id, deps):
-        deps.forget(Kind.PAYMENT, key)
+        deps.forget(LinkKind.PAYMENT, key)
 
 
 def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[BooksPayment, ...] = ()) -> None:
@@ -113,7 +118,7 @@ def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[Book
             payment = now.get(source_id)
             same = fingerprint_of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
             key = f"{booked.kind}/{booked.id}/{source_id}"
-            deps.remember(Link(Kind.PAYMENT, key, "Payment", row.id or "", row.sync_token, same))
+            deps.remember(Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, same))
 
 
 def _brings(payment: BooksPayment) -> tuple[object, ...]:
@@ -157,7 +162,7 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
             deps.say("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
             amount = open_now
         else:
-            known = Link(Kind.PAYMENT, key, "Payment", made.id or "", made.sync_token, fingerprint_of(applied))
+            known = Link(LinkKind.PAYMENT, key, "Payment", made.id or "", made.sync_token, fingerprint_of(applied))
             deps.remember(dataclasses.replace(known, generation=generation))
             return
 
@@ -229,7 +234,7 @@ def _create(
         if _brings(present) == _brings(wanted):
             return present, generation
         deps.say("an earlier request had posted this payment otherwise; it is voided", id=present.id)
-        _void(Link(Kind.PAYMENT, "", "Payment", present.id or ""), deps)
+        _void(Link(LinkKind.PAYMENT, "", "Payment", present.id or ""), deps)
     raise Conflict("this payment keeps being removed in QuickBooks", record=wanted.payment_reference)
 
 
@@ -281,7 +286,7 @@ def _void(link: Link, deps: Deps) -> None:
 
 def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
     with reading(deps.engine) as session:
-        found = links.find_under(session, deps.connection, Kind.PAYMENT, f"{kind}/{document_id}/")
+        found = links.find_under(session, deps.connection, LinkKind.PAYMENT, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
 
 

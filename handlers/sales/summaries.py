@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.store import links, reckoning
+from gateway.store import links, sales_queries
 from gateway.store.events import Event, Outcome, State
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
@@ -41,7 +41,7 @@ class _State:
     parts: Mapping[int, DayTotals] = dataclasses.field(default_factory=dict)
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Book what the day's sales add up to, once it is over; what comes later is booked as a correction.
 
     What somebody removed from the books comes back when a person asks for the day, or for one of its sales.
@@ -125,8 +125,8 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
     """The sales that make up the day, whole, and those that once did and do not any more."""
     heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
     with reading(deps.engine) as session:
-        before = reckoning.links_of(session, deps.connection, Kind.DOCUMENT, [sale.id for sale in heads])
-        summed = reckoning.summed_up_in(session, deps.connection, day.key)
+        before = sales_queries.links_of(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
+        summed = sales_queries.summed_up_in(session, deps.connection, day.key)
     wanted = [sale.id for sale in heads if _is_of_day(before.get(sale.id))]
     sales = deps.till.receipts(dict.fromkeys([*wanted, *summed]))
     mine = [sale for sale in sales if _counts(sale, before.get(sale.id), day, deps)]
@@ -155,8 +155,8 @@ def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale]
         for sale in (*sales, *others):
             if (sale.branch, sale.business_date) == (day.branch, day.date):
                 links.save(session, deps.connection, _to_link(sale, day, state, left_out=sale in others))
-        woken = reckoning.hurry(session, deps.connection, [sale.id for sale in (*sales, *others)])
-    deps.wake(woken)
+        woken = sales_queries.raise_priority(session, deps.connection, [sale.id for sale in (*sales, *others)])
+    deps.notify(woken)
 
 
 def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
@@ -167,12 +167,12 @@ def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
         days.LEFT_OUT: left_out,
     }
     content = sale_changes.content(sale)
-    return Link(Kind.DOCUMENT, sale.id, state.target_entity, state.target_id, None, content, detail)
+    return Link(LinkKind.DOCUMENT, sale.id, state.target_entity, state.target_id, None, content, detail)
 
 
 def _find(day: Day, deps: Deps) -> _State:
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.DAY, day.key)
+        link = links.find(session, deps.connection, LinkKind.DAY, day.key)
     if link is None:
         return _State(DayTotals())
     kept = link.detail or {}
@@ -191,11 +191,11 @@ def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDoc
         "parts": {str(number): day_summary.to_json(part) for number, part in state.parts.items()},
         "documents": [[each.kind, each.id] for each in documents],
     }
-    known = Link(Kind.DAY, day.key, state.target_entity, state.target_id, detail=detail)
+    known = Link(LinkKind.DAY, day.key, state.target_entity, state.target_id, detail=detail)
     deps.remember(known, *(_to_document_link(day, each) for each in documents))
 
 
 def _to_document_link(day: Day, document: BookedDocument) -> Link:
     detail = {days.DAY: day.key, "number": document.document_number, **bookings.seen(document.raw)}
     key = f"{day.key}/{document.kind}/{document.id}"
-    return Link(Kind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail)
+    return Link(LinkKind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail)

@@ -39,7 +39,7 @@ def may_be_on_its_way(event: Event) -> bool:
 def tell_of(note: str | None, deps: Deps) -> None:
     """Tell once of an installation that signed a document of ours with another name than this one's."""
     other = find_installation(note)
-    if deps.rehearsing or other in (None, deps.installation):
+    if deps.dry_run or other in (None, deps.installation):
         return
     deps.pass_on(
         Change(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.errors import AuthLost, Permanent
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from handlers.deps import Deps
 from mapping.records import Item
 from mapping.stock import Figures
@@ -19,7 +19,7 @@ _REFERENCE = "QuickBooks"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class StockDifference:
     """The stock of one article in one branch: what is there, what should be, by which figures.
 
     `doubtful`: perhaps too little.
@@ -39,7 +39,7 @@ class Shelf:
         return self.wanted - self.present
 
 
-def book(shelf: Shelf, deps: Deps) -> None:
+def book(shelf: StockDifference, deps: Deps) -> None:
     """Book one shelf's difference."""
     employee = deps.settings.orders.employee_number if deps.till.names_employees() else None
     stock_id = deps.till.update_stock(
@@ -60,14 +60,14 @@ def can_book_together(deps: Deps) -> bool:
     return deps.settings.stock.together and deps.till.books_together()
 
 
-def book_together(shelves: Sequence[Shelf], deps: Deps) -> bool:
+def book_together(shelves: Sequence[StockDifference], deps: Deps) -> bool:
     """Book the differences with one call per branch; False when they are so few that nothing was tried.
 
     What it comes to has to be measured: a refusal may have booked some of them.
     """
     if len(shelves) <= FEW or not can_book_together(deps):
         return False
-    by_branch: defaultdict[int, list[Shelf]] = defaultdict(list)
+    by_branch: defaultdict[int, list[StockDifference]] = defaultdict(list)
     for shelf in shelves:
         by_branch[shelf.branch].append(shelf)
     for branch, some in by_branch.items():
@@ -75,7 +75,7 @@ def book_together(shelves: Sequence[Shelf], deps: Deps) -> bool:
     return True
 
 
-def _book_branch(branch: int, shelves: Sequence[Shelf], deps: Deps) -> None:
+def _book_branch(branch: int, shelves: Sequence[StockDifference], deps: Deps) -> None:
     changes = {shelf.article: shelf.change for shelf in shelves}
     employee = deps.settings.orders.employee_number
     try:
@@ -90,7 +90,7 @@ def _book_branch(branch: int, shelves: Sequence[Shelf], deps: Deps) -> None:
     deps.remember(*(_to_link(shelf, stock_id) for shelf in shelves))
 
 
-def _to_link(shelf: Shelf, stock_id: int | None) -> Link:
+def _to_link(shelf: StockDifference, stock_id: int | None) -> Link:
     detail = {"stock_id": stock_id, "before": str(shelf.present)}
     source_id = f"{shelf.branch}/{shelf.article}"
-    return Link(Kind.STOCK, source_id, "Item", shelf.item.id, fingerprint=str(shelf.wanted), detail=detail)
+    return Link(LinkKind.STOCK, source_id, "Item", shelf.item.id, fingerprint=str(shelf.wanted), detail=detail)

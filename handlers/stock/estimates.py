@@ -13,10 +13,10 @@ from decimal import Decimal
 
 from gateway.store import links
 from gateway.store.events import Event, Flow
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import items
-from handlers.catalogue.items import Reading
+from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.polling.ledger_feed import ESTIMATE
 from handlers.result import Result, done, skipped
@@ -45,7 +45,7 @@ def pieces(deps: Deps) -> Mapping[str, Decimal]:
     return kept.pieces
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """An estimate changed: the stock of every item that more or fewer pieces are promised of is measured again."""
     if not (deps.settings.stock.enabled and deps.settings.stock.count_estimates):
         return skipped("open estimates do not count as reserved in the settings")
@@ -56,7 +56,7 @@ def carry(event: Event, deps: Deps) -> Result:
     former = kept.pieces if kept else {}
     changed = sorted(id_ for id_ in {*former, *read.pieces} if former.get(id_) != read.pieces.get(id_))
     follow = tuple(
-        items.follow(Flow.STOCK, event, Reading(item, read.read_at), key=f"{event.key}>stock:{item.id}")
+        items.follow(Flow.STOCK, event, ItemReading(item, read.read_at), key=f"{event.key}>stock:{item.id}")
         for item in deps.books.items_by_ids(changed)
         if item.quantity_on_hand is not None
     )
@@ -72,7 +72,7 @@ def _read(deps: Deps) -> Promised:
 
 def _find(deps: Deps) -> Promised | None:
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, Kind.STOCK, _SOURCE)
+        link = links.find(session, deps.connection, LinkKind.STOCK, _SOURCE)
     told = link.detail if link else None
     if not told:
         return None
@@ -83,4 +83,4 @@ def _find(deps: Deps) -> Promised | None:
 def _to_link(promised: Promised) -> Link:
     counted = {id_: str(count) for id_, count in sorted(promised.pieces.items())}
     detail = {"pieces": counted, "read_at": promised.read_at.isoformat()}
-    return Link(Kind.STOCK, _SOURCE, ESTIMATE, "", detail=detail)
+    return Link(LinkKind.STOCK, _SOURCE, ESTIMATE, "", detail=detail)

@@ -7,7 +7,7 @@ from gateway.store.events import Event
 from handlers.catalogue import articles, bridge, items, ownership
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
-from handlers.stock import room, shelves
+from handlers.stock import levels, semaphore
 from mapping import stock
 from mapping.errors import NotBookable
 from mapping.records import Item
@@ -17,15 +17,15 @@ from mapping.skus import name_item
 PATIENCE = 4
 
 
-def carry(event: Event, deps: Deps) -> Result:
+def handle(event: Event, deps: Deps) -> Result:
     """Bring the till's stock of the item to what the books and the unposted sales say."""
     if not deps.settings.stock.enabled:
         return skipped("stock is switched off in the settings")
-    with room.of(deps.connection).enter():
-        return _carry(event, deps)
+    with semaphore.of(deps.connection).enter():
+        return _handle(event, deps)
 
 
-def _carry(event: Event, deps: Deps) -> Result:
+def _handle(event: Event, deps: Deps) -> Result:
     try:
         seen = items.read(event, deps)
     except NotFound:
@@ -35,7 +35,7 @@ def _carry(event: Event, deps: Deps) -> Result:
     article = article_of(seen.item, deps)
     deps.learn(target_entity="Article", target_id=str(article))
     patient = event.attempts <= PATIENCE
-    found = shelves.settle({article: seen.item}, seen.read_at, deps, patient=patient)
+    found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
     if not found:
         return skipped(f"{name_item(seen.item)} keeps no stock at the till")
     if patient and any(shelf.doubtful for shelf in found):

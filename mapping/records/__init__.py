@@ -3,7 +3,6 @@
 from mapping.records.books import (
     BookedDocument,
     BooksPayment,
-    Change,
     ChangeSet,
     CompanyProfile,
     Customer,
@@ -14,6 +13,7 @@ from mapping.records.books import (
     ListEntry,
     PaymentLink,
     PostalAddress,
+    RecordChange,
     SalesDocument,
     TaxCode,
 )
@@ -45,7 +45,6 @@ __all__ = [
     "BookedDocument",
     "BooksPayment",
     "Branch",
-    "Change",
     "ChangeSet",
     "CompanyProfile",
     "Customer",
@@ -59,6 +58,7 @@ __all__ = [
     "PaymentLink",
     "PostalAddress",
     "Product",
+    "RecordChange",
     "Relation",
     "Sale",
     "SaleKind",

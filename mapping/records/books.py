@@ -194,7 +194,7 @@ class BookedDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordChange:
     """One entity of the books that change data capture reports as changed; `deleted` rows carry nothing else."""
 
     entity: str
@@ -211,7 +211,7 @@ class ChangeSet:
     `possibly_truncated`: the answer is as long as answers get, so there may be more; ask for fewer entities.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[RecordChange, ...]
     as_of: datetime
     possibly_truncated: bool = False
 

@@ -20,8 +20,8 @@ from sandbox.mpluskassa.contract import Contract, compact_contract, read_contrac
 from sandbox.mpluskassa.faults import RAW_SEND, CutConnection, Plan, TruncatedAnswer
 from sandbox.mpluskassa.operations import HANDLERS, find_unsupported
 from sandbox.mpluskassa.refusals import Fault, fail_server, refuse_client, refuse_credentials
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import Record
-from sandbox.mpluskassa.world import World
 
 XML = "text/xml; charset=utf-8"
 SAVE_EVERY_SECONDS = 1.0
@@ -38,7 +38,7 @@ class Simulator(Starlette):
         await super().__call__(scope, receive, send)
 
 
-def create_app(world: World) -> Starlette:
+def create_app(simulation: Simulation) -> Starlette:
     """The application around a world; with `world.snapshot` it saves the state while it runs and when it stops."""
     app = Simulator(
         routes=[
@@ -49,34 +49,34 @@ def create_app(world: World) -> Starlette:
         exception_handlers={Fault: answer_fault},
         lifespan=keep_snapshot,
     )
-    app.state.world = world
-    app.state.contract = read_contract(world.wsdl) if world.wsdl else compact_contract()
+    app.state.simulation = simulation
+    app.state.contract = read_contract(simulation.wsdl) if simulation.wsdl else compact_contract()
     return app
 
 
 @asynccontextmanager
 async def keep_snapshot(app: Starlette) -> AsyncIterator[None]:
     """Save the world's state every second while it changes, and at the end."""
-    world: World = app.state.world
-    if world.snapshot is None:
+    simulation: Simulation = app.state.simulation
+    if simulation.snapshot is None:
         yield
         return
-    saver = asyncio.create_task(_save_again(world))
+    saver = asyncio.create_task(_save_again(simulation))
     try:
         yield
     finally:
         saver.cancel()
-        world.save(world.snapshot)
+        simulation.save(simulation.snapshot)
 
 
-async def _save_again(world: World) -> None:
+async def _save_again(simulation: Simulation) -> None:
     saved = -1
-    while world.snapshot is not None:
+    while simulation.snapshot is not None:
         await asyncio.sleep(SAVE_EVERY_SECONDS)
-        changes = sum(world.till.counters.values()) + len(world.till.ledger)
+        changes = sum(simulation.till.counters.values()) + len(simulation.till.ledger)
         if changes != saved:
             saved, began = changes, time.monotonic()
-            await asyncio.to_thread(world.save, world.snapshot)
+            await asyncio.to_thread(simulation.save, simulation.snapshot)
             await asyncio.sleep(RESTING_SHARE * (time.monotonic() - began))
 
 
@@ -90,36 +90,36 @@ async def show_wsdl(request: Request) -> Response:
 
 async def receive_soap(request: Request) -> Response:
     """Carry out one operation, misbehaving as ordered."""
-    world: World = request.app.state.world
+    simulation: Simulation = request.app.state.simulation
     contract: Contract = request.app.state.contract
-    if not _knows(request, world):
-        return _refuse_login(world)
+    if not _knows(request, simulation):
+        return _refuse_login(simulation)
     question = envelope.open_envelope(await request.body())
     operation = envelope.name_operation(question, contract)
-    async with world.traffic.watch(operation):
-        if 0 < world.till.switches.calls_at_once < world.traffic.busy:
+    async with simulation.traffic.watch(operation):
+        if 0 < simulation.till.switches.calls_at_once < simulation.traffic.busy:
             raise fail_server("All workers are busy, please try again later.")
-        await asyncio.sleep(world.misbehaviour.latency_seconds)
-        plan = world.misbehaviour.take(operation)
+        await asyncio.sleep(simulation.misbehaviour.latency_seconds)
+        plan = simulation.misbehaviour.take(operation)
         refusal = await _misbehave_before(plan)
         if refusal is not None:
             return refusal
-        await world.misbehaviour.let_happen(operation)
+        await simulation.misbehaviour.let_happen(operation)
         started = time.perf_counter()
-        body = carry_out(world, contract, operation, question, spoil=plan.kind if plan else "")
+        body = carry_out(simulation, contract, operation, question, spoil=plan.kind if plan else "")
         return _misbehave_after(plan, _answer(body, time.perf_counter() - started))
 
 
-def _knows(request: Request, world: World) -> bool:
-    if world.till.switches.login_refused == "never":
+def _knows(request: Request, simulation: Simulation) -> bool:
+    if simulation.till.switches.login_refused == "never":
         return True
     given = {name: request.query_params.get(name, "").encode() for name in ("ident", "secret")}
-    knows_ident = hmac.compare_digest(given["ident"], world.ident.encode())
-    return hmac.compare_digest(given["secret"], world.secret.encode()) and knows_ident
+    knows_ident = hmac.compare_digest(given["ident"], simulation.ident.encode())
+    return hmac.compare_digest(given["secret"], simulation.secret.encode()) and knows_ident
 
 
-def _refuse_login(world: World) -> Response:
-    match world.till.switches.login_refused:
+def _refuse_login(simulation: Simulation) -> Response:
+    match simulation.till.switches.login_refused:
         case "status":
             return Response(status_code=401)
         case "vague":
@@ -154,18 +154,22 @@ def _answer(body: bytes, seconds: float) -> Response:
     return Response(body, media_type=XML, headers=headers)
 
 
-def carry_out(world: World, contract: Contract, operation: str, question: etree._Element, *, spoil: str = "") -> bytes:
+def carry_out(
+    simulation: Simulation, contract: Contract, operation: str, question: etree._Element, *, spoil: str = ""
+) -> bytes:
     """Check a request against the schema, do what it asks, write the answer (spoilt, if asked); raises `Fault`."""
     envelope.check_request(question, contract)
     handler = HANDLERS.get(operation)
     if handler is None:
         raise refuse_client(f"Method '{operation}' is not available in this installation.")
-    switches = world.till.switches
+    switches = simulation.till.switches
     asked = envelope.decode(question, contract.elements[contract.operations[operation].request], contract)
     if (unsupported := find_unsupported(asked)) is not None:
         raise refuse_client(f"'{unsupported}' is not available in this installation.")
-    with world.lock:
-        answered: Record = presentation.to_wire(handler(world.till, presentation.from_wire(asked, switches)), switches)
+    with simulation.lock:
+        answered: Record = presentation.to_wire(
+            handler(simulation.till, presentation.from_wire(asked, switches)), switches
+        )
     answer = envelope.build_answer(operation, answered, contract)
     if switches.check_answers:
         envelope.check_answer(answer, contract)

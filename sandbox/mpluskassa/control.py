@@ -19,13 +19,13 @@ from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.faults import Plan
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.refusals import Fault, Refused
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM, Record
 from sandbox.mpluskassa.webhooks import Manners, Subscription
-from sandbox.mpluskassa.world import World
 
 UNWANTED = (KeyError, TypeError, ValueError, Refused, Fault)
 
-Order = Callable[[World, Record], Any]
+Order = Callable[[Simulation, Record], Any]
 
 
 def read_item(fields_sent: Mapping[str, Any]) -> ItemSold:
@@ -72,60 +72,60 @@ ACTIONS = frozenset(
 """Methods of `World` that may be called from outside, with their arguments as a JSON object."""
 
 
-def _act(world: World, action: str, sent: Record) -> Any:
+def _act(simulation: Simulation, action: str, sent: Record) -> Any:
     if action not in ACTIONS:
         raise ValueError(f"unknown action {action!r}; it is one of {', '.join(sorted(ACTIONS))}")
     if action == "add_product":
-        return world.add_product(sent)
+        return simulation.add_product(sent)
     arguments = {name: READERS.get(name, lambda value: value)(value) for name, value in sent.items()}
-    return getattr(world, action)(**arguments)
+    return getattr(simulation, action)(**arguments)
 
 
-def _show_state(world: World, _sent: Record) -> Record:
-    return world.describe()
+def _show_state(simulation: Simulation, _sent: Record) -> Record:
+    return simulation.describe()
 
 
-def _set_switches(world: World, sent: Record) -> Record:
-    known = {field.name for field in fields(world.till.switches)}
+def _set_switches(simulation: Simulation, sent: Record) -> Record:
+    known = {field.name for field in fields(simulation.till.switches)}
     if not known.issuperset(sent):
         raise ValueError(f"unknown switch {', '.join(sorted(set(sent) - known))}")
-    with world.lock:
+    with simulation.lock:
         for name, value in sent.items():
-            setattr(world.till.switches, name, value)
-    return {name: getattr(world.till.switches, name) for name in sorted(known)}
+            setattr(simulation.till.switches, name, value)
+    return {name: getattr(simulation.till.switches, name) for name in sorted(known)}
 
 
-def _add_fault(world: World, sent: Record) -> Record:
+def _add_fault(simulation: Simulation, sent: Record) -> Record:
     sent["seconds"] = float(sent.get("seconds", 0))
-    world.misbehaviour.plans.append(Plan(**sent))
-    return world.misbehaviour.describe()
+    simulation.misbehaviour.plans.append(Plan(**sent))
+    return simulation.misbehaviour.describe()
 
 
-def _clear_faults(world: World, _sent: Record) -> Record:
-    world.misbehaviour.plans.clear()
-    world.misbehaviour.latency_seconds = 0.0
-    return world.misbehaviour.describe()
+def _clear_faults(simulation: Simulation, _sent: Record) -> Record:
+    simulation.misbehaviour.plans.clear()
+    simulation.misbehaviour.latency_seconds = 0.0
+    return simulation.misbehaviour.describe()
 
 
-def _set_latency(world: World, sent: Record) -> Record:
-    world.misbehaviour.latency_seconds = float(sent["seconds"])
-    return world.misbehaviour.describe()
+def _set_latency(simulation: Simulation, sent: Record) -> Record:
+    simulation.misbehaviour.latency_seconds = float(sent["seconds"])
+    return simulation.misbehaviour.describe()
 
 
-def _reset_traffic(world: World, _sent: Record) -> Record:
-    world.traffic.reset()
+def _reset_traffic(simulation: Simulation, _sent: Record) -> Record:
+    simulation.traffic.reset()
     return {}
 
 
-def _subscribe(world: World, sent: Record) -> Record:
+def _subscribe(simulation: Simulation, sent: Record) -> Record:
     events = {"events": tuple(sent["events"])} if "events" in sent else {}
-    world.subscribe(Subscription(**{**sent, **events}))
+    simulation.subscribe(Subscription(**{**sent, **events}))
     return {}
 
 
-def _set_manners(world: World, sent: Record) -> Record:
+def _set_manners(simulation: Simulation, sent: Record) -> Record:
     sent["delay_seconds"] = float(sent.get("delay_seconds", 0))
-    world.courier.manners = Manners(**sent)
+    simulation.courier.manners = Manners(**sent)
     return sent
 
 
@@ -133,7 +133,7 @@ async def _respond(request: Request, order: Order) -> Response:
     body = await request.body()
     try:
         sent = simplejson.loads(body, use_decimal=True) if body else {}
-        done = await run_in_threadpool(order, request.app.state.world, sent)
+        done = await run_in_threadpool(order, request.app.state.simulation, sent)
     except UNWANTED as error:
         return _json({"error": f"{type(error).__name__}: {error}"}, 422)
     return _json(done, 200)
@@ -152,16 +152,16 @@ def _route(path: str, method: str, order: Order) -> Route:
 
 async def _run_action(request: Request) -> Response:
     action = request.path_params["action"]
-    return await _respond(request, lambda world, sent: _act(world, action, sent))
+    return await _respond(request, lambda simulation, sent: _act(simulation, action, sent))
 
 
 async def _show_window(request: Request) -> Response:
-    return PlainTextResponse(window.to_text(request.app.state.world.till))
+    return PlainTextResponse(window.to_text(request.app.state.simulation.till))
 
 
 async def _list_rows(request: Request) -> Response:
     name = request.path_params["table"]
-    return await _respond(request, lambda world, _sent: list(world.till[name]))
+    return await _respond(request, lambda simulation, _sent: list(simulation.till[name]))
 
 
 ROUTES = [

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.quickbooks import api, control, oauth, sender
 from sandbox.quickbooks.misconduct import CUT
-from sandbox.quickbooks.world import World
+from sandbox.quickbooks.simulation import Simulation
 
 
 class Intuit(Starlette):
@@ -25,7 +25,7 @@ class Intuit(Starlette):
         await super().__call__(scope, receive, send)
 
 
-def create_app(world: World) -> Intuit:
+def create_app(simulation: Simulation) -> Intuit:
     """The application; its lifespan runs the webhook sender."""
     routes = [
         Route("/connect/oauth2", oauth.authorize, methods=["GET"]),
@@ -40,13 +40,13 @@ def create_app(world: World) -> Intuit:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(sender.run(lambda: app.state.world))
+        task = asyncio.create_task(sender.run(lambda: app.state.simulation))
         yield
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     app = Intuit(routes=routes, lifespan=lifespan)
-    app.state.world = world
+    app.state.simulation = simulation
     return app
 
 

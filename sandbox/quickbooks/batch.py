@@ -10,14 +10,14 @@ from sandbox.quickbooks.entities import ENTITIES, Entity
 from sandbox.quickbooks.faults import Fault, Json
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
 LARGEST = 30
 _OPERATIONS = {"create": "save", "update": "save", "delete": "delete"}
 _KNOWN = frozenset({"bId", "operation", "optionsData", "Query", "CDCQuery"})
 
 
-def run(world: World, company: Company, body: Json, requestid: str | None) -> Json:
+def run(simulation: Simulation, company: Company, body: Json, requestid: str | None) -> Json:
     """Answer a batch; a failing item does not stop the others. Raises Fault for a batch that is none."""
     items = body.get("BatchItemRequest")
     if not isinstance(items, list) or not items:
@@ -28,8 +28,8 @@ def run(world: World, company: Company, body: Json, requestid: str | None) -> Js
         raise faults.business(f"A batch holds at most {LARGEST} items.")
     _check_ids(items)
     if any("Query" in item or "CDCQuery" in item for item in items):
-        world.ledger.meter(company.realm)
-    return {"BatchItemResponse": [_answer(world, company, item, requestid) for item in items]}
+        simulation.ledger.meter(company.realm)
+    return {"BatchItemResponse": [_answer(simulation, company, item, requestid) for item in items]}
 
 
 def _check_ids(items: list[Json]) -> None:
@@ -42,28 +42,28 @@ def _check_ids(items: list[Json]) -> None:
         )
 
 
-def _answer(world: World, company: Company, item: Json, requestid: str | None) -> Json:
+def _answer(simulation: Simulation, company: Company, item: Json, requestid: str | None) -> Json:
     try:
-        return {"bId": item["bId"], **_perform(world, company, item, requestid)}
+        return {"bId": item["bId"], **_perform(simulation, company, item, requestid)}
     except Fault as fault:
         return {"bId": item["bId"], "Fault": fault.to_json()}
 
 
-def _perform(world: World, company: Company, item: Json, requestid: str | None) -> Json:
+def _perform(simulation: Simulation, company: Company, item: Json, requestid: str | None) -> Json:
     if "Query" in item:
         entity, found = query.run(company, str(item["Query"]))
-        world.ledger.count(company.realm, "query", entity)
+        simulation.ledger.count(company.realm, "query", entity)
         return {"QueryResponse": found}
     if "CDCQuery" in item:
         asked = item["CDCQuery"]
         if not isinstance(asked, dict):
             raise faults.unreadable("failed to parse json object; a property")
-        world.ledger.count(company.realm, "cdc")
+        simulation.ledger.count(company.realm, "cdc")
         return {"CDCResponse": cdc.run(company, str(asked.get("Entities", "")), str(asked.get("ChangedSince", "")))}
-    return _write(world, company, item, requestid)
+    return _write(simulation, company, item, requestid)
 
 
-def _write(world: World, company: Company, item: Json, requestid: str | None) -> Json:
+def _write(simulation: Simulation, company: Company, item: Json, requestid: str | None) -> Json:
     entity = _find_entity(item)
     asked = str(item.get("operation", "")).lower()
     if asked not in _OPERATIONS:
@@ -76,7 +76,9 @@ def _write(world: World, company: Company, item: Json, requestid: str | None) ->
         raise faults.missing("Id")
     operation = "void" if asked == "update" and "void" in options else _OPERATIONS[asked]
     key = f"{requestid}/{item['bId']}" if requestid else None
-    answer = calls.once(world, company, key, lambda: calls.write(world, company, entity, body, operation, options))
+    answer = calls.once(
+        simulation, company, key, lambda: calls.write(simulation, company, entity, body, operation, options)
+    )
     return {name: value for name, value in answer.body.items() if name != "time"}
 
 

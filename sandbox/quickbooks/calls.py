@@ -13,7 +13,7 @@ from sandbox.quickbooks.entities import BY_URL, Entity
 from sandbox.quickbooks.faults import Json
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
 _LONGEST_ID = 50
 _LONGEST_BATCH_ID = 36
@@ -53,17 +53,17 @@ class Answer:
     replayed: bool = False
 
 
-def perform(world: World, company: Company, call: Call) -> Answer:
+def perform(simulation: Simulation, company: Company, call: Call) -> Answer:
     """Do what the call asks. Raises Fault."""
     if company.subscription_ended:
         raise faults.company_closed()
     handler = _HANDLERS.get((call.method, call.resource))
     if handler is None:
         handler = {"GET": _read, "POST": _write}.get(call.method, _refuse)
-    return handler(world, company, call)
+    return handler(simulation, company, call)
 
 
-def _refuse(_world: World, _company: Company, call: Call) -> Answer:
+def _refuse(_simulation: Simulation, _company: Company, call: Call) -> Answer:
     raise faults.unsupported(f"{call.method} /{'/'.join(call.path)}")
 
 
@@ -71,28 +71,28 @@ def _answer(company: Company, body: Json) -> Answer:
     return Answer(wire.to_answer(body, company.clock.now()))
 
 
-def _read(world: World, company: Company, call: Call) -> Answer:
+def _read(simulation: Simulation, company: Company, call: Call) -> Answer:
     entity = BY_URL.get(call.resource)
     row_id = call.path[1] if len(call.path) > 1 else ""
     if entity is None or len(call.path) != 2:
-        return _refuse(world, company, call)
+        return _refuse(simulation, company, call)
     if not row_id.isdecimal():
         raise faults.invalid_id(row_id)
-    world.ledger.count(company.realm, "read", entity.name)
-    world.ledger.meter(company.realm)
+    simulation.ledger.count(company.realm, "read", entity.name)
+    simulation.ledger.meter(company.realm)
     return _answer(company, show(entity, company.get(entity.name, row_id)))
 
 
-def _read_singleton(world: World, company: Company, call: Call) -> Answer:
+def _read_singleton(simulation: Simulation, company: Company, call: Call) -> Answer:
     entity = BY_URL[call.resource]
     if entity.name == "CompanyInfo" and call.path[1:] not in ((company.realm,), ("1",)):
         raise faults.not_found()
-    world.ledger.count(company.realm, "read", entity.name)
-    world.ledger.meter(company.realm)
+    simulation.ledger.count(company.realm, "read", entity.name)
+    simulation.ledger.meter(company.realm)
     return _answer(company, show(entity, company.get(entity.name, "1")))
 
 
-def _query(world: World, company: Company, call: Call) -> Answer:
+def _query(simulation: Simulation, company: Company, call: Call) -> Answer:
     text = call.params.get("query", "")
     if call.method == "POST":
         _require_content(call, "application/text", "text/plain")
@@ -100,35 +100,35 @@ def _query(world: World, company: Company, call: Call) -> Answer:
     entity, body = query.run(company, text)
     if entity in company.unreadable:
         raise faults.denied(entity)
-    world.ledger.count(company.realm, "query", entity)
-    world.ledger.meter(company.realm)
+    simulation.ledger.count(company.realm, "query", entity)
+    simulation.ledger.meter(company.realm)
     return _answer(company, {"QueryResponse": body})
 
 
-def _cdc(world: World, company: Company, call: Call) -> Answer:
+def _cdc(simulation: Simulation, company: Company, call: Call) -> Answer:
     found = cdc.run(company, call.params.get("entities", ""), call.params.get("changedSince", ""))
-    world.ledger.count(company.realm, "cdc")
-    world.ledger.meter(company.realm)
+    simulation.ledger.count(company.realm, "cdc")
+    simulation.ledger.meter(company.realm)
     return _answer(company, {"CDCResponse": found})
 
 
-def _batch(world: World, company: Company, call: Call) -> Answer:
+def _batch(simulation: Simulation, company: Company, call: Call) -> Answer:
     _require_content(call, "application/json")
     check_requestid(call.requestid, _LONGEST_BATCH_ID)
-    world.ledger.count(company.realm, "batch")
-    return _answer(company, batch.run(world, company, wire.load_object(call.raw), call.requestid))
+    simulation.ledger.count(company.realm, "batch")
+    return _answer(company, batch.run(simulation, company, wire.load_object(call.raw), call.requestid))
 
 
-def _create_tax_code(world: World, company: Company, call: Call) -> Answer:
+def _create_tax_code(simulation: Simulation, company: Company, call: Call) -> Answer:
     if [each.lower() for each in call.path] != ["taxservice", "taxcode"]:
-        return _refuse(world, company, call)
+        return _refuse(simulation, company, call)
     _require_content(call, "application/json")
     check_requestid(call.requestid, _LONGEST_ID)
     body = wire.load_object(call.raw)
-    return once(world, company, call.requestid, lambda: tax_service.create(company, body))
+    return once(simulation, company, call.requestid, lambda: tax_service.create(company, body))
 
 
-def _write(world: World, company: Company, call: Call) -> Answer:
+def _write(simulation: Simulation, company: Company, call: Call) -> Answer:
     entity = BY_URL.get(call.resource)
     if entity is None or len(call.path) != 1:
         raise faults.unsupported(f"POST /{'/'.join(call.path)}")
@@ -138,9 +138,9 @@ def _write(world: World, company: Company, call: Call) -> Answer:
     operation = _to_operation(company, entity, call)
 
     def work() -> Json:
-        return write(world, company, entity, body, operation, call.includes)
+        return write(simulation, company, entity, body, operation, call.includes)
 
-    return once(world, company, call.requestid, work)
+    return once(simulation, company, call.requestid, work)
 
 
 def _to_operation(company: Company, entity: Entity, call: Call) -> str:
@@ -170,12 +170,14 @@ def _require_form(company: Company, entity: Entity, operation: str) -> None:
         raise faults.unsupported(f"{operation} {entity.name}")
 
 
-def write(world: World, company: Company, entity: Entity, body: Json, operation: str, options: frozenset[str]) -> Json:
+def write(
+    simulation: Simulation, company: Company, entity: Entity, body: Json, operation: str, options: frozenset[str]
+) -> Json:
     """Save, delete or void a row; answers it in its envelope."""
     if entity.name in company.denied:
         raise faults.denied(entity.name)
     kind = operation if operation != "save" else "update" if body.get("Id") else "create"
-    world.ledger.count(company.realm, kind, entity.name)
+    simulation.ledger.count(company.realm, kind, entity.name)
     match operation:
         case "delete":
             return {entity.name: books.delete(company, entity, body)}
@@ -194,15 +196,15 @@ def show(entity: Entity, row: Json) -> Json:
     return {entity.name: shown}
 
 
-def once(world: World, company: Company, requestid: str | None, work: Callable[[], Json]) -> Answer:
+def once(simulation: Simulation, company: Company, requestid: str | None, work: Callable[[], Json]) -> Answer:
     """Do a write, or bring back the original answer of a requestid that is known."""
     if requestid and requestid in company.answers and company.switches.request_ids == "remembered":
         return Answer(copy_row(company.answers[requestid]), replayed=True)
-    world.author = ("api", requestid)
+    simulation.author = ("api", requestid)
     try:
         answer = _answer(company, work())
     finally:
-        world.author = ("user", None)
+        simulation.author = ("user", None)
     if requestid:
         company.answers[requestid] = copy_row(answer.body)
     return answer
@@ -219,7 +221,7 @@ def _require_content(call: Call, *allowed: str) -> None:
         raise faults.unsupported(f"Content-Type {call.content_type or '(none)'}")
 
 
-_HANDLERS: dict[tuple[str, str], Callable[[World, Company, Call], Answer]] = {
+_HANDLERS: dict[tuple[str, str], Callable[[Simulation, Company, Call], Answer]] = {
     ("GET", "query"): _query,
     ("POST", "query"): _query,
     ("GET", "cdc"): _cdc,

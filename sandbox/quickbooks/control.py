@@ -13,23 +13,23 @@ from sandbox.quickbooks import wire
 from sandbox.quickbooks.faults import Fault, Json
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
-Action = Callable[["World", Json], Json]
+Action = Callable[["Simulation", Json], Json]
 
 
-def _state(world: World, _body: Json) -> Json:
+def _state(simulation: Simulation, _body: Json) -> Json:
     return {
-        "ledger": world.ledger.to_json(),
-        "switches": world.switches.to_json(),
-        "faults": world.tricks.to_json(),
-        "struck": world.tricks.struck,
-        "webhooks": world.outbox.to_json(),
+        "ledger": simulation.ledger.to_json(),
+        "switches": simulation.switches.to_json(),
+        "faults": simulation.tricks.to_json(),
+        "struck": simulation.tricks.struck,
+        "webhooks": simulation.outbox.to_json(),
         "throttles": {
             realm: {"running": each.running, "most_running": each.most_running, "refused": each.refused}
-            for realm, each in world.throttles.items()
+            for realm, each in simulation.throttles.items()
         },
-        "companies": {realm: _count(company.rows) for realm, company in world.companies.items()},
+        "companies": {realm: _count(company.rows) for realm, company in simulation.companies.items()},
     }
 
 
@@ -37,53 +37,53 @@ def _count(rows: dict[str, dict[str, Json]]) -> Json:
     return {entity: len(table) for entity, table in rows.items()}
 
 
-def _rows(world: World, body: Json) -> Json:
-    return {"rows": world.rows(_realm(world, body), body["entity"])}
+def _rows(simulation: Simulation, body: Json) -> Json:
+    return {"rows": simulation.rows(_realm(simulation, body), body["entity"])}
 
 
-def _plan_fault(world: World, body: Json) -> Json:
+def _plan_fault(simulation: Simulation, body: Json) -> Json:
     known = {name: body[name] for name in ("times", "skip") if name in body}
-    world.tricks.plan(body["operation"], body["mode"], **known, seconds=float(body.get("seconds", 1)))
-    return {"faults": world.tricks.to_json()}
+    simulation.tricks.plan(body["operation"], body["mode"], **known, seconds=float(body.get("seconds", 1)))
+    return {"faults": simulation.tricks.to_json()}
 
 
-def _clear_faults(world: World, _body: Json) -> Json:
-    world.tricks.clear()
+def _clear_faults(simulation: Simulation, _body: Json) -> Json:
+    simulation.tricks.clear()
     return {"faults": []}
 
 
-def _edit(world: World, body: Json) -> Json:
-    return {body["entity"]: world.put(_realm(world, body), body["entity"], body["body"])}
+def _edit(simulation: Simulation, body: Json) -> Json:
+    return {body["entity"]: simulation.put(_realm(simulation, body), body["entity"], body["body"])}
 
 
-def _delete(world: World, body: Json) -> Json:
-    world.delete(_realm(world, body), body["entity"], str(body["id"]))
+def _delete(simulation: Simulation, body: Json) -> Json:
+    simulation.delete(_realm(simulation, body), body["entity"], str(body["id"]))
     return {"deleted": body["id"]}
 
 
-def _merge(world: World, body: Json) -> Json:
-    world.merge(_realm(world, body), body["entity"], str(body["survivor"]), str(body["vanished"]))
+def _merge(simulation: Simulation, body: Json) -> Json:
+    simulation.merge(_realm(simulation, body), body["entity"], str(body["survivor"]), str(body["vanished"]))
     return {"survivor": body["survivor"]}
 
 
-def _switch(world: World, body: Json) -> Json:
-    world.switches.apply(body)
-    return world.switches.to_json()
+def _switch(simulation: Simulation, body: Json) -> Json:
+    simulation.switches.apply(body)
+    return simulation.switches.to_json()
 
 
-def _advance(world: World, body: Json) -> Json:
-    world.clock.advance(float(body["seconds"]))
-    return {"now": world.clock.now().isoformat()}
+def _advance(simulation: Simulation, body: Json) -> Json:
+    simulation.clock.advance(float(body["seconds"]))
+    return {"now": simulation.clock.now().isoformat()}
 
 
-def _prefer(world: World, body: Json) -> Json:
-    realm = _realm(world, body)
-    world.set_preference(realm, body["group"], body["name"], body["value"])
-    return {"preferences": world.rows(realm, "Preferences")[0]}
+def _prefer(simulation: Simulation, body: Json) -> Json:
+    realm = _realm(simulation, body)
+    simulation.set_preference(realm, body["group"], body["name"], body["value"])
+    return {"preferences": simulation.rows(realm, "Preferences")[0]}
 
 
-def _set_company(world: World, body: Json) -> Json:
-    company = world.companies[_realm(world, body)]
+def _set_company(simulation: Simulation, body: Json) -> Json:
+    company = simulation.companies[_realm(simulation, body)]
     flags = ("warn_duplicates", "subscription_ended", "elsewhere")
     for name in flags:
         if name in body:
@@ -92,37 +92,39 @@ def _set_company(world: World, body: Json) -> Json:
     return {name: getattr(company, name) for name in (*flags, "denied")}
 
 
-def _change_tokens(world: World, body: Json) -> Json:
-    realm = _realm(world, body)
+def _change_tokens(simulation: Simulation, body: Json) -> Json:
+    realm = _realm(simulation, body)
     match body["action"]:
         case "connect":
-            return world.connect(realm, body.get("client_id") or next(iter(world.grants.apps)))
+            return simulation.connect(realm, body.get("client_id") or next(iter(simulation.grants.apps)))
         case "expire":
-            world.grants.expire_accesses(realm)
+            simulation.grants.expire_accesses(realm)
         case "end":
-            world.grants.end_realm(realm)
+            simulation.grants.end_realm(realm)
         case _:
             raise KeyError(body["action"])
     return {"done": body["action"]}
 
 
-def _realm(world: World, body: Json) -> str:
+def _realm(simulation: Simulation, body: Json) -> str:
     """The realm named in the body, or the only (first) one."""
-    realm = str(body.get("realm") or next(iter(world.companies)))
-    if realm not in world.companies:
+    realm = str(body.get("realm") or next(iter(simulation.companies)))
+    if realm not in simulation.companies:
         raise KeyError(realm)
     return realm
 
 
 def _to_endpoint(action: Action) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        world: World = request.app.state.world
+        simulation: Simulation = request.app.state.simulation
         try:
             body = wire.load_object(await request.body() or b"{}") | dict(request.query_params)
-            with world.lock:
-                return Response(wire.dump(action(world, body)), 200, media_type="application/json")
+            with simulation.lock:
+                return Response(wire.dump(action(simulation, body)), 200, media_type="application/json")
         except Fault as fault:
-            return Response(wire.dump(wire.to_fault_body(fault, world.clock.now())), 400, media_type="application/json")
+            return Response(
+                wire.dump(wire.to_fault_body(fault, simulation.clock.now())), 400, media_type="application/json"
+            )
         except (KeyError, TypeError, ValueError) as error:
             return Response(wire.dump({"error": f"not understood: {error}"}), 422, media_type="application/json")
 

@@ -11,7 +11,7 @@ from sandbox.quickbooks.entities import ENTITIES
 from sandbox.quickbooks.faults import Json
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
 ACCOUNTS: tuple[tuple[str, str, str, str], ...] = (
     ("Bank", "Bank", "Checking", "1100"),
@@ -38,7 +38,7 @@ DEPARTMENTS = ("Amsterdam", "Utrecht")
 
 
 def new_company(
-    world: World,
+    simulation: Simulation,
     realm_id: str,
     name: str,
     *,
@@ -47,25 +47,25 @@ def new_company(
     departments: tuple[str, ...] = DEPARTMENTS,
 ) -> Company:
     """Add a company to the world, furnished as a Dutch shop would have it. Making it sends no webhooks."""
-    company = world.add_company(realm_id)
-    with world.lock:
-        waiting = len(world.outbox.waiting)
-        _furnish(world, company, name, country, currency)
+    company = simulation.add_company(realm_id)
+    with simulation.lock:
+        waiting = len(simulation.outbox.waiting)
+        _furnish(simulation, company, name, country, currency)
         for department in departments:
-            world.put(realm_id, "Department", {"Name": department})
-        world.outbox.drop(list(world.outbox.waiting)[waiting:])
+            simulation.put(realm_id, "Department", {"Name": department})
+        simulation.outbox.drop(list(simulation.outbox.waiting)[waiting:])
     return company
 
 
-def _furnish(world: World, company: Company, name: str, country: str, currency: str) -> None:
+def _furnish(simulation: Simulation, company: Company, name: str, country: str, currency: str) -> None:
     company.insert(ENTITIES["CompanyInfo"], _company_info(name, country))
     company.insert(ENTITIES["Preferences"], _preferences(currency))
     for account, kind, subtype, number in ACCOUNTS:
         body = {"Name": account, "AccountType": kind, "AccountSubType": subtype, "AcctNum": number}
-        world.put(company.realm, "Account", body)
+        simulation.put(company.realm, "Account", body)
     for method, kind in PAYMENT_METHODS:
-        world.put(company.realm, "PaymentMethod", {"Name": method, "Type": kind})
-    world.put(company.realm, "Term", {"Name": "Net 14", "DueDays": 14, "Type": "STANDARD"})
+        simulation.put(company.realm, "PaymentMethod", {"Name": method, "Type": kind})
+    simulation.put(company.realm, "Term", {"Name": "Net 14", "DueDays": 14, "Type": "STANDARD"})
     _add_tax_codes(company)
 
 

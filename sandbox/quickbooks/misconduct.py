@@ -14,7 +14,7 @@ from sandbox.quickbooks import faults, wire
 from sandbox.quickbooks.mischief import Mode, Trick
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
 CUT = "sandbox.cut"
 """Scope key under which the application keeps the function that cuts the connection."""
@@ -31,20 +31,22 @@ _FAULTS = {
 
 
 async def misbehave(
-    world: World, request: Request, operation: str, work: Callable[[], Awaitable[Response]]
+    simulation: Simulation, request: Request, operation: str, work: Callable[[], Awaitable[Response]]
 ) -> Response:
     """Do the work, unless a trick is due for the operation: then do what the trick says."""
-    trick = world.tricks.draw(operation)
+    trick = simulation.tricks.draw(operation)
     if trick is None:
         return await work()
-    return await _carry_out(world, request, trick, work)
+    return await _carry_out(simulation, request, trick, work)
 
 
-async def _carry_out(world: World, request: Request, trick: Trick, work: Callable[[], Awaitable[Response]]) -> Response:
+async def _carry_out(
+    simulation: Simulation, request: Request, trick: Trick, work: Callable[[], Awaitable[Response]]
+) -> Response:
     match trick.mode:
         case Mode.RESET | Mode.HOLD:
             if trick.mode is Mode.HOLD:
-                world.tricks.held.append(work)
+                simulation.tricks.held.append(work)
             return Cut(request)
         case Mode.DELAY:
             await asyncio.sleep(trick.seconds)
@@ -58,7 +60,7 @@ async def _carry_out(world: World, request: Request, trick: Trick, work: Callabl
             return Response(_HTML, 502, media_type="text/html")
         case _:
             fault = _FAULTS[trick.mode]
-            body = wire.dump(wire.to_fault_body(fault, world.clock.now()))
+            body = wire.dump(wire.to_fault_body(fault, simulation.clock.now()))
             return Response(body, fault.status, media_type="application/json")
 
 

@@ -18,67 +18,67 @@ from sandbox.quickbooks.grants import SCOPE, App, Denied
 from sandbox.quickbooks.misconduct import misbehave
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
 _HARD_EXPIRY = "x_refresh_token_hard_expires_in"
 
 
 async def authorize(request: Request) -> Response:
     """GET /connect/oauth2: the page with the Connect button, or straight back when approval is automatic."""
-    world: World = request.app.state.world
+    simulation: Simulation = request.app.state.simulation
     params = dict(request.query_params)
-    wrong = _find_wrong(world, params)
+    wrong = _find_wrong(simulation, params)
     if wrong:
         return _page("Something's not right", f"<p>{escape(wrong)}</p>", 400)
-    if world.switches.auto_approve or params.get("auto_approve") == "1":
-        realm = params.get("realmId") or next(iter(world.companies))
-        return _connect(world, params, realm)
-    return _page("Connect to QuickBooks", _to_form(world, params))
+    if simulation.switches.auto_approve or params.get("auto_approve") == "1":
+        realm = params.get("realmId") or next(iter(simulation.companies))
+        return _connect(simulation, params, realm)
+    return _page("Connect to QuickBooks", _to_form(simulation, params))
 
 
 async def decide(request: Request) -> Response:
     """POST /connect/oauth2: the user chose a company and pressed Connect, or pressed Cancel."""
-    world: World = request.app.state.world
+    simulation: Simulation = request.app.state.simulation
     params = await _read_form(request)
-    wrong = _find_wrong(world, params)
+    wrong = _find_wrong(simulation, params)
     if wrong:
         return _page("Something's not right", f"<p>{escape(wrong)}</p>", 400)
     if params.get("decision") != "connect":
         return _redirect(params, {"error": "access_denied", "state": params["state"]})
-    return _connect(world, params, params.get("realmId", ""))
+    return _connect(simulation, params, params.get("realmId", ""))
 
 
 async def token(request: Request) -> Response:
     """POST /oauth2/v1/tokens/bearer: a code or a refresh token for tokens."""
-    world: World = request.app.state.world
+    simulation: Simulation = request.app.state.simulation
     params = await _read_form(request)
 
     async def work() -> Response:
         try:
-            with world.lock:
-                body = _grant(world, _get_app(world, request, params), params)
+            with simulation.lock:
+                body = _grant(simulation, _get_app(simulation, request, params), params)
         except Denied as denied:
-            return _deny(world, denied)
+            return _deny(simulation, denied)
         if request.headers.get("x-include-refresh-token-hard-expires-in") != "true":
             body.pop(_HARD_EXPIRY)
-        return _respond(world, 200, body)
+        return _respond(simulation, 200, body)
 
-    return await misbehave(world, request, "POST token", work)
+    return await misbehave(simulation, request, "POST token", work)
 
 
 async def revoke(request: Request) -> Response:
     """POST /v2/oauth2/tokens/revoke: end the connection a token belongs to."""
-    world: World = request.app.state.world
+    simulation: Simulation = request.app.state.simulation
     try:
         is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         body: Json = {**await _read_form(request)} if is_form else wire.load_object(await request.body())
-        with world.lock:
-            world.grants.revoke(_get_app(world, request, {}), str(body.get("token", "")))
+        with simulation.lock:
+            simulation.grants.revoke(_get_app(simulation, request, {}), str(body.get("token", "")))
     except Denied as denied:
-        return _deny(world, denied)
+        return _deny(simulation, denied)
     except Fault:
-        return _deny(world, Denied("invalid_request"))
-    return Response(status_code=200, headers={"intuit_tid": api.next_tid(world)})
+        return _deny(simulation, Denied("invalid_request"))
+    return Response(status_code=200, headers={"intuit_tid": api.next_tid(simulation)})
 
 
 async def discover(request: Request) -> Response:
@@ -98,17 +98,17 @@ async def discover(request: Request) -> Response:
         "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
         "claims_supported": ["aud", "exp", "iat", "iss", "realmid", "sub"],
     }
-    return _respond(request.app.state.world, 200, body)
+    return _respond(request.app.state.simulation, 200, body)
 
 
-def _grant(world: World, app: App, params: dict[str, str]) -> Json:
+def _grant(simulation: Simulation, app: App, params: dict[str, str]) -> Json:
     match params.get("grant_type"):
         case "authorization_code":
             _require(params, "code", "redirect_uri")
-            return world.grants.exchange(app, params["code"], params["redirect_uri"])
+            return simulation.grants.exchange(app, params["code"], params["redirect_uri"])
         case "refresh_token":
             _require(params, "refresh_token")
-            return world.grants.refresh(app, params["refresh_token"])
+            return simulation.grants.refresh(app, params["refresh_token"])
         case None:
             raise Denied("invalid_request")
         case _:
@@ -120,9 +120,9 @@ def _require(params: dict[str, str], *names: str) -> None:
         raise Denied("invalid_request")
 
 
-def _get_app(world: World, request: Request, params: dict[str, str]) -> App:
+def _get_app(simulation: Simulation, request: Request, params: dict[str, str]) -> App:
     client_id, secret = _read_credentials(request, params)
-    app = world.grants.find_app(client_id)
+    app = simulation.grants.find_app(client_id)
     if app is None or not hmac.compare_digest(app.client_secret.encode(), secret.encode()):
         raise Denied("invalid_client", status=401)
     return app
@@ -144,8 +144,8 @@ async def _read_form(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(raw).items()}
 
 
-def _find_wrong(world: World, params: dict[str, str]) -> str | None:
-    app = world.grants.find_app(params.get("client_id", ""))
+def _find_wrong(simulation: Simulation, params: dict[str, str]) -> str | None:
+    app = simulation.grants.find_app(params.get("client_id", ""))
     if app is None:
         return "The client_id is not known."
     if not params.get("redirect_uri") or not _is_registered(app, params["redirect_uri"]):
@@ -161,11 +161,11 @@ def _is_registered(app: App, redirect_uri: str) -> bool:
     return "*" in app.redirect_uris or redirect_uri in app.redirect_uris
 
 
-def _connect(world: World, params: dict[str, str], realm: str) -> Response:
-    if realm not in world.companies:
+def _connect(simulation: Simulation, params: dict[str, str], realm: str) -> Response:
+    if realm not in simulation.companies:
         return _page("Something's not right", "<p>There is no such company.</p>", 400)
-    with world.lock:
-        code = world.grants.approve(params["client_id"], realm, params["redirect_uri"])
+    with simulation.lock:
+        code = simulation.grants.approve(params["client_id"], realm, params["redirect_uri"])
     return _redirect(params, {"code": code, "state": params["state"], "realmId": realm})
 
 
@@ -174,7 +174,7 @@ def _redirect(params: dict[str, str], answer: dict[str, str]) -> Response:
     return RedirectResponse(params["redirect_uri"] + joint + urlencode(answer), 302)
 
 
-def _to_form(world: World, params: dict[str, str]) -> str:
+def _to_form(simulation: Simulation, params: dict[str, str]) -> str:
     hidden = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
         for name, value in params.items()
@@ -182,7 +182,7 @@ def _to_form(world: World, params: dict[str, str]) -> str:
     )
     options = "".join(
         f'<option value="{escape(realm)}">{escape(company.get("CompanyInfo", "1")["CompanyName"])}</option>'
-        for realm, company in world.companies.items()
+        for realm, company in simulation.companies.items()
     )
     return (
         '<form method="post" action="/connect/oauth2">'
@@ -203,13 +203,13 @@ def _page(title: str, inner: str, status: int = 200) -> Response:
     return HTMLResponse(html, status, {"X-Frame-Options": "DENY", "Cache-Control": "no-store"})
 
 
-def _deny(world: World, denied: Denied) -> Response:
+def _deny(simulation: Simulation, denied: Denied) -> Response:
     body: Json = {"error": denied.error}
     if denied.description:
         body["error_description"] = denied.description
-    return _respond(world, denied.status, body)
+    return _respond(simulation, denied.status, body)
 
 
-def _respond(world: World, status: int, body: Json) -> Response:
-    headers = {"intuit_tid": api.next_tid(world), "Cache-Control": "no-store"}
+def _respond(simulation: Simulation, status: int, body: Json) -> Response:
+    headers = {"intuit_tid": api.next_tid(simulation), "Cache-Control": "no-store"}
     return Response(wire.dump(body), status, headers, "application/json")

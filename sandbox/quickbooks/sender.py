@@ -15,8 +15,8 @@ from sandbox.quickbooks import clock, webhooks
 from sandbox.quickbooks.switches import RETRY_SECONDS
 
 if TYPE_CHECKING:
+    from sandbox.quickbooks.simulation import Simulation
     from sandbox.quickbooks.webhooks import Event
-    from sandbox.quickbooks.world import World
 
 _IDLE_SECONDS = 0.05
 _LAST_STEP = 21_600.0
@@ -31,48 +31,48 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def run(find_world: Callable[[], World]) -> None:
+async def run(find_world: Callable[[], Simulation]) -> None:
     """Deliver until cancelled. The first undelivered group holds back what came later, as Intuit does."""
     async with httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=_tls()) as client:
         while True:
-            world = find_world()
-            plan = world.switches.deliveries
-            if not plan.url or plan.paused or not world.outbox.waiting:
+            simulation = find_world()
+            plan = simulation.switches.deliveries
+            if not plan.url or plan.paused or not simulation.outbox.waiting:
                 await asyncio.sleep(_IDLE_SECONDS)
                 continue
             await asyncio.sleep(plan.group_seconds + plan.delay_seconds)
-            await _deliver_group(world, client)
+            await _deliver_group(simulation, client)
 
 
-async def _deliver_group(world: World, client: httpx.AsyncClient) -> None:
-    with world.lock:
-        group = world.outbox.take_group(world.switches.deliveries.largest_group)
-    plan = world.switches.deliveries
-    if world.draw(plan.drop_rate):
-        _acknowledge(world, group, delivered=False)
+async def _deliver_group(simulation: Simulation, client: httpx.AsyncClient) -> None:
+    with simulation.lock:
+        group = simulation.outbox.take_group(simulation.switches.deliveries.largest_group)
+    plan = simulation.switches.deliveries
+    if simulation.draw(plan.drop_rate):
+        _acknowledge(simulation, group, delivered=False)
         return
-    sent = list(reversed(group)) if world.draw(plan.reorder_rate) else group
-    if await _deliver(world, client, sent):
-        _acknowledge(world, group, delivered=True)
-        if world.draw(plan.duplicate_rate):
-            await _post(world, client, sent)
+    sent = list(reversed(group)) if simulation.draw(plan.reorder_rate) else group
+    if await _deliver(simulation, client, sent):
+        _acknowledge(simulation, group, delivered=True)
+        if simulation.draw(plan.duplicate_rate):
+            await _post(simulation, client, sent)
 
 
-def _acknowledge(world: World, group: list[Event], *, delivered: bool) -> None:
-    with world.lock:
-        world.outbox.drop(group)
+def _acknowledge(simulation: Simulation, group: list[Event], *, delivered: bool) -> None:
+    with simulation.lock:
+        simulation.outbox.drop(group)
         if delivered:
-            world.outbox.delivered += len(group)
-            world.outbox.acknowledged += group
+            simulation.outbox.delivered += len(group)
+            simulation.outbox.acknowledged += group
 
 
-async def _deliver(world: World, client: httpx.AsyncClient, events: list[Event]) -> bool:
+async def _deliver(simulation: Simulation, client: httpx.AsyncClient, events: list[Event]) -> bool:
     """Try until acknowledged; False when deliveries were switched off meanwhile."""
     attempt = 0
-    while not await _post(world, client, events):
-        await asyncio.sleep(_wait(attempt) * world.switches.deliveries.time_scale)
+    while not await _post(simulation, client, events):
+        await asyncio.sleep(_wait(attempt) * simulation.switches.deliveries.time_scale)
         attempt += 1
-        if not world.switches.deliveries.url or world.switches.deliveries.paused:
+        if not simulation.switches.deliveries.url or simulation.switches.deliveries.paused:
             return False
     return True
 
@@ -81,14 +81,14 @@ def _wait(attempt: int) -> float:
     return RETRY_SECONDS[attempt] if attempt < len(RETRY_SECONDS) else _LAST_STEP
 
 
-async def _post(world: World, client: httpx.AsyncClient, events: list[Event]) -> bool:
-    plan = world.switches.deliveries
+async def _post(simulation: Simulation, client: httpx.AsyncClient, events: list[Event]) -> bool:
+    plan = simulation.switches.deliveries
     body = webhooks.to_body(events, plan.format)
-    world.outbox.attempts += 1
+    simulation.outbox.attempts += 1
     headers = {
         "content-type": "application/json; charset=utf-8",
         "intuit-signature": webhooks.sign(body, plan.verifier),
-        "intuit-created-time": clock.to_stamp(world.clock.now()),
+        "intuit-created-time": clock.to_stamp(simulation.clock.now()),
         "intuit-t-id": events[0].key,
         "intuit-notification-schema-version": "1.0" if plan.format == "cloudevents" else "0.1",
         "user-agent": "intuit_notification_server/0.1",

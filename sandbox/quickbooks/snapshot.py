@@ -11,7 +11,7 @@ from sandbox.quickbooks.company import Company, Tombstone
 from sandbox.quickbooks.faults import Json
 
 if TYPE_CHECKING:
-    from sandbox.quickbooks.world import World
+    from sandbox.quickbooks.simulation import Simulation
 
 _FIELDS = (
     "person",
@@ -26,35 +26,35 @@ _FIELDS = (
 )
 
 
-def save(world: World, path: Path) -> None:
+def save(simulation: Simulation, path: Path) -> None:
     """Write the world beside `path` and move it into place."""
     body = {
-        "seed": world.seed,
-        "offset": world.clock.offset,
-        "switches": world.switches.to_json(),
-        "grants": world.grants.to_json(),
-        "outbox": world.outbox.to_json(),
-        "ledger": world.ledger.to_json(),
-        "companies": {realm: _to_json(company) for realm, company in world.companies.items()},
+        "seed": simulation.seed,
+        "offset": simulation.clock.offset,
+        "switches": simulation.switches.to_json(),
+        "grants": simulation.grants.to_json(),
+        "outbox": simulation.outbox.to_json(),
+        "ledger": simulation.ledger.to_json(),
+        "companies": {realm: _to_json(company) for realm, company in simulation.companies.items()},
     }
     draft = path.with_name(path.name + ".new")
     draft.write_bytes(wire.dump(body))
     draft.replace(path)
 
 
-def load(world: World, path: Path) -> World:
+def load(simulation: Simulation, path: Path) -> Simulation:
     """Fill an empty world from a saved file."""
     saved = wire.load_object(path.read_bytes())
-    world.seed = saved["seed"]
-    world.grants.seed = world.outbox.seed = saved["seed"]
-    world.clock.offset = float(saved["offset"])
-    world.switches.apply(saved["switches"])
-    world.grants.restore(saved["grants"])
-    world.outbox.restore(saved["outbox"])
-    world.ledger.restore(saved["ledger"])
+    simulation.seed = saved["seed"]
+    simulation.grants.seed = simulation.outbox.seed = saved["seed"]
+    simulation.clock.offset = float(saved["offset"])
+    simulation.switches.apply(saved["switches"])
+    simulation.grants.restore(saved["grants"])
+    simulation.outbox.restore(saved["outbox"])
+    simulation.ledger.restore(saved["ledger"])
     for realm, company in saved["companies"].items():
-        _restore(world.add_company(realm), company)
-    return world
+        _restore(simulation.add_company(realm), company)
+    return simulation
 
 
 def _to_json(company: Company) -> Json:

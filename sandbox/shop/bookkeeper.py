@@ -7,9 +7,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from random import Random
 
 from sandbox.quickbooks.faults import Json
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
+from sandbox.shop.actions import Deed, What
 from sandbox.shop.catalogue import GOODS, NOVELTIES, TIDYINGS, Good
-from sandbox.shop.deeds import Deed, What
 from sandbox.shop.furnishing import Shelf
 
 _CENT, _FIVE_CENTS = Decimal("0.01"), Decimal("0.05")

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from sandbox.mpluskassa import documents, receipts
 from sandbox.mpluskassa.documents import Occasion, Tender
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import Record
-from sandbox.mpluskassa.world import World as Till
+from sandbox.shop.actions import Deed
 from sandbox.shop.catalogue import POPULARITY, find_good
-from sandbox.shop.deeds import Deed
 from sandbox.shop.people import EMPLOYEES
 
 T = TypeVar("T")

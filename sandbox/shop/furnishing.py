@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
-from sandbox.mpluskassa.world import World as Till
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks import demo
 from sandbox.quickbooks.company import Company
 from sandbox.quickbooks.faults import Json
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from sandbox.shop import people
 from sandbox.shop.catalogue import BUNDLE, CATEGORIES, GOODS, SHOP, Good
 

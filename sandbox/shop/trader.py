@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.mpluskassa.simulation import Simulation as Till
+from sandbox.quickbooks.simulation import Simulation as Books
+from sandbox.shop.actions import Deed
 from sandbox.shop.bookkeeper import Bookkeeper
 from sandbox.shop.counter import Counter
-from sandbox.shop.deeds import Deed
 from sandbox.shop.furnishing import REALM, SEED
 
 LEAST_ARTICLES = 8

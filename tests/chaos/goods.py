@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sandbox.mpluskassa.world import World as Till
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks.demo import tax_code_id
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from tests.month import goods, stockroom
 from tests.month.goods import People
 

@@ -9,9 +9,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import from_date
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from tests.chaos.history import Entry, Money, Sale
 
 Record = Mapping[str, Any]

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
-from sandbox.mpluskassa.world import World as Till
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks.demo import new_company, tax_code_id
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from tests.chaos.checker import add
 from tests.chaos.ledgers import read_entries, read_sales
 from tests.month import goods

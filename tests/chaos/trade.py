@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from tests.chaos import goods
 from tests.chaos.plan import Act
 from tests.month.account import Account

@@ -49,7 +49,7 @@ class Books:
 
     # --- raw requests ---
 
-    def perform(self, call: calls.Call) -> Json:
+    def perform(self, call: calls.ApiCall) -> Json:
         """The answer to a call as it came."""
         return self._session.perform(call)
 

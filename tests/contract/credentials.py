@@ -13,11 +13,11 @@ import httpx
 from gateway import settings
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.connectors.quickbooks.session import TokenSource
-from gateway.custody import Custody
 from gateway.settings import Settings
 from gateway.store import connections
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading
+from gateway.token_manager import TokenManager
 from tests.contract.books import Books
 from tests.contract.listener import Listener
 from tests.contract.probe import Ground
@@ -101,7 +101,7 @@ def from_gateway(
         raise SystemExit(f"there is no connection {name}")
     grounds: dict[str, Ground] = {}
     if found.realm_id:
-        tokens = Custody(engine, name, to_oauth(given, http), seal)
+        tokens = TokenManager(engine, name, to_oauth(given, http), seal)
         grounds["quickbooks"] = _to_books(given, http, found.realm_id, tokens, allowed, listener)
     if found.mplus_url and found.mplus_ident and found.mplus_secret:
         grounds["mpluskassa"] = _to_till(found.mplus_url, found.mplus_ident, found.mplus_secret, allowed)

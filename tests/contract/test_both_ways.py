@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.connectors.mpluskassa.transport import Limits
+from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.connectors.quickbooks.auth import OAuth
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
-from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.mpluskassa.simulation import Simulation as TillSimulation
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company
-from sandbox.quickbooks.world import World as BooksWorld
+from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.contract.books import MARK, Books
 from tests.contract.catalogue import PROBES
 from tests.contract.credentials import Purse
@@ -35,8 +35,8 @@ Turn = Callable[[Any], object]
 def switch(**switches: Any) -> Turn:
     """Set switches of a simulated system."""
 
-    def turn(world: Any) -> None:
-        owner = world.switches if isinstance(world, BooksWorld) else world.till.switches
+    def turn(simulation: Any) -> None:
+        owner = simulation.switches if isinstance(simulation, BooksSimulation) else simulation.till.switches
         for name, value in switches.items():
             assert hasattr(owner, name), name
             setattr(owner, name, value)
@@ -44,34 +44,34 @@ def switch(**switches: Any) -> Turn:
     return turn
 
 
-def number_by_itself(world: BooksWorld) -> None:
-    world.set_preference(next(iter(world.companies)), "SalesFormsPrefs", "CustomTxnNumbers", False)
+def number_by_itself(simulation: BooksSimulation) -> None:
+    simulation.set_preference(next(iter(simulation.companies)), "SalesFormsPrefs", "CustomTxnNumbers", False)
 
 
-def stop_warning(world: BooksWorld) -> None:
-    next(iter(world.companies.values())).warn_duplicates = False
+def stop_warning(simulation: BooksSimulation) -> None:
+    next(iter(simulation.companies.values())).warn_duplicates = False
 
 
-def write_legacy(world: BooksWorld) -> None:
-    world.switches.deliveries.format = "legacy"
+def write_legacy(simulation: BooksSimulation) -> None:
+    simulation.switches.deliveries.format = "legacy"
 
 
-def let_anybody_in(world: TillWorld) -> None:
-    world.till.switches.login_refused = "never"
+def let_anybody_in(simulation: TillSimulation) -> None:
+    simulation.till.switches.login_refused = "never"
 
 
-def live_in_holland(world: TillWorld) -> None:
-    world.add_relation(name="Jansen", country="Holland (Noord)")
+def live_in_holland(simulation: TillSimulation) -> None:
+    simulation.add_relation(name="Jansen", country="Holland (Noord)")
 
 
-def misstate_a_total(world: TillWorld) -> None:
-    receipt = world.sell(lines=[ItemSold(1001)])
-    stored = world.till["receipts"].get(receipt["receiptId"])
+def misstate_a_total(simulation: TillSimulation) -> None:
+    receipt = simulation.sell(lines=[ItemSold(1001)])
+    stored = simulation.till["receipts"].get(receipt["receiptId"])
     stored["vatGroupList"]["vatGroup"][0]["exclAmount"] += 50
     stored["vatGroupList"]["vatGroup"][0]["vatAmount"] -= 50
 
 
-def as_it_is(_world: Any) -> None:
+def as_it_is(_simulation: Any) -> None:
     """Nothing is changed: the way the simulator behaves by itself."""
 
 
@@ -166,7 +166,7 @@ CASES = (
 def served() -> Iterator[tuple[Any, Any, Listener, str, str, str]]:
     """Both simulators and the listener, served once; each test puts worlds of its own behind them."""
     listener = Listener(patience=10)
-    books, till = create_books(BooksWorld()), create_till(TillWorld())
+    books, till = create_books(BooksSimulation()), create_till(TillSimulation())
     running = [Served(books), Served(till), Served(listener.app)]
     yield books, till, listener, running[0].url, running[1].url, running[2].url
     for each in reversed(running):
@@ -177,7 +177,7 @@ def served() -> Iterator[tuple[Any, Any, Listener, str, str, str]]:
 class Grounds:
     """Both simulated systems as the probes see them, and their worlds."""
 
-    worlds: dict[str, Any]
+    contexts: dict[str, Any]
     grounds: dict[str, Any]
 
     def ask(self, probe: Probe) -> Finding:
@@ -185,40 +185,42 @@ class Grounds:
         return finding
 
 
-def furnish_till(world: TillWorld) -> None:
+def furnish_till(simulation: TillSimulation) -> None:
     """Articles, some sales (weighed goods, preparations, a discount), an invoice and a relation."""
     for number, price, stocked in ((1001, 995, True), (1002, 350, False), (1003, 50, False)):
         article = {"articleNumber": number, "description": f"Article {number}", "priceIncl": price, "vatCode": 2}
         more = {"turnoverGroup": 1, "stockArticle": stocked}
-        world.add_product({"description": f"Article {number}", "articleList": {"article": [{**article, **more}]}})
-    jansen = world.add_relation(name="Jansen BV", country="Nederland", email="info@jansen.example")
-    world.sell(lines=[ItemSold(1001), ItemSold(1002, Decimal(2))])
-    world.sell(lines=[ItemSold(1001, Decimal("0.25"))])
-    world.sell(lines=[ItemSold(1001, preparations=(ItemSold(1003),))])
-    world.sell(lines=[ItemSold(1002, Decimal(3), discount_percent=Decimal(10))])
-    world.invoice(lines=[ItemSold(1001)], relation=jansen["relationNumber"])
+        simulation.add_product({"description": f"Article {number}", "articleList": {"article": [{**article, **more}]}})
+    jansen = simulation.add_relation(name="Jansen BV", country="Nederland", email="info@jansen.example")
+    simulation.sell(lines=[ItemSold(1001), ItemSold(1002, Decimal(2))])
+    simulation.sell(lines=[ItemSold(1001, Decimal("0.25"))])
+    simulation.sell(lines=[ItemSold(1001, preparations=(ItemSold(1003),))])
+    simulation.sell(lines=[ItemSold(1002, Decimal(3), discount_percent=Decimal(10))])
+    simulation.invoice(lines=[ItemSold(1001)], relation=jansen["relationNumber"])
 
 
 @pytest.fixture
 def both(served: tuple[Any, Any, Listener, str, str, str]) -> Iterator[Grounds]:
     """A company and an installation of their own for one test."""
     books_app, till_app, listener, books_url, till_url, listener_url = served
-    books_app.state.world = books_world = BooksWorld()
-    books_world.switches.limits.requests_per_second = 0
-    till_app.state.world = till_world = TillWorld(ident="probe", secret="probe-secret")
+    books_app.state.simulation = books_simulation = BooksSimulation()
+    books_simulation.switches.limits.requests_per_second = 0
+    till_app.state.simulation = till_simulation = TillSimulation(ident="probe", secret="probe-secret")
     realm = next(REALMS)
-    new_company(books_world, realm, "Sandbox Company_NL_1")
-    books_world.register_app("app", "app-secret", "*")
-    books_world.switches.deliveries.url = listener_url
-    books_world.switches.deliveries.group_seconds = 0.05
+    new_company(books_simulation, realm, "Sandbox Company_NL_1")
+    books_simulation.register_app("app", "app-secret", "*")
+    books_simulation.switches.deliveries.url = listener_url
+    books_simulation.switches.deliveries.group_seconds = 0.05
     listener.bodies.clear()
-    furnish_till(till_world)
+    furnish_till(till_simulation)
     with httpx.Client() as http:
-        purse = Purse(to_oauth(http, books_url), str(books_world.connect(realm, "app")["refresh_token"]))
+        purse = Purse(to_oauth(http, books_url), str(books_simulation.connect(realm, "app")["refresh_token"]))
         books = Books(http, base_url=books_url, realm_id=realm, tokens=purse, may_write=True, listener=listener)
-        till = Till(till_url, "probe", "probe-secret", may_write=True, limits=Limits(connect=5, read=10, total=20))
-        yield Grounds({"quickbooks": books_world, "mpluskassa": till_world}, {"quickbooks": books, "mpluskassa": till})
-    books_world.switches.deliveries.time_scale = 0.0  # what is still under way holds up nobody else's
+        till = Till(till_url, "probe", "probe-secret", may_write=True, limits=TillLimits(connect=5, read=10, total=20))
+        yield Grounds(
+            {"quickbooks": books_simulation, "mpluskassa": till_simulation}, {"quickbooks": books, "mpluskassa": till}
+        )
+    books_simulation.switches.deliveries.time_scale = 0.0  # what is still under way holds up nobody else's
 
 
 def to_oauth(http: httpx.Client, url: str) -> OAuth:
@@ -236,7 +238,7 @@ def to_oauth(http: httpx.Client, url: str) -> OAuth:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_probe_finds_the_way_the_other_side_behaves(both: Grounds, case: Case) -> None:
     probe = BY_NAME[case.probe]
-    case.turn(both.worlds[probe.system])
+    case.turn(both.contexts[probe.system])
     finding = both.ask(probe)
     assert (finding.way and finding.way.name, finding.left) == (case.way, ()), finding.evidence
 
@@ -248,10 +250,10 @@ def test_every_way_of_every_probe_is_shown_by_a_simulator() -> None:
 
 def test_what_the_probes_made_is_marked_and_gone_or_inactive_afterwards(both: Grounds) -> None:
     realm = both.grounds["quickbooks"].realm_id
-    before = {entity: len(both.worlds["quickbooks"].rows(realm, entity)) for entity in ("SalesReceipt", "Invoice")}
+    before = {entity: len(both.contexts["quickbooks"].rows(realm, entity)) for entity in ("SalesReceipt", "Invoice")}
     for probe in PROBES:
         assert both.ask(probe).left == ()
-    books, till = both.worlds["quickbooks"], both.worlds["mpluskassa"]
+    books, till = both.contexts["quickbooks"], both.contexts["mpluskassa"]
     assert {entity: len(books.rows(realm, entity)) for entity in before} == before
     made = [*books.rows(realm, "Item"), *books.rows(realm, "Customer")]
     assert made

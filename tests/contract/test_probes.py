@@ -20,10 +20,10 @@ from gateway.settings import PRODUCTION_API, SANDBOX_API, VARIABLES
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from sandbox.mpluskassa.app import create_app as create_till
-from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.mpluskassa.simulation import Simulation as TillSimulation
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company
-from sandbox.quickbooks.world import World as BooksWorld
+from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.contract import credentials, report
 from tests.contract.catalogue import PROBES
 from tests.contract.credentials import Permission
@@ -112,7 +112,7 @@ def test_a_writing_probe_is_not_even_asked_where_nothing_may_be_written() -> Non
 @pytest.fixture
 def environment(serve: Callable[..., str], tmp_path: Path) -> dict[str, str]:
     """The variables of a company and an installation that are simulated."""
-    books, till = BooksWorld(), TillWorld(ident="probe", secret="probe-secret")
+    books, till = BooksSimulation(), TillSimulation(ident="probe", secret="probe-secret")
     books.switches.limits.requests_per_second = 0
     new_company(books, REALM, "Sandbox Company_NL_1")
     books.register_app("app", "app-secret", "*")

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from gateway.connectors.mpluskassa.calls import Caller, read_description
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.contract import ContractShelf
-from gateway.connectors.mpluskassa.transport import Credentials, Limits, Link
+from gateway.connectors.mpluskassa.contract import ContractCache
+from gateway.connectors.mpluskassa.transport import Credentials, PooledConnection, TillLimits
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
 from gateway.errors import GatewayError
 from tests.contract.books import mark
@@ -26,7 +26,7 @@ class Till:
 
     system = "mpluskassa"
 
-    def __init__(self, url: str, ident: str, secret: str, *, may_write: bool, limits: Limits | None = None) -> None:
+    def __init__(self, url: str, ident: str, secret: str, *, may_write: bool, limits: TillLimits | None = None) -> None:
         self.may_write = may_write
         self.url, self.ident, self._limits = url, ident, limits
         self.client = MplusKassa(url, ident, secret, limits=limits)
@@ -133,6 +133,6 @@ def _works(undo: Callable[[], object]) -> bool:
     return True
 
 
-def _open_caller(url: str, ident: str, secret: str, limits: Limits | None) -> Caller:
-    link = Link(url, Credentials(ident, secret), limits=limits)
-    return Caller(link, ContractShelf(partial(read_description, link), None), observe=None, gate=nullcontext)
+def _open_caller(url: str, ident: str, secret: str, limits: TillLimits | None) -> Caller:
+    link = PooledConnection(url, Credentials(ident, secret), limits=limits)
+    return Caller(link, ContractCache(partial(read_description, link), None), observe=None, gate=nullcontext)

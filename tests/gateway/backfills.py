@@ -19,7 +19,7 @@ def begin(engine: Engine, flow: Flow = Flow.PRODUCTS) -> Event:
     return event
 
 
-def carry(session: Session, event: Event, *states: State, sign: str = ":") -> None:
+def handle(session: Session, event: Event, *states: State, sign: str = ":") -> None:
     """Records of this backfill that stand so."""
     known = range(len(states))
     inbox.receive(session, [to_record(event, f"{sign}{number}", states[number]) for number in known])

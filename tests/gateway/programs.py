@@ -52,9 +52,9 @@ console = Console()
 def to_child(row):
     flag = row.get("ready_when")
     ready = (lambda: Path(flag).exists()) if flag else (lambda: True)
-    pulse = Path(row["pulse"]) if "pulse" in row else None
+    heartbeat = Path(row["heartbeat"]) if "heartbeat" in row else None
     return Child(row["name"], tuple(row["argv"]), {**os.environ, **row.get("environ", {})}, row.get("rank", 0), ready,
-        row.get("once", False), pulse)
+        row.get("once", False), heartbeat)
 stages = [[to_child(row) for row in stage] for stage in json.loads(sys.argv[1])]
 sys.exit(Supervisor(stages, console, announce=lambda: console.say("all is up")).run())
 """

@@ -15,7 +15,7 @@ from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.progress import Notes, Progress
 from gateway.store.session import reading, writing
 from gateway.verbs import loading
-from tests.gateway.backfills import begin, carry, to_record
+from tests.gateway.backfills import begin, handle, to_record
 from tests.gateway.test_cli import Cli, Worker, run, shop, work
 
 __all__ = ["run", "shop", "work"]
@@ -30,10 +30,10 @@ def test_what_is_done_is_what_was_read_and_neither_waits_nor_is_parked(engine: E
     event = begin(engine)
     with writing(engine) as session:
         progress.note(session, event, Notes(total=20, read=10, unchanged=4))
-        carry(session, event, State.DONE, State.DONE, State.SKIPPED, State.RECEIVED, State.WAITING, State.PARKED)
+        handle(session, event, State.DONE, State.DONE, State.SKIPPED, State.RECEIVED, State.WAITING, State.PARKED)
         # Its stock is a backfill of its own, and another backfill is another's.
-        carry(session, event, State.RECEIVED, sign=">stock:")
-        carry(session, begin_another(session), State.RECEIVED)
+        handle(session, event, State.RECEIVED, sign=">stock:")
+        handle(session, begin_another(session), State.RECEIVED)
     found = look(engine, event)
     assert (found.total, found.done, found.open, found.parked, found.over) == (20, 7, 2, 1, False)
     assert found.ends_at is not None
@@ -49,7 +49,7 @@ def test_the_pace_and_the_end_follow_from_what_was_carried_lately(engine: Engine
     event = begin(engine)
     with writing(engine) as session:
         progress.note(session, event, Notes(total=40, read=40))
-        carry(session, event, *[State.DONE] * 10, *[State.RECEIVED] * 30)
+        handle(session, event, *[State.DONE] * 10, *[State.RECEIVED] * 30)
     now = look(engine, event)
     later = Progress(now.event, now.notes, now.tally, now.event.received_at + timedelta(seconds=100))
     assert later.per_second == pytest.approx(0.1)
@@ -62,7 +62,7 @@ def test_one_that_ended_is_over_when_all_it_led_to_is(engine: Engine) -> None:
     event = begin(engine, Flow.ORDERS)
     with writing(engine) as session:
         progress.note(session, event, Notes(read=2))
-        carry(session, event, State.DONE, State.RECEIVED)
+        handle(session, event, State.DONE, State.RECEIVED)
         inbox.finish(session, event, Outcome(State.DONE))
     assert not look(engine, event).over
     open_ = inbox.claim_next(engine)

@@ -63,9 +63,9 @@ def add(engine: Engine, key: str, **more: Any) -> int:
 class Worker:
     """Claims what is due and ends it as told: the other side of every request, without any outside system."""
 
-    def __init__(self, engine: Engine, carry: Callable[[Session, Event], Outcome]) -> None:
+    def __init__(self, engine: Engine, handle: Callable[[Session, Event], Outcome]) -> None:
         self.seen: list[Event] = []
-        self._engine, self._carry = engine, carry
+        self._engine, self._handle = engine, handle
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -76,7 +76,7 @@ class Worker:
             if event is None:
                 continue
             with writing(self._engine) as session:
-                outcome = self._carry(session, event)
+                outcome = self._handle(session, event)
                 inbox.finish(session, event, outcome)
             self.seen.append(event)
 
@@ -89,8 +89,8 @@ class Worker:
 def work(engine: Engine) -> Iterator[Callable[..., Worker]]:
     workers: list[Worker] = []
 
-    def start(carry: Callable[[Session, Event], Outcome]) -> Worker:
-        workers.append(Worker(engine, carry))
+    def start(handle: Callable[[Session, Event], Outcome]) -> Worker:
+        workers.append(Worker(engine, handle))
         return workers[-1]
 
     yield start
@@ -124,21 +124,21 @@ def test_a_resend_of_a_known_order_is_the_record_it_was_and_is_watched_to_its_en
         "actor": "cli",
     }
     with reading(engine) as session:
-        (deed,) = audit.newest(session, limit=5)
-    assert (deed.actor, deed.action, deed.target) == ("cli", "resend", "order 1.2.2026.9")
+        (action,) = audit.newest(session, limit=5)
+    assert (action.actor, action.action, action.target) == ("cli", "resend", "order 1.2.2026.9")
 
 
 def test_an_unknown_order_becomes_a_lookup_and_what_it_finds_is_watched_too(
     run: Cli, shop: str, work: Callable[..., Worker]
 ) -> None:
-    def carry(session: Session, event: Event) -> Outcome:
+    def handle(session: Session, event: Event) -> Outcome:
         if event.entity == "Lookup":
             found = Change(f"{event.key}:found", Flow.ORDERS, "cli", "Invoice", "5", event.connection)
             inbox.receive(session, [found])
             return Outcome(State.DONE)
         return Outcome(State.PARKED, reason="no such SKU", record="Invoice 5", fix="add the SKU")
 
-    worker = work(carry)
+    worker = work(handle)
     code, out, _ = run("resend", "2026-5")
     assert code == 1
     assert out == "Invoice 5: parked (no such SKU); record: Invoice 5; to do: add the SKU\n"
@@ -260,7 +260,7 @@ def test_a_person_gets_everything_and_is_erased_without_leaving_a_trace_in_the_a
     assert run("person", "erase", ADDRESS)[0] == 0
     assert json.loads(run("person", "export", ADDRESS)[1])["events"] == []
     with reading(engine) as session:
-        assert all(ADDRESS not in deed.target for deed in audit.newest(session, limit=9))
+        assert all(ADDRESS not in action.target for action in audit.newest(session, limit=9))
 
 
 def test_purge_deletes_what_is_older_than_the_retention(run: Cli, engine: Engine) -> None:

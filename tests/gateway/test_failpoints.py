@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway import failpoints
-from gateway.failpoints import VARIABLE, Rehearsed, arm, reach
+from gateway.failpoints import VARIABLE, InjectedFault, arm, reach
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_a_failure_strikes_at_its_place_and_detail_once() -> None:
     arm({VARIABLE: "after_claim:Receipt=raise, before_claim=raise"})
     reach(failpoints.AFTER_CLAIM, "Item")
     for place, detail in ((failpoints.AFTER_CLAIM, "Receipt"), (failpoints.BEFORE_CLAIM, "")):
-        with pytest.raises(Rehearsed):
+        with pytest.raises(InjectedFault):
             reach(place, detail)
         reach(place, detail)
 

@@ -16,9 +16,9 @@ import pytest
 import redis
 
 from gateway import jobs
-from gateway.jobs import QUEUE, WAKES_AT_ONCE, Job, Waker
+from gateway.jobs import QUEUE, WAKES_AT_ONCE, Job, Notifier
 from tests.servers import Valkey, find_free_port, wait_until
-from workers.lifetime import SWEEP_SECONDS
+from workers.worker_threads import SWEEP_SECONDS
 
 PROMPT = 0.2  # seconds; what a caller may lose at most, on a busy machine
 
@@ -34,18 +34,18 @@ def server() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def open_waker() -> Iterator[Callable[[str], Waker]]:
+def open_notifier() -> Iterator[Callable[[str], Notifier]]:
     """Call it with a broker's address."""
-    opened: list[tuple[Waker, redis.Redis]] = []
+    opened: list[tuple[Notifier, redis.Redis]] = []
 
-    def start(url: str) -> Waker:
+    def start(url: str) -> Notifier:
         client = jobs.open_redis(url, timeout=1.0)
-        opened.append((Waker(jobs.open_broker(client)), client))
+        opened.append((Notifier(jobs.open_broker(client)), client))
         return opened[-1][0]
 
     yield start
-    for waker, client in opened:
-        waker.close()
+    for notifier, client in opened:
+        notifier.close()
         client.close()
 
 
@@ -62,39 +62,41 @@ def timed(call: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def test_every_wake_up_arrives_as_a_row_id_and_nothing_else(server: Valkey, open_waker: Callable[[str], Waker]) -> None:
-    open_waker(server.url).wake([3, 1, 2])
+def test_every_wake_up_arrives_as_a_row_id_and_nothing_else(
+    server: Valkey, open_notifier: Callable[[str], Notifier]
+) -> None:
+    open_notifier(server.url).notify([3, 1, 2])
     wait_until(lambda: woken(server) == [1, 2, 3], what="three wake-ups")
 
 
 def test_a_burst_is_coalesced_because_a_worker_that_wakes_goes_on_by_itself(
-    server: Valkey, open_waker: Callable[[str], Waker]
+    server: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
-    waker = open_waker(server.url)
-    seconds = timed(lambda: waker.wake(range(100_000)))
-    waker.close()
+    notifier = open_notifier(server.url)
+    seconds = timed(lambda: notifier.notify(range(100_000)))
+    notifier.close()
     assert seconds < 2.0
     assert WAKES_AT_ONCE <= len(woken(server)) < 5_000
 
 
-def test_closing_sends_what_still_waits(server: Valkey, open_waker: Callable[[str], Waker]) -> None:
-    waker = open_waker(server.url)
-    waker.wake([7])
-    waker.close()
+def test_closing_sends_what_still_waits(server: Valkey, open_notifier: Callable[[str], Notifier]) -> None:
+    notifier = open_notifier(server.url)
+    notifier.notify([7])
+    notifier.close()
     assert woken(server) == [7]
 
 
 def test_04_a_broker_that_is_away_costs_the_caller_nothing_and_is_left_alone_for_a_while(
-    server: Valkey, open_waker: Callable[[str], Waker]
+    server: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
     server.stop()
-    waker = open_waker(server.url)
-    assert timed(lambda: waker.wake([1])) < PROMPT
-    wait_until(lambda: waker.resting, what="the waker to rest")
+    notifier = open_notifier(server.url)
+    assert timed(lambda: notifier.notify([1])) < PROMPT
+    wait_until(lambda: notifier.resting, what="the waker to rest")
     server.start()
-    waker.wake([2])
-    wait_until(lambda: not waker.resting, what="the rest to be over")
-    waker.wake([3])
+    notifier.notify([2])
+    wait_until(lambda: not notifier.resting, what="the rest to be over")
+    notifier.notify([3])
     wait_until(lambda: 3 in woken(server), what="the first wake-up after the rest")
     assert woken(server) == [3]  # the rows behind the others are the sweeper's
 
@@ -103,15 +105,15 @@ def test_a_rest_is_longer_than_the_sweepers_round() -> None:
     assert jobs.REST_SECONDS >= 2 * SWEEP_SECONDS
 
 
-def test_05_a_broker_that_never_answers_holds_nobody_up(open_waker: Callable[[str], Waker]) -> None:
+def test_05_a_broker_that_never_answers_holds_nobody_up(open_notifier: Callable[[str], Notifier]) -> None:
     with closing(socket.create_server(("127.0.0.1", 0), backlog=64)) as silent:
-        waker = open_waker(f"redis://127.0.0.1:{silent.getsockname()[1]}")
-        assert max(timed(lambda: waker.wake([1])) for _ in range(50)) < PROMPT
-        wait_until(lambda: waker.resting, what="the waker to give up waiting")
+        notifier = open_notifier(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        assert max(timed(lambda: notifier.notify([1])) for _ in range(50)) < PROMPT
+        wait_until(lambda: notifier.resting, what="the waker to give up waiting")
 
 
-def test_an_address_where_nobody_listens_is_no_error_for_the_caller(open_waker: Callable[[str], Waker]) -> None:
-    waker = open_waker(f"redis://127.0.0.1:{find_free_port()}")
-    waker.wake([1])
-    wait_until(lambda: waker.resting, what="the waker to rest")
-    assert timed(waker.close) < 5.0
+def test_an_address_where_nobody_listens_is_no_error_for_the_caller(open_notifier: Callable[[str], Notifier]) -> None:
+    notifier = open_notifier(f"redis://127.0.0.1:{find_free_port()}")
+    notifier.notify([1])
+    wait_until(lambda: notifier.resting, what="the waker to rest")
+    assert timed(notifier.close) < 5.0

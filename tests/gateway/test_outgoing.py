@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import alerts, places, settings
-from gateway.alerts import Message, Untold
+from gateway import alerts, settings, ssrf_guard
+from gateway.alerts import Message, NotDelivered
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks import deadline
 from gateway.errors import Permanent
@@ -43,15 +43,15 @@ def to_settings(url: str) -> settings.Settings:
 
 @pytest.mark.parametrize("host", METADATA)
 def test_32_a_metadata_address_is_refused_and_a_shops_own_network_is_not(host: str) -> None:
-    with pytest.raises(places.Forbidden):
-        places.refuse_metadata(host)
+    with pytest.raises(ssrf_guard.Forbidden):
+        ssrf_guard.refuse_metadata(host)
     for allowed in ("127.0.0.1", "192.168.1.20", "10.0.0.5", "::1", "52.17.1.1"):
-        places.refuse_metadata(allowed)
+        ssrf_guard.refuse_metadata(allowed)
 
 
 def test_32_ordinary_addresses_of_either_kind_are_allowed() -> None:
     for allowed in ("2001:db8::1", "fd12:3456::1", "2a02:1::1", "64:ff9b::8.8.8.8", "::ffff:10.0.0.1", "100.64.0.1"):
-        places.refuse_metadata(allowed)
+        ssrf_guard.refuse_metadata(allowed)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_32_ordinary_addresses_of_either_kind_are_allowed() -> None:
     ],
 )
 def test_32_a_private_network_is_told_by_its_looks(host: str, private: bool) -> None:
-    assert places.is_private_name(host) is private
+    assert ssrf_guard.is_private_name(host) is private
 
 
 def test_32_a_secret_does_not_travel_in_the_clear_outside_a_private_network() -> None:
@@ -88,7 +88,7 @@ def test_32_a_connection_to_a_metadata_service_is_not_even_begun(host: str) -> N
 )
 def test_32_neither_an_alert_nor_a_call_of_the_till_goes_to_a_metadata_service(host: str) -> None:
     # Any attempt to connect would fail otherwise: no test leaves this machine.
-    with pytest.raises(Untold, match="Forbidden"):
+    with pytest.raises(NotDelivered, match="Forbidden"):
         alerts.post(to_settings(f"http://{host}/hook"), NOTHING)
     with pytest.raises(Permanent, match="metadata"):
         MplusKassa(f"http://{host}:1", IDENT, SECRET).api_version()
@@ -102,7 +102,7 @@ def test_32_an_alert_does_not_follow_a_redirect(serve: Callable[..., str]) -> No
         return RedirectResponse("/elsewhere", 307)
 
     url = serve(Starlette(routes=[Route("/{path:path}", lead_on, methods=["POST"])]))
-    with pytest.raises(Untold, match="307"):
+    with pytest.raises(NotDelivered, match="307"):
         alerts.post(to_settings(f"{url}/hook"), NOTHING)
     assert asked == ["/hook"]
 

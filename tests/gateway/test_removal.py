@@ -21,7 +21,7 @@ from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow
@@ -56,7 +56,7 @@ def fill(engine: Engine, name: str) -> None:
     """Something in every table that a connection leaves traces in."""
     receive(engine, name, "1", "2", "3")
     with writing(engine) as session:
-        links.save(session, name, Link(Kind.DOCUMENT, "receipt:1", "SalesReceipt", "7"))
+        links.save(session, name, Link(LinkKind.DOCUMENT, "receipt:1", "SalesReceipt", "7"))
         journal.write(session, name, 1, [Entry("decided", "something")])
         documents.save(session, name, "version = 1", author="t")
         cursors.ensure(session, name, cursors.RECEIPTS, "5")
@@ -98,8 +98,8 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
         inbox.finish(session, taken, Outcome(State.DONE))
         assert connections.find_key(session, "winkel") == "shop"
         found = connections.find(session, "shop", SEAL)
-        assert links.find(session, "shop", Kind.DOCUMENT, "receipt:1") is not None
-        assert [deed.target for deed in audit.newest(session, limit=1)] == ["connection shop, now winkel"]
+        assert links.find(session, "shop", LinkKind.DOCUMENT, "receipt:1") is not None
+        assert [action.target for action in audit.newest(session, limit=1)] == ["connection shop, now winkel"]
     assert found is not None
     assert (found.display_name, found.mplus_secret) == ("winkel", "secret")
     assert count_rows(engine, "shop") == before
@@ -182,8 +182,8 @@ def test_company_till_and_name_are_free_again_and_kept_data_stay_apart(engine: E
     with reading(engine) as session:
         assert key != "shop"
         assert connections.find_key(session, "shop") == key
-        assert links.find(session, key, Kind.DOCUMENT, "receipt:1") is None
-        assert links.find(session, "shop", Kind.DOCUMENT, "receipt:1") is not None
+        assert links.find(session, key, LinkKind.DOCUMENT, "receipt:1") is None
+        assert links.find(session, "shop", LinkKind.DOCUMENT, "receipt:1") is not None
         assert connections.names_by_realm(session) == {"1": key}
 
 
@@ -203,7 +203,7 @@ def test_a_purge_leaves_nothing_but_the_audit_and_touches_no_neighbour(engine: E
     assert count_rows(engine, "other") == neighbour
     with reading(engine) as session:
         assert list(connections.display_names(session)) == ["other"]
-        assert [deed.action for deed in audit.newest(session, limit=5)] == ["remove"]
+        assert [action.action for action in audit.newest(session, limit=5)] == ["remove"]
 
 
 def test_kept_data_can_be_purged_later(engine: Engine) -> None:

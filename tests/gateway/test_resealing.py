@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text, update
 
 from gateway import resealing, seeding, settings
 from gateway.errors import AUTH_LOST, Permanent
-from gateway.store import connections, inbox, plan, tokens
+from gateway.store import connections, inbox, read_allowance, tokens
 from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import URGENT, Change, Flow, State
@@ -153,7 +153,7 @@ def test_71_what_a_clock_set_back_made_late_is_due_again(engine: Engine) -> None
         )
     assert inbox.claim_next(engine) is None
     with writing(engine) as session:
-        assert inbox.mend_times(session) == 1
+        assert inbox.repair_times(session) == 1
     assert inbox.claim_next(engine) is not None
 
 
@@ -167,7 +167,7 @@ def test_the_plan_forecasts_the_month_at_its_pace() -> None:
         )
     ]
     middle = datetime(2026, 11, 16, tzinfo=UTC)
-    made = plan.reckon(meters, now=middle, allowance=500)
+    made = read_allowance.forecast(meters, now=middle, allowance=500)
     assert (made.reads, made.forecast, made.share, made.warning) == (400, 800, 0.8, True)
-    assert plan.reckon(meters, now=middle, allowance=501).warning is False
-    assert plan.reckon(meters, now=datetime(2026, 11, 1, 1, tzinfo=UTC), allowance=500).forecast == 400 * 30
+    assert read_allowance.forecast(meters, now=middle, allowance=501).warning is False
+    assert read_allowance.forecast(meters, now=datetime(2026, 11, 1, 1, tzinfo=UTC), allowance=500).forecast == 400 * 30

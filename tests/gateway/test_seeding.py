@@ -19,7 +19,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tokens import Tokens
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.lines import ItemSold
-from sandbox.mpluskassa.world import World
+from sandbox.mpluskassa.simulation import Simulation
 from tests.servers import find_free_port
 
 KEY = "a-secret-key-of-good-length"
@@ -120,7 +120,7 @@ def test_a_settings_file_is_put_in_force_once_and_a_wrong_one_stops_the_start(en
 
 
 def test_cursors_begin_where_the_till_stands_and_never_again(engine: Engine, serve: Callable[..., str]) -> None:
-    till = World(ident="ident", secret="secret")
+    till = Simulation(ident="ident", secret="secret")
     article = {"articleNumber": 1, "description": "x", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
     till.add_product({"description": "x", "articleList": {"article": [article]}})
     till.sell(lines=[ItemSold(1)])

@@ -68,7 +68,7 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     assert httpx.get(f"{address}/livez").status_code == 200
     assert listening_addresses(int(address.rpartition(":")[2])) == {"127.0.0.1"}
     children = find_children(running.process.pid)
-    assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.schedule"}
+    assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.scheduler"}
 
     folders = [tmp_path / "var/pulse" / name for name in ("web", "worker", "clock")]
     wait_until(lambda: all(any(folder.iterdir()) for folder in folders), seconds=30, what="everybody's pulse")

@@ -20,14 +20,14 @@ from handlers.deps import Deps
 from handlers.polling import polls
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
-from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.mpluskassa.simulation import Simulation as TillSimulation
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company, tax_code_id
-from sandbox.quickbooks.world import World as BooksWorld
+from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.conftest import DATABASES
 from tests.servers import Served
-from workers.work import Workshop
-from workers.worlds import Worlds
+from workers.connections import ConnectionRegistry
+from workers.worker import Worker
 
 REALM = "9341455000000002"
 on_both_databases = pytest.mark.parametrize("shop_database", DATABASES, indirect=True)
@@ -40,9 +40,9 @@ class Shop:
 
     def __init__(self, engine: Engine, document: str = "", *, wsdl: bytes | None = None) -> None:
         self.engine = engine
-        self.books = BooksWorld()
+        self.books = BooksSimulation()
         self.books.switches.limits.requests_per_second = 0
-        self.till = TillWorld(ident="shop", secret="till-secret", wsdl=wsdl)
+        self.till = TillSimulation(ident="shop", secret="till-secret", wsdl=wsdl)
         self.company = new_company(self.books, REALM, "Shop BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
         self.books.register_app("client", "client-secret", "*")
         grant = self.books.connect(REALM, "client")
@@ -55,8 +55,8 @@ class Shop:
         assert seeding.begin_cursors(engine, given)
         self.woken: list[int] = []
         self._given = given
-        self.worlds = self.open_worlds()
-        self.workshop = Workshop(engine, self.worlds, self.woken.extend)
+        self.contexts = self.open_contexts()
+        self.worker = Worker(engine, self.contexts, self.woken.extend)
         for number, price, rate, code in ((1001, "12.50", 21, 2), (1002, "3.33", 9, 1), (1003, "100.00", 21, 2)):
             self.stock(number, price, rate, code)
 
@@ -86,7 +86,7 @@ class Shop:
 
     def close(self) -> None:
         """Stop both simulators."""
-        self.worlds.close()
+        self.contexts.close()
         for served in self._served:
             served.stop()
 
@@ -101,9 +101,9 @@ class Shop:
         port = int(self._served[place].url.rpartition(":")[2])
         self._served[place] = Served(app, port=port)
 
-    def open_worlds(self) -> Worlds:
+    def open_contexts(self) -> ConnectionRegistry:
         """The surroundings of a worker process."""
-        return Worlds(self.engine, self._given, self.woken.extend)
+        return ConnectionRegistry(self.engine, self._given, self.woken.extend)
 
     def read_settings(self, environment: Mapping[str, str]) -> None:
         """A new worker process with these environment variables."""
@@ -112,9 +112,9 @@ class Shop:
 
     def restart(self) -> None:
         """A new worker process: nothing is remembered but what the database holds."""
-        self.worlds.close()
-        self.worlds = self.open_worlds()
-        self.workshop = Workshop(self.engine, self.worlds, self.woken.extend)
+        self.contexts.close()
+        self.contexts = self.open_contexts()
+        self.worker = Worker(self.engine, self.contexts, self.woken.extend)
 
     # --- what the shop has ---
 
@@ -156,13 +156,13 @@ class Shop:
     def switch(self, document: str) -> None:
         """Change the settings of the running connection."""
         self.set_document(document)
-        self.worlds.world("default").looked_at = 0.0
+        self.contexts.context("default").looked_at = 0.0
 
     # --- what happens ---
 
     def deps(self) -> Deps:
         """The surroundings of an event, as a worker makes them."""
-        return self.worlds.deps("default")
+        return self.contexts.deps("default")
 
     def poll(self) -> None:
         """Look at the till once."""
@@ -170,7 +170,7 @@ class Shop:
 
     def work(self) -> None:
         """Work until nothing is due."""
-        while self.workshop.drain():
+        while self.worker.drain():
             pass
 
     def settle(self) -> None:
@@ -227,10 +227,10 @@ class Shop:
         self.work()
 
     def _work_beside(self, event: int, ready: threading.Barrier) -> None:
-        worlds = self.open_worlds()
+        contexts = self.open_contexts()
         ready.wait()
-        Workshop(self.engine, worlds, self.woken.extend).work(event)
-        worlds.close()
+        Worker(self.engine, contexts, self.woken.extend).work(event)
+        contexts.close()
 
     def following(self, event: Event) -> Event | None:
         """What a look-up found."""

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from gateway.store import agreements, causes
+from gateway.store import agreements, alert_rules
 from gateway.store.agreements import Status
-from gateway.store.causes import Patience
+from gateway.store.alert_rules import Thresholds
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, CursorRow, InboxRow, MeterRow
@@ -23,7 +23,7 @@ from handlers.polling import books_feed
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
-PATIENCE = Patience(timedelta(minutes=10), 500_000)
+PATIENCE = Thresholds(timedelta(minutes=10), 500_000)
 LAST_SECONDS = 90
 
 
@@ -78,9 +78,9 @@ def records(shop: Shop) -> list[AgreementRecordRow]:
         return list(session.execute(select(AgreementRecordRow)).scalars())
 
 
-def told(shop: Shop) -> list[causes.Cause]:
+def told(shop: Shop) -> list[alert_rules.AlertCause]:
     with reading(shop.engine) as session:
-        found = causes.find_causes(session, PATIENCE)
+        found = alert_rules.find_causes(session, PATIENCE)
     return [cause for cause in found if cause.key.startswith(("agreement/", "comparison/"))]
 
 
@@ -121,7 +121,7 @@ def test_a_night_costs_few_metered_reads(shop: Shop) -> None:
 
 
 def metered(shop: Shop) -> int:
-    shop.worlds.meter.flush()
+    shop.contexts.meter.flush()
     with reading(shop.engine) as session:
         found = session.execute(select(MeterRow).where(col(MeterRow.kind) == "read")).scalars()
         return sum(row.calls for row in found if row.system == "quickbooks")

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.errors import Permanent, Transient
-from gateway.store import causes, cursors
+from gateway.store import alert_rules, cursors
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
 from handlers.polling import books_feed
@@ -82,9 +82,9 @@ def causes_told(shop: Shop, minutes: int) -> list[str]:
         session.execute(update(ConnectionRow).values(live=True))
         earlier = datetime.now(UTC) - timedelta(minutes=minutes)
         session.execute(update(CursorRow).where(col(CursorRow.failure).is_not(None)).values(polled_at=earlier))
-    patience = causes.Patience(behind=timedelta(hours=1), monthly_reads=1_000_000)
+    patience = alert_rules.Thresholds(behind=timedelta(hours=1), monthly_reads=1_000_000)
     with reading(shop.engine) as session:
-        return [each.title for each in causes.find_causes(session, patience) if each.key.startswith("poll/")]
+        return [each.title for each in alert_rules.find_causes(session, patience) if each.key.startswith("poll/")]
 
 
 @pytest.mark.parametrize("answer", ["4002", "500"])

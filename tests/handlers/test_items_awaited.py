@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from gateway.store import causes
-from gateway.store.causes import Cause, Patience
+from gateway.store import alert_rules
+from gateway.store.alert_rules import AlertCause, Thresholds
 from gateway.store.session import reading, writing
 from tests.handlers import counter
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -25,10 +25,10 @@ def add_article(shop: Shop, number: int, **more: Any) -> None:
     shop.till.add_product({"description": f"Article {number}", "articleList": {"article": [article]}})
 
 
-def told(shop: Shop) -> list[Cause]:
+def told(shop: Shop) -> list[AlertCause]:
     """What a person is told of."""
     with reading(shop.engine) as session:
-        found = causes.find_causes(session, Patience(timedelta(hours=1), 10**6))
+        found = alert_rules.find_causes(session, Thresholds(timedelta(hours=1), 10**6))
     return [cause for cause in found if cause.key.startswith("parked/")]
 
 

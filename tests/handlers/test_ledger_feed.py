@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from gateway.store import cursors, links
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from handlers.polling import ledger_feed, polls
@@ -56,7 +56,7 @@ def test_what_we_wrote_while_the_capture_was_on_its_way_is_no_edit_of_somebodys(
     captured = shop.find("SalesReceipt", Id=id_)
     deps = shop.deps()
     with reading(shop.engine) as session:
-        (link,) = links.find_by_target(session, "default", Kind.DOCUMENT, id_)
+        (link,) = links.find_by_target(session, "default", LinkKind.DOCUMENT, id_)
     deps.remember(dataclasses.replace(link, sync_token=str(int(captured["SyncToken"]) + 1)))
     assert look(shop) == []
 
@@ -122,7 +122,7 @@ def test_after_a_silence_longer_than_the_books_remember_all_is_looked_through(sh
     shop.books.clock.advance(40 * DAY)
     with writing(shop.engine) as session:
         for source in (cursors.BOOKS, ledger_feed.SOURCE):
-            cursors.place(session, "default", source, "2026-01-01T00:00:00+00:00")
+            cursors.move_to(session, "default", source, "2026-01-01T00:00:00+00:00")
     assert look(shop) == [("deleted", "gone-in-books")]
     assert shop.find("Item", Sku="4001")["Id"] in {item for item, _ in capture_items(shop)}
 

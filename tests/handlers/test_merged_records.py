@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.store import links
-from gateway.store.links import Kind
+from gateway.store.links import LinkKind
 from gateway.store.session import reading
 from handlers.polling import books_feed, ledger_feed
 from handlers.sales import bookings
@@ -131,7 +131,7 @@ def test_a_sale_booked_before_references_were_kept_is_known_by_the_webhook(shop:
     ledger_feed.poll(shop.deps())
     sale = sell(shop, 1001, 1002)
     with reading(shop.engine) as session:
-        link = links.find(session, "default", Kind.DOCUMENT, sale)
+        link = links.find(session, "default", LinkKind.DOCUMENT, sale)
     assert link
     assert link.detail
     old = {name: value for name, value in link.detail.items() if name != bookings.REFERENCES}

@@ -31,7 +31,7 @@ def carry_abreast(shop: Shop) -> None:
     """What the till tells of now, each event by a thread of its own at the same moment."""
     shop.poll()
     fresh = [event.id for event in shop.events(flow="orders") if event.state == State.RECEIVED]
-    threads = [threading.Thread(target=shop.workshop.work, args=(event,)) for event in fresh]
+    threads = [threading.Thread(target=shop.worker.work, args=(event,)) for event in fresh]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -20,8 +20,8 @@ from handlers.stock.quantities import PATIENCE
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import add_stocked, hear, physical
 from tests.handlers.shop import REALM, Shop, sold
-from workers.work import Workshop
-from workers.worlds import Worlds
+from workers.connections import ConnectionRegistry
+from workers.worker import Worker
 
 SALES = 4
 
@@ -128,14 +128,14 @@ class Beside:
         assert seeding.begin_cursors(engine, given)
         with writing(engine) as session:
             session.execute(text("UPDATE connections SET display_name = 'second'"))
-        self.worlds = Worlds(engine, given, lambda _: None)
-        self._workshop = Workshop(engine, self.worlds, lambda _: None)
+        self.contexts = ConnectionRegistry(engine, given, lambda _: None)
+        self._worker = Worker(engine, self.contexts, lambda _: None)
         self._engine = engine
 
     def settle(self) -> None:
         """Look at the till and carry everything that is due."""
-        polls.poll_till(self.worlds.deps("default"))
-        while self._workshop.drain():
+        polls.poll_till(self.contexts.deps("default"))
+        while self._worker.drain():
             pass
 
     def parked(self) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ def beside(shop: Shop, migrated_sqlite: Path, tmp_path: Path) -> Iterator[Beside
     engine = open_engine(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'second.db')}")
     second = Beside(shop, engine)
     yield second
-    second.worlds.close()
+    second.contexts.close()
     engine.dispose()
 
 

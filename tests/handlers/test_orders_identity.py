@@ -14,7 +14,7 @@ from sqlmodel import col
 from gateway import removal
 from gateway.store import claims, inbox
 from gateway.store.claims import Claim, LeaseLost
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow
 from handlers.polling import books_feed
@@ -98,10 +98,10 @@ def test_a_worker_that_lost_its_lease_remembers_and_writes_nothing(shop: Shop) -
     shop.poll()
     event = inbox.claim_next(shop.engine, seconds=-1)
     assert event is not None
-    late = shop.worlds.deps("default", claim=Claim(event.id, event.lease or ""))
+    late = shop.contexts.deps("default", claim=Claim(event.id, event.lease or ""))
     shop.work()
     assert shop.newest(sale["receiptId"]).state == "done"
-    link = Link(Kind.DOCUMENT, sale["receiptId"], "SalesReceipt", "stale")
+    link = Link(LinkKind.DOCUMENT, sale["receiptId"], "SalesReceipt", "stale")
     with pytest.raises(LeaseLost):
         late.remember(link)
     with pytest.raises(LeaseLost):

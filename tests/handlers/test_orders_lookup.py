@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from gateway.store import views
-from gateway.store.causes import Patience, find_causes
+from gateway.store.alert_rules import Thresholds, find_causes
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
@@ -31,7 +31,7 @@ def test_a_number_nobody_knows_is_an_answer_and_parks_nothing(shop: Shop, typed:
     assert "typing error" in (event.fix or "")
     assert shop.parked() == []
     with reading(shop.engine) as session:
-        causes = find_causes(session, Patience(timedelta(hours=1), 500_000))
+        causes = find_causes(session, Thresholds(timedelta(hours=1), 500_000))
     assert [cause for cause in causes if cause.key.startswith("parked")] == []
 
 

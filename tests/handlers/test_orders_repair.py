@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from gateway.store import causes, links
-from gateway.store.causes import Patience
-from gateway.store.links import Kind
+from gateway.store import alert_rules, links
+from gateway.store.alert_rules import Thresholds
+from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 from sandbox.mpluskassa.documents import Tender
@@ -52,7 +52,9 @@ def is_quiet(shop: Shop) -> bool:
     """Whether nothing waits for a person, and no alert has a cause."""
     with reading(shop.engine) as session:
         alarms = [
-            each for each in causes.find_causes(session, Patience(timedelta(hours=1), 10_000)) if "parked" in each.key
+            each
+            for each in alert_rules.find_causes(session, Thresholds(timedelta(hours=1), 10_000))
+            if "parked" in each.key
         ]
     return not shop.parked() and not alarms
 
@@ -198,7 +200,7 @@ def test_a_message_of_an_earlier_version_is_closed_too(shop: Shop, receipt: str)
     shop.books.delete(REALM, "Payment", row["Id"])
     event = shop.hear_of("Payment", row["Id"], "Delete", key="gone")
     with writing(shop.engine) as session:
-        (link,) = links.find_by_target(session, "default", Kind.PAYMENT, row["Id"])
+        (link,) = links.find_by_target(session, "default", LinkKind.PAYMENT, row["Id"])
         earlier = update(InboxRow).where(col(InboxRow.id) == event.id).values(record=f"payment {link.source_id}")
         session.execute(earlier)
     shop.resend(receipt)

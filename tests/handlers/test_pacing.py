@@ -9,7 +9,7 @@ from datetime import datetime
 from sandbox.quickbooks.throttle import Throttle
 from tests.handlers.shop import REALM, Shop, sold
 from tests.workers.attempts import created
-from workers.work import Workshop
+from workers.worker import Worker
 
 THREADS, SALES = 8, 12
 
@@ -24,8 +24,8 @@ def at_vendor_limits(shop: Shop) -> Throttle:
 
 def work_with_threads(shop: Shop, count: int) -> None:
     """Work until nothing is due, with the threads of one worker process."""
-    workshop = Workshop(shop.engine, shop.worlds, shop.woken.extend, threads=count)
-    threads = [threading.Thread(target=workshop.drain) for _ in range(count)]
+    worker = Worker(shop.engine, shop.contexts, shop.woken.extend, threads=count)
+    threads = [threading.Thread(target=worker.drain) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:

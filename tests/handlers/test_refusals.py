@@ -9,17 +9,17 @@ import pytest
 
 from gateway.connectors.quickbooks.batch import Write
 from gateway.store import requests
-from gateway.store.causes import Cause, Patience, find_causes
+from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
 from gateway.store.session import reading
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 WRONG = "keys and address belong to different environments"
 
 
-def find_parked_causes(shop: Shop) -> list[Cause]:
+def find_parked_causes(shop: Shop) -> list[AlertCause]:
     """What a person is told about parked events."""
     with reading(shop.engine) as session:
-        causes = find_causes(session, Patience(timedelta(hours=1), 500_000))
+        causes = find_causes(session, Thresholds(timedelta(hours=1), 500_000))
     return [cause for cause in causes if cause.key.startswith("parked/")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import causes, documents, requests, unchecked
+from gateway.store import alert_rules, documents, requests, unchecked
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from handlers.lists import Lists
@@ -90,8 +90,8 @@ def test_a_system_that_does_not_answer_is_named_and_refuses_nothing(shop: Shop) 
 
 def test_a_rate_that_changed_at_a_branch_is_noticed_within_a_minute(shop: Shop) -> None:
     now = [0.0]
-    world = shop.worlds.world("default")
-    lists = Lists(world.books, world.till, clock=lambda: now[0])
+    simulation = shop.contexts.context("default")
+    lists = Lists(simulation.books, simulation.till, clock=lambda: now[0])
     before = {group.code: group.percentage for group in lists.vat_groups()}
     for row in shop.till.till["vat_groups"]:
         if row["vatCode"] == 2:
@@ -107,7 +107,7 @@ def save_unchecked(shop: Shop, document: str) -> Event:
     with writing(shop.engine) as session:
         version = documents.save(session, "default", text, author="test")
         asked = unchecked.follow_up(session, "default", version, checked=False)
-    shop.worlds.world("default").looked_at = 0.0
+    shop.contexts.context("default").looked_at = 0.0
     shop.work()
     (event_id,) = asked
     return shop.event(event_id)
@@ -152,5 +152,5 @@ def test_a_list_that_is_refused_for_good_is_said_and_parks_nothing(shop: Shop) -
 
 def alerts(shop: Shop) -> list[str]:
     with reading(shop.engine) as session:
-        found = causes.find_causes(session, causes.Patience(timedelta(hours=1), 500_000))
+        found = alert_rules.find_causes(session, alert_rules.Thresholds(timedelta(hours=1), 500_000))
     return [cause.key for cause in found if cause.key.startswith("parked")]

@@ -186,8 +186,8 @@ def test_whatever_is_sold_whenever_both_sides_end_up_the_same(shop: Shop, data: 
     number = 6000 + len(shop.rows("Item"))
     item = stocked(shop, str(number), 50)
     for moment in MOMENTS:
-        deeds = data.draw(st.lists(st.integers(1, 3), max_size=2), label=moment)
-        shop.till.misbehaviour.meanwhile[moment] = [partial(sell, shop, number, pieces) for pieces in deeds]
+        actions = data.draw(st.lists(st.integers(1, 3), max_size=2), label=moment)
+        shop.till.misbehaviour.meanwhile[moment] = [partial(sell, shop, number, pieces) for pieces in actions]
     shop.books.set_stock(REALM, item, Decimal(data.draw(st.integers(0, 100), label="counted")))
     hear(shop, item)
     shop.till.misbehaviour.meanwhile.clear()

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import RateLimited
 from gateway.store import cursors
 from gateway.store.events import Change, Flow
-from handlers.stock.room import LONGEST, PLACES, Room
+from handlers.stock.semaphore import LONGEST, PLACES, StockSemaphore
 from tests.handlers.counter import add_stocked
 from tests.handlers.shop import Shop, sold
 from tests.servers import wait_until
@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-def turned_away(room: Room) -> float:
+def turned_away(room: StockSemaphore) -> float:
     """Seconds until one for whom there is no place may come back."""
     with pytest.raises(RateLimited) as refusal, room.enter():
         pytest.fail("one too many")
@@ -35,7 +35,7 @@ def turned_away(room: Room) -> float:
 
 def test_who_finds_no_place_comes_back_one_after_the_other_at_the_pace_of_late() -> None:
     clock = Clock()
-    room = Room(places=1, clock=clock)
+    room = StockSemaphore(places=1, clock=clock)
     for _ in range(20):
         with room.enter():
             clock.now += 4
@@ -49,7 +49,7 @@ def test_who_finds_no_place_comes_back_one_after_the_other_at_the_pace_of_late()
 
 
 def test_a_place_is_free_again_after_a_failure() -> None:
-    room = Room(places=1)
+    room = StockSemaphore(places=1)
     with pytest.raises(ValueError, match="the till is away"), room.enter():
         raise ValueError("the till is away")
     with room.enter():
@@ -63,12 +63,12 @@ def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_stil
     burst = [shop.receive(quantity(f"stock-{n}", str(item["Id"]), n)) for n in range(BURST)]
     sale = shop.till.sell(lines=[sold(1001)])
     shop.poll()
-    workers = [threading.Thread(target=shop.workshop.drain) for _ in range(THREADS)]
+    workers = [threading.Thread(target=shop.worker.drain) for _ in range(THREADS)]
     for worker in workers:
         worker.start()
     # Had each of the eight waited for its turn, this would have taken until the end of the drain, and longer.
     wait_until(lambda: shop.newest(sale["receiptId"]).state == "done", seconds=18, what="the sale to be booked")
-    shop.workshop.stopping.set()
+    shop.worker.stopping.set()
     cursors.release(shop.engine, "default", STOCK, lease)
     for worker in workers:
         worker.join()
@@ -76,7 +76,7 @@ def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_stil
     away = [event for event in seen if event.code == "busy"]
     assert len(away) >= BURST - THREADS - PLACES
     assert {(event.state, event.attempts) for event in away} == {("waiting", 0)}
-    shop.workshop.stopping.clear()
+    shop.worker.stopping.clear()
     assert shop.retry(away[0]).code != "busy"
 
 

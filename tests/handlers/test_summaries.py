@@ -30,7 +30,7 @@ def shop(open_shop: Callable[..., Shop]) -> Shop:
     return open_shop(SETTINGS)
 
 
-def carry(shop: Shop) -> None:
+def handle(shop: Shop) -> None:
     """Carry on until nothing waits, without waiting for the minutes in between."""
     shop.poll()
     for _ in range(6):
@@ -64,7 +64,7 @@ def test_a_day_becomes_one_document_per_branch_and_every_sale_is_linked_with_it(
     )
     shop.till.refund(receipts[0]["receiptId"], {1002: Decimal(1)}, "PIN", when=NOON)
     other = shop.till.sell(2, 1, lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     day = NOON.strftime("%Y%m%d")
     assert numbers(shop) == [f"D1-{day}", f"D2-{day}"]
     total = sum(row["totalInclAmount"] for row in shop.till.till["receipts"] if row["financialBranchNumber"] == 1)
@@ -91,11 +91,11 @@ def test_a_day_that_is_not_over_waits_visibly_and_nothing_is_booked(shop: Shop) 
 
 def test_a_sale_that_comes_late_and_one_that_changes_are_booked_as_corrections(shop: Shop) -> None:
     first = shop.till.sell(lines=[sold(1001, 2)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.sell(lines=[sold(1002, 3)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.edit_receipt(first["receiptId"], lines=[sold(1001, 1)], when=NOON)
-    carry(shop)
+    handle(shop)
     day = NOON.strftime("%Y%m%d")
     assert numbers(shop) == [f"D1-{day}", f"D1-{day}-2", f"D1-{day}-3"]
     assert {row["TotalAmt"] for row in shop.rows("SalesReceipt")} == {Decimal(25), Decimal("9.99")}
@@ -107,9 +107,9 @@ def test_a_sale_that_comes_late_and_one_that_changes_are_booked_as_corrections(s
 def test_a_cancelled_sale_is_taken_out_of_its_day(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
     cancelled = shop.till.sell(lines=[sold(1003)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.edit_receipt(cancelled["receiptId"], lines=[], payments=[], when=NOON)
-    carry(shop)
+    handle(shop)
     assert shop.only("RefundReceipt")["TotalAmt"] == 100
     assert shop.newest(cancelled["receiptId"]).state == "done"
     in_agreement(shop)
@@ -140,7 +140,7 @@ def mended(shop: Shop, wanted: list[str], *, total: str) -> None:
 
 def ask(shop: Shop, what: str) -> None:
     shop.resend(what)
-    carry(shop)
+    handle(shop)
 
 
 @on_both_databases
@@ -148,9 +148,9 @@ def ask(shop: Shop, what: str) -> None:
 @pytest.mark.parametrize("asked", ["the day", "a sale of it"])
 def test_a_days_document_removed_comes_back_by_a_resend(shop: Shop, how: str, asked: str) -> None:
     receipt = shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
-    carry(shop)
+    handle(shop)
     first, second = f"D1-{NOON:%Y%m%d}", f"D1-{NOON:%Y%m%d}-2"
     lose(shop, next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == first), how)
     what = f"1:{NOON.date()}" if asked == "the day" else receipt["receiptId"]
@@ -169,13 +169,13 @@ def test_a_days_document_removed_comes_back_by_a_resend(shop: Shop, how: str, as
 
 def test_a_removed_correction_comes_back_and_the_day_goes_on(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
-    carry(shop)
+    handle(shop)
     name = f"D1-{NOON:%Y%m%d}"
     lose(shop, next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == f"{name}-2"), "deleted")
     shop.till.sell(lines=[sold(1001, 3)], when=NOON)
-    carry(shop)
+    handle(shop)
     ask(shop, f"1:{NOON.date()}")
     mended(shop, [name, f"{name}-2", f"{name}-3"], total="75.00")
 
@@ -184,7 +184,7 @@ def test_a_removed_correction_comes_back_and_the_day_goes_on(shop: Shop) -> None
 @pytest.mark.parametrize("how", ["deleted", "voided"])
 def test_a_day_paid_in_two_ways_gets_its_invoice_and_payments_back(shop: Shop, gone: str, how: str) -> None:
     receipt = shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
-    carry(shop)
+    handle(shop)
     lose(shop, shop.rows(gone)[0], how, entity=gone)
     ask(shop, receipt["receiptId"])
     mended(shop, [f"D1-{NOON:%Y%m%d}"], total="100.00")
@@ -194,28 +194,28 @@ def test_a_day_paid_in_two_ways_gets_its_invoice_and_payments_back(shop: Shop, g
 
 def test_nothing_but_a_person_brings_a_days_document_back(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     lose(shop, shop.only("SalesReceipt"), "deleted")
     shop.till.sell(lines=[sold(1002)], when=NOON)
-    carry(shop)
+    handle(shop)
     assert numbers(shop) == [f"D1-{NOON:%Y%m%d}-2"]
 
 
 def test_a_dry_run_of_a_day_books_nothing(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     lose(shop, shop.only("SalesReceipt"), "deleted")
     assert "dry run" in str(shop.resend(f"1:{NOON.date()}", dry_run=True).reason)
-    carry(shop)
+    handle(shop)
     assert numbers(shop) == []
 
 
 @pytest.mark.parametrize("told", ["webhook", "change data capture"])
 def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop, told: str) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
-    carry(shop)
+    handle(shop)
     correction = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"].endswith("-2"))
     shop.books.delete(REALM, "SalesReceipt", correction["Id"])
     if told == "webhook":
@@ -230,9 +230,9 @@ def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop
 
 def test_a_correction_that_somebody_edits_is_told(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
-    carry(shop)
+    handle(shop)
     correction = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"].endswith("-2"))
     shop.books.put(REALM, "SalesReceipt", {"Id": correction["Id"], "PrivateNote": "corrected"})
     books_feed.poll(shop.deps())
@@ -242,10 +242,10 @@ def test_a_correction_that_somebody_edits_is_told(shop: Shop) -> None:
 
 def test_running_everything_again_books_nothing_again(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     for event in (*shop.events(entity="Day"), shop.newest(receipt["receiptId"])):
         shop.retry(event)
-    carry(shop)
+    handle(shop)
     shop.resend(receipt["receiptId"])
     assert len(numbers(shop)) == 1
     in_agreement(shop)
@@ -260,7 +260,7 @@ def test_a_run_that_dies_between_document_and_memory_is_finished_with_the_same_a
     assert len(shop.rows("Invoice")) == 1
     shop.till.sell(lines=[sold(1001)], when=NOON)  # sold while the first run lies half done
     shop.books.tricks.clear()
-    carry(shop)
+    handle(shop)
     day = NOON.strftime("%Y%m%d")
     assert numbers(shop) == [f"D1-{day}", f"D1-{day}-2"]
     assert len(shop.rows("Payment")) == 2
@@ -276,7 +276,7 @@ def carry_once(shop: Shop) -> None:
 def test_the_answer_of_the_books_may_get_lost(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
     shop.books.tricks.plan("POST salesreceipt", "lost_reply")
-    carry(shop)
+    handle(shop)
     assert len(numbers(shop)) == 1
     in_agreement(shop)
 
@@ -285,25 +285,25 @@ def test_more_money_back_than_in_by_one_tender_keeps_every_tender_exact(shop: Sh
     receipt = shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 10000)], when=NOON)
     shop.till.refund(receipt["receiptId"], {1003: Decimal(1)}, "CONTANT", when=NOON)
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     assert shop.only("RefundReceipt")["TotalAmt"] == 100
     in_agreement(shop)
 
 
 def test_a_day_of_returns_alone_becomes_a_refund(shop: Shop) -> None:
     earlier = shop.till.sell(lines=[sold(1003, 2)], when=NOON - timedelta(days=1))
-    carry(shop)
+    handle(shop)
     shop.till.refund(earlier["receiptId"], {1003: Decimal(1)}, "PIN", when=NOON)
     shop.till.refund(earlier["receiptId"], {1003: Decimal(1)}, "CONTANT", when=NOON)
     shop.till.sell(lines=[sold(1001)], payments=[Tender("IDEAL", 1250)], when=NOON)
-    carry(shop)
+    handle(shop)
     in_agreement(shop)
 
 
 def test_invoices_keep_a_document_of_their_own(shop: Shop) -> None:
     relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
     invoice = shop.till.invoice(lines=[sold(1003)], relation=relation, when=NOON)
-    carry(shop)
+    handle(shop)
     assert shop.newest(invoice["invoiceId"]).target_entity == "Invoice"
     assert numbers(shop) == [f"F{invoice['branchInvoiceNumber']['displayString']}"]
     in_agreement(shop)
@@ -316,14 +316,14 @@ def test_changing_the_way_of_booking_doubles_nothing(open_shop: Callable[..., Sh
     shop.set_document(SETTINGS)
     shop.restart()
     summed = shop.till.sell(lines=[sold(1002)], when=NOON)
-    carry(shop)
+    handle(shop)
     assert shop.newest(alone["receiptId"]).target_id != shop.newest(summed["receiptId"]).target_id
     in_agreement(shop)
     shop.set_document('[orders]\nsummary_item = "1001"\n')
     shop.restart()
     shop.till.edit_receipt(summed["receiptId"], lines=[sold(1002, 2)], when=NOON)
     shop.till.sell(lines=[sold(1003)], when=NOON)
-    carry(shop)
+    handle(shop)
     assert len(numbers(shop)) == 4
     in_agreement(shop)
 
@@ -331,7 +331,7 @@ def test_changing_the_way_of_booking_doubles_nothing(open_shop: Callable[..., Sh
 def test_a_hundred_small_sales_add_up_to_the_sum_of_their_vat(shop: Shop) -> None:
     for number in range(60):
         shop.till.sell(lines=[sold(1002, 1 + number % 3), sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     assert len(numbers(shop)) == 1
     in_agreement(shop)
 
@@ -339,13 +339,13 @@ def test_a_hundred_small_sales_add_up_to_the_sum_of_their_vat(shop: Shop) -> Non
 def test_without_an_item_the_day_is_parked_and_goes_on_when_there_is_one(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[orders]\nsummary = "day"\n')
     shop.till.sell(lines=[sold(1001)], when=NOON)
-    carry(shop)
+    handle(shop)
     (parked,) = shop.parked()
     assert (parked.entity, parked.field) == ("Day", "orders.summary_item")
     shop.set_document(SETTINGS)
     shop.restart()
     shop.retry(parked)
-    carry(shop)
+    handle(shop)
     assert shop.parked() == []
     in_agreement(shop)
 

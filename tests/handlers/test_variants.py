@@ -9,7 +9,7 @@ import pytest
 
 from gateway.store import links
 from gateway.store.events import Change, Event, Flow
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from tests.handlers.counter import (
     OpenShop,
@@ -338,11 +338,11 @@ def test_links_of_an_earlier_version_harm_no_article(shop: Shop) -> None:
     items = carried(shop, {8001: "Tee - Blue / S"})
     product = str(product_of(shop, 8001))
     with writing(shop.engine) as session:
-        links.save(session, "default", Link(Kind.FAMILY, "77", "Product", product))
+        links.save(session, "default", Link(LinkKind.FAMILY, "77", "Product", product))
     rename(shop, items[8001], "Polo - Blue / S")
     assert held(shop) == {"Polo": {8001}}
     with reading(shop.engine) as session:
-        found = links.find_by_target(session, "default", Kind.FAMILY, product)
+        found = links.find_by_target(session, "default", LinkKind.FAMILY, product)
     assert [link.source_id for link in found] == ["/polo"]
     event = Change("old-family", Flow.PRODUCTS, "gateway", "Family", "77", connection="default")
     event_id = shop.receive(event)
@@ -353,7 +353,7 @@ def test_links_of_an_earlier_version_harm_no_article(shop: Shop) -> None:
 def test_a_database_that_forgot_its_families_finds_them_at_the_till(shop: Shop) -> None:
     carried(shop, TEE)
     with writing(shop.engine) as session:
-        for kind, ids in ((Kind.FAMILY, ["/tee"]), (Kind.ARTICLE, map(str, TEE))):
+        for kind, ids in ((LinkKind.FAMILY, ["/tee"]), (LinkKind.ARTICLE, map(str, TEE))):
             for id_ in ids:
                 links.forget(session, "default", kind, id_)
     before = writes(shop, "createProduct")

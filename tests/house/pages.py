@@ -17,12 +17,12 @@ from gateway.connectors.quickbooks import fault_rows
 from gateway.settings import VARIABLES
 from gateway.store import personal
 from gateway.web import gauges
-from gateway.web.gauges import Reading
+from gateway.web.gauges import Gauge
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from tests.contract.catalogue import list_probes
 from tests.house.scenarios import list_scenarios
-from workers import boundary
+from workers import retry_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -43,7 +43,7 @@ _WORDS = {
     "scalar": "text, number, `true` or `false`",
 }
 _RULE, _CONDITION = "[function](#mapping-functions)", "[condition](#conditions)"
-_FUNCTIONS = ("FieldValue", "Constant", "Text", "Number", "Money", "Percentage", "Day", "Lookup", "Choice",
+_FUNCTIONS = ("FieldValue", "Constant", "Text", "Number", "Money", "Percentage", "DayRule", "Lookup", "Choice",
               "Concatenate")  # fmt: skip
 
 Schema = Mapping[str, Any]
@@ -160,9 +160,9 @@ def list_faults() -> Iterator[Sequence[str]]:
     return ((f"`{row.code}`", row.meaning, row.who, row.how) for row in fault_rows.ROWS)
 
 
-def list_fates() -> Iterator[Sequence[str]]:
-    """Every error that has a fate, and the fate."""
-    for kind, state in boundary.FATES.items():
+def list_states() -> Iterator[Sequence[str]]:
+    """Every error, and the state its event is then in."""
+    for kind, state in retry_policy.STATES.items():
         meaning = (kind.__doc__ or "").splitlines()[0]
         yield f"`{kind.__name__}`", meaning, f"`{state}`"
 
@@ -183,7 +183,7 @@ def list_impersonal() -> Iterator[Sequence[str]]:
 
 def list_metrics() -> Iterator[Sequence[str]]:
     """Every family of numbers on /metrics but those of the process itself."""
-    for family in [*gauges.Gauges(None).collect(), *gauges.families(Reading(datetime.now(UTC)))]:
+    for family in [*gauges.Gauges(None).collect(), *gauges.families(Gauge(datetime.now(UTC)))]:
         names = counters.labels_of(family.name) or getattr(family, "_labelnames", ())
         ending = "_total" if family.type == "counter" else ""
         shown = ", ".join(f"`{name}`" for name in names)
@@ -256,7 +256,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "prefixes": _making(_SETTING, list_fields, "NumberPrefixes"),
     "functions": _making(("`do`", "what it gives", "parameters"), list_functions),
     "faults": _making(("code", "meaning", "who can mend it", "how"), list_faults),
-    "fates": _making(("error", "meaning", "the event is then"), list_fates),
+    "states": _making(("error", "meaning", "the event is then"), list_states),
     "metrics": _making(("number", "kind", "labels", "meaning"), list_metrics),
     "personal": _making(("column", "what of persons", "why", "kept", "erasing"), list_holdings),
     "impersonal": _making(("table", "columns"), list_impersonal),

@@ -72,9 +72,9 @@ def every_error(module: object) -> Iterator[type[Exception]]:
 @pytest.mark.parametrize(
     "kind", [*every_error(errors), *every_error(mapping_errors)], ids=lambda kind: str(kind.__name__)
 )
-def test_every_error_has_a_fate(kind: type[Exception]) -> None:
-    boundary = pytest.importorskip("workers.boundary", reason="workers are not written yet")
-    assert any(step in boundary.FATES for step in kind.__mro__)
+def test_every_error_has_a_state(kind: type[Exception]) -> None:
+    retry_policy = pytest.importorskip("workers.retry_policy", reason="workers are not written yet")
+    assert any(step in retry_policy.STATES for step in kind.__mro__)
 
 
 # Put together here, so that this file does not hold what it looks for.

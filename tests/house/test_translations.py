@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.store.events import Flow, State
-from gateway.web.pages import alerts, catalogue, outlook, reckoning
-from gateway.web.pages.outlook_orders import FACTS, PLANS, RESOLVED
+from gateway.web.pages import agreement_report, alerts, catalogue, preview_results
+from gateway.web.pages.preview_orders import FACTS, PLANS, RESOLVED
 from gateway.web.previews import CHOICES
 from mapping import settings_guide
 from mapping.agreement_records import Cause
@@ -23,10 +23,20 @@ PAGES = Path(catalogue.__file__).parent
 def words_of_tables() -> set[str]:
     """What pages take from tables of words instead of writing it into a template."""
     kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
-    items = {*outlook.LABELS.values(), *outlook.FATES, *outlook.OUTCOMES.values()}
-    people = {*outlook.IN_BOOKS.values(), *outlook.MATCHES.values(), *outlook.NUMBERS.values(), *KEPT}
+    items = {*preview_results.LABELS.values(), *preview_results.FATES, *preview_results.OUTCOMES.values()}
+    people = {
+        *preview_results.IN_BOOKS.values(),
+        *preview_results.MATCHES.values(),
+        *preview_results.NUMBERS.values(),
+        *KEPT,
+    }
     orders = {each for table in (PLANS, FACTS, RESOLVED) for each in table.values()}
-    report = {*reckoning.MEASURES.values(), *reckoning.TOTALS.values(), *reckoning.HEADLINES.values(), *Cause}
+    report = {
+        *agreement_report.MEASURES.values(),
+        *agreement_report.TOTALS.values(),
+        *agreement_report.HEADLINES.values(),
+        *Cause,
+    }
     fixed = {*State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | fixed
 

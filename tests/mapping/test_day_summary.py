@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapping import day_summary
-from mapping.day_postings import Plan, to_postings
+from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals, Goods
 from mapping.errors import MappingError
 from mapping.figures import Cell, Measure, show_rate
@@ -47,7 +47,7 @@ def _one(code: int, group: int, gross: int, method: str) -> DayTotals:
 
 
 def post(totals: DayTotals, sequence: int = 1) -> tuple[Posting, ...]:
-    return to_postings(Plan(DAY, sequence, totals, REFERENCES, OrderSettings(), {1: "Kaas"}))
+    return to_postings(DayPlan(DAY, sequence, totals, REFERENCES, OrderSettings(), {1: "Kaas"}))
 
 
 def figures(postings: tuple[Posting, ...]) -> dict[Cell, int]:

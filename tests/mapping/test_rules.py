@@ -16,7 +16,7 @@ from mapping.errors import MappingError
 from mapping.fingerprints import fingerprint
 from mapping.paths import find, split_path
 from mapping.records import Item
-from mapping.rules import Evaluation, Rule, Step, evaluate
+from mapping.rules import Evaluation, Rule, RuleStep, evaluate
 
 ITEM = {
     "Name": " Blue shirt ",
@@ -152,9 +152,9 @@ def test_a_moment_is_read_as_its_day() -> None:
 def test_every_step_is_shown_innermost_first() -> None:
     steps = run({"do": "text", "action": "upper", "of": {"do": "text", "of": "Name"}}).steps
     assert steps == (
-        Step("field Name", " Blue shirt ", " Blue shirt "),
-        Step("text trim", " Blue shirt ", "Blue shirt"),
-        Step("text upper", "Blue shirt", "BLUE SHIRT"),
+        RuleStep("field Name", " Blue shirt ", " Blue shirt "),
+        RuleStep("text trim", " Blue shirt ", "Blue shirt"),
+        RuleStep("text upper", "Blue shirt", "BLUE SHIRT"),
     )
 
 

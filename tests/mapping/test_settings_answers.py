@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mapping import settings_document
 from mapping.settings_answers import amend
-from mapping.settings_document import SettingsError
+from mapping.settings_document import DocumentError
 
 TEXTS = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=40)
 ANSWERS: dict[str, st.SearchStrategy[Any]] = {
@@ -46,12 +46,12 @@ def test_f9_an_answer_stands_where_its_explanation_stands() -> None:
 
 def test_f9_a_document_written_another_way_is_left_to_its_person() -> None:
     for text in ("orders.memo = true\n", "orders = {memo = true}\n", "this is not TOML"):
-        with pytest.raises(SettingsError) as refused:
+        with pytest.raises(DocumentError) as refused:
             amend(text, {"orders.memo": False})
         assert "edit the document itself" in refused.value.faults[0].hint
 
 
 def test_f9_an_answer_that_does_not_fit_is_refused_by_name() -> None:
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(DocumentError) as refused:
         amend("", {"orders.summary": "week"})
     assert [fault.path for fault in refused.value.faults] == ["orders.summary"]

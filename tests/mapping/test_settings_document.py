@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from mapping.control import Control, Question, resolve
+from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.expression import read_expression
-from mapping.settings_document import SettingsDocument, SettingsError, example, parse, parse_data, recall, to_data
+from mapping.settings_document import DocumentError, SettingsDocument, example, parse, parse_data, recall, to_data
 
 FULL = """
 version = 1
@@ -65,7 +65,7 @@ def test_a_document_survives_being_written_and_read_again() -> None:
 
 
 def test_every_fault_is_named_with_its_place_and_a_hint() -> None:
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(DocumentError) as refusal:
         parse(
             """
             [orders]
@@ -105,12 +105,12 @@ def test_every_fault_is_named_with_its_place_and_a_hint() -> None:
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(text: str, complaint: str) -> None:
-    with pytest.raises(SettingsError, match=complaint):
+    with pytest.raises(DocumentError, match=complaint):
         parse(text)
 
 
 def test_what_is_not_toml_is_one_fault() -> None:
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(DocumentError) as refusal:
         parse("[orders\nsplit")
     assert [fault.path for fault in refusal.value.faults] == ["(document)"]
 
@@ -134,7 +134,7 @@ def test_what_is_not_toml_is_one_fault() -> None:
 )
 def test_no_document_is_so_long_or_deep_that_reading_it_takes_time(text: str, complaint: str) -> None:
     began = time.process_time()
-    with pytest.raises(SettingsError, match=complaint):
+    with pytest.raises(DocumentError, match=complaint):
         parse(text)
     assert time.process_time() - began < 2.0
 
@@ -153,7 +153,7 @@ filter = { field = "number", is = "matches", value = "(a)\\\\1" }
 
 
 def test_g9_an_unsupported_pattern_is_refused_when_saved_with_its_path() -> None:
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(DocumentError) as refusal:
         parse(UNSUPPORTED)
     found = {fault.path: fault.message for fault in refusal.value.faults}
     assert "look-ahead" in found["products.filter.comparison"]
@@ -183,7 +183,7 @@ NO_STOCK = "\n[stock]\nenabled = false"
 
 
 def test_a_days_document_needs_an_item_and_the_refusal_says_where_and_how() -> None:
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(DocumentError) as refusal:
         parse(DAY_WITHOUT_ITEM)
     (fault,) = refusal.value.faults
     assert (fault.path, fault.message) == ("orders.summary_item", 'summary "day" needs `summary_item`')
@@ -194,7 +194,7 @@ def test_a_days_document_needs_an_item_and_the_refusal_says_where_and_how() -> N
 
 def test_stock_beside_a_days_document_is_refused_with_the_way_out() -> None:
     text = f'{DAY_WITHOUT_ITEM}\nsummary_item = "OMZET"'
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(DocumentError) as refusal:
         parse(text)
     (fault,) = refusal.value.faults
     assert fault.path == "orders.summary"
@@ -207,7 +207,7 @@ def test_stock_beside_a_days_document_is_refused_with_the_way_out() -> None:
 
 def test_a_document_in_force_goes_on_though_a_newer_version_demands_more() -> None:
     assert recall(DAY_WITHOUT_ITEM).orders.summary == "day"
-    with pytest.raises(SettingsError):
+    with pytest.raises(DocumentError):
         recall("[orders]\nunheard_of = 1")
 
 
@@ -223,7 +223,7 @@ def test_the_example_explains_every_setting_and_its_defaults_are_the_defaults() 
     assert "None" not in "".join(tomllib.loads(switched_on))
 
 
-ASKED = Question("mapping.payment_methods", "PIN", automatic="P7", record="receipt 1", source={"x": "from rule"})
+ASKED = ControlQuestion("mapping.payment_methods", "PIN", automatic="P7", record="receipt 1", source={"x": "from rule"})
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_document_in_force_with_a_setting_that_is_gone_still_loads_and_says_so
     text = "[orders]\nsales_orders = true\nreceipts = false\n"
     recalled = recall(text)
     assert (recalled.orders.retired, recalled.orders.receipts) == (("sales_orders",), False)
-    with pytest.raises(SettingsError) as refusal:
+    with pytest.raises(DocumentError) as refusal:
         parse(text)
     assert [fault.path for fault in refusal.value.faults] == ["orders.sales_orders"]
     assert parse("[orders]\nsales_orders = false\n").orders.retired == ()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mapping.errors import MappingError
 from mapping.records import VatAmount
-from mapping.tax import Limits, RoundingModel, Solution, Wish, solve
+from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
 
 Cart = list[tuple[int, int]]  # (VAT code, gross cents) per line
 PERCENTAGES = {1: Decimal(0), 2: Decimal(9), 3: Decimal(21), 4: Decimal(6), 5: Decimal("5.5"), 6: Decimal("2.1")}
@@ -62,11 +62,13 @@ def till_per_line(cart: Cart) -> list[VatAmount]:
     return totals
 
 
-def wishes_of(cart: Cart) -> list[Wish]:
-    return [Wish(code, amount - tax_inside(amount, PERCENTAGES[code])) for code, amount in cart]
+def wishes_of(cart: Cart) -> list[WantedTotals]:
+    return [WantedTotals(code, amount - tax_inside(amount, PERCENTAGES[code])) for code, amount in cart]
 
 
-def check(totals: list[VatAmount], wishes: list[Wish], solution: Solution, *, move: int = 5, cap: int = 5) -> None:
+def check(
+    totals: list[VatAmount], wishes: list[WantedTotals], solution: Solution, *, move: int = 5, cap: int = 5
+) -> None:
     """Add the solution up the way the books do, line by line."""
     lines = [*zip((wish.code for wish in wishes), solution.nets, strict=True), *solution.rounding]
     for total in totals:
@@ -97,7 +99,7 @@ def test_dutch_carts_of_a_till_that_rounds_per_code_are_booked_to_the_cent(cart:
 @given(carts([1, 2, 3, 4, 5, 6], 12))
 def test_carts_of_a_till_that_rounds_per_line_are_booked_to_the_cent_or_refused(cart: Cart) -> None:
     totals, wishes = till_per_line(cart), wishes_of(cart)
-    solution = solve(totals, wishes, limits=Limits(cap=12))
+    solution = solve(totals, wishes, limits=SolverLimits(cap=12))
     check(totals, wishes, solution, cap=12)
 
 
@@ -128,7 +130,7 @@ def test_a_rounding_line_appears_only_when_no_small_move_of_real_lines_helps(
 ) -> None:
     one_code = [(cart[0][0], amount) for _, amount in cart if amount] or [(2, 100)]
     totals, wishes = till(one_code), wishes_of(one_code)
-    solution = solve(totals, wishes, limits=Limits(move=3))
+    solution = solve(totals, wishes, limits=SolverLimits(move=3))
     total, percentage = totals[0], PERCENTAGES[totals[0].code]
     possible = any(
         sum(moves) + sum(wish.net_cents for wish in wishes) == total.net_cents
@@ -155,7 +157,7 @@ def test_nothing_moves_when_the_books_agree_already(cart: Cart, till: Callable[[
 
 
 def test_three_cents_at_21_percent_need_a_rounding_line_of_the_same_code() -> None:
-    solution = solve([VatAmount(3, Decimal(21), 2, 1)], [Wish(3, 2)])
+    solution = solve([VatAmount(3, Decimal(21), 2, 1)], [WantedTotals(3, 2)])
     assert solution.nets == (3,)
     assert solution.rounding == ((3, -1),)
     assert solution.untaxed == 0
@@ -178,20 +180,22 @@ def test_a_line_worth_nothing_stays_worth_nothing() -> None:
 
 def test_a_rigid_line_moves_only_when_no_free_line_can() -> None:
     total = VatAmount(2, Decimal(0), 1001, 0)
-    free_line = solve([total], [Wish(2, 900, rigid=True), Wish(2, 100)])
+    free_line = solve([total], [WantedTotals(2, 900, rigid=True), WantedTotals(2, 100)])
     assert free_line.nets == (900, 101)
-    only_rigid = solve([total], [Wish(2, 1000, rigid=True)])
+    only_rigid = solve([total], [WantedTotals(2, 1000, rigid=True)])
     assert only_rigid.nets == (1001,)
 
 
 def test_the_model_per_code_moves_only_the_net_and_states_the_tills_tax() -> None:
-    solution = solve([VatAmount(3, Decimal(21), 2, 1)], [Wish(3, 2)], limits=Limits(model=RoundingModel.CODE))
+    solution = solve(
+        [VatAmount(3, Decimal(21), 2, 1)], [WantedTotals(3, 2)], limits=SolverLimits(model=RoundingModel.CODE)
+    )
     assert (solution.nets, solution.rounding, solution.untaxed) == ((2,), (), 0)
     assert solution.booked == (VatAmount(3, Decimal(21), 2, 1),)
 
 
 def test_a_tax_no_line_can_reach_becomes_one_untaxed_line_inside_the_cap() -> None:
-    wishes = [Wish(3, 2)] * 8
+    wishes = [WantedTotals(3, 2)] * 8
     solution = solve([VatAmount(3, Decimal(21), 16, 8)], wishes)
     check([VatAmount(3, Decimal(21), 16, 8)], wishes, solution)
     assert solution.untaxed > 0
@@ -199,31 +203,31 @@ def test_a_tax_no_line_can_reach_becomes_one_untaxed_line_inside_the_cap() -> No
 
 def test_beyond_the_cap_the_sale_is_refused_with_both_amounts() -> None:
     with pytest.raises(MappingError, match=r"2\.00 net.*1\.80 VAT.*200 lines") as refusal:
-        solve([VatAmount(3, Decimal(21), 200, 180)], [Wish(3, 1)] * 200)
+        solve([VatAmount(3, Decimal(21), 200, 180)], [WantedTotals(3, 1)] * 200)
     assert refusal.value.field == "vat"
     assert refusal.value.fix
 
 
 def test_lines_that_miss_the_tills_net_by_euros_are_refused() -> None:
     with pytest.raises(MappingError, match=r"10\.00 net.*8\.26 net"):
-        solve([VatAmount(3, Decimal(21), 1000, 210)], [Wish(3, 826)])
+        solve([VatAmount(3, Decimal(21), 1000, 210)], [WantedTotals(3, 826)])
 
 
 def test_a_line_of_a_code_without_a_total_is_refused() -> None:
     with pytest.raises(MappingError, match="VAT code 7"):
-        solve([VatAmount(3, Decimal(21), 1000, 210)], [Wish(7, 1000)])
+        solve([VatAmount(3, Decimal(21), 1000, 210)], [WantedTotals(7, 1000)])
 
 
 def test_vat_at_zero_percent_is_refused() -> None:
     with pytest.raises(MappingError, match="VAT code 1"):
-        solve([VatAmount(1, Decimal(0), 1000, 10)], [Wish(1, 1000)])
+        solve([VatAmount(1, Decimal(0), 1000, 10)], [WantedTotals(1, 1000)])
 
 
 def test_differences_of_several_codes_share_one_cap() -> None:
-    wishes = [Wish(code, 2) for code in (3, 33) for _ in range(14)]
+    wishes = [WantedTotals(code, 2) for code in (3, 33) for _ in range(14)]
     totals = [VatAmount(code, Decimal(21), 28, 14) for code in (3, 33)]
     with pytest.raises(MappingError, match="more than the cap"):
-        solve(totals, wishes, limits=Limits(cap=4))
+        solve(totals, wishes, limits=SolverLimits(cap=4))
 
 
 def test_ten_thousand_lines_are_settled() -> None:

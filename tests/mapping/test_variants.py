@@ -65,7 +65,7 @@ REFUSED_FAMILIES = [
 @pytest.mark.parametrize(("toml", "field"), REFUSED_FAMILIES)
 def test_what_finds_no_family_is_refused_when_saved_and_kept_in_force(toml: str, field: str) -> None:
     document = f"[products]\nvariants = true\n{toml}"
-    with pytest.raises(settings_document.SettingsError) as refusal:
+    with pytest.raises(settings_document.DocumentError) as refusal:
         settings_document.parse(document)
     assert [fault.path for fault in refusal.value.faults] == [f"products.{field}"]
     assert settings_document.recall(document).products.variants

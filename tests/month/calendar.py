@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from random import Random
 
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World
 from tests.month.account import Account
 from tests.month.counter import Counter
 from tests.month.floor import Floor
@@ -25,7 +25,7 @@ class Month:
     `late` allows what a shop rarely does: receipts corrected on a later day. What is still open is paid on the last.
     """
 
-    till: World
+    till: Simulation
     seed: int
     start: date
     through: date

@@ -12,8 +12,8 @@ from typing import Any
 from sandbox.mpluskassa import documents, receipts
 from sandbox.mpluskassa.documents import Occasion, Tender
 from sandbox.mpluskassa.lines import EXCLUSIVE, INCLUSIVE, ItemSold
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import from_date
-from sandbox.mpluskassa.world import World
 from tests.month.goods import DEPOSIT, GERMAN_VAT_CODE, GIFT_CARD, GOODS, MENU, SERVICES, THREE, TIP, WEIGHED, People
 from tests.month.stockroom import CHEESE, on_sale
 
@@ -26,7 +26,7 @@ SHIFTED, WITHOUT = "VAT-METHOD-SHIFTED", "VAT-METHOD-NONE"
 class Floor:
     """`now` is the moment of the act that is being done; `seen` counts what lay in the baskets, by kind."""
 
-    till: World
+    till: Simulation
     chance: Random
     people: People
     now: datetime

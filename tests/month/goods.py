@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sandbox.mpluskassa.world import World as Till
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks import tax_service
 from sandbox.quickbooks.demo import tax_code_id
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from tests.month import stockroom
 
 Record = dict[str, Any]

@@ -9,9 +9,9 @@ from typing import Any
 
 from sandbox.mpluskassa.orders import SETTLES_DEPOSIT
 from sandbox.mpluskassa.receipts import SALES
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import from_date
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 
 Record = dict[str, Any]
 Sum = tuple[int | None, str, str]

@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 from sandbox.mpluskassa import stock
-from sandbox.mpluskassa.world import World as Till
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks.demo import tax_code_id
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 
 SHIRTS = {
     3101: "Shirt - Blue / S",

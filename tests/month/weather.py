@@ -12,8 +12,8 @@ from gateway.store import cursors, inbox
 from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from sandbox.mpluskassa.faults import Plan
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.mpluskassa.simulation import Simulation as Till
+from sandbox.quickbooks.simulation import Simulation as Books
 
 _WRITES = ("POST salesreceipt", "POST invoice", "POST payment", "POST refundreceipt", "POST creditmemo", "*")
 _MODES = ("lost_reply", "truncate", "reset", "error_500", "error_503", "html_502")
@@ -66,7 +66,7 @@ class Weather:
         """A backup is restored: the poll finds again what it has found."""
         with writing(self.engine) as session:
             position = int(cursors.find(session, "default", cursors.RECEIPTS) or 0)
-            cursors.place(session, "default", cursors.RECEIPTS, str(max(0, position - _REPEATED)))
+            cursors.move_to(session, "default", cursors.RECEIPTS, str(max(0, position - _REPEATED)))
         self.note("cursor restored")
 
     def clear(self) -> None:

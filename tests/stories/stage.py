@@ -24,11 +24,11 @@ from gateway.commands import Command
 from gateway.jobs import QUEUE
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation as TillSimulation
 from sandbox.mpluskassa.webhooks import Subscription
-from sandbox.mpluskassa.world import World as TillWorld
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company, tax_code_id
-from sandbox.quickbooks.world import World as BooksWorld
+from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.servers import Served, find_free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,9 +55,9 @@ class Stage:
         self.folder = folder
         self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.books = BooksWorld()
+        self.books = BooksSimulation()
         self.books.switches.limits.requests_per_second = 0
-        self.till = TillWorld(ident="shop", secret="marked-till-secret")
+        self.till = TillSimulation(ident="shop", secret="marked-till-secret")
         self.company = new_company(self.books, REALM, "Stage BV", departments=("Winkel Utrecht", "Winkel Amersfoort"))
         self.books.register_app("client", "marked-client-secret", "*")
         grant = self.books.connect(REALM, "client")
@@ -258,7 +258,7 @@ class Stage:
         found: list[dict[str, Any]] = self.admin("events", params=filters)["events"]
         return found
 
-    def wakes(self) -> list[int]:
+    def notifies(self) -> list[int]:
         """The ids in the broker's wake-ups that no worker has taken."""
         with redis.Redis.from_url(self.environment["REDIS_URL"]) as broker:
             messages = cast("list[bytes]", broker.hvals(f"dramatiq:{QUEUE}.msgs"))

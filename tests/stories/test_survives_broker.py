@@ -48,7 +48,7 @@ def test_41_42_43_a_broker_that_forgets_everything_stops_and_comes_back_costs_no
     items = [str(stage.add_item(str(number), "1.00")["Id"]) for number in range(7001, 7041)]
     for item_id in items[:30]:
         deliver(stage, item_id, f"e-{item_id}")
-    wait_until(stage.wakes, what="wake-ups to be in the broker")
+    wait_until(stage.notifies, what="wake-ups to be in the broker")
     with redis.Redis.from_url(own_valkey.url) as broker:
         broker.flushall()
     with opened(stage) as memory:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import failpoints, pulse
+from gateway import failpoints, heartbeat
 from tests.gateway import programs
 from tests.servers import wait_until
 from tests.stories.memory import opened
@@ -16,7 +16,7 @@ from tests.stories.trade import deliver, furnish, times_made
 
 # The first worker freezes in the middle of a transaction; the ones after it do not.
 ONCE = 'if mkdir "$0" 2>/dev/null; then export {variable}="{place}=freeze"; fi; exec "$@"'
-REPLACED = pulse.STILL_SECONDS + 30.0  # seconds, until webhooks are taken again
+REPLACED = heartbeat.STILL_SECONDS + 30.0  # seconds, until webhooks are taken again
 
 
 def to_rows(stage: Stage, folder: Path) -> list[dict[str, object]]:
@@ -25,7 +25,7 @@ def to_rows(stage: Stage, folder: Path) -> list[dict[str, object]]:
     for role in ("web", "worker", "clock"):
         command = stage.to_command(role)
         row = {"name": role, "argv": list(command.argv), "environ": dict(command.environ)}
-        rows.append({**row, "pulse": str(folder / "pulse" / role)})
+        rows.append({**row, "heartbeat": str(folder / "heartbeat" / role)})
     frozen = ONCE.format(variable=failpoints.VARIABLE, place=f"{failpoints.WHILE_RECORD}:Item")
     rows[1]["argv"] = ["sh", "-c", frozen, str(folder / "frozen"), *stage.to_command("worker").argv]
     return rows

@@ -27,20 +27,20 @@ def test_02_03_killed_between_commit_and_wake_the_sweeper_finds_the_row_and_the_
     with opened(stage) as memory:
         (row,) = memory.wait_for(1, seconds=SWEEP, entity="Item")
         assert (row.source, row.attempts) == ("webhook", 1)
-        wait_until(lambda: not stage.wakes(), what="the worker to have taken every wake-up")
+        wait_until(lambda: not stage.notifies(), what="the worker to have taken every wake-up")
         stage.kill("worker")
         stage.start("web", KASSABRIDGE_CRASH_AT="after_commit")
         stage.add_item("1002", "12.50")
         stage.books.switches.deliveries.paused = False
         stage.await_death("web")
         stage.books.switches.deliveries.paused = True
-        assert stage.wakes() == []
+        assert stage.notifies() == []
         stage.start("web")
         stage.books.switches.deliveries.paused = False
         wait_until(lambda: stage.books.outbox.delivered == 2, what="both deliveries to be acknowledged")
         known, waiting = memory.rows()
         assert (known.id, waiting.state) == (row.id, "received")
-        wait_until(lambda: stage.wakes() == [waiting.id], what="the wake-up of the one that waits, and no other")
+        wait_until(lambda: stage.notifies() == [waiting.id], what="the wake-up of the one that waits, and no other")
         stage.start("worker")
         memory.wait_for(2, entity="Item")
     assert [times_made(stage, number) for number in (1001, 1002)] == [1, 1]

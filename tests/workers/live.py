@@ -11,11 +11,11 @@ import dramatiq
 from sqlalchemy import Engine
 
 from gateway import failpoints, jobs, settings
-from gateway.jobs import QUEUE, Job, Waker
+from gateway.jobs import QUEUE, Job, Notifier
 from gateway.store.session import open_engine
-from workers.lifetime import Lifetime
-from workers.work import LONGEST_SECONDS, Workshop
-from workers.worlds import Worlds
+from workers.connections import ConnectionRegistry
+from workers.worker import LONGEST_SECONDS, Worker
+from workers.worker_threads import WorkerThreads
 
 THREADS = 2
 
@@ -31,22 +31,22 @@ def live(environ: Mapping[str, str], longest: float) -> None:
 
 
 @contextmanager
-def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONGEST_SECONDS) -> Iterator[Workshop]:
+def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONGEST_SECONDS) -> Iterator[Worker]:
     """A live worker whose broker is at REDIS_URL, until the block ends."""
     given = settings.read(environ)
     client = jobs.open_redis(given.redis_url, timeout=1.0)
-    lifetime = Lifetime()
+    lifetime = WorkerThreads()
     broker = jobs.open_broker(client, middleware=[lifetime])
-    waker = Waker(broker)
-    worlds = Worlds(engine, given, waker.wake)
-    workshop = Workshop(engine, worlds, waker.wake, threads=THREADS, longest=longest)
-    lifetime.attach(workshop, waker)
-    dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(workshop.work)
+    notifier = Notifier(broker)
+    contexts = ConnectionRegistry(engine, given, notifier.notify)
+    worker = Worker(engine, contexts, notifier.notify, threads=THREADS, longest=longest)
+    lifetime.attach(worker, notifier)
+    dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(worker.work)
     process = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=20, worker_threads=THREADS)
     broker.emit_after("process_boot")
     process.start()
     try:
-        yield workshop
+        yield worker
     finally:
         process.stop(timeout=3_000)
         client.close()

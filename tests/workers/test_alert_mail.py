@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 
 from gateway import alerts, settings
-from gateway.alerts import Untold
+from gateway.alerts import NotDelivered
 from gateway.settings import Settings
 from gateway.store.clock import moment
 from gateway.store.session import writing
@@ -22,7 +22,7 @@ from gateway.store.tables import AlertRow, ConnectionRow
 from tests import tls
 from tests.servers import find_free_port
 from tests.workers.mailbox import Mailbox
-from workers.alerting import Courier, Watch
+from workers.alerting import AlertSender, Watch
 
 Open = Callable[..., Mailbox]
 PASSWORD = "marked:p@ss/word"
@@ -91,14 +91,14 @@ def test_a_login_goes_over_tls_only_and_the_mail_after_it(
 
 def test_a_server_nobody_vouches_for_gets_neither_password_nor_mail(open_box: Open, context: ssl.SSLContext) -> None:
     box = open_box(tls=context, implicit=True, login=("shop", PASSWORD))
-    with pytest.raises(Untold, match="SSLCertVerificationError"):
+    with pytest.raises(NotDelivered, match="SSLCertVerificationError"):
         send(box.url_for("shop", QUOTED))
     assert (box.said, box.mails) == ([], [])
 
 
 def test_a_wrong_password_is_told_without_the_password(open_box: Open, context: ssl.SSLContext) -> None:
     box = open_box(tls=context, login=("shop", PASSWORD))
-    with pytest.raises(Untold, match="SMTPAuthenticationError") as untold:
+    with pytest.raises(NotDelivered, match="SMTPAuthenticationError") as untold:
         send(box.url_for("shop", "wrong-marked"))
     assert "marked" not in str(untold.value)
     assert box.mails == []
@@ -106,7 +106,7 @@ def test_a_wrong_password_is_told_without_the_password(open_box: Open, context: 
 
 def test_a_refused_recipient_is_told_and_one_among_others_does_not_keep_the_mail_from_them(open_box: Open) -> None:
     box = open_box(strangers=("nobody@example.nl",))
-    with pytest.raises(Untold, match="SMTPRecipientsRefused"):
+    with pytest.raises(NotDelivered, match="SMTPRecipientsRefused"):
         send(box.url, "nobody@example.nl")
     send(box.url, "nobody@example.nl, owner@example.nl")
     assert len(box.mails) == 1
@@ -167,7 +167,7 @@ def test_a_channel_that_breaks_in_a_way_nobody_foresaw_is_one_that_failed() -> N
     def broken(_message: alerts.Message) -> None:
         raise ValueError("marked")
 
-    courier = Courier("email", broken)
+    courier = AlertSender("email", broken)
     courier.set_out()
     now = datetime.now(UTC)
     assert courier.bring(alerts.Message("i", False, "c", "t", "", "", None, now, "https://shop.example")) is False

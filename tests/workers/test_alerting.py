@@ -20,11 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import alerts, settings
-from gateway.alerts import Untold
+from gateway.alerts import NotDelivered
 from gateway.settings import Settings
 from gateway.store import alerts as rows
 from gateway.store import connections, cursors, inbox, meters, tokens
-from gateway.store.causes import Cause, Patience, find_causes
+from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
 from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, Change, Flow, Outcome, State
@@ -36,7 +36,7 @@ from workers.alerting import Watch
 
 KEY = "a-secret-key-of-good-length"
 SEAL = Seal([KEY])
-PATIENCE = Patience(timedelta(minutes=15), 1000)
+PATIENCE = Thresholds(timedelta(minutes=15), 1000)
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_channel_that_fails_is_tried_again_alone(
 def test_only_a_good_answer_counts_as_told(given: Settings, receiver: Receiver, status: int) -> None:
     receiver.status = status
     alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
-    with pytest.raises(Untold, match=str(status)):
+    with pytest.raises(NotDelivered, match=str(status)):
         alerts.post(given, alerts.to_message(alert, given))
 
 
@@ -209,7 +209,7 @@ def test_a_password_is_not_sent_to_a_far_server_without_tls(mailbox: Mailbox) ->
     url = mailbox.url.replace("127.0.0.1", "user:marked-password@127.0.0.1")
     alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
     given = read(SMTP_URL=url, ALERT_EMAIL="o@example.nl")
-    with pytest.raises(Untold) as untold:  # this server has no AUTH; on this machine it is tried
+    with pytest.raises(NotDelivered) as untold:  # this server has no AUTH; on this machine it is tried
         alerts.send_mail(given, alerts.to_message(alert, given))
     assert "marked-password" not in str(untold.value)
     assert mailbox.mails == []
@@ -284,7 +284,7 @@ def test_a_write_that_stays_uncertain_is_told_of(engine: Engine) -> None:
 def test_a_poll_that_keeps_failing_is_told_of_and_one_hiccup_is_not(engine: Engine) -> None:
     connect(engine)
     with writing(engine) as session:
-        cursors.place(session, "shop", cursors.RECEIPTS, "1")
+        cursors.move_to(session, "shop", cursors.RECEIPTS, "1")
         session.execute(update(CursorRow).values(failure="no answer"))
     assert keys(engine) == []
     with writing(engine) as session:
@@ -331,7 +331,7 @@ def test_without_channels_alerts_are_kept_for_the_dashboard(engine: Engine) -> N
 
 
 def test_a_cause_that_comes_back_is_told_again(engine: Engine) -> None:
-    cause = Cause("c", "t")
+    cause = AlertCause("c", "t")
     for _ in range(2):
         with writing(engine) as session:
             rows.note(session, [cause])

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
 from gateway import jobs, settings
-from gateway.jobs import Waker
+from gateway.jobs import Notifier
 from gateway.store import cursors, systems, views
-from gateway.store.causes import Patience, find_causes
+from gateway.store.alert_rules import Thresholds, find_causes
 from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
@@ -24,10 +24,10 @@ from gateway.store.tables import CursorRow, ProcessRow, SystemRow
 from gateway.web import admin_status
 from tests.handlers.shop import Shop
 from tests.servers import wait_until
-from workers import schedule
-from workers.worlds import Worlds
+from workers import scheduler
+from workers.connections import ConnectionRegistry
 
-PATIENCE = Patience(timedelta(minutes=15), 1000)
+PATIENCE = Thresholds(timedelta(minutes=15), 1000)
 NAMES = {"books": ("quickbooks", "QuickBooks"), "till": ("mpluskassa", "MplusKASSA")}
 
 
@@ -43,13 +43,15 @@ def shop(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def start_clock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Call it for a running clock process that looks every second."""
-    monkeypatch.setattr(schedule, "REACH_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "REACH_SECONDS", 0.5)
     given = settings.read({**shop.environment, "MPLUS_POLL_SECONDS": "1", "QUICKBOOKS_CDC_SECONDS": "3600"})
-    waker = Waker(jobs.open_broker(jobs.open_redis("redis://127.0.0.1:1", timeout=0.2)))
-    started: list[tuple[schedule.Clock, threading.Thread]] = []
+    notifier = Notifier(jobs.open_broker(jobs.open_redis("redis://127.0.0.1:1", timeout=0.2)))
+    started: list[tuple[scheduler.Scheduler, threading.Thread]] = []
 
     def start() -> None:
-        clock = schedule.Clock(shop.engine, given, Worlds(shop.engine, given, waker.wake), waker)
+        clock = scheduler.Scheduler(
+            shop.engine, given, ConnectionRegistry(shop.engine, given, notifier.notify), notifier
+        )
         thread = threading.Thread(target=clock.run)
         thread.start()
         started.append((clock, thread))
@@ -58,7 +60,7 @@ def start_clock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     for clock, thread in started:
         clock.stop.set()
         thread.join()
-    waker.close()
+    notifier.close()
 
 
 def row_of(engine: Engine, system: str) -> SystemRow | None:
@@ -131,7 +133,7 @@ def test_a2_a_till_that_cannot_be_reached_at_the_start_is_told_of(shop: Shop, st
 
 
 def test_a2_the_alert_comes_within_two_minutes_of_the_last_answer() -> None:
-    looked_after = max(30.0, schedule.REACH_SECONDS)  # MPLUS_POLL_SECONDS by default
+    looked_after = max(30.0, scheduler.REACH_SECONDS)  # MPLUS_POLL_SECONDS by default
     connecting, noticing = 10.0, 15.0
     assert looked_after + connecting + systems.FAILING_SECONDS + noticing < 120
     assert looked_after + systems.GRACE_SECONDS + noticing < 120
@@ -154,7 +156,7 @@ def test_a2_a_look_that_hangs_is_told_of_by_the_age_of_the_last_answer(shop: Sho
 def test_a2_a_feed_that_fails_beside_one_that_works_is_told_of_by_its_own_name(shop: Shop) -> None:
     systems.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
     with writing(shop.engine) as session:
-        cursors.place(session, "default", cursors.INVOICES, "1")
+        cursors.move_to(session, "default", cursors.INVOICES, "1")
         of_invoices = col(CursorRow.source) == cursors.INVOICES
         session.execute(update(CursorRow).where(of_invoices).values(failure="no list", polled_at=moment(-120)))
     assert silent(shop.engine) == ["poll/default/mpluskassa.invoice"]

@@ -18,7 +18,7 @@ from gateway.store.tables import CallSlotRow, InboxRow, LeaseRow
 from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold
 from tests.workers import live
-from workers import boundary
+from workers import retry_policy
 
 SALE = (
     "before_claim",
@@ -104,7 +104,7 @@ def test_38_killed_with_9_at_every_boundary_everything_is_carried_by_the_next_wo
     ids = []
     for number, place in enumerate(PLACES[what], start=3000):
         ids.append(bring_about(shop, what, number))
-        mortal.die(mortal.carry, {**environ, failpoints.VARIABLE: place}, ids[-1])
+        mortal.die(mortal.handle, {**environ, failpoints.VARIABLE: place}, ids[-1])
         state = shop.event(ids[-1]).state
         assert state == {"before_claim": "received"}.get(place, "done" if place in WHEN_ALL_IS_SAID else "working")
         set_leases(engine, 3600)
@@ -137,8 +137,8 @@ def fail_at(shop: Shop, engine: Engine, place: str, event_id: int) -> None:
     """Work on the event until the place is met; it is then visibly parked, or still to be done, or done."""
     arm(f"{place}=raise")
     try:
-        shop.workshop.work(event_id)
-    except failpoints.Rehearsed:
+        shop.worker.work(event_id)
+    except failpoints.InjectedFault:
         set_leases(engine, -1)
     event = shop.event(event_id)
     assert event.code == "unexpected" if event.state == "parked" else event.state in {"received", "working", "done"}
@@ -152,7 +152,7 @@ def test_40_frozen_at_any_boundary_a_worker_is_replaced_and_its_late_result_refu
     places = [place for place in PLACES[what] if place not in (*BEFORE_IT_IS_OURS, *WHEN_ALL_IS_SAID)]
     for number, place in enumerate(places, start=3000):
         event_id = bring_about(shop, what, number)
-        with mortal.frozen(mortal.carry, {**environ, failpoints.VARIABLE: f"{place}=freeze"}, event_id):
+        with mortal.frozen(mortal.handle, {**environ, failpoints.VARIABLE: f"{place}=freeze"}, event_id):
             set_leases(engine, -1)
             shop.work()
             known = shop.event(event_id)
@@ -167,7 +167,7 @@ def test_a_pause_at_every_boundary_only_takes_time(shop: Shop) -> None:
     event_id = bring_about(shop, "sale", 3000)
     arm(*(f"{place}=stall 0.05" for place in SALE))
     began = time.monotonic()
-    shop.workshop.work(event_id)
+    shop.worker.work(event_id)
     assert time.monotonic() - began > 0.05 * len(SALE)
     assert (shop.event(event_id).state, shop.event(event_id).attempts) == ("done", 1)
     assert_once(shop, "sale", 1)
@@ -178,12 +178,12 @@ def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_n
 ) -> None:
     deadly = bring_about(shop, "item", 3000)
     harmless = bring_about(shop, "sale", 3001)
-    for _ in range(boundary.MOST_CRASHES):
-        mortal.die(mortal.carry, {**environ, failpoints.VARIABLE: "after_claim:Item"}, deadly)
+    for _ in range(retry_policy.MOST_CRASHES):
+        mortal.die(mortal.handle, {**environ, failpoints.VARIABLE: "after_claim:Item"}, deadly)
         set_leases(engine, -1)
     shop.work()
     parked = shop.event(deadly)
-    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", boundary.MOST_CRASHES)
+    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MOST_CRASHES)
     assert "died 5 times" in (parked.reason or "")
     assert parked.fix
     assert shop.event(harmless).state == "done"
@@ -199,14 +199,14 @@ def test_47_what_dies_beside_a_killer_is_not_taken_for_the_killer(
     # Each sale takes longer than the item takes to kill: unless they are kept apart, they die with it every time.
     slow = ",".join(f"before_call:{each}=stall 1" for each in ("getReceipts", "POST customer", "POST salesreceipt"))
     armed = {failpoints.VARIABLE: f"before_call:createProduct,{slow}"}
-    for _ in range(boundary.MOST_CRASHES):
+    for _ in range(retry_policy.MOST_CRASHES):
         mortal.die(mortal.carry_together, {**environ, **armed}, [deadly, *harmless])
         set_leases(engine, -1)
     shop.work()
     parked = shop.event(deadly)
-    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", boundary.MOST_CRASHES)
+    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MOST_CRASHES)
     assert {shop.event(event_id).state for event_id in harmless} == {"done"}
-    assert all(shop.event(event_id).crashes <= boundary.SUSPECT_CRASHES for event_id in harmless)
+    assert all(shop.event(event_id).crashes <= retry_policy.SUSPECT_CRASHES for event_id in harmless)
 
 
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)

@@ -15,7 +15,7 @@ import redis
 from sqlalchemy import Engine
 
 from gateway import jobs
-from gateway.jobs import QUEUE, Waker
+from gateway.jobs import QUEUE, Notifier
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
 from sandbox.chaos.faults import Blackhole
@@ -63,16 +63,16 @@ class Web:
     def __init__(self, shop: Shop, url: str) -> None:
         self._shop = shop
         self._client = jobs.open_redis(url, timeout=1.0)
-        self.waker = Waker(jobs.open_broker(self._client))
+        self.notifier = Notifier(jobs.open_broker(self._client))
 
     def hear_of(self, *numbers: int) -> None:
         for number in numbers:
             item = self._shop.add_item(str(number))
             change = Change(f"k-{number}", Flow.PRODUCTS, "webhook", "Item", str(item["Id"]), connection="default")
-            self.waker.wake([self._shop.receive(change)])
+            self.notifier.notify([self._shop.receive(change)])
 
     def close(self) -> None:
-        self.waker.close()
+        self.notifier.close()
         self._client.close()
 
 
@@ -165,7 +165,7 @@ def test_05_43_44_45_whatever_ails_the_broker_work_goes_on_and_is_prompt_again_a
         with trouble(server, proxy):  # type: ignore[attr-defined]
             web.hear_of(3002, 3003)
             await_done(shop, 3)
-        wait_until(lambda: not web.waker.resting, seconds=WITHIN, what="the web's waker to try again")
+        wait_until(lambda: not web.notifier.resting, seconds=WITHIN, what="the web's waker to try again")
         web.hear_of(3004)
         await_done(shop, 4)
     assert {(event.attempts, event.crashes) for event in shop.events(entity="Item")} == {(1, 0)}
@@ -192,7 +192,7 @@ def test_46_50_nonsense_in_the_queue_and_wake_ups_without_a_row_hold_up_nothing(
         for number, message in enumerate(NONSENSE):
             admin.hset(f"dramatiq:{QUEUE}.msgs", f"bad-{number}", message)
             admin.rpush(f"dramatiq:{QUEUE}", f"bad-{number}")
-    web.waker.wake([999_999])
+    web.notifier.notify([999_999])
     web.hear_of(3001, 3002)
     with working(engine, {**shop.environment, "REDIS_URL": url_of(proxy)}):
         await_done(shop, 2)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine
 
-from gateway.connectors.mpluskassa.transport import Limits as TillLimits
+from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.connectors.quickbooks.transport import Limits as BooksLimits
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
@@ -24,9 +24,9 @@ from tests.handlers.counter import add_stocked, physical, writes
 from tests.handlers.shop import REALM, Shop, sold
 from tests.servers import Served, wait_until
 from tests.workers.attempts import carried, created, ends_of, made_articles
-from workers.worlds import Patience, Worlds
+from workers.connections import CallLimits, ConnectionRegistry
 
-HASTY = Patience(BooksLimits(connect=1.5, read=1.5, total=2.0), TillLimits(connect=1.5, read=1.5, total=2.0))
+HASTY = CallLimits(BooksLimits(connect=1.5, read=1.5, total=2.0), TillLimits(connect=1.5, read=1.5, total=2.0))
 MUCH_TOO_LONG = 12.0  # seconds; the machine may be busy, and what drips takes longer
 PART = 250  # bytes of an answer: its head and a little
 CUTS: dict[str, Callable[[bytes], Fault]] = {
@@ -46,7 +46,7 @@ class FarShop(Shop):
 
     def __init__(self, engine: Engine) -> None:
         self.ways: list[Proxy] = []
-        self.patience = Patience()
+        self.patience = CallLimits()
         super().__init__(engine)
 
     def address_of(self, served: Served) -> str:
@@ -55,9 +55,9 @@ class FarShop(Shop):
         self.ways.append(Proxy((str(place.hostname), int(place.port or 0))))
         return f"http://127.0.0.1:{self.ways[-1].port}"
 
-    def open_worlds(self) -> Worlds:
+    def open_contexts(self) -> ConnectionRegistry:
         """A worker process with this patience."""
-        return Worlds(self.engine, self._given, self.woken.extend, patience=self.patience)
+        return ConnectionRegistry(self.engine, self._given, self.woken.extend, patience=self.patience)
 
     def hurry(self) -> None:
         """From now on it is a worker that does not wait for long."""
@@ -95,7 +95,7 @@ def _sell(shop: FarShop, number: int) -> str:
 
 def _sell_anew(shop: FarShop, number: int) -> str:
     sale = _sell(shop, number)
-    shop.worlds.world("default").lists.forget_older_than(0.0)
+    shop.contexts.context("default").lists.forget_older_than(0.0)
     return sale
 
 

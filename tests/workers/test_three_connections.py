@@ -14,18 +14,18 @@ from gateway.store import connections, documents, inbox, rate_limits, tokens, vi
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow
 from gateway.store.rate_limits import Account
+from gateway.store.round_robin import RoundRobin
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.turns import Rota
 from gateway.web import directory
 from sandbox.mpluskassa.app import create_app as create_till
-from sandbox.mpluskassa.world import World as TillWorld
+from sandbox.mpluskassa.simulation import Simulation as TillSimulation
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company, tax_code_id
-from sandbox.quickbooks.world import World as BooksWorld
+from sandbox.quickbooks.simulation import Simulation as BooksSimulation
 from tests.servers import Served
-from workers.work import Workshop, find_full
-from workers.worlds import Worlds
+from workers.connections import ConnectionRegistry
+from workers.worker import Worker, find_full
 
 KEY = "a-secret-key-of-good-length"
 SEAL = Seal([KEY])
@@ -37,11 +37,11 @@ class Chain:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.books = BooksWorld()
+        self.books = BooksSimulation()
         self.books.switches.limits.requests_per_second = 0
         self.books.register_app("client", "client-secret", "*")
         self._books = Served(create_books(self.books))
-        self.tills = {name: TillWorld(ident=name, secret=f"{name}-secret") for name in REALMS}
+        self.tills = {name: TillSimulation(ident=name, secret=f"{name}-secret") for name in REALMS}
         self.served = {name: Served(create_till(till)) for name, till in self.tills.items()}
         self.items = {name: self._open(name) for name in REALMS}
         given = settings.read(
@@ -54,8 +54,8 @@ class Chain:
                 "QUICKBOOKS_TOKEN_URL": f"{self._books.url}/oauth2/v1/tokens/bearer",
             }
         )
-        self.worlds = Worlds(engine, given, lambda _: None)
-        self.workshop = Workshop(engine, self.worlds, lambda _: None, threads=8)
+        self.contexts = ConnectionRegistry(engine, given, lambda _: None)
+        self.worker = Worker(engine, self.contexts, lambda _: None, threads=8)
 
     def _open(self, name: str) -> str:
         realm = REALMS[name]
@@ -99,7 +99,7 @@ class Chain:
         return [str(article["description"]) for article in self.tills[name].till["articles"]]
 
     def close(self) -> None:
-        self.worlds.close()
+        self.contexts.close()
         for served in (*self.served.values(), self._books):
             served.stop()
 
@@ -113,7 +113,7 @@ def chain(engine: Engine) -> Iterator[Chain]:
 
 def test_each_change_goes_to_its_own_till(chain: Chain) -> None:
     ids = [chain.hear(name) for name in REALMS]
-    chain.workshop.drain()
+    chain.worker.drain()
     assert {chain.event(event_id).state for event_id in ids} == {"done"}
     for name in REALMS:
         assert [text for text in chain.articles(name) if "Cheese" in text] == [f"Cheese of {name}"]
@@ -128,7 +128,7 @@ def test_deliveries_are_told_apart_by_company_and_subscription(chain: Chain) -> 
 def test_a_till_that_is_away_leaves_the_others_alone(chain: Chain) -> None:
     chain.served["breda"].stop()
     ids = {name: chain.hear(name) for name in REALMS}
-    chain.workshop.drain()
+    chain.worker.drain()
     assert {name: chain.event(i).state for name, i in ids.items()} == {
         "amsterdam": "done", "breda": "waiting", "delft": "done",
     }  # fmt: skip
@@ -137,7 +137,7 @@ def test_a_till_that_is_away_leaves_the_others_alone(chain: Chain) -> None:
 def test_a_revoked_company_leaves_the_others_alone(chain: Chain) -> None:
     chain.books.grants.end_realm(REALMS["amsterdam"])
     ids = {name: chain.hear(name) for name in REALMS}
-    chain.workshop.drain()
+    chain.worker.drain()
     assert {name: chain.event(i).state for name, i in ids.items()} == {
         "amsterdam": "parked", "breda": "done", "delft": "done",
     }  # fmt: skip
@@ -146,10 +146,10 @@ def test_a_revoked_company_leaves_the_others_alone(chain: Chain) -> None:
 
 def test_a_pause_one_company_asks_for_is_kept_for_it_alone(chain: Chain) -> None:
     chain.hear("delft", "0")
-    chain.workshop.drain()
+    chain.worker.drain()
     rate_limits.cool_down(chain.engine, Account(rate_limits.QUICKBOOKS, REALMS["delft"]), 60)
     ids = {name: chain.hear(name) for name in REALMS}
-    chain.workshop.drain()
+    chain.worker.drain()
     assert {name: chain.event(i).state for name, i in ids.items()} == {
         "amsterdam": "done", "breda": "done", "delft": "received",
     }  # fmt: skip
@@ -160,7 +160,7 @@ def test_each_connection_has_its_own_settings(chain: Chain) -> None:
     with writing(chain.engine) as session:
         documents.save(session, "breda", "[products]\nenabled = false\n", author="test")
     ids = {name: chain.hear(name) for name in REALMS}
-    chain.workshop.drain()
+    chain.worker.drain()
     assert {name: chain.event(i).state for name, i in ids.items()} == {
         "amsterdam": "done", "breda": "skipped", "delft": "done",
     }  # fmt: skip
@@ -171,7 +171,7 @@ def test_one_event_of_a_quiet_shop_is_next_although_another_has_thousands(chain:
     changes = [Change(f"flood:{n}", Flow.PRODUCTS, "test", "Item", f"x{n}", connection="amsterdam") for n in range(300)]
     with writing(chain.engine) as session:
         inbox.receive(session, changes)
-    quiet, rota = chain.hear("breda"), Rota()
+    quiet, rota = chain.hear("breda"), RoundRobin()
     taken = [inbox.claim_next(chain.engine, rota=rota) for _ in range(2)]
     assert quiet in {event.id for event in taken if event}
 

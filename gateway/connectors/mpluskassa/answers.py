@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from gateway.connectors.mpluskassa.wire import Malformed, Row, Spoilt
+from gateway.connectors.mpluskassa.wire import Malformed, Row, Unusable
 from mapping.records import Product
 
 Record = TypeVar("Record")
@@ -70,7 +70,7 @@ class UnreadableRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Sequence[Record]):
+class RecordPage(Sequence[Record]):
     """A page of changed records, itself their sequence. Ask for `marker + 1` next; a false page is the end.
 
     `marker` also counts the unreadable rows: a page of nothing else is true and moves on.
@@ -98,13 +98,13 @@ class Page(Sequence[Record]):
 
 def to_page(
     found: Iterable[Row], read: Callable[[Row], Record], *, marker: Callable[[Row], int | None], key: str
-) -> Page[Record]:
+) -> RecordPage[Record]:
     """Rows to a page; one bad row is set aside instead of stopping the feed, and still moves the marker."""
     records: list[Record] = []
     unreadable: list[UnreadableRow] = []
     markers: list[int] = []
     for row in found:
-        if isinstance(row, Spoilt):
+        if isinstance(row, Unusable):
             markers.append(_find_marker(row))
             unreadable.append(UnreadableRow(str(row.get(key, "?")), row.reason, row.field, markers[-1]))
             continue
@@ -116,9 +116,9 @@ def to_page(
             unreadable.append(UnreadableRow(name, fault.reason, fault.field, at))
         except _UNFORESEEN as fault:
             unreadable.append(UnreadableRow(name, f"not understood ({type(fault).__name__})", None, at))
-    return Page(tuple(records), max(markers, default=0) or None, tuple(unreadable))
+    return RecordPage(tuple(records), max(markers, default=0) or None, tuple(unreadable))
 
 
-def _find_marker(row: Spoilt) -> int:
+def _find_marker(row: Unusable) -> int:
     found = row.get("syncMarker")
     return found if isinstance(found, int) else 0

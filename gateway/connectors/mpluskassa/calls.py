@@ -14,17 +14,17 @@ from typing import Any
 from gateway.connectors import exchange, texts
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.clipping import clip
-from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
-from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
+from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
+from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
 from gateway.connectors.mpluskassa.faults import (
     MissingOperation,
     fault_error,
     find_pause,
     result_error,
     status_error,
-    weather,
+    transient,
 )
-from gateway.connectors.mpluskassa.transport import Link, LinkError, Reply
+from gateway.connectors.mpluskassa.transport import LinkError, PooledConnection, TillReply
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 
 Observer = Callable[[Exchange], None]
@@ -47,7 +47,7 @@ class _Outcome:
 class Caller:
     """Asks one installation. Safe to share between threads."""
 
-    def __init__(self, link: Link, shelf: ContractShelf, *, observe: Observer | None, gate: Gate) -> None:
+    def __init__(self, link: PooledConnection, shelf: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
         self.link = link
         self.shelf = shelf
         self._observe = observe
@@ -109,14 +109,14 @@ class Caller:
             outcome = replace(outcome, error=error)
         return self._scrubbed(outcome)
 
-    def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
+    def _understand(self, contract: Contract, operation: str, reply: TillReply, *, writes: bool) -> _Outcome:
         error: GatewayError
         if reply.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
             return _Outcome(reply.status, error=self._status_error(operation, reply, writes=writes))
         content, dropped = texts.clean_xml(reply.content)
         try:
             answer = contract.decode(operation, content)
-        except Fault as fault:
+        except SoapFault as fault:
             error = fault_error(fault.code, fault.message, operation=operation, writes=writes)
         except Garbled as failure:
             error = self._garbled(operation, reply, str(failure), writes=writes)
@@ -126,13 +126,13 @@ class Caller:
             error = status_error(reply.status, operation=operation, writes=writes)
         return _Outcome(reply.status, error=error)
 
-    def _garbled(self, operation: str, reply: Reply, reason: str, *, writes: bool) -> GatewayError:
+    def _garbled(self, operation: str, reply: TillReply, reason: str, *, writes: bool) -> GatewayError:
         if reply.status != HTTPStatus.OK:
             return self._status_error(operation, reply, writes=writes)
         self.shelf.doubt()
-        return weather(f"{operation}: {reason}", code="GARBLED", writes=writes)
+        return transient(f"{operation}: {reason}", code="GARBLED", writes=writes)
 
-    def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
+    def _status_error(self, operation: str, reply: TillReply, *, writes: bool) -> GatewayError:
         pause = find_pause(reply.headers.get("Retry-After"), date=reply.headers.get("Date"))
         return status_error(reply.status, operation=operation, writes=writes, pause=pause)
 
@@ -177,7 +177,7 @@ class Caller:
             _log.exception("the observer of till exchanges failed")
 
 
-def read_description(link: Link) -> bytes:
+def read_description(link: PooledConnection) -> bytes:
     """The installation's WSDL; raises LinkError, or the error of its status."""
     reply = link.read_description()
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -209,4 +209,4 @@ def _link_error(failure: LinkError, operation: str, *, writes: bool) -> GatewayE
     if failure.lasting and not (failure.sent and writes):
         fix = "Ask for fewer records at a time." if failure.sent else "Check MPLUS_URL and the certificate behind it."
         return Permanent(reason, code=failure.code, fix=fix)
-    return weather(reason, code=failure.code, writes=writes and failure.sent)
+    return transient(reason, code=failure.code, writes=writes and failure.sent)

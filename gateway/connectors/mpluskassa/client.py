@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from gateway.connectors.mpluskassa.calls import Caller, Gate, Observer, read_description
-from gateway.connectors.mpluskassa.contract import ContractShelf
+from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.groups import Groups
 from gateway.connectors.mpluskassa.lookups import Lookups
 from gateway.connectors.mpluskassa.products import Products
 from gateway.connectors.mpluskassa.relations import Relations
 from gateway.connectors.mpluskassa.sales import Sales
 from gateway.connectors.mpluskassa.stock import Stock
-from gateway.connectors.mpluskassa.transport import Credentials, Limits, Link
+from gateway.connectors.mpluskassa.transport import Credentials, PooledConnection, TillLimits
 
 _NEEDED = (
     "getApiVersion",
@@ -64,7 +64,7 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         *,
         observe: Observer | None = None,
         gate: Gate = nullcontext,
-        limits: Limits | None = None,
+        limits: TillLimits | None = None,
         ca_file: str | None = None,
         wsdl_cache: Path | None = None,
         default_decimal_places: int = 0,
@@ -72,8 +72,8 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         """Raises ValueError when the address is not one, or a credential is empty."""
         if not ident or not secret:
             raise ValueError("the ident and the secret of MplusKASSA must both be set")
-        link = Link(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
-        shelf = ContractShelf(partial(read_description, link), wsdl_cache)
+        link = PooledConnection(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
+        shelf = ContractCache(partial(read_description, link), wsdl_cache)
         super().__init__(Caller(link, shelf, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
 
     def missing_operations(self) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class UnusableDescription(Exception):
     """What came as WSDL is none, or refers to places it may not; the text never quotes it."""
 
 
-class _Quarantine(Transport):
+class _Rejected(Transport):
     """Answers the one import the WSDL needs from memory; whatever else a WSDL refers to is not loaded."""
 
     def load(self, url: str) -> bytes:
@@ -110,7 +110,7 @@ class Contract:
         return read_answer(content, self._binding.get(operation).output.body)
 
 
-class ContractShelf:
+class ContractCache:
     """Keeps the contract of one installation. `fetch` reads the WSDL and may raise; a copy on disk then stands in."""
 
     def __init__(
@@ -200,5 +200,5 @@ def _load(wsdl: bytes) -> Any:
 def _open_client(wsdl: bytes) -> Any:
     """What zeep reads in a WSDL, which takes a tenth of a second and megabytes: once for all installations alike."""
     make_client: Any = Client
-    quarantine: Any = _Quarantine
+    quarantine: Any = _Rejected
     return make_client(io.BytesIO(wsdl), transport=quarantine(), settings=SETTINGS)

@@ -19,7 +19,7 @@ from zeep.loader import parse_xml
 from zeep.xsd import ComplexType, Element
 from zeep.xsd.types.builtins import Boolean, Integer, String
 
-from gateway.connectors.mpluskassa.wire import Spoilt
+from gateway.connectors.mpluskassa.wire import Unusable
 
 SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True, xml_huge_tree=False)
 
@@ -37,7 +37,7 @@ class Garbled(Exception):
         self.field = field
 
 
-class Fault(Exception):
+class SoapFault(Exception):
     """A SOAP fault, with its code and text."""
 
     def __init__(self, code: str | None, message: str | None) -> None:
@@ -92,7 +92,7 @@ def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
     """
     node = _first_of_body(parse_document(content))
     if node.tag == f"{_ENVELOPE}Fault":
-        raise Fault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
+        raise SoapFault(_fault_text(node, "faultcode"), _fault_text(node, "faultstring"))
     if node.tag != str(expected.qname):
         raise Garbled("the answer belongs to another operation or namespace")
     values = _values(expected.type, node, depth=_TOP)
@@ -198,7 +198,7 @@ def _item(element: Element, node: Any, depth: int) -> Any:
     try:
         return _values(element.type, node)
     except Garbled as failure:
-        return Spoilt(_salvage(element.type, node), str(failure), failure.field)
+        return Unusable(_salvage(element.type, node), str(failure), failure.field)
 
 
 def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:

@@ -163,14 +163,14 @@ def status_error(status: int, *, operation: str, writes: bool, pause: float | No
     return _raised(row, _sentence(operation, f"{row.meaning} ({status})", None), code, writes)
 
 
-def weather(reason: str, *, code: str, writes: bool) -> GatewayError:
+def transient(reason: str, *, code: str, writes: bool) -> GatewayError:
     """No whole answer: a read may simply be repeated, a write may have happened."""
     return (Unanswered if writes else Transient)(reason, code=code)
 
 
 def _raised(row: Meaning, reason: str, code: str | None, writes: bool) -> GatewayError:
     if row.error is Transient:
-        return weather(reason, code=code or "WEATHER", writes=writes)
+        return transient(reason, code=code or "WEATHER", writes=writes)
     error = row.error or Permanent
     return error(reason, code=code, fix=row.fix)
 

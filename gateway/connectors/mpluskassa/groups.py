@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.connectors.mpluskassa.answers import Page, to_page
+from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.wire import need, rows, rows_apart
 from gateway.connectors.mpluskassa.wire_products import to_group, to_group_request, to_new_group_request
@@ -19,7 +19,7 @@ class Groups(Area):
         answer = self._calls.read("getArticleGroups", request={"groupNumbers": list(numbers)})
         return tuple(map(to_group, rows(answer, "articleGroupList", "articleGroups")))
 
-    def article_groups_since(self, marker: int, limit: int) -> Page[ArticleGroup]:
+    def article_groups_since(self, marker: int, limit: int) -> RecordPage[ArticleGroup]:
         """Groups that changed or were deleted, from this marker on; each alone, without those below it."""
         answer = self._calls.read("getArticleGroupChanges", request={"syncMarker": marker, "syncMarkerLimit": limit})
         found = rows_apart(answer, "changedArticleGroupList", "changedArticleGroups")

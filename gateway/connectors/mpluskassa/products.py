@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import CreatedProduct, Page, ReadProduct, UpdatedProduct, to_page
+from gateway.connectors.mpluskassa.answers import CreatedProduct, ReadProduct, RecordPage, UpdatedProduct, to_page
 from gateway.connectors.mpluskassa.area import Area, chunks
 from gateway.connectors.mpluskassa.wire import need, rows, rows_apart, to_text_list
 from gateway.connectors.mpluskassa.wire_merge import to_soap
@@ -44,7 +44,7 @@ class Products(Area):
             return ()
         return self._products(pluNumbers=to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
 
-    def products_since(self, marker: int, limit: int) -> Page[ReadProduct]:
+    def products_since(self, marker: int, limit: int) -> RecordPage[ReadProduct]:
         """Products that changed, from this marker on (inclusive). `limit` counts articles; a product comes whole."""
         request = _request(syncMarker=marker, syncMarkerLimit=limit, includeAllArticlesOfSelectedProducts=True)
         answer = self._calls.read("getProducts", request=request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import Page, SavedRelation, to_page
+from gateway.connectors.mpluskassa.answers import RecordPage, SavedRelation, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.mpluskassa.wire import Row, need, rows_apart
@@ -20,7 +20,7 @@ class Relations(Area):
         """The relation with this number, or None."""
         return _found(self._calls.read("getRelation", relationNumber=number))
 
-    def relations_since(self, marker: int, limit: int) -> Page[Relation]:
+    def relations_since(self, marker: int, limit: int) -> RecordPage[Relation]:
         """Relations that changed, from this marker on (inclusive)."""
         answer = self._calls.read("getRelations", request={"syncMarker": marker, "syncMarkerLimit": limit})
         found = rows_apart(answer, "relationList", "relation")

@@ -8,7 +8,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import Page, to_page
+from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.area import Area, chunks
 from gateway.connectors.mpluskassa.wire import Row, checked, rows_apart, to_date_struct, to_text_list
 from gateway.connectors.mpluskassa.wire_sales import sale_marker, to_sale
@@ -47,7 +47,7 @@ _SOURCES = {
 class Sales(Area):
     """Sales as they stand now. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
 
-    def receipts_since(self, marker: int, limit: int, *, with_lines: bool = False) -> Page[Sale]:
+    def receipts_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
         """Receipts made or changed, from this marker on (inclusive); heads only unless lines are asked for."""
         return self._since(SaleKind.RECEIPT, marker, limit, with_lines=with_lines)
 
@@ -55,7 +55,7 @@ class Sales(Area):
         """These receipts, whole; one the till does not know is left out."""
         return self._by_id(SaleKind.RECEIPT, ids)
 
-    def invoices_since(self, marker: int, limit: int, *, with_lines: bool = False) -> Page[Sale]:
+    def invoices_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
         """Invoices made or changed, from this marker on (inclusive)."""
         return self._since(SaleKind.INVOICE, marker, limit, with_lines=with_lines)
 
@@ -63,7 +63,7 @@ class Sales(Area):
         """These invoices, whole; never finalised by reading."""
         return self._by_id(SaleKind.INVOICE, ids)
 
-    def orders_since(self, marker: int, limit: int, *, with_lines: bool = False) -> Page[Sale]:
+    def orders_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
         """Orders made or changed, from this marker on (inclusive); no table or cafeteria orders."""
         return self._since(SaleKind.ORDER, marker, limit, with_lines=with_lines)
 
@@ -116,7 +116,7 @@ class Sales(Area):
         head = next((sale for sale in sales if sale.number == number), None)
         return next(iter(self.receipts([head.id])), None) if head else None
 
-    def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> Page[Sale]:
+    def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
         found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
         return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 
-from gateway.connectors.mpluskassa.answers import Page, to_page
+from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.wire import known, rows
 from gateway.connectors.mpluskassa.wire_stock import movement_marker, to_booking, to_corrections, to_movement, to_stock
@@ -27,7 +27,7 @@ class Stock(Area):
 
     def stock_changes(
         self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
-    ) -> Page[StockMovement]:
+    ) -> RecordPage[StockMovement]:
         """The bookings since a stock id (of these articles, or all), whoever made them.
 
         A page's `marker` is the highest stock id in it.

@@ -19,13 +19,13 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from gateway import places
+from gateway import ssrf_guard
 
 _CHUNK = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TillLimits:
     """Seconds to connect, between two pieces of an answer and for the whole exchange; bytes of an answer."""
 
     connect: float = 10.0
@@ -83,7 +83,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class TillReply:
     """A whole answer."""
 
     status: int
@@ -114,14 +114,14 @@ class _Progress:
                 self.guard.shutdown(socket.SHUT_RDWR)
 
 
-class Link:
+class PooledConnection:
     """The installation's address with its credentials and limits. Safe to share between threads: it holds no socket."""
 
     def __init__(
-        self, url: str, credentials: Credentials, *, limits: Limits | None = None, ca_file: str | None = None
+        self, url: str, credentials: Credentials, *, limits: TillLimits | None = None, ca_file: str | None = None
     ) -> None:
         self.address = Address.parse(url)
-        self.limits = limits or Limits()
+        self.limits = limits or TillLimits()
         self._credentials = credentials
         self._tls = _tls_context(ca_file) if self.address.secure else None
 
@@ -129,23 +129,25 @@ class Link:
         """A text of the other side, without our credentials."""
         return self._credentials.scrub(text)
 
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def post(self, body: bytes, headers: Mapping[str, str]) -> TillReply:
         """Post to the service; raises LinkError."""
         return self._exchange("POST", f"{self.address.path}?{self._credentials.query()}", body, headers)
 
-    def read_description(self, *, signed: bool = False) -> Reply:
+    def read_description(self, *, signed: bool = False) -> TillReply:
         """Read the WSDL, which an installation gives to everyone unless it says otherwise; raises LinkError."""
         tail = f"&{self._credentials.query()}" if signed else ""
         return self._exchange("GET", f"{self.address.path}?wsdl{tail}", None, {})
 
-    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+    def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> TillReply:
         # The error is raised here, outside every except block: a library's error would carry the target along.
         outcome = self._attempt(method, target, body, headers)
         if isinstance(outcome, LinkError):
             raise outcome
         return outcome
 
-    def _attempt(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Reply | LinkError:
+    def _attempt(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> TillReply | LinkError:
         progress = _Progress()
         try:
             with self._open(progress) as sock:
@@ -154,7 +156,7 @@ class Link:
             return LinkError(
                 f"the answer is larger than {self.limits.size} bytes", "TOO-LARGE", sent=True, lasting=True
             )
-        except places.Forbidden as refused:
+        except ssrf_guard.Forbidden as refused:
             return LinkError(str(refused), "FORBIDDEN", sent=False, lasting=True)
         except ssl.SSLCertVerificationError:
             return LinkError("the certificate of MplusKASSA is not trusted", "TLS", sent=False, lasting=True)
@@ -194,13 +196,13 @@ class Link:
 
     def _connect(self) -> socket.socket:
         place = (self.address.host, self.address.port)
-        places.refuse_name(*place, encrypted=self.address.secure)
+        ssrf_guard.refuse_name(*place, encrypted=self.address.secure)
         plain = socket.create_connection(place, timeout=self.limits.connect)
         try:
             # Asked of the connection too: a name may lead elsewhere the second time it is looked up.
-            places.refuse_metadata(str(plain.getpeername()[0]))
+            ssrf_guard.refuse_metadata(str(plain.getpeername()[0]))
             if not self.address.secure:
-                places.refuse_public(str(plain.getpeername()[0]))
+                ssrf_guard.refuse_public(str(plain.getpeername()[0]))
         except OSError:
             plain.close()
             raise
@@ -220,7 +222,7 @@ class Link:
         sock: socket.socket,
         progress: _Progress,
         request: tuple[str, str, bytes | None, Mapping[str, str]],
-    ) -> Reply:
+    ) -> TillReply:
         method, target, body, headers = request
         connection = HTTPConnection(self.address.host, self.address.port)
         connection.sock = sock
@@ -228,7 +230,7 @@ class Link:
         connection.request(method, target, body, {**headers, "Accept-Encoding": "identity", "Connection": "close"})
         response = connection.getresponse()
         try:
-            return Reply(response.status, dict(response.headers), self._read(response))
+            return TillReply(response.status, dict(response.headers), self._read(response))
         finally:
             response.close()
 

@@ -52,7 +52,7 @@ class SessionHint:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableSession:
     """An authentic body that says nothing we can follow up; the poll will see the sale anyway."""
 
     reason: str
@@ -94,16 +94,16 @@ def answer(secret: str, subscription_id: str) -> tuple[bytes, dict[str, str]]:
     }
 
 
-def parse(event_name: str, body: bytes) -> SessionHint | Unreadable:
+def parse(event_name: str, body: bytes) -> SessionHint | UnreadableSession:
     """What the event hints at. Never raises: whatever cannot be read is `Unreadable` with its reason."""
     if not _EVENT_NAME.fullmatch(event_name):
-        return Unreadable("the event name in the address is not a name")
+        return UnreadableSession("the event name in the address is not a name")
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return Unreadable("the body is not JSON")
+        return UnreadableSession("the body is not JSON")
     if not isinstance(document, dict):
-        return Unreadable("the body is not a JSON object")
+        return UnreadableSession("the body is not a JSON object")
     error, original = document.get("error"), document.get("original")
     if isinstance(error, dict) and isinstance(original, dict):
         return _hint(event_name, original, complaint=_word(error.get("code"), _ERROR_CODE) or "UNKNOWN")
@@ -116,11 +116,13 @@ def dedupe_key(subscription_id: str, hint: SessionHint) -> str:
     return f"{subscription_id}|{hint.session_id}|{hint.event}|{counter}"
 
 
-def _hint(event_name: str, document: Mapping[str, Any], *, complaint: str | None = None) -> SessionHint | Unreadable:
+def _hint(
+    event_name: str, document: Mapping[str, Any], *, complaint: str | None = None
+) -> SessionHint | UnreadableSession:
     session, event, sender = (_part(document, name) for name in ("session", "event", "sender"))
     session_id = _word(session.get("sessionId"), _SESSION_ID)
     if session_id is None:
-        return Unreadable("the event names no session")
+        return UnreadableSession("the event names no session")
     return SessionHint(
         event=event_name,
         session_id=session_id,

@@ -31,7 +31,7 @@ class Malformed(Permanent):
         )
 
 
-class Spoilt(dict[str, Any]):
+class Unusable(dict[str, Any]):
     """A row of which something cannot be read: what could be, to name it by, and what is wrong with which field."""
 
     def __init__(self, values: Mapping[str, Any], reason: str, field: str | None) -> None:
@@ -53,7 +53,7 @@ def rows(value: Any, *path: str) -> list[Any]:
 def checked(found: list[Any]) -> list[Any]:
     """The rows, all of which could be read; raises Malformed naming the field of one that could not."""
     for row in found:
-        if isinstance(row, Spoilt):
+        if isinstance(row, Unusable):
             raise Malformed(row.reason, field=row.field)
     return found
 

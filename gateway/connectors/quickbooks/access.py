@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.connectors.quickbooks import calls, fields
-from gateway.connectors.quickbooks.calls import Call
+from gateway.connectors.quickbooks.calls import ApiCall
 from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.query import LARGEST_PAGE, Select, Value, select
@@ -24,7 +24,7 @@ class Access:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def perform(self, call: Call) -> Json:
+    def perform(self, call: ApiCall) -> Json:
         return self._session.perform(call)
 
     def reach(self) -> None:
@@ -92,7 +92,7 @@ class Access:
         body = {"Id": record_id, "SyncToken": sync_token}
         self.write(entity, body, request_id, lambda source: source, operation="delete")
 
-    def understand(self, call: Call, to_record: Callable[[Json], _Record]) -> _Record:
+    def understand(self, call: ApiCall, to_record: Callable[[Json], _Record]) -> _Record:
         """The record from a write's answer; one that cannot be read leaves the write's fate open, not failed."""
         answer = self.perform(call)
         try:
@@ -101,7 +101,7 @@ class Access:
             raise unfit(call, f"an answer that is not understood: {error.field}") from error
 
 
-def _entity(call: Call, answer: Json, entity: str) -> Json:
+def _entity(call: ApiCall, answer: Json, entity: str) -> Json:
     found = answer.get(entity)
     if not isinstance(found, Mapping):
         raise unfit(call, f"no {entity}")

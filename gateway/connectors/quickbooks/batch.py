@@ -39,7 +39,7 @@ Operation = Write | Ask
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of one operation: the object written or the rows found, or the error. Others are unaffected by it."""
 
     id: str
@@ -59,7 +59,7 @@ def to_batch_body(operations: Sequence[Operation]) -> dict[str, Any]:
     return {"BatchItemRequest": [_to_item(operation) for operation in operations]}
 
 
-def to_outcomes(operations: Sequence[Operation], answer: Json) -> tuple[Outcome, ...]:
+def to_outcomes(operations: Sequence[Operation], answer: Json) -> tuple[BatchOutcome, ...]:
     """One outcome per operation, in the order asked. An operation the answer does not mention stays unanswered."""
     answers = {fields.find_text(item, "bId"): item for item in fields.rows(answer, "BatchItemResponse")}
     return tuple(_to_outcome(operation, answers.get(operation.id, {})) for operation in operations)
@@ -79,16 +79,18 @@ def _to_item(operation: Operation) -> dict[str, Any]:
             return {"bId": operation.id, "operation": operation.operation, operation.entity: operation.body}
 
 
-def _to_outcome(operation: Operation, item: Json) -> Outcome:
+def _to_outcome(operation: Operation, item: Json) -> BatchOutcome:
     fault = find_fault(item)
     if fault is not None:
-        return Outcome(operation.id, operation.entity, error=_to_error(operation, to_error(_OK, fault)))
+        return BatchOutcome(operation.id, operation.entity, error=_to_error(operation, to_error(_OK, fault)))
     if isinstance(operation, Ask):
         return _to_found(operation, item)
     record = item.get(operation.entity)
     if isinstance(record, Mapping):
-        return Outcome(operation.id, operation.entity, record=record)
-    return Outcome(operation.id, operation.entity, error=Unanswered("the batch's answer does not mention this write"))
+        return BatchOutcome(operation.id, operation.entity, record=record)
+    return BatchOutcome(
+        operation.id, operation.entity, error=Unanswered("the batch's answer does not mention this write")
+    )
 
 
 def _to_error(operation: Operation, error: GatewayError) -> GatewayError:
@@ -98,8 +100,8 @@ def _to_error(operation: Operation, error: GatewayError) -> GatewayError:
     return error
 
 
-def _to_found(ask: Ask, item: Json) -> Outcome:
+def _to_found(ask: Ask, item: Json) -> BatchOutcome:
     found = item.get("QueryResponse")
     if not isinstance(found, Mapping):
-        return Outcome(ask.id, ask.entity, error=Transient("the batch's answer does not mention this query"))
-    return Outcome(ask.id, ask.entity, rows=tuple(fields.rows(found, ask.entity)))
+        return BatchOutcome(ask.id, ask.entity, error=Transient("the batch's answer does not mention this query"))
+    return BatchOutcome(ask.id, ask.entity, rows=tuple(fields.rows(found, ask.entity)))

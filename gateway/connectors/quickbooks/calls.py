@@ -23,7 +23,7 @@ _LONGEST_ADDRESS: Final = 1500  # characters of a statement that still travel in
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request below the company's address.
 
     `writes`: losing the answer leaves it open whether something happened. `metered`: Intuit bills it (data out).
@@ -54,42 +54,42 @@ class Call:
         return None if self.body is None else "application/text" if isinstance(self.body, str) else "application/json"
 
 
-def read(entity: str, record_id: str | None = None) -> Call:
+def read(entity: str, record_id: str | None = None) -> ApiCall:
     """One record by its id, or the only one of its kind (Preferences)."""
     name = segment(entity)
     path = name if record_id is None else f"{name}/{record_id}"
-    return Call(f"GET {name}", "GET", path, _parameters())
+    return ApiCall(f"GET {name}", "GET", path, _parameters())
 
 
-def ask(statement: Select) -> Call:
+def ask(statement: Select) -> ApiCall:
     """A query: in the address, or in the body when it is long."""
     operation, text = f"QUERY {segment(statement.entity)}", statement.text
     if len(text) > _LONGEST_ADDRESS:
-        return Call(operation, "POST", "query", _parameters(), text)
-    return Call(operation, "GET", "query", _parameters(query=text))
+        return ApiCall(operation, "POST", "query", _parameters(), text)
+    return ApiCall(operation, "GET", "query", _parameters(query=text))
 
 
-def changes(entities: Sequence[str], since: datetime) -> Call:
+def changes(entities: Sequence[str], since: datetime) -> ApiCall:
     """Change data capture of some entities since a moment at most 30 days ago."""
     parameters = _parameters(entities=",".join(entities), changedSince=write_moment(since))
-    return Call("GET cdc", "GET", "cdc", parameters)
+    return ApiCall("GET cdc", "GET", "cdc", parameters)
 
 
-def write(entity: str, body: Json, request_id: str, **parameters: str) -> Call:
+def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCall:
     """A create or update (`Id` in the body); `parameters` turn it into a delete or void."""
     if not 0 < len(request_id) <= LONGEST_REQUEST_ID:
         raise ValueError("a request id has 1 to 50 characters")
     name = segment(entity)
     verb = " void" if "void" in parameters.values() else " delete" if "delete" in parameters.values() else ""
     sent = _parameters(requestid=request_id, **parameters)
-    return Call(f"POST {name}{verb}", "POST", name, sent, body, writes=True, metered=False)
+    return ApiCall(f"POST {name}{verb}", "POST", name, sent, body, writes=True, metered=False)
 
 
-def run_batch(operations: Sequence[batch.Operation], request_id: str) -> Call:
+def run_batch(operations: Sequence[batch.Operation], request_id: str) -> ApiCall:
     """Several operations at once; metered as soon as one of them takes data out."""
     if len(request_id) > batch.LONGEST_ID:
         raise ValueError("the request id of a batch has at most 36 characters")
-    return Call(
+    return ApiCall(
         "POST batch",
         "POST",
         "batch",
@@ -100,7 +100,7 @@ def run_batch(operations: Sequence[batch.Operation], request_id: str) -> Call:
     )
 
 
-def find_plain(call: Call, *, anew: bool) -> Call | None:
+def find_plain(call: ApiCall, *, anew: bool) -> ApiCall | None:
     """The call without characters above U+FFFF, which says so; None when it holds none.
 
     `anew` gives a write another request id: the books may remember what they refused, too. It is always the same

@@ -35,13 +35,13 @@ from gateway.errors import Permanent
 from mapping.records import (
     BookedDocument,
     BooksPayment,
-    Change,
     ChangeSet,
     CompanyProfile,
     Customer,
     DocumentKind,
     Item,
     ListEntry,
+    RecordChange,
     SalesDocument,
     TaxCode,
 )
@@ -216,7 +216,7 @@ class QuickBooks:
         """What changed since a moment at most 30 days ago, in one read of at most 1000 rows over all entities."""
         return wire_changes.to_change_set(self._access.perform(calls.changes(entities, since)))
 
-    def changed_rows(self, entity: str, since: datetime) -> Iterator[Change]:
+    def changed_rows(self, entity: str, since: datetime) -> Iterator[RecordChange]:
         """What exists and changed since, however much, inactive rows too; deleted ones are not known to a query.
 
         One read per 500 rows, made while it is iterated over.
@@ -226,7 +226,7 @@ class QuickBooks:
             statement = statement.and_active_any()
         return (wire_changes.to_change(entity, row, since) for row in self._access.pages(statement, _DOCUMENT_PAGE))
 
-    def present_rows(self, entity: str, ids: Sequence[str], as_of: datetime) -> tuple[Change, ...]:
+    def present_rows(self, entity: str, ids: Sequence[str], as_of: datetime) -> tuple[RecordChange, ...]:
         """Those of these rows that exist as of now, inactive ones too, with one read per 200."""
         found = self._access.rows_in(select(entity), "Id", ids)
         return tuple(wire_changes.to_change(entity, row, as_of) for row in found)
@@ -351,7 +351,7 @@ class QuickBooks:
 
     # --- many at once ----------------------------------------------------------------------------------------
 
-    def batch(self, operations: Sequence[batch.Operation], request_id: str) -> tuple[batch.Outcome, ...]:
+    def batch(self, operations: Sequence[batch.Operation], request_id: str) -> tuple[batch.BatchOutcome, ...]:
         """Up to 30 operations in one request, each with its own outcome in the order asked; none sees another's."""
         call = calls.run_batch(operations, request_id)
         return self._access.understand(call, lambda answer: batch.to_outcomes(operations, answer))

@@ -16,7 +16,7 @@ from urllib.request import getproxies
 import httpcore
 import httpx
 
-from gateway import places
+from gateway import ssrf_guard
 
 MOST_CONNECTIONS: Final = 32
 _SHORTEST: Final = 0.001  # a wait of no time at all would mean: do not wait, which fails in another way
@@ -38,11 +38,11 @@ def open_http() -> httpx.Client:
     """A client whose connections heed `within`. One that has to go through a proxy (HTTPS_PROXY) does not."""
     proxied = {"all", "http", "https"} & getproxies().keys()
     limits = httpx.Limits(max_connections=MOST_CONNECTIONS)
-    transport = None if proxied else places.open_transport(backend=_Network(), most=MOST_CONNECTIONS)
+    transport = None if proxied else ssrf_guard.open_transport(backend=_Network(), most=MOST_CONNECTIONS)
     return httpx.Client(follow_redirects=False, limits=limits, transport=transport)
 
 
-class _Network(places.GuardedBackend):
+class _Network(ssrf_guard.GuardedBackend):
     def connect_tcp(
         self,
         host: str,

@@ -47,7 +47,7 @@ _KINDS: Final = {kind.value.lower(): kind.value for kind in DocumentKind}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class BooksFault:
     """One error of a fault, whatever its spelling was; `code` without leading zeros."""
 
     code: str | None
@@ -57,10 +57,10 @@ class Fault:
 
 def error_from(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
     """The error an answer stands for. `headers` may be of any case; the body JSON, XML, HTML or nothing."""
-    return to_error(status, _find_fault_anywhere(body) or Fault(None), after=find_pause(headers))
+    return to_error(status, _find_fault_anywhere(body) or BooksFault(None), after=find_pause(headers))
 
 
-def find_fault(answer: Json) -> Fault | None:
+def find_fault(answer: Json) -> BooksFault | None:
     """The fault inside a JSON answer, which may come with status 200; None when there is none."""
     fault = answer.get("Fault") or answer.get("fault")
     if not isinstance(fault, Mapping):
@@ -68,10 +68,10 @@ def find_fault(answer: Json) -> Fault | None:
     errors = fault.get("Error") or fault.get("error")
     readable = [_to_fault(error) for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
     known = [error for error in readable if error.code in BY_CODE]
-    return next(iter(known + readable), Fault(None))
+    return next(iter(known + readable), BooksFault(None))
 
 
-def to_error(status: int, fault: Fault, *, after: float | None = None) -> GatewayError:
+def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> GatewayError:
     """A fault as our error; `after` is the pause in seconds that was asked for, if any was."""
     row = THROTTLED if status == HTTPStatus.SERVICE_UNAVAILABLE and after else _find_row(status, fault.code)
     reason = f"{row.meaning} (QuickBooks {row.code}, HTTP {status})" + _quote(row, fault)
@@ -110,12 +110,12 @@ def _find_row(status: int, code: str | None) -> Row:
     return row or unknown(code, status)
 
 
-def _find_fault_anywhere(body: bytes) -> Fault | None:
+def _find_fault_anywhere(body: bytes) -> BooksFault | None:
     answer = find_object(body)
     return _find_fault_in_xml(body) if answer is None else find_fault(answer)
 
 
-def _find_fault_in_xml(body: bytes) -> Fault | None:
+def _find_fault_in_xml(body: bytes) -> BooksFault | None:
     """By patterns: what it is part of may be cut off, or no XML at all."""
     error = _ERROR_IN_XML.search(body)
     if error is None:
@@ -132,17 +132,17 @@ def _find_fault_in_xml(body: bytes) -> Fault | None:
     )
 
 
-def _to_fault(error: Mapping[str, Any]) -> Fault:
+def _to_fault(error: Mapping[str, Any]) -> BooksFault:
     spelled = {str(key).lower(): value for key, value in error.items()}
     code, detail, element = (spelled.get(key) for key in ("code", "detail", "element"))
-    return Fault(
+    return BooksFault(
         code=str(code).strip().lstrip("0") or None if isinstance(code, str | int) else None,
         detail=detail if isinstance(detail, str) else "",
         element=element if isinstance(element, str) and element else None,
     )
 
 
-def _quote(row: Row, fault: Fault) -> str:
+def _quote(row: Row, fault: BooksFault) -> str:
     if not row.quotes or not fault.detail:
         return ""
     line = _SUPPLIED.sub(r"\1…", " ".join(fault.detail.split()))

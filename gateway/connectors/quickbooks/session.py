@@ -13,7 +13,7 @@ import httpx
 
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.quickbooks import calls, faults
-from gateway.connectors.quickbooks.calls import Call
+from gateway.connectors.quickbooks.calls import ApiCall
 from gateway.connectors.quickbooks.payload import Json, find_object
 from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, NotSent, Reply, send
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
@@ -61,7 +61,7 @@ class Session:
         self._gate = gate
         self._limits = limits or Limits()
 
-    def perform(self, call: Call) -> Json:
+    def perform(self, call: ApiCall) -> Json:
         """The JSON object the books answer, faults inside it raised.
 
         Raises Transient for a read without an answer and for a request that was never sent, Unanswered for a write
@@ -75,7 +75,7 @@ class Session:
             raise answer.error
         return answer.content
 
-    def _ask_plainly(self, call: Call, answer: _Answer) -> _Answer:
+    def _ask_plainly(self, call: ApiCall, answer: _Answer) -> _Answer:
         plain = calls.find_plain(call, anew=False)
         if plain is None:
             return answer
@@ -88,7 +88,7 @@ class Session:
             plain = calls.find_plain(call, anew=True) or plain
         return self._ask(plain)
 
-    def _ask(self, call: Call) -> _Answer:
+    def _ask(self, call: ApiCall) -> _Answer:
         """The answer with a token that is valid, and past a limit that was passed for a moment only."""
         token = self._tokens.access()
         answer = self._exchange(call, token)
@@ -108,7 +108,7 @@ class Session:
         except (NotSent, NoAnswer) as silence:
             raise Transient(f"QuickBooks cannot be reached: {silence}", code="UNREACHABLE") from silence
 
-    def _exchange(self, call: Call, token: str) -> _Answer:
+    def _exchange(self, call: ApiCall, token: str) -> _Answer:
         request = self._build(call, token)
         with self._gate(call.operation):
             started = time.monotonic()
@@ -122,7 +122,7 @@ class Session:
         self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
         return answer
 
-    def _build(self, call: Call, token: str) -> httpx.Request:
+    def _build(self, call: ApiCall, token: str) -> httpx.Request:
         headers = {"Accept": ACCEPT, "Authorization": f"Bearer {token}"}
         if call.content_type:
             headers["Content-Type"] = call.content_type
@@ -137,7 +137,7 @@ class Session:
 
     def _record(
         self,
-        call: Call,
+        call: ApiCall,
         request: httpx.Request,
         started: float,
         *,
@@ -177,18 +177,18 @@ def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
     return {"text": content} if isinstance(content, str) else content
 
 
-def unfit(call: Call, what: str) -> GatewayError:
+def unfit(call: ApiCall, what: str) -> GatewayError:
     """The error of a complete answer that lacks what was asked for: the fate of a write is then open."""
     reason = f"QuickBooks answered {call.operation} with {what}"
     return Unanswered(reason) if call.writes else Permanent(reason, fix="operator of the gateway: report it")
 
 
-def _judge(call: Call, reply: Reply) -> _Answer:
+def _judge(call: ApiCall, reply: Reply) -> _Answer:
     content = find_object(reply.body)
     return _Answer(reply.status, content or {}, _leave_open(call, reply.status, _find_error(call, reply, content)))
 
 
-def _find_error(call: Call, reply: Reply, content: Json | None) -> GatewayError | None:
+def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayError | None:
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return faults.error_from(reply.status, reply.headers, reply.body)
     if content is None:
@@ -197,7 +197,7 @@ def _find_error(call: Call, reply: Reply, content: Json | None) -> GatewayError 
     return None if fault is None else faults.to_error(reply.status, fault)
 
 
-def _leave_open(call: Call, status: int, error: GatewayError | None) -> GatewayError | None:
+def _leave_open(call: ApiCall, status: int, error: GatewayError | None) -> GatewayError | None:
     """A write that met bad weather at the other side may have been done: only the same request id can tell."""
     refused = isinstance(error, RateLimited) and _is_refused(status)
     if call.writes and isinstance(error, Transient) and not refused:
@@ -210,7 +210,7 @@ def _is_refused(status: int) -> bool:
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _to_silence(call: Call, silence: NotSent | NoAnswer) -> GatewayError:
+def _to_silence(call: ApiCall, silence: NotSent | NoAnswer) -> GatewayError:
     reason = f"no answer to {call.operation} from QuickBooks: {silence}"
     return Unanswered(reason) if call.writes and isinstance(silence, NoAnswer) else Transient(reason)
 

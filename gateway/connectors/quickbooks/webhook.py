@@ -19,7 +19,7 @@ from gateway.connectors.quickbooks.entities import spell
 from gateway.connectors.quickbooks.moments import find_moment
 from gateway.connectors.quickbooks.signature import find_signature, is_authentic
 
-__all__ = ["Hint", "Unreadable", "find_signature", "is_authentic", "parse"]
+__all__ = ["Hint", "UnreadableDelivery", "find_signature", "is_authentic", "parse"]
 
 _LONGEST_TEXT: Final = 255
 _LONGEST_INTEGER: Final = 40
@@ -54,7 +54,7 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableDelivery:
     """An event (`position` counts from 0 over the whole delivery) or, with `position` None, a body nobody can read."""
 
     position: int | None
@@ -65,12 +65,12 @@ class _Unusable(Exception):
     """An event lacks what a hint needs; the message says what."""
 
 
-def parse(body: bytes) -> list[Hint | Unreadable]:
+def parse(body: bytes) -> list[Hint | UnreadableDelivery]:
     """Every event of a delivery, in its order. Never raises, whatever the bytes."""
     try:
         return _read_delivery(_load(body))
     except _Unusable as flaw:
-        return [Unreadable(None, str(flaw))]
+        return [UnreadableDelivery(None, str(flaw))]
 
 
 def _load(body: bytes) -> object:
@@ -95,7 +95,7 @@ def _to_nothing(_: str) -> None:
 _DECODER: Final = json.JSONDecoder(parse_int=_to_integer, parse_float=_to_nothing, parse_constant=_to_nothing)
 
 
-def _read_delivery(delivery: object) -> list[Hint | Unreadable]:
+def _read_delivery(delivery: object) -> list[Hint | UnreadableDelivery]:
     match delivery:
         case list():
             events: Iterator[object] = iter(delivery)
@@ -123,7 +123,7 @@ def _flatten(notifications: list[Any]) -> Iterator[object]:
                 yield notification
 
 
-def _read_event(position: int, event: object) -> Hint | Unreadable:
+def _read_event(position: int, event: object) -> Hint | UnreadableDelivery:
     try:
         match event:
             case _LegacyEvent(account, dict(entity)):
@@ -131,9 +131,9 @@ def _read_event(position: int, event: object) -> Hint | Unreadable:
             case dict():
                 return _read_cloud_event(event)
             case _:
-                return Unreadable(position, "not an event of a known shape")
+                return UnreadableDelivery(position, "not an event of a known shape")
     except _Unusable as flaw:
-        return Unreadable(position, str(flaw))
+        return UnreadableDelivery(position, str(flaw))
 
 
 def _read_cloud_event(event: Mapping[str, Any]) -> Hint:

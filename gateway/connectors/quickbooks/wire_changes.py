@@ -10,7 +10,7 @@ from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.faults import find_fault, to_error
 from gateway.connectors.quickbooks.moments import find_moment
 from gateway.connectors.quickbooks.payload import Json
-from mapping.records import Change, ChangeSet
+from mapping.records import ChangeSet, RecordChange
 
 LARGEST_ANSWER: Final = 1000
 _OK: Final = 200
@@ -35,15 +35,15 @@ def _groups(answer: Json) -> Iterator[Json]:
                 yield group
 
 
-def _to_changes(group: Json, as_of: datetime) -> Iterator[Change]:
+def _to_changes(group: Json, as_of: datetime) -> Iterator[RecordChange]:
     for entity, value in group.items():
         if isinstance(value, list):
             yield from (to_change(entity, row, as_of) for row in fields.rows(group, entity))
 
 
-def to_change(entity: str, row: Json, as_of: datetime) -> Change:
+def to_change(entity: str, row: Json, as_of: datetime) -> RecordChange:
     """A row as a change, dated by itself or else `as_of`."""
-    return Change(
+    return RecordChange(
         entity=entity,
         id=fields.need_text(row, "Id"),
         updated_at=fields.updated_at(row) or as_of,

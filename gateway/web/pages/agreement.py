@@ -8,10 +8,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.store import connections, requests, views
+from gateway.store.event_history import SETTLED
 from gateway.store.events import Event
-from gateway.store.following import SETTLED
 from gateway.web import admin_agreement, presentation, queries, services
-from gateway.web.pages import reckoning
+from gateway.web.pages import agreement_report
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
@@ -45,7 +45,7 @@ async def ask_agreement(request: Request, _visitor: Visitor, form: dict[str, str
     # A browser sends a field that was left empty, too.
     given = {name: value for name, value in form.items() if value}
     event_id = await shared.write(lambda session: admin_agreement.ask(session, given, actor=DASHBOARD))
-    shared.waker.wake([event_id])
+    shared.notifier.notify([event_id])
     return RedirectResponse(f"/agreement/{event_id}", 303)
 
 
@@ -62,5 +62,5 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
         visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
-        account=reckoning.to_account(report) if isinstance(report, dict) else None,
+        account=agreement_report.to_account(report) if isinstance(report, dict) else None,
     )

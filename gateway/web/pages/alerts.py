@@ -15,7 +15,7 @@ _SUBJECT = "{subject}"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class AlertKind:
     """Alerts of one kind: title and way out (empty: as stored, for it names the record), and where to act."""
 
     title: str
@@ -53,29 +53,29 @@ def _connect(parts: Parts) -> str:
 _SEE: Final = "Look at what they wait for: the other system, or a worker process."
 _SEE_OTHER: Final = "Look at the other system, then at the address and credentials of the connection."
 _RECONNECT: Final = "Connect the company again; parked work then goes on by itself."
-KINDS: Final[Mapping[str, Kind]] = {
-    "parked": Kind("Records of {subject} wait for a person", address=_parked),
-    "paused": Kind("The connection is paused", "Let it go on.", lambda _: "#connections"),
-    "lost": Kind("QuickBooks is no longer connected", _RECONNECT, _connect),
-    "reconnect": Kind("QuickBooks must be connected again soon", _RECONNECT, _connect),
-    "behind": Kind("{subject} is behind", _SEE, _flow),
-    "uncertain": Kind("A write of {subject} has been without an answer for long", _SEE, _flow),
-    "silent": Kind("{subject} does not answer", _SEE_OTHER, lambda _: "#connections"),
-    "poll": Kind("The poll {subject} fails", _SEE_OTHER, lambda _: "#connections"),
-    "plan": Kind(
+KINDS: Final[Mapping[str, AlertKind]] = {
+    "parked": AlertKind("Records of {subject} wait for a person", address=_parked),
+    "paused": AlertKind("The connection is paused", "Let it go on.", lambda _: "#connections"),
+    "lost": AlertKind("QuickBooks is no longer connected", _RECONNECT, _connect),
+    "reconnect": AlertKind("QuickBooks must be connected again soon", _RECONNECT, _connect),
+    "behind": AlertKind("{subject} is behind", _SEE, _flow),
+    "uncertain": AlertKind("A write of {subject} has been without an answer for long", _SEE, _flow),
+    "silent": AlertKind("{subject} does not answer", _SEE_OTHER, lambda _: "#connections"),
+    "poll": AlertKind("The poll {subject} fails", _SEE_OTHER, lambda _: "#connections"),
+    "plan": AlertKind(
         "The monthly allowance of QuickBooks reads is running out",
         "Poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS.",
         lambda _: "#plan",
     ),
-    "agreement": Kind(
+    "agreement": AlertKind(
         "Till and books differ", "Every record is named there, with what to do about it.", lambda _: "/agreement"
     ),
-    "comparison": Kind(
+    "comparison": AlertKind(
         "Till and books could not be compared",
         "Look at the newest event of the comparison and at the clock process's log.",
         lambda _: "/agreement",
     ),
-    "process": Kind("No {subject} process is running", "Start it; see its log.", lambda _: "#processes"),
+    "process": AlertKind("No {subject} process is running", "Start it; see its log.", lambda _: "#processes"),
 }
 """By the first word of an alert's cause."""
 

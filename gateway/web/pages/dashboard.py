@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import expiry, plan, rate_limits, views
+from gateway.store import expiry, rate_limits, read_allowance, views
 from gateway.store.connections import Connection
 from gateway.store.events import PENDING, Event, State
 from gateway.store.rate_limits import Account
@@ -73,7 +73,9 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         pending_count=overview.count(*PENDING, State.WORKING),
         cards=[to_card(connection, overview) for connection in overview.connections],
         alerts=[alerts.to_shown(alert, overview.names) for alert in overview.alerts],
-        plan=plan.reckon(overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads),
+        plan=read_allowance.forecast(
+            overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
+        ),
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
     )

@@ -28,7 +28,7 @@ def routes() -> list[Route]:
     """The page and its buttons."""
     return [
         Route("/events/{id}", for_visitors(show_event), methods=["GET"]),
-        Route("/events/{id}/{deed}", from_form(do_deed), methods=["POST"]),
+        Route("/events/{id}/{deed}", from_form(do_action), methods=["POST"]),
     ]
 
 
@@ -76,16 +76,16 @@ async def _read(request: Request) -> tuple[Event, list[Entry]]:
     return event, log
 
 
-async def do_deed(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+async def do_action(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
     """Do what the button says, then show the event that came of it."""
-    deed = _DEEDS.get(request.path_params["deed"])
-    if deed is None:
+    action = _DEEDS.get(request.path_params["deed"])
+    if action is None:
         raise Refusal(404, "there is no such button")
     event, _ = await _read(request)
-    if deed in {_resend, _dry_run} and not is_order(event):
+    if action in {_resend, _dry_run} and not is_order(event):
         raise Refusal(409, "this event is about no order: there is nothing to resend")
-    shown = await deed(services.of(request), event, form)
-    place = "preview" if deed is _dry_run else "events"
+    shown = await action(services.of(request), event, form)
+    place = "preview" if action is _dry_run else "events"
     return RedirectResponse(f"/{place}/{shown}", 303)
 
 

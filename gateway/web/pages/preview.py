@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import connections, following, requests, views
+from gateway.store import connections, event_history, requests, views
+from gateway.store.event_history import SETTLED
 from gateway.store.events import Event, Flow
-from gateway.store.following import SETTLED
 from gateway.store.requests import Side
 from gateway.store.views import Filter
 from gateway.web import presentation, previews, queries, services
-from gateway.web.pages import outlook, rendering
+from gateway.web.pages import preview_results, rendering
 from gateway.web.pages.rendering import render
 from gateway.web.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.problems import Refusal
@@ -104,7 +104,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
-        seen=outlook.read(event),
+        seen=preview_results.read(event),
         raw=presentation.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),
@@ -120,7 +120,7 @@ async def _read(request: Request) -> Event:
 
     def look(session: Session) -> Event | None:
         event = views.find_event(session, event_id)
-        following_id = following.find_next(session, event) if event and event.state in SETTLED else None
+        following_id = event_history.find_next(session, event) if event and event.state in SETTLED else None
         return views.find_event(session, following_id) if following_id else event
 
     event = await services.of(request).read(look)

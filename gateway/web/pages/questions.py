@@ -37,17 +37,17 @@ OTHERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SetupQuestion:
     """One setting, with what it is now. It is a switch, a choice or a text."""
 
     setting: Setting
     value: Any
 
 
-def ask(document: SettingsDocument, paths: Sequence[str]) -> list[Question]:
+def ask(document: SettingsDocument, paths: Sequence[str]) -> list[SetupQuestion]:
     """These settings as questions, in this order."""
     known = {each.path: each for chapter in settings_guide.explain(document) for each in chapter.settings}
-    return [Question(known[path], _value(document, path)) for path in paths]
+    return [SetupQuestion(known[path], _value(document, path)) for path in paths]
 
 
 def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def find_answers(document: SettingsDocument, form: Mapping[str, str]) -> dict[st
     return {path: answer for path, answer in said.items() if answer != _value(document, path)}
 
 
-def _to_answer(question: Question, form: Mapping[str, str]) -> Any:
+def _to_answer(question: SetupQuestion, form: Mapping[str, str]) -> Any:
     given = form.get(question.setting.path, "").strip()
     if question.setting.kind == "switch":
         return given == "on"

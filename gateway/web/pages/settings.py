@@ -13,17 +13,17 @@ from starlette.routing import Route
 from gateway.store import connections, documents, requests, views
 from gateway.store.documents import Outdated
 from gateway.web import presentation, previews, queries, services, settings_saving
-from gateway.web.pages import changes, places, versions
-from gateway.web.pages.changes import Line
-from gateway.web.pages.places import Place
+from gateway.web.pages import fault_locations, text_diff, versions
+from gateway.web.pages.fault_locations import FaultLocation
 from gateway.web.pages.rendering import render
-from gateway.web.pages.versions import Entry
+from gateway.web.pages.text_diff import DiffLine
+from gateway.web.pages.versions import VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.settings_saving import Draft, must_exist
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 from mapping import settings_document, settings_guide
-from mapping.settings_document import SettingsDocument, SettingsError
+from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS = "/connections/{name}/settings"
 _LARGEST_VERSION = 2**31 - 1
@@ -38,17 +38,17 @@ class Editor:
     who: str = ""
     reason: str = ""
     notice: str = ""
-    places: tuple[Place, ...] = ()
-    diff: tuple[Line, ...] = ()
+    places: tuple[FaultLocation, ...] = ()
+    diff: tuple[DiffLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SettingsState:
     """The document in force (version 0: the defaults) and those before it."""
 
     version: int
     text: str
-    entries: Sequence[Entry]
+    entries: Sequence[VersionEntry]
 
 
 def routes() -> list[Route]:
@@ -105,13 +105,13 @@ def to_editor(form: dict[str, str]) -> Editor:
     )
 
 
-async def _save(request: Request, visitor: Visitor, standing: Standing, editor: Editor) -> Response:
+async def _save(request: Request, visitor: Visitor, standing: SettingsState, editor: Editor) -> Response:
     name = request.path_params["name"]
     draft = Draft(editor.text, versions.to_actor(editor.who), reason=editor.reason or None, after=editor.base)
     try:
         saved = await settings_saving.save(services.of(request), name, draft)
-    except SettingsError as error:
-        refused = replace(editor, places=places.find(editor.text, error.faults), notice="refused")
+    except DocumentError as error:
+        refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
         return await _show(request, visitor, standing, refused, status=422)
     except Outdated:
         standing = await _read(request)
@@ -128,7 +128,7 @@ async def _try(request: Request, form: dict[str, str], editor: Editor) -> Respon
 
 
 async def _show(
-    request: Request, visitor: Visitor, standing: Standing, editor: Editor, *, status: int = 200
+    request: Request, visitor: Visitor, standing: SettingsState, editor: Editor, *, status: int = 200
 ) -> Response:
     diff, document = await services.of(request).run(lambda: _look_through(standing, editor.text))
     return render(
@@ -144,18 +144,18 @@ async def _show(
     )
 
 
-def _look_through(standing: Standing, text: str) -> tuple[tuple[Line, ...], SettingsDocument]:
+def _look_through(standing: SettingsState, text: str) -> tuple[tuple[DiffLine, ...], SettingsDocument]:
     """What a text changes of the document in force, and the document whose settings are explained beside it."""
-    diff = changes.compare(standing.text, text) if standing.version and text != standing.text else ()
+    diff = text_diff.compare(standing.text, text) if standing.version and text != standing.text else ()
     return diff, _find_document(text) or _find_document(standing.text) or DEFAULTS
 
 
-def _find_faults(text: str) -> tuple[Place, ...]:
+def _find_faults(text: str) -> tuple[FaultLocation, ...]:
     """Every fault of the document at its place."""
     try:
         settings_document.parse(text)
-    except SettingsError as error:
-        return places.find(text, error.faults)
+    except DocumentError as error:
+        return fault_locations.find(text, error.faults)
     return ()
 
 
@@ -166,17 +166,17 @@ def _find_document(text: str) -> SettingsDocument | None:
     """The document, unless it has faults."""
     try:
         return settings_document.parse(text)
-    except SettingsError:
+    except DocumentError:
         return None
 
 
-async def _read(request: Request) -> Standing:
+async def _read(request: Request) -> SettingsState:
     name = request.path_params["name"]
 
-    def look(session: Session) -> Standing:
+    def look(session: Session) -> SettingsState:
         must_exist(session, name)
         version, text = documents.newest(session, name) or (0, settings_document.example())
-        return Standing(version, text, versions.list_entries(session, name))
+        return SettingsState(version, text, versions.list_entries(session, name))
 
     return await services.of(request).read(look)
 

@@ -18,8 +18,8 @@ from gateway.removal import Data
 from gateway.store import connections, documents, requests, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
+from gateway.store.event_history import SETTLED
 from gateway.store.events import Event
-from gateway.store.following import SETTLED
 from gateway.web import presentation, queries, services, settings_saving, setups
 from gateway.web.pages import questions
 from gateway.web.pages.rendering import render
@@ -28,13 +28,13 @@ from gateway.web.sessions import Visitor
 from gateway.web.settings_saving import Draft
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 from mapping import settings_answers, settings_document
-from mapping.settings_document import SettingsDocument, SettingsError
+from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS = "/setup/{name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SetupState:
     """How far the set-up of a connection is. `checked` and `going` are the last events of a check and of the go."""
 
     connection: Connection
@@ -129,7 +129,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
             text = await services.of(request).run(lambda: settings_answers.amend(standing.text, answers))
             draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=standing.version)
             await settings_saving.save(services.of(request), name, draft)
-    except SettingsError as error:
+    except DocumentError as error:
         trouble = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
         return _show(request, visitor, standing, refused=trouble, status=422)
     except Outdated as other:
@@ -172,7 +172,7 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
 def _show(
     request: Request,
     visitor: Visitor,
-    standing: Standing,
+    standing: SetupState,
     *,
     status: int = 200,
     typed: Mapping[str, str] = MappingProxyType({}),
@@ -202,21 +202,21 @@ def _show(
     )
 
 
-def _document(standing: Standing) -> SettingsDocument:
+def _document(standing: SetupState) -> SettingsDocument:
     return settings_document.recall(standing.text)
 
 
-async def _read(request: Request) -> Standing:
+async def _read(request: Request) -> SetupState:
     """How far it is; a connection that does not exist yet has only its name. Raises `Refusal` 404."""
     shared, name = services.of(request), request.path_params["name"]
 
-    def look(session: Session) -> Standing:
+    def look(session: Session) -> SetupState:
         found = connections.find(session, name, shared.seal)
         if found is None and not connections.is_name(name):
             raise Refusal(404, "there is no such connection")
         version, text = documents.newest(session, name) or (0, settings_document.example())
         token = views.tokens(session).get(name)
-        return Standing(
+        return SetupState(
             connection=found
             or Connection(name, None, None, None, None, None, (), live=False, paused=None, display_name=name),
             exists=found is not None,

@@ -15,15 +15,15 @@ from starlette.routing import Route
 from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
 from gateway.web import queries, services, settings_saving
-from gateway.web.pages import changes, places
-from gateway.web.pages.changes import Line
+from gateway.web.pages import fault_locations, text_diff
 from gateway.web.pages.rendering import render
+from gateway.web.pages.text_diff import DiffLine
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.settings_saving import ACTION, Draft, to_target
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 from mapping import settings_document
-from mapping.settings_document import Fault, SettingsError
+from mapping.settings_document import DocumentError, DocumentFault
 
 ADDRESS = "/connections/{name}/settings/{version}"
 SHOWN = 20
@@ -31,14 +31,14 @@ _LARGEST_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class VersionEntry:
     """A version as the history tells of it; `diff` is what it changed in the one before."""
 
     version: int
     author: str
     created_at: datetime
     reason: str | None
-    diff: tuple[Line, ...]
+    diff: tuple[DiffLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Look:
     shown: Version
     in_force: int
     present: str
-    entry: Entry
+    entry: VersionEntry
 
 
 def routes() -> list[Route]:
@@ -59,7 +59,7 @@ def routes() -> list[Route]:
     ]
 
 
-def list_entries(session: Session, name: str) -> Sequence[Entry]:
+def list_entries(session: Session, name: str) -> Sequence[VersionEntry]:
     """The last versions, newest first."""
     found = documents.history(session, name, limit=SHOWN + 1)
     reasons = audit.reasons(session, action=ACTION, targets=[to_target(name, each.version) for each in found])
@@ -70,9 +70,9 @@ def list_entries(session: Session, name: str) -> Sequence[Entry]:
     ]
 
 
-def _to_entry(found: Version, before: str, reason: str | None) -> Entry:
-    diff = changes.compare(before, found.document)
-    return Entry(found.version, found.author, found.created_at, reason, diff)
+def _to_entry(found: Version, before: str, reason: str | None) -> VersionEntry:
+    diff = text_diff.compare(before, found.document)
+    return VersionEntry(found.version, found.author, found.created_at, reason, diff)
 
 
 async def show_version(request: Request, visitor: Visitor) -> Response:
@@ -90,7 +90,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         actor = to_actor(queries.find_text(form, "who") or "")
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
         saved = await settings_saving.save(services.of(request), name, draft)
-    except SettingsError as error:
+    except DocumentError as error:
         return await _render(request, visitor, look, faults=error.faults, status=422)
     except Outdated:
         return await _render(request, visitor, await _read(request), outdated=True, status=409)
@@ -102,13 +102,16 @@ async def _render(
     visitor: Visitor,
     look: Look,
     *,
-    faults: tuple[Fault, ...] = (),
+    faults: tuple[DocumentFault, ...] = (),
     outdated: bool = False,
     status: int = 200,
 ) -> Response:
     # On a thread: comparing long texts takes its time.
     found, undone = await services.of(request).run(
-        lambda: (places.find(look.shown.document, faults), changes.compare(look.present, look.shown.document))
+        lambda: (
+            fault_locations.find(look.shown.document, faults),
+            text_diff.compare(look.present, look.shown.document),
+        )
     )
     return render(
         request,

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from gateway.errors import RateLimited
 from gateway.store import inbox, leases, links, numbers, unposted, views
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 
 RANGE = {"first": 900, "last": 907}
@@ -78,7 +78,7 @@ def test_sales_the_books_do_not_know_are_told_from_those_they_knew_before(engine
     ):
         sale(engine, sale_id, state, **more)
     with writing(engine) as session:
-        links.save(session, "default", Link(Kind.DOCUMENT, "booked", "SalesReceipt", "1"))
+        links.save(session, "default", Link(LinkKind.DOCUMENT, "booked", "SalesReceipt", "1"))
     with reading(engine) as session:
         now = views.now_of(session)
     assert look(engine, now - timedelta(hours=1)) == {
@@ -105,7 +105,7 @@ def test_what_was_parked_for_a_cause_goes_on_and_nothing_else(engine: Engine) ->
     one = sale(engine, "one", State.PARKED, code="sku-taken", record="article 1")
     other = sale(engine, "other", State.PARKED, code="sku-taken", record="article 2")
     with writing(engine) as session:
-        assert inbox.requeue_caused(session, "default", code="sku-taken", record="article 1") == [one]
+        assert inbox.requeue_by_code(session, "default", code="sku-taken", record="article 1") == [one]
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=5) == [one]
         states = [views.find_event(session, event_id).state for event_id in (one, other)]  # type: ignore[union-attr]

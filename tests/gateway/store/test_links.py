@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from gateway.store import links
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 
 
@@ -16,54 +16,56 @@ def save(engine: Engine, *saved: Link, connection: str = "c") -> None:
 
 
 def test_a_link_is_read_back_as_it_was_saved(engine: Engine) -> None:
-    link = Link(Kind.DOCUMENT, "r-1", "SalesReceipt", "17", "3", "print", {"number": "1.2.2026.3", "total_cents": 1250})
+    link = Link(
+        LinkKind.DOCUMENT, "r-1", "SalesReceipt", "17", "3", "print", {"number": "1.2.2026.3", "total_cents": 1250}
+    )
     save(engine, link)
     with reading(engine) as session:
-        assert links.find(session, "c", Kind.DOCUMENT, "r-1") == link
+        assert links.find(session, "c", LinkKind.DOCUMENT, "r-1") == link
 
 
 def test_saving_again_replaces_what_was_known_and_makes_no_second_link(engine: Engine) -> None:
-    save(engine, Link(Kind.ITEM, "1", "Article", "1001", fingerprint="old", detail={"a": 1}))
-    save(engine, Link(Kind.ITEM, "1", "Article", "1002"))
+    save(engine, Link(LinkKind.ITEM, "1", "Article", "1001", fingerprint="old", detail={"a": 1}))
+    save(engine, Link(LinkKind.ITEM, "1", "Article", "1002"))
     with reading(engine) as session:
-        assert links.find(session, "c", Kind.ITEM, "1") == Link(Kind.ITEM, "1", "Article", "1002")
-        assert links.find_by_target(session, "c", Kind.ITEM, "1001") == []
+        assert links.find(session, "c", LinkKind.ITEM, "1") == Link(LinkKind.ITEM, "1", "Article", "1002")
+        assert links.find_by_target(session, "c", LinkKind.ITEM, "1001") == []
 
 
 def test_kinds_and_connections_are_worlds_of_their_own(engine: Engine) -> None:
-    save(engine, Link(Kind.ITEM, "1", "Article", "1001"))
-    save(engine, Link(Kind.ARTICLE, "1", "Item", "9"))
-    save(engine, Link(Kind.ITEM, "1", "Article", "2001"), connection="other")
+    save(engine, Link(LinkKind.ITEM, "1", "Article", "1001"))
+    save(engine, Link(LinkKind.ARTICLE, "1", "Item", "9"))
+    save(engine, Link(LinkKind.ITEM, "1", "Article", "2001"), connection="other")
     with reading(engine) as session:
-        mine, theirs = (links.find(session, name, Kind.ITEM, "1") for name in ("c", "other"))
+        mine, theirs = (links.find(session, name, LinkKind.ITEM, "1") for name in ("c", "other"))
         assert mine is not None
         assert theirs is not None
         assert (mine.target_id, theirs.target_id) == ("1001", "2001")
-        assert links.find(session, "third", Kind.ITEM, "1") is None
+        assert links.find(session, "third", LinkKind.ITEM, "1") is None
 
 
 def test_several_sources_are_found_at_once_and_one_target_may_have_several(engine: Engine) -> None:
-    save(engine, *(Link(Kind.ARTICLE, str(n), "Item", "7") for n in (1, 2, 3)))
+    save(engine, *(Link(LinkKind.ARTICLE, str(n), "Item", "7") for n in (1, 2, 3)))
     with reading(engine) as session:
-        assert sorted(links.find_all(session, "c", Kind.ARTICLE, ["1", "3", "99"])) == ["1", "3"]
-        assert links.find_all(session, "c", Kind.ARTICLE, []) == {}
-        assert len(links.find_by_target(session, "c", Kind.ARTICLE, "7")) == 3
+        assert sorted(links.find_all(session, "c", LinkKind.ARTICLE, ["1", "3", "99"])) == ["1", "3"]
+        assert links.find_all(session, "c", LinkKind.ARTICLE, []) == {}
+        assert len(links.find_by_target(session, "c", LinkKind.ARTICLE, "7")) == 3
 
 
 def test_a_forgotten_link_is_gone_alone(engine: Engine) -> None:
-    save(engine, Link(Kind.ARTICLE, "1", "Item", "7"), Link(Kind.ARTICLE, "2", "Item", "8"))
+    save(engine, Link(LinkKind.ARTICLE, "1", "Item", "7"), Link(LinkKind.ARTICLE, "2", "Item", "8"))
     with writing(engine) as session:
-        links.forget(session, "c", Kind.ARTICLE, "1")
+        links.forget(session, "c", LinkKind.ARTICLE, "1")
     with reading(engine) as session:
-        assert list(links.find_all(session, "c", Kind.ARTICLE, ["1", "2"])) == ["2"]
+        assert list(links.find_all(session, "c", LinkKind.ARTICLE, ["1", "2"])) == ["2"]
 
 
 def test_what_is_distrusted_forgets_its_fingerprint_unless_it_was_written_meanwhile(engine: Engine) -> None:
-    read, rewritten = (Link(Kind.ITEM, id_, "Article", f"100{id_}", fingerprint="old") for id_ in ("1", "2"))
-    newer = Link(Kind.ITEM, "2", "Article", "1002", fingerprint="new")
+    read, rewritten = (Link(LinkKind.ITEM, id_, "Article", f"100{id_}", fingerprint="old") for id_ in ("1", "2"))
+    newer = Link(LinkKind.ITEM, "2", "Article", "1002", fingerprint="new")
     save(engine, read, newer)
     with writing(engine) as session:
-        assert links.distrust(session, "c", [read, rewritten]) == 1
+        assert links.mark_unsure(session, "c", [read, rewritten]) == 1
     with reading(engine) as session:
-        found = links.find_all(session, "c", Kind.ITEM, ["1", "2"])
+        found = links.find_all(session, "c", LinkKind.ITEM, ["1", "2"])
     assert {id_: link.fingerprint for id_, link in found.items()} == {"1": None, "2": "new"}

@@ -14,7 +14,7 @@ from gateway.store import audit, inbox, journal, links, people, personal, retent
 from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, InboxRow
 
@@ -42,11 +42,11 @@ def furnish(engine: Engine) -> None:
     """One person under two addresses, known to both systems, in everything that can hold one."""
     with writing(engine) as session:
         for key in (f"email:{EMAIL}", f"email:{OLD}", "relation:12"):
-            links.save(session, "shop", Link(Kind.CUSTOMER, key, "Customer", "5"))
-        links.save(session, "shop", Link(Kind.RELATION, "relation:12", "Customer", "5", detail={"relation": MARK}))
-        links.save(session, "shop", Link(Kind.CUSTOMER, "name:cash", "Customer", "6"))
-        links.save(session, "shop", Link(Kind.DOCUMENT, "receipt-7", "SalesReceipt", "88"))
-        links.save(session, "other", Link(Kind.CUSTOMER, "relation:12", "Customer", "5"))
+            links.save(session, "shop", Link(LinkKind.CUSTOMER, key, "Customer", "5"))
+        links.save(session, "shop", Link(LinkKind.RELATION, "relation:12", "Customer", "5", detail={"relation": MARK}))
+        links.save(session, "shop", Link(LinkKind.CUSTOMER, "name:cash", "Customer", "6"))
+        links.save(session, "shop", Link(LinkKind.DOCUMENT, "receipt-7", "SalesReceipt", "88"))
+        links.save(session, "other", Link(LinkKind.CUSTOMER, "relation:12", "Customer", "5"))
         audit.note(session, actor="admin", action="ignore", target="event 1", reason=f"asked by {EMAIL}")
         session.execute(
             insert(AlertRow).values(

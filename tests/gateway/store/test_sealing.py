@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import Permanent
-from gateway.store.sealing import Place, Seal
+from gateway.store.sealing import Seal, SealedColumn
 
 OLD, NEW = "the-key-of-last-year", "the-key-of-this-year"
-HERE = Place("connections", "mplus_secret_sealed", "shop")
+HERE = SealedColumn("connections", "mplus_secret_sealed", "shop")
 
 
 def seal_as_before(text: str, key: str) -> str:
@@ -41,7 +41,7 @@ def test_what_is_sealed_can_be_opened_and_not_read() -> None:
     ],
     ids=["another connection", "another column", "another table"],
 )
-def test_a_sealed_value_copied_elsewhere_does_not_open(elsewhere: Place) -> None:
+def test_a_sealed_value_copied_elsewhere_does_not_open(elsewhere: SealedColumn) -> None:
     seal = Seal([NEW])
     sealed = seal.seal("secret", HERE)
     assert (seal.fits(sealed, HERE), seal.fits(sealed, elsewhere)) == (True, False)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from gateway.errors import Transient
-from gateway.store.postgres import PING_SECONDS, REST_SECONDS, Impatient
+from gateway.store.postgres import PING_SECONDS, REST_SECONDS, BoundedConnection
 from gateway.store.session import open_engine, reading, sqlite_path, writing
 from sandbox.chaos.faults import Blackhole, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
@@ -77,12 +77,12 @@ def test_07_connections_that_fell_silent_are_given_up_within_seconds(through: Th
 
 def test_07_an_answer_that_never_comes_is_given_up_and_its_connection_is_not_used_again(through: Through) -> None:
     proxy, engine = through
-    used: list[Impatient] = []
+    used: list[BoundedConnection] = []
 
     def ask_in_silence() -> None:
         with reading(engine) as session:
             driver = session.connection().connection.driver_connection
-            assert isinstance(driver, Impatient)
+            assert isinstance(driver, BoundedConnection)
             used.append(driver)
             driver.patience = 0.3
             with proxy.during(Blackhole()):

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from gateway.store import connections, documents, inbox, journal, links, meters
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
-from gateway.store.links import Kind, Link
+from gateway.store.links import Link, LinkKind
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
@@ -203,7 +203,7 @@ def test_an_order_is_found_by_its_id_and_its_printed_number_with_its_document(ga
         an_event("unrelated", order_id="346"),
     )
     with writing(gateway.engine) as session:
-        links.save(session, "default", Link(Kind.DOCUMENT, "receipt-7", "SalesReceipt", "88"))
+        links.save(session, "default", Link(LinkKind.DOCUMENT, "receipt-7", "SalesReceipt", "88"))
     for name in ("345", "receipt-7"):
         order = gateway.admin("GET", f"/admin/orders/{name}").json()
         assert order["documents"] == [
@@ -342,8 +342,8 @@ def test_f6_a_person_is_exported_and_erased(gateway: Gateway) -> None:
     entries = [Entry("sent", "customer jan@example.nl", detail={"mail": "jan@example.nl"})]
     finish(gateway, mine, Outcome(State.PARKED, reason="name of JAN@example.nl taken"), *entries)
     with writing(gateway.engine) as session:
-        links.save(session, "default", Link(Kind.CUSTOMER, "email:jan@example.nl", "Customer", "5"))
-        links.save(session, "default", Link(Kind.DOCUMENT, "receipt-7", "SalesReceipt", "88"))
+        links.save(session, "default", Link(LinkKind.CUSTOMER, "email:jan@example.nl", "Customer", "5"))
+        links.save(session, "default", Link(LinkKind.DOCUMENT, "receipt-7", "SalesReceipt", "88"))
     exported = gateway.admin("POST", f"/admin/people/{email}/export").json()
     assert [len(exported[part]) for part in ("events", "journal", "links")] == [1, 1, 1]
     answer = gateway.admin("POST", f"/admin/people/{email}/erase").json()

@@ -8,7 +8,7 @@ from gateway.store import inbox, progress
 from gateway.store.events import Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.session import writing
-from tests.gateway.backfills import begin, carry
+from tests.gateway.backfills import begin, handle
 from tests.gateway.web.conftest import Gateway
 
 
@@ -16,7 +16,7 @@ def test_the_api_shows_what_is_under_way_and_what_ended(gateway: Gateway, engine
     event = begin(engine)
     with writing(engine) as session:
         progress.note(session, event, Notes(total=8, read=4, unchanged=1))
-        carry(session, event, State.DONE, State.RECEIVED, State.PARKED)
+        handle(session, event, State.DONE, State.RECEIVED, State.PARKED)
     (shown,) = gateway.admin("GET", "/admin/backfills").json()["backfills"]
     said = ("flow", "total", "done", "unchanged", "open", "parked", "over")
     assert [shown[name] for name in said] == ["products", 8, 2, 1, 1, 1, False]

@@ -67,7 +67,7 @@ def test_what_was_done_here_is_listed_with_its_reason_in_pages(gateway: Gateway)
         gateway.admin("POST", f"/admin/events/{event_id}/retry", json={"reason": f"because {event_id}"})
     first = gateway.admin("GET", "/admin/audit?limit=2").json()
     second = gateway.admin("GET", f"/admin/audit?limit=2&after={first['next']}").json()
-    assert [deed["reason"] for deed in first["audit"] + second["audit"]] == [f"because {n}" for n in reversed(ids)]
+    assert [action["reason"] for action in first["audit"] + second["audit"]] == [f"because {n}" for n in reversed(ids)]
     assert (first["audit"][0]["actor"], first["audit"][0]["action"], second["next"]) == ("admin API", "retry", None)
     assert gateway.admin("GET", "/admin/audit?after=x").status_code == 400
 

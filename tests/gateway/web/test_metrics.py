@@ -13,14 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
 from gateway import counters
-from gateway.store import meters, presence, rate_limits, tallies
+from gateway.store import counter_totals, meters, presence, rate_limits
 from gateway.store.clock import moment
+from gateway.store.counter_totals import CounterShare
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
-from gateway.store.tallies import Tally
 from gateway.web import gauges
-from gateway.web.gauges import Reading
+from gateway.web.gauges import Gauge
 from tests.gateway.web.conftest import Gateway, a_cloud_event
 
 _LINE = re.compile(r'^[a-z_]+(\{[a-z_]+="[^"\\\n]*"(,[a-z_]+="[^"\\\n]*")*\})? (-?[0-9.e+-]+|\+Inf|NaN)$')
@@ -79,7 +79,7 @@ def test_neither_an_account_nor_what_a_record_says_becomes_a_label() -> None:
     of_counters = {name for family in counters.REGISTRY.collect() for name in counters.labels_of(family.name)}
     assert len(of_counters) > 5
     of_gauges = {
-        name for family in gauges.families(Reading(datetime.now(UTC))) for name in getattr(family, "_labelnames", ())
+        name for family in gauges.families(Gauge(datetime.now(UTC))) for name in getattr(family, "_labelnames", ())
     }
     assert of_counters | of_gauges <= allowed
 
@@ -94,7 +94,7 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
         registry = CollectorRegistry()
         done = Counter("done", "Done.", ("flow",), registry=registry)
         took = Histogram("took", "Took.", ("flow",), buckets=(0.5, 10.0), registry=registry)
-        tally = Tally(registry)
+        tally = CounterShare(registry)
         done.labels("orders").inc(count)
         took.labels("orders").observe(count)
         tally.flush(engine)
@@ -102,7 +102,7 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
         done.labels("orders").inc()
         tally.flush(engine)
     with reading(engine) as session:
-        sums = tallies.find(session)
+        sums = counter_totals.find(session)
     fresh = CollectorRegistry()
     fresh.register(_Summed(registry, sums))
     found = {s.name + s.labels.get("le", ""): s.value for family in fresh.collect() for s in family.samples}
@@ -113,18 +113,18 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
 
 
 class _Summed:
-    def __init__(self, registry: CollectorRegistry, sums: dict[tallies.Key, float]) -> None:
+    def __init__(self, registry: CollectorRegistry, sums: dict[counter_totals.Key, float]) -> None:
         self._registry, self._sums = registry, sums
 
     def collect(self) -> Iterator[Metric]:
-        return tallies.to_families(self._registry, self._sums)
+        return counter_totals.to_families(self._registry, self._sums)
 
 
 def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
     def work() -> None:
         registry = CollectorRegistry()
         done = Counter("many", "Many.", ("flow",), registry=registry)
-        tally = Tally(registry)
+        tally = CounterShare(registry)
         for _ in range(5):
             for flow in ("a", "b", "c"):
                 done.labels(flow).inc()
@@ -136,7 +136,7 @@ def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     with reading(engine) as session:
-        assert set(tallies.find(session).values()) == {20.0}
+        assert set(counter_totals.find(session).values()) == {20.0}
 
 
 def test_how_a_call_went_is_one_of_six_words() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import insert
 
 from gateway.store import alerts as open_alerts
 from gateway.store import meters, tokens, views
-from gateway.store.causes import Cause as Happening
+from gateway.store.alert_rules import AlertCause as Happening
 from gateway.store.clock import epoch
 from gateway.store.events import Change, Flow, State
 from gateway.store.journal import Entry
@@ -153,8 +153,8 @@ def test_an_empty_gateway_says_what_to_do(start: Callable[..., Gateway]) -> None
 def test_every_button_of_an_event_works(gateway: Gateway, browser: httpx.Client) -> None:
     (event_id,) = gateway.receive(an_event("receipt-7", order_id="345", state=State.PARKED))
     form = {"csrf": csrf_of(browser.get(f"/events/{event_id}").text), "reason": "because"}
-    for deed, dry in (("resend", False), ("dry-run", True)):
-        answer = browser.post(f"/events/{event_id}/{deed}", data=form)
+    for action, dry in (("resend", False), ("dry-run", True)):
+        answer = browser.post(f"/events/{event_id}/{action}", data=form)
         row = gateway.rows()[-1]
         assert answer.headers["location"] == f"/{'preview' if dry else 'events'}/{row.id}"
         assert (row.entity_id, row.subject.endswith(":dry")) == ("receipt-7", dry)

@@ -18,8 +18,8 @@ FIRST = "[stock]\nenabled = false\n"
 SECOND = "[stock]\nenabled = false\nsafety = 2\n"
 
 
-def submit(browser: httpx.Client, deed: str, document: str, **more: str) -> httpx.Response:
-    form = {"csrf": csrf_of(browser.get(PAGE).text), "document": document, "base": "0", "deed": deed}
+def submit(browser: httpx.Client, action: str, document: str, **more: str) -> httpx.Response:
+    form = {"csrf": csrf_of(browser.get(PAGE).text), "document": document, "base": "0", "deed": action}
     return browser.post(PAGE, data=form | more)
 
 
@@ -41,8 +41,8 @@ def test_checking_names_every_fault_at_its_line_and_keeps_what_was_typed(
     gateway: Gateway, browser: httpx.Client
 ) -> None:
     bad = '[stock]\nenabled = "perhaps"\n\n[orders]\n# a word of mine\nsplit = "both"\n'
-    for deed in ("check", "save", "try"):
-        answer = submit(browser, deed, bad.replace("\n", "\r\n"), flow="products", record="1")
+    for action in ("check", "save", "try"):
+        answer = submit(browser, action, bad.replace("\n", "\r\n"), flow="products", record="1")
         assert answer.status_code == 422
         assert "2 faults" in answer.text
         for path, line in (("stock.enabled", 2), ("orders.split", 6)):
@@ -150,8 +150,8 @@ def test_with_several_connections_one_is_chosen(gateway: Gateway, browser: httpx
 
 def test_a_document_that_looks_like_markup_stays_text(browser: httpx.Client) -> None:
     evil = '# </textarea><script>alert(1)</script>\n[orders]\nsummary_item = "<b>"\n'
-    for deed in ("check", "save"):
-        assert "<script>alert" not in submit(browser, deed, evil).text
+    for action in ("check", "save"):
+        assert "<script>alert" not in submit(browser, action, evil).text
     assert "<script>alert" not in browser.get(PAGE).text
     assert "<script>alert" not in browser.get(f"{PAGE}/1").text
 

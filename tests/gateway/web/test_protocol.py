@@ -16,13 +16,13 @@ from starlette.routing import Route
 
 from gateway import commands, settings
 from gateway.web import protocol
-from gateway.web.protocol import LARGEST_HEAD, PatientProtocol
+from gateway.web.protocol import LARGEST_HEAD, BoundedProtocol
 
 START = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
 WHOLE = START + b"Content-Length: 2\r\n\r\nok"
 
 
-class HastyProtocol(PatientProtocol):
+class HastyProtocol(BoundedProtocol):
     """The same with less time, so that the tests need not have more of it."""
 
     def _expect(self, seconds: float) -> None:
@@ -138,7 +138,7 @@ def test_honest_requests_are_kept_alive_and_answered_in_turn(url: str) -> None:
 def test_the_web_process_is_started_with_this_protocol() -> None:
     given = settings.read({"ADMIN_TOKEN": "x" * 16, "SECRET_KEY": "x" * 16})
     argv = commands.web(given).argv
-    name = f"{protocol.__name__}:{PatientProtocol.__name__}"
+    name = f"{protocol.__name__}:{BoundedProtocol.__name__}"
     assert argv[argv.index("--http") + 1] == name
 
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from gateway import removal
 from gateway.store import alerts, connections, tokens
-from gateway.store.causes import Cause
+from gateway.store.alert_rules import AlertCause
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -53,8 +53,8 @@ def test_after_a_rename_every_address_knows_the_new_name(gateway: Gateway) -> No
     assert gateway.admin("POST", "/admin/orders/R1/resend", json={"connection": "winkel"}).status_code == 202
     assert gateway.admin("POST", "/admin/connections/winkel/check").status_code == 202
     assert {row.connection for row in gateway.rows()} == {"default"}
-    deed = next(row for row in gateway.audit() if row[1] == "rename")
-    assert deed == ("admin API", "rename", "connection default, now winkel", None)
+    action = next(row for row in gateway.audit() if row[1] == "rename")
+    assert action == ("admin API", "rename", "connection default, now winkel", None)
 
 
 @pytest.mark.parametrize(("name", "status"), [("a/b", 400), ("", 400), ("x" * 41, 400), ("second", 409)])
@@ -70,7 +70,7 @@ def test_no_page_shows_the_name_a_connection_had(gateway: Gateway, browser: http
         connections.save(
             session, a_connection("oldname", realm_id="7", mplus_url="https://t:9", mplus_subscription_id=None), seal
         )
-        alerts.note(session, [Cause("parked/oldname/orders/x", "one waits", connection="oldname")])
+        alerts.note(session, [AlertCause("parked/oldname/orders/x", "one waits", connection="oldname")])
     about = {"source": "t", "connection": "oldname"}
     ids = gateway.receive(
         Change("1", Flow.ORDERS, entity="Receipt", entity_id="5", state=State.PARKED, **about),  # type: ignore[arg-type]

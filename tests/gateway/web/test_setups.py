@@ -173,7 +173,7 @@ def test_f9_a_connection_is_paused_and_goes_on(gateway: Gateway) -> None:
     assert paused["paused"] == "paused by a person"
     going = gateway.admin("POST", "/admin/connections/default/live")
     assert (going.status_code, going.json()["paused"]) == (200, None)
-    actions = [deed["action"] for deed in gateway.admin("GET", "/admin/audit").json()["audit"]]
+    actions = [action["action"] for action in gateway.admin("GET", "/admin/audit").json()["audit"]]
     assert actions[:2] == ["live", "pause"]
 
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.store.session import reading
-from gateway.store.tables import GuessRow, SpentRow, TokenRow
+from gateway.store.tables import LoginFailureRow, TokenRow, UsedOnceRow
 from gateway.web.throttle import FAILURES
 from sandbox.chaos.faults import Refuse
 from sandbox.chaos.proxy import Proxy
@@ -78,7 +78,7 @@ def test_who_logs_out_of_one_process_is_logged_out_of_every_other(two: Two, brow
     copied = {"Cookie": f"kassabridge={browser.cookies['kassabridge']}"}
     page = browser.get(f"{second.url}/")
     assert page.status_code == 200
-    assert size(first.engine, SpentRow) == 0
+    assert size(first.engine, UsedOnceRow) == 0
     assert browser.post(f"{first.url}/logout", data={"csrf": csrf_of(page.text)}).status_code == 303
     for gateway in two:
         assert httpx.get(f"{gateway.url}/", headers=copied).headers["location"].startswith("/login")
@@ -112,15 +112,15 @@ def test_35_guesses_are_counted_together_and_the_right_token_still_opens(two: Tw
         assert refused.status_code == 429
         assert 0 < int(refused.headers["retry-after"]) <= 60
         assert gateway.admin("GET", "/admin/status").status_code == 200
-    assert [deed[1] for deed in first.audit()] == ["throttled"]
-    assert size(second.engine, GuessRow) == 1
+    assert [action[1] for action in first.audit()] == ["throttled"]
+    assert size(second.engine, LoginFailureRow) == 1
 
 
 def test_who_knows_the_token_writes_nothing_and_is_never_refused(two: Two, browser: httpx.Client) -> None:
     first, second = two
     assert first.admin("GET", "/admin/status").status_code == 200
     assert httpx.get(f"{first.url}/admin/status").status_code == 401
-    assert size(first.engine, GuessRow) == 0
+    assert size(first.engine, LoginFailureRow) == 0
     for _ in range(FAILURES - 1):
         log_in(browser, first, "a mistake")
     assert second.admin("GET", "/admin/status").status_code == 200

@@ -16,8 +16,8 @@ from zeep.transports import Transport
 
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.contract import COMPACT
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World
 from tests.servers import Served
 
 REAL = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "mplusqapi.wsdl"
@@ -51,11 +51,12 @@ class Clock:
 class Sandbox:
     """A running simulator."""
 
-    world: World
+    simulation: Simulation
     base: str
 
     def address(self, **credentials: str) -> str:
-        return f"{self.base}/?{urlencode({'ident': self.world.ident, 'secret': self.world.secret, **credentials})}"
+        known = {"ident": self.simulation.ident, "secret": self.simulation.secret}
+        return f"{self.base}/?{urlencode(known | credentials)}"
 
 
 SWEATER: dict[str, Any] = {
@@ -78,16 +79,16 @@ BOOK: dict[str, Any] = {
 NO_TEXTS: dict[str, Any] = {"articlePluNumbers": {}, "articleBarcodes": {}}
 
 
-def stocked(clock: Clock, **options: Any) -> World:
+def stocked(clock: Clock, **options: Any) -> Simulation:
     """A world with a sweater (21 %, kept in stock), a book (9 %) and one customer; it checks its own answers."""
-    world = World(clock=clock, seed="test", **options)
-    world.till.switches.check_answers = True
+    simulation = Simulation(clock=clock, seed="test", **options)
+    simulation.till.switches.check_answers = True
     for product, article in ((10, SWEATER), (20, BOOK)):
         description = article["description"]
         articles = {"articleList": {"article": [dict(article)]}}
-        world.add_product({"productNumber": product, "description": description, **articles})
-    world.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example", city="Utrecht")
-    return world
+        simulation.add_product({"productNumber": product, "description": description, **articles})
+    simulation.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example", city="Utrecht")
+    return simulation
 
 
 def load_client(path: Path, transport: Transport | None = None) -> zeep.Client:
@@ -102,24 +103,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def world(clock: Clock) -> World:
+def simulation(clock: Clock) -> Simulation:
     return stocked(clock)
 
 
 @pytest.fixture(scope="session")
 def one_server() -> Iterator[tuple[Starlette, str]]:
     """One server for all tests; each test puts a world of its own behind it."""
-    app = create_app(World())
+    app = create_app(Simulation())
     served = Served(app)
     yield app, served.url
     served.stop()
 
 
 @pytest.fixture
-def sandbox(world: World, one_server: tuple[Starlette, str]) -> Sandbox:
+def sandbox(simulation: Simulation, one_server: tuple[Starlette, str]) -> Sandbox:
     app, base = one_server
-    app.state.world = world
-    return Sandbox(world, base)
+    app.state.simulation = simulation
+    return Sandbox(simulation, base)
 
 
 @pytest.fixture(scope="session")

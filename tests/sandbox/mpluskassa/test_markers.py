@@ -19,7 +19,7 @@ from tests.sandbox.mpluskassa.conftest import BOOK, NO_TEXTS, Sandbox
 
 def test_the_filter_is_inclusive_and_the_current_marker_is_the_highest(till: Any, sandbox: Sandbox) -> None:
     for _ in range(3):
-        sandbox.world.sell(lines=[ItemSold(2001)])
+        sandbox.simulation.sell(lines=[ItemSold(2001)])
     current = till.getCurrentSyncMarkers().receiptSyncMarker
     assert current == 3
     assert [row.syncMarker for row in till.getReceipts(request={"syncMarker": current, **NO_TEXTS})] == [3]
@@ -41,10 +41,10 @@ def test_v2_answers_only_the_families_asked_for(service: Any) -> None:
 
 def test_rows_of_a_page_come_in_no_order_unless_the_world_says_so(service: Any, sandbox: Sandbox) -> None:
     for _ in range(3):
-        sandbox.world.sell(lines=[ItemSold(2001)])
+        sandbox.simulation.sell(lines=[ItemSold(2001)])
     request = {"syncMarker": 1, "syncMarkerLimit": 2, **NO_TEXTS}
     assert [row.syncMarker for row in service.getReceipts(request=request)] == [2, 1]
-    sandbox.world.till.switches.unordered_pages = False
+    sandbox.simulation.till.switches.unordered_pages = False
     assert [row.syncMarker for row in service.getReceipts(request=request)] == [1, 2]
 
 

@@ -34,7 +34,7 @@ def path(sandbox: Sandbox, question: str, name: str) -> list[str]:
 
 
 def sold(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
-    return sandbox.world.sell(lines=[ItemSold(2001)], **more)
+    return sandbox.simulation.sell(lines=[ItemSold(2001)], **more)
 
 
 def test_a_late_receipt_has_its_marker_but_is_not_seen_until_shown(service: Any, sandbox: Sandbox) -> None:
@@ -44,15 +44,15 @@ def test_a_late_receipt_has_its_marker_but_is_not_seen_until_shown(service: Any,
     assert service.getCurrentSyncMarkers().receiptSyncMarker == 2
     assert [row.syncMarker for row in service.getReceipts(request=request)] == [2]
     assert service.getReceipt(receiptId=late["receiptId"]).result == "GET-RECEIPT-RESULT-NOT-FOUND"
-    sandbox.world.show_receipt(late["receiptId"])
+    sandbox.simulation.show_receipt(late["receiptId"])
     assert sorted(row.syncMarker for row in service.getReceipts(request=request)) == [1, 2]
 
 
 @pytest.mark.parametrize(("renumber", "newest"), [(True, 5), (False, 1)])
 def test_markers_begin_again_at_one(service: Any, sandbox: Sandbox, *, renumber: bool, newest: int) -> None:
     first, *_ = [sold(sandbox) for _ in range(4)]
-    sandbox.world.pay_receipt(first["receiptId"], [])
-    sandbox.world.restart_markers(renumber=renumber)
+    sandbox.simulation.pay_receipt(first["receiptId"], [])
+    sandbox.simulation.restart_markers(renumber=renumber)
     assert sold(sandbox)["syncMarker"] == newest
     rows = service.getReceipts(request={"syncMarker": 1, **NO_TEXTS})
     assert sorted(row.syncMarker for row in rows) == [1, 2, 3, 4, 5]
@@ -61,7 +61,7 @@ def test_markers_begin_again_at_one(service: Any, sandbox: Sandbox, *, renumber:
 
 def test_a_withdrawn_receipt_holds_nothing_any_more(service: Any, sandbox: Sandbox) -> None:
     receipt = sold(sandbox)
-    sandbox.world.withdraw_receipt(receipt["receiptId"])
+    sandbox.simulation.withdraw_receipt(receipt["receiptId"])
     (row,) = service.getReceipts(request={"syncMarker": 1, **NO_TEXTS})
     assert (row.totalInclAmount, row.paidAmount, row.versionNumber) == (0, 0, 2)
 
@@ -76,7 +76,7 @@ def test_a_withdrawn_receipt_holds_nothing_any_more(service: Any, sandbox: Sandb
 )
 def test_a_list_of_one_comes_in_three_shapes(sandbox: Sandbox, shape: str, expected: list[str]) -> None:
     sold(sandbox)
-    sandbox.world.till.switches.one_item_lists = shape
+    sandbox.simulation.till.switches.one_item_lists = shape
     assert path(sandbox, RECEIPTS, "receiptId") == expected
 
 
@@ -87,7 +87,7 @@ def test_an_answer_can_lack_its_lists_once(sandbox: Sandbox) -> None:
 
 
 def test_control_characters_leave_as_references_that_xml_forbids(sandbox: Sandbox) -> None:
-    sandbox.world.change_relation(501, name="Jansen\x1b Bouw\x0b")
+    sandbox.simulation.change_relation(501, name="Jansen\x1b Bouw\x0b")
     text = ask(sandbox, RELATIONS)
     assert "Jansen&#x1B; Bouw&#xB;" in text
     with pytest.raises(etree.XMLSyntaxError):

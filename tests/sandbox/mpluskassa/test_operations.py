@@ -12,9 +12,9 @@ from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.compact import OPERATIONS
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM
 from sandbox.mpluskassa.webhooks import Subscription
-from sandbox.mpluskassa.world import World
 from tests.sandbox.mpluskassa.conftest import BINDING, NO_TEXTS, Clock, Sandbox, stocked
 from tests.servers import Served
 
@@ -108,14 +108,14 @@ FOUND = {
 }
 
 
-def trade(world: World) -> dict[str, str]:
+def trade(simulation: Simulation) -> dict[str, str]:
     """A day with a little of everything; the ids of one receipt, order and invoice."""
-    world.till["groups"].put(group(1))
-    world.till["groups"].put(group(2))
-    order = world.take_order(lines=[ItemSold(1001)], relation=501, fields={"extOrderId": "web-1"})
-    receipt = world.deliver_order(order["orderId"], [Tender("PIN", 1995)])
-    invoice = world.invoice(lines=[ItemSold(2001)], relation=501)
-    world.count_drawer({"PIN": 1995})
+    simulation.till["groups"].put(group(1))
+    simulation.till["groups"].put(group(2))
+    order = simulation.take_order(lines=[ItemSold(1001)], relation=501, fields={"extOrderId": "web-1"})
+    receipt = simulation.deliver_order(order["orderId"], [Tender("PIN", 1995)])
+    invoice = simulation.invoice(lines=[ItemSold(2001)], relation=501)
+    simulation.count_drawer({"PIN": 1995})
     return {"receipt": receipt["receiptId"], "order": order["orderId"], "invoice": invoice["invoiceId"]}
 
 
@@ -127,11 +127,11 @@ def group(number: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def day() -> Iterator[tuple[Sandbox, dict[str, str]]]:
-    world = stocked(Clock(datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)))
-    ids = trade(world)
-    served = Served(create_app(world))
-    world.subscribe(Subscription("sub-1", "c2VjcmV0", f"{served.url}/nowhere"))
-    yield Sandbox(world, served.url), ids
+    simulation = stocked(Clock(datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)))
+    ids = trade(simulation)
+    served = Served(create_app(simulation))
+    simulation.subscribe(Subscription("sub-1", "c2VjcmV0", f"{served.url}/nowhere"))
+    yield Sandbox(simulation, served.url), ids
     served.stop()
 
 

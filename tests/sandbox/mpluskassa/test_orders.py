@@ -27,12 +27,12 @@ def test_the_same_key_gets_the_first_answer_again(till: Any, sandbox: Sandbox) -
     assert first.idempotencyResult == "IDEMPOTENCY-RESULT-ORIGINAL-RESPONSE"
     assert again.idempotencyResult == "IDEMPOTENCY-RESULT-REPLAY-RESPONSE"
     assert (first.info.orderId, first.order.totalInclAmount) == (again.info.orderId, 2000)
-    assert len(sandbox.world.till["orders"]) == 1
+    assert len(sandbox.simulation.till["orders"]) == 1
 
 
 def test_an_external_order_id_is_used_up_for_ever(service: Any, sandbox: Sandbox) -> None:
     made = create(service, "k1", draft(extOrderId="web-7"))
-    sandbox.world.cancel_order(made.info.orderId)
+    sandbox.simulation.cancel_order(made.info.orderId)
     again = create(service, "k2", draft(extOrderId="web-7"))
     assert again.result == "CREATE-ORDER-RESULT-EXT-ORDER-ID-ALREADY-EXISTS"
     found = service.findOrder(extOrderId="web-7").order
@@ -64,13 +64,13 @@ def test_an_order_may_be_paid_at_once(service: Any, sandbox: Sandbox) -> None:
     delivered = create(service, "k2", draft(), prepay=False, paymentList=pay(2000))
     short = create(service, "k3", draft(), paymentList=pay(1))
     assert (prepaid.payResult, prepaid.order.prepaidAmount, prepaid.invoiceId) == ("PAY-ORDER-RESULT-OK", 500, None)
-    assert sandbox.world.till["invoices"].get(delivered.invoiceId)["state"] == "INVOICE-STATE-PAID"
+    assert sandbox.simulation.till["invoices"].get(delivered.invoiceId)["state"] == "INVOICE-STATE-PAID"
     assert short.payResult == "PAY-ORDER-RESULT-PAYMENT-INSUFFICIENT"
 
 
 def test_a_delivered_order_and_its_receipt_know_each_other(till: Any, sandbox: Sandbox) -> None:
-    order = sandbox.world.take_order(lines=[ItemSold(1001)], relation=501, fields={"extOrderId": "web-1"})
-    receipt = sandbox.world.deliver_order(order["orderId"])
+    order = sandbox.simulation.take_order(lines=[ItemSold(1001)], relation=501, fields={"extOrderId": "web-1"})
+    receipt = sandbox.simulation.deliver_order(order["orderId"])
     (plain,) = till.getReceipts(request=dict(NO_TEXTS))
     (linked,) = till.getReceipts(request={"includeOrderReferences": True, **NO_TEXTS})
     assert (plain.orderIds, linked.orderIds.id) == (None, [order["orderId"]])
@@ -83,8 +83,8 @@ def test_a_delivered_order_and_its_receipt_know_each_other(till: Any, sandbox: S
 
 
 def test_an_order_delivered_on_account_names_its_invoice(service: Any, sandbox: Sandbox) -> None:
-    order = sandbox.world.take_order(lines=[ItemSold(1001)], relation=501)
-    invoice = sandbox.world.deliver_order(order["orderId"], as_invoice=True)
+    order = sandbox.simulation.take_order(lines=[ItemSold(1001)], relation=501)
+    invoice = sandbox.simulation.deliver_order(order["orderId"], as_invoice=True)
     read = service.getOrder(orderId=order["orderId"]).order
     assert read.invoiceIds.id == [invoice["invoiceId"]]
     assert service.getInvoice(invoiceId=invoice["invoiceId"]).invoice.orderIds.id == [order["orderId"]]
@@ -92,22 +92,22 @@ def test_an_order_delivered_on_account_names_its_invoice(service: Any, sandbox: 
 
 def test_table_orders_come_only_when_asked_for(service: Any, sandbox: Sandbox) -> None:
     fields = {"orderType": "ORDER-TYPE-TABLE-ORDER"}
-    sandbox.world.take_order(lines=[ItemSold(1001)], relation=501, fields=fields)
+    sandbox.simulation.take_order(lines=[ItemSold(1001)], relation=501, fields=fields)
     assert not service.getOrders(request={"syncMarker": 1, **NO_TEXTS})
     asked = {"orderTypeList": {"orderType": ["ORDER-TYPE-TABLE-ORDER"]}}
     assert len(service.getOrders(request={"syncMarker": 1, **NO_TEXTS, **asked})) == 1
 
 
 def test_an_edited_order_has_a_new_version_and_reservation(service: Any, sandbox: Sandbox) -> None:
-    order = sandbox.world.take_order(lines=[ItemSold(1001)], relation=501)
-    sandbox.world.edit_order(order["orderId"], lines=[ItemSold(2001)])
+    order = sandbox.simulation.take_order(lines=[ItemSold(1001)], relation=501)
+    sandbox.simulation.edit_order(order["orderId"], lines=[ItemSold(2001)])
     read = service.getOrder(orderId=order["orderId"]).order
     assert (read.versionNumber, read.totalInclAmount) == (2, 1250)
-    assert sandbox.world.till["stock"].get("1/1001")["reserved"] == 0
+    assert sandbox.simulation.till["stock"].get("1/1001")["reserved"] == 0
 
 
 def test_an_invoice_is_paid_in_parts_and_never_too_much(till: Any, sandbox: Sandbox) -> None:
-    invoice_id = sandbox.world.invoice(lines=[ItemSold(1001)], relation=501)["invoiceId"]
+    invoice_id = sandbox.simulation.invoice(lines=[ItemSold(1001)], relation=501)["invoiceId"]
 
     def pay_some(amount: int) -> str:
         return str(till.payInvoice(request={"invoiceId": invoice_id, "paymentList": pay(amount)}).result)
@@ -127,8 +127,8 @@ def test_an_invoice_is_paid_in_parts_and_never_too_much(till: Any, sandbox: Sand
 
 
 def test_a_credit_invoice_is_the_opposite_and_names_the_original(service: Any, sandbox: Sandbox) -> None:
-    invoice = sandbox.world.invoice(lines=[ItemSold(1001), ItemSold(2001)], relation=501)
-    credit = sandbox.world.credit_invoice(invoice["invoiceId"], "Retour")
+    invoice = sandbox.simulation.invoice(lines=[ItemSold(1001), ItemSold(2001)], relation=501)
+    credit = sandbox.simulation.credit_invoice(invoice["invoiceId"], "Retour")
     read = service.getInvoice(invoiceId=credit["invoiceId"]).invoice
     assert (read.invoiceType, read.state) == ("INVOICE-TYPE-CREDIT-INVOICE", "INVOICE-STATE-OUTSTANDING-CREDIT")
     assert (read.creditedInvoiceId, read.totalInclAmount) == (invoice["invoiceId"], -invoice["totalInclAmount"])
@@ -149,18 +149,18 @@ def test_saving_an_invoice_needs_the_version_that_was_read(service: Any) -> None
 
 
 def test_asking_to_finalise_is_a_write(service: Any, sandbox: Sandbox) -> None:
-    invoice = sandbox.world.invoice(lines=[ItemSold(1001)], relation=501)
+    invoice = sandbox.simulation.invoice(lines=[ItemSold(1001)], relation=501)
     marker = invoice["syncMarker"]
     for _ in range(2):
         (read,) = service.getInvoices(request={"finalizeInvoices": True, **NO_TEXTS})
         assert (read.finalized, read.syncMarker) == (True, marker + 1)
     with pytest.raises(Refused, match="final"):
-        sandbox.world.edit_invoice(invoice["invoiceId"], lines=[ItemSold(2001)])
+        sandbox.simulation.edit_invoice(invoice["invoiceId"], lines=[ItemSold(2001)])
 
 
 def test_an_invoice_can_be_edited_until_then(service: Any, sandbox: Sandbox) -> None:
-    invoice = sandbox.world.invoice(lines=[ItemSold(1001)], relation=501, payments=[Tender("PIN", 1250)])
-    sandbox.world.edit_invoice(invoice["invoiceId"], lines=[ItemSold(2001)])
+    invoice = sandbox.simulation.invoice(lines=[ItemSold(1001)], relation=501, payments=[Tender("PIN", 1250)])
+    sandbox.simulation.edit_invoice(invoice["invoiceId"], lines=[ItemSold(2001)])
     read = service.getInvoice(invoiceId=invoice["invoiceId"]).invoice
     assert (read.versionNumber, read.totalInclAmount, read.state) == (2, 1250, "INVOICE-STATE-PAID")
     assert (read.dueDate.day, read.dueDate.mon) == (28, 3)

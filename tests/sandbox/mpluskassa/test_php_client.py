@@ -37,13 +37,13 @@ def php() -> str:
 @pytest.fixture(scope="module")
 def answers(php: str) -> dict[str, dict[str, Any]]:
     """What PHP got for each operation, over the WSDL that the simulator serves."""
-    world = stocked(Clock(datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)))
-    ids = trade(world)
-    served = Served(create_app(world))
+    simulation = stocked(Clock(datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)))
+    ids = trade(simulation)
+    served = Served(create_app(simulation))
     try:
         given = {
             "wsdl": str(COMPACT),
-            "address": Sandbox(world, served.url).address(),
+            "address": Sandbox(simulation, served.url).address(),
             "calls": [[operation, with_ids(ASKED.get(operation, {}), ids)] for operation in OPERATIONS],
         }
         done = subprocess.run(

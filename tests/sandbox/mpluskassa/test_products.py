@@ -41,7 +41,7 @@ def test_numbers_left_out_are_given_by_the_till(service: Any, sandbox: Sandbox) 
     answer = create(service, HAT, {**HAT, "articleNumber": 9000}, HAT)
     assert answer.productNumber == 21
     assert answer.articleNumbers == [9001, 9000, 9002]
-    assert [entry["effect"] for entry in sandbox.world.till.ledger[-1:]] == ["createProduct"]
+    assert [entry["effect"] for entry in sandbox.simulation.till.ledger[-1:]] == ["createProduct"]
 
 
 @pytest.mark.parametrize("field", ["description", "vatCode", "turnoverGroup"])
@@ -58,9 +58,9 @@ def test_an_unknown_code_fails(service: Any, field: str, value: int) -> None:
 
 
 def test_a_failed_create_leaves_nothing_behind(service: Any, sandbox: Sandbox) -> None:
-    before = sandbox.world.describe()["counts"]
+    before = sandbox.simulation.describe()["counts"]
     create(service, {**HAT, "articleNumber": 4001}, {**HAT, "articleNumber": 1001})
-    assert sandbox.world.describe()["counts"] == before
+    assert sandbox.simulation.describe()["counts"] == before
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_an_update_needs_a_known_product_number(till: Any) -> None:
 
 def test_an_article_moves_to_the_product_that_names_it_where_allowed(service: Any, sandbox: Sandbox) -> None:
     product = {"productNumber": 20, "articleList": {"article": [dict(SWEATER)]}}
-    sandbox.world.till.switches.moves_articles = False
+    sandbox.simulation.till.switches.moves_articles = False
     answer = service.updateProduct(product=product)
     assert answer.result == "UPDATE-PRODUCT-RESULT-FAILED-ARTICLE-NUMBER-ALREADY-TAKEN"
-    sandbox.world.till.switches.moves_articles = True
+    sandbox.simulation.till.switches.moves_articles = True
     answer = service.updateProduct(product=product)
     assert (answer.result, answer.existingArticleNumbers) == ("UPDATE-PRODUCT-RESULT-OK", [1001])
     request = {"pluNumbers": {}, "articleNumbers": [1001], "includeAllArticlesOfSelectedProducts": True}
@@ -100,7 +100,7 @@ def test_an_article_moves_to_the_product_that_names_it_where_allowed(service: An
 
 def test_a_product_without_articles_is_made_only_where_the_till_allows_it(service: Any, sandbox: Sandbox) -> None:
     assert create(service, description="Leeg").result == "CREATE-PRODUCT-RESULT-OK"
-    sandbox.world.till.switches.empty_products = False
+    sandbox.simulation.till.switches.empty_products = False
     assert create(service, description="Leeg").result == "CREATE-PRODUCT-RESULT-FAILED"
 
 
@@ -117,7 +117,7 @@ def test_by_default_an_update_clears_what_it_leaves_out(service: Any) -> None:
 
 
 def test_a_world_told_to_keep_leaves_the_rest_alone(service: Any, sandbox: Sandbox) -> None:
-    sandbox.world.till.switches.omitted_fields = "keep"
+    sandbox.simulation.till.switches.omitted_fields = "keep"
     update_sweater(service, priceIncl=2500)
     article = find_article(service, 1001)
     assert (article.priceIncl, article.pluNumber, article.stockArticle) == (2500, "TRUI-M", True)
@@ -147,11 +147,11 @@ def test_a_plu_number_finds_its_article(service: Any) -> None:
 
 def test_the_percentage_scale_holds_for_reading_and_writing(service: Any, sandbox: Sandbox) -> None:
     rates = {group.vatCode: group.vatPercentage for group in service.getVatGroupList()}
-    sandbox.world.till.switches.percentage_scale = 100
+    sandbox.simulation.till.switches.percentage_scale = 100
     scaled = {group.vatCode: group.vatPercentage for group in service.getVatGroupList()}
     assert (rates, scaled) == ({0: 0, 1: 9, 2: 21}, {0: 0, 1: 900, 2: 2100})
     service.updateRelation(relation={"relationNumber": 501, "discountPercentage": 1250})
-    assert sandbox.world.till["relations"].get(501)["discountPercentage"] == 1250
+    assert sandbox.simulation.till["relations"].get(501)["discountPercentage"] == 1250
 
 
 def test_group_numbers_of_a_product_are_its_memberships(service: Any) -> None:

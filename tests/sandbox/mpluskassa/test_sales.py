@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sandbox.mpluskassa import lines
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import EXCLUSIVE, INCLUSIVE, ItemSold
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World
 from tests.sandbox.mpluskassa.conftest import NO_TEXTS, Clock, Sandbox, stocked
 
 METHODS = (INCLUSIVE, EXCLUSIVE, "VAT-METHOD-SHIFTED", "VAT-METHOD-NONE")
@@ -34,7 +34,7 @@ def items(draw: st.DrawFn, preparations: bool = True) -> ItemSold:
     )
 
 
-def new_world() -> World:
+def new_world() -> Simulation:
     return stocked(Clock(datetime(2026, 3, 14, 10, 0, tzinfo=AMSTERDAM)))
 
 
@@ -66,14 +66,14 @@ def test_lines_vat_groups_totals_and_payments_add_up(sold: list[ItemSold], metho
 @settings(max_examples=40, deadline=None)
 @given(sold=st.lists(items(), min_size=1, max_size=4), method=st.sampled_from(METHODS))
 def test_a_full_refund_is_the_exact_opposite_and_stock_is_back(sold: list[ItemSold], method: str) -> None:
-    world = new_world()
-    receipt = world.sell(lines=sold, vat_method=method)
-    credit = world.refund(receipt["receiptId"])
+    simulation = new_world()
+    receipt = simulation.sell(lines=sold, vat_method=method)
+    credit = simulation.refund(receipt["receiptId"])
     check_sums(credit)
     assert credit["totalInclAmount"] == -receipt["totalInclAmount"]
     assert credit["totalExclAmount"] == -receipt["totalExclAmount"]
     assert credit["creditedReceiptId"] == receipt["receiptId"]
-    assert world.till["stock"].find("1/1001") is None or world.till["stock"].get("1/1001")["physical"] == 0
+    assert simulation.till["stock"].find("1/1001") is None or simulation.till["stock"].get("1/1001")["physical"] == 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -81,11 +81,11 @@ def test_a_full_refund_is_the_exact_opposite_and_stock_is_back(sold: list[ItemSo
 def test_the_days_journal_is_the_sum_of_its_receipts(sold: list[list[ItemSold]]) -> None:
     from sandbox.mpluskassa import journals
 
-    world = new_world()
-    receipts = [world.sell(lines=basket) for basket in sold]
+    simulation = new_world()
+    receipts = [simulation.sell(lines=basket) for basket in sold]
     day = {"day": 14, "mon": 3, "year": 2026}
     asked = {"fromFinancialDate": day, "throughFinancialDate": day, "branchNumbers": []}
-    (journal,) = journals.list_journals(world.till, asked)
+    (journal,) = journals.list_journals(simulation.till, asked)
     total = sum(receipt["totalInclAmount"] for receipt in receipts)
     net = sum(receipt["totalExclAmount"] for receipt in receipts)
     turnover = journal["turnoverGroupList"]["turnoverGroup"]
@@ -103,7 +103,7 @@ def read_one(service: Any, receipt: dict[str, Any]) -> Any:
 
 
 def test_a_sale_arrives_as_it_was_rung_up(till: Any, sandbox: Sandbox) -> None:
-    sold = sandbox.world.sell(
+    sold = sandbox.simulation.sell(
         2,
         1,
         lines=[ItemSold(1001, Decimal("1.5"), discount_percent=Decimal(10)), ItemSold(2001)],
@@ -129,36 +129,36 @@ def test_a_sale_arrives_as_it_was_rung_up(till: Any, sandbox: Sandbox) -> None:
 
 
 def test_part_of_a_receipt_can_be_given_back_with_its_share_of_the_discount(service: Any, sandbox: Sandbox) -> None:
-    sold = sandbox.world.sell(lines=[ItemSold(1001, Decimal(3), discount_cents=300), ItemSold(2001)])
-    credit = read_one(service, sandbox.world.refund(sold["receiptId"], {1001: Decimal(1)}, "CONTANT"))
+    sold = sandbox.simulation.sell(lines=[ItemSold(1001, Decimal(3), discount_cents=300), ItemSold(2001)])
+    credit = read_one(service, sandbox.simulation.refund(sold["receiptId"], {1001: Decimal(1)}, "CONTANT"))
     assert (credit.receiptType, credit.creditedReceiptId) == ("RECEIPT-TYPE-CREDIT-RECEIPT", sold["receiptId"])
     assert (credit.totalInclAmount, credit.lineList.line[0].data.quantity) == (-1895, -1)
     assert credit.paymentList.payment[0].method == "CONTANT"
     with pytest.raises(ValueError, match="none of these articles"):
-        sandbox.world.refund(sold["receiptId"], {404: Decimal(1)})
+        sandbox.simulation.refund(sold["receiptId"], {404: Decimal(1)})
 
 
 @pytest.mark.parametrize(("paid", "state"), [([], "OUTSTANDING"), ([Tender("PIN", 95)], "PARTLY-PAID"), (None, "PAID")])
 def test_the_state_follows_the_payments(service: Any, sandbox: Sandbox, paid: list[Tender] | None, state: str) -> None:
-    sold = sandbox.world.sell(lines=[ItemSold(1001)], payments=paid)
+    sold = sandbox.simulation.sell(lines=[ItemSold(1001)], payments=paid)
     assert read_one(service, sold).state == f"RECEIPT-STATE-{state}"
     if paid is not None:
-        sandbox.world.pay_receipt(sold["receiptId"], [Tender("PIN", 1995 - sold["paidAmount"])])
+        sandbox.simulation.pay_receipt(sold["receiptId"], [Tender("PIN", 1995 - sold["paidAmount"])])
         assert read_one(service, sold).state == "RECEIPT-STATE-PAID"
 
 
 def test_cash_is_rounded_to_five_cents_by_a_line_of_its_own(service: Any, sandbox: Sandbox) -> None:
     for price, total in ((1001, 1000), (1002, 1000), (1003, 1005), (1004, 1005), (1000, 1000)):
-        sold = sandbox.world.sell(lines=[ItemSold(2001, price_cents=price)], payments=None, round_cash=True)
+        sold = sandbox.simulation.sell(lines=[ItemSold(2001, price_cents=price)], payments=None, round_cash=True)
         receipt = read_one(service, sold)
         assert receipt.totalInclAmount == total
         assert len(receipt.lineList.line) == (1 if price == total else 2)
 
 
 def test_money_in_and_out_and_transfers_have_types_of_their_own(service: Any, sandbox: Sandbox) -> None:
-    sandbox.world.move_cash(10_000, "Wisselgeld")
-    sandbox.world.move_cash(-2_500, "Bloemen")
-    sandbox.world.transfer_payment(500, "PIN", "CONTANT")
+    sandbox.simulation.move_cash(10_000, "Wisselgeld")
+    sandbox.simulation.move_cash(-2_500, "Bloemen")
+    sandbox.simulation.transfer_payment(500, "PIN", "CONTANT")
     rows = service.getReceipts(request={"syncMarker": 1, **NO_TEXTS})
     assert {(row.receiptType.removeprefix("RECEIPT-TYPE-"), row.totalInclAmount) for row in rows} == {
         ("CASH-INFLOW", 10_000),
@@ -168,20 +168,20 @@ def test_money_in_and_out_and_transfers_have_types_of_their_own(service: Any, sa
 
 
 def test_an_edited_receipt_has_a_new_version_marker_and_stock(service: Any, sandbox: Sandbox) -> None:
-    sold = sandbox.world.sell(lines=[ItemSold(1001, Decimal(2))])
+    sold = sandbox.simulation.sell(lines=[ItemSold(1001, Decimal(2))])
     before = read_one(service, sold)
-    sandbox.world.edit_receipt(sold["receiptId"], lines=[ItemSold(1001, Decimal(5))])
+    sandbox.simulation.edit_receipt(sold["receiptId"], lines=[ItemSold(1001, Decimal(5))])
     after = read_one(service, sold)
     assert (before.versionNumber, after.versionNumber) == (1, 2)
     assert after.syncMarker > before.syncMarker
     assert (after.totalInclAmount, after.paidAmount) == (9975, 9975)
-    assert sandbox.world.till["stock"].get("1/1001")["physical"] == -5
+    assert sandbox.simulation.till["stock"].get("1/1001")["physical"] == -5
 
 
 def test_receipts_are_found_by_day_branch_article_and_plu(service: Any, sandbox: Sandbox) -> None:
-    world = sandbox.world
+    simulation = sandbox.simulation
     for branch, article, day in ((1, 1001, 1), (2, 2001, 2), (1, 2001, 3)):
-        world.sell(branch, lines=[ItemSold(article)], when=datetime(2026, 5, day, 12, tzinfo=AMSTERDAM))
+        simulation.sell(branch, lines=[ItemSold(article)], when=datetime(2026, 5, day, 12, tzinfo=AMSTERDAM))
 
     def found(**asked: Any) -> list[int]:
         texts = {**NO_TEXTS, **asked}
@@ -200,7 +200,7 @@ def test_receipts_are_found_by_day_branch_article_and_plu(service: Any, sandbox:
 
 
 def test_heads_come_without_lines_when_asked(service: Any, sandbox: Sandbox) -> None:
-    sandbox.world.sell(lines=[ItemSold(1001)])
+    sandbox.simulation.sell(lines=[ItemSold(1001)])
     (head,) = service.getReceipts(request={"includeLineList": False, **NO_TEXTS})
     assert (head.lineList, head.totalInclAmount) == (None, 1995)
 
@@ -209,9 +209,9 @@ def test_heads_come_without_lines_when_asked(service: Any, sandbox: Sandbox) -> 
 def test_a_parents_total_holds_its_preparations_if_the_world_says_so(
     service: Any, sandbox: Sandbox, included: bool, parent: int
 ) -> None:
-    sandbox.world.till.switches.parent_includes_sublines = included
+    sandbox.simulation.till.switches.parent_includes_sublines = included
     extra = ItemSold(2001, price_cents=150, text="Inpakken")
-    receipt = read_one(service, sandbox.world.sell(lines=[ItemSold(1001, preparations=(extra,))]))
+    receipt = read_one(service, sandbox.simulation.sell(lines=[ItemSold(1001, preparations=(extra,))]))
     (line,) = receipt.lineList.line
     assert (line.data.totalInclAmount, receipt.totalInclAmount) == (parent, 2145)
     assert line.preparationList.line[0].lineType == "LINE-TYPE-PREPARATION"
@@ -224,7 +224,7 @@ def test_an_unknown_receipt_is_a_result(till: Any) -> None:
 def test_a_badly_configured_rate_fails_the_whole_read(service: Any, sandbox: Sandbox) -> None:
     import zeep.exceptions
 
-    sandbox.world.till.switches.vat_misconfigured = 2
+    sandbox.simulation.till.switches.vat_misconfigured = 2
     with pytest.raises(zeep.exceptions.Fault, match="VAT-code 2") as caught:
         service.getVatGroupList()
     assert caught.value.code == "SOAP-ENV:Server"

@@ -10,7 +10,7 @@ from lxml import etree
 
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.contract import COMPACT
-from sandbox.mpluskassa.world import World
+from sandbox.mpluskassa.simulation import Simulation
 from tests.sandbox.mpluskassa.conftest import REAL, Clock, Sandbox
 
 ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -35,7 +35,7 @@ def fault_of(answer: httpx.Response) -> tuple[str, str]:
 def test_wrong_credentials_are_an_authentication_fault(sandbox: Sandbox, wrong: dict[str, str]) -> None:
     code, _ = fault_of(post(sandbox, wrapped("<ns1:getApiVersion/>"), **wrong))
     assert code == "SOAP-ENV:Client.Authentication"
-    assert sandbox.world.describe()["calls"] == {}
+    assert sandbox.simulation.describe()["calls"] == {}
 
 
 def test_a_plain_get_says_405_and_wsdl_needs_no_credentials(sandbox: Sandbox) -> None:
@@ -48,8 +48,8 @@ def test_a_plain_get_says_405_and_wsdl_needs_no_credentials(sandbox: Sandbox) ->
 def test_a_world_may_show_and_enforce_another_wsdl(clock: Clock, serve: Callable[..., str]) -> None:
     if not REAL.exists():
         pytest.skip("the vendor's WSDL is not here")
-    world = World(clock=clock, wsdl=REAL.read_bytes())
-    sandbox = Sandbox(world, serve(create_app(world)))
+    simulation = Simulation(clock=clock, wsdl=REAL.read_bytes())
+    sandbox = Sandbox(simulation, serve(create_app(simulation)))
     assert httpx.get(f"{sandbox.base}/?wsdl").content == REAL.read_bytes()
     assert post(sandbox, wrapped("<ns1:getApiVersion/>")).status_code == 200
     code, text = fault_of(post(sandbox, wrapped("<ns1:getOrderCategories/>")))

@@ -47,7 +47,7 @@ def test_several_branches_may_be_asked_at_once(service: Any) -> None:
 
 
 def test_absent_decimal_places_mean_whole_pieces(service: Any, sandbox: Sandbox) -> None:
-    sandbox.world.till.switches.omit_zero_decimal_places = True
+    sandbox.simulation.till.switches.omit_zero_decimal_places = True
     service.setStock(request={"branchNumber": 1, "articleNumber": 1001, "amount": 7})
     row = read_stock(service)[0]
     assert (row.amountFree, row.decimalPlacesFree) == (7, None)
@@ -64,8 +64,8 @@ def test_what_cannot_be_booked_says_why(service: Any, branch: int, article: int,
 
 def test_every_movement_has_a_rising_number_and_its_kind(service: Any, sandbox: Sandbox) -> None:
     first = set_stock(service, 10).stockId
-    sandbox.world.count_stock(1, 1001, Decimal(9))
-    receipt = sandbox.world.sell(lines=[ItemSold(1001, Decimal(2))])
+    sandbox.simulation.count_stock(1, 1001, Decimal(9))
+    receipt = sandbox.simulation.sell(lines=[ItemSold(1001, Decimal(2))])
     rows = history(service, first)
     assert [row.stockId for row in rows] == [first, first + 1, first + 2]
     assert [row.type.removeprefix("STOCK-HISTORY-TYPE-") for row in rows] == ["API", "MANUAL", "SALES"]
@@ -82,18 +82,18 @@ def test_a_stock_id_works_like_a_marker(service: Any) -> None:
 
 def test_orders_reserve_what_is_then_not_free(service: Any, sandbox: Sandbox) -> None:
     set_stock(service, 10)
-    order = sandbox.world.take_order(lines=[ItemSold(1001, Decimal(4))], relation=501)
+    order = sandbox.simulation.take_order(lines=[ItemSold(1001, Decimal(4))], relation=501)
     row = read_stock(service)[0]
     assert (row.amountFree, row.amountReserved) == (6, 4)
-    sandbox.world.deliver_order(order["orderId"])
+    sandbox.simulation.deliver_order(order["orderId"])
     row = read_stock(service)[0]
     assert (row.amountFree, row.amountReserved) == (6, 0)
 
 
 @pytest.mark.parametrize(("meaning", "free"), [("physical", 6), ("free", 10)])
 def test_set_stock_means_what_the_world_says(service: Any, sandbox: Sandbox, meaning: str, free: int) -> None:
-    sandbox.world.till.switches.set_stock_sets = meaning
-    sandbox.world.take_order(lines=[ItemSold(1001, Decimal(4))], relation=501)
+    sandbox.simulation.till.switches.set_stock_sets = meaning
+    sandbox.simulation.take_order(lines=[ItemSold(1001, Decimal(4))], relation=501)
     set_stock(service, 10)
     assert read_stock(service)[0].amountFree == free
 

@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.webhooks import SIGNATURE_HEADER, SUBSCRIPTION_HEADER, Manners, Subscription, sign
-from sandbox.mpluskassa.world import World
 
 SECRET = "eFc5HrxwLbONJ+EYXrbHB+a9HueYIQzotgKRLRVAfx0="
 
@@ -56,13 +56,13 @@ def receiver() -> Receiver:
 
 
 @pytest.fixture
-def listening(world: World, receiver: Receiver, serve: Callable[..., str]) -> World:
+def listening(simulation: Simulation, receiver: Receiver, serve: Callable[..., str]) -> Simulation:
     base = serve(Starlette(routes=[Route("/hooks/{event}", receiver.receive, methods=["POST"])]))
-    world.subscribe(Subscription("sub-1", SECRET, f"{base}/hooks/"))
-    return world
+    simulation.subscribe(Subscription("sub-1", SECRET, f"{base}/hooks/"))
+    return simulation
 
 
-def test_a_sale_posts_its_session_in_euros(listening: World, receiver: Receiver) -> None:
+def test_a_sale_posts_its_session_in_euros(listening: Simulation, receiver: Receiver) -> None:
     listening.sell(
         lines=[ItemSold(1001, Decimal("1.5"), discount_cents=100)], payments=[Tender("PIN", 2893)], relation=501
     )
@@ -78,7 +78,7 @@ def test_a_sale_posts_its_session_in_euros(listening: World, receiver: Receiver)
     assert listening.courier.seen[0]["error"] is None
 
 
-def test_a_refund_posts_the_same_session_as_credit(listening: World, receiver: Receiver) -> None:
+def test_a_refund_posts_the_same_session_as_credit(listening: Simulation, receiver: Receiver) -> None:
     sold = listening.sell(lines=[ItemSold(1001)])
     listening.refund(sold["receiptId"])
     (_, sale), (path, credit) = receiver.got
@@ -88,7 +88,7 @@ def test_a_refund_posts_the_same_session_as_credit(listening: World, receiver: R
     assert credit["session"]["totalInclAmount"] == Decimal("-19.95")
 
 
-def test_an_invoice_at_the_till_names_itself(listening: World, receiver: Receiver) -> None:
+def test_an_invoice_at_the_till_names_itself(listening: Simulation, receiver: Receiver) -> None:
     invoice = listening.invoice(lines=[ItemSold(1001)], relation=501)
     assert receiver.got[0][1]["session"]["invoice"]["invoiceId"] == invoice["invoiceId"]
 
@@ -107,7 +107,7 @@ def test_an_invoice_at_the_till_names_itself(listening: World, receiver: Receive
     ],
 )
 def test_a_bad_answer_is_told_so_once(
-    listening: World, receiver: Receiver, headers: dict[str, str | None], body: bytes, code: str
+    listening: Simulation, receiver: Receiver, headers: dict[str, str | None], body: bytes, code: str
 ) -> None:
     receiver.headers, receiver.body = headers, body
     listening.sell(lines=[ItemSold(1001)])
@@ -120,21 +120,21 @@ def test_a_bad_answer_is_told_so_once(
 
 @pytest.mark.parametrize(("status", "body"), [(200, b""), (400, b"{}")])
 def test_a_signed_empty_or_400_answer_is_in_order(
-    listening: World, receiver: Receiver, status: int, body: bytes
+    listening: Simulation, receiver: Receiver, status: int, body: bytes
 ) -> None:
     receiver.status, receiver.body = status, body
     listening.sell(lines=[ItemSold(1001)])
     assert [(seen["status"], seen["error"]) for seen in listening.courier.seen] == [(status, None)]
 
 
-def test_nobody_there_does_not_stop_the_till(world: World, free_port: Callable[[], int]) -> None:
-    world.subscribe(Subscription("sub-1", SECRET, f"http://127.0.0.1:{free_port()}"))
-    receipt = world.sell(lines=[ItemSold(1001)])
+def test_nobody_there_does_not_stop_the_till(simulation: Simulation, free_port: Callable[[], int]) -> None:
+    simulation.subscribe(Subscription("sub-1", SECRET, f"http://127.0.0.1:{free_port()}"))
+    receipt = simulation.sell(lines=[ItemSold(1001)])
     assert receipt["state"] == "RECEIPT-STATE-PAID"
-    assert [seen["outcome"] for seen in world.courier.seen] == ["unanswered"]
+    assert [seen["outcome"] for seen in simulation.courier.seen] == ["unanswered"]
 
 
-def test_deliveries_can_be_doubled_dropped_and_late(listening: World, receiver: Receiver) -> None:
+def test_deliveries_can_be_doubled_dropped_and_late(listening: Simulation, receiver: Receiver) -> None:
     listening.courier.manners = Manners(duplicate=True)
     listening.sell(lines=[ItemSold(1001)])
     assert receiver.got[0] == receiver.got[1]
@@ -147,7 +147,7 @@ def test_deliveries_can_be_doubled_dropped_and_late(listening: World, receiver: 
     assert len(receiver.got) == 3
 
 
-def test_only_events_that_were_subscribed_to_are_posted(listening: World, receiver: Receiver) -> None:
+def test_only_events_that_were_subscribed_to_are_posted(listening: Simulation, receiver: Receiver) -> None:
     row = listening.till["subscriptions"].get("sub-1")
     listening.subscribe(Subscription("sub-1", SECRET, row["endpoint"], ("creditSession",)))
     sold = listening.sell(lines=[ItemSold(1001)])

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.quickbooks.app import Intuit
-from tests.sandbox.quickbooks.desk import Desk, make_world, open_desk, serve
+from tests.sandbox.quickbooks.desk import Desk, make_simulation, open_desk, serve
 
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[tuple[Intuit, str]]:
     """The application and its address."""
-    with serve(make_world()) as running:
+    with serve(make_simulation()) as running:
         yield running
 
 
@@ -21,14 +21,14 @@ def served() -> Iterator[tuple[Intuit, str]]:
 def desk(served: tuple[Intuit, str]) -> Iterator[Desk]:
     """A fresh world with one Dutch company."""
     app, url = served
-    app.state.world = make_world()
-    with open_desk(app.state.world, url) as opened:
+    app.state.simulation = make_simulation()
+    with open_desk(app.state.simulation, url) as opened:
         yield opened
 
 
 @pytest.fixture
 def own_desk() -> Iterator[Desk]:
     """A fresh world on a server of its own: for tests that leave the webhook sender busy."""
-    world = make_world()
-    with serve(world) as (_, url), open_desk(world, url) as opened:
+    simulation = make_simulation()
+    with serve(simulation) as (_, url), open_desk(simulation, url) as opened:
         yield opened

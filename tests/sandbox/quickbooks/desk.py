@@ -18,7 +18,7 @@ from sandbox.quickbooks.app import Intuit, create_app
 from sandbox.quickbooks.company import Company
 from sandbox.quickbooks.demo import new_company, tax_code_id
 from sandbox.quickbooks.entities import BY_URL
-from sandbox.quickbooks.world import World
+from sandbox.quickbooks.simulation import Simulation
 from tests.sandbox.quickbooks import xsd
 
 REALM = "9341455000000001"
@@ -31,7 +31,7 @@ REDIRECT = "http://localhost:8000/oauth/quickbooks/callback"
 class Desk:
     """One served world. `item_id` is stocked (10 pieces), `service_id` is not, `customer_id` is a customer."""
 
-    world: World
+    simulation: Simulation
     url: str
     http: httpx.Client
     tokens: dict[str, Any]
@@ -42,7 +42,7 @@ class Desk:
     @property
     def company(self) -> Company:
         """The company's books."""
-        return self.world.companies[REALM]
+        return self.simulation.companies[REALM]
 
     def code(self, percent: int) -> str:
         """Id of the tax code with that rate."""
@@ -124,9 +124,9 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextmanager
-def serve(world: World) -> Iterator[tuple[Intuit, str]]:
+def serve(simulation: Simulation) -> Iterator[tuple[Intuit, str]]:
     """Serve a world on a random loopback port; another world may be put in its place (`app.state.world`)."""
-    app = create_app(world)
+    app = create_app(simulation)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -141,29 +141,29 @@ def serve(world: World) -> Iterator[tuple[Intuit, str]]:
         thread.join(timeout=5)
 
 
-def make_world() -> World:
+def make_simulation() -> Simulation:
     """A world with one company and one registered app."""
-    world = World()
-    world.switches.limits.requests_per_second = 0
-    world.switches.deliveries.group_seconds = 0.01
-    world.register_app(CLIENT_ID, CLIENT_SECRET, REDIRECT)
-    new_company(world, REALM, "Koffie en Zo")
-    return world
+    simulation = Simulation()
+    simulation.switches.limits.requests_per_second = 0
+    simulation.switches.deliveries.group_seconds = 0.01
+    simulation.register_app(CLIENT_ID, CLIENT_SECRET, REDIRECT)
+    new_company(simulation, REALM, "Koffie en Zo")
+    return simulation
 
 
 @contextmanager
-def open_desk(world: World, url: str) -> Iterator[Desk]:
+def open_desk(simulation: Simulation, url: str) -> Iterator[Desk]:
     """A shop in the world's books, and a connected client."""
-    tokens = world.connect(REALM, CLIENT_ID)
-    item, service, customer = furnish(world)
+    tokens = simulation.connect(REALM, CLIENT_ID)
+    item, service, customer = furnish(simulation)
     with httpx.Client(trust_env=False, timeout=5) as http:
-        yield Desk(world, url, http, tokens, item["Id"], service["Id"], customer["Id"])
+        yield Desk(simulation, url, http, tokens, item["Id"], service["Id"], customer["Id"])
 
 
-def furnish(world: World) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def furnish(simulation: Simulation) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """An inventory item, a service item and a customer."""
-    names = {row["Name"]: {"value": row["Id"]} for row in world.rows(REALM, "Account")}
-    code = {"value": tax_code_id(world.companies[REALM], 21)}
+    names = {row["Name"]: {"value": row["Id"]} for row in simulation.rows(REALM, "Account")}
+    code = {"value": tax_code_id(simulation.companies[REALM], 21)}
     mug = {
         "Name": "Mug",
         "Sku": "1001",
@@ -179,4 +179,8 @@ def furnish(world: World) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any
     }
     service = {"Name": "Repair", "Sku": "2001", "Type": "Service", "IncomeAccountRef": names["Sales of Product Income"]}
     customer = {"DisplayName": "Jan de Vries", "PrimaryEmailAddr": {"Address": "jan@example.nl"}}
-    return world.put_item(REALM, mug), world.put_item(REALM, service), world.put_customer(REALM, customer)
+    return (
+        simulation.put_item(REALM, mug),
+        simulation.put_item(REALM, service),
+        simulation.put_customer(REALM, customer),
+    )

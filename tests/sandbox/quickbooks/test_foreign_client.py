@@ -139,7 +139,7 @@ def test_company_tax_and_preferences_are_read_and_a_tax_code_is_made(desk: Desk,
     assert Preferences.get(qb=books).SalesFormsPrefs.CustomTxnNumbers is True
     detail = TaxRateDetails()
     detail.TaxRateName, detail.RateValue = "6% Sales", 6
-    detail.TaxAgencyId = desk.world.rows(REALM, "TaxAgency")[0]["Id"]
+    detail.TaxAgencyId = desk.simulation.rows(REALM, "TaxAgency")[0]["Id"]
     service = TaxService()
     service.TaxCode, service.TaxRateDetails = "6% old", [detail]
     service.save(qb=books)
@@ -152,6 +152,6 @@ def test_faults_arrive_as_the_exceptions_their_codes_mean(desk: Desk, books: Any
     assert stale.value.error_code == 5010
     with pytest.raises(ValidationException):
         books.query("select * from Nothing")
-    desk.world.grants.end_realm(REALM)
+    desk.simulation.grants.end_realm(REALM)
     with pytest.raises(AuthorizationException):
         CompanyInfo.get(REALM, qb=books)

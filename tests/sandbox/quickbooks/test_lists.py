@@ -76,7 +76,7 @@ def test_only_a_category_is_above_an_item_and_categories_nest_four_deep(desk: De
     under_item = {"Name": "Red", "ParentRef": {"value": desk.service_id}, **service}
     assert desk.fault("item", under_item)["code"] == "6000"
     with pytest.raises(Fault):
-        desk.world.put(REALM, "Item", under_item)
+        desk.simulation.put(REALM, "Item", under_item)
     above: dict[str, Any] = {}
     for name in "ABCD":
         made = desk.post("item", {"Name": name, "Type": "Category", **above})["Item"]
@@ -85,7 +85,7 @@ def test_only_a_category_is_above_an_item_and_categories_nest_four_deep(desk: De
     item = desk.post("item", {"Name": "Red", **service, **above})["Item"]
     assert (item["FullyQualifiedName"], item["Level"]) == ("A:B:C:D:Red", 4)
     other = desk.post("item", {"Name": "Z", "Type": "Category"})["Item"]
-    top = desk.world.find(REALM, "Item", Name="A")
+    top = desk.simulation.find(REALM, "Item", Name="A")
     assert top is not None
     moved = {"Id": top["Id"], "SyncToken": top["SyncToken"], "sparse": True, "SubItem": True}
     assert desk.fault("item", {**moved, "ParentRef": {"value": other["Id"]}})["code"] == "6000"
@@ -119,7 +119,7 @@ def test_a_tax_number_is_masked_when_it_is_read(desk: Desk) -> None:
 
 
 def test_a_tax_code_is_made_with_its_rates_and_can_be_used(desk: Desk) -> None:
-    agency = desk.world.rows(REALM, "TaxAgency")[0]["Id"]
+    agency = desk.simulation.rows(REALM, "TaxAgency")[0]["Id"]
     detail = {"TaxRateName": "17% Sales", "RateValue": 17, "TaxAgencyId": agency, "TaxApplicableOn": "Sales"}
     made = desk.post("taxservice/taxcode", {"TaxCode": "17% TVA", "TaxRateDetails": [detail]})
     assert desk.get(f"taxcode/{made['TaxCodeId']}")["TaxCode"]["Name"] == "17% TVA"
@@ -143,11 +143,11 @@ def test_small_lists_can_be_added_to_but_never_deleted_from(desk: Desk) -> None:
 
 
 def test_a_merge_moves_references_to_the_survivor_and_tells_both_ids(desk: Desk) -> None:
-    twin = desk.world.put_customer(REALM, {"DisplayName": "Jan d. Vries"})
+    twin = desk.simulation.put_customer(REALM, {"DisplayName": "Jan d. Vries"})
     invoice = desk.post("invoice", desk.receipt(desk.line("1.00"), CustomerRef={"value": twin["Id"]}))["Invoice"]
     desk.control("POST", "merge", {"entity": "Customer", "survivor": desk.customer_id, "vanished": twin["Id"]})
     assert desk.get(f"invoice/{invoice['Id']}")["Invoice"]["CustomerRef"]["value"] == desk.customer_id
-    event = desk.world.outbox.waiting[-1]
+    event = desk.simulation.outbox.waiting[-1]
     assert (event.operation, event.id, event.vanished) == ("Merge", desk.customer_id, twin["Id"])
 
 

@@ -15,7 +15,7 @@ def _plan(desk: Desk, operation: str, mode: str, **more: float) -> None:
 
 
 def _receipts(desk: Desk) -> int:
-    return len(desk.world.rows(REALM, "SalesReceipt"))
+    return len(desk.simulation.rows(REALM, "SalesReceipt"))
 
 
 def test_a_lost_reply_did_the_work_and_a_repeat_with_its_requestid_does_it_not_again(desk: Desk) -> None:
@@ -98,7 +98,7 @@ def test_the_control_desk_refuses_what_it_does_not_understand(desk: Desk) -> Non
 def test_a_user_of_the_books_edits_through_the_control_desk(desk: Desk) -> None:
     desk.control("POST", "edit", {"entity": "Item", "body": {"Id": desk.item_id, "UnitPrice": 9}})
     assert desk.get(f"item/{desk.item_id}")["Item"]["UnitPrice"] == 9
-    assert desk.world.ledger.effects[-1].source == "user"
+    assert desk.simulation.ledger.effects[-1].source == "user"
     refused = desk.http.post(f"{desk.url}/_control/edit", json={"entity": "Item", "body": {"Name": "a:b"}})
     assert error_of(refused)["code"] == "2040"
 

@@ -45,7 +45,7 @@ def test_a_user_presses_connect_and_comes_back_with_code_realm_and_state(desk: D
     back = parse_qs(urlsplit(pressed.headers["location"]).query)
     assert (back["state"], back["realmId"]) == (["state-1"], [REALM])
     client.get_bearer_token(back["code"][0], realm_id=REALM)
-    assert desk.world.grants.find_realm(client.access_token) == REALM
+    assert desk.simulation.grants.find_realm(client.access_token) == REALM
     cancelled = desk.http.post(f"{desk.url}/connect/oauth2", data=form | {"decision": "cancel"})
     assert parse_qs(urlsplit(cancelled.headers["location"]).query)["error"] == ["access_denied"]
 
@@ -68,13 +68,13 @@ def test_a_code_works_once_and_its_second_use_ends_the_connection(desk: Desk) ->
     with pytest.raises(AuthClientError) as refused:
         client.get_bearer_token(code)
     assert refused.value.status_code == 400
-    assert desk.world.grants.find_realm(first) is None
+    assert desk.simulation.grants.find_realm(first) is None
 
 
 def test_a_code_expires(desk: Desk) -> None:
     client = _client(desk)
     code = _come_back(desk, client)["code"][0]
-    desk.world.clock.advance(301)
+    desk.simulation.clock.advance(301)
     with pytest.raises(AuthClientError):
         client.get_bearer_token(code)
 
@@ -88,7 +88,7 @@ def test_a_refresh_rotates_the_token_and_the_old_one_is_dead(desk: Desk, connect
         connected.refresh(refresh_token=old)
     assert parse_text(refused.value)["error"] == "invalid_grant"
     connected.refresh()
-    assert desk.world.grants.find_realm(connected.access_token) == REALM
+    assert desk.simulation.grants.find_realm(connected.access_token) == REALM
 
 
 def parse_text(error: Any) -> Any:
@@ -98,7 +98,7 @@ def parse_text(error: Any) -> Any:
 
 
 def test_a_used_refresh_token_ends_the_connection_where_the_switch_says_so(desk: Desk, connected: Any) -> None:
-    desk.world.switches.reuse_kills_grant = True
+    desk.simulation.switches.reuse_kills_grant = True
     old = connected.refresh_token
     connected.refresh()
     for token in (old, connected.refresh_token):
@@ -107,24 +107,24 @@ def test_a_used_refresh_token_ends_the_connection_where_the_switch_says_so(desk:
 
 
 def test_daily_rotation_keeps_the_token_for_a_day(desk: Desk, connected: Any) -> None:
-    desk.world.switches.rotate_refresh_token = "daily"
+    desk.simulation.switches.rotate_refresh_token = "daily"
     old = connected.refresh_token
     connected.refresh()
     assert connected.refresh_token == old
-    desk.world.clock.advance(86_400)
+    desk.simulation.clock.advance(86_400)
     connected.refresh()
     assert connected.refresh_token != old
 
 
 def test_a_refresh_token_dies_after_a_hundred_idle_days_and_after_five_years(desk: Desk, connected: Any) -> None:
-    desk.world.clock.advance(8_726_401)
+    desk.simulation.clock.advance(8_726_401)
     with pytest.raises(AuthClientError):
         connected.refresh()
 
 
 def test_an_access_token_lives_an_hour_and_then_gets_the_recorded_401(desk: Desk) -> None:
     desk.get("preferences")
-    desk.world.clock.advance(3600)
+    desk.simulation.clock.advance(3600)
     answer = desk.call("GET", "preferences")
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="Intuit", error="invalid_token"'
@@ -146,7 +146,7 @@ def test_a_wrong_secret_is_an_invalid_client(desk: Desk) -> None:
 
 def test_a_revoked_connection_is_dead_on_both_sides(desk: Desk, connected: Any) -> None:
     assert connected.revoke() is True
-    assert desk.world.grants.find_realm(connected.access_token) is None
+    assert desk.simulation.grants.find_realm(connected.access_token) is None
     with pytest.raises(AuthClientError):
         connected.refresh()
 

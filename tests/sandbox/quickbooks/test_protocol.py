@@ -18,10 +18,10 @@ def test_a_repeated_requestid_brings_back_the_original_answer(desk: Desk) -> Non
     desk.control("POST", "clock", {"seconds": 5})
     again = desk.post("salesreceipt", desk.receipt(desk.line("2.00"), DocNumber="B"), requestid="same")
     assert again == first
-    assert len(desk.world.rows(REALM, "SalesReceipt")) == 1
-    (effect,) = desk.world.ledger.find_effects(source="api")
+    assert len(desk.simulation.rows(REALM, "SalesReceipt")) == 1
+    (effect,) = desk.simulation.ledger.find_effects(source="api")
     assert (effect.requestid, effect.doc_number, effect.total, effect.operation) == ("same", "A", "1.21", "create")
-    assert [call.replayed for call in desk.world.ledger.calls] == [False, True]
+    assert [call.replayed for call in desk.simulation.ledger.calls] == [False, True]
 
 
 def test_a_refused_write_does_not_use_up_its_requestid(desk: Desk) -> None:
@@ -54,7 +54,7 @@ def test_a_batch_repeated_with_its_requestid_writes_nothing_twice(desk: Desk) ->
     item = {"bId": "1", "operation": "create", "SalesReceipt": desk.receipt(desk.line("1.00"))}
     answers = [desk.post("batch", {"BatchItemRequest": [item]}, requestid="b")["BatchItemResponse"] for _ in range(2)]
     assert answers[0] == answers[1]
-    assert len(desk.world.rows(REALM, "SalesReceipt")) == 1
+    assert len(desk.simulation.rows(REALM, "SalesReceipt")) == 1
 
 
 def test_a_batch_voids_with_its_option(desk: Desk) -> None:
@@ -81,9 +81,9 @@ def test_capture_answers_one_member_per_entity_and_refuses_tax_codes(desk: Desk)
 
 
 def test_capture_looks_back_thirty_days_and_shows_inactive_rows(desk: Desk) -> None:
-    desk.world.clock.advance(31 * 86_400)
-    desk.tokens = desk.world.connect(REALM, "AppClientId")
-    desk.world.put(REALM, "Item", {"Id": desk.service_id, "Active": False})
+    desk.simulation.clock.advance(31 * 86_400)
+    desk.tokens = desk.simulation.connect(REALM, "AppClientId")
+    desk.simulation.put(REALM, "Item", {"Id": desk.service_id, "Active": False})
     (found,) = desk.get("cdc", entities="Item", changedSince="2020-01-01")["CDCResponse"]
     assert [row["Name"] for row in found["QueryResponse"][0]["Item"]] == ["Repair (deleted)"]
 
@@ -164,12 +164,12 @@ def test_only_so_many_calls_run_at_once(desk: Desk) -> None:
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [200, 200, 429, 429, 429]
-    assert desk.world.throttle(REALM).most_running == 2
+    assert desk.simulation.throttle(REALM).most_running == 2
 
 
 def test_requests_on_two_threads_are_counted_beside_each_other(desk: Desk) -> None:
     desk.control("POST", "switches", {"limits": {"requests_per_second": 0, "requests_per_minute": 0, "concurrent": 0}})
-    throttle, interval = desk.world.throttle(REALM), sys.getswitchinterval()
+    throttle, interval = desk.simulation.throttle(REALM), sys.getswitchinterval()
 
     def ask(_number: int) -> None:
         for _ in range(300):
@@ -197,6 +197,6 @@ def test_reads_are_metered_and_writes_are_not(desk: Desk) -> None:
 
 def test_numbers_keep_their_digits(desk: Desk) -> None:
     item = {"Id": desk.service_id, "UnitPrice": "0.1000000000000000055511151231257827"}
-    desk.world.put(REALM, "Item", item)
+    desk.simulation.put(REALM, "Item", item)
     assert b"0.1000000000000000055511151231257827" in desk.call("GET", f"item/{desk.service_id}").content
     assert parse(desk.call("GET", f"item/{desk.item_id}"))["Item"]["UnitPrice"].as_tuple().exponent == -2

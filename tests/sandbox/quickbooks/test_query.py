@@ -20,7 +20,7 @@ def _ids(response: Any, entity: str) -> list[str]:
 
 
 def test_an_apostrophe_is_escaped_by_a_backslash(desk: Desk) -> None:
-    made = desk.world.put_customer(REALM, {"DisplayName": "Amy's Bird Sanctuary"})
+    made = desk.simulation.put_customer(REALM, {"DisplayName": "Amy's Bird Sanctuary"})
     found = desk.query(r"SELECT * FROM Customer WHERE DisplayName = 'Amy\'s Bird Sanctuary'")
     assert (_ids(found, "Customer"), found["startPosition"], found["maxResults"]) == ([made["Id"]], 1, 1)
     assert desk.refused_query("SELECT * FROM Customer WHERE DisplayName = 'Amy's Bird'")["code"] == "4000"
@@ -42,7 +42,7 @@ def test_operators_conditions_order_pages_and_counts_work_together(desk: Desk) -
     for number, price in enumerate(("1.50", "2.50", "3.50"), start=1):
         account = desk.company.get("Item", desk.service_id)["IncomeAccountRef"]
         body = {"Name": f"Work {number}", "Type": "Service", "IncomeAccountRef": account, "UnitPrice": Decimal(price)}
-        desk.world.put_item(REALM, body)
+        desk.simulation.put_item(REALM, body)
     like = "select * from Item where Name like 'Work%' and Type = 'Service'"
     names = [row["Name"] for row in desk.query(f"{like} orderby UnitPrice desc")["Item"]]
     assert names == ["Work 3", "Work 2", "Work 1"]

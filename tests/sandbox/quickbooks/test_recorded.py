@@ -53,7 +53,7 @@ def test_a_wrong_entity_in_a_query_is_refused_word_for_word(desk: Desk) -> None:
 
 def test_a_duplicate_name_is_refused_word_for_word(desk: Desk) -> None:
     recorded = _read("error-400-6240-duplicate-name-exchange.json")
-    desk.world.put_customer(REALM, recorded["request"]["body"])
+    desk.simulation.put_customer(REALM, recorded["request"]["body"])
     answer = desk.call("POST", "customer", recorded["request"]["body"])
     assert parse(answer)["Fault"] == recorded["response"]["body"]["Fault"]
 
@@ -70,7 +70,7 @@ def test_an_unsupported_address_is_refused_in_the_recorded_shape(desk: Desk) -> 
 
 def test_an_expired_token_gets_the_recorded_body(desk: Desk) -> None:
     recorded = _read("error-401-3200-token-expired-exchange.json")["response"]
-    desk.world.clock.advance(4000)
+    desk.simulation.clock.advance(4000)
     answer = desk.call("GET", "customer/1")
     assert answer.status_code == recorded["status"]
     assert answer.headers["www-authenticate"] == recorded["headers"]["Www-Authenticate"]
@@ -133,7 +133,7 @@ def test_a_deleted_invoice_answers_as_recorded(desk: Desk) -> None:
 
 def test_an_update_with_a_requestid_keeps_number_and_defaults_as_recorded(desk: Desk) -> None:
     recorded = _read("salesreceipt-update-with-requestid-exchange-recorded.json")["response"]["body"]["SalesReceipt"]
-    desk.world.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", False)
+    desk.simulation.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", False)
     made = desk.post("salesreceipt", desk.receipt(desk.line("1.00")))["SalesReceipt"]
     line = desk.line("337.50", UnitPrice=75, Qty=Decimal("4.5"))
     body = {"Line": [line], "Id": made["Id"], "SyncToken": made["SyncToken"]}
@@ -145,7 +145,7 @@ def test_an_update_with_a_requestid_keeps_number_and_defaults_as_recorded(desk: 
 
 
 def test_the_documented_item_requests_are_accepted(desk: Desk) -> None:
-    names = {row["Name"]: {"value": row["Id"]} for row in desk.world.rows(REALM, "Account")}
+    names = {row["Name"]: {"value": row["Id"]} for row in desk.simulation.rows(REALM, "Account")}
     accounts = {
         "IncomeAccountRef": names["Sales of Product Income"],
         "AssetAccountRef": names["Inventory Asset"],
@@ -164,8 +164,8 @@ def test_the_documented_item_requests_are_accepted(desk: Desk) -> None:
 
 def test_the_constructed_vat_inclusive_receipt_comes_to_the_till_total(desk: Desk) -> None:
     body = _read("salesreceipt-create-vat-inclusive-constructed.json")
-    desk.world.set_preference(REALM, "SalesFormsPrefs", "AllowShipping", True)
-    bank = next(row["Id"] for row in desk.world.rows(REALM, "Account") if row["Name"] == "Bank")
+    desk.simulation.set_preference(REALM, "SalesFormsPrefs", "AllowShipping", True)
+    bank = next(row["Id"] for row in desk.simulation.rows(REALM, "Account") if row["Name"] == "Bank")
     body |= {"CustomerRef": {"value": desk.customer_id}, "DepositToAccountRef": {"value": bank}}
     body["Line"][0]["SalesItemLineDetail"]["ItemRef"]["value"] = desk.service_id
     for line in body["Line"]:

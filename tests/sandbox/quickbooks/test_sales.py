@@ -105,11 +105,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("change", "code"), [each[1:] for each in REFUSALS], ids=[each[0] for each in REFUSALS])
 def test_a_receipt_that_breaks_a_rule_is_refused_with_its_code(desk: Desk, change: dict[str, Any], code: str) -> None:
     assert desk.fault("salesreceipt", {**desk.receipt(desk.line("10.00")), **change})["code"] == code
-    assert desk.world.rows(REALM, "SalesReceipt") == []
+    assert desk.simulation.rows(REALM, "SalesReceipt") == []
 
 
 def test_where_currencies_are_kept_each_transaction_names_its_customers(desk: Desk) -> None:
-    desk.world.set_preference(REALM, "CurrencyPrefs", "MultiCurrencyEnabled", True)
+    desk.simulation.set_preference(REALM, "CurrencyPrefs", "MultiCurrencyEnabled", True)
     customer = desk.post("customer", {"DisplayName": "Joe", "CurrencyRef": {"value": "USD"}})["Customer"]
     body = {**desk.receipt(desk.line("10.00")), "CustomerRef": {"value": customer["Id"]}}
     assert desk.fault("salesreceipt", body)["code"] == "2020"
@@ -121,7 +121,7 @@ def test_where_currencies_are_kept_each_transaction_names_its_customers(desk: De
 
 
 def test_a_customer_keeps_its_currency(desk: Desk) -> None:
-    desk.world.set_preference(REALM, "CurrencyPrefs", "MultiCurrencyEnabled", True)
+    desk.simulation.set_preference(REALM, "CurrencyPrefs", "MultiCurrencyEnabled", True)
     made = desk.post("customer", {"DisplayName": "Joe", "CurrencyRef": {"value": "USD"}})["Customer"]
     change = {"Id": made["Id"], "SyncToken": made["SyncToken"], "sparse": True, "CurrencyRef": {"value": "EUR"}}
     assert desk.fault("customer", change)["code"] == "6000"
@@ -152,7 +152,7 @@ def test_quantity_and_price_have_seven_decimals(desk: Desk) -> None:
 
 
 def test_a_company_can_take_exact_products_only(desk: Desk) -> None:
-    desk.world.switches.line_amounts = "exact"
+    desk.simulation.switches.line_amounts = "exact"
     rounded = desk.line("10.00", Qty=3, UnitPrice=D("3.3333333"))
     assert desk.fault("salesreceipt", desk.receipt(rounded))["code"] == "6070"
     desk.post("salesreceipt", desk.receipt(desk.line("9.99", Qty=3, UnitPrice=D("3.33"))))
@@ -167,7 +167,7 @@ def test_a_category_cannot_be_sold(desk: Desk) -> None:
 
 
 def test_an_inactive_item_cannot_be_sold_any_more(desk: Desk) -> None:
-    desk.world.put(REALM, "Item", {"Id": desk.service_id, "Active": False})
+    desk.simulation.put(REALM, "Item", {"Id": desk.service_id, "Active": False})
     assert desk.fault("salesreceipt", desk.receipt(desk.line("1.00")))["code"] == "610"
 
 
@@ -182,7 +182,7 @@ def test_a_document_number_in_use_is_refused_unless_duplicates_are_allowed(desk:
 
 
 def test_a_company_that_numbers_itself_gives_numbers_and_keeps_what_is_sent(desk: Desk) -> None:
-    desk.world.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", False)
+    desk.simulation.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", False)
     numbers = [
         desk.post("salesreceipt", desk.receipt(desk.line("1.00"), **more))["SalesReceipt"]["DocNumber"]
         for more in ({}, {"DocNumber": "POS-1"}, {})
@@ -210,7 +210,7 @@ def test_stock_falls_with_a_sale_and_comes_back_when_it_is_voided_or_returned(de
     line = desk.line("16.52", Qty=2, UnitPrice=D("8.26"), ItemRef={"value": desk.item_id})
     sale = desk.post("salesreceipt", desk.receipt(line))["SalesReceipt"]
     assert on_hand() == 8
-    deposit = next(row["Id"] for row in desk.world.rows(REALM, "Account") if row["Name"] == "Bank")
+    deposit = next(row["Id"] for row in desk.simulation.rows(REALM, "Account") if row["Name"] == "Bank")
     desk.post("refundreceipt", desk.receipt(line, DepositToAccountRef={"value": deposit}))
     assert on_hand() == 10
     key = {"Id": sale["Id"], "SyncToken": sale["SyncToken"], "sparse": True}
@@ -219,19 +219,19 @@ def test_stock_falls_with_a_sale_and_comes_back_when_it_is_voided_or_returned(de
 
 
 def test_a_sale_moves_the_time_of_its_item_but_sends_no_item_event(desk: Desk) -> None:
-    before = desk.world.find(REALM, "Item", Id=desk.item_id)
+    before = desk.simulation.find(REALM, "Item", Id=desk.item_id)
     desk.control("POST", "clock", {"seconds": 60})
     desk.post("salesreceipt", desk.receipt(desk.line("8.26", Qty=1, ItemRef={"value": desk.item_id})))
-    after = desk.world.find(REALM, "Item", Id=desk.item_id)
+    after = desk.simulation.find(REALM, "Item", Id=desk.item_id)
     assert before is not None
     assert after is not None
     assert after["MetaData"]["LastUpdatedTime"] > before["MetaData"]["LastUpdatedTime"]
     assert after["SyncToken"] == before["SyncToken"]
-    assert desk.world.outbox.waiting[-1].entity == "SalesReceipt"
+    assert desk.simulation.outbox.waiting[-1].entity == "SalesReceipt"
 
 
 def test_an_adjustment_changes_the_stock_by_its_difference(desk: Desk) -> None:
-    account = next(row["Id"] for row in desk.world.rows(REALM, "Account") if row["Name"] == "Inventory Shrinkage")
+    account = next(row["Id"] for row in desk.simulation.rows(REALM, "Account") if row["Name"] == "Inventory Shrinkage")
     line = {
         "DetailType": "ItemAdjustmentLineDetail",
         "ItemAdjustmentLineDetail": {"ItemRef": {"value": desk.item_id}, "QtyDiff": -3},
@@ -276,7 +276,7 @@ def test_a_deleted_receipt_is_gone_and_captured_as_a_tombstone(desk: Desk) -> No
 
 def test_a_bundle_brings_its_components(desk: Desk) -> None:
     members = {"ItemGroupLine": [{"ItemRef": {"value": desk.item_id}, "Qty": 2}]}
-    bundle = desk.world.put_item(REALM, {"Name": "Mug set", "Type": "Group", "ItemGroupDetail": members})
+    bundle = desk.simulation.put_item(REALM, {"Name": "Mug set", "Type": "Group", "ItemGroupDetail": members})
     line = {
         "DetailType": "GroupLineDetail",
         "GroupLineDetail": {"GroupItemRef": {"value": bundle["Id"]}, "Quantity": 2},

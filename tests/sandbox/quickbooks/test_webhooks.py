@@ -73,7 +73,7 @@ def listen(own_desk: Desk, receiver: Receiver) -> Callable[..., Desk]:
     """Points the world's webhooks at the receiver, from now on."""
 
     def start(**plan: Any) -> Desk:
-        own_desk.world.outbox.waiting.clear()
+        own_desk.simulation.outbox.waiting.clear()
         own_desk.control("POST", "switches", {"deliveries": {"url": receiver.url, "verifier": VERIFIER, **plan}})
         return own_desk
 
@@ -81,7 +81,7 @@ def listen(own_desk: Desk, receiver: Receiver) -> Callable[..., Desk]:
 
 
 def _rename(desk: Desk, name: str) -> None:
-    desk.world.put(REALM, "Item", {"Id": desk.item_id, "Name": name})
+    desk.simulation.put(REALM, "Item", {"Id": desk.item_id, "Name": name})
 
 
 def test_a_change_arrives_as_a_signed_cloud_event_without_values(
@@ -115,9 +115,9 @@ def test_each_kind_of_change_has_its_verb(listen: Callable[..., Desk], receiver:
     receipt = desk.post("salesreceipt", desk.receipt(desk.line("1.00")))["SalesReceipt"]
     key = {"Id": receipt["Id"], "SyncToken": "0", "sparse": True}
     desk.post("salesreceipt", key, operation="update", include="void")
-    desk.world.delete(REALM, "SalesReceipt", receipt["Id"])
-    twin = desk.world.put_customer(REALM, {"DisplayName": "Twin"})
-    desk.world.merge(REALM, "Customer", desk.customer_id, twin["Id"])
+    desk.simulation.delete(REALM, "SalesReceipt", receipt["Id"])
+    twin = desk.simulation.put_customer(REALM, {"DisplayName": "Twin"})
+    desk.simulation.merge(REALM, "Customer", desk.customer_id, twin["Id"])
     desk.control("POST", "switches", {"deliveries": {"paused": False}})
     (events,) = receiver.wait(1)
     verbs = [each["type"].split(".")[1:3] for each in events]
@@ -133,11 +133,11 @@ def test_each_kind_of_change_has_its_verb(listen: Callable[..., Desk], receiver:
 
 def test_stock_adjustments_and_tax_codes_raise_no_event(listen: Callable[..., Desk]) -> None:
     desk = listen(paused=True)
-    account = next(row["Id"] for row in desk.world.rows(REALM, "Account") if row["Name"] == "Inventory Shrinkage")
+    account = next(row["Id"] for row in desk.simulation.rows(REALM, "Account") if row["Name"] == "Inventory Shrinkage")
     detail = {"ItemRef": {"value": desk.item_id}, "QtyDiff": 1}
     line = {"DetailType": "ItemAdjustmentLineDetail", "ItemAdjustmentLineDetail": detail}
     desk.post("inventoryadjustment", {"AdjustAccountRef": {"value": account}, "Line": [line]})
-    assert list(desk.world.outbox.waiting) == []
+    assert list(desk.simulation.outbox.waiting) == []
 
 
 def test_a_refused_delivery_is_repeated_with_the_same_ids_before_anything_newer(
@@ -160,12 +160,12 @@ def test_deliveries_can_be_doubled_dropped_and_reversed(listen: Callable[..., De
     desk.control("POST", "switches", {"deliveries": {"duplicate_rate": 0, "drop_rate": 1}})
     _rename(desk, "Beaker")
     until = time.monotonic() + 5
-    while desk.world.outbox.waiting and time.monotonic() < until:
+    while desk.simulation.outbox.waiting and time.monotonic() < until:
         time.sleep(0.005)
     change = {"drop_rate": 0, "reorder_rate": 1, "paused": True}
     desk.control("POST", "switches", {"deliveries": change})
     _rename(desk, "Tumbler")
-    desk.world.put(REALM, "Item", {"Id": desk.service_id, "Name": "Fix"})
+    desk.simulation.put(REALM, "Item", {"Id": desk.service_id, "Name": "Fix"})
     desk.control("POST", "switches", {"deliveries": {"paused": False}})
     *_, last = receiver.wait(3)
     assert [each["intuitentityid"] for each in last] == [desk.service_id, desk.item_id]

@@ -33,5 +33,5 @@ def test_every_property_of_our_tables_is_one_of_intuits() -> None:
 
 
 def test_every_row_of_a_new_company_is_as_intuit_describes_it(desk: Desk) -> None:
-    rows = [{name: desk.world.rows(REALM, name)} for name in entities.ENTITIES]
+    rows = [{name: desk.simulation.rows(REALM, name)} for name in entities.ENTITIES]
     assert xsd.find_differences(rows) == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sandbox.mpluskassa.world import World as Till
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.quickbooks import demo
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from sandbox.shop.furnishing import REALM
 
 VAT_CODES = {0: 0, 9: 1, 21: 2}

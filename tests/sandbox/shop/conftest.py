@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.quickbooks.simulation import Simulation as Books
 from sandbox.shop import Deed, Trader, furnish
 from tests.sandbox.shop.carrying import carry
 
@@ -32,15 +32,15 @@ class Shop:
         self.trader = Trader(self.books, self.till, seed=self.seed)
 
     def enter_prices(self) -> list[Deed]:
-        deeds = []
-        while self.trader.is_opening and (deed := self.trader.step()) is not None:
-            deeds.append(deed)
-        return deeds
+        actions = []
+        while self.trader.is_opening and (action := self.trader.step()) is not None:
+            actions.append(action)
+        return actions
 
     def trade(self, steps: int) -> list[Deed]:
-        deeds = [self.trader.step() for _ in range(steps)]
-        assert None not in deeds
-        return [deed for deed in deeds if deed is not None]
+        actions = [self.trader.step() for _ in range(steps)]
+        assert None not in actions
+        return [action for action in actions if action is not None]
 
 
 def open_shop(seed: str = "test") -> Shop:

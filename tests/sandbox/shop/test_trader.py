@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.mpluskassa.world import World as Till
-from sandbox.quickbooks.world import World as Books
+from sandbox.mpluskassa.simulation import Simulation as Till
+from sandbox.quickbooks.simulation import Simulation as Books
 from sandbox.shop.catalogue import CATEGORIES, NOVELTIES, find_good
 from sandbox.shop.furnishing import REALM
 from tests.sandbox.shop.carrying import carry
@@ -26,8 +26,8 @@ def lines_of(receipt: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_the_price_list_edits_every_item_once_categories_first(shop: Shop) -> None:
     before = {row["Id"]: row for row in shop.books.rows(REALM, "Item")}
-    deeds = shop.enter_prices()
-    edited = [deed.key for deed in deeds]
+    actions = shop.enter_prices()
+    edited = [action.key for action in actions]
     assert len(edited) == len(set(edited)) == len([row for row in before.values() if row["Active"]])
     assert [before[key]["Type"] for key in edited[: len(CATEGORIES)]] == ["Category"] * len(CATEGORIES)
     assert [event.id for event in shop.books.outbox.waiting] == edited
@@ -70,8 +70,8 @@ def test_every_receipt_adds_up_and_is_paid_to_the_cent(open_for_sale: Shop) -> N
 
 
 def test_deeds_tell_what_the_till_holds(open_for_sale: Shop) -> None:
-    deeds = open_for_sale.trade(200)
-    told = {deed.key: deed.cents for deed in deeds if deed.what in {"sold", "returned"}}
+    actions = open_for_sale.trade(200)
+    told = {action.key: action.cents for action in actions if action.what in {"sold", "returned"}}
     assert told == {row["receiptId"]: row["totalInclAmount"] for row in receipts(open_for_sale)}
 
 
@@ -111,9 +111,9 @@ def test_a_shop_may_leave_cash_as_it_is() -> None:
 
 
 def test_a_sale_comes_back_once_and_never_for_more_than_was_paid(open_for_sale: Shop) -> None:
-    deeds = open_for_sale.trade(400)
+    actions = open_for_sale.trade(400)
     till = open_for_sale.till.till["receipts"]
-    returned = [till.get(deed.key) for deed in deeds if deed.what == "returned"]
+    returned = [till.get(action.key) for action in actions if action.what == "returned"]
     assert len(returned) >= 10
     assert len({row["creditedReceiptId"] for row in returned}) == len(returned)
     for credit in returned:
@@ -122,20 +122,20 @@ def test_a_sale_comes_back_once_and_never_for_more_than_was_paid(open_for_sale: 
 
 
 def test_the_books_change_now_and_then(open_for_sale: Shop) -> None:
-    deeds = open_for_sale.trade(400)
-    counted = Counter(deed.what for deed in deeds)
+    actions = open_for_sale.trade(400)
+    counted = Counter(action.what for action in actions)
     assert min(counted[what] for what in ("priced", "introduced", "rested", "revived", "delivered")) > 0
-    for deed in deeds:
-        if deed.what == "introduced":
-            good = find_good(int(open_for_sale.books.companies[REALM].get("Item", deed.key)["Sku"]))
+    for action in actions:
+        if action.what == "introduced":
+            good = find_good(int(open_for_sale.books.companies[REALM].get("Item", action.key)["Sku"]))
             assert good in NOVELTIES
 
 
 def test_a_category_gets_another_name_and_another_one_another_place_and_both_go_back(open_for_sale: Shop) -> None:
     seen = [categories(open_for_sale)]
     for _ in range(120):
-        (deed,) = open_for_sale.trade(1)
-        seen += [categories(open_for_sale)] if deed.what == "tidied" else []
+        (action,) = open_for_sale.trade(1)
+        seen += [categories(open_for_sale)] if action.what == "tidied" else []
     before, renamed, moved, named_back, moved_back = seen
     assert renamed - before == {"Cadeaus:Kaarten en cadeaubonnen"}
     assert moved - renamed == {"Delicatessen:Relatiegeschenken"}
@@ -163,11 +163,11 @@ def test_a_seed_decides_the_whole_day(pause: bool) -> None:
         carry(shop.books, shop.till)
     halves = []
     for shop in (one, other):
-        deeds = shop.trade(60)
+        actions = shop.trade(60)
         carry(shop.books, shop.till)
         if pause and shop is other:
             shop.reopen()
-        halves.append(deeds + shop.trade(60))
+        halves.append(actions + shop.trade(60))
     assert halves[0] == halves[1]
     assert receipts(one) == receipts(other)
 
@@ -178,7 +178,7 @@ def test_another_seed_makes_another_day() -> None:
         shop = open_shop(seed)
         shop.enter_prices()
         carry(shop.books, shop.till)
-        days.append([deed.cents for deed in shop.trade(30)])
+        days.append([action.cents for action in shop.trade(30)])
     assert days[0] != days[1]
 
 
@@ -188,5 +188,5 @@ def test_a_shop_survives_being_written_to_disk(open_for_sale: Shop, tmp_path: An
     open_for_sale.till.save(tmp_path / "till.json")
     books = Books.load(tmp_path / "books.json", time_source=lambda: 1_773_479_000.0)
     again = Shop(books, Till(seed="test", snapshot=tmp_path / "till.json"), "test")
-    expected = [(deed.what, deed.cents) for deed in open_for_sale.trade(40)]
-    assert [(deed.what, deed.cents) for deed in again.trade(40)] == expected
+    expected = [(action.what, action.cents) for action in open_for_sale.trade(40)]
+    assert [(action.what, action.cents) for action in again.trade(40)] == expected

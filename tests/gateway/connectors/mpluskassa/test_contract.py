@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.connectors.mpluskassa.contract import Contract, ContractShelf, UnusableDescription
-from gateway.connectors.mpluskassa.envelope import Fault, Garbled, Misfit
+from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
+from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
 from gateway.connectors.mpluskassa.wire import Malformed, rows
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, REAL_WSDL, SoapServer, envelope, fault
 
@@ -88,7 +88,7 @@ def test_the_wsdl_is_fetched_at_first_use_and_once_for_all_threads() -> None:
         fetched.append(1)
         return COMPACT_WSDL
 
-    shelf = ContractShelf(fetch)
+    shelf = ContractCache(fetch)
     assert shelf.loaded is None
     found: list[Contract] = []
     threads = [threading.Thread(target=lambda: found.append(shelf.get())) for _ in range(8)]
@@ -105,9 +105,9 @@ def refuse() -> bytes:
 
 def test_68_a_copy_on_disk_stands_in_when_the_installation_is_down(tmp_path: Path) -> None:
     cache = tmp_path / "var" / "mplus.wsdl"
-    ContractShelf(lambda: COMPACT_WSDL, cache).get()
+    ContractCache(lambda: COMPACT_WSDL, cache).get()
     assert [path.name for path in cache.parent.iterdir()] == ["mplus.wsdl"]
-    assert "getProducts" in ContractShelf(refuse, cache).get().operations
+    assert "getProducts" in ContractCache(refuse, cache).get().operations
 
 
 def test_without_a_copy_the_failure_is_told_and_a_later_use_tries_again(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_without_a_copy_the_failure_is_told_and_a_later_use_tries_again(tmp_path
     def fetch() -> bytes:
         return answers.pop(0)()
 
-    shelf = ContractShelf(fetch, tmp_path / "none", quiet=0.0)
+    shelf = ContractCache(fetch, tmp_path / "none", quiet=0.0)
     with pytest.raises(ConnectionError):
         shelf.get()
     assert shelf.get().operations
@@ -129,7 +129,7 @@ def test_threads_that_waited_for_a_failed_fetch_fail_with_it() -> None:
         tried.append(1)
         return refuse()
 
-    shelf = ContractShelf(fetch, quiet=60.0)
+    shelf = ContractCache(fetch, quiet=60.0)
     for _ in range(3):
         with pytest.raises(ConnectionError):
             shelf.get()
@@ -139,7 +139,7 @@ def test_threads_that_waited_for_a_failed_fetch_fail_with_it() -> None:
 def test_a_copy_that_cannot_be_kept_does_not_stop_trade(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert ContractShelf(lambda: COMPACT_WSDL, blocked / "mplus.wsdl").get().operations
+    assert ContractCache(lambda: COMPACT_WSDL, blocked / "mplus.wsdl").get().operations
 
 
 def test_a_doubted_contract_is_read_anew_but_not_all_the_time() -> None:
@@ -151,7 +151,7 @@ def test_a_doubted_contract_is_read_anew_but_not_all_the_time() -> None:
 
     for patience, times in ((0.0, 2), (600.0, 1)):
         fetched.clear()
-        shelf = ContractShelf(fetch, patience=patience)
+        shelf = ContractCache(fetch, patience=patience)
         shelf.get()
         shelf.doubt()
         shelf.get()
@@ -270,6 +270,6 @@ def test_33_hostile_or_broken_xml_is_refused_at_once(contract: Contract, content
 
 
 def test_a_fault_is_told_with_its_code_and_text(contract: Contract) -> None:
-    with pytest.raises(Fault) as raised:
+    with pytest.raises(SoapFault) as raised:
         contract.decode("getProducts", fault("SOAP-ENV:Client", "wrong").encode())
     assert (raised.value.code, raised.value.message) == ("SOAP-ENV:Client", "wrong")

@@ -10,36 +10,36 @@ import pytest
 
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import Limits
+from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.connectors.mpluskassa.wire import Malformed
 from gateway.errors import Transient
 from mapping.records import ArticleGroup, SaleKind
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.faults import Plan
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World
 from tests.servers import Served
 
 DAY = date(2026, 3, 14)
 ARTICLE = {"articleNumber": 1001, "description": "Trui", "turnoverGroup": 1, "vatCode": 2, "priceIncl": 1995}
 
-Read = Callable[[MplusKassa, World], Any]
+Read = Callable[[MplusKassa, Simulation], Any]
 
 
-def one(world: World, table: str) -> Any:
-    row = next(iter(world.till[table]))
-    return row[world.till[table].key]
+def one(simulation: Simulation, table: str) -> Any:
+    row = next(iter(simulation.till[table]))
+    return row[simulation.till[table].key]
 
 
 READS: dict[str, tuple[str, Read]] = {
     "receipts": ("getReceipts", lambda till, _: till.receipts_since(1, 10, with_lines=True)),
-    "receipts by id": ("getReceipts", lambda till, world: till.receipts([one(world, "receipts")])),
+    "receipts by id": ("getReceipts", lambda till, simulation: till.receipts([one(simulation, "receipts")])),
     "receipts of a day": ("getReceipts", lambda till, _: till.sales_of_day(SaleKind.RECEIPT, DAY)),
     "invoices": ("getInvoices", lambda till, _: till.invoices_since(1, 10, with_lines=True)),
-    "invoices by id": ("getInvoices", lambda till, world: till.invoices([one(world, "invoices")])),
+    "invoices by id": ("getInvoices", lambda till, simulation: till.invoices([one(simulation, "invoices")])),
     "orders": ("getOrders", lambda till, _: till.orders_since(1, 10, with_lines=True)),
-    "orders by id": ("getOrders", lambda till, world: till.orders([one(world, "orders")])),
+    "orders by id": ("getOrders", lambda till, simulation: till.orders([one(simulation, "orders")])),
     "relations": ("getRelations", lambda till, _: till.relations_since(1, 10)),
     "products": ("getProducts", lambda till, _: till.products_since(1, 10)),
     "product of an article": ("getProducts", lambda till, _: till.product_of_article(1001)),
@@ -53,31 +53,31 @@ READS: dict[str, tuple[str, Read]] = {
 }
 
 
-def make_world() -> World:
-    world = World(seed="lists", clock=lambda: datetime(2026, 3, 14, 10, tzinfo=AMSTERDAM))
-    world.add_product({"description": "Trui", "articleList": {"article": [{**ARTICLE, "pluNumber": "TRUI"}]}})
-    world.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example")
-    world.sell(lines=[ItemSold(1001)])
-    world.invoice(lines=[ItemSold(1001)], relation=501)
-    world.take_order(lines=[ItemSold(1001)], relation=501)
-    return world
+def make_simulation() -> Simulation:
+    simulation = Simulation(seed="lists", clock=lambda: datetime(2026, 3, 14, 10, tzinfo=AMSTERDAM))
+    simulation.add_product({"description": "Trui", "articleList": {"article": [{**ARTICLE, "pluNumber": "TRUI"}]}})
+    simulation.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example")
+    simulation.sell(lines=[ItemSold(1001)])
+    simulation.invoice(lines=[ItemSold(1001)], relation=501)
+    simulation.take_order(lines=[ItemSold(1001)], relation=501)
+    return simulation
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, MplusKassa, list[Exchange]]]:
     """One served simulator and one client for all tests here; each test puts a world of its own behind it."""
-    app, seen = create_app(make_world()), list[Exchange]()
+    app, seen = create_app(make_simulation()), list[Exchange]()
     server = Served(app)
-    limits = Limits(connect=2, read=5, total=10)
+    limits = TillLimits(connect=2, read=5, total=10)
     yield app, MplusKassa(server.url, "demo", "demo-secret", limits=limits, observe=seen.append), seen
     server.stop()
 
 
 @pytest.fixture
-def world(served: tuple[Any, MplusKassa, list[Exchange]]) -> World:
-    served[0].state.world = make_world()
+def simulation(served: tuple[Any, MplusKassa, list[Exchange]]) -> Simulation:
+    served[0].state.simulation = make_simulation()
     served[2].clear()
-    found: World = served[0].state.world
+    found: Simulation = served[0].state.simulation
     return found
 
 
@@ -94,70 +94,72 @@ def seen(served: tuple[Any, MplusKassa, list[Exchange]]) -> list[Exchange]:
 @pytest.mark.parametrize("shape", ["bare", "flat"])
 @pytest.mark.parametrize("name", READS)
 def test_a_list_of_one_item_is_read_in_whatever_shape_it_comes(
-    client: MplusKassa, world: World, name: str, shape: str
+    client: MplusKassa, simulation: Simulation, name: str, shape: str
 ) -> None:
     _, read = READS[name]
     client.create_article_group(ArticleGroup(number=0, name="Truien"))
-    expected = read(client, world)
-    world.till.switches.one_item_lists = shape
+    expected = read(client, simulation)
+    simulation.till.switches.one_item_lists = shape
     assert expected
-    assert read(client, world) == expected
+    assert read(client, simulation) == expected
 
 
 @pytest.mark.parametrize("name", READS)
 def test_an_answer_without_its_list_is_a_failed_call_not_an_empty_one(
-    client: MplusKassa, world: World, name: str
+    client: MplusKassa, simulation: Simulation, name: str
 ) -> None:
     operation, read = READS[name]
-    world.misbehaviour.plans.append(Plan("no_lists", operation))
+    simulation.misbehaviour.plans.append(Plan("no_lists", operation))
     with pytest.raises(Transient, match="lacks its"):
-        read(client, world)
+        read(client, simulation)
 
 
 @pytest.mark.parametrize("name", ["receipts", "invoices", "orders"])
-def test_a_row_with_an_amount_that_is_none_is_set_aside_by_itself(client: MplusKassa, world: World, name: str) -> None:
+def test_a_row_with_an_amount_that_is_none_is_set_aside_by_itself(
+    client: MplusKassa, simulation: Simulation, name: str
+) -> None:
     sell = {
-        "receipts": lambda: world.sell(lines=[ItemSold(1001)]),
-        "invoices": lambda: world.invoice(lines=[ItemSold(1001)], relation=501),
-        "orders": lambda: world.take_order(lines=[ItemSold(1001)], relation=501),
+        "receipts": lambda: simulation.sell(lines=[ItemSold(1001)]),
+        "invoices": lambda: simulation.invoice(lines=[ItemSold(1001)], relation=501),
+        "orders": lambda: simulation.take_order(lines=[ItemSold(1001)], relation=501),
     }
     sell[name]()
     operation, read = READS[name]
-    world.misbehaviour.plans.append(Plan("bad_number", operation))
-    page = read(client, world)
+    simulation.misbehaviour.plans.append(Plan("bad_number", operation))
+    page = read(client, simulation)
     assert (len(page), len(page.unreadable), page.marker) == (1, 1, 2)
     assert (page.unreadable[0].field or "").endswith("Amount")
-    assert page.unreadable[0].id in {row[world.till[name].key] for row in world.till[name]}
+    assert page.unreadable[0].id in {row[simulation.till[name].key] for row in simulation.till[name]}
 
 
-def test_a_sale_asked_for_by_itself_names_the_field_that_is_none(client: MplusKassa, world: World) -> None:
-    world.misbehaviour.plans.append(Plan("bad_number", "getReceipts"))
+def test_a_sale_asked_for_by_itself_names_the_field_that_is_none(client: MplusKassa, simulation: Simulation) -> None:
+    simulation.misbehaviour.plans.append(Plan("bad_number", "getReceipts"))
     with pytest.raises(Malformed) as failure:
-        client.receipts([one(world, "receipts")])
+        client.receipts([one(simulation, "receipts")])
     assert (failure.value.field or "").endswith("Amount")
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\x0b", "\x00", "\x1f", "\x08"])
 def test_a_control_character_is_left_out_of_what_the_till_says_and_noted(
-    client: MplusKassa, world: World, seen: list[Exchange], character: str
+    client: MplusKassa, simulation: Simulation, seen: list[Exchange], character: str
 ) -> None:
-    world.change_relation(501, name=f"Jansen{character} Bouw", city="Zeist")
+    simulation.change_relation(501, name=f"Jansen{character} Bouw", city="Zeist")
     assert [relation.name for relation in client.relations_since(1, 10)] == ["Jansen Bouw"]
     assert seen[-1].note == "1 control character left out of the answer"
 
 
 @pytest.mark.parametrize("character", ["\x0b", "\x1b", "\x00", "\ud83d", "￾"])
 def test_a_control_character_is_left_out_of_what_is_sent_and_noted(
-    client: MplusKassa, world: World, seen: list[Exchange], character: str
+    client: MplusKassa, simulation: Simulation, seen: list[Exchange], character: str
 ) -> None:
     found = client.relation(501)
     assert found
     client.create_relation(type(found)(number=0, name=f"De{character} Vries", email="vries@example.nl"))
-    assert [row["name"] for row in world.till["relations"] if row["email"] == "vries@example.nl"] == ["De Vries"]
+    assert [row["name"] for row in simulation.till["relations"] if row["email"] == "vries@example.nl"] == ["De Vries"]
     assert seen[-1].note == "1 control character left out of what was sent"
 
 
-def test_tabs_and_line_ends_and_emoji_stay(client: MplusKassa, world: World, seen: list[Exchange]) -> None:
-    world.change_relation(501, name="Jansen\t😀\nBouw")
+def test_tabs_and_line_ends_and_emoji_stay(client: MplusKassa, simulation: Simulation, seen: list[Exchange]) -> None:
+    simulation.change_relation(501, name="Jansen\t😀\nBouw")
     assert [relation.name for relation in client.relations_since(1, 10)] == ["Jansen\t😀\nBouw"]
     assert seen[-1].note is None

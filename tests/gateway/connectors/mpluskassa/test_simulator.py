@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import Limits
+from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import AuthLost, DuplicateNumber, NotFound, Permanent, Transient, Unanswered
 from mapping.records import Article, ArticleGroup, Product, Relation, SaleKind, VatGroup
 from sandbox.mpluskassa.app import create_app
 from sandbox.mpluskassa.faults import Plan
 from sandbox.mpluskassa.lines import ItemSold
+from sandbox.mpluskassa.simulation import Simulation
 from sandbox.mpluskassa.structs import AMSTERDAM
-from sandbox.mpluskassa.world import World
 from tests.servers import Served
 
 SWEATER = {
@@ -33,34 +33,34 @@ SWEATER = {
 }
 
 
-def make_world() -> World:
-    world = World(seed="gateway", clock=lambda: datetime(2026, 3, 14, 10, tzinfo=AMSTERDAM))
-    world.till.switches.check_answers = True
-    world.add_product({"productNumber": 10, "description": "Trui", "articleList": {"article": [dict(SWEATER)]}})
-    world.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example", city="Utrecht")
-    return world
+def make_simulation() -> Simulation:
+    simulation = Simulation(seed="gateway", clock=lambda: datetime(2026, 3, 14, 10, tzinfo=AMSTERDAM))
+    simulation.till.switches.check_answers = True
+    simulation.add_product({"productNumber": 10, "description": "Trui", "articleList": {"article": [dict(SWEATER)]}})
+    simulation.add_relation(relationNumber=501, name="Jansen Bouw", email="info@jansenbouw.example", city="Utrecht")
+    return simulation
 
 
 @pytest.fixture(scope="module")
 def till() -> Iterator[tuple[Any, MplusKassa]]:
     """One served simulator and one client for all tests here; each test puts a world of its own behind it."""
-    app = create_app(make_world())
+    app = create_app(make_simulation())
     served = Served(app)
-    limits = Limits(connect=2, read=5, total=10)
+    limits = TillLimits(connect=2, read=5, total=10)
     yield app, MplusKassa(served.url, "demo", "demo-secret", limits=limits)
     served.stop()
 
 
 @pytest.fixture
-def world(till: tuple[Any, MplusKassa]) -> World:
-    till[0].state.world = make_world()
-    world: World = till[0].state.world
-    return world
+def simulation(till: tuple[Any, MplusKassa]) -> Simulation:
+    till[0].state.simulation = make_simulation()
+    simulation: Simulation = till[0].state.simulation
+    return simulation
 
 
 @pytest.fixture
-def kassa(till: tuple[Any, MplusKassa], world: World) -> MplusKassa:
-    assert world.till is not None
+def kassa(till: tuple[Any, MplusKassa], simulation: Simulation) -> MplusKassa:
+    assert simulation.till is not None
     return till[1]
 
 
@@ -70,11 +70,11 @@ def test_the_simulator_has_all_the_gateway_needs(kassa: MplusKassa) -> None:
 
 
 @pytest.mark.parametrize("scale", [1, 100])
-def test_vat_rates_are_read_on_either_scale(kassa: MplusKassa, world: World, scale: int) -> None:
-    world.till.switches.percentage_scale = scale
+def test_vat_rates_are_read_on_either_scale(kassa: MplusKassa, simulation: Simulation, scale: int) -> None:
+    simulation.till.switches.percentage_scale = scale
     assert {group.percentage for group in kassa.vat_groups()} == {Decimal(21), Decimal(9), Decimal(0)}
     assert all(isinstance(group, VatGroup) for group in kassa.vat_groups())
-    receipt = world.sell(lines=[ItemSold(1001, Decimal(1))])
+    receipt = simulation.sell(lines=[ItemSold(1001, Decimal(1))])
     assert kassa.receipts([receipt["receiptId"]])[0].vat[0].percentage in {Decimal(21), Decimal(9)}
 
 
@@ -86,9 +86,9 @@ def test_the_small_lists_are_read(kassa: MplusKassa) -> None:
 
 @pytest.mark.parametrize("omitted", ["clear", "keep"])
 def test_an_update_keeps_what_the_staff_added_whatever_the_till_does_with_omissions(
-    kassa: MplusKassa, world: World, omitted: str
+    kassa: MplusKassa, simulation: Simulation, omitted: str
 ) -> None:
-    world.till.switches.omitted_fields = omitted
+    simulation.till.switches.omitted_fields = omitted
     before = kassa.product_of_article(1001)
     assert before is not None
     kassa.update_product(Product(10, None, (Article(number=1001, price_incl_cents=2495),)), before)
@@ -157,9 +157,9 @@ def test_relations_are_found_made_and_changed(kassa: MplusKassa) -> None:
     assert made.number in {each.number for each in kassa.relations_since(1, 1000)}
 
 
-def test_a_sale_is_polled_read_whole_and_found_by_its_number(kassa: MplusKassa, world: World) -> None:
+def test_a_sale_is_polled_read_whole_and_found_by_its_number(kassa: MplusKassa, simulation: Simulation) -> None:
     before = kassa.sync_markers().receipt or 0
-    receipt = world.sell(lines=[ItemSold(1001, Decimal(2))])
+    receipt = simulation.sell(lines=[ItemSold(1001, Decimal(2))])
     page = kassa.receipts_since(before + 1, 10)
     assert [sale.id for sale in page] == [receipt["receiptId"]]
     assert page.marker == kassa.sync_markers().receipt
@@ -169,22 +169,22 @@ def test_a_sale_is_polled_read_whole_and_found_by_its_number(kassa: MplusKassa, 
     assert [(line.article, line.quantity) for line in sale.lines] == [(1001, Decimal(2))]
     assert sum(vat.net_cents + vat.vat_cents for vat in sale.vat) == sale.total_incl_cents
     assert kassa.find_sale(sale.number, day=sale.business_date) == sale
-    credit = world.refund(receipt["receiptId"])
+    credit = simulation.refund(receipt["receiptId"])
     assert kassa.receipts([credit["receiptId"]])[0].credited_id == sale.id
 
 
-def test_invoices_and_orders_are_read_by_id_and_number(kassa: MplusKassa, world: World) -> None:
-    invoice = world.invoice(lines=[ItemSold(1001, Decimal(1))], relation=501)
+def test_invoices_and_orders_are_read_by_id_and_number(kassa: MplusKassa, simulation: Simulation) -> None:
+    invoice = simulation.invoice(lines=[ItemSold(1001, Decimal(1))], relation=501)
     sale = kassa.invoices([invoice["invoiceId"]])[0]
     assert (sale.total_incl_cents, sale.relation_number) == (1995, 501)
     assert kassa.invoices_since(1, 100)[0].id == sale.id
-    order = world.take_order(lines=[ItemSold(1001, Decimal(1))], relation=501)
+    order = simulation.take_order(lines=[ItemSold(1001, Decimal(1))], relation=501)
     assert kassa.orders([order["orderId"]])[0].total_incl_cents == 1995
     assert [each.id for each in kassa.orders_since(1, 100)] == [order["orderId"]]
 
 
-def test_a_day_adds_up_to_its_sales(kassa: MplusKassa, world: World) -> None:
-    receipt = world.sell(lines=[ItemSold(1001, Decimal(3))])
+def test_a_day_adds_up_to_its_sales(kassa: MplusKassa, simulation: Simulation) -> None:
+    receipt = simulation.sell(lines=[ItemSold(1001, Decimal(3))])
     sale = kassa.receipts([receipt["receiptId"]])[0]
     journal = kassa.journals(sale.business_date, sale.business_date, [1])[0]
     assert sum(payment.amount_cents for payment in journal.payments) == sale.total_incl_cents
@@ -195,9 +195,11 @@ Act = Callable[[MplusKassa], object]
 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "error_500", "html_502", "truncate", "reset"])
-def test_trouble_is_weather_for_a_read_and_a_question_for_a_write(kassa: MplusKassa, world: World, kind: str) -> None:
+def test_trouble_is_weather_for_a_read_and_a_question_for_a_write(
+    kassa: MplusKassa, simulation: Simulation, kind: str
+) -> None:
     kassa.api_version()
-    world.misbehaviour.plans = [Plan(kind, "getBranches"), Plan(kind, "setStock")]
+    simulation.misbehaviour.plans = [Plan(kind, "getBranches"), Plan(kind, "setStock")]
     with pytest.raises(Transient):
         kassa.branches()
     with pytest.raises(Unanswered):
@@ -206,14 +208,14 @@ def test_trouble_is_weather_for_a_read_and_a_question_for_a_write(kassa: MplusKa
     assert kassa.stock(1, [1001])[0].free == 5
 
 
-def test_wrong_credentials_lose_the_connection(kassa: MplusKassa, world: World) -> None:
-    world.secret = "changed"
+def test_wrong_credentials_lose_the_connection(kassa: MplusKassa, simulation: Simulation) -> None:
+    simulation.secret = "changed"
     with pytest.raises(AuthLost):
         kassa.branches()
 
 
-def test_a_vat_code_without_a_rate_is_for_a_person(kassa: MplusKassa, world: World) -> None:
-    world.till.switches.vat_misconfigured = 2
+def test_a_vat_code_without_a_rate_is_for_a_person(kassa: MplusKassa, simulation: Simulation) -> None:
+    simulation.till.switches.vat_misconfigured = 2
     with pytest.raises(Permanent) as raised:
         kassa.vat_groups()
     assert "VAT code" in str(raised.value.fix)

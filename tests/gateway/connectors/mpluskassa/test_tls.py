@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import Limits
+from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import GatewayError, Permanent
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, STOCK_SET, SoapServer, says
 from tests.tls import write_certificate
 
-LIMITS = Limits(connect=2, read=2, total=4)
+LIMITS = TillLimits(connect=2, read=2, total=4)
 
 
 @contextmanager

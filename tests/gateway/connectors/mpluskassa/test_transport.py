@@ -10,16 +10,23 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gateway.connectors.mpluskassa.transport import Address, Credentials, Limits, Link, LinkError, Reply
+from gateway.connectors.mpluskassa.transport import (
+    Address,
+    Credentials,
+    LinkError,
+    PooledConnection,
+    TillLimits,
+    TillReply,
+)
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, Conversation, Script, SoapServer
 
 CREDENTIALS = Credentials(IDENT, SECRET)
-SHORT = Limits(connect=0.3, read=0.3, total=0.5, size=10_000)
+SHORT = TillLimits(connect=0.3, read=0.3, total=0.5, size=10_000)
 
 
-def post(script: Script, limits: Limits = SHORT) -> Reply:
+def post(script: Script, limits: TillLimits = SHORT) -> TillReply:
     with SoapServer(script) as server:
-        return Link(server.url, CREDENTIALS, limits=limits).post(b"<x/>", {})
+        return PooledConnection(server.url, CREDENTIALS, limits=limits).post(b"<x/>", {})
 
 
 def failure(act: Callable[[], object]) -> LinkError:
@@ -72,7 +79,7 @@ def raw_server(act: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def test_a_whole_answer_comes_back_with_the_credentials_having_gone_in_the_address() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"<y/>")) as server:
-        reply = Link(server.url, CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
+        reply = PooledConnection(server.url, CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
         assert (reply.status, reply.content) == (200, b"<y/>")
         asked = server.asked[0]
         assert asked.target == "/?ident=winkel%26co&secret=geheim%2Bvan%2Fde%3Dwinkel"
@@ -81,17 +88,19 @@ def test_a_whole_answer_comes_back_with_the_credentials_having_gone_in_the_addre
 
 def test_an_address_with_a_path_keeps_it() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"")) as server:
-        Link(server.url + "/kassa/", CREDENTIALS).post(b"", {})
+        PooledConnection(server.url + "/kassa/", CREDENTIALS).post(b"", {})
         assert server.asked[0].target.startswith("/kassa/?ident=")
 
 
 def test_nobody_listening_means_nothing_was_sent(free_port: Callable[[], int]) -> None:
-    error = failure(lambda: Link(f"http://127.0.0.1:{free_port()}", CREDENTIALS, limits=SHORT).post(b"", {}))
+    error = failure(
+        lambda: PooledConnection(f"http://127.0.0.1:{free_port()}", CREDENTIALS, limits=SHORT).post(b"", {})
+    )
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
 def test_a_name_that_does_not_resolve_means_nothing_was_sent() -> None:
-    error = failure(lambda: Link("http://kassa.invalid", CREDENTIALS, limits=SHORT).post(b"", {}))
+    error = failure(lambda: PooledConnection("http://kassa.invalid", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
@@ -118,13 +127,13 @@ def test_something_that_is_no_web_server_breaks_the_exchange() -> None:
         connection.sendall(b"220 mail.example.nl ESMTP\r\n")
 
     with raw_server(shout) as place:
-        error = failure(lambda: Link(f"http://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
+        error = failure(lambda: PooledConnection(f"http://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("CUT", True)
 
 
 def test_a_handshake_that_never_ends_is_left_before_anything_was_sent() -> None:
     with raw_server(lambda _: time.sleep(0.6)) as place:
-        error = failure(lambda: Link(f"https://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
+        error = failure(lambda: PooledConnection(f"https://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
@@ -162,7 +171,7 @@ def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch, fre
 )
 def test_an_address_that_is_none_or_holds_credentials_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+") as refused:
-        Link(url, CREDENTIALS)
+        PooledConnection(url, CREDENTIALS)
     assert "secret=1" not in str(refused.value)
 
 

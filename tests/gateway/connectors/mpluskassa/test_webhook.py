@@ -161,13 +161,13 @@ def test_events_of_a_session_differ_by_name_and_counter() -> None:
 )
 def test_25_a_body_that_says_nothing_is_unreadable_with_a_reason(body: bytes) -> None:
     unreadable = webhook.parse("completeSession", body)
-    assert isinstance(unreadable, webhook.Unreadable)
+    assert isinstance(unreadable, webhook.UnreadableSession)
     assert unreadable.reason
 
 
 @pytest.mark.parametrize("name", ["", "../admin", "a" * 65, "complete session", "x\n"])
 def test_an_address_that_is_no_event_name_is_unreadable(name: str) -> None:
-    assert isinstance(webhook.parse(name, event()), webhook.Unreadable)
+    assert isinstance(webhook.parse(name, event()), webhook.UnreadableSession)
 
 
 def test_numbers_no_database_can_hold_and_times_without_a_zone_are_left_out() -> None:
@@ -191,7 +191,7 @@ JSON = st.recursive(
 
 @given(st.text(max_size=70), st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_parsing_never_raises(name: str, body: bytes) -> None:
-    assert isinstance(webhook.parse(name, body), webhook.SessionHint | webhook.Unreadable)
+    assert isinstance(webhook.parse(name, body), webhook.SessionHint | webhook.UnreadableSession)
 
 
 @given(st.binary(max_size=50), st.text(max_size=50), st.text(max_size=50), st.lists(st.text(max_size=20), max_size=3))

@@ -43,7 +43,7 @@ from mapping.records import (
 )
 from sandbox.quickbooks.app import create_app
 from sandbox.quickbooks.demo import new_company
-from sandbox.quickbooks.world import World
+from sandbox.quickbooks.simulation import Simulation
 from tests.gateway.connectors.quickbooks.sales import line, sale
 
 REALM = "9341455000000001"
@@ -72,7 +72,7 @@ class Purse:
 class Shop:
     """The books of a Dutch shop, a client of them, and what a document of theirs needs."""
 
-    world: World
+    simulation: Simulation
     books: QuickBooks
     oauth: OAuth
     purse: Purse
@@ -89,24 +89,24 @@ class Shop:
 
     def written(self, entity: str) -> int:
         """How often something of this kind was really written through the API."""
-        effects = self.world.ledger.effects
+        effects = self.simulation.ledger.effects
         return sum(effect.entity == entity and effect.source == "api" for effect in effects)
 
 
 @pytest.fixture
 def shop(serve: Callable[..., str], http: httpx.Client) -> Shop:
-    world = World()
-    world.switches.limits.requests_per_second = 0
-    world.register_app("app", "app-secret", REDIRECT)
-    new_company(world, REALM, "De Fietsenwinkel")
-    income = world.find(REALM, "Account", Name="Sales of Product Income")
-    bank = world.find(REALM, "Account", Name="Bank")
+    simulation = Simulation()
+    simulation.switches.limits.requests_per_second = 0
+    simulation.register_app("app", "app-secret", REDIRECT)
+    new_company(simulation, REALM, "De Fietsenwinkel")
+    income = simulation.find(REALM, "Account", Name="Sales of Product Income")
+    bank = simulation.find(REALM, "Account", Name="Bank")
     assert income
     assert bank
     item = {"Name": "Pomp", "Sku": "1001", "Type": "Service", "IncomeAccountRef": {"value": income["Id"]}}
-    item_id = world.put_item(REALM, item)["Id"]
-    customer_id = world.put_customer(REALM, {"DisplayName": "Balieverkoop"})["Id"]
-    url = serve(create_app(world))
+    item_id = simulation.put_item(REALM, item)["Id"]
+    customer_id = simulation.put_customer(REALM, {"DisplayName": "Balieverkoop"})["Id"]
+    url = serve(create_app(simulation))
     oauth = OAuth(
         http,
         client_id="app",
@@ -115,10 +115,10 @@ def shop(serve: Callable[..., str], http: httpx.Client) -> Shop:
         token_url=f"{url}/oauth2/v1/tokens/bearer",
         revoke_url=f"{url}/v2/oauth2/tokens/revoke",
     )
-    purse = Purse(oauth, oauth.refresh(world.connect(REALM, "app")["refresh_token"]))
+    purse = Purse(oauth, oauth.refresh(simulation.connect(REALM, "app")["refresh_token"]))
     books = QuickBooks(http, base_url=url, realm_id=REALM, tokens=purse)
     (code,) = [one for one in books.tax_codes(date(2026, 8, 1)) if one.percentage == 21]
-    return Shop(world, books, oauth, purse, item_id, customer_id, bank["Id"], code)
+    return Shop(simulation, books, oauth, purse, item_id, customer_id, bank["Id"], code)
 
 
 def test_the_company_and_its_lists_are_read(shop: Shop) -> None:
@@ -145,7 +145,7 @@ def test_items_are_found_every_way(shop: Shop) -> None:
 
 
 def test_an_item_made_inactive_is_still_found_under_its_own_name(shop: Shop) -> None:
-    shop.world.put(REALM, "Item", {"Id": shop.item_id, "Active": False})
+    shop.simulation.put(REALM, "Item", {"Id": shop.item_id, "Active": False})
     (found,) = shop.books.items_by_sku("1001")
     assert (found.active, found.name) == (False, "Pomp")
     assert shop.books.items_page(1, 1000) == ()
@@ -210,7 +210,7 @@ def test_the_tills_own_tax_is_booked_to_the_cent(shop: Shop, vat: str) -> None:
 
 @pytest.mark.parametrize("mode", ["lost_reply", "truncate"])
 def test_61_a_receipt_whose_answer_was_lost_is_booked_once(shop: Shop, mode: str) -> None:
-    shop.world.tricks.plan("POST salesreceipt", mode)
+    shop.simulation.tricks.plan("POST salesreceipt", mode)
     with pytest.raises(Unanswered):
         shop.books.create_document(shop.sale(), "r1")
     again = shop.books.create_document(shop.sale(), "r1")
@@ -220,7 +220,7 @@ def test_61_a_receipt_whose_answer_was_lost_is_booked_once(shop: Shop, mode: str
 
 @pytest.mark.parametrize("mode", ["reset", "error_500", "error_503", "html_502"])
 def test_59_bad_weather_before_the_work_is_repaired_by_the_same_repeat(shop: Shop, mode: str) -> None:
-    shop.world.tricks.plan("*", mode, times=2)
+    shop.simulation.tricks.plan("*", mode, times=2)
     with pytest.raises(Unanswered):
         shop.books.create_document(shop.sale(), "r1")
     with pytest.raises(Transient):
@@ -231,7 +231,7 @@ def test_59_bad_weather_before_the_work_is_repaired_by_the_same_repeat(shop: Sho
 
 def test_59_a_throttled_write_was_not_done(shop: Shop) -> None:
     for _ in range(2):
-        shop.world.tricks.plan("POST salesreceipt", "throttle")
+        shop.simulation.tricks.plan("POST salesreceipt", "throttle")
     with pytest.raises(RateLimited):
         shop.books.create_document(shop.sale(), "r1")
     assert shop.written("SalesReceipt") == 0
@@ -245,7 +245,7 @@ def test_a_number_that_is_taken_names_the_document_that_has_it(shop: Shop) -> No
 
 
 def test_closed_books_say_so(shop: Shop) -> None:
-    shop.world.set_preference(REALM, "AccountingInfoPrefs", "BookCloseDate", "2026-12-31")
+    shop.simulation.set_preference(REALM, "AccountingInfoPrefs", "BookCloseDate", "2026-12-31")
     assert shop.books.company().books_closed_through == date(2026, 12, 31)
     with pytest.raises(Permanent) as raised:
         shop.books.create_document(shop.sale(), "r1")
@@ -296,14 +296,14 @@ def test_a_batch_writes_and_asks_with_an_outcome_each(shop: Shop) -> None:
 
 def test_64_an_expired_token_is_renewed_in_the_middle_of_work(shop: Shop) -> None:
     before = shop.purse.pair
-    shop.world.grants.expire_accesses(REALM)
+    shop.simulation.grants.expire_accesses(REALM)
     assert shop.books.item(shop.item_id).sku == "1001"
     assert shop.purse.pair.access != before.access
     assert shop.purse.pair.family_expires_at is not None
 
 
 def test_66_a_connection_that_was_ended_is_lost(shop: Shop) -> None:
-    shop.world.grants.end_realm(REALM)
+    shop.simulation.grants.end_realm(REALM)
     with pytest.raises(AuthLost):
         shop.books.item(shop.item_id)
 
@@ -323,7 +323,7 @@ def test_28_what_the_books_deliver_is_authentic_and_readable(shop: Shop, serve: 
         return Response()
 
     sink = serve(Starlette(routes=[Route("/hook", receive, methods=["POST"])]))
-    deliveries = shop.world.switches.deliveries
+    deliveries = shop.simulation.switches.deliveries
     deliveries.verifier, deliveries.format, deliveries.group_seconds = "verifier", shape, 0.01
     deliveries.url = f"{sink}/hook"
     shop.books.create_document(shop.sale(), "r1")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connectors.quickbooks.webhook import Hint, Unreadable, parse
+from gateway.connectors.quickbooks.webhook import Hint, UnreadableDelivery, parse
 from tests.gateway.connectors.quickbooks.examples import read_bytes
 
 
@@ -35,7 +35,7 @@ def legacy_entity(**changed: Any) -> dict[str, Any]:
     return {"name": "Item", "id": "11", "operation": "Update", "lastUpdated": "2026-08-01T09:00:00Z", **changed}
 
 
-def read(delivery: object) -> list[Hint | Unreadable]:
+def read(delivery: object) -> list[Hint | UnreadableDelivery]:
     return parse(json.dumps(delivery).encode())
 
 
@@ -162,8 +162,8 @@ def test_an_event_without_a_usable_id_is_still_recognised_when_it_comes_again(ev
 )
 def test_27_one_bad_event_never_loses_the_others(bad: object) -> None:
     found = read([cloud_event(id="before"), bad, cloud_event(id="after")])
-    assert [type(one) for one in found] == [Hint, Unreadable, Hint]
-    assert isinstance(found[1], Unreadable)
+    assert [type(one) for one in found] == [Hint, UnreadableDelivery, Hint]
+    assert isinstance(found[1], UnreadableDelivery)
     assert found[1].position == 1
     assert found[1].reason
 
@@ -171,18 +171,18 @@ def test_27_one_bad_event_never_loses_the_others(bad: object) -> None:
 @pytest.mark.parametrize("bad", [None, 7, {}, legacy_entity(name=None), legacy_entity(id="\x00"), [legacy_entity()]])
 def test_27_one_bad_legacy_event_never_loses_the_others(bad: object) -> None:
     found = read(legacy(legacy_entity(id="1"), bad, legacy_entity(id="3")))
-    assert [type(one) for one in found] == [Hint, Unreadable, Hint]
+    assert [type(one) for one in found] == [Hint, UnreadableDelivery, Hint]
 
 
 def test_27_one_bad_notification_never_loses_the_others() -> None:
     delivery = legacy(legacy_entity())
     delivery["eventNotifications"][:0] = [{"realmId": "1"}, 5, {"dataChangeEvent": {"entities": []}}]
-    assert [type(one) for one in read(delivery)] == [Unreadable, Unreadable, Unreadable, Hint]
+    assert [type(one) for one in read(delivery)] == [UnreadableDelivery, UnreadableDelivery, UnreadableDelivery, Hint]
 
 
 def test_bytes_that_are_not_text_spoil_only_their_own_event() -> None:
     body = json.dumps([cloud_event(intuitentityid="BAD"), cloud_event()]).encode().replace(b"BAD", b"\xff\xfe")
-    assert [type(one) for one in parse(body)] == [Unreadable, Hint]
+    assert [type(one) for one in parse(body)] == [UnreadableDelivery, Hint]
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,14 @@ def test_bytes_that_are_not_text_spoil_only_their_own_event() -> None:
 )
 def test_25_a_body_nobody_can_read_is_one_visible_entry(body: bytes) -> None:
     (found,) = parse(body)
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, UnreadableDelivery)
     assert found.position is None
 
 
 def test_25_a_number_of_megabytes_costs_its_event_and_no_time() -> None:
     body = b'[{"intuitentityid": ' + b"9" * 2_000_000 + b', "intuitaccountid": "1", "type": "qbo.item.created.v1"}]'
     (found,) = parse(body)
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, UnreadableDelivery)
 
 
 def test_an_empty_delivery_holds_nothing() -> None:
@@ -252,7 +252,7 @@ def test_no_legacy_events_make_it_raise_and_every_event_leaves_an_entry(entities
 @given(JSON)
 def test_no_document_makes_it_raise(document: Any) -> None:
     for one in read(document):
-        assert isinstance(one, Unreadable) or len(one.dedupe_key) <= 255
+        assert isinstance(one, UnreadableDelivery) or len(one.dedupe_key) <= 255
 
 
 @given(st.text(alphabet=st.characters(), max_size=300), st.text(alphabet=st.characters(), max_size=300))

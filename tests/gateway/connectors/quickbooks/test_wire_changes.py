@@ -9,7 +9,7 @@ import pytest
 
 from gateway.connectors.quickbooks.wire_changes import to_change_set
 from gateway.errors import Permanent, RateLimited
-from mapping.records import Change
+from mapping.records import RecordChange
 from tests.gateway.connectors.quickbooks.examples import answer_of, read_json
 
 
@@ -49,7 +49,7 @@ def test_an_answer_as_long_as_they_get_may_hide_more(rows: int, truncated: bool)
 def test_a_row_without_a_moment_takes_that_of_the_answer() -> None:
     found = to_change_set(answer({"Item": [{"Id": "1", "status": "Deleted"}]}))
     raw = {"Id": "1", "status": "Deleted"}
-    assert found.changes == (Change("Item", "1", found.as_of, deleted=True, raw=raw),)
+    assert found.changes == (RecordChange("Item", "1", found.as_of, deleted=True, raw=raw),)
 
 
 @pytest.mark.parametrize("inside", ["group", "response"])

@@ -1,0 +1,207 @@
+"""What needs a person right now, read from the database: each cause once, named so that it is known again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, or_, select
+from sqlmodel import Session, col
+
+from gateway.errors import AUTH_LOST
+from gateway.store import cursors, disagreements, expiry, meters, presence, read_allowance, systems, views
+from gateway.store.events import BACKFILL, PENDING, Flow, State
+from gateway.store.rate_limits import QUICKBOOKS
+from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
+
+POLL_SECONDS = 60.0
+ROLES = ("web", "worker", "clock")
+KINDS = (
+    "parked",
+    "paused",
+    "lost",
+    "reconnect",
+    "behind",
+    "uncertain",
+    "silent",
+    "poll",
+    "plan",
+    "process",
+    "agreement",
+    "comparison",
+)
+"""How the keys of causes begin."""
+OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
+SETTLING_SECONDS = 90.0  # a deployment that was just started is still starting its processes
+RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCause:
+    """One thing that needs a person. `key` stays the same for as long as it lasts; a new `stage` is told anew."""
+
+    key: str
+    title: str
+    detail: str = ""
+    fix: str = ""
+    connection: str | None = None
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How late a flow may be, and how many reads a month the plan has."""
+
+    behind: timedelta
+    monthly_reads: int
+
+
+def find_causes(session: Session, patience: Thresholds) -> list[AlertCause]:
+    """Every cause there is, in one reading transaction."""
+    now = views.now_of(session)
+    return [cause for find in _FINDERS for cause in find(session, patience, now)]
+
+
+def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:
+    about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
+    # What waits because the authorisation is lost is told once, with the connection; the books may also refuse one
+    # that is not (a subscription that ended, the till's credentials).
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    untold = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(lost))
+    parked = and_(col(InboxRow.state) == State.PARKED, untold)
+    found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
+    groups = session.execute(found).all()
+    # The newest of a group speaks for it: its reason and its fix belong together.
+    words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix))
+    newest = session.execute(words.where(col(InboxRow.id).in_([row[-1] for row in groups]))).all()
+    said = {id_: (reason, fix) for id_, reason, fix in newest}
+    for name, flow, code, count, id_ in groups:
+        reason, fix = said.get(id_, (None, None))
+        # A reason may quote what the other system said of somebody: that stays behind the login.
+        told = "the dashboard says which and why" if flow in OF_PEOPLE else reason
+        yield AlertCause(
+            f"parked/{name}/{flow}/{code}",
+            f"{count} of {flow} wait for a person ({code or 'no code'})",
+            told or "",
+            fix or "open them in the dashboard",
+            name,
+        )
+
+
+def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    for row in session.execute(select(ConnectionRow).where(col(ConnectionRow.paused).is_not(None))).scalars():
+        yield AlertCause(f"paused/{row.name}", "the connection is paused", row.paused or "", "let it go on", row.name)
+    for token in session.execute(select(TokenRow)).scalars():
+        if token.lost is not None:
+            title = "QuickBooks is no longer connected"
+            yield AlertCause(f"lost/{token.connection}", title, token.lost, RECONNECT, token.connection)
+        elif (stage := expiry.stage_of(token, now)) is not None:
+            ends = f"the authorisation ends on {expiry.ends_at(token):%Y-%m-%d}"
+            title = "QuickBooks must be connected again soon"
+            yield AlertCause(f"reconnect/{token.connection}", title, ends, RECONNECT, token.connection, str(stage))
+
+
+def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:
+    resting = select(col(ConnectionRow.name)).where(
+        or_(col(ConnectionRow.paused).is_not(None), col(ConnectionRow.live).is_(False))
+    )
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    oldest = func.min(col(InboxRow.received_at))
+    for state, key, title in (
+        ((*PENDING, State.WORKING), "behind", "{flow} is behind"),
+        ((State.UNCERTAIN,), "uncertain", "a write of {flow} has been without an answer for long"),
+    ):
+        found = (
+            select(col(InboxRow.connection), col(InboxRow.flow), func.count(), oldest)
+            .where(col(InboxRow.state).in_(state), col(InboxRow.priority) < BACKFILL)
+            .where(col(InboxRow.connection).not_in(resting), col(InboxRow.connection).not_in(lost))
+            .group_by(col(InboxRow.connection), col(InboxRow.flow))
+            .having(oldest < _now - patience.behind)
+        )
+        for name, flow, count, _ in session.execute(found).all():
+            late = f"{count} wait, the oldest for more than {patience.behind.total_seconds() / 60:.0f} minutes"
+            fix = "see in the dashboard what they wait for: the other system, or a worker process"
+            yield AlertCause(f"{key}/{name}/{flow}", title.format(flow=flow), late, fix, name)
+
+
+def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    lost = {token.connection for token in session.execute(select(TokenRow)).scalars() if token.lost is not None}
+    for silence in systems.find_silent(session, now):
+        if silence.failure is None and not _is_asking(session, now):
+            continue
+        if silence.system == QUICKBOOKS and silence.connection in lost:
+            continue
+        name = systems.NAMES[silence.system]
+        since = f"it has not answered for {max(1, round(silence.seconds / 60))} minutes"
+        detail = f"{since}: {silence.failure}" if silence.failure else since
+        fix = f"look whether {name} works and can be reached from here, then at the address and credentials"
+        yield AlertCause(
+            f"silent/{silence.connection}/{name}", f"{name} does not answer", detail, fix, silence.connection
+        )
+
+
+def _is_asking(session: Session, now: datetime) -> bool:
+    """Whether a clock process has run for long enough to have asked both systems."""
+    started = [each.started_at for each in presence.alive(session) if each.role == "clock"]
+    return bool(started) and now - min(started) > timedelta(seconds=SETTLING_SECONDS)
+
+
+def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    """A feed that fails although its system answers; a system that does not is one cause, not one for every feed."""
+    silent = {(silence.connection, silence.system) for silence in systems.find_silent(session, now)}
+    late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < now - timedelta(seconds=POLL_SECONDS))
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
+    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(live))
+    found = select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))
+    rows = session.execute(found).scalars()
+    for row in rows:
+        if (row.connection, row.source.partition(".")[0]) in silent:
+            continue
+        title = f"the poll {row.source} fails"
+        fix = "look at the other system, then at the address and credentials of the connection"
+        if kind := cursors.part_of(row.source, cursors.LEDGER):
+            title = f"QuickBooks cannot say what changed of its records of the kind {kind}"
+            fix = f"open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support"
+        yield AlertCause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
+
+
+def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    made = read_allowance.forecast(meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads)
+    if made.warning:
+        stage = "used up" if made.share >= 1 else "80 %"
+        detail = f"{made.reads} of {made.allowance} reads in {made.month}; at this pace {made.forecast} by its end"
+        fix = "poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS"
+        title = f"the monthly allowance of QuickBooks reads is {'used up' if made.share >= 1 else 'nearly used up'}"
+        yield AlertCause(f"plan/{made.month}", title, detail, fix, stage=stage)
+
+
+def _gone_processes(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    alive = presence.alive(session)
+    # Counted from those that live: what ran before a restart says nothing of what is starting now.
+    if not alive or now - min(each.started_at for each in alive) < timedelta(seconds=SETTLING_SECONDS):
+        return
+    # One that ended a moment ago may be on its way back, and those beside it look alive a little longer.
+    lately = presence.alive(session, seconds=SETTLING_SECONDS)
+    for role in sorted(set(ROLES) - {process.role for process in lately}):
+        yield AlertCause(
+            f"process/{role}", f"no {role} process is running", fix=f"start the {role} process; see its log"
+        )
+
+
+def _disagreements(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    return (AlertCause(*found) for found in disagreements.find(session, now))
+
+
+_Finder = Callable[[Session, Thresholds, datetime], Iterator[AlertCause]]
+_FINDERS: tuple[_Finder, ...] = (
+    _parked,
+    _stopped,
+    _behind,
+    _silent,
+    _failing_polls,
+    _used_plan,
+    _gone_processes,
+    _disagreements,
+)

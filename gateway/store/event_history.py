@@ -1,0 +1,56 @@
+"""What a person who asked for something watches: the event, its log as it grows, and the event it led to."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from sqlalchemy import and_, select
+from sqlmodel import Session, col
+
+from gateway.store.events import SUPERSEDED, Event, State
+from gateway.store.tables import InboxRow, JournalRow
+
+SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
+_COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An event now, the titles of its log lines after the last glance, and the id of the newest of them."""
+
+    event: Event
+    titles: list[str]
+    line: int
+
+
+def look(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
+    """The event, which must exist, and what was logged since line `after_line`."""
+    event = Event(*session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one())
+    lines = session.execute(
+        select(col(JournalRow.id), col(JournalRow.title))
+        .where(col(JournalRow.event_id) == event_id, col(JournalRow.id) > after_line)
+        .order_by(col(JournalRow.id))
+    ).all()
+    return Snapshot(event, [str(row[1]) for row in lines], int(lines[-1][0] or 0) if lines else after_line)
+
+
+def find_next(session: Session, event: Event) -> int | None:
+    """The event that carries on where this one ended: the sale a look-up found, or what took this one's place."""
+    if event.state == State.SKIPPED and (event.reason or "").startswith(SUPERSEDED):
+        return int((event.reason or "").removeprefix(SUPERSEDED))
+    found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
+    return found.scalar_one_or_none()
+
+
+def replaced_by(session: Session, event: Event) -> list[Event]:
+    """The events that this one took the place of, and those that they had."""
+    found: list[Event] = []
+    newest = [event.id]
+    while newest:
+        reasons = [f"{SUPERSEDED}{each}" for each in newest]
+        wanted = and_(col(InboxRow.subject) == event.subject, col(InboxRow.reason).in_(reasons))
+        older = [Event(*row) for row in session.execute(select(*_COLUMNS).where(wanted))]
+        found += older
+        newest = [each.id for each in older]
+    return found

@@ -1,0 +1,65 @@
+"""Wrong tokens by source, counted by all web processes together; a row lives for a minute, and there are only so many.
+
+A row is written for a wrong token only: who knows the token costs neither a read nor a write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import case, delete, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col
+
+from gateway.store.clock import epoch
+from gateway.store.tables import LoginFailureRow
+
+MOST_SOURCES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailures:
+    """Failures of one source, and the seconds after which they are forgotten."""
+
+    failures: int
+    seconds: float
+
+
+NONE = LoginFailures(0, 0.0)
+
+
+def find(session: Session, source: str) -> LoginFailures:
+    """What is known of a source, from any process."""
+    left = col(LoginFailureRow.ends_at) - epoch()
+    known = select(col(LoginFailureRow.failures), left).where(col(LoginFailureRow.source) == source, left > 0)
+    row = session.execute(known).one_or_none()
+    return LoginFailures(int(row[0]), float(row[1])) if row else NONE
+
+
+def count(session: Session, source: str, *, most: int, seconds: float) -> LoginFailures:
+    """One more failure, in one statement; forgotten `seconds` after the first, or after the one that makes `most`."""
+    failures, ends_at = col(LoginFailureRow.failures), col(LoginFailureRow.ends_at)
+    over, until = ends_at <= epoch(), epoch() + seconds
+    values = {
+        "failures": case((over, 1), else_=failures + 1),
+        "ends_at": case((or_(over, failures + 1 == most), until), else_=ends_at),
+    }
+    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row = session.execute(
+        conflict_insert(LoginFailureRow)
+        .values(source=source, failures=1, ends_at=until)
+        .on_conflict_do_update(index_elements=["source"], set_=values)
+        .returning(failures, ends_at - epoch())
+    ).one()
+    return LoginFailures(int(row[0]), float(row[1]))
+
+
+def purge(session: Session, *, most: int = MOST_SOURCES) -> None:
+    """Delete what is over, and of the rest all but the `most` that last longest. In a transaction of its own."""
+    ends_at = col(LoginFailureRow.ends_at)
+    last = select(ends_at).order_by(ends_at.desc()).offset(most).limit(1).scalar_subquery()
+    # Rows that somebody is counting in are left for the next time: nobody waits for anybody.
+    doomed = select(col(LoginFailureRow.source)).where(or_(ends_at <= epoch(), ends_at <= last))
+    session.execute(
+        delete(LoginFailureRow).where(col(LoginFailureRow.source).in_(doomed.with_for_update(skip_locked=True)))
+    )

@@ -1,0 +1,130 @@
+"""Custody of a connection's OAuth tokens: one process refreshes, the rotated token is stored before it is used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from gateway.errors import AUTH_LOST, AuthLost, Transient
+from gateway.store import tokens
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tokens import Tokens
+
+MARGIN = timedelta(seconds=30)  # clocks differ; a token that ends within this is not used any more
+WAIT_SECONDS = 30.0
+LOOK_SECONDS = 0.1
+
+
+class Refresher(Protocol):
+    """The part of the OAuth client that custody needs."""
+
+    def refresh(self, refresh_token: str) -> RefreshedPair:
+        """New tokens for an old refresh token; raises AuthLost, Transient, Permanent."""
+
+
+class RefreshedPair(Protocol):
+    """What a refresh answers (gateway.connectors.quickbooks.auth.TokenPair)."""
+
+    @property
+    def access(self) -> str: ...
+    @property
+    def access_expires_at(self) -> datetime: ...
+    @property
+    def refresh(self) -> str: ...
+    @property
+    def refresh_expires_at(self) -> datetime | None: ...
+    @property
+    def family_expires_at(self) -> datetime | None: ...
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class TokenManager:
+    """The access token of one connection, for the QuickBooks client (its `TokenSource`)."""
+
+    engine: Engine
+    connection: str
+    refresher: Refresher
+    seal: Seal
+    now: Callable[[], datetime] = _now
+
+    def access(self) -> str:
+        """A token that is good for a while yet. Raises `AuthLost` when a person must reconnect, `Transient` else."""
+        held = self._held()
+        if held.access and held.access_expires_at and held.access_expires_at - MARGIN > self.now():
+            return held.access
+        return self._renewed(held.access)
+
+    def renew(self, rejected: str) -> str:
+        """Another token than the one the books just refused."""
+        return self._renewed(rejected)
+
+    def _held(self) -> Tokens:
+        with reading(self.engine) as session:
+            held = tokens.find(session, self.connection, self.seal)
+        if held is None or not held.refresh or held.lost:
+            reason = held.lost if held and held.lost else "QuickBooks was never connected"
+            raise AuthLost(
+                reason,
+                code=AUTH_LOST,
+                record=f"connection {self.connection}",
+                fix="open /connect/quickbooks and connect the company again; parked work then goes on by itself",
+            )
+        return held
+
+    def _renewed(self, stale: str | None) -> str:
+        """A token other than `stale`: another process's fresh one, or our own refresh. One process at a time."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            if fresh := self._fresher_than(stale):
+                return fresh
+            if lease := tokens.take(self.engine, self.connection):
+                try:
+                    # Whoever had the lease before us may just have finished.
+                    return self._fresher_than(stale) or self._refresh()
+                finally:
+                    tokens.release(self.engine, self.connection, lease)
+            time.sleep(LOOK_SECONDS)
+        raise Transient("another process is refreshing the QuickBooks token and has not finished", code="refreshing")
+
+    def _fresher_than(self, stale: str | None) -> str | None:
+        held = self._held()
+        usable = held.access_expires_at is not None and held.access_expires_at - MARGIN > self.now()
+        return held.access if usable and held.access != stale else None
+
+    def _refresh(self, used: str | None = None) -> str:
+        refresh = self._held().refresh or ""
+        try:
+            pair = self.refresher.refresh(refresh)
+        except AuthLost as lost:
+            now_held = self._held().refresh
+            if now_held and now_held not in {refresh, used}:
+                return self._refresh(used=refresh)  # it was rotated under us: once more with the stored one
+            with writing(self.engine) as session:
+                tokens.lose(session, self.connection, lost.reason)
+            raise
+        with writing(self.engine) as session:
+            kept = tokens.replace(session, self.connection, to_tokens(pair), self.seal)
+        if not kept:
+            raise AuthLost("the connection was removed", code=AUTH_LOST, record=f"connection {self.connection}")
+        return pair.access
+
+
+def to_tokens(pair: RefreshedPair) -> Tokens:
+    """The store's record of a token pair."""
+    return Tokens(
+        pair.access,
+        pair.access_expires_at,
+        pair.refresh,
+        pair.refresh_expires_at,
+        hard_expires_at=pair.family_expires_at,
+    )

@@ -1,0 +1,84 @@
+"""Where in a settings document a fault stands: its line, and the lines around it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mapping.settings_document import DocumentFault
+
+AROUND = 2
+# Each character can be read in one way only: people type all day in what is looked through here.
+_TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_AT_LINE = re.compile(r"at line (\d+)")
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of the document with its number, counted from 1."""
+
+    number: int
+    text: str
+    faulty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLocation:
+    """A fault with the lines it stands among; no lines when it is about something that is not written there."""
+
+    fault: DocumentFault
+    line: int | None
+    lines: tuple[SourceLine, ...]
+
+
+def find(text: str, faults: Iterable[DocumentFault]) -> tuple[FaultLocation, ...]:
+    """Every fault at its place, from top to bottom."""
+    lines = text.splitlines()
+    written = list(_paths(lines))
+    places = [_to_place(fault, lines, written) for fault in faults]
+    return tuple(sorted(places, key=lambda place: place.line or 0))
+
+
+def _to_place(fault: DocumentFault, lines: Sequence[str], written: Sequence[tuple[int, Path]]) -> FaultLocation:
+    line = _find_line(fault, written)
+    if line is None or not lines:
+        return FaultLocation(fault, None, ())
+    line = min(line, len(lines))
+    around = range(max(1, line - AROUND), min(len(lines), line + AROUND) + 1)
+    return FaultLocation(fault, line, tuple(SourceLine(number, lines[number - 1], number == line) for number in around))
+
+
+def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int | None:
+    """The line whose path has most in common with the fault's."""
+    told = _AT_LINE.search(fault.message)
+    if told:
+        return int(told[1])
+    wanted = tuple(fault.path.split("."))
+    shared = [(_in_common(wanted, path), len(path), -number) for number, path in written]
+    # The longest start in common; of several such lines the one that says least more.
+    best = max(((common, -length, back) for common, length, back in shared if common), default=None)
+    return -best[2] if best else None
+
+
+def _in_common(wanted: Path, path: Path) -> int:
+    pairs = zip(wanted, path, strict=False)
+    return next((n for n, (left, right) in enumerate(pairs) if left != right), min(len(wanted), len(path)))
+
+
+def _paths(lines: Sequence[str]) -> Iterator[tuple[int, Path]]:
+    """(number, path) of every line that opens a table or sets a key."""
+    table: Path = ()
+    for number, line in enumerate(lines, start=1):
+        if heading := _TABLE.match(line):
+            table = _split(heading[1])
+            yield number, table
+        elif key := _KEY.match(line):
+            yield number, table + _split(key[1])
+
+
+def _split(written: str) -> Path:
+    return tuple(part.strip("\"'") for part in _PART.findall(written))

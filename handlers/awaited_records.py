@@ -1,0 +1,61 @@
+"""What sales wait for in the books, a missing or inactive item or customer, and how they are told it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gateway.store import inbox
+from gateway.store.session import reading
+from handlers.deps import Deps
+from mapping.records import Item
+from mapping.skus import is_digits
+
+MISSING_ITEM: Final = "missing-item"
+INACTIVE_ITEM: Final = "inactive-item"
+INACTIVE_CUSTOMER: Final = "inactive-customer"
+_OF_ITEMS: Final = (MISSING_ITEM, INACTIVE_ITEM)
+
+
+def name_item(wanted: str) -> str:
+    """An item as those that wait for it name it: by the SKU or name they looked for."""
+    return f"item {wanted}"
+
+
+def name_customer(customer_id: str) -> str:
+    """A customer as those that wait for it name it."""
+    return f"customer {customer_id}"
+
+
+def awaits_items(deps: Deps) -> bool:
+    """Whether anything waits for an item at all."""
+    with reading(deps.engine) as session:
+        return bool(inbox.codes_and_records(session, deps.connection, _OF_ITEMS))
+
+
+def tell_of_items(items: Iterable[Item], deps: Deps) -> None:
+    """These items were seen: what waits for any of them that is active goes on."""
+    records = {name_item(name) for item in items if item.active for name in _names(item)}
+    _go_on(_OF_ITEMS, records, deps)
+
+
+def tell_of_customers(customer_ids: Iterable[str], deps: Deps) -> None:
+    """These customers were seen to be active, or may be: what waits for them goes on, and looks for itself."""
+    _go_on((INACTIVE_CUSTOMER,), {name_customer(id_) for id_ in customer_ids}, deps)
+
+
+def _names(item: Item) -> set[str]:
+    sku = (item.sku or "").strip()
+    number = {str(int(sku))} if is_digits(sku) else set()
+    return {name for name in (sku, item.name, item.id) if name} | number
+
+
+def _go_on(codes: tuple[str, ...], records: set[str], deps: Deps) -> None:
+    """Nearly always nothing waits, so that is looked at first."""
+    if not records:
+        return
+    with reading(deps.engine) as session:
+        waiting = inbox.codes_and_records(session, deps.connection, codes)
+    for code, record in waiting:
+        if record in records:
+            deps.resolve(code, record)

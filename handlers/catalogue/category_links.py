@@ -1,0 +1,69 @@
+"""The category that an item hangs under in the books, and the article group that it is at the till."""
+
+from __future__ import annotations
+
+from gateway.errors import NotFound, Transient
+from gateway.store import links
+from gateway.store.events import Change, Event, Flow
+from gateway.store.links import Link, LinkKind
+from gateway.store.session import reading
+from handlers.catalogue import items
+from handlers.catalogue.items import ItemReading
+from handlers.deps import Deps
+from mapping.categories import CATEGORY
+from mapping.records import Item
+
+WAITS_FOR_CATEGORY = "category-first"
+
+
+def name_category(category_id: str) -> str:
+    """The category as a cause is recorded: what waits for it is found by this."""
+    return f"category {category_id}"
+
+
+def find_group(item: Item, event: Event, deps: Deps) -> int | None:
+    """The article group of the item's category, None without one or where groups are not carried.
+
+    A category that the till does not have yet is brought along: raises `Transient`.
+    """
+    if item.parent_id is None or not deps.settings.categories.enabled:
+        return None
+    with reading(deps.engine) as session:
+        group = links.find(session, deps.connection, LinkKind.GROUP, item.parent_id)
+    if group is None:
+        _bring_missing(item.parent_id, event, deps)
+        return None
+    return group_number(group, deps)
+
+
+def group_number(link: Link, deps: Deps) -> int | None:
+    """The article group behind a category's link, unless it is gone or groups are not carried."""
+    return int(link.target_id) if are_groups_carried(deps) and link.target_id else None
+
+
+def are_groups_carried(deps: Deps) -> bool:
+    """Whether products are put into the groups of their categories."""
+    return deps.settings.categories.enabled and deps.settings.products.content
+
+
+def _bring_missing(parent_id: str, event: Event, deps: Deps) -> None:
+    read_at = items.now(deps)
+    try:
+        parent = deps.books.item(parent_id)
+    except NotFound:
+        return
+    if parent.type == CATEGORY:
+        deps.pass_on(bring_along(ItemReading(parent, read_at), event))
+        raise wait_for(parent_id)
+
+
+def bring_along(parent: ItemReading, event: Event) -> Change:
+    """A category that something of this event needs, as an event of its own."""
+    return items.follow(Flow.CATEGORIES, event, parent, key=f"{event.key}>{name_category(parent.item.id)}")
+
+
+def wait_for(category_id: str) -> Transient:
+    """What is raised while a category is on its way to the till; its arrival lifts it."""
+    return Transient(
+        "its category is brought to the till first", code=WAITS_FOR_CATEGORY, record=name_category(category_id)
+    )

@@ -1,0 +1,153 @@
+"""Bringing the till's stock to what the books have, without ever putting back what was sold meanwhile.
+
+A quantity is never set, only changed by the difference, so a sale before, between or after our read and our write
+keeps its effect. The steps, and why in this order:
+
+1. the till's stock is read;
+2. the till's sales up to then are brought into the inbox: whatever that stock lacks is known here now;
+3. the movements since (1) are read: sales among them that the inbox knows are taken off what was read in (1),
+   because (4) counts them, too;
+4. what should be there: the books' quantity minus the sales they do not know yet, seen in one look;
+5. the difference between (4) and (1, 3) is booked. A sale that nobody here knows yet is in neither, and stays.
+
+A re-sync books many differences with one call where the till can, then measures again and books what is still missing
+one by one. One writer at a time per connection. A write without an answer is never repeated: everything is measured
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from gateway.errors import RateLimited
+from gateway.store import leases
+from handlers.deps import Deps
+from handlers.polling import polls
+from handlers.stock import bookings, estimates, unposted
+from handlers.stock.bookings import StockDifference
+from mapping import stock
+from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
+from mapping.skus import name_item
+from mapping.stock import Figures
+
+AT_ONCE = 100
+_PAGE = 200
+_SALES = "STOCK-HISTORY-TYPE-SALES"
+_NONE = Decimal(0)
+Place = tuple[int, int]
+"""Branch and article."""
+
+
+def settle(
+    items: Mapping[int, Item], read_at: datetime, deps: Deps, *, patient: bool, together: bool = False
+) -> list[StockDifference]:
+    """Bring the stock of these items, by article number, to what the books said of them at `read_at` or later.
+
+    Answers every shelf the till keeps. `patient`: leave alone what is being booked at this very moment, it is better
+    measured again. `together`: book many with one call. Raises `RateLimited` while somebody else measures.
+    """
+    with leases.alone(deps.engine, deps.connection, "stock"):
+        shelves = measure(items, read_at, deps)
+        due = _due(shelves, patient)
+        if together and bookings.book_together(due, deps):
+            # Measured again: what the till made of so many at once is looked at before it is believed.
+            shelves = measure(items, read_at, deps)
+            due = _due(shelves, patient)
+        for shelf in due:
+            bookings.book(shelf, deps)
+    return shelves
+
+
+def _due(shelves: Iterable[StockDifference], patient: bool) -> list[StockDifference]:
+    return [shelf for shelf in shelves if shelf.change and not (patient and shelf.doubtful)]
+
+
+def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[StockDifference]:
+    """Steps 1 to 4: what is there, what should be. Nothing is written."""
+    branches = stock.to_branches(deps.settings.stock, branches=[branch.number for branch in deps.lists.branches()])
+    before = deps.till.sync_markers()
+    levels = {place(row): row for branch in branches for row in deps.till.stock(branch, items)}
+    levels |= _empty_shelves([(branch, article) for branch in branches for article in items], levels, deps)
+    movements = _movements_since(before, _catch_up(deps), branches, items, deps)
+    missed = unposted.count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
+    counted = [m for m in movements if missed.known.intersection(_documents(m))]
+    promised = estimates.pieces(deps)
+    figures = {
+        article: stock.to_figures(
+            item, unposted=missed.pieces.get(article, _NONE), estimates=promised.get(item.id, _NONE)
+        )
+        for article, item in items.items()
+    }
+    return [
+        StockDifference(
+            branch,
+            article,
+            item,
+            _present(levels[branch, article], counted),
+            quantity,
+            article in missed.doubtful,
+            figures[article],
+        )
+        for article, item in items.items()
+        for branch, quantity in _wanted(item, figures[article], branches, deps).items()
+        if (branch, article) in levels
+    ]
+
+
+def _empty_shelves(
+    asked: Iterable[Place], levels: Mapping[Place, ArticleStock], deps: Deps
+) -> dict[Place, ArticleStock]:
+    """The shelves of articles that keep stock, but of which the till says nothing: nothing was booked there yet."""
+    silent = [where for where in asked if where not in levels]
+    found = deps.till.products_of_articles(sorted({article for _, article in silent}))
+    kept = {article.number for read in found for article in read.product.articles if article.stock_article}
+    return {
+        (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE, incoming=_NONE)
+        for branch, article in silent
+        if article in kept
+    }
+
+
+def place(row: ArticleStock | StockMovement) -> Place:
+    """Where it is."""
+    return row.branch or 0, row.article
+
+
+def _catch_up(deps: Deps) -> SyncMarkers:
+    """The till's markers, every sale before this moment known to the inbox."""
+    markers = deps.till.sync_markers()
+    if not polls.is_behind(deps, markers):
+        return markers
+    deps.notify(polls.poll_till(deps))
+    if polls.is_behind(deps, markers):
+        raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
+    return deps.till.sync_markers()  # what was sold while we looked may have been brought in as well
+
+
+def _movements_since(
+    before: SyncMarkers, after: SyncMarkers, branches: Sequence[int], articles: Iterable[int], deps: Deps
+) -> list[StockMovement]:
+    if before.stock is not None and before.stock == after.stock:
+        return []
+    found: list[StockMovement] = []
+    at = before.stock or 0
+    while page := deps.till.stock_changes(branches, at + 1, _PAGE, articles=articles):
+        found += page.records
+        at = page.marker or at
+    return [movement for movement in found if movement.type == _SALES]
+
+
+def _documents(movement: StockMovement) -> list[str]:
+    return [id_ for id_ in (movement.receipt_id, movement.invoice_id, movement.order_id) if id_]
+
+
+def _wanted(item: Item, figures: Figures, branches: Sequence[int], deps: Deps) -> dict[int, Decimal]:
+    return stock.to_quantities(figures, deps.settings.stock, branches=branches, record=name_item(item))
+
+
+def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
+    later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
+    # The books count what is there, promised to an order or not.
+    return level.free + level.reserved + sum(later, Decimal(0))

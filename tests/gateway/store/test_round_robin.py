@@ -1,0 +1,339 @@
+"""Whose turn it is: connections take turns, those that must rest wait, and a long queue costs no more."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert, select, text
+from sqlmodel import col
+
+from gateway.store import connections, inbox, round_robin, tokens
+from gateway.store.clock import epoch, moment
+from gateway.store.connections import Connection
+from gateway.store.events import BACKFILL, NORMAL, URGENT, Change, Event, Flow, Outcome, State
+from gateway.store.round_robin import RoundRobin
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow
+
+SEAL = Seal(["a-secret-key-of-good-length"])
+
+
+def change(key: str, connection: str, **more: Any) -> Change:
+    about = {"flow": Flow.PRODUCTS, "source": "test", "entity": "Item", "entity_id": key}
+    return Change(key=f"{connection}:{key}", connection=connection, **{**about, **more})
+
+
+def put(engine: Engine, *changes: Change) -> list[int]:
+    with writing(engine) as session:
+        return [received.id for received in inbox.receive(session, changes)]
+
+
+def connect(engine: Engine, name: str, *, live: bool = True, paused: str | None = None) -> None:
+    made = Connection(name, f"realm-{name}", f"https://till-{name}", "i", "s", None, (), live, paused)
+    with writing(engine) as session:
+        connections.save(session, made, SEAL)
+
+
+def end(engine: Engine, event: Event, outcome: Outcome | None = None) -> None:
+    with writing(engine) as session:
+        inbox.finish(session, event, outcome or Outcome(State.DONE))
+
+
+def take(engine: Engine, rota: RoundRobin, **more: Any) -> str | None:
+    """The connection whose event was claimed and done."""
+    event = inbox.claim_next(engine, rota=rota, **more)
+    if event is None:
+        return None
+    end(engine, event)
+    return event.connection
+
+
+def test_53_three_connections_take_turns_however_much_one_of_them_has(engine: Engine) -> None:
+    put(engine, *(change(str(n), "busy") for n in range(50)))
+    put(engine, change("1", "calm"), change("2", "calm"), change("1", "quiet"))
+    rota = RoundRobin()
+    served = [take(engine, rota) for _ in range(6)]
+    assert served.count("calm") == 2
+    assert served.count("quiet") == 1
+    assert served[:3] == ["busy", "calm", "quiet"]
+
+
+def test_the_urgent_event_of_a_connection_comes_before_its_backfill(engine: Engine) -> None:
+    put(
+        engine,
+        change("1", "a", priority=BACKFILL),
+        change("2", "a", priority=NORMAL),
+        change("3", "a", priority=URGENT),
+    )
+    rota, order = RoundRobin(), []
+    while (event := inbox.claim_next(engine, rota=rota)) is not None:
+        order.append(event.entity_id)
+        end(engine, event)
+    assert order == ["3", "2", "1"]
+
+
+def about(key: str, connection: str = "a", **more: Any) -> Change:
+    """A change of the one item that a test is about."""
+    return change(key, connection, **{"entity_id": "17", **more})
+
+
+def states(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        return [
+            str(state) for state in session.execute(select(col(InboxRow.state)).order_by(col(InboxRow.id))).scalars()
+        ]
+
+
+def test_51_in_its_turn_the_newest_event_of_a_subject_answers_the_older_ones(engine: Engine) -> None:
+    put(engine, about("1"), change("x", "a"), about("2"), about("3"))
+    rota, order = RoundRobin(), []
+    while (event := inbox.claim_next(engine, rota=rota)) is not None:
+        order.append(event.key)
+        end(engine, event)
+    assert order == ["a:3", "a:x"]
+    assert states(engine) == ["skipped", "done", "skipped", "done"]
+
+
+@pytest.mark.parametrize("by_wake_up", [True, False])
+def test_what_a_person_asked_for_is_not_answered_by_what_was_heard_later(engine: Engine, *, by_wake_up: bool) -> None:
+    first, *_ = put(engine, about("1"), about("2", priority=URGENT), about("3"))
+    event = inbox.claim(engine, first) if by_wake_up else inbox.claim_next(engine)
+    assert event is not None
+    assert (event.key, states(engine)) == ("a:2", ["skipped", "working", "received"])
+    end(engine, event)
+    following = inbox.claim_next(engine)
+    assert following is not None
+    assert following.key == "a:3"
+
+
+def test_an_event_that_is_not_due_yet_does_not_take_the_place_of_one_that_is(engine: Engine) -> None:
+    put(engine, about("1"))
+    (late,) = put(engine, about("2"))
+    event = inbox.claim(engine, late)
+    assert event is not None
+    end(engine, event, Outcome(State.WAITING, wait_seconds=3600))
+    put(engine, about("3"))
+    with writing(engine) as session:
+        assert inbox.requeue(session, 1, states=[State.SKIPPED])
+    taken = inbox.claim_next(engine)
+    assert taken is not None
+    assert (taken.key, states(engine)) == ("a:3", ["skipped", "skipped", "working"])
+    assert taken.careful
+
+
+def test_of_a_connection_that_rests_only_what_a_person_asked_for_is_taken_in_turn(engine: Engine) -> None:
+    connect(engine, "a", paused="by hand")
+    put(engine, about("1", priority=URGENT), about("2", priority=URGENT), about("3"))
+    taken = inbox.claim_next(engine)
+    assert taken is not None
+    assert (taken.key, inbox.claim_next(engine)) == ("a:2", None)
+
+
+def test_many_who_claim_few_subjects_neither_overlap_nor_wait_for_each_other_for_ever(engine: Engine) -> None:
+    rounds, subjects, claimers = 6, 3, 6
+    working: set[str] = set()
+
+    def claim_all(name: int) -> int:
+        count = 0
+        for step in range(rounds):
+            put(engine, *(about(f"{name}.{step}.{n}", entity_id=str(n)) for n in range(subjects)))
+            event = inbox.claim_next(engine)
+            if event is None:
+                continue
+            assert event.subject not in working
+            working.add(event.subject)
+            count += 1
+            working.discard(event.subject)
+            end(engine, event)
+        return count
+
+    with ThreadPoolExecutor(claimers) as pool:
+        carried = sum(pool.map(claim_all, range(claimers)))
+    rota = RoundRobin()
+    while take(engine, rota):
+        carried += 1
+    assert set(states(engine)) == {"done", "skipped"}
+    assert states(engine).count("done") == carried
+
+
+@pytest.mark.parametrize("state", ["paused", "not live", "lost"])
+def test_the_events_of_a_connection_that_rests_wait_but_what_a_person_asks_for_is_done(
+    engine: Engine, state: str
+) -> None:
+    connect(engine, "a", live=state != "not live", paused="by hand" if state == "paused" else None)
+    if state == "lost":
+        with writing(engine) as session:
+            tokens.plant(session, "a", "refresh", SEAL)
+            tokens.lose(session, "a", "revoked")
+    waiting, hint, asked = put(
+        engine,
+        change("1", "a"),
+        change("2", "a", entity="Session", priority=URGENT),
+        change("3", "a", entity="Doctor", priority=URGENT),
+    )
+    connect(engine, "b")
+    put(engine, change("1", "b"))
+    assert inbox.claim(engine, waiting) is None
+    assert inbox.claim(engine, hint) is None
+    rota = RoundRobin()
+    assert [take(engine, rota), take(engine, rota), take(engine, rota)] == ["a", "b", None]
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=10) == []
+        done = session.execute(select(col(InboxRow.id)).where(col(InboxRow.state) == "done")).scalars().all()
+    assert asked in done
+
+
+def test_work_goes_on_when_the_connection_does(engine: Engine) -> None:
+    connect(engine, "a", paused="by hand")
+    put(engine, change("1", "a"))
+    assert take(engine, RoundRobin()) is None
+    with writing(engine) as session:
+        connections.go_live(session, "a")
+    assert take(engine, RoundRobin()) == "a"
+
+
+@pytest.mark.parametrize(("system", "account"), [("quickbooks", "realm-a"), ("mpluskassa", "https://till-a")])
+def test_an_account_that_cools_down_is_not_claimed_and_others_go_on(engine: Engine, system: str, account: str) -> None:
+    for name in ("a", "b"):
+        connect(engine, name)
+    urgent, _ = put(engine, change("1", "a", priority=URGENT), change("1", "b"))
+    cooling = {"system": system, "account": account, "cooldown_from": epoch(), "cooldown_until": epoch() + 60}
+    with writing(engine) as session:
+        session.execute(insert(RateLimitRow).values(cooling))
+    assert inbox.claim(engine, urgent) is None
+    rota = RoundRobin()
+    assert [take(engine, rota), take(engine, rota)] == ["b", None]
+    with writing(engine) as session:
+        session.execute(text("UPDATE rate_limits SET cooldown_until = 1"))
+    assert take(engine, rota) == "a"
+
+
+def test_a_barred_connection_is_left_to_the_threads_it_has(engine: Engine) -> None:
+    (first, _) = put(engine, change("1", "a"), change("1", "b"))
+    assert inbox.claim(engine, first, barred=["a"]) is None
+    rota = RoundRobin()
+    assert [take(engine, rota, barred=["a"]), take(engine, rota, barred=["a"])] == ["b", None]
+    assert take(engine, rota) == "a"
+
+
+def test_an_event_that_belongs_to_nobody_is_still_found(engine: Engine) -> None:
+    (orphan,) = put(engine, Change("k", Flow.ORDERS, "test", "Item", "1", account="unknown"))
+    with reading(engine) as session:
+        assert inbox.due_ids(session, limit=5) == [orphan]
+    assert inbox.claim(engine, orphan) is not None
+
+
+def test_the_sweep_finds_events_of_every_connection_and_not_only_of_the_one_with_the_longest_queue(
+    engine: Engine,
+) -> None:
+    put(engine, *(change(str(n), "a") for n in range(40)))
+    (of_b,) = put(engine, change("1", "b"))
+    with reading(engine) as session:
+        due = inbox.due_ids(session, limit=10)
+    assert of_b in due
+    assert 2 <= len(due) <= 10
+
+
+ROWS = 100_000
+_FILL = """
+INSERT INTO inbox (key, connection, flow, source, entity, entity_id, subject, priority, state, attempts, crashes,
+                   careful, due_at, correlation, received_at, updated_at)
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {rows})
+SELECT 'f' || n, 'c' || (n % 3), 'products', 'test', 'Item', 'i' || n, 's' || n, 10,
+       CASE WHEN n % 10 = 0 THEN 'received' WHEN n % 10 < 5 THEN 'waiting' ELSE 'done' END, 0, 0, false,
+       CASE WHEN n % 10 > 0 AND n % 10 < 5 THEN {later} END, 'x', {now}, {now} FROM numbers
+"""
+
+
+def fill(engine: Engine, rows: int) -> None:
+    """Rows of three connections: a tenth is due, four tenths wait for another hour, the rest is done."""
+    literal = {"literal_binds": True}
+    now, later = (str(moment(offset).compile(engine, compile_kwargs=literal)) for offset in (-60, 3600))
+    sql = _FILL.format(rows=rows, now=now, later=later)
+    with writing(engine) as session:
+        driver = session.connection().connection.driver_connection
+        assert driver is not None
+        driver.execute(sql)
+    if engine.dialect.name == "postgresql":
+        with writing(engine) as session:
+            session.execute(text("ANALYZE inbox"))
+
+
+def time_claims(engine: Engine, count: int) -> float:
+    """The 95th percentile of a claim, in seconds."""
+    rota, took = RoundRobin(), []
+    for _ in range(count):
+        began = time.perf_counter()
+        assert inbox.claim_next(engine, rota=rota) is not None
+        took.append(time.perf_counter() - began)
+    return statistics.quantiles(took, n=20)[-1]
+
+
+def test_54_a_claim_among_100_000_rows_costs_what_it_costs_among_few(engine: Engine) -> None:
+    fill(engine, 1_000)
+    few = time_claims(engine, 40)
+    with writing(engine) as session:
+        session.execute(text("DELETE FROM inbox"))
+    fill(engine, ROWS)
+    many = time_claims(engine, 40)
+    assert many < few * 4 + 0.02, f"p95 {few * 1000:.1f} ms among 1,000 rows, {many * 1000:.1f} ms among {ROWS:,}"
+
+
+def test_postgresql_finds_the_next_event_through_the_index(postgres_engine: Engine) -> None:
+    fill(postgres_engine, 20_000)
+    statement = select(round_robin.newest_of(resting=False, lock=True)).params(turn="c1")
+    sql = str(statement.compile(postgres_engine, compile_kwargs={"literal_binds": True}))
+    with reading(postgres_engine) as session:
+        found = session.connection().exec_driver_sql(f"EXPLAIN {sql.replace('%', '%%')}")
+        plan = "\n".join(str(row[0]) for row in found)
+    assert "inbox_turn" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+def test_postgresql_closes_older_events_through_the_index_whatever_it_knows_of_the_table(
+    postgres_engine: Engine,
+) -> None:
+    put(postgres_engine, about("1"), about("2"))
+    fill(postgres_engine, 20_000)
+    with writing(postgres_engine) as session:
+        session.execute(text("DELETE FROM pg_statistic WHERE starelid = 'inbox'::regclass"))
+    said = {"of": "a/products/Item/17", "before": 10**9, "why": "x"}
+    statement = inbox.close_older("postgresql")
+    made = statement.compile(postgres_engine)
+    sql = re.sub(r"\(__\[POSTCOMPILE_\w+\]\)", "('received', 'parked')", str(made))
+    with reading(postgres_engine) as session:
+        found = session.connection().exec_driver_sql(f"EXPLAIN {sql}", {**made.params, **said})
+        plan = "\n".join(str(row[0]) for row in found)
+    assert "inbox_subject" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+def test_sqlite_finds_the_next_event_through_the_index(
+    migrated_sqlite_url: str, engine_of: Callable[[str], Engine]
+) -> None:
+    engine = engine_of(migrated_sqlite_url)
+    statement = select(round_robin.newest_of(resting=False, lock=False)).params(turn="c1")
+    sql = str(statement.compile(engine, compile_kwargs={"literal_binds": True}))
+    with reading(engine) as session:
+        plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+    used = [line for line in plan if line.startswith("SEARCH inbox ")]
+    assert [line for line in used if "inbox_turn" in line], plan
+    assert [line for line in used if "inbox_subject" in line], plan
+    assert not [line for line in plan if line.startswith("SCAN") and "CONSTANT" not in line], plan
+    assert not [line for line in plan if "TEMP B-TREE" in line], plan
+
+
+def test_a_row_whose_connection_is_unknown_does_not_stop_the_round(engine: Engine) -> None:
+    connect(engine, "known")
+    with reading(engine) as session:
+        assert session.execute(select(col(ConnectionRow.name))).scalars().all() == ["known"]
+    put(engine, change("1", "unknown"), change("1", "known"))
+    rota = RoundRobin()
+    assert {take(engine, rota), take(engine, rota)} == {"known", "unknown"}

@@ -1,0 +1,47 @@
+"""What may be used once is used once, whoever tries at the same time, and is forgotten when nobody can show it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Engine, text
+
+from gateway.store import used_once
+from gateway.store.session import reading, writing
+
+
+def spend(engine: Engine, what: str = "a-state", *, seconds: float = 900.0) -> bool:
+    with writing(engine) as session:
+        return used_once.use(session, what, seconds=seconds)
+
+
+def is_spent(engine: Engine, what: str = "a-state") -> bool:
+    with reading(engine) as session:
+        return used_once.is_used(session, what)
+
+
+def test_of_many_who_use_it_at_once_exactly_one_does(engine: Engine) -> None:
+    assert not is_spent(engine)
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda _: spend(engine), range(12))) == 1
+    assert is_spent(engine)
+    assert not is_spent(engine, "another")
+
+
+def test_who_comes_second_waits_for_the_first_and_may_have_it_when_that_one_failed(engine: Engine) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with writing(engine) as session:
+            assert used_once.use(session, "a-state", seconds=900)
+            second = pool.submit(spend, engine)
+            session.rollback()
+        assert second.result(timeout=20)
+
+
+def test_it_is_kept_as_long_as_it_could_be_shown_by_the_slowest_clock_and_not_in_the_clear(engine: Engine) -> None:
+    spend(engine, "long-ago", seconds=-used_once.MARGIN_SECONDS - 1)
+    spend(engine, "just-over", seconds=-1)
+    with writing(engine) as session:
+        assert "just-over" not in str(session.execute(text("SELECT * FROM spent")).all())
+        used_once.purge(session)
+    assert not is_spent(engine, "long-ago")
+    assert is_spent(engine, "just-over")

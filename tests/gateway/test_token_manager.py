@@ -1,0 +1,280 @@
+"""Custody of tokens: one refresh whoever asks, stored before it is used, and lost only when it really is."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, update
+
+from gateway.connectors.quickbooks.auth import OAuth, TokenPair
+from gateway.errors import AuthLost, Transient
+from gateway.store import tokens
+from gateway.store.clock import moment
+from gateway.store.sealing import Seal
+from gateway.store.session import open_engine, reading, writing
+from gateway.store.tables import TokenRow
+from gateway.store.tokens import Tokens
+from gateway.token_manager import MARGIN, TokenManager
+from sandbox.quickbooks.app import create_app
+from sandbox.quickbooks.simulation import Simulation
+
+REALM, CLIENT, KEY = "4620816365", "client", "a-secret-key-of-good-length"
+SEAL = Seal([KEY])
+NAME = "default"
+
+
+class Intuit:
+    """The simulated token address and what it saw."""
+
+    def __init__(self, serve: Callable[..., str]) -> None:
+        self.simulation = Simulation()
+        self.simulation.add_company(REALM)
+        self.simulation.register_app(CLIENT, "client-secret", "*")
+        self.url = serve(create_app(self.simulation))
+        self.first = str(self.simulation.connect(REALM, CLIENT)["refresh_token"])
+        self._before = self.issued
+
+    @property
+    def issued(self) -> int:
+        """Access tokens made so far."""
+        return len(self.simulation.grants.accesses)
+
+    @property
+    def refreshes(self) -> int:
+        """Refreshes that succeeded."""
+        return self.issued - self._before
+
+
+def to_oauth(url: str, http: httpx.Client) -> OAuth:
+    return OAuth(
+        http,
+        client_id=CLIENT,
+        client_secret="client-secret",
+        authorize_url=f"{url}/connect/oauth2",
+        token_url=f"{url}/oauth2/v1/tokens/bearer",
+        revoke_url=f"{url}/v2/oauth2/tokens/revoke",
+    )
+
+
+@pytest.fixture
+def intuit(serve: Callable[..., str], engine: Engine) -> Intuit:
+    made = Intuit(serve)
+    with writing(engine) as session:
+        tokens.plant(session, NAME, made.first, SEAL)
+    return made
+
+
+@pytest.fixture
+def token_manager(intuit: Intuit, engine: Engine) -> Iterator[TokenManager]:
+    with httpx.Client() as http:
+        yield TokenManager(engine, NAME, to_oauth(intuit.url, http), SEAL)
+
+
+def held(engine: Engine) -> Tokens:
+    with reading(engine) as session:
+        found = tokens.find(session, NAME, SEAL)
+    assert found is not None
+    return found
+
+
+def age(engine: Engine, *, left: timedelta) -> None:
+    """Let the stored access token be one that ends this soon."""
+    now = held(engine)
+    with writing(engine) as session:
+        aged = Tokens(now.access, datetime.now(UTC) + left, now.refresh, now.refresh_expires_at)
+        tokens.save(session, NAME, aged, SEAL)
+
+
+def test_64_eight_threads_whose_token_was_refused_share_one_refresh(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine
+) -> None:
+    refused = token_manager.access()
+    with ThreadPoolExecutor(8) as pool:
+        fresh = set(pool.map(token_manager.renew, [refused] * 8))
+    assert len(fresh) == 1
+    assert refused not in fresh
+    assert intuit.refreshes == 2  # the first token, and the one that replaced it
+    assert held(engine).access in fresh
+
+
+def ask_with_four_threads(database_url: str, url: str, barrier: Any, answers: Any) -> None:
+    """What each of two processes does."""
+    engine = open_engine(database_url)
+    with httpx.Client() as http, ThreadPoolExecutor(4) as pool:
+        token_manager = TokenManager(engine, NAME, to_oauth(url, http), SEAL)
+        barrier.wait(30)
+        answers.put(sorted(set(pool.map(lambda _: token_manager.access(), range(4)))))
+    engine.dispose()
+
+
+def test_65_two_processes_that_need_a_token_at_once_make_one_refresh(intuit: Intuit, migrated_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(2), context.Queue()
+    asking = [
+        context.Process(target=ask_with_four_threads, args=(migrated_url, intuit.url, barrier, answers))
+        for _ in range(2)
+    ]
+    for process in asking:
+        process.start()
+    first, second = answers.get(timeout=40), answers.get(timeout=40)
+    for process in asking:
+        process.join(20)
+    assert first == second
+    assert len(first) == 1
+    assert intuit.refreshes == 1
+
+
+def test_a_token_that_ends_within_the_margin_is_replaced_and_one_that_does_not_is_kept(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine
+) -> None:
+    first = token_manager.access()
+    age(engine, left=MARGIN + timedelta(seconds=20))
+    assert token_manager.access() == first
+    age(engine, left=MARGIN - timedelta(seconds=5))
+    assert token_manager.access() != first
+    assert intuit.refreshes == 2
+
+
+class Watching:
+    """Refreshes like the real one and looks at the database after each answer."""
+
+    def __init__(self, real: OAuth, engine: Engine) -> None:
+        self._real, self._engine = real, engine
+        self.used: list[str] = []
+        self.before_answer: Callable[[], None] = lambda: None
+
+    def refresh(self, refresh_token: str) -> TokenPair:
+        self.used.append(refresh_token)
+        self.before_answer()
+        return self._real.refresh(refresh_token)
+
+
+@pytest.fixture
+def watching(intuit: Intuit, engine: Engine) -> Iterator[Watching]:
+    with httpx.Client() as http:
+        yield Watching(to_oauth(intuit.url, http), engine)
+
+
+def test_the_rotated_token_is_stored_when_the_access_token_is_handed_out(
+    watching: Watching, engine: Engine, intuit: Intuit
+) -> None:
+    token_manager = TokenManager(engine, NAME, watching, SEAL)
+    access = token_manager.access()
+    stored = held(engine)
+    assert stored.access == access
+    assert stored.refresh not in {None, intuit.first}
+    token_manager.renew(access)
+    assert watching.used == [intuit.first, stored.refresh]
+
+
+def test_invalid_grant_for_a_token_that_was_rotated_under_us_is_tried_once_with_the_stored_one(
+    watching: Watching, engine: Engine, intuit: Intuit
+) -> None:
+    def somebody_reconnects() -> None:
+        watching.before_answer = lambda: None
+        intuit.simulation.grants.end_realm(REALM)
+        fresh = str(intuit.simulation.connect(REALM, CLIENT)["refresh_token"])
+        with writing(engine) as session:
+            tokens.plant(session, NAME, fresh, SEAL)
+
+    watching.before_answer = somebody_reconnects
+    assert TokenManager(engine, NAME, watching, SEAL).access()
+    assert len(watching.used) == 2
+    assert held(engine).lost is None
+
+
+def test_66_a_revoked_grant_is_recorded_as_lost_and_asked_for_only_once(
+    watching: Watching, engine: Engine, intuit: Intuit
+) -> None:
+    intuit.simulation.grants.end_realm(REALM)
+    token_manager = TokenManager(engine, NAME, watching, SEAL)
+    for _ in range(3):
+        with pytest.raises(AuthLost) as lost:
+            token_manager.access()
+        assert lost.value.fix
+    assert len(watching.used) == 1
+    assert held(engine).lost
+    assert held(engine).refresh == intuit.first
+
+
+@pytest.mark.parametrize("mode", ["error_500", "html_502", "reset", "throttle"])
+def test_66_weather_at_the_token_address_leaves_the_connection_as_it_is(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
+) -> None:
+    intuit.simulation.tricks.plan("POST token", mode)
+    with pytest.raises(Transient):
+        token_manager.access()
+    assert held(engine).lost is None
+    assert token_manager.access()  # the right to refresh was given back
+
+
+@pytest.mark.parametrize("mode", ["lost_reply", "truncate"])
+def test_65_a_refresh_whose_answer_is_lost_is_made_again(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
+) -> None:
+    intuit.simulation.switches.rotate_refresh_token = "daily"
+    intuit.simulation.tricks.plan("POST token", mode)
+    with pytest.raises(Transient):
+        token_manager.access()
+    assert token_manager.access()
+    assert held(engine).lost is None
+
+
+@pytest.mark.parametrize("mode", ["lost_reply", "truncate"])
+def test_65_a_rotation_whose_answer_is_lost_asks_for_a_reconnect(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
+) -> None:
+    intuit.simulation.tricks.plan("POST token", mode)
+    with pytest.raises(Transient):
+        token_manager.access()
+    assert held(engine).lost is None  # nobody is troubled before QuickBooks has refused the old one
+    with pytest.raises(AuthLost) as lost:
+        token_manager.access()
+    assert "connect QuickBooks again" in (lost.value.fix or "")
+    assert held(engine).lost
+
+
+def test_65_a_crash_after_the_refresh_and_before_the_commit_is_healed_where_the_old_token_still_holds(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine
+) -> None:
+    intuit.simulation.switches.rotate_refresh_token = "daily"
+    token_manager.refresher.refresh(intuit.first)  # answered, and the process died with the answer
+    assert token_manager.access()
+    assert held(engine).lost is None
+
+
+def test_65_a_crash_after_a_rotation_is_never_silent(
+    token_manager: TokenManager, intuit: Intuit, engine: Engine
+) -> None:
+    token_manager.refresher.refresh(intuit.first)
+    with pytest.raises(AuthLost):
+        token_manager.access()
+    assert held(engine).lost
+
+
+def test_65_the_right_to_refresh_of_a_dead_process_is_taken_over(token_manager: TokenManager, engine: Engine) -> None:
+    assert tokens.take(engine, NAME)
+    assert tokens.take(engine, NAME) is None
+    with writing(engine) as session:
+        session.execute(update(TokenRow).values(leased_until=moment(-1)))
+    assert token_manager.access()
+
+
+def test_a_connection_that_was_never_authorised_says_so(engine: Engine, watching: Watching) -> None:
+    with pytest.raises(AuthLost, match="never connected"):
+        TokenManager(engine, "another", watching, SEAL).access()
+
+
+def test_no_token_lies_in_the_database_in_the_clear(token_manager: TokenManager, engine: Engine) -> None:
+    access = token_manager.access()
+    with reading(engine) as session:
+        row = session.connection().exec_driver_sql("SELECT * FROM tokens").one()
+    assert access not in repr(row)
+    assert str(held(engine).refresh) not in repr(row)
+    assert access not in repr(held(engine))

@@ -1,0 +1,322 @@
+"""The clients of each connection, built once per process and rebuilt when the connection or its settings change."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+
+from gateway import counters, failpoints
+from gateway.connectors.exchange import Exchange, without_lists
+from gateway.connectors.mpluskassa.client import MplusKassa
+from gateway.connectors.mpluskassa.transport import TillLimits
+from gateway.connectors.quickbooks import deadline
+from gateway.connectors.quickbooks.auth import OAuth
+from gateway.connectors.quickbooks.client import QuickBooks
+from gateway.connectors.quickbooks.transport import Limits
+from gateway.errors import Permanent, Transient
+from gateway.settings import Settings
+from gateway.store import claims, connections, documents, installation, rate_limits, views
+from gateway.store.claims import Claim
+from gateway.store.connections import Connection
+from gateway.store.journal import Entry
+from gateway.store.rate_limits import Account, Limit
+from gateway.store.sealing import Seal
+from gateway.store.session import reading
+from gateway.token_manager import TokenManager
+from handlers.deps import Deps, ProcessState
+from handlers.lists import Lists
+from mapping import settings_document
+from mapping.settings_document import DocumentError, SettingsDocument
+from workers import metering
+from workers.alerting import Watch
+from workers.rate_limiter import RateLimiter, RateLimiters
+
+LOOK_SECONDS = 2.0
+_READS = ("GET ", "QUERY ", "get", "find", "check")
+NAMES_SECONDS = 10.0
+_BATCHES_AT_ONCE = 4
+_log = structlog.get_logger(__name__)
+# A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would cost the connection.
+REFRESH_LIMITS = Limits(read=10.0, total=30.0)
+
+
+@dataclass
+class ConnectionContext:
+    """Everything one connection needs, shared by the threads of this process."""
+
+    connection: Connection
+    books: QuickBooks
+    till: MplusKassa
+    lists: Lists
+    settings: SettingsDocument
+    version: int
+    looked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How long each system may take to answer."""
+
+    books: Limits = field(default_factory=Limits)
+    till: TillLimits = field(default_factory=TillLimits)
+
+
+class ConnectionRegistry:
+    """Hands out the world of a connection; `log` collects what the running event's calls said."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        notify: Callable[[Iterable[int]], None],
+        *,
+        patience: CallLimits | None = None,
+    ) -> None:
+        self._engine = engine
+        self._patience = patience or CallLimits()
+        self._wake = notify
+        self._settings = settings
+        self._seal = Seal(settings.secret_keys)
+        self._http = deadline.open_http()
+        self._contexts: dict[str, ConnectionContext] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+        self.meter = metering.Meter(engine)
+        self.watch = Watch(engine, settings)
+        self._rate_limiters = RateLimiters(engine)
+        self._names: list[str] = []
+        self._named_at = -NAMES_SECONDS
+        self._installation: str | None = None
+        self._process: ProcessState | None = None
+
+    def deps(self, name: str, *, anew: bool = False, claim: Claim | None = None) -> Deps:
+        """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
+
+        `anew` for whoever changed something a moment ago and asks what comes of it. `claim` is the worker's right to
+        the event: without it nothing is written outside any more.
+        """
+        context = self.context(name, anew=anew)
+        log: list[Entry] = []
+        self._thread.log, self._thread.claim = log, claim
+        return Deps(
+            self._engine,
+            name,
+            context.books,
+            context.till,
+            context.lists,
+            context.settings,
+            log,
+            self._wake,
+            self._process_itself(),
+            line_amounts=context.connection.line_amounts,
+            installation=self._signature(),
+            claim=claim,
+        )
+
+    def _signature(self) -> str:
+        if self._installation is None:
+            self._installation = installation.name_of(self._engine)
+        return self._installation
+
+    def _process_itself(self) -> ProcessState:
+        if self._process is None:
+            with reading(self._engine) as session:
+                began = views.now_of(session)
+            self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds))
+        return self._process
+
+    def context(self, name: str, *, anew: bool = False) -> ConnectionContext:
+        """The connection's world, as its row and settings document stand now, or stood two seconds ago."""
+        with self._lock:
+            known = self._contexts.get(name)
+            if known and not anew and time.monotonic() - known.looked_at < LOOK_SECONDS:
+                return known
+            self._contexts[name] = context = self._look(name, known)
+            return context
+
+    def names(self) -> list[str]:
+        """Every connection there is."""
+        with reading(self._engine) as session:
+            return connections.names(session)
+
+    def known_names(self) -> list[str]:
+        """Every connection there was within the last seconds."""
+        if time.monotonic() - self._named_at > NAMES_SECONDS:
+            self._names, self._named_at = self.names(), time.monotonic()
+        return self._names
+
+    def close(self) -> None:
+        """Close the outgoing connections and write the last counts."""
+        self.meter.flush()
+        self._rate_limiters.close()
+        self._http.close()
+
+    def _look(self, name: str, known: ConnectionContext | None) -> ConnectionContext:
+        with reading(self._engine) as session:
+            connection = connections.find(session, name, self._seal)
+            version, text = documents.newest(session, name) or (0, "")
+        if connection is None:
+            raise Permanent(f"there is no connection called {name}", code="no-connection", record=f"connection {name}")
+        same = known is not None and known.version == version
+        document = known.settings if known and same else _recall(text, name)
+        if known and known.connection == connection and _conventions(known.settings) == _conventions(document):
+            known.settings, known.version, known.looked_at = document, version, time.monotonic()
+            return known
+        return self._build(connection, document, version)
+
+    def _build(self, connection: Connection, document: SettingsDocument, version: int) -> ConnectionContext:
+        given = self._settings
+        at_books = self._rate_limiters.of(
+            Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
+            Limit.of(
+                at_once=given.quickbooks_calls_at_once,
+                per_second=given.quickbooks_calls_per_second,
+                per_minute=given.quickbooks_calls_per_minute,
+            ),
+            batches=Limit(_BATCHES_AT_ONCE, _BATCHES_AT_ONCE * 60.0 / given.quickbooks_batches_per_minute),
+        )
+        # One call at a time per installation: its pool of workers is small, and every known client calls serially.
+        url = connection.mplus_url or ""
+        at_till = self._rate_limiters.of(Account(rate_limits.MPLUSKASSA, url), Limit(given.mplus_calls_at_once))
+        books = QuickBooks(
+            self._http,
+            base_url=given.quickbooks_api_url,
+            realm_id=connection.realm_id or "",
+            tokens=self.token_manager(connection.name),
+            observe=self._observer(connection.name, at_books),
+            gate=self._guarded(at_books),
+            limits=self._patience.books,
+            vat_field=document.customers.vat_number_field,
+        )
+        till = MplusKassa(
+            url,
+            connection.mplus_ident or "",
+            connection.mplus_secret or "",
+            observe=self._observer(connection.name, at_till),
+            gate=self._guarded(at_till),
+            limits=self._patience.till,
+            wsdl_cache=_wsdl_cache(url),
+            default_decimal_places=document.mapping.omitted_decimal_places,
+        )
+        return ConnectionContext(connection, books, till, Lists(books, till), document, version, time.monotonic())
+
+    def _guarded(self, limiter: RateLimiter) -> Callable[[str], AbstractContextManager[None]]:
+        """The rate limiter, the worker's claim looked at behind it: a worker that stood still writes nothing late."""
+
+        @contextmanager
+        def enter(operation: str = "") -> Iterator[None]:
+            with limiter(operation):
+                failpoints.reach(failpoints.BEFORE_CALL, operation)
+                claim = getattr(self._thread, "claim", None)
+                if claim is not None and not is_read(operation):
+                    claims.confirm(self._engine, claim)
+                yield
+            failpoints.reach(failpoints.AFTER_CALL, operation)
+
+        return enter
+
+    def token_manager(self, name: str) -> TokenManager:
+        """The tokens of a connection."""
+        return TokenManager(self._engine, name, self._oauth(), self._seal)
+
+    def _oauth(self) -> OAuth:
+        given = self._settings
+        return OAuth(
+            self._http,
+            client_id=given.quickbooks_client_id,
+            client_secret=given.quickbooks_client_secret,
+            authorize_url=given.quickbooks_authorize_url,
+            token_url=given.quickbooks_token_url,
+            revoke_url=given.quickbooks_revoke_url,
+            limits=REFRESH_LIMITS,
+        )
+
+    def _observer(self, connection: str, limiter: RateLimiter) -> Callable[[Exchange], None]:
+        def observe(exchange: Exchange) -> None:
+            self.meter.count(connection, exchange)
+            _measure(exchange)
+            _say(exchange)
+            if exchange.refused:
+                _cool_down(limiter, exchange.pause)
+            log = getattr(self._thread, "log", None)
+            if log is not None:
+                log.append(to_entry(exchange))
+
+        return observe
+
+
+def _recall(text: str, name: str) -> SettingsDocument:
+    """The document in force. Raises `Permanent` naming the settings that this version does not take."""
+    try:
+        return settings_document.recall(text)
+    except DocumentError as error:
+        raise Permanent(
+            f"the settings document has {error}",
+            code="settings",
+            record=f"connection {name}",
+            field=error.faults[0].path,
+            fix=f"mend this setting ({error.faults[0].hint}) and save, then retry",
+        ) from None
+
+
+def _conventions(document: SettingsDocument) -> tuple[object, ...]:
+    """What the clients themselves have to know: they are made anew when it changes."""
+    return document.customers.vat_number_field, document.mapping.omitted_decimal_places
+
+
+def is_read(operation: str) -> bool:
+    """Whether a call changes nothing, by the names that both systems give their operations."""
+    return operation.startswith(_READS)
+
+
+def _measure(exchange: Exchange) -> None:
+    outcome = counters.outcome_of(exchange.status, exchange.error)
+    counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
+
+
+def _say(exchange: Exchange) -> None:
+    """A line without content: who was asked what, and how it went. The rest is in the activity log."""
+    facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
+    known = {name: value for name, value in facts.items() if value is not None}
+    _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
+
+
+def _cool_down(limiter: RateLimiter, seconds: float | None) -> None:
+    try:
+        limiter.cool_down(seconds)
+    except Transient as error:
+        _log.warning("the other processes could not be told of the pause", reason=error.reason)
+
+
+def _wsdl_cache(url: str) -> Path | None:
+    """Where the installation's WSDL is kept between starts, if there is a local disk to keep it on."""
+    folder = Path("var")
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return folder / f"mplus-{name}.wsdl" if folder.is_dir() else None
+
+
+def to_entry(exchange: Exchange) -> Entry:
+    """An outside call as a line of the activity log."""
+    return Entry(
+        "failed" if exchange.error else ("read" if exchange.metered else "sent"),
+        exchange.operation,
+        system=exchange.system,
+        detail={
+            "request": without_lists(exchange.request),
+            "status": exchange.status,
+            "response": without_lists(exchange.response),
+            "trace": exchange.trace,
+            "error": exchange.error,
+            **({"note": exchange.note} if exchange.note else {}),
+        },
+        milliseconds=exchange.milliseconds,
+    )

@@ -1,0 +1,238 @@
+"""The clock process: `python -m workers.scheduler` polls both systems and keeps house. Two of it do no harm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Engine
+
+from gateway import failpoints, heartbeat, jobs, observe, pools, removal, reporting, resealing, seeding, settings
+from gateway.errors import AUTH_LOST, GatewayError
+from gateway.jobs import Notifier
+from gateway.settings import Settings
+from gateway.store import inbox, login_failures, presence, rate_limits, retention, systems, tokens, used_once, views
+from gateway.store.alert_rules import RECONNECT
+from gateway.store.sealing import Seal
+from gateway.store.session import open_engine, reading, writing
+from handlers.agreement import nightly
+from handlers.deps import Deps
+from handlers.polling import books_feed, polls
+from workers import alerting, checkins
+from workers.connections import ConnectionRegistry
+
+TICK_SECONDS = 0.5
+REFRESH_SECONDS = 3600.0
+IDLE_TOKEN_SECONDS = 86_400.0
+# Not at once: the processes of the release before, which know only the old key, are still running then.
+RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
+MEND_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
+PRESENCE_SECONDS = 15.0
+REACH_SECONDS = 25.0
+POLL_AGAIN_SECONDS = 60.0  # a poll that failed is not left until its next turn, a quarter of an hour later
+AT_ONCE = 8
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class PeriodicTask:
+    """Something done every so many seconds; `due` is monotonic time."""
+
+    name: str
+    seconds: float
+    do: Callable[[], None]
+    due: float = 0.0
+    running: bool = False
+
+
+class Scheduler:
+    """Runs each duty when its time comes, never twice at once, in a few threads."""
+
+    def __init__(self, engine: Engine, given: Settings, contexts: ConnectionRegistry, notifier: Notifier) -> None:
+        self._engine = engine
+        self._settings = given
+        self._contexts = contexts
+        self._notifier = notifier
+        self._tasks: dict[str, PeriodicTask] = {}
+        self._reached: dict[str, bool] = {}
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="duty")
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Tick until stopped."""
+        self._add("mend", MEND_SECONDS, self._mend)
+        self._add("prune", PRUNE_SECONDS, self._prune)
+        self._add("presence", PRESENCE_SECONDS, self._report)
+        self._add("connections", 5.0, self._follow_connections)
+        self._add("lost", 5.0, self._park_lost)
+        self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
+        self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
+        self._add("removals", 5.0, self._follow_removals)
+        self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
+        while not self.stop.wait(TICK_SECONDS):
+            for task in list(self._tasks.values()):
+                if not task.running and task.due <= time.monotonic():
+                    task.running = True
+                    self._pool.submit(self._run, task)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._contexts.close()
+
+    def _add(self, name: str, seconds: float, do: Callable[[], None], *, after: float = 0.0) -> None:
+        self._tasks.setdefault(name, PeriodicTask(name, seconds, do, time.monotonic() + after))
+
+    def _run(self, task: PeriodicTask) -> None:
+        failed = True
+        try:
+            with observe.correlated(inbox.new_correlation(), task=task.name), _monitored(task):
+                task.do()
+            failed = False
+        except GatewayError as error:
+            _log.warning("a scheduled task could not run", task=task.name, reason=error.reason)
+        except Exception as error:  # noqa: BLE001 - one failing duty must not end the clock
+            _log.exception("a scheduled task failed", task=task.name)
+            reporting.report(error, connection=task.name.partition("/")[2] or None)
+        finally:
+            seconds = min(task.seconds, POLL_AGAIN_SECONDS) if failed and "/" in task.name else task.seconds
+            task.due = time.monotonic() + seconds
+            task.running = False
+
+    def _follow_connections(self) -> None:
+        often, seldom = self._settings.mplus_poll_seconds, self._settings.quickbooks_cdc_seconds
+        names = self._contexts.names()
+        for task in list(self._tasks):
+            kind, _, name = task.partition("/")
+            if kind and name and name not in names:
+                del self._tasks[task]
+        for name in names:
+            self._add(f"till/{name}", often, self._poll("till", name, polls.poll_till))
+            self._add(f"books/{name}", seldom, self._poll("books", name, books_feed.poll))
+            self._add(f"agreement/{name}", nightly.SECONDS, self._poll("agreement", name, nightly.plan))
+            self._add(f"reach/{name}", REACH_SECONDS, self._reach(name))
+
+    def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
+        till = (rate_limits.MPLUSKASSA, float(self._settings.mplus_poll_seconds))
+        asked = {"till": till, "books": (rate_limits.QUICKBOOKS, REACH_SECONDS)}
+
+        def do() -> None:
+            if not self._is_followed(name):
+                return
+            failpoints.reach(failpoints.BEFORE_POLL, source)
+            with self._noting(name, *asked[source]) if source in asked else nullcontext():
+                found = poll(self._contexts.deps(name))
+            failpoints.reach(failpoints.AFTER_POLL, source)
+            self._notifier.notify(found)
+
+        return do
+
+    def _is_followed(self, name: str) -> bool:
+        connection = self._contexts.context(name).connection
+        return connection.live and not connection.paused
+
+    @contextmanager
+    def _noting(self, name: str, system: str, again_in: float) -> Iterator[None]:
+        """Note whether the system answered, whatever came before the answer or instead of it."""
+        try:
+            yield
+        except Exception as error:
+            systems.failed(self._engine, name, system, getattr(error, "reason", type(error).__name__))
+            raise
+        systems.answered(self._engine, name, system, again_in=again_in)
+
+    def _reach(self, name: str) -> Callable[[], None]:
+        """The books are asked for changes seldom, because that is metered; whether they are there is free to see.
+
+        Once they are there again, what happened meanwhile is asked for at once.
+        """
+
+        def do() -> None:
+            if not self._is_followed(name):
+                return
+            books, feed = self._contexts.deps(name).books, self._tasks.get(f"books/{name}")
+            reached, self._reached[name] = self._reached.get(name, True), False
+            with self._noting(name, rate_limits.QUICKBOOKS, REACH_SECONDS):
+                books.reach()
+            self._reached[name] = True
+            if not reached and feed:
+                feed.due = time.monotonic()
+
+        return do
+
+    def _park_lost(self) -> None:
+        with reading(self._engine) as session:
+            lost = any(token.lost for token in views.tokens(session).values())
+        if lost:
+            with writing(self._engine) as session:
+                inbox.park_lost(session, code=AUTH_LOST, fix=RECONNECT)
+
+    def _refresh_idle(self) -> None:
+        """Use refresh tokens that nobody uses (a paused connection's), so that none dies of disuse."""
+        with reading(self._engine) as session:
+            idle = tokens.find_idle(session, seconds=IDLE_TOKEN_SECONDS)
+        failed: list[GatewayError] = []
+        for name in idle:
+            try:
+                self._contexts.token_manager(name).access()
+            except GatewayError as error:
+                _log.warning("a token could not be refreshed", connection=name, reason=error.reason)
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    def _follow_removals(self) -> None:
+        if count := removal.follow(self._engine, self._settings, stopped=self.stop.is_set):
+            _log.info("data of a removed connection were purged", rows=count)
+
+    def _reseal(self) -> None:
+        if count := resealing.reseal(self._engine, Seal(self._settings.secret_keys)):
+            _log.info("sealed again with the newest key", secrets=count)
+
+    def _mend(self) -> None:
+        with writing(self._engine) as session:
+            inbox.repair_times(session)
+            used_once.purge(session)
+        with writing(self._engine) as session:
+            login_failures.purge(session)
+
+    def _prune(self) -> None:
+        lines, events = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
+        if lines or events:
+            _log.info("what was kept long enough is gone", lines=lines, events=events)
+
+    def _report(self) -> None:
+        presence.report(self._engine, "clock")
+        self._contexts.meter.flush()
+
+
+def _monitored(task: PeriodicTask) -> AbstractContextManager[None]:
+    """Polls and refreshes report to Sentry's monitors, all polls of a system as one."""
+    kind, _, _ = task.name.partition("/")
+    name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
+    return checkins.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
+
+
+def main() -> None:
+    """Run until SIGTERM or Ctrl-C."""
+    given = settings.read(os.environ)
+    failpoints.arm(os.environ)
+    heartbeat.start(os.environ)
+    observe.start(given, "clock")
+    engine = open_engine(given.database_url, pool_size=pools.clock(given))
+    seeding.seed(engine, given)
+    client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)
+    notifier = Notifier(jobs.open_broker(client))
+    clock = Scheduler(engine, given, ConnectionRegistry(engine, given, notifier.notify), notifier)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: clock.stop.set())
+    clock.run()
+    notifier.close()
+
+
+if __name__ == "__main__":
+    main()

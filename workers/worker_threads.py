@@ -1,0 +1,120 @@
+"""What lives as long as a worker process: the heartbeat of its leases, the sweeper, its presence in the database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+import dramatiq
+import structlog
+
+from gateway import reporting
+from gateway.errors import Transient
+from gateway.jobs import Notifier
+from gateway.store import inbox, presence
+from gateway.store.session import reading
+from workers import alerting, checkins
+from workers.worker import Worker
+
+HEARTBEAT_SECONDS = 3.0
+SWEEP_SECONDS = 2.0
+PRESENCE_SECONDS = 15.0
+SWEEP_BATCH = 32
+_log = structlog.get_logger(__name__)
+
+
+class WorkerThreads(dramatiq.Middleware):
+    """Starts the process's own threads after the fork and ends them before the process does."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        self._notifier: Notifier | None = None
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def attach(self, worker: Worker, notifier: Notifier) -> None:
+        """Say whose life this is; called once by the composition root."""
+        self._worker, self._notifier = worker, notifier
+
+    def after_process_boot(self, _broker: dramatiq.Broker) -> None:
+        """Start beating and sweeping."""
+        _end_once()
+        for name, seconds, beat in (
+            ("heartbeat", HEARTBEAT_SECONDS, self._renew),
+            ("sweeper", SWEEP_SECONDS, self._sweep),
+            ("presence", PRESENCE_SECONDS, self._report),
+            ("watch", alerting.SECONDS, self._watch),
+        ):
+            thread = threading.Thread(target=self._every, args=(seconds, beat), name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
+        """Take no new event; what runs may finish, its lease still beating."""
+        if self._worker:
+            self._worker.stopping.set()
+
+    def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
+        """Everything has ended: stop the threads, write the last counts."""
+        self._stop.set()
+        if self._worker:
+            self._worker.contexts.close()
+        if self._notifier:
+            self._notifier.close()
+
+    def _every(self, seconds: float, beat: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            try:
+                beat()
+            except Transient as error:
+                _log.warning("the database is away", reason=error.reason)
+            except Exception as error:  # noqa: BLE001 - a heartbeat that stops would cost every lease
+                _log.exception("a background thread failed and goes on")
+                reporting.report(error)
+            self._stop.wait(seconds)
+
+    def _renew(self) -> None:
+        if self._worker is None:
+            return
+        inbox.renew(self._worker.engine, self._worker.in_flight())
+        if self._worker.is_stuck() and not self._worker.stopping.is_set():
+            _log.error("an event hangs: this process ends, its supervisor starts another")
+            self._worker.stopping.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _sweep(self) -> None:
+        """Wake for everything due that no wake-up came for; without a broker, carry it in this thread."""
+        if self._worker is None or self._notifier is None or self._worker.stopping.is_set():
+            return
+        with checkins.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
+            due = inbox.due_ids(session, limit=SWEEP_BATCH)
+        if due and self._notifier.resting:
+            self._worker.drain()
+        self._notifier.notify(due)
+
+    def _watch(self) -> None:
+        if self._worker:
+            self._worker.contexts.watch.stand_in()
+
+    def _report(self) -> None:
+        if self._worker:
+            presence.report(self._worker.engine, "worker")
+            self._worker.contexts.meter.flush()
+
+
+def _end_once() -> None:
+    """Heed the first signal to end only: Dramatiq takes a second one as the wish to let everything drop at once.
+
+    A PaaS tells every process of a container, so the children hear it from the platform and again from their master.
+    """
+    end = signal.getsignal(signal.SIGTERM)
+
+    def heed(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if callable(end):
+            end(number, frame)
+
+    signal.signal(signal.SIGTERM, heed)
