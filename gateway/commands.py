@@ -29,7 +29,7 @@ def web(settings: Settings, *, host: str = EVERYWHERE) -> Command:
     """The web process(es) listening on `host`: uvicorn, with the factory that reads the environment."""
     app = ("uvicorn", "gateway.app:from_environment", "--factory", "--host", host)
     quiet = ("--no-server-header", "--no-access-log")
-    guarded = ("--http", "gateway.web.protocol:PatientProtocol", "--ws", "none")
+    guarded = ("--http", "gateway.web.protocol:BoundedProtocol", "--ws", "none")
     grace = ("--timeout-graceful-shutdown", str(WEB_SHUTDOWN_SECONDS))
     kept = ("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS))
     many = ("--workers", str(settings.web_concurrency))

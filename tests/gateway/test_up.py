@@ -70,8 +70,8 @@ def test_everything_starts_heals_ends_and_finds_its_state_again(start: Callable[
     children = find_children(running.process.pid)
     assert children.keys() == {"valkey-server", "uvicorn", "dramatiq", "workers.scheduler"}
 
-    folders = [tmp_path / "var/pulse" / name for name in ("web", "worker", "clock")]
-    wait_until(lambda: all(any(folder.iterdir()) for folder in folders), seconds=30, what="everybody's pulse")
+    folders = [tmp_path / "var/heartbeat" / name for name in ("web", "worker", "clock")]
+    wait_until(lambda: all(any(folder.iterdir()) for folder in folders), seconds=30, what="every heartbeat")
 
     os.kill(children["uvicorn"], signal.SIGKILL)
     running.wait_for("web ended (killed by SIGKILL)")
