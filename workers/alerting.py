@@ -1,4 +1,4 @@
-"""Looks for what needs a person and tells people, each cause once; two processes that do it send one message."""
+"""Finds what needs a person and sends one alert for each cause, also when two processes look for them."""
 
 from __future__ import annotations
 
@@ -18,70 +18,72 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 
 SECONDS = 15.0
-PATIENCE_SECONDS = 20.0  # for one channel; an alert that is being sent is this process's for a minute
-MOST_AT_ONCE = 50
+PATIENCE_SECONDS = 20.0  # for one channel; this process holds an alert that is being sent for a minute
+MAX_AT_ONCE = 50
 _log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """One process's look-out."""
+    """The alerting of one process."""
 
     def __init__(self, engine: Engine, settings: Settings, *, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._settings = settings
-        self._couriers = [AlertSender(name, bring, patience) for name, bring in alerts.open_channels(settings).items()]
+        self._senders = [
+            AlertSender(name, channel, patience) for name, channel in alerts.open_channels(settings).items()
+        ]
         self._patience = Thresholds(timedelta(minutes=settings.alert_minutes), settings.quickbooks_monthly_reads)
 
     def look(self) -> None:
-        """Note what is wrong and what is over, then tell whoever does not know yet."""
+        """Store which causes exist and which ended, then send the alerts that are not sent yet."""
         with reading(self._engine) as session:
             found = alert_rules.find_causes(session, self._patience)
         with writing(self._engine) as session:
             rows.note(session, found)
-        for courier in self._couriers:
-            courier.set_out()
-        for _ in range(MOST_AT_ONCE):
+        for sender in self._senders:
+            sender.start_round()
+        for _ in range(MAX_AT_ONCE):
             with writing(self._engine) as session:
                 unsent = rows.take_unsent(session, limit=1)
             if not unsent:
                 break
-            self._tell(unsent[0])
+            self._send(unsent[0])
 
     def stand_in(self) -> None:
-        """Look out when no clock process does: a clock that is gone cannot say so itself."""
+        """Look for causes when no clock process runs: a stopped clock cannot report itself."""
         with reading(self._engine) as session:
             roles = {process.role for process in presence.alive(session)}
         if "clock" not in roles:
             self.look()
 
-    def _tell(self, alert: AlertRow) -> None:
+    def _send(self, alert: AlertRow) -> None:
         with reading(self._engine) as session:
             called = connections.display_names(session).get(alert.connection or "")
         message = alerts.to_message(alert, self._settings, called=called)
-        told = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
+        reached = {name for name in (alert.clear_told if message.cleared else alert.told).split(",") if name}
         _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
-        told |= {each.name for each in self._couriers if each.name not in told and each.bring(message)}
+        reached |= {each.name for each in self._senders if each.name not in reached and each.send(message)}
         with writing(self._engine) as session:
-            rows.tell(session, alert, sorted(told), everyone=told >= {each.name for each in self._couriers})
+            rows.tell(session, alert, sorted(reached), everyone=reached >= {each.name for each in self._senders})
 
 
 class AlertSender:
-    """One channel of this process. A message that takes too long is left behind; one that fails ends the round."""
+    """One channel of this process. A message that takes too long is abandoned; one that fails ends the round."""
 
     def __init__(self, name: str, channel: Channel, patience: float = PATIENCE_SECONDS) -> None:
         self.name = name
         self._channel = channel
         self._patience = patience
-        self._resting = False
+        self._paused = False
         self._thread: threading.Thread | None = None
 
-    def set_out(self) -> None:
-        """Begin a round, unless a message of the one before is still on its way."""
-        self._resting = self._thread is not None and self._thread.is_alive()
+    def start_round(self) -> None:
+        """Begin a round, unless a message of the round before is still being sent."""
+        self._paused = self._thread is not None and self._thread.is_alive()
 
-    def bring(self, message: alerts.Message) -> bool:
+    def send(self, message: alerts.Message) -> bool:
         """Whether the channel took the message."""
-        if self._resting:
+        if self._paused:
             return False
         ended: list[str] = []
         self._thread = threading.Thread(target=self._run, args=(message, ended), name=f"alert-{self.name}", daemon=True)
@@ -90,7 +92,7 @@ class AlertSender:
         reason = ended[0] if ended else "it did not end in time"
         counters.MESSAGES.labels(self.name, "failed" if reason else "sent").inc()
         if reason:
-            self._resting = True
+            self._paused = True
             _log.warning("an alert could not be sent and is tried again", channel=self.name, reason=reason)
         return not reason
 
@@ -99,7 +101,7 @@ class AlertSender:
             self._channel(message)
         except NotDelivered as error:
             ended.append(str(error))
-        except Exception as error:  # noqa: BLE001 - an address nobody can write to must not silence the other channels
+        except Exception as error:  # noqa: BLE001 - one invalid address must not stop the other channels
             ended.append(f"it cannot be sent at all ({type(error).__name__})")
         else:
             ended.append("")

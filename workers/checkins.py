@@ -1,7 +1,7 @@
-"""Sentry's cron monitors: the sweep, the polls and the refresh say that they begin and how they end.
+"""Sentry's cron monitors: the sweep, the polls and the refresh report their start and their result.
 
-A run is told of at most once a minute, and at once when things turn from good to bad or back. Runs of one kind for
-several connections are one monitor, which is well when all of them are.
+A run is reported at most once a minute, and at once when the result changes between ok and error. Runs of one kind
+for several connections share one monitor, which is ok when all of them are.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ LONGEST_MINUTES = 30
 
 
 class Monitor:
-    """What Sentry was told of one kind of run, in this process."""
+    """What this process reported to Sentry about one kind of run."""
 
     def __init__(self, name: str, *, seconds: float) -> None:
         self._slug = f"kassabridge-{name}"
         self._minutes = max(1, round(seconds / MINUTE))
         self._due = 0.0
         self._failing: set[str] = set()
-        self._told_well = True
+        self._reported_ok = True
         self._lock = threading.Lock()
 
     def begin(self) -> str | None:
-        """Tell that a run begins, if it is time to tell again; answers the check-in that its end belongs to."""
+        """Report that a run begins, if a report is due; answers the check-in that its end belongs to."""
         with self._lock:
             if time.monotonic() < self._due:
                 return None
             self._due = time.monotonic() + MINUTE
-        return self._tell("in_progress")
+        return self._report("in_progress")
 
     def end(self, of: str, *, well: bool, begun: str | None, took: float) -> None:
-        """Tell how the run of `of` ended, if its beginning was told or the monitor's health changed with it."""
+        """Report how the run of `of` ended, if its start was reported or the monitor's status changed."""
         with self._lock:
             (self._failing.discard if well else self._failing.add)(of)
             well = not self._failing
-            changed, self._told_well = well != self._told_well, well
+            changed, self._reported_ok = well != self._reported_ok, well
         if begun or changed:
-            self._tell("ok" if well else "error", begun, took)
+            self._report("ok" if well else "error", begun, took)
 
-    def _tell(self, status: str, begun: str | None = None, took: float | None = None) -> str | None:
+    def _report(self, status: str, begun: str | None = None, took: float | None = None) -> str | None:
         if not sentry_sdk.get_client().is_active():
             return None
         return capture_checkin(
@@ -71,7 +71,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def monitored(name: str, *, seconds: float, of: str = "") -> Iterator[None]:
-    """Tell Sentry of this run of something that runs every so many seconds, for the connection `of`."""
+    """Report this run to Sentry: it repeats every `seconds`, for the connection `of`."""
     with _lock:
         monitor = _monitors.setdefault(name, Monitor(name, seconds=seconds))
     began, begun = time.monotonic(), monitor.begin()

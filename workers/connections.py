@@ -45,7 +45,7 @@ _READS = ("GET ", "QUERY ", "get", "find", "check")
 NAMES_SECONDS = 10.0
 _BATCHES_AT_ONCE = 4
 _log = structlog.get_logger(__name__)
-# A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would cost the connection.
+# A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would invalidate the connection's tokens.
 REFRESH_LIMITS = Limits(read=10.0, total=30.0)
 
 
@@ -71,7 +71,7 @@ class CallLimits:
 
 
 class ConnectionRegistry:
-    """Hands out the world of a connection; `log` collects what the running event's calls said."""
+    """Hands out the context of a connection; the log collects the calls of the running event."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ConnectionRegistry:
     ) -> None:
         self._engine = engine
         self._patience = patience or CallLimits()
-        self._wake = notify
+        self._notify = notify
         self._settings = settings
         self._seal = Seal(settings.secret_keys)
         self._http = deadline.open_http()
@@ -98,13 +98,13 @@ class ConnectionRegistry:
         self._installation: str | None = None
         self._process: ProcessState | None = None
 
-    def deps(self, name: str, *, anew: bool = False, claim: Claim | None = None) -> Deps:
-        """The surroundings of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
+    def deps(self, name: str, *, fresh: bool = False, claim: Claim | None = None) -> Deps:
+        """The dependencies of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
 
-        `anew` for whoever changed something a moment ago and asks what comes of it. `claim` is the worker's right to
-        the event: without it nothing is written outside any more.
+        `fresh` reads the settings again, for a request that follows a change of them. `claim` is the worker's right to
+        the event: once it is lost, no outside call may write.
         """
-        context = self.context(name, anew=anew)
+        context = self.context(name, fresh=fresh)
         log: list[Entry] = []
         self._thread.log, self._thread.claim = log, claim
         return Deps(
@@ -115,8 +115,8 @@ class ConnectionRegistry:
             context.lists,
             context.settings,
             log,
-            self._wake,
-            self._process_itself(),
+            self._notify,
+            self._process_state(),
             line_amounts=context.connection.line_amounts,
             installation=self._signature(),
             claim=claim,
@@ -127,18 +127,18 @@ class ConnectionRegistry:
             self._installation = installation.name_of(self._engine)
         return self._installation
 
-    def _process_itself(self) -> ProcessState:
+    def _process_state(self) -> ProcessState:
         if self._process is None:
             with reading(self._engine) as session:
                 began = views.now_of(session)
             self._process = ProcessState(began, timedelta(seconds=self._settings.mplus_poll_seconds))
         return self._process
 
-    def context(self, name: str, *, anew: bool = False) -> ConnectionContext:
-        """The connection's world, as its row and settings document stand now, or stood two seconds ago."""
+    def context(self, name: str, *, fresh: bool = False) -> ConnectionContext:
+        """The connection's context; its row and settings document are at most two seconds old."""
         with self._lock:
             known = self._contexts.get(name)
-            if known and not anew and time.monotonic() - known.looked_at < LOOK_SECONDS:
+            if known and not fresh and time.monotonic() - known.looked_at < LOOK_SECONDS:
                 return known
             self._contexts[name] = context = self._look(name, known)
             return context
@@ -149,7 +149,7 @@ class ConnectionRegistry:
             return connections.names(session)
 
     def known_names(self) -> list[str]:
-        """Every connection there was within the last seconds."""
+        """Every connection; at most a few seconds old."""
         if time.monotonic() - self._named_at > NAMES_SECONDS:
             self._names, self._named_at = self.names(), time.monotonic()
         return self._names
@@ -210,7 +210,7 @@ class ConnectionRegistry:
         return ConnectionContext(connection, books, till, Lists(books, till), document, version, time.monotonic())
 
     def _guarded(self, limiter: RateLimiter) -> Callable[[str], AbstractContextManager[None]]:
-        """The rate limiter, the worker's claim looked at behind it: a worker that stood still writes nothing late."""
+        """The rate limiter, then a check of the worker's claim: a worker that was suspended writes nothing late."""
 
         @contextmanager
         def enter(operation: str = "") -> Iterator[None]:
@@ -244,7 +244,7 @@ class ConnectionRegistry:
         def observe(exchange: Exchange) -> None:
             self.meter.count(connection, exchange)
             _measure(exchange)
-            _say(exchange)
+            _log_call(exchange)
             if exchange.refused:
                 _cool_down(limiter, exchange.pause)
             log = getattr(self._thread, "log", None)
@@ -255,7 +255,7 @@ class ConnectionRegistry:
 
 
 def _recall(text: str, name: str) -> SettingsDocument:
-    """The document in force. Raises `Permanent` naming the settings that this version does not take."""
+    """The document in force. Raises `Permanent` naming the settings that this version does not accept."""
     try:
         return settings_document.recall(text)
     except DocumentError as error:
@@ -264,12 +264,12 @@ def _recall(text: str, name: str) -> SettingsDocument:
             code="settings",
             record=f"connection {name}",
             field=error.faults[0].path,
-            fix=f"mend this setting ({error.faults[0].hint}) and save, then retry",
+            fix=f"correct this setting ({error.faults[0].hint}) and save, then retry",
         ) from None
 
 
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:
-    """What the clients themselves have to know: they are made anew when it changes."""
+    """The settings that the clients need: they are rebuilt when one of these changes."""
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
 
 
@@ -283,8 +283,8 @@ def _measure(exchange: Exchange) -> None:
     counters.CALL_SECONDS.labels(exchange.system, outcome).observe(exchange.milliseconds / 1000)
 
 
-def _say(exchange: Exchange) -> None:
-    """A line without content: who was asked what, and how it went. The rest is in the activity log."""
+def _log_call(exchange: Exchange) -> None:
+    """A log line without content: system, operation and result. The rest is in the activity log."""
     facts = {"status": exchange.status, "trace": exchange.trace, "error": exchange.error, "note": exchange.note}
     known = {name: value for name, value in facts.items() if value is not None}
     _log.info("called", system=exchange.system, operation=exchange.operation, ms=exchange.milliseconds, **known)
@@ -294,7 +294,7 @@ def _cool_down(limiter: RateLimiter, seconds: float | None) -> None:
     try:
         limiter.cool_down(seconds)
     except Transient as error:
-        _log.warning("the other processes could not be told of the pause", reason=error.reason)
+        _log.warning("the cooldown could not be stored for the other processes", reason=error.reason)
 
 
 def _wsdl_cache(url: str) -> Path | None:

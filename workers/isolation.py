@@ -1,4 +1,4 @@
-"""A process carries many events at once, or one alone: an event that may kill its process takes no other along."""
+"""A process handles many events at once, or one alone: an event that may crash its process affects no other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class Isolation:
-    """Shared by the threads of a process. While somebody is alone, or waits to be, nobody else begins."""
+    """Shared by the threads of a process. While a thread runs alone, or waits to, no other thread begins."""
 
-    def __init__(self, *, given_up: Callable[[], bool]) -> None:
-        self._given_up = given_up
+    def __init__(self, *, abandoned: Callable[[], bool]) -> None:
+        self._abandoned = abandoned
         self._changed = threading.Condition()
         self._sharing = 0
         self._wanting = 0
@@ -19,7 +19,7 @@ class Isolation:
 
     @contextmanager
     def shared(self) -> Iterator[bool]:
-        """Beside others; False when it was given up while waiting for that."""
+        """Run beside other threads; False when the wait was abandoned."""
         with self._changed:
             may = self._wait_for(lambda: not self._wanting)
             self._sharing += may
@@ -32,7 +32,7 @@ class Isolation:
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """When everybody else has ended; False when it was given up while waiting for that."""
+        """Run when all other threads have ended; False when the wait was abandoned."""
         with self._changed:
             self._wanting += 1
             may = self._wait_for(lambda: not self._sharing and not self._alone)
@@ -47,7 +47,7 @@ class Isolation:
 
     def _wait_for(self, ready: Callable[[], bool]) -> bool:
         while not ready():
-            if self._given_up():
+            if self._abandoned():
                 return False
             self._changed.wait(1.0)
         return True

@@ -19,17 +19,17 @@ heartbeat.start(os.environ)
 observe.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
 _engine = open_engine(_settings.database_url, pool_size=pools.worker(_settings))
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
-_lifetime = WorkerThreads()
-broker = jobs.open_broker(_client, middleware=[_lifetime])
+_worker_threads = WorkerThreads()
+broker = jobs.open_broker(_client, middleware=[_worker_threads])
 dramatiq.set_broker(broker)
 
 _notifier = Notifier(broker)
 _contexts = ConnectionRegistry(_engine, _settings, _notifier.notify)
 _worker = Worker(_engine, _contexts, _notifier.notify, threads=_settings.worker_threads)
-_lifetime.attach(_worker, _notifier)
+_worker_threads.attach(_worker, _notifier)
 
 
 @dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK)
 def work(event_id: int) -> None:
-    """Carry the event if it is due, then whatever else is."""
+    """Handle the event if it is due, then all other due events."""
     _worker.work(event_id)

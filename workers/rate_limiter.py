@@ -1,7 +1,7 @@
 """The rate limiter before every outside call: a slot in the database, held while the call runs, for all processes.
 
-The rules are in `gateway.store.rate_limits`; here a thread waits for its slot, and a thread of the process keeps the
-leases of slots whose calls take long.
+The rules are in `gateway.store.rate_limits`; here a thread waits for its slot, and another thread renews the leases
+of slots in use.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading
 
 BATCH: Final = "POST batch"
-TURN_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
+START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
 SHORT_COOLDOWN: Final = 2.5
-"""A thread waits so long itself; a longer cooldown frees it for other connections."""
+"""A thread waits for a cooldown up to this long; a longer one frees it for other connections."""
 RENEW_SECONDS: Final = 3.0
-_ASK_SECONDS: Final = 0.02
+_RETRY_SECONDS: Final = 0.02
 _log = structlog.get_logger(__name__)
 
 
 class RateLimiters:
-    """Every rate limiter of this process, and the thread that keeps their slots."""
+    """Every rate limiter of this process, and the thread that renews their slots."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -44,7 +44,7 @@ class RateLimiters:
         self._renewing: threading.Thread | None = None
 
     def of(self, account: Account, limit: Limit, *, batches: Limit | None = None) -> RateLimiter:
-        """The rate limiter of an account, the same for everybody who asks; `batches` limits those calls further."""
+        """The rate limiter of an account, one for all threads; `batches` limits batch calls further."""
         with self._lock:
             if account not in self._limiters:
                 inner = None
@@ -59,7 +59,7 @@ class RateLimiters:
             return self._limiters[account]
 
     def close(self) -> None:
-        """Stop keeping slots; those of calls still running end by themselves."""
+        """Stop renewing slots; the leases of calls still running expire."""
         self._stop.set()
 
     def _renew(self) -> None:
@@ -71,19 +71,19 @@ class RateLimiters:
                     rate_limits.renew_slots(self._engine, self._holder)
             except Transient as error:
                 _log.warning("call slots could not be renewed", reason=error.reason)
-            except Exception:  # noqa: BLE001 - a thread that stops would let other processes in
+            except Exception:  # noqa: BLE001 - without this thread the leases expire during calls
                 _log.exception("renewing call slots failed and goes on")
 
 
 class RateLimiter:
-    """The rate limiter of one account for the threads of this process; called as the clients want it."""
+    """The rate limiter of one account for the threads of this process; the clients call it as their gate."""
 
     def __init__(
         self, engine: Engine, account: Account, limit: Limit, holder: str, *, batches: RateLimiter | None = None
     ) -> None:
         self.account = account
         self._engine, self._limit, self._holder, self._batches = engine, limit, holder, batches
-        # Threads of this process that find no slot wait here, so that at most one for each slot asks the database.
+        # Threads without a slot wait here, so that at most one per slot polls the database.
         self._local = threading.BoundedSemaphore(limit.slots)
         self._held = 0
         self._lock = threading.Lock()
@@ -91,7 +91,7 @@ class RateLimiter:
 
     @contextmanager
     def __call__(self, operation: str = "") -> Iterator[None]:
-        """Let one call through. Raises `RateLimited` when that would take too long: nothing was sent then."""
+        """Run one call. Raises `RateLimited` when the wait would be too long; nothing was sent then."""
         if self._batches is not None and operation == BATCH:
             with self._batches(), self._hold():
                 yield
@@ -105,7 +105,7 @@ class RateLimiter:
         return self._held > 0 or (self._batches is not None and self._batches.is_held)
 
     def cool_down(self, seconds: float | None = None) -> None:
-        """The other side refused a call: no process calls it for `seconds`, or for as long as is wise."""
+        """The other system refused a call: no process calls it for `seconds`, or for a computed time."""
         pause = rate_limits.cool_down(self._engine, self.account, seconds)
         _log.warning("calls are paused", system=self.account.system, seconds=round(pause, 1))
 
@@ -131,9 +131,9 @@ class RateLimiter:
             rate_limits.open_account(self._engine, self.account, self._limit)
             self._opened = True
         while time.monotonic() < deadline:
-            match rate_limits.take_slot(self._engine, self.account, self._limit, self._holder, patience=TURN_PATIENCE):
+            match rate_limits.take_slot(self._engine, self.account, self._limit, self._holder, patience=START_PATIENCE):
                 case Slot(number, wait):
-                    if self._wait_for_turn(wait):
+                    if self._wait_to_start(wait):
                         return number
                     self._release(number)
                 case Later(seconds, cooling=True) if seconds <= SHORT_COOLDOWN:
@@ -141,11 +141,11 @@ class RateLimiter:
                 case Later(seconds, cooling=cooling):
                     raise self._refusal(seconds, cooling=cooling)
                 case Taken():
-                    time.sleep(_ASK_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+                    time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
         raise self._refusal(SHORT_COOLDOWN, cooling=False)
 
-    def _wait_for_turn(self, seconds: float) -> bool:
-        """Whether the call may start now, after the wait: not if the other side asked for a pause meanwhile."""
+    def _wait_to_start(self, seconds: float) -> bool:
+        """Wait, then say whether the call may start: not if a cooldown began meanwhile."""
         if seconds <= 0:
             return True
         time.sleep(seconds)
@@ -156,7 +156,7 @@ class RateLimiter:
         try:
             rate_limits.release_slot(self._engine, self.account, self._holder, number, rest=rest)
         except Transient as error:
-            _log.warning("a call slot could not be released; its lease ends by itself", reason=error.reason)
+            _log.warning("a call slot could not be released; its lease will expire", reason=error.reason)
 
     def _count(self, change: int) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
-"""The one place where an attempt's end becomes an event's fate: every error has an outcome here.
+"""Maps the result of an attempt to the event's outcome: every error has one here.
 
-Retries are rows: the delay grows with the attempts and is jittered, so that a thousand events that failed together do
-not come back together. Being asked to slow down burns no attempt.
+Retries are stored in rows. The delay grows with the attempts and is jittered, so that events that failed together are
+not retried together. A rate limit of the other system burns no attempt.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from handlers.sales.writers import NO_ANSWER
 from mapping.errors import MappingError, NotBookable
 
 RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 14400)
-MOST_ATTEMPTS = 20
-MOST_CONFLICTS = 3  # a record that changes under every look needs a person's eye
-MOST_CRASHES = 5
-SUSPECT_CRASHES = 2  # from here on it is carried alone: whatever dies with a killer is counted, too
+MAX_ATTEMPTS = 20
+MAX_CONFLICTS = 3  # a record that changes during every attempt needs a person
+MAX_CRASHES = 5
+SUSPECT_CRASHES = 2  # from here on it is handled alone: a crash is also counted for every event that was in flight
 
-# What an error means for its event, nearest class first. A test holds this against the error tree.
+# The event's state for each error, nearest class first. A test compares this with the error tree.
 STATES: Mapping[type[Exception], State] = {
     NotBookable: State.SKIPPED,
     MappingError: State.PARKED,
@@ -54,7 +54,7 @@ STATES: Mapping[type[Exception], State] = {
 
 
 def outcome_of(error: Exception, event: Event) -> Outcome:
-    """The fate of an event whose handler raised `error`."""
+    """The outcome of an event whose handler raised `error`."""
     state = next((STATES[kind] for kind in type(error).__mro__ if kind in STATES), None)
     match state:
         case None:
@@ -77,10 +77,10 @@ def _unexpected(error: Exception, event: Event) -> Outcome:
 
 def _again(error: Exception, event: Event, state: State) -> Outcome:
     if isinstance(error, RateLimited):
-        # Never sooner than asked for.
+        # Never earlier than requested.
         pause = error.after * random.uniform(1.0, 1.5)  # noqa: S311 - spreads load, guards nothing
         return Outcome(State.WAITING, reason=error.reason, code=error.code, wait_seconds=pause, burn_attempt=False)
-    if event.attempts >= (MOST_CONFLICTS if isinstance(error, Conflict) else MOST_ATTEMPTS):
+    if event.attempts >= (MAX_CONFLICTS if isinstance(error, Conflict) else MAX_ATTEMPTS):
         return Outcome(
             State.PARKED,
             reason=f"gave up after {event.attempts} attempts: {getattr(error, 'reason', error)}",

@@ -1,4 +1,4 @@
-"""The clock process: `python -m workers.scheduler` polls both systems and keeps house. Two of it do no harm."""
+"""The clock process: `python -m workers.scheduler` polls both systems and cleans up. Two of them may run."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from workers.connections import ConnectionRegistry
 TICK_SECONDS = 0.5
 REFRESH_SECONDS = 3600.0
 IDLE_TOKEN_SECONDS = 86_400.0
-# Not at once: the processes of the release before, which know only the old key, are still running then.
+# Not at once: processes of the previous release, which know only the old key, may still run.
 RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
-MEND_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
+REPAIR_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
 PRESENCE_SECONDS = 15.0
 REACH_SECONDS = 25.0
-POLL_AGAIN_SECONDS = 60.0  # a poll that failed is not left until its next turn, a quarter of an hour later
+POLL_AGAIN_SECONDS = 60.0  # a failed poll does not wait for its interval, which may be a quarter of an hour
 AT_ONCE = 8
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class PeriodicTask:
 
 
 class Scheduler:
-    """Runs each duty when its time comes, never twice at once, in a few threads."""
+    """Runs each periodic task when it is due, never twice at once, in a few threads."""
 
     def __init__(self, engine: Engine, given: Settings, contexts: ConnectionRegistry, notifier: Notifier) -> None:
         self._engine = engine
@@ -62,12 +62,12 @@ class Scheduler:
         self._notifier = notifier
         self._tasks: dict[str, PeriodicTask] = {}
         self._reached: dict[str, bool] = {}
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="duty")
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="task")
         self.stop = threading.Event()
 
     def run(self) -> None:
         """Tick until stopped."""
-        self._add("mend", MEND_SECONDS, self._mend)
+        self._add("repair", REPAIR_SECONDS, self._repair)
         self._add("prune", PRUNE_SECONDS, self._prune)
         self._add("presence", PRESENCE_SECONDS, self._report)
         self._add("connections", 5.0, self._follow_connections)
@@ -95,7 +95,7 @@ class Scheduler:
             failed = False
         except GatewayError as error:
             _log.warning("a scheduled task could not run", task=task.name, reason=error.reason)
-        except Exception as error:  # noqa: BLE001 - one failing duty must not end the clock
+        except Exception as error:  # noqa: BLE001 - one failing task must not end the clock
             _log.exception("a scheduled task failed", task=task.name)
             reporting.report(error, connection=task.name.partition("/")[2] or None)
         finally:
@@ -118,13 +118,13 @@ class Scheduler:
 
     def _poll(self, source: str, name: str, poll: Callable[[Deps], list[int]]) -> Callable[[], None]:
         till = (rate_limits.MPLUSKASSA, float(self._settings.mplus_poll_seconds))
-        asked = {"till": till, "books": (rate_limits.QUICKBOOKS, REACH_SECONDS)}
+        sources = {"till": till, "books": (rate_limits.QUICKBOOKS, REACH_SECONDS)}
 
         def do() -> None:
             if not self._is_followed(name):
                 return
             failpoints.reach(failpoints.BEFORE_POLL, source)
-            with self._noting(name, *asked[source]) if source in asked else nullcontext():
+            with self._noting(name, *sources[source]) if source in sources else nullcontext():
                 found = poll(self._contexts.deps(name))
             failpoints.reach(failpoints.AFTER_POLL, source)
             self._notifier.notify(found)
@@ -137,7 +137,7 @@ class Scheduler:
 
     @contextmanager
     def _noting(self, name: str, system: str, again_in: float) -> Iterator[None]:
-        """Note whether the system answered, whatever came before the answer or instead of it."""
+        """Store whether the system answered."""
         try:
             yield
         except Exception as error:
@@ -146,9 +146,9 @@ class Scheduler:
         systems.answered(self._engine, name, system, again_in=again_in)
 
     def _reach(self, name: str) -> Callable[[], None]:
-        """The books are asked for changes seldom, because that is metered; whether they are there is free to see.
+        """The books are seldom polled for changes, because reads are metered; whether they can be reached costs none.
 
-        Once they are there again, what happened meanwhile is asked for at once.
+        When they can be reached again, they are polled at once.
         """
 
         def do() -> None:
@@ -172,7 +172,7 @@ class Scheduler:
                 inbox.park_lost(session, code=AUTH_LOST, fix=RECONNECT)
 
     def _refresh_idle(self) -> None:
-        """Use refresh tokens that nobody uses (a paused connection's), so that none dies of disuse."""
+        """Use refresh tokens that are idle (a paused connection's), so that none expires."""
         with reading(self._engine) as session:
             idle = tokens.find_idle(session, seconds=IDLE_TOKEN_SECONDS)
         failed: list[GatewayError] = []
@@ -193,7 +193,7 @@ class Scheduler:
         if count := resealing.reseal(self._engine, Seal(self._settings.secret_keys)):
             _log.info("sealed again with the newest key", secrets=count)
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         with writing(self._engine) as session:
             inbox.repair_times(session)
             used_once.purge(session)
@@ -203,7 +203,7 @@ class Scheduler:
     def _prune(self) -> None:
         lines, events = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
         if lines or events:
-            _log.info("what was kept long enough is gone", lines=lines, events=events)
+            _log.info("expired lines and events were deleted", lines=lines, events=events)
 
     def _report(self) -> None:
         presence.report(self._engine, "clock")

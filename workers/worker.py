@@ -1,4 +1,4 @@
-"""The one kind of job: claim an event, run its flow's handler, record the end, go on while something is due."""
+"""The one kind of job: claim an event, run its flow's handler, store the outcome, go on while something is due."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from workers.connections import ConnectionRegistry
 from workers.isolation import Isolation
 
 DRAIN_SECONDS = 20.0
-LONGEST_SECONDS = 1800.0  # no honest event takes so long: every call and every statement has its own limit
+LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit
 SECOND_LOOK_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Hold:
-    """An event in this process's hands: its connection, and since when (monotonic)."""
+    """An event that this process works on: its connection, and since when (monotonic)."""
 
     connection: str
     since: float
 
 
 class Worker:
-    """What the threads of a worker process share. `in_flight` are the leases that the heartbeat keeps alive."""
+    """What the threads of a worker process share. `in_flight` are the leases that the heartbeat renews."""
 
     def __init__(
         self,
@@ -64,14 +64,14 @@ class Worker:
         self._in_flight: dict[str, _Hold] = {}
         self._lock = threading.Lock()
         self.stopping = threading.Event()
-        self._isolation = Isolation(given_up=self.stopping.is_set)
+        self._isolation = Isolation(abandoned=self.stopping.is_set)
 
     def in_flight(self) -> list[str]:
-        """The leases this process holds now, but for those of threads that hang."""
+        """The leases this process holds now, without those of hanging threads."""
         return [lease for lease, hold in self._holds().items() if not self._is_too_long(hold)]
 
     def is_stuck(self) -> bool:
-        """Whether a thread of this process will not come back: others get its event, a new process its place."""
+        """Whether a thread of this process hangs: another worker takes its event, a new process replaces this one."""
         return any(map(self._is_too_long, self._holds().values()))
 
     def _holds(self) -> dict[str, _Hold]:
@@ -84,20 +84,20 @@ class Worker:
     def full(self) -> set[str]:
         """Connections that have their share of the threads, where there are several."""
         busy = Counter(hold.connection for hold in self._holds().values())
-        alone = len(self.contexts.known_names()) < 2  # noqa: PLR2004 - one alone shares with nobody
+        alone = len(self.contexts.known_names()) < 2  # noqa: PLR2004 - a single connection has nothing to share
         return set() if alone else find_full(busy, threads=self._threads)
 
     def work(self, event_id: int) -> None:
-        """Work on this event if it is due, then on whatever else is, for a while."""
+        """Handle this event if it is due, then other due events, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        self._carry_next(lambda: inbox.claim(self.engine, event_id, barred=self.full(), ours=self.in_flight()))
+        self._handle_next(lambda: inbox.claim(self.engine, event_id, barred=self.full(), ours=self.in_flight()))
         self.drain()
 
     def drain(self) -> int:
-        """Work until nothing is due, the time is up, or the process stops; answers how many events that were."""
+        """Handle events until none is due, the time is up, or the process stops; answers their number."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            if not self._carry_next(self._claim_next):
+            if not self._handle_next(self._claim_next):
                 break
             count += 1
         return count
@@ -105,8 +105,8 @@ class Worker:
     def _claim_next(self) -> Event | None:
         return inbox.claim_next(self.engine, rota=self._rota, barred=self.full(), ours=self.in_flight())
 
-    def _carry_next(self, claim: Callable[[], Event | None]) -> bool:
-        """Carry what is claimed, if anything is; what others died beside is carried alone, and only then held."""
+    def _handle_next(self, claim: Callable[[], Event | None]) -> bool:
+        """Claim and handle an event, if one is due; an event suspected of crashing processes is handled alone."""
         with self._isolation.shared() as may:
             event = claim() if may else None
             if event is None:
@@ -129,12 +129,12 @@ class Worker:
             self._in_flight[lease] = _Hold(event.connection or "", time.monotonic())
         try:
             with structlog.contextvars.bound_contextvars(correlation=event.correlation, event_id=event.id):
-                self._carry_logged(event)
+                self._handle_and_log(event)
         finally:
             with self._lock:
                 self._in_flight.pop(lease, None)
 
-    def _carry_logged(self, event: Event) -> None:
+    def _handle_and_log(self, event: Event) -> None:
         began = time.monotonic()
         try:
             result, deps = self._attempt(event)
@@ -149,7 +149,7 @@ class Worker:
             _log.warning("another worker took this event over; our result is dropped")
             return
         except Transient as error:
-            # The lease runs out and the event is tried again; look-ups before any create make that harmless.
+            # The lease expires and the event is tried again; look-ups before any create make that safe.
             _log.error("the outcome could not be stored", reason=error.reason)
             return
         # Without its reason, which may quote a person's data: the row has it.
@@ -158,14 +158,14 @@ class Worker:
     def _attempt(self, event: Event) -> tuple[Result, Deps | None]:
         deps: Deps | None = None
         try:
-            if event.crashes >= retry_policy.MOST_CRASHES:
+            if event.crashes >= retry_policy.MAX_CRASHES:
                 return Result(_crashed(event)), None
             claim = Claim(event.id, event.lease or "")
-            deps = self.contexts.deps(event.connection or "", anew=requests.is_asked(event), claim=claim)
+            deps = self.contexts.deps(event.connection or "", fresh=requests.is_asked(event), claim=claim)
             return _run(event, deps), deps
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 - this is where every error becomes a fate
+        except Exception as error:  # noqa: BLE001 - every error becomes an outcome here
             outcome = retry_policy.outcome_of(error, event)
             _report(error, event, outcome)
             return Result(outcome), deps
@@ -195,7 +195,7 @@ def _measure(event: Event, state: State, seconds: float) -> None:
 
 
 def find_full(busy: Mapping[str, int], *, threads: int) -> set[str]:
-    """Connections that hold as many threads as are free: however many of them hang, the next one finds a thread."""
+    """Connections that hold as many threads as are free: even if all of these hang, a thread is left for others."""
     free = threads - sum(busy.values())
     return {name for name, count in busy.items() if count >= max(1, free)}
 
@@ -207,7 +207,7 @@ def _run(event: Event, deps: Deps) -> Result:
     except NotBookable:
         raise
     except MappingError:
-        # What is missing may have been added since the lists were read; who retries by hand has just added it.
+        # What is missing may have been added since the lists were read, surely before a retry by hand.
         if not deps.lists.forget_older_than(0.0 if event.careful else SECOND_LOOK_SECONDS):
             raise
         deps.say("looked once more, in fresh lists")
@@ -217,7 +217,7 @@ def _run(event: Event, deps: Deps) -> Result:
 def _crashed(event: Event) -> Outcome:
     return Outcome(
         State.PARKED,
-        reason=f"the worker died {event.crashes} times while working on this",
+        reason=f"the worker crashed {event.crashes} times while working on this",
         code="crashed",
         record=f"{event.entity} {event.entity_id}",
         fix="look at the memory of the worker process, then retry the event",
@@ -236,7 +236,7 @@ def _ending(outcome: Outcome) -> Entry:
 
 
 def _report(error: Exception, event: Event, outcome: Outcome) -> None:
-    """Tell Sentry once, when a person is needed or the fault is ours; weather is only logged."""
+    """Report to Sentry once, when a person is needed or the fault is ours; transient failures are only logged."""
     about: dict[str, Any] = {
         "correlation": event.correlation,
         "event": event.id,

@@ -1,4 +1,4 @@
-"""What lives as long as a worker process: the heartbeat of its leases, the sweeper, its presence in the database."""
+"""The background threads of a worker process: heartbeat of its leases, sweeper, presence, alerts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 
 class WorkerThreads(dramatiq.Middleware):
-    """Starts the process's own threads after the fork and ends them before the process does."""
+    """Starts the process's own threads after the fork and stops them before it exits."""
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
@@ -36,24 +36,24 @@ class WorkerThreads(dramatiq.Middleware):
         self._threads: list[threading.Thread] = []
 
     def attach(self, worker: Worker, notifier: Notifier) -> None:
-        """Say whose life this is; called once by the composition root."""
+        """Set the worker and notifier; called once by the composition root."""
         self._worker, self._notifier = worker, notifier
 
     def after_process_boot(self, _broker: dramatiq.Broker) -> None:
-        """Start beating and sweeping."""
-        _end_once()
-        for name, seconds, beat in (
+        """Start the threads."""
+        _ignore_second_signal()
+        for name, seconds, task in (
             ("heartbeat", HEARTBEAT_SECONDS, self._renew),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, self._report),
             ("watch", alerting.SECONDS, self._watch),
         ):
-            thread = threading.Thread(target=self._every, args=(seconds, beat), name=name, daemon=True)
+            thread = threading.Thread(target=self._every, args=(seconds, task), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
-        """Take no new event; what runs may finish, its lease still beating."""
+        """Take no new event; running ones may finish, their leases are still renewed."""
         if self._worker:
             self._worker.stopping.set()
 
@@ -65,13 +65,13 @@ class WorkerThreads(dramatiq.Middleware):
         if self._notifier:
             self._notifier.close()
 
-    def _every(self, seconds: float, beat: Callable[[], None]) -> None:
+    def _every(self, seconds: float, task: Callable[[], None]) -> None:
         while not self._stop.is_set():
             try:
-                beat()
+                task()
             except Transient as error:
-                _log.warning("the database is away", reason=error.reason)
-            except Exception as error:  # noqa: BLE001 - a heartbeat that stops would cost every lease
+                _log.warning("the database cannot be reached", reason=error.reason)
+            except Exception as error:  # noqa: BLE001 - without the heartbeat every lease expires
                 _log.exception("a background thread failed and goes on")
                 reporting.report(error)
             self._stop.wait(seconds)
@@ -86,7 +86,7 @@ class WorkerThreads(dramatiq.Middleware):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _sweep(self) -> None:
-        """Wake for everything due that no wake-up came for; without a broker, carry it in this thread."""
+        """Notify about due events without a wake-up; without a broker, handle them in this thread."""
         if self._worker is None or self._notifier is None or self._worker.stopping.is_set():
             return
         with checkins.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
@@ -105,16 +105,16 @@ class WorkerThreads(dramatiq.Middleware):
             self._worker.contexts.meter.flush()
 
 
-def _end_once() -> None:
-    """Heed the first signal to end only: Dramatiq takes a second one as the wish to let everything drop at once.
+def _ignore_second_signal() -> None:
+    """Handle only the first SIGTERM: Dramatiq takes a second one as a request to stop at once.
 
-    A PaaS tells every process of a container, so the children hear it from the platform and again from their master.
+    A PaaS signals every process of a container, so a child gets it from the platform and again from its parent.
     """
     end = signal.getsignal(signal.SIGTERM)
 
-    def heed(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if callable(end):
             end(number, frame)
 
-    signal.signal(signal.SIGTERM, heed)
+    signal.signal(signal.SIGTERM, on_signal)

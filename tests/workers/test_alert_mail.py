@@ -167,7 +167,7 @@ def test_a_channel_that_breaks_in_a_way_nobody_foresaw_is_one_that_failed() -> N
     def broken(_message: alerts.Message) -> None:
         raise ValueError("marked")
 
-    courier = AlertSender("email", broken)
-    courier.set_out()
+    sender = AlertSender("email", broken)
+    sender.start_round()
     now = datetime.now(UTC)
-    assert courier.bring(alerts.Message("i", False, "c", "t", "", "", None, now, "https://shop.example")) is False
+    assert sender.send(alerts.Message("i", False, "c", "t", "", "", None, now, "https://shop.example")) is False

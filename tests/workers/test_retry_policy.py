@@ -120,8 +120,8 @@ def test_59_being_asked_to_slow_down_burns_no_attempt_and_is_never_answered_soon
 
 @pytest.mark.parametrize("kind", [errors.Transient, errors.Unanswered])
 def test_58_an_event_that_never_succeeds_is_parked_with_its_last_error_and_the_way_out(kind: type[Exception]) -> None:
-    early = retry_policy.outcome_of(kind("no answer"), an_event(attempts=retry_policy.MOST_ATTEMPTS - 1))
-    late = retry_policy.outcome_of(kind("no answer"), an_event(attempts=retry_policy.MOST_ATTEMPTS))
+    early = retry_policy.outcome_of(kind("no answer"), an_event(attempts=retry_policy.MAX_ATTEMPTS - 1))
+    late = retry_policy.outcome_of(kind("no answer"), an_event(attempts=retry_policy.MAX_ATTEMPTS))
     assert early.state in {State.WAITING, State.UNCERTAIN}
     assert early.burn_attempt
     assert late.state == State.PARKED

@@ -178,12 +178,12 @@ def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_n
 ) -> None:
     deadly = bring_about(shop, "item", 3000)
     harmless = bring_about(shop, "sale", 3001)
-    for _ in range(retry_policy.MOST_CRASHES):
+    for _ in range(retry_policy.MAX_CRASHES):
         mortal.die(mortal.handle, {**environ, failpoints.VARIABLE: "after_claim:Item"}, deadly)
         set_leases(engine, -1)
     shop.work()
     parked = shop.event(deadly)
-    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MOST_CRASHES)
+    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MAX_CRASHES)
     assert "died 5 times" in (parked.reason or "")
     assert parked.fix
     assert shop.event(harmless).state == "done"
@@ -199,12 +199,12 @@ def test_47_what_dies_beside_a_killer_is_not_taken_for_the_killer(
     # Each sale takes longer than the item takes to kill: unless they are kept apart, they die with it every time.
     slow = ",".join(f"before_call:{each}=stall 1" for each in ("getReceipts", "POST customer", "POST salesreceipt"))
     armed = {failpoints.VARIABLE: f"before_call:createProduct,{slow}"}
-    for _ in range(retry_policy.MOST_CRASHES):
+    for _ in range(retry_policy.MAX_CRASHES):
         mortal.die(mortal.carry_together, {**environ, **armed}, [deadly, *harmless])
         set_leases(engine, -1)
     shop.work()
     parked = shop.event(deadly)
-    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MOST_CRASHES)
+    assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MAX_CRASHES)
     assert {shop.event(event_id).state for event_id in harmless} == {"done"}
     assert all(shop.event(event_id).crashes <= retry_policy.SUSPECT_CRASHES for event_id in harmless)
 
