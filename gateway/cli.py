@@ -16,7 +16,7 @@ from gateway import settings, valkey
 from gateway.errors import GatewayError, Transient
 from gateway.settings import SettingsError
 from gateway.store.events import Flow, State
-from gateway.verbs.call import PROBLEM, USAGE, Call, Trouble, Verb, tell
+from gateway.verbs.call import PROBLEM, USAGE, Call, Trouble, Verb, remark
 from gateway.version import VERSION
 
 VAR = Path("var")
@@ -34,19 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with closing(_read(asked)) as call:
             return _find_verb(asked.call)(call)
     except SettingsError as error:
-        tell(str(error))
+        remark(str(error))
         return USAGE
     except Trouble as trouble:
-        tell(str(trouble))
+        remark(str(trouble))
         return trouble.exit_code
     except (Transient, SQLAlchemyError):
-        tell("the database cannot be used right now: is it running, and was `./run migrate` done?")
+        remark("the database cannot be used right now: is it running, and was `./run migrate` done?")
     except GatewayError as error:
-        tell(f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}")
+        remark(f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `... | head` has seen enough; nothing more to say at exit
     except KeyboardInterrupt:
-        tell("interrupted; what was asked for goes on without us")
+        remark("interrupted; what was asked for goes on without us")
     return PROBLEM
 
 

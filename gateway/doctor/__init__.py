@@ -1,4 +1,4 @@
-"""`doctor`: checks what can be checked from here, has a worker check the outside, and says what to do about each."""
+"""`doctor`: checks what can be checked from here, has a worker check the outside, and says how to fix each problem."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Finding", "examine"]
 
 
 def examine(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
-    """Every check of this side, one after the other; a later one is left out where an earlier one makes it moot."""
+    """Every check of this side, in order; a check is skipped when an earlier one makes it pointless."""
     yield from environment.check(settings)
     yield from address.check(settings)
     yield from broker.check(settings)

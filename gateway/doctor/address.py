@@ -16,11 +16,11 @@ SECONDS = 5.0
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """The address others reach us at."""
+    """The public address of this gateway."""
     yield _check_scheme(settings)
     yield _check_answer(settings)
     if settings.quickbooks_client_id:
-        said = f"{redirect_uri(settings)} must stand letter for letter among the redirect URIs in Intuit's portal"
+        said = f"{redirect_uri(settings)} must be among the redirect URIs in Intuit's portal, letter for letter"
         yield Finding("redirect URI", said)
 
 
@@ -29,7 +29,7 @@ def _check_scheme(settings: Settings) -> Finding:
     if is_here(settings) and settings.quickbooks_environment == "production" and settings.quickbooks_client_id:
         said = f"{settings.public_url}: only this machine reaches it, so no webhook does"
         return Finding(
-            "PUBLIC_URL", said, "" if _is_simulated(settings) else "set it to the https address of this place"
+            "PUBLIC_URL", said, "" if _is_simulated(settings) else "set it to the https address of this gateway"
         )
     return Finding(
         "PUBLIC_URL", settings.public_url, "" if secure or is_here(settings) else "use https: Intuit refuses plain http"

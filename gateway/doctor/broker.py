@@ -15,12 +15,12 @@ NEARLY_FULL = 0.9
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """The broker. It carries wake-ups only: without it work is later, never lost."""
+    """The broker. It holds wake-ups only: without it events are handled later, never lost."""
     client = jobs.open_redis(settings.redis_url, tls_insecure=settings.redis_tls_insecure, timeout=2)
     try:
         client.ping()
         yield _check_policy(client)
-        yield from _check_room(_info(client))
+        yield from _check_memory(_info(client))
     except (redis.RedisError, OSError) as error:
         yield Finding("broker", f"does not answer ({type(error).__name__})", "start it, or correct REDIS_URL")
     finally:
@@ -43,10 +43,10 @@ def _info(client: redis.Redis) -> Mapping[str, Any]:
         return {}
 
 
-def _check_room(info: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if most:
-        fix = "" if used < NEARLY_FULL * most else "give it more memory, or look who else fills it"
+        fix = "" if used < NEARLY_FULL * most else "give it more memory, or look what else uses it"
         yield Finding("broker memory", f"{used // 2**20} of {most // 2**20} MiB used", fix)
     if info and not info.get("aof_enabled"):
-        yield Finding("broker persistence", "no append-only file: wake-ups are lost in a restart, work is found anyway")
+        yield Finding("broker persistence", "no append-only file: wake-ups are lost in a restart, events are not")

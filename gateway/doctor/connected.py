@@ -1,4 +1,4 @@
-"""Checks of the connections: complete, live, authorised, heard from, within the reads of Intuit's plan."""
+"""Checks of the connections: complete, live, authorised, webhooks received, within the reads of Intuit's plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.web import deliveries
 
 
 def check(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
-    """Every connection there is."""
+    """Every connection."""
     try:
         with reading(engine) as session:
             every = connections.every(session, seal)
@@ -54,7 +54,7 @@ def _check_connection(connection: Connection) -> Finding:
     if missing:
         return Finding(subject, f"lacks {', '.join(missing)}", "finish the assistant in the dashboard")
     if connection.paused:
-        return Finding(subject, f"paused: {connection.paused}", "remove the cause, then let it go on in the dashboard")
+        return Finding(subject, f"paused: {connection.paused}", "remove the cause, then resume it in the dashboard")
     return Finding(subject, "live" if connection.live else "complete", "" if connection.live else "let it go live")
 
 
@@ -98,10 +98,10 @@ def _newest(session: Session, connection: Connection, *, of_till: bool) -> datet
 
 def _check_plan(settings: Settings, session: Session) -> Finding:
     now = views.now_of(session)
-    spent = read_allowance.forecast(
+    used = read_allowance.forecast(
         meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads
     )
-    said = f"{spent.reads} of {spent.allowance} used in {spent.month}, {spent.forecast} expected"
-    risky = spent.warning or spent.forecast > spent.allowance
+    said = f"{used.reads} of {used.allowance} used in {used.month}, {used.forecast} expected"
+    risky = used.warning or used.forecast > used.allowance
     fix = "raise QUICKBOOKS_CDC_SECONDS, buy a larger plan, or correct QUICKBOOKS_MONTHLY_READS" if risky else ""
     return Finding("metered reads", said, fix)

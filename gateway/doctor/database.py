@@ -1,4 +1,4 @@
-"""Checks of the database and of the processes around it: schema, server, room, who runs, which version."""
+"""Checks of the database and of the running processes: schema, server, free connections, roles, versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.version import VERSION
 
 OLDEST_POSTGRES = 14  # the oldest one that is still maintained
 SKEW_SECONDS = 10.0
-# The server's limit, for whoever is connected, or the one of our role, for ours.
+# The server's limit, for all its connections, or the one of our role, for ours.
 _ROOM = text(
     "SELECT least(current_setting('max_connections')::int, nullif(rolconnlimit, -1)),"
     " (SELECT count(*) FROM pg_stat_activity"
@@ -39,7 +39,7 @@ def _check_schema(settings: Settings, engine: Engine) -> Finding:
 
 
 def check_server(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    """The server's version, its room for connections, and its clock."""
+    """The server's version, its free connections, and its clock."""
     if engine.dialect.name == "postgresql":
         yield guarded("PostgreSQL", lambda: _check_version(engine))
         yield guarded("pooler", lambda: check_pooler(engine))
@@ -99,7 +99,7 @@ def _check_processes(engine: Engine) -> Finding:
     if missing:
         return Finding("processes", said, f"start {', '.join(missing)}")
     if len(versions) > 1:
-        fix = "finish the update: restart what still runs the old version (it is seen for a minute after it ended)"
+        fix = "finish the update: restart what still runs the old version (it is listed for a minute after it ended)"
         return Finding("processes", f"{said}, in versions {', '.join(sorted(versions))}", fix)
     return Finding("processes", f"{said}, all {VERSION}")
 

@@ -15,7 +15,7 @@ _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """What the environment alone can tell."""
+    """What can be checked from the environment alone."""
     yield Finding("settings", "every variable is well formed")
     yield from _check_secrets(settings)
     yield from _check_app(settings)
@@ -24,7 +24,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def is_here(settings: Settings) -> bool:
-    """Whether PUBLIC_URL is this very machine: nobody outside reaches it."""
+    """Whether PUBLIC_URL is this machine, which cannot be reached from outside."""
     return urlsplit(settings.public_url).hostname in _HERE
 
 
@@ -78,7 +78,7 @@ def _check_alerts(settings: Settings) -> Finding:
     channels = ", ".join(alerts.open_channels(settings))
     if not channels:
         fix = "" if is_here(settings) else "set ALERT_EMAIL with SMTP_URL, or ALERT_WEBHOOK_URL"
-        return Finding("alerts", "none set: failures are seen in the dashboard only", fix)
+        return Finding("alerts", "none set: failures are shown in the dashboard only", fix)
     signed = f"; the webhook's receiver verifies with {alerts.show_secret(settings)}"
     own = settings.alert_webhook_url and not settings.alert_webhook_secret
     return Finding("alerts", f"by {channels}{signed if own else ''}")

@@ -1,4 +1,4 @@
-"""The verb that compares till and books: `agree`. Exit code 0 when all agree or differ as the settings want, else 1."""
+"""The verb that compares till and books: `agree`. Exit code 0 when all agree or differ as set, else 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that ask a worker for something and watch it: resend, poll."""
+"""The verbs that send a request to a worker and watch it: resend, poll."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.store.event_history import SETTLED, Snapshot
 from gateway.store.events import Change, Event, State
 from gateway.store.session import reading, writing
 from gateway.verbs import dry_run_text
-from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, show, show_json, tell
+from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, remark, show, show_json
 from gateway.web import presentation
 
 _GLANCE = 0.2
@@ -22,7 +22,7 @@ _UNTOUCHED_SECONDS = 5.0
 
 
 def resend_order(call: Call) -> int:
-    """Run an order again, or only say what would be done."""
+    """Run an order again, or only show what would be done."""
     order, names = call.arguments.order, call.connection_names()
     with reading(call.engine) as session:
         earlier = [event for event in views.events_of_order(session, order) if event.connection in names]
@@ -43,7 +43,7 @@ def poll_now(call: Call) -> int:
 
 
 def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reason: str = "") -> int:
-    """Put the changes into the inbox, audited, wake a worker, and watch them until the last one ends."""
+    """Put the changes into the inbox, audited, notify a worker, and watch them until the last one ends."""
     with writing(call.engine) as session:
         ids = [row.id for row in inbox.receive(session, changes)]
         audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
@@ -70,31 +70,31 @@ def _to_data(event: Event, call: Call) -> dict[str, Any]:
 
 
 def notify(call: Call, event_ids: Sequence[int]) -> None:
-    """Wake a worker, if the broker is there; without it the sweeper finds the rows a little later."""
+    """Notify a worker, if the broker answers; without it the sweeper finds the rows a little later."""
     client = jobs.open_redis(call.settings.redis_url, tls_insecure=call.settings.redis_tls_insecure, timeout=1)
     try:
         broker = jobs.open_broker(client)
         for event_id in event_ids:
             jobs.send_wake_up(broker, event_id)
     except (redis.RedisError, OSError):
-        tell("the broker does not answer; the worker finds the request by itself within seconds")
+        remark("the broker does not answer; a worker finds the request in the database within seconds")
     finally:
         client.close()
 
 
 def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> Event:
-    """The event when it has ended, or as it is after `seconds`; says on the way what is logged about it."""
+    """The event when it has ended, or as it is after `seconds`; shows its log lines meanwhile."""
     began, untouched, glance = time.monotonic(), False, _look(call, event_id, None, quiet=quiet)
     while glance.event.state not in SETTLED and (waited := time.monotonic() - began) < seconds:
         if not untouched and waited > _UNTOUCHED_SECONDS:
             untouched = True
-            remark(call, glance.event)
+            report_no_worker(call, glance.event)
         time.sleep(_GLANCE)
         glance = _look(call, event_id, glance, quiet=quiet)
     following_id = _find_next(call, glance.event)
     if following_id is None:
         return glance.event
-    tell(f"goes on as event {following_id}")
+    remark(f"goes on as event {following_id}")
     return watch(call, following_id, seconds=seconds - (time.monotonic() - began), quiet=quiet)
 
 
@@ -104,9 +104,9 @@ def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) ->
     if quiet:
         return glance
     if before is None or before.event.state != glance.event.state:
-        tell(f"event {event_id}: {glance.event.state}")
+        remark(f"event {event_id}: {glance.event.state}")
     for title in glance.titles:
-        tell(f"  {title}")
+        remark(f"  {title}")
     return glance
 
 
@@ -115,18 +115,18 @@ def _find_next(call: Call, event: Event) -> int | None:
         return event_history.find_next(session, event)
 
 
-def remark(call: Call, event: Event) -> None:
-    """Say that nobody works, when a request has been left lying for that reason."""
+def report_no_worker(call: Call, event: Event) -> None:
+    """Say that no worker runs, when a request waits for that reason."""
     if event.state != State.RECEIVED:
         return
     with reading(call.engine) as session:
         roles = {process.role for process in presence.alive(session)}
     if "worker" not in roles:
-        tell("no worker has been seen for a minute; the request is kept and is carried out when one starts")
+        remark("no worker has reported for a minute; the request is kept and handled when one starts")
 
 
 def to_words(event: Event) -> str:
-    """How an event stands, in one line."""
+    """The status of an event, in one line."""
     target = f" -> {event.target_entity} {event.target_id}" if event.target_id else ""
     named = (("record", event.record), ("field", event.field), ("to do", event.fix))
     more = "".join(f"; {name}: {value}" for name, value in named if value)

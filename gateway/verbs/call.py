@@ -29,14 +29,14 @@ class Trouble(Exception):
 
 
 class Misuse(Trouble):
-    """What was typed cannot be meant; ends the call with exit code 2."""
+    """The arguments are invalid; ends the call with exit code 2."""
 
     exit_code = USAGE
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a verb works on. `called_from` is where the person stands, for files they name."""
+    """What a verb works on. `called_from` is the person's working directory, for files they name."""
 
     arguments: argparse.Namespace
     settings: Settings
@@ -50,29 +50,29 @@ class Call:
         return open_engine(self.settings.database_url, pool_size=2)
 
     def close(self) -> None:
-        """Let go of the database, if it was needed."""
+        """Close the database, if it was opened."""
         if "engine" in self.__dict__:
             self.engine.dispose()
 
     @cached_property
     def seal(self) -> Seal:
-        """Opens what is sealed in the database."""
+        """Decrypts the secrets in the database."""
         return Seal(self.settings.secret_keys)
 
     @property
     def as_json(self) -> bool:
-        """Whether data is wanted rather than words."""
+        """Whether the output is JSON."""
         return bool(self.arguments.json)
 
     def connection_names(self) -> list[str]:
-        """The key of the connection that was named, or those of all. Raises `Misuse` for a wrong name, or `Trouble`."""
+        """The key of the named connection, or those of all. Raises `Misuse` for an unknown name, or `Trouble`."""
         chosen = self.find_connections()
         if not chosen:
             raise Trouble("nothing is connected yet")
         return chosen
 
     def find_connections(self) -> list[str]:
-        """The key of the connection that was named, or of all there are. Raises `Misuse` for a name that none has."""
+        """The key of the connection that was named, or of all. Raises `Misuse` for an unknown name."""
         wanted = self.arguments.connection
         with reading(self.engine) as session:
             chosen, keys = connections.choose(session, wanted), connections.names(session)
@@ -108,7 +108,7 @@ def show_json(data: Any) -> None:
     show(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
-def tell(text: str) -> None:
+def remark(text: str) -> None:
     """Progress and remarks, on stderr, so that stdout holds nothing but the answer."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

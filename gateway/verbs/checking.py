@@ -1,4 +1,4 @@
-"""The verb `doctor`: prints the findings of this side, then what a worker found outside."""
+"""The verb `doctor`: prints the findings of this side, then those of a worker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _print(call: Call, finding: Finding) -> None:
 
 
 def _ask_worker(call: Call) -> list[Finding]:
-    """Logins, branches, VAT rates, plan and preferences, as a worker sees them."""
+    """Logins, branches, VAT rates, plan and preferences, as a worker finds them."""
     with writing(call.engine) as session:
         changes = [requests.check_up(connection=name) for name in connections.names(session)]
         ids = [row.id for row in inbox.receive(session, changes)]

@@ -1,4 +1,4 @@
-"""The verb about connections: list them, call one otherwise, remove one."""
+"""The verb about connections: list, rename, remove."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.removal import Data
 from gateway.store import connections
 from gateway.store import removal as rows
 from gateway.store.session import reading, writing
-from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, show, show_json, tell
+from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, remark, show, show_json
 
 
 def handle_connection(call: Call) -> int:
@@ -22,7 +22,7 @@ def handle_connection(call: Call) -> int:
             return _remove(call, asked.name, Data(asked.data))
         case "list" if not asked.name:
             return _list(call)
-    tell("usage: connection list | rename NAME NEW | remove NAME --data keep|purge")
+    remark("usage: connection list | rename NAME NEW | remove NAME --data keep|purge")
     return USAGE
 
 
@@ -32,10 +32,10 @@ def _list(call: Call) -> int:
     said = [(each.display_name, each.paused or ("live" if each.live else "not live yet")) for each in every]
     said += [(each.called, "being purged" if each.status == "purging" else "removed, its data kept") for each in gone]
     if call.as_json:
-        show_json([{"name": name, "standing": standing} for name, standing in said])
+        show_json([{"name": name, "standing": status} for name, status in said])
         return GOOD
-    for name, standing in said:
-        show(f"{name}: {standing}")
+    for name, status in said:
+        show(f"{name}: {status}")
     if not said:
         show("nothing is connected yet")
     return GOOD

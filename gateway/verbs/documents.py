@@ -10,7 +10,7 @@ from gateway.store import audit, connections, documents, inbox, presence, reques
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.verbs import asking
-from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
+from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, remark, show, show_json
 from mapping import settings_document
 
 _CHECK_SECONDS = 15.0
@@ -44,8 +44,8 @@ def _apply(call: Call, name: str) -> int:
         settings_document.parse(text)
     except settings_document.DocumentError as error:
         for fault in error.faults:
-            tell(f"{fault.path}: {fault.message} ({fault.hint})")
-        tell(f"refused: {len(error.faults)} faults; the document in force stays")
+            remark(f"{fault.path}: {fault.message} ({fault.hint})")
+        remark(f"refused: {len(error.faults)} faults; the document in force stays")
         return PROBLEM
     passed, checked = _check(call, name, text)
     if not passed:
@@ -64,10 +64,10 @@ def _apply(call: Call, name: str) -> int:
 
 
 def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
-    """Whether both systems have what the document names, as far as a worker could ask them; and whether it could."""
+    """Whether both systems have what the document names, as far as a worker could check; and whether it could."""
     with writing(call.engine) as session:
         if "worker" not in {process.role for process in presence.alive(session)}:
-            tell("no worker runs: saved, and held against QuickBooks and MplusKASSA as soon as one does")
+            remark("no worker runs: saved, and checked against QuickBooks and MplusKASSA as soon as one does")
             return True, False
         (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])
     asking.notify(call, [received.id])
@@ -75,11 +75,11 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
     found = json.loads(event.result) if event.state == State.DONE and event.result else {}
     checked = bool(found) and not found["unasked"]
     if not checked:
-        tell("not held against both systems now: one of them, or the worker, did not answer; it is checked later")
+        remark("not checked against both systems now: one of them, or the worker, did not answer; it is checked later")
     for row in [*found.get("faults", ()), *found.get("warnings", ())]:
-        tell(f"{row['path']}: {row['message']} ({row['hint']})")
+        remark(f"{row['path']}: {row['message']} ({row['hint']})")
     if faults := found.get("faults"):
-        tell(f"refused: {len(faults)} faults; the document in force stays")
+        remark(f"refused: {len(faults)} faults; the document in force stays")
     return not faults, checked
 
 

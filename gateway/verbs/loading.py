@@ -1,4 +1,4 @@
-"""The verb that carries over what was there before, `backfill`, and how its progress reads."""
+"""The verb `backfill`, which synchronises existing records, and the text of its progress."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gateway.store.events import Flow, State
 from gateway.store.progress import Progress
 from gateway.store.session import reading, writing
 from gateway.verbs import asking
-from gateway.verbs.call import GOOD, PROBLEM, Call, show, show_json, tell
+from gateway.verbs.call import GOOD, PROBLEM, Call, remark, show, show_json
 from gateway.web import admin_backfills
 
 _GLANCE = 0.5
-_TELL_EVERY, _UNTOUCHED = 6, 10  # glances
+_REPORT_EVERY, _UNTOUCHED = 6, 10  # glances
 _MINUTE, _HOUR = 60, 3600
 
 
 def backfill_flow(call: Call) -> int:
-    """Carry over what a flow already has, for one connection or all. Exit code 1 when something waits for a person."""
+    """Synchronise a flow's existing records, for one connection or all. Exit code 1 when something needs a person."""
     flow, since = Flow(call.arguments.flow), call.arguments.since
     with writing(call.engine) as session:
         changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
@@ -34,7 +34,7 @@ def backfill_flow(call: Call) -> int:
 
 
 def to_line(found: Progress) -> str:
-    """How a backfill stands, in one line."""
+    """The status of a backfill, in one line."""
     said = [f"{found.done:,} of {found.total:,}" if found.total else "nothing read yet"]
     said += [f"{found.parked:,} parked"] if found.parked else []
     if found.over:
@@ -46,7 +46,7 @@ def to_line(found: Progress) -> str:
 
 
 def to_words(seconds: float) -> str:
-    """A duration as people say it."""
+    """A duration in words."""
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
@@ -69,13 +69,13 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
         with reading(call.engine) as session:
             found = progress.get(session, event_id)
         at_end = found.over or time.monotonic() >= until
-        if at_end or glances % _TELL_EVERY == 0:
-            tell(to_line(found))
+        if at_end or glances % _REPORT_EVERY == 0:
+            remark(to_line(found))
         if at_end:
             return found
         glances += 1
         if glances == _UNTOUCHED:
-            asking.remark(call, found.event)
+            asking.report_no_worker(call, found.event)
         time.sleep(_GLANCE)
 
 
@@ -87,4 +87,4 @@ def _show(call: Call, ended: Sequence[Progress]) -> None:
     for found in ended:
         show(to_line(found) + (f" ({found.event.reason})" if found.over and found.event.reason else ""))
     if not all(found.over for found in ended):
-        show("it goes on by itself; see how far it is with: status")
+        show("it goes on in the background; see how far it is with: status")

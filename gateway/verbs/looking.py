@@ -1,4 +1,4 @@
-"""The verbs that look: the status of everything, and the events."""
+"""The verbs that read: the status of everything, and the events."""
 
 from __future__ import annotations
 
@@ -35,11 +35,9 @@ def show_status(call: Call) -> int:
 def _to_lines(overview: Overview) -> list[str]:
     lines = []
     for connection in overview.connections:
-        standing = (
-            f"paused: {connection.paused}" if connection.paused else "live" if connection.live else "not live yet"
-        )
-        lines.append(f"connection {connection.display_name}: {standing}")
-    for flow in overview.standings:
+        status = f"paused: {connection.paused}" if connection.paused else "live" if connection.live else "not live yet"
+        lines.append(f"connection {connection.display_name}: {status}")
+    for flow in overview.flows:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(flow.counts.items())) or "nothing yet"
         waits = f"; the oldest waits {flow.unsynced_seconds:.0f} s" if flow.unsynced_seconds else ""
         waits += f"; a system has not answered for {flow.unseen_seconds:.0f} s" if flow.unseen_seconds else ""

@@ -13,7 +13,7 @@ from gateway import commands, resealing, up
 from gateway.commands import Command
 from gateway.errors import Transient
 from gateway.store import migrate
-from gateway.verbs.call import Call, tell
+from gateway.verbs.call import Call, remark
 
 LOOK_SECONDS = 1.0
 SAY_EVERY = 30  # looks
@@ -27,7 +27,7 @@ def start_all(call: Call) -> int:
 def run_web(call: Call) -> int:
     """This process becomes the web server."""
     if call.settings.web_concurrency > 1:
-        # uvicorn would start children that cannot import it again and again, and never end.
+        # uvicorn would start children that cannot import it, again and again.
         importlib.import_module("gateway.app")
     return _become(commands.web(call.settings), call, checked=True)
 
@@ -51,11 +51,11 @@ def run_sandbox(call: Call) -> int:
 
 
 def _wait_for_schema(call: Call) -> None:
-    """Some platforms start a release before its migrations run; who dies of that is started again ever later."""
+    """Some platforms start a release before its migrations run, and restart a process that exits ever later."""
     looks = 0
     while lack := _find_lack(call):
         if looks % SAY_EVERY == 0:
-            tell(f"waiting: the database {lack}")
+            remark(f"waiting: the database {lack}")
         looks += 1
         time.sleep(LOOK_SECONDS)
 
@@ -69,9 +69,9 @@ def _find_lack(call: Call) -> str:
 
 def _become(command: Command, call: Call, *, checked: bool = False) -> int:
     if checked:
-        # A database that is away or not migrated yet is the process's own matter; a wrong key is nobody's to work with.
+        # The process itself waits for a database that is missing or not migrated; with a wrong key it must not start.
         with suppress(Transient, SQLAlchemyError):
             resealing.check(call.engine, call.seal)
         call.close()
-    # The signals of the PaaS must reach the program itself, so no process of ours stands between.
+    # The signals of the PaaS must reach the program itself, so there is no process of ours in between.
     os.execve(command.argv[0], command.argv, {**call.environ, **command.environ})  # noqa: S606 - our own arguments

@@ -1,4 +1,4 @@
-"""The verbs that look after the database: migrate, purge, and the requests of persons about their data."""
+"""The verbs that maintain the database: migrate, purge, and the requests of persons about their data."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from gateway import resealing, seeding
 from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
 from gateway.store.session import writing
-from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, show, show_json, tell
+from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, remark, show, show_json
 
 Answer = TypeVar("Answer")
-PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five by itself
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five more
 
 
 def migrate_database(call: Call) -> int:
     """Bring the database to this code's schema, and the first connection to what the environment says.
 
-    Twice or at once does no harm. Cursors begin here, before any door opens, so that nothing sold later is missed.
+    It may run twice or concurrently. Cursors begin here, before any endpoint opens, so that no later sale is missed.
     """
     revision = _patiently(lambda: migrate.upgrade(call.engine))
-    tell(f"the database is at revision {revision}")
+    remark(f"the database is at revision {revision}")
     _patiently(lambda: seeding.seed(call.engine, call.settings))
     if not seeding.begin_cursors(call.engine, call.settings):
-        tell("a till could not be asked where it stands: its sales are followed from the first poll that succeeds")
+        remark("a till did not give its sync markers: its sales are followed from the first poll that succeeds")
     return GOOD
 
 
 def _patiently(step: Callable[[], Answer]) -> Answer:
-    """A release should not fail because every connection was taken for a moment."""
+    """A release should not fail because all database connections were in use for a moment."""
     for pause in PAUSES:
         try:
             return step()
         except (Transient, OperationalError) as error:
-            tell(f"waiting: the database cannot be used ({type(getattr(error, 'orig', None) or error).__name__})")
+            remark(f"waiting: the database cannot be used ({type(getattr(error, 'orig', None) or error).__name__})")
             time.sleep(pause)
     return step()
 
 
 def forget_secrets(call: Call) -> int:
-    """Clear what no SECRET_KEY opens any more; nothing else is touched, and nothing that still opens."""
+    """Clear the stored secrets that no SECRET_KEY decrypts; nothing else is changed."""
     count = resealing.forget(call.engine, call.seal)
     with writing(call.engine) as session:
         audit.note(session, actor="cli", action="forget-secrets", target=f"{count} stored secrets")
@@ -68,7 +68,7 @@ def purge_log(call: Call) -> int:
 
 
 def answer_person(call: Call) -> int:
-    """Everything kept about a person, handed out or erased."""
+    """Export or erase everything kept about a person."""
     try:
         return _export(call) if call.arguments.what == "export" else _erase(call)
     except people.Unclear as unclear:

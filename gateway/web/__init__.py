@@ -1,1 +1,1 @@
-"""The doors: webhooks, admin API, OAuth, health, pages. They verify, store, wake and answer; they decide nothing."""
+"""The HTTP endpoints: webhooks, admin API, OAuth, health, pages. They verify, store, notify and answer."""

@@ -1,4 +1,4 @@
-"""Who may come in: the bearer token of the admin API, the password of the dashboard, both throttled per source."""
+"""Access control: the bearer token of the admin API, the password of the dashboard, both throttled per source."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from gateway.web.throttle import FAILURES, WINDOW_SECONDS
 
 ADMIN = "admin API"
 DELAY_SECONDS = 0.5
-PATIENCE_SECONDS = 1.5  # then this process counts alone
+PATIENCE_SECONDS = 1.5  # after that this process counts on its own
 _NETWORK_BITS = 64
-_LONGEST_SOURCE = 64  # a proxy that is believed may hand on any text
+_LONGEST_SOURCE = 64  # a trusted proxy may forward any text
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -50,8 +50,8 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
 async def knows_token(request: Request, given: str) -> bool:
     """Whether this is ADMIN_TOKEN, in constant time. Raises `Refusal` 429 for a wrong one of a throttled source.
 
-    The right one is never refused, whoever else guesses from the same address (a proxy, an office). While the source is
-    throttled it is looked at later, like every other one, so that whoever guesses one after another stays slow.
+    The right one is never refused, even if others fail from the same address (a proxy, an office). While the source is
+    throttled, every token is checked after a delay, so that guessing stays slow.
     """
     if not given:
         return False
@@ -63,7 +63,7 @@ async def knows_token(request: Request, given: str) -> bool:
         return True
     _refuse_throttled(shared, source)
     await _learn_failures(shared, source)
-    # Once more: others of this source came while the database was asked.
+    # Checked again: other requests of this source may have failed during the query.
     _refuse_throttled(shared, source)
     await _note_failure(shared, source)
     return False
@@ -77,7 +77,7 @@ def _refuse_throttled(shared: Services, source: str) -> None:
 
 
 async def _learn_failures(shared: Services, source: str) -> None:
-    """How often this source failed, at whichever process; while the database is away this one counts alone."""
+    """How often this source failed, over all processes; without the database, in this process only."""
 
     def find() -> LoginFailures:
         with reading(shared.engine) as session:
@@ -91,32 +91,32 @@ async def _note_failure(shared: Services, source: str) -> None:
     counters.REFUSED_LOGINS.inc()
     shared.throttle.fail(source)
     with suppress(Transient):
-        tally = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)
-        shared.throttle.learn(source, tally)
+        counted = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)
+        shared.throttle.learn(source, counted)
 
 
 def _count(engine: Engine, source: str) -> LoginFailures:
     with writing(engine) as session:
-        tally = login_failures.count(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
-        if tally.failures == FAILURES:
-            # One row per closed door, not per try: nobody can fill the table by guessing.
+        counted = login_failures.count(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
+        if counted.failures == FAILURES:
+            # One row per throttling, not per failure: wrong tokens cannot fill the table.
             audit.note(session, actor=source, action="throttled", target="admin token")
-    if tally.failures == 1:
+    if counted.failures == 1:
         with writing(engine) as session:
             login_failures.purge(session)
-    return tally
+    return counted
 
 
 def source_of(request: Request) -> str:
-    """Where a request came from, as the server saw it (behind a proxy: as the trusted proxy says).
+    """The address a request came from, as the server reports it (behind a proxy: as the trusted proxy says).
 
-    Of IPv6 the network: whoever has one address there has 2**64 of them.
+    Of IPv6 the network: one client usually has 2**64 addresses.
     """
     return to_source(request.client.host) if request.client else "unknown"
 
 
 def to_source(host: str) -> str:
-    """An address as the throttle counts it."""
+    """The key under which the throttle counts an address."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -17,7 +17,7 @@ from gateway.web.problems import Refusal
 from gateway.web.services import Services
 
 RETRYABLE = tuple(state for state in State if state is not State.WORKING)
-MOST_AT_ONCE = 1_000
+MAX_AT_ONCE = 1_000
 LOOKUP_SECONDS = 3.0
 SOURCE = "admin"
 _WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
@@ -25,7 +25,7 @@ _WITHOUT_RECORD = frozenset({deliveries.COMPLAINT, deliveries.UNREADABLE})
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """A person's wish to run an order again. A dry run may try `settings`, a document that is not in force."""
+    """A request to run an order again. A dry run may try `settings`, a document that is not in force."""
 
     order: str
     actor: str
@@ -44,10 +44,10 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
     def change(session: Session) -> Event:
         if _get(session, event_id).entity in _WITHOUT_RECORD:
             raise Refusal(
-                409, "there is no record behind this event to be carried again; read its reason and ignore it"
+                409, "there is no record behind this event to be handled again; read its reason and ignore it"
             )
         if not inbox.requeue(session, event_id, states=RETRYABLE):
-            raise Refusal(409, "the event is being worked on right now; it will end by itself")
+            raise Refusal(409, "the event is being worked on right now; wait until it ends")
         audit.note(session, actor=actor, action="retry", target=f"event {event_id}", reason=reason)
         return _get(session, event_id)
 
@@ -57,7 +57,7 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
 
 
 async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | None) -> Event:
-    """Close an event that nobody wants carried over. Raises `Refusal` 404, or 409 when it is over or worked on."""
+    """Close an event that is not to be handled. Raises `Refusal` 404, or 409 when it is over or worked on."""
     why = f"ignored by a person: {reason}" if reason else "ignored by a person"
 
     def change(session: Session) -> Event:
@@ -77,7 +77,7 @@ async def retry_all(
     parked = dataclasses.replace(wanted, state=wanted.state or State.PARKED, limit=views.LONGEST_PAGE)
     ids: list[int] = []
     before = parked.before
-    while len(ids) < MOST_AT_ONCE:
+    while len(ids) < MAX_AT_ONCE:
         page = await shared.write(_retrying(dataclasses.replace(parked, before=before), ids, (actor, reason)))
         if page.next is None:
             return ids, False
@@ -102,18 +102,18 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
     return change
 
 
-async def resend(shared: Services, wish: Resend, *, seconds: float = LOOKUP_SECONDS) -> int:
-    """Ask for an order to be run again; answers the event that carries it. Raises `Refusal` 409 for whose it is.
+async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SECONDS) -> int:
+    """Ask for an order to be run again; answers its event. Raises `Refusal` 409 if the connection is unclear.
 
-    One that was never seen here is looked up first: 404 when the till says within these seconds that there is none.
+    An unknown order is looked up first: 404 when the till answers within these seconds that it does not exist.
     """
 
     def find(session: Session) -> Change:
-        known = views.events_of_order(session, wish.order)
-        return _to_resend(wish, known, _whose(session, wish, known))
+        known = views.events_of_order(session, wanted.order)
+        return _to_resend(wanted, known, _whose(session, wanted, known))
 
     change = await shared.read(find)
-    event_id = await _store(shared, change, action="dry run" if wish.dry_run else "resend", wish=wish)
+    event_id = await _store(shared, change, action="dry run" if wanted.dry_run else "resend", wanted=wanted)
     if change.entity == requests.LOOKUP:
         event = await waiting.wait_for_end(shared, event_id, seconds=seconds)
         if event is not None and event.code == requests.UNKNOWN_ORDER:
@@ -121,36 +121,36 @@ async def resend(shared: Services, wish: Resend, *, seconds: float = LOOKUP_SECO
     return event_id
 
 
-def _to_resend(wish: Resend, known: Sequence[Event], connection: str) -> Change:
+def _to_resend(wanted: Resend, known: Sequence[Event], connection: str) -> Change:
     mine = [event for event in known if event.connection == connection and event.entity not in _WITHOUT_RECORD]
     return requests.resend(
-        wish.order,
+        wanted.order,
         connection=connection,
         # A record the till named is a better start than the session that led to it.
         earlier=sorted(mine, key=lambda event: event.entity == deliveries.SESSION),
-        dry_run=wish.dry_run,
-        reason=wish.reason or "",
+        dry_run=wanted.dry_run,
+        reason=wanted.reason or "",
         actor=SOURCE,
-        settings=wish.settings if wish.dry_run else None,
+        settings=wanted.settings if wanted.dry_run else None,
     )
 
 
-def _whose(session: Session, wish: Resend, known: Sequence[Event]) -> str:
-    names = connections.choose(session, wish.connection)
-    seen = {event.connection for event in known} & set(names)
-    candidates = sorted(name for name in seen if name) or names
+def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
+    names = connections.choose(session, wanted.connection)
+    owners = {event.connection for event in known} & set(names)
+    candidates = sorted(name for name in owners if name) or names
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
-        raise Refusal(409, "there is no such connection" if wish.connection else "nothing is connected yet")
+        raise Refusal(409, "there is no such connection" if wanted.connection else "nothing is connected yet")
     called = [connections.display_names(session)[each] for each in candidates]
     raise Refusal(409, "several connections could have this order; name one", connections=called)
 
 
-async def _store(shared: Services, change: Change, *, action: str, wish: Resend) -> int:
+async def _store(shared: Services, change: Change, *, action: str, wanted: Resend) -> int:
     def keep(session: Session) -> int:
         (received,) = inbox.receive(session, [change])
-        audit.note(session, actor=wish.actor, action=action, target=f"order {wish.order}", reason=wish.reason)
+        audit.note(session, actor=wanted.actor, action=action, target=f"order {wanted.order}", reason=wanted.reason)
         return received.id
 
     event_id = await shared.write(keep)
@@ -163,7 +163,7 @@ async def backfill(
 ) -> list[int]:
     """Ask for everything of a flow since a day, for one connection or all; answers one event for each.
 
-    Raises `Refusal` 400 for what could not be carried, before it takes the place of a backfill that is under way.
+    Raises `Refusal` 400 for what cannot be synchronised, before it replaces a running backfill.
     """
     if flow is Flow.ORDERS and since is None:
         raise Refusal(400, "a backfill of orders needs a day to begin with: since")

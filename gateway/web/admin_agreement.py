@@ -1,4 +1,4 @@
-"""The admin API about the agreement: have till and books compared, and read what it came to."""
+"""The admin API about the agreement: compare till and books, and read the results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def handle_agreement(request: Request) -> Response:
 
 
 async def list_days(request: Request) -> Response:
-    """What the days came to when they were last compared, newest first; amounts in cents.
+    """The results of the last comparison of each day, newest first; amounts in cents.
 
     `?connection= &from= &through= &limit=`, all optional.
     """

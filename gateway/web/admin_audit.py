@@ -34,6 +34,6 @@ async def list_actions(request: Request) -> Response:
 
 
 def to_action(row: AuditRow) -> dict[str, Any]:
-    """One deed; it never holds a secret or an e-mail address."""
+    """One action; it never holds a secret or an e-mail address."""
     said = {name: getattr(row, name) for name in ("id", "actor", "action", "target", "reason")}
     return {**said, "at": presentation.to_time(row.at)}

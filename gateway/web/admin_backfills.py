@@ -27,7 +27,7 @@ async def list_backfills(request: Request) -> Response:
 
 
 def to_backfill(found: Progress, names: Mapping[str, str]) -> dict[str, Any]:
-    """One backfill. `done` counts what is as it should be, `unchanged` those of it that were so before."""
+    """One backfill. `done` counts the synchronised records, `unchanged` those of them that were so before."""
     event = found.event
     return {
         "id": event.id,

@@ -1,4 +1,4 @@
-"""The admin API about connections: list them, set one up, check both of its sides, let it go live, pause it."""
+"""The admin API about connections: list them, set one up, check both systems, make it live, pause it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def check_connection(request: Request) -> Response:
 
 
 async def let_live(request: Request) -> Response:
-    """200 with the connection that goes on, or the event that let it go live; 202 when it takes longer."""
+    """200 with the resumed connection, or the event that made it live; 202 when it takes longer."""
     queries.only(await bodies.read_json(request))
     seconds = waiting.find_seconds(request.query_params)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
@@ -107,7 +107,7 @@ async def _look(request: Request) -> Overview:
 
 
 async def rename_connection(request: Request) -> Response:
-    """200 with the connection under its other name; what it did and does stays as it is."""
+    """200 with the connection under its new name; nothing else changes."""
     given = queries.only(await bodies.read_json(request), "name")
     wanted = queries.find_text(given, "name")
     if wanted is None:

@@ -61,7 +61,7 @@ async def resend_order(request: Request) -> Response:
     """
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "dry_run", "reason", "connection")
-    wish = Resend(
+    wanted = Resend(
         order=to_order(request),
         actor=ADMIN,
         dry_run=queries.find_switch(given, "dry_run"),
@@ -70,7 +70,7 @@ async def resend_order(request: Request) -> Response:
     )
     seconds = waiting.find_seconds(request.query_params)
     began = time.monotonic()
-    event_id = await actions.resend(shared, wish, seconds=seconds or actions.LOOKUP_SECONDS)
+    event_id = await actions.resend(shared, wanted, seconds=seconds or actions.LOOKUP_SECONDS)
     return await admin_events.answer(request, event_id, seconds=seconds - (time.monotonic() - began))
 
 

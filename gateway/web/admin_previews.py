@@ -36,18 +36,18 @@ async def preview(request: Request) -> Response:
     shared = services.of(request)
     given = queries.only(await bodies.read_json(request), "flow", "side", *By, requests.SETTINGS)
     seconds = waiting.find_seconds(request.query_params, default=_PATIENCE)
-    wish = await shared.run(lambda: _to_wish(given, request.path_params["name"]))
-    event_id = await previews.ask(shared, wish)
+    wanted = await shared.run(lambda: _to_request(given, request.path_params["name"]))
+    event_id = await previews.ask(shared, wanted)
     return await admin_events.answer(request, event_id, seconds=seconds)
 
 
-def _to_wish(given: Mapping[str, Any], connection: str) -> PreviewRequest:
+def _to_request(given: Mapping[str, Any], connection: str) -> PreviewRequest:
     named = [by for by in By if queries.find_text(given, by)]
     if len(named) != 1:
         raise Refusal(400, f"name one record, by {', '.join(By)}")
     by, settings = named[0], _find_settings(given)
-    wish = previews.to_wish({**given, "by": by, "record": given[by]}, connection=connection, actor=ADMIN)
-    return replace(wish, settings=settings)
+    wanted = previews.to_request({**given, "by": by, "record": given[by]}, connection=connection, actor=ADMIN)
+    return replace(wanted, settings=settings)
 
 
 def _find_settings(given: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The admin API about settings documents: read the one in force, put another in force, or be told every fault."""
+"""The admin API about settings documents: read the one in force, put another in force, or get every fault."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def put_settings(request: Request) -> Response:
     shared, name, after = services.of(request), request.path_params["name"], _find_match(request)
     reason = queries.find_text(request.query_params, "reason")
     body, is_json = await _read_body(request), "json" in request.headers.get("content-type", "")
-    # On a thread: what somebody sends is read for as long as it takes.
+    # On a thread: parsing a large document takes time.
     text = await shared.run(lambda: _check(_from_json(body) if is_json else body))
     try:
         saved = await settings_saving.save(shared, name, Draft(text, ADMIN, reason=reason, after=after))

@@ -41,11 +41,11 @@ from gateway.web.problems import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One consistent look at everything, for the status address and the dashboard alike."""
+    """One consistent reading of everything, for the status endpoint and the dashboard."""
 
     now: datetime
     connections: list[Connection]
-    standings: list[FlowStatus]
+    flows: list[FlowStatus]
     cursors: list[CursorRow]
     systems: list[SystemRow]
     tokens: Mapping[str, TokenRow]
@@ -63,7 +63,7 @@ class Overview:
 
     def count(self, *states: State) -> int:
         """Rows in these states, over all flows."""
-        return sum(standing.counts.get(state, 0) for standing in self.standings for state in states)
+        return sum(flow.counts.get(state, 0) for flow in self.flows for state in states)
 
 
 def routes() -> list[Route]:
@@ -81,7 +81,7 @@ def look(session: Session, seal: Seal) -> Overview:
     return Overview(
         now=now,
         connections=every,
-        standings=views.standings(session),
+        flows=views.standings(session),
         cursors=[each for each in views.cursors(session) if not progress.is_note(each.source)],
         systems=systems.all_of(session),
         tokens=views.tokens(session),
@@ -104,7 +104,7 @@ async def show_status(request: Request) -> Response:
 def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     """The overview as the JSON of the contract."""
     names = overview.names
-    unsynced = [s.unsynced_seconds for s in overview.standings if s.unsynced_seconds is not None]
+    unsynced = [s.unsynced_seconds for s in overview.flows if s.unsynced_seconds is not None]
     return {
         "version": VERSION,
         "now": presentation.to_time(overview.now),
@@ -115,7 +115,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
             read_allowance.forecast(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)
         ),
         "connections": [to_connection(connection, overview) for connection in overview.connections],
-        "flows": {standing.flow: _to_flow(standing) for standing in overview.standings},
+        "flows": {flow.flow: _to_flow(flow) for flow in overview.flows},
         "queue": {
             "pending": overview.count(*PENDING),
             "working": overview.count(State.WORKING),
@@ -137,18 +137,18 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
     }
 
 
-def _to_flow(standing: FlowStatus) -> dict[str, Any]:
+def _to_flow(flow: FlowStatus) -> dict[str, Any]:
     return {
-        "freshness_seconds": standing.behind_seconds or 0.0,
-        "unseen_seconds": standing.unseen_seconds,
-        "oldest_parked_seconds": standing.parked_seconds,
-        "last_done_at": presentation.to_time(standing.last_done_at),
-        "counts": {state: standing.counts.get(state, 0) for state in State},
+        "freshness_seconds": flow.behind_seconds or 0.0,
+        "unseen_seconds": flow.unseen_seconds,
+        "oldest_parked_seconds": flow.parked_seconds,
+        "last_done_at": presentation.to_time(flow.last_done_at),
+        "counts": {state: flow.counts.get(state, 0) for state in State},
     }
 
 
 def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
-    """One connection as the contract has it: no secret, only whether it is known."""
+    """One connection as the contract has it: no secrets, only whether each is set."""
     return {
         "name": connection.display_name,
         "live": connection.live,
@@ -170,7 +170,7 @@ def to_connection(connection: Connection, overview: Overview) -> dict[str, Any]:
 
 
 def _find_cooldown(connection: Connection, overview: Overview) -> float | None:
-    """Seconds one of the connection's accounts still is to be left alone, None when neither is."""
+    """Seconds that the cooldown of one of the connection's accounts still lasts, None when neither has one."""
     accounts = (
         rate_limits.Account(rate_limits.QUICKBOOKS, connection.realm_id or ""),
         rate_limits.Account(rate_limits.MPLUSKASSA, connection.mplus_url or ""),

@@ -1,4 +1,4 @@
-"""The log lines of stored deliveries, written beside their answers: in a crowd, one line for many."""
+"""The log lines of stored deliveries, written beside their answers: one line for many under load."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import structlog
 from gateway.store.events import Received
 
 GATHER_SECONDS = 0.1
-MOST_ALONE = 5  # a line costs more than storing a delivery
-MOST_TOGETHER = 200  # platforms cut lines of more than 10 kB
+MAX_ALONE = 5  # a line costs more than storing a delivery
+MAX_TOGETHER = 200  # platforms cut lines of more than 10 kB
 _log = structlog.get_logger(__name__)
 
 
@@ -24,7 +24,7 @@ class Arrivals:
     _timer: asyncio.TimerHandle | None = None
 
     def note(self, source: str, received: Sequence[Received]) -> None:
-        """Say soon that these changes are stored, with the correlation id that workers go on with."""
+        """Log soon that these changes are stored, with the correlation id that workers continue."""
         self._waiting.append((source, received))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.say)
@@ -33,9 +33,9 @@ class Arrivals:
         """Write the lines of what waits."""
         waiting = [(source, each) for source, received in self._waiting for each in received]
         self._timer, self._waiting = None, []
-        if len(waiting) > MOST_ALONE:
-            for start in range(0, len(waiting), MOST_TOGETHER):
-                together = [each.correlation for _, each in waiting[start : start + MOST_TOGETHER]]
+        if len(waiting) > MAX_ALONE:
+            for start in range(0, len(waiting), MAX_TOGETHER):
+                together = [each.correlation for _, each in waiting[start : start + MAX_TOGETHER]]
                 _log.info("received", events=len(together), correlations=together)
             return
         for source, each in waiting:

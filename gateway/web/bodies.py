@@ -52,7 +52,7 @@ def _too_large(limit: int) -> Refusal:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form; of a field that stands there twice, the last."""
+    """The fields of a form; the last value of a repeated field."""
     body = await read(request, limit=LARGEST_FORM)
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=100)

@@ -48,5 +48,5 @@ class Cached(Generic[Value]):
             self._known, self._trouble = [await self._read()], None
         except Transient as trouble:
             self._trouble = trouble
-        # After a failure too, so that a crowd of requests does not queue up for one failure each.
+        # After a failure too, so that waiting requests do not fail one after another.
         self._until = time.monotonic() + (min(self._seconds, REST_SECONDS) if self._trouble else self._seconds)

@@ -1,4 +1,4 @@
-"""From what a delivery hints at to changes for the inbox; pure, and the same for every delivery of one event."""
+"""Makes changes for the inbox from a delivery's hints; pure, and the same for every delivery of one event."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _skip_reason(event: Hint, connection: str | None) -> str | None:
 
 
 def of_till(event_name: str, body: bytes, *, connection: str, subscription_id: str) -> list[Change]:
-    """What an authentic session event of the till asks us to look at; most events ask nothing."""
+    """The changes for an authentic session event of the till; most events need none."""
     hint = till.parse(event_name, body)
     if not isinstance(hint, SessionHint):
         fix = "look at the till's webhook settings; the sale itself is found by polling"
@@ -135,7 +135,7 @@ def _unreadable(
 
 
 def settles(changes: Sequence[Change]) -> bool:
-    """Whether a till's delivery told of a sale."""
+    """Whether a till's delivery is about a sale."""
     return any(change.entity == SESSION for change in changes)
 
 

@@ -27,10 +27,10 @@ Labelled = tuple[tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One look at the database. `names` are the connections of an account, which itself is nobody's business."""
+    """One look at the database. `names` are the connections of an account, which is not exposed."""
 
     now: datetime
-    standings: Sequence[FlowStatus] = ()
+    flows: Sequence[FlowStatus] = ()
     cursors: Sequence[CursorRow] = ()
     meters: Sequence[MeterRow] = ()
     alerts: Sequence[AlertRow] = ()
@@ -97,17 +97,17 @@ class Gauges(Collector):
 
 
 def _of_events(reading: Gauge) -> Iterator[Metric]:
-    standings = reading.standings
-    counted = [((each.flow, state), float(n)) for each in standings for state, n in each.counts.items()]
+    flows = reading.flows
+    counted = [((each.flow, state), float(n)) for each in flows for state, n in each.counts.items()]
     yield _gauge("events", "Inbox rows by flow and state.", ("flow", "state"), counted)
-    late = [((each.flow,), each.unsynced_seconds or 0.0) for each in standings]
-    unseen = max((each.unseen_seconds or 0.0 for each in standings), default=0.0)
-    yield _gauge("system_silent_seconds", "Seconds a system of a live connection has not answered.", (), [((), unseen)])
+    late = [((each.flow,), each.unsynced_seconds or 0.0) for each in flows]
+    silent = max((each.unseen_seconds or 0.0 for each in flows), default=0.0)
+    yield _gauge("system_silent_seconds", "Seconds a system of a live connection has not answered.", (), [((), silent)])
     yield _gauge("oldest_unsynced_seconds", "Seconds the oldest unsynced event of a flow has waited.", ("flow",), late)
-    parked = [((each.flow,), each.parked_seconds or 0.0) for each in standings]
+    parked = [((each.flow,), each.parked_seconds or 0.0) for each in flows]
     yield _gauge("oldest_parked_seconds", "Seconds the oldest parked event has waited for a person.", ("flow",), parked)
-    done = [((each.flow,), _age(each.last_done_at, reading)) for each in standings if each.last_done_at]
-    yield _gauge("last_done_seconds", "Seconds since an event of the flow was last carried over.", ("flow",), done)
+    done = [((each.flow,), _age(each.last_done_at, reading)) for each in flows if each.last_done_at]
+    yield _gauge("last_done_seconds", "Seconds since an event of the flow was last done.", ("flow",), done)
 
 
 def _of_outside(reading: Gauge) -> Iterator[Metric]:
@@ -144,7 +144,7 @@ def _of_limits(reading: Gauge) -> Iterator[Metric]:
 def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
     alive = Counter(each.role for each in reading.processes)
     running = [((role,), float(alive[role])) for role in alert_rules.ROLES]
-    yield _gauge("processes", "Processes that were seen within a minute.", ("role",), running)
+    yield _gauge("processes", "Processes that reported within a minute.", ("role",), running)
     yield _gauge(
         "pool_connections", "Database connections the pools may open.", ("role",), _summed(reading, "pool_size")
     )

@@ -30,7 +30,7 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
         always = _ALWAYS | ({"Strict-Transport-Security": _STRICT_TRANSPORT} if https else {})
-        # No answer of ours sets any of these itself, so they are appended as they are.
+        # No endpoint sets any of these, so they are appended.
         self._fleeting = _to_raw(always | {"Cache-Control": "no-store"})
         self._static = _to_raw(always | {"Cache-Control": _KEPT})
         self._machines = _to_raw(_MACHINES)

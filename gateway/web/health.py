@@ -1,4 +1,4 @@
-"""Is the process alive, can it work, and its numbers for Prometheus."""
+"""Liveness, readiness, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.web.readiness import Probe
 
 
 def routes() -> list[Route]:
-    """The three addresses, for everybody: they hold no secret."""
+    """The three addresses; they need no login and show no secret."""
     return [
         Route("/livez", is_alive, methods=["GET"]),
         Route("/readyz", is_ready, methods=["GET"]),
@@ -26,7 +26,7 @@ def routes() -> list[Route]:
 
 
 async def is_alive(_request: Request) -> Response:
-    """200 as long as the event loop turns; no dependency is asked."""
+    """200 as long as the event loop runs; no dependency is checked."""
     return JSONResponse({"status": "alive"})
 
 
@@ -47,7 +47,7 @@ async def is_ready(request: Request) -> Response:
 
 
 async def expose_metrics(request: Request) -> Response:
-    """What all processes counted, and what the database says; without it only what this process knows of itself."""
+    """The counters of all processes and the database's gauges; without the database only this process's own."""
     shared = services.of(request)
     text = generate_latest(gauges.PROCESS)
     try:

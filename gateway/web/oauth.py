@@ -94,7 +94,7 @@ async def finish(request: Request) -> Response:
 async def _take_state(request: Request) -> str:
     """The connection this answer is for. Raises `Refusal` 400 unless this browser asked for it, once in all processes.
 
-    Raises `Transient` while nobody can say whether it was used: then it is not taken.
+    Raises `Transient` while the database cannot say whether it was used: then it is refused.
     """
     shared, visitor = services.of(request), await find_visitor(request)
     statement: dict[str, Any] = (
@@ -110,7 +110,7 @@ async def _take_state(request: Request) -> str:
 
 
 def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
-    """The tokens, after they opened this very company: the realm in the address is not signed by anybody."""
+    """The tokens, after they opened this very company: the realm in the address is not signed."""
     with deadline.open_http() as http:
         pair = removal.open_oauth(http, settings).exchange(code, redirect_uri(settings))
         books = QuickBooks(http, base_url=settings.quickbooks_api_url, realm_id=realm, tokens=_Issued(pair.access))
@@ -119,8 +119,8 @@ def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
 
 
 def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> bool:
-    """Store what was agreed; answers whether the connection is live."""
-    connections.hold_all(session)  # two at once must not make one name
+    """Store the authorisation; answers whether the connection is live."""
+    connections.hold_all(session)  # two at once must not create the same name
     key = connections.find_key(session, name) or connections.new_key(session, name)
     owner = connections.names_by_realm(session).get(realm, key)
     now = connections.find(session, key, seal, hold=True)

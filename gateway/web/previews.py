@@ -34,7 +34,7 @@ _ITEMS: Final = frozenset({By.ID, By.SKU, By.NAME})
 
 @dataclass(frozen=True, slots=True)
 class PreviewRequest:
-    """What somebody wants to see. An order is named as the till names it; `settings` is a document to try.
+    """The record to preview. An order is named as the till names it; `settings` is a document to try.
 
     `side` is whose customer is meant; everything else has one.
     """
@@ -48,8 +48,8 @@ class PreviewRequest:
     side: Side = Side.TILL
 
 
-def to_wish(given: Mapping[str, Any], *, connection: str, actor: str) -> PreviewRequest:
-    """The wish of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
+def to_request(given: Mapping[str, Any], *, connection: str, actor: str) -> PreviewRequest:
+    """The request of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
     flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "record")
     if flow not in PREVIEWED or record is None or not record.strip():
         raise Refusal(400, f"name a flow ({', '.join(PREVIEWED)}) and a record")
@@ -74,32 +74,32 @@ def _by_its_look(record: str) -> By:
     return By.EMAIL if "@" in record else By.ID if record.strip().isdecimal() else By.NAME
 
 
-async def ask(shared: Services, wish: PreviewRequest) -> int:
+async def ask(shared: Services, wanted: PreviewRequest) -> int:
     """Have a worker look; answers the event whose result is the preview. Raises `Refusal` 404, 409."""
-    if wish.flow is Flow.ORDERS:
-        dry = Resend(wish.record, wish.actor, dry_run=True, connection=wish.connection, settings=wish.settings)
+    if wanted.flow is Flow.ORDERS:
+        dry = Resend(wanted.record, wanted.actor, dry_run=True, connection=wanted.connection, settings=wanted.settings)
         return await actions.resend(shared, dry)
-    event_id = await shared.write(lambda session: _store(session, wish))
+    event_id = await shared.write(lambda session: _store(session, wanted))
     shared.notifier.notify([event_id])
     return event_id
 
 
-def _store(session: Session, wish: PreviewRequest) -> int:
-    key = connections.find_key(session, wish.connection)
+def _store(session: Session, wanted: PreviewRequest) -> int:
+    key = connections.find_key(session, wanted.connection)
     if key is None:
         raise Refusal(404, "there is no such connection")
     change = requests.preview(
-        wish.flow,
-        wish.record,
+        wanted.flow,
+        wanted.record,
         connection=key,
-        by=wish.by,
-        side=wish.side if wish.flow is Flow.CUSTOMERS else Side.BOOKS,
-        settings=wish.settings,
+        by=wanted.by,
+        side=wanted.side if wanted.flow is Flow.CUSTOMERS else Side.BOOKS,
+        settings=wanted.settings,
         actor=actions.SOURCE,
     )
     (received,) = inbox.receive(session, [change])
-    # The audit is kept for ever, so it does not name a person.
-    is_private = wish.flow is Flow.CUSTOMERS and wish.by is not By.ID
-    named = {"by": wish.by} if is_private else {str(wish.by): wish.record}
-    audit.note(session, actor=wish.actor, action="preview", target=json.dumps({"flow": wish.flow, **named}))
+    # The audit is never deleted, so it does not name a person.
+    is_private = wanted.flow is Flow.CUSTOMERS and wanted.by is not By.ID
+    named = {"by": wanted.by} if is_private else {str(wanted.by): wanted.record}
+    audit.note(session, actor=wanted.actor, action="preview", target=json.dumps({"flow": wanted.flow, **named}))
     return received.id

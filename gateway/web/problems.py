@@ -73,7 +73,7 @@ def of_permanent(request: Request, error: Exception) -> Response:
 
 
 def of_unexpected(request: Request, _error: Exception) -> Response:
-    """500 without a word about what happened; the error itself goes to the log."""
+    """500 without details; the error goes to the log."""
     return _answer(request, 500, "something unexpected happened here; it was logged", {}, {})
 
 

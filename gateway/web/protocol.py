@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with an end to patience: slow or huge requests are cut off before they cost anything."""
+"""uvicorn's HTTP protocol with limits: slow or huge requests are cut off before they use resources."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 10.0
-ROUND_SECONDS = 0.25  # one look at all connections; a timer for every request would cost more than its parsing
+ROUND_SECONDS = 0.25  # one check of all connections; a timer for every request would cost more than its parsing
 LARGEST_HEAD = 64 * 1024
-MOST_HEADERS = 100
+MAX_HEADERS = 100
 _SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -56,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         self._head_bytes += len(name) + len(value)
-        if len(self.headers) > MOST_HEADERS or self._head_bytes + len(self.url) > LARGEST_HEAD:
+        if len(self.headers) > MAX_HEADERS or self._head_bytes + len(self.url) > LARGEST_HEAD:
             raise TooMuch
 
     def on_headers_complete(self) -> None:

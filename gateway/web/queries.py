@@ -14,10 +14,10 @@ from gateway.web.problems import Refusal
 
 LONGEST_TEXT = 200
 LARGEST_ID = 2**63 - 1
-# One line of text: no control character, no other line break, nothing that turns the direction of writing.
+# One line of text: no control character, no other line break, nothing that changes the direction of writing.
 ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
 _ONE_LINE = re.compile(ONE_LINE)
-_MOST_DIGITS = len(str(LARGEST_ID))
+_MAX_DIGITS = len(str(LARGEST_ID))
 _DAY_LENGTH = len("2026-01-31")
 FILTER = ("state", "flow", "connection", "q", "after", "limit")
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -25,9 +25,9 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 def only(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The same, if it holds nothing but these names. Raises `Refusal` 400: a misspelt `dry_run` must never write."""
-    strange = sorted(set(given) - set(names))
-    if strange:
-        raise Refusal(400, f"unknown: {', '.join(strange)[:LONGEST_TEXT]}; known here: {', '.join(names) or 'nothing'}")
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise Refusal(400, f"unknown: {', '.join(unknown)[:LONGEST_TEXT]}; known here: {', '.join(names) or 'nothing'}")
     return given
 
 
@@ -87,7 +87,7 @@ def _find_whole(value: object) -> int | None:
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
-    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
     return int(value) if isinstance(value, str) and is_number else None
 
 

@@ -1,4 +1,4 @@
-"""What the process depends on, tried at most every two seconds however often it is asked, and never waited for long."""
+"""The process's dependencies, checked at most every two seconds and each with a short timeout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATE = "no write succeeds in time"
 
 
 class Probe:
-    """One dependency. One look at a time, on a thread of its own; whoever asks meanwhile is told of the same look."""
+    """One dependency. One check at a time, on a thread of its own; requests meanwhile get its result."""
 
     def __init__(self, look: Callable[[], str]) -> None:
         self._look = look
@@ -54,7 +54,7 @@ def of_database(engine: Engine) -> Probe:
 
 
 def of_broker(client: redis.Redis) -> Probe:
-    """Whether a wake-up could be sent: a key that ends by itself is set."""
+    """Whether a wake-up can be sent: an expiring key is set."""
 
     def look() -> str:
         try:

@@ -1,4 +1,4 @@
-"""What the doors share: settings, the database, the inbox, the waker; made once by the composition root."""
+"""What the endpoints share: settings, database, inbox, notifier; made once by the composition root."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def settle_name(request: Request) -> None:
     if called is None:
         return
     if called not in known.keys:
-        directory.forget()  # it may have come into being a moment ago
+        directory.forget()  # it may be new
     key = (await directory.get()).keys.get(called, called)
     request.scope["path_params"] = {**request.path_params, "name": key}
 

@@ -1,4 +1,4 @@
-"""Putting a settings document in force: a worker first holds it against both systems, if one runs and answers soon."""
+"""Putting a settings document in force: a worker first checks it against both systems, if one answers in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACTION = "settings"
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document somebody wants in force, and why. `after` is the version they had before them, if that counts."""
+    """A document to put in force, and why. `after` is the version they had before them, if that counts."""
 
     text: str
     actor: str
@@ -90,7 +90,7 @@ def to_target(name: str, version: int) -> str:
 
 
 def must_exist(session: Session, name: str) -> None:
-    """Raises `Refusal` 404 for a connection nobody knows."""
+    """Raises `Refusal` 404 for an unknown connection."""
     if name not in connections.names(session):
         raise Refusal(404, "there is no such connection")
 

@@ -1,4 +1,4 @@
-"""Setting up a connection: its till, a check of both sides, and the go. All of it is audited; secrets only go in."""
+"""Setting up a connection: its till, a check of both systems, going live. All audited; secrets are write-only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.web.services import Services
 PAUSED_BY_HAND: Final = "paused by a person"
 SECRETS: Final = "mplus_webhook_secrets"
 FIELDS: Final = ("mplus_url", "mplus_ident", "mplus_secret", "mplus_subscription_id")
-_MOST_SECRETS = 4
+_MAX_SECRETS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _url_faults(url: str | None) -> list[dict[str, str]]:
 
 
 def _refuse_stored_secret(now: Connection, till: Till) -> None:
-    """What was stored for one address is not sent to another: whoever changes it has to know ident and secret."""
+    """Credentials stored for one address are not sent to another: a new address needs ident and secret."""
     if till.url is None or _origin(till.url) == _origin(now.mplus_url):
         return
     asked = {"mplus_ident": (now.mplus_ident, till.ident), "mplus_secret": (now.mplus_secret, till.secret)}
@@ -105,7 +105,7 @@ def _refuse_stored_secret(now: Connection, till: Till) -> None:
 
 
 def _origin(url: str | None) -> tuple[str, str, int | None] | None:
-    """What of an address decides who gets what is sent there: scheme, host and port."""
+    """The parts of an address that decide who receives what is sent there: scheme, host and port."""
     if url is None:
         return None
     parts = urlsplit(url)
@@ -114,7 +114,7 @@ def _origin(url: str | None) -> tuple[str, str, int | None] | None:
 
 
 def _secret_faults(secrets: tuple[str, ...] | None) -> list[dict[str, str]]:
-    if secrets is None or (len(secrets) <= _MOST_SECRETS and all(map(_is_base64, secrets))):
+    if secrets is None or (len(secrets) <= _MAX_SECRETS and all(map(_is_base64, secrets))):
         return []
     hint = "copy it from the till's webhook settings; the newest first, separated by commas"
     return [{"path": SECRETS, "message": "a webhook secret is base64", "hint": hint}]
@@ -184,12 +184,12 @@ def _refuse_shared(wanted: Connection, others: list[Connection]) -> None:
 
 
 async def check_up(shared: Services, name: str, *, actor: str) -> int:
-    """Have a worker look at both sides; answers the event whose result are the findings. Raises `Refusal` 404."""
+    """Have a worker check both systems; answers the event whose result are the findings. Raises `Refusal` 404."""
     return await _ask(shared, name, requests.check_up(connection=name, actor=actions.SOURCE), "check", actor)
 
 
 async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
-    """Let a paused connection go on (None), or have a worker begin with one that was never live (its event).
+    """Resume a paused connection (None), or have a worker make a new one live (its event).
 
     Raises `Refusal` 404, and 409 while a side is missing.
     """
@@ -212,7 +212,7 @@ def _missing(session: Session, connection: Connection) -> str | None:
     if not (connection.mplus_url and connection.mplus_ident and connection.mplus_secret):
         return "the till's address, ident or secret is missing"
     if connection.live:
-        return None  # whatever else it lacks: it only goes on, and says so by itself
+        return None  # it only resumes; what it lacks is reported by its events
     token = views.tokens(session).get(connection.name)
     if connection.realm_id is None or token is None or token.refresh_sealed is None or token.lost is not None:
         return "QuickBooks is not connected"
@@ -231,7 +231,7 @@ async def pause(shared: Services, name: str, *, actor: str) -> None:
 
 
 async def rename(shared: Services, name: str, wanted: str, *, actor: str) -> None:
-    """Call a connection otherwise. Raises `Rejected` 400, 404, 409."""
+    """Rename a connection. Raises `Rejected` 400, 404, 409."""
     await shared.write(lambda session: removal.rename(session, name, wanted, actor=actor))
     shared.directory.forget()
 

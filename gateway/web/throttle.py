@@ -1,4 +1,4 @@
-"""Slows down guessing: after some failures from one source, further wrong tokens of it are not counted for a while."""
+"""Throttles logins: after some failures of one source, its further wrong tokens are not counted for a while."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ WINDOW_SECONDS = 60.0
 
 
 class Throttle:
-    """Counts failures per source in memory, also while the database is away; the least recent source goes first.
+    """Counts failures per source in memory, also without the database; the least recent source is dropped first.
 
-    It learns what other processes counted, and refuses a source that is known here without asking anybody.
+    It learns what other processes counted, and refuses a known source without a query.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,23 +28,23 @@ class Throttle:
         return known.seconds if known.failures >= FAILURES else 0.0
 
     def fail(self, source: str) -> None:
-        """Note a failure. The first one is forgotten after a minute, those that close the door a minute later."""
+        """Note a failure. The window of a minute starts with the first one, and again with the one that throttles."""
         known = self._find(source)
-        anew = known.failures in {0, FAILURES - 1}
-        self._keep(source, LoginFailures(known.failures + 1, WINDOW_SECONDS if anew else known.seconds))
+        restarts = known.failures in {0, FAILURES - 1}
+        self._keep(source, LoginFailures(known.failures + 1, WINDOW_SECONDS if restarts else known.seconds))
 
-    def learn(self, source: str, tally: LoginFailures) -> None:
-        """Take over what all processes counted together, where it is more."""
-        if tally.failures > self._find(source).failures:
-            self._keep(source, tally)
+    def learn(self, source: str, counted: LoginFailures) -> None:
+        """Take over the count of all processes, if it is higher."""
+        if counted.failures > self._find(source).failures:
+            self._keep(source, counted)
 
     def _find(self, source: str) -> LoginFailures:
         failures, until = self._known.get(source, (0, 0.0))
         left = until - self._clock()
         return LoginFailures(failures, left) if left > 0 else NONE
 
-    def _keep(self, source: str, tally: LoginFailures) -> None:
-        self._known[source] = (tally.failures, self._clock() + tally.seconds)
+    def _keep(self, source: str, counted: LoginFailures) -> None:
+        self._known[source] = (counted.failures, self._clock() + counted.seconds)
         self._known.move_to_end(source)
         while len(self._known) > MOST_SOURCES:
             self._known.popitem(last=False)

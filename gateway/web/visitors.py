@@ -20,7 +20,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def for_visitors(page: Page) -> Endpoint:
-    """The page for those who logged in; the others are led to the login and back."""
+    """The page for logged-in visitors; others are redirected to the login and back."""
 
     async def guarded(request: Request) -> Response:
         visitor = await find_visitor(request)
@@ -36,7 +36,7 @@ def from_form(action: Action) -> Endpoint:
     """What a form of ours asks for. Raises `Refusal` 403 for a form that another site sent, or an outdated one."""
 
     async def guarded(request: Request) -> Response:
-        refuse_strangers(request)
+        refuse_other_sites(request)
         visitor = await find_visitor(request)
         if visitor is None:
             return to_login(request)
@@ -50,7 +50,7 @@ def from_form(action: Action) -> Endpoint:
 
 
 async def find_visitor(request: Request) -> Visitor | None:
-    """Who is logged in, if anybody. Raises `Transient` while nobody can say whether they logged out elsewhere."""
+    """The logged-in visitor, if any. Raises `Transient` while a logout elsewhere cannot be checked."""
     shared = services.of(request)
     visitor = shared.sessions.find(request.cookies.get(cookie_name(request)))
     if visitor is None or await shared.read(lambda session: used_once.is_used(session, visitor.session_id)):
@@ -58,7 +58,7 @@ async def find_visitor(request: Request) -> Visitor | None:
     return visitor
 
 
-def refuse_strangers(request: Request) -> None:
+def refuse_other_sites(request: Request) -> None:
     """Raises `Refusal` 403 when the browser says that another site made it send this."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
     ours = {request.headers.get("host"), urlsplit(services.of(request).settings.public_url).netloc}
@@ -80,7 +80,7 @@ def let_in(request: Request, response: Response) -> None:
 
 
 async def let_out(request: Request, visitor: Visitor, response: Response) -> None:
-    """End the session in every process, also for whoever copied its cookie. Raises `Transient`, and nothing ended."""
+    """End the session in every process, also for copies of its cookie. Raises `Transient`; then it has not ended."""
     await services.of(request).write(
         lambda session: used_once.use(session, visitor.session_id, seconds=LIFETIME_SECONDS)
     )
@@ -94,12 +94,12 @@ def set_cookie(request: Request, response: Response, name: str, value: str, *, s
 
 
 def drop_cookie(request: Request, response: Response, name: str) -> None:
-    """Take a cookie back; a browser heeds this for a prefixed name only when it is said as securely as it was set."""
+    """Delete a cookie; for a prefixed name a browser requires the same attributes as when it was set."""
     response.delete_cookie(name, path="/", secure=is_https(request), httponly=True, samesite="lax")
 
 
 def cookie_name(request: Request, suffix: str = "") -> str:
-    """The browser itself guards the prefixed name, but only on encrypted connections."""
+    """The browser protects the prefixed name, but only on encrypted connections."""
     return f"{'__Host-' if is_https(request) else ''}kassabridge{suffix}"
 
 

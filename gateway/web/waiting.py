@@ -1,4 +1,4 @@
-"""Waiting, within reason, for an event to end: for callers who want the outcome in the answer."""
+"""Waiting a limited time for an event to end, for callers who want the outcome in the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_seconds(given: Mapping[str, str], *, default: int = 0) -> int:
 
 
 async def wait_for_end(shared: Services, event_id: int, *, seconds: float) -> Event | None:
-    """This event, or one of its kind that took its place, when it is settled or as it is after these seconds."""
+    """This event, or the one that superseded it, when it is settled or as it is after these seconds."""
 
     def look(session: Session) -> Event | None:
         event = views.find_event(session, event_id)

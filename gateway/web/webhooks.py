@@ -1,4 +1,4 @@
-"""The webhook addresses: verify the raw bytes, store what they hint at, wake a worker, answer. Nothing else."""
+"""The webhook endpoints: verify the raw bytes, store their hints, notify a worker, answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TAKEN = Response(status_code=200)
 
 
 class Endpoint:
-    """An endpoint without Starlette's second net for exceptions: the application's own catches them as well."""
+    """An endpoint without Starlette's own exception handler: the application's catches them as well."""
 
     def __init__(self, take: Callable[[Request], Awaitable[Response]]) -> None:
         self._take = take
@@ -82,7 +82,7 @@ async def receive_from_till(request: Request) -> Response:
 
 
 def _only(request: Request, name: str) -> str | None:
-    """A header that stands there exactly once."""
+    """A header that occurs exactly once."""
     values = request.headers.getlist(name)
     return values[0] if len(values) == 1 else None
 
@@ -101,7 +101,7 @@ async def _store(shared: Services, system: str, changes: Sequence[Change]) -> No
     failpoints.reach(failpoints.BEFORE_COMMIT)
     received = await _attempt(system, shared.ingress.receive(changes))
     failpoints.reach(failpoints.AFTER_COMMIT)
-    # Known rows that still wait are woken too: a redelivery heals a crash between commit and wake-up.
+    # Workers are notified of known pending rows too: a redelivery makes up for a crash between commit and wake-up.
     shared.notifier.notify(row.id for row in received if row.pending)
     failpoints.reach(failpoints.AFTER_NOTIFY)
     shared.arrivals.note(system, received)

@@ -23,7 +23,7 @@ PAGES = Path(catalogue.__file__).parent
 def words_of_tables() -> set[str]:
     """What pages take from tables of words instead of writing it into a template."""
     kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
-    items = {*preview_results.LABELS.values(), *preview_results.FATES, *preview_results.OUTCOMES.values()}
+    items = {*preview_results.LABELS.values(), *preview_results.EFFECTS, *preview_results.OUTCOMES.values()}
     people = {
         *preview_results.IN_BOOKS.values(),
         *preview_results.MATCHES.values(),

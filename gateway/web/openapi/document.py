@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.web.openapi.operations import ADMIN, BOOKS, NOBODY, OPERATIONS, TILL, Answer, Operation
+from gateway.web.openapi.operations import ADMIN, ANYONE, BOOKS, OPERATIONS, TILL, Answer, Operation
 from gateway.web.openapi.schemas import SCHEMAS
 from gateway.web.openapi.shapes import TEXT, Schema, ref
 
-# The version of this interface, not of the program: strangers need not know which program runs here.
+# The version of this interface, not of the program, which is not public.
 API_VERSION = "1.0"
 _PROBLEM = {"application/problem+json": {"schema": ref("Problem")}}
 _HEADERS: Mapping[str, str] = {
@@ -44,11 +44,11 @@ _MEANINGS: Mapping[int, str] = {
     429: "too many wrong tokens from this address",
     503: "the database cannot be used right now; try again",
 }
-_ABOUT = "The admin API and the doors of Kassabridge. Errors are problem documents (RFC 9457)."
+_ABOUT = "The admin API and the public endpoints of Kassabridge. Errors are problem documents (RFC 9457)."
 
 
 def routes() -> list[Route]:
-    """Open to all: it says nothing that the source code does not say."""
+    """Public: it contains nothing that the source code does not."""
     return [Route("/openapi.json", describe, methods=["GET"])]
 
 
@@ -91,9 +91,9 @@ def to_operation(operation: Operation) -> dict[str, Any]:
 
 
 def _problems_of(operation: Operation) -> list[int]:
-    """Its own refusals, and what every call like it can meet."""
+    """Its own refusals, and those every such call can get."""
     shared = set(operation.problems)
-    if operation.caller != NOBODY:
+    if operation.caller != ANYONE:
         shared |= {401, 503}
     if operation.caller == ADMIN:
         shared |= {429}

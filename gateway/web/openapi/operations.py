@@ -11,7 +11,7 @@ from gateway.web import waiting
 from gateway.web.openapi.schemas import ADDRESS, ID, LIMIT, NAME, WORDS
 from gateway.web.openapi.shapes import DAY, TEXT, Schema, ref
 
-ADMIN, BOOKS, TILL, NOBODY = "admin", "quickbooks", "mpluskassa", ""
+ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
 JSON, TOML = "application/json", "application/toml"
 PLAIN = "text/plain"
 
@@ -35,7 +35,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one address. `problems` are the refusals of its own, beside those every such call can meet."""
+    """One method of one address. `problems` are the refusals of its own, beside those every such call can get."""
 
     method: str
     path: str
@@ -58,7 +58,7 @@ def _good(meaning: str, schema: str, *headers: str) -> Mapping[int, Answer]:
     return {200: Answer(meaning, _json(schema), headers)}
 
 
-def _wish(schema: str, *, required: bool = False) -> Body:
+def _request(schema: str, *, required: bool = False) -> Body:
     return Body(_json(schema), required)
 
 
@@ -82,7 +82,8 @@ _EVENTS = (
     ),
     Operation(
         "POST", "/admin/events/retry", "retryEvents", "retries all that fit a filter; parked ones by default",
-        {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, (400,), body=_wish("RetryWish"),
+        {202: Answer("they are due again; `more`: call once more", _json("Retried"))}, (400,),
+        body=_request("RetryRequest"),
     ),
     Operation(
         "GET", "/admin/events/{id}", "showEvent", "one event with its whole activity log",
@@ -91,11 +92,11 @@ _EVENTS = (
     Operation(
         "POST", "/admin/events/{id}/retry", "retryEvent", "due again at once, with a fresh series of attempts",
         {202: Answer("it is due again", _json("Event"), ("Location",))}, (400, 404, 409), _EVENT,
-        body=_wish("ReasonWish"),
+        body=_request("ReasonRequest"),
     ),
     Operation(
-        "POST", "/admin/events/{id}/ignore", "ignoreEvent", "closes an event that nobody wants carried over",
-        _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_wish("ReasonWish"),
+        "POST", "/admin/events/{id}/ignore", "ignoreEvent", "closes an event that is not to be handled",
+        _good("it is closed", "Event"), (400, 404, 409), _EVENT, body=_request("ReasonRequest"),
     ),
 )  # fmt: skip
 
@@ -107,44 +108,44 @@ _ORDERS = (
     Operation(
         "POST", "/admin/orders/{id}/resend", "resendOrder", "runs an order again; what is booked stays booked once",
         {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 409),
-        {"id": NAME}, _WAIT, body=_wish("ResendWish"),
+        {"id": NAME}, _WAIT, body=_request("ResendRequest"),
     ),
 )  # fmt: skip
 
 _CONNECTIONS = (
     Operation(
         "GET", "/admin/status", "showStatus", "connections, flows and their freshness, queue, limits, processes",
-        _good("everything at one glance", "Status"),
+        _good("the status of everything", "Status"),
     ),
     Operation(
-        "GET", "/admin/connections", "listConnections", "every connection and how it stands",
+        "GET", "/admin/connections", "listConnections", "every connection and its status",
         _good("all of them", "Connections"),
     ),
     Operation(
         "GET", "/admin/connections/{name}", "showConnection", "one connection, without its secrets",
-        _good("how it stands", "Connection"), (404,), {"name": NAME},
+        _good("its status", "Connection"), (404,), {"name": NAME},
     ),
     Operation(
         "PUT", "/admin/connections/{name}", "putConnection",
         "sets up a connection's till, or changes it; what is left out stays, a new one is not live",
         {200: Answer("it is changed", _json("Connection")), 201: Answer("it is new", _json("Connection"))},
-        (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_wish("TillWish"),
+        (400, 409, 422), {"name": {"type": "string", "pattern": connections.NAME}}, body=_request("TillRequest"),
     ),
     Operation(
         "DELETE", "/admin/connections/{name}", "removeConnection",
         "removes a connection: tokens revoked, company and till free, waiting events ended, data kept or purged",
         _good("it is removed; `revoked` is null where there were no tokens", "Removal"), (400, 404, 409),
-        {"name": NAME}, body=_wish("RemovalWish", required=True),
+        {"name": NAME}, body=_request("RemovalRequest", required=True),
     ),
     Operation(
         "POST", "/admin/connections/{name}/rename", "renameConnection", "calls a connection otherwise; no row changes",
         {200: Answer("its new name is in force", _json("Connection"), ("Location",))}, (400, 404, 409),
-        {"name": NAME}, body=_wish("RenameWish", required=True),
+        {"name": NAME}, body=_request("RenameRequest", required=True),
     ),
     Operation(
         "POST", "/admin/connections/{name}/check", "checkConnection", "has a worker try both logins and compare both",
         {200: Answer("the findings are its `result` (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED},
-        (400, 404), {"name": NAME}, _WAIT, body=_wish("NoWish"),
+        (400, 404), {"name": NAME}, _WAIT, body=_request("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/live", "goLive", "lets a connection work from now on, or go on",
@@ -152,11 +153,11 @@ _CONNECTIONS = (
             200: Answer("it goes on, or went live (with `wait`)", _json("ConnectionOrEvent"), ("Location",)),
             202: _ASKED,
         },
-        (400, 404, 409), {"name": NAME}, _WAIT, body=_wish("NoWish"),
+        (400, 404, 409), {"name": NAME}, _WAIT, body=_request("EmptyRequest"),
     ),
     Operation(
         "POST", "/admin/connections/{name}/pause", "pauseConnection", "stops a connection; what comes meanwhile waits",
-        _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_wish("NoWish"),
+        _good("it is paused", "Connection"), (400, 404), {"name": NAME}, body=_request("EmptyRequest"),
     ),
     Operation(
         "GET", "/admin/connections/{name}/settings", "showSettings", "the settings document in force, by Accept",
@@ -174,12 +175,12 @@ _CONNECTIONS = (
         "POST", "/admin/connections/{name}/preview", "previewRecord", "what would become of one record, step by step",
         {200: Answer("the preview is its `result`", _json("EventDetail"), ("Location",)), 202: _ASKED},
         (400, 404, 409, 422),
-        {"name": NAME}, _WAIT, body=_wish("PreviewWish", required=True),
+        {"name": NAME}, _WAIT, body=_request("PreviewRequest", required=True),
     ),
     Operation(
-        "POST", "/admin/flows/{flow}/backfill", "backfillFlow", "carries over what existed before, behind all else",
+        "POST", "/admin/flows/{flow}/backfill", "backfillFlow", "synchronises existing records, behind all other work",
         {202: Answer("asked for, one event for each connection", _json("Backfill"), ("Location",))}, (400, 409),
-        {"flow": ref("Flow")}, body=_wish("BackfillWish"),
+        {"flow": ref("Flow")}, body=_request("BackfillRequest"),
     ),
     Operation(
         "GET", "/admin/agreement", "listComparedDays", "what till and books came to, day by day, when last compared",
@@ -192,7 +193,7 @@ _CONNECTIONS = (
             200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),
             202: _ASKED,
         },
-        (400, 409), queries=_WAIT, body=_wish("AgreementWish"),
+        (400, 409), queries=_WAIT, body=_request("AgreementRequest"),
     ),
 )  # fmt: skip
 
@@ -215,7 +216,7 @@ _PEOPLE = (
     ),
 )  # fmt: skip
 
-_DOORS = (
+_ENDPOINTS = (
     Operation(
         "POST", "/webhooks/quickbooks", "receiveFromQuickBooks", "takes a signed delivery of QuickBooks",
         {200: Answer("every event of it is stored")}, body=Body(_ANY), caller=BOOKS,
@@ -226,19 +227,19 @@ _DOORS = (
         places={"event": NAME}, headers={"X-Mplus-Subscription-Id": TEXT}, body=Body(_ANY), caller=TILL,
     ),
     Operation(
-        "GET", "/livez", "isAlive", "whether the process is alive", _good("it is", "Alive"), caller=NOBODY
+        "GET", "/livez", "isAlive", "whether the process is alive", _good("it is", "Alive"), caller=ANYONE
     ),
     Operation(
         "GET", "/readyz", "isReady", "whether something can be stored and a wake-up sent",
-        {200: Answer("they can", _json("Health")), 503: Answer("they cannot", _json("Health"))}, caller=NOBODY,
+        {200: Answer("they can", _json("Health")), 503: Answer("they cannot", _json("Health"))}, caller=ANYONE,
     ),
     Operation(
         "GET", "/metrics", "exposeMetrics", "numbers for Prometheus",
-        {200: Answer("the numbers", {PLAIN: TEXT})}, caller=NOBODY,
+        {200: Answer("the numbers", {PLAIN: TEXT})}, caller=ANYONE,
     ),
     Operation(
-        "GET", "/openapi.json", "describe", "this document", _good("OpenAPI 3.1", "Document"), caller=NOBODY
+        "GET", "/openapi.json", "describe", "this document", _good("OpenAPI 3.1", "Document"), caller=ANYONE
     ),
 )  # fmt: skip
 
-OPERATIONS: Final = (*_EVENTS, *_ORDERS, *_CONNECTIONS, *_PEOPLE, *_DOORS)
+OPERATIONS: Final = (*_EVENTS, *_ORDERS, *_CONNECTIONS, *_PEOPLE, *_ENDPOINTS)

@@ -23,8 +23,8 @@ from gateway.web.openapi.shapes import (
     one_of,
     record,
     ref,
+    request,
     table,
-    wish,
     with_more,
 )
 from gateway.web.queries import LARGEST_ID, LONGEST_TEXT, ONE_LINE
@@ -135,7 +135,7 @@ _FILTER = {
 }
 
 _PREVIEW: Schema = {
-    **wish(
+    **request(
         {"flow": one_of(tuple(Flow))},
         id=maybe(WORDS), sku=maybe(WORDS), name=maybe(WORDS), email=maybe(WORDS),
         side=maybe(one_of(tuple(Side))), settings=maybe(TEXT),
@@ -143,7 +143,7 @@ _PREVIEW: Schema = {
     "anyOf": [{"required": [by]} for by in By],
 }  # fmt: skip
 
-_STANDING = record(
+_FLOW_STATUS = record(
     {
         "freshness_seconds": SECONDS,
         "unseen_seconds": maybe(SECONDS),
@@ -208,7 +208,7 @@ _STATUS = record(
         ),
         "plan": record({"month": TEXT, "reads": COUNT, "allowance": COUNT, "forecast": COUNT, "share": SECONDS}),
         "connections": each(ref("Connection")),
-        "flows": table(ref("Standing")),
+        "flows": table(ref("FlowStatus")),
         "queue": record(
             {"pending": COUNT, "working": COUNT, "parked": COUNT, "oldest_seconds": maybe(SECONDS)},
         ),
@@ -268,22 +268,22 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Connections": record({"connections": each(ref("Connection"))}),
     "ConnectionOrEvent": {"anyOf": [ref("Connection"), ref("EventDetail")]},
-    "Standing": _STANDING,
+    "FlowStatus": _FLOW_STATUS,
     "Status": _STATUS,
     "Alive": record({"status": one_of(("alive",))}),
     "Health": _HEALTH,
     "ComparedDays": record({"days": each(_COMPARED_DAY)}),
     "SignedAnswer": {"type": "object"},
     "Document": record({"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
-    "ReasonWish": wish(reason=maybe(WORDS)),
-    "RetryWish": wish(**_FILTER),
-    "ResendWish": wish(dry_run=SWITCH, reason=maybe(WORDS), connection=maybe(WORDS)),
-    "RemovalWish": wish({"data": {"type": "string", "enum": ["keep", "purge"]}}),
-    "RenameWish": wish({"name": WORDS}),
-    "BackfillWish": wish(since=maybe(DAY), connection=maybe(WORDS)),
-    "AgreementWish": wish(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
-    "PreviewWish": _PREVIEW,
-    "TillWish": wish(
+    "ReasonRequest": request(reason=maybe(WORDS)),
+    "RetryRequest": request(**_FILTER),
+    "ResendRequest": request(dry_run=SWITCH, reason=maybe(WORDS), connection=maybe(WORDS)),
+    "RemovalRequest": request({"data": {"type": "string", "enum": ["keep", "purge"]}}),
+    "RenameRequest": request({"name": WORDS}),
+    "BackfillRequest": request(since=maybe(DAY), connection=maybe(WORDS)),
+    "AgreementRequest": request(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
+    "PreviewRequest": _PREVIEW,
+    "TillRequest": request(
         mplus_url=maybe(WORDS),
         mplus_ident=maybe(WORDS),
         mplus_secret=maybe(WORDS),
@@ -291,5 +291,5 @@ SCHEMAS: Mapping[str, Schema] = {
         mplus_webhook_secrets=maybe(each(TEXT)),
         moved=SWITCH,
     ),
-    "NoWish": wish(),
+    "EmptyRequest": request(),
 }

@@ -46,7 +46,7 @@ def record(always: Mapping[str, Schema], **sometimes: Schema) -> Schema:
     return {"type": "object", "properties": {**always, **sometimes}, "required": list(always)}
 
 
-def wish(must: Mapping[str, Schema] | None = None, **may: Schema) -> Schema:
+def request(must: Mapping[str, Schema] | None = None, **may: Schema) -> Schema:
     """A request: nothing but these members, those of `must` not left out."""
     required = {"required": list(must)} if must else {}
     return {"type": "object", "properties": {**(must or {}), **may}, "additionalProperties": False, **required}

@@ -19,7 +19,7 @@ def routes() -> list[BaseRoute]:
     """Every page, and the style and script they use."""
     return [
         *login.routes(),
-        # Before the dashboard, whose switches stand at the same place of an address.
+        # Before the dashboard, whose routes match the same addresses.
         *setup.routes(),
         *settings.routes(),
         *versions.routes(),

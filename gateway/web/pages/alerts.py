@@ -34,7 +34,7 @@ class Shown:
     detail: str
     fix: str
     address: str
-    is_told: bool
+    is_sent: bool
     is_parked: bool
 
 
@@ -95,6 +95,6 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
         detail=alert.detail or "",
         fix=(kind.fix if kind else "") or alert.fix or "",
         address=kind.address(tuple(parts)) if kind else "/events",
-        is_told=bool(alert.told),
+        is_sent=bool(alert.told),
         is_parked=name == "parked",
     )

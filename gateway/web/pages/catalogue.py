@@ -33,11 +33,11 @@ def explain(language: str, path: str, english: str) -> str:
 
 def choose(accept_language: str) -> str:
     """The best of our languages for an Accept-Language header."""
-    wanted = sorted(map(_to_wish, accept_language.split(",")), key=lambda wish: -wish[0])
+    wanted = sorted(map(_to_preference, accept_language.split(",")), key=lambda preference: -preference[0])
     return next((language for weight, language in wanted if weight > 0 and language in LANGUAGES), "en")
 
 
-def _to_wish(part: str) -> tuple[float, str]:
+def _to_preference(part: str) -> tuple[float, str]:
     name, _, weight = part.partition(";q=")
     try:
         return float(weight or 1), name.strip().lower()[:2]

@@ -1,4 +1,4 @@
-"""The first page: what needs a person, how each flow stands, the connections, what flowed last."""
+"""The first page: what needs a person, the status of each flow, the connections, the last events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gateway.web.sessions import Visitor
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 
 NEWEST = 50
-MOST_PARKED = 5
+MAX_PARKED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 
     def look(session: Session) -> tuple[Overview, list[Event], list[Event]]:
         newest = views.find_events(session, Filter(limit=NEWEST)).events
-        parked = views.find_events(session, Filter(state=State.PARKED, limit=MOST_PARKED)).events
+        parked = views.find_events(session, Filter(state=State.PARKED, limit=MAX_PARKED)).events
         return admin_status.look(session, shared.seal), list(newest), list(parked)
 
     overview, newest, parked = await shared.read(look)
@@ -99,7 +99,7 @@ def to_card(connection: Connection, overview: Overview) -> Card:
 
 
 def _find_cooldowns(connection: Connection, overview: Overview) -> Iterator[tuple[str, float]]:
-    """The system's name and seconds, for each of the connection's accounts that asked to be left alone."""
+    """The system's name and seconds, for each of the connection's accounts that has a cooldown."""
     for name, system, account in (
         ("QuickBooks", rate_limits.QUICKBOOKS, connection.realm_id),
         ("MplusKASSA", rate_limits.MPLUSKASSA, connection.mplus_url),
@@ -117,7 +117,7 @@ def _find_end(overview: Overview, name: str) -> datetime | None:
 
 
 async def switch_connection(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
-    """Let a connection go live, or pause it; work that came meanwhile waits and is done afterwards."""
+    """Make a connection live, or pause it; events of a paused one wait until it is resumed."""
     name, shared = request.path_params["name"], services.of(request)
     match request.path_params["switch"]:
         case "pause":

@@ -1,4 +1,4 @@
-"""One event: what it is, what was done about it line by line, and what a person can do now."""
+"""One event: what it is, its activity log, and what a person can do now."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gateway.web.services import Services
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
 
-Deed = Callable[[Services, Event, dict[str, str]], Awaitable[int]]
+Action = Callable[[Services, Event, dict[str, str]], Awaitable[int]]
 
 
 def routes() -> list[Route]:
     """The page and its buttons."""
     return [
         Route("/events/{id}", for_visitors(show_event), methods=["GET"]),
-        Route("/events/{id}/{deed}", from_form(do_action), methods=["POST"]),
+        Route("/events/{id}/{action}", from_form(do_action), methods=["POST"]),
     ]
 
 
@@ -78,7 +78,7 @@ async def _read(request: Request) -> tuple[Event, list[Entry]]:
 
 async def do_action(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
     """Do what the button says, then show the event that came of it."""
-    action = _DEEDS.get(request.path_params["deed"])
+    action = _ACTIONS.get(request.path_params["action"])
     if action is None:
         raise Refusal(404, "there is no such button")
     event, _ = await _read(request)
@@ -99,17 +99,17 @@ async def _ignore(shared: Services, event: Event, form: dict[str, str]) -> int:
 
 
 async def _resend(shared: Services, event: Event, form: dict[str, str]) -> int:
-    return await actions.resend(shared, _to_wish(event, form, dry_run=False))
+    return await actions.resend(shared, _to_resend(event, form, dry_run=False))
 
 
 async def _dry_run(shared: Services, event: Event, form: dict[str, str]) -> int:
-    return await actions.resend(shared, _to_wish(event, form, dry_run=True))
+    return await actions.resend(shared, _to_resend(event, form, dry_run=True))
 
 
-def _to_wish(event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
+def _to_resend(event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
     order = event.order_id or event.entity_id
     reason = queries.find_text(form, "reason")
     return Resend(order, actor=DASHBOARD, dry_run=dry_run, reason=reason, connection=event.connection)
 
 
-_DEEDS: dict[str, Deed] = {"retry": _retry, "ignore": _ignore, "resend": _resend, "dry-run": _dry_run}
+_ACTIONS: dict[str, Action] = {"retry": _retry, "ignore": _ignore, "resend": _resend, "dry-run": _dry_run}

@@ -49,6 +49,6 @@ async def retry_events(request: Request, _visitor: Visitor, form: dict[str, str]
 
 
 def to_query(wanted: Filter) -> dict[str, str]:
-    """The filter as it stands in an address, without its cursor."""
+    """The filter as a query string, without its cursor."""
     fields = {"state": wanted.state, "flow": wanted.flow, "connection": wanted.connection, "q": wanted.q}
     return {name: str(value) for name, value in fields.items() if value}

@@ -1,4 +1,4 @@
-"""Where in a settings document a fault stands: its line, and the lines around it. Pure."""
+"""Where in a settings document a fault is: its line, and the lines around it. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mapping.settings_document import DocumentFault
 
 AROUND = 2
-# Each character can be read in one way only: people type all day in what is looked through here.
+# Each character matches in one way only, so that no document makes matching slow.
 _TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
@@ -28,7 +28,7 @@ class SourceLine:
 
 @dataclass(frozen=True, slots=True)
 class FaultLocation:
-    """A fault with the lines it stands among; no lines when it is about something that is not written there."""
+    """A fault with the lines around it; no lines when it is about something that is missing."""
 
     fault: DocumentFault
     line: int | None
@@ -54,9 +54,9 @@ def _to_place(fault: DocumentFault, lines: Sequence[str], written: Sequence[tupl
 
 def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int | None:
     """The line whose path has most in common with the fault's."""
-    told = _AT_LINE.search(fault.message)
-    if told:
-        return int(told[1])
+    found = _AT_LINE.search(fault.message)
+    if found:
+        return int(found[1])
     wanted = tuple(fault.path.split("."))
     shared = [(_in_common(wanted, path), len(path), -number) for number, path in written]
     # The longest start in common; of several such lines the one that says least more.

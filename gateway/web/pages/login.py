@@ -1,4 +1,4 @@
-"""The login page and the way out."""
+"""The login page and the logout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.web.visitors import (
     from_form,
     let_in,
     let_out,
-    refuse_strangers,
+    refuse_other_sites,
 )
 
 
@@ -32,7 +32,7 @@ def routes() -> list[Route]:
 
 
 async def show_login(request: Request) -> Response:
-    """The form; whoever is in already goes on."""
+    """The form; a visitor who is logged in is redirected."""
     wanted = to_local(request.query_params.get("next", "/"))
     if await find_visitor(request):
         return RedirectResponse(wanted, 303)
@@ -40,8 +40,8 @@ async def show_login(request: Request) -> Response:
 
 
 async def log_in(request: Request) -> Response:
-    """A session for whoever knows ADMIN_TOKEN."""
-    refuse_strangers(request)
+    """A session, if the password is ADMIN_TOKEN."""
+    refuse_other_sites(request)
     form = await bodies.read_form(request)
     wanted = to_local(form.get("next", "/"))
     try:
@@ -67,6 +67,6 @@ async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> 
 
 
 def to_local(address: str) -> str:
-    """An address of ours, or the dashboard: nobody is sent to another site from here."""
+    """An address of this gateway, or the dashboard: never another site."""
     is_ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
     return address if is_ours and "\\" not in address else "/"

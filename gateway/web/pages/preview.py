@@ -38,7 +38,7 @@ def routes() -> list[Route]:
 
 
 async def show_form(request: Request, visitor: Visitor) -> Response:
-    """What to preview: typed, or one of the records seen last."""
+    """What to preview: typed, or one of the latest records."""
 
     def look(session: Session) -> tuple[list[str], Mapping[Flow, Sequence[Event]]]:
         return connections.names(session), {flow: find_recent(session, flow) for flow in PREVIEWED}
@@ -83,14 +83,14 @@ def find_choice(event: Event) -> str | None:
 
 
 async def ask_preview(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
-    """Have a worker look, and wait for it on the next page."""
+    """Ask a worker for the preview, and wait for it on the next page."""
     shared = services.of(request)
     names = await shared.read(connections.names)
     wanted = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
     if wanted is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
-    wish = previews.to_wish(previews.from_form(form), connection=wanted, actor=DASHBOARD)
-    return RedirectResponse(f"/preview/{await previews.ask(shared, wish)}", 303)
+    wanted = previews.to_request(previews.from_form(form), connection=wanted, actor=DASHBOARD)
+    return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
@@ -104,7 +104,7 @@ async def show_preview(request: Request, visitor: Visitor) -> Response:
         visitor=visitor,
         event=event,
         waiting=event.state not in SETTLED,
-        seen=preview_results.read(event),
+        found=preview_results.read(event),
         raw=presentation.parse(event.result),
         is_trial=requests.SETTINGS in asked,
         by=asked.get("by", "id"),

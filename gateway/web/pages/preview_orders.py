@@ -61,22 +61,24 @@ def show(value: Any) -> str:
             return str(value)
 
 
-def to_plan(told: Mapping[str, Any]) -> dict[str, Any]:
+def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
     """The document of a dry run: its facts, lines, taxes and payments, and what the till's words were found to be."""
-    body, references = told["body"], told.get("references") or {}
+    body, references = result["body"], result.get("references") or {}
     codes = {code["id"]: code["name"] for code in (references.get("tax_codes") or {}).values()}
     tax = body.get("TxnTaxDetail") or {}
-    body = {**body, "CustomerRef": told["customer"]} if told.get("customer") else body
+    body = {**body, "CustomerRef": result["customer"]} if result.get("customer") else body
     return {
-        "entity": told["entity"],
-        "total": str(told["total"]),
+        "entity": result["entity"],
+        "total": str(result["total"]),
         "facts": list(_facts(body)),
         "lines": [_to_line(line, codes) for line in body.get("Line", ())],
         "taxes": [_to_tax(line) for line in tax.get("TaxLine", ())],
-        "payments": [dict(_facts(payment)) for payment in told.get("payments", ())],
-        "beside": [f"{each.get('DocNumber', '')} {each.get('TxnDate', '')}".strip() for each in told.get("beside", ())],
+        "payments": [dict(_facts(payment)) for payment in result.get("payments", ())],
+        "beside": [
+            f"{each.get('DocNumber', '')} {each.get('TxnDate', '')}".strip() for each in result.get("beside", ())
+        ],
         "resolved": list(_resolved(references)),
-        "created": [str(each).strip("()").removeprefix(_PROMISE) for each in told.get("would_create", ())],
+        "created": [str(each).strip("()").removeprefix(_PROMISE) for each in result.get("would_create", ())],
     }
 
 

@@ -64,7 +64,7 @@ LABELS: Final = {
     "delivery_address.country": "Country of delivery",
     "vat_number": "VAT number",
 }
-FATES: Final = ("written", "left as it is", "unchanged")
+EFFECTS: Final = ("written", "left as it is", "unchanged")
 OUTCOMES: Final = {
     "created": "It would be made at the till.",
     "updated": "It exists at the till and would be updated.",
@@ -88,7 +88,7 @@ MATCHES: Final = {
 }
 NUMBERS: Final = {"books": "Id in QuickBooks", "till": "Number at the till"}
 _CENTS = "_cents"
-Fate = Literal["written", "left as it is", "unchanged"]
+Effect = Literal["written", "left as it is", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class FieldRow:
     steps: tuple[FieldStep, ...]
     value: str
     present: str
-    fate: Fate
+    effect: Effect
     why: str | None
 
 
@@ -142,35 +142,35 @@ class Outlook:
 def read(event: Event) -> Outlook | None:
     """The outlook on the event's row, or None while there is none (or only a sentence)."""
     try:
-        told = simplejson.loads(event.result or "null", use_decimal=True)
+        result = simplejson.loads(event.result or "null", use_decimal=True)
     except ValueError:
         return None
-    if not isinstance(told, Mapping):
+    if not isinstance(result, Mapping):
         return None
-    return _to_order(told) if "action" in told else _to_item(told)
+    return _to_order(result) if "action" in result else _to_item(result)
 
 
-def _to_item(told: Mapping[str, Any]) -> Outlook:
-    is_new = told.get("outcome") == "created"
-    rows = tuple(_to_row(row, is_new=is_new) for row in told.get("fields", ()))
-    outcome = told.get("outcome", "")
-    if outcome == "updated" and rows and all(row.fate != "written" for row in rows):
+def _to_item(result: Mapping[str, Any]) -> Outlook:
+    is_new = result.get("outcome") == "created"
+    rows = tuple(_to_row(row, is_new=is_new) for row in result.get("fields", ()))
+    outcome = result.get("outcome", "")
+    if outcome == "updated" and rows and all(row.effect != "written" for row in rows):
         outcome = "unchanged"
-    into = told.get("into", "till")
+    into = result.get("into", "till")
     sentences = IN_BOOKS if into == "books" else {}
     return Outlook(
         headline=sentences.get(outcome) or OUTCOMES.get(outcome, outcome),
-        title=" · ".join(str(told[name]) for name in ("name", "item", "who") if told.get(name)),
-        reason=told.get("reason"),
-        place=told.get("field"),
-        fix=told.get("fix"),
-        article=show(told.get("article") or told.get("target")) or None,
+        title=" · ".join(str(result[name]) for name in ("name", "item", "who") if result.get(name)),
+        reason=result.get("reason"),
+        place=result.get("field"),
+        fix=result.get("fix"),
+        article=show(result.get("article") or result.get("target")) or None,
         number=NUMBERS.get(into, into),
-        match=MATCHES.get(told.get("matched") or ""),
+        match=MATCHES.get(result.get("matched") or ""),
         rows=rows,
-        stock=tuple({name: _show_pieces(value) for name, value in row.items()} for row in told.get("stock", ())),
-        formula=told.get("formula"),
-        on_hand=_show_pieces(told.get("on_hand")) or None,
+        stock=tuple({name: _show_pieces(value) for name, value in row.items()} for row in result.get("stock", ())),
+        formula=result.get("formula"),
+        on_hand=_show_pieces(result.get("on_hand")) or None,
     )
 
 
@@ -178,7 +178,7 @@ def _to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
     name, value, present = row["field"], row.get("value"), row.get("present")
     to_text = _show_cents if name.endswith(_CENTS) else show
     same = not is_new and show(value) == show(present)
-    fate: Fate = "unchanged" if same else "left as it is" if row.get("kept") else "written"
+    effect: Effect = "unchanged" if same else "left as it is" if row.get("kept") else "written"
     steps = [
         FieldStep(str(step["action"]), show(step["before"]), to_text(step["after"])) for step in row.get("steps", ())
     ]
@@ -189,8 +189,8 @@ def _to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
         steps=tuple(steps),
         value=to_text(value),
         present=to_text(present),
-        fate=fate,
-        why=row.get("kept") if fate == "left as it is" else None,
+        effect=effect,
+        why=row.get("kept") if effect == "left as it is" else None,
     )
 
 
@@ -203,18 +203,18 @@ def _show_cents(value: Any) -> str:
     return show_cents(value) if isinstance(value, int) else show(value)
 
 
-def _to_order(told: Mapping[str, Any]) -> Outlook:
-    refused = told.get("refused")
-    already = told.get("already") or {}
+def _to_order(result: Mapping[str, Any]) -> Outlook:
+    refused = result.get("refused")
+    already = result.get("already") or {}
     return Outlook(
-        headline="It would not be booked." if refused else preview_orders.PLANS.get(told["action"], told["action"]),
+        headline="It would not be booked." if refused else preview_orders.PLANS.get(result["action"], result["action"]),
         title=_name_document(already) if already else "",
         reason=refused,
-        place=told.get("field"),
-        fix=told.get("fix"),
-        plan={} if refused or "body" not in told else preview_orders.to_plan(told),
-        steps=tuple(told.get("steps", ())),
-        sale=told.get("sale") or {},
+        place=result.get("field"),
+        fix=result.get("fix"),
+        plan={} if refused or "body" not in result else preview_orders.to_plan(result),
+        steps=tuple(result.get("steps", ())),
+        sale=result.get("sale") or {},
     )
 
 

@@ -31,7 +31,7 @@ _LARGEST_VERSION = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """What stands in the form, and what there is to say about it. `base` is the version it was made from."""
+    """The text in the form, and its faults and notices. `base` is the version it was made from."""
 
     text: str
     base: int
@@ -71,28 +71,28 @@ async def choose_connection(request: Request, visitor: Visitor) -> Response:
 async def show_settings(request: Request, visitor: Visitor) -> Response:
     """The document in force, ready to be edited; with `?draft=EVENT` the one that a preview tried."""
     draft = queries.find_number(request.query_params, "draft", low=1, high=queries.LARGEST_ID)
-    standing = await _read(request)
+    state = await _read(request)
     tried = await _find_draft(request, draft) if draft else None
-    text = standing.text if tried is None else tried
-    saved = request.query_params.get("saved") == str(standing.version)
-    editor = Editor(text, standing.version, notice="saved" if saved else "tried" if tried is not None else "")
-    return await _show(request, visitor, standing, editor)
+    text = state.text if tried is None else tried
+    saved = request.query_params.get("saved") == str(state.version)
+    editor = Editor(text, state.version, notice="saved" if saved else "tried" if tried is not None else "")
+    return await _show(request, visitor, state, editor)
 
 
 async def submit_settings(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Check, save or try what was typed. What was typed is shown again unless it was saved."""
-    standing = await _read(request)
+    state = await _read(request)
     editor = to_editor(form)
-    # On a thread, as all that looks through what was typed: it takes as long as it takes.
+    # On a thread: checking a large document takes time.
     if found := await services.of(request).run(lambda: _find_faults(editor.text)):
-        return await _show(request, visitor, standing, replace(editor, places=found, notice="refused"), status=422)
-    match form.get("deed"):
+        return await _show(request, visitor, state, replace(editor, places=found, notice="refused"), status=422)
+    match form.get("action"):
         case "save":
-            return await _save(request, visitor, standing, editor)
+            return await _save(request, visitor, state, editor)
         case "try":
             return await _try(request, form, editor)
         case _:
-            return await _show(request, visitor, standing, replace(editor, notice="checked"))
+            return await _show(request, visitor, state, replace(editor, notice="checked"))
 
 
 def to_editor(form: dict[str, str]) -> Editor:
@@ -105,49 +105,49 @@ def to_editor(form: dict[str, str]) -> Editor:
     )
 
 
-async def _save(request: Request, visitor: Visitor, standing: SettingsState, editor: Editor) -> Response:
+async def _save(request: Request, visitor: Visitor, state: SettingsState, editor: Editor) -> Response:
     name = request.path_params["name"]
     draft = Draft(editor.text, versions.to_actor(editor.who), reason=editor.reason or None, after=editor.base)
     try:
         saved = await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
         refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
-        return await _show(request, visitor, standing, refused, status=422)
+        return await _show(request, visitor, state, refused, status=422)
     except Outdated:
-        standing = await _read(request)
+        state = await _read(request)
         # Saving once more means it: by then the page has shown what it would undo.
-        later = replace(editor, base=standing.version, notice="outdated")
-        return await _show(request, visitor, standing, later, status=409)
+        later = replace(editor, base=state.version, notice="outdated")
+        return await _show(request, visitor, state, later, status=409)
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
 async def _try(request: Request, form: dict[str, str], editor: Editor) -> Response:
-    wish = previews.to_wish(previews.from_form(form), connection=request.path_params["name"], actor=DASHBOARD)
-    event_id = await previews.ask(services.of(request), replace(wish, settings=editor.text))
+    wanted = previews.to_request(previews.from_form(form), connection=request.path_params["name"], actor=DASHBOARD)
+    event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
     return RedirectResponse(f"/preview/{event_id}", 303)
 
 
 async def _show(
-    request: Request, visitor: Visitor, standing: SettingsState, editor: Editor, *, status: int = 200
+    request: Request, visitor: Visitor, state: SettingsState, editor: Editor, *, status: int = 200
 ) -> Response:
-    diff, document = await services.of(request).run(lambda: _look_through(standing, editor.text))
+    diff, document = await services.of(request).run(lambda: _look_through(state, editor.text))
     return render(
         request,
         "settings.html",
         visitor=visitor,
         status=status,
         name=request.path_params["name"],
-        standing=standing,
+        state=state,
         editor=replace(editor, diff=diff),
         chapters=settings_guide.explain(document),
         choices=previews.CHOICES,
     )
 
 
-def _look_through(standing: SettingsState, text: str) -> tuple[tuple[DiffLine, ...], SettingsDocument]:
+def _look_through(state: SettingsState, text: str) -> tuple[tuple[DiffLine, ...], SettingsDocument]:
     """What a text changes of the document in force, and the document whose settings are explained beside it."""
-    diff = text_diff.compare(standing.text, text) if standing.version and text != standing.text else ()
-    return diff, _find_document(text) or _find_document(standing.text) or DEFAULTS
+    diff = text_diff.compare(state.text, text) if state.version and text != state.text else ()
+    return diff, _find_document(text) or _find_document(state.text) or DEFAULTS
 
 
 def _find_faults(text: str) -> tuple[FaultLocation, ...]:

@@ -1,4 +1,4 @@
-"""The set-up: both systems, a check, which flows, the questions, a try, and the go; in any order, at any time."""
+"""The set-up: both systems, a check, the flows, the questions, a preview, going live; in any order, at any time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ADDRESS = "/setup/{name}"
 
 @dataclass(frozen=True, slots=True)
 class SetupState:
-    """How far the set-up of a connection is. `checked` and `going` are the last events of a check and of the go."""
+    """How far the set-up of a connection is. `checked` and `going` are the last events of a check and of going live."""
 
     connection: Connection
     exists: bool
@@ -85,12 +85,12 @@ async def list_setups(request: Request, visitor: Visitor) -> Response:
 
 
 async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
-    """To the page of the named connection: it comes into being with its till or its company."""
+    """To the page of the named connection: it is created with its till or its company."""
     return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
 
 
 async def show_setup(request: Request, visitor: Visitor) -> Response:
-    """Every step and how it stands."""
+    """Every step and its status."""
     return _show(request, visitor, await _read(request))
 
 
@@ -107,7 +107,7 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
 
 
 def _to_given(form: dict[str, str]) -> dict[str, Any]:
-    """The form as the API would be told it: a field that was left empty says nothing."""
+    """The form as a request of the API: an empty field is left out."""
     secrets = [each.strip() for each in form.get(setups.SECRETS, "").split(",") if each.strip()]
     return {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
 
@@ -121,24 +121,24 @@ async def ask_check(request: Request, _visitor: Visitor, _form: dict[str, str]) 
 
 async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Put the answers into the settings document; its other lines stay as they are."""
-    standing = await _read(request)
-    name = standing.connection.name
+    state = await _read(request)
+    name = state.connection.name
     try:
-        answers = questions.find_answers(_document(standing), form)
-        if answers or not standing.version:
-            text = await services.of(request).run(lambda: settings_answers.amend(standing.text, answers))
-            draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=standing.version)
+        answers = questions.find_answers(_document(state), form)
+        if answers or not state.version:
+            text = await services.of(request).run(lambda: settings_answers.amend(state.text, answers))
+            draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=state.version)
             await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
         trouble = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
-        return _show(request, visitor, standing, refused=trouble, status=422)
+        return _show(request, visitor, state, refused=trouble, status=422)
     except Outdated as other:
         return _show(request, visitor, await _read(request), refused=other.reason, status=409)
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
 async def let_live(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
-    """A person's go."""
+    """Make the connection live."""
     name = request.path_params["name"]
     await setups.go_live(services.of(request), name, actor=DASHBOARD)
     return RedirectResponse(f"{to_address(name)}#live", 303)
@@ -156,15 +156,15 @@ async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
 
 async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Remove it, once its name was typed; the next page says what became of its tokens."""
-    standing = await _read(request)
-    called, data = standing.connection.display_name, queries.find_choice(form, "data", Data)
+    state = await _read(request)
+    called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
         trouble = f"nothing was removed: type the name {called} to confirm"
-        return _show(request, visitor, standing, name_trouble=trouble, status=422)
+        return _show(request, visitor, state, name_trouble=trouble, status=422)
     try:
         outcome = await setups.remove(request, data, actor=DASHBOARD)
     except Rejected as refusal:
-        return _show(request, visitor, standing, name_trouble=refusal.reason, status=refusal.status)
+        return _show(request, visitor, state, name_trouble=refusal.reason, status=refusal.status)
     every = await services.of(request).read(lambda session: connections.every(session, services.of(request).seal))
     return render(request, "setups.html", visitor=visitor, connections=every, removed=outcome)
 
@@ -172,7 +172,7 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
 def _show(
     request: Request,
     visitor: Visitor,
-    standing: SetupState,
+    state: SetupState,
     *,
     status: int = 200,
     typed: Mapping[str, str] = MappingProxyType({}),
@@ -181,15 +181,15 @@ def _show(
     name_trouble: str | None = None,
 ) -> Response:
     """The page; `trouble` is with the till, of which `typed` is shown again, `refused` with the answers."""
-    document = _document(standing)
+    document = _document(state)
     given = services.of(request).settings
     return render(
         request,
         "setup.html",
         visitor=visitor,
         status=status,
-        standing=standing,
-        connection=standing.connection,
+        state=state,
+        connection=state.connection,
         typed=typed,
         trouble=trouble,
         refused=refused,
@@ -197,13 +197,13 @@ def _show(
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
-        is_of_environment=standing.connection.name == connections.DEFAULT and bool(given.mplus_url),
+        is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),
         webhook_address=f"{given.public_url}/webhooks/mpluskassa",
     )
 
 
-def _document(standing: SetupState) -> SettingsDocument:
-    return settings_document.recall(standing.text)
+def _document(state: SetupState) -> SettingsDocument:
+    return settings_document.recall(state.text)
 
 
 async def _read(request: Request) -> SetupState:

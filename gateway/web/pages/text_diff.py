@@ -9,12 +9,12 @@ from itertools import islice
 from typing import Literal
 
 AROUND = 2
-MOST_LINES = 4_000  # comparing takes time by the square of it
+MAX_LINES = 4_000  # comparing takes time quadratic in it
 
 
 @dataclass(frozen=True, slots=True)
 class DiffLine:
-    """A line that is new, gone or the same in both; `gap` stands for lines that are left out."""
+    """A line that is new, gone or the same in both; `gap` marks lines that are left out."""
 
     kind: Literal["new", "gone", "same", "gap"]
     text: str
@@ -23,7 +23,7 @@ class DiffLine:
 def compare(before: str, after: str) -> tuple[DiffLine, ...]:
     """The changed lines with some around them; nothing when the texts are equal or too long to be compared."""
     old, new = before.splitlines(), after.splitlines()
-    if max(len(old), len(new)) > MOST_LINES:
+    if max(len(old), len(new)) > MAX_LINES:
         return ()
     return tuple(_read(difflib.unified_diff(old, new, n=AROUND, lineterm="")))
 

@@ -32,7 +32,7 @@ _LARGEST_VERSION = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class VersionEntry:
-    """A version as the history tells of it; `diff` is what it changed in the one before."""
+    """A version in the history; `diff` is what it changed in the one before."""
 
     version: int
     author: str
@@ -106,7 +106,7 @@ async def _render(
     outdated: bool = False,
     status: int = 200,
 ) -> Response:
-    # On a thread: comparing long texts takes its time.
+    # On a thread: comparing long texts takes time.
     found, undone = await services.of(request).run(
         lambda: (
             fault_locations.find(look.shown.document, faults),
@@ -149,5 +149,5 @@ def quote_name(name: str) -> str:
 
 
 def to_actor(who: str) -> str:
-    """Who is told to have done it: there is one password, so a name is what somebody says of themselves."""
+    """Who did it: there is one password, so a name is what the person entered."""
     return f"{DASHBOARD}: {who}" if who else DASHBOARD

@@ -19,7 +19,7 @@ SECOND = "[stock]\nenabled = false\nsafety = 2\n"
 
 
 def submit(browser: httpx.Client, action: str, document: str, **more: str) -> httpx.Response:
-    form = {"csrf": csrf_of(browser.get(PAGE).text), "document": document, "base": "0", "deed": action}
+    form = {"csrf": csrf_of(browser.get(PAGE).text), "document": document, "base": "0", "action": action}
     return browser.post(PAGE, data=form | more)
 
 
@@ -158,6 +158,6 @@ def test_a_document_that_looks_like_markup_stays_text(browser: httpx.Client) -> 
 
 def test_nobody_saves_without_our_form(gateway: Gateway, start: Callable[..., Gateway], browser: httpx.Client) -> None:
     for path in (PAGE, f"{PAGE}/1", "/preview", "/agreement"):
-        assert browser.post(path, data={"document": FIRST, "deed": "save"}).status_code == 403
+        assert browser.post(path, data={"document": FIRST, "action": "save"}).status_code == 403
         assert gateway.http.post(path, data={"document": FIRST}).headers["location"].startswith("/login")
     assert TOKEN not in browser.get(PAGE).text

@@ -3,7 +3,7 @@
   const main = () => document.querySelector("main[data-refresh]");
   const isBusy = () =>
     document.hidden ||
-    // What the page itself shows open was opened by nobody.
+    // Details that the page renders open were not opened by the visitor.
     document.querySelector("main details[open]:not([data-open])") !== null ||
     (document.activeElement && document.activeElement.matches("main input, main select, main textarea")) ||
     String(getSelection() || "") !== "";
@@ -19,7 +19,7 @@
           if (fresh && !isBusy()) now.replaceWith(fresh);
         }
       } catch {
-        // The next turn tries again.
+        // The next interval tries again.
       }
     }
     plan();
