@@ -116,5 +116,5 @@ def test_the_command_answers_with_data_and_says_what_goes_on_when_its_time_is_up
     said = json.loads(out)
     assert (code, said["state"], said["over"]) == (1, "received", False)
     out = run("backfill", "stock", "--wait", "0.1")[1]
-    assert "it goes on by itself" in out
+    assert "it goes on in the background" in out
     assert "products under way: nothing read yet" in run("status")[1]

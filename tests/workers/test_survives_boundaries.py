@@ -184,7 +184,7 @@ def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_n
     shop.work()
     parked = shop.event(deadly)
     assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MAX_CRASHES)
-    assert "died 5 times" in (parked.reason or "")
+    assert "crashed 5 times" in (parked.reason or "")
     assert parked.fix
     assert shop.event(harmless).state == "done"
     assert shop.retry(parked).state == "done"
