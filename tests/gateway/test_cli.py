@@ -181,7 +181,7 @@ def test_without_a_worker_the_request_stays_visible_and_the_person_is_told(run: 
     code, out, err = run("poll", "--wait", "0.3")
     assert code == 1
     assert out == f"Poll {shop}: received\n"
-    assert "the worker finds the request by itself" in err
+    assert "a worker finds the request in the database" in err
     with reading(engine) as session:
         assert len(inbox.due_ids(session, limit=9)) == 1
 

@@ -125,7 +125,7 @@ def test_the_address_is_asked_and_its_answer_told(look: Look, serve: Callable[..
 
 def test_the_redirect_uri_to_register_is_spelt_out(look: Look) -> None:
     said = look(**APP, PUBLIC_URL="https://gateway.invalid/")["redirect URI"].said
-    assert said.startswith("https://gateway.invalid/oauth/quickbooks/callback must stand")
+    assert said.startswith("https://gateway.invalid/oauth/quickbooks/callback must be")
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------
