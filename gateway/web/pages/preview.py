@@ -86,10 +86,10 @@ async def ask_preview(request: Request, _visitor: Visitor, form: dict[str, str])
     """Ask a worker for the preview, and wait for it on the next page."""
     shared = services.of(request)
     names = await shared.read(connections.names)
-    wanted = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
-    if wanted is None:
+    connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
+    if connection is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
-    wanted = previews.to_request(previews.from_form(form), connection=wanted, actor=DASHBOARD)
+    wanted = previews.to_request(previews.from_form(form), connection=connection, actor=DASHBOARD)
     return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
 
 
