@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, select
 from sqlmodel import Session, col
 
-from gateway.store.events import SUPERSEDED, Event, State
+from gateway.store.events import Event, State
 from gateway.store.tables import InboxRow, JournalRow
 
 SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
@@ -37,8 +37,8 @@ def look(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
 
 def find_next(session: Session, event: Event) -> int | None:
     """The event that carries on where this one ended: the sale a look-up found, or what took this one's place."""
-    if event.state == State.SKIPPED and (event.reason or "").startswith(SUPERSEDED):
-        return int((event.reason or "").removeprefix(SUPERSEDED))
+    if event.superseded_by is not None:
+        return event.superseded_by
     found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
     return found.scalar_one_or_none()
 
@@ -48,8 +48,7 @@ def replaced_by(session: Session, event: Event) -> list[Event]:
     found: list[Event] = []
     newest = [event.id]
     while newest:
-        reasons = [f"{SUPERSEDED}{each}" for each in newest]
-        wanted = and_(col(InboxRow.subject) == event.subject, col(InboxRow.reason).in_(reasons))
+        wanted = and_(col(InboxRow.subject) == event.subject, col(InboxRow.superseded_by).in_(newest))
         older = [Event(*row) for row in session.execute(select(*_COLUMNS).where(wanted))]
         found += older
         newest = [each.id for each in older]

@@ -131,6 +131,7 @@ class Event:
     email: str | None
     target_entity: str | None
     target_id: str | None
+    superseded_by: int | None
     hint: str | None
     result: str | None
     correlation: str

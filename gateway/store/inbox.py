@@ -219,7 +219,7 @@ def _take(engine: Engine, taking: Any, seconds: float, **bound: Any) -> Event | 
 
 
 def _supersede(session: Session, event: Event) -> None:
-    said = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}"}
+    said = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}", "by": event.id}
     session.execute(close_older(session.get_bind().dialect.name), said)
 
 
@@ -235,6 +235,7 @@ def close_older(dialect: str) -> Any:
     closed: dict[str, Any] = {
         "state": State.SKIPPED,
         "reason": bindparam("why"),
+        "superseded_by": bindparam("by"),
         "updated_at": moment(),
         "due_at": None,
     }
@@ -250,9 +251,9 @@ def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
         col(InboxRow.received_at) < before,
         col(InboxRow.id) != event.id,
     )
-    why = f"{SUPERSEDED}{event.id}"
-    closed = update(InboxRow).where(alike).values(state=State.SKIPPED, reason=why, due_at=None, updated_at=moment())
-    return len(session.execute(closed.returning(col(InboxRow.id))).all())
+    closed = {"state": State.SKIPPED, "reason": f"{SUPERSEDED}{event.id}", "superseded_by": event.id, "due_at": None}
+    statement = update(InboxRow).where(alike).values(**closed, updated_at=moment())
+    return len(session.execute(statement.returning(col(InboxRow.id))).all())
 
 
 def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:

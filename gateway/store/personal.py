@@ -86,7 +86,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "inbox": (
         *("id", "connection", "account", "flow", "source", "entity", "operation", "priority", "state", "code"),
         *("field", "attempts", "crashes", "careful", "due_at", "turn_at", "lease", "leased_until", "sku"),
-        *("target_entity", "correlation", "occurred_at", "received_at", "updated_at"),
+        *("target_entity", "superseded_by", "correlation", "occurred_at", "received_at", "updated_at"),
     ),
     "journal": ("id", "event_id", "connection", "at", "kind", "system", "milliseconds"),
     "links": ("id", "connection", "kind", "target_entity", "sync_token", "generation", "created_at", "updated_at"),

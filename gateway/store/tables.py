@@ -83,6 +83,7 @@ class InboxRow(SQLModel, table=True):
     email: str | None = None
     target_entity: str | None = None
     target_id: str | None = None
+    superseded_by: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
     hint: str | None = _long_text()
     result: str | None = _long_text()
     correlation: str

@@ -1,0 +1,108 @@
+"""A database that holds rows of an earlier release is upgraded, and every row is still there, with its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from sqlalchemy import Connection, Engine, MetaData, Table
+
+from gateway.store import event_history, inbox, migrate, views
+from gateway.store.events import Change, Flow
+from gateway.store.session import open_engine, reading, writing
+
+RELEASED = "0011"
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def released(database_url: str) -> Iterator[Engine]:
+    """A database as the release before left it, with two rows in every table."""
+    engine = open_engine(database_url)
+    with engine.begin() as connection:
+        command.upgrade(migrate.config(connection), RELEASED)
+        fill(connection)
+    yield engine
+    engine.dispose()
+
+
+def fill(connection: Connection) -> None:
+    tables = MetaData()
+    tables.reflect(connection)
+    for table in tables.sorted_tables:
+        if table.name != "alembic_version":
+            for number in (901, 902):
+                connection.execute(table.insert().values(to_row(table, number)))
+
+
+def to_row(table: Table, number: int) -> dict[str, Any]:
+    """A value of its kind for every column that is written by us."""
+    return {column.name: to_value(column, number) for column in table.columns if column.computed is None}
+
+
+def to_value(column: sa.Column[Any], number: int) -> Any:
+    kind = column.type
+    if isinstance(kind, sa.DateTime | sa.types.DATETIME):
+        return NOW
+    if isinstance(kind, sa.Boolean):
+        return True
+    if isinstance(kind, sa.Date):
+        return NOW.date()
+    if isinstance(kind, sa.Integer | sa.Float | sa.Numeric):
+        return number
+    return {"state": "done", "status": "active"}.get(column.name, f"{column.name} {number}")
+
+
+def read(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    tables = MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            table.name: [dict(row._mapping) for row in connection.execute(table.select())]
+            for table in tables.sorted_tables
+            if table.name != "alembic_version"
+        }
+
+
+def test_no_row_and_no_value_is_lost_by_an_upgrade(released: Engine) -> None:
+    before = read(released)
+    assert all(len(rows) == 2 for rows in before.values())
+    migrate.upgrade(released)
+    after = read(released)
+    for name, rows in before.items():
+        kept = [{key: row[key] for key in rows[0]} for row in after[name]]
+        assert kept == rows, name
+
+
+def test_what_superseded_an_event_is_read_out_of_its_reason_once(released: Engine) -> None:
+    with released.begin() as connection:
+        said = "UPDATE inbox SET state = 'skipped', reason = 'superseded by event 902' WHERE id = 901"
+        connection.exec_driver_sql(said)
+    migrate.upgrade(released)
+    with reading(released) as session:
+        older, newer = views.find_event(session, 901), views.find_event(session, 902)
+    assert older is not None
+    assert newer is not None
+    assert (older.superseded_by, newer.superseded_by) == (902, None)
+
+
+def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
+    change = Change(key="a", flow=Flow.PRODUCTS, source="test", entity="Item", entity_id="1", connection="default")
+    with writing(engine) as session:
+        first, second = (inbox.receive(session, [Change(**{**to_fields(change), "key": key})])[0] for key in "ab")
+    assert inbox.claim(engine, second.id) is not None
+    with reading(engine) as session:
+        older = views.find_event(session, first.id)
+        newer = views.find_event(session, second.id)
+        assert older is not None
+        assert newer is not None
+        assert event_history.find_next(session, older) == second.id
+        assert [each.id for each in event_history.replaced_by(session, newer)] == [first.id]
+
+
+def to_fields(change: Change) -> dict[str, Any]:
+    return {name: getattr(change, name) for name in change.__slots__}
