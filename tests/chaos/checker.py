@@ -34,11 +34,13 @@ def find_lost(history: History) -> Iterator[str]:
 def find_doubled(history: History) -> Iterator[str]:
     """Effects that are in the other system more than once, or that nobody asked for."""
     counted = {sale.id: sale for sale in history.sales if sale.counts}
-    for sale_id, times in Counter(entry.sale for entry in _documents(history)).items():
+    for marked, times in Counter(entry.sale for entry in _documents(history)).items():
+        # A document of money beside the sale's own names the sale and which money: "r1:CONTANT:2026-11-27".
+        sale_id, _, part = (marked or "").partition(":")
         if sale_id and sale_id not in counted:
-            yield f"documents of a sale that is none: {sale_id}"
+            yield f"documents of a sale that is none: {marked}"
         elif sale_id and times > 1:
-            yield f"{times} documents: {counted[sale_id].name}"
+            yield f"{times} documents: {counted[sale_id].name} {part}".rstrip()
     payments = Counter((entry.sale, entry.note) for entry in history.entries if entry.entity == "Payment")
     yield from (f"{times} payments: {note}" for (_, note), times in payments.items() if times > 1)
     keys = Counter(row.key for row in history.rows)

@@ -17,6 +17,7 @@ SALE = Sale("r1", "1.1.2026.1", 1, date(2026, 3, 14), counts=True, money=MONEY)
 EMPTIED = Sale("r2", "1.1.2026.2", 1, date(2026, 3, 14), counts=False)
 INVOICE = Entry("Invoice", "7", "r1", "[kassabridge:receipt:r1]", {NET: 1033})
 PAYMENT = Entry("Payment", "8", "r1", "[kassabridge:receipt:r1] {pay:p1}", {PAID: 1250})
+MONEY_BESIDE = Entry("SalesReceipt", "10", "r1:CASH:2026-03-15", "[kassabridge:receipt:r1:CASH:2026-03-15]", {})
 ARTICLE = Twin("article", "4001", "Mug at 1250 cents", ("Mug at 1250 cents",))
 DONE = Row(1, "qbo:1:a", "done")
 PARKED = Row(2, "qbo:1:b", "parked", reason="the article is unknown", fix="add it, then retry")
@@ -39,6 +40,10 @@ DOCTORED = {
     "a sale has two documents": ("doubled", replace(GOOD, entries=(INVOICE, PAYMENT, replace(INVOICE, id="9")))),
     "a payment stands twice": ("doubled", replace(GOOD, entries=(INVOICE, PAYMENT, replace(PAYMENT, id="9")))),
     "a document of no sale stands": ("doubled", replace(GOOD, entries=(INVOICE, PAYMENT, replace(INVOICE, sale="r2")))),
+    "money beside a sale stands twice": (
+        "doubled",
+        replace(GOOD, entries=(INVOICE, PAYMENT, MONEY_BESIDE, replace(MONEY_BESIDE, id="11"))),
+    ),
     "an event is stored twice": ("doubled", replace(GOOD, rows=(DONE, PARKED, replace(DONE, id=3)))),
     "two articles have one number": ("doubled", replace(GOOD, twins=(replace(ARTICLE, found=ARTICLE.found * 2),))),
     "an event waits for ever": ("unsettled", replace(GOOD, rows=(DONE, PARKED, Row(3, "k", "received")))),
@@ -55,6 +60,7 @@ DOCTORED = {
 
 def test_a_history_in_order_passes() -> None:
     assert not any(check(GOOD).values())
+    assert not any(check(replace(GOOD, entries=(*GOOD.entries, MONEY_BESIDE))).values())
 
 
 @pytest.mark.parametrize("how", DOCTORED)
