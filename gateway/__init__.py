@@ -1,1 +1,1 @@
-"""The platform: doors, wires and memory. Knows both outside systems' protocols, and nothing of the business."""
+"""The platform: endpoints, clients and the database. It knows the protocols of both systems and no business rule."""

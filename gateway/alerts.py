@@ -1,4 +1,4 @@
-"""Telling people: an alert or its all-clear by e-mail, by a signed webhook and to Sentry."""
+"""Channels of alerts and all-clears: e-mail, a signed webhook and Sentry."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _log = structlog.get_logger(__name__)
 
 
 class NotDelivered(Exception):
-    """A channel did not take the message; it is tried again. The text holds no secret."""
+    """A channel did not take the message; it is sent again. The text holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told. `id` is the same whenever the same thing is told again, so that a receiver can tell doubles."""
+    """One message. `id` stays the same when a message is sent again, so that a receiver can drop duplicates."""
 
     id: str
     cleared: bool
@@ -73,7 +73,7 @@ Channel = Callable[[Message], None]
 
 
 def to_message(alert: AlertRow, settings: Settings, *, called: str | None = None) -> Message:
-    """An alert as it is told; `called` is what its connection is called now."""
+    """An alert as a message; `called` is the present name of its connection."""
     cleared = alert.cleared_at is not None
     parts = ("alert", str(alert.id), alert.stage.replace(" ", ""), "clear" if cleared else "raised")
     return Message(
@@ -90,7 +90,7 @@ def to_message(alert: AlertRow, settings: Settings, *, called: str | None = None
 
 
 def open_channels(settings: Settings) -> Mapping[str, Channel]:
-    """The channels that are set up, by name. Each raises `Untold`."""
+    """The channels that are set up, by name. Each raises `NotDelivered`."""
     channels: dict[str, Channel] = {}
     if settings.alert_email and settings.smtp_url:
         channels["email"] = lambda message: send_mail(settings, message)
@@ -107,7 +107,7 @@ def open_channels(settings: Settings) -> Mapping[str, Channel]:
 def send_mail(settings: Settings, message: Message) -> None:
     """By SMTP_URL: `smtps://` is TLS from the start, `smtp://` uses STARTTLS where the server has it.
 
-    A password never travels in the clear, except to this very machine.
+    A password is never sent in the clear, except to this machine.
     """
     parts = urlsplit(settings.smtp_url)
     host = parts.hostname or "localhost"
@@ -122,7 +122,7 @@ def send_mail(settings: Settings, message: Message) -> None:
     except (smtplib.SMTPException, OSError) as error:
         raise NotDelivered(f"the mail server did not take it ({type(error).__name__})") from None
     if refused:
-        # The others have it: told again, they would have it twice.
+        # The other recipients have it; sent again, they would get it twice.
         _log.warning("the mail server refused a recipient of alerts", recipients=len(refused))
 
 
@@ -136,7 +136,7 @@ def _start_tls(server: smtplib.SMTP, host: str) -> bool:
     server.ehlo_or_helo_if_needed()
     if not server.has_extn("starttls"):
         return False
-    # On this machine there is nobody to be an impostor, and rarely a certificate that names it.
+    # A server on this machine cannot be impersonated, and rarely has a certificate with its name.
     context = ssl._create_unverified_context() if _is_here(host) else ssl.create_default_context()  # noqa: SLF001, S323
     server.starttls(context=context)
     return True
@@ -170,14 +170,14 @@ def to_mail(settings: Settings, message: Message) -> EmailMessage:
 
 
 def find_keys(settings: Settings) -> list[bytes]:
-    """What the webhook is signed with, newest first: ALERT_WEBHOOK_SECRET, else one made from each SECRET_KEY."""
+    """The signing keys of the webhook, newest first: ALERT_WEBHOOK_SECRET, else one made from each SECRET_KEY."""
     if settings.alert_webhook_secret:
         return [b64decode(settings.alert_webhook_secret.removeprefix(_KEY_PREFIX))]
     return [_derive(key) for key in settings.secret_keys]
 
 
 def show_secret(settings: Settings) -> str:
-    """The secret as the receiver's software takes it."""
+    """The secret in the format of the receiver's software."""
     return _KEY_PREFIX + b64encode(find_keys(settings)[0]).decode("ascii")
 
 
@@ -227,7 +227,7 @@ def post(settings: Settings, message: Message) -> None:
 
 
 def _open_http() -> httpx.Client:
-    # A proxy of the environment looks names up itself: there the name can only be asked for beforehand.
+    # A proxy of the environment resolves names: then the name can only be checked beforehand.
     proxied = {"all", "http", "https"} & getproxies().keys()
     return httpx.Client(timeout=SECONDS, transport=None if proxied else ssrf_guard.open_transport())
 

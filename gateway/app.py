@@ -50,7 +50,7 @@ from gateway.web.throttle import Throttle
 
 DATABASE_THREADS = 4
 DIRECTORY_SECONDS = 3.0
-DIRECTORY_PATIENCE = 1.5  # a webhook is answered within two seconds, whatever the database does
+DIRECTORY_PATIENCE = 1.5  # a webhook is answered within two seconds, even without the database
 PRESENCE_SECONDS = 20.0
 BROKER_SECONDS = 1.0
 
@@ -58,7 +58,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def from_environment() -> Starlette:
-    """The application as the environment describes it; uvicorn's factory."""
+    """The application configured by the environment; uvicorn's factory."""
     found = settings.read(os.environ)
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)
@@ -67,7 +67,7 @@ def from_environment() -> Starlette:
 
 
 def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette:
-    """The whole web process. A given `engine` stays the caller's to dispose of."""
+    """The whole web process. The caller disposes of a given `engine`."""
     app = Starlette(
         routes=[
             *webhooks.routes(),
@@ -96,7 +96,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
         },
         lifespan=_lifespan(settings, engine),
     )
-    # Senders of webhooks take a redirect for a failure.
+    # Senders of webhooks treat a redirect as a failure.
     app.router.redirect_slashes = False
     app.state.problem_page = pages.show_problem
     return app

@@ -1,4 +1,4 @@
-"""One child process: how it is described, started in a group of its own, watched, asked to end, and ended."""
+"""One child process: its description, its start in its own process group, its signals and its exit."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _always() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A program to keep running. `rank` orders the end (0 first); with `once` it is a step that must succeed.
+    """A program to keep running. `rank` orders the shutdown (0 first); with `once` it is a step that must succeed.
 
-    `heartbeat` is a folder in which its processes beat (`gateway.heartbeat`); one that stands still is replaced.
+    `heartbeat` is the folder of its heartbeat files (`gateway.heartbeat`); a process that hangs is replaced.
     """
 
     name: str
@@ -59,13 +59,13 @@ class ChildProcess:
             os.set_blocking(self.output.fileno(), False)
 
     def is_over(self) -> bool:
-        """Whether it has ended; it is not reaped yet, so that its group can still be cleared by its number."""
+        """Whether it has exited; it is not reaped yet, so that its group can still be killed by its number."""
         with suppress(ChildProcessError):
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         return True
 
     def ask_to_end(self) -> None:
-        """SIGTERM to the child alone: it tells its own children itself."""
+        """SIGTERM to the child alone: it stops its own children."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
@@ -75,7 +75,7 @@ class ChildProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def reap(self) -> str:
-        """Clear what the child left behind and answer how it ended, in words."""
+        """Kill what is left of its group and return how it exited, in words."""
         self.kill()
         code = self._popen.wait()
         if self.output is not None:
@@ -84,7 +84,7 @@ class ChildProcess:
 
 
 def _end_with(parent: int) -> None:
-    """In the child, before its program: ask the kernel for a SIGTERM when the supervisor dies, however it dies."""
+    """In the child, before its program: ask the kernel for a SIGTERM when the supervisor exits for any reason."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:

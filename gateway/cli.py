@@ -24,7 +24,7 @@ LONGEST_WAIT = 24 * 3600.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; answers the exit code."""
+    """Run the verb of the arguments; returns the exit code."""
     parser = to_parser()
     asked, rest = parser.parse_known_args(arguments)
     if rest and asked.verb != "sandbox":
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GatewayError as error:
         remark(f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `... | head` has seen enough; nothing more to say at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `... | head` closed the pipe; write nothing more at exit
     except KeyboardInterrupt:
         remark("interrupted; what was asked for goes on without us")
     return PROBLEM
@@ -59,14 +59,14 @@ def _read(asked: argparse.Namespace) -> Call:
 
 
 def _find_verb(place: str) -> Verb:
-    """`module:function` below `gateway.verbs`, imported only now: no process loads what it never uses."""
+    """`module:function` below `gateway.verbs`, imported on use, so that no process loads what it does not need."""
     module, _, function = place.partition(":")
     verb: Verb = getattr(importlib.import_module(f"gateway.verbs.{module}"), function)
     return verb
 
 
 def to_parser() -> argparse.ArgumentParser:
-    """Every verb, its arguments, and where it is done."""
+    """Every verb, its arguments and its function."""
     parser = argparse.ArgumentParser(prog="gateway", description="QuickBooks Online <-> MplusKASSA, self-hosted.")
     parser.add_argument("--version", action="version", version=f"kassabridge {VERSION}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -98,7 +98,7 @@ _PLAIN = (
     ("forget-secrets", "upkeep:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
     ("purge", "upkeep:purge_log", "delete the activity log older than RETENTION_DAYS"),
 )
-_Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers answers
+_Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 
 
 def _add(verbs: _Verbs[argparse.ArgumentParser], name: str, place: str, words: str) -> argparse.ArgumentParser:
@@ -120,7 +120,7 @@ def _add_asking(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     resend.add_argument("order", metavar="ORDER", help="receiptId, invoiceId or orderId, or the printed number")
     resend.add_argument("--dry-run", action="store_true", help="only say what would be done")
     resend.add_argument("--reason", default="", help="why, for the audit log")
-    backfill = _add(verbs, "backfill", "loading:backfill_flow", "carry over what already existed when you connected")
+    backfill = _add(verbs, "backfill", "loading:backfill_flow", "synchronise what already existed when you connected")
     backfill.add_argument("flow", choices=[str(flow) for flow in Flow], metavar="FLOW", help=", ".join(Flow))
     backfill.add_argument(
         "--since", type=date.fromisoformat, metavar="DATE", help="only what changed since, e.g. 2026-01-31"

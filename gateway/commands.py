@@ -13,7 +13,7 @@ WEB_SHUTDOWN_SECONDS = 10
 # Longer than a router keeps its own end open (60 to 75 seconds), so that it never sends into a closed connection.
 KEEP_ALIVE_SECONDS = 90
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a PaaS asks for it
-# Until its children are up Dramatiq notices neither their death nor a signal; it waits for them longer than we can.
+# Until its children are up Dramatiq notices neither their exit nor a signal; it waits for them longer than we can.
 WORKER_BOOT_MILLISECONDS = 1_000
 
 
@@ -37,7 +37,7 @@ def web(settings: Settings, *, host: str = EVERYWHERE) -> Command:
 
 
 def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_MILLISECONDS) -> Command:
-    """The worker: Dramatiq, woken within 20 ms when idle, ending well before a PaaS kills it."""
+    """The worker: Dramatiq, notified within 20 ms when idle; it exits well before a PaaS kills it."""
     size = ("--processes", str(settings.worker_processes), "--threads", str(settings.worker_threads))
     end = ("--worker-shutdown-timeout", str(shutdown_milliseconds))
     boot = ("--worker-fork-timeout", str(WORKER_BOOT_MILLISECONDS))
@@ -52,12 +52,12 @@ def clock() -> Command:
 
 
 def simulators() -> Command:
-    """Both outside systems, simulated."""
+    """The simulators of both systems."""
     return Command(_python("sandbox"))
 
 
 def migrate() -> Command:
-    """Bring the database to this code's schema, then end."""
+    """Migrate the database to this code's schema, then exit."""
     return Command(_python("gateway", "migrate"))
 
 

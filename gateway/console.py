@@ -1,4 +1,4 @@
-"""The terminal or log of `up`: its own words, and its children's lines under their names. Never waits for a reader."""
+"""The terminal or log of `up`: its messages, and its children's lines with their names. Never waits for a reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PATIENCE = 0.5
 
 
 class Console:
-    """Writes whole lines to a file descriptor; lines nobody reads in time are dropped and counted."""
+    """Writes whole lines to a file descriptor; lines that are not read in time are dropped and counted."""
 
     def __init__(self, out: int = 1) -> None:
         self._out = out
@@ -19,7 +19,7 @@ class Console:
         self._dropped = 0
 
     def say(self, text: str) -> None:
-        """A line of the supervisor's own."""
+        """A line of the supervisor."""
         self._write(text.encode("utf-8", "replace") + b"\n", patience=_PATIENCE)
 
     def pass_on(self, name: str, data: bytes) -> None:
@@ -33,12 +33,12 @@ class Console:
             self._write(f"{name:<8}| ".encode() + line + b"\n", patience=0)
 
     def end(self, name: str) -> None:
-        """A child has ended: write what it left unfinished."""
+        """A child has exited: write its last incomplete line."""
         if self._begun.get(name):
             self.pass_on(name, b"\n")
 
     def _write(self, line: bytes, *, patience: float) -> None:
-        with suppress(OSError):  # a terminal that went away must not end the gateway
+        with suppress(OSError):  # a closed terminal must not stop the gateway
             if not select.select([], [self._out], [], patience)[1]:
                 self._dropped += 1
                 return

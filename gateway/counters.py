@@ -1,6 +1,6 @@
-"""What every process counts for Prometheus. The counts of all are added up in the database (`store.counter_totals`).
+"""What every process counts for Prometheus. The database holds the totals of all processes (`store.counter_totals`).
 
-Labels are words of ours (flows, states, systems) and names of connections, never what a record says.
+Labels are our own words (flows, states, systems) and names of connections, never data of a record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VERIFIERS = Counter(
 )
 SESSION_EVENTS = Counter(
     "kassabridge_till_session_events",
-    "Authentic session events of tills by whether they tell of a sale.",
+    "Authentic session events of tills by whether they report a sale.",
     ("settles",),
     registry=REGISTRY,
 )
@@ -40,8 +40,8 @@ SECONDS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
-COMMITS = Counter("kassabridge_ingress_commits", "Group commits made at the doors.", registry=REGISTRY)
-CHANGES = Counter("kassabridge_ingress_changes", "Changes committed at the doors.", registry=REGISTRY)
+COMMITS = Counter("kassabridge_ingress_commits", "Group commits made by the webhook endpoints.", registry=REGISTRY)
+CHANGES = Counter("kassabridge_ingress_changes", "Changes committed by the webhook endpoints.", registry=REGISTRY)
 REFUSED_LOGINS = Counter("kassabridge_refused_logins", "Wrong admin tokens and passwords.", registry=REGISTRY)
 ATTEMPTS = Counter(
     "kassabridge_attempts",
@@ -87,7 +87,7 @@ MESSAGES = Counter(
 _ALL = (DELIVERIES, VERIFIERS, SESSION_EVENTS, SECONDS, COMMITS, CHANGES, REFUSED_LOGINS, ATTEMPTS, ATTEMPT_SECONDS,
         LAG_SECONDS, CALL_SECONDS, THROTTLED, MESSAGES)  # fmt: skip
 
-# Looking a child up by its labels costs more than counting, and every delivery counts three times.
+# Finding a child by its labels costs more than counting, and every delivery counts three times.
 delivery = cache(DELIVERIES.labels)
 verifier = cache(VERIFIERS.labels)
 seconds = cache(SECONDS.labels)
@@ -95,11 +95,11 @@ seconds = cache(SECONDS.labels)
 
 def labels_of(family: str) -> tuple[str, ...]:
     """The labels of one of our families; none for a name that is not ours."""
-    return next((each._labelnames for each in _ALL if each._name == family), ())  # noqa: SLF001 - nothing else tells
+    return next((each._labelnames for each in _ALL if each._name == family), ())  # noqa: SLF001 - there is no public name
 
 
 def outcome_of(status: int | None, error: str | None) -> str:
-    """How a call went, by its HTTP status and the error it ended in, in one of six words."""
+    """The outcome of a call by its HTTP status and its error: one of six words."""
     match status:
         case None:
             return "unanswered"

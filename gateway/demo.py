@@ -1,16 +1,16 @@
-"""The demo: secrets for both simulators, made once and kept, and how each side is told of the other.
+"""The demo: secrets for both simulators, made once and kept, and the environment that connects both sides.
 
 The simulators read exactly these variables (`python -m sandbox`):
 
     SANDBOX_QUICKBOOKS_PORT, SANDBOX_MPLUS_PORT      where they listen, on 127.0.0.1
-    SANDBOX_STATE_DIR                                where they keep their worlds between starts
+    SANDBOX_STATE_DIR                                where they keep their state between starts
     SANDBOX_CLIENT_ID, SANDBOX_CLIENT_SECRET         the app that QuickBooks knows
     SANDBOX_REALM_ID, SANDBOX_REFRESH_TOKEN          the company, and a grant of it to the app
     SANDBOX_VERIFIER, SANDBOX_QUICKBOOKS_WEBHOOK_URL signs QuickBooks' webhooks, sent to this address
     SANDBOX_MPLUS_IDENT, SANDBOX_MPLUS_SECRET        the till's API user
     SANDBOX_SUBSCRIPTION_ID, SANDBOX_WEBHOOK_SECRET  signs the till's webhooks (base64)
     SANDBOX_MPLUS_WEBHOOK_URL                        where they go; the event's name is appended
-    SANDBOX_TRADE                                    1: the shop trades by itself
+    SANDBOX_TRADE                                    1: the shop trades automatically
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ version = 1
 variants = true
 family_pattern = "^(?P<product>.+) - (?P<colour>.+?)(?: / (?P<size>[^/]+))?$"
 
-# Two fifths of the stock, in whole pieces and kilos, lie in Amersfoort, the rest in Utrecht.
+# Two fifths of the stock, in whole pieces and kilos, are in Amersfoort, the rest in Utrecht.
 [stock.branches.1]
 formula = "available - reserved - floor((available - reserved) * 2 / 5)"
 
@@ -49,7 +49,7 @@ _REAL = ("MPLUS_URL", "QUICKBOOKS_REFRESH_TOKEN", "QUICKBOOKS_CLIENT_ID")
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What the demo's two systems and the gateway have agreed on."""
+    """The shared secrets of the demo's two systems and the gateway."""
 
     client_id: str
     client_secret: str
@@ -88,7 +88,7 @@ class Demo:
 
     def to_sandbox(self) -> dict[str, str]:
         """The simulators' environment."""
-        door, its = f"http://127.0.0.1:{self.gateway_port}/webhooks", self.secrets
+        endpoint, its = f"http://127.0.0.1:{self.gateway_port}/webhooks", self.secrets
         return {
             "SANDBOX_QUICKBOOKS_PORT": str(self.quickbooks_port),
             "SANDBOX_MPLUS_PORT": str(self.mplus_port),
@@ -98,12 +98,12 @@ class Demo:
             "SANDBOX_REALM_ID": its.realm_id,
             "SANDBOX_REFRESH_TOKEN": its.refresh_token,
             "SANDBOX_VERIFIER": its.verifier,
-            "SANDBOX_QUICKBOOKS_WEBHOOK_URL": f"{door}/quickbooks",
+            "SANDBOX_QUICKBOOKS_WEBHOOK_URL": f"{endpoint}/quickbooks",
             "SANDBOX_MPLUS_IDENT": its.ident,
             "SANDBOX_MPLUS_SECRET": its.secret,
             "SANDBOX_SUBSCRIPTION_ID": its.subscription_id,
             "SANDBOX_WEBHOOK_SECRET": its.webhook_secret,
-            "SANDBOX_MPLUS_WEBHOOK_URL": f"{door}/mpluskassa",
+            "SANDBOX_MPLUS_WEBHOOK_URL": f"{endpoint}/mpluskassa",
             "SANDBOX_TRADE": "1",
         }
 
@@ -129,13 +129,13 @@ class Demo:
         }
 
     def to_release(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """What the release step needs beside: the shop's settings, which later starts leave as people made them."""
+        """What the release step needs as well: the shop's settings, at the first start only."""
         chosen = environ.get("SETTINGS_FILE", "").strip()
         return {"SETTINGS_FILE": str(self.settings_file)} if self.settings_file and not chosen else {}
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether nothing real is configured."""
+    """Whether no real system is configured."""
     return not any(environ.get(name, "").strip() for name in _REAL)
 
 

@@ -1,17 +1,17 @@
-"""The error tree, drawn for the catcher. `workers.retry_policy` alone turns these into the fate of a job.
+"""The error tree. `workers.retry_policy` alone turns these into the outcome of a job.
 
     GatewayError
-      Rejected             a request at our door that we refuse (4xx)
+      Rejected             a request to us that we refuse (4xx)
       Transient            try again later; nothing was written, or the write can be repeated safely
         RateLimited        ... not before `after` seconds
       Permanent            a person has to act; the job is parked
         AuthLost           the connection is no longer authorised: pause it, one alert
-        Conflict           the record changed under us: re-read once, then park
+        Conflict           the record changed since we read it: re-read once, then park
         DuplicateName      the books already use this name for another record
         DuplicateNumber    the books already have a document with this number
         NotFound           the record does not exist (any more)
         Incident           it was written, but the answer is not what the till took
-      Unanswered           a write whose answer never came; resolve before anything else
+      Unanswered           a write without an answer; resolve before anything else
 
 An error says what happened (`reason`), to which `record` and `field`, and what a person can do (`fix`).
 None of these texts may hold a secret or a person's data beyond the record's own number.
@@ -19,7 +19,7 @@ None of these texts may hold a secret or a person's data beyond the record's own
 
 from __future__ import annotations
 
-AUTH_LOST = "auth-lost"  # what events that were parked for it are found by, whatever the other side called it
+AUTH_LOST = "auth-lost"  # the code of every event parked for it, whatever code the other system sent
 
 
 class GatewayError(Exception):
@@ -43,19 +43,19 @@ class GatewayError(Exception):
 
 
 class Rejected(GatewayError):
-    """A request at our own door that we refuse; `status` is the HTTP status."""
+    """A request to us that we refuse; `status` is the HTTP status."""
 
     status = 400
 
 
 class Transient(GatewayError):
-    """Weather: a timeout while reading, a 5xx, a refused connection. Waiting helps."""
+    """A transient failure: a timeout while reading, a 5xx, a refused connection. A later attempt may succeed."""
 
 
 class RateLimited(Transient):
-    """The other side refused a call because of its limits, or our own would be passed; wait for `after` seconds.
+    """The other system refused a call because of its limits, or our own limit is reached; wait for `after` seconds.
 
-    `asked` are the seconds that the other side named, None when it named none.
+    `asked` are the seconds that the other system named, None when it named none.
     """
 
     def __init__(self, reason: str, *, after: float, code: str | None = None, asked: float | None = None) -> None:
@@ -65,7 +65,7 @@ class RateLimited(Transient):
 
 
 class Permanent(GatewayError):
-    """Waiting does not help; a person has to act."""
+    """A later attempt does not help; a person has to act."""
 
 
 class AuthLost(Permanent):
@@ -81,7 +81,7 @@ class DuplicateName(Permanent):
 
 
 class DuplicateNumber(Permanent):
-    """The books refuse the document number; `existing_id`/`existing_kind` name the other document if it was told."""
+    """The books refuse the document number; `existing_id`/`existing_kind` name the other document if known."""
 
     existing_id: str | None = None
     existing_kind: str | None = None
@@ -92,7 +92,7 @@ class NotFound(Permanent):
 
 
 class Incident(Permanent):
-    """A document was booked, but its amounts are not the till's. Needs a person's eye; never retried blindly."""
+    """A document was booked, but its amounts are not the till's. A person has to check it; never retried."""
 
 
 class Unanswered(GatewayError):

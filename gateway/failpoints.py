@@ -1,6 +1,6 @@
-"""Named places where a rehearsal lets this process die, fail or stand still; unset, as in production, nothing happens.
+"""Named fault locations where a test kills, fails or stops this process; unset, as in production, nothing happens.
 
-`KASSABRIDGE_CRASH_AT` names one place or several, separated by commas, each with what happens there: `PLACE` or
+`KASSABRIDGE_CRASH_AT` names one location or several, separated by commas, each with its mode: `PLACE` or
 `PLACE=kill` as kill -9 would, `PLACE=raise` an exception, `PLACE=stall` or `PLACE=stall 1.5` a pause (seconds),
 `PLACE=freeze` the whole process, as SIGSTOP would. It happens once. The composition roots alone read the variable.
 """
@@ -17,24 +17,24 @@ from enum import StrEnum
 VARIABLE = "KASSABRIDGE_CRASH_AT"
 STALL_SECONDS = 5.0
 
-BEFORE_COMMIT = "before_commit"  # web: the delivery is authentic, nothing of it is stored
-AFTER_COMMIT = "after_commit"  # web: the delivery is stored, nobody was woken, the sender has no answer
-AFTER_NOTIFY = "after_wake"  # web: workers were woken, the sender has no answer
-BEFORE_CLAIM = "before_claim"  # worker: woken, nothing taken yet
-AFTER_CLAIM = "after_claim"  # worker: the event is ours, nothing was done; followed by ":" and its entity
+BEFORE_COMMIT = "before_commit"  # web: the delivery is authentic, it is not stored
+AFTER_COMMIT = "after_commit"  # web: the delivery is stored, no worker was notified, the sender has no answer
+AFTER_NOTIFY = "after_wake"  # web: workers were notified, the sender has no answer
+BEFORE_CLAIM = "before_claim"  # worker: notified, nothing claimed yet
+AFTER_CLAIM = "after_claim"  # worker: the event is claimed, nothing was done; followed by ":" and its entity
 BEFORE_CALL = "before_call"  # worker, clock: followed by ":" and the operation that is about to be sent
 AFTER_CALL = "after_call"  # worker, clock: followed by ":" and the operation that was just answered
-BEFORE_RECORD = "before_record"  # worker: all is done outside, the outcome is not stored; followed by its entity
+BEFORE_RECORD = "before_record"  # worker: all writes are done, the outcome is not stored; followed by its entity
 WHILE_RECORD = "while_record"  # worker: the outcome is written and not committed; likewise
-AFTER_RECORD = "after_record"  # worker: the outcome is stored, what follows from it was not woken; likewise
+AFTER_RECORD = "after_record"  # worker: the outcome is stored, its follow-ups were not notified; likewise
 BEFORE_POLL = (
-    "before_poll"  # clock: a poll is due, nobody was asked; followed by ":" and "till", "books" or "agreement"
+    "before_poll"  # clock: a poll is due, no system was asked; followed by ":" and "till", "books" or "agreement"
 )
-AFTER_POLL = "after_poll"  # clock: what was found is stored, nobody was woken; likewise
+AFTER_POLL = "after_poll"  # clock: what was found is stored, no worker was notified; likewise
 
 
 class Mode(StrEnum):
-    """What happens at an armed place."""
+    """What happens at an armed location."""
 
     KILL = "kill"
     RAISE = "raise"
@@ -43,7 +43,7 @@ class Mode(StrEnum):
 
 
 class InjectedFault(Exception):
-    """The failure a rehearsal asked for; like a fault of our own, it is of no class anybody expects."""
+    """The requested failure; like a bug of ours, it is of no class that is caught by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ _armed: dict[str, _Fault] = {}
 
 
 def arm(environ: Mapping[str, str]) -> None:
-    """Take the places from the environment; called once, when a process starts. ValueError for what is no mode."""
+    """Read the locations from the environment; called once, when a process starts. ValueError for an unknown mode."""
     _armed.clear()
     for entry in filter(None, map(str.strip, environ.get(VARIABLE, "").split(","))):
         place, _, what = entry.partition("=")
@@ -65,7 +65,7 @@ def arm(environ: Mapping[str, str]) -> None:
 
 
 def reach(place: str, detail: str = "") -> None:
-    """Die, fail or stand still here if this place is armed. `detail` tells apart what passes the same place."""
+    """Exit, fail or stop here if this location is armed. `detail` distinguishes passes of one location."""
     if not _armed:
         return
     match _armed.pop(f"{place}:{detail}" if detail else place, None):
@@ -74,6 +74,6 @@ def reach(place: str, detail: str = "") -> None:
         case _Fault(Mode.FREEZE):
             os.kill(os.getpid(), signal.SIGSTOP)
         case _Fault(Mode.RAISE):
-            raise InjectedFault(f"a rehearsal failed at {place}")
+            raise InjectedFault(f"injected failure at {place}")
         case _Fault(Mode.STALL, seconds):
             time.sleep(seconds)

@@ -1,7 +1,7 @@
-"""The heartbeat of a process, for its supervisor: as long as it runs it touches a file of its own.
+"""The heartbeat of a process, for its supervisor: while it runs it touches its own file.
 
-A process that was frozen, or hangs for good, may hold a lock that everybody needs (SQLite has one for all writers), and
-it does not die. Its supervisor sees that its file is not touched any more, and replaces it.
+A process that is frozen or hangs may hold a lock that others need (SQLite has one for all writers), and it does not
+exit. Its supervisor finds that its file is no longer touched, and replaces it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHORTEST_STEP, _LONGEST_STEP = 0.5, 2.0
 
 
 def start(environ: Mapping[str, str]) -> None:
-    """Beat from now on, if a supervisor asked for it; called once by the composition root of a process."""
+    """Start the heartbeat if a supervisor asked for it; called once by the composition root of a process."""
     if folder := environ.get(VARIABLE):
         file = Path(folder) / str(os.getpid())
         threading.Thread(target=_beat, args=(file,), name="heartbeat", daemon=True).start()
@@ -30,15 +30,15 @@ def _beat(file: Path) -> None:
     beats = 0
     while True:
         beats += 1
-        with suppress(OSError):  # who could not make the file is not watched
+        with suppress(OSError):  # a process without a file is not watched
             file.touch() if beats == 1 else os.utime(file, ns=(beats, beats))
         time.sleep(BEAT_SECONDS)
 
 
 class HeartbeatMonitor:
-    """What the supervisor feels of one child, which may be several processes. No clock but its own matters.
+    """The observed heartbeats of one child, which may be several processes. Only the supervisor's clock is used.
 
-    `patience`: seconds without a beat after which a process stands still.
+    `patience`: seconds without a heartbeat after which a process counts as hanging.
     """
 
     def __init__(self, folder: Path, *, patience: float = STILL_SECONDS) -> None:
@@ -51,11 +51,11 @@ class HeartbeatMonitor:
             file.unlink(missing_ok=True)  # of processes before
 
     def find_stalled(self) -> float | None:
-        """For how many seconds the stillest of its processes has not moved, if that is too long."""
+        """The longest time in seconds without a heartbeat among its processes, if that is too long."""
         now = time.monotonic()
         if now - self._looked < _SHORTEST_STEP:
             return None
-        # When we stood still ourselves, nobody could be felt meanwhile.
+        # While this process itself was stopped, no heartbeat could be observed.
         step, self._looked = min(now - self._looked, _LONGEST_STEP), now
         self._known = {file: self._observe(file, step) for file in self._folder.iterdir() if _is_alive(file)}
         stillest = max((still for _, still in self._known.values()), default=0.0)
@@ -71,10 +71,10 @@ class HeartbeatMonitor:
 
 
 def _is_alive(file: Path) -> bool:
-    """Whether a process of ours beats there; what else lies in the folder is taken away, so that it kills nobody."""
+    """Whether the file is of a process of this child; any other file is deleted, so that it has no effect."""
     try:
         os.kill(int(file.name), 0)
-    except (ProcessLookupError, PermissionError, ValueError):  # gone; its number is somebody else's now; no number
+    except (ProcessLookupError, PermissionError, ValueError):  # exited; the number is another process's now; no number
         with suppress(OSError):
             file.unlink()
         return False

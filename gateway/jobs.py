@@ -1,7 +1,7 @@
-"""The broker and the wake-up: Redis carries row ids and nothing else; losing it only makes work later.
+"""The broker and the wake-up: Redis holds row ids only; without it work is only delayed.
 
-Web and clock processes wake workers by name and never import them. A wake-up is best effort, bounded in time, and
-coalesced: a worker that wakes goes on claiming whatever is due, so a burst needs few messages.
+Web and clock processes notify workers by actor name and never import them. A wake-up is best effort, bounded in time,
+and coalesced: a notified worker claims events until none is due, so a burst needs few messages.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ CONNECTIONS, WORKER_CONNECTIONS = 2, 4
 ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
 PAUSE_SECONDS = 0.01  # between two batches; the first wake-up after a silence is sent at once
-REST_SECONDS = 5.0  # longer than the sweeper's round, so that it finds us resting and carries the work itself
+REST_SECONDS = 5.0  # longer than the sweeper's interval, so that it handles the events meanwhile
 
 
 class Job(StrEnum):
-    """The names of the jobs; workers declare one actor for each."""
+    """The names of the actors that workers declare."""
 
     WORK = "work"
 
@@ -35,8 +35,8 @@ class Job(StrEnum):
 def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, most: int = CONNECTIONS) -> redis.Redis:
     """A client for `url` (redis://, rediss://, unix://) that never waits longer than `timeout` seconds.
 
-    It opens at most `most` connections. A rediss:// server is believed when a known authority signed its certificate,
-    or the one that the address names (`?ssl_ca_certs=FILE`); any certificate is good enough with `tls_insecure`.
+    It opens at most `most` connections. A rediss:// server is trusted when a known authority signed its certificate,
+    or the one that the address names (`?ssl_ca_certs=FILE`); with `tls_insecure` any certificate is accepted.
     """
     if url.startswith("unix://"):
         return redis.Redis(connection_pool=redis.ConnectionPool.from_url(url, socket_timeout=timeout))
@@ -48,7 +48,7 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, mo
 
 
 def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:
-    """A broker over `client`. Retries, delays and dead letters are rows of ours, so their middleware is left out."""
+    """A broker over `client`. Retries, delays and dead letters are database rows, so their middleware is left out."""
     broker: RedisBroker = RedisBroker(  # type: ignore[no-untyped-call]
         client=client,
         middleware=list(middleware),
@@ -61,12 +61,12 @@ def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware
 
 
 def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:
-    """Tell a worker that this event is due. Raises redis errors."""
+    """Send a wake-up for this due event. Raises redis errors."""
     broker.enqueue(dramatiq.Message(queue_name=QUEUE, actor_name=Job.WORK, args=(event_id,), kwargs={}, options={}))
 
 
 class Notifier:
-    """Wakes workers from its own thread, so that nobody waits for Redis; rests a while when Redis does not answer."""
+    """Notifies workers from its own thread, so that callers never wait for Redis; pauses when Redis does not answer."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
@@ -74,15 +74,15 @@ class Notifier:
         self._bell = threading.Event()
         self._closing = threading.Event()
         self._resting_until = 0.0
-        self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
         self._thread.start()
 
     def notify(self, event_ids: Iterable[int]) -> None:
-        """Ask for these events to be worked on soon. Returns at once and never raises."""
+        """Request that these events are handled soon. Returns at once and never raises."""
         if self.resting:
             return  # the sweeper finds these rows
         self._ids.extend(event_ids)
-        # Rung once for many: under load the thread would otherwise be woken for every delivery.
+        # Set once for many events: under load the thread would otherwise wake for every delivery.
         if not self._bell.is_set():
             self._bell.set()
 

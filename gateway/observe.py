@@ -1,4 +1,4 @@
-"""One way of logging for everything that runs in a process: structured, correlated, redacted; and Sentry beside it.
+"""Logging of a process: structured, correlated, redacted; and error reports to Sentry.
 
 `start` is called once by each composition root, before the broker is built.
 """
@@ -70,7 +70,7 @@ def correlated(correlation: str, **facts: str | int | None) -> Iterator[None]:
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger: `log.info("posted", document="123")`. The first words say what happened, facts are names and values."""
+    """A logger: `log.info("posted", document="123")`. The message says what happened; facts are names and values."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
@@ -132,7 +132,7 @@ def _install(formatter: logging.Formatter, level: str, out: TextIO) -> None:
 
 
 def _format(settings: Settings, out: TextIO) -> str:
-    # A worker's stdout is Dramatiq's pipe, which does not know what a terminal is.
+    # A worker's stdout is Dramatiq's pipe, which is not a terminal.
     terminal = bool(getattr(out, "isatty", bool)())
     return settings.log_format or ("console" if terminal else "json")
 

@@ -1,7 +1,7 @@
-"""How many connections each process may open, so that two releases side by side fit into what the database allows.
+"""How many connections each process may open, so that two releases together stay within the database's limit.
 
-A release is its web, its worker and two clocks, should somebody have started one too many. While one release replaces
-another both run, so each may have half of DATABASE_CONNECTIONS.
+A release is its web, its worker and two clocks, in case a second one was started. During an update two releases run,
+so each may have half of DATABASE_CONNECTIONS.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from gateway.settings import Settings
 
 INGRESS = 1  # each web process stores webhooks through a connection beside its pool
-MOST = 8  # a thread holds a connection only for the moment of a short transaction
+MAX_POOL = 8  # a thread holds a connection only for a short transaction
 
 
 def web(settings: Settings) -> int:
@@ -19,7 +19,7 @@ def web(settings: Settings) -> int:
 
 def worker(settings: Settings) -> int:
     """The pool of each of the WORKER_PROCESSES worker processes."""
-    return _fit(_half(settings) * 3 // 10 // settings.worker_processes, min(settings.worker_threads + 2, MOST))
+    return _fit(_half(settings) * 3 // 10 // settings.worker_processes, min(settings.worker_threads + 2, MAX_POOL))
 
 
 def clock(settings: Settings) -> int:
@@ -28,7 +28,7 @@ def clock(settings: Settings) -> int:
 
 
 def release(settings: Settings) -> int:
-    """What a web, a worker and two clocks may open together."""
+    """The total of a web, a worker and two clocks."""
     webs = settings.web_concurrency * (web(settings) + INGRESS)
     return webs + settings.worker_processes * worker(settings) + 2 * clock(settings)
 

@@ -1,4 +1,4 @@
-"""Takes secrets out of whatever is about to be logged or reported: known values, telling keys and telling patterns."""
+"""Removes secrets from what is logged or reported: known values, names of secret fields and patterns of secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-# Shorter than any secret it stands for, so that replacing always ends and never makes a secret again.
+# Shorter than any secret it replaces, so that replacing ends and never makes a secret.
 MASK = "***"
 SHORTEST = 6
 DEEPEST = 12
@@ -27,16 +27,16 @@ _PATTERNS = (
     re.compile(r"(?i)\b((?:bearer|basic)\s+)()[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(rf"(?i)((?<![A-Za-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*)()(?:\"[^\"]*\"|'[^']*'|[^\s&\"',;]+)"),
     re.compile(r"(://[^/\s:@]*:)()[^/\s]+(?=@)"),
-    # Of an e-mail address the domain stays, so that it is clear what stood there.
+    # The domain of an e-mail address stays, so that it is clear that an address was removed.
     re.compile(r"()()[\w.+-]+(?=(?:@|%40)(?:[\w-]+\.)+[A-Za-z]{2,})"),
 )
-# No pattern fits a text without any of these; most values that are logged have none.
+# No pattern matches a text without one of these; most logged values have none.
 _SUSPECT = re.compile(r"[\s:=@%]")
 
 
 @dataclass(frozen=True)
 class Redactor:
-    """Knows this process's secrets. `clean` takes any value apart and answers plain data without them."""
+    """Holds this process's secrets. `clean` returns any value as plain data without them."""
 
     secrets: frozenset[str]
 
@@ -55,7 +55,7 @@ class Redactor:
         return self._without_known(masked)
 
     def clean(self, value: Any, *, depth: int = 0) -> Any:
-        """`value` as strings, numbers, lists and dicts without any secret; whatever else it holds becomes text."""
+        """`value` as strings, numbers, lists and dicts without any secret; other types become text."""
         match value:
             case _ if depth > DEEPEST:
                 cleaned: Any = "..."
@@ -94,7 +94,7 @@ def to_redactor(values: Iterable[str], *, addresses: Iterable[str] = ()) -> Reda
 
 
 def _to_forms(secret: str) -> set[str]:
-    """How a secret may look once something has quoted or encoded it on its way into a text."""
+    """The quoted and encoded forms of a secret."""
     return {
         secret,
         quote(secret, errors="replace"),

@@ -1,4 +1,4 @@
-"""Renaming and removing a connection, for the web, the command line and the clock, which goes on where they ended."""
+"""Renaming and removing a connection, for the web, the command line and the clock, which completes removals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DISCONNECT = "disconnect the app in QuickBooks: Apps, My apps"
 
 
 class Data(StrEnum):
-    """What becomes of the data of a removed connection."""
+    """What happens to the data of a removed connection."""
 
     KEEP = "keep"
     PURGE = "purge"
@@ -34,7 +34,7 @@ class Data(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RemovalResult:
-    """What a removal came to. `revoked` is None where there were no tokens; `trouble` says why they were not."""
+    """The result of a removal. `revoked` is None where there were no tokens; `trouble` is the reason they were not."""
 
     name: str
     data: Data
@@ -44,8 +44,8 @@ class RemovalResult:
 
 
 def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
-    """Call a connection otherwise, audited; answers its key. Raises `Rejected` 404, 400, 409."""
-    connections.hold_all(session)  # two at once must not choose one name
+    """Rename a connection and audit it; returns its key. Raises `Rejected` 404, 400, 409."""
+    connections.hold_all(session)  # two renames at once must not choose one name
     key = connections.find_key(session, called)
     if key is None:
         raise _refused(404, "there is no such connection")
@@ -53,7 +53,7 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
         raise _refused(400, connections.NAME_RULE)
     owner = connections.find_key(session, wanted)
     if owner not in {None, key}:
-        # The first name of another one, too: old links must not lead to another shop.
+        # Nor the first name of another connection: old links must not lead to another shop.
         raise _refused(409, f"another connection is called {wanted}, or was called so at first")
     before = connections.display_names(session)[key]
     connections.rename(session, key, wanted)
@@ -62,9 +62,9 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
 
 
 def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor: str) -> RemovalResult:
-    """Remove a connection, or purge the data that a removed one left. Raises `Rejected` 404, 409.
+    """Remove a connection, or purge the data of a removed one. Raises `Rejected` 404, 409.
 
-    Its tokens are revoked at Intuit as far as Intuit answers. Data are purged by the clock, or by `purge`.
+    Its tokens are revoked at Intuit if Intuit answers. Data are purged by the clock, or by `purge`.
     """
     seal = Seal(settings.secret_keys)
     with writing(engine) as session:
@@ -99,7 +99,7 @@ def _find(session: Session, called: str, data: Data) -> str:
 
 
 def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) -> tuple[bool | None, str | None]:
-    """Once, as far as Intuit answers; then the tokens are forgotten, so that nobody uses them any more."""
+    """One attempt; then the tokens are deleted in any case, so that they cannot be used again."""
     if not gone.has_tokens:
         return None, None
     trouble: str | None = None
@@ -121,9 +121,9 @@ def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) 
 
 
 def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = lambda: False) -> int:
-    """What is left to do of every removal: ends what came late, revokes what a dead process left, purges.
+    """The remaining work of every removal: closes late events, revokes what a killed process left, purges.
 
-    Answers how many rows were purged.
+    Returns the number of purged rows.
     """
     purged = 0
     with reading(engine) as session:
@@ -138,7 +138,7 @@ def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = 
 
 
 def purge(engine: Engine, gone: rows.Removed, *, stopped: Callable[[], bool] = lambda: False) -> int:
-    """Delete what is left of it; answers how many rows that were."""
+    """Delete its remaining rows; returns their number."""
     purged = 0
     for count in rows.purge(engine, gone):
         purged += count

@@ -1,4 +1,4 @@
-"""Sentry: errors go there stripped to an allow-list, without variables, bodies, headers, arguments or persons."""
+"""Sentry: errors are reduced to an allow-list, without variables, bodies, headers, arguments or personal data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def start(
     dramatiq: bool = False,
     transport: Transport | None = None,
 ) -> None:
-    """Report errors to `dsn` from now on (nothing at all when it is empty).
+    """Report errors to `dsn` from now on (nothing when it is empty).
 
     With `dramatiq`, call this before the broker is built: the integration patches the broker's construction.
     """
@@ -67,7 +67,7 @@ def start(
 
 
 def report(error: BaseException | str, level: LogLevelStr = "error", *, group: Sequence[str] = (), **tags: Any) -> None:
-    """Send one error, or a sentence of ours, with what it is about; `group` makes it one issue with others like it."""
+    """Send one error or message with its subject; the same `group` makes one issue."""
     with sentry_sdk.new_scope() as scope:
         scope.set_tags({name: str(value) for name, value in tags.items() if value is not None})
         if group:
@@ -79,14 +79,14 @@ def report(error: BaseException | str, level: LogLevelStr = "error", *, group: S
 
 
 def to_scrubber(redactor: Redactor) -> Callable[[Any, Any], Any]:
-    """What Sentry calls with each event: answers the event that may leave. Never raises."""
+    """Sentry's hook for each event: returns the event that may be sent. Never raises."""
 
     def scrub(event: Any, _hint: Any) -> Any:
         try:
             if event.get("type") == "check_in":
                 return redactor.clean(_pick(event, _CHECK_IN))
             return _to_allowed(event, redactor)
-        except Exception as error:  # noqa: BLE001 - whatever the SDK hands over, nothing unscrubbed may leave
+        except Exception as error:  # noqa: BLE001 - on any error, nothing unscrubbed may be sent
             return {"level": "error", "message": f"an event could not be scrubbed ({type(error).__name__})"}
 
     return scrub
@@ -117,7 +117,7 @@ def _to_exception(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _to_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    # MplusKASSA's secrets and OAuth's codes travel in the query string.
+    # MplusKASSA's secrets and OAuth's codes are in the query string.
     return {"method": request.get("method"), "url": urlsplit(str(request.get("url") or ""))._replace(query="").geturl()}
 
 

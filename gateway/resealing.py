@@ -1,4 +1,4 @@
-"""Key rotation: what an older SECRET_KEY or release sealed is sealed again; a wrong key stops the start."""
+"""Key rotation: values sealed with an older SECRET_KEY or release are sealed again; a wrong key prevents the start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Found:
     sealed: str
 
     def is_there(self) -> ColumnElement[bool]:
-        """The row, as long as nobody replaced the value."""
+        """The row, unless the value was replaced."""
         same = getattr(self.table, self.place.column) == self.sealed
         return and_(same, col(getattr(self.table, self.key)) == self.place.owner)
 
@@ -41,9 +41,9 @@ def check(engine: Engine, seal: Seal) -> None:
 
 
 def reseal(engine: Engine, seal: Seal) -> int:
-    """Seal again what is not under the newest key for its place; answers how much.
+    """Seal again what is not sealed with the newest key for its place; returns the number of values.
 
-    Raises `Permanent` like `check`, before any of it. A value that somebody replaces meanwhile (a refreshed token) is
+    Raises `Permanent` like `check`, before any of it. A value that is replaced meanwhile (a refreshed token) is
     left as it is.
     """
     check(engine, seal)
@@ -57,7 +57,7 @@ def reseal(engine: Engine, seal: Seal) -> int:
 
 
 def forget(engine: Engine, seal: Seal) -> int:
-    """Clear what none of the keys opens, for whoever lost a key; answers how much. The rest of the memory stays.
+    """Clear what none of the keys opens, after a key was lost; returns the number of values. All other data stay.
 
     An authorisation that is cleared counts as lost, and a refresh token of the environment may be planted again.
     """

@@ -1,6 +1,6 @@
-"""The first connection from the environment: a deployment by variables alone is live at once.
+"""The first connection from the environment: a deployment configured by variables alone is live at once.
 
-Safe to run at every start of every process: what is already so stays as it is.
+Safe to run at every start of every process: it changes nothing that is already set.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _log = structlog.get_logger(__name__)
 
 
 def seed(engine: Engine, settings: Settings) -> None:
-    """Make the default connection what the environment says, and its settings document what SETTINGS_FILE says.
+    """Set the default connection from the environment, and its settings document from SETTINGS_FILE.
 
     Raises `SettingsError` when SETTINGS_FILE cannot be used; every other fault of the document is listed in it.
     """
     seal = Seal(settings.secret_keys)
     document = _document(settings)
-    resealing.check(engine, seal)  # with a wrong key nothing is written
+    resealing.check(engine, seal)  # raises before anything is written
     with writing(engine) as session:
         key = connections.key_of_environment(session)
         now = connections.find(session, key, seal, hold=True)
@@ -43,18 +43,18 @@ def seed(engine: Engine, settings: Settings) -> None:
             inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
         if document is not None:
             version = documents.save(session, key, document, author="SETTINGS_FILE")
-            # Nothing outside is asked at a start: a worker does, and what it finds is told like any trouble.
+            # No system is called at a start: a worker checks it, and reports what it finds.
             unchecked.follow_up(session, key, version, checked=False)
 
 
 def _plant(session: Session, settings: Settings, key: str, seal: Seal) -> bool:
-    """Whether the environment brought a refresh token that was not seen before."""
+    """Whether the environment has a refresh token that was not seen before."""
     token = settings.quickbooks_refresh_token
     return bool(token) and tokens.plant(session, key, token, seal)
 
 
 def _wanted(settings: Settings, now: Connection | None, key: str, called: str) -> Connection | None:
-    """The connection the environment describes, over the one there is; None when it says nothing."""
+    """The connection the environment describes, based on the stored one; None when it describes none."""
     if not (settings.mplus_url or settings.quickbooks_realm_id):
         return now
     return Connection(
@@ -65,7 +65,7 @@ def _wanted(settings: Settings, now: Connection | None, key: str, called: str) -
         mplus_secret=settings.mplus_secret or (now.mplus_secret if now else None),
         mplus_subscription_id=settings.mplus_subscription_id or (now.mplus_subscription_id if now else None),
         mplus_webhook_secrets=settings.mplus_webhook_secrets or (now.mplus_webhook_secrets if now else ()),
-        # One that somebody is setting up by hand waits for his go, unless the environment names its till.
+        # A connection in set-up by hand goes live by a person, unless the environment names its till.
         live=bool(settings.mplus_url) or now is None or now.live,
         paused=now.paused if now else None,
         display_name=now.display_name if now else called,
@@ -86,9 +86,9 @@ def _document(settings: Settings) -> str | None:
 
 
 def begin_cursors(engine: Engine, settings: Settings) -> bool:
-    """Start the cursors of live connections that have none at this moment: nothing sold from now on is missed.
+    """Start the cursors of live connections that have none now: no sale from now on is missed.
 
-    Answers False when a till could not be asked; its first poll begins them then.
+    Returns False when a till did not answer; its first poll starts them then.
     """
     seal = Seal(settings.secret_keys)
     with reading(engine) as session:

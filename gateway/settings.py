@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 PRODUCTION_API = "https://quickbooks.api.intuit.com"
 SANDBOX_API = "https://sandbox-quickbooks.api.intuit.com"
 ADMIN_TOKEN_LENGTH = 16
-# What Heroku and those like it, Render, Railway and Fly set for every process.
+# What Heroku and similar platforms, Render, Railway and Fly set for every process.
 WIPED_DISKS = ("DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
 
 
@@ -172,7 +172,7 @@ def _till_secrets(name: str, value: str) -> tuple[str, ...]:
 
 def _database(name: str, value: str) -> str:
     url = _url("postgres", "postgresql", "sqlite")(name, value)
-    # PaaS providers still hand out the old scheme; SQLAlchemy wants dialect and driver.
+    # PaaS providers still use the old scheme; SQLAlchemy needs dialect and driver.
     for old in ("postgres://", "postgresql://"):
         if url.startswith(old):
             return "postgresql+psycopg://" + url[len(old) :]
@@ -181,7 +181,7 @@ def _database(name: str, value: str) -> str:
 
 def _broker(name: str, value: str) -> str:
     url = _url("redis", "rediss", "unix")(name, value)
-    # A client library would heed it, and whoever reads REDIS_TLS_INSECURE would believe otherwise.
+    # A client library would apply it, in contradiction to REDIS_TLS_INSECURE.
     if "ssl_cert_reqs" in parse_qs(urlsplit(url).query, keep_blank_values=True):
         raise SettingsError(name, "should not hold ssl_cert_reqs; set REDIS_TLS_INSECURE=1 to accept any certificate")
     return url
@@ -193,7 +193,7 @@ _HTTP = _url("http", "https")
 def _till_url(name: str, value: str) -> str:
     url = str(_HTTP(name, value))
     parts = urlsplit(url)
-    # A name is looked up when it is called, and refused then if it leads out of the private network.
+    # A name is resolved when it is called, and refused then if it is outside the private network.
     if parts.scheme == "http" and _is_public_number(parts.hostname or ""):
         raise SettingsError(name, "should begin with https:// outside a private network")
     return url
@@ -321,7 +321,7 @@ VARIABLES: tuple[Variable, ...] = (
 
 
 def read(environ: Mapping[str, str], *, var: Path | None = None) -> Settings:
-    """Settings from `environ`; keys that a local start may invent are kept in files under `var` (default: ./var).
+    """Settings from `environ`; keys that a local start generates are kept in files under `var` (default: ./var).
 
     Raises `SettingsError` for the first variable that is missing or malformed.
     """
@@ -363,12 +363,12 @@ def _check_together(values: Mapping[str, Any]) -> None:
 
 
 def _kept(name: str, folder: Path, *, postgres: bool) -> str:
-    """The key kept in `folder`, invented once. On a PaaS the disk forgets, so there the variable must be set."""
+    """The key kept in `folder`, generated once. A PaaS wipes the disk, so there the variable must be set."""
     if postgres:
         raise SettingsError(name, "should be set (required when DATABASE_URL is PostgreSQL)")
     path = folder / name.lower()
     folder.mkdir(parents=True, exist_ok=True)
-    # Written beside and linked into place, so that nobody ever reads half a key and the first of two starts wins.
+    # Written to another file and linked, so that a key is never read half-written and the first of two starts wins.
     with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii") as made:
         made.write(secrets.token_urlsafe(32))
         made.flush()

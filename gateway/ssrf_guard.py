@@ -1,7 +1,7 @@
-"""Places on a network that none of our calls may reach: where a cloud hands its machines their credentials.
+"""The SSRF guard: addresses that no call of ours may reach, such as a cloud's metadata service with its credentials.
 
-A name or number is refused by what it leads to: resolved the way the system does it (decimal, octal and hexadecimal
-numbers included), an IPv4 address inside an IPv6 one unpacked, and the peer looked at again once it is connected.
+A name or number is checked by what it resolves to: resolved as the system does it (decimal, octal and hexadecimal
+numbers included), an IPv4 address inside an IPv6 one unpacked, and the peer checked again once it is connected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import httpx
 
 Address = IPv4Address | IPv6Address
 
-# Beside the link-local networks: the metadata services that some clouds keep elsewhere.
+# Beside the link-local networks: the metadata services of some clouds at other addresses.
 _METADATA: Final = tuple(
     map(
         ip_network,
@@ -44,13 +44,13 @@ _LOCAL_ENDINGS: Final = (".localhost", ".local", ".lan", ".internal", ".home.arp
 
 
 class Forbidden(OSError):
-    """A name leads to a place that is none of our business."""
+    """A name resolves to an address that may not be called."""
 
 
 def refuse_metadata(host: str) -> None:
     """Raises `Forbidden` when this IP address is link-local, multicast, or a cloud's metadata service.
 
-    Private networks and this machine are allowed: a till may stand in the shop, a simulator beside us.
+    Private networks and this machine are allowed: a till may be in the shop's network, a simulator on this machine.
     """
     for address in _unpacked(ip_address(host.partition("%")[0])):
         if address.is_link_local or address.is_multicast or any(address in network for network in _METADATA):
@@ -58,7 +58,7 @@ def refuse_metadata(host: str) -> None:
 
 
 def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
-    """Raises `Forbidden` when any address of this name is such a place, `OSError` when the name is unknown.
+    """Raises `Forbidden` when any address of this name is forbidden, `OSError` when the name is unknown.
 
     What is not `encrypted` goes to private networks only.
     """
@@ -69,15 +69,15 @@ def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
 
 
 def refuse_public(host: str) -> None:
-    """Raises `Forbidden` for an address of the public network: what is sent there has to be encrypted."""
+    """Raises `Forbidden` for a public address: calls to it have to be encrypted."""
     if any(address.is_global for address in _unpacked(ip_address(host.partition("%")[0]))):
         raise Forbidden("outside a private network the address has to begin with https://")
 
 
 def is_private_name(host: str) -> bool:
-    """Whether a host is one of a private network by its looks alone: such an address, or a name that is only local."""
+    """Whether a host is in a private network by its text alone: a private address, or a local name."""
     try:
-        # The numbers of `inet_aton`, too: the system would take them for an address.
+        # The numbers of `inet_aton`, too: the system accepts them as an address.
         number = host if ":" in host else socket.inet_ntoa(socket.inet_aton(host))
     except OSError:
         name = host.lower().strip(".")
@@ -90,7 +90,7 @@ def is_private_name(host: str) -> bool:
 
 
 class GuardedBackend(httpcore.SyncBackend):
-    """Connections of httpx that are refused before and after they are made, whatever a name leads to meanwhile."""
+    """Connections of httpx, checked before and after they are made, in case a name resolves differently meanwhile."""
 
     def connect_tcp(
         self,

@@ -1,6 +1,6 @@
-"""Keeps a list of child programs running: starts them in stages, restarts what dies or stands still, ends all in order.
+"""Keeps a list of child programs running: starts them in stages, restarts those that exit or hang, stops all in order.
 
-One thread and one selector: signals, children's output and children's deaths all wake the same loop.
+One thread and one selector: signals, children's output and children's exits are events of one loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_DELAY = 10.0
 SETTLED_SECONDS = 30.0
 STAGE_SECONDS = 30.0
 TOTAL_SECONDS = 25.0
-# How long each rank may take to end before the next is asked to end as well; the last moment is the total.
+# How long each rank may take to exit before the next gets its signal; the sum is the limit for all.
 PATIENCE = (4.0, 17.0, 1.5, 1.5)
 _GLANCE = 0.05
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,7 +31,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @dataclass
 class Post:
-    """A child's place: its present process (if any), when to start it again, and how patient to be then."""
+    """The state of a child: its process (if any), when to restart it, and with which delay."""
 
     child: Child
     process: ChildProcess | None = None
@@ -46,7 +46,7 @@ class Post:
 
 
 class Supervisor:
-    """Runs `stages` of children until a signal ends it; `announce` is called once everything is up."""
+    """Runs `stages` of children until a signal; `announce` is called once everything is up."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Supervisor:
         return self._ending or self._failed or self._signals > 0
 
     def run(self) -> int:
-        """Start, watch, end. Answers the exit code: 1 when a step that must succeed did not, else 0."""
+        """Start, watch, stop. Returns the exit code: 1 when a step that must succeed did not, else 0."""
         with self._listening():
             try:
                 self._bring_up()
@@ -86,12 +86,12 @@ class Supervisor:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """Signals arrive as bytes on a socket of the selector; what was set before is put back."""
+        """Signals arrive as bytes on a socket of the selector; the old handlers are restored at the end."""
         near, far = socket.socketpair()
         near.setblocking(False)
         far.setblocking(False)
         old_fd = signal.set_wakeup_fd(far.fileno(), warn_on_full_buffer=False)
-        # Whoever started us under nohup wants us to outlive the terminal.
+        # Under nohup the process has to go on after the terminal closes.
         ending = [
             number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP
         ]
@@ -124,7 +124,7 @@ class Supervisor:
         self._announce()
 
     def _turn(self, longest: float) -> None:
-        """One round: wait for something to happen, then see to it."""
+        """One round: wait for an event, then handle it."""
         dues = [post.due - time.monotonic() for post in self._posts if post.due is not None]
         for key, _ in self._selector.select(max(0.0, min([longest, *dues]))):
             key.data(key.fileobj)
@@ -137,11 +137,11 @@ class Supervisor:
                 self._observe(post)
 
     def _observe(self, post: Post) -> None:
-        """End a child one of whose processes stands still: it may hold what all others wait for."""
+        """Kill a child one of whose processes hangs: it may hold a lock that the others need."""
         monitor = post.process.heartbeat if post.process else None
         still = monitor.find_stalled() if monitor else None
         if post.process is not None and still is not None:
-            self._console.say(f"{post.child.name} has stood still for {still:.0f} s and is killed")
+            self._console.say(f"{post.child.name} has hung for {still:.0f} s and is killed")
             post.process.kill()
 
     def _start(self, post: Post) -> None:
@@ -172,7 +172,7 @@ class Supervisor:
             self._fall(post, f"ended ({how})")
 
     def _drain(self, post: Post, process: ChildProcess) -> None:
-        """Pass on what it said last. A grandchild may still hold the pipe, so this ends when nothing is waiting."""
+        """Pass on its last output. A grandchild may still hold the pipe, so this returns when no data is waiting."""
         process.kill()
         file = process.output
         if file is None:
@@ -196,7 +196,7 @@ class Supervisor:
         post.delay = min(post.delay * 2, LONGEST_DELAY)
 
     def _shut_down(self) -> None:
-        """Ask rank after rank to end, each in its time; kill what is left at the last moment or on a second signal."""
+        """Ask rank after rank to exit, each within its time; kill the rest at the limit or on a second signal."""
         self._ending, began, asked = True, time.monotonic(), self._signals
         for rank in sorted({post.child.rank for post in self._posts}):
             mine = [post for post in self._posts if post.child.rank == rank]
@@ -212,10 +212,10 @@ class Supervisor:
         self._wait(self._posts, time.monotonic() + 2, self._signals)
 
     def _wait(self, posts: Sequence[Post], until: float, asked: int) -> None:
-        # More signals than there were: somebody pressed Ctrl-C once more and means now.
+        # More signals than before: Ctrl-C was pressed again, so kill now.
         while any(p.process for p in posts) and time.monotonic() < until and self._signals <= asked:
             self._turn(_GLANCE)
 
 
 def _note(_number: int, _frame: Any) -> None:
-    """The wake-up socket has the news; the handler only keeps the default from happening."""
+    """The wake-up socket gets the signal; the handler only replaces the default."""

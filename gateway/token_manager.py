@@ -1,4 +1,4 @@
-"""Custody of a connection's OAuth tokens: one process refreshes, the rotated token is stored before it is used."""
+"""The token manager of a connection: one process refreshes, the rotated token is stored before it is used."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LOOK_SECONDS = 0.1
 
 
 class Refresher(Protocol):
-    """The part of the OAuth client that custody needs."""
+    """The part of the OAuth client that the token manager needs."""
 
     def refresh(self, refresh_token: str) -> RefreshedPair:
         """New tokens for an old refresh token; raises AuthLost, Transient, Permanent."""
 
 
 class RefreshedPair(Protocol):
-    """What a refresh answers (gateway.connectors.quickbooks.auth.TokenPair)."""
+    """The result of a refresh (gateway.connectors.quickbooks.auth.TokenPair)."""
 
     @property
     def access(self) -> str: ...
@@ -58,14 +58,14 @@ class TokenManager:
     now: Callable[[], datetime] = _now
 
     def access(self) -> str:
-        """A token that is good for a while yet. Raises `AuthLost` when a person must reconnect, `Transient` else."""
+        """A token that is valid for `MARGIN`. Raises `AuthLost` when a person must reconnect, `Transient` else."""
         held = self._held()
         if held.access and held.access_expires_at and held.access_expires_at - MARGIN > self.now():
             return held.access
         return self._renewed(held.access)
 
     def renew(self, rejected: str) -> str:
-        """Another token than the one the books just refused."""
+        """A replacement for the token the books just refused."""
         return self._renewed(rejected)
 
     def _held(self) -> Tokens:
@@ -89,7 +89,7 @@ class TokenManager:
                 return fresh
             if lease := tokens.take(self.engine, self.connection):
                 try:
-                    # Whoever had the lease before us may just have finished.
+                    # The process that had the lease before may have stored a fresh token.
                     return self._fresher_than(stale) or self._refresh()
                 finally:
                     tokens.release(self.engine, self.connection, lease)
@@ -108,7 +108,7 @@ class TokenManager:
         except AuthLost as lost:
             now_held = self._held().refresh
             if now_held and now_held not in {refresh, used}:
-                return self._refresh(used=refresh)  # it was rotated under us: once more with the stored one
+                return self._refresh(used=refresh)  # another process rotated it: once more with the stored one
             with writing(self.engine) as session:
                 tokens.lose(session, self.connection, lost.reason)
             raise

@@ -1,6 +1,6 @@
-"""An exception in words that may leave the process: where it happened and its kind, its text only where that is code's.
+"""An exception as text that may leave the process: location and class; its message only where it holds no data.
 
-The text of a ValueError or a KeyError, and of most errors of libraries, quotes the data at hand: names, addresses.
+The message of a ValueError or a KeyError, and of most errors of libraries, quotes data: names, addresses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.redaction import MASK
 
-# Their texts speak of code, files and hosts.
+# Their messages name code, files and hosts.
 _OF_CODE: Final = (
     OSError,
     ImportError,
@@ -23,23 +23,23 @@ _OF_CODE: Final = (
     ArithmeticError,
     MemoryError,
 )
-# Ours hold no personal data by rule (see gateway.errors); the others' speak of connections.
-_SPEAKING: Final = frozenset({"gateway", "handlers", "workers", "mapping", "redis", "socket", "ssl"})
+# Our messages hold no personal data by rule (see gateway.errors); the others' name connections.
+_SAFE_PACKAGES: Final = frozenset({"gateway", "handlers", "workers", "mapping", "redis", "socket", "ssl"})
 _BECAUSE: Final = "The above exception was the direct cause of the following exception:"
 _DURING: Final = "During handling of the above exception, another exception occurred:"
 
 
 def to_text(error: BaseException) -> str:
-    """The whole chain, oldest first, as Python prints it but without texts that may hold data."""
+    """The whole chain, oldest first, as Python prints it but without messages that may hold data."""
     return "\n".join(_lines(error, set()))
 
 
 def may_speak(module: str | None, name: str) -> bool:
-    """Whether the text of this class of exceptions may be shown."""
+    """Whether the message of this class of exceptions may be shown."""
     kind = getattr(builtins, name, None) if module in {None, "builtins"} else None
     if isinstance(kind, type):
         return issubclass(kind, _OF_CODE)
-    return (module or "").partition(".")[0] in _SPEAKING
+    return (module or "").partition(".")[0] in _SAFE_PACKAGES
 
 
 def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:

