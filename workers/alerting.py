@@ -64,7 +64,7 @@ class Watch:
         _log.info("alert", cause=alert.cause, title=alert.title, cleared=message.cleared)
         reached |= {each.name for each in self._senders if each.name not in reached and each.send(message)}
         with writing(self._engine) as session:
-            rows.tell(session, alert, sorted(reached), everyone=reached >= {each.name for each in self._senders})
+            rows.mark_sent(session, alert, sorted(reached), everyone=reached >= {each.name for each in self._senders})
 
 
 class AlertSender:

@@ -90,7 +90,7 @@ class Worker:
     def work(self, event_id: int) -> None:
         """Handle this event if it is due, then other due events, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        self._handle_next(lambda: inbox.claim(self.engine, event_id, barred=self.full(), ours=self.in_flight()))
+        self._handle_next(lambda: inbox.claim(self.engine, event_id, excluded=self.full(), ours=self.in_flight()))
         self.drain()
 
     def drain(self) -> int:
@@ -103,7 +103,7 @@ class Worker:
         return count
 
     def _claim_next(self) -> Event | None:
-        return inbox.claim_next(self.engine, rota=self._rota, barred=self.full(), ours=self.in_flight())
+        return inbox.claim_next(self.engine, rotation=self._rota, excluded=self.full(), ours=self.in_flight())
 
     def _handle_next(self, claim: Callable[[], Event | None]) -> bool:
         """Claim and handle an event, if one is due; an event suspected of crashing processes is handled alone."""
@@ -117,7 +117,7 @@ class Worker:
             with writing(self.engine) as session:
                 round_robin.give_back(session, event.id, event.lease)
         with self._isolation.alone() as may:
-            suspect = inbox.claim(self.engine, event.id, barred=self.full(), ours=self.in_flight()) if may else None
+            suspect = inbox.claim(self.engine, event.id, excluded=self.full(), ours=self.in_flight()) if may else None
             if suspect is not None:
                 self._handle(suspect)
         return True

@@ -1,6 +1,6 @@
-"""The e-mail addresses of the books' customers: the books find an address only as it is stored, so we keep an index.
+"""The e-mail addresses of the books' customers: the books search only the exact spelling, so we keep an index.
 
-Addresses are kept as digests, because nothing but equality is asked of them.
+Addresses are kept as digests, because they are only compared.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col
 
 UNREAD = ""
-"""Digest of a customer that was told of and has not been read since."""
+"""Digest of a customer that was reported and has not been read since."""
 AT_ONCE = 200
 
 
 class CustomerAddressRow(SQLModel, table=True):
-    """That a customer of the books has this e-mail address (its digest); empty: it is to be read again."""
+    """A customer of the books has this e-mail address (its digest); empty: it is to be read again."""
 
     __tablename__ = "customer_addresses"
     __table_args__ = (Index("customer_addresses_digest", "connection", "digest"),)
@@ -29,7 +29,7 @@ class CustomerAddressRow(SQLModel, table=True):
 
 
 def put(session: Session, connection: str, customers: Mapping[str, Sequence[str]]) -> None:
-    """What is known of these customers, by id: all their addresses. None for one that is gone."""
+    """Store all addresses of these customers, by id. None for one that does not exist any more."""
     ids = sorted(customers)
     for first in range(0, len(ids), AT_ONCE):
         some = ids[first : first + AT_ONCE]
@@ -39,12 +39,12 @@ def put(session: Session, connection: str, customers: Mapping[str, Sequence[str]
 
 
 def mark(session: Session, connection: str, customer_id: str) -> None:
-    """Note that a customer was made or changed and is to be read before anybody is looked for."""
+    """Note that a customer was made or changed and is to be read before the next search."""
     _insert(session, connection, [(customer_id, UNREAD)])
 
 
 def marked(session: Session, connection: str) -> list[str]:
-    """The ids of customers to read, not more than one read takes."""
+    """The ids of customers to read, at most as many as one read takes."""
     return _ids(session, connection, [UNREAD])[:AT_ONCE]
 
 

@@ -1,7 +1,7 @@
-"""What till and books came to, day by day: kept, due again when something changed, and read for pages and alerts.
+"""Results of the agreement of till and books per day: stored, due again after a change, read for pages and alerts.
 
-A connection's first row is the day it was first seen working. Its till had sales of that day before, so it is not
-compared, and nothing before it.
+A connection's first row is the day it was first seen working. The till may have sales of that day from before, so
+that day and earlier ones are not compared.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from gateway.store.events import State
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
 
 SETTLE = timedelta(minutes=10)
-"""How long after a change a day is compared: what belongs to it may still be on its way."""
+"""How long after a change a day is compared: related changes may still follow."""
 REST = timedelta(hours=6)
-"""A day that changes all the time is compared no more often: reads are metered."""
+"""The shortest time between two comparisons of a day: reads are metered."""
 WATCHED = timedelta(days=31)
-"""Older differences are history: no alert, no heal."""
-MOST_DAYS = 7
-"""As many days are compared in one run."""
+"""Older differences give no alert and are not compared again."""
+MAX_DAYS = 7
+"""The most days compared in one run."""
 
 
 class Status(StrEnum):
-    """How a day stands. `explained`: what differs is as the settings want it."""
+    """The state of a day. `explained`: all differences follow from the settings."""
 
     AGREES = "agrees"
     DIFFERS = "differs"
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that makes a difference, and why; `event_id` should have booked it."""
+    """A record that causes a difference, and why; `event_id` should have booked it."""
 
     cause: str
     by_policy: bool
@@ -53,7 +53,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class DayResult:
-    """What one day came to, in cents; the difference is that of what the settings do not explain."""
+    """The result of one day, in cents; the difference is what the settings do not explain."""
 
     day: date
     status: Status
@@ -70,9 +70,9 @@ def first_day(session: Session, connection: str) -> date | None:
 
 
 def open_days(session: Session, connection: str, today: date, *, due_at: datetime) -> None:
-    """Give every day up to today its row: due at this time when it is over, at once when it was missed.
+    """Make the row of every day up to today: due at this time when it is over, at once when it was missed.
 
-    What differed within the last week is compared along with it.
+    Days that differed within the last week are compared along with it.
     """
     newest = session.execute(select(func.max(col(AgreementDayRow.day))).where(_of(connection))).scalar_one()
     if newest is None:
@@ -83,13 +83,13 @@ def open_days(session: Session, connection: str, today: date, *, due_at: datetim
     first = max(newest, today - WATCHED)
     for number in range(1, (today - first).days + 1):
         _add(session, connection, first + timedelta(days=number), None)
-    # The day that was the newest until now is over; so are those nobody opened meanwhile.
+    # The newest day until now is over; so are the days without a row since.
     over = and_(
         _of(connection), col(AgreementDayRow.day) < today, col(AgreementDayRow.day) > _baseline(session, connection)
     )
     unsure = and_(
         col(AgreementDayRow.status).in_((Status.NOT_CLOSED, Status.DIFFERS, Status.FAILED)),
-        col(AgreementDayRow.day) >= today - timedelta(days=MOST_DAYS),
+        col(AgreementDayRow.day) >= today - timedelta(days=MAX_DAYS),
     )
     late = and_(col(AgreementDayRow.checked_at).is_(None), col(AgreementDayRow.day) >= today - WATCHED)
     session.execute(update(AgreementDayRow).where(over, or_(unsure, late)).values(due_at=due_at))
@@ -110,13 +110,13 @@ def _add(session: Session, connection: str, day: date, due_at: datetime | None) 
 
 
 def mark(session: Session, connection: str, days: Iterable[date], *, now: datetime, at_once: bool = False) -> None:
-    """Something happened to these days: they are compared soon, but unless it is `at_once` only every six hours."""
+    """These days changed: they are compared soon, at most every six hours unless `at_once`."""
     mine = and_(_of(connection), col(AgreementDayRow.day).in_(set(days)), _is_watched(session, connection, now))
     _put_forward(session, mine, now, at_once=at_once)
 
 
 def mark_differing(session: Session, connection: str, *, now: datetime, at_once: bool = False) -> None:
-    """A document of the books changed that may be what makes a difference: like `mark`, for every differing day."""
+    """A document of the books changed that may be part of a difference: like `mark`, for every differing day."""
     differs = col(AgreementDayRow.status) == Status.DIFFERS
     _put_forward(session, and_(_of(connection), differs, _is_watched(session, connection, now)), now, at_once=at_once)
 
@@ -132,13 +132,13 @@ def _put_forward(session: Session, which: ColumnElement[bool], now: datetime, *,
 
 
 def mark_since(session: Session, connection: str, since: date, *, now: datetime) -> None:
-    """An outage began on this day: it and all since are compared once what was missed has been brought in."""
+    """An outage began on this day: this day and all later ones are compared after the missed changes have come in."""
     mine = and_(_of(connection), col(AgreementDayRow.day) >= since, _is_watched(session, connection, now))
     session.execute(update(AgreementDayRow).where(mine).values(due_at=now + SETTLE))
 
 
-def find_mended(session: Session, connection: str, *, now: datetime) -> list[date]:
-    """Differing days of which an event that should have booked something ended since: they may agree now."""
+def find_repaired(session: Session, connection: str, *, now: datetime) -> list[date]:
+    """Differing days with an event that should have booked a record and has ended since: they may agree now."""
     day, record = AgreementDayRow, AgreementRecordRow
     cause, later = InboxRow.__table__.alias("cause"), InboxRow.__table__.alias("later")  # type: ignore[attr-defined]
     ended = and_(later.c.state.in_((State.DONE, State.SKIPPED)), later.c.updated_at > col(day.checked_at))
@@ -156,12 +156,12 @@ def find_mended(session: Session, connection: str, *, now: datetime) -> list[dat
 
 
 def take_due(session: Session, connection: str, *, now: datetime) -> list[date]:
-    """The days to compare now, at most a week, taken so that nobody else takes them."""
+    """The days to compare now, at most a week, claimed for this process."""
     due = and_(_of(connection), col(AgreementDayRow.due_at) <= now)
     first = session.execute(select(func.min(col(AgreementDayRow.day))).where(due)).scalar_one()
     if first is None:
         return []
-    some = and_(due, col(AgreementDayRow.day) < first + timedelta(days=MOST_DAYS))
+    some = and_(due, col(AgreementDayRow.day) < first + timedelta(days=MAX_DAYS))
     taken = session.execute(update(AgreementDayRow).where(some).values(due_at=None).returning(col(AgreementDayRow.day)))
     return sorted(row[0] for row in taken.all())
 
@@ -169,7 +169,7 @@ def take_due(session: Session, connection: str, *, now: datetime) -> list[date]:
 def save(
     session: Session, connection: str, results: Sequence[DayResult], *, event_id: int | None, at: datetime
 ) -> None:
-    """Keep what these days came to; a result that is older than what is known is dropped, as are days not compared."""
+    """Store the results of these days; a result older than the stored one is dropped, as are days not compared."""
     for result in results:
         values = {
             "status": result.status,
@@ -210,7 +210,7 @@ def _replace(session: Session, connection: str, result: DayResult) -> None:
 
 
 def fail(session: Session, connection: str, days: Iterable[date], *, event_id: int, at: datetime) -> None:
-    """The comparison of these days could not be made; what was known of them stands no more."""
+    """The comparison of these days could not be made; their stored results are no longer valid."""
     mine = and_(_of(connection), col(AgreementDayRow.day).in_(list(days)), _is_compared(session, connection))
     session.execute(update(AgreementDayRow).where(mine).values(status=Status.FAILED, checked_at=at, event_id=event_id))
 
@@ -218,7 +218,7 @@ def fail(session: Session, connection: str, days: Iterable[date], *, event_id: i
 def find(
     session: Session, *, connection: str | None, start: date | None, through: date | None, limit: int
 ) -> list[AgreementDayRow]:
-    """Days as they were last compared, newest first."""
+    """The latest results of days, newest first."""
     query = select(AgreementDayRow).order_by(col(AgreementDayRow.day).desc(), col(AgreementDayRow.connection))
     wanted = [
         *([_of(connection)] if connection else []),

@@ -1,4 +1,4 @@
-"""What needs a person right now, read from the database: each cause once, named so that it is known again."""
+"""What needs a person now, read from the database: each cause once, with a stable key."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ KINDS = (
     "agreement",
     "comparison",
 )
-"""How the keys of causes begin."""
+"""The first part of a cause's key."""
 OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
-SETTLING_SECONDS = 90.0  # a deployment that was just started is still starting its processes
+SETTLING_SECONDS = 90.0  # a new deployment is still starting its processes
 RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
 
 
 @dataclass(frozen=True, slots=True)
 class AlertCause:
-    """One thing that needs a person. `key` stays the same for as long as it lasts; a new `stage` is told anew."""
+    """One thing that needs a person. `key` stays the same while it lasts; a new `stage` is sent again."""
 
     key: str
     title: str
@@ -51,39 +51,39 @@ class AlertCause:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """How late a flow may be, and how many reads a month the plan has."""
+    """How late a flow may be, and the plan's monthly number of reads."""
 
     behind: timedelta
     monthly_reads: int
 
 
 def find_causes(session: Session, patience: Thresholds) -> list[AlertCause]:
-    """Every cause there is, in one reading transaction."""
+    """Every present cause, in one reading transaction."""
     now = views.now_of(session)
     return [cause for find in _FINDERS for cause in find(session, patience, now)]
 
 
 def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator[AlertCause]:
     about = (col(InboxRow.connection), col(InboxRow.flow), col(InboxRow.code))
-    # What waits because the authorisation is lost is told once, with the connection; the books may also refuse one
-    # that is not (a subscription that ended, the till's credentials).
+    # Events that wait for a lost authorisation have one alert, that of the connection; the books may also refuse one
+    # that is not lost (a subscription that ended, the till's credentials).
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
-    untold = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(lost))
-    parked = and_(col(InboxRow.state) == State.PARKED, untold)
+    unreported = or_(col(InboxRow.code).is_(None), about[2] != AUTH_LOST, about[0].not_in(lost))
+    parked = and_(col(InboxRow.state) == State.PARKED, unreported)
     found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
     groups = session.execute(found).all()
-    # The newest of a group speaks for it: its reason and its fix belong together.
+    # The newest of a group is shown for it: its reason and its fix belong together.
     words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix))
     newest = session.execute(words.where(col(InboxRow.id).in_([row[-1] for row in groups]))).all()
     said = {id_: (reason, fix) for id_, reason, fix in newest}
     for name, flow, code, count, id_ in groups:
         reason, fix = said.get(id_, (None, None))
-        # A reason may quote what the other system said of somebody: that stays behind the login.
-        told = "the dashboard says which and why" if flow in OF_PEOPLE else reason
+        # A reason may quote the other system about a person: that is shown after login only.
+        shown = "the dashboard says which and why" if flow in OF_PEOPLE else reason
         yield AlertCause(
             f"parked/{name}/{flow}/{code}",
             f"{count} of {flow} wait for a person ({code or 'no code'})",
-            told or "",
+            shown or "",
             fix or "open them in the dashboard",
             name,
         )
@@ -142,13 +142,13 @@ def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[
 
 
 def _is_asking(session: Session, now: datetime) -> bool:
-    """Whether a clock process has run for long enough to have asked both systems."""
+    """Whether a clock process has run long enough to have asked both systems."""
     started = [each.started_at for each in presence.alive(session) if each.role == "clock"]
     return bool(started) and now - min(started) > timedelta(seconds=SETTLING_SECONDS)
 
 
 def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    """A feed that fails although its system answers; a system that does not is one cause, not one for every feed."""
+    """A feed that fails although its system answers; a silent system is one cause, not one for every feed."""
     silent = {(silence.connection, silence.system) for silence in systems.find_silent(session, now)}
     late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < now - timedelta(seconds=POLL_SECONDS))
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
@@ -179,10 +179,10 @@ def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterato
 
 def _gone_processes(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
     alive = presence.alive(session)
-    # Counted from those that live: what ran before a restart says nothing of what is starting now.
+    # Only running processes count: those before a restart say nothing about those starting now.
     if not alive or now - min(each.started_at for each in alive) < timedelta(seconds=SETTLING_SECONDS):
         return
-    # One that ended a moment ago may be on its way back, and those beside it look alive a little longer.
+    # A process that ended a moment ago may be restarting, and others still count as running for a while.
     lately = presence.alive(session, seconds=SETTLING_SECONDS)
     for role in sorted(set(ROLES) - {process.role for process in lately}):
         yield AlertCause(

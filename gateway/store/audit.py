@@ -12,12 +12,12 @@ from gateway.store.tables import AuditRow
 
 
 def note(session: Session, *, actor: str, action: str, target: str, reason: str | None = None) -> None:
-    """Record one deed, in the transaction that does it. No secret and no e-mail address belongs in it."""
+    """Record one action, in its transaction. It must hold no secret and no e-mail address."""
     session.execute(insert(AuditRow).values(at=moment(), actor=actor, action=action, target=target, reason=reason))
 
 
 def find_page(session: Session, *, before: int | None, limit: int) -> tuple[Sequence[AuditRow], int | None]:
-    """The deeds before a cursor (None: all), newest first, and the cursor of the next page (None at the end)."""
+    """The actions before a cursor (None: all), newest first, and the cursor of the next page (None at the end)."""
     statement = select(AuditRow).order_by(col(AuditRow.id).desc()).limit(limit + 1)
     if before is not None:
         statement = statement.where(col(AuditRow.id) < before)
@@ -26,12 +26,12 @@ def find_page(session: Session, *, before: int | None, limit: int) -> tuple[Sequ
 
 
 def newest(session: Session, *, limit: int) -> Sequence[AuditRow]:
-    """The last deeds, newest first."""
+    """The last actions, newest first."""
     return session.execute(select(AuditRow).order_by(col(AuditRow.id).desc()).limit(limit)).scalars().all()
 
 
 def reasons(session: Session, *, action: str, targets: Collection[str]) -> dict[str, str]:
-    """Why these deeds were done, by target, where somebody said so."""
+    """The reasons of these actions, by target, where one was given."""
     wanted = and_(col(AuditRow.action) == action, col(AuditRow.target).in_(targets), col(AuditRow.reason).is_not(None))
     rows = session.execute(select(col(AuditRow.target), col(AuditRow.reason)).where(wanted)).all()
     return {str(target): str(reason) for target, reason in rows}

@@ -1,4 +1,4 @@
-"""A worker's claim of an event: what it writes, here and outside, counts only as long as the claim is its own."""
+"""A worker's claim of an event: it may write, here and to both systems, only while it holds the claim."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 
 LEASE_SECONDS = 10.0
-MARGIN_SECONDS = 2.0  # a claim that ends sooner is prolonged before anything is written outside
+MARGIN_SECONDS = 2.0  # a claim that ends sooner is prolonged before a write to a system
 
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _MINE = and_(_INBOX.c.id == bindparam("of"), _INBOX.c.lease == bindparam("by"), _INBOX.c.state == State.WORKING)
@@ -26,7 +26,7 @@ _PROLONG = update(_INBOX).where(_MINE).values(leased_until=_ENDS).returning(_INB
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's right to an event: its row and the lease."""
+    """A worker's claim: the event's row and the lease."""
 
     event_id: int
     lease: str
@@ -37,12 +37,12 @@ class LeaseLost(GatewayError):
 
     @classmethod
     def of(cls, event_id: int) -> LeaseLost:
-        """The loss of this event."""
+        """The error for this event."""
         return cls(f"event {event_id} was taken over by another worker")
 
 
 def hold(session: Session, claim: Claim | None) -> None:
-    """Keep the claim ours until the caller's transaction ends. Raises `LeaseLost` if another worker has the event."""
+    """Hold the claim until the caller's transaction ends. Raises `LeaseLost` if another worker has the event."""
     if claim is None:
         return
     held = {"of": claim.event_id, "by": claim.lease}
@@ -52,7 +52,7 @@ def hold(session: Session, claim: Claim | None) -> None:
 
 
 def confirm(engine: Engine, claim: Claim, *, seconds: float = LEASE_SECONDS) -> None:
-    """See that the claim is still ours, a moment before something is written outside; prolong it when it runs out.
+    """Check that the claim is still ours just before a write to a system; prolong it when it runs out.
 
     Raises `LeaseLost`.
     """

@@ -28,7 +28,7 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
-        # A pooler decides which zone a session of PostgreSQL speaks of moments in.
+        # A pooler decides the time zone of a session of PostgreSQL.
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -57,7 +57,7 @@ def _postgresql(element: moment, compiler: Any, **kw: Any) -> str:
 
 
 class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements
-    """Seconds since 1970 by the database's clock, for sums that SQL's own times do not make on every database."""
+    """Seconds since 1970 by the database's clock, for sums that SQL's times do not support on every database."""
 
     type = Float()
     inherit_cache = True

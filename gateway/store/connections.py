@@ -25,7 +25,7 @@ SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_se
 
 
 class Status(StrEnum):
-    """Whether a connection works. A removed one has no company, no till and no tokens; its data stay or go."""
+    """Whether a connection works. A removed one has no company, no till and no tokens; its data are kept or purged."""
 
     ACTIVE = "active"
     REMOVED = "removed"
@@ -34,9 +34,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection, its secrets opened. `paused` says why nothing runs; `live` is the person's go.
+    """A connection, its secrets opened. `paused` is the reason of a pause; `live`: a person let it work.
 
-    `name` is its key and stays for ever, `display_name` is what people call it.
+    `name` is its key and never changes, `display_name` is the name shown.
     `line_amounts` was learnt from what the company of the books refused; it is not saved with the rest.
     """
 
@@ -59,7 +59,7 @@ class Connection:
 _ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
 
 
-_NAMES_LOCK = 715_302_002  # any number of ours: PostgreSQL's advisory lock for the names of connections
+_NAMES_LOCK = 715_302_002  # an arbitrary number: PostgreSQL's advisory lock for the names of connections
 
 
 def _shown() -> ColumnElement[str]:
@@ -71,7 +71,7 @@ def _is(name: str) -> ColumnElement[bool]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a connection may be called so."""
+    """Whether this is a valid name."""
     return re.fullmatch(NAME, text) is not None
 
 
@@ -91,14 +91,14 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
     statement = conflict_insert(ConnectionRow).values(
         name=connection.name, display_name=shown, status=Status.ACTIVE, created_at=moment(), **values
     )
-    # What was learnt of one company says nothing of another.
+    # What was learnt of one company is not valid for another.
     same = col(ConnectionRow.realm_id).is_not_distinct_from(statement.excluded.realm_id)
     learnt = case((same, col(ConnectionRow.line_amounts)), else_=LineAmounts.ROUNDED)
     session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values | {"line_amounts": learnt}))
 
 
 def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Connection | None:
-    """The connection of this name, or None. Who is going to `save` what he makes of it has to `hold` it until then."""
+    """The connection of this name, or None. `hold` it until then to `save` a change of it."""
     row = session.get(ConnectionRow, name, with_for_update=hold or None)
     return _open(row, seal) if row and row.status == Status.ACTIVE else None
 
@@ -116,7 +116,7 @@ def names(session: Session) -> list[str]:
 
 
 def choose(session: Session, wanted: str | None) -> list[str]:
-    """The key of the connection that is called so, in a list of one or none; without a name those of all."""
+    """The key of the connection with this display name, in a list of one or none; without a name all keys."""
     if wanted is None:
         return names(session)
     key = find_key(session, wanted)
@@ -124,7 +124,7 @@ def choose(session: Session, wanted: str | None) -> list[str]:
 
 
 def find_key(session: Session, called: str) -> str | None:
-    """The key of the connection that is called so, or was called so first."""
+    """The key of the connection with this display name or first name."""
     rows = session.execute(
         select(col(ConnectionRow.name), _shown()).where(_ACTIVE, or_(_shown() == called, _is(called)))
     )
@@ -133,7 +133,7 @@ def find_key(session: Session, called: str) -> str | None:
 
 
 def keys_of(session: Session, called: str) -> list[str]:
-    """The keys of all connections that are or were called so, the removed ones included: for looking back."""
+    """The keys of all connections with this present or first name, removed ones included: for past events."""
     if key := find_key(session, called):
         return [key]
     found = select(col(ConnectionRow.name)).where(or_(_shown() == called, _is(called)))
@@ -141,27 +141,27 @@ def keys_of(session: Session, called: str) -> list[str]:
 
 
 def display_names(session: Session) -> dict[str, str]:
-    """What each connection is called, by its key; the removed ones included."""
+    """The display names by key, removed connections included."""
     rows = session.execute(select(col(ConnectionRow.name), _shown())).all()
     return {str(name): str(shown) for name, shown in rows}
 
 
 def new_key(session: Session, called: str) -> str:
-    """A key for a new connection. Data that a removed one left under its key are never taken for the new one's."""
+    """A key for a new connection. The key of a removed one is not used again while it has data."""
     used = set(session.execute(select(col(ConnectionRow.name))).scalars())
     return next(key for n in count(1) if (key := called if n == 1 else f"{called}~{n}") not in used)
 
 
 def key_of_environment(session: Session) -> str:
-    """The key of the connection that the environment describes, or the one it will get."""
+    """The key of the connection that the environment describes, or the key it will get."""
     mine = [name for name in names(session) if name.partition("~")[0] == DEFAULT]
     return min(mine, key=len) if mine else new_key(session, DEFAULT)
 
 
 def hold_all(session: Session) -> None:
-    """Keep every connection, and every name, as it is until the caller's transaction ends.
+    """Lock every connection and every name until the caller's transaction ends.
 
-    Who makes a connection or names one holds them first: a row that is not there yet cannot be locked.
+    Call it before a connection is made or renamed: a row that does not exist yet cannot be locked.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_NAMES_LOCK)))
@@ -169,7 +169,7 @@ def hold_all(session: Session) -> None:
 
 
 def rename(session: Session, key: str, called: str) -> None:
-    """Call a connection otherwise. Nothing else changes: every row, lease, request id and sealed value has its key."""
+    """Rename a connection. Nothing else changes: every row, lease, request id and sealed value uses its key."""
     session.execute(update(ConnectionRow).where(_is(key)).values(display_name=called, updated_at=moment()))
 
 
@@ -180,7 +180,7 @@ def names_by_realm(session: Session) -> dict[str, str]:
 
 
 def names_by_account(session: Session) -> dict[Account, list[str]]:
-    """Which connections ask each account of an outside system."""
+    """Which connections use each account of a system."""
     columns = (col(ConnectionRow.name), col(ConnectionRow.realm_id), col(ConnectionRow.mplus_url))
     rows = session.execute(select(*columns).where(_ACTIVE))
     found: dict[Account, list[str]] = {}
@@ -191,14 +191,14 @@ def names_by_account(session: Session) -> dict[Account, list[str]]:
 
 
 def pause(session: Session, name: str, reason: str | None) -> None:
-    """Stop a connection's work with a reason, or let it go on with None."""
+    """Pause a connection with a reason, or resume it with None."""
     session.execute(
         update(ConnectionRow).where(col(ConnectionRow.name) == name).values(paused=reason, updated_at=moment())
     )
 
 
 def go_live(session: Session, name: str) -> None:
-    """A person's go: the connection works from now on, whatever it was paused for."""
+    """A person lets the connection work from now on; any pause ends."""
     session.execute(
         update(ConnectionRow).where(col(ConnectionRow.name) == name).values(live=True, paused=None, updated_at=moment())
     )

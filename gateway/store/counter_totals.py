@@ -1,6 +1,6 @@
-"""The counts of all processes, added up: each adds what it counted since the last time, so none is lost with it.
+"""Totals of all processes: each adds what it counted since its last flush, so that no count is lost when it exits.
 
-A scrape reads the sums, so that it does not matter which process answers it.
+A scrape reads the totals, so any process can answer it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Key: TypeAlias = tuple[str, str]
 
 
 class CounterShare:
-    """One process's share: `flush` adds what `registry` counted since it was flushed last."""
+    """One process's counts: `flush` adds what `registry` counted since the last flush."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -32,7 +32,7 @@ class CounterShare:
         self._lock = threading.Lock()
 
     def flush(self, engine: Engine) -> None:
-        """Add to the sums. Raises `Transient`; then it is kept for the next time."""
+        """Add to the totals. Raises `Transient`; then the counts are kept for the next flush."""
         with self._lock:
             now = dict(_samples(self._registry))
             fresh = {key: value - self._told.get(key, 0.0) for key, value in now.items()}
@@ -56,7 +56,7 @@ def _samples_of(family: Metric) -> Iterator[tuple[Key, float]]:
 
 def _add(session: Session, counts: Mapping[Key, float]) -> None:
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    # In one order, so that two processes never wait for each other's rows in turn.
+    # In one order, so that two processes never deadlock.
     rows = [{"name": name, "labels": labels, "value": counts[name, labels]} for name, labels in sorted(counts)]
     statement = conflict_insert(CounterTotalRow).values(rows)
     value = col(CounterTotalRow.value) + statement.excluded.value
@@ -72,7 +72,7 @@ def find(session: Session) -> dict[Key, float]:
 
 
 def to_families(registry: CollectorRegistry, sums: Mapping[Key, float]) -> Iterator[Metric]:
-    """The families of `registry` with the sums instead of this process's counts."""
+    """The families of `registry` with the totals instead of this process's counts."""
     for family in registry.collect():
         own = {key for key, _ in _samples_of(family)}
         known = {key for key in sums if _is_of(family, key[0])}

@@ -1,4 +1,4 @@
-"""Cursors: how far a poll has come, and the lease that lets one process poll a source at a time."""
+"""Cursors: the position of each poll, and the lease by which one process at a time polls a source."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gateway.store.session import writing
 from gateway.store.tables import CursorRow
 from mapping.records import SyncMarkers
 
-# As long as a page takes; every page renews it. Two pollers do no harm, a dead one must not hold a source for long.
+# As long as a page takes; every page renews it. Two pollers do no harm; a killed one must not block a source for long.
 LEASE_SECONDS = 12.0
-# How long what a till's feed brought is read again at least: a record may become visible after a later one.
+# How long records of a till's feed are read again at least: a record may become visible after a later one.
 OVERLAP_SECONDS = 300.0
 
 RECEIPTS = "mpluskassa.receipt"
@@ -47,8 +47,8 @@ def begin(session: Session, connection: str, markers: SyncMarkers, *, at: dateti
         ensure(session, connection, source, str(marker or 0))
 
 
-def begin_anew(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
-    """Like `begin`, but where the till's cursors stand already they are moved: what was before is not followed."""
+def begin_again(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:
+    """Like `begin`, but existing cursors of the till are moved: earlier changes are skipped."""
     ensure(session, connection, BOOKS, at.isoformat())
     for source, marker in _by_source(markers).items():
         move_to(session, connection, source, str(marker or 0))
@@ -70,7 +70,7 @@ def find(session: Session, connection: str, source: str) -> str | None:
 
 
 def is_behind(session: Session, connection: str, source: str, *, seconds: float) -> bool:
-    """Whether the last successful poll lies further back than this; False before the first."""
+    """Whether the last successful poll is longer ago than this; False before the first."""
     late = and_(_is(connection, source), col(CursorRow.polled_at) < moment(-seconds))
     return session.execute(select(col(CursorRow.source)).where(late)).one_or_none() is not None
 
@@ -86,7 +86,7 @@ def failure(session: Session, connection: str, source: str) -> str | None:
 
 
 def held_back(session: Session, connection: str, source: str) -> dict[str, str]:
-    """The entities of a feed that stay behind the others because they cannot be read, with their own positions."""
+    """The entities of a feed that cannot be read and stay behind, with their own positions."""
     under = f"{source}{_PART}"
     rest = and_(col(CursorRow.connection) == connection, col(CursorRow.source).startswith(under, autoescape=True))
     rows = session.execute(select(col(CursorRow.source), col(CursorRow.position)).where(rest)).all()
@@ -100,7 +100,7 @@ def part_of(source: str, feed: str) -> str | None:
 
 
 def hold_back(session: Session, connection: str, source: str, entities: Mapping[str, tuple[str, str]]) -> None:
-    """These entities of a feed, and no others, stay behind at a position, for a reason; others that did are read."""
+    """Set the entities of a feed that stay behind, with position and reason; all others are read again."""
     known = held_back(session, connection, source)
     for entity in known.keys() - entities.keys():
         session.execute(delete(CursorRow).where(_is(connection, f"{source}{_PART}{entity}")))
@@ -113,7 +113,7 @@ def hold_back(session: Session, connection: str, source: str, entities: Mapping[
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a feed of the till stands; `at` is None when it has not begun. See `CursorRow`."""
+    """The position of a feed of the till; `at` is None when it has not begun. See `CursorRow`."""
 
     at: int | None
     settled: int
@@ -124,7 +124,7 @@ class Position:
 
 
 def find_position(session: Session, connection: str, source: str) -> Position:
-    """Where a feed of the till stands."""
+    """The position of a feed of the till."""
     row = session.execute(select(CursorRow).where(_is(connection, source))).scalar_one_or_none()
     if row is None or row.position is None:
         return Position(None, 0, frozenset(), 0, 0, None)
@@ -137,7 +137,7 @@ def find_position(session: Session, connection: str, source: str) -> Position:
 def follow(
     session: Session, connection: str, source: str, position: int, *, witness: Collection[str], lease: str
 ) -> bool:
-    """Like `advance`, for a feed of the till: what was reached long enough ago is not read again."""
+    """Like `advance`, for a feed of the till: records before a position reached long enough ago are not read again."""
     late = or_(col(CursorRow.marked_at).is_(None), col(CursorRow.marked_at) < moment(-OVERLAP_SECONDS))
     before, marked, settled = col(CursorRow.position), col(CursorRow.marked), col(CursorRow.settled)
     moved = session.execute(
@@ -159,7 +159,7 @@ def follow(
 
 
 def rewind(session: Session, connection: str, source: str, *, newest: int, lease: str) -> int | None:
-    """The markers of a feed began again, the newest is this now: read it from 1. Answers the generation, None without
+    """The markers of a feed restarted and this is the newest now: read it from 1. Returns the generation, None without
     the lease.
     """
     cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
@@ -199,14 +199,14 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
 
 
 def renew(engine: Engine, connection: str, source: str, lease: str, *, seconds: float) -> None:
-    """Prolong a lease that is still ours."""
+    """Prolong a lease that we still hold."""
     held = and_(_is(connection, source), col(CursorRow.lease) == lease)
     with writing(engine) as session:
         session.execute(update(CursorRow).where(held).values(leased_until=moment(seconds)))
 
 
 def move_to(session: Session, connection: str, source: str, position: str | None) -> None:
-    """Put a cursor that only one event moves, or a feed's where it begins."""
+    """Set a cursor that only one event moves, or the start of a feed."""
     ensure(session, connection, source, position)
     cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
     session.execute(

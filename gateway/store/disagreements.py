@@ -1,4 +1,4 @@
-"""Causes of alerts from the comparison of till and books: days that differ, and days that were not compared."""
+"""Alert causes of the comparison of till and books: days that differ, and days that were not compared."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gateway.store.agreements import WATCHED, Status
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, ConnectionRow
 
 OVERDUE = timedelta(hours=6)
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 _FIX = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
 
 
 def find(session: Session, now: datetime) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """(key, title, detail, fix, connection, stage) of each; told anew when other records differ."""
+    """(key, title, detail, fix, connection, stage) of each; sent again when other records differ."""
     yield from _differing(session, now)
     yield from _not_compared(session, now)
 
@@ -38,8 +38,8 @@ def _differing(session: Session, now: datetime) -> Iterator[tuple[str, str, str,
     for name, found in by_connection.items():
         days = sorted({str(when) for when, *_ in found})
         title = f"till and books differ on {days[0]}" + (f" and {len(days) - 1} other days" if len(days) > 1 else "")
-        named = [f"{when} {what}: {cause}, {cents / 100:.2f}" for when, what, cause, cents in found[:_MOST_NAMED]]
-        more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+        named = [f"{when} {what}: {cause}, {cents / 100:.2f}" for when, what, cause, cents in found[:_MAX_NAMED]]
+        more = [f"and {len(found) - _MAX_NAMED} more"] if len(found) > _MAX_NAMED else []
         stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
         yield f"agreement/{name}", title, "; ".join([*named, *more]), _FIX, name, stage
 
@@ -47,7 +47,7 @@ def _differing(session: Session, now: datetime) -> Iterator[tuple[str, str, str,
 def _not_compared(session: Session, now: datetime) -> Iterator[tuple[str, str, str, str, str, str]]:
     day = AgreementDayRow
     working = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
-    # The first row of a connection is never compared, and the day that runs not yet.
+    # The first row of a connection is never compared, and today not yet.
     opened = aliased(AgreementDayRow)
     first = select(func.min(col(opened.day))).where(col(opened.connection) == col(ConnectionRow.name)).scalar_subquery()
     waits = and_(col(day.status) == Status.NOT_CLOSED, col(day.due_at) < now - OVERDUE)

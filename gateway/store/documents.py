@@ -18,7 +18,7 @@ _COLUMNS = tuple(col(getattr(SettingsRow, name)) for name in ("version", "docume
 
 
 class Outdated(Rejected):
-    """Somebody else put a document in force meanwhile; `version` is theirs."""
+    """Another document was put in force meanwhile; `version` is its number."""
 
     status = 409
 
@@ -29,7 +29,7 @@ class Outdated(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One document that is or was in force, as it was written."""
+    """One document that is or was in force, verbatim."""
 
     version: int
     document: str
@@ -51,16 +51,16 @@ def history(session: Session, connection: str, *, limit: int) -> Sequence[Versio
 
 
 def find(session: Session, connection: str, version: int) -> Version | None:
-    """One version, if there ever was one of this number."""
+    """The version with this number, or None."""
     wanted = and_(col(SettingsRow.connection) == connection, col(SettingsRow.version) == version)
     row = session.execute(select(*_COLUMNS).where(wanted)).one_or_none()
     return Version(*row) if row else None
 
 
 def save(session: Session, connection: str, document: str, *, author: str, after: int | None = None) -> int:
-    """Put a checked document in force; answers its version. An identical document makes no new version.
+    """Put a checked document in force; returns its version. An identical document makes no new version.
 
-    `after` is the version its writer had before them (0: the defaults). Raises `Outdated` when another one is in force.
+    `after` is the version its writer edited (0: the defaults). Raises `Outdated` when another one is in force.
     """
     version, present = newest(session, connection) or (0, "")
     if after is not None and after != version:
@@ -71,6 +71,6 @@ def save(session: Session, connection: str, document: str, *, author: str, after
     try:
         session.execute(insert(SettingsRow).values(**row, created_at=moment()))
     except IntegrityError:
-        # Two wrote at this very moment; the other one was first.
+        # Two writers at the same moment; the other one was first.
         raise Outdated(version + 1) from None
     return version + 1

@@ -1,4 +1,4 @@
-"""What a person who asked for something watches: the event, its log as it grows, and the event it led to."""
+"""The progress of a person's request: the event, its new log lines, and the event it led to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(E
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An event now, the titles of its log lines after the last glance, and the id of the newest of them."""
+    """The present event, the titles of its log lines since the last read, and the id of the newest of them."""
 
     event: Event
     titles: list[str]
@@ -36,7 +36,7 @@ def look(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
 
 
 def find_next(session: Session, event: Event) -> int | None:
-    """The event that carries on where this one ended: the sale a look-up found, or what took this one's place."""
+    """The event that continues this one: the sale a look-up found, or the event that superseded it."""
     if event.superseded_by is not None:
         return event.superseded_by
     found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
@@ -44,7 +44,7 @@ def find_next(session: Session, event: Event) -> int | None:
 
 
 def replaced_by(session: Session, event: Event) -> list[Event]:
-    """The events that this one took the place of, and those that they had."""
+    """The events that this one superseded, and those that they had superseded."""
     found: list[Event] = []
     newest = [event.id]
     while newest:

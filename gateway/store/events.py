@@ -1,4 +1,4 @@
-"""The words of the inbox: flows, states, a change to receive, an event as read, an outcome to record."""
+"""The types of the inbox: flows, states, a change to receive, an event as read, an outcome to record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mapping.records import SaleKind
 
 
 class Flow(StrEnum):
-    """What flows, by the names of the contract."""
+    """The flows, by the names of the contract."""
 
     PRODUCTS = "products"
     CATEGORIES = "categories"
@@ -23,7 +23,7 @@ class Flow(StrEnum):
 
 
 class State(StrEnum):
-    """Where an event stands. Only `done` and `skipped` are over; everything else is visible and replayable."""
+    """The state of an event. Only `done` and `skipped` are final; all others are visible and can be run again."""
 
     RECEIVED = "received"
     WORKING = "working"
@@ -47,15 +47,15 @@ OPEN = (*PENDING, State.WORKING, State.PARKED)
 URGENT, NORMAL, BACKFILL = 0, 10, 20
 
 SUPERSEDED = "superseded by event "
-"""How the reason of an event begins that a newer one about the same subject took the place of; its id follows."""
+"""The start of the reason of an event that a newer one of its subject superseded; the id of that one follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that may have changed outside: what a door or a poll puts into the inbox.
+    """A possible change in a system: what a webhook or a poll puts into the inbox.
 
-    `key` makes it unique for ever. `subject` is what it is serialised by (default: connection or account, flow, id).
-    `careful`: it may have been carried before, by a past that was forgotten; look before a create.
+    `key` is unique for all time. Events of one `subject` are serialised (default: connection or account, flow, id).
+    `careful`: it may have been written before without a record of it; look before a create.
     `hint` is what the sender said, as JSON text; values in it are never trusted.
     """
 
@@ -84,14 +84,14 @@ class Change:
 
     @property
     def subject(self) -> str:
-        """What this change is about; two changes with one subject are never worked on at once."""
+        """The record of this change; two changes with one subject are never handled at the same time."""
         owner = self.connection or f"@{self.account}"
         return f"{owner}/{self.flow}/{self.entity}/{self.entity_id}{self.variant}"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of a received change: its row, whether it is new, whether somebody still has to work on it."""
+    """The result of receiving a change: its row, whether it is new, whether it is still pending."""
 
     id: int
     created: bool
@@ -101,7 +101,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An inbox row as a worker or a page sees it. `lease` is the claim's fence; None outside a claim."""
+    """An inbox row as a worker or a page reads it. `lease` is the claim's fencing token; None outside a claim."""
 
     id: int
     key: str
@@ -142,7 +142,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended. `wait_seconds` only with `waiting` and `uncertain`; `facts` are columns learnt on the way
+    """How one attempt ended. `wait_seconds` only with `waiting` and `uncertain`; `facts` are columns found meanwhile
     (order_id, sku, email, target_entity, target_id).
     """
 

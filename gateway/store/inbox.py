@@ -1,4 +1,4 @@
-"""The inbox: the row is the truth. Receive (insert or nothing), claim (fenced lease), finish, and find what is due."""
+"""The inbox: the row is authoritative. Receive (insert or nothing), claim (fenced lease), finish, find due events."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, TokenRow
 
 _COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
-# What a new row takes from its change, by the names of the columns.
+# The columns of a new row that come from its change.
 SAID = (
     *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
     *("state", "reason", "code", "record", "field", "fix", "hint"),
@@ -51,14 +51,14 @@ said_by = attrgetter(*SAID)
 _ENDS = ("state", "reason", "code", "record", "field", "fix")
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 
-# What every event needs: statements made once and only bound anew, because making them is most of what they cost.
+# Statements that every event needs, built once and only bound again: building them is most of their cost.
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _ROWS = _INBOX.c
 _ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
 _DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), _ABANDONED)
 _LEFT = select(_ROWS.id).where(or_(_ABANDONED, and_(_ROWS.connection.is_(None), _DUE))).limit(bindparam("most"))
 _ONE = select(_ROWS.id).limit(1)
-# A clock that jumps ends every lease of SQLite, whose clock is the machine's: who holds one knows better.
+# A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
 _NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
 _FIRST_ABANDONED = _ONE.where(_ABANDONED, _NOT_OURS)
 _PENDING_OF = _ONE.where(_ROWS.subject == bindparam("of"), _DUE)
@@ -70,7 +70,7 @@ _CLOSABLE = (*PENDING, State.PARKED)
 _OLDER = _INBOX.alias("older")
 _OPEN_BEFORE = (_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE))
 _TRIED_BEFORE = exists().where(*_OPEN_BEFORE, _OLDER.c.attempts > 0)
-# A newer event about the same dies of the same: it goes on counting. One that was parked for it is tried once more.
+# A newer event of the subject may crash too: it continues the count. One that was parked for it is tried once more.
 _COUNTED = func.max(_OLDER.c.crashes - case((_OLDER.c.state == State.PARKED, 1), else_=0))
 _INHERITED = func.coalesce(select(_COUNTED).where(*_OPEN_BEFORE, _OLDER.c.crashes > 0).scalar_subquery(), 0)
 _SECONDS = bindparam("seconds", type_=Float())
@@ -79,7 +79,7 @@ _FINISH = (
     .where(_ROWS.id == bindparam("of"), _ROWS.lease == bindparam("by"), _ROWS.state == State.WORKING)
     .values(
         **{name: bindparam(f"new_{name}") for name in _ENDS},
-        # What was not learnt this time stays as it was.
+        # A value not found this time stays as it was.
         **{name: func.coalesce(bindparam(f"new_{name}", type_=Text()), _ROWS[name]) for name in (*_FACTS, "result")},
         attempts=_ROWS.attempts - bindparam("unburnt", type_=Integer()),
         due_at=case((bindparam("waits", type_=Boolean()), moment(_SECONDS)), else_=None),
@@ -92,7 +92,7 @@ _FINISH = (
 
 
 def _taking(which: Any) -> Any:
-    """The claim of one event, unless it is not due any more."""
+    """The claim of one event, if it is still due."""
     return (
         update(_INBOX)
         .where(_ROWS.id == which, _DUE)
@@ -101,9 +101,9 @@ def _taking(which: Any) -> Any:
             lease=bindparam("by"),
             leased_until=moment(_SECONDS),
             attempts=_ROWS.attempts + 1,
-            # Still 'working' when it is taken: the worker before died with it.
+            # Still 'working' when it is claimed: its worker was killed.
             crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=_INHERITED),
-            # A write of an older one may be out.
+            # A write of an older one may have been sent.
             careful=or_(_ROWS.careful, _TRIED_BEFORE),
             updated_at=moment(),
         )
@@ -113,10 +113,10 @@ def _taking(which: Any) -> Any:
 
 def _newest_of_subject() -> Any:
     subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
-    # An abandoned row still holds the subject's lock, so it is taken over before anything newer. What a person asked
-    # for is not answered by what was merely heard later.
+    # An abandoned row still holds the subject's lock, so it is taken over before anything newer. A person's request
+    # is not superseded by a later webhook.
     order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
-    wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, round_robin.may_run(bindparam("barred", expanding=True)))
+    wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, round_robin.may_run(bindparam("excluded", expanding=True)))
     return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
 
 
@@ -130,7 +130,7 @@ def _take_next(*, resting: bool, lock: bool) -> Any:
 
 
 def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
-    """Store the changes that are new, in the caller's transaction; answers one `Received` per change, in order."""
+    """Store the changes that are new, in the caller's transaction; returns one `Received` per change, in order."""
     return [_receive_one(session, change) for change in changes]
 
 
@@ -157,7 +157,7 @@ def row_values(change: Change) -> dict[str, Any]:
 
 
 def new_correlation() -> str:
-    """What ties together everything that is logged and sent because of one event."""
+    """The id shared by all log lines and requests of one event."""
     return f"{random.getrandbits(128):032x}"
 
 
@@ -166,41 +166,41 @@ def claim(
     event_id: int,
     *,
     seconds: float = LEASE_SECONDS,
-    barred: Collection[str] = (),
+    excluded: Collection[str] = (),
     ours: Collection[str] = (),
 ) -> Event | None:
-    """Take the newest of the most urgent due events about the subject of `event_id`, or None if there is none.
+    """Claim the newest of the most urgent due events of the subject of `event_id`, or None if there is none.
 
-    Older pending events of the subject are closed as superseded: the one claimed reads the present truth. Nothing is
-    taken of a connection that rests or is `barred`, nor what this process holds by one of its leases (`ours`).
+    Older pending events of the subject are closed as superseded: the claimed one reads the present state. Events of a
+    connection that rests or is `excluded` are not claimed, nor those this process holds by a lease of `ours`.
     """
-    return _take(engine, _TAKE_NEWEST, seconds, of=event_id, barred=list(barred), ours=list(ours))
+    return _take(engine, _TAKE_NEWEST, seconds, of=event_id, excluded=list(excluded), ours=list(ours))
 
 
 def claim_next(
     engine: Engine,
     *,
     seconds: float = LEASE_SECONDS,
-    rota: RoundRobin | None = None,
-    barred: Collection[str] = (),
+    rotation: RoundRobin | None = None,
+    excluded: Collection[str] = (),
     ours: Collection[str] = (),
 ) -> Event | None:
-    """Take the next due event, or None: what a dead worker left, then one connection after the other in turn.
+    """Claim the next due event, or None: those of killed workers first, then one connection after the other.
 
-    Within a connection the most urgent comes first, and of a subject the newest that is as urgent: it answers the older
-    ones. One connection's thousands do not delay another's one.
+    Within a connection the most urgent comes first, and of a subject the newest of that priority: it supersedes the
+    older ones. The thousands of one connection do not delay the one event of another.
     """
-    round_of = rota or RoundRobin()
+    order = rotation or RoundRobin()
     with reading(engine) as session:
         abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
-        waiting = [turn for turn in round_robin.find_due_connections(session) if turn.connection not in barred]
+        waiting = [each for each in round_robin.find_due_connections(session) if each.connection not in excluded]
     if abandoned is not None and (event := _take(engine, _TAKE_ONE, seconds, of=abandoned)):
         return event
     lock = engine.dialect.name == "postgresql"
-    for turn in round_of.order(waiting):
-        taking = _take_next(resting=turn.resting, lock=lock)
-        if event := _take(engine, taking, seconds, **{round_robin.DUE: turn.connection}):
-            round_of.serve(turn.connection)
+    for due in order.order(waiting):
+        taking = _take_next(resting=due.resting, lock=lock)
+        if event := _take(engine, taking, seconds, **{round_robin.DUE: due.connection}):
+            order.serve(due.connection)
             return event
     return None
 
@@ -215,7 +215,7 @@ def _take(engine: Engine, taking: Any, seconds: float, **bound: Any) -> Event | 
             _supersede(session, event)
             return event
     except IntegrityError:
-        return None  # somebody is working on this subject; finishing it wakes the next
+        return None  # another worker has this subject; when it finishes, the next is notified
 
 
 def _supersede(session: Session, event: Event) -> None:
@@ -225,12 +225,12 @@ def _supersede(session: Session, event: Event) -> None:
 
 @cache
 def close_older(dialect: str) -> Any:
-    """Close older events of a subject, but for one in the hands of another claimer: it waits for us to let it go."""
+    """Close older events of a subject, except one locked by another claimer, which waits for our lock."""
     wanted = (_OLDER.c.subject == bindparam("of"), _OLDER.c.id < bindparam("before"), _OLDER.c.state.in_(_CLOSABLE))
     older = select(_OLDER.c.id).where(*wanted)
     free: ColumnElement[bool] = _ROWS.id.in_(older)
     if dialect == "postgresql":
-        # As an array: told to look its rows up, the planner never goes through the whole table.
+        # As an array: with a lookup of rows by id, the planner never scans the whole table.
         free = _ROWS.id == any_(func.array(older.with_for_update(skip_locked=True).scalar_subquery()))
     closed: dict[str, Any] = {
         "state": State.SKIPPED,
@@ -243,7 +243,7 @@ def close_older(dialect: str) -> Any:
 
 
 def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
-    """Close pending events that asked for the very same `before` this one did it; answers how many there were."""
+    """Close pending events that asked for the same `before` this one did it; returns their number."""
     alike = and_(
         *(col(getattr(InboxRow, name)) == getattr(event, name) for name in ("connection", "flow", "source", "entity")),
         col(InboxRow.priority) == event.priority,
@@ -257,7 +257,7 @@ def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:
 
 
 def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECONDS) -> None:
-    """Prolong the leases that are still ours."""
+    """Prolong the leases that we still hold."""
     if not leases:
         return
     alive = and_(col(InboxRow.lease).in_(leases), col(InboxRow.state) == State.WORKING)
@@ -266,7 +266,7 @@ def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECON
 
 
 def finish(session: Session, event: Event, outcome: Outcome) -> None:
-    """Record how the attempt ended, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
+    """Record the outcome, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
     ended = session.execute(_FINISH, _to_end(event, outcome)).one_or_none()
     if ended is None:
         raise LeaseLost.of(event.id)
@@ -285,7 +285,7 @@ def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:
 
 
 def due_ids(session: Session, *, limit: int) -> list[int]:
-    """Events that somebody should be woken for: due, or abandoned by a dead worker; a few of each connection."""
+    """Events that need a wake-up: due, or abandoned by a killed worker; a few of each connection."""
     found = [int(row[0]) for row in session.execute(_LEFT, {"most": limit})]
     waiting = round_robin.find_due_connections(session)
     share = max(1, limit // max(1, len(waiting)))
@@ -296,13 +296,13 @@ def due_ids(session: Session, *, limit: int) -> list[int]:
 
 
 def pending_of(session: Session, subject: str) -> int | None:
-    """A due event of this subject, if one arrived while another was being worked on."""
+    """A due event of this subject, if one arrived while another was handled."""
     found: int | None = session.execute(_PENDING_OF, {"of": subject}).scalar_one_or_none()
     return found
 
 
 def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:
-    """Make an event due again at once, with a fresh series of attempts, if it is in one of `states`."""
+    """Make an event due at once, with its attempts reset, if it is in one of `states`."""
     changed = session.execute(
         update(InboxRow)
         .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_(states)))
@@ -313,7 +313,7 @@ def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool
 
 
 def ignore(session: Session, event_id: int, reason: str) -> bool:
-    """Close an event that a person decided not to carry over."""
+    """Close an event that a person decided to skip."""
     changed = session.execute(
         update(InboxRow)
         .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_((*PENDING, State.PARKED))))
@@ -324,9 +324,9 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
 
 
 def park_lost(session: Session, *, code: str, fix: str) -> int:
-    """Park what is due for connections that are no longer authorised, unattempted; answers how many.
+    """Park due events of connections that are no longer authorised, without an attempt; returns their number.
 
-    `requeue_parked` with the same code lets it go on. What a person asked for is left to answer for itself.
+    `requeue_parked` with the same code makes them due again. A person's requests are not parked.
     """
     lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
     asked = and_(col(InboxRow.priority) == URGENT, round_robin.is_asked())
@@ -342,14 +342,14 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
 
 
 def repair_times(session: Session) -> int:
-    """Make due what was received in a future that a clock set back has made of the past; answers how many."""
+    """Make events due whose time is in the future because the clock was set back; returns their number."""
     ahead = and_(col(InboxRow.state) == State.RECEIVED, col(InboxRow.turn_at) > moment(60))
-    mended = update(InboxRow).where(ahead).values(due_at=moment()).returning(col(InboxRow.id))
-    return len(session.execute(mended).all())
+    repaired = update(InboxRow).where(ahead).values(due_at=moment()).returning(col(InboxRow.id))
+    return len(session.execute(repaired).all())
 
 
 def requeue_parked(session: Session, *, connection: str, code: str) -> int:
-    """Make every event of a connection that was parked for this cause due again; answers how many."""
+    """Make every event of a connection that was parked for this cause due again; returns their number."""
     parked = and_(
         col(InboxRow.connection) == connection, col(InboxRow.state) == State.PARKED, col(InboxRow.code) == code
     )
@@ -363,7 +363,7 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
 
 
 def codes_and_records(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
-    """The code and record of every cause with one of these codes that something waits for or is parked because of."""
+    """The code and record of every cause with one of these codes for which an event waits or is parked."""
     waiting = and_(
         col(InboxRow.connection) == connection,
         col(InboxRow.state).in_((State.PARKED, State.WAITING)),
@@ -374,7 +374,7 @@ def codes_and_records(session: Session, connection: str, codes: Sequence[str]) -
 
 
 def requeue_by_code(session: Session, connection: str, *, code: str, record: str) -> list[int]:
-    """Make due again what waits or is parked because of this cause, which is gone now; answers the ids."""
+    """Make events due again that wait or are parked for this cause, which is gone now; returns the ids."""
     caused = and_(
         col(InboxRow.connection) == connection,
         col(InboxRow.state).in_((State.PARKED, State.WAITING)),
@@ -391,6 +391,6 @@ def requeue_by_code(session: Session, connection: str, *, code: str, record: str
 
 
 def heard_since(session: Session, event: Event, when: datetime) -> bool:
-    """Whether anything else about the event's subject has come in since a moment."""
+    """Whether another event of the subject has come in since a moment."""
     told = {"of": event.subject, "other": event.id, "since": when}
     return session.execute(_HEARD_SINCE, told).scalar_one_or_none() is not None

@@ -1,8 +1,8 @@
-"""The inbox's fast door: changes that wait at the same moment are committed in one transaction (group commit).
+"""The inbox's fast path for webhooks: all waiting changes are committed in one transaction (group commit).
 
-There is no ORM on this path. A caller is answered only after its changes are durable; when the database does not
-answer in time the caller gets `Transient`, and whether the commit happened is then unknown: the sender's retry finds
-the same keys and dedupes.
+There is no ORM on this path. A call returns only after its changes are durable; when the database does not
+answer in time it raises `Transient`, and whether the commit happened is then unknown: the sender's retry has
+the same keys and is deduplicated.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gateway.store.session import sqlite_path
 
 PATIENCE_SECONDS = 2.0
 CHANGES_AT_ONCE = 500
-MOST_WAITING = 50_000
+MAX_WAITING = 50_000
 
 
 class Writer(Protocol):
-    """Commits changes in one transaction; raises `Transient` when the database cannot take them right now."""
+    """Commits changes in one transaction; raises `Transient` when the database does not accept them now."""
 
     async def write(self, changes: Sequence[Change]) -> list[Received]: ...
 
@@ -56,13 +56,13 @@ class Ingress:
         self.received = 0
 
     async def receive(self, changes: Sequence[Change]) -> list[Received]:
-        """Store the changes that are new and answer one `Received` per change, in order, once they are durable.
+        """Store the changes that are new and return one `Received` per change, in order, once they are durable.
 
-        Raises `Transient` within the patience when the database cannot be used, or when too much waits already.
+        Raises `Transient` within the patience when the database cannot be used, or when too many changes wait already.
         """
         if not changes:
             return []
-        if self._changes_waiting > MOST_WAITING:
+        if self._changes_waiting > MAX_WAITING:
             raise Transient("too many changes wait for the database", code="backpressure")
         loop = asyncio.get_running_loop()
         delivery = _Delivery(changes, loop.create_future(), loop.time() + self._patience)
@@ -74,7 +74,7 @@ class Ingress:
         return await delivery.answer
 
     def _watch_over(self, delivery: _Delivery, loop: asyncio.AbstractEventLoop) -> None:
-        """One timer for all: each delivery waits equally long, so the one that came first is late first."""
+        """One timer for all: each delivery waits equally long, so the oldest is late first."""
         self._unanswered.append(delivery)
         if self._watch is None:
             self._watch = loop.call_at(delivery.deadline, self._give_up_late, loop)
@@ -87,14 +87,14 @@ class Ingress:
             self._watch = loop.call_at(self._unanswered[0].deadline, self._give_up_late, loop)
 
     async def close(self) -> None:
-        """Commit what still waits, then let go of the database."""
+        """Commit the waiting changes, then close the database."""
         if self._committer is not None:
             await asyncio.wait({self._committer}, timeout=self._patience)
         await self._writer.close()
 
     async def _commit_all(self) -> None:
         while self._waiting:
-            # One turn of the loop lets every request that is already being read join this group.
+            # One iteration of the loop lets every request that is already being read join this group.
             await asyncio.sleep(0)
             await self._commit_group(self._take())
             while self._unanswered and self._unanswered[0].answer.done():
@@ -107,15 +107,15 @@ class Ingress:
             taken += 1
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
         self._changes_waiting -= size
-        # Whoever was answered "try again" meanwhile comes back by himself.
+        # A sender that got "try again" meanwhile will repeat its delivery.
         return [delivery for delivery in group if not delivery.answer.done()]
 
     async def _commit_group(self, group: Sequence[_Delivery]) -> None:
         try:
             _settle(group, await self._write([change for delivery in group for change in delivery.changes]))
-        except Transient as weather:
-            _fail(group, weather)
-        except Exception as error:  # noqa: BLE001 - one bad delivery must not take its neighbours along
+        except Transient as failure:
+            _fail(group, failure)
+        except Exception as error:  # noqa: BLE001 - one bad delivery must not fail the others
             if len(group) == 1:
                 _fail(group, error)
                 return

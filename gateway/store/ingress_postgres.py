@@ -1,4 +1,4 @@
-"""Ingress into PostgreSQL: one asynchronous connection of its own, one statement per group, reconnecting by itself."""
+"""Ingress into PostgreSQL: one asynchronous connection of its own, one statement per group, automatic reconnects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPTIONS: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": _CONNECT_SECONDS * 1000,
 }
-_LEFT_SECONDS = 30.0  # then whatever lies between the server and us has swallowed the connection
+_LEFT_SECONDS = 30.0  # then a device between the server and us has dropped the connection
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _ARRAYS = ", ".join(f"%s::{KINDS[name].compile(_DIALECT)}[]" for name in COLUMNS)
 _INSERT = (
@@ -43,7 +43,7 @@ _Connection = psycopg.AsyncConnection[TupleRow]
 
 
 class PostgresWriter:
-    """Commits groups of changes; a statement that hangs is left behind together with its connection."""
+    """Commits groups of changes; a statement that hangs is abandoned together with its connection."""
 
     def __init__(self, url: str, *, patience: float) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
@@ -93,7 +93,7 @@ class PostgresWriter:
             self._connection = None
 
     def _leave_behind(self, task: asyncio.Task[list[Received]]) -> None:
-        """The task ends by the server's, the kernel's or our limit; nobody waits for it, and its error is nobody's."""
+        """The task ends by the server's, the kernel's or our limit; it is not awaited, and its error is ignored."""
         self._connection = None
         self._left_behind.add(task)
         asyncio.get_running_loop().call_later(_LEFT_SECONDS, task.cancel)
@@ -130,7 +130,7 @@ async def _fetch(connection: _Connection, statement: bytes, values: Sequence[Any
 
 
 def _to_received(key: str, row: _Row, fresh: set[str]) -> Received:
-    # A key that stands twice in one group was created once, by its first occurrence.
+    # A key that occurs twice in one group was created once, by its first occurrence.
     created = key in fresh
     fresh.discard(key)
     return Received(row[0], created, row[1] in PENDING, row[2])

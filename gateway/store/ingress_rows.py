@@ -1,4 +1,4 @@
-"""The columns an arriving change fills, in one fixed order, cleaned so that every database takes them."""
+"""The columns of an arriving change, in one fixed order, cleaned so that every database accepts them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN = frozenset({int, bool, type(None)})
 
 def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
     """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
-    # Most values are fine as they are, and every delivery goes through here: no call of ours for those.
+    # Most values need no cleaning, and every delivery passes here: no function call for those.
     said = [
         value
         if (kind := value.__class__) in _PLAIN or (kind is str and value.isprintable())

@@ -1,4 +1,4 @@
-"""Ingress into SQLite: one raw connection, on the event loop, because a group's commit is shorter than a hand-over."""
+"""Ingress into SQLite: one raw connection, on the event loop: a group's commit is faster than a thread switch."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ class SqliteWriter:
 def _store(connection: sqlite3.Connection, changes: Sequence[Change], rows: Sequence[Sequence[Any]]) -> list[Received]:
     newest = int(connection.execute(_NEWEST).fetchone()[0])
     if connection.executemany(_INSERT, rows).rowcount == len(rows):
-        # In one transaction the table numbers its rows one after the other: nothing needs to be read back.
+        # In one transaction the table numbers its rows consecutively: nothing needs to be read back.
         return [
             Received(row_id, True, change.state in PENDING, row[CORRELATION])
             for row_id, (change, row) in enumerate(zip(changes, rows, strict=True), newest + 1)
         ]
     found = [connection.execute(_FIND, (clean(change.key),)).fetchone() for change in changes]
-    # A key that stands twice in one group was created once, by its first occurrence.
+    # A key that occurs twice in one group was created once, by its first occurrence.
     fresh = {row_id for row_id, *_ in found if row_id > newest}
     return [_to_received(row, fresh) for row in found]
 
@@ -98,7 +98,7 @@ def _to_received(row: tuple[int, str, str], fresh: set[int]) -> Received:
 
 
 def _to_text(moment: datetime) -> str:
-    # The way SQLAlchemy writes times, so that both ways in compare equal.
+    # The format of SQLAlchemy's times, so that times of both writers compare equal.
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 

@@ -1,4 +1,4 @@
-"""The name by which this installation signs its documents in the books, so that a second writer is recognised."""
+"""The name that this installation writes on its documents in the books, so that a second writer is recognised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.store.tables import InstallationRow
 
 
 def name_of(engine: Engine) -> str:
-    """The installation's name, made when it is first asked for. One database has one, whoever asks."""
+    """The installation's name, made on first use. One database has exactly one."""
     with reading(engine) as session:
         known: str | None = session.execute(select(col(InstallationRow.name))).scalar_one_or_none()
     return known or _make(engine)

@@ -1,4 +1,4 @@
-"""The activity log: what came, was read, decided, sent and answered, in order, per event."""
+"""The activity log: what was received, read, decided, sent and answered, in order, per event."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Entry:
 
 
 _LINES = JournalRow.__table__  # type: ignore[attr-defined]
-# Made once: every event writes some of these.
+# Built once: every event writes some of these.
 _GIVEN = ("event_id", "connection", "kind", "system", "title", "detail", "milliseconds")
 _AT = func.coalesce(bindparam("then", type_=Instant()), moment())
 _INSERT = insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at=_AT)
@@ -66,7 +66,7 @@ def of_event(session: Session, event_id: int) -> list[Entry]:
 
 
 def purge(session: Session, *, days: int, limit: int = 5_000) -> int:
-    """Delete at most `limit` entries older than `days`; answers how many, so that a caller can go on in batches."""
+    """Delete at most `limit` entries older than `days`; returns their number, so that a caller can work in batches."""
     old = select(col(JournalRow.id)).where(col(JournalRow.at) < moment(-86_400 * days)).limit(limit)
     gone = session.execute(delete(JournalRow).where(col(JournalRow.id).in_(old)).returning(col(JournalRow.id))).all()
     return len(gone)

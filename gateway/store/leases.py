@@ -1,4 +1,4 @@
-"""Leases: work of which there may be one at a time per connection, over all threads and processes."""
+"""Leases: work that only one thread of one process may do at a time per connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gateway.store.clock import moment
 from gateway.store.session import reading, writing
 from gateway.store.tables import LeaseRow
 
-LEASE_SECONDS = 15.0  # what a process that dies leaves behind; one that lives prolongs it
+LEASE_SECONDS = 15.0  # of a killed process; a running one prolongs it
 _LOOK_SECONDS = 0.1
 _guard = threading.Lock()
 _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
@@ -29,7 +29,7 @@ _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictiona
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A hold on some work, as long as it is prolonged."""
+    """A lease on some work, as long as it is prolonged."""
 
     engine: Engine
     connection: str
@@ -37,7 +37,7 @@ class Lease:
     token: str
 
     def require(self) -> None:
-        """Raise `RateLimited` when the work is not ours any more; asked before something is written outside."""
+        """Raise `RateLimited` when the lease is lost; called before a write to a system."""
         mine = and_(col(LeaseRow.lease) == self.token, col(LeaseRow.leased_until) > moment())
         with reading(self.engine) as session:
             held = session.execute(select(func.count()).select_from(LeaseRow).where(mine)).scalar_one()
@@ -45,13 +45,13 @@ class Lease:
             raise _busy(", ".join(self.works))
 
     def renew(self, seconds: float) -> None:
-        """Prolong what is still ours."""
+        """Prolong the leases that we still hold."""
         mine = col(LeaseRow.lease) == self.token
         with writing(self.engine) as session:
             session.execute(update(LeaseRow).where(mine).values(leased_until=moment(seconds)))
 
     def release(self) -> None:
-        """Let it go: no row is left behind."""
+        """Release the lease; its row is deleted."""
         with writing(self.engine) as session:
             session.execute(delete(LeaseRow).where(col(LeaseRow.lease) == self.token))
 
@@ -60,11 +60,11 @@ class Lease:
 def alone(
     engine: Engine, connection: str, *works: str, patience: float = 10.0, seconds: float = LEASE_SECONDS
 ) -> Iterator[Lease]:
-    """Hold the lease on all of `works` for the block. Raises `RateLimited` when somebody else holds one too long."""
+    """Hold the lease on all of `works` for the block. Raises `RateLimited` when another owner holds one too long."""
     until = time.monotonic() + patience
     lease = Lease(engine, connection, tuple(sorted(set(works))), uuid.uuid4().hex)
     with ExitStack() as gates:
-        # In one order, whoever asks: two that want some of the same never wait for each other.
+        # Always in one order, so that two callers never deadlock.
         for work in lease.works:
             gates.enter_context(_passed(connection, work, until))
         try:
@@ -78,7 +78,7 @@ def alone(
 
 @contextmanager
 def _passed(connection: str, work: str, until: float) -> Iterator[None]:
-    """One thread of this process at a time asks the database; a lock that nobody uses is not kept."""
+    """One thread of this process at a time asks the database; an unused lock is not kept."""
     with _guard:
         gate = _gates.setdefault((connection, work), threading.Lock())
     if not gate.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -91,7 +91,7 @@ def _passed(connection: str, work: str, until: float) -> Iterator[None]:
 
 @contextmanager
 def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
-    """Keep the lease alive from a thread of its own: an exchange with the till may outlast it."""
+    """Prolong the lease from a separate thread: an exchange with the till may take longer."""
     ended = threading.Event()
 
     def beat() -> None:

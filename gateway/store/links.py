@@ -1,4 +1,4 @@
-"""Links: which record of one system is which in the other, and what was last written there."""
+"""Links: which record of one system belongs to which in the other, and what was last written there."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ class LinkKind(StrEnum):
     PAYMENT = "payment"  # document's entity/id/till payment id -> books' payment
     DEPOSIT = "deposit"  # order/payment of the till -> the books' document of that deposit
     MONEY = "money"  # document's entity/id/tender:day -> the books' document of money beside it
-    ORDER = "order"  # till order id -> the document its receipt or invoice became
-    RELATION = "relation"  # till relation number -> what was last carried of it
+    ORDER = "order"  # till order id -> the document of its receipt or invoice
+    RELATION = "relation"  # till relation number -> what was last written of it
     GROUP = "group"  # books' category id -> till article group
     FAMILY = "family"  # category of the books/name of a family -> till product of its items
-    SPECIAL = "special"  # what the gateway itself uses in the books -> its item
-    DAY = "day"  # branch and business day -> the document that sums it up
-    CLAIM = "claim"  # till article number/books' item -> the item: it waits for the article to become free
-    DAY_DOCUMENT = "day_document"  # day/entity/id -> a document that sums up this day, or a correction of it
-    MERGED = "merged"  # entity/id of a record of the books that vanished in a merge -> the one that stayed
+    SPECIAL = "special"  # an item that the gateway itself uses in the books
+    DAY = "day"  # branch and business day -> its summary document
+    CLAIM = "claim"  # till article number/books' item -> the item that waits until the article is free
+    DAY_DOCUMENT = "day_document"  # day/entity/id -> a summary document of this day, or a correction of it
+    MERGED = "merged"  # entity/id of a record of the books that a merge removed -> the one that stayed
     STOCK = "stock"  # branch/article -> quantity last written
 
 
 NAMED = "special:"
-"""How the source id of a special link begins whose item the settings name; every other such item we made ourselves."""
+"""The start of the source id of a special link whose item the settings name; we made every other such item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link. `fingerprint` is of what was last written to the target; `detail` is small JSON-able data.
+    """One link. `fingerprint` is that of the last write to the target; `detail` is small JSON-able data.
 
-    `generation` counts the targets of this source record that are gone; saving never lowers it.
+    `generation` counts the deleted targets of this source record; saving never lowers it.
     """
 
     kind: str
@@ -61,7 +61,7 @@ class Link:
     generation: int = 0
 
 
-# Links are looked up and saved several times for every event: their statements are made once and only bound anew.
+# Links are looked up and saved several times for every event: their statements are built once and only bound again.
 _LINKS = LinkRow.__table__  # type: ignore[attr-defined]
 _KEY = ("connection", "kind", "source_id")
 _CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail", "generation")
@@ -104,13 +104,13 @@ def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -
 
 
 def save(session: Session, connection: str, *links: Link) -> None:
-    """Record the links, replacing what was known of these source records."""
+    """Store the links, replacing those of these source records."""
     if links:
         session.execute(_upsert(session.get_bind().dialect.name), [_to_values(connection, link) for link in links])
 
 
 def add(session: Session, connection: str, link: Link) -> Link:
-    """Record the link unless its source record has one; answers the one it has."""
+    """Store the link unless its source record has one; returns the link it has."""
     taking = _insert(session.get_bind().dialect.name).on_conflict_do_nothing(index_elements=_KEY)
     session.execute(taking, _to_values(connection, link))
     return find(session, connection, LinkKind(link.kind), link.source_id) or link
@@ -138,9 +138,9 @@ def _upsert(dialect: str) -> Any:
 
 
 def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int:
-    """Forget what was last written to the targets of these links, because it is not there any more; answers how many.
+    """Clear the fingerprints of these links, because their targets have changed; returns their number.
 
-    A link that was written anew since it was read keeps its fingerprint.
+    A link that was written again since it was read keeps its fingerprint.
     """
     return len([link for link in found if _distrust_one(session, connection, link)])
 
@@ -157,7 +157,7 @@ def _distrust_one(session: Session, connection: str, link: Link) -> bool:
 
 
 def forget(session: Session, connection: str, kind: LinkKind, source_id: str) -> None:
-    """Drop a link whose target turned out not to exist any more."""
+    """Delete a link whose target does not exist any more."""
     wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.source_id) == source_id)
     session.execute(delete(LinkRow).where(wanted))
 

@@ -1,6 +1,6 @@
-"""Wrong tokens by source, counted by all web processes together; a row lives for a minute, and there are only so many.
+"""Wrong tokens by source, counted over all web processes; a row lasts a minute, and the number of rows is limited.
 
-A row is written for a wrong token only: who knows the token costs neither a read nor a write.
+A row is written for a wrong token only: a right token costs neither a read nor a write.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sqlmodel import Session, col
 from gateway.store.clock import epoch
 from gateway.store.tables import LoginFailureRow
 
-MOST_SOURCES = 10_000
+MAX_SOURCES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class LoginFailures:
-    """Failures of one source, and the seconds after which they are forgotten."""
+    """Failures of one source, and the seconds until they expire."""
 
     failures: int
     seconds: float
@@ -29,7 +29,7 @@ NONE = LoginFailures(0, 0.0)
 
 
 def find(session: Session, source: str) -> LoginFailures:
-    """What is known of a source, from any process."""
+    """The failures of a source, from any process."""
     left = col(LoginFailureRow.ends_at) - epoch()
     known = select(col(LoginFailureRow.failures), left).where(col(LoginFailureRow.source) == source, left > 0)
     row = session.execute(known).one_or_none()
@@ -37,7 +37,7 @@ def find(session: Session, source: str) -> LoginFailures:
 
 
 def count(session: Session, source: str, *, most: int, seconds: float) -> LoginFailures:
-    """One more failure, in one statement; forgotten `seconds` after the first, or after the one that makes `most`."""
+    """Count one more failure, in one statement; expires `seconds` after the first or the `most`th."""
     failures, ends_at = col(LoginFailureRow.failures), col(LoginFailureRow.ends_at)
     over, until = ends_at <= epoch(), epoch() + seconds
     values = {
@@ -54,11 +54,11 @@ def count(session: Session, source: str, *, most: int, seconds: float) -> LoginF
     return LoginFailures(int(row[0]), float(row[1]))
 
 
-def purge(session: Session, *, most: int = MOST_SOURCES) -> None:
-    """Delete what is over, and of the rest all but the `most` that last longest. In a transaction of its own."""
+def purge(session: Session, *, most: int = MAX_SOURCES) -> None:
+    """Delete expired rows, and of the rest all but the `most` that last longest. In its own transaction."""
     ends_at = col(LoginFailureRow.ends_at)
     last = select(ends_at).order_by(ends_at.desc()).offset(most).limit(1).scalar_subquery()
-    # Rows that somebody is counting in are left for the next time: nobody waits for anybody.
+    # Locked rows are left for the next time, so that no one waits.
     doomed = select(col(LoginFailureRow.source)).where(or_(ends_at <= epoch(), ends_at <= last))
     session.execute(
         delete(LoginFailureRow).where(col(LoginFailureRow.source).in_(doomed.with_for_update(skip_locked=True)))

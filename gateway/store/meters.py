@@ -1,4 +1,4 @@
-"""Monthly counts of outside calls; Intuit bills reads, so people want to see them."""
+"""Monthly counts of calls to the systems; Intuit bills reads, so they are shown."""
 
 from __future__ import annotations
 

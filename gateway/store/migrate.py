@@ -1,7 +1,7 @@
-"""Brings a database to the schema of this code; safe when several processes try at once, or twice.
+"""Migrates a database to the schema of this code; safe when several processes try at once, or twice.
 
-Code of two releases works on one database while one replaces the other, so a schema that is newer than the code is as
-good as its own: a migration only adds, and what it replaces goes one release later (`docs/deploy.md`).
+Two releases use one database during an update, so a schema newer than the code is accepted:
+a migration only adds, and what it replaces is dropped one release later (`docs/deploy.md`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from gateway.store.postgres import BoundedConnection
 
 _FOLDER = Path(__file__).resolve().parents[2] / "migrations"
-_LOCK = 715_302_001  # any number of ours: PostgreSQL's advisory lock for "migrating kassabridge"
+_LOCK = 715_302_001  # an arbitrary number: PostgreSQL's advisory lock for "migrating kassabridge"
 
 
 def config(connection: Connection) -> Config:
@@ -30,12 +30,12 @@ def config(connection: Connection) -> Config:
 
 
 def upgrade(engine: Engine) -> str:
-    """Apply what is missing; the losers of a race wait, find nothing to do and succeed too. Answers the revision.
+    """Apply missing migrations; other processes wait, find nothing to do and succeed too. Returns the revision.
 
-    The database of a newer release is left as it is, so that a rollback goes through.
+    The database of a newer release is left as it is, so that a rollback works.
     """
     with engine.begin() as connection:
-        # SQLite needs no lock of ours: our transactions begin IMMEDIATE.
+        # SQLite needs no extra lock: our transactions begin IMMEDIATE.
         if connection.dialect.name == "postgresql":
             _let_it_last(connection)
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -50,7 +50,7 @@ def _let_it_last(connection: Connection) -> None:
     driver = connection.connection.driver_connection
     if isinstance(driver, BoundedConnection):
         driver.patience = None
-    connection.detach()  # it does not go back to those that are in a hurry
+    connection.detach()  # it does not return to the pool, whose connections have limits
 
 
 def is_current(engine: Engine) -> bool:

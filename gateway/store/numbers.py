@@ -1,4 +1,4 @@
-"""Article numbers given to items whose SKU is no number: one per item, for ever, whoever asks and however often."""
+"""Article numbers given to items whose SKU is no number: one per item, permanent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def owner(session: Session, connection: str, number: int) -> str | None:
 
 
 def claim(session: Session, connection: str, item_id: str, number: int) -> bool:
-    """Give the item this number; False when the number or the item was given one already, by whoever was faster."""
+    """Give the item this number; False when another process gave the number, or gave the item one, before."""
     row = {"connection": connection, "number": number, "item_id": item_id, "given_at": moment()}
     try:
         with session.begin_nested():

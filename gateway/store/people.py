@@ -1,8 +1,8 @@
-"""Data-protection requests: everything we keep about one person, handed out or erased, and what is left afterwards.
+"""Data-protection requests: all stored data about one person, exported or erased, and what is left afterwards.
 
 A person is named by an e-mail address, or as `relation:12` or `customer:5`. Customer links lead to its other addresses
-and numbers, and the log to its names, streets, telephone numbers and sales. Nothing here reads or writes much in one
-transaction: the tables are walked through in windows of ids, and cleaned some rows at a time.
+and numbers, and the log to its names, streets, telephone numbers and sales. Transactions are small: the
+tables are read in windows of ids, and cleaned some rows at a time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mapping.customers import email_keys
 __all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
-"""Ids looked through by one read, rows changed by one write, and a pause after it: SQLite lets nobody queue."""
+"""Ids looked through by one read, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
 _ASKED = (*(getattr(InboxRow, name) for name in _TEXTS), InboxRow.email)
 _SAID = (JournalRow.detail, JournalRow.title)
@@ -42,7 +42,7 @@ _ENDED = frozenset({State.DONE, State.SKIPPED})
 
 
 class Unclear(ValueError):
-    """Nobody, or more than one, can be meant."""
+    """The name fits no person, or more than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What was erased; the fiscal records that stay by name; and what still mentions the person, and why."""
+    """What was erased; the fiscal records that stay; and what still mentions the person, and why."""
 
     erased: Erased
     documents: list[dict[str, Any]]
@@ -67,7 +67,7 @@ class Erasure:
 
 @dataclass
 class _Found:
-    """A person, the events that are its own, and its sales as (connection, till id)."""
+    """A person, its own events, and its sales as (connection, till id)."""
 
     person: Person
     own: set[int] = field(default_factory=set)
@@ -75,7 +75,7 @@ class _Found:
 
 
 def parse(who: str) -> str:
-    """What names a person, in the form it is looked for. Raises `Unclear`."""
+    """The person's name in the form used for the search. Raises `Unclear`."""
     text = who.strip().lower()
     prefix, _, number = text.partition(":")
     is_number = f"{prefix}:" in {_RELATION, _CUSTOMER} and number.isalnum()
@@ -85,7 +85,7 @@ def parse(who: str) -> str:
 
 
 def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Every event, log line, link, alert and deed that holds the person, as plain data; takes no write lock."""
+    """Every event, log line, link, alert and action that holds the person, as plain data; takes no write lock."""
     found = _find(engine, who, connection)
     person = found.person
     lines = [_to_line(row, found) for row in _lines(engine, found)]
@@ -100,10 +100,10 @@ def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[s
 
 
 def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure:
-    """Take the person out of our records, a little at a time. Ended before its end, it is done by doing it again.
+    """Remove the person from our records, in small steps. If it is interrupted, run it again.
 
-    What was booked stays booked: the numbers of documents and their links hold no personal data. The links to the
-    person go last, as they lead to all else.
+    Bookings stay: the numbers of documents and their links hold no personal data. The links to the
+    person are deleted last, as they lead to all other rows.
     """
     found = _find(engine, who, connection)
     person, documents = found.person, _documents(engine, found)
@@ -143,7 +143,7 @@ def _find(engine: Engine, who: str, connection: str | None) -> _Found:
 
 
 def _identify(session: Session, who: str, connection: str | None) -> Person:
-    """The person with every address and number that its customer links tell."""
+    """The person with every address and number of its customer links."""
     person = Person()
     if traces.is_address(who):
         person.emails.add(who)
@@ -174,7 +174,7 @@ def _only(session: Session, connection: str | None) -> str:
 
 
 def _refuse_debtor(session: Session, person: Person) -> None:
-    """The default debtor, linked by its name, is nobody: all walk-ins would be taken for it."""
+    """The default debtor, linked by its name, is no person: it stands for all walk-in customers."""
     for name, customer in person.customers:
         mine = and_(col(LinkRow.connection) == name, col(LinkRow.target_id) == customer, _is_customer())
         named = col(LinkRow.source_id).startswith("name:")
@@ -300,7 +300,7 @@ def _windows(engine: Engine, table: Any) -> Iterator[ColumnElement[bool]]:
 def _scan(
     engine: Engine, table: Any, wanted: Callable[[Any], bool], coarse: ColumnElement[bool] | None = None
 ) -> Iterator[Any]:
-    """The rows that are wanted, oldest first. `coarse` is what SQL can say of them already."""
+    """The matching rows, oldest first. `coarse` is the filter that SQL can apply."""
     for window in _windows(engine, table):
         query = select(table).where(window).order_by(col(table.id))
         if coarse is not None:
@@ -313,7 +313,7 @@ def _scan(
 def _holds(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
     """Whether one of the columns holds one of the texts, whatever their case."""
     patterns = [f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%" for text in texts]
-    # LIKE heeds no case in SQLite already; lowering each text anew for every pattern is what would take long.
+    # LIKE ignores case in SQLite; lowering each text again for every pattern would be slow.
     is_sqlite = engine.dialect.name == "sqlite"
     each = (col(c).like(p, escape="/") if is_sqlite else col(c).ilike(p, escape="/") for c in columns for p in patterns)
     return or_(false(), *each)
@@ -329,7 +329,7 @@ def _rows(engine: Engine, table: Any, ids: Iterable[int], *, by: Any = None) -> 
 
 
 def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callable[[Any], Mapping[str, Any]]) -> int:
-    """Give these rows new values, read anew in the transaction that writes them; answers how many."""
+    """Give these rows new values, read again in the transaction that writes them; returns their number."""
     ids = [row.id for row in found]
     for start in range(0, len(ids), BATCH):
         with writing(engine) as session:
@@ -349,7 +349,7 @@ def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
 
 
 def _to_wish(hint: str | None) -> str | None:
-    """Of what an open event was told only what was asked for: a dry run must stay one."""
+    """Only the request of an open event's hint: a dry run must stay one."""
     try:
         data = json.loads(hint or "null")
     except ValueError:
@@ -376,7 +376,7 @@ def _find_left(engine: Engine, person: Person) -> list[dict[str, Any]]:
 
 
 def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:
-    """A line of the person's own event as it is; of another one only what it says of the person."""
+    """A line of the person's own event whole; of another one only the part about the person."""
     data = _to_data(row)
     if row.event_id not in found.own and "detail" in data:
         data["detail"] = json.dumps(found.person.records_in(row.connection, row.detail), ensure_ascii=False)

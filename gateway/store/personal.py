@@ -1,4 +1,4 @@
-"""The inventory of personal data: which column of which table holds what of persons, why, for how long, how it goes.
+"""The inventory of personal data: which column holds what about persons, why, for how long, how it is erased.
 
 Every column of every table is listed, as personal or as not; a test compares this with the tables, and the page about
 personal data is made from it.
@@ -29,13 +29,13 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("email",), "the customer's e-mail address", "customers are matched by it; the search",
                 _RETAINED, "emptied"),
         Holding(("hint", "result"), "what a webhook said, a preview shows or a person asked for: may hold names",
-                "to carry the event; to show the preview", _RETAINED, "emptied"),
+                "to handle the event; to show the preview", _RETAINED, "emptied"),
         Holding(("reason", "record", "fix"), "why an event ended so; may quote what QuickBooks answered, a name too",
-                "a person has to mend it; why a sale is not booked", "with the event",
+                "a person has to correct it; why a sale is not booked", "with the event",
                 "the reason is replaced; what names the person is taken out of the others"),
         Holding(("entity_id", "subject", "key", "target_id"),
                 "where the event is of a customer: the number of the relation or customer, a pseudonym",
-                "one change is carried once, in order", "with the event", "stays: without the systems it names nobody"),
+                "one change is handled once, in order", "with the event", "stays: without the systems it names nobody"),
         Holding(("order_id",), "the number of a sale, a pseudonym", "the way back from a document to its sale",
                 _FOR_EVER, "stays"),
     ),
@@ -51,7 +51,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "a customer's rows are deleted; a document's stay"),
         Holding(("target_id",), "the customer or the document in QuickBooks, a pseudonym",
                 "so that nothing is made twice", "as its row", "with its row"),
-        Holding(("fingerprint", "detail"), "of a customer: digests of what was last carried; of a document: digests, "
+        Holding(("fingerprint", "detail"), "of a customer: digests of what was last written; of a document: digests, "
                 "numbers and amounts", "to see what changed", "as its row", "with its row"),
     ),
     "customer_addresses": (

@@ -1,11 +1,11 @@
-"""Connections to PostgreSQL that give up waiting: a server, or a router before it, may vanish without a word.
+"""Connections to PostgreSQL with a time limit: a server, or a router before it, may stop answering.
 
-The kernel notices a host that is gone, and the server ends a statement that takes too long; neither helps when
-something between us still acknowledges our packets. A thread would wait for ever, and keep its place in the pool.
+The kernel notices an absent host, and the server ends a statement that takes too long; neither helps when a device
+between them still acknowledges packets. A thread would wait without end and keep its connection of the pool.
 
 A transaction pooler (PgBouncer with `pool_mode=transaction`, as managed PostgreSQL hands out) gives each transaction
-another session: it refuses or ignores settings of a session, and what was prepared in one is unknown in the next. Where
-one is found, limits are set in each transaction and nothing is prepared.
+another session: it refuses or ignores settings of a session, and statements prepared in one are unknown in the next.
+Behind one, limits are set in each transaction and nothing is prepared.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 STATEMENT_MILLISECONDS = 15_000
 ANSWER_SECONDS = STATEMENT_MILLISECONDS / 1000 + 5.0  # the server itself has ended the statement by then
 PING_SECONDS = 3.0
-REST_SECONDS = 0.5  # a connection that was used more lately is believed to live
+REST_SECONDS = 0.5  # a connection used more recently is not tested
 IDLE_MILLISECONDS = 10_000
-# The second: a process that is frozen in the middle of a transaction would keep its locks, and everybody waiting.
+# The second: a process frozen inside a transaction would keep its locks, and others waiting.
 OPTIONS = (
     f"-c statement_timeout={STATEMENT_MILLISECONDS}"
     f" -c idle_in_transaction_session_timeout={IDLE_MILLISECONDS} -c TimeZone=UTC"
@@ -36,16 +36,16 @@ _USED: Final = "kassabridge-used"
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """Closes itself when an answer takes longer than `patience` (seconds, None: for ever).
+    """Closes itself when an answer takes longer than `patience` (seconds, None: no limit).
 
-    `pooled` says that a transaction pooler lies between us and the server.
+    `pooled`: a transaction pooler is between us and the server.
     """
 
     patience: float | None = ANSWER_SECONDS
     pooled = False
 
     def wait(self, gen: PQGen[RV], interval: float = _INTERVAL, timeout: float | None = None) -> RV:
-        """Let a conversation with the server run to its end. Raises OperationalError when that takes too long."""
+        """Wait for an exchange with the server. Raises OperationalError when it takes too long."""
         try:
             return super().wait(gen, interval, self.patience if timeout is None else timeout)
         except psycopg.OperationalError:
@@ -69,9 +69,9 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 def prepare(engine: Engine) -> None:
-    """Have the engine open such connections, and look whether one still lives before it is used after a rest.
+    """Have the engine open such connections, and test an idle one before it is used.
 
-    The pool's own look is a round trip before every transaction, however short the rest was.
+    The pool's own test is a round trip before every transaction, even of a connection just used.
     """
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "begin", _limit_transaction)
@@ -105,7 +105,7 @@ def is_refused_by_pooler(error: psycopg.OperationalError) -> bool:
 
 
 def without_session(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a connection whose sessions are a pooler's: no settings of its own, nothing prepared."""
+    """The arguments of a connection behind a pooler: no session settings, nothing prepared."""
     return {**{name: value for name, value in options.items() if name != "options"}, "prepare_threshold": None}
 
 

@@ -1,4 +1,4 @@
-"""Which processes of ours are alive, by a boot id that is new at every start."""
+"""Which of our processes are running, by a boot id that is new at every start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TALLY = CounterShare(counters.REGISTRY)
 
 
 def report(engine: Engine, role: str) -> None:
-    """Say that this process lives, and what it counted; rows of processes long gone are removed."""
+    """Report that this process runs, and what it counted; rows of processes that ended long ago are removed."""
     _TALLY.flush(engine)
     values = {"role": role, "version": VERSION, "seen_at": moment(), **_pool_of(engine)}
     with writing(engine) as session:
@@ -36,7 +36,7 @@ def report(engine: Engine, role: str) -> None:
 
 
 def tally(engine: Engine) -> None:
-    """Add what this process counted to what all have counted, without waiting for its next sign of life."""
+    """Add this process's counts to the totals, without waiting for its next report."""
     _TALLY.flush(engine)
 
 
@@ -46,6 +46,6 @@ def _pool_of(engine: Engine) -> dict[str, int]:
 
 
 def alive(session: Session, *, seconds: float = ALIVE_SECONDS) -> list[ProcessRow]:
-    """The processes seen within the last minute, or so many seconds."""
+    """The processes that reported within the last minute, or so many seconds."""
     recent = col(ProcessRow.seen_at) > moment(-seconds)
     return list(session.execute(select(ProcessRow).where(recent).order_by(col(ProcessRow.role))).scalars())

@@ -1,4 +1,4 @@
-"""How far backfills have come, for people: what is done, open and parked, at what pace, and when it may be over."""
+"""Progress of backfills: what is done, open and parked, at what pace, and when it may be over."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(E
 
 
 def ask(session: Session, flow: Flow, *, connection: str, since: date | None, actor: str = "cli") -> Change:
-    """A backfill as a change for the inbox. It takes the place of one that is not over, so it begins where that did
-    if that was earlier: nothing that somebody asked for is given up.
+    """A backfill as a change for the inbox. It supersedes one that is not over, so it begins where that one did
+    if that was earlier: no request is lost.
     """
     wanted = requests.backfill(flow, connection=connection, since=since, actor=actor)
     unfinished = and_(col(InboxRow.subject) == wanted.subject, col(InboxRow.state).in_(OPEN))
@@ -43,7 +43,7 @@ def ask(session: Session, flow: Flow, *, connection: str, since: date | None, ac
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
-    """How many events stand where, how many of them ended lately, and when one last changed."""
+    """How many events are in each state, how many of them ended lately, and when one last changed."""
 
     counts: Mapping[str, int]
     lately: int = 0
@@ -56,7 +56,7 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What a backfill notes with every page: records the other side has, those read, those like before."""
+    """What a backfill notes with every page: records in the other system, records read, records unchanged."""
 
     total: int = 0
     read: int = 0
@@ -65,7 +65,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One backfill as it stands at `now`. `seconds` is how long it has run, or ran."""
+    """The state of one backfill at `now`. `seconds` is how long it has run, or ran."""
 
     event: Event
     notes: Notes
@@ -74,12 +74,12 @@ class Progress:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, well or not, with all it led to."""
+        """Whether it has ended, with or without success, with all its events."""
         return self.event.state in _ENDED and not self.open
 
     @property
     def seconds(self) -> float:
-        """How long it has been under way, or took."""
+        """How long it has run, or ran."""
         end = max(self.event.updated_at, self.tally.last or self.event.updated_at) if self.over else self.now
         return max(0.0, (end - self.event.received_at).total_seconds())
 
@@ -90,22 +90,22 @@ class Progress:
 
     @property
     def open(self) -> int:
-        """Records that were read and are not carried yet."""
+        """Records that were read and are not handled yet."""
         return self.tally.count(*PENDING, State.WORKING)
 
     @property
     def total(self) -> int:
-        """Records there are, as far as it is known by now."""
+        """The number of records, as far as known."""
         return self.notes.read if self.over else max(self.notes.total, self.notes.read)
 
     @property
     def done(self) -> int:
-        """Records that are as they should be, or are not meant to cross."""
+        """Records that are synchronised, or are not meant to be."""
         return max(0, self.notes.read - self.open - self.parked)
 
     @property
     def per_second(self) -> float:
-        """The pace: of the whole time, or of the last minutes where that is better, as after a standstill."""
+        """The pace: of the whole time, or of the last minutes where that is better, as after an interruption."""
         if not self.seconds:
             return 0.0
         lately = 0 if self.over else self.tally.lately
@@ -113,7 +113,7 @@ class Progress:
 
     @property
     def ends_at(self) -> datetime | None:
-        """When it may be over at this pace; None when it is, or when nothing can be said."""
+        """When it may be over at this pace; None when it is over, or when it cannot be estimated."""
         left = self.total - self.done - self.parked
         if self.over or not self.total or not self.per_second:
             return None
@@ -121,26 +121,26 @@ class Progress:
 
     @property
     def since(self) -> str | None:
-        """The day it was asked to begin with, None for everything."""
+        """The requested first day, None for everything."""
         found: str | None = json.loads(self.event.hint or "{}").get("since")
         return found
 
 
 def get(session: Session, event_id: int) -> Progress:
-    """How far the backfill with this event has come."""
+    """The progress of the backfill with this event."""
     return look(session, Event(*session.execute(select(*_COLUMNS).where(col(InboxRow.id) == event_id)).one()))
 
 
 def look(session: Session, event: Event) -> Progress:
-    """How far this backfill has come. What follows it is a backfill of its own."""
+    """The progress of this backfill. The backfill of stock that follows it is separate."""
     return Progress(event, read_notes(session, event), tally(session, event), views.now_of(session))
 
 
 def tally(session: Session, event: Event) -> EventCounts:
-    """The events this backfill led to so far, one for each record."""
+    """The events of this backfill so far, one for each record."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
     prefix, postgres = f"{event.key}:", session.get_bind().dialect.name == "postgresql"
-    # SQLite finds a beginning in its index only when it is asked in its own way.
+    # SQLite uses its index for a prefix only in this form.
     begins = rows.key.startswith(prefix, autoescape=True) if postgres else rows.key.op("GLOB")(f"{prefix}*")
     lately = and_(rows.state.in_(_ENDED), rows.updated_at > moment(-PACE_SECONDS))
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
@@ -150,12 +150,12 @@ def tally(session: Session, event: Event) -> EventCounts:
 
 
 def running(session: Session) -> list[Progress]:
-    """Backfills that are under way, newest first."""
+    """Running backfills, newest first."""
     return _find(session, col(InboxRow.state).in_((*PENDING, State.WORKING)))
 
 
 def recent(session: Session) -> list[Progress]:
-    """Backfills that are under way or ended within a day, newest first."""
+    """Backfills that run or ended within a day, newest first."""
     return _find(session, or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS)))
 
 
@@ -166,24 +166,24 @@ def _find(session: Session, shown: ColumnElement[bool]) -> list[Progress]:
 
 
 def find_follower(session: Session, event: Event) -> Event | None:
-    """The backfill of stock that follows this one of products, if it does."""
+    """The backfill of stock that follows this one of products, if any."""
     row = session.execute(select(*_COLUMNS).where(col(InboxRow.key) == event.key + STOCK)).one_or_none()
     return Event(*row) if row else None
 
 
 def read_notes(session: Session, event: Event) -> Notes:
-    """What the backfill has noted."""
+    """The notes of the backfill."""
     text = cursors.find(session, event.connection or "", _place(event))
     return Notes(**_known(json.loads(text))) if text else Notes()
 
 
 def note(session: Session, event: Event, notes: Notes) -> None:
-    """Keep these notes, in the caller's transaction."""
+    """Store these notes, in the caller's transaction."""
     cursors.move_to(session, event.connection or "", _place(event), json.dumps(dataclasses.asdict(notes)))
 
 
 def is_note(source: str) -> bool:
-    """Whether a cursor is no poll's, but what a backfill has noted."""
+    """Whether a cursor holds the notes of a backfill instead of a poll's position."""
     return source.startswith(_NOTES)
 
 

@@ -1,13 +1,13 @@
-"""How often and how many at once an outside account may be called, decided in the database for all processes.
+"""The rate limiter's state: how often and how many at once an account may be called, for all processes.
 
 An account is a company of the books (its realm id) or an installation of the till (its address). It has a fixed number
-of call slots. Whoever calls holds one slot for as long as the call takes, and a slot starts at most one call in each
-`interval` seconds. So never more calls run at once than there are slots, and in any `interval` seconds never more start
-than there are slots. A slot whose turn lies in the future is reserved at once, so processes are served in the order in
-which they ask. A process that dies leaves leases that end by themselves.
+of call slots. A caller holds one slot for the duration of the call, and a slot starts at most one call in each
+`interval` seconds. So no more calls run at once than there are slots, and no more start in any `interval` seconds.
+A slot that may start later is reserved at once, so processes are served in the order in which they ask. The leases
+of a killed process expire.
 
-Times are seconds since 1970 by the database's clock. What lies further ahead than it can was written before that clock
-was set back, and counts as past.
+Times are seconds since 1970 by the database's clock. A time too far ahead was written before that clock was set
+back, and counts as past.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from gateway.store.tables import CallSlotRow, RateLimitRow
 
 QUICKBOOKS, QUICKBOOKS_BATCHES, MPLUSKASSA = "quickbooks", "quickbooks-batches", "mpluskassa"
 LEASE_SECONDS: Final = 10.0
-"""How long a slot stays taken when the process that holds it dies."""
+"""How long a slot stays taken when its process is killed."""
 WANTED_SECONDS: Final = 0.3
-"""How long a process that found every slot taken is preferred to those that took one."""
+"""How long a process that found every slot taken has priority over those that took one."""
 FIRST_COOLDOWN, LONGEST_COOLDOWN = 2.0, 60.0
-"""Seconds without calls after a refusal that names no time: doubled while refusals go on."""
+"""Seconds of cooldown after a refusal that names no time: doubled while refusals go on."""
 RECOVERY_SECONDS: Final = 15.0
-"""How long it takes without a refusal until the pace is doubled again, and the next cooldown halved."""
-_MOST_LEVEL: Final = 6.0
+"""The time without a refusal after which the pace doubles again, and the next cooldown halves."""
+_MAX_LEVEL: Final = 6.0
 _SLOWEST: Final = 8.0
 _CLOCK_SLACK: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Account:
-    """Whom the calls go to."""
+    """The account that is called."""
 
     system: str
     name: str
@@ -47,7 +47,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`slots` calls at once, and each slot starts one call in `interval` seconds at most."""
+    """`slots` calls at once; each slot starts at most one call in `interval` seconds."""
 
     slots: int
     interval: float = 0.0
@@ -56,7 +56,7 @@ class Limit:
     def of(cls, *, at_once: int, per_second: int, per_minute: int) -> Limit:
         """The limit that keeps all three: calls at once, starts in any second, and starts in any minute.
 
-        A minute sees `per_minute` starts, and those that a rest before it left unused: at most one for each slot. In
+        A minute has `per_minute` starts, and those left unused by a pause before it: at most one for each slot. In
         a second that begins with a slot's start the slot starts once more than its interval fits into the second.
         """
         slots = min(at_once, per_second)
@@ -66,7 +66,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A slot of ours; its call may start in `wait` seconds."""
+    """A reserved slot; its call may start in `wait` seconds."""
 
     number: int
     wait: float
@@ -74,12 +74,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Every slot is taken by running calls, or somebody else asked first: ask again soon."""
+    """Every slot is taken by running calls, or another process asked first: ask again soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """No call can start within the caller's patience; `cooling` when the other side asked for the pause."""
+    """No call can start within the caller's patience; `cooling` during a cooldown."""
 
     seconds: float
     cooling: bool
@@ -96,7 +96,7 @@ def open_account(engine: Engine, account: Account, limit: Limit) -> None:
 
 
 def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, patience: float) -> Slot | Taken | Later:
-    """A slot for one call of process `holder`, its turn at most `patience` seconds away; `release_slot` ends it."""
+    """A slot for one call of process `holder` that starts within `patience` seconds; `release_slot` ends it."""
     bound = {"of_system": account.system, "of_account": account.name, "by": holder, "patience": patience}
     bound |= {"slots": limit.slots, "ahead": limit.interval * _SLOWEST + _CLOCK_SLACK}
     with writing(engine) as session:
@@ -121,9 +121,9 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
 
 
 def release_slot(engine: Engine, account: Account, holder: str, number: int, *, rest: float = 0.0) -> None:
-    """The call has ended: others may have its slot when its interval is over, in `rest` seconds at least.
+    """The call has ended: its slot is free when its interval is over, in `rest` seconds at least.
 
-    A thread may come late to its turn; the interval then counts from the moment at which it really began.
+    A thread may start its call late; the interval counts from the actual start.
     """
     bound = {"of_system": account.system, "of_account": account.name, "of_number": number, "by": holder}
     with writing(engine) as session:
@@ -141,11 +141,11 @@ def renew_slots(engine: Engine, holder: str) -> None:
 
 
 def cool_down(engine: Engine, account: Account, seconds: float | None = None) -> float:
-    """The other side refused a call: nobody calls this account for a while; answers for how many seconds.
+    """The other system refused a call: start a cooldown of the account; returns its seconds.
 
-    With `seconds` for as long as it asked, however long that is. Without, two seconds, doubled up to a minute while
-    refusals go on; afterwards calls start at half the pace, which recovers. Refusals of calls that were under way when
-    a pause began count as one.
+    With `seconds`, exactly that long. Without, two seconds, doubled up to a minute while refusals go on; afterwards
+    calls start at half the pace, which recovers. Refusals of calls that were running when the cooldown began count
+    as one.
     """
     with writing(engine) as session:
         state = session.execute(_STATE, {"of_system": account.system, "of_account": account.name}).one_or_none()
@@ -154,7 +154,7 @@ def cool_down(engine: Engine, account: Account, seconds: float | None = None) ->
         left = max(0.0, float(state.cooldown))
         if left and (seconds is None or left >= seconds):
             return left
-        level = min(_MOST_LEVEL, _decayed(state.refusal_level, state.since_refusal) + 1.0)
+        level = min(_MAX_LEVEL, _decayed(state.refusal_level, state.since_refusal) + 1.0)
         pause = seconds if seconds is not None else min(LONGEST_COOLDOWN, FIRST_COOLDOWN * 2.0 ** (level - 1.0))
         refused = {"refusal_level": level, "refused_at": epoch()}
         cooling = {"cooldown_from": epoch(), "cooldown_until": epoch() + pause}
@@ -168,13 +168,13 @@ def _decayed(level: float, seconds: float) -> float:
 
 
 def is_cooling(row: Any) -> ColumnElement[bool]:
-    """Whether the account of this row (the table or its columns) is not to be called now."""
+    """Whether the account of this row (the table or its columns) is in cooldown."""
     begun: ColumnElement[bool] = row.cooldown_from <= epoch() + _CLOCK_SLACK
     return and_(row.cooldown_until > epoch(), begun)
 
 
 def find_cooldowns(session: Session) -> dict[Account, float]:
-    """Seconds each account that asked for a pause is still left alone."""
+    """Seconds of cooldown left for each account in cooldown."""
     left = col(RateLimitRow.cooldown_until) - epoch()
     rows = session.execute(
         select(col(RateLimitRow.system), col(RateLimitRow.account), left).where(is_cooling(RateLimitRow))
@@ -184,7 +184,7 @@ def find_cooldowns(session: Session) -> dict[Account, float]:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How much of an account's limit is used now: seconds of cooldown left, slots held, waiting for their turn, all."""
+    """The use of an account's limit: seconds of cooldown left, slots held, slots that start later, all slots."""
 
     account: Account
     cooldown: float
@@ -214,7 +214,7 @@ def _is_leased() -> ColumnElement[bool]:
     return and_(until > epoch(), until <= epoch() + LEASE_SECONDS + _CLOCK_SLACK)
 
 
-# The statements around every outside call are built once: building them would cost more than the database does.
+# The statements of every call are built once: building them would cost more than the database does.
 _SLOTS = CallSlotRow.__table__  # type: ignore[attr-defined]
 _LIMITS = RateLimitRow.__table__  # type: ignore[attr-defined]
 _OF_ACCOUNT = and_(_SLOTS.c.system == bindparam("of_system"), _SLOTS.c.account == bindparam("of_account"))
@@ -240,7 +240,7 @@ _FIRST = (
 
 
 def _take(first: Select[Any]) -> Any:
-    """Take the free slot whose turn is next, and put its turn one interval further."""
+    """Take the free slot that may start first, and move its next start by one interval."""
     return (
         update(_SLOTS)
         .where(_FREE, _SLOTS.c.number == first.scalar_subquery())

@@ -1,4 +1,4 @@
-"""The monthly allowance of metered reads: how much of it is used, and where the month will end at this pace."""
+"""The monthly allowance of metered reads: how much of it is used, and the forecast for the month."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class ReadAllowance:
 
     @property
     def warning(self) -> bool:
-        """Whether it is time to tell somebody."""
+        """Whether an alert is due."""
         return self.share >= WARN_SHARE
 
 
 def forecast(meters: Iterable[MeterRow], *, now: datetime, allowance: int) -> ReadAllowance:
-    """The plan as it stands; the first day of a month counts as a whole one, so that its morning forecasts little."""
+    """The present use; the first day of a month counts as a whole day, so that its forecast is not too high."""
     month = f"{now:%Y-%m}"
     reads = sum(m.calls for m in meters if m.kind == "read" and m.system == "quickbooks" and m.month == month)
     began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

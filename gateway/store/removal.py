@@ -1,7 +1,7 @@
 """Removing a connection: its company and till are free at once, its work ends with a reason, its data stay or go.
 
-The row stays until everything of it is gone, so that whatever comes late (a worker's last event, a webhook that was
-under way) is ended too. Every step may be repeated; none holds a lock for long.
+The row stays until all its data are gone, so that late events (a worker's last one, a webhook in progress) are
+closed too. Every step may be repeated; none holds a lock for long.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
 
 BATCH: Final = 500
-WINDOW: Final = 5_000  # ids that are looked through at once, where no index knows the connection
+WINDOW: Final = 5_000  # ids read at once where no index has the connection
 LATE: Final = timedelta(seconds=60)
-"""For so long other processes may still know the connection."""
+"""How long other processes may still use the connection."""
 GONE: Final = "removed"
 _KEPT: Final = frozenset({"connections", "tokens"})
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A connection that was removed. `is_late`: no other process can know it any more."""
+    """A connection that was removed. `is_late`: no other process can use it any more."""
 
     key: str
     called: str
@@ -42,7 +42,7 @@ class Removed:
 
 
 def begin(session: Session, key: str, status: Status) -> None:
-    """Free the company and the till, and let nothing begin any more. The tokens wait to be revoked, lost to others."""
+    """Free the company and the till, and start no more work. The tokens wait for their revocation, marked as lost."""
     gone = (
         *("realm_id", "mplus_url", "mplus_ident_sealed", "mplus_secret_sealed", "mplus_subscription_id"),
         *("mplus_webhook_secrets_sealed", "paused"),
@@ -54,12 +54,12 @@ def begin(session: Session, key: str, status: Status) -> None:
 
 
 def drop_tokens(session: Session, key: str) -> None:
-    """Forget the tokens, after their revocation was tried."""
+    """Delete the tokens, after the attempt to revoke them."""
     session.execute(delete(TokenRow).where(col(TokenRow.connection) == key))
 
 
 def find_all(session: Session) -> list[Removed]:
-    """Every removed connection of which something is left."""
+    """Every removed connection that still has data."""
     now = views.now_of(session)
     with_tokens = set(session.execute(select(col(TokenRow.connection))).scalars())
     rows = session.execute(select(ConnectionRow).where(col(ConnectionRow.status) != Status.ACTIVE)).scalars()
@@ -77,7 +77,7 @@ def find_all(session: Session) -> list[Removed]:
 
 
 def end_work(engine: Engine, gone: Removed) -> int:
-    """End every event that waits, with the reason; what a worker has in hand ends by itself or when it died."""
+    """Close every waiting event, with the reason; claimed ones end with their worker or its lease."""
     ended, some = 0, BATCH
     while some >= BATCH:
         with reading(engine) as session:
@@ -108,11 +108,11 @@ def _find_open(session: Session, key: str) -> list[int]:
 def _close(session: Session, gone: Removed, ids: list[int]) -> int:
     waits = or_(col(InboxRow.state).in_((*PENDING, State.PARKED)), _died())
     reason = f"the connection {gone.called} was removed"
-    doubt = f"{reason}; whether the last write of this arrived is not known: look in the other system"
+    unsure = f"{reason}; whether the last write of this arrived is not known: look in the other system"
     unclear = or_(col(InboxRow.state) == State.UNCERTAIN, _died())
     values = {
         "state": State.SKIPPED,
-        "reason": case((unclear, doubt), else_=reason),
+        "reason": case((unclear, unsure), else_=reason),
         **dict.fromkeys(("code", "field", "fix", "due_at", "lease", "leased_until")),
         "updated_at": moment(),
     }
@@ -123,7 +123,7 @@ def _close(session: Session, gone: Removed, ids: list[int]) -> int:
 def purge(engine: Engine, gone: Removed) -> Iterator[int]:
     """Delete everything of it, a batch at a time; yields how many rows each batch took.
 
-    What a worker has in hand at this moment stays; so does the connection's row while something may still come late.
+    Claimed events stay; so does the connection's row while late events are possible.
     """
     for table in SQLModel.metadata.sorted_tables:
         if "connection" in table.c and table.name not in _KEPT:

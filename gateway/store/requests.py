@@ -1,4 +1,4 @@
-"""What a person may ask for, as changes for the inbox: a resend, a backfill, a poll, a check-up. Pure."""
+"""Requests of a person as changes for the inbox: a resend, a backfill, a poll, a check-up. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event,
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 PREVIEW, GO_LIVE = "Preview", "GoLive"
 SESSION = "Session"
-# What can be run again. Requests, complaints and the books' own documents also carry an order's number.
+# What can be run again. Requests, complaints and the books' own documents also have an order's number.
 RUNNABLE = frozenset({*SALES.values(), "Day", SESSION})
 UNKNOWN_ORDER = "unknown-order"
-"""Code of a look-up that found nothing: a mistyped number, and nobody has to act."""
+"""Code of a look-up that found nothing, such as a mistyped number; no action is needed."""
 DRY = ":dry"
 SETTINGS = "settings"
 IN_FORCE, IN_FORCE_SUBJECT = "in_force", ":in-force"
 BY_ITSELF = "clock"
-"""Who asks when nobody does."""
+"""The actor of automatic requests."""
 LONGEST_PERIOD = timedelta(days=92)
 """Of an agreement."""
 
 
 class By(StrEnum):
-    """What a record is called by."""
+    """The key of a record."""
 
     ID = "id"
     SKU = "sku"
@@ -37,7 +37,7 @@ class By(StrEnum):
 
 
 class Side(StrEnum):
-    """Whose person is meant: a relation of the till, or a customer of the books."""
+    """The system of the person: a relation of the till, or a customer of the books."""
 
     TILL = "till"
     BOOKS = "books"
@@ -53,13 +53,13 @@ def resend(
     actor: str = "cli",
     settings: str | None = None,
 ) -> Change:
-    """Run an order again. `order` is what the person typed; `earlier` are its events, newest first.
+    """Run an order again. `order` is the person's input; `earlier` are its events, newest first.
 
-    An order that was never seen becomes a look-up. A dry run is a subject of its own, so that it supersedes nothing;
-    it may be tried with `settings`, a document (TOML) that is not in force.
+    An order that was never seen becomes a look-up. A dry run has its own subject, so that it supersedes nothing;
+    it may use `settings`, a document (TOML) that is not in force.
     """
     usable = [event for event in earlier if event.entity in RUNNABLE and event.connection]
-    # A record the till named is a better start than the session that led to it.
+    # A record that the till named is a better start than its session.
     known = min(usable, key=lambda event: event.entity == SESSION, default=None)
     return Change(
         key=_key(actor, "resend"),
@@ -76,7 +76,7 @@ def resend(
 
 
 def backfill(flow: Flow, *, connection: str, since: date | None = None, actor: str = "cli") -> Change:
-    """Carry a flow's existing records over, those changed on or after `since` (None: all)."""
+    """Synchronise a flow's existing records, those changed on or after `since` (None: all)."""
     hint = {"since": since.isoformat() if since else None, "actor": actor}
     return Change(
         key=_key(actor, "backfill"),
@@ -100,12 +100,12 @@ def preview(
     settings: str | None = None,
     actor: str = "cli",
 ) -> Change:
-    """Say what would become of a record of the books, or of a person of the till; its result is on the row.
+    """Preview the result for a record of the books, or a person of the till; it is stored on the row.
 
     It supersedes nothing. `settings` is a document (TOML) to try that is not in force.
     """
     key = _key(actor, "preview")
-    # What a person is called by is for the columns that an erasure empties.
+    # The key of a person goes into columns that an erasure empties.
     is_private = flow is Flow.CUSTOMERS and by is not By.ID
     hint = {"actor": actor, "by": by, "side": side, **({"record": record} if is_private else {})}
     return Change(
@@ -137,16 +137,16 @@ def check_up(*, connection: str, actor: str = "cli") -> Change:
 
 
 def check_settings(text: str, *, connection: str, actor: str = "cli") -> Change:
-    """Have a worker hold a settings document (TOML) that is not in force against both systems."""
+    """Have a worker check a settings document (TOML) that is not in force against both systems."""
     change = _asked(DOCTOR, "settings", connection=connection, actor=actor)
     hint = json.dumps({"actor": actor, **_on_trial(text)})
     return dataclasses.replace(change, hint=hint, variant=f":{change.key}")
 
 
 def check_in_force(version: int, *, connection: str) -> Change:
-    """Have a worker hold the document in force, of this version, against both systems as soon as both can be asked.
+    """Have a worker check the document in force, of this version, against both systems as soon as both can be asked.
 
-    What it finds waits for a person; the check of a newer version takes its place.
+    Its findings wait for a person; the check of a newer version supersedes it.
     """
     return Change(
         key=f"settings:{connection}:{version}",
@@ -162,14 +162,14 @@ def check_in_force(version: int, *, connection: str) -> Change:
 
 
 def go_live(*, connection: str, actor: str = "cli") -> Change:
-    """Have a worker note where the till stands and let the connection work from there."""
+    """Have a worker read the till's markers and let the connection work from there."""
     return _asked(GO_LIVE, "go-live", connection=connection, actor=actor)
 
 
 def agree(*, connection: str, start: date | None = None, through: date | None = None, actor: str = "cli") -> Change:
     """Have a worker compare till and books on these days (default: the last seven); the report is on the row.
 
-    Every request is a subject of its own, so that nobody's days are superseded by somebody else's.
+    Every request has its own subject, so that none supersedes another.
     """
     key = _key(actor, "agree")
     days = {"from": start.isoformat() if start else None, "through": through.isoformat() if through else None}
@@ -186,8 +186,8 @@ def agree(*, connection: str, start: date | None = None, through: date | None = 
     )
 
 
-def agree_by_itself(*, connection: str, start: date, through: date) -> Change:
-    """Compare these days though nobody asked; sales come first."""
+def agree_automatically(*, connection: str, start: date, through: date) -> Change:
+    """Compare these days automatically, with a lower priority than sales."""
     change = agree(connection=connection, start=start, through=through, actor=BY_ITSELF)
     return dataclasses.replace(change, priority=BACKFILL)
 

@@ -1,4 +1,4 @@
-"""What still mentions somebody after an erasure: every text column of every table is looked through."""
+"""What still mentions a person after an erasure: every text column of every table is searched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHY: Mapping[str, str] = {
     "settings_documents": "the operator wrote it into the settings: write a version without it",
     "agreement_records": "the number of a sale: a fiscal record",
 }
-_OTHERWISE = "written by work that was going on meanwhile: erase once more"
+_OTHERWISE = "written by work that ran meanwhile: erase once more"
 
 
 def find(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def find(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
     found = []
     for table in SQLModel.metadata.sorted_tables:
         for column in table.columns:
-            # What is sealed, or a digest, holds no text of anybody.
+            # Sealed values and digests hold no readable text.
             if isinstance(column.type, String) and not column.name.endswith("_sealed"):
                 rows = _count(engine, table, column, texts)
                 if rows:

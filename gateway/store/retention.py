@@ -1,4 +1,4 @@
-"""What is kept for RETENTION_DAYS only: the activity log, told alerts, and what ended events say of persons."""
+"""What is kept for RETENTION_DAYS only: the activity log, sent alerts, and personal data of ended events."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gateway.store.tables import InboxRow
 
 BATCH = 5_000
 _DAY = 86_400.0
-# What these say is about days and amounts, and is looked up later.
+# These hold days and amounts, which are looked up later.
 _OF_NOBODY = (AGREEMENT, BACKFILLING, DOCTOR, POLL)
 
 
 def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: False) -> tuple[int, int]:
-    """Delete or empty what is older than so many days, in short transactions; answers (log lines, emptied events).
+    """Delete or empty what is older than so many days, in short transactions; returns (log lines, emptied events).
 
-    Between two of them it ends when it is `stopped`, and goes on the next time.
+    It stops between two of them when it is `stopped`, and continues the next time.
     """
     with writing(engine) as session:
         alerts.purge(session, days=days)
@@ -46,10 +46,10 @@ def _empty_all(engine: Engine, days: int, stopped: Callable[[], bool]) -> int:
 
 
 def empty(session: Session, *, days: int, after: int, limit: int = BATCH) -> tuple[int, int | None]:
-    """Take address, hint and result out of ended events, among the next `limit` old ones after an id.
+    """Clear address, hint and result of ended events, among the next `limit` old ones after an id.
 
-    Answers how many that were and the last id looked at (None: there is no more). The row stays, as its key tells a
-    repetition and its reason tells why a sale is not booked.
+    Returns their number and the last id read (None: there is no more). The row stays, as its key identifies a
+    repetition and its reason says why a sale is not booked.
     """
     old = and_(col(InboxRow.id) > after, col(InboxRow.received_at) < moment(-_DAY * days))
     ids = session.execute(select(col(InboxRow.id)).where(old).order_by(col(InboxRow.id)).limit(limit)).scalars().all()

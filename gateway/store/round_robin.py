@@ -1,4 +1,4 @@
-"""Whose turn it is: connections with something due, those that must rest, and what each would do next."""
+"""Round robin: connections with due events, those that must rest, and the next event of each."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, State
 from gateway.store.rate_limits import is_cooling
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
-DUE = "turn"  # the bound name of the connection whose turn it is
+DUE = "due_connection"  # the bound name of the due connection
 PRIORITIES = (URGENT, NORMAL, BACKFILL)
-# Written out, not bound, and word for word: only then do both databases see that a partial index fits. Said as what
-# it is not, because SQLite would otherwise take the index of states and go through every pending row.
+# Literals, not bound, and verbatim: only then do both databases use the partial index. As a negation, because
+# SQLite would otherwise use the index of states and read every pending row.
 _SETTLED = tuple(literal_column(f"'{state}'", String) for state in State if state not in PENDING)
 _WORKING = literal_column(f"'{State.WORKING}'", String)
 
-# The tables themselves: a statement made of them costs a fraction of one made of their classes.
+# The tables themselves: a statement built from them costs a fraction of one built from their classes.
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _ROWS = _INBOX.c
 _CONNECTIONS = ConnectionRow.__table__.c  # type: ignore[attr-defined]
@@ -55,34 +55,34 @@ class DueConnection:
 
 
 class RoundRobin:
-    """One process's round: who was served last comes last. Threads may share it."""
+    """The order of one process: the connection served last comes last. Threads may share it."""
 
     def __init__(self) -> None:
         self._last = ""
         self._lock = threading.Lock()
 
-    def order(self, turns: Sequence[DueConnection]) -> list[DueConnection]:
-        """The turns, beginning after the connection that was served last."""
+    def order(self, due: Sequence[DueConnection]) -> list[DueConnection]:
+        """The connections, beginning after the one that was served last."""
         with self._lock:
             last = self._last
-        return sorted(turns, key=lambda turn: (turn.connection <= last, turn.connection))
+        return sorted(due, key=lambda each: (each.connection <= last, each.connection))
 
     def serve(self, connection: str) -> None:
-        """Note that this connection has had its turn."""
+        """Note that this connection was served last."""
         with self._lock:
             self._last = connection
 
 
 def find_due_connections(session: Session) -> list[DueConnection]:
-    """Connections with pending events that may be worked for; those whose accounts asked for a pause are left out.
+    """Connections with pending events that may be handled; those whose accounts are in cooldown are left out.
 
     Costs one look into the index per connection, however many events wait.
     """
-    return [DueConnection(str(name), bool(resting)) for name, resting in session.execute(_select_turns()).all()]
+    return [DueConnection(str(name), bool(resting)) for name, resting in session.execute(_select_due()).all()]
 
 
 @cache
-def _select_turns() -> Select[Any]:
+def _select_due() -> Select[Any]:
     first = select(_least_name(after=literal("")).label("name")).cte("names", recursive=True)
     names = first.union_all(select(_least_name(after=first.c.name)).where(first.c.name.is_not(None)))
     return (
@@ -93,15 +93,15 @@ def _select_turns() -> Select[Any]:
 
 
 def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
-    following = select(_ROWS.connection).where(_pending(), _ROWS.connection > after)
-    return following.order_by(_ROWS.connection).limit(1).correlate_except(_INBOX).scalar_subquery()
+    pending = select(_ROWS.connection).where(_pending(), _ROWS.connection > after)
+    return pending.order_by(_ROWS.connection).limit(1).correlate_except(_INBOX).scalar_subquery()
 
 
 @cache
 def next_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
-    """The id of a turn's first due event whose subject nobody works on: urgent first, then the longest due.
+    """The id of a due connection's first event whose subject is not claimed: urgent first, then the longest due.
 
-    The connection is bound as `TURN` when it is executed.
+    The connection is bound as `DUE` when it is executed.
     """
     first = [_due_of(priority, resting=resting).limit(1) for priority in _priorities(resting=resting)]
     return func.coalesce(
@@ -111,10 +111,10 @@ def next_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
 
 @cache
 def newest_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
-    """The id of the newest due event about what `next_of` is about: it reads the present truth for the older ones, too.
+    """The id of the newest due event of the subject of `next_of`: it reads the present state for the older ones, too.
 
-    Only among equally urgent ones: what a person asked for is not answered by what was merely heard later. Where it is
-    `lock`ed and somebody has it, there is none: waiting for it while holding an older one could never end.
+    Only of the same priority: a person's request is not superseded by a later webhook. Where it is `lock`ed and
+    another worker has it, there is none: waiting for it with a lock on an older one could deadlock.
     """
     first = _INBOX.alias("first")
     picked = select(first.c.id, first.c.subject, first.c.priority).where(
@@ -133,13 +133,13 @@ def newest_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
     return found.scalar_subquery() if lock else newest
 
 
-def find_due(session: Session, turn: DueConnection, *, limit: int) -> list[int]:
-    """The ids of the turn's first due events, most urgent first."""
+def find_due(session: Session, of: DueConnection, *, limit: int) -> list[int]:
+    """The ids of the connection's first due events, most urgent first."""
     found: list[int] = []
-    for priority in _priorities(resting=turn.resting):
+    for priority in _priorities(resting=of.resting):
         if len(found) < limit:
-            due = _due_of(priority, resting=turn.resting).limit(limit - len(found))
-            found += [int(row[0]) for row in session.execute(due, {DUE: turn.connection})]
+            due = _due_of(priority, resting=of.resting).limit(limit - len(found))
+            found += [int(row[0]) for row in session.execute(due, {DUE: of.connection})]
     return found
 
 
@@ -159,15 +159,15 @@ def _due_of(priority: int, *, resting: bool) -> Select[Any]:
     )
 
 
-def may_run(barred: BindParameter[Any]) -> ColumnElement[bool]:
-    """Whether an event may be claimed by its id: its connection neither rests nor cools down nor is `barred`."""
+def may_run(excluded: BindParameter[Any]) -> ColumnElement[bool]:
+    """Whether an event may be claimed by its id: its connection neither rests nor cools down nor is `excluded`."""
     name = func.coalesce(_ROWS.connection, "")
     free = or_(and_(_ROWS.priority == URGENT, is_asked()), name.not_in(_resting()))
-    return and_(free, name.not_in(_cooling()), name.not_in(barred))
+    return and_(free, name.not_in(_cooling()), name.not_in(excluded))
 
 
 def is_asked() -> ColumnElement[bool]:
-    """What a person asked for, as opposed to what a webhook hinted at."""
+    """Requests of a person, as opposed to hints of a webhook."""
     asked: ColumnElement[bool] = _ROWS.entity != "Session"
     return asked
 
@@ -185,7 +185,7 @@ def _resting() -> Any:
 
 
 def _cooling() -> Any:
-    """Connections one of whose accounts asked for a pause."""
+    """Connections with an account in cooldown."""
     account = or_(
         and_(_LIMITS.system == "quickbooks", _LIMITS.account == _CONNECTIONS.realm_id),
         and_(_LIMITS.system == "mpluskassa", _LIMITS.account == _CONNECTIONS.mplus_url),
@@ -194,7 +194,7 @@ def _cooling() -> Any:
 
 
 def give_back(session: Session, event_id: int, lease: str | None) -> None:
-    """Let go of a claimed event with which nothing was done: it is due at once, for whoever comes next."""
+    """Release a claimed event that was not started: it is due at once."""
     held = and_(_ROWS.id == event_id, _ROWS.lease == lease, _ROWS.state == State.WORKING)
     free = {"state": State.RECEIVED, "attempts": _ROWS.attempts - 1, "lease": None, "due_at": None}
     session.execute(update(_INBOX).where(held).values(**free, leased_until=None))

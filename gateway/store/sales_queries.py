@@ -1,4 +1,4 @@
-"""What the store knows about many sales at once: their links, and the newest event about each."""
+"""Queries over many sales at once: their links, and the newest event of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Value = TypeVar("_Value")
 
 
 def links_of(session: Session, connection: str, kind: LinkKind, source_ids: Iterable[str]) -> dict[str, Link]:
-    """The links of these source records, however many, by source id."""
+    """The links of these source records, any number of them, by source id."""
     found: dict[str, Link] = {}
     for some in _chunks(source_ids):
         found |= links.find_all(session, connection, kind, some)
@@ -55,7 +55,7 @@ def target_ids(session: Session, connection: str, kind: LinkKind, entity: str) -
 
 
 def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
-    """By entity id (event id, state, reason or "") of the newest event about each of these sales."""
+    """By entity id (event id, state, reason or "") of the newest event of each of these sales."""
     found: dict[str, tuple[int, str, str]] = {}
     for some in _chunks(entity_ids):
         mine = and_(
@@ -71,7 +71,7 @@ def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) 
 
 
 def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
-    """The ids of sales of one kind about which something was received on or after this day of the shop."""
+    """The ids of sales of one kind with an event received on or after this day of the shop."""
     begin = datetime(day.year, day.month, day.day, tzinfo=_AMSTERDAM)
     mine = and_(
         col(InboxRow.connection) == connection,
@@ -84,11 +84,11 @@ def changed_since(session: Session, connection: str, entity: str, day: date) -> 
 
 
 def summed_up_in(session: Session, connection: str, day: str) -> list[str]:
-    """The ids of the sales whose link says that this day's document holds them."""
+    """The ids of the sales that this day's document holds, according to their links."""
     mine = and_(
         col(LinkRow.connection) == connection,
         col(LinkRow.kind) == LinkKind.DOCUMENT,
-        # Written by ourselves as JSON: the key and the value stand side by side.
+        # Our own JSON: the key and the value are adjacent.
         col(LinkRow.detail).contains(f'"day": "{day}"', autoescape=True),
     )
     found = session.execute(select(col(LinkRow.source_id)).where(mine).order_by(col(LinkRow.id))).scalars().all()
@@ -96,7 +96,7 @@ def summed_up_in(session: Session, connection: str, day: str) -> list[str]:
 
 
 def raise_priority(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
-    """Make the waiting events about these sales due now; answers their ids."""
+    """Make the waiting events of these sales due now; returns their ids."""
     woken: list[int] = []
     for some in _chunks(entity_ids):
         mine = and_(

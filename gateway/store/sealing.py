@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import Permanent
 
-_MARK: Final = "2."  # the releases before sealed with Fernet, which knows no place; such a value opens until resealed
+_MARK: Final = "2."  # earlier releases sealed with Fernet, without a place; such a value opens until it is sealed again
 _NONCE: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """Where a sealed value stands: it opens nowhere else, whoever copies it there."""
+    """The place of a sealed value: a copy at another place cannot be opened."""
 
     table: str
     column: str

@@ -1,4 +1,4 @@
-"""Engines and transactions: `writing` for one short transaction, `reading` for a look that locks nothing."""
+"""Engines and transactions: `writing` for one short transaction, `reading` for a read without locks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.store import postgres
 CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 10_000
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.05
-# Away, full, out of connections; a standby that takes no writes; a connection that was cut; every connection in use.
+# Down, full, out of connections; a read-only standby; a connection that was cut; every connection in use.
 _WEATHER = (OperationalError, InternalError, InterfaceError, PoolTimeout)
 
 
@@ -57,7 +57,7 @@ def sqlite_path(url: str) -> str:
 def _open_sqlite(url: str) -> Engine:
     path = Path(sqlite_path(url))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):  # one there is stays as it is, and one that cannot be made is told of when it is used
+    with suppress(OSError):  # an existing one stays as it is; a failure is reported on first use
         path.touch(mode=0o600, exist_ok=False)
     timeout = BUSY_MILLISECONDS / 1000
     engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": timeout})
@@ -67,7 +67,7 @@ def _open_sqlite(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's implicit BEGIN is deferred and would deadlock two writers; we begin ourselves.
+    # The driver's implicit BEGIN is deferred and would deadlock two writers; so we send BEGIN.
     connection.isolation_level = None
     for pragma in (f"busy_timeout={BUSY_MILLISECONDS}", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
@@ -75,7 +75,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _switch_to_wal(connection: Any) -> None:
-    # The switch of a new file does not wait for others that switch it too, whatever the busy timeout says.
+    # Switching the mode of a new file does not wait for other processes, even with a busy timeout.
     for _ in range(WAL_TRIES):
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode=WAL")
@@ -101,10 +101,10 @@ def writing(engine: Engine) -> Iterator[Session]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
-    """A look that takes no write lock. Raises `Transient` when the database cannot be reached.
+    """A read without a write lock. Raises `Transient` when the database cannot be reached.
 
-    In SQLite all of it sees one moment. In PostgreSQL each statement sees its own, as it would in a transaction, whose
-    beginning and end would be two more round trips.
+    In SQLite it is one snapshot. In PostgreSQL each statement has its own snapshot, as in a READ COMMITTED transaction,
+    whose begin and end would be two more round trips.
     """
     options: dict[str, Any] = {"reading": True}
     if engine.dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""Whether the two systems of a connection answer: noted by whoever asks them, told when one has not for too long."""
+"""Whether the two systems of a connection answer: every caller notes it; a long silence is an alert."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gateway.store.session import writing
 from gateway.store.tables import ConnectionRow, SystemRow
 
 NAMES = {MPLUSKASSA: "MplusKASSA", QUICKBOOKS: "QuickBooks"}
-FAILING_SECONDS = 40.0  # one failed look is no outage
+FAILING_SECONDS = 40.0  # one failed call is no outage
 GRACE_SECONDS = 60.0  # how much later than expected an answer may come
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A system that has not answered since a moment; `failure` says what came instead, None when nothing did."""
+    """A system that has not answered since a moment; `failure` is the error instead, None when there was none."""
 
     connection: str
     system: str
@@ -32,13 +32,13 @@ class Silence:
 
 
 def answered(engine: Engine, connection: str, system: str, *, again_in: float) -> None:
-    """The system answered, and is asked again in so many seconds."""
+    """The system answered, and is called again in so many seconds."""
     overdue = moment(again_in + GRACE_SECONDS)
     _put(engine, connection, system, answered_at=moment(), overdue_at=overdue, failing_since=None, failure=None)
 
 
 def failed(engine: Engine, connection: str, system: str, failure: str) -> None:
-    """The system could not be asked, or did not answer."""
+    """The system could not be called, or did not answer."""
     since = func.coalesce(col(SystemRow.failing_since), moment())
     _put(engine, connection, system, first={"failing_since": moment()}, failing_since=since, failure=failure)
 
@@ -52,7 +52,7 @@ def _put(engine: Engine, connection: str, system: str, *, first: dict[str, Any] 
 
 
 def find_silent(session: Session, now: datetime) -> list[Silence]:
-    """The systems of live connections that fail for a while, or that nobody has had an answer of in time."""
+    """The systems of live connections that have failed for a while, or have not answered in time."""
     live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
     failing = col(SystemRow.failing_since) < now - timedelta(seconds=FAILING_SECONDS)
     silent = and_(or_(failing, col(SystemRow.overdue_at) < now), col(SystemRow.connection).in_(live))
@@ -66,5 +66,5 @@ def _to_silence(row: SystemRow, now: datetime) -> Silence:
 
 
 def all_of(session: Session) -> list[SystemRow]:
-    """What is known of every system."""
+    """The state of every system."""
     return list(session.execute(select(SystemRow)).scalars())

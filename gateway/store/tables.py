@@ -1,4 +1,4 @@
-"""Every table of the gateway (but for that of `addresses`). Migrations create them; a test holds both equal."""
+"""Every table of the gateway (except that of `addresses`). Migrations create them; a test compares both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
 _RESTING = "('working', 'done', 'skipped', 'parked')"
-# SQLite numbers rows by itself only for a column that is exactly INTEGER.
+# SQLite numbers rows automatically only for a column of type INTEGER.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 CursorRow = tables_of_feeds.CursorRow
@@ -37,13 +37,13 @@ def _where(condition: str) -> Any:
 
 
 class InboxRow(SQLModel, table=True):
-    """One change to carry over, and all that is known about its fate. `subject` orders rows of one entity."""
+    """One change to handle, with its state and outcome. `subject` orders rows of one entity."""
 
     __tablename__ = "inbox"
     __table_args__ = (
-        # The lock of one entity: at most one row of a subject is being worked on, whoever tries.
+        # The lock of one entity: at most one row of a subject is claimed.
         Index("inbox_one_working", "subject", unique=True, **_where("state = 'working'")),
-        # One connection's turn: what is due first among equals, found without passing what is not due yet.
+        # The first due row of a connection and priority, found without reading rows that are not due.
         Index("inbox_turn", *("connection", "priority", "turn_at", "id"), **_where(f"state NOT IN {_RESTING}")),
         Index("inbox_subject", "subject", "id"),
         Index("inbox_state", "state", "id"),
@@ -93,7 +93,7 @@ class InboxRow(SQLModel, table=True):
 
 
 class LinkRow(SQLModel, table=True):
-    """What a record of one system is in the other, with the fingerprint of what was last written there."""
+    """The counterpart of a record in the other system, with the fingerprint of the last write."""
 
     __tablename__ = "links"
     __table_args__ = (
@@ -117,7 +117,7 @@ class LinkRow(SQLModel, table=True):
 
 
 class NumberRow(SQLModel, table=True):
-    """An article number given to an item whose SKU is no number, for ever; `item_id` is empty for one found taken."""
+    """A permanent article number of an item whose SKU is no number; `item_id` is empty for one found taken."""
 
     __tablename__ = "numbers"
     __table_args__ = (UniqueConstraint("connection", "item_id", name="numbers_item"),)
@@ -129,7 +129,7 @@ class NumberRow(SQLModel, table=True):
 
 
 class JournalRow(SQLModel, table=True):
-    """One line of the activity log of an event: what came, was read, decided, sent, answered."""
+    """One line of the activity log of an event: received, read, decided, sent, answered."""
 
     __tablename__ = "journal"
     __table_args__ = (Index("journal_event", "event_id", "id"), Index("journal_at", "at"))
@@ -148,7 +148,7 @@ class JournalRow(SQLModel, table=True):
 class ConnectionRow(SQLModel, table=True):
     """One company of the books joined to one till installation. `*_sealed` columns are encrypted.
 
-    `name` is the key that every other table has, and never changes; `display_name` is what people call it now.
+    `name` is the key used by every other table, and never changes; `display_name` is the name shown.
     """
 
     __tablename__ = "connections"
@@ -190,7 +190,7 @@ class TokenRow(SQLModel, table=True):
 
 
 class LeaseRow(SQLModel, table=True):
-    """Work that one worker at a time does, while it does it."""
+    """Work that one worker at a time may do, while it lasts."""
 
     __tablename__ = "leases"
     __table_args__ = (Index("leases_of", "lease"),)
@@ -241,7 +241,7 @@ class AuditRow(SQLModel, table=True):
 
 
 class ProcessRow(SQLModel, table=True):
-    """A running process of ours, by boot id; `seen_at` tells whether it still lives."""
+    """A running process of ours, by boot id; `seen_at` shows whether it still runs."""
 
     __tablename__ = "processes"
 
@@ -255,7 +255,7 @@ class ProcessRow(SQLModel, table=True):
 
 
 class CounterTotalRow(SQLModel, table=True):
-    """What all processes have counted so far of one sample (a name and its labels, as JSON)."""
+    """The total over all processes of one sample (a name and its labels, as JSON)."""
 
     __tablename__ = "tallies"
 
@@ -265,7 +265,7 @@ class CounterTotalRow(SQLModel, table=True):
 
 
 class RateLimitRow(SQLModel, table=True):
-    """How an account of an outside system may be called now: a company of the books, an installation of the till.
+    """The rate limit of an account of a system: a company of the books, an installation of the till.
 
     Times are seconds since 1970 by the database's clock. No call starts between `cooldown_from` and `cooldown_until`;
     `refusal_level` is how many refusals came close to each other; `wanted_by` is the process that takes a slot next.
@@ -297,11 +297,11 @@ class CallSlotRow(SQLModel, table=True):
 
 
 RETIRED = ("limits", "slots")
-"""Tables that only the release before this one uses; they go when no such process can be running any more."""
+"""Tables that only the previous release uses; they are dropped when no such process can be running any more."""
 
 
 class AlertRow(SQLModel, table=True):
-    """Something that needs a person, from when it was seen until it was gone; `*_told` name the channels that know."""
+    """An alert, from when its cause was found until it was gone; `*_told` name the channels that took it."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -333,7 +333,7 @@ class AlertRow(SQLModel, table=True):
 
 
 class AgreementDayRow(SQLModel, table=True):
-    """What the comparison of till and books came to for one day of a connection, and when it is due (again)."""
+    """The result of the comparison of till and books for one day of a connection, and when it is due (again)."""
 
     __tablename__ = "agreement_days"
     __table_args__ = (Index("agreement_days_due", "connection", "due_at"),)
@@ -350,7 +350,7 @@ class AgreementDayRow(SQLModel, table=True):
 
 
 class AgreementRecordRow(SQLModel, table=True):
-    """A record that makes a difference on a day, and why; `event_id` is the event that should have booked it."""
+    """A record that causes a difference on a day, and why; `event_id` is the event that should have booked it."""
 
     __tablename__ = "agreement_records"
     __table_args__ = (Index("agreement_records_day", "connection", "day"),)
@@ -368,7 +368,7 @@ class AgreementRecordRow(SQLModel, table=True):
 
 
 class UsedOnceRow(SQLModel, table=True):
-    """A session that was logged out or an OAuth state that was used, by its SHA-256, until it ends by itself."""
+    """A session that was logged out or an OAuth state that was used, by its SHA-256, until it expires."""
 
     __tablename__ = "spent"
     __table_args__ = (Index("spent_ends", "ends_at"),)
@@ -389,7 +389,7 @@ class LoginFailureRow(SQLModel, table=True):
 
 
 class InstallationRow(SQLModel, table=True):
-    """The one row that says by what name this installation signs what it writes; a restored backup keeps it."""
+    """One row: the name that this installation writes on its documents; a restored backup keeps it."""
 
     __tablename__ = "installations"
 

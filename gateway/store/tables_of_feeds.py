@@ -1,4 +1,4 @@
-"""The tables of what is asked of the two systems again and again: how far, and whether they answer."""
+"""The tables of repeated calls to the two systems: positions of polls, and whether the systems answer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _time() -> Any:
 
 
 class CursorRow(SQLModel, table=True):
-    """How far a poll has come in one source of a connection.
+    """The position of a poll in one source of a connection.
 
     A feed of the till is read again from `settled` on, which follows `position` at a distance in time by way of
     `marked`. `witness` are the ids of the records that had the marker `position`. `generation` counts how often the
-    markers began again; those up to `reread_to` were given out before.
+    markers restarted; those up to `reread_to` were used before.
     """
 
     __tablename__ = "cursors"
@@ -42,8 +42,8 @@ class CursorRow(SQLModel, table=True):
 
 
 class SystemRow(SQLModel, table=True):
-    """Whether one of the two systems of a connection answers: when it last did, until when it has to do so again, and
-    since when it does not.
+    """Whether a system of a connection answers: when it last did, until when it has to answer again, and since when it
+    does not.
     """
 
     __tablename__ = "systems"

@@ -23,7 +23,7 @@ SEALED = ("access_sealed", "refresh_sealed")
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of a connection. `lost` says why they no longer work; then a person must reconnect."""
+    """The tokens of a connection. `lost` is the reason they no longer work; then a person must reconnect."""
 
     access: str | None
     access_expires_at: datetime | None
@@ -57,7 +57,7 @@ def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
 
 
 def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bool:
-    """Store what a refresh brought; False when the connection has no tokens any more, because it was removed."""
+    """Store the result of a refresh; False when the connection has no tokens any more, because it was removed."""
     mine = update(TokenRow).where(col(TokenRow.connection) == connection)
     values = _to_values(connection, tokens, seal)
     return session.execute(mine.values(**values).returning(col(TokenRow.connection))).one_or_none() is not None
@@ -77,7 +77,7 @@ def _to_values(connection: str, tokens: Tokens, seal: Seal) -> dict[str, Any]:
 
 
 def plant(session: Session, connection: str, refresh: str, seal: Seal) -> bool:
-    """Take a refresh token from the environment, once: a token planted before is not planted over newer ones."""
+    """Store a refresh token of the environment, once: a token stored before does not replace newer ones."""
     seed = hashlib.sha256(refresh.encode()).hexdigest()
     row = session.get(TokenRow, connection)
     if row is not None and row.seed == seed:
@@ -95,7 +95,7 @@ def lose(session: Session, connection: str, reason: str) -> None:
 
 
 def find_idle(session: Session, *, seconds: float) -> list[str]:
-    """Connections whose tokens nobody has refreshed for so long, the lost ones left out."""
+    """Connections whose tokens were not refreshed for so long, the lost ones left out."""
     idle = and_(
         col(TokenRow.refresh_sealed).is_not(None),
         col(TokenRow.lost).is_(None),
@@ -105,7 +105,7 @@ def find_idle(session: Session, *, seconds: float) -> list[str]:
 
 
 def take(engine: Engine, connection: str) -> str | None:
-    """The right to refresh, for a while; None while another process has it."""
+    """Take the lease to refresh; None while another process has it."""
     lease = uuid.uuid4().hex
     free = or_(col(TokenRow.lease).is_(None), col(TokenRow.leased_until) < moment())
     with writing(engine) as session:
@@ -119,7 +119,7 @@ def take(engine: Engine, connection: str) -> str | None:
 
 
 def release(engine: Engine, connection: str, lease: str) -> None:
-    """Give the right to refresh back."""
+    """Release the lease to refresh."""
     with writing(engine) as session:
         session.execute(
             update(TokenRow)

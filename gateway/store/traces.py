@@ -1,4 +1,4 @@
-"""How a person is recognised in what we keep: by address or number, and by the names those led to. Pure."""
+"""How a person is recognised in stored data: by address or number, and by the names found with those. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NUMBERS = frozenset(["freeformnumber", "phone", "telephone", "mobile", "phonenu
 _PARTS = ("GivenName", "FamilyName"), ("firstName", "lastName"), ("contactFirstName", "contactLastName")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _OF_OTHERS = frozenset(["itemref", "taxcoderef", "paymentmethodref", "departmentref", "line", "linelist", "accountref"])
-"""What stands in a person's record and is about something else."""
+"""Fields of a person's record that are not about the person."""
 
 
 @dataclass
 class Person:
-    """By what a person is known in one deployment. Customers and relations are (connection, number)."""
+    """The identifiers of a person in one deployment. Customers and relations are (connection, number)."""
 
     emails: set[str] = field(default_factory=set)
     customers: set[tuple[str, str]] = field(default_factory=set)
@@ -33,13 +33,13 @@ class Person:
     words: set[str] = field(default_factory=set)
 
     def texts(self) -> list[str]:
-        """What a text mentions the person by, the longest first; also as JSON writes it in ASCII."""
+        """The texts that identify the person, the longest first; also escaped as JSON writes them in ASCII."""
         known = {*self.emails, *self.words}
         escaped = {json.dumps(each)[1:-1] for each in known}
         return sorted(known | escaped, key=lambda each: (-len(each), each))
 
     def erase_from(self, text: str | None) -> str | None:
-        """The text without what mentions the person."""
+        """The text without these identifiers."""
         for each in self.texts() if text else ():
             text = re.sub(re.escape(each), GONE, text or "", flags=re.IGNORECASE)
         return text
@@ -50,7 +50,7 @@ class Person:
         return any(each.lower() in lower for each in self.texts())
 
     def is_referred_to(self, connection: str | None, text: str | None) -> bool:
-        """Whether JSON as we log it names the customer or relation, or an address, of the person."""
+        """Whether logged JSON names the customer or relation, or an address, of the person."""
         lower = (text or "").lower()
         if any(each in lower for each in self.emails):
             return True
@@ -64,7 +64,7 @@ class Person:
         )
 
     def learn(self, connection: str | None, text: str | None) -> None:
-        """Take over the names, streets and numbers that the person's records in this JSON hold."""
+        """Add the names, streets and numbers of the person's records in this JSON."""
         try:
             data = json.loads(text or "null")
         except ValueError:
@@ -74,7 +74,7 @@ class Person:
                 self.words |= {word for word in _words(each) if _tells(word)}
 
     def records_in(self, connection: str | None, text: str | None) -> list[Mapping[str, Any]]:
-        """The person's records in this JSON; none of other people's that stand beside them."""
+        """The person's records in this JSON, without those of other people."""
         try:
             data = json.loads(text or "null")
         except ValueError:
@@ -125,12 +125,12 @@ def _tells(word: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether this is an e-mail address, as far as a search is concerned."""
+    """Whether this is an e-mail address for the purpose of a search."""
     return _ADDRESS.fullmatch(text) is not None
 
 
 def list_prefilters(person: Person) -> Iterable[str]:
-    """Texts one of which every text that `is_referred_to` or `is_mentioned` holds; for a coarse search in SQL."""
+    """Texts of which every match of `is_referred_to` or `is_mentioned` holds one; for a coarse search in SQL."""
     yield from person.texts()
     yield from (f'"value": "{number}"' for _, number in person.customers)
     yield from (f'": {number}' for _, number in person.relations)

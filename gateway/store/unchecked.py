@@ -1,4 +1,4 @@
-"""Settings documents put in force without being held against both systems: that is made up for, and its faults told."""
+"""Settings documents put in force without a check against both systems: it is made later, its faults are reported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _OPEN = frozenset({*PENDING, State.WORKING, State.PARKED})
 
 
 def follow_up(session: Session, connection: str, version: int, *, checked: bool) -> list[int]:
-    """Ask for the check of a document that was not checked, or that may mend what an earlier check told of.
+    """Request the check of a document that was not checked, or that may correct a fault of an earlier check.
 
-    Answers the events to wake a worker for; one version is checked once.
+    Returns the events to notify a worker of; one version is checked once.
     """
     change = requests.check_in_force(version, connection=connection)
     earlier = views.newest_about(session, change.subject)

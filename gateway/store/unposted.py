@@ -1,4 +1,4 @@
-"""Sales the till has rung up and the books may not know yet, in one consistent look."""
+"""Sales the till has rung up and the books may not have yet, in one consistent read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gateway.store.tables import InboxRow, LinkRow
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A sale the inbox knows: its newest event's state and cause, and whether the books had it before a moment.
+    """A sale in the inbox: its newest event's state and code, and whether the books had it before a moment.
 
-    `booked` is None when it was never booked, else whether that was before the moment asked about. `careful`: it may
-    have been booked by a past that this database has forgotten.
+    `booked` is None when it was never booked, else whether that was before the given moment. `maybe_written`: it may
+    have been booked without a record of it in this database.
     """
 
     entity: str
@@ -29,7 +29,7 @@ class Known:
     state: str
     code: str | None
     booked: bool | None
-    careful: bool
+    maybe_written: bool
 
 
 def sales(
@@ -43,7 +43,7 @@ def sales(
 ) -> list[Known]:
     """The newest event of every sale that is open, or skipped for `waiting_code`, or booked since, or named by its id.
 
-    It is one statement, so that a sale that is booked meanwhile is seen either before or after, never as neither.
+    It is one statement, so that a sale that is booked meanwhile is found either before or after, never missed.
     """
     newer = aliased(InboxRow)
     newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
@@ -72,5 +72,5 @@ def _rows(condition: ColumnElement[bool], connection: str) -> Any:
         col(LinkRow.source_id) == col(InboxRow.entity_id),
     )
     columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
-    careful = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
-    return select(*map(col, columns), careful).outerjoin(LinkRow, document).where(condition)
+    maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
+    return select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(condition)

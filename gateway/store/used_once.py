@@ -1,4 +1,4 @@
-"""What may be used once, or was ended before its time: OAuth states and logged-out sessions, known to every process."""
+"""What may be used once, or was ended early: OAuth states and logged-out sessions, shared by all processes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sqlmodel import Session, col
 from gateway.store.clock import moment
 from gateway.store.tables import UsedOnceRow
 
-# A machine whose clock is behind believes a statement for longer than the one that signed it.
+# A machine whose clock is behind accepts a token for longer than the one that signed it.
 MARGIN_SECONDS = 3600.0
 
 
 def use(session: Session, secret: str, *, seconds: float) -> bool:
-    """Use it up, once in all processes; False when it was used up before. Kept as long as it could be shown: `seconds`.
+    """Use it, once over all processes; False when it was used before. Kept as long as it is valid: `seconds`.
 
-    Whoever comes second waits for the first one's transaction, and then is told so.
+    A second caller waits for the first one's transaction, and then gets False.
     """
     conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = conflict_insert(UsedOnceRow).values(digest=_digest(secret), ends_at=moment(seconds + MARGIN_SECONDS))
@@ -26,13 +26,13 @@ def use(session: Session, secret: str, *, seconds: float) -> bool:
 
 
 def is_used(session: Session, secret: str) -> bool:
-    """Whether somebody used it up."""
+    """Whether it was used."""
     digest = col(UsedOnceRow.digest)
     return session.execute(select(digest).where(digest == _digest(secret))).first() is not None
 
 
 def purge(session: Session) -> None:
-    """Forget what nobody can show any more."""
+    """Delete what is no longer valid."""
     session.execute(delete(UsedOnceRow).where(col(UsedOnceRow.ends_at) < moment()))
 
 

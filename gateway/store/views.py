@@ -1,4 +1,4 @@
-"""Read queries for people: lists of events with filters, counts, the age of what waits, and one order's history."""
+"""Read queries for the pages: lists of events with filters, counts, the age of waiting events, one order's history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mapping.sale_identity import find_numbers
 
 PAGE = 50
 LONGEST_PAGE = 200
-LOOKED_BACK = 100_000  # no index knows the entity, so a page looks back no further
+LOOKED_BACK = 100_000  # no index has the entity, so a page looks back no further
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _SEARCHED = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id, InboxRow.reason)
 _NUMBER = re.compile(r"[0-9][0-9.]*")
@@ -32,7 +32,7 @@ _UNSYNCED = (*PENDING, State.WORKING)
 class Filter:
     """Which events to list. `q` searches order, SKU, e-mail, entity id and reason; `before` is the cursor.
 
-    An order is found by the number it has in the books as well.
+    An order is also found by its number in the books.
     """
 
     state: State | None = None
@@ -53,10 +53,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
-    """How one flow stands: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
+    """The status of one flow: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
 
-    `unseen_seconds`: how long a system of it has not answered, None while both do. What happened there since is not
-    known here, so the flow is not up to date.
+    `unseen_seconds`: how long a system of it has not answered, None while both do. Changes since then are unknown,
+    so the flow is not up to date.
     """
 
     flow: str
@@ -68,12 +68,12 @@ class FlowStatus:
 
     @property
     def behind_seconds(self) -> float | None:
-        """How far the flow may be behind, None when it is up to date."""
+        """How far the flow may be behind; None when it is up to date."""
         return max((each for each in (self.unsynced_seconds, self.unseen_seconds) if each is not None), default=None)
 
 
 def find_events(session: Session, wanted: Filter) -> Page:
-    """One page of the events that fit."""
+    """One page of the matching events."""
     limit = max(1, min(wanted.limit, LONGEST_PAGE))
     keys = connections.keys_of(session, wanted.connection) if wanted.connection else []
     numbered = _numbered_in_books(session, wanted.q) if wanted.q else []
@@ -86,12 +86,12 @@ def find_events(session: Session, wanted: Filter) -> Page:
 
 
 def find_known(session: Session, keys: Collection[str]) -> set[str]:
-    """Those of these keys that changes were received under before."""
+    """Those of these keys that were received before."""
     return set(session.execute(select(col(InboxRow.key)).where(col(InboxRow.key).in_(keys))).scalars())
 
 
 def has_come(session: Session, connection: str, *, source: str, flow: str, since: datetime) -> bool:
-    """Whether anything of a flow has come in from a source since a moment."""
+    """Whether a change of a flow has come in from a source since a moment."""
     about = and_(col(InboxRow.connection) == connection, col(InboxRow.source) == source, col(InboxRow.flow) == flow)
     come = select(col(InboxRow.id)).where(col(InboxRow.received_at) >= since, about).limit(1)
     return session.execute(come).scalar_one_or_none() is not None
@@ -104,7 +104,7 @@ def find_event(session: Session, event_id: int) -> Event | None:
 
 
 def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
-    """The last events about an entity, newest first, among the last `LOOKED_BACK` of all."""
+    """The last events of an entity, newest first, among the last `LOOKED_BACK` of all."""
     since = select(func.max(col(InboxRow.id)) - LOOKED_BACK).scalar_subquery()
     wanted = and_(col(InboxRow.entity) == entity, col(InboxRow.id) > since)
     rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(limit)).all()
@@ -112,14 +112,14 @@ def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
 
 
 def newest_about(session: Session, subject: str) -> Event | None:
-    """The last event about a subject, or None."""
+    """The last event of a subject, or None."""
     about = select(*_COLUMNS).where(col(InboxRow.subject) == subject).order_by(col(InboxRow.id).desc()).limit(1)
     row = session.execute(about).one_or_none()
     return Event(*row) if row else None
 
 
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
-    """Everything that happened to an order, newest first.
+    """All events of an order, newest first.
 
     `order` is its id at the till, its printed number, or its number in the books with the prefix of its connection.
     """
@@ -138,7 +138,7 @@ def _by_number_in_books(session: Session, number: str, limit: int) -> list[Event
 
 
 def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
-    """What a number in the books was printed as at the till, and of which sales, by each connection's prefixes."""
+    """The till's printed number of a number in the books, and its sales, by each connection's prefixes."""
     for name in connections.names(session):
         document = settings_document.recall((documents.newest(session, name) or (0, ""))[1])
         for kind, printed in find_numbers(number, document.orders):
@@ -146,7 +146,7 @@ def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElem
 
 
 def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bool]]:
-    """The sales whose number in the books, or the beginning of it, is searched for; words are no numbers."""
+    """The sales whose number in the books is, or begins with, the searched text; words are no numbers."""
     return [
         and_(about, col(InboxRow.order_id).startswith(printed, autoescape=True))
         for about, printed in _printed_numbers(session, searched.strip())
@@ -160,8 +160,8 @@ def _named(session: Session, order: str, about: ColumnElement[bool], limit: int)
     return [Event(*row) for row in session.execute(statement).all()]
 
 
-def standings(session: Session) -> list[FlowStatus]:
-    """Every flow, those at rest included, in the order of the contract."""
+def flow_statuses(session: Session) -> list[FlowStatus]:
+    """Every flow, idle ones included, in the order of the contract."""
     now = now_of(session)
     rows = session.execute(
         select(
@@ -210,7 +210,7 @@ def cursors(session: Session) -> Sequence[CursorRow]:
 
 
 def tokens(session: Session) -> dict[str, TokenRow]:
-    """What is known of each connection's tokens, still sealed."""
+    """Each connection's tokens, still sealed."""
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
 
 

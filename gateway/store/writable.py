@@ -1,4 +1,4 @@
-"""Can anything be stored right now? A line is written and taken back in one committed transaction."""
+"""Whether the database accepts writes: a row is written and deleted in one committed transaction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REASONS: Mapping[str, str] = {
 
 
 def find_trouble(engine: Engine) -> str:
-    """`OK`, or in a few words why nothing can be stored; nothing of the server's own text, which names hosts."""
+    """`OK`, or a short reason why nothing can be stored; never the server's own text, which names hosts."""
     try:
         with writing(engine) as session:
             line = insert(JournalRow).values(at=moment(), kind="probe", title="probe", detail="-" * _CHARACTERS)

@@ -81,7 +81,7 @@ def look(session: Session, seal: Seal) -> Overview:
     return Overview(
         now=now,
         connections=every,
-        flows=views.standings(session),
+        flows=views.flow_statuses(session),
         cursors=[each for each in views.cursors(session) if not progress.is_note(each.source)],
         systems=systems.all_of(session),
         tokens=views.tokens(session),

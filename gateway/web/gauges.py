@@ -52,7 +52,7 @@ def read(session: Session, settings: Settings) -> Gauge:
     now = views.now_of(session)
     return Gauge(
         now,
-        views.standings(session),
+        views.flow_statuses(session),
         views.cursors(session),
         meters.of_month(session, f"{now:%Y-%m}"),
         alerts.find_open(session),

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from gateway.store.login_failures import MOST_SOURCES, NONE, LoginFailures
+from gateway.store.login_failures import MAX_SOURCES, NONE, LoginFailures
 
 FAILURES = 10
 WINDOW_SECONDS = 60.0
@@ -46,5 +46,5 @@ class Throttle:
     def _keep(self, source: str, counted: LoginFailures) -> None:
         self._known[source] = (counted.failures, self._clock() + counted.seconds)
         self._known.move_to_end(source)
-        while len(self._known) > MOST_SOURCES:
+        while len(self._known) > MAX_SOURCES:
             self._known.popitem(last=False)

@@ -1,4 +1,4 @@
-"""When days are compared without anybody asking: in the night after, after an outage, after a change, once mended."""
+"""When days are compared without anybody asking: in the night after, after an outage, after a change, once repaired."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def plan(deps: Deps) -> list[int]:
         return []
     now = deps.now()
     with reading(deps.engine) as session:
-        mended = agreements.find_mended(session, deps.connection, now=now)
+        repaired = agreements.find_repaired(session, deps.connection, now=now)
     with writing(deps.engine) as session:
         agreements.open_days(session, deps.connection, _today(deps), due_at=_night(deps))
-        agreements.mark(session, deps.connection, mended, now=now, at_once=True)
+        agreements.mark(session, deps.connection, repaired, now=now, at_once=True)
         days = agreements.take_due(session, deps.connection, now=now)
         if not days:
             return []
-        change = requests.agree_by_itself(connection=deps.connection, start=days[0], through=days[-1])
+        change = requests.agree_automatically(connection=deps.connection, start=days[0], through=days[-1])
         return [row.id for row in inbox.receive(session, [change]) if row.pending]
 
 

@@ -17,6 +17,6 @@ def handle(_event: Event, deps: Deps) -> Result:
     markers = deps.till.sync_markers()
     with writing(deps.engine) as session:
         if not connections.is_live(session, deps.connection):
-            cursors.begin_anew(session, deps.connection, markers, at=deps.now())
+            cursors.begin_again(session, deps.connection, markers, at=deps.now())
         connections.go_live(session, deps.connection)
     return done("live: what is sold from now on is booked; what was before comes with a backfill")

@@ -53,7 +53,7 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
         for article, quantity in _pieces(lines):
             pieces[article] = pieces.get(article, Decimal(0)) + quantity
             row = counted[sale_id]
-            if row.booked is False or row.careful or row.state in _BEING_BOOKED:
+            if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
                 doubtful.add(article)
     return Unposted(pieces, frozenset(doubtful), frozenset(row.entity_id for row in found))
 

@@ -119,7 +119,7 @@ def test_t18_what_was_sold_before_the_connection_stays_out_when_markers_begin_ag
         for each in old:
             each["entryTimestamp"] = {**each["entryTimestamp"], "year": each["entryTimestamp"]["year"] - 1}
     with writing(shop.engine) as session:
-        cursors.begin_anew(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+        cursors.begin_again(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
     for _ in range(2):
         shop.till.sell(lines=[sold(1001)])
     shop.settle()
@@ -164,7 +164,7 @@ def test_t18_relations_whose_markers_begin_again_make_no_customer_of_everybody(
     for number in range(5):
         shop.till.add_relation(name=f"Voor {number}", email=f"voor{number}@example.nl")
     with writing(shop.engine) as session:
-        cursors.begin_anew(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+        cursors.begin_again(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
     shop.till.add_relation(name="Na", email="na@example.nl")
     shop.settle()
     customers = len(shop.rows("Customer"))
@@ -185,7 +185,7 @@ def test_t18_a_card_given_after_markers_began_again_becomes_a_customer(
         for row in shop.till.till["relations"]:
             row["createTimestamp"] = {**row["createTimestamp"], "year": row["createTimestamp"]["year"] - 1}
     with writing(shop.engine) as session:
-        cursors.begin_anew(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+        cursors.begin_again(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
     shop.till.add_relation(name="Kaart 0", email="kaart0@example.nl")
     for number in range(4):  # each change leaves a gap, so the old position lies above the new markers
         shop.till.change_relation(2, city=f"Zeist {number}")

@@ -93,7 +93,7 @@ def silent(engine: Engine) -> list[str]:
 def flows_seen(engine: Engine) -> set[bool]:
     """Whether what is known of each flow is of now; what waits for a worker does not matter here."""
     with reading(engine) as session:
-        return {standing.unseen_seconds is None for standing in views.standings(session)}
+        return {standing.unseen_seconds is None for standing in views.flow_statuses(session)}
 
 
 @pytest.mark.parametrize("system", ["till", "books"])

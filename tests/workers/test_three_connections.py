@@ -172,7 +172,7 @@ def test_one_event_of_a_quiet_shop_is_next_although_another_has_thousands(chain:
     with writing(chain.engine) as session:
         inbox.receive(session, changes)
     quiet, rota = chain.hear("breda"), RoundRobin()
-    taken = [inbox.claim_next(chain.engine, rota=rota) for _ in range(2)]
+    taken = [inbox.claim_next(chain.engine, rotation=rota) for _ in range(2)]
     assert quiet in {event.id for event in taken if event}
 
 

@@ -46,9 +46,9 @@ def end(engine: Engine, event: Event, outcome: Outcome | None = None) -> None:
         inbox.finish(session, event, outcome or Outcome(State.DONE))
 
 
-def take(engine: Engine, rota: RoundRobin, **more: Any) -> str | None:
+def take(engine: Engine, rotation: RoundRobin, **more: Any) -> str | None:
     """The connection whose event was claimed and done."""
-    event = inbox.claim_next(engine, rota=rota, **more)
+    event = inbox.claim_next(engine, rotation=rotation, **more)
     if event is None:
         return None
     end(engine, event)
@@ -58,8 +58,8 @@ def take(engine: Engine, rota: RoundRobin, **more: Any) -> str | None:
 def test_53_three_connections_take_turns_however_much_one_of_them_has(engine: Engine) -> None:
     put(engine, *(change(str(n), "busy") for n in range(50)))
     put(engine, change("1", "calm"), change("2", "calm"), change("1", "quiet"))
-    rota = RoundRobin()
-    served = [take(engine, rota) for _ in range(6)]
+    rotation = RoundRobin()
+    served = [take(engine, rotation) for _ in range(6)]
     assert served.count("calm") == 2
     assert served.count("quiet") == 1
     assert served[:3] == ["busy", "calm", "quiet"]
@@ -72,8 +72,8 @@ def test_the_urgent_event_of_a_connection_comes_before_its_backfill(engine: Engi
         change("2", "a", priority=NORMAL),
         change("3", "a", priority=URGENT),
     )
-    rota, order = RoundRobin(), []
-    while (event := inbox.claim_next(engine, rota=rota)) is not None:
+    rotation, order = RoundRobin(), []
+    while (event := inbox.claim_next(engine, rotation=rotation)) is not None:
         order.append(event.entity_id)
         end(engine, event)
     assert order == ["3", "2", "1"]
@@ -93,8 +93,8 @@ def states(engine: Engine) -> list[str]:
 
 def test_51_in_its_turn_the_newest_event_of_a_subject_answers_the_older_ones(engine: Engine) -> None:
     put(engine, about("1"), change("x", "a"), about("2"), about("3"))
-    rota, order = RoundRobin(), []
-    while (event := inbox.claim_next(engine, rota=rota)) is not None:
+    rotation, order = RoundRobin(), []
+    while (event := inbox.claim_next(engine, rotation=rotation)) is not None:
         order.append(event.key)
         end(engine, event)
     assert order == ["a:3", "a:x"]
@@ -156,8 +156,8 @@ def test_many_who_claim_few_subjects_neither_overlap_nor_wait_for_each_other_for
 
     with ThreadPoolExecutor(claimers) as pool:
         carried = sum(pool.map(claim_all, range(claimers)))
-    rota = RoundRobin()
-    while take(engine, rota):
+    rotation = RoundRobin()
+    while take(engine, rotation):
         carried += 1
     assert set(states(engine)) == {"done", "skipped"}
     assert states(engine).count("done") == carried
@@ -182,8 +182,8 @@ def test_the_events_of_a_connection_that_rests_wait_but_what_a_person_asks_for_i
     put(engine, change("1", "b"))
     assert inbox.claim(engine, waiting) is None
     assert inbox.claim(engine, hint) is None
-    rota = RoundRobin()
-    assert [take(engine, rota), take(engine, rota), take(engine, rota)] == ["a", "b", None]
+    rotation = RoundRobin()
+    assert [take(engine, rotation), take(engine, rotation), take(engine, rotation)] == ["a", "b", None]
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=10) == []
         done = session.execute(select(col(InboxRow.id)).where(col(InboxRow.state) == "done")).scalars().all()
@@ -208,19 +208,19 @@ def test_an_account_that_cools_down_is_not_claimed_and_others_go_on(engine: Engi
     with writing(engine) as session:
         session.execute(insert(RateLimitRow).values(cooling))
     assert inbox.claim(engine, urgent) is None
-    rota = RoundRobin()
-    assert [take(engine, rota), take(engine, rota)] == ["b", None]
+    rotation = RoundRobin()
+    assert [take(engine, rotation), take(engine, rotation)] == ["b", None]
     with writing(engine) as session:
         session.execute(text("UPDATE rate_limits SET cooldown_until = 1"))
-    assert take(engine, rota) == "a"
+    assert take(engine, rotation) == "a"
 
 
-def test_a_barred_connection_is_left_to_the_threads_it_has(engine: Engine) -> None:
+def test_an_excluded_connection_is_left_to_the_threads_it_has(engine: Engine) -> None:
     (first, _) = put(engine, change("1", "a"), change("1", "b"))
-    assert inbox.claim(engine, first, barred=["a"]) is None
-    rota = RoundRobin()
-    assert [take(engine, rota, barred=["a"]), take(engine, rota, barred=["a"])] == ["b", None]
-    assert take(engine, rota) == "a"
+    assert inbox.claim(engine, first, excluded=["a"]) is None
+    rotation = RoundRobin()
+    assert [take(engine, rotation, excluded=["a"]), take(engine, rotation, excluded=["a"])] == ["b", None]
+    assert take(engine, rotation) == "a"
 
 
 def test_an_event_that_belongs_to_nobody_is_still_found(engine: Engine) -> None:
@@ -268,10 +268,10 @@ def fill(engine: Engine, rows: int) -> None:
 
 def time_claims(engine: Engine, count: int) -> float:
     """The 95th percentile of a claim, in seconds."""
-    rota, took = RoundRobin(), []
+    rotation, took = RoundRobin(), []
     for _ in range(count):
         began = time.perf_counter()
-        assert inbox.claim_next(engine, rota=rota) is not None
+        assert inbox.claim_next(engine, rotation=rotation) is not None
         took.append(time.perf_counter() - began)
     return statistics.quantiles(took, n=20)[-1]
 
@@ -335,5 +335,5 @@ def test_a_row_whose_connection_is_unknown_does_not_stop_the_round(engine: Engin
     with reading(engine) as session:
         assert session.execute(select(col(ConnectionRow.name))).scalars().all() == ["known"]
     put(engine, change("1", "unknown"), change("1", "known"))
-    rota = RoundRobin()
-    assert {take(engine, rota), take(engine, rota)} == {"known", "unknown"}
+    rotation = RoundRobin()
+    assert {take(engine, rotation), take(engine, rotation)} == {"known", "unknown"}
