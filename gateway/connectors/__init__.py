@@ -1,1 +1,1 @@
-"""Both outside systems, each spoken to by a client whose rules are pure functions."""
+"""Clients of both systems; their rules are pure functions."""

@@ -1,4 +1,4 @@
-"""One exchange with an outside system, as the activity log keeps it: what was asked, what came, how long it took."""
+"""One exchange with a system, as stored in the activity log: request, answer and duration."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Never holds a credential; large and binary parts are clipped by the connector before they come here.
+    """Never holds a credential; the connector clips large and binary parts first.
 
-    `status` is the HTTP status (None: no answer), `trace` the id to quote at the other side, `metered` whether the
-    call counts towards a paid allowance, `error` the code of the error it ended in, `refused` whether the other
-    side refused it because of its limits, `pause` the seconds it then asked to wait for (None: it named none),
-    `note` what a reader of the log should know of it besides.
+    `status` is the HTTP status (None: no answer), `trace` the vendor's id of the exchange, `metered` whether the
+    call counts towards a paid allowance, `error` the code of its error, `refused` whether the other
+    system refused it because of its limits, `pause` the seconds it then asked to wait (None: it named none),
+    `note` a remark for a reader of the log.
     """
 
     system: str
@@ -45,9 +45,9 @@ _OF_RECORDS = frozenset((
 
 
 def without_lists(data: Any) -> Any:
-    """The data with lists of several records about persons cut down to what each record is called by.
+    """The data with lists of several records about persons reduced to the key of each record.
 
-    A page of many sales is read to find some; whose they are is logged where each is carried, and only there.
+    A page of many sales is read to find some; the person of a sale is logged only where that sale is handled.
     """
     if isinstance(data, Mapping):
         return {name: without_lists(value) for name, value in data.items()}
@@ -60,7 +60,7 @@ def without_lists(data: Any) -> Any:
 
 
 def say_dropped(sent: int, received: int) -> str | None:
-    """The note about characters that were left out because the other side, or nobody, can read them."""
+    """The note about characters that were left out because they cannot be read."""
     found = ((sent, "what was sent"), (received, "the answer"))
     parts = [
         f"{count} control character{'s' if count > 1 else ''} left out of {where}" for count, where in found if count

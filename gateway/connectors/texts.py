@@ -1,7 +1,7 @@
-"""Characters the other side can never take, left out of what is read and written. Pure.
+"""Characters that a system can never accept, left out of what is read and written. Pure.
 
-XML 1.0 has no place for control characters, not even written as `&#x1B;`, and one of them makes a whole answer
-unreadable. No register, printer or page of the books can show them either, so they are dropped wherever they come from.
+XML 1.0 forbids control characters, even written as `&#x1B;`, and one of them makes a whole answer unreadable.
+No register, printer or page of the books can show them either, so they are always dropped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
-_RARE: Final = re.compile(" ?(?:[\U00010000-\U0010ffff][\u200d\ufe0e\ufe0f]*)+")  # with what joins and varies them
+_RARE: Final = re.compile(" ?(?:[\U00010000-\U0010ffff][\u200d\ufe0e\ufe0f]*)+")  # with joiners and variation selectors
 _RAW: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _REFERENCE: Final = re.compile(rb"&#(x[0-9A-Fa-f]{1,8}|[0-9]{1,10});")
 _DECLARED: Final = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
@@ -21,7 +21,7 @@ _ASCII_COMPATIBLE: Final = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-88
 
 
 def clean(value: Any) -> tuple[Any, int]:
-    """The value without characters XML has no place for, in all its texts, and how many there were."""
+    """The value without characters that XML forbids, in all its texts, and how many there were."""
     return _strip(value, lambda text: _FORBIDDEN.subn("", text))
 
 
@@ -35,16 +35,16 @@ def _leave_out_rare(text: str) -> tuple[str, int]:
     return (_RARE.sub("", text).strip(), count) if count else (text, 0)
 
 
-def _strip(value: Any, mend: Callable[[str], tuple[str, int]]) -> tuple[Any, int]:
+def _strip(value: Any, strip: Callable[[str], tuple[str, int]]) -> tuple[Any, int]:
     match value:
         case str():
-            return mend(value)
+            return strip(value)
         case Mapping():
-            parts = {key: _strip(inner, mend) for key, inner in value.items()}
+            parts = {key: _strip(inner, strip) for key, inner in value.items()}
             count = sum(found for _, found in parts.values())
             return ({key: inner for key, (inner, _) in parts.items()}, count) if count else (value, 0)
         case list() | tuple():
-            stripped = [_strip(inner, mend) for inner in value]
+            stripped = [_strip(inner, strip) for inner in value]
             count = sum(found for _, found in stripped)
             return ([inner for inner, _ in stripped], count) if count else (value, 0)
     return value, 0
@@ -53,7 +53,7 @@ def _strip(value: Any, mend: Callable[[str], tuple[str, int]]) -> tuple[Any, int
 def clean_xml(document: bytes) -> tuple[bytes, int]:
     """A document without the bytes and references XML forbids, in UTF-8 that can be decoded, and how many there were.
 
-    One in an encoding that is no superset of ASCII is left as it is.
+    A document in an encoding that is no superset of ASCII is left as it is.
     """
     declared = _DECLARED.match(document)
     encoding = declared[1].decode("ascii").lower() if declared else "utf-8"
@@ -78,6 +78,6 @@ def _decodable(document: bytes) -> tuple[bytes, int]:
     try:
         document.decode("utf-8")
     except UnicodeDecodeError:
-        mended = document.decode("utf-8", "replace")
-        return mended.encode(), max(1, mended.count("�"))
+        decoded = document.decode("utf-8", "replace")
+        return decoded.encode(), max(1, decoded.count("�"))
     return document, 0

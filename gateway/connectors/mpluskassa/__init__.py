@@ -1,1 +1,1 @@
-"""The connector of the till: MplusKASSA's SOAP API and session webhooks, spoken in the shared records."""
+"""The connector of the till: MplusKASSA's SOAP API and session webhooks, as the shared records."""

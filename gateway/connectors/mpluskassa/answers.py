@@ -1,4 +1,4 @@
-"""What the connector hands back beyond the shared records: pages, creation results, versions, a product as read."""
+"""What the connector returns beyond the shared records: pages, creation results, versions, a product as read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mapping.records import Product
 
 Record = TypeVar("Record")
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading one crooked row may end in; the rows beside it are not to blame."""
+"""The errors of one malformed row; the other rows are not affected."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadProduct:
-    """A product with the whole row it was read from: an update starts from `raw`, so nothing of it is lost."""
+    """A product with the whole row it was read from: an update starts from `raw`, so no field is lost."""
 
     product: Product
     raw: Mapping[str, Any]
@@ -24,7 +24,7 @@ class ReadProduct:
 
 @dataclass(frozen=True, slots=True)
 class CreatedProduct:
-    """The numbers the till gave; `sync_marker` lets us recognise our own change when it comes back."""
+    """The numbers the till gave; by `sync_marker` our own change is recognised when it is reported."""
 
     product_number: int
     article_numbers: tuple[int, ...]
@@ -33,7 +33,7 @@ class CreatedProduct:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedProduct:
-    """Which articles of the update were there already and which it made."""
+    """The articles of the update that existed and those it created."""
 
     existing_article_numbers: tuple[int, ...]
     new_article_numbers: tuple[int, ...]
@@ -61,7 +61,7 @@ class ApiVersion:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """A row of a page that holds a value nobody can use; the rest of the page stands."""
+    """A row of a page with an unusable value; the rest of the page is valid."""
 
     id: str
     reason: str
@@ -71,7 +71,7 @@ class UnreadableRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordPage(Sequence[Record]):
-    """A page of changed records, itself their sequence. Ask for `marker + 1` next; a false page is the end.
+    """A page of changed records, and their sequence. Ask for `marker + 1` next; a false page is the end.
 
     `marker` also counts the unreadable rows: a page of nothing else is true and moves on.
     """

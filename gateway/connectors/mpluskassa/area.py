@@ -1,4 +1,4 @@
-"""What every area of the client needs: the caller and the number format of the installation."""
+"""The base of every area of the client: the caller and the number format of the installation."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class Area:
 
 
 def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
-    """The distinct values in order, so many at a time: a long list in one request is a long answer."""
+    """The distinct values in order, in chunks: a long list in one request gives a long answer."""
     distinct = list(dict.fromkeys(values))
     return (distinct[start : start + size] for start in range(0, len(distinct), size))

@@ -28,7 +28,7 @@ from gateway.connectors.mpluskassa.transport import LinkError, PooledConnection,
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 
 Observer = Callable[[Exchange], None]
-Gate = Callable[[str], AbstractContextManager[Any]]  # is told the operation
+Gate = Callable[[str], AbstractContextManager[Any]]  # its argument is the operation
 
 _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
@@ -36,7 +36,7 @@ _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs th
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """How an exchange ended: an answer or an error, what is known of the reply, and characters left out of it."""
+    """The outcome of an exchange: an answer or an error, data of the reply, and the number of characters left out."""
 
     status: int | None = None
     answer: dict[str, Any] | None = None
@@ -45,20 +45,20 @@ class _Outcome:
 
 
 class Caller:
-    """Asks one installation. Safe to share between threads."""
+    """Calls one installation. Safe to share between threads."""
 
-    def __init__(self, link: PooledConnection, shelf: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
+    def __init__(self, link: PooledConnection, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
         self.link = link
-        self.shelf = shelf
+        self.contracts = cache
         self._observe = observe
         self._gate = gate
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:
-        """Ask something that changes nothing. Raises Transient, or Permanent and its kinds."""
+        """Make a call that changes nothing. Raises Transient, or Permanent and its kinds."""
         return self._call(operation, body, writes=False, record=None)
 
     def write(self, operation: str, *, record: str | None = None, **body: Any) -> dict[str, Any]:
-        """Change something, and see that the answer's result says so. Raises Unanswered as well."""
+        """Make a call that writes, and check the result in its answer. Raises Unanswered as well."""
         return self._call(operation, body, writes=True, record=record)
 
     def knows(self, operation: str, *path: str) -> bool:
@@ -73,7 +73,7 @@ class Caller:
         """The installation's WSDL, read when first needed. Raises Transient, or Permanent and its kinds."""
         error: GatewayError
         try:
-            return self.shelf.get()
+            return self.contracts.get()
         except LinkError as failure:
             error = _link_error(failure, "reading the WSDL", writes=False)
         except UnusableDescription as failure:
@@ -129,7 +129,7 @@ class Caller:
     def _garbled(self, operation: str, reply: TillReply, reason: str, *, writes: bool) -> GatewayError:
         if reply.status != HTTPStatus.OK:
             return self._status_error(operation, reply, writes=writes)
-        self.shelf.doubt()
+        self.contracts.mark_outdated()
         return transient(f"{operation}: {reason}", code="GARBLED", writes=writes)
 
     def _status_error(self, operation: str, reply: TillReply, *, writes: bool) -> GatewayError:
@@ -173,7 +173,7 @@ class Caller:
         )
         try:
             self._observe(told)
-        except Exception:  # noqa: BLE001 - what was written stays written, however the observer fails
+        except Exception:  # noqa: BLE001 - an error of the observer must not fail a completed write
             _log.exception("the observer of till exchanges failed")
 
 

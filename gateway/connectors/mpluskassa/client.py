@@ -1,4 +1,4 @@
-"""The client of one MplusKASSA installation: every verb the gateway has for the till, in one place."""
+"""The client of one MplusKASSA installation: every call the gateway makes to the till."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _NEEDED = (
 
 
 class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
-    """Speaks to one installation. Safe to share between threads; opens no connection before its first verb.
+    """Calls one installation. Safe to share between threads; opens no connection before its first call.
 
-    `observe` hears of every exchange; `gate` is entered around each (to bound how many run at once);
+    `observe` gets every exchange; `gate` is entered around each (to limit how many run at once);
     `default_decimal_places` reads quantities whose decimals the installation leaves out.
     """
 
@@ -69,21 +69,21 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         wsdl_cache: Path | None = None,
         default_decimal_places: int = 0,
     ) -> None:
-        """Raises ValueError when the address is not one, or a credential is empty."""
+        """Raises ValueError for an invalid address or an empty credential."""
         if not ident or not secret:
             raise ValueError("the ident and the secret of MplusKASSA must both be set")
         link = PooledConnection(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
-        shelf = ContractCache(partial(read_description, link), wsdl_cache)
-        super().__init__(Caller(link, shelf, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
+        cache = ContractCache(partial(read_description, link), wsdl_cache)
+        super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
 
     def missing_operations(self) -> tuple[str, ...]:
-        """What the gateway could use and this installation lacks. Reads the WSDL when it was not needed before."""
+        """The operations that the gateway uses and this installation lacks. Reads the WSDL if not done before."""
         operations = self._calls.contract().operations
         return tuple(name for name in _NEEDED if name not in operations)
 
     def describe(self) -> str:
-        """A few plain lines about this client, without asking the till anything; holds no credentials."""
-        link, contract = self._calls.link, self._calls.shelf.loaded
+        """A few lines about this client, without a call to the till; they hold no credentials."""
+        link, contract = self._calls.link, self._calls.contracts.loaded
         known = "not read yet" if contract is None else f"{len(contract.operations)} operations"
         limits = link.limits
         return "\n".join(

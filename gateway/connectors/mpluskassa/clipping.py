@@ -1,4 +1,4 @@
-"""Makes a request or answer fit for the activity log: no images, no endless texts or lists. Pure."""
+"""Clips a request or answer for the activity log: no images, no long texts or lists. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 _DROPPED = frozenset({"imageData", "thumbData"})
 _LONGEST_TEXT = 500
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 
 
 def clip(value: Any, scrub: Callable[[str], str]) -> Any:
@@ -26,7 +26,7 @@ def clip(value: Any, scrub: Callable[[str], str]) -> Any:
 
 
 def _clip_rows(found: list[Any], scrub: Callable[[str], str]) -> list[Any]:
-    kept = [clip(each, scrub) for each in found[:_MOST_ROWS]]
+    kept = [clip(each, scrub) for each in found[:_MAX_ROWS]]
     left = len(found) - len(kept)
     return [*kept, f"(and {left} more)"] if left else kept
 

@@ -1,4 +1,4 @@
-"""The installation's WSDL: fetched at first use, kept in process and on disk, made into envelopes and readers.
+"""The installation's WSDL: fetched at first use, cached in the process and on disk, compiled to envelopes and readers.
 
 Its address, its imports and its size are not trusted: the one import it needs is answered from here, every other
 reference is refused, and what the service calls itself in it is ignored.
@@ -33,7 +33,7 @@ _XSD_IMPORT = "{http://www.w3.org/2001/XMLSchema}import"
 _ADDRESS = "{http://schemas.xmlsoap.org/wsdl/soap/}address"
 _SERVICE_ADDRESS = "http://installation.invalid/"
 
-# zeep stumbles over a crooked WSDL with whatever error comes first.
+# zeep raises various errors for a malformed WSDL.
 _BROKEN = (ZeepError, Garbled, etree.LxmlError, LookupError, ValueError, TypeError, AttributeError, NotImplementedError)
 
 DISPENSABLE = frozenset(
@@ -48,15 +48,15 @@ DISPENSABLE = frozenset(
         "timezone",
     }
 )
-"""Fields an older installation may lack and that only make an answer richer or a booking better described."""
+"""Fields that an older installation may lack: they only add detail to an answer or a booking."""
 
 
 class UnusableDescription(Exception):
-    """What came as WSDL is none, or refers to places it may not; the text never quotes it."""
+    """The document is no WSDL, or refers to forbidden addresses; the text never quotes it."""
 
 
 class _Rejected(Transport):
-    """Answers the one import the WSDL needs from memory; whatever else a WSDL refers to is not loaded."""
+    """Serves the one import the WSDL needs from memory; no other reference of a WSDL is loaded."""
 
     def load(self, url: str) -> bytes:
         if url in {_ENCODING_LOCATION, _SOAP_ENCODING}:
@@ -65,7 +65,7 @@ class _Rejected(Transport):
 
 
 class Contract:
-    """What one WSDL lets us say and understand. Safe to share between threads."""
+    """The requests and answers of one WSDL. Safe to share between threads."""
 
     def __init__(self, wsdl: bytes) -> None:
         """Raises UnusableDescription."""
@@ -79,7 +79,7 @@ class Contract:
         return operation in self.operations and (not path or self._find(operation, path) is not None)
 
     def demands(self, operation: str, *path: str) -> bool:
-        """Whether a request of this operation is not complete without a field."""
+        """Whether a request of this operation requires a field."""
         element = self._find(operation, path) if operation in self.operations else None
         return element is not None and element.min_occurs > 0
 
@@ -111,7 +111,7 @@ class Contract:
 
 
 class ContractCache:
-    """Keeps the contract of one installation. `fetch` reads the WSDL and may raise; a copy on disk then stands in."""
+    """Keeps the contract of one installation. `fetch` reads the WSDL and may raise; a copy on disk is used then."""
 
     def __init__(
         self, fetch: Callable[[], bytes], cache: Path | None = None, *, patience: float = 600.0, quiet: float = 2.0
@@ -138,16 +138,16 @@ class ContractCache:
 
     @property
     def loaded(self) -> Contract | None:
-        """The contract if it was needed already."""
+        """The contract if it was loaded already."""
         return self._contract
 
-    def doubt(self) -> None:
-        """An answer did not fit: the installation may have been updated. Read anew, but not more than now and then."""
+    def mark_outdated(self) -> None:
+        """An answer did not fit: the installation may have been updated. Load again on next use, at most at intervals."""
         if time.monotonic() - self._loaded_at > self._patience:
             self._contract = None
 
     def _load(self) -> Contract:
-        # Threads that waited for the one that failed fail with it, instead of each waiting its own turn.
+        # Threads that waited for a failed load fail with it, instead of each trying again.
         if self._failure is not None and time.monotonic() - self._failure[0] < self._quiet:
             raise self._failure[1].with_traceback(None)
         try:
@@ -170,7 +170,7 @@ class ContractCache:
     def _keep(self, wsdl: bytes) -> None:
         if self._cache is None:
             return
-        # A full or read-only disk must not stop trade; the copy is a convenience.
+        # A full or read-only disk must not stop the flows; the copy is optional.
         with contextlib.suppress(OSError):
             self._cache.parent.mkdir(parents=True, exist_ok=True)
             draft = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
@@ -182,11 +182,11 @@ def _load(wsdl: bytes) -> Any:
     try:
         document = parse_document(wsdl)
         for node in document.iter(_XSD_IMPORT):
-            # zeep refuses every web address, this import's included; under another name it reaches _Quarantine.
+            # zeep refuses every web address, this import's too; under another name it reaches _Quarantine.
             if node.get("namespace") == _SOAP_ENCODING:
                 node.set("schemaLocation", _ENCODING_LOCATION)
         for node in document.iter(_ADDRESS):
-            node.set("location", _SERVICE_ADDRESS)  # never used, and all that installations of one version differ in
+            node.set("location", _SERVICE_ADDRESS)  # unused; the only difference within one version
         client = _open_client(etree.tostring(document))
         if client.wsdl.bindings:
             return client
@@ -198,7 +198,7 @@ def _load(wsdl: bytes) -> Any:
 
 @lru_cache(maxsize=4)
 def _open_client(wsdl: bytes) -> Any:
-    """What zeep reads in a WSDL, which takes a tenth of a second and megabytes: once for all installations alike."""
+    """The WSDL as parsed by zeep, which takes a tenth of a second and megabytes: shared by equal installations."""
     make_client: Any = Client
     quarantine: Any = _Rejected
     return make_client(io.BytesIO(wsdl), transport=quarantine(), settings=SETTINGS)

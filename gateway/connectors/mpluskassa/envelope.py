@@ -1,8 +1,8 @@
 """Python values <-> SOAP, guided by the types of the installation's own WSDL. Pure.
 
-zeep's own reading turns a bad number into None, an empty text into None and any addition of the vendor into a
-failure. Money must not vanish and additions are announced, so answers are read here: strict about values and
-namespaces, calm about elements we do not know.
+zeep's own parser turns a bad number into None, an empty text into None and any addition of the vendor into a
+failure. Amounts must not be lost and additions are announced, so answers are read here: strict about values and
+namespaces, tolerant of unknown elements.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gateway.connectors.mpluskassa.wire import Unusable
 
 SETTINGS = Settings(strict=True, forbid_dtd=True, forbid_entities=True, forbid_external=True, xml_huge_tree=False)
 
-_parse: Any = parse_xml  # it takes bytes, whatever its annotation says
+_parse: Any = parse_xml  # it accepts bytes, contrary to its annotation
 _ENVELOPE = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _TOP = 2  # an answer, its list, and in that the rows
 
 
 class Garbled(Exception):
-    """The other side sent something that is not an answer of this operation; the text never quotes it."""
+    """The reply is not an answer of this operation; the text never quotes it."""
 
     def __init__(self, reason: str, field: str | None = None) -> None:
         super().__init__(reason)
@@ -46,16 +46,16 @@ class SoapFault(Exception):
 
 
 class Misfit(Exception):
-    """A request the installation's WSDL has no place for; the text is the path of the field."""
+    """A request that does not fit the installation's WSDL; the text is the path of the field."""
 
 
 # --- requests ----------------------------------------------------------------------------------------------------
 
 
 def fit(kind: Any, value: Any, *, dispensable: frozenset[str], path: str = "") -> Any:
-    """A request cut to what the WSDL knows: required texts we read as empty are said as empty again.
+    """A request reduced to the fields of the WSDL: required texts that were read as empty are sent as empty.
 
-    An unknown field raises Misfit unless it is dispensable (the answer is then merely poorer).
+    An unknown field raises Misfit unless it is dispensable (the answer then has less detail).
     """
     if isinstance(value, list | tuple):
         return [fit(kind, each, dispensable=dispensable, path=path) for each in value]
@@ -87,8 +87,8 @@ def _is_required_text(element: Element) -> bool:
 def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
     """The values of an answer; raises Fault or Garbled. A list is always a list, what is absent is left out.
 
-    A row of the answer's own lists that cannot be read is there as `Spoilt`. A list that the installation must send and
-    did not is no empty list: such an answer says nothing.
+    A row of the answer's own lists that cannot be read becomes an `UnreadableRow`. A required list that is missing is
+    no empty list: such an answer is invalid.
     """
     node = _first_of_body(parse_document(content))
     if node.tag == f"{_ENVELOPE}Fault":
@@ -165,7 +165,7 @@ def _read_child(values: dict[str, Any], fields: dict[str, Element], child: Any, 
 
 
 def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, depth: int) -> None:
-    """The item of a list that came without the element around it; what belongs to no list is an addition."""
+    """The item of a list that came without the element around it; an element of no list is an addition."""
     name = etree.QName(child).localname
     repeated = ((outer, _find_repeated(element.type)) for outer, element in fields.items())
     homes = [(outer, inner) for outer, inner in repeated if inner is not None and inner.name == name]
@@ -177,13 +177,13 @@ def _put_bare(values: dict[str, Any], fields: dict[str, Element], child: Any, de
 
 
 def _find_repeated(kind: Any) -> Element | None:
-    """What a list holds, when this type is nothing but a list."""
+    """The item type, when this type is only a list."""
     elements = list(kind.elements) if isinstance(kind, ComplexType) else []
     return elements[0][1] if len(elements) == 1 and elements[0][1].accepts_multiple else None
 
 
 def _is_single(inner: Element, node: Any) -> bool:
-    """Whether the list's only item stands directly in the list, without an element of its own."""
+    """Whether the list's only item is directly in the list, without its own element."""
     names = {etree.QName(child).localname for child in node.iterchildren(tag=etree.Element)}
     if not isinstance(inner.type, ComplexType):
         return not names and bool((node.text or "").strip())
@@ -192,7 +192,7 @@ def _is_single(inner: Element, node: Any) -> bool:
 
 
 def _item(element: Element, node: Any, depth: int) -> Any:
-    """An item of a list. Of the answer's own lists each is read by itself, so that a bad one spoils no other."""
+    """An item of a list. In the answer's own lists each is read separately, so that a bad one affects no other."""
     if depth <= 0 or not isinstance(element.type, ComplexType):
         return _values(element.type, node)
     try:
@@ -202,7 +202,7 @@ def _item(element: Element, node: Any, depth: int) -> Any:
 
 
 def _salvage(kind: ComplexType, node: Any) -> dict[str, Any]:
-    """What can be read of an item, so that it can be named."""
+    """The readable fields of an item, to identify it."""
     fields: dict[str, Element] = dict(kind.elements)
     values: dict[str, Any] = {}
     for child in node.iterchildren(tag=etree.Element):
@@ -229,5 +229,5 @@ def _scalar(kind: Any, node: Any) -> Any:
 
 def _is_sound(kind: Any, text: str, value: Any) -> bool:
     if isinstance(kind, Boolean):
-        return text in {"true", "false", "1", "0"}  # zeep takes every other word for false
+        return text in {"true", "false", "1", "0"}  # zeep reads every other word as false
     return value.is_finite() if isinstance(value, Decimal) else value is not None

@@ -1,7 +1,7 @@
 """What the till's refusals mean: result words, SOAP faults and HTTP statuses -> the error tree, by closed tables. Pure.
 
-A word that stands in no table is Permanent and loud. Whether a broken answer is weather or a question depends on
-what was asked: a read can be repeated, a write may have happened.
+A word in no table is Permanent. A broken answer is a transient failure for a read, which can be repeated; a write
+may have happened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.errors import (
 )
 
 _LONGEST_DETAIL = 300
-_LONGEST_PAUSE = 7 * 86_400.0  # seconds; a longer one is no honest answer
+_LONGEST_PAUSE = 7 * 86_400.0  # seconds; a longer one is not plausible
 _PAUSE_SECONDS = 2.0  # until the next attempt after a refusal that names no time
 _FIX_CREDENTIALS = (
     "Check the till's address, ident and secret (MPLUS_URL, MPLUS_IDENT, MPLUS_SECRET, or the set-up in the dashboard);"
@@ -42,7 +42,7 @@ class MissingOperation(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A row of a table: the error (None is success, `Transient` is weather), what it means, what a person can do."""
+    """A row of a table: the error (None is success), its meaning, what a person can do."""
 
     error: type[GatewayError] | None
     meaning: str
@@ -124,7 +124,7 @@ _STATUSES: dict[int, Meaning] = {
 def result_error(
     answer: Row, *, operation: str, record: str | None = None, field: str = "result"
 ) -> GatewayError | None:
-    """The error a business answer stands for, or None when it was done. An answer without a result is unanswered."""
+    """The error of a business answer, or None on success. An answer without a result is `Unanswered`."""
     word = answer.get(field)
     if not word:
         return Unanswered(f"{operation}: the answer held no result", code="NO-RESULT", record=record)
@@ -140,7 +140,7 @@ def result_error(
 
 
 def fault_error(code: str | None, message: str | None, *, operation: str, writes: bool) -> GatewayError:
-    """The error a SOAP fault stands for. `Server` faults are weather: Transient for a read, Unanswered for a write."""
+    """The error of a SOAP fault. `Server` faults are Transient for a read, Unanswered for a write."""
     local = (code or "").rpartition(":")[2]
     for row in _FAULTS:
         if _matches(local, row.code) and re.search(row.pattern, message or "", re.IGNORECASE):
@@ -149,7 +149,7 @@ def fault_error(code: str | None, message: str | None, *, operation: str, writes
 
 
 def status_error(status: int, *, operation: str, writes: bool, pause: float | None = None) -> GatewayError:
-    """The error of an HTTP status that came without a SOAP fault; `pause` are the seconds it asked to wait for."""
+    """The error of an HTTP status that came without a SOAP fault; `pause` are the seconds it asked to wait."""
     code = f"HTTP-{status}"
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and pause and not writes):
         reason = _sentence(operation, "asked to slow down", None)
@@ -164,7 +164,7 @@ def status_error(status: int, *, operation: str, writes: bool, pause: float | No
 
 
 def transient(reason: str, *, code: str, writes: bool) -> GatewayError:
-    """No whole answer: a read may simply be repeated, a write may have happened."""
+    """No whole answer: a read can be repeated, a write may have happened."""
     return (Unanswered if writes else Transient)(reason, code=code)
 
 

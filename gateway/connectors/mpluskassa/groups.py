@@ -26,13 +26,13 @@ class Groups(Area):
         return to_page(found, to_group, marker=lambda row: row.get("syncMarker"), key="groupNumber")
 
     def create_article_group(self, group: ArticleGroup) -> int:
-        """Make a group; gives its number."""
+        """Make a group; returns its number."""
         answer = self._calls.write("newArticleGroup", record=group.name, request=to_new_group_request(group))
         number: int = need(answer, "groupNumber")
         return number
 
     def update_article_group(self, group: ArticleGroup) -> None:
-        """Change a group's name, text, place or parent, as far as the record says them."""
+        """Change a group's name, text, position or parent, as far as the record has them."""
         self._calls.write("updateArticleGroup", record=str(group.number), request=to_group_request(group))
 
     def delete_article_group(self, number: int) -> None:

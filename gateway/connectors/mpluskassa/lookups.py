@@ -27,14 +27,14 @@ _ORDERS = ("JOURNAL-FILTER-ORDER",)
 
 
 class Lookups(Area):
-    """Reads what changes seldom. All of it raises Transient, or Permanent and its kinds."""
+    """Reads lists that change seldom. All of it raises Transient, or Permanent and its kinds."""
 
     def api_version(self) -> ApiVersion:
-        """The cheapest call there is: also the test of the connection."""
+        """The cheapest call, also used to test the connection."""
         return to_api_version(self._calls.read("getApiVersion"))
 
     def sync_markers(self) -> SyncMarkers:
-        """The counters that tell what moved since the last look."""
+        """The counters that show what changed since the last read."""
         try:
             return to_sync_markers(self._calls.read("getCurrentSyncMarkersV2", request=marker_flags()))
         except MissingOperation:
@@ -65,7 +65,7 @@ class Lookups(Area):
     def journals(
         self, start: date, through: date, branches: Iterable[int], *, of_orders: bool = False
     ) -> tuple[Journal, ...]:
-        """What each branch took per business day, both dates included; the till notes who asked.
+        """The takings of each branch per business day, both dates included; the till records who asked.
 
         Of receipts and invoices, or of orders alone.
         """

@@ -59,7 +59,7 @@ class Products(Area):
         )
 
     def update_product(self, product: Product, existing: ReadProduct) -> UpdatedProduct:
-        """Change what the record speaks of; the rest of the product goes back as it was read."""
+        """Change the fields of the record; the rest of the product is sent back as it was read."""
         body = to_soap(product, existing.raw)
         answer = self._calls.write("updateProduct", record=_name(existing.product), product=body)
         return UpdatedProduct(
@@ -73,7 +73,7 @@ class Products(Area):
         return to_empty_product(self.create_product(Product(None, name, (), groups)).product_number, name, groups)
 
     def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
-        """Name an article, with all that was read of it, as one of another product. Raises Permanent when refused."""
+        """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
         row = next(row for row in rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
         joined = [*rows(target.raw, "articleList", "article"), row]
         body = to_soap(Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}})
@@ -91,7 +91,7 @@ def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadPro
 
 
 def _request(**filters: Any) -> dict[str, Any]:
-    # pluNumbers is demanded even when nothing is asked by PLU.
+    # pluNumbers is required even without a PLU.
     return {"pluNumbers": to_text_list(()), **filters}
 
 

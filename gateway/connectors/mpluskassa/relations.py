@@ -38,7 +38,7 @@ class Relations(Area):
         return None
 
     def find_relation_by_ext_id(self, ext_id: str) -> Relation | None:
-        """The relation that carries our id, or None."""
+        """The relation with our id, or None."""
         found = _found(self._find({"extRelationId": ext_id}))
         return found if found is not None and found.ext_id == ext_id else None
 
@@ -53,7 +53,7 @@ class Relations(Area):
         return SavedRelation(need(answer, "relationNumber"), answer.get("syncMarker"))
 
     def update_relation(self, relation: Relation, present: Relation) -> SavedRelation:
-        """Change what is otherwise than it was read (`present`); the till keeps the rest, edits meanwhile as well."""
+        """Change the fields that differ from `present`; the till keeps the rest, including edits made meanwhile."""
         body = to_change(relation, present)
         answer = self._calls.write("updateRelation", record=str(relation.number), relation=body)
         return SavedRelation(relation.number, answer.get("syncMarker"))

@@ -20,7 +20,7 @@ _YEAR_NUMBER, _RECEIPT_NUMBER = 2, 4
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """The operations that read one kind of sale; `one` with `argument` is the way of older installations."""
+    """The operations that read one kind of sale; `one` with `argument` is for older installations."""
 
     operation: str
     wrapper: str
@@ -45,14 +45,14 @@ _SOURCES = {
 
 
 class Sales(Area):
-    """Sales as they stand now. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
+    """The present state of sales. All of it raises Transient, or Permanent and its kinds; nothing here writes."""
 
     def receipts_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
         """Receipts made or changed, from this marker on (inclusive); heads only unless lines are asked for."""
         return self._since(SaleKind.RECEIPT, marker, limit, with_lines=with_lines)
 
     def receipts(self, ids: Iterable[str]) -> tuple[Sale, ...]:
-        """These receipts, whole; one the till does not know is left out."""
+        """These receipts, whole; unknown ones are left out."""
         return self._by_id(SaleKind.RECEIPT, ids)
 
     def invoices_since(self, marker: int, limit: int, *, with_lines: bool = False) -> RecordPage[Sale]:
@@ -141,7 +141,7 @@ class Sales(Area):
 
     def _rows_apart(self, kind: SaleKind, **filters: Any) -> list[Row]:
         source = _SOURCES[kind]
-        # Both wrappers are demanded even when nothing is asked by them.
+        # Both wrappers are required even when they are empty.
         empty = {"articlePluNumbers": to_text_list(()), "articleBarcodes": to_text_list(())}
         extras = dict.fromkeys(source.extras, True)
         return rows_apart(

@@ -28,7 +28,7 @@ class Stock(Area):
     def stock_changes(
         self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
     ) -> RecordPage[StockMovement]:
-        """The bookings since a stock id (of these articles, or all), whoever made them.
+        """The bookings since a stock id (of these articles, or all), by any user.
 
         A page's `marker` is the highest stock id in it.
         """
@@ -44,11 +44,11 @@ class Stock(Area):
         return to_page(rows(answer, "articleStockHistory"), read, marker=movement_marker, key="stockId")
 
     def names_employees(self) -> bool:
-        """Whether this installation books stock only in the name of an employee; the newest leave that open."""
+        """Whether this installation books stock only in the name of an employee; optional in the newest."""
         return self._calls.demands("updateStock", "request", "employeeNumber")
 
     def books_together(self) -> bool:
-        """Whether changes of many articles can be booked with one call: known here, and not refused before."""
+        """Whether changes of many articles can be booked with one call: supported, and not refused before."""
         if self._refused_together:
             return False
         return self._calls.knows("saveStockCorrections", "request", "correctionMode")
@@ -56,7 +56,7 @@ class Stock(Area):
     def update_stock_together(
         self, branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str
     ) -> int | None:
-        """Add so many pieces to each article, with one call. Whether a refusal books some of them is not known.
+        """Add these pieces to each article, with one call. After a refusal some of them may be booked.
 
         Not safe to repeat: read the stock first. Once refused, this client does not offer it again.
         """
@@ -72,7 +72,7 @@ class Stock(Area):
     def set_stock(
         self, branch: int, article: int, quantity: Decimal, *, employee: int | None = None, reference: str | None = None
     ) -> int | None:
-        """Set the stock to so many pieces; gives the stock id of the booking. Safe to repeat."""
+        """Set the stock to this number of pieces; returns the stock id of the booking. Safe to repeat."""
         request = to_booking(branch, article, "amount", quantity, employee=employee, reference=reference)
         stock_id: int | None = self._calls.write("setStock", record=str(article), request=request).get("stockId")
         return stock_id
@@ -80,7 +80,7 @@ class Stock(Area):
     def update_stock(
         self, branch: int, article: int, change: Decimal, *, employee: int | None = None, reference: str | None = None
     ) -> int | None:
-        """Add (or, negative, take off) so many pieces. Not safe to repeat: after Unanswered, read the stock first."""
+        """Add (or, negative, subtract) pieces. Not safe to repeat: after Unanswered, read the stock first."""
         request = to_booking(branch, article, "amountChanged", change, employee=employee, reference=reference)
         stock_id: int | None = self._calls.write("updateStock", record=str(article), request=request).get("stockId")
         return stock_id

@@ -1,8 +1,8 @@
 """One HTTP exchange with the one address of the installation, bounded in time and size.
 
-The credentials travel in the query string; they are added here, last, to this address only, so that no other object,
+The credentials are in the query string; they are added here, last, to this address only, so that no other object,
 error or log line ever holds them. Nothing is retried, no redirect followed, no proxy or netrc of the environment used,
-no connection kept: a kept one that died would make a write look sent when it was not.
+no connection kept: a kept one that broke would make a write look sent when it was not.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class TillLimits:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The API user. Never shown; `scrub` removes it from texts of others."""
+    """The API user. Never shown; `scrub` removes it from other texts."""
 
     ident: str = field(repr=False)
     secret: str = field(repr=False)
 
     def query(self) -> str:
-        """As the till wants it, at the end of the address."""
+        """The query string of the address."""
         return urlencode({"ident": self.ident, "secret": self.secret})
 
     def scrub(self, text: str) -> str:
@@ -59,7 +59,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the installation listens. A user, query or fragment in it is refused: credentials have their own place."""
+    """The address of the installation. A user, query or fragment in it is refused: credentials are separate."""
 
     secure: bool
     host: str
@@ -92,7 +92,7 @@ class TillReply:
 
 
 class LinkError(Exception):
-    """No whole answer. `sent` tells whether the request may have arrived; `lasting` that waiting will not help."""
+    """No whole answer. `sent`: the request may have arrived; `lasting`: a later attempt does not help."""
 
     def __init__(self, reason: str, code: str, *, sent: bool, lasting: bool = False) -> None:
         super().__init__(reason)
@@ -101,7 +101,7 @@ class LinkError(Exception):
 
 @dataclass(slots=True)
 class _Progress:
-    """How far an exchange came; `expire` ends it from the watchdog's thread by shutting the socket below it."""
+    """The progress of an exchange; `expire` ends it from the watchdog's thread by shutting its socket down."""
 
     sent: bool = False
     expired: bool = False
@@ -126,7 +126,7 @@ class PooledConnection:
         self._tls = _tls_context(ca_file) if self.address.secure else None
 
     def scrub(self, text: str) -> str:
-        """A text of the other side, without our credentials."""
+        """A text of the till, without our credentials."""
         return self._credentials.scrub(text)
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> TillReply:
@@ -134,12 +134,12 @@ class PooledConnection:
         return self._exchange("POST", f"{self.address.path}?{self._credentials.query()}", body, headers)
 
     def read_description(self, *, signed: bool = False) -> TillReply:
-        """Read the WSDL, which an installation gives to everyone unless it says otherwise; raises LinkError."""
+        """Read the WSDL, which most installations serve without credentials; raises LinkError."""
         tail = f"&{self._credentials.query()}" if signed else ""
         return self._exchange("GET", f"{self.address.path}?wsdl{tail}", None, {})
 
     def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> TillReply:
-        # The error is raised here, outside every except block: a library's error would carry the target along.
+        # The error is raised here, outside every except block: a library's error in its context would hold the target.
         outcome = self._attempt(method, target, body, headers)
         if isinstance(outcome, LinkError):
             raise outcome
@@ -199,7 +199,7 @@ class PooledConnection:
         ssrf_guard.refuse_name(*place, encrypted=self.address.secure)
         plain = socket.create_connection(place, timeout=self.limits.connect)
         try:
-            # Asked of the connection too: a name may lead elsewhere the second time it is looked up.
+            # The connection is checked too: a name may resolve differently the second time.
             ssrf_guard.refuse_metadata(str(plain.getpeername()[0]))
             if not self.address.secure:
                 ssrf_guard.refuse_public(str(plain.getpeername()[0]))
@@ -246,7 +246,7 @@ class PooledConnection:
 
 
 class _TooLarge(Exception):
-    """The answer outgrew the limit."""
+    """The answer is larger than the limit."""
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:

@@ -1,8 +1,8 @@
-"""Session events of the till: is the request really theirs, what does it hint at, and the signed answer. Pure.
+"""Session events of the till: authentication of the request, its hint, and the signed answer. Pure.
 
 The till posts `<endpoint>/<event name>` with a JSON body; the signature is base64(HMAC-SHA256(base64-decoded secret,
-raw body)). No time is signed, so a replay is caught by the dedupe key alone. Nothing in the body is trusted for
-values: a hint says which session moved, the poll reads what it is.
+raw body)). No time is signed, so a replay is caught by the dedupe key alone. No value in the body is
+trusted: a hint says which session changed, the poll reads its state.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _LARGEST_NUMBER = 2**63
 
 @dataclass(frozen=True, slots=True)
 class SessionHint:
-    """Something happened in a till session. `invoice_id` is only there when the till already told it.
+    """Something happened in a till session. `invoice_id` is set only when the till sent it.
 
-    `complaint` is the till's error code when it posts an event again because our answer was not to its liking.
+    `complaint` is the till's error code when it posts an event again because it did not accept our answer.
     """
 
     event: str
@@ -47,13 +47,13 @@ class SessionHint:
 
     @property
     def settles(self) -> bool:
-        """Whether money changed hands: a receipt or invoice can be read now."""
+        """Whether the sale is paid: a receipt or invoice can be read now."""
         return self.event in SETTLING_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableSession:
-    """An authentic body that says nothing we can follow up; the poll will see the sale anyway."""
+    """An authentic body without a usable hint; the poll finds the sale anyway."""
 
     reason: str
 
@@ -85,7 +85,7 @@ def sign(body: bytes, secret: str) -> str:
 
 
 def answer(secret: str, subscription_id: str) -> tuple[bytes, dict[str, str]]:
-    """The signed answer the till expects: it asks nothing of the session and changes nothing in it."""
+    """The signed answer the till expects: it requests nothing of the session and changes nothing in it."""
     body = b"{}"
     return body, {
         "Content-Type": "application/json",
@@ -95,7 +95,7 @@ def answer(secret: str, subscription_id: str) -> tuple[bytes, dict[str, str]]:
 
 
 def parse(event_name: str, body: bytes) -> SessionHint | UnreadableSession:
-    """What the event hints at. Never raises: whatever cannot be read is `Unreadable` with its reason."""
+    """The hint of the event. Never raises: an unreadable body gives `UnreadableSession` with its reason."""
     if not _EVENT_NAME.fullmatch(event_name):
         return UnreadableSession("the event name in the address is not a name")
     try:
@@ -175,7 +175,7 @@ def _signature(body: bytes, key: bytes) -> str:
 
 
 def _equal(given: object, expected: str) -> bool:
-    # compare_digest refuses non-ASCII text, so bytes are compared; a header that is no text can never match.
+    # compare_digest refuses non-ASCII text, so bytes are compared; a header that is not text can never match.
     if not isinstance(given, str):
         return False
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8"))

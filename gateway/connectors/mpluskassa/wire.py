@@ -17,13 +17,13 @@ from gateway.errors import Permanent
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 Row = Mapping[str, Any]
 
-_MOST_PLACES = 18
+_MAX_PLACES = 18
 _LARGEST_LONG = 2**63 - 1
 _HUNDREDTHS = 100
 
 
 class Malformed(Permanent):
-    """The till sent, or we were about to send, a value that has no meaning; `field` says which."""
+    """The till sent, or we were about to send, an invalid value; `field` names it."""
 
     def __init__(self, reason: str, *, field: str | None = None) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class Malformed(Permanent):
 
 
 class Unusable(dict[str, Any]):
-    """A row of which something cannot be read: what could be, to name it by, and what is wrong with which field."""
+    """A row with an unreadable field: its readable fields, to identify it, and the error of the field."""
 
     def __init__(self, values: Mapping[str, Any], reason: str, field: str | None) -> None:
         super().__init__(values)
@@ -51,7 +51,7 @@ def rows(value: Any, *path: str) -> list[Any]:
 
 
 def checked(found: list[Any]) -> list[Any]:
-    """The rows, all of which could be read; raises Malformed naming the field of one that could not."""
+    """The rows; raises Malformed with the field's name if one could not be read."""
     for row in found:
         if isinstance(row, Unusable):
             raise Malformed(row.reason, field=row.field)
@@ -59,7 +59,7 @@ def checked(found: list[Any]) -> list[Any]:
 
 
 def rows_apart(value: Any, *path: str) -> list[Any]:
-    """Like `rows`, for those who set a row that could not be read (`Spoilt`) aside by itself."""
+    """Like `rows`, for callers that set a row that could not be read (`UnreadableRow`) aside."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else value
     if value is None:
@@ -74,7 +74,7 @@ def part(row: Row, name: str) -> Row:
 
 
 def need(row: Row, name: str) -> Any:
-    """A value that must be there; raises Malformed naming it."""
+    """A required value; raises Malformed with its name."""
     value = row.get(name)
     if value is None:
         raise Malformed(f"the till left out {name}", field=name)
@@ -87,12 +87,12 @@ def text(row: Row, name: str) -> str | None:
 
 
 def known(**fields: Any) -> dict[str, Any]:
-    """Only the fields that have a value: what we do not send, we do not say."""
+    """Only the fields that have a value."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def to_text_list(texts: Iterable[str]) -> dict[str, list[dict[str, str]]]:
-    """A TextList: two nested elements of one name. Empty gives the empty wrapper some requests demand."""
+    """A TextList: two nested elements of one name. Empty gives the empty wrapper that some requests require."""
     return {"text": [{"text": each} for each in texts]}
 
 
@@ -102,7 +102,7 @@ def to_text_list(texts: Iterable[str]) -> dict[str, list[dict[str, str]]]:
 def to_quantity(value: int | None, places: int | None, *, default_places: int = 0) -> Decimal:
     """125 with 2 places is 1.25 pieces; without places the setting decides. Missing is 0. Raises Malformed."""
     decimals = default_places if places is None else places
-    if not 0 <= decimals <= _MOST_PLACES:
+    if not 0 <= decimals <= _MAX_PLACES:
         raise Malformed(f"a quantity cannot have {decimals} decimal places", field="decimalPlaces")
     return Decimal(value or 0).scaleb(-decimals)
 
@@ -114,7 +114,7 @@ def to_scaled(quantity: Decimal) -> tuple[int, int]:
     whole, _, fraction = format(quantity, "f").partition(".")
     fraction = fraction.rstrip("0")
     value = int(whole + fraction)
-    if len(fraction) > _MOST_PLACES or abs(value) > _LARGEST_LONG:
+    if len(fraction) > _MAX_PLACES or abs(value) > _LARGEST_LONG:
         raise Malformed("the till cannot hold a quantity this large or this fine", field="quantity")
     return value, len(fraction)
 
@@ -152,9 +152,9 @@ def to_date_struct(day: date) -> dict[str, int]:
 
 
 def to_moment(struct: Row | None) -> datetime | None:
-    """An instant (UTC) of an Amsterdam wall clock; `timezone` (minutes east) tells the two 02:30s of October apart.
+    """An instant (UTC) of an Amsterdam wall clock; `timezone` (minutes east) distinguishes the two 02:30s of October.
 
-    Where `timezone` fits neither, the wall clock is believed: clients are known to send 0 there.
+    Where `timezone` fits neither, only the wall clock is used: some clients send 0 there.
     """
     day = to_date(struct)
     if struct is None or day is None:

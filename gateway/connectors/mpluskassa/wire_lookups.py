@@ -23,7 +23,7 @@ MARKERS: dict[str, str] = {
 
 
 def marker_flags() -> dict[str, bool]:
-    """The flags that ask for every marker we follow."""
+    """The flags that request every marker we use."""
     return {f"include{theirs[0].upper()}{theirs[1:]}": True for theirs in MARKERS.values()}
 
 
@@ -33,7 +33,7 @@ def to_sync_markers(row: Row) -> SyncMarkers:
 
 
 def to_vat_groups(found: Iterable[Row]) -> tuple[VatGroup, ...]:
-    """The VAT codes of all branches, in per cent: one rate of 100 or more tells that all are in hundredths."""
+    """The VAT codes of all branches, in per cent: one rate of 100 or more shows that all are in hundredths."""
     listed = list(found)
     return normalise_percentage([_vat_group(row) for row in listed])
 
@@ -106,7 +106,7 @@ def to_journal(row: Row) -> Journal:
 
 
 def to_api_version(row: Row) -> ApiVersion:
-    """The version of the protocol and of the service that speaks it."""
+    """The version of the protocol and of the service."""
     shown = text(row, "serviceVersionDisplayString")
     return ApiVersion(
         protocol=_dotted(row, "majorNumber", "minorNumber", "revisionNumber"),

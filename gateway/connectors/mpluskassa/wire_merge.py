@@ -1,7 +1,7 @@
 """Bodies for createProduct and updateProduct. Pure.
 
-Nobody outside the vendor knows what updateProduct does with an element that is left out, so an update is the whole
-product as it was read, sub-lists included, with only the fields our record speaks of changed.
+The vendor does not document what updateProduct does with a missing element, so an update is the whole product as it
+was read, sub-lists included, with only the fields of our record changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DERIVED_OF_ARTICLE = frozenset(
         "articleDiscountGroupName",
     }
 )
-"""Read-only, deprecated or computed by the till from another field: sending them back could only contradict it."""
+"""Read-only, deprecated or computed by the till from another field: sending them back could contradict it."""
 _PRICE_LISTS = ("salesPriceList", "priceGroupList", "barcodeList", "relationArticleDiscountList")
 """Further prices of an article, each with and without VAT at the article's own rate."""
 
@@ -57,7 +57,7 @@ def _articles(wanted: Iterable[Article], existing: list[Row]) -> list[dict[str, 
 
 
 def _place(article: Article, existing: list[Row]) -> int | None:
-    """Which of the existing articles is meant: by number, else (still without one) by our own id on it."""
+    """The matching existing article: by number, else (still without one) by our own id on it."""
     key, value = ("extArticleId", article.ext_id) if article.number is None else ("articleNumber", article.number)
     return next((place for place, row in enumerate(existing) if value and row.get(key) == value), None)
 
@@ -87,9 +87,9 @@ def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stale_prices(said: Row, body: Row, *, taxed_anew: bool) -> frozenset[str]:
-    """The price the till must compute anew, because it follows from the other one; what we say of both stands.
+    """The price the till must compute again, because it follows from the other one; prices we send are kept.
 
-    Where we speak of neither and the rate changes, what the customer pays stays.
+    Where we send neither and the rate changes, the price with VAT stays.
     """
     if "priceExcl" in said:
         return frozenset({"priceIncl"})
@@ -98,7 +98,7 @@ def _stale_prices(said: Row, body: Row, *, taxed_anew: bool) -> frozenset[str]:
 
 
 def _without_net(prices: Row) -> dict[str, Any]:
-    """Other prices of the article, at its rate: what the customer pays stays, what it is without VAT follows."""
+    """Other prices of the article, at its rate: the price with VAT stays, the price without VAT follows."""
     return {
         name: [_without(row, frozenset({"priceExcl"}) if "priceIncl" in row else frozenset()) for row in found]
         for name, found in prices.items()

@@ -59,7 +59,7 @@ def to_article(row: Row) -> Article:
 
 
 def custom_value(row: Row) -> Any:
-    """The value of a free field by its data type; a type we do not know is read as text."""
+    """The value of a free field by its data type; an unknown type is read as text."""
     read = _CUSTOM_VALUES.get(row.get("dataType", ""))
     return read(row) if read else row.get("strValue")
 
@@ -80,7 +80,7 @@ _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
 
 
 def product_marker(row: Row) -> int:
-    """The highest marker of a product or any of its articles: both rise on their own."""
+    """The highest marker of a product or any of its articles: both rise independently."""
     return max(row.get("syncMarker") or 0, *(each.get("syncMarker") or 0 for each in _articles(row)), 0)
 
 
@@ -115,7 +115,7 @@ def to_new_group_request(group: ArticleGroup) -> dict[str, Any]:
 
 
 def to_group_request(group: ArticleGroup) -> dict[str, Any]:
-    """An UpdateArticleGroupRequest that says only what the record says."""
+    """An UpdateArticleGroupRequest with only the fields of the record."""
     return known(
         groupNumber=group.number,
         name=group.name or None,

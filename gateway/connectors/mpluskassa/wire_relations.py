@@ -9,7 +9,7 @@ from mapping.records import Relation, TillAddress
 
 
 def to_address(row: Row) -> TillAddress | None:
-    """An Address struct of a sale, or None when nothing stands in it."""
+    """An Address struct of a sale, or None when it is empty."""
     address = TillAddress(
         name=text(row, "name"),
         contact=text(row, "contact"),
@@ -23,7 +23,7 @@ def to_address(row: Row) -> TillAddress | None:
 
 
 def to_relation(row: Row) -> Relation:
-    """A relation; its two addresses stand in flat fields."""
+    """A relation; its two addresses are flat fields."""
     return Relation(
         number=need(row, "relationNumber"),
         name=text(row, "name") or "",
@@ -45,7 +45,7 @@ def to_relation(row: Row) -> Relation:
 
 
 def to_soap(relation: Relation) -> dict[str, Any]:
-    """A Relation to create (number 0: the till gives one) or to update; only what the record says is said."""
+    """A Relation to create (number 0: the till gives one) or to update, with only the fields of the record."""
     home, delivery = relation.address or TillAddress(), relation.delivery_address or TillAddress()
     return known(
         relationNumber=relation.number or None,
@@ -72,7 +72,7 @@ def to_soap(relation: Relation) -> dict[str, Any]:
 
 
 def to_change(relation: Relation, present: Relation) -> dict[str, Any]:
-    """What an update says: the number, and only what is to be otherwise than it was read."""
+    """The body of an update: the number, and only the fields that differ from what was read."""
     before = to_soap(present)
     said = {name: value for name, value in to_soap(relation).items() if value != before.get(name)}
     return {"relationNumber": relation.number, **said}

@@ -28,7 +28,7 @@ from mapping.records import Payment, Sale, SaleKind, SaleLine, VatAmount
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Where one kind of sale keeps what all of them have."""
+    """The fields of one kind of sale."""
 
     id: str
     number: Callable[[Row], str | None]
@@ -68,7 +68,7 @@ def sale_marker(row: Row) -> int | None:
 
 
 def to_vat_amount(row: Row, divisor: int) -> VatAmount:
-    """What a document says about one VAT code."""
+    """The amounts of one VAT code of a document."""
     return VatAmount(
         code=need(row, "vatCode"),
         percentage=Decimal(need(row, "vatPercentage")) / divisor,
@@ -90,14 +90,14 @@ def to_payment(row: Row) -> Payment:
 
 
 def sale_divisor(row: Row) -> int:
-    """The scale of this document's percentages, told by its VAT rates."""
+    """The scale of this document's percentages, found from its VAT rates."""
     lines = rows(row, "lineList", "line")
     rates = [each.get("vatPercentage") for each in rows(row, "vatGroupList", "vatGroup")]
     return percentage_divisor([*rates, *(part(line, "data").get("vatPercentage") for line in lines)])
 
 
 def _circumstances(row: Row) -> dict[str, Any]:
-    """Where, when, by whom and for whom: the fields every kind of sale names alike."""
+    """Where, when, by whom and for whom: the fields with equal names in every kind of sale."""
     return {
         "workplace": row.get("workplaceNumber"),
         "entered_at": to_moment(row.get("entryTimestamp")),

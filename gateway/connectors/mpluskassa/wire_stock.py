@@ -11,7 +11,7 @@ from mapping.records import ArticleStock, StockMovement
 
 
 def to_stock(row: Row, *, branch: int | None = None, default_places: int = 0) -> ArticleStock:
-    """The stock of one article; `branch` is the one that was asked for, used where the row names none."""
+    """The stock of one article; `branch` is the requested one, used where the row names none."""
 
     def amount(name: str) -> Decimal:
         return to_quantity(row.get(f"amount{name}"), row.get(f"decimalPlaces{name}"), default_places=default_places)
@@ -52,7 +52,7 @@ def movement_marker(row: Row) -> int | None:
 
 
 def to_corrections(branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str) -> dict[str, Any]:
-    """A SaveStockCorrectionsRequest that adds to (or, negative, takes off) each article of one branch."""
+    """A SaveStockCorrectionsRequest that adds to (or, negative, subtracts from) each article of one branch."""
     return {
         "branchNumber": branch,
         "employeeNumber": employee,

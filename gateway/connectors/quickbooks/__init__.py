@@ -1,1 +1,1 @@
-"""The connector to QuickBooks Online: pure vendor rules, and a client that only sends."""
+"""The connector to QuickBooks Online: pure vendor rules, and a client that sends."""

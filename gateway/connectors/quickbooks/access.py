@@ -1,4 +1,4 @@
-"""Entities of one company by get, find, page, write, void and delete: calls in, records out, nothing named."""
+"""Entities of one company by get, find, page, write, void and delete: calls in, records out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Access:
         return self.pages(select(entity).and_active_any())
 
     def pages(self, statement: Select, size: int = LARGEST_PAGE) -> Iterator[Json]:
-        """All rows, page by page; a row that moves over a page's border while others change comes once."""
+        """All rows, page by page; a row that moves to another page while others change is returned once."""
         seen: set[str] = set()
         start = 1
         while True:
@@ -78,7 +78,7 @@ class Access:
     def write(
         self, entity: str, body: Json, request_id: str, to_record: Callable[[Json], _Record], **parameters: str
     ) -> _Record:
-        """Create or update, or what the parameters say, and the record from the answer."""
+        """Create or update, or as the parameters say, and return the record from the answer."""
         call = calls.write(entity, body, request_id, **parameters)
         return self.understand(call, lambda answer: to_record(_entity(call, answer, entity)))
 
@@ -93,7 +93,7 @@ class Access:
         self.write(entity, body, request_id, lambda source: source, operation="delete")
 
     def understand(self, call: ApiCall, to_record: Callable[[Json], _Record]) -> _Record:
-        """The record from a write's answer; one that cannot be read leaves the write's fate open, not failed."""
+        """The record from a write's answer; if it cannot be read, the write is uncertain, not failed."""
         answer = self.perform(call)
         try:
             return to_record(answer)

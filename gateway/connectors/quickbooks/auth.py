@@ -1,4 +1,4 @@
-"""The OAuth conversation with Intuit: exchange, refresh and revoke over HTTP, nothing stored."""
+"""The OAuth calls to Intuit: exchange, refresh and revoke over HTTP, nothing stored."""
 
 from __future__ import annotations
 

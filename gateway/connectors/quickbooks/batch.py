@@ -1,4 +1,4 @@
-"""Up to thirty operations in one request: their body, and their answers joined by id."""
+"""Up to thirty operations in one request: its body, and their answers matched by id."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Operation = Write | Ask
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """What became of one operation: the object written or the rows found, or the error. Others are unaffected by it."""
+    """The outcome of one operation: the object written or the rows found, or the error. Others are not affected."""
 
     id: str
     entity: str
@@ -50,7 +50,7 @@ class BatchOutcome:
 
 
 def to_batch_body(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The body of a batch. Raises ValueError when the books would not take it."""
+    """The body of a batch. Raises ValueError when the books would not accept it."""
     ids = {operation.id for operation in operations}
     if not 0 < len(operations) <= LARGEST_BATCH or len(ids) < len(operations):
         raise ValueError("a batch takes 1 to 30 operations with different ids")
@@ -60,7 +60,7 @@ def to_batch_body(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def to_outcomes(operations: Sequence[Operation], answer: Json) -> tuple[BatchOutcome, ...]:
-    """One outcome per operation, in the order asked. An operation the answer does not mention stays unanswered."""
+    """One outcome per operation, in the order asked. An operation missing in the answer is `Unanswered`."""
     answers = {fields.find_text(item, "bId"): item for item in fields.rows(answer, "BatchItemResponse")}
     return tuple(_to_outcome(operation, answers.get(operation.id, {})) for operation in operations)
 

@@ -1,4 +1,4 @@
-"""What can be asked of the books' API, as values: method, path, parameters and body of every kind of call."""
+"""The calls of the books' API as values: method, path, parameters and body of every kind of call."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ LONGEST_REQUEST_ID: Final = 50
 _PLAIN: Final = "-plain"
 _NAMES: Final = ("DisplayName", "Name")  # which must not be empty
 _UNNAMED: Final = "?"
-_LONGEST_ADDRESS: Final = 1500  # characters of a statement that still travel in the address
+_LONGEST_ADDRESS: Final = 1500  # characters of a statement that is still sent in the address
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
     """One request below the company's address.
 
-    `writes`: losing the answer leaves it open whether something happened. `metered`: Intuit bills it (data out).
-    `note` is what a reader of the log should know of it besides.
+    `writes`: without an answer it is unknown whether it was done. `metered`: Intuit bills it (data out).
+    `note` is a remark for a reader of the log.
     """
 
     operation: str
@@ -76,7 +76,7 @@ def changes(entities: Sequence[str], since: datetime) -> ApiCall:
 
 
 def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCall:
-    """A create or update (`Id` in the body); `parameters` turn it into a delete or void."""
+    """A create or update (`Id` in the body); `parameters` make it a delete or void."""
     if not 0 < len(request_id) <= LONGEST_REQUEST_ID:
         raise ValueError("a request id has 1 to 50 characters")
     name = segment(entity)
@@ -86,7 +86,7 @@ def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCal
 
 
 def run_batch(operations: Sequence[batch.Operation], request_id: str) -> ApiCall:
-    """Several operations at once; metered as soon as one of them takes data out."""
+    """Several operations at once; metered if one of them reads data."""
     if len(request_id) > batch.LONGEST_ID:
         raise ValueError("the request id of a batch has at most 36 characters")
     return ApiCall(
@@ -100,18 +100,18 @@ def run_batch(operations: Sequence[batch.Operation], request_id: str) -> ApiCall
     )
 
 
-def find_plain(call: ApiCall, *, anew: bool) -> ApiCall | None:
-    """The call without characters above U+FFFF, which says so; None when it holds none.
+def find_plain(call: ApiCall, *, new_id: bool) -> ApiCall | None:
+    """The call without characters above U+FFFF, with a note; None when it holds none.
 
-    `anew` gives a write another request id: the books may remember what they refused, too. It is always the same
-    one, so a repeat after a lost answer is recognised.
+    `new_id` gives a write another request id: the books may repeat a stored refusal. It is always the same
+    id, so a repeat after a lost answer is recognised.
     """
     (body, parameters), count = texts.to_basic_plane((call.body, call.parameters))
     if not count:
         return None
     if isinstance(body, Mapping):
         body = {**body, **{name: _UNNAMED for name in _NAMES if body.get(name) == ""}}
-    if anew and len(sent := parameters.get("requestid", "")) in range(1, LONGEST_REQUEST_ID - len(_PLAIN) + 1):
+    if new_id and len(sent := parameters.get("requestid", "")) in range(1, LONGEST_REQUEST_ID - len(_PLAIN) + 1):
         parameters = {**parameters, "requestid": sent + _PLAIN}
     left_out = f"{count} character{'s' if count > 1 else ''} above U+FFFF (emoji and the like)"
     return replace(call, body=body, parameters=parameters, note=f"{left_out} left out: QuickBooks did not take them")

@@ -1,4 +1,4 @@
-"""What the gateway asks of one company of the books, in records; every rule is elsewhere, this only asks."""
+"""The client of one company of the books, in records; it only calls, the rules are in other modules."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from mapping.records import (
     TaxCode,
 )
 
-_DOCUMENT_PAGE: Final = 500  # documents carry their lines: half the rows keep an answer far below the size limit
+_DOCUMENT_PAGE: Final = 500  # documents include their lines: half the rows keep an answer far below the size limit
 
 ListEntity = Literal["PaymentMethod", "Department", "Class", "Term", "Account"]
 
@@ -55,9 +55,9 @@ class QuickBooks:
     """The books of one company.
 
     Every method reads or writes over the network and raises gateway.errors: Transient or RateLimited (nothing was
-    done), Unanswered (a write whose fate is open: repeat it with the same `request_id`), Permanent and its kinds.
-    `gate` is entered around each HTTP request and may raise `RateLimited` instead of letting it out; `observe` is told
-    of each and may not raise.
+    done), Unanswered (a write of unknown outcome: repeat it with the same `request_id`), Permanent and its kinds.
+    `gate` is entered around each HTTP request and may raise `RateLimited` instead of sending it; `observe` gets each
+    one and must not raise.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class QuickBooks:
         return self._realm_id
 
     def reach(self) -> None:
-        """See whether anything answers at the books' address, whatever it says. Not metered; raises Transient."""
+        """Check that the books' address gives any answer. Not metered; raises Transient."""
         self._access.reach()
 
     # --- items -----------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class QuickBooks:
         return found if found or spelled == spelled.lower() else self._customers_with_email(spelled.lower())
 
     def customers_by_emails(self, emails: Sequence[str]) -> tuple[Customer, ...]:
-        """Every customer whose address field is one of these as it stands there, inactive ones too, with one read."""
+        """Every customer whose address field is exactly one of these, inactive ones too, with one read."""
         found = self._access.rows_in(select("Customer"), "PrimaryEmailAddr", emails)
         return tuple(self._to_customer(row) for row in found)
 
@@ -175,14 +175,14 @@ class QuickBooks:
         return self._access.write("Customer", body, request_id, self._to_customer)
 
     def update_customer(self, customer: Customer, request_id: str) -> Customer:
-        """The customer as updated; what is None stays as it is. Raises Conflict when somebody was faster."""
+        """The customer as updated; what is None stays as it is. Raises Conflict when it changed meanwhile."""
         body = wire_customers.to_customer_change(customer, vat_field=self._vat_field)
         return self._access.write("Customer", body, request_id, self._to_customer)
 
     # --- lists and settings ----------------------------------------------------------------------------------
 
     def tax_table(self) -> TaxTable:
-        """All sales tax codes and rates, of every time (two reads)."""
+        """All sales tax codes and rates, past and future ones too (two reads)."""
         return TaxTable(tuple(self._access.all_rows("TaxCode")), tuple(self._access.all_rows("TaxRate")))
 
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
@@ -217,7 +217,7 @@ class QuickBooks:
         return wire_changes.to_change_set(self._access.perform(calls.changes(entities, since)))
 
     def changed_rows(self, entity: str, since: datetime) -> Iterator[RecordChange]:
-        """What exists and changed since, however much, inactive rows too; deleted ones are not known to a query.
+        """All existing rows changed since, inactive ones too; a query does not find deleted ones.
 
         One read per 500 rows, made while it is iterated over.
         """
@@ -232,7 +232,7 @@ class QuickBooks:
         return tuple(wire_changes.to_change(entity, row, as_of) for row in found)
 
     def rows(self, statement: Select) -> tuple[Json, ...]:
-        """The raw objects a query finds, for what has no record of its own."""
+        """The raw objects a query finds, for entities without a record type."""
         return self._access.rows(statement)
 
     def count(self, entity: str) -> int:
@@ -243,7 +243,7 @@ class QuickBooks:
     # --- sales documents -------------------------------------------------------------------------------------
 
     def document(self, kind: DocumentKind, document_id: str) -> BookedDocument:
-        """A document as it stands in the books. Raises NotFound, after a delete too."""
+        """A document as it is in the books. Raises NotFound, after a delete too."""
         return self._access.get(kind, document_id, _booking(kind))
 
     def documents_by_number(self, kind: DocumentKind, numbers: Sequence[str]) -> tuple[BookedDocument, ...]:
@@ -269,7 +269,7 @@ class QuickBooks:
     def create_document(
         self, document: SalesDocument, request_id: str, *, send_tax_detail: bool = False, send_number: bool = True
     ) -> BookedDocument:
-        """The document as booked: compare its total. Raises DuplicateNumber, with the other document if it was told."""
+        """The document as booked: compare its total. Raises DuplicateNumber, with the other document if known."""
         body = wire_documents.to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
         return self._access.write(document.kind, body, request_id, _booking(document.kind))
 
@@ -283,7 +283,7 @@ class QuickBooks:
         send_tax_detail: bool = False,
         send_number: bool = True,
     ) -> BookedDocument:
-        """The document as it stands after a full update. Raises Conflict when somebody was faster."""
+        """The document after a full update. Raises Conflict when it changed meanwhile."""
         body = wire_documents.to_document_change(
             document, document_id, sync_token, send_tax_detail=send_tax_detail, send_number=send_number
         )
@@ -301,13 +301,13 @@ class QuickBooks:
         return booked
 
     def delete_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> None:
-        """Remove a document for good. Raises NotFound when it is gone already."""
+        """Delete a document. Raises NotFound when it does not exist any more."""
         self._access.delete(kind, document_id, sync_token, request_id)
 
     # --- payments --------------------------------------------------------------------------------------------
 
     def payment(self, payment_id: str) -> BooksPayment:
-        """A payment as it stands in the books. Raises NotFound."""
+        """A payment as it is in the books. Raises NotFound."""
         return self._access.get("Payment", payment_id, wire_payments.to_payment)
 
     def payments_by_reference(self, references: Sequence[str]) -> tuple[BooksPayment, ...]:
@@ -337,7 +337,7 @@ class QuickBooks:
         )
 
     def update_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
-        """A payment as read, with other links: as it stands afterwards. Raises Conflict when somebody was faster."""
+        """Update a payment as read, with other links; returns the result. Raises Conflict when it changed meanwhile."""
         body = wire_payments.to_payment_change(payment)
         return self._access.write("Payment", body, request_id, wire_payments.to_payment)
 
@@ -346,13 +346,13 @@ class QuickBooks:
         return self._access.void("Payment", payment_id, sync_token, request_id, wire_payments.to_payment)
 
     def delete_payment(self, payment_id: str, sync_token: str, request_id: str) -> None:
-        """Remove a payment for good; what it settled is open again."""
+        """Delete a payment; what it settled is open again."""
         self._access.delete("Payment", payment_id, sync_token, request_id)
 
     # --- many at once ----------------------------------------------------------------------------------------
 
     def batch(self, operations: Sequence[batch.Operation], request_id: str) -> tuple[batch.BatchOutcome, ...]:
-        """Up to 30 operations in one request, each with its own outcome in the order asked; none sees another's."""
+        """Up to 30 operations in one request, each with its own outcome in the order asked; none depends on another."""
         call = calls.run_batch(operations, request_id)
         return self._access.understand(call, lambda answer: batch.to_outcomes(operations, answer))
 

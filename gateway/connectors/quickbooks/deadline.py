@@ -1,6 +1,6 @@
-"""A deadline for one whole exchange: whatever a connection waits for, the head of an answer too, ends by it.
+"""A deadline for one whole exchange: every wait of a connection, for the head of an answer too, ends by it.
 
-httpx limits each wait by itself, so a head that comes byte by byte could take as long as it likes.
+httpx limits each wait separately, so a head sent byte by byte could take any time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import httpx
 
 from gateway import ssrf_guard
 
-MOST_CONNECTIONS: Final = 32
-_SHORTEST: Final = 0.001  # a wait of no time at all would mean: do not wait, which fails in another way
+MAX_CONNECTIONS: Final = 32
+_SHORTEST: Final = 0.001  # a wait of zero would mean non-blocking, which fails differently
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
@@ -35,10 +35,10 @@ def within(seconds: float) -> Iterator[float]:
 
 
 def open_http() -> httpx.Client:
-    """A client whose connections heed `within`. One that has to go through a proxy (HTTPS_PROXY) does not."""
+    """A client whose connections obey `within`. One behind a proxy (HTTPS_PROXY) does not."""
     proxied = {"all", "http", "https"} & getproxies().keys()
-    limits = httpx.Limits(max_connections=MOST_CONNECTIONS)
-    transport = None if proxied else ssrf_guard.open_transport(backend=_Network(), most=MOST_CONNECTIONS)
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    transport = None if proxied else ssrf_guard.open_transport(backend=_Network(), most=MAX_CONNECTIONS)
     return httpx.Client(follow_redirects=False, limits=limits, transport=transport)
 
 

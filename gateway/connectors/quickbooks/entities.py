@@ -1,4 +1,4 @@
-"""The books' entity names: the spelling the API wants, whatever spelling an event came in."""
+"""The books' entity names in the API's spelling; events use other spellings."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BY_LOWER_CASE: Final = {name.lower(): name for name in _SPELLINGS}
 
 
 def spell(name: str) -> str:
-    """`salesreceipt` -> `SalesReceipt`; a name nobody knows yet comes back as it is."""
+    """`salesreceipt` -> `SalesReceipt`; an unknown name is returned as it is."""
     return _BY_LOWER_CASE.get(name.lower(), name)
 
 
 def segment(entity: str) -> str:
-    """The entity as it stands in an address: `SalesReceipt` -> `salesreceipt`."""
+    """The entity as in an address: `SalesReceipt` -> `salesreceipt`."""
     return entity.lower()

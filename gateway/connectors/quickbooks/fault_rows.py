@@ -21,10 +21,10 @@ from gateway.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fault. `statuses` are the HTTP statuses it comes with; with another one of 401 or 500 and above, the status
-    decides instead of the code.
+    """One fault. `statuses` are its HTTP statuses; with any other status of 401 or 500 and above, the status decides
+    instead of the code.
 
-    `quotes` allows the fault's Detail in the error: only where it names fields and records, never people or tokens.
+    `quotes` puts the fault's Detail into the error: only where it names fields and records, never people or tokens.
     """
 
     code: str
@@ -52,7 +52,7 @@ _PERIOD: Final = "reopen the period, or let the settings post on the first open 
 
 
 def _wrong(code: str, meaning: str, how: str = _NAMED, *, who: str = _BOOKKEEPER) -> Row:
-    """A value that QuickBooks does not take: its Detail says which."""
+    """A value that QuickBooks does not accept: its Detail names it."""
     return Row(code, (400,), Permanent, meaning, who, how, quotes=True)
 
 
@@ -201,7 +201,7 @@ OUTAGE: Final = BY_CODE["10000"]
 
 
 def unknown(code: str | None, status: int) -> Row:
-    """What nobody foresaw: permanent and loud."""
+    """An unknown fault: permanent."""
     return Row(
         code or f"HTTP {status}",
         (status,),

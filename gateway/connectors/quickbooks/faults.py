@@ -1,4 +1,4 @@
-"""Answers that are not the record we asked for, turned into our errors by status and code, never by their prose."""
+"""Error answers of the books, converted to our errors by status and code, never by their prose."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from gateway.errors import DuplicateNumber, GatewayError, RateLimited
 from mapping.records import DocumentKind
 
 _PAUSE: Final = 2.0
-"""Seconds until the next attempt after a 429 that names none; the rate limiter knows when calls may really start."""
-_LONGEST_PAUSE: Final = 7 * 86_400.0  # a longer one is no honest answer
+"""Seconds until the next attempt after a 429 that names none; the rate limiter decides when calls may start."""
+_LONGEST_PAUSE: Final = 7 * 86_400.0  # a longer one is not plausible
 _LONGEST_QUOTE: Final = 300
 _ERROR_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b([^>]*)>", re.IGNORECASE)
 _DETAIL_IN_XML: Final = re.compile(rb"<(?:\w+:)?Detail>([^<]{0,2000})", re.IGNORECASE)
@@ -34,9 +34,9 @@ _OTHER_ID: Final = re.compile(r"TxnId\s*=\s*(\d{1,20})")
 _OTHER_KIND: Final = re.compile(r"TxnType\s*=\s*([A-Za-z ]{1,40}?)(?=\s+with\b|\s*,|\s*$)")
 _ADDRESS: Final = re.compile(r"\S+@\S+")
 _TOKEN: Final = re.compile(r"(?:bearer\s+\S+|[\w-]{32,})", re.IGNORECASE)
-# What was typed may be somebody's name: only a number is repeated.
+# A supplied value may be a person's name: only a number is quoted.
 _SUPPLIED: Final = re.compile(r"((?:supplied value|invalid characters)\s*[:.]\s*)(?![\d.,-]*$).+", re.IGNORECASE)
-# For these the status says it all, unless the table knows the code with this very status.
+# For these the status decides, unless the table has the code with this status.
 _BY_STATUS: Final[dict[int, Row]] = {
     HTTPStatus.UNAUTHORIZED: UNAUTHORISED,
     HTTPStatus.TOO_MANY_REQUESTS: THROTTLED,
@@ -48,7 +48,7 @@ _KINDS: Final = {kind.value.lower(): kind.value for kind in DocumentKind}
 
 @dataclass(frozen=True, slots=True)
 class BooksFault:
-    """One error of a fault, whatever its spelling was; `code` without leading zeros."""
+    """One error of a fault, in any of its spellings; `code` without leading zeros."""
 
     code: str | None
     detail: str = ""
@@ -56,7 +56,7 @@ class BooksFault:
 
 
 def error_from(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """The error an answer stands for. `headers` may be of any case; the body JSON, XML, HTML or nothing."""
+    """The error of an answer. `headers` may be of any case; the body JSON, XML, HTML or nothing."""
     return to_error(status, _find_fault_anywhere(body) or BooksFault(None), after=find_pause(headers))
 
 
@@ -72,7 +72,7 @@ def find_fault(answer: Json) -> BooksFault | None:
 
 
 def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> GatewayError:
-    """A fault as our error; `after` is the pause in seconds that was asked for, if any was."""
+    """A fault as our error; `after` is the requested pause in seconds, if any."""
     row = THROTTLED if status == HTTPStatus.SERVICE_UNAVAILABLE and after else _find_row(status, fault.code)
     reason = f"{row.meaning} (QuickBooks {row.code}, HTTP {status})" + _quote(row, fault)
     if row.kind is RateLimited:
@@ -84,7 +84,7 @@ def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> G
 
 
 def may_be_about_characters(status: int, error: GatewayError | None) -> bool:
-    """Whether the books may refuse a text for its characters, or fail over them: the vendor says nothing about it."""
+    """Whether the books may have refused a text for its characters, or failed on them: this is not documented."""
     known = error is not None and error.code in _ABOUT_CHARACTERS
     return known and status <= HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -116,7 +116,7 @@ def _find_fault_anywhere(body: bytes) -> BooksFault | None:
 
 
 def _find_fault_in_xml(body: bytes) -> BooksFault | None:
-    """By patterns: what it is part of may be cut off, or no XML at all."""
+    """By patterns: the document may be cut off, or no XML."""
     error = _ERROR_IN_XML.search(body)
     if error is None:
         return None
@@ -153,7 +153,7 @@ def _quote(row: Row, fault: BooksFault) -> str:
 
 
 def _other_document(detail: str) -> tuple[str | None, str | None]:
-    # The kind is localised in some companies ("Facture"): only a name of the API is worth passing on.
+    # The kind is localised in some companies ("Facture"): only a name of the API is passed on.
     kind, other = _OTHER_KIND.search(detail), _OTHER_ID.search(detail)
     spelled = _KINDS.get(kind[1].replace(" ", "").lower()) if kind else None
     return spelled, other[1] if other else None

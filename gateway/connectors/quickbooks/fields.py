@@ -1,4 +1,4 @@
-"""Typed access to the fields of the books' JSON; a field of the wrong shape raises and is named."""
+"""Typed access to the fields of the books' JSON; a field of the wrong shape raises an error with its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.errors import Permanent
 
 
 def misshapen(key: str) -> Permanent:
-    """The error of an answer that is not what the books document."""
+    """The error of an answer that differs from the books' documentation."""
     return Permanent(
         f"an answer of QuickBooks is not understood: {key}",
         field=key,

@@ -1,4 +1,4 @@
-"""How long a text may be in the books: keys that do not fit are refused by name, prose is cut with an ellipsis."""
+"""Maximum lengths of texts in the books: keys that are too long are refused by name, prose is cut with an ellipsis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]+")
 
 
 def fit_key(field: str, text: str | None) -> str | None:
-    """A text that identifies something, its white space made single spaces. Raises Permanent when it is too long."""
+    """A text that identifies a record, its white space made single spaces. Raises Permanent when it is too long."""
     if text is None:
         return None
     line = " ".join(_CONTROL.sub(" ", text).split())
@@ -55,7 +55,7 @@ def fit_key(field: str, text: str | None) -> str | None:
 
 
 def fit_prose(field: str, text: str | None) -> str | None:
-    """A text for reading: control characters out, cut with an ellipsis where it is too long."""
+    """A text for people: without control characters, cut with an ellipsis where it is too long."""
     if text is None:
         return None
     clean = _CONTROL.sub(" ", text.replace("\r\n", "\n")).strip()

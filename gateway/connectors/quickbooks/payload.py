@@ -1,4 +1,4 @@
-"""JSON as the books speak it: numbers are Decimal in both directions, and nothing that is not JSON raises past here."""
+"""The JSON of the books: numbers are Decimal in both directions, and input that is not JSON never raises."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAYBE_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\xef]|\\[bfu]")
 def find_object(body: bytes) -> Json | None:
     """The JSON object a body holds, its fractions as Decimal; None when it holds anything else.
 
-    Control characters are left out of its texts: no till can show them, and what is compared with one must be equal.
+    Control characters are left out of its texts: no till can show them, and texts are compared with the till's.
     """
     try:
         found = simplejson.loads(body, cls=simplejson.JSONDecoder, use_decimal=True, strict=False)

@@ -1,6 +1,6 @@
-"""Statements of the books' query language, built so that no value can break out of its quotes.
+"""Statements of the books' query language, built so that no value can end its quotes.
 
-The language knows AND only, quotes every value, and escapes by backslash. Percent-encoding is the HTTP client's job.
+The language has AND only, quotes every value, and escapes by backslash. Percent-encoding is the HTTP client's job.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Select:
         return self._and(f"{_name(field)} {operator} {quote(value)}")
 
     def where_in(self, field: str, values: Sequence[Value]) -> Select:
-        """Add a choice. Raises ValueError when there is nothing to choose from."""
+        """Add a choice. Raises ValueError when it is empty."""
         if not values:
             raise ValueError("IN needs at least one value")
         return self._and(f"{_name(field)} IN ({','.join(quote(value) for value in values)})")
@@ -85,7 +85,7 @@ def count(entity: str) -> Select:
 
 
 def quote(value: Value) -> str:
-    """A value in single quotes, with backslash and apostrophe escaped by backslash; true and false stand bare."""
+    """A value in single quotes, with backslash and apostrophe escaped by backslash; true and false are not quoted."""
     if isinstance(value, bool):
         return str(value).lower()
     spelled = _spell(value)

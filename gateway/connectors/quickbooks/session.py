@@ -1,4 +1,4 @@
-"""One company's authorised conversation with the books: tokens, the gate, the record of every exchange, the errors."""
+"""Authorised calls to one company of the books: tokens, the gate, the log of every exchange, the errors."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _CLIP: Final = 2000
 _REACH_SECONDS: Final = 10.0
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
 
-Gate = Callable[[str], AbstractContextManager[object]]  # is told the operation
+Gate = Callable[[str], AbstractContextManager[object]]  # its argument is the operation
 
 
 class TokenSource(Protocol):
-    """Where access tokens come from. Both raise AuthLost or Transient when there is none to be had."""
+    """Where access tokens come from. Both raise AuthLost or Transient when there is none."""
 
     def access(self) -> str:
         """A token that is still valid for a while."""
         ...
 
     def renew(self, rejected: str) -> str:
-        """Another token than the one the books just refused (renewed meanwhile by somebody else, or now)."""
+        """A replacement for the token the books just refused (renewed meanwhile by another process, or now)."""
         ...
 
 
 def ignore(exchange: Exchange) -> None:
-    """The observer of those who keep no log."""
+    """The observer of callers without a log."""
 
 
 class Session:
@@ -62,11 +62,11 @@ class Session:
         self._limits = limits or Limits()
 
     def perform(self, call: ApiCall) -> Json:
-        """The JSON object the books answer, faults inside it raised.
+        """The JSON object of the answer; faults inside it are raised.
 
         Raises Transient for a read without an answer and for a request that was never sent, Unanswered for a write
-        whose fate is open, AuthLost after one renewal in vain, and whatever `faults` makes of a refusal. Characters
-        above U+FFFF are left out when the books refuse them, or fail twice over what holds them.
+        of unknown outcome, AuthLost after one renewal without success, and the error of `faults` for a refusal.
+        Characters above U+FFFF are left out when the books refuse them, or fail twice on them.
         """
         answer = self._ask(call)
         if faults.may_be_about_characters(answer.status, answer.error):
@@ -76,20 +76,20 @@ class Session:
         return answer.content
 
     def _ask_plainly(self, call: ApiCall, answer: _Answer) -> _Answer:
-        plain = calls.find_plain(call, anew=False)
+        plain = calls.find_plain(call, new_id=False)
         if plain is None:
             return answer
         if isinstance(answer.error, Transient | Unanswered):
-            # One failure is no refusal, and it may have come after the work was done: the request id stays the same.
+            # One failure is no refusal, and the write may have been done: the request id stays the same.
             answer = self._ask(call)
             if not faults.may_be_about_characters(answer.status, answer.error):
                 return answer
         if isinstance(answer.error, Permanent):
-            plain = calls.find_plain(call, anew=True) or plain
+            plain = calls.find_plain(call, new_id=True) or plain
         return self._ask(plain)
 
     def _ask(self, call: ApiCall) -> _Answer:
-        """The answer with a token that is valid, and past a limit that was passed for a moment only."""
+        """The answer with a valid token, and after one short pause if a limit was reached."""
         token = self._tokens.access()
         answer = self._exchange(call, token)
         if answer.status == HTTPStatus.UNAUTHORIZED and isinstance(answer.error, AuthLost):
@@ -100,7 +100,7 @@ class Session:
         return answer
 
     def reach(self) -> None:
-        """Any answer at the address will do, without a token and outside the gate. Raises Transient."""
+        """Accepts any answer at the address, without a token and outside the gate. Raises Transient."""
         limits = Limits(connect=self._limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
         request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"), timeout=limits.timeout)
         try:
@@ -165,7 +165,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A judged reply: its JSON object (empty when it held none), and the error it stands for."""
+    """A reply: its JSON object (empty when it held none), and its error."""
 
     status: int
     content: Json
@@ -173,12 +173,12 @@ class _Answer:
 
 
 def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
-    """A body as the log keeps it: JSON as it is, anything else as text."""
+    """A body for the log: JSON as it is, anything else as text."""
     return {"text": content} if isinstance(content, str) else content
 
 
 def unfit(call: ApiCall, what: str) -> GatewayError:
-    """The error of a complete answer that lacks what was asked for: the fate of a write is then open."""
+    """The error of a complete answer without the requested data: the outcome of a write is then unknown."""
     reason = f"QuickBooks answered {call.operation} with {what}"
     return Unanswered(reason) if call.writes else Permanent(reason, fix="operator of the gateway: report it")
 
@@ -198,7 +198,7 @@ def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayErr
 
 
 def _leave_open(call: ApiCall, status: int, error: GatewayError | None) -> GatewayError | None:
-    """A write that met bad weather at the other side may have been done: only the same request id can tell."""
+    """A write with a transient failure at the books may have been done: a repeat with the same request id is safe."""
     refused = isinstance(error, RateLimited) and _is_refused(status)
     if call.writes and isinstance(error, Transient) and not refused:
         return Unanswered(error.reason, code=error.code)

@@ -1,4 +1,4 @@
-"""Whether a delivery at our door was signed by Intuit: HMAC-SHA256 over the raw bytes, in constant time."""
+"""Whether a delivery was signed by Intuit: HMAC-SHA256 over the raw bytes, in constant time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADER: Final = "intuit-signature"
 
 
 def find_signature(raw_headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The one signature header of an ASGI request; None when it is absent or stands there more than once."""
+    """The one signature header of an ASGI request; None when it is absent or occurs more than once."""
     values = [value for name, value in raw_headers if name.lower() == HEADER.encode()]
     return values[0] if len(values) == 1 else None
 

@@ -1,4 +1,4 @@
-"""OAuth of the books as pure values: what is sent to each address, what each answer means."""
+"""OAuth of the books as pure values: the request to each address, the meaning of each answer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gateway.connectors.quickbooks.payload import Json, find_object, to_bytes
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 
 SCOPE: Final = "com.intuit.quickbooks.accounting"
-_ROLLING: Final = 100 * 24 * 3600  # seconds a refresh token lives when the answer does not say
+_ROLLING: Final = 100 * 24 * 3600  # seconds a refresh token is valid when the answer does not say
 _PAUSE: Final = 60.0
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON: Final = {"Content-Type": "application/json"}
-# Asks for the date of the wall a refresh token's whole family ends at, years ahead.
+# Asks for the fixed expiry of a refresh token's whole family, years ahead.
 _HARD_EXPIRY: Final = {"x-include-refresh-token-hard-expires-in": "true"}
 
 _REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {
@@ -42,7 +42,7 @@ _REFUSALS: Final[dict[str, tuple[type[Permanent], str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """An access and a refresh token and when they end; `family_expires_at` is the wall no refresh moves."""
+    """An access and a refresh token and when they end; `family_expires_at` is the fixed limit that no refresh moves."""
 
     access: str = field(repr=False)
     access_expires_at: datetime
@@ -60,7 +60,7 @@ class TokenRequest:
 
 
 def authorize_url(address: str, *, client_id: str, redirect_uri: str, state: str, scope: str = SCOPE) -> str:
-    """Where the browser goes to ask a company's owner for consent."""
+    """The address of the consent page for a company's owner."""
     query = {
         "client_id": client_id,
         "response_type": "code",
@@ -72,14 +72,14 @@ def authorize_url(address: str, *, client_id: str, redirect_uri: str, state: str
 
 
 def exchange_request(client_id: str, client_secret: str, *, code: str, redirect_uri: str) -> TokenRequest:
-    """A code, once, for the first pair; `redirect_uri` byte for byte the one the browser was sent with."""
+    """Exchange a code, once, for the first pair; `redirect_uri` is exactly the one of the consent page."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     headers = _authorisation(client_id, client_secret) | _FORM | _HARD_EXPIRY
     return TokenRequest(headers, urlencode(form).encode())
 
 
 def refresh_request(client_id: str, client_secret: str, *, refresh_token: str) -> TokenRequest:
-    """A refresh token for the next pair; its own value may change with it."""
+    """Exchange a refresh token for the next pair; its own value may change too."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
     headers = _authorisation(client_id, client_secret) | _FORM | _HARD_EXPIRY
     return TokenRequest(headers, urlencode(form).encode())
@@ -107,7 +107,7 @@ def to_pair(body: bytes, *, now: datetime) -> TokenPair:
 
 
 def to_refusal(status: int, body: bytes) -> GatewayError:
-    """The error an OAuth address answered. Only `invalid_grant` loses the connection; weather never does."""
+    """The error of an OAuth answer. Only `invalid_grant` loses the connection; a transient failure never does."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited("the token address of QuickBooks asks to slow down", after=_PAUSE, code=str(status))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:

@@ -1,4 +1,4 @@
-"""One HTTP request and its whole answer, within a deadline and a size: nothing of the books' rules is known here."""
+"""One HTTP request and its whole answer, within a deadline and a size; it has no rules of the books."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACCEPT: Final = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long (seconds) and how large (bytes, unpacked) an exchange may become.
+    """The maximum duration (seconds) and size (bytes, unpacked) of an exchange.
 
     `total` covers the whole answer. The head of one is bounded by it where the client is `deadline.open_http`'s.
     """
@@ -41,7 +41,7 @@ class Reply:
 
 
 class NotSent(Exception):
-    """The connection was never made: the other side cannot have done anything."""
+    """The connection was never made: nothing can have been done."""
 
 
 class NoAnswer(Exception):
@@ -94,5 +94,5 @@ def _to_headers(answer: httpx.Response) -> dict[str, str]:
 
 
 def _describe(error: httpx.RequestError) -> str:
-    # The library's own words may hold the address with its parameters: its class says enough.
+    # The library's message may hold the address with its parameters: only the class is named.
     return type(error).__name__

@@ -1,7 +1,7 @@
-"""A delivery of the books, from signed bytes to hints: both formats, and one bad event never loses another.
+"""A delivery of the books, from signed bytes to hints: both formats; one bad event does not affect another.
 
-The CloudEvents format is a JSON array; the legacy one an object with `eventNotifications`. The portal's toggle can
-switch between two deliveries, so each is judged by itself. A hint says that something changed, never what it is now.
+The CloudEvents format is a JSON array; the legacy one an object with `eventNotifications`. The format can
+change between two deliveries, so each is parsed on its own. A hint says that something changed, never its new state.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Hint:
     """`entity` `entity_id` of company `account` changed; `operation` in the legacy words (Create, Update, ...).
 
     `dedupe_key` is equal for every delivery of one event, at most 255 characters. `deleted_id` is the record that
-    vanished in a merge. `event_id` is None in the legacy format, which has none.
+    a merge removed. `event_id` is None in the legacy format, which has none.
     """
 
     account: str
@@ -55,7 +55,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableDelivery:
-    """An event (`position` counts from 0 over the whole delivery) or, with `position` None, a body nobody can read."""
+    """An event (`position` counts from 0 over the whole delivery) or, with `position` None, an unreadable body."""
 
     position: int | None
     reason: str
@@ -66,7 +66,7 @@ class _Unusable(Exception):
 
 
 def parse(body: bytes) -> list[Hint | UnreadableDelivery]:
-    """Every event of a delivery, in its order. Never raises, whatever the bytes."""
+    """Every event of a delivery, in its order. Never raises for any bytes."""
     try:
         return _read_delivery(_load(body))
     except _Unusable as flaw:
@@ -75,7 +75,7 @@ def parse(body: bytes) -> list[Hint | UnreadableDelivery]:
 
 def _load(body: bytes) -> object:
     try:
-        # Bytes that are not UTF-8 become lone surrogates, which make only the event that holds them unusable.
+        # Bytes that are not UTF-8 become lone surrogates, so that only the event with them is unusable.
         text = body.decode("utf-8-sig", "surrogateescape")
         return _DECODER.decode(text)
     except RecursionError:
@@ -89,7 +89,7 @@ def _to_integer(digits: str) -> int | None:
 
 
 def _to_nothing(_: str) -> None:
-    """Fractions, NaN and infinities have no place in an event."""
+    """Fractions, NaN and infinities are not valid in an event."""
 
 
 _DECODER: Final = json.JSONDecoder(parse_int=_to_integer, parse_float=_to_nothing, parse_constant=_to_nothing)
@@ -186,11 +186,11 @@ def _need(event: Mapping[str, Any], key: str) -> str:
 
 
 def _find_text(value: object) -> str | None:
-    """A text that any database column takes: not empty, not long, no control characters, no broken encoding."""
+    """A text that any database column accepts: not empty, not long, no control characters, no broken encoding."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT:
         return None
-    # Nothing printable is unstorable, and asking that costs a tenth of the search.
+    # Printable text can always be stored, and this check costs a tenth of the search.
     return text if text.isprintable() or not _UNSTORABLE.search(text) else None
 
 

@@ -56,7 +56,7 @@ def to_tax_codes(codes: Iterable[Json], rates: Iterable[Json], *, on: date) -> t
 
 @dataclass(frozen=True, slots=True)
 class TaxTable:
-    """The books' tax codes with every rate they had and will have: what is in force on a day needs no other read."""
+    """The books' tax codes with every rate they had and will have: the rate of any day needs no other read."""
 
     codes: tuple[Json, ...]
     rates: tuple[Json, ...]
@@ -125,7 +125,7 @@ _ENTRY_TYPES: Mapping[str, Mapping[str, str]] = {
 
 
 def to_profile(company: Json, preferences: Json) -> CompanyProfile:
-    """CompanyInfo and Preferences as what the gateway has to know before it posts."""
+    """CompanyInfo and Preferences, reduced to what the gateway needs before it posts."""
     sales = fields.part(preferences, "SalesFormsPrefs")
     accounting = fields.part(preferences, "AccountingInfoPrefs")
     currency = fields.part(preferences, "CurrencyPrefs")

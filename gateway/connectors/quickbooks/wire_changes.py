@@ -1,4 +1,4 @@
-"""What change data capture answers, as changes: rows of every asked entity, deleted ones as stubs."""
+"""Answers of change data capture as changes: rows of every requested entity, deleted ones as stubs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _to_changes(group: Json, as_of: datetime) -> Iterator[RecordChange]:
 
 
 def to_change(entity: str, row: Json, as_of: datetime) -> RecordChange:
-    """A row as a change, dated by itself or else `as_of`."""
+    """A row as a change, with its own date or else `as_of`."""
     return RecordChange(
         entity=entity,
         id=fields.need_text(row, "Id"),

@@ -1,4 +1,4 @@
-"""What a document of the books says, as a short text: equal for what we sent and what the books answered."""
+"""The content of a document as a short text: equal for what we sent and what the books returned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ References: TypeAlias = Mapping[str, Sequence[str | None]]
 
 
 def content_of(source: Json) -> str:
-    """A fingerprint of day, customer, note, total and lines; what the books add by themselves does not count.
+    """A fingerprint of day, customer, note, total and lines; fields that the books add are left out.
 
     `source` is a document as answered, or a body to send with its `TotalAmt` added.
     """
@@ -46,7 +46,7 @@ def references_of(source: Json) -> References:
 
 
 def with_references(source: Json, references: References) -> Json:
-    """The document as it would be with these references in the place of its own."""
+    """The document with these references instead of its own."""
     lines = [
         {**line, "SalesItemLineDetail": {**fields.part(line, "SalesItemLineDetail"), "ItemRef": {"value": item}}}
         for line, item in zip(_item_lines(source), references["Item"], strict=True)

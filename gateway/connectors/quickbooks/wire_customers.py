@@ -11,7 +11,7 @@ from gateway.connectors.quickbooks.wire import plain_name
 from gateway.errors import Permanent
 from mapping.records import Customer, ListEntry, PostalAddress
 
-# Where a European VAT number lives is not documented for "Global" companies: ResaleNum takes any text and reads back
+# The field of a European VAT number is not documented for "Global" companies: ResaleNum takes any text and reads back
 # unmasked, PrimaryTaxIdentifier is documented for some countries only and reads back masked.
 VatField = Literal["ResaleNum", "PrimaryTaxIdentifier"]
 
@@ -41,7 +41,7 @@ def to_customer(source: Json, *, vat_field: VatField = "ResaleNum") -> Customer:
 
 
 def to_holder(entity: str, source: Json) -> ListEntry:
-    """A supplier or employee, by the name that no customer can have beside it."""
+    """A supplier or employee, by its name, which no customer can have as well."""
     return ListEntry(fields.need_text(source, "Id"), plain_name(source, "DisplayName"), type=entity)
 
 
@@ -58,7 +58,7 @@ def find_address(source: Json, key: str) -> PostalAddress | None:
 
 
 def to_display_name(text: str) -> str:
-    """A name as the books accept it: no colon (it separates levels), no tab, no line break.
+    """A name in the form the books accept: no colon (it separates levels), no tab, no line break.
 
     Raises Permanent when nothing is left or it is longer than 500 characters.
     """

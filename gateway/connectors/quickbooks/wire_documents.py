@@ -1,4 +1,4 @@
-"""Sales documents: a record to the body that books it, an answer to what stands in the books."""
+"""Sales documents: a record to the body that books it, an answer to a record of the booked document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.errors import Permanent
 from mapping.records import BookedDocument, DocumentKind, DocumentLine, DocumentTax, SalesDocument
 from mapping.unit_prices import multiply
 
-# What only some kinds have; everything else is common to all four.
+# Fields that only some kinds have; all others are common to all four.
 _PAID: Final = ("PaymentMethodRef", "PaymentRefNum", "DepositToAccountRef")
 _OWN_FIELDS: Final = {
     DocumentKind.SALES_RECEIPT: {*_PAID, "ShipMethodRef"},
@@ -21,7 +21,7 @@ _OWN_FIELDS: Final = {
     DocumentKind.CREDIT_MEMO: {"InvoiceRef"},
 }
 
-_SEEN: Final = 1000  # a marker within so many characters survives every cut
+_SEEN: Final = 1000  # a marker within so many characters is never cut
 
 # Only the invoice has an operation of its own for it; everything else is voided by an update that says so.
 _VOID_BY_UPDATE: Final = ({"operation": "update", "include": "void"}, {"sparse": True})
@@ -37,7 +37,7 @@ def to_void(entity: str, record_id: str, sync_token: str) -> tuple[dict[str, str
 def to_document_body(document: SalesDocument, *, send_tax_detail: bool, send_number: bool = True) -> dict[str, Any]:
     """The body that books a document, amounts net.
 
-    With `send_tax_detail` the till's own tax amounts go along, if the tax rate behind every one of them is known.
+    With `send_tax_detail` the till's own tax amounts are sent too, if the tax rate of every one of them is known.
     `send_number=False` is for companies that number by themselves. Raises Permanent, naming the field, when the
     document does not add up, a key is too long, or a value the books require is missing.
     """
@@ -57,13 +57,13 @@ def to_document_body(document: SalesDocument, *, send_tax_detail: bool, send_num
 def to_document_change(
     document: SalesDocument, document_id: str, sync_token: str, *, send_tax_detail: bool, send_number: bool = True
 ) -> dict[str, Any]:
-    """The body of a full update: what it does not name is cleared, so no tax of the older version stays behind."""
+    """The body of a full update: missing fields are cleared, so no tax of the older version remains."""
     identity = {"Id": document_id, "SyncToken": sync_token, "sparse": False}
     return identity | to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
 
 
 def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
-    """A document as the books answered it."""
+    """A document from an answer of the books."""
     note = fields.find_text(source, "PrivateNote")
     return BookedDocument(
         kind=kind,
@@ -96,7 +96,7 @@ def _optional_fields(document: SalesDocument, *, send_number: bool) -> dict[str,
         "BillAddr": to_address_body(document.billing),
         "ShipAddr": to_address_body(document.shipping),
         "BillEmail": wrap("Address", email),
-        # An address alone must never make the books mail a customer.
+        # An address must not make the books mail the customer.
         "EmailStatus": "NotSet" if email else None,
     }
 
@@ -123,7 +123,7 @@ def _own_fields(document: SalesDocument) -> dict[str, Any]:
 
 
 def _note(document: SalesDocument) -> str | None:
-    """The private note, which always holds the marker: it is the key of last resort to find the document again."""
+    """The private note, which always holds the marker: the document can always be found by it."""
     note = document.private_note or ""
     return lengths.fit_prose("PrivateNote", note if document.marker in note[:_SEEN] else f"{document.marker}\n{note}")
 

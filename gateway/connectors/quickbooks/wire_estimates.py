@@ -1,4 +1,4 @@
-"""Estimates of the books as what they promise: pieces by item. Pure."""
+"""Estimates of the books as pieces by item. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.payload import Json
 
 _OVER: Final = frozenset({"Closed", "Rejected", "Converted"})
-"""By the API reference; the schema files lack `Converted`. A word that is in neither counts as open."""
+"""By the API reference; the schema files lack `Converted`. A status in neither counts as open."""
 
 
 def to_pieces(estimates: Iterable[Json]) -> dict[str, Decimal]:

@@ -34,7 +34,7 @@ def to_payment_body(payment: BooksPayment) -> dict[str, Any]:
 
 
 def to_payment_change(payment: BooksPayment) -> dict[str, Any]:
-    """The body of a full update of a payment as it was read: what it does not name is cleared."""
+    """The body of a full update of a payment as it was read: missing fields are cleared."""
     return to_payment_body(payment) | {"Id": payment.id, "SyncToken": payment.sync_token, "sparse": False}
 
 

@@ -88,10 +88,10 @@ def test_the_wsdl_is_fetched_at_first_use_and_once_for_all_threads() -> None:
         fetched.append(1)
         return COMPACT_WSDL
 
-    shelf = ContractCache(fetch)
-    assert shelf.loaded is None
+    contracts = ContractCache(fetch)
+    assert contracts.loaded is None
     found: list[Contract] = []
-    threads = [threading.Thread(target=lambda: found.append(shelf.get())) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(contracts.get())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -116,10 +116,10 @@ def test_without_a_copy_the_failure_is_told_and_a_later_use_tries_again(tmp_path
     def fetch() -> bytes:
         return answers.pop(0)()
 
-    shelf = ContractCache(fetch, tmp_path / "none", quiet=0.0)
+    contracts = ContractCache(fetch, tmp_path / "none", quiet=0.0)
     with pytest.raises(ConnectionError):
-        shelf.get()
-    assert shelf.get().operations
+        contracts.get()
+    assert contracts.get().operations
 
 
 def test_threads_that_waited_for_a_failed_fetch_fail_with_it() -> None:
@@ -129,10 +129,10 @@ def test_threads_that_waited_for_a_failed_fetch_fail_with_it() -> None:
         tried.append(1)
         return refuse()
 
-    shelf = ContractCache(fetch, quiet=60.0)
+    contracts = ContractCache(fetch, quiet=60.0)
     for _ in range(3):
         with pytest.raises(ConnectionError):
-            shelf.get()
+            contracts.get()
     assert tried == [1]
 
 
@@ -151,10 +151,10 @@ def test_a_doubted_contract_is_read_anew_but_not_all_the_time() -> None:
 
     for patience, times in ((0.0, 2), (600.0, 1)):
         fetched.clear()
-        shelf = ContractCache(fetch, patience=patience)
-        shelf.get()
-        shelf.doubt()
-        shelf.get()
+        contracts = ContractCache(fetch, patience=patience)
+        contracts.get()
+        contracts.mark_outdated()
+        contracts.get()
         assert len(fetched) == times
 
 
