@@ -63,10 +63,10 @@ def take_unsent(session: Session, *, limit: int = 20) -> list[AlertRow]:
     return sorted(session.execute(statement).scalars(), key=lambda row: row.id or 0)
 
 
-def mark_sent(session: Session, alert: AlertRow, told: Sequence[str], *, everyone: bool) -> None:
+def mark_sent(session: Session, alert: AlertRow, channels: Sequence[str], *, everyone: bool) -> None:
     """Record the channels that took it; with `everyone` it is done, else the others are tried again soon."""
     clear = alert.cleared_at is not None
-    values: dict[str, Any] = {"clear_told" if clear else "told": ",".join(told)}
+    values: dict[str, Any] = {"clear_told" if clear else "told": ",".join(channels)}
     values["sending_until"] = None if everyone else moment(RETRY_SECONDS)
     if everyone:
         values["clear_sent_at" if clear else "sent_at"] = moment()

@@ -28,19 +28,19 @@ class CounterShare:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._told: dict[Key, float] = {}
+        self._reported: dict[Key, float] = {}
         self._lock = threading.Lock()
 
     def flush(self, engine: Engine) -> None:
         """Add to the totals. Raises `Transient`; then the counts are kept for the next flush."""
         with self._lock:
             now = dict(_samples(self._registry))
-            fresh = {key: value - self._told.get(key, 0.0) for key, value in now.items()}
+            fresh = {key: value - self._reported.get(key, 0.0) for key, value in now.items()}
             fresh = {key: value for key, value in fresh.items() if value}
             if fresh:
                 with writing(engine) as session:
                     _add(session, fresh)
-            self._told = now
+            self._reported = now
 
 
 def _samples(registry: CollectorRegistry) -> Iterator[tuple[Key, float]]:

@@ -289,9 +289,9 @@ def due_ids(session: Session, *, limit: int) -> list[int]:
     found = [int(row[0]) for row in session.execute(_LEFT, {"most": limit})]
     waiting = round_robin.find_due_connections(session)
     share = max(1, limit // max(1, len(waiting)))
-    for turn in waiting:
+    for due in waiting:
         if len(found) < limit:
-            found += round_robin.find_due(session, turn, limit=share)
+            found += round_robin.find_due(session, due, limit=share)
     return found[:limit]
 
 
@@ -392,5 +392,5 @@ def requeue_by_code(session: Session, connection: str, *, code: str, record: str
 
 def heard_since(session: Session, event: Event, when: datetime) -> bool:
     """Whether another event of the subject has come in since a moment."""
-    told = {"of": event.subject, "other": event.id, "since": when}
-    return session.execute(_HEARD_SINCE, told).scalar_one_or_none() is not None
+    bound = {"of": event.subject, "other": event.id, "since": when}
+    return session.execute(_HEARD_SINCE, bound).scalar_one_or_none() is not None

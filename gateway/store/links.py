@@ -132,8 +132,8 @@ def _insert(dialect: str) -> Any:
 def _upsert(dialect: str) -> Any:
     statement = _insert(dialect)
     changing: dict[str, Any] = {name: statement.excluded[name] for name in (*_CHANGING, "updated_at")}
-    known, told = _LINKS.c.generation, statement.excluded.generation
-    changing["generation"] = case((known > told, known), else_=told)
+    known, given = _LINKS.c.generation, statement.excluded.generation
+    changing["generation"] = case((known > given, known), else_=given)
     return statement.on_conflict_do_update(index_elements=_KEY, set_=changing)
 
 
@@ -142,10 +142,10 @@ def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int
 
     A link that was written again since it was read keeps its fingerprint.
     """
-    return len([link for link in found if _distrust_one(session, connection, link)])
+    return len([link for link in found if _mark_one_unsure(session, connection, link)])
 
 
-def _distrust_one(session: Session, connection: str, link: Link) -> bool:
+def _mark_one_unsure(session: Session, connection: str, link: Link) -> bool:
     as_read = and_(
         col(LinkRow.connection) == connection,
         col(LinkRow.kind) == link.kind,

@@ -344,11 +344,11 @@ def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
     cleaned: dict[str, Any] = {name: found.person.erase_from(getattr(row, name)) for name in _TEXTS}
     if row.id in found.own:
         cleaned |= {"email": None, "reason": GONE if row.reason else None}
-        cleaned |= {"result": None, "hint": None if row.state in _ENDED else _to_wish(cleaned["hint"])}
+        cleaned |= {"result": None, "hint": None if row.state in _ENDED else _to_request(cleaned["hint"])}
     return cleaned | {"updated_at": moment()}
 
 
-def _to_wish(hint: str | None) -> str | None:
+def _to_request(hint: str | None) -> str | None:
     """Only the request of an open event's hint: a dry run must stay one."""
     try:
         data = json.loads(hint or "null")

@@ -18,12 +18,12 @@ from gateway.version import VERSION
 
 ALIVE_SECONDS = 60.0
 BOOT = uuid.uuid4().hex
-_TALLY = CounterShare(counters.REGISTRY)
+_COUNTS = CounterShare(counters.REGISTRY)
 
 
 def report(engine: Engine, role: str) -> None:
     """Report that this process runs, and what it counted; rows of processes that ended long ago are removed."""
-    _TALLY.flush(engine)
+    _COUNTS.flush(engine)
     values = {"role": role, "version": VERSION, "seen_at": moment(), **_pool_of(engine)}
     with writing(engine) as session:
         conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
@@ -35,9 +35,9 @@ def report(engine: Engine, role: str) -> None:
         session.execute(delete(ProcessRow).where(col(ProcessRow.seen_at) < moment(-10 * ALIVE_SECONDS)))
 
 
-def tally(engine: Engine) -> None:
+def flush_counts(engine: Engine) -> None:
     """Add this process's counts to the totals, without waiting for its next report."""
-    _TALLY.flush(engine)
+    _COUNTS.flush(engine)
 
 
 def _pool_of(engine: Engine) -> dict[str, int]:

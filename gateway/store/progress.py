@@ -69,7 +69,7 @@ class Progress:
 
     event: Event
     notes: Notes
-    tally: EventCounts
+    event_counts: EventCounts
     now: datetime
 
     @property
@@ -80,18 +80,18 @@ class Progress:
     @property
     def seconds(self) -> float:
         """How long it has run, or ran."""
-        end = max(self.event.updated_at, self.tally.last or self.event.updated_at) if self.over else self.now
+        end = max(self.event.updated_at, self.event_counts.last or self.event.updated_at) if self.over else self.now
         return max(0.0, (end - self.event.received_at).total_seconds())
 
     @property
     def parked(self) -> int:
         """Records that wait for a person."""
-        return self.tally.count(State.PARKED)
+        return self.event_counts.count(State.PARKED)
 
     @property
     def open(self) -> int:
         """Records that were read and are not handled yet."""
-        return self.tally.count(*PENDING, State.WORKING)
+        return self.event_counts.count(*PENDING, State.WORKING)
 
     @property
     def total(self) -> int:
@@ -108,7 +108,7 @@ class Progress:
         """The pace: of the whole time, or of the last minutes where that is better, as after an interruption."""
         if not self.seconds:
             return 0.0
-        lately = 0 if self.over else self.tally.lately
+        lately = 0 if self.over else self.event_counts.lately
         return max(self.done / self.seconds, lately / min(self.seconds, PACE_SECONDS))
 
     @property
@@ -133,10 +133,10 @@ def get(session: Session, event_id: int) -> Progress:
 
 def look(session: Session, event: Event) -> Progress:
     """The progress of this backfill. The backfill of stock that follows it is separate."""
-    return Progress(event, read_notes(session, event), tally(session, event), views.now_of(session))
+    return Progress(event, read_notes(session, event), count_events(session, event), views.now_of(session))
 
 
-def tally(session: Session, event: Event) -> EventCounts:
+def count_events(session: Session, event: Event) -> EventCounts:
     """The events of this backfill so far, one for each record."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
     prefix, postgres = f"{event.key}:", session.get_bind().dialect.name == "postgresql"
@@ -187,9 +187,9 @@ def is_note(source: str) -> bool:
     return source.startswith(_NOTES)
 
 
-def _known(told: Mapping[str, Any]) -> dict[str, int]:
+def _known(notes: Mapping[str, Any]) -> dict[str, int]:
     names = {field.name for field in dataclasses.fields(Notes)}
-    return {name: int(value) for name, value in told.items() if name in names}
+    return {name: int(value) for name, value in notes.items() if name in names}
 
 
 def _place(event: Event) -> str:

@@ -113,9 +113,9 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
             if state.wanted_by == holder:
                 connection.execute(_WANT.values(wanted_by=None), bound)
             return Slot(int(found.number), max(0.0, float(found.ready_in) - interval))
-        turn = connection.execute(_NEXT_TURN, bound).scalar()
-        if turn is not None and float(turn) > patience:
-            return Later(float(turn), cooling=False)
+        start = connection.execute(_NEXT_START, bound).scalar()
+        if start is not None and float(start) > patience:
+            return Later(float(start), cooling=False)
         connection.execute(_WANT.values(wanted_by=holder, wanted_until=epoch() + WANTED_SECONDS), bound)
         return Taken()
 
@@ -222,7 +222,7 @@ _THE_ACCOUNT = and_(_LIMITS.c.system == bindparam("of_system"), _LIMITS.c.accoun
 _FREE = and_(_OF_ACCOUNT, _SLOTS.c.number < bindparam("slots"), or_(_SLOTS.c.holder.is_(None), not_(_is_leased())))
 # When a slot may start its next call: now, unless its interval is not over.
 _IS_AHEAD = and_(_SLOTS.c.ready_at > epoch(), _SLOTS.c.ready_at <= epoch() + bindparam("ahead", type_=Float()))
-_TURN = case((_IS_AHEAD, _SLOTS.c.ready_at), else_=epoch())
+_START = case((_IS_AHEAD, _SLOTS.c.ready_at), else_=epoch())
 _WANTED = _LIMITS.c.wanted_until - epoch()
 _STATE = select(
     case((is_cooling(_LIMITS.c), _LIMITS.c.cooldown_until - epoch()), else_=0.0).label("cooldown"),
@@ -233,7 +233,7 @@ _STATE = select(
 ).where(_THE_ACCOUNT)
 _FIRST = (
     select(_SLOTS.c.number)
-    .where(_FREE, _TURN - epoch() <= bindparam("patience", type_=Float()))
+    .where(_FREE, _START - epoch() <= bindparam("patience", type_=Float()))
     .order_by(_SLOTS.c.ready_at)
     .limit(1)
 )
@@ -246,15 +246,15 @@ def _take(first: Select[Any]) -> Any:
         .where(_FREE, _SLOTS.c.number == first.scalar_subquery())
         .values(
             holder=bindparam("by"),
-            leased_until=_TURN + LEASE_SECONDS,
-            ready_at=_TURN + bindparam("interval", type_=Float()),
+            leased_until=_START + LEASE_SECONDS,
+            ready_at=_START + bindparam("interval", type_=Float()),
         )
         .returning(_SLOTS.c.number, (_SLOTS.c.ready_at - epoch()).label("ready_in"))
     )
 
 
 _TAKE, _TAKE_SKIPPING_LOCKED = _take(_FIRST), _take(_FIRST.with_for_update(skip_locked=True))
-_NEXT_TURN = select(func.min(_TURN) - epoch()).where(_FREE)
+_NEXT_START = select(func.min(_START) - epoch()).where(_FREE)
 _WANT = update(_LIMITS).where(_THE_ACCOUNT)
 _RELEASE = (
     update(_SLOTS)

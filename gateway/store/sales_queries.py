@@ -97,7 +97,7 @@ def summed_up_in(session: Session, connection: str, day: str) -> list[str]:
 
 def raise_priority(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
     """Make the waiting events of these sales due now; returns their ids."""
-    woken: list[int] = []
+    due: list[int] = []
     for some in _chunks(entity_ids):
         mine = and_(
             col(InboxRow.connection) == connection,
@@ -106,8 +106,8 @@ def raise_priority(session: Session, connection: str, entity_ids: Iterable[str])
             col(InboxRow.state) == State.WAITING,
         )
         changed = session.execute(update(InboxRow).where(mine).values(due_at=None).returning(col(InboxRow.id)))
-        woken += [int(row[0]) for row in changed.all() if row[0] is not None]
-    return woken
+        due += [int(row[0]) for row in changed.all() if row[0] is not None]
+    return due
 
 
 def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:

@@ -173,10 +173,10 @@ def flow_statuses(session: Session) -> list[FlowStatus]:
         ).group_by(col(InboxRow.flow), col(InboxRow.state))
     ).all()
     unseen = max((silence.seconds for silence in systems.find_silent(session, now)), default=None)
-    return [_standing(flow, [row for row in rows if row[0] == flow], now, unseen) for flow in Flow]
+    return [_to_status(flow, [row for row in rows if row[0] == flow], now, unseen) for flow in Flow]
 
 
-def _standing(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> FlowStatus:
+def _to_status(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> FlowStatus:
     oldest = {str(state): first for _, state, _, first, _ in rows}
     latest = {str(state): last for _, state, _, _, last in rows}
     return FlowStatus(

@@ -47,6 +47,6 @@ def _name(error: BaseException | None) -> str:
     if isinstance(error, PoolTimeout):
         return "every connection is in use"
     raised = getattr(error, "orig", None) or error
-    told = getattr(raised, "sqlite_errorname", None) or type(raised).__name__
+    name = getattr(raised, "sqlite_errorname", None) or type(raised).__name__
     # SQLite has extended codes: SQLITE_READONLY_DBMOVED, SQLITE_IOERR_WRITE.
-    return next((words for code, words in _REASONS.items() if told.startswith(code)), UNREACHABLE)
+    return next((words for code, words in _REASONS.items() if name.startswith(code)), UNREACHABLE)

@@ -51,7 +51,7 @@ async def expose_metrics(request: Request) -> Response:
     shared = services.of(request)
     text = generate_latest(gauges.PROCESS)
     try:
-        await shared.run(lambda: presence.tally(shared.engine))
+        await shared.run(lambda: presence.flush_counts(shared.engine))
         reading = await shared.read(lambda session: gauges.read(session, shared.settings))
     except Transient:
         return Response(text + gauges.expose(None), media_type=CONTENT_TYPE_LATEST)

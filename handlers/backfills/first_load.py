@@ -166,7 +166,7 @@ def _end(event: Event, deps: Deps) -> Result:
 
 def _sum_up(event: Event, deps: Deps) -> str:
     progress = pages.look(event, deps)
-    told = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.tally.counts.items()))}
+    told = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.event_counts.counts.items()))}
     parts = ", ".join(f"{count} {what}" for what, count in told.items() if count) or "none"
     return f"{progress.notes.read} records: {parts}"
 

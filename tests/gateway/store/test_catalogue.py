@@ -1,4 +1,4 @@
-"""Numbers for ever, sales the books do not know, causes that go, leases: the same on both databases."""
+"""Permanent numbers, sales missing in the books, causes that end, leases: the same on both databases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANGE = {"first": 900, "last": 907}
 
 
 def give(engine: Engine, item: str) -> int | None:
-    """The next number, whoever else asks."""
+    """The next number for one of several callers."""
     while True:
         with writing(engine) as session:
             if known := numbers.find(session, "default", item):
@@ -30,7 +30,7 @@ def give(engine: Engine, item: str) -> int | None:
                 return number
 
 
-def test_a_number_is_given_once_per_item_for_ever_whoever_asks_at_once(engine: Engine) -> None:
+def test_a_number_is_given_once_per_item_to_concurrent_callers(engine: Engine) -> None:
     found: list[tuple[str, int | None]] = []
 
     def ask(item: str) -> None:
@@ -68,7 +68,7 @@ def sale(engine: Engine, sale_id: str, state: State, **outcome: Any) -> int:
     return row.id
 
 
-def test_sales_the_books_do_not_know_are_told_from_those_they_knew_before(engine: Engine) -> None:
+def test_sales_missing_in_the_books_differ_from_those_booked_before(engine: Engine) -> None:
     for sale_id, state, more in (
         ("parked", State.PARKED, {}),
         ("working", State.WORKING, {}),

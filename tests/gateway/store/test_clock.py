@@ -29,7 +29,7 @@ def test_71_a_moment_is_the_databases_now_and_an_offset_in_seconds(engine: Engin
     assert timedelta(seconds=-3601) < earlier - now < timedelta(seconds=-3599)
 
 
-def test_a_time_comes_back_as_the_same_moment_whatever_zone_it_was_written_in(engine: Engine) -> None:
+def test_a_time_is_read_as_the_same_moment_in_any_zone(engine: Engine) -> None:
     summer_night = datetime(2026, 10, 25, 2, 30, 0, 123456, tzinfo=ZoneInfo("Europe/Amsterdam"), fold=1)
     keep(engine, "a", summer_night)
     with reading(engine) as session:
@@ -38,7 +38,7 @@ def test_a_time_comes_back_as_the_same_moment_whatever_zone_it_was_written_in(en
     assert kept.utcoffset() == timedelta(0)
 
 
-def test_71_what_the_program_wrote_and_what_the_database_says_compare_to_the_millisecond(engine: Engine) -> None:
+def test_71_times_of_the_program_and_the_database_agree_to_a_millisecond(engine: Engine) -> None:
     with reading(engine) as session:
         now = session.execute(select(moment())).scalar_one()
     keep(engine, "past", now - timedelta(seconds=2))

@@ -33,7 +33,7 @@ def find(engine: Engine, name: str) -> Connection | None:
         return connections.find(session, name, SEAL)
 
 
-def test_a_connection_comes_back_as_it_was_saved_and_its_secrets_lie_sealed(engine: Engine) -> None:
+def test_a_connection_is_read_as_saved_and_its_secrets_are_sealed(engine: Engine) -> None:
     save(engine, SHOP)
     assert find(engine, "shop") == SHOP
     assert find(engine, "another") is None
@@ -49,7 +49,7 @@ def test_saving_again_replaces_the_connection(engine: Engine) -> None:
     assert find(engine, "shop") == changed
 
 
-def test_what_was_learnt_of_a_company_stays_until_another_one_is_connected(engine: Engine) -> None:
+def test_what_was_learnt_of_a_company_stays_until_another_is_connected(engine: Engine) -> None:
     save(engine, SHOP)
     with writing(engine) as session:
         connections.learn_line_amounts(session, "shop", LineAmounts.EXACT)
@@ -83,7 +83,7 @@ def test_a_pause_has_a_reason_and_a_persons_go_ends_it(engine: Engine) -> None:
     assert (live.live, live.paused) == (True, None)
 
 
-def test_who_holds_a_connection_to_change_it_loses_nothing_that_happens_meanwhile(engine: Engine) -> None:
+def test_holding_a_connection_to_change_it_loses_no_concurrent_change(engine: Engine) -> None:
     save(engine, SHOP)
     with ThreadPoolExecutor(1) as pool:
         with writing(engine) as session:

@@ -1,4 +1,4 @@
-"""Cursors: begun once, moved only by whoever holds the lease, and honest about how long nobody looked."""
+"""Cursors: begun once, moved only by the holder of the lease, with the time since the last successful poll."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_poll_that_lost_its_lease_moves_nothing(engine: Engine) -> None:
     assert position(engine) == "20"
 
 
-def test_80_a_cursor_that_nobody_moved_for_long_is_behind_and_one_never_polled_is_not(engine: Engine) -> None:
+def test_80_a_cursor_not_moved_for_long_is_behind_an_unpolled_one_is_not(engine: Engine) -> None:
     begin(engine, "10")
     assert not is_behind(engine, 600)
     with writing(engine) as session:
@@ -72,7 +72,7 @@ def test_80_a_cursor_that_nobody_moved_for_long_is_behind_and_one_never_polled_i
     assert not is_behind(engine, 700)
 
 
-def test_a_failed_poll_says_why_and_does_not_count_as_a_look(engine: Engine) -> None:
+def test_a_failed_poll_stores_its_reason_and_does_not_count_as_done(engine: Engine) -> None:
     begin(engine, "10")
     with writing(engine) as session:
         session.execute(update(CursorRow).values(polled_at=moment(-900)))

@@ -21,5 +21,5 @@ def test_versions_count_up_per_connection_and_the_newest_is_in_force(engine: Eng
         assert documents.newest(session, "c") == (2, "a = 2")
 
 
-def test_an_identical_document_makes_no_version_and_an_older_text_makes_a_new_one(engine: Engine) -> None:
+def test_an_identical_document_makes_no_version_but_an_older_text_does(engine: Engine) -> None:
     assert [save(engine, text) for text in ("a = 1", "a = 1", "a = 2", "a = 1")] == [1, 1, 2, 3]

@@ -48,7 +48,7 @@ def states(engine: Engine) -> list[str]:
         return [row[0] for row in session.execute(text("SELECT state FROM inbox ORDER BY id"))]
 
 
-def test_a_change_is_received_once_and_a_redelivery_says_whether_it_still_waits(engine: Engine) -> None:
+def test_a_change_is_received_once_and_a_redelivery_returns_its_state(engine: Engine) -> None:
     first, again = put(engine, change("a"), change("a"))
     assert first.created
     assert first.pending
@@ -66,7 +66,7 @@ def test_a_claimed_event_cannot_be_claimed_again_while_its_lease_lives(engine: E
     assert inbox.claim_next(engine) is None
 
 
-def test_40_an_event_whose_worker_died_is_taken_over_and_the_zombie_is_fenced(engine: Engine) -> None:
+def test_40_an_event_of_a_killed_worker_is_taken_over_and_fenced(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     zombie = inbox.claim(engine, received.id)
     place(engine, received.id, leased_until=moment(-0.5))
@@ -118,7 +118,7 @@ def test_a_renewed_lease_is_not_taken_over(engine: Engine) -> None:
     assert inbox.claim_next(engine) is None
 
 
-def test_52_one_subject_is_worked_on_by_one_at_a_time_and_others_are_not_held_up(engine: Engine) -> None:
+def test_52_a_subject_has_one_worker_at_a_time_and_others_do_not_wait(engine: Engine) -> None:
     first, _ = put(engine, change("a", "1"), change("b", "2"))
     event = inbox.claim(engine, first.id)
     (later,) = put(engine, change("c", "1"))
@@ -132,7 +132,7 @@ def test_52_one_subject_is_worked_on_by_one_at_a_time_and_others_are_not_held_up
     assert following.id == later.id
 
 
-def test_51_the_newest_event_of_a_subject_is_claimed_and_the_older_are_superseded(engine: Engine) -> None:
+def test_51_the_newest_event_is_claimed_and_the_older_are_superseded(engine: Engine) -> None:
     older, middle, newest = put(engine, change("a"), change("b"), change("c"))
     event = inbox.claim(engine, older.id)
     assert event is not None
@@ -151,7 +151,7 @@ def test_an_event_that_follows_an_attempted_one_is_careful(engine: Engine) -> No
     assert event.careful
 
 
-def test_a_parked_event_is_closed_when_a_newer_one_is_carried(engine: Engine) -> None:
+def test_a_parked_event_is_closed_when_a_newer_one_is_handled(engine: Engine) -> None:
     (older,) = put(engine, change("a"))
     end(engine, inbox.claim(engine, older.id), Outcome(State.PARKED, reason="no such group"))
     (newer,) = put(engine, change("b"))
@@ -200,7 +200,7 @@ def test_urgent_events_overtake_a_backfill(engine: Engine) -> None:
     assert event.entity_id == "3"
 
 
-def test_a_retry_by_hand_starts_a_new_series_and_is_done_once_by_two_people(engine: Engine) -> None:
+def test_a_retry_by_hand_resets_attempts_and_is_done_once_by_two_people(engine: Engine) -> None:
     (received,) = put(engine, change("a"))
     end(engine, inbox.claim(engine, received.id), Outcome(State.PARKED, reason="x"))
     with writing(engine) as session:

@@ -1,4 +1,4 @@
-"""The group commit of the ingress: durable, deduplicated, bounded in time, healed without a restart."""
+"""The group commit of the ingress: durable, deduplicated, bounded in time, recovering without a restart."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def test_both_doors_of_the_inbox_write_the_same_row(engine: Engine, migrated_url
     assert len({str(row.received_at.tzinfo) for row in rows(engine)}) == 1
 
 
-def test_a_key_that_is_known_is_answered_with_its_row_and_whether_it_still_waits(
-    engine: Engine, migrated_url: str
-) -> None:
+def test_a_known_key_returns_its_row_and_whether_it_is_pending(engine: Engine, migrated_url: str) -> None:
     changes = [a_change("open"), a_change("over", state=State.SKIPPED), a_change("parked", state=State.PARKED)]
     first = run(receive(migrated_url, *changes))
     again = run(receive(migrated_url, *changes))
@@ -147,7 +145,7 @@ def test_a_huge_delivery_is_stored_in_portions(engine: Engine, migrated_url: str
     assert len(rows(engine)) == many
 
 
-def test_text_no_database_takes_is_stored_as_escapes_and_harms_no_neighbour(engine: Engine, migrated_url: str) -> None:
+def test_text_no_database_accepts_is_stored_as_escapes(engine: Engine, migrated_url: str) -> None:
     run(receive(migrated_url, a_change("bad", hint="a\0b\ud800c é"), a_change("good")))
     bad, good = rows(engine)
     assert bad.hint == "a\\x00b\\ud800c é"
@@ -192,9 +190,7 @@ def test_a_locked_sqlite_file_is_waited_for_and_then_refused(migrated_sqlite_url
     assert len(rows(engine_of(migrated_sqlite_url))) == 1
 
 
-def test_a_database_that_is_away_is_refused_in_time_and_used_again_without_a_restart(
-    engine: Engine, migrated_url: str
-) -> None:
+def test_an_absent_database_fails_in_time_and_is_used_again_later(engine: Engine, migrated_url: str) -> None:
     async def lose_and_find() -> None:
         ingress = Ingress(migrated_url)
         assert (await ingress.receive([a_change("before")]))[0].created
@@ -203,7 +199,7 @@ def test_a_database_that_is_away_is_refused_in_time_and_used_again_without_a_res
         with pytest.raises(Transient):
             await ingress.receive([a_change("during")])
         with writing(engine) as session:
-            _mend(session)
+            _repair(session)
         assert (await ingress.receive([a_change("after")]))[0].created
         await ingress.close()
 
@@ -215,7 +211,7 @@ def _break(session: Session) -> None:
     session.execute(_sql("ALTER TABLE inbox RENAME TO elsewhere"))
 
 
-def _mend(session: Session) -> None:
+def _repair(session: Session) -> None:
     session.execute(_sql("ALTER TABLE elsewhere RENAME TO inbox"))
 
 
@@ -265,7 +261,7 @@ def test_a_statement_that_hangs_in_postgresql_is_answered_in_time(postgres_engin
     assert "next" in [row.key for row in rows(postgres_engine)]
 
 
-def test_a_server_nobody_runs_is_a_transient_failure() -> None:
+def test_an_unreachable_server_is_a_transient_failure() -> None:
     url = f"postgresql+psycopg://nobody@127.0.0.1:{find_free_port()}/none"
     with pytest.raises(Transient):
         run(receive(url, a_change("k")))

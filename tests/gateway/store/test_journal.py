@@ -1,4 +1,4 @@
-"""The activity log: in order, clipped where it would be endless, and gone after its days, in batches."""
+"""The activity log: in order, with long details clipped, and purged after its days, in batches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gateway.store.session import reading, writing
 
 def test_lines_come_back_in_the_order_they_were_written_with_their_details(engine: Engine) -> None:
     at = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-    told = [
+    entries = [
         Entry("read", "GET item", "quickbooks", {"status": 200, "total": Decimal("1.10"), "name": "Käse"}, 12, at),
         Entry("decided", "an earlier moment, a later line", at=at - timedelta(hours=1)),
     ]
     with writing(engine) as session:
-        journal.write(session, "c", 1, told)
+        journal.write(session, "c", 1, entries)
         journal.write(session, "c", 2, [Entry("decided", "another event's")])
         journal.write(session, "c", 1, [])
     with reading(engine) as session:

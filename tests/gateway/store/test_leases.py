@@ -1,4 +1,4 @@
-"""Work of which there may be one at a time: held while it lasts, free soon after its process died."""
+"""Leases: held while the work lasts, free soon after their process was killed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_free(engine: Engine, *works: str) -> bool:
 
 
 def let_go(lease: Lease) -> None:
-    """What a process that stands still does for its lease: nothing."""
+    """A process that hangs does not prolong its lease."""
     with writing(lease.engine) as session:
         session.execute(text("UPDATE leases SET leased_until = '2001-01-01'"))
 

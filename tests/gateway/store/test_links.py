@@ -1,4 +1,4 @@
-"""Links: one target per source record, the newest word wins, and connections do not see each other's."""
+"""Links: one target per source record, the latest save wins, and connections are separate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_saving_again_replaces_what_was_known_and_makes_no_second_link(engine: E
         assert links.find_by_target(session, "c", LinkKind.ITEM, "1001") == []
 
 
-def test_kinds_and_connections_are_worlds_of_their_own(engine: Engine) -> None:
+def test_kinds_and_connections_are_independent(engine: Engine) -> None:
     save(engine, Link(LinkKind.ITEM, "1", "Article", "1001"))
     save(engine, Link(LinkKind.ARTICLE, "1", "Item", "9"))
     save(engine, Link(LinkKind.ITEM, "1", "Article", "2001"), connection="other")
@@ -60,7 +60,7 @@ def test_a_forgotten_link_is_gone_alone(engine: Engine) -> None:
         assert list(links.find_all(session, "c", LinkKind.ARTICLE, ["1", "2"])) == ["2"]
 
 
-def test_what_is_distrusted_forgets_its_fingerprint_unless_it_was_written_meanwhile(engine: Engine) -> None:
+def test_an_unsure_link_loses_its_fingerprint_unless_written_meanwhile(engine: Engine) -> None:
     read, rewritten = (Link(LinkKind.ITEM, id_, "Article", f"100{id_}", fingerprint="old") for id_ in ("1", "2"))
     newer = Link(LinkKind.ITEM, "2", "Article", "1002", fingerprint="new")
     save(engine, read, newer)

@@ -29,16 +29,16 @@ def size(engine: Engine) -> int:
         return int(session.execute(select(func.count()).select_from(LoginFailureRow)).scalar_one())
 
 
-def test_failures_at_once_are_all_counted_and_exactly_one_closes_the_door(engine: Engine) -> None:
+def test_concurrent_failures_are_all_counted_and_one_reaches_the_limit(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
-        counted = [tally.failures for tally in pool.map(lambda _: count(engine), range(12))]
+        counted = [each.failures for each in pool.map(lambda _: count(engine), range(12))]
     assert sorted(counted) == list(range(1, 13))
     assert find(engine).failures == 12
     assert find(engine).seconds == pytest.approx(60, abs=10)
     assert find(engine, "192.0.2.8") == NONE
 
 
-def test_a_minute_begins_with_the_first_failure_and_anew_with_the_one_that_closes(engine: Engine) -> None:
+def test_a_minute_starts_with_the_first_failure_and_again_at_the_limit(engine: Engine) -> None:
     count(engine, seconds=1000)
     assert count(engine, seconds=60).seconds > 900
     assert count(engine, seconds=60).seconds <= 60

@@ -1,4 +1,4 @@
-"""Migrations: from nothing to now, twice without harm, and by several at once."""
+"""Migrations: from an empty database to the newest schema, twice without harm, and by several at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def upgrade(url: str) -> str:
         engine.dispose()
 
 
-def test_56_three_who_migrate_an_empty_database_at_once_all_succeed_and_so_does_a_fourth(database_url: str) -> None:
+def test_56_concurrent_and_repeated_migrations_succeed(database_url: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         revisions = set(pool.map(upgrade, [database_url] * 3))
     assert len(revisions) == 1

@@ -1,4 +1,4 @@
-"""What is kept of persons: the inventory lists every column, an erasure and the end of retention leave what it says."""
+"""Stored personal data: the inventory lists every column, an erasure and the end of retention leave what it says."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_every_column_of_every_table_is_in_the_inventory_once() -> None:
     assert {*personal.PERSONAL, *personal.IMPERSONAL} == set(tables)
 
 
-def test_a_person_is_erased_under_every_name_it_is_known_by_and_nobody_else_is(engine: Engine) -> None:
+def test_a_person_is_erased_under_every_name_and_no_other_person_is(engine: Engine) -> None:
     furnish(engine)
     receive(engine, "of somebody else", email="other@new.example", entity_id="13", hint=json.dumps({"Name": "otto"}))
     assert tables_with(engine, MARK) == {"inbox", "journal", "links", "alerts", "audit"}
@@ -99,7 +99,7 @@ def test_a_person_is_erased_under_every_name_it_is_known_by_and_nobody_else_is(e
     assert [tuple(row) for row in left] == [("shop", "name:cash"), ("shop", "receipt-7"), ("other", "relation:12")]
 
 
-def test_what_an_erased_event_still_tells_is_what_has_to_be_mended(engine: Engine) -> None:
+def test_an_erased_event_still_says_what_has_to_be_corrected(engine: Engine) -> None:
     furnish(engine)
     people.erase(engine, EMAIL)
     with reading(engine) as session:
@@ -137,7 +137,7 @@ def test_ended_events_are_emptied_after_their_days_and_others_are_not(engine: En
     assert next(row.key for row in rows if row.id == old) == "old"
 
 
-def test_retention_takes_the_log_and_told_alerts_along(engine: Engine) -> None:
+def test_retention_deletes_the_log_and_sent_alerts(engine: Engine) -> None:
     with writing(engine) as session:
         journal.write(session, None, None, [Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))])
         times = {"first_seen": moment(), "seen_at": moment(), "cleared_at": moment(-31 * 86_400)}

@@ -1,4 +1,4 @@
-"""A person is handed out and erased from a large log while webhooks come in: nobody waits for it."""
+"""A person is exported and erased from a large log while webhooks come in without delay."""
 
 from __future__ import annotations
 

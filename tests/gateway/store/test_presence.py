@@ -1,4 +1,4 @@
-"""Presence: who reported within the last minute lives; whoever is long gone leaves no row."""
+"""Presence: a process that reported within the last minute runs; one that ended long ago has no row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_process_that_reports_twice_is_one_and_keeps_its_start(engine: Engine)
     assert after.seen_at >= before.seen_at
 
 
-def test_72_a_silent_process_is_not_alive_and_is_forgotten_by_the_next_report_much_later(engine: Engine) -> None:
+def test_72_a_silent_process_is_not_alive_and_its_row_is_deleted_later(engine: Engine) -> None:
     presence.report(engine, "web")
     presence.report(engine, "worker")
     assert roles(engine) == ["web", "worker"]

@@ -1,4 +1,4 @@
-"""Whose turn it is: connections take turns, those that must rest wait, and a long queue costs no more."""
+"""Round robin: connections alternate, those that must rest wait, and a long queue costs no more."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def take(engine: Engine, rotation: RoundRobin, **more: Any) -> str | None:
     return event.connection
 
 
-def test_53_three_connections_take_turns_however_much_one_of_them_has(engine: Engine) -> None:
+def test_53_three_connections_alternate_even_if_one_has_many_events(engine: Engine) -> None:
     put(engine, *(change(str(n), "busy") for n in range(50)))
     put(engine, change("1", "calm"), change("2", "calm"), change("1", "quiet"))
     rotation = RoundRobin()
@@ -91,7 +91,7 @@ def states(engine: Engine) -> list[str]:
         ]
 
 
-def test_51_in_its_turn_the_newest_event_of_a_subject_answers_the_older_ones(engine: Engine) -> None:
+def test_51_the_newest_event_of_a_subject_supersedes_the_older_ones(engine: Engine) -> None:
     put(engine, about("1"), change("x", "a"), about("2"), about("3"))
     rotation, order = RoundRobin(), []
     while (event := inbox.claim_next(engine, rotation=rotation)) is not None:
@@ -102,7 +102,7 @@ def test_51_in_its_turn_the_newest_event_of_a_subject_answers_the_older_ones(eng
 
 
 @pytest.mark.parametrize("by_wake_up", [True, False])
-def test_what_a_person_asked_for_is_not_answered_by_what_was_heard_later(engine: Engine, *, by_wake_up: bool) -> None:
+def test_a_request_of_a_person_is_not_superseded_by_a_later_webhook(engine: Engine, *, by_wake_up: bool) -> None:
     first, *_ = put(engine, about("1"), about("2", priority=URGENT), about("3"))
     event = inbox.claim(engine, first) if by_wake_up else inbox.claim_next(engine)
     assert event is not None
@@ -113,7 +113,7 @@ def test_what_a_person_asked_for_is_not_answered_by_what_was_heard_later(engine:
     assert following.key == "a:3"
 
 
-def test_an_event_that_is_not_due_yet_does_not_take_the_place_of_one_that_is(engine: Engine) -> None:
+def test_an_event_that_is_not_due_yet_does_not_supersede_a_due_one(engine: Engine) -> None:
     put(engine, about("1"))
     (late,) = put(engine, about("2"))
     event = inbox.claim(engine, late)
@@ -128,7 +128,7 @@ def test_an_event_that_is_not_due_yet_does_not_take_the_place_of_one_that_is(eng
     assert taken.careful
 
 
-def test_of_a_connection_that_rests_only_what_a_person_asked_for_is_taken_in_turn(engine: Engine) -> None:
+def test_of_a_resting_connection_only_requests_of_a_person_are_claimed(engine: Engine) -> None:
     connect(engine, "a", paused="by hand")
     put(engine, about("1", priority=URGENT), about("2", priority=URGENT), about("3"))
     taken = inbox.claim_next(engine)
@@ -136,7 +136,7 @@ def test_of_a_connection_that_rests_only_what_a_person_asked_for_is_taken_in_tur
     assert (taken.key, inbox.claim_next(engine)) == ("a:2", None)
 
 
-def test_many_who_claim_few_subjects_neither_overlap_nor_wait_for_each_other_for_ever(engine: Engine) -> None:
+def test_many_claimers_of_few_subjects_neither_overlap_nor_deadlock(engine: Engine) -> None:
     rounds, subjects, claimers = 6, 3, 6
     working: set[str] = set()
 
@@ -155,18 +155,16 @@ def test_many_who_claim_few_subjects_neither_overlap_nor_wait_for_each_other_for
         return count
 
     with ThreadPoolExecutor(claimers) as pool:
-        carried = sum(pool.map(claim_all, range(claimers)))
+        handled = sum(pool.map(claim_all, range(claimers)))
     rotation = RoundRobin()
     while take(engine, rotation):
-        carried += 1
+        handled += 1
     assert set(states(engine)) == {"done", "skipped"}
-    assert states(engine).count("done") == carried
+    assert states(engine).count("done") == handled
 
 
 @pytest.mark.parametrize("state", ["paused", "not live", "lost"])
-def test_the_events_of_a_connection_that_rests_wait_but_what_a_person_asks_for_is_done(
-    engine: Engine, state: str
-) -> None:
+def test_events_of_a_resting_connection_wait_but_requests_are_done(engine: Engine, state: str) -> None:
     connect(engine, "a", live=state != "not live", paused="by hand" if state == "paused" else None)
     if state == "lost":
         with writing(engine) as session:
@@ -223,14 +221,14 @@ def test_an_excluded_connection_is_left_to_the_threads_it_has(engine: Engine) ->
     assert take(engine, rotation) == "a"
 
 
-def test_an_event_that_belongs_to_nobody_is_still_found(engine: Engine) -> None:
+def test_an_event_without_a_connection_is_still_found(engine: Engine) -> None:
     (orphan,) = put(engine, Change("k", Flow.ORDERS, "test", "Item", "1", account="unknown"))
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=5) == [orphan]
     assert inbox.claim(engine, orphan) is not None
 
 
-def test_the_sweep_finds_events_of_every_connection_and_not_only_of_the_one_with_the_longest_queue(
+def test_the_sweep_finds_events_of_every_connection(
     engine: Engine,
 ) -> None:
     put(engine, *(change(str(n), "a") for n in range(40)))
@@ -288,7 +286,7 @@ def test_54_a_claim_among_100_000_rows_costs_what_it_costs_among_few(engine: Eng
 
 def test_postgresql_finds_the_next_event_through_the_index(postgres_engine: Engine) -> None:
     fill(postgres_engine, 20_000)
-    statement = select(round_robin.newest_of(resting=False, lock=True)).params(turn="c1")
+    statement = select(round_robin.newest_of(resting=False, lock=True)).params(due_connection="c1")
     sql = str(statement.compile(postgres_engine, compile_kwargs={"literal_binds": True}))
     with reading(postgres_engine) as session:
         found = session.connection().exec_driver_sql(f"EXPLAIN {sql.replace('%', '%%')}")
@@ -297,7 +295,7 @@ def test_postgresql_finds_the_next_event_through_the_index(postgres_engine: Engi
     assert "Seq Scan" not in plan, plan
 
 
-def test_postgresql_closes_older_events_through_the_index_whatever_it_knows_of_the_table(
+def test_postgresql_closes_older_events_by_index_without_statistics(
     postgres_engine: Engine,
 ) -> None:
     put(postgres_engine, about("1"), about("2"))
@@ -319,7 +317,7 @@ def test_sqlite_finds_the_next_event_through_the_index(
     migrated_sqlite_url: str, engine_of: Callable[[str], Engine]
 ) -> None:
     engine = engine_of(migrated_sqlite_url)
-    statement = select(round_robin.newest_of(resting=False, lock=False)).params(turn="c1")
+    statement = select(round_robin.newest_of(resting=False, lock=False)).params(due_connection="c1")
     sql = str(statement.compile(engine, compile_kwargs={"literal_binds": True}))
     with reading(engine) as session:
         plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
@@ -330,7 +328,7 @@ def test_sqlite_finds_the_next_event_through_the_index(
     assert not [line for line in plan if "TEMP B-TREE" in line], plan
 
 
-def test_a_row_whose_connection_is_unknown_does_not_stop_the_round(engine: Engine) -> None:
+def test_a_row_with_an_unknown_connection_does_not_stop_the_others(engine: Engine) -> None:
     connect(engine, "known")
     with reading(engine) as session:
         assert session.execute(select(col(ConnectionRow.name))).scalars().all() == ["known"]

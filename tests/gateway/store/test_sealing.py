@@ -1,4 +1,4 @@
-"""Sealing: opened where it stands by any key of the ring, sealed with the newest, closed to other keys and places."""
+"""Sealing: opened at its place by any key of the ring, sealed with the newest, not opened by other keys or places."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = SealedColumn("connections", "mplus_secret_sealed", "shop")
 
 
 def seal_as_before(text: str, key: str) -> str:
-    """As the releases before sealed: without a place."""
+    """As earlier releases sealed: without a place."""
     raw = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"kassabridge/seal").derive(key.encode())
     return Fernet(base64.urlsafe_b64encode(raw)).encrypt(text.encode()).decode()
 
@@ -49,7 +49,7 @@ def test_a_sealed_value_copied_elsewhere_does_not_open(elsewhere: SealedColumn) 
         seal.open(sealed, elsewhere)
 
 
-def test_67_after_a_rotation_old_secrets_open_and_new_ones_are_sealed_with_the_new_key() -> None:
+def test_67_after_a_rotation_old_secrets_open_and_new_use_the_new_key() -> None:
     sealed = Seal([OLD]).seal("secret", HERE)
     ring = Seal([NEW, OLD])
     assert (ring.open(sealed, HERE), ring.is_newest(sealed, HERE)) == ("secret", False)
@@ -72,7 +72,7 @@ def test_what_the_release_before_sealed_opens_and_counts_as_old() -> None:
     [Seal([OLD]).seal("secret", HERE), seal_as_before("secret", OLD), "", "not sealed at all", "2.", "2.AAAA", "2.é"],
     ids=["under another key", "old and under another key", "empty", "damaged", "nothing in it", "cut off", "no ASCII"],
 )
-def test_67_a_wrong_key_or_a_damaged_secret_fails_closed_and_names_the_setting(sealed: str) -> None:
+def test_67_a_wrong_key_or_damaged_secret_fails_and_names_the_setting(sealed: str) -> None:
     with pytest.raises(Permanent) as refused:
         Seal([NEW]).open(sealed, HERE)
     assert refused.value.field == "SECRET_KEY"

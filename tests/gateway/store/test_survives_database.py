@@ -1,4 +1,4 @@
-"""The database is away, cut, silent, full, read-only or out of connections: every use says so in time, and heals."""
+"""The database is down, cut, silent, full, read-only or out of connections: every use fails in time, and recovers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def seconds_until_it_works(use: Callable[[], object], *, within: float) -> float
             return time.monotonic() - began
 
 
-def test_06_a_server_that_is_away_is_weather_and_used_again_when_it_is_back(through: Through) -> None:
+def test_06_an_absent_server_is_transient_and_used_again_when_it_is_back(through: Through) -> None:
     proxy, engine = through
     note(engine)
     proxy.begin(Refuse())
@@ -66,16 +66,16 @@ def test_06_a_server_that_is_away_is_weather_and_used_again_when_it_is_back(thro
     assert count(engine) == 1
 
 
-def test_07_connections_that_fell_silent_are_given_up_within_seconds(through: Through) -> None:
+def test_07_silent_connections_are_given_up_within_seconds(through: Through) -> None:
     proxy, engine = through
     with engine.connect(), engine.connect():
         pass  # two idle ones in the pool
     assert proxy.freeze() == 2
-    time.sleep(REST_SECONDS)  # one used a moment ago is believed, as one in the middle of a statement would be
+    time.sleep(REST_SECONDS)  # one used a moment ago is not tested, like one inside a statement
     assert seconds_until_it_works(lambda: count(engine), within=10) < PING_SECONDS + 2
 
 
-def test_07_an_answer_that_never_comes_is_given_up_and_its_connection_is_not_used_again(through: Through) -> None:
+def test_07_after_a_missing_answer_the_connection_is_not_used_again(through: Through) -> None:
     proxy, engine = through
     used: list[BoundedConnection] = []
 
@@ -94,7 +94,7 @@ def test_07_an_answer_that_never_comes_is_given_up_and_its_connection_is_not_use
     assert count(engine) == 0
 
 
-def test_08_a_database_that_takes_no_writes_is_weather_and_reads_go_on(through: Through, url: str) -> None:
+def test_08_a_read_only_database_is_transient_and_reads_go_on(through: Through, url: str) -> None:
     _, engine = through
     note(engine)
     weather.set_read_only(url, read_only=True)
@@ -107,7 +107,7 @@ def test_08_a_database_that_takes_no_writes_is_weather_and_reads_go_on(through: 
     assert count(engine) == 2
 
 
-def test_09_a_pool_whose_connections_are_all_in_use_is_weather(through: Through) -> None:
+def test_09_a_pool_whose_connections_are_all_in_use_is_transient(through: Through) -> None:
     _, engine = through
     held = [engine.connect() for _ in range(3)]
     engine.pool._timeout = 0.2  # type: ignore[attr-defined]
@@ -119,7 +119,7 @@ def test_09_a_pool_whose_connections_are_all_in_use_is_weather(through: Through)
         connection.close()
 
 
-def test_10_whatever_the_server_lacks_is_weather(through: Through, url: str) -> None:
+def test_10_any_exhausted_resource_of_the_server_is_transient(through: Through, url: str) -> None:
     _, engine = through
     for sqlstate in ("53100", "53200", "53300", "57P01", "57P03", "58030", "40P01", "XX000"):
         weather.refuse_writes(url, sqlstate)
@@ -129,7 +129,7 @@ def test_10_whatever_the_server_lacks_is_weather(through: Through, url: str) -> 
         note(engine)
 
 
-def test_10_a_full_sqlite_file_is_weather_and_used_again_when_there_is_room(
+def test_10_a_full_sqlite_file_is_transient_and_used_again_with_free_space(
     migrated_sqlite_url: str, engine_of: Callable[[str], Engine]
 ) -> None:
     engine = engine_of(migrated_sqlite_url)
@@ -143,7 +143,7 @@ def test_10_a_full_sqlite_file_is_weather_and_used_again_when_there_is_room(
 
 
 def limit_pages(engine: Engine, pages: int) -> None:
-    """The file may not grow beyond so many pages, as on a disk without room."""
+    """The file may not grow beyond so many pages, as on a full disk."""
     with reading(engine) as session:
         session.execute(text(f"PRAGMA max_page_count = {pages}"))
 
@@ -153,7 +153,7 @@ def fill(engine: Engine) -> None:
         note(engine)
 
 
-def test_11_a_commit_whose_answer_is_lost_is_weather_whether_it_happened_or_not(through: Through) -> None:
+def test_11_a_commit_with_a_lost_answer_is_transient_in_both_cases(through: Through) -> None:
     proxy, engine = through
     note(engine)
     with proxy.during(LoseReply(b"COMMIT"), times=1), pytest.raises(Transient):
@@ -162,7 +162,7 @@ def test_11_a_commit_whose_answer_is_lost_is_weather_whether_it_happened_or_not(
     assert proxy.struck == 1
 
 
-def test_40_a_process_frozen_in_a_transaction_keeps_its_locks_for_seconds_only(through: Through) -> None:
+def test_40_a_process_frozen_in_a_transaction_loses_its_locks_in_seconds(through: Through) -> None:
     _, engine = through
     note(engine)
     with pytest.raises(Transient):

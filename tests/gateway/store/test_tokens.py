@@ -43,7 +43,7 @@ def test_a_connection_that_was_never_authorised_has_none(engine: Engine) -> None
     assert find(engine) is None
 
 
-def test_a_token_from_the_environment_is_planted_once_and_never_over_a_newer_one(engine: Engine) -> None:
+def test_a_token_of_the_environment_is_stored_once_and_replaces_no_newer(engine: Engine) -> None:
     assert plant(engine, "from-the-environment")
     with writing(engine) as session:
         tokens.save(session, "c", Tokens("access", WHEN, "rotated", WHEN), SEAL)
@@ -67,7 +67,7 @@ def test_66_another_token_from_the_environment_heals_a_lost_connection(engine: E
     assert (healed.lost, healed.access, healed.refresh) == (None, None, "second")
 
 
-def test_65_of_many_who_want_to_refresh_one_may_until_it_gives_back_or_its_time_is_over(engine: Engine) -> None:
+def test_65_one_process_refreshes_until_it_releases_or_its_lease_ends(engine: Engine) -> None:
     plant(engine, "first")
     with ThreadPoolExecutor(8) as pool:
         leases = [lease for lease in pool.map(lambda _: tokens.take(engine, "c"), range(8)) if lease]
@@ -81,5 +81,5 @@ def test_65_of_many_who_want_to_refresh_one_may_until_it_gives_back_or_its_time_
     assert tokens.take(engine, "c")
 
 
-def test_nobody_may_refresh_what_was_never_authorised(engine: Engine) -> None:
+def test_an_unauthorised_connection_cannot_be_refreshed(engine: Engine) -> None:
     assert tokens.take(engine, "c") is None

@@ -1,4 +1,4 @@
-"""What may be used once is used once, whoever tries at the same time, and is forgotten when nobody can show it."""
+"""What may be used once is used once by concurrent callers, and is deleted when it has expired."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_of_many_who_use_it_at_once_exactly_one_does(engine: Engine) -> None:
     assert not is_spent(engine, "another")
 
 
-def test_who_comes_second_waits_for_the_first_and_may_have_it_when_that_one_failed(engine: Engine) -> None:
+def test_a_second_caller_waits_and_may_use_it_if_the_first_failed(engine: Engine) -> None:
     with ThreadPoolExecutor(1) as pool:
         with writing(engine) as session:
             assert used_once.use(session, "a-state", seconds=900)
@@ -37,7 +37,7 @@ def test_who_comes_second_waits_for_the_first_and_may_have_it_when_that_one_fail
         assert second.result(timeout=20)
 
 
-def test_it_is_kept_as_long_as_it_could_be_shown_by_the_slowest_clock_and_not_in_the_clear(engine: Engine) -> None:
+def test_it_is_stored_hashed_as_long_as_the_slowest_clock_accepts_it(engine: Engine) -> None:
     spend(engine, "long-ago", seconds=-used_once.MARGIN_SECONDS - 1)
     spend(engine, "just-over", seconds=-1)
     with writing(engine) as session:
