@@ -43,7 +43,7 @@ class Console:
                 self._dropped += 1
                 return
             if self._dropped:
-                note, self._dropped = f"({self._dropped} lines were dropped: nobody read them)\n", 0
+                note, self._dropped = f"({self._dropped} lines were dropped: they were not read in time)\n", 0
                 os.write(self._out, note.encode())
             for start in range(0, len(line), _AT_ONCE):
                 os.write(self._out, line[start : start + _AT_ONCE])

@@ -63,7 +63,7 @@ def find_secrets(settings: Settings) -> Redactor:
 
 @contextmanager
 def correlated(correlation: str, **facts: str | int | None) -> Iterator[None]:
-    """Whatever is logged inside carries this correlation id (and the facts that are known)."""
+    """All log lines inside have this correlation id (and the known facts)."""
     known = {name: value for name, value in facts.items() if value is not None}
     with structlog.contextvars.bound_contextvars(correlation=correlation, **known):
         yield

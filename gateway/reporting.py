@@ -111,7 +111,7 @@ def _to_allowed(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
 def _to_exception(value: Mapping[str, Any]) -> dict[str, Any]:
     frames = (value.get("stacktrace") or {}).get("frames") or []
     named = _pick(value, ("type", "value", "module"))
-    if not tracebacks.may_speak(value.get("module"), str(value.get("type"))):
+    if not tracebacks.may_be_shown(value.get("module"), str(value.get("type"))):
         named["value"] = MASK
     return named | {"stacktrace": {"frames": [_pick(frame, _FRAME) for frame in frames]}}
 

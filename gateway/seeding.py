@@ -103,7 +103,7 @@ def _begin(engine: Engine, connection: Connection) -> bool:
     try:
         markers = till.sync_markers()
     except GatewayError as error:
-        _log.warning("the till could not be asked where it stands", connection=connection.name, reason=error.reason)
+        _log.warning("the till's markers could not be read", connection=connection.name, reason=error.reason)
         return False
     with writing(engine) as session:
         cursors.begin(session, connection.name, markers, at=datetime.now(UTC))

@@ -215,7 +215,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("HOST", "host", _text, "127.0.0.1", "listen address of `./run`; the Procfile's web listens on all"),
     Variable("WORKER_PROCESSES", "worker_processes", _number(1, 64), "1", "worker processes"),
     Variable("WORKER_THREADS", "worker_threads", _number(1, 128), "8", "threads per worker process"),
-    Variable("DATABASE_URL", "database_url", _database, "sqlite:///var/gateway.db", "where the state lives"),
+    Variable("DATABASE_URL", "database_url", _database, "sqlite:///var/gateway.db", "where the state is stored"),
     Variable(
         "DATABASE_CONNECTIONS",
         "database_connections",
@@ -280,7 +280,7 @@ VARIABLES: tuple[Variable, ...] = (
         "signs those posts: whsec_ and base64; made from SECRET_KEY when unset, `doctor` shows it",
         secret=True,
     ),
-    Variable("ALERT_MINUTES", "alert_minutes", _number(1, 10080), "15", "a flow this far behind is told of"),
+    Variable("ALERT_MINUTES", "alert_minutes", _number(1, 10080), "15", "a flow this far behind raises an alert"),
     Variable(
         "QUICKBOOKS_CALLS_PER_MINUTE",
         "quickbooks_calls_per_minute",
@@ -314,7 +314,7 @@ VARIABLES: tuple[Variable, ...] = (
         "quickbooks_monthly_reads",
         _number(1, 1_000_000_000),
         "500000",
-        "reads a month your Intuit plan includes; told of at 80 %",
+        "reads a month your Intuit plan includes; alert at 80 %",
     ),
     Variable("MPLUS_CALLS_AT_ONCE", "mplus_calls_at_once", _number(1, 32), "1", "calls at once per installation"),
 )

@@ -34,7 +34,7 @@ def to_text(error: BaseException) -> str:
     return "\n".join(_lines(error, set()))
 
 
-def may_speak(module: str | None, name: str) -> bool:
+def may_be_shown(module: str | None, name: str) -> bool:
     """Whether the message of this class of exceptions may be shown."""
     kind = getattr(builtins, name, None) if module in {None, "builtins"} else None
     if isinstance(kind, type):
@@ -59,5 +59,5 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
 def _to_line(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    text = str(error) if may_speak(kind.__module__, kind.__qualname__) else MASK
+    text = str(error) if may_be_shown(kind.__module__, kind.__qualname__) else MASK
     return f"{name}: {text}" if text else name

@@ -157,7 +157,7 @@ class Caller:
         if self._observe is None:
             return
         error = outcome.error
-        told = Exchange(
+        exchange = Exchange(
             system="mpluskassa",
             operation=operation,
             url=str(self.link.address),
@@ -172,7 +172,7 @@ class Caller:
             note=note,
         )
         try:
-            self._observe(told)
+            self._observe(exchange)
         except Exception:  # noqa: BLE001 - an error of the observer must not fail a completed write
             _log.exception("the observer of till exchanges failed")
 

@@ -142,7 +142,7 @@ class ContractCache:
         return self._contract
 
     def mark_outdated(self) -> None:
-        """An answer did not fit: the installation may have been updated. Load again on next use, at most at intervals."""
+        """An answer did not fit: the installation may have been updated. Load it again, but not too often."""
         if time.monotonic() - self._loaded_at > self._patience:
             self._contract = None
 

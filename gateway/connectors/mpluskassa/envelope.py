@@ -87,7 +87,7 @@ def _is_required_text(element: Element) -> bool:
 def read_answer(content: bytes, expected: Element) -> dict[str, Any]:
     """The values of an answer; raises Fault or Garbled. A list is always a list, what is absent is left out.
 
-    A row of the answer's own lists that cannot be read becomes an `UnreadableRow`. A required list that is missing is
+    A row of the answer's own lists that cannot be read becomes `Unusable`. A required list that is missing is
     no empty list: such an answer is invalid.
     """
     node = _first_of_body(parse_document(content))

@@ -59,7 +59,7 @@ def checked(found: list[Any]) -> list[Any]:
 
 
 def rows_apart(value: Any, *path: str) -> list[Any]:
-    """Like `rows`, for callers that set a row that could not be read (`UnreadableRow`) aside."""
+    """Like `rows`, for callers that set a row that could not be read (`Unusable`) aside."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else value
     if value is None:

@@ -77,23 +77,23 @@ def _images_are_whole(body: Row) -> bool:
 
 def _merged(article: Article, body: dict[str, Any]) -> dict[str, Any]:
     said = known(**{theirs: getattr(article, ours) for ours, theirs in ARTICLE_FIELDS.items()})
-    taxed_anew = "vatCode" in said and said["vatCode"] != body.get("vatCode")
-    merged = _without(body, _stale_prices(said, body, taxed_anew=taxed_anew)) | said
-    if taxed_anew:
+    rate_changed = "vatCode" in said and said["vatCode"] != body.get("vatCode")
+    merged = _without(body, _stale_prices(said, body, rate_changed=rate_changed)) | said
+    if rate_changed:
         merged |= {name: _without_net(merged[name]) for name in _PRICE_LISTS if name in merged}
     if article.custom_fields:
         merged["customFieldList"] = {"customField": _custom_fields(article.custom_fields, merged)}
     return merged
 
 
-def _stale_prices(said: Row, body: Row, *, taxed_anew: bool) -> frozenset[str]:
+def _stale_prices(said: Row, body: Row, *, rate_changed: bool) -> frozenset[str]:
     """The price the till must compute again, because it follows from the other one; prices we send are kept.
 
     Where we send neither and the rate changes, the price with VAT stays.
     """
     if "priceExcl" in said:
         return frozenset({"priceIncl"})
-    follows = "priceIncl" in said or (taxed_anew and "priceIncl" in body)
+    follows = "priceIncl" in said or (rate_changed and "priceIncl" in body)
     return frozenset({"priceExcl"}) if follows else frozenset()
 
 

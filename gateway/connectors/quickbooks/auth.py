@@ -89,5 +89,5 @@ class OAuth:
         )
         try:
             return send(self._http, built, self._limits)
-        except (NotSent, NoAnswer) as silence:
-            raise Transient(f"no answer from the token address of QuickBooks: {silence}") from silence
+        except (NotSent, NoAnswer) as failure:
+            raise Transient(f"no answer from the token address of QuickBooks: {failure}") from failure

@@ -45,7 +45,7 @@ _REPORT: Final = "report it with this code and the intuit_tid: the request itsel
 _REMAP: Final = "choose an existing, active record for it in the settings or in QuickBooks, then retry"
 _CORRECT: Final = "correct it in the till or in the mapping of the settings, then retry"
 _NAMED: Final = "correct what QuickBooks names, then retry"
-_WAITS: Final = "the gateway tries again by itself"
+_WAITS: Final = "the gateway tries again automatically"
 _ADMINISTRATOR: Final = "connect again as a user who is an administrator of the company"
 _TAX: Final = "correct orders.tax_codes in the settings, then retry"
 _PERIOD: Final = "reopen the period, or let the settings post on the first open day, then retry"
@@ -78,7 +78,7 @@ _ACCESS: Final = (
         "feature, or switch the feature off in the settings, then retry", quotes=True),
     Row("5030", (400, 403), Permanent, "the company's QuickBooks does not have this feature", _OWNER,
         "take a plan with this feature, or switch it off in the settings, then retry", quotes=True),
-    Row("3001", (429,), RateLimited, "too many requests", _NOBODY, "the gateway waits and tries again by itself"),
+    Row("3001", (429,), RateLimited, "too many requests", _NOBODY, "the gateway waits and tries again automatically"),
 )  # fmt: skip
 
 _VALUES: Final = (
@@ -111,7 +111,7 @@ _VALUES: Final = (
     _wrong("2230", "a yes-or-no value is neither", _CORRECT),
     _wrong("2240", "a number is outside its range", _CORRECT),
     _wrong("2250", "the document has no lines", _CORRECT),
-    _wrong("2280", "a tax code stands there without its tax amount", _REPORT, who=_OPERATOR),
+    _wrong("2280", "a tax code has no tax amount", _REPORT, who=_OPERATOR),
     _wrong("2290", "a line's amount is negative where QuickBooks takes none", _CORRECT),
     _wrong("2500", "the document refers to a record that does not exist or cannot be used here", _REMAP),
     _wrong("2600", "two values in the request contradict each other", _REPORT, who=_OPERATOR),
@@ -132,10 +132,10 @@ _RULES: Final = (
     _wrong("6130", "who pays for this customer cannot be changed while documents are open", _NAMED),
     Row("6140", (400,), DuplicateNumber, "the document number is already used", _BOOKKEEPER,
         "compare the two documents; rename or remove the one that does not belong to this sale"),
-    _wrong("6150", "a record that lies under another one does not name it", _REMAP),
+    _wrong("6150", "a record that belongs under another one does not name it", _REMAP),
     _wrong("6160", "this tax code cannot be used on a document", _TAX),
     _wrong("6170", "tax amounts are not allowed on a document outside the scope of tax", _REPORT, who=_OPERATOR),
-    _wrong("6180", "records lie in one another more than five levels deep", "flatten them in QuickBooks, then retry"),
+    _wrong("6180", "records are nested more than five levels deep", "flatten them in QuickBooks, then retry"),
     Row("6200", (400,), Permanent, "the accounting period is closed", _BOOKKEEPER, _PERIOD),
     Row("6210", (400,), Permanent, "the accounting period is closed", _BOOKKEEPER, _PERIOD),
     _wrong("6220", "the record has a balance and cannot be deleted", "settle its balance in QuickBooks, then retry"),
@@ -158,7 +158,7 @@ _RULES: Final = (
     _wrong("6480", "the document is matched to a bank transaction and cannot be deleted",
            "undo the match in QuickBooks' banking page, then retry"),
     _wrong("6520", "an item with tracked stock has no quantity", "set its quantity in QuickBooks, then retry"),
-    _wrong("6540", "the document stands on a bank deposit and cannot be changed",
+    _wrong("6540", "the document is part of a bank deposit and cannot be changed",
            "take it off the deposit in QuickBooks, then retry"),
 )  # fmt: skip
 
@@ -169,17 +169,17 @@ _OTHERS: Final = (
     _wrong("620", "the two documents cannot be tied to each other",
            "look at what the document is settled with already, then retry"),
     _wrong("630", "QuickBooks holds such a record already", "compare the two records; remove or rename one"),
-    _wrong("700", "the record that this one is to lie under cannot be used for it", _REMAP),
+    _wrong("700", "the parent of the record cannot be used", _REMAP),
     _wrong("800", "other records depend on it: it cannot be deleted", "delete those in QuickBooks, then retry"),
-    _wrong("900", "a record cannot lie under itself", _REMAP),
+    _wrong("900", "a record cannot be its own parent", _REMAP),
     _wrong("1000", "QuickBooks could not do it"),
     _wrong("1010", "QuickBooks could not create the record"),
     _wrong("1020", "QuickBooks could not change the record"),
     _wrong("1040", "too many requests in one batch", _REPORT, who=_OPERATOR),
     _wrong("4000", "QuickBooks cannot read the query", _REPORT, who=_OPERATOR),
     _wrong("4001", "QuickBooks does not understand the query", _REPORT, who=_OPERATOR),
-    Row("4002", (400, 500), Permanent, "QuickBooks fails over a record that the query found", _BOOKKEEPER,
-        "correct the record QuickBooks speaks of (such as an invoice whose e-mail address is not one), then retry",
+    Row("4002", (400, 500), Permanent, "QuickBooks fails on a record that the query found", _BOOKKEEPER,
+        "correct the record QuickBooks names (such as an invoice whose e-mail address is not one), then retry",
         quotes=True),
     Row("5010", (400,), Conflict, "the record was changed by somebody else meanwhile", _NOBODY,
         "the gateway reads it again; retry when it stays"),
@@ -187,7 +187,7 @@ _OTHERS: Final = (
         _REPORT),
     Row("10000", (500,), Transient, "an internal error of QuickBooks", _NOBODY, _WAITS, quotes=True),
     Row("10100", (400, 500), Permanent, "the query finds more than QuickBooks can answer", _OPERATOR, _REPORT),
-    Row("10200", (400, 500), Permanent, "the company's data were wiped and begun anew", _OWNER,
+    Row("10200", (400, 500), Permanent, "the company's data were deleted and started again", _OWNER,
         "make a new connection for it: what was booked before is not there any more"),
 )  # fmt: skip
 

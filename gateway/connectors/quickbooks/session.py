@@ -105,8 +105,8 @@ class Session:
         request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"), timeout=limits.timeout)
         try:
             send(self._http, request, limits)
-        except (NotSent, NoAnswer) as silence:
-            raise Transient(f"QuickBooks cannot be reached: {silence}", code="UNREACHABLE") from silence
+        except (NotSent, NoAnswer) as failure:
+            raise Transient(f"QuickBooks cannot be reached: {failure}", code="UNREACHABLE") from failure
 
     def _exchange(self, call: ApiCall, token: str) -> _Answer:
         request = self._build(call, token)
@@ -114,10 +114,10 @@ class Session:
             started = time.monotonic()
             try:
                 reply = send(self._http, request, self._limits)
-            except (NotSent, NoAnswer) as silence:
-                error = _to_silence(call, silence)
+            except (NotSent, NoAnswer) as failure:
+                error = _no_answer_error(call, failure)
                 self._record(call, request, started, error=error)
-                raise error from silence
+                raise error from failure
         answer = _judge(call, reply)
         self._record(call, request, started, reply=reply, content=answer.content, error=answer.error)
         return answer
@@ -210,9 +210,9 @@ def _is_refused(status: int) -> bool:
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _to_silence(call: ApiCall, silence: NotSent | NoAnswer) -> GatewayError:
-    reason = f"no answer to {call.operation} from QuickBooks: {silence}"
-    return Unanswered(reason) if call.writes and isinstance(silence, NoAnswer) else Transient(reason)
+def _no_answer_error(call: ApiCall, failure: NotSent | NoAnswer) -> GatewayError:
+    reason = f"no answer to {call.operation} from QuickBooks: {failure}"
+    return Unanswered(reason) if call.writes and isinstance(failure, NoAnswer) else Transient(reason)
 
 
 def _find_trace(headers: Mapping[str, str]) -> str | None:

@@ -1,4 +1,4 @@
-"""A small real SOAP server that answers from a script, well or badly, and remembers what it was asked."""
+"""A small real SOAP server that answers from a script, with or without faults, and records its requests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Conversation:
         self.handler.wfile.write(content)
 
     def drip(self, piece: bytes = b" ", pause: float = 0.02) -> None:
-        """Bytes for ever, slowly."""
+        """Send bytes without end, slowly."""
         while not self.stopping.wait(pause):
             self.handler.wfile.write(piece)
 

@@ -67,7 +67,7 @@ def read_version(client: MplusKassa) -> object:
     return client.api_version()
 
 
-def test_a_call_carries_its_operation_and_a_trace_and_nothing_is_asked_before_the_first() -> None:
+def test_a_call_has_its_operation_and_a_trace_and_is_the_first_request() -> None:
     with kassa(says(VERSION)) as (client, server):
         assert server.asked == []
         assert client.api_version().protocol == "1.0.0"
@@ -103,7 +103,7 @@ def test_a_write_whose_wsdl_cannot_be_read_was_never_sent(wsdl: Script, error: t
     assert type(error_of(says(STOCK_SET), set_stock, wsdl=wsdl)) is error
 
 
-def test_an_installation_that_is_down_is_weather_for_reads_and_writes(free_port: Callable[[], int]) -> None:
+def test_an_installation_that_is_down_is_transient_for_reads_and_writes(free_port: Callable[[], int]) -> None:
     client = MplusKassa(f"http://127.0.0.1:{free_port()}", IDENT, SECRET, limits=SHORT)
     for act in (read_version, set_stock):
         with pytest.raises(Transient):
@@ -130,7 +130,7 @@ GARBAGE: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("script", GARBAGE.values(), ids=GARBAGE.keys())
-def test_61_62_no_whole_answer_is_weather_for_a_read_and_a_question_for_a_write(script: Script) -> None:
+def test_61_62_no_whole_answer_is_transient_for_a_read_not_for_a_write(script: Script) -> None:
     assert type(error_of(script, read_version)) is Transient
     assert type(error_of(script, set_stock)) is Unanswered
 
@@ -169,7 +169,7 @@ def test_a_business_refusal_comes_with_http_200_and_names_the_record() -> None:
     assert (error.code, error.record) == ("SET-STOCK-RESULT-ARTICLE-NOT-FOUND", "100")
 
 
-def test_stock_is_set_with_its_decimals_and_the_booking_is_told() -> None:
+def test_stock_is_set_with_its_decimals_and_the_booking_is_returned() -> None:
     with kassa(says(STOCK_SET)) as (client, server):
         assert client.set_stock(1, 100, Decimal("2.50"), employee=5, reference="QBO 7") == 7
         asked = server.posts[0]
@@ -190,7 +190,7 @@ def test_the_required_wrappers_are_sent_even_when_empty() -> None:
         ]
 
 
-def test_a_page_of_receipts_is_a_sequence_with_the_highest_marker_and_sets_bad_rows_aside() -> None:
+def test_a_page_of_receipts_has_the_highest_marker_and_no_bad_rows() -> None:
     answer = receipts(("a", 3, "109"), ("b", 9, "109")).replace(">109<", "><", 1)
     with kassa(says(answer)) as (client, _):
         page = client.receipts_since(1, 10)
@@ -245,7 +245,7 @@ def test_an_installation_without_the_newer_markers_is_asked_the_older_way() -> N
         assert client.missing_operations() == ("getCurrentSyncMarkersV2",)
 
 
-def test_an_operation_the_server_says_it_lacks_is_missing_like_one_its_wsdl_lacks() -> None:
+def test_an_operation_missing_on_the_server_equals_one_not_in_the_wsdl() -> None:
     def answer(conversation: Conversation) -> None:
         if conversation.asked.operation == "getCurrentSyncMarkersV2":
             conversation.answer(fault("SOAP-ENV:Client", "Method 'x' not implemented"), status=500)
@@ -257,7 +257,7 @@ def test_an_operation_the_server_says_it_lacks_is_missing_like_one_its_wsdl_lack
         assert [asked.operation for asked in server.posts] == ["getCurrentSyncMarkersV2", "getCurrentSyncMarkers"]
 
 
-def test_an_operation_nobody_has_is_permanent_and_never_sent() -> None:
+def test_an_unknown_operation_is_permanent_and_never_sent() -> None:
     old = COMPACT_WSDL.replace(b'"getJournals"', b'"somethingElse"').replace(b':getJournals"', b':somethingElse"')
     with kassa(says(""), wsdl=old) as (client, server):
         with pytest.raises(MissingOperation) as refused:
@@ -282,7 +282,7 @@ def test_a_relation_that_only_matches_in_part_is_not_the_one() -> None:
         assert server.posts[0].values("exactMatch") == ["true"]
 
 
-def test_a_relation_nobody_knows_is_none() -> None:
+def test_an_unknown_relation_is_none() -> None:
     answer = "<ns:GetRelationResponse><ns:result>GET-RELATION-RESULT-NOT-FOUND</ns:result></ns:GetRelationResponse>"
     with kassa(says(answer)) as (client, _):
         assert client.relation(5) is None

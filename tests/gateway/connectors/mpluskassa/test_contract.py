@@ -110,7 +110,7 @@ def test_68_a_copy_on_disk_stands_in_when_the_installation_is_down(tmp_path: Pat
     assert "getProducts" in ContractCache(refuse, cache).get().operations
 
 
-def test_without_a_copy_the_failure_is_told_and_a_later_use_tries_again(tmp_path: Path) -> None:
+def test_without_a_copy_the_failure_is_raised_and_a_later_use_tries_again(tmp_path: Path) -> None:
     answers: list[Callable[[], bytes]] = [refuse, lambda: COMPACT_WSDL]
 
     def fetch() -> bytes:
@@ -142,7 +142,7 @@ def test_a_copy_that_cannot_be_kept_does_not_stop_trade(tmp_path: Path) -> None:
     assert ContractCache(lambda: COMPACT_WSDL, blocked / "mplus.wsdl").get().operations
 
 
-def test_a_doubted_contract_is_read_anew_but_not_all_the_time() -> None:
+def test_an_outdated_contract_is_read_again_at_intervals() -> None:
     fetched: list[int] = []
 
     def fetch() -> bytes:
@@ -158,7 +158,7 @@ def test_a_doubted_contract_is_read_anew_but_not_all_the_time() -> None:
         assert len(fetched) == times
 
 
-def test_a_field_the_installation_does_not_know_is_named_unless_we_can_do_without(contract: Contract) -> None:
+def test_an_unknown_field_of_the_installation_is_named_unless_dispensable(contract: Contract) -> None:
     with pytest.raises(Misfit, match=r"request\.moonPhase"):
         contract.encode("getProducts", {"request": {"pluNumbers": {}, "moonPhase": 1}})
     with pytest.raises(Misfit, match="whole number"):
@@ -232,7 +232,7 @@ def test_an_answer_without_its_list_is_no_empty_answer(contract: Contract, body:
     assert decode(contract, "<ns:GetProductsResponse><ns:productList/></ns:GetProductsResponse>") == {"productList": {}}
 
 
-def test_a_lone_number_without_its_list_is_refused_where_two_lists_could_hold_it(contract: Contract) -> None:
+def test_a_number_without_its_list_is_refused_where_two_lists_fit(contract: Contract) -> None:
     group = "<ns:groupNumber>1</ns:groupNumber><ns:name/><ns:text/><ns:number>7</ns:number>"
     wrapper = "<ns:changedArticleGroupList><ns:changedArticleGroups>{}</ns:changedArticleGroups>"
     body = f"<ns:GetArticleGroupChangesResponse>{wrapper.format(group)}</ns:changedArticleGroupList>"
@@ -269,7 +269,7 @@ def test_33_hostile_or_broken_xml_is_refused_at_once(contract: Contract, content
     assert "root:" not in str(refused.value)
 
 
-def test_a_fault_is_told_with_its_code_and_text(contract: Contract) -> None:
+def test_a_fault_has_its_code_and_text(contract: Contract) -> None:
     with pytest.raises(SoapFault) as raised:
         contract.decode("getProducts", fault("SOAP-ENV:Client", "wrong").encode())
     assert (raised.value.code, raised.value.message) == ("SOAP-ENV:Client", "wrong")

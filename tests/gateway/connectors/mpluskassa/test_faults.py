@@ -1,4 +1,4 @@
-"""What each refusal of the till becomes: closed tables, and loud about what stands in none."""
+"""The error of each refusal of the till: closed tables, and a Permanent for a word in none."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _values(enum: object) -> list[str]:
         (None, None, Permanent, Permanent),
     ],
 )
-def test_a_fault_is_weather_only_when_the_server_says_so(
+def test_a_fault_is_transient_only_when_the_server_says_so(
     code: str | None, text: str | None, read: type[GatewayError], write: type[GatewayError]
 ) -> None:
     assert type(faults.fault_error(code, text, operation="op", writes=False)) is read

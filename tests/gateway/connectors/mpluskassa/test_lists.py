@@ -1,4 +1,4 @@
-"""Every list the client reads, in every shape a list of one item comes in; and rows that spoil no other row."""
+"""Every list the client reads, in every shape of a list of one item; and bad rows that affect no other row."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def make_simulation() -> Simulation:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, MplusKassa, list[Exchange]]]:
-    """One served simulator and one client for all tests here; each test puts a world of its own behind it."""
+    """One served simulator and one client for all tests here; each test uses its own simulation."""
     app, seen = create_app(make_simulation()), list[Exchange]()
     server = Served(app)
     limits = TillLimits(connect=2, read=5, total=10)
@@ -93,7 +93,7 @@ def seen(served: tuple[Any, MplusKassa, list[Exchange]]) -> list[Exchange]:
 
 @pytest.mark.parametrize("shape", ["bare", "flat"])
 @pytest.mark.parametrize("name", READS)
-def test_a_list_of_one_item_is_read_in_whatever_shape_it_comes(
+def test_a_list_of_one_item_is_read_in_every_shape(
     client: MplusKassa, simulation: Simulation, name: str, shape: str
 ) -> None:
     _, read = READS[name]

@@ -1,4 +1,4 @@
-"""Products: read as records, and updated without wiping anything the till's staff added."""
+"""Products: read as records, and updated without deleting what the till's staff added."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_marker_of_a_product_is_the_highest_of_its_articles_too() -> None:
     assert product_marker({}) == 0
 
 
-def test_an_update_says_the_whole_product_again_with_only_the_wanted_change() -> None:
+def test_an_update_sends_the_whole_product_with_only_the_wanted_change() -> None:
     body = to_soap(product(Article(number=100, description="Koffie vers")), RAW)
     first, second = articles_of(body)
     assert first["description"] == "Koffie vers"
@@ -230,6 +230,6 @@ def test_a_group_is_read_with_all_below_it() -> None:
     assert group.subgroups == (ArticleGroup(2, "Warm", parent=1, deleted=True),)
 
 
-def test_a_group_to_make_goes_to_the_top_and_one_to_change_says_only_what_it_knows() -> None:
+def test_a_new_group_goes_to_the_top_and_a_change_sends_only_its_fields() -> None:
     assert to_new_group_request(ArticleGroup(None, "Warm")) == {"parentGroupNumber": 0, "name": "Warm", "text": "Warm"}
     assert to_group_request(ArticleGroup(2, "Warm")) == {"groupNumber": 2, "name": "Warm"}

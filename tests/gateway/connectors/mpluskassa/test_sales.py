@@ -100,11 +100,11 @@ def test_a_receipt_is_read_as_it_was_printed_and_paid() -> None:
     assert (sale.relation_number, sale.credited_id, sale.sync_marker) == (None, None, 77)
 
 
-def test_the_second_half_past_two_of_october_is_told_by_its_timezone() -> None:
+def test_the_second_half_past_two_of_october_is_known_by_its_timezone() -> None:
     assert to_sale(SaleKind.RECEIPT, RECEIPT).entered_at == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
-def test_lines_carry_quantities_percentages_and_what_hangs_below_them() -> None:
+def test_lines_have_quantities_percentages_and_sublines() -> None:
     first, header = to_sale(SaleKind.RECEIPT, RECEIPT).lines
     assert first.quantity == Decimal("-1.5")
     assert (first.unit_incl_cents, first.total_incl_cents, first.total_excl_cents) == (807, -1210, None)
@@ -133,7 +133,7 @@ def test_an_invoice_has_a_year_number_or_the_number_its_branch_prints() -> None:
     assert sale.shipping is None
 
 
-def test_an_order_without_a_business_date_is_of_the_amsterdam_day_it_was_entered() -> None:
+def test_an_order_without_a_business_date_has_its_amsterdam_day_of_entry() -> None:
     sale = to_sale(SaleKind.ORDER, ORDER)
     assert (sale.business_date, sale.number, sale.branch, sale.paid_cents) == (date(2026, 7, 1), "2026.3", 2, 50)
     assert sale.state == "ORDER-COMPLETE-STATE-NOTHING"

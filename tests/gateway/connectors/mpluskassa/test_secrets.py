@@ -1,4 +1,4 @@
-"""Failure 37: whatever goes wrong, no error, traceback, log line or note ever holds the credentials."""
+"""Failure 37: in every failure, no error, traceback, log line or note ever holds the credentials."""
 
 from __future__ import annotations
 
@@ -81,20 +81,20 @@ def reveal(client: MplusKassa, noted: list[Exchange], act: Callable[[MplusKassa]
     with pytest.raises(GatewayError) as raised:
         act(client)
     error: BaseException | None = raised.value
-    told = [repr(client), client.describe(), json.dumps([asdict(exchange) for exchange in noted], default=str)]
-    told += [str(value) for value in vars(raised.value).values()]
+    shown = [repr(client), client.describe(), json.dumps([asdict(exchange) for exchange in noted], default=str)]
+    shown += [str(value) for value in vars(raised.value).values()]
     while error is not None:
-        told += [repr(error), *traceback.format_exception(error)]
+        shown += [repr(error), *traceback.format_exception(error)]
         error = error.__context__
-    return "\n".join(told)
+    return "\n".join(shown)
 
 
 def check(script: Script, wsdl: Script | bytes, caplog: pytest.LogCaptureFixture) -> None:
     noted: list[Exchange] = []
     with caplog.at_level(logging.DEBUG), SoapServer(script, wsdl) as server:
         client = MplusKassa(server.url, IDENT, SECRET, limits=LIMITS, observe=noted.append)
-        told = reveal(client, noted, lambda kassa: kassa.set_stock(1, 1, Decimal(1))) + caplog.text
-    assert [spelling for spelling in SPELLINGS if spelling in told] == []
+        shown = reveal(client, noted, lambda kassa: kassa.set_stock(1, 1, Decimal(1))) + caplog.text
+    assert [spelling for spelling in SPELLINGS if spelling in shown] == []
     assert server.asked
 
 
@@ -110,5 +110,5 @@ def test_37_no_trouble_of_the_wsdl_tells_the_credentials(wsdl: Script, caplog: p
 
 def test_37_a_till_that_is_not_there_tells_nothing(free_port: Callable[[], int]) -> None:
     client = MplusKassa(f"http://127.0.0.1:{free_port()}", IDENT, SECRET, limits=LIMITS)
-    told = reveal(client, [], lambda kassa: kassa.api_version())
-    assert [spelling for spelling in SPELLINGS if spelling in told] == []
+    shown = reveal(client, [], lambda kassa: kassa.api_version())
+    assert [spelling for spelling in SPELLINGS if spelling in shown] == []

@@ -1,4 +1,4 @@
-"""The client against the simulated till: what it writes is there, what it reads is what happened, troubles are ours."""
+"""The client against the simulated till: its writes are stored, its reads are right, its failures are our errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_simulation() -> Simulation:
 
 @pytest.fixture(scope="module")
 def till() -> Iterator[tuple[Any, MplusKassa]]:
-    """One served simulator and one client for all tests here; each test puts a world of its own behind it."""
+    """One served simulator and one client for all tests here; each test uses its own simulation."""
     app = create_app(make_simulation())
     served = Served(app)
     limits = TillLimits(connect=2, read=5, total=10)
@@ -85,7 +85,7 @@ def test_the_small_lists_are_read(kassa: MplusKassa) -> None:
 
 
 @pytest.mark.parametrize("omitted", ["clear", "keep"])
-def test_an_update_keeps_what_the_staff_added_whatever_the_till_does_with_omissions(
+def test_an_update_keeps_what_the_staff_added_in_every_mode_of_omissions(
     kassa: MplusKassa, simulation: Simulation, omitted: str
 ) -> None:
     simulation.till.switches.omitted_fields = omitted
@@ -195,7 +195,7 @@ Act = Callable[[MplusKassa], object]
 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "error_500", "html_502", "truncate", "reset"])
-def test_trouble_is_weather_for_a_read_and_a_question_for_a_write(
+def test_a_failure_is_transient_for_a_read_and_unanswered_for_a_write(
     kassa: MplusKassa, simulation: Simulation, kind: str
 ) -> None:
     kassa.api_version()

@@ -1,4 +1,4 @@
-"""Failure 69: a certificate nobody vouches for, or of another host, is refused before anything is sent."""
+"""Failure 69: an untrusted certificate, or one of another host, is refused before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures 60, 61, 68 of the exchange itself: bounded in time and size, honest about what may have arrived."""
+"""Failures 60, 61, 68 of the exchange itself: bounded in time and size, and whether it may have arrived."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def raw_server(act: Callable[[socket.socket], None]) -> Iterator[str]:
     thread.join(timeout=5)
 
 
-def test_a_whole_answer_comes_back_with_the_credentials_having_gone_in_the_address() -> None:
+def test_a_whole_answer_is_returned_and_credentials_were_in_the_address() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"<y/>")) as server:
         reply = PooledConnection(server.url, CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
         assert (reply.status, reply.content) == (200, b"<y/>")
@@ -92,7 +92,7 @@ def test_an_address_with_a_path_keeps_it() -> None:
         assert server.asked[0].target.startswith("/kassa/?ident=")
 
 
-def test_nobody_listening_means_nothing_was_sent(free_port: Callable[[], int]) -> None:
+def test_without_a_listener_nothing_was_sent(free_port: Callable[[], int]) -> None:
     error = failure(
         lambda: PooledConnection(f"http://127.0.0.1:{free_port()}", CREDENTIALS, limits=SHORT).post(b"", {})
     )

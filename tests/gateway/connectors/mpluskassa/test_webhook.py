@@ -1,4 +1,4 @@
-"""Session events: only the till can send them, and whatever they hold is read without raising."""
+"""Session events: only the till can send them, and any content is read without raising."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_19_an_empty_or_broken_secret_opens_nothing(secrets: tuple[str, ...]) ->
         webhook.sign(b"test", secrets[0] if secrets else "")
 
 
-def test_our_answer_is_signed_with_the_same_secret_for_the_same_subscription() -> None:
+def test_our_answer_is_signed_with_the_secret_of_the_subscription() -> None:
     body, headers = webhook.answer(SECRET, SUBSCRIPTION)
     assert json.loads(body) == {}
     assert webhook.is_authentic(
@@ -170,7 +170,7 @@ def test_an_address_that_is_no_event_name_is_unreadable(name: str) -> None:
     assert isinstance(webhook.parse(name, event()), webhook.UnreadableSession)
 
 
-def test_numbers_no_database_can_hold_and_times_without_a_zone_are_left_out() -> None:
+def test_unstorable_numbers_and_times_without_a_zone_are_left_out() -> None:
     hint = parsed("completeSession", event(event={"eventCounter": 2**70, "eventTimestamp": "2026-01-01T10:00:00"}))
     assert (hint.counter, hint.occurred_at) == (None, None)
 

@@ -21,7 +21,7 @@ REALM = "9341455000000001"
 
 @dataclass
 class Tokens:
-    """A token source that hands out numbered tokens and remembers which were refused."""
+    """A token source that returns numbered tokens and records which were refused."""
 
     number: int = 1
     rejected: list[str] = field(default_factory=list)

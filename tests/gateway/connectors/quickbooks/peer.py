@@ -1,4 +1,4 @@
-"""A small HTTP peer that answers by script, byte for byte: it can cut, drip, stay silent or never be there."""
+"""A small HTTP peer that answers by script, byte for byte: it can cut, drip, stay silent or refuse connections."""
 
 from __future__ import annotations
 
@@ -118,5 +118,5 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             self.wfile.write(piece)
         except OSError:
-            # The client under test may hang up first: that is its right.
+            # The client under test may close first.
             return

@@ -171,7 +171,7 @@ def test_a_customer_is_created_found_and_changed_without_losing_anything(shop: S
 
 
 @ALL_KINDS
-def test_every_document_lives_its_whole_life(shop: Shop, kind: DocumentKind) -> None:
+def test_every_document_is_created_changed_and_deleted(shop: Shop, kind: DocumentKind) -> None:
     document = shop.sale(kind)
     booked = shop.books.create_document(document, "r1", send_tax_detail=True)
     assert (booked.total, booked.tax) == (Decimal(121), Decimal(21))
@@ -219,7 +219,7 @@ def test_61_a_receipt_whose_answer_was_lost_is_booked_once(shop: Shop, mode: str
 
 
 @pytest.mark.parametrize("mode", ["reset", "error_500", "error_503", "html_502"])
-def test_59_bad_weather_before_the_work_is_repaired_by_the_same_repeat(shop: Shop, mode: str) -> None:
+def test_59_a_failure_before_the_work_is_repaired_by_the_same_repeat(shop: Shop, mode: str) -> None:
     shop.simulation.tricks.plan("*", mode, times=2)
     with pytest.raises(Unanswered):
         shop.books.create_document(shop.sale(), "r1")

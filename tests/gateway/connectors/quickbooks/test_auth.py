@@ -1,4 +1,4 @@
-"""OAuth with Intuit: only a dead grant loses the connection, and no secret is ever shown."""
+"""OAuth with Intuit: only an invalid grant loses the connection, and no secret is ever shown."""
 
 from __future__ import annotations
 
@@ -145,11 +145,13 @@ def test_wrong_keys_are_the_operators_problem(oauth: OAuth, peer: Peer, act: Act
 
 @ACTS
 @pytest.mark.parametrize(
-    "weather",
+    "failure",
     [Reply(500), Reply(503, b"<html>"), reply({"error": "invalid_grant"}, 500), Reply(silent=True), Reply(keep=1)],
 )
-def test_66_bad_weather_leaves_the_connection_as_it_is(oauth: OAuth, peer: Peer, act: Act, weather: Reply) -> None:
-    peer.answers(weather)
+def test_66_a_transient_failure_leaves_the_connection_as_it_is(
+    oauth: OAuth, peer: Peer, act: Act, failure: Reply
+) -> None:
+    peer.answers(failure)
     with pytest.raises(Transient):
         act(oauth)
 
@@ -170,7 +172,7 @@ def test_32_a_redirect_is_not_followed(oauth: OAuth, peer: Peer, act: Act) -> No
     assert len(peer.requests) == 1
 
 
-def test_an_address_nobody_answers_at_is_weather(connect: Callable[..., OAuth]) -> None:
+def test_an_address_without_a_server_is_transient(connect: Callable[..., OAuth]) -> None:
     with pytest.raises(Transient):
         refresh(connect("http://name.invalid"))
 

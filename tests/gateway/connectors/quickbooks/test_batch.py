@@ -1,4 +1,4 @@
-"""A batch joins what was asked with what was answered, one outcome each, whatever the order."""
+"""A batch matches operations and answers, one outcome each, in any order."""
 
 from __future__ import annotations
 

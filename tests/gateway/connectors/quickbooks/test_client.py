@@ -1,4 +1,4 @@
-"""Every verb of the client asks the books for exactly what it says, and answers in records."""
+"""Every call of the client sends exactly its request, and returns records."""
 
 from __future__ import annotations
 

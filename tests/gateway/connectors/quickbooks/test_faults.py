@@ -1,4 +1,4 @@
-"""Every answer that is no record becomes one error of ours, by status and code, without anybody's name in it."""
+"""Every error answer becomes one of our errors, by status and code, without a person's name in it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_no_code_stands_twice_in_the_table() -> None:
         (400, b'{"Fault": {"Error": [5, {"code": ["6240"]}]}}'),
     ],
 )
-def test_what_nobody_foresaw_is_permanent_and_says_so(status: int, body: bytes) -> None:
+def test_an_unknown_fault_is_permanent_and_says_so(status: int, body: bytes) -> None:
     error = error_from(status, {}, body)
     assert type(error) is Permanent
     assert "gateway does not know" in error.reason
@@ -94,7 +94,7 @@ def test_what_nobody_foresaw_is_permanent_and_says_so(status: int, body: bytes) 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 599])
 @pytest.mark.parametrize("body", [b"", b"<html>", fault("6000"), fault("10000")])
-def test_59_trouble_on_their_side_is_weather_whatever_the_body(status: int, body: bytes) -> None:
+def test_59_a_server_error_is_transient_with_any_body(status: int, body: bytes) -> None:
     assert type(error_from(status, {}, body)) is Transient
 
 
@@ -105,7 +105,7 @@ def test_59_a_503_that_names_a_pause_is_a_request_to_slow_down() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", fault("6000"), fault("3001")])
-def test_a_401_is_about_the_token_and_a_429_about_speed_whatever_the_body(body: bytes) -> None:
+def test_a_401_is_about_the_token_and_a_429_about_speed_with_any_body(body: bytes) -> None:
     assert type(error_from(401, {}, body)) is AuthLost
     assert type(error_from(429, {}, body)) is RateLimited
 
@@ -136,7 +136,7 @@ def test_an_unknown_login_error_of_their_own_is_their_trouble() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_a_record_the_query_fails_over_is_named_whatever_the_status(status: int) -> None:
+def test_a_record_the_query_fails_on_is_named_with_any_status(status: int) -> None:
     detail = "QueryProcessingError: To email address entered is invalid"
     error = error_from(status, {}, fault("4002", Detail=detail))
     assert type(error) is Permanent
@@ -223,13 +223,13 @@ def test_the_element_becomes_the_field() -> None:
     assert error_from(400, {}, example("error-400-5010-stale.json")).field is None
 
 
-def test_a_duplicate_number_carries_the_other_document() -> None:
+def test_a_duplicate_number_has_the_other_document() -> None:
     error = error_from(400, {}, example("error-400-6140-duplicate-docnumber.json"))
     assert isinstance(error, DuplicateNumber)
     assert (error.existing_kind, error.existing_id) == ("Invoice", "17984")
 
 
-def test_a_localised_duplicate_number_still_carries_the_id() -> None:
+def test_a_localised_duplicate_number_still_has_the_id() -> None:
     error = error_from(400, {}, example("error-400-6140-duplicate-docnumber-localised-fr.json"))
     assert isinstance(error, DuplicateNumber)
     assert (error.existing_kind, error.existing_id) == (None, "2137")
@@ -245,7 +245,7 @@ def test_a_localised_duplicate_number_still_carries_the_id() -> None:
         ("", None, None),
     ],
 )
-def test_the_other_document_is_read_as_far_as_it_is_told(detail: str, kind: str | None, other: str | None) -> None:
+def test_the_other_document_is_read_as_far_as_it_is_named(detail: str, kind: str | None, other: str | None) -> None:
     error = error_from(400, {}, fault("6140", Detail=detail))
     assert isinstance(error, DuplicateNumber)
     assert (error.existing_kind, error.existing_id) == (kind, other)
@@ -281,7 +281,7 @@ def test_a_detail_that_helps_is_quoted_on_one_short_line_without_addresses() -> 
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}, None),
     ],
 )
-def test_59_the_pause_asked_for_is_kept_at_any_honest_length(headers: dict[str, str], seconds: float | None) -> None:
+def test_59_the_requested_pause_is_kept_at_any_plausible_length(headers: dict[str, str], seconds: float | None) -> None:
     assert find_pause(headers) == seconds
     error = error_from(429, headers, b"")
     assert isinstance(error, RateLimited)

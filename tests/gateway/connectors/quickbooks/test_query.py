@@ -1,4 +1,4 @@
-"""Statements say exactly what was asked, and no value ever leaves its quotes."""
+"""Statements are exact, and no value can end its quotes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.errors import Permanent
 
 
 def unquote(literal: str) -> str:
-    """What a reader of the query language sees between the quotes; fails when the literal ends early or late."""
+    """The value that the query language reads between the quotes; fails when the literal ends early or late."""
     assert literal[0] == "'"
     out, position = [], 1
     while literal[position] != "'":
@@ -64,7 +64,7 @@ def test_every_kind_of_value_is_quoted_its_own_way() -> None:
 
 
 @given(st.text())
-def test_whatever_the_value_it_reads_back_unchanged(value: str) -> None:
+def test_any_value_reads_back_unchanged(value: str) -> None:
     assert unquote(quote(value)) == value
 
 

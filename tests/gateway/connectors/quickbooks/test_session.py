@@ -1,4 +1,4 @@
-"""Every way a conversation with the books can go wrong ends in its right error, and no record holds a token."""
+"""Every failure of a call to the books becomes the right error, and no log record holds a token."""
 
 from __future__ import annotations
 
@@ -198,9 +198,7 @@ def test_59_a_fault_inside_a_good_status_is_still_a_fault(books: QuickBooks, pee
         act(books)
 
 
-def test_an_answer_without_the_record_is_permanent_for_a_read_and_open_for_a_write(
-    books: QuickBooks, peer: Peer
-) -> None:
+def test_an_answer_without_the_record_is_open_for_a_write_only(books: QuickBooks, peer: Peer) -> None:
     peer.answers(reply({"time": "x"}), reply({"time": "x"}), reply({"Customer": {"Id": "58"}}))
     with pytest.raises(Permanent):
         read(books)

@@ -30,7 +30,7 @@ def test_the_published_signatures_are_accepted() -> None:
         assert is_authentic(body, signature.encode(), ["another", token]) == 1
 
 
-def test_18_both_tokens_count_while_they_rotate_and_the_old_one_stops_with_its_removal() -> None:
+def test_18_both_tokens_count_during_a_rotation_and_the_old_one_ends() -> None:
     old = sign(BODY, "old")
     assert is_authentic(BODY, old, ["new", "old"]) == 1
     assert is_authentic(BODY, old, ["new"]) is None

@@ -1,4 +1,4 @@
-"""Deliveries of both formats become hints; whatever cannot be read stays visible and takes nothing with it."""
+"""Deliveries of both formats become hints; an unreadable event stays visible and affects no other."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_a_batch_over_two_companies_keeps_order_verbs_and_unknown_entities() -> 
     ]
 
 
-def test_a_merge_names_the_record_that_vanished_in_both_formats() -> None:
+def test_a_merge_names_the_removed_record_in_both_formats() -> None:
     cloud = hints([cloud_event(type="qbo.customer.merged.v1", data={"deletedid": "27"})])
     old = parse(read_bytes("webhook-legacy-multi-realm-merge-constructed.json"))
     assert [hint.deleted_id for hint in cloud] == ["27"]
     assert [one.deleted_id for one in old if isinstance(one, Hint)] == ["27", None, None, None]
 
 
-def test_28_the_legacy_format_is_read_with_its_odd_offset_and_without_an_event_id() -> None:
+def test_28_the_legacy_format_is_read_with_its_offset_without_an_event_id() -> None:
     (hint,) = parse(read_bytes("webhook-legacy-single.raw.json"))
     assert isinstance(hint, Hint)
     assert (hint.account, hint.entity, hint.entity_id, hint.operation) == ("1185883450", "Customer", "1", "Create")
@@ -117,7 +117,7 @@ def test_26_types_are_spelled_as_the_api_does_and_unknown_ones_kept(kind: str, e
     assert (hint.entity, hint.operation) == (entity, operation)
 
 
-def test_a_redelivered_legacy_event_has_the_same_key_and_any_other_event_another() -> None:
+def test_a_redelivered_legacy_event_has_the_same_key_and_others_differ() -> None:
     (first,) = hints(legacy(legacy_entity()))
     (again,) = hints({"more": 1, **legacy({**legacy_entity(), "extra": True})})
     others = [
@@ -132,7 +132,7 @@ def test_a_redelivered_legacy_event_has_the_same_key_and_any_other_event_another
 
 
 @pytest.mark.parametrize("event_id", [None, "", "x" * 256, 5.5, "with\x00nul", {"a": 1}])
-def test_an_event_without_a_usable_id_is_still_recognised_when_it_comes_again(event_id: object) -> None:
+def test_an_event_without_a_usable_id_is_still_recognised_when_repeated(event_id: object) -> None:
     (hint,) = hints([cloud_event(id=event_id)])
     (again,) = hints([cloud_event(id=event_id, data={})])
     (other,) = hints([cloud_event(id=event_id, intuitentityid="12")])
@@ -180,7 +180,7 @@ def test_27_one_bad_notification_never_loses_the_others() -> None:
     assert [type(one) for one in read(delivery)] == [UnreadableDelivery, UnreadableDelivery, UnreadableDelivery, Hint]
 
 
-def test_bytes_that_are_not_text_spoil_only_their_own_event() -> None:
+def test_bytes_that_are_not_text_affect_only_their_own_event() -> None:
     body = json.dumps([cloud_event(intuitentityid="BAD"), cloud_event()]).encode().replace(b"BAD", b"\xff\xfe")
     assert [type(one) for one in parse(body)] == [UnreadableDelivery, Hint]
 
@@ -204,7 +204,7 @@ def test_bytes_that_are_not_text_spoil_only_their_own_event() -> None:
     ],
     ids=lambda body: repr(body[:12]),
 )
-def test_25_a_body_nobody_can_read_is_one_visible_entry(body: bytes) -> None:
+def test_25_an_unreadable_body_is_one_visible_entry(body: bytes) -> None:
     (found,) = parse(body)
     assert isinstance(found, UnreadableDelivery)
     assert found.position is None

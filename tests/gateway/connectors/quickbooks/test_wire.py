@@ -125,7 +125,7 @@ def test_a_rate_that_cannot_be_said_is_not_guessed(code_row: dict[str, Any], rat
     assert join(code_row, *rates).percentage is None
 
 
-def test_list_entries_carry_what_their_list_knows() -> None:
+def test_list_entries_have_the_fields_of_their_list() -> None:
     account = {"Id": "79", "Name": "Sales", "AccountType": "Income", "AccountSubType": "SalesOfProductIncome"}
     found = wire.to_entry("Account", {**account, "AcctNum": "8000", "FullyQualifiedName": "Income:Sales"})
     assert (found.type, found.subtype) == ("Income", "SalesOfProductIncome")

@@ -1,4 +1,4 @@
-"""Customers survive the way to the books and back; what does not fit is refused by its name."""
+"""Customers are written and read back unchanged; a value that does not fit is refused with its field's name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_written_reads_back(vat_field: Any) -> None:
     body = wire_customers.to_customer_body(FULL, vat_field=vat_field)
     assert body[vat_field] == "NL123456789B01"
     found = wire_customers.to_customer({**body, "Id": "1", "SyncToken": "0"}, vat_field=vat_field)
-    # The books mask the tax identifier: what reads back from there is never taken for the number.
+    # The books mask the tax identifier: a masked value is never used as the number.
     kept = FULL.vat_number if vat_field == "ResaleNum" else None
     assert replace(found, raw={}) == replace(FULL, id="1", sync_token="0", vat_number=kept)
 

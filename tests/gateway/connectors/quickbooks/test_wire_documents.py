@@ -1,4 +1,4 @@
-"""Sales documents reach the books exact to the cent, and what stands in the books is read back as it is."""
+"""Sales documents are booked exact to the cent, and booked documents are read back as they are."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_every_kind_gets_the_fields_it_has(kind: DocumentKind, own: set[str]) ->
     assert body_of(everything)["EmailStatus"] == "NotSet"
 
 
-def test_a_refund_without_the_account_the_money_leaves_names_what_is_missing() -> None:
+def test_a_refund_without_its_account_names_what_is_missing() -> None:
     with pytest.raises(Permanent) as raised:
         body_of(sale(DocumentKind.REFUND_RECEIPT, deposit_account_id=None))
     assert raised.value.field == "DepositToAccountRef"
@@ -213,7 +213,7 @@ def test_recorded_receipts_are_read_one_by_one() -> None:
     assert all(one.total > 0 and one.id for one in found)
 
 
-def test_an_invoice_has_a_void_of_its_own_and_the_others_are_updated_into_it() -> None:
+def test_an_invoice_has_its_own_void_and_the_others_are_updated_to_it() -> None:
     assert to_void("Invoice", "1", "0") == ({"operation": "void"}, {"Id": "1", "SyncToken": "0"})
     parameters, body = to_void("SalesReceipt", "1", "0")
     assert parameters == {"operation": "update", "include": "void"}
