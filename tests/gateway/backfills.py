@@ -1,4 +1,4 @@
-"""A backfill that has begun, and records of it that stand in one state or another."""
+"""A backfill that has begun, and records of it in given states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def begin(engine: Engine, flow: Flow = Flow.PRODUCTS) -> Event:
 
 
 def handle(session: Session, event: Event, *states: State, sign: str = ":") -> None:
-    """Records of this backfill that stand so."""
+    """Records of this backfill in this state."""
     known = range(len(states))
     inbox.receive(session, [to_record(event, f"{sign}{number}", states[number]) for number in known])
 

@@ -37,7 +37,7 @@ if manners == "parent":
     with open(folder + "/log", "a") as file:
         file.write(f"{name} grandchild {grandchild.pid}\\n")
 note("started")
-print(name, "speaks", flush=True)
+print(name, "started", flush=True)
 while True:
     time.sleep(0.05)
 """

@@ -1,4 +1,4 @@
-"""Progress of backfills, as the store reckons it and the command line tells it."""
+"""Progress of backfills, as the store computes it and the command line shows it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def begin_another(session: Session) -> Event:
     return progress.get(session, row.id).event
 
 
-def test_the_pace_and_the_end_follow_from_what_was_carried_lately(engine: Engine) -> None:
+def test_the_pace_and_the_end_follow_from_recent_progress(engine: Engine) -> None:
     event = begin(engine)
     with writing(engine) as session:
         progress.note(session, event, Notes(total=40, read=40))
@@ -78,16 +78,16 @@ def test_a_duration_reads_as_people_say_it(seconds: float, words: str) -> None:
     assert loading.to_words(seconds) == words
 
 
-def carry_turns(turns: Sequence[int]) -> Callable[[Session, Event], Outcome]:
-    """A worker that reads so many records a turn, and has the stock of products follow."""
-    left = list(turns)
+def read_in_steps(steps: Sequence[int]) -> Callable[[Session, Event], Outcome]:
+    """A worker that reads so many records a step, and has the stock of products follow."""
+    left = list(steps)
 
     def take(session: Session, event: Event) -> Outcome:
         if event.entity != "Backfill":
             return Outcome(State.PARKED if event.key.endswith(":bad") else State.DONE)
         if event.flow == Flow.PRODUCTS and left:
             known = progress.read_notes(session, event)
-            progress.note(session, event, Notes(sum(turns), known.read + left.pop(0), 0))
+            progress.note(session, event, Notes(sum(steps), known.read + left.pop(0), 0))
             return Outcome(State.WAITING, wait_seconds=0.0, burn_attempt=False)
         if event.flow == Flow.PRODUCTS:
             follow = requests.backfill(Flow.STOCK, connection="default")
@@ -98,10 +98,10 @@ def carry_turns(turns: Sequence[int]) -> Callable[[Session, Event], Outcome]:
     return take
 
 
-def test_the_command_tells_its_progress_and_sums_up_with_the_stock_that_follows(
+def test_the_command_reports_progress_and_includes_the_following_stock(
     run: Cli, shop: str, work: Callable[..., Worker]
 ) -> None:
-    work(carry_turns([1000, 1000, 500]))
+    work(read_in_steps([1000, 1000, 500]))
     code, out, err = run("backfill", "products")
     first, second = out.splitlines()
     assert first.startswith("products done: 2,499 of 2,500, 1 parked in ")
@@ -111,7 +111,7 @@ def test_the_command_tells_its_progress_and_sums_up_with_the_stock_that_follows(
     assert code == 1  # something waits for a person
 
 
-def test_the_command_answers_with_data_and_says_what_goes_on_when_its_time_is_up(run: Cli, shop: str) -> None:
+def test_the_command_answers_json_and_names_unfinished_backfills(run: Cli, shop: str) -> None:
     code, out, _ = run("backfill", "products", "--wait", "0.1", "--json")
     said = json.loads(out)
     assert (code, said["state"], said["over"]) == (1, "received", False)

@@ -1,4 +1,4 @@
-"""A broker behind TLS: believed when an authority vouches for it, or when nobody needs to; few connections, kept."""
+"""A broker behind TLS: its certificate is verified unless the settings say otherwise; connections are few and kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def door(valkey: Valkey, tmp_path: Path) -> Iterator[Door]:
     opened.close()
 
 
-def test_69_a_certificate_nobody_vouches_for_is_refused_before_anything_is_sent(door: Door) -> None:
+def test_69_an_unknown_certificate_is_refused_before_anything_is_sent(door: Door) -> None:
     with (
         jobs.open_redis(f"rediss://:secret@127.0.0.1:{door.port}/0") as client,
         pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"),
@@ -41,7 +41,7 @@ def test_an_authority_of_ones_own_is_named_by_the_address(door: Door, tmp_path: 
         assert client.ping()
 
 
-def test_69_and_vouches_for_its_host_alone(door: Door, tmp_path: Path) -> None:
+def test_69_a_certificate_is_valid_for_its_host_alone(door: Door, tmp_path: Path) -> None:
     url = f"rediss://localhost:{door.port}/0?ssl_ca_certs={tmp_path / 'certificate.pem'}"
     with jobs.open_redis(url) as client, pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         client.ping()
@@ -53,7 +53,7 @@ def test_verification_is_not_switched_off_by_the_address(value: str, tmp_path: P
         settings.read({"REDIS_URL": f"rediss://broker.invalid?ssl_cert_reqs={value}"}, var=tmp_path)
 
 
-def test_threads_share_few_connections_and_an_idle_one_that_was_cut_is_opened_again(door: Door) -> None:
+def test_threads_share_few_connections_and_reopen_an_idle_one_that_was_cut(door: Door) -> None:
     with jobs.open_redis(f"rediss://127.0.0.1:{door.port}/0", tls_insecure=True, most=2) as client:
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(lambda _: client.ping(), range(40)))

@@ -1,4 +1,4 @@
-"""The command line: what each verb answers, its exit codes, and that asking is a row a worker carries."""
+"""The command line: what each verb answers, its exit codes, and that a request is a row a worker handles."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def add(engine: Engine, key: str, **more: Any) -> int:
 
 
 class Worker:
-    """Claims what is due and ends it as told: the other side of every request, without any outside system."""
+    """Claims due events and ends them with `handle`: a worker without any outside system."""
 
     def __init__(self, engine: Engine, handle: Callable[[Session, Event], Outcome]) -> None:
-        self.seen: list[Event] = []
+        self.handled: list[Event] = []
         self._engine, self._handle = engine, handle
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -78,7 +78,7 @@ class Worker:
             with writing(self._engine) as session:
                 outcome = self._handle(session, event)
                 inbox.finish(session, event, outcome)
-            self.seen.append(event)
+            self.handled.append(event)
 
     def stop(self) -> None:
         self._stop.set()
@@ -103,7 +103,7 @@ def finish_well(session: Session, event: Event) -> Outcome:
     return Outcome(State.DONE, facts={"target_entity": "SalesReceipt", "target_id": "145"})
 
 
-def test_a_resend_of_a_known_order_is_the_record_it_was_and_is_watched_to_its_end(
+def test_a_resend_of_a_known_order_repeats_its_record_and_is_watched(
     run: Cli, shop: str, engine: Engine, work: Callable[..., Worker]
 ) -> None:
     with writing(engine) as session:
@@ -111,7 +111,7 @@ def test_a_resend_of_a_known_order_is_the_record_it_was_and_is_watched_to_its_en
         inbox.receive(session, [old])
     worker = work(finish_well)
     code, out, err = run("resend", "1.2.2026.9", "--reason", "the customer asked")
-    (event,) = worker.seen
+    (event,) = worker.handled
     assert code == 0
     assert out == "Receipt 77: done -> SalesReceipt 145\n"
     assert "read receipt 77" in err
@@ -128,7 +128,7 @@ def test_a_resend_of_a_known_order_is_the_record_it_was_and_is_watched_to_its_en
     assert (action.actor, action.action, action.target) == ("cli", "resend", "order 1.2.2026.9")
 
 
-def test_an_unknown_order_becomes_a_lookup_and_what_it_finds_is_watched_too(
+def test_an_unknown_order_becomes_a_lookup_and_its_result_is_watched(
     run: Cli, shop: str, work: Callable[..., Worker]
 ) -> None:
     def handle(session: Session, event: Event) -> Outcome:
@@ -142,8 +142,8 @@ def test_an_unknown_order_becomes_a_lookup_and_what_it_finds_is_watched_too(
     code, out, _ = run("resend", "2026-5")
     assert code == 1
     assert out == "Invoice 5: parked (no such SKU); record: Invoice 5; to do: add the SKU\n"
-    assert [event.entity for event in worker.seen] == ["Lookup", "Invoice"]
-    assert worker.seen[0].connection == shop
+    assert [event.entity for event in worker.handled] == ["Lookup", "Invoice"]
+    assert worker.handled[0].connection == shop
 
 
 def test_a_dry_run_is_a_subject_of_its_own_and_its_answer_can_be_data(
@@ -160,7 +160,7 @@ def test_a_dry_run_is_a_subject_of_its_own_and_its_answer_can_be_data(
 def test_a_backfill_names_its_flow_and_day(run: Cli, shop: str, work: Callable[..., Worker]) -> None:
     worker = work(lambda _session, _event: Outcome(State.DONE))
     assert run("backfill", "products", "--since", "2026-01-31")[0] == 0
-    (event,) = worker.seen
+    (event,) = worker.handled
     assert (event.flow, event.entity, event.entity_id, event.connection) == ("products", "Backfill", "products", shop)
     assert event.priority == 20
     assert json.loads(event.hint or "")["since"] == "2026-01-31"
@@ -174,10 +174,10 @@ def test_a_poll_is_one_row_for_each_connection(
         connections.save(session, second, Seal([KEY]))
     worker = work(lambda _session, _event: Outcome(State.DONE))
     assert run("poll")[0] == 0
-    assert {(event.entity, event.connection) for event in worker.seen} == {("Poll", shop), ("Poll", "second")}
+    assert {(event.entity, event.connection) for event in worker.handled} == {("Poll", shop), ("Poll", "second")}
 
 
-def test_without_a_worker_the_request_stays_visible_and_the_person_is_told(run: Cli, shop: str, engine: Engine) -> None:
+def test_without_a_worker_the_request_stays_and_a_remark_says_so(run: Cli, shop: str, engine: Engine) -> None:
     code, out, err = run("poll", "--wait", "0.3")
     assert code == 1
     assert out == f"Poll {shop}: received\n"
@@ -252,9 +252,7 @@ def test_a_file_that_is_not_there_is_named(run: Cli) -> None:
     assert run("config", "apply") == (1, "", "config apply needs a FILE (or - for stdin)\n")
 
 
-def test_a_person_gets_everything_and_is_erased_without_leaving_a_trace_in_the_audit(
-    run: Cli, shop: str, engine: Engine
-) -> None:
+def test_a_person_is_exported_and_erased_without_a_trace_in_the_audit(run: Cli, shop: str, engine: Engine) -> None:
     add(engine, "a", email=ADDRESS, hint=json.dumps({"mail": ADDRESS}), state=State.DONE)
     assert len(json.loads(run("person", "export", ADDRESS)[1])["events"]) == 1
     assert run("person", "erase", ADDRESS)[0] == 0
@@ -355,8 +353,8 @@ def test_agree_prints_the_report_and_ends_with_what_it_came_to(
 
 def test_agree_without_an_answer_in_time_says_so_and_is_no_success(run: Cli, shop: str) -> None:
     code, printed, _ = run("agree", "--json", "--wait", "0.2")
-    told = json.loads(printed)
-    assert (code, told["agrees"], told["state"], told["connection"]) == (1, None, "received", shop)
+    report = json.loads(printed)
+    assert (code, report["agrees"], report["state"], report["connection"]) == (1, None, "received", shop)
 
 
 def test_connections_are_listed_renamed_and_removed(run: Cli, shop: str, engine: Engine) -> None:

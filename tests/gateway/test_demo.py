@@ -32,7 +32,7 @@ def test_two_folders_have_different_secrets(given: Settings, tmp_path: Path) -> 
     assert demo.prepare(given, tmp_path).secrets != demo.prepare(given, tmp_path / "other").secrets
 
 
-def test_both_sides_are_told_the_same(given: Settings, tmp_path: Path) -> None:
+def test_both_simulators_get_the_same_demo_data(given: Settings, tmp_path: Path) -> None:
     made = demo.prepare(given, tmp_path)
     theirs, ours = made.to_sandbox(), made.to_gateway()
     for one, other in (
@@ -71,14 +71,14 @@ def test_any_real_credential_means_no_demo(name: str) -> None:
     assert not demo.is_wanted({name: "x"})
 
 
-def test_a_spoilt_file_is_named(given: Settings, tmp_path: Path) -> None:
+def test_an_invalid_file_is_named(given: Settings, tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text('{"client_id": "x"}')
     with pytest.raises(SettingsError, match=r"demo\.json.*delete it"):
         demo.prepare(given, tmp_path)
 
 
 def _hold(port: int) -> closing[socket.socket]:
-    """Listen on this port, or rely on whoever does."""
+    """Listen on this port, unless it is in use."""
     try:
         return closing(socket.create_server(("127.0.0.1", port)))
     except OSError:

@@ -91,7 +91,7 @@ def test_missing_webhook_secrets_say_where_they_are_found(look: Look) -> None:
     assert "QUICKBOOKS_WEBHOOK_VERIFIER" not in look(QUICKBOOKS_WEBHOOK_VERIFIER="token")
 
 
-def test_a_real_installation_without_alerts_is_told_to_set_them_up(look: Look) -> None:
+def test_doctor_asks_a_real_installation_to_set_up_alerts(look: Look) -> None:
     assert look()["alerts"].good
     assert "ALERT_EMAIL" in look(PUBLIC_URL="https://gateway.invalid")["alerts"].fix
     assert "SMTP_URL" in look(ALERT_EMAIL="me@example.org")["alerts"].fix
@@ -106,7 +106,9 @@ def test_production_needs_an_address_others_can_reach_by_https(look: Look) -> No
     assert look(**APP, QUICKBOOKS_ENVIRONMENT="sandbox")["PUBLIC_URL"].good
 
 
-def test_the_address_is_asked_and_its_answer_told(look: Look, serve: Callable[..., str], free_port: Any) -> None:
+def test_the_public_address_is_called_and_its_answer_reported(
+    look: Look, serve: Callable[..., str], free_port: Any
+) -> None:
     async def alive(_request: Request) -> Response:
         return Response()
 
@@ -119,8 +121,8 @@ def test_the_address_is_asked_and_its_answer_told(look: Look, serve: Callable[..
     assert "a webhook does not follow" in look(PUBLIC_URL=moved)["address"].fix
     foreign = serve(Starlette(routes=[]))
     assert "let the proxy pass" in look(PUBLIC_URL=foreign)["address"].fix
-    nobody = f"http://127.0.0.1:{free_port()}"
-    assert "start web" in look(PUBLIC_URL=nobody)["address"].fix
+    closed = f"http://127.0.0.1:{free_port()}"
+    assert "start web" in look(PUBLIC_URL=closed)["address"].fix
 
 
 def test_the_redirect_uri_to_register_is_spelt_out(look: Look) -> None:
@@ -143,7 +145,7 @@ def own_valkey(short_folder: Path) -> Iterator[tuple[str, redis.Redis]]:
     server.stop()
 
 
-def test_a_broker_that_evicts_or_is_full_or_keeps_nothing_is_told(
+def test_a_broker_that_evicts_is_full_or_keeps_nothing_is_reported(
     look: Look, own_valkey: tuple[str, redis.Redis]
 ) -> None:
     url, client = own_valkey
@@ -174,7 +176,7 @@ def test_the_databases_server_room_and_clock_are_looked_at(look: Look, engine: E
     assert all(found[name].good for name in served & found.keys())
 
 
-def test_two_versions_at_once_and_a_missing_process_are_told(look: Look, engine: Engine) -> None:
+def test_two_versions_at_once_and_a_missing_process_are_reported(look: Look, engine: Engine) -> None:
     for role in ("web", "worker"):
         presence.report(engine, role)
     assert look()["processes"].fix == "start clock"
@@ -190,7 +192,7 @@ def test_two_versions_at_once_and_a_missing_process_are_told(look: Look, engine:
 # --- connections -----------------------------------------------------------------------------------------------
 
 
-def test_webhooks_that_never_came_are_told_until_the_first_one(look: Look, engine: Engine) -> None:
+def test_missing_webhooks_are_reported_until_the_first_one(look: Look, engine: Engine) -> None:
     connect(engine, mplus_subscription_id="s", mplus_webhook_secrets=("c2VjcmV0",))
     books, till = "webhooks of QuickBooks, default", "webhooks of MplusKASSA, default"
     found = look(QUICKBOOKS_WEBHOOK_VERIFIER="token")
@@ -207,7 +209,7 @@ def test_webhooks_that_never_came_are_told_until_the_first_one(look: Look, engin
     assert books not in look()
 
 
-def test_reads_that_will_not_last_the_month_are_told(look: Look, engine: Engine) -> None:
+def test_reads_that_will_not_last_the_month_are_reported(look: Look, engine: Engine) -> None:
     connect(engine)
     assert look()["metered reads"].good
     with writing(engine) as session:

@@ -1,4 +1,4 @@
-"""Rehearsals strike where they are told, once, and nowhere else; what is not understood stops the start."""
+"""Failpoints fail at the named place, once, and at no other; an invalid value stops the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that stands still is felt by its supervisor; one that runs, ends or was not looked at is not."""
+"""A suspended process is reported as stalled; one that runs, ended or was not watched is not."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ BEATING = "import os, time; from gateway import heartbeat; heartbeat.start(os.en
 
 
 @pytest.fixture
-def felt(tmp_path: Path) -> HeartbeatMonitor:
+def monitor(tmp_path: Path) -> HeartbeatMonitor:
     return HeartbeatMonitor(tmp_path / "heartbeat", patience=PATIENCE)
 
 
 @pytest.fixture
-def beating(felt: HeartbeatMonitor, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def beating(monitor: HeartbeatMonitor, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     folder = tmp_path / "heartbeat"
     environ = {"PYTHONPATH": str(ROOT), heartbeat.VARIABLE: str(folder)}
     with subprocess.Popen([sys.executable, "-c", BEATING], env=environ) as process:
@@ -36,31 +36,33 @@ def beating(felt: HeartbeatMonitor, tmp_path: Path) -> Iterator[subprocess.Popen
         process.kill()
 
 
-def test_40_one_that_is_frozen_is_felt_until_it_goes_on(
-    felt: HeartbeatMonitor, beating: subprocess.Popen[bytes]
+def test_40_a_suspended_process_is_stalled_until_it_continues(
+    monitor: HeartbeatMonitor, beating: subprocess.Popen[bytes]
 ) -> None:
     os.kill(beating.pid, signal.SIGSTOP)
-    wait_until(felt.find_stalled, seconds=30, what="it to be felt")
-    assert (felt.find_stalled() or PATIENCE) >= PATIENCE
+    wait_until(monitor.find_stalled, seconds=30, what="the stall to be found")
+    assert (monitor.find_stalled() or PATIENCE) >= PATIENCE
     os.kill(beating.pid, signal.SIGCONT)
-    wait_until(lambda: not _look(felt), seconds=30, what="it to be felt no more")
+    wait_until(lambda: not _look(monitor), seconds=30, what="the stall to be over")
 
 
-def test_one_that_ended_does_not_stand_still(
-    felt: HeartbeatMonitor, beating: subprocess.Popen[bytes], tmp_path: Path
+def test_a_process_that_ended_is_not_stalled(
+    monitor: HeartbeatMonitor, beating: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    _look(felt)
+    _look(monitor)
     beating.kill()
     beating.wait()
-    assert _look(felt) is None
+    assert _look(monitor) is None
     assert not any((tmp_path / "heartbeat").iterdir())
 
 
-def test_who_stood_still_itself_accuses_nobody(felt: HeartbeatMonitor, beating: subprocess.Popen[bytes]) -> None:
+def test_a_supervisor_that_was_suspended_reports_no_stall(
+    monitor: HeartbeatMonitor, beating: subprocess.Popen[bytes]
+) -> None:
     os.kill(beating.pid, signal.SIGSTOP)
-    _look(felt)
+    _look(monitor)
     time.sleep(PATIENCE)
-    assert felt.find_stalled() is None
+    assert monitor.find_stalled() is None
 
 
 def test_what_was_left_by_processes_before_is_forgotten(tmp_path: Path) -> None:
@@ -69,13 +71,13 @@ def test_what_was_left_by_processes_before_is_forgotten(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def _look(felt: HeartbeatMonitor) -> float | None:
+def _look(monitor: HeartbeatMonitor) -> float | None:
     time.sleep(0.6)  # sooner it does not look again
-    return felt.find_stalled()
+    return monitor.find_stalled()
 
 
-def test_what_else_lies_in_the_folder_is_taken_away_and_kills_nobody(felt: HeartbeatMonitor, tmp_path: Path) -> None:
+def test_another_file_in_the_folder_is_deleted_without_a_kill(monitor: HeartbeatMonitor, tmp_path: Path) -> None:
     stray = tmp_path / "heartbeat" / "notes.txt"
     stray.touch()
-    assert _look(felt) is None
+    assert _look(monitor) is None
     assert not stray.exists()

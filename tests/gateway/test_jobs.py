@@ -1,4 +1,4 @@
-"""The waker: best effort, bounded, coalesced, at rest while the broker is away, and never in anybody's way."""
+"""The notifier: best effort, bounded, coalesced, resting while the broker is unreachable, and never blocking."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_every_wake_up_arrives_as_a_row_id_and_nothing_else(
     wait_until(lambda: woken(server) == [1, 2, 3], what="three wake-ups")
 
 
-def test_a_burst_is_coalesced_because_a_worker_that_wakes_goes_on_by_itself(
+def test_a_burst_is_coalesced_because_a_notified_worker_continues(
     server: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
     notifier = open_notifier(server.url)
@@ -86,13 +86,13 @@ def test_closing_sends_what_still_waits(server: Valkey, open_notifier: Callable[
     assert woken(server) == [7]
 
 
-def test_04_a_broker_that_is_away_costs_the_caller_nothing_and_is_left_alone_for_a_while(
+def test_04_an_unreachable_broker_delays_no_caller_and_is_left_alone(
     server: Valkey, open_notifier: Callable[[str], Notifier]
 ) -> None:
     server.stop()
     notifier = open_notifier(server.url)
     assert timed(lambda: notifier.notify([1])) < PROMPT
-    wait_until(lambda: notifier.resting, what="the waker to rest")
+    wait_until(lambda: notifier.resting, what="the notifier to rest")
     server.start()
     notifier.notify([2])
     wait_until(lambda: not notifier.resting, what="the rest to be over")
@@ -105,15 +105,15 @@ def test_a_rest_is_longer_than_the_sweepers_round() -> None:
     assert jobs.REST_SECONDS >= 2 * SWEEP_SECONDS
 
 
-def test_05_a_broker_that_never_answers_holds_nobody_up(open_notifier: Callable[[str], Notifier]) -> None:
+def test_05_a_broker_that_never_answers_delays_no_caller(open_notifier: Callable[[str], Notifier]) -> None:
     with closing(socket.create_server(("127.0.0.1", 0), backlog=64)) as silent:
         notifier = open_notifier(f"redis://127.0.0.1:{silent.getsockname()[1]}")
         assert max(timed(lambda: notifier.notify([1])) for _ in range(50)) < PROMPT
-        wait_until(lambda: notifier.resting, what="the waker to give up waiting")
+        wait_until(lambda: notifier.resting, what="the notifier to stop waiting")
 
 
-def test_an_address_where_nobody_listens_is_no_error_for_the_caller(open_notifier: Callable[[str], Notifier]) -> None:
+def test_an_address_without_a_server_is_no_error_for_the_caller(open_notifier: Callable[[str], Notifier]) -> None:
     notifier = open_notifier(f"redis://127.0.0.1:{find_free_port()}")
     notifier.notify([1])
-    wait_until(lambda: notifier.resting, what="the waker to rest")
+    wait_until(lambda: notifier.resting, what="the notifier to rest")
     assert timed(notifier.close) < 5.0

@@ -54,7 +54,7 @@ def lines(tmp_path: Path) -> Callable[..., list[str]]:
     return run
 
 
-def test_every_library_logs_through_the_same_renderer_with_the_correlation_of_the_moment(
+def test_every_library_logs_through_the_same_renderer_with_the_correlation(
     lines: Callable[..., list[str]],
 ) -> None:
     printed = lines(
@@ -145,7 +145,7 @@ def sentry(serve: Callable[..., str]) -> tuple[str, list[dict[str, Any]]]:
     return url.replace("http://", "http://key@") + "/1", events
 
 
-def test_77_a_sentry_that_never_answers_delays_nobody_and_the_end_by_two_seconds_at_most(
+def test_77_a_silent_sentry_delays_only_the_exit_by_two_seconds_at_most(
     lines: Callable[..., list[str]],
 ) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
@@ -200,7 +200,7 @@ def test_77_a_sentry_that_refuses_or_is_away_costs_nothing(
         assert len(asked) < 10  # it asked for calm, and gets it
 
 
-def test_an_error_reaches_sentry_without_variables_arguments_headers_or_secrets(
+def test_an_error_reaches_sentry_without_variables_headers_or_secrets(
     lines: Callable[..., list[str]], sentry: tuple[str, list[dict[str, Any]]]
 ) -> None:
     dsn, events = sentry
@@ -241,7 +241,7 @@ def test_an_error_reaches_sentry_without_variables_arguments_headers_or_secrets(
         assert hidden not in text
 
 
-def test_an_unhandled_error_in_the_web_app_arrives_without_its_query_body_and_headers(
+def test_an_error_of_the_web_app_arrives_without_query_body_and_headers(
     lines: Callable[..., list[str]], sentry: tuple[str, list[dict[str, Any]]]
 ) -> None:
     dsn, events = sentry

@@ -66,11 +66,11 @@ def test_32_ordinary_addresses_of_either_kind_are_allowed() -> None:
         *((host, False) for host in ("64:ff9b::8.8.8.8", "1.2.3.4.5", "::nothing")),
     ],
 )
-def test_32_a_private_network_is_told_by_its_looks(host: str, private: bool) -> None:
+def test_32_a_private_network_is_recognised_by_its_address(host: str, private: bool) -> None:
     assert ssrf_guard.is_private_name(host) is private
 
 
-def test_32_a_secret_does_not_travel_in_the_clear_outside_a_private_network() -> None:
+def test_32_a_secret_is_not_sent_in_clear_outside_a_private_network() -> None:
     with pytest.raises(Permanent, match="https://"):
         MplusKassa("http://8.8.8.8:1", IDENT, SECRET).api_version()
     with pytest.raises(settings.SettingsError, match="https://"):
@@ -86,7 +86,7 @@ def test_32_a_connection_to_a_metadata_service_is_not_even_begun(host: str) -> N
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", *NUMBERS]
 )
-def test_32_neither_an_alert_nor_a_call_of_the_till_goes_to_a_metadata_service(host: str) -> None:
+def test_32_no_alert_and_no_call_of_the_till_goes_to_a_metadata_service(host: str) -> None:
     # Any attempt to connect would fail otherwise: no test leaves this machine.
     with pytest.raises(NotDelivered, match="Forbidden"):
         alerts.post(to_settings(f"http://{host}/hook"), NOTHING)

@@ -24,9 +24,7 @@ def test_two_releases_of_one_process_each_and_a_clock_too_many_fit(allowed: int,
 
 
 @given(some.integers(20, 2000), some.integers(1, 64), some.integers(1, 64))
-def test_more_processes_share_what_one_would_have_had_until_each_has_only_one(
-    allowed: int, webs: int, workers: int
-) -> None:
+def test_more_processes_share_the_pool_of_one_until_each_has_one(allowed: int, webs: int, workers: int) -> None:
     many = to_settings(DATABASE_CONNECTIONS=allowed, WEB_CONCURRENCY=webs, WORKER_PROCESSES=workers)
     share = allowed // 2 * 3 // 10
     assert webs * (pools.web(many) + pools.INGRESS) <= max(share, webs * (1 + pools.INGRESS))

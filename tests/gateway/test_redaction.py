@@ -73,7 +73,7 @@ value = st.text("abcdefghijklmnopqrstuvwxyzABCDEF0123456789-_.~", min_size=8, ma
 )
 @settings(max_examples=30)
 @given(unknown=value)
-def test_a_secret_nobody_told_us_of_is_known_by_its_surroundings(template: str, unknown: str) -> None:
+def test_an_unknown_secret_is_recognised_by_its_context(template: str, unknown: str) -> None:
     cleaned = nothing.text(template.format(unknown))
     assert unknown not in cleaned
     assert MASK in cleaned
@@ -82,7 +82,7 @@ def test_a_secret_nobody_told_us_of_is_known_by_its_surroundings(template: str, 
 @pytest.mark.parametrize("key", ["secret", "mplus_secret", "Authorization", "refresh_token", "accessToken", "api-key"])
 @settings(max_examples=30)
 @given(unknown=value)
-def test_what_stands_under_a_telling_key_is_masked(key: str, unknown: str) -> None:
+def test_the_value_of_a_suspicious_key_is_masked(key: str, unknown: str) -> None:
     assert nothing.clean({"headers": {key: unknown}}) == {"headers": {key: MASK}}
 
 

@@ -104,7 +104,7 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
     assert (found.display_name, found.mplus_secret) == ("winkel", "secret")
     assert count_rows(engine, "shop") == before
     assert resealing.reseal(engine, SEAL) == 0
-    assert receive(engine, "shop", "1") == [1]  # the same sale, told again: no second event
+    assert receive(engine, "shop", "1") == [1]  # the same sale again: no second event
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_name_that_cannot_be_given_is_refused(engine: Engine, called: str, wan
     assert refused.value.status == status
 
 
-def test_a_connection_nobody_could_reach_gets_a_name(engine: Engine) -> None:
+def test_a_connection_with_an_unusable_name_gets_a_new_one(engine: Engine) -> None:
     connect(engine, "a/b", "1")
     with writing(engine) as session:
         assert removal.rename(session, "a/b", "shop", actor="t") == "a/b"
@@ -143,8 +143,8 @@ def test_what_waits_of_a_removed_connection_ends_with_the_reason(engine: Engine)
     outcome = removal.remove(engine, to_settings(), "shop", Data.KEEP, actor="t")
     assert (outcome.ended, outcome.revoked) == (5, None)
     why = "the connection shop was removed"
-    doubt = f"{why}; whether the last write of this arrived is not known: look in the other system"
-    ended = [(State.SKIPPED, why), (State.SKIPPED, why), (State.SKIPPED, doubt), (State.SKIPPED, why)]
+    unsure = f"{why}; whether the last write of this arrived is not known: look in the other system"
+    ended = [(State.SKIPPED, why), (State.SKIPPED, why), (State.SKIPPED, unsure), (State.SKIPPED, why)]
     assert states(engine, "shop") == [*ended, (State.DONE, None), (State.SKIPPED, why), (State.WORKING, None)]
     receive(engine, "shop", "late")
     with writing(engine) as session:
@@ -217,7 +217,7 @@ def test_kept_data_can_be_purged_later(engine: Engine) -> None:
     assert count_rows(engine, "shop") == {}
 
 
-def test_tokens_that_cannot_be_revoked_are_told_of_and_forgotten(engine: Engine) -> None:
+def test_tokens_that_cannot_be_revoked_are_reported_and_deleted(engine: Engine) -> None:
     connect(engine, "shop", "1")
     with writing(engine) as session:
         tokens.plant(session, "shop", "refresh", SEAL)

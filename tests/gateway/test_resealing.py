@@ -46,7 +46,7 @@ def test_after_a_rotation_the_newest_key_alone_opens_everything(engine: Engine) 
     assert (found.mplus_ident, found.mplus_webhook_secrets, held.refresh) == ("ident", ("hook",), "refresh-token")
 
 
-def test_what_the_release_before_sealed_still_opens_and_is_bound_to_its_place(engine: Engine) -> None:
+def test_a_secret_sealed_by_the_release_before_opens_and_is_bound(engine: Engine) -> None:
     store(engine)
     older = {"mplus_secret_sealed": seal_as_before("secret", OLD), "mplus_ident_sealed": seal_as_before("ident", OLD)}
     with writing(engine) as session:
@@ -92,7 +92,7 @@ def test_with_a_wrong_key_nothing_starts_and_nothing_is_overwritten(engine: Engi
     assert everything(engine) == before
 
 
-def test_what_a_lost_key_locks_up_is_cleared_on_demand_and_the_environment_may_give_it_again(engine: Engine) -> None:
+def test_secrets_of_a_lost_key_are_cleared_and_can_be_set_again(engine: Engine) -> None:
     store(engine)
     assert resealing.forget(engine, Seal([NEW, OLD])) == 0
     assert resealing.forget(engine, Seal([NEW])) == 4
@@ -110,7 +110,7 @@ def test_what_a_lost_key_locks_up_is_cleared_on_demand_and_the_environment_may_g
     assert (again.refresh, again.lost) == ("refresh-token", None)
 
 
-def test_only_tokens_that_nobody_refreshes_are_idle(engine: Engine) -> None:
+def test_only_tokens_without_a_recent_refresh_are_idle(engine: Engine) -> None:
     store(engine)
     with reading(engine) as session:
         assert tokens.find_idle(session, seconds=86_400) == []
@@ -121,7 +121,7 @@ def test_only_tokens_that_nobody_refreshes_are_idle(engine: Engine) -> None:
         assert tokens.find_idle(session, seconds=86_400) == []
 
 
-def test_what_a_lost_authorisation_holds_up_is_parked_unattempted_and_goes_on_after_reconnecting(
+def test_a_lost_authorisation_parks_events_until_reconnected(
     engine: Engine,
 ) -> None:
     store(engine)

@@ -55,7 +55,7 @@ def park(engine: Engine, key: str, code: str) -> int:
     return received.id
 
 
-def test_variables_alone_make_a_live_connection_and_a_second_start_changes_nothing(engine: Engine) -> None:
+def test_variables_make_a_live_connection_and_a_second_start_none(engine: Engine) -> None:
     for _ in range(2):
         seeding.seed(engine, given(**TILL, **BOOKS))
     made = connection(engine)
@@ -70,7 +70,7 @@ def test_an_environment_that_says_nothing_makes_nothing(engine: Engine) -> None:
     assert refresh_token(engine) is None
 
 
-def test_a_later_environment_replaces_what_it_names_and_leaves_the_rest_and_a_pause(engine: Engine) -> None:
+def test_a_later_environment_replaces_only_what_it_names(engine: Engine) -> None:
     seeding.seed(engine, given(**TILL, **BOOKS))
     with writing(engine) as session:
         connections.pause(session, DEFAULT, "the bookkeeper asked")
@@ -89,9 +89,7 @@ def test_a_rotated_token_survives_a_restart_with_the_variable_it_came_from(engin
 
 
 @pytest.mark.parametrize("news", [{"QUICKBOOKS_REFRESH_TOKEN": "second"}, {"MPLUS_SECRET": "another"}])
-def test_66_new_credentials_let_what_was_parked_for_them_go_on_and_nothing_else(
-    engine: Engine, news: dict[str, str]
-) -> None:
+def test_66_new_credentials_resume_only_what_was_parked_for_them(engine: Engine, news: dict[str, str]) -> None:
     seeding.seed(engine, given(**TILL, **BOOKS))
     lost, other = park(engine, "a", AUTH_LOST), park(engine, "b", "6240")
     seeding.seed(engine, given(**TILL, **BOOKS))
@@ -103,7 +101,7 @@ def test_66_new_credentials_let_what_was_parked_for_them_go_on_and_nothing_else(
     assert other != lost
 
 
-def test_a_settings_file_is_put_in_force_once_and_a_wrong_one_stops_the_start(engine: Engine, tmp_path: Path) -> None:
+def test_a_settings_file_is_applied_once_and_a_wrong_one_stops_the_start(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "shop.toml"
     file.write_text("[orders]\ninvoices = false\n", "utf-8")
     for _ in range(2):
@@ -119,7 +117,7 @@ def test_a_settings_file_is_put_in_force_once_and_a_wrong_one_stops_the_start(en
         seeding.seed(engine, given(**TILL, SETTINGS_FILE=str(tmp_path / "absent.toml")))
 
 
-def test_cursors_begin_where_the_till_stands_and_never_again(engine: Engine, serve: Callable[..., str]) -> None:
+def test_cursors_begin_at_the_till_s_markers_and_only_once(engine: Engine, serve: Callable[..., str]) -> None:
     till = Simulation(ident="ident", secret="secret")
     article = {"articleNumber": 1, "description": "x", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
     till.add_product({"description": "x", "articleList": {"article": [article]}})

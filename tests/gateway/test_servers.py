@@ -1,4 +1,4 @@
-"""The fixtures themselves: what every other test stands on."""
+"""The fixtures that the other tests use."""
 
 from __future__ import annotations
 

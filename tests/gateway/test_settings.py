@@ -137,13 +137,13 @@ def test_settings_never_show_a_secret(variable: Variable, tmp_path: Path) -> Non
 
 
 @given(value=st.text(min_size=1).filter(lambda text: text.strip() and not text.strip().isdigit()))
-def test_no_text_at_all_makes_reading_a_number_fail_with_anything_but_a_plain_refusal(value: str) -> None:
+def test_any_text_that_is_no_number_is_refused_plainly(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^PORT: "):
         settings.read(KEYS | {"PORT": value})
 
 
 @pytest.mark.parametrize("platform", settings.WIPED_DISKS)
-def test_74_where_the_disk_is_wiped_at_every_start_a_database_has_to_be_named(platform: str, tmp_path: Path) -> None:
+def test_74_where_the_disk_is_ephemeral_a_database_has_to_be_named(platform: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL: .*wiped"):
         settings.read({platform: "x"}, var=tmp_path)
     volume = {platform: "x", "DATABASE_URL": "sqlite:////data/gateway.db"}

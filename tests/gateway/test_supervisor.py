@@ -101,7 +101,7 @@ def test_what_does_not_end_holds_up_the_next_in_order_only_so_long(start: Start,
     running.wait_started("sandbox")
     running.wait_started("valkey")
     running.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: running.pids("valkey", "ended"), seconds=4, what="valkey to be asked in its turn")
+    wait_until(lambda: running.pids("valkey", "ended"), seconds=4, what="valkey to be ended last")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
@@ -144,7 +144,7 @@ def test_lines_of_the_children_come_whole_and_under_their_names(start: Start, tm
         "import time; print('half', end='', flush=True); time.sleep(0.2); print(' and half'); print('rest', end='')"
     )
     running = start([do("clock", halves, once=True)], [keep("web", tmp_path)])
-    running.wait_for("web     | web speaks")
+    running.wait_for("web     | web started")
     assert "clock   | half and half\nclock   | rest\n" in running.output
 
 

@@ -1,4 +1,4 @@
-"""Custody of tokens: one refresh whoever asks, stored before it is used, and lost only when it really is."""
+"""The token manager: one refresh for all callers, stored before use, and lost only when QuickBooks refuses it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAME = "default"
 
 
 class Intuit:
-    """The simulated token address and what it saw."""
+    """The simulated token endpoint and its requests."""
 
     def __init__(self, serve: Callable[..., str]) -> None:
         self.simulation = Simulation()
@@ -130,7 +130,7 @@ def test_65_two_processes_that_need_a_token_at_once_make_one_refresh(intuit: Int
     assert intuit.refreshes == 1
 
 
-def test_a_token_that_ends_within_the_margin_is_replaced_and_one_that_does_not_is_kept(
+def test_only_a_token_that_ends_within_the_margin_is_replaced(
     token_manager: TokenManager, intuit: Intuit, engine: Engine
 ) -> None:
     first = token_manager.access()
@@ -173,7 +173,7 @@ def test_the_rotated_token_is_stored_when_the_access_token_is_handed_out(
     assert watching.used == [intuit.first, stored.refresh]
 
 
-def test_invalid_grant_for_a_token_that_was_rotated_under_us_is_tried_once_with_the_stored_one(
+def test_invalid_grant_after_a_rotation_is_retried_with_the_stored_token(
     watching: Watching, engine: Engine, intuit: Intuit
 ) -> None:
     def somebody_reconnects() -> None:
@@ -204,7 +204,7 @@ def test_66_a_revoked_grant_is_recorded_as_lost_and_asked_for_only_once(
 
 
 @pytest.mark.parametrize("mode", ["error_500", "html_502", "reset", "throttle"])
-def test_66_weather_at_the_token_address_leaves_the_connection_as_it_is(
+def test_66_a_transient_failure_of_a_refresh_keeps_the_connection(
     token_manager: TokenManager, intuit: Intuit, engine: Engine, mode: str
 ) -> None:
     intuit.simulation.tricks.plan("POST token", mode)
@@ -233,18 +233,18 @@ def test_65_a_rotation_whose_answer_is_lost_asks_for_a_reconnect(
     intuit.simulation.tricks.plan("POST token", mode)
     with pytest.raises(Transient):
         token_manager.access()
-    assert held(engine).lost is None  # nobody is troubled before QuickBooks has refused the old one
+    assert held(engine).lost is None  # no alert before QuickBooks has refused the old one
     with pytest.raises(AuthLost) as lost:
         token_manager.access()
     assert "connect QuickBooks again" in (lost.value.fix or "")
     assert held(engine).lost
 
 
-def test_65_a_crash_after_the_refresh_and_before_the_commit_is_healed_where_the_old_token_still_holds(
+def test_65_a_crash_before_the_commit_is_repaired_by_the_old_token(
     token_manager: TokenManager, intuit: Intuit, engine: Engine
 ) -> None:
     intuit.simulation.switches.rotate_refresh_token = "daily"
-    token_manager.refresher.refresh(intuit.first)  # answered, and the process died with the answer
+    token_manager.refresher.refresh(intuit.first)  # answered, and the process was killed before it stored the answer
     assert token_manager.access()
     assert held(engine).lost is None
 
@@ -258,7 +258,7 @@ def test_65_a_crash_after_a_rotation_is_never_silent(
     assert held(engine).lost
 
 
-def test_65_the_right_to_refresh_of_a_dead_process_is_taken_over(token_manager: TokenManager, engine: Engine) -> None:
+def test_65_the_refresh_lease_of_a_killed_process_is_taken_over(token_manager: TokenManager, engine: Engine) -> None:
     assert tokens.take(engine, NAME)
     assert tokens.take(engine, NAME) is None
     with writing(engine) as session:

@@ -23,10 +23,10 @@ UP = [sys.executable, "-m", "gateway", "up"]
 
 
 def to_environ(port: int, **more: str) -> dict[str, str]:
-    """A shop that has its own credentials (nobody answers there), so that no simulator is started."""
-    nobody = "http://127.0.0.1:9"
+    """A shop that has its own credentials (no server answers there), so that no simulator is started."""
+    closed = "http://127.0.0.1:9"
     base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port), "LOG_FORMAT": "console"}
-    till = {"MPLUS_URL": nobody, "MPLUS_IDENT": "shop-ident", "MPLUS_SECRET": "shop-secret"}
+    till = {"MPLUS_URL": closed, "MPLUS_IDENT": "shop-ident", "MPLUS_SECRET": "shop-secret"}
     return base | till | more
 
 
@@ -115,9 +115,7 @@ def test_a_malformed_variable_is_one_clear_line_and_exit_code_2(tmp_path: Path) 
     assert ended.stderr.startswith("PORT: ")
 
 
-def test_a_second_gateway_on_the_same_folder_is_refused_with_the_number_of_the_first(
-    tmp_path: Path, free_port: Callable[[], int]
-) -> None:
+def test_a_second_gateway_on_the_same_folder_is_refused(tmp_path: Path, free_port: Callable[[], int]) -> None:
     import fcntl
 
     (tmp_path / "var").mkdir()
@@ -140,7 +138,7 @@ def test_real_systems_are_never_connected_to_the_database_of_the_demo(
     assert ended.stderr.startswith("DATABASE_URL: ")
 
 
-def test_a_folder_too_deep_for_a_socket_gets_one_elsewhere_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_folder_too_deep_for_a_socket_gets_a_private_one_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     valkey.prepare(deep)
     path = valkey.find_socket(deep)

@@ -1,4 +1,4 @@
-"""The verb that becomes the web process ends by itself when what it should become cannot work."""
+"""The verb that becomes the web process exits when the application cannot be imported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tests.servers import find_free_port
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_76_code_that_cannot_be_imported_ends_the_web_process_instead_of_starting_it_for_ever(
-    tmp_path: Path, processes: str
-) -> None:
+def test_76_code_that_cannot_be_imported_ends_the_web_process(tmp_path: Path, processes: str) -> None:
     (tmp_path / "jinja2.py").write_text("raise ImportError('a broken deployment')")
     environ = {
         "PATH": os.environ["PATH"],

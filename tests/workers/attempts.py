@@ -40,7 +40,7 @@ def made_articles(shop: Shop, number: int) -> int:
     return sum(1 for e in shop.till.till.ledger if e["effect"] == "createProduct" and number in e["articles"])
 
 
-def carried(shop: Shop, entity_id: str) -> Event:
+def handled(shop: Shop, entity_id: str) -> Event:
     """The event's end, after as many attempts as it takes."""
     for _ in range(6):
         shop.work()

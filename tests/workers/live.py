@@ -1,4 +1,4 @@
-"""The inside of a worker process: broker, waker, sweeper, heartbeat and threads, as `workers.main` has them."""
+"""The inside of a worker process: broker, notifier, sweeper and threads, as `workers.main` has them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THREADS = 2
 
 
 def live(environ: Mapping[str, str], longest: float) -> None:
-    """Be a worker process that takes an event for hung after so many seconds, until it is told to end."""
+    """Be a worker process until SIGTERM; an event hangs after `longest` seconds."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     failpoints.arm(environ)
@@ -32,15 +32,15 @@ def live(environ: Mapping[str, str], longest: float) -> None:
 
 @contextmanager
 def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONGEST_SECONDS) -> Iterator[Worker]:
-    """A live worker whose broker is at REDIS_URL, until the block ends."""
+    """A running worker whose broker is at REDIS_URL, until the block ends."""
     given = settings.read(environ)
     client = jobs.open_redis(given.redis_url, timeout=1.0)
-    lifetime = WorkerThreads()
-    broker = jobs.open_broker(client, middleware=[lifetime])
+    threads = WorkerThreads()
+    broker = jobs.open_broker(client, middleware=[threads])
     notifier = Notifier(broker)
     contexts = ConnectionRegistry(engine, given, notifier.notify)
     worker = Worker(engine, contexts, notifier.notify, threads=THREADS, longest=longest)
-    lifetime.attach(worker, notifier)
+    threads.attach(worker, notifier)
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(worker.work)
     process = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=20, worker_threads=THREADS)
     broker.emit_after("process_boot")

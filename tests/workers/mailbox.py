@@ -15,7 +15,7 @@ _PLAIN = {"STARTTLS": b"220 go on\r\n", "QUIT": b"221 bye\r\n"}
 
 
 class Mailbox:
-    """Listens on a loopback port; `mails` are what it took, `said` what it was told.
+    """Listens on a loopback port; `mails` are what it took, `said` the commands it got.
 
     With `refuse` it answers 451 to every mail, with `deaf` it never answers. `tls` is offered as STARTTLS, or spoken
     from the start when `implicit`; `login` is the user and password without which nothing is taken.
@@ -27,12 +27,12 @@ class Mailbox:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         login: tuple[str, str] | None = None,
-        strangers: Collection[str] = (),
+        unknown: Collection[str] = (),
     ) -> None:
         self.mails: list[Message] = []
         self.said: list[str] = []
         self.refuse = self.deaf = False
-        self._tls, self._implicit, self._login, self._strangers = tls, implicit, login, strangers
+        self._tls, self._implicit, self._login, self._unknown = tls, implicit, login, unknown
         self._talks: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -85,7 +85,7 @@ class Mailbox:
 
     def knows(self, said: str) -> bool:
         """Whether there is a box for this recipient."""
-        return not any(stranger in said for stranger in self._strangers)
+        return not any(address in said for address in self._unknown)
 
     def take(self, data: bytes) -> bytes:
         """Keep a mail, or not."""
@@ -96,12 +96,12 @@ class Mailbox:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has to log in."""
+        """Whether no login is needed."""
         return self._login is None
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        """What STARTTLS speaks."""
+        """The TLS context of STARTTLS."""
         return self._tls
 
 

@@ -89,14 +89,14 @@ def test_a_login_goes_over_tls_only_and_the_mail_after_it(
     assert verbs.index("AUTH") > (0 if implicit else verbs.index("STARTTLS"))
 
 
-def test_a_server_nobody_vouches_for_gets_neither_password_nor_mail(open_box: Open, context: ssl.SSLContext) -> None:
+def test_an_unverified_server_gets_neither_password_nor_mail(open_box: Open, context: ssl.SSLContext) -> None:
     box = open_box(tls=context, implicit=True, login=("shop", PASSWORD))
     with pytest.raises(NotDelivered, match="SSLCertVerificationError"):
         send(box.url_for("shop", QUOTED))
     assert (box.said, box.mails) == ([], [])
 
 
-def test_a_wrong_password_is_told_without_the_password(open_box: Open, context: ssl.SSLContext) -> None:
+def test_a_wrong_mail_password_is_reported_without_the_password(open_box: Open, context: ssl.SSLContext) -> None:
     box = open_box(tls=context, login=("shop", PASSWORD))
     with pytest.raises(NotDelivered, match="SMTPAuthenticationError") as untold:
         send(box.url_for("shop", "wrong-marked"))
@@ -104,8 +104,8 @@ def test_a_wrong_password_is_told_without_the_password(open_box: Open, context: 
     assert box.mails == []
 
 
-def test_a_refused_recipient_is_told_and_one_among_others_does_not_keep_the_mail_from_them(open_box: Open) -> None:
-    box = open_box(strangers=("nobody@example.nl",))
+def test_a_refused_recipient_is_reported_and_the_others_get_the_mail(open_box: Open) -> None:
+    box = open_box(unknown=("nobody@example.nl",))
     with pytest.raises(NotDelivered, match="SMTPRecipientsRefused"):
         send(box.url, "nobody@example.nl")
     send(box.url, "nobody@example.nl, owner@example.nl")
@@ -135,7 +135,7 @@ def retry_soon(engine: Engine) -> None:
         session.execute(update(AlertRow).values(sending_until=None))
 
 
-def test_77_while_the_mail_server_is_away_alerts_wait_and_every_one_comes_when_it_is_back(engine: Engine) -> None:
+def test_77_alerts_wait_for_an_unreachable_mail_server(engine: Engine) -> None:
     pause(engine, "a", "b", "c")
     port = find_free_port()
     watch = Watch(engine, given(f"smtp://127.0.0.1:{port}"))
@@ -149,9 +149,7 @@ def test_77_while_the_mail_server_is_away_alerts_wait_and_every_one_comes_when_i
         assert sorted(str(mail["Subject"])[14:15] for mail in box.mails) == ["a", "b", "c"]
 
 
-def test_77_a_mail_server_that_never_answers_costs_one_wait_a_round_whatever_there_is_to_tell(
-    engine: Engine, open_box: Open
-) -> None:
+def test_77_a_silent_mail_server_costs_one_wait_a_round(engine: Engine, open_box: Open) -> None:
     pause(engine, *(f"c{number}" for number in range(8)))
     box = open_box()
     box.deaf = True
@@ -163,7 +161,7 @@ def test_77_a_mail_server_that_never_answers_costs_one_wait_a_round_whatever_the
     assert box.mails == []
 
 
-def test_a_channel_that_breaks_in_a_way_nobody_foresaw_is_one_that_failed() -> None:
+def test_a_channel_with_an_unexpected_error_has_failed() -> None:
     def broken(_message: alerts.Message) -> None:
         raise ValueError("marked")
 

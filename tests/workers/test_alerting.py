@@ -1,4 +1,4 @@
-"""People are told of what needs them once, by every channel, and told when it is over; two processes tell once."""
+"""Each cause is sent once over every channel, and once when it is over, also by two processes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Receiver:
         return Response(status_code=self.status)
 
     @property
-    def told(self) -> list[tuple[str, str]]:
+    def sent(self) -> list[tuple[str, str]]:
         parsed = [json.loads(body) for _, body in self.got]
         return [(each["type"], each["data"]["cause"]) for each in parsed]
 
@@ -110,12 +110,12 @@ def keys(engine: Engine) -> list[str]:
 
 
 def age(engine: Engine) -> None:
-    """As if a minute had passed since every alert was last seen or tried."""
+    """As if a minute had passed since every alert was last found or tried."""
     with writing(engine) as session:
         session.execute(update(AlertRow).values(seen_at=moment(-60), sending_until=None))
 
 
-def test_a_parked_group_is_told_once_by_mail_and_webhook_and_its_end_too(
+def test_a_parked_group_is_sent_once_by_mail_and_webhook_with_its_end(
     engine: Engine, given: Settings, mailbox: Mailbox, receiver: Receiver
 ) -> None:
     connect(engine)
@@ -133,14 +133,14 @@ def test_a_parked_group_is_told_once_by_mail_and_webhook_and_its_end_too(
     assert mailbox.mails[0]["To"] == "owner@example.nl"
     with writing(engine) as session:
         for event_id in (first, second):
-            inbox.ignore(session, event_id, "seen to")
+            inbox.ignore(session, event_id, "settled")
     age(engine)
     watch.look()
     watch.look()
     assert "all clear" in str(mailbox.mails[1]["Subject"])
     assert len(mailbox.mails) == 2
     cause = "parked/shop/orders/missing-item"
-    assert receiver.told == [("alert.raised", cause), ("alert.cleared", cause)]
+    assert receiver.sent == [("alert.raised", cause), ("alert.cleared", cause)]
 
 
 def test_the_webhook_is_signed_as_standard_webhooks_says(engine: Engine, given: Settings, receiver: Receiver) -> None:
@@ -160,7 +160,7 @@ def test_the_example_of_the_standard_is_signed_to_the_letter() -> None:
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_while_a_key_is_replaced_both_sign_and_a_given_secret_is_used_alone() -> None:
+def test_during_a_key_change_both_sign_and_a_given_secret_signs_alone() -> None:
     assert alerts.sign(alerts.find_keys(read(SECRET_KEY=f"{KEY},the-key-before-this")), "id", 1, b"").count("v1,") == 2
     own = "whsec_" + base64.b64encode(b"x" * 32).decode()
     assert alerts.find_keys(read(ALERT_WEBHOOK_SECRET=own)) == [b"x" * 32]
@@ -194,7 +194,7 @@ def test_a_channel_that_fails_is_tried_again_alone(
 
 
 @pytest.mark.parametrize("status", [302, 410, 500])
-def test_only_a_good_answer_counts_as_told(given: Settings, receiver: Receiver, status: int) -> None:
+def test_only_a_good_answer_counts_as_sent(given: Settings, receiver: Receiver, status: int) -> None:
     receiver.status = status
     alert = AlertRow(id=1, cause="c", title="t", first_seen=_now(), seen_at=_now())
     with pytest.raises(NotDelivered, match=str(status)):
@@ -215,7 +215,7 @@ def test_a_password_is_not_sent_to_a_far_server_without_tls(mailbox: Mailbox) ->
     assert mailbox.mails == []
 
 
-def test_a_title_cannot_smuggle_a_header_into_the_mail(given: Settings, mailbox: Mailbox) -> None:
+def test_a_title_cannot_add_a_header_to_the_mail(given: Settings, mailbox: Mailbox) -> None:
     alert = AlertRow(id=1, cause="c", title="t\r\nBcc: x@example.com", first_seen=_now(), seen_at=_now())
     alerts.send_mail(given, alerts.to_message(alert, given))
     assert mailbox.mails[0]["Bcc"] is None
@@ -242,7 +242,7 @@ def test_reconnecting_is_asked_for_in_good_time(engine: Engine, days: int, stage
     assert found == ([stage] if stage else [])
 
 
-def test_a_new_stage_is_told_anew_without_an_all_clear(
+def test_a_new_stage_is_sent_again_without_an_all_clear(
     engine: Engine, given: Settings, receiver: Receiver, mailbox: Mailbox
 ) -> None:
     connect(engine)
@@ -252,12 +252,12 @@ def test_a_new_stage_is_told_anew_without_an_all_clear(
             tokens.plant(session, "shop", "refresh", SEAL)
             session.execute(update(TokenRow).values(hard_expires_at=moment(days * 86_400)))
         watch.look()
-    assert [kind for kind, _ in receiver.told] == ["alert.raised", "alert.raised"]
+    assert [kind for kind, _ in receiver.sent] == ["alert.raised", "alert.raised"]
     ids = {headers["webhook-id"] for headers, _ in receiver.got}
     assert len(ids) == 2
 
 
-def test_a_flow_that_is_behind_is_told_of_but_not_a_backfill_nor_a_paused_connection(engine: Engine) -> None:
+def test_a_flow_that_is_behind_raises_an_alert_but_no_backfill_or_pause(engine: Engine) -> None:
     connect(engine)
     connect(engine, "resting", paused="by hand")
     about: dict[str, Any] = {"flow": Flow.ORDERS, "source": "t", "entity": "Receipt"}
@@ -272,7 +272,7 @@ def test_a_flow_that_is_behind_is_told_of_but_not_a_backfill_nor_a_paused_connec
     assert keys(engine) == ["behind/shop/orders", "paused/resting"]
 
 
-def test_a_write_that_stays_uncertain_is_told_of(engine: Engine) -> None:
+def test_a_write_that_stays_uncertain_raises_an_alert(engine: Engine) -> None:
     connect(engine)
     about: dict[str, Any] = {"flow": Flow.ORDERS, "source": "t", "entity": "Receipt", "connection": "shop"}
     with writing(engine) as session:
@@ -281,7 +281,7 @@ def test_a_write_that_stays_uncertain_is_told_of(engine: Engine) -> None:
     assert "uncertain/shop/orders" in keys(engine)
 
 
-def test_a_poll_that_keeps_failing_is_told_of_and_one_hiccup_is_not(engine: Engine) -> None:
+def test_only_a_poll_that_keeps_failing_raises_an_alert(engine: Engine) -> None:
     connect(engine)
     with writing(engine) as session:
         cursors.move_to(session, "shop", cursors.RECEIPTS, "1")
@@ -292,7 +292,7 @@ def test_a_poll_that_keeps_failing_is_told_of_and_one_hiccup_is_not(engine: Engi
     assert keys(engine) == ["poll/shop/mpluskassa.receipt"]
 
 
-def test_the_plan_of_reads_is_told_of_at_four_fifths_and_when_it_is_used_up(engine: Engine) -> None:
+def test_the_read_allowance_raises_an_alert_at_80_and_100_percent(engine: Engine) -> None:
     month = f"{_now():%Y-%m}"
     for calls, stage in ((799, None), (1, "80 %"), (200, "used up")):
         with writing(engine) as session:
@@ -303,19 +303,17 @@ def test_the_plan_of_reads_is_told_of_at_four_fifths_and_when_it_is_used_up(engi
         assert found == ([stage] if stage else [])
 
 
-def test_a_process_that_is_gone_is_told_of_by_those_that_live(
-    engine: Engine, given: Settings, receiver: Receiver
-) -> None:
+def test_a_missing_process_is_reported_by_those_that_run(engine: Engine, given: Settings, receiver: Receiver) -> None:
     with writing(engine) as session:
         for role, seen in (("web", -1), ("worker", -1), ("clock", -100)):
             times = {"started_at": moment(-600), "seen_at": moment(seen)}
             session.execute(insert(ProcessRow).values(boot=role, role=role, version="1", **times))
     assert keys(engine) == ["process/clock"]
     Watch(engine, given).stand_in()
-    assert receiver.told == [("alert.raised", "process/clock")]
+    assert receiver.sent == [("alert.raised", "process/clock")]
 
 
-def test_a_deployment_that_has_just_started_is_not_told_of(engine: Engine) -> None:
+def test_a_deployment_that_has_just_started_raises_no_alert(engine: Engine) -> None:
     with writing(engine) as session:
         times = {"started_at": moment(-5), "seen_at": moment()}
         session.execute(insert(ProcessRow).values(boot="w", role="worker", version="1", **times))
@@ -330,7 +328,7 @@ def test_without_channels_alerts_are_kept_for_the_dashboard(engine: Engine) -> N
     assert (alert.cause, alert.title) == ("paused/shop", "the connection is paused")
 
 
-def test_a_cause_that_comes_back_is_told_again(engine: Engine) -> None:
+def test_a_cause_that_comes_back_is_sent_again(engine: Engine) -> None:
     cause = AlertCause("c", "t")
     for _ in range(2):
         with writing(engine) as session:
@@ -347,7 +345,7 @@ def test_a_cause_that_comes_back_is_told_again(engine: Engine) -> None:
         assert session.execute(text("SELECT count(*) FROM alerts")).scalar_one() == 0
 
 
-def test_what_ran_before_a_restart_is_not_missed_while_the_new_processes_start(engine: Engine) -> None:
+def test_processes_of_before_a_restart_raise_no_alert_during_the_start(engine: Engine) -> None:
     with writing(engine) as session:
         for boot, role, started, seen in (
             ("1", "worker", -9000, -300),
@@ -367,7 +365,7 @@ def test_a_process_that_ended_a_moment_ago_may_be_on_its_way_back(engine: Engine
     assert keys(engine) == []
 
 
-def test_a_group_is_told_by_its_newest_record_whose_reason_and_fix_belong_together(engine: Engine) -> None:
+def test_an_alert_of_a_group_has_reason_and_fix_of_its_newest_record(engine: Engine) -> None:
     with writing(engine) as session:
         for key, reason, fix in (("a", "z: no SKU", "a: enter one"), ("b", "a: letters", "z: use digits")):
             change = Change(key, Flow.PRODUCTS, "poll", "Item", key, "default", state=State.PARKED, reason=reason)

@@ -1,4 +1,4 @@
-"""The rate limiter across processes: it holds whoever asks, is fair, survives a death, and recovers quickly."""
+"""The rate limiter across processes: it limits every caller, is fair, survives a kill, and recovers quickly."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def open_limiters(engine: Engine) -> Iterator[Callable[[], RateLimiters]]:
 
 
 class Line:
-    """What the other side sees: how many calls run, and when each began."""
+    """The calls as the other system gets them: how many run, and when each began."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.running = self.most = 0
@@ -59,7 +59,7 @@ class Line:
             with self._lock:
                 self.running -= 1
 
-    def most_within(self, seconds: float) -> int:
+    def max_within(self, seconds: float) -> int:
         """The largest number of calls that began within so many seconds."""
         return max(sum(first <= other < first + seconds for other in self.began) for first in self.began)
 
@@ -77,7 +77,7 @@ def test_a_burst_starts_no_more_calls_in_a_second_than_are_allowed(
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(lambda n: line.call(limiters[n % 2]), range(30)))
     assert len(line.began) == 30
-    assert line.most_within(1.0) <= 10
+    assert line.max_within(1.0) <= 10
     assert max(line.began) - min(line.began) < 6.0  # thirty calls at 430 a minute
 
 
@@ -93,7 +93,7 @@ def test_a_limit_keeps_calls_at_once_per_second_and_per_minute(at_once: int, per
     assert limit.slots * 60.0 / limit.interval <= per_minute + 0.001
 
 
-def test_a_limit_that_was_raised_holds_up_nobody() -> None:
+def test_a_limit_that_was_raised_delays_no_call() -> None:
     assert Limit.of(at_once=8, per_second=10_000, per_minute=100_000).interval < 0.01
 
 
@@ -157,7 +157,7 @@ def test_the_slots_of_a_killed_process_are_free_when_their_lease_ends(
     count = _spawn.Value("i", 0)
     victim = _spawn.Process(target=hammer, args=(migrated_url, 60.0, count, True))
     victim.start()
-    wait_until(lambda: count.value == 1, seconds=30, what="the call of the process that will die")
+    wait_until(lambda: count.value == 1, seconds=30, what="the call of the process to be killed")
     victim.kill()
     victim.join(timeout=10)
     assert isinstance(rate_limits.take_slot(engine, BOOKS, Limit(1), "another", patience=1.0), Taken)
@@ -182,7 +182,7 @@ def test_a_long_call_keeps_its_slot(
     assert isinstance(rate_limits.take_slot(engine, TILL, Limit(1), "third", patience=0.0), Slot)
 
 
-def test_turns_are_given_in_the_order_in_which_they_are_asked_for(engine: Engine) -> None:
+def test_starts_are_given_in_the_order_of_the_requests(engine: Engine) -> None:
     limit = Limit(2, interval=10.0)
     rate_limits.open_account(engine, BOOKS, limit)
     waits = []
@@ -197,7 +197,7 @@ def test_turns_are_given_in_the_order_in_which_they_are_asked_for(engine: Engine
     assert later.seconds == pytest.approx(20.0, abs=0.5)
 
 
-def test_a_call_that_began_late_moves_the_next_turn_of_its_slot(engine: Engine) -> None:
+def test_a_call_that_began_late_moves_the_next_start_of_its_slot(engine: Engine) -> None:
     limit = Limit(1, interval=2.0)
     rate_limits.open_account(engine, BOOKS, limit)
     first = rate_limits.take_slot(engine, BOOKS, limit, "us", patience=60.0)
@@ -248,7 +248,7 @@ def test_a_pause_that_is_asked_for_is_kept_however_long_it_is(engine: Engine) ->
     assert state_of(engine)[TILL] > 7190
 
 
-def test_the_first_refusal_costs_two_seconds_and_more_only_while_they_go_on(engine: Engine) -> None:
+def test_the_first_refusal_costs_two_seconds_and_repeated_ones_more(engine: Engine) -> None:
     rate_limits.open_account(engine, BOOKS, Limit(8, interval=1.0))
     pauses = []
     for _ in range(8):
@@ -286,14 +286,14 @@ def test_after_a_refusal_calls_start_at_half_the_pace_and_recover(engine: Engine
     assert pace() == pytest.approx(4.0, abs=0.5)
 
 
-def test_71_what_a_clock_set_back_left_in_the_future_holds_up_nobody(engine: Engine) -> None:
+def test_71_times_in_the_future_after_a_clock_change_delay_no_call(engine: Engine) -> None:
     limit = Limit(1, interval=1.0)
     rate_limits.open_account(engine, BOOKS, limit)
     with writing(engine) as session:
         ahead = epoch() + 7200.0
-        late = {"cooldown_from": ahead, "cooldown_until": ahead + 60, "wanted_by": "dead", "wanted_until": ahead}
+        late = {"cooldown_from": ahead, "cooldown_until": ahead + 60, "wanted_by": "killed", "wanted_until": ahead}
         session.execute(update(RateLimitRow).values(late))
-        session.execute(update(CallSlotRow).values(holder="of a dead process", leased_until=ahead, ready_at=ahead))
+        session.execute(update(CallSlotRow).values(holder="of a killed process", leased_until=ahead, ready_at=ahead))
     assert state_of(engine) == {}
     slot = rate_limits.take_slot(engine, BOOKS, limit, "mine", patience=1.0)
     assert isinstance(slot, Slot)

@@ -1,4 +1,4 @@
-"""Every error has a fate, and the fates are the ones people were promised."""
+"""Every error has a state, and the states are the documented ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mapping.errors import MappingError
 from workers import retry_policy
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-# Fates people were promised, in the words of the contract.
+# The documented states, in the words of the contract.
 PROMISED = {
     errors.Transient: State.WAITING,
     errors.RateLimited: State.WAITING,
@@ -60,18 +60,18 @@ def below(kind: type[Exception]) -> Iterator[type[Exception]]:
 @pytest.mark.parametrize(
     "kind", [*defined_in(errors), *defined_in(mapping_errors)], ids=lambda kind: str(getattr(kind, "__name__", kind))
 )
-def test_every_error_of_both_trees_ends_as_promised_and_never_as_unexpected(kind: type[Exception]) -> None:
+def test_every_error_of_both_trees_has_its_documented_state(kind: type[Exception]) -> None:
     outcome = retry_policy.outcome_of(an_error(kind), an_event())
     assert outcome.state == PROMISED.get(kind, State.PARKED)
     assert outcome.code != "unexpected"
     assert outcome.reason in {"what happened", "slow down"}
 
 
-def test_the_table_of_fates_names_every_class_of_the_error_tree_and_nothing_else() -> None:
+def test_the_table_of_states_names_every_class_of_the_error_tree() -> None:
     assert set(retry_policy.STATES) - set(defined_in(mapping_errors)) == set(defined_in(errors))
 
 
-def test_whatever_error_is_added_anywhere_finds_its_fate_through_an_ancestor() -> None:
+def test_a_new_error_class_gets_the_state_of_its_ancestor() -> None:
     for package in (gateway, handlers, workers):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             # Starting a process is not what this looks for.
@@ -91,7 +91,7 @@ def test_a_fault_of_our_own_is_parked_with_its_class_and_without_its_text() -> N
     assert outcome.fix
 
 
-def test_57_a_thousand_failures_at_once_come_back_spread_over_at_least_half_the_interval() -> None:
+def test_57_a_thousand_retries_are_spread_over_half_the_interval() -> None:
     for attempts, seconds in enumerate(retry_policy.RETRY_SECONDS, start=1):
         delays = [retry_policy.delay(attempts) for _ in range(1000)]
         assert max(delays) - min(delays) >= 0.45 * seconds
@@ -108,7 +108,7 @@ def test_delays_grow_with_the_attempts_and_stay_at_the_longest() -> None:
     assert retry_policy.delay(0) <= 1.25 * retry_policy.RETRY_SECONDS[0]
 
 
-def test_59_being_asked_to_slow_down_burns_no_attempt_and_is_never_answered_sooner() -> None:
+def test_59_a_rate_limit_burns_no_attempt_and_is_never_retried_sooner() -> None:
     outcomes = [
         retry_policy.outcome_of(errors.RateLimited("slow down", after=30.0), an_event(attempts=99)) for _ in range(200)
     ]
@@ -119,7 +119,7 @@ def test_59_being_asked_to_slow_down_burns_no_attempt_and_is_never_answered_soon
 
 
 @pytest.mark.parametrize("kind", [errors.Transient, errors.Unanswered])
-def test_58_an_event_that_never_succeeds_is_parked_with_its_last_error_and_the_way_out(kind: type[Exception]) -> None:
+def test_58_an_event_that_never_succeeds_is_parked_with_its_last_error(kind: type[Exception]) -> None:
     early = retry_policy.outcome_of(kind("no answer"), an_event(attempts=retry_policy.MAX_ATTEMPTS - 1))
     late = retry_policy.outcome_of(kind("no answer"), an_event(attempts=retry_policy.MAX_ATTEMPTS))
     assert early.state in {State.WAITING, State.UNCERTAIN}
@@ -130,7 +130,7 @@ def test_58_an_event_that_never_succeeds_is_parked_with_its_last_error_and_the_w
     assert late.fix
 
 
-def test_63_a_record_that_changes_under_every_look_is_parked_after_three() -> None:
+def test_63_a_record_that_changes_in_every_attempt_is_parked_after_three() -> None:
     states = [retry_policy.outcome_of(errors.Conflict("stale"), an_event(attempts=n)).state for n in (1, 2, 3)]
     assert states == [State.WAITING, State.WAITING, State.PARKED]
 
@@ -145,6 +145,6 @@ def test_what_a_person_has_to_know_survives_the_way_from_error_to_outcome() -> N
 
 
 @pytest.mark.parametrize("code", ["invalid_grant", "3200", None])
-def test_66_whatever_the_other_side_calls_it_a_lost_authorisation_is_parked_under_one_code(code: str | None) -> None:
+def test_66_every_lost_authorisation_is_parked_under_one_code(code: str | None) -> None:
     outcome = retry_policy.outcome_of(errors.AuthLost("not valid any more", code=code, fix="connect again"), an_event())
     assert (outcome.state, outcome.code, outcome.fix) == (State.PARKED, errors.AUTH_LOST, "connect again")

@@ -1,4 +1,4 @@
-"""A system that cannot be reached is told of, makes no flow look up to date, and is over when it answers again."""
+"""An unreachable system raises an alert, makes no flow look up to date, and is over when it answers again."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def silent(engine: Engine) -> list[str]:
 def flows_seen(engine: Engine) -> set[bool]:
     """Whether what is known of each flow is of now; what waits for a worker does not matter here."""
     with reading(engine) as session:
-        return {standing.unseen_seconds is None for standing in views.flow_statuses(session)}
+        return {status.unseen_seconds is None for status in views.flow_statuses(session)}
 
 
 @pytest.mark.parametrize("system", ["till", "books"])
-def test_a2_a_system_cut_off_while_running_is_told_of_until_it_answers(
+def test_a2_a_system_cut_off_while_running_has_an_alert_until_it_answers(
     shop: Shop, start_clock: Callable[[], None], system: str
 ) -> None:
     kind, name = NAMES[system]
@@ -116,7 +116,9 @@ def test_a2_a_system_cut_off_while_running_is_told_of_until_it_answers(
     assert flows_seen(shop.engine) == {True}
 
 
-def test_a2_a_till_that_cannot_be_reached_at_the_start_is_told_of(shop: Shop, start_clock: Callable[[], None]) -> None:
+def test_a2_a_till_that_cannot_be_reached_at_the_start_raises_an_alert(
+    shop: Shop, start_clock: Callable[[], None]
+) -> None:
     with writing(shop.engine) as session:
         session.execute(CursorRow.__table__.delete())  # type: ignore[attr-defined]
     shop.cut_off("till")
@@ -139,7 +141,7 @@ def test_a2_the_alert_comes_within_two_minutes_of_the_last_answer() -> None:
     assert looked_after + systems.GRACE_SECONDS + noticing < 120
 
 
-def test_a2_a_look_that_hangs_is_told_of_by_the_age_of_the_last_answer(shop: Shop) -> None:
+def test_a2_a_hanging_call_is_reported_by_the_age_of_the_last_answer(shop: Shop) -> None:
     systems.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
     with writing(shop.engine) as session:
         times = {"started_at": moment(-600), "seen_at": moment()}
@@ -153,7 +155,7 @@ def test_a2_a_look_that_hangs_is_told_of_by_the_age_of_the_last_answer(shop: Sho
     assert silent(shop.engine) == []
 
 
-def test_a2_a_feed_that_fails_beside_one_that_works_is_told_of_by_its_own_name(shop: Shop) -> None:
+def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop) -> None:
     systems.answered(shop.engine, "default", MPLUSKASSA, again_in=30)
     with writing(shop.engine) as session:
         cursors.move_to(session, "default", cursors.INVOICES, "1")

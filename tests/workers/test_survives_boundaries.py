@@ -1,4 +1,4 @@
-"""A worker is killed, fails or stands still at every boundary of its work: all is carried in the end, and once."""
+"""A worker is killed, fails or is suspended at every boundary of its work: all is handled in the end, and once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def environ(shop: Shop, migrated_url: str) -> dict[str, str]:
 
 
 def bring_about(shop: Shop, what: str, number: int) -> int:
-    """A sale to a customer nobody knows, or an item nobody sells yet; answers its event."""
+    """A sale to an unknown customer, or an item that is not sold yet; answers its event."""
     if what == "item":
         item = shop.add_item(str(number))
         return shop.receive(
@@ -75,7 +75,7 @@ def bring_about(shop: Shop, what: str, number: int) -> int:
 
 
 def set_leases(engine: Engine, seconds: float) -> None:
-    """Let a dead or silent worker's events be held so long, or be over; its right to call is over at once."""
+    """Shorten or end the leases of a killed or suspended worker's events; its call slots end at once."""
     working = col(InboxRow.state) == State.WORKING
     with writing(engine) as session:
         session.execute(update(InboxRow).where(working).values(leased_until=moment(seconds)))
@@ -98,7 +98,7 @@ def assert_once(shop: Shop, what: str, count: int) -> None:
 
 
 @each_kind
-def test_38_killed_with_9_at_every_boundary_everything_is_carried_by_the_next_worker_and_once(
+def test_38_killed_with_9_at_every_boundary_all_is_handled_once(
     shop: Shop, engine: Engine, environ: dict[str, str], what: str
 ) -> None:
     ids = []
@@ -119,9 +119,7 @@ def test_38_killed_with_9_at_every_boundary_everything_is_carried_by_the_next_wo
 
 @each_kind
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_38_a_failure_of_our_own_at_any_boundary_costs_no_event_and_makes_nothing_twice(
-    shop: Shop, engine: Engine, what: str
-) -> None:
+def test_38_an_internal_error_at_any_boundary_loses_and_doubles_nothing(shop: Shop, engine: Engine, what: str) -> None:
     ids = []
     with capture_logs():  # printing our own traceback costs seconds
         for number, place in enumerate(PLACES[what], start=3000):
@@ -146,7 +144,7 @@ def fail_at(shop: Shop, engine: Engine, place: str, event_id: int) -> None:
 
 @each_kind
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
-def test_40_frozen_at_any_boundary_a_worker_is_replaced_and_its_late_result_refused(
+def test_40_suspended_at_any_boundary_a_worker_is_replaced_and_fenced(
     shop: Shop, engine: Engine, environ: dict[str, str], what: str
 ) -> None:
     places = [place for place in PLACES[what] if place not in (*BEFORE_IT_IS_OURS, *WHEN_ALL_IS_SAID)]
@@ -173,16 +171,14 @@ def test_a_pause_at_every_boundary_only_takes_time(shop: Shop) -> None:
     assert_once(shop, "sale", 1)
 
 
-def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_no_other(
-    shop: Shop, engine: Engine, environ: dict[str, str]
-) -> None:
-    deadly = bring_about(shop, "item", 3000)
+def test_47_an_event_that_crashes_every_worker_is_parked(shop: Shop, engine: Engine, environ: dict[str, str]) -> None:
+    crashing = bring_about(shop, "item", 3000)
     harmless = bring_about(shop, "sale", 3001)
     for _ in range(retry_policy.MAX_CRASHES):
-        mortal.die(mortal.handle, {**environ, failpoints.VARIABLE: "after_claim:Item"}, deadly)
+        mortal.die(mortal.handle, {**environ, failpoints.VARIABLE: "after_claim:Item"}, crashing)
         set_leases(engine, -1)
     shop.work()
-    parked = shop.event(deadly)
+    parked = shop.event(crashing)
     assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MAX_CRASHES)
     assert "crashed 5 times" in (parked.reason or "")
     assert parked.fix
@@ -191,19 +187,17 @@ def test_47_an_event_that_kills_every_worker_is_parked_in_the_end_and_holds_up_n
 
 
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
-def test_47_what_dies_beside_a_killer_is_not_taken_for_the_killer(
-    shop: Shop, engine: Engine, environ: dict[str, str]
-) -> None:
-    deadly = bring_about(shop, "item", 3000)
+def test_47_events_beside_a_crashing_one_are_not_parked(shop: Shop, engine: Engine, environ: dict[str, str]) -> None:
+    crashing = bring_about(shop, "item", 3000)
     harmless = [bring_about(shop, "sale", number) for number in (3001, 3002, 3003)]
-    # Each sale takes longer than the item takes to kill: unless they are kept apart, they die with it every time.
+    # Each sale takes longer than the item takes to crash: unless they are kept apart, they crash with it every time.
     slow = ",".join(f"before_call:{each}=stall 1" for each in ("getReceipts", "POST customer", "POST salesreceipt"))
     armed = {failpoints.VARIABLE: f"before_call:createProduct,{slow}"}
     for _ in range(retry_policy.MAX_CRASHES):
-        mortal.die(mortal.carry_together, {**environ, **armed}, [deadly, *harmless])
+        mortal.die(mortal.carry_together, {**environ, **armed}, [crashing, *harmless])
         set_leases(engine, -1)
     shop.work()
-    parked = shop.event(deadly)
+    parked = shop.event(crashing)
     assert (parked.state, parked.code, parked.crashes) == ("parked", "crashed", retry_policy.MAX_CRASHES)
     assert {shop.event(event_id).state for event_id in harmless} == {"done"}
     assert all(shop.event(event_id).crashes <= retry_policy.SUSPECT_CRASHES for event_id in harmless)

@@ -24,7 +24,7 @@ from tests.handlers.shop import Shop
 from tests.servers import Valkey, wait_until
 from tests.workers.live import working
 
-WITHIN = 30.0  # a rest of the waker, a round of the sweeper, and a busy machine
+WITHIN = 30.0  # a rest of the notifier, a round of the sweeper, and a busy machine
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def proxy(server: Valkey) -> Iterator[Proxy]:
 
 
 class Web:
-    """Where changes come in: a waker of its own."""
+    """Where changes come in: a notifier of its own."""
 
     def __init__(self, shop: Shop, url: str) -> None:
         self._shop = shop
@@ -92,7 +92,7 @@ def await_done(shop: Shop, count: int) -> None:
         events = shop.events(entity="Item")
         return len(events) == count and all(event.state == "done" for event in events)
 
-    wait_until(done, seconds=WITHIN, what=f"{count} items to be carried")
+    wait_until(done, seconds=WITHIN, what=f"{count} items to be handled")
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def cut(_server: Valkey, proxy: Proxy) -> Iterator[None]:
         pytest.param(cut, id="43-cut"),
     ],
 )
-def test_05_43_44_45_whatever_ails_the_broker_work_goes_on_and_is_prompt_again_afterwards(
+def test_05_43_44_45_with_a_failing_broker_work_goes_on(
     shop: Shop,
     engine: Engine,
     server: Valkey,
@@ -165,7 +165,7 @@ def test_05_43_44_45_whatever_ails_the_broker_work_goes_on_and_is_prompt_again_a
         with trouble(server, proxy):  # type: ignore[attr-defined]
             web.hear_of(3002, 3003)
             await_done(shop, 3)
-        wait_until(lambda: not web.notifier.resting, seconds=WITHIN, what="the web's waker to try again")
+        wait_until(lambda: not web.notifier.resting, seconds=WITHIN, what="the web's notifier to try again")
         web.hear_of(3004)
         await_done(shop, 4)
     assert {(event.attempts, event.crashes) for event in shop.events(entity="Item")} == {(1, 0)}
@@ -185,7 +185,7 @@ NONSENSE = (
 )  # fmt: skip
 
 
-def test_46_50_nonsense_in_the_queue_and_wake_ups_without_a_row_hold_up_nothing(
+def test_46_50_invalid_messages_and_wake_ups_without_a_row_delay_nothing(
     shop: Shop, engine: Engine, server: Valkey, proxy: Proxy, web: Web
 ) -> None:
     with redis.Redis.from_url(server.url) as admin:

@@ -23,7 +23,7 @@ from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import add_stocked, physical, writes
 from tests.handlers.shop import REALM, Shop, sold
 from tests.servers import Served, wait_until
-from tests.workers.attempts import carried, created, ends_of, made_articles
+from tests.workers.attempts import created, ends_of, handled, made_articles
 from workers.connections import CallLimits, ConnectionRegistry
 
 HASTY = CallLimits(BooksLimits(connect=1.5, read=1.5, total=2.0), TillLimits(connect=1.5, read=1.5, total=2.0))
@@ -59,7 +59,7 @@ class FarShop(Shop):
         """A worker process with this patience."""
         return ConnectionRegistry(self.engine, self._given, self.woken.extend, patience=self.patience)
 
-    def hurry(self) -> None:
+    def shorten_delays(self) -> None:
         """From now on it is a worker that does not wait for long."""
         self.patience = HASTY
         self.restart()
@@ -74,7 +74,7 @@ class FarShop(Shop):
 
 @dataclass(frozen=True)
 class Act:
-    """Something that is carried: where the network is bad, for which request, and what it comes to if it is done once.
+    """Something that is handled: where the network is bad, for which request, and what it comes to if it is done once.
 
     `begin` brings about the one of a number and answers whose event it is; `count` counts what exists of its effects.
     """
@@ -93,7 +93,7 @@ def _sell(shop: FarShop, number: int) -> str:
     return str(receipt["receiptId"])
 
 
-def _sell_anew(shop: FarShop, number: int) -> str:
+def _sell_again(shop: FarShop, number: int) -> str:
     sale = _sell(shop, number)
     shop.contexts.context("default").lists.forget_older_than(0.0)
     return sale
@@ -140,7 +140,7 @@ def _stocked(shop: FarShop, number: int) -> Sequence[int]:
 
 
 READS = {
-    "the books' lists": Act(BOOKS, b"/query?", _sell_anew, _booked, (1, 1)),
+    "the books' lists": Act(BOOKS, b"/query?", _sell_again, _booked, (1, 1)),
     "a sale": Act(TILL, b"getReceipts", _sell, _booked, (1, 1)),
 }
 BOOKINGS = {
@@ -163,13 +163,13 @@ def shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[FarShop]:
     engine.dispose()
 
 
-def spoil(shop: FarShop, act: Act, number: int, fault: Fault) -> tuple[str, ...]:
-    """Let the fault strike once, heal, carry on. Answers how the attempts ended: all of it in time, its effect once."""
+def break_once(shop: FarShop, act: Act, number: int, fault: Fault) -> tuple[str, ...]:
+    """Inject the fault once, end it, go on. Answers how the attempts ended: all of it in time, its effect once."""
     of_whom, way = act.begin(shop, number), shop.ways[act.system]
     before, struck = act.count(shop, number), way.struck
     asking = b""
     if isinstance(fault, Refuse):
-        way.cut()  # only who connects anew is refused
+        way.cut()  # only new connections are refused
     else:
         asking = act.asking
     began = time.monotonic()
@@ -180,7 +180,7 @@ def spoil(shop: FarShop, act: Act, number: int, fault: Fault) -> tuple[str, ...]
     if shop.patience is HASTY:
         shop.restart()
         wait_until(lambda: way.open == 0, what="what was held to have arrived")
-    event = carried(shop, of_whom)
+    event = handled(shop, of_whom)
     gained = [after - earlier for after, earlier in zip(act.count(shop, number), before, strict=True)]
     assert (event.state, event.crashes, gained) == ("done", 0, list(act.once))
     assert not shop.parked()
@@ -189,28 +189,24 @@ def spoil(shop: FarShop, act: Act, number: int, fault: Fault) -> tuple[str, ...]
     return ends
 
 
-def spoil_each(shop: FarShop, act: Act) -> dict[str, tuple[str, ...]]:
+def break_each(shop: FarShop, act: Act) -> dict[str, tuple[str, ...]]:
     """How it ends when the connection is cut in each of the ways there are."""
-    return {name: spoil(shop, act, 3000 + at, CUTS[name](act.asking)) for at, name in enumerate(CUTS)}
+    return {name: break_once(shop, act, 3000 + at, CUTS[name](act.asking)) for at, name in enumerate(CUTS)}
 
 
 @pytest.mark.parametrize("what", list(READS))
 def test_60_a_read_whose_connection_is_cut_anyhow_is_asked_again(shop: FarShop, what: str) -> None:
-    assert spoil_each(shop, READS[what]) == dict.fromkeys(CUTS, ("waiting", "done"))
+    assert break_each(shop, READS[what]) == dict.fromkeys(CUTS, ("waiting", "done"))
 
 
 @pytest.mark.parametrize("what", list(BOOKINGS))
-def test_61_a_write_to_the_books_whose_connection_is_cut_anyhow_is_open_until_it_is_found_and_there_once(
-    shop: FarShop, what: str
-) -> None:
-    assert spoil_each(shop, BOOKINGS[what]) == NEVER_SENT_OR_OPEN
+def test_61_a_write_to_the_books_that_is_cut_is_found_and_exists_once(shop: FarShop, what: str) -> None:
+    assert break_each(shop, BOOKINGS[what]) == NEVER_SENT_OR_OPEN
 
 
 @pytest.mark.parametrize("what", list(BRINGINGS))
-def test_62_a_write_to_the_till_whose_connection_is_cut_anyhow_is_open_until_it_is_found_and_there_once(
-    shop: FarShop, what: str
-) -> None:
-    assert spoil_each(shop, BRINGINGS[what]) == NEVER_SENT_OR_OPEN
+def test_62_a_write_to_the_till_that_is_cut_is_found_and_exists_once(shop: FarShop, what: str) -> None:
+    assert break_each(shop, BRINGINGS[what]) == NEVER_SENT_OR_OPEN
 
 
 @pytest.mark.parametrize(
@@ -221,13 +217,11 @@ def test_62_a_write_to_the_till_whose_connection_is_cut_anyhow_is_open_until_it_
     ],
     ids=[*READS, "receipt", *BRINGINGS],
 )
-def test_60_61_62_silence_and_dripping_end_at_the_deadline_and_what_arrives_late_is_found(
-    shop: FarShop, act: Act, ended: str
-) -> None:
-    shop.hurry()
+def test_60_61_62_slow_answers_are_cut_and_late_writes_are_found(shop: FarShop, act: Act, ended: str) -> None:
+    shop.shorten_delays()
     for number, fault in enumerate(STALLS.values(), start=3000):
         # On a very busy machine an honest answer may take too long, too.
-        assert spoil(shop, act, number, fault)[-2:] == (ended, "done")
+        assert break_once(shop, act, number, fault)[-2:] == (ended, "done")
 
 
 def test_60_a_slow_network_only_takes_time(shop: FarShop) -> None:
@@ -235,7 +229,7 @@ def test_60_a_slow_network_only_takes_time(shop: FarShop) -> None:
     subjects = [act.begin(shop, number) for number, act in enumerate(acts, start=3000)]
     for way in shop.ways:
         way.begin(Latency(0.02, jitter=0.02))
-    events = [carried(shop, of_whom) for of_whom in subjects]
+    events = [handled(shop, of_whom) for of_whom in subjects]
     assert [ends_of(shop, event) for event in events] == [["done"]] * len(acts)
     assert (created(shop, "SalesReceipt"), created(shop, "Payment"), made_articles(shop, 3005)) == (4, 2, 1)
     assert physical(shop, 3006) == Decimal(20)

@@ -1,4 +1,4 @@
-"""Three companies and three tills in one deployment: each change goes to its own, one's trouble is nobody else's."""
+"""Three companies and three tills in one deployment: each change goes to its own, and no failure affects another."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_each_change_goes_to_its_own_till(chain: Chain) -> None:
         assert [text for text in chain.articles(name) if "Cheese" in text] == [f"Cheese of {name}"]
 
 
-def test_deliveries_are_told_apart_by_company_and_subscription(chain: Chain) -> None:
+def test_deliveries_are_assigned_by_company_and_subscription(chain: Chain) -> None:
     found = directory.read(chain.engine, SEAL)
     assert found.names_by_realm == {realm: name for name, realm in REALMS.items()}
     assert {name: sub.connection for name, sub in found.subscriptions.items()} == {f"sub-{n}": n for n in REALMS}
@@ -176,7 +176,7 @@ def test_one_event_of_a_quiet_shop_is_next_although_another_has_thousands(chain:
     assert quiet in {event.id for event in taken if event}
 
 
-def test_a_shop_whose_till_hangs_gets_half_of_the_threads_and_the_next_half_of_the_rest(chain: Chain) -> None:
+def test_a_shop_whose_till_hangs_gets_at_most_half_of_the_free_threads(chain: Chain) -> None:
     busy: dict[str, int] = {}
     for name, share in (("amsterdam", 4), ("breda", 2), ("delft", 1), ("another", 1)):
         busy[name] = 0

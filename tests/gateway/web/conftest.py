@@ -73,7 +73,7 @@ class Gateway:
         return self._send(f"/webhooks/mpluskassa/{event}", body, sent)
 
     def _send(self, address: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-        """As the vendors do: told to come back (a machine this busy takes no two seconds' notice), it is sent again."""
+        """As the vendors do: a refused delivery is sent again (a busy machine may not answer within two seconds)."""
         for _ in range(3):
             answer = self.http.post(address, content=body, headers=headers)
             if answer.status_code != 503:

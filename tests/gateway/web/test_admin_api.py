@@ -68,15 +68,15 @@ def test_35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) -
     assert gateway.audit() == []
 
 
-def test_35_guessing_the_token_is_slowed_down_and_noted_once(gateway: Gateway) -> None:
-    def guess(n: int) -> int:
+def test_35_guessing_the_token_is_throttled_and_audited_once(gateway: Gateway) -> None:
+    def log_in_wrongly(n: int) -> int:
         return gateway.http.get("/admin/status", headers={"Authorization": f"Bearer wrong-{n}"}).status_code
 
-    assert [guess(n) for n in range(14)] == [401] * 10 + [429] * 4
+    assert [log_in_wrongly(n) for n in range(14)] == [401] * 10 + [429] * 4
     refused = gateway.http.get("/admin/status", headers={"Authorization": "Bearer wrong"})
     assert 0 < int(refused.headers["retry-after"]) <= 60
     assert gateway.admin("GET", "/admin/status").status_code == 200
-    assert guess(99) == 429  # the right token of somebody beside the guesser opens nothing to the guesser
+    assert log_in_wrongly(99) == 429  # the right token from the same address does not end the throttling
     assert [row[1:3] for row in gateway.audit()] == [("throttled", "admin token")]
 
 
@@ -103,8 +103,8 @@ def test_events_are_listed_newest_first_in_pages(gateway: Gateway) -> None:
     first = gateway.admin("GET", "/admin/events?limit=2").json()
     second = gateway.admin("GET", f"/admin/events?limit=2&after={first['next']}").json()
     third = gateway.admin("GET", f"/admin/events?limit=2&after={second['next']}").json()
-    seen = [event["id"] for page in (first, second, third) for event in page["events"]]
-    assert seen == ids[::-1]
+    listed = [event["id"] for page in (first, second, third) for event in page["events"]]
+    assert listed == ids[::-1]
     assert third["next"] is None
     must = {"id", "connection", "flow", "source", "entity", "entity_id", "state", "reason", "attempts"}
     assert must | {"received_at", "updated_at"} <= set(first["events"][0])
@@ -196,7 +196,7 @@ def test_many_parked_events_are_retried_by_a_filter(gateway: Gateway) -> None:
     assert [row.state for row in gateway.rows()] == ["received"] * 3 + ["parked", "received"]
 
 
-def test_an_order_is_found_by_its_id_and_its_printed_number_with_its_document(gateway: Gateway) -> None:
+def test_an_order_is_found_by_id_and_printed_number_with_its_document(gateway: Gateway) -> None:
     gateway.receive(
         an_event("session-1", entity="Session", order_id="345"),
         an_event("receipt-7", order_id="345"),
@@ -230,7 +230,7 @@ def test_d11_a_resend_starts_from_the_record_the_till_named(gateway: Gateway) ->
     assert gateway.audit() == [("admin API", "resend", "order 345", "the total was wrong")]
 
 
-def test_d11_an_order_nobody_saw_is_looked_up_at_the_till(gateway: Gateway) -> None:
+def test_d11_an_unknown_order_is_looked_up_at_the_till(gateway: Gateway) -> None:
     assert gateway.admin("POST", "/admin/orders/1.2.2026.9/resend").status_code == 202
     (row,) = gateway.rows()
     assert (row.entity, row.entity_id, row.connection) == ("Lookup", "1.2.2026.9", "default")
@@ -275,7 +275,7 @@ def test_d11_an_order_is_known_by_its_number_in_the_books(gateway: Gateway, type
     assert gateway.rows()[-1].subject == "default/orders/Receipt/receipt-7"
 
 
-def test_d11_a_dry_run_stands_in_nobodys_way(gateway: Gateway) -> None:
+def test_d11_a_dry_run_blocks_no_other_event(gateway: Gateway) -> None:
     gateway.receive(an_event("receipt-7"))
     gateway.admin("POST", "/admin/orders/receipt-7/resend", json={"dry_run": True})
     assert gateway.rows()[-1].subject == "default/orders/Receipt/receipt-7:dry"

@@ -37,7 +37,7 @@ NOT_SO: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_a_body_that_is_not_as_it_should_be_is_refused_by_name_and_does_nothing(gateway: Gateway) -> None:
+def test_an_invalid_body_is_refused_by_name_and_does_nothing(gateway: Gateway) -> None:
     gateway.receive(an_event("a", state=State.PARKED))
     for address, body in NOT_SO:
         answer = gateway.admin("POST", address, content=json.dumps(body))
@@ -46,7 +46,7 @@ def test_a_body_that_is_not_as_it_should_be_is_refused_by_name_and_does_nothing(
     assert gateway.audit() == []
 
 
-def test_a_number_nobody_means_is_refused_wherever_it_stands(gateway: Gateway) -> None:
+def test_an_absurd_number_is_refused_in_every_place(gateway: Gateway) -> None:
     for number in ("0" * 30 + "9" * 30, "9" * 5000, "1e3", "-1", "٣"):
         assert gateway.admin("GET", f"/admin/events/{number}").status_code == 404
         assert gateway.admin("GET", f"/admin/events?after={number}").status_code == 400

@@ -42,7 +42,7 @@ def check(exposed: str) -> dict[str, dict[str, float]]:
     }
 
 
-def test_what_is_exposed_after_some_traffic_is_valid_and_tells_of_every_part(gateway: Gateway) -> None:
+def test_the_metrics_after_some_traffic_are_valid_and_complete(gateway: Gateway) -> None:
     gateway.deliver([a_cloud_event()])
     account = Account(QUICKBOOKS, "4620816365")
     with reading(gateway.engine) as session:
@@ -94,13 +94,13 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
         registry = CollectorRegistry()
         done = Counter("done", "Done.", ("flow",), registry=registry)
         took = Histogram("took", "Took.", ("flow",), buckets=(0.5, 10.0), registry=registry)
-        tally = CounterShare(registry)
+        share = CounterShare(registry)
         done.labels("orders").inc(count)
         took.labels("orders").observe(count)
-        tally.flush(engine)
-        tally.flush(engine)
+        share.flush(engine)
+        share.flush(engine)
         done.labels("orders").inc()
-        tally.flush(engine)
+        share.flush(engine)
     with reading(engine) as session:
         sums = counter_totals.find(session)
     fresh = CollectorRegistry()
@@ -124,11 +124,11 @@ def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
     def work() -> None:
         registry = CollectorRegistry()
         done = Counter("many", "Many.", ("flow",), registry=registry)
-        tally = CounterShare(registry)
+        share = CounterShare(registry)
         for _ in range(5):
             for flow in ("a", "b", "c"):
                 done.labels(flow).inc()
-            tally.flush(engine)
+            share.flush(engine)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

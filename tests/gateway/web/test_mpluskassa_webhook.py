@@ -1,4 +1,4 @@
-"""The till's door: session events verified, stored as hints, answered with a signature."""
+"""The till's endpoint: session events verified, stored as hints, answered with a signature."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_wrong_signature_or_subscription_stores_nothing(gateway: Gateway) -> N
     assert gateway.rows() == []
 
 
-def test_a_till_that_dislikes_our_answer_is_seen_by_a_person_and_loses_no_sale(gateway: Gateway) -> None:
+def test_a_till_that_refuses_our_answer_is_reported_and_loses_no_sale(gateway: Gateway) -> None:
     complaint = {"error": {"code": "INVALID_SIGNATURE", "message": "x"}, "original": a_session_event()}
     assert gateway.ring("completeSession", complaint).status_code == 200
     sale, parked = gateway.rows()
@@ -86,7 +86,7 @@ def test_a_till_that_dislikes_our_answer_is_seen_by_a_person_and_loses_no_sale(g
     assert len(gateway.rows()) == 2
 
 
-def test_an_authentic_body_nobody_can_read_is_parked_and_answered_signed(gateway: Gateway) -> None:
+def test_an_authentic_unreadable_body_is_parked_and_answered_signed(gateway: Gateway) -> None:
     answer = gateway.ring("completeSession", b"\xff not json \x00")
     assert answer.headers[till.SIGNATURE_HEADER] == till.sign(b"{}", TILL_SECRET)
     (row,) = gateway.rows()

@@ -1,4 +1,4 @@
-"""Connecting a company: state bound to the session, used once, and nothing stored on any doubt."""
+"""Connecting a company: state bound to the session, used once, and nothing stored on any failure."""
 
 from __future__ import annotations
 
@@ -127,11 +127,11 @@ def test_34_a_state_that_is_missing_foreign_or_used_stores_nothing(
     state = begin(browser)
     for wrong in ("", "x", state[:-1], "é"):
         assert come_back(browser, wrong).status_code == 400
-    with httpx.Client(base_url=gateway.url) as stranger:
-        assert come_back(stranger, state).status_code == 400
-        stranger.post("/login", data={"password": TOKEN})
-        stranger.cookies.set("kassabridge_state", browser.cookies["kassabridge_state"])
-        assert come_back(stranger, state).status_code == 400
+    with httpx.Client(base_url=gateway.url) as other:
+        assert come_back(other, state).status_code == 400
+        other.post("/login", data={"password": TOKEN})
+        other.cookies.set("kassabridge_state", browser.cookies["kassabridge_state"])
+        assert come_back(other, state).status_code == 400
     assert held(gateway, seal) == (None, None)
     cookie = browser.cookies["kassabridge_state"]
     assert come_back(browser, state).status_code == 303
@@ -144,12 +144,14 @@ def test_34_a_company_the_tokens_do_not_open_is_not_connected(
 ) -> None:
     assert come_back(browser, begin(browser), realm="999").status_code == 409
     assert come_back(browser, begin(browser), code="foreign-code").status_code == 409
-    assert come_back(browser, begin(browser), code="spent-code").status_code == 409
+    assert come_back(browser, begin(browser), code="used-code").status_code == 409
     assert come_back(browser, begin(browser), realm="../x").status_code == 400
     assert held(gateway, seal) == (None, None)
 
 
-def test_a_person_who_does_not_agree_is_told_so(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
+def test_a_person_who_does_not_consent_gets_a_page_about_it(
+    gateway: Gateway, browser: httpx.Client, seal: Seal
+) -> None:
     state = begin(browser)
     answer = browser.get("/oauth/quickbooks/callback", params={"error": "access_denied", "state": state})
     assert answer.status_code == 400
@@ -161,10 +163,10 @@ def test_a_connection_is_not_moved_to_another_company(gateway: Gateway, browser:
         connections.save(session, a_connection(realm_id="111"), seal)
     assert come_back(browser, begin(browser)).status_code == 409
     assert held(gateway, seal) == ("111", None)
-    assert come_back(browser, begin(browser, "?connection=second")).status_code == 409  # the code is spent by now
+    assert come_back(browser, begin(browser, "?connection=second")).status_code == 409  # the code is used by now
 
 
-def test_without_the_apps_keys_a_person_is_told_what_to_set(start: Callable[..., Gateway]) -> None:
+def test_without_the_apps_keys_the_page_says_what_to_set(start: Callable[..., Gateway]) -> None:
     gateway = start(QUICKBOOKS_CLIENT_ID="", QUICKBOOKS_CLIENT_SECRET="")
     with httpx.Client(base_url=gateway.url) as browser:
         browser.post("/login", data={"password": TOKEN})
@@ -174,9 +176,7 @@ def test_without_the_apps_keys_a_person_is_told_what_to_set(start: Callable[...,
 
 
 @pytest.mark.parametrize("name", ["a%2Fb", "a%20b", "..", ".hidden", "x" * 41, "a%3Fb", "%C3%A9", "a%5Cb", "%2F"])
-def test_a3_a_name_nobody_could_reach_is_refused_before_the_consent(
-    gateway: Gateway, browser: httpx.Client, name: str
-) -> None:
+def test_a3_an_unusable_name_is_refused_before_the_consent(gateway: Gateway, browser: httpx.Client, name: str) -> None:
     answer = browser.get(f"/connect/quickbooks?connection={name}")
     assert (answer.status_code, "location" in answer.headers, "set-cookie" in answer.headers) == (400, False, False)
     assert "letters, digits" in answer.text

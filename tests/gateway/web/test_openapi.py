@@ -1,4 +1,4 @@
-"""The document of the API: it is the routes, every answer is as it says, and strangers' tools find nothing to say."""
+"""The document of the API matches the routes and answers, and independent tools find no fault in it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_another_method_is_refused_and_the_right_ones_are_named(gateway: Gateway
     for path, methods in to_document()["paths"].items():
         address = path.format(id=1, name="default", flow="orders", email="a@b.nl", event="e")
         right = {method.upper() for method in methods} | ({"HEAD"} if "get" in methods else set())
-        # "retry" also stands where the id of an event does.
+        # "retry" is also matched by the id of an event.
         for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - right:
             if path != "/admin/events/retry":
                 answer = gateway.admin(method, address)
@@ -80,7 +80,7 @@ def test_a_tool_of_others_finds_the_api_as_the_document_says(gateway: Gateway, t
 
 def test_answers_are_as_the_document_says(gateway: Gateway) -> None:
     (event_id,) = gateway.receive(an_event("a", order_id="345", sku="1", email="a@b.nl", state=State.PARKED))
-    gateway.admin("POST", f"/admin/events/{event_id}/retry", json={"reason": "mended"})
+    gateway.admin("POST", f"/admin/events/{event_id}/retry", json={"reason": "repaired"})
     looked_at = {
         "/admin/status": "Status",
         "/admin/events": "EventList",

@@ -42,7 +42,7 @@ def test_without_a_session_every_page_leads_to_the_login_and_back(gateway: Gatew
     assert "state%3Dparked" in gateway.http.get("/events?state=parked").headers["location"]
 
 
-def test_a_wrong_password_opens_nothing_and_keeps_nobody_else_out(gateway: Gateway) -> None:
+def test_a_wrong_password_is_refused_and_locks_out_no_other(gateway: Gateway) -> None:
     codes = [gateway.http.post("/login", data={"password": f"guess {n}"}).status_code for n in range(12)]
     assert codes == [401] * 10 + [429] * 2
     assert gateway.http.get("/").status_code == 303
@@ -63,7 +63,7 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(
     assert TOKEN not in plain
 
 
-def test_a_forged_or_logged_out_cookie_is_nobody(gateway: Gateway, browser: httpx.Client) -> None:
+def test_a_forged_or_logged_out_cookie_is_invalid(gateway: Gateway, browser: httpx.Client) -> None:
     cookie = browser.cookies["kassabridge"]
     for forged in (
         "",
@@ -86,7 +86,7 @@ def test_a_new_admin_token_ends_every_session(browser: httpx.Client, start: Call
     assert other.http.get("/", headers={"Cookie": f"kassabridge={cookie}"}).status_code == 303
 
 
-def test_nobody_is_sent_to_another_site_after_the_login(gateway: Gateway) -> None:
+def test_the_login_never_redirects_to_another_site(gateway: Gateway) -> None:
     for wanted in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\nb", ""):
         assert to_local(wanted) == "/"
         answer = gateway.http.post("/login", data={"password": TOKEN, "next": wanted})
@@ -193,7 +193,7 @@ def test_all_that_fit_a_filter_are_retried_from_the_list(gateway: Gateway, brows
 
 
 def test_a_connection_is_paused_and_goes_on(gateway: Gateway, browser: httpx.Client) -> None:
-    def stands() -> tuple[bool, str | None]:
+    def find_status() -> tuple[bool, str | None]:
         with reading(gateway.engine) as session:
             row = session.get(ConnectionRow, "default")
             assert row is not None
@@ -201,10 +201,10 @@ def test_a_connection_is_paused_and_goes_on(gateway: Gateway, browser: httpx.Cli
 
     form = {"csrf": csrf_of(browser.get("/").text)}
     browser.post("/connections/default/pause", data=form)
-    assert stands() == (True, "paused by a person")
+    assert find_status() == (True, "paused by a person")
     assert "paused by a person" in browser.get("/").text
     browser.post("/connections/default/live", data=form)
-    assert stands() == (True, None)
+    assert find_status() == (True, None)
     assert browser.post("/connections/none/live", data=form).status_code == 404
     assert browser.post("/connections/default/sell", data=form).status_code == 404
 

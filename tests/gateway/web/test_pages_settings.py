@@ -66,9 +66,7 @@ def test_g9_no_line_that_somebody_types_keeps_the_page_busy(browser: httpx.Clien
         assert time.monotonic() - began < 3.0, document[:10]
 
 
-def test_what_is_saved_is_in_force_everywhere_with_who_and_why_and_what_changed(
-    gateway: Gateway, browser: httpx.Client
-) -> None:
+def test_a_saved_document_is_in_force_with_author_reason_and_changes(gateway: Gateway, browser: httpx.Client) -> None:
     answer = submit(browser, "save", FIRST.replace("\n", "\r\n"), who="Anna", reason="the count is off")
     assert answer.headers["location"] == f"{PAGE}?saved=1"
     assert in_force(gateway) == FIRST
@@ -156,7 +154,9 @@ def test_a_document_that_looks_like_markup_stays_text(browser: httpx.Client) -> 
     assert "<script>alert" not in browser.get(f"{PAGE}/1").text
 
 
-def test_nobody_saves_without_our_form(gateway: Gateway, start: Callable[..., Gateway], browser: httpx.Client) -> None:
+def test_settings_are_saved_only_by_our_form(
+    gateway: Gateway, start: Callable[..., Gateway], browser: httpx.Client
+) -> None:
     for path in (PAGE, f"{PAGE}/1", "/preview", "/agreement"):
         assert browser.post(path, data={"document": FIRST, "action": "save"}).status_code == 403
         assert gateway.http.post(path, data={"document": FIRST}).headers["location"].startswith("/login")

@@ -62,7 +62,7 @@ def ask(url: str, sent: bytes) -> bytes:
         return read_all(raw)
 
 
-def test_29_a_head_that_never_ends_is_cut_off_and_others_are_served_meanwhile(url: str) -> None:
+def test_29_an_endless_head_is_cut_off_and_others_are_served(url: str) -> None:
     slow = [connected(url) for _ in range(40)]
     open_ones = [each.__enter__() for each in slow]
     for n, raw in enumerate(open_ones):
@@ -99,7 +99,7 @@ def test_29_a_head_too_large_is_refused_however_it_is_made(url: str) -> None:
     }
     for name, head in heads.items():
         with connected(url) as raw:
-            # The door may close while we are still pushing.
+            # The connection may close while we are still sending.
             try:
                 raw.sendall(head)
                 answer = read_all(raw)
@@ -110,7 +110,7 @@ def test_29_a_head_too_large_is_refused_however_it_is_made(url: str) -> None:
 
 def test_29_what_two_servers_could_read_differently_is_refused(url: str) -> None:
     smuggled = b"0\r\n\r\nGET /echo HTTP/1.1\r\nX: "
-    doubtful = {
+    ambiguous = {
         "both lengths": START + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + smuggled,
         "two lengths": START + b"Content-Length: 2\r\nContent-Length: 30\r\n\r\nok",
         "a signed length": START + b"Content-Length: +2\r\n\r\nok",
@@ -120,7 +120,7 @@ def test_29_what_two_servers_could_read_differently_is_refused(url: str) -> None
         "a bad chunk size": START + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n",
         "a line break alone": b"POST /echo HTTP/1.1\nHost: x\nContent-Length: 2\n\nok",
     }
-    answered = {name: ask(url, sent) for name, sent in doubtful.items()}
+    answered = {name: ask(url, sent) for name, sent in ambiguous.items()}
     assert {name: answer[9:12] for name, answer in answered.items() if answer[9:12] != b"400"} == {}
     assert all(answer.count(b"HTTP/1.1 ") == 1 for answer in answered.values())
 

@@ -1,4 +1,4 @@
-"""The books' door: signatures over raw bytes, limits, and 200 whatever the content."""
+"""The books' endpoint: signatures over raw bytes, limits, and 200 whatever the content."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_each_entity_goes_to_its_flow(gateway: Gateway) -> None:
     assert stored == [row[1:] for row in ENTITIES]
 
 
-def test_26_a_company_nobody_connected_is_answered_and_visible(gateway: Gateway) -> None:
+def test_26_an_unknown_company_is_answered_and_visible(gateway: Gateway) -> None:
     assert gateway.deliver([a_cloud_event(intuitaccountid="999")]).status_code == 200
     (row,) = gateway.rows()
     assert (row.connection, row.state) == (None, "skipped")
@@ -178,7 +178,7 @@ UNREADABLE = [
 ]
 
 
-def test_25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: Gateway) -> None:
+def test_25_an_unreadable_delivery_is_parked_and_answered_200(gateway: Gateway) -> None:
     for body in UNREADABLE:
         assert gateway.deliver(body).status_code == 200
     rows = gateway.rows()
@@ -188,7 +188,7 @@ def test_25_what_nobody_can_read_is_kept_for_a_person_and_answered_200(gateway: 
     assert max(len(row.hint or "") for row in rows) < 500_000
 
 
-def test_25_a_retry_does_not_take_the_reason_from_what_nobody_can_read(gateway: Gateway) -> None:
+def test_25_a_retry_keeps_the_reason_of_an_unreadable_delivery(gateway: Gateway) -> None:
     gateway.deliver(b"{")
     (row,) = gateway.rows()
     assert gateway.admin("POST", f"/admin/events/{row.id}/retry").status_code == 409
@@ -274,13 +274,13 @@ def test_23_a_body_that_does_not_end_is_cut_at_the_limit(gateway: Gateway) -> No
         for _ in range(1000):
             yield b"x" * 64 * 1024
 
-    # The door may close while we are still pushing; either way nothing gets in.
+    # The connection may close while we are still sending; either way nothing is stored.
     with contextlib.suppress(httpx.WriteError, httpx.ReadError):
         assert httpx.post(f"{gateway.url}/webhooks/quickbooks", content=endless(), timeout=20).status_code == 413
     assert gateway.rows() == []
 
 
-def test_13_a_client_that_hangs_up_mid_body_leaves_nothing_and_hurts_nobody(gateway: Gateway) -> None:
+def test_13_a_client_that_hangs_up_mid_body_leaves_nothing(gateway: Gateway) -> None:
     address = urlsplit(gateway.url)
     with socket.create_connection((str(address.hostname), address.port or 0)) as raw:
         raw.sendall(b"POST /webhooks/quickbooks HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n[{")
@@ -306,7 +306,7 @@ def test_04_without_a_broker_deliveries_are_stored_as_fast_as_ever(
     assert (ready.status_code, ready.json()["broker"]) == (503, "unreachable")
 
 
-def test_06_without_its_table_a_delivery_is_503_and_works_again_without_a_restart(gateway: Gateway) -> None:
+def test_06_without_its_table_a_delivery_is_503_until_the_table_is_back(gateway: Gateway) -> None:
     gateway.deliver([a_cloud_event("before")])
     with writing(gateway.engine) as session:
         session.execute(text("ALTER TABLE inbox RENAME TO elsewhere"))

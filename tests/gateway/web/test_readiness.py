@@ -1,4 +1,4 @@
-"""Whether `/readyz` says the truth when nothing can be stored or no wake-up sent; against real servers."""
+"""Whether `/readyz` is right when nothing can be stored or no wake-up sent; against real servers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture
 def own_valkey() -> Iterator[Valkey]:
-    """A server that this test may spoil."""
+    """A server that this test may break."""
     folder = Path(tempfile.mkdtemp(prefix="kb"))
     server = Valkey(folder)
     yield server
@@ -68,19 +68,19 @@ def read_only(engine: Engine) -> None:
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only=ON"))
 
 
-@pytest.mark.parametrize(("spoil", "reason"), [(full, "full"), (read_only, "read-only")])
+@pytest.mark.parametrize(("damage", "reason"), [(full, "full"), (read_only, "read-only")])
 def test_a_sqlite_file_nothing_can_be_written_to_is_not_ready(
-    file: Path, serve: Serve, valkey_url: str, spoil: Callable[[Engine], None], reason: str
+    file: Path, serve: Serve, valkey_url: str, damage: Callable[[Engine], None], reason: str
 ) -> None:
     engine = open_engine(f"sqlite:///{file}")
-    spoil(engine)
+    damage(engine)
     code, said = ready(start(serve, engine, valkey_url))
     assert (code, said["status"], said["broker"]) == (503, "unavailable", "ok")
     assert said["database"] == f"{reason}: no write succeeds"
     engine.dispose()
 
 
-def test_a_write_lock_that_is_not_given_back_is_told_in_time(file: Path, serve: Serve, valkey_url: str) -> None:
+def test_a_write_lock_that_is_not_released_is_reported_in_time(file: Path, serve: Serve, valkey_url: str) -> None:
     engine = open_engine(f"sqlite:///{file}")
     url = start(serve, engine, valkey_url)
     wait_until(lambda: is_ready(url), what="readiness")
@@ -132,7 +132,7 @@ def test_a_broker_that_takes_no_writes_is_not_ready(
     url = start(serve, engine, own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as broker:
         broker.execute_command(*command)
-        wait_until(lambda: not is_ready(url), what="the broker's refusal to be seen")
+        wait_until(lambda: not is_ready(url), what="the broker's refusal to be reported")
         assert ready(url)[1] == {"status": "unavailable", "database": "ok", "broker": reason}
         broker.execute_command(*undo)
     wait_until(lambda: is_ready(url), what="readiness to come back")

@@ -46,7 +46,7 @@ def test_after_a_rename_every_address_knows_the_new_name(gateway: Gateway) -> No
     assert names == ["winkel"]
     saved = gateway.admin("PUT", "/admin/connections/winkel/settings", content="version = 1")
     assert saved.status_code == 200
-    # An address somebody kept still leads to it, and so to nobody else's connection.
+    # An old address still leads to it, and to no other connection.
     assert gateway.admin("GET", DEFAULT).json()["name"] == "winkel"
     asked = gateway.admin("POST", "/admin/flows/products/backfill", json={"connection": "winkel"})
     assert asked.status_code == 202

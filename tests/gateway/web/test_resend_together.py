@@ -27,12 +27,12 @@ def work_once(gateway: Gateway) -> None:
     assert inbox.claim_next(gateway.engine) is None
 
 
-def test_d11_two_who_ask_at_once_are_both_told_what_came_of_the_one_run(gateway: Gateway) -> None:
+def test_d11_two_resends_at_once_get_the_result_of_one_run(gateway: Gateway) -> None:
     with ThreadPoolExecutor(3) as pool:
         worker = pool.submit(work_once, gateway)
         answers = list(pool.map(lambda person: resend(gateway, person), ("Anna", "Bram")))
         worker.result()
-    told = [(answer.status_code, answer.json()["state"], answer.json()["target"]["id"]) for answer in answers]
-    assert told == [(200, "done", "88")] * 2
+    results = [(answer.status_code, answer.json()["state"], answer.json()["target"]["id"]) for answer in answers]
+    assert results == [(200, "done", "88")] * 2
     assert answers[0].headers["location"] == answers[1].headers["location"]
     assert sorted(row[3] or "" for row in gateway.audit()) == ["Anna", "Bram"]

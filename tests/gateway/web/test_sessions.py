@@ -16,7 +16,7 @@ NEW, OLD = "a-new-key-of-good-length", "an-old-key-of-good-length"
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """Stops until the test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
 
-def test_a_session_ends_by_itself_and_the_way_to_quickbooks_much_sooner() -> None:
+def test_a_session_expires_and_the_way_to_quickbooks_much_sooner() -> None:
     clock = Clock()
     sessions = Sessions([NEW], TOKEN, clock=clock)
     cookie, state = sessions.open(), sessions.sign(_PURPOSE, {"state": "x"}, seconds=_STATE_SECONDS)
@@ -54,14 +54,14 @@ def test_a_statement_for_one_purpose_is_none_for_another() -> None:
     assert sessions.find_statement(_PURPOSE, sessions.open()) is None
 
 
-def test_a_session_outlives_a_new_key_as_long_as_the_old_one_is_listed() -> None:
+def test_a_session_stays_valid_as_long_as_its_key_is_listed() -> None:
     cookie = Sessions([OLD], TOKEN).open()
     assert Sessions([NEW, OLD], TOKEN).find(cookie) is not None
     assert Sessions([NEW], TOKEN).find(cookie) is None
     assert Sessions([OLD], "another-token-of-good-length").find(cookie) is None
 
 
-def test_guessing_from_one_network_is_slowed_down_whichever_address_it_uses() -> None:
+def test_guessing_is_throttled_per_network_for_all_its_addresses() -> None:
     clock = Clock()
     throttle = Throttle(clock=clock)
     for n in range(FAILURES):

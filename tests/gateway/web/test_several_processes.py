@@ -1,4 +1,4 @@
-"""What one web process learns every other one knows at once: logouts, used states, guesses. Two apps, one database."""
+"""Web processes share at once: logouts, used states, login failures. Two apps, one database."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ def test_34_a_state_used_at_one_process_is_used_at_every_other(two: Two, browser
 def test_35_guesses_are_counted_together_and_the_right_token_still_opens(two: Two, browser: httpx.Client) -> None:
     first, second = two
     for number in range(FAILURES):
-        assert log_in(browser, two[number % 2], f"guess {number}").status_code == 401
+        assert log_in(browser, two[number % 2], f"wrong {number}").status_code == 401
     for gateway in two:
-        refused = log_in(browser, gateway, "one more guess")
+        refused = log_in(browser, gateway, "one more")
         assert refused.status_code == 429
         assert 0 < int(refused.headers["retry-after"]) <= 60
         assert gateway.admin("GET", "/admin/status").status_code == 200
@@ -144,7 +144,7 @@ def shaky(
         yield serve(create_app(environment.read(ENVIRONMENT | intuit | more))), proxy
 
 
-def test_without_the_database_no_state_is_taken_nobody_is_told_they_logged_out_and_guesses_are_counted(
+def test_without_the_database_no_state_is_used_and_failures_are_counted(
     shaky: tuple[str, Proxy], browser: httpx.Client
 ) -> None:
     url, proxy = shaky
@@ -157,8 +157,8 @@ def test_without_the_database_no_state_is_taken_nobody_is_told_they_logged_out_a
         assert browser.get(f"{url}/oauth/quickbooks/callback", params=come_back, timeout=30).status_code == 503
         answer = browser.post(f"{url}/logout", data={"csrf": csrf}, timeout=30)
         assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
-        guesses = [browser.post(f"{url}/login", data={"password": "x"}, timeout=30) for _ in range(FAILURES)]
-        assert [guess.status_code for guess in guesses] == [401] * FAILURES
+        failed = [browser.post(f"{url}/login", data={"password": "x"}, timeout=30) for _ in range(FAILURES)]
+        assert [each.status_code for each in failed] == [401] * FAILURES
         assert browser.post(f"{url}/login", data={"password": "x"}, timeout=30).status_code == 429
     wait_until(lambda: browser.get(f"{url}/", timeout=30).status_code == 200, seconds=30, what="the database")
     assert browser.get(f"{url}/oauth/quickbooks/callback", params=come_back).status_code == 303

@@ -35,7 +35,7 @@ ON_TIME = 3.0  # seconds: Intuit takes anything later for a failure
 
 
 @dataclass(frozen=True)
-class Door:
+class Web:
     """A web process and the rows behind it; what it answers is taken as it is."""
 
     url: str
@@ -71,25 +71,25 @@ def url(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_door(serve: Callable[..., str], url: str, valkey_url: str) -> Iterator[Callable[[str], Door]]:
+def open_web(serve: Callable[..., str], url: str, valkey_url: str) -> Iterator[Callable[[str], Web]]:
     """Call it with the address a web process shall use for the database behind `url`."""
     engine = open_engine(url)
 
-    def start(address: str) -> Door:
+    def start(address: str) -> Web:
         more = {"DATABASE_URL": weather.to_plain(address), "REDIS_URL": valkey_url}
-        return Door(serve(create_app(environment.read({**ENVIRONMENT, **more}))), lambda: keys(engine))
+        return Web(serve(create_app(environment.read({**ENVIRONMENT, **more}))), lambda: keys(engine))
 
     yield start
     engine.dispose()
 
 
 @pytest.fixture
-def network(url: str, open_door: Callable[[str], Door]) -> Iterator[tuple[Proxy, Door]]:
+def network(url: str, open_web: Callable[[str], Web]) -> Iterator[tuple[Proxy, Web]]:
     """A web process whose way to the database may be disturbed."""
     with weather.before_postgres(url) as (proxy, address):
-        door = open_door(address)
-        assert door.deliver("first").status_code == 200
-        yield proxy, door
+        web = open_web(address)
+        assert web.deliver("first").status_code == 200
+        yield proxy, web
 
 
 def keys(engine: Engine) -> list[str]:
@@ -98,48 +98,48 @@ def keys(engine: Engine) -> list[str]:
         return [str(row[0]).rpartition(":")[2] for row in rows]
 
 
-def test_06_while_the_database_is_away_deliveries_are_503_and_afterwards_taken_without_a_restart(
-    network: tuple[Proxy, Door],
+def test_06_without_the_database_deliveries_are_503_until_it_is_back(
+    network: tuple[Proxy, Web],
 ) -> None:
-    proxy, door = network
+    proxy, web = network
     with proxy.during(Refuse()):
         proxy.cut()
-        assert door.deliver_on_time("second") == 503
-        assert (door.get("/readyz"), door.get("/livez"), door.get("/metrics")) == (503, 200, 200)
-    door.insist("second", within=10)
-    wait_until(lambda: door.get("/readyz") == 200, seconds=10, what="readiness to be looked at again")
-    assert door.rows() == ["first", "second"]
+        assert web.deliver_on_time("second") == 503
+        assert (web.get("/readyz"), web.get("/livez"), web.get("/metrics")) == (503, 200, 200)
+    web.insist("second", within=10)
+    wait_until(lambda: web.get("/readyz") == 200, seconds=10, what="readiness to be looked at again")
+    assert web.rows() == ["first", "second"]
 
 
-def test_07_connections_that_fell_silent_cost_seconds_and_no_restart(network: tuple[Proxy, Door]) -> None:
-    proxy, door = network
-    assert door.get("/admin/events") == 200
+def test_07_connections_that_fell_silent_cost_seconds_and_no_restart(network: tuple[Proxy, Web]) -> None:
+    proxy, web = network
+    assert web.get("/admin/events") == 200
     assert proxy.freeze() >= 2
     began = time.monotonic()
-    door.insist("second", within=20)
-    wait_until(lambda: door.get("/admin/events") == 200, seconds=20, what="the admin API to be back")
+    web.insist("second", within=20)
+    wait_until(lambda: web.get("/admin/events") == 200, seconds=20, what="the admin API to be back")
     assert time.monotonic() - began < 8
-    assert door.rows() == ["first", "second"]
+    assert web.rows() == ["first", "second"]
 
 
-def test_08_through_a_failover_nothing_that_was_acknowledged_is_lost(network: tuple[Proxy, Door], url: str) -> None:
-    _, door = network
+def test_08_through_a_failover_nothing_that_was_acknowledged_is_lost(network: tuple[Proxy, Web], url: str) -> None:
+    _, web = network
     weather.set_read_only(url, read_only=True)
-    assert [door.deliver_on_time("second") for _ in range(3)] == [503, 503, 503]
+    assert [web.deliver_on_time("second") for _ in range(3)] == [503, 503, 503]
     weather.set_read_only(url, read_only=False)
-    door.insist("second", within=10)
-    assert door.rows() == ["first", "second"]
+    web.insist("second", within=10)
+    assert web.rows() == ["first", "second"]
 
 
-def test_09_without_a_free_connection_deliveries_are_503_and_nobody_sees_why(
-    url: str, open_door: Callable[[str], Door], postgres: Postgres
+def test_09_without_a_free_connection_deliveries_are_503_without_details(
+    url: str, open_web: Callable[[str], Web], postgres: Postgres
 ) -> None:
     with a_small_role(url, postgres) as address:
-        door = open_door(address)
+        web = open_web(address)
         with all_connections_taken(address):
-            assert door.deliver_on_time("first") == 503
-        door.insist("first", within=10)
-    assert door.rows() == ["first"]
+            assert web.deliver_on_time("first") == 503
+        web.insist("first", within=10)
+    assert web.rows() == ["first"]
 
 
 @contextmanager
@@ -177,46 +177,44 @@ def run(url: str, statement: str) -> None:
         admin.execute(statement.encode())
 
 
-def test_10_a_full_disk_is_503_until_there_is_room(url: str, network: tuple[Proxy, Door]) -> None:
-    _, door = network
+def test_10_a_full_disk_is_503_until_there_is_room(url: str, network: tuple[Proxy, Web]) -> None:
+    _, web = network
     weather.refuse_writes(url, "53100")
-    assert door.deliver_on_time("second") == 503
+    assert web.deliver_on_time("second") == 503
     weather.accept_writes(url)
-    assert door.deliver_on_time("second") == 200
-    assert door.rows() == ["first", "second"]
+    assert web.deliver_on_time("second") == 200
+    assert web.rows() == ["first", "second"]
 
 
-def test_11_a_delivery_whose_commit_was_not_answered_is_503_and_its_repetition_makes_no_second_row(
-    network: tuple[Proxy, Door],
+def test_11_a_repeated_delivery_after_an_unanswered_commit_is_one_row(
+    network: tuple[Proxy, Web],
 ) -> None:
-    proxy, door = network
+    proxy, web = network
     with proxy.during(LoseReply(b"second"), times=1):
-        assert door.deliver_on_time("second") == 503
+        assert web.deliver_on_time("second") == 503
     assert proxy.struck == 1
-    assert door.rows() == ["first", "second"]
-    door.insist("second", within=5)
-    assert door.rows() == ["first", "second"]
+    assert web.rows() == ["first", "second"]
+    web.insist("second", within=5)
+    assert web.rows() == ["first", "second"]
 
 
-def test_12_a_slow_database_only_takes_time_and_one_too_slow_is_503_before_intuits_limit(
-    network: tuple[Proxy, Door],
+def test_12_a_database_too_slow_is_503_before_intuits_limit(
+    network: tuple[Proxy, Web],
 ) -> None:
-    proxy, door = network
+    proxy, web = network
     with proxy.during(Latency(0.3)):
-        assert door.deliver_on_time("second") == 200
+        assert web.deliver_on_time("second") == 200
     with proxy.during(Latency(1.5)):
-        assert door.deliver_on_time("third") == 503
-    door.insist("third", within=10)
-    assert door.rows() == ["first", "second", "third"]
+        assert web.deliver_on_time("third") == 503
+    web.insist("third", within=10)
+    assert web.rows() == ["first", "second", "third"]
 
 
-def test_75_under_load_a_web_process_has_no_more_connections_than_it_is_documented_to_have(
-    url: str, open_door: Callable[[str], Door]
-) -> None:
-    door = open_door(url)
+def test_75_under_load_a_web_process_keeps_to_its_connections(url: str, open_web: Callable[[str], Web]) -> None:
+    web = open_web(url)
     with ThreadPoolExecutor(24) as pool:
-        answers = [*pool.map(lambda n: door.deliver(str(n)).status_code, range(48))]
-        answers += pool.map(lambda _: door.get("/admin/events"), range(48))
+        answers = [*pool.map(lambda n: web.deliver(str(n)).status_code, range(48))]
+        answers += pool.map(lambda _: web.get("/admin/events"), range(48))
         used = most_connections(url)
     assert set(answers) <= {200, 503}
     assert used <= DATABASE_THREADS + 1
@@ -232,7 +230,7 @@ def most_connections(url: str) -> int:
     return int(found[0])
 
 
-# --- processes that die, end, or have no room ---------------------------------------------------------------------
+# --- processes that are killed, end, or have a full disk ----------------------------------------------------------
 
 
 @pytest.fixture
@@ -242,52 +240,52 @@ def environ(migrated_url: str, valkey_url: str) -> dict[str, str]:
 
 
 @contextmanager
-def a_web_process(environ: dict[str, str], engine: Engine) -> Iterator[tuple[Door, Any]]:
+def a_web_process(environ: dict[str, str], engine: Engine) -> Iterator[tuple[Web, Any]]:
     with mortal.living(mortal.serve, environ) as process:
-        door = Door(f"http://127.0.0.1:{environ['PORT']}", lambda: keys(engine))
-        wait_until(lambda: answers(door), seconds=30, what="the web process to answer")
-        yield door, process
+        web = Web(f"http://127.0.0.1:{environ['PORT']}", lambda: keys(engine))
+        wait_until(lambda: answers(web), seconds=30, what="the web process to answer")
+        yield web, process
 
 
-def answers(door: Door) -> bool:
+def answers(web: Web) -> bool:
     try:
-        return door.get("/livez") == 200
+        return web.get("/livez") == 200
     except httpx.HTTPError:
         return False
 
 
 @pytest.mark.parametrize(("place", "left"), [("before_commit", 0), ("after_commit", 1), ("after_wake", 1)])
-def test_01_02_03_killed_with_9_around_the_commit_the_repetition_makes_exactly_one_row(
+def test_01_02_03_killed_with_9_around_the_commit_a_repetition_is_one_row(
     engine: Engine, environ: dict[str, str], place: str, left: int
 ) -> None:
-    with a_web_process({**environ, failpoints.VARIABLE: place}, engine) as (door, process):
+    with a_web_process({**environ, failpoints.VARIABLE: place}, engine) as (web, process):
         with pytest.raises(httpx.HTTPError):
-            door.deliver("one")
+            web.deliver("one")
         process.join(10)
         assert process.exitcode == -signal.SIGKILL
-        assert len(door.rows()) == left
-    with a_web_process(environ, engine) as (door, _):
-        door.insist("one", within=10)
-        assert door.rows() == ["one"]
+        assert len(web.rows()) == left
+    with a_web_process(environ, engine) as (web, _):
+        web.insist("one", within=10)
+        assert web.rows() == ["one"]
 
 
 @pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
-def test_10_without_room_on_the_disk_sqlite_is_503_the_process_lives_and_goes_on_when_there_is_room(
+def test_10_on_a_full_disk_sqlite_is_503_and_continues_when_space_is_free(
     engine: Engine, environ: dict[str, str]
 ) -> None:
-    with a_web_process(environ, engine) as (door, process):
-        door.insist("before", within=10)
+    with a_web_process(environ, engine) as (web, process):
+        web.insist("before", within=10)
         file = Path(environ["DATABASE_URL"].removeprefix("sqlite:///"))
         size = max(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        wait_until(lambda: door.deliver_on_time(f"full-{time.monotonic_ns()}") == 503, what="the disk to be full")
+        wait_until(lambda: web.deliver_on_time(f"full-{time.monotonic_ns()}") == 503, what="the disk to be full")
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        door.insist("after", within=10)
-        assert door.rows()[-1] == "after"
+        web.insist("after", within=10)
+        assert web.rows()[-1] == "after"
 
 
 @pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)
-def test_14_told_to_end_a_web_process_answers_what_it_took_and_is_gone_in_time(
+def test_14_after_sigterm_a_web_process_answers_what_it_took_and_exits(
     engine: Engine, environ: dict[str, str], migrated_url: str
 ) -> None:
     acknowledged: list[str] = []
@@ -295,7 +293,7 @@ def test_14_told_to_end_a_web_process_answers_what_it_took_and_is_gone_in_time(
 
     def send(key: str) -> None:
         try:
-            status = door.deliver(key).status_code
+            status = web.deliver(key).status_code
         except httpx.HTTPError:
             return  # the listener was closed already: Intuit comes again
         if status == 200:
@@ -305,8 +303,8 @@ def test_14_told_to_end_a_web_process_answers_what_it_took_and_is_gone_in_time(
 
     with weather.before_postgres(migrated_url) as (proxy, address):
         environ["DATABASE_URL"] = weather.to_plain(address)
-        with a_web_process(environ, engine) as (door, process):
-            door.insist("first", within=10)
+        with a_web_process(environ, engine) as (web, process):
+            web.insist("first", within=10)
             proxy.begin(Latency(0.3))
             senders = [threading.Thread(target=send, args=(f"k{n}",)) for n in range(50)]
             for sender in senders:

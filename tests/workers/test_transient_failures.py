@@ -13,7 +13,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop, sold
-from tests.workers.attempts import carried, created, ends_of, made_articles
+from tests.workers.attempts import created, ends_of, handled, made_articles
 
 OPEN_WRITES = [
     *(("SalesReceipt", mode) for mode in ("lost_reply", "truncate", "reset", "error_500", "error_503", "html_502")),
@@ -34,7 +34,7 @@ def shop(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Shop]:
 
 
 def a_sale(shop: Shop) -> str:
-    """A paid sale to somebody with an e-mail address, seen by the poll."""
+    """A paid sale to a customer with an e-mail address, found by the poll."""
     relation = shop.till.add_relation(name="Jan de Vries", email="jan@example.nl")
     receipt = shop.till.sell(lines=[sold(1001)], relation=relation["relationNumber"])
     shop.poll()
@@ -42,11 +42,9 @@ def a_sale(shop: Shop) -> str:
 
 
 @pytest.mark.parametrize(("entity", "mode"), OPEN_WRITES)
-def test_59_61_a_create_without_an_answer_is_uncertain_until_it_is_found_and_exists_once(
-    shop: Shop, entity: str, mode: str
-) -> None:
+def test_59_61_a_create_without_an_answer_is_uncertain_and_then_found_once(shop: Shop, entity: str, mode: str) -> None:
     shop.books.tricks.plan(f"POST {entity}", mode)
-    event = carried(shop, a_sale(shop))
+    event = handled(shop, a_sale(shop))
     assert ends_of(shop, event) == ["uncertain", "done"]
     assert shop.books.tricks.struck == 1
     assert created(shop, entity) == 1
@@ -59,7 +57,7 @@ def test_59_a_read_without_an_answer_waits_and_is_asked_again(shop: Shop, mode: 
     sale = a_sale(shop)
     shop.restart()  # the lists are not known yet
     shop.books.tricks.plan("GET query", mode)
-    event = carried(shop, sale)
+    event = handled(shop, sale)
     assert ends_of(shop, event) == ["waiting", "done"]
     assert created(shop, "SalesReceipt") == 1
 
@@ -67,7 +65,7 @@ def test_59_a_read_without_an_answer_waits_and_is_asked_again(shop: Shop, mode: 
 def test_59_one_refusal_costs_a_pause_and_no_attempt(shop: Shop) -> None:
     shop.books.tricks.plan("POST salesreceipt", "throttle")
     began = time.monotonic()
-    event = carried(shop, a_sale(shop))
+    event = handled(shop, a_sale(shop))
     assert (event.state, event.attempts) == ("done", 1)
     assert time.monotonic() - began > 1.9
     assert created(shop, "SalesReceipt") == 1
@@ -81,25 +79,25 @@ def test_59_refusals_that_go_on_burn_no_attempt(shop: Shop) -> None:
     assert (waiting.state, waiting.attempts) == ("waiting", 0)
     assert waiting.due_at is not None
     assert (waiting.due_at - waiting.updated_at).total_seconds() >= 1.9
-    event = carried(shop, sale)
+    event = handled(shop, sale)
     assert (event.state, event.attempts) == ("done", 1)
     assert created(shop, "SalesReceipt") == 1
 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "truncate", "html_502"])
-def test_61_62_an_article_whose_creation_was_not_answered_is_looked_for_and_made_once(shop: Shop, kind: str) -> None:
+def test_61_62_an_article_without_a_create_answer_is_made_once(shop: Shop, kind: str) -> None:
     item = shop.add_item("3001", "1.00")
     shop.till.misbehaviour.plans.append(Plan(kind, "createProduct"))
     shop.receive(Change("k-1", Flow.PRODUCTS, "webhook", "Item", str(item["Id"]), connection="default"))
-    event = carried(shop, str(item["Id"]))
+    event = handled(shop, str(item["Id"]))
     assert ends_of(shop, event) == ["uncertain", "done"]
     assert made_articles(shop, 3001) == 1
 
 
 @pytest.mark.parametrize("kind", ["error_500", "truncate"])
-def test_59_weather_at_the_till_while_reading_a_sale_is_waited_out(shop: Shop, kind: str) -> None:
+def test_59_a_transient_failure_while_reading_a_sale_is_retried(shop: Shop, kind: str) -> None:
     sale = a_sale(shop)
     shop.till.misbehaviour.plans.append(Plan(kind, "getReceipts"))
-    event = carried(shop, sale)
+    event = handled(shop, sale)
     assert ends_of(shop, event) == ["waiting", "done"]
     assert created(shop, "SalesReceipt") == 1
