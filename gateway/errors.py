@@ -19,7 +19,7 @@ None of these texts may hold a secret or a person's data beyond the record's own
 
 from __future__ import annotations
 
-AUTH_LOST = "auth-lost"  # the code of every event parked for it, whatever code the other system sent
+AUTH_LOST = "auth-lost"  # the code of every event parked for it; the other system's code varies
 
 
 class GatewayError(Exception):

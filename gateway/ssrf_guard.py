@@ -30,7 +30,7 @@ _METADATA: Final = tuple(
         ),
     )
 )
-# Networks whose addresses hold an IPv4 address, which a router or translator goes on to: prefix, bits behind it.
+# Networks whose addresses hold an IPv4 address to which a router or translator forwards: prefix, bits behind it.
 _TRANSLATED: Final = (
     (IPv6Network("64:ff9b::/96"), 0),
     (IPv6Network("64:ff9b:1::/48"), 0),

@@ -59,7 +59,7 @@ def purge(session: Session, *, most: int = MAX_SOURCES) -> None:
     ends_at = col(LoginFailureRow.ends_at)
     last = select(ends_at).order_by(ends_at.desc()).offset(most).limit(1).scalar_subquery()
     # Locked rows are left for the next time, so that no one waits.
-    doomed = select(col(LoginFailureRow.source)).where(or_(ends_at <= epoch(), ends_at <= last))
+    expired = select(col(LoginFailureRow.source)).where(or_(ends_at <= epoch(), ends_at <= last))
     session.execute(
-        delete(LoginFailureRow).where(col(LoginFailureRow.source).in_(doomed.with_for_update(skip_locked=True)))
+        delete(LoginFailureRow).where(col(LoginFailureRow.source).in_(expired.with_for_update(skip_locked=True)))
     )

@@ -29,7 +29,7 @@ from mapping.customers import email_keys
 __all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
 
 WINDOW, BATCH, PAUSE_SECONDS = 2_000, 25, 0.02
-"""Ids looked through by one read, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
+"""Ids read at once, rows changed by one write, and a pause after it: SQLite has no queue of writers."""
 _TEXTS = ("hint", "result", "reason", "record", "fix", "subject")
 _ASKED = (*(getattr(InboxRow, name) for name in _TEXTS), InboxRow.email)
 _SAID = (JournalRow.detail, JournalRow.title)
@@ -311,7 +311,7 @@ def _scan(
 
 
 def _holds(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
-    """Whether one of the columns holds one of the texts, whatever their case."""
+    """Whether one of the columns holds one of the texts, in any case."""
     patterns = [f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%" for text in texts]
     # LIKE ignores case in SQLite; lowering each text again for every pattern would be slow.
     is_sqlite = engine.dialect.name == "sqlite"

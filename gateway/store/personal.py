@@ -22,7 +22,7 @@ class Holding:
 
 
 _RETAINED = "`RETENTION_DAYS` after the event ended"
-_FOR_EVER = "for ever: fiscal record"
+_PERMANENT = "permanently: fiscal record"
 
 PERSONAL: Mapping[str, tuple[Holding, ...]] = {
     "inbox": (
@@ -35,9 +35,9 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "the reason is replaced; what names the person is taken out of the others"),
         Holding(("entity_id", "subject", "key", "target_id"),
                 "where the event is of a customer: the number of the relation or customer, a pseudonym",
-                "one change is handled once, in order", "with the event", "stays: without the systems it names nobody"),
+                "one change is handled once, in order", "with the event", "stays: it identifies no person alone"),
         Holding(("order_id",), "the number of a sale, a pseudonym", "the way back from a document to its sale",
-                _FOR_EVER, "stays"),
+                _PERMANENT, "stays"),
     ),
     "journal": (
         Holding(("detail", "title"), "what was asked of both systems and what they answered: names, addresses, "
@@ -47,7 +47,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
     "links": (
         Holding(("source_id",), "of a customer: the e-mail address, or the relation's number; of a document: "
                 "the number of a sale", "so that nothing is made twice",
-                "a customer's until erased; a document's for ever: fiscal record",
+                "a customer's until erased; a document's permanently: fiscal record",
                 "a customer's rows are deleted; a document's stay"),
         Holding(("target_id",), "the customer or the document in QuickBooks, a pseudonym",
                 "so that nothing is made twice", "as its row", "with its row"),
@@ -56,7 +56,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
     ),
     "customer_addresses": (
         Holding(("customer_id", "digest"), "the customer in QuickBooks, a pseudonym, and a digest of the address",
-                "the customer is found whatever the capitals", "until erased, or changed in QuickBooks",
+                "the customer is found in any spelling of capitals", "until erased, or changed in QuickBooks",
                 "the rows are deleted"),
     ),
     "alerts": (
@@ -65,20 +65,20 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
     ),
     "audit": (
         Holding(("target", "reason"), "what was done with which record, and what the person who did it wrote; "
-                "of an erasure a digest of the address", "who did what is to be provable", "for ever",
+                "of an erasure a digest of the address", "actions have to be provable", "permanently",
                 "the address is taken out; the digest stays as proof"),
     ),
     "agreement_records": (
         Holding(("record", "reason", "fix"), "the number of a sale, a pseudonym, and what differs about it",
-                "what till and books came to is to be provable", _FOR_EVER, "stays"),
+                "the agreement of till and books has to be provable", _PERMANENT, "stays"),
     ),
     "settings_documents": (
         Holding(("document",), "what the operator writes; no flow puts anything in", "the settings of a connection",
-                "every version, for ever", "stays: write no names of persons in"),
+                "every version, permanently", "stays: write no names of persons in"),
     ),
     "guesses": (
-        Holding(("source",), "the address of who sent a wrong token", "guessing is slowed down", "a minute",
-                "goes by itself"),
+        Holding(("source",), "the address of who sent a wrong token", "login attempts are limited", "a minute",
+                "deleted automatically"),
     ),
 }  # fmt: skip
 

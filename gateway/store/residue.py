@@ -19,7 +19,7 @@ _OTHERWISE = "written by work that ran meanwhile: erase once more"
 
 
 def find(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """(table, column, rows, why) of each column that holds one of these texts, whatever its case."""
+    """(table, column, rows, why) of each column that holds one of these texts, in any case."""
     found = []
     for table in SQLModel.metadata.sorted_tables:
         for column in table.columns:

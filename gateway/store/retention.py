@@ -17,7 +17,7 @@ from gateway.store.tables import InboxRow
 BATCH = 5_000
 _DAY = 86_400.0
 # These hold days and amounts, which are looked up later.
-_OF_NOBODY = (AGREEMENT, BACKFILLING, DOCTOR, POLL)
+_IMPERSONAL = (AGREEMENT, BACKFILLING, DOCTOR, POLL)
 
 
 def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: False) -> tuple[int, int]:
@@ -27,11 +27,11 @@ def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: Fa
     """
     with writing(engine) as session:
         alerts.purge(session, days=days)
-    lines, gone = 0, BATCH
-    while gone >= BATCH and not stopped():
+    lines, deleted = 0, BATCH
+    while deleted >= BATCH and not stopped():
         with writing(engine) as session:
-            gone = journal.purge(session, days=days, limit=BATCH)
-        lines += gone
+            deleted = journal.purge(session, days=days, limit=BATCH)
+        lines += deleted
     return lines, _empty_all(engine, days, stopped)
 
 
@@ -59,9 +59,9 @@ def empty(session: Session, *, days: int, after: int, limit: int = BATCH) -> tup
     over = and_(
         col(InboxRow.state).in_((State.DONE, State.SKIPPED)),
         col(InboxRow.updated_at) < moment(-_DAY * days),
-        col(InboxRow.entity).not_in(_OF_NOBODY),
+        col(InboxRow.entity).not_in(_IMPERSONAL),
         says,
     )
     statement = update(InboxRow).where(col(InboxRow.id) > after, col(InboxRow.id) <= ids[-1], over)
-    gone = session.execute(statement.values(email=None, hint=None, result=None).returning(col(InboxRow.id))).all()
-    return len(gone), ids[-1] if len(ids) == limit else None
+    emptied = session.execute(statement.values(email=None, hint=None, result=None).returning(col(InboxRow.id))).all()
+    return len(emptied), ids[-1] if len(ids) == limit else None

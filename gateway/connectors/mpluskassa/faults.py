@@ -33,7 +33,7 @@ _FIX_CREDENTIALS = (
 )
 _FIX_ADDRESS = "Check the till's address (MPLUS_URL, or the set-up in the dashboard)."
 _FIX_MESSAGE = "Read MplusKASSA's message, correct the record, then retry."
-_FIX_UNKNOWN = "This answer is new to the gateway: report it, and look in MplusKASSA what became of the record."
+_FIX_UNKNOWN = "The gateway does not know this answer: report it, and check the record in MplusKASSA."
 
 
 class MissingOperation(Permanent):

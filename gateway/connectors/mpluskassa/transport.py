@@ -180,7 +180,7 @@ class PooledConnection:
     def _open(self, progress: _Progress) -> Iterator[socket.socket]:
         deadline = time.monotonic() + self.limits.total
         plain = self._connect()
-        # A second handle on the same connection: shutting it wakes a reader even when TLS has taken the first over.
+        # A second handle on the same connection: shutting it ends a read even when TLS has taken over the first.
         progress.guard = socket.fromfd(plain.fileno(), plain.family, plain.type)
         watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), progress.expire)
         watchdog.daemon = True

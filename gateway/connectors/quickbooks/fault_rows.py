@@ -181,7 +181,7 @@ _OTHERS: Final = (
     Row("4002", (400, 500), Permanent, "QuickBooks fails on a record that the query found", _BOOKKEEPER,
         "correct the record QuickBooks names (such as an invoice whose e-mail address is not one), then retry",
         quotes=True),
-    Row("5010", (400,), Conflict, "the record was changed by somebody else meanwhile", _NOBODY,
+    Row("5010", (400,), Conflict, "the record was changed by another user or app meanwhile", _NOBODY,
         "the gateway reads it again; retry when it stays"),
     Row("500", (400,), Permanent, "QuickBooks does not support this operation or cannot decode the text", _OPERATOR,
         _REPORT),

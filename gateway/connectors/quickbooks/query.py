@@ -80,7 +80,7 @@ def select(entity: str) -> Select:
 
 
 def count(entity: str) -> Select:
-    """How many rows there are; the answer carries `totalCount`."""
+    """How many rows there are; the answer has `totalCount`."""
     return Select(_name(entity), columns="COUNT(*)")
 
 

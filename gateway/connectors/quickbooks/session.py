@@ -206,7 +206,7 @@ def _leave_open(call: ApiCall, status: int, error: GatewayError | None) -> Gatew
 
 
 def _is_refused(status: int) -> bool:
-    """Whether a call with this status was certainly not carried out."""
+    """Whether a call with this status was certainly not executed."""
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
