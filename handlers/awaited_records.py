@@ -33,13 +33,13 @@ def awaits_items(deps: Deps) -> bool:
         return bool(inbox.codes_and_records(session, deps.connection, _OF_ITEMS))
 
 
-def tell_of_items(items: Iterable[Item], deps: Deps) -> None:
+def release_items(items: Iterable[Item], deps: Deps) -> None:
     """These items were seen: what waits for any of them that is active goes on."""
     records = {name_item(name) for item in items if item.active for name in _names(item)}
     _go_on(_OF_ITEMS, records, deps)
 
 
-def tell_of_customers(customer_ids: Iterable[str], deps: Deps) -> None:
+def release_customers(customer_ids: Iterable[str], deps: Deps) -> None:
     """These customers were seen to be active, or may be: what waits for them goes on, and looks for itself."""
     _go_on((INACTIVE_CUSTOMER,), {name_customer(id_) for id_ in customer_ids}, deps)
 

@@ -22,7 +22,7 @@ from mapping.records import Customer, Relation
 TRIES = 3
 
 
-def carry_relation(event: Event, deps: Deps) -> Result:
+def handle_relation(event: Event, deps: Deps) -> Result:
     """Bring the books' customer to what the relation is now."""
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
@@ -36,15 +36,15 @@ def carry_relation(event: Event, deps: Deps) -> Result:
         found = parties.find(relation, deps)
     except parties.Inactive as refusal:
         return skipped(f"{refusal.reason}: left alone")
-    return _to_books(relation, found, deps, carried=before is not None)
+    return _to_books(relation, found, deps, written_before=before is not None)
 
 
-def _to_books(relation: Relation, found: Customer | None, deps: Deps, *, carried: bool) -> Result:
+def _to_books(relation: Relation, found: Customer | None, deps: Deps, *, written_before: bool) -> Result:
     if found is None:
         customer = parties.create(relation, deps)
         deps.say("created the customer", id=customer.id)
     elif deps.settings.customers.update_existing:
-        customer = _update(relation, found, deps, carried=carried)
+        customer = _update(relation, found, deps, written_before=written_before)
     else:
         customer = found
     parties.remember(relation, customer, deps)
@@ -52,17 +52,17 @@ def _to_books(relation: Relation, found: Customer | None, deps: Deps, *, carried
     return done(reason, links=(_to_link(relation, customer),), target_entity="Customer", target_id=customer.id)
 
 
-def _update(relation: Relation, found: Customer, deps: Deps, *, carried: bool) -> Customer:
+def _update(relation: Relation, found: Customer, deps: Deps, *, written_before: bool) -> Customer:
     """Write what differs. The books' copy may be touched meanwhile, by a sale's balance for one.
 
-    The relation was `carried` before: a name that is another one now was changed at the till.
+    `written_before`: the customer was written before, so a different name is a change made at the till.
     """
     clashes = 0
     for attempt in range(1, TRIES + 1):
         wanted = customers.to_customer(
-            relation, settings=deps.settings.customers, existing=found, attempt=clashes, renamed=carried
+            relation, settings=deps.settings.customers, existing=found, attempt=clashes, renamed=written_before
         )
-        if _is_carried(wanted, found):
+        if _is_written(wanted, found):
             return found
         try:
             return deps.books.update_customer(
@@ -77,19 +77,19 @@ def _update(relation: Relation, found: Customer, deps: Deps, *, carried: bool) -
     raise Conflict("the customer keeps changing in QuickBooks", record=f'customer "{found.display_name}"')
 
 
-def _is_carried(wanted: Customer, found: Customer) -> bool:
+def _is_written(wanted: Customer, found: Customer) -> bool:
     """Whether nothing would change. A VAT number that reads back masked is written with whatever else is new."""
     same = customers.content_fingerprint(wanted) == customers.content_fingerprint(found)
     return same and wanted.vat_number == found.vat_number
 
 
-def carry_customer(event: Event, deps: Deps) -> Result:
+def handle_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: follow a merge, and carry it to the till if that is wanted."""
-    vanished = _follow_merge(event, deps)
+    merged_ids = _follow_merge(event, deps)
     if not parties.links_with(event.entity_id, deps):
         addresses.mark(event.entity_id, deps)
-    addresses.note((), deps, gone=vanished)
-    awaited_records.tell_of_customers([event.entity_id, *vanished], deps)
+    addresses.note((), deps, gone=merged_ids)
+    awaited_records.release_customers([event.entity_id, *merged_ids], deps)
     relations.require_switched_on(deps.settings.customers)
     try:
         customer = deps.books.customer(event.entity_id)
@@ -105,12 +105,12 @@ def carry_customer(event: Event, deps: Deps) -> Result:
 
 def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
     """What pointed at a customer that was merged away points at the one that stayed; answers who is gone."""
-    vanished = json.loads(event.hint).get("deleted_id") if event.hint else None
-    if not vanished:
+    merged_id = json.loads(event.hint).get("deleted_id") if event.hint else None
+    if not merged_id:
         return ()
-    merges.note(merges.CUSTOMER, str(vanished), event.entity_id, deps)
-    parties.move(str(vanished), event.entity_id, deps)
-    return (str(vanished),)
+    merges.note(merges.CUSTOMER, str(merged_id), event.entity_id, deps)
+    parties.move(str(merged_id), event.entity_id, deps)
+    return (str(merged_id),)
 
 
 def _to_till(customer: Customer, known: LastWritten, deps: Deps) -> Result:
@@ -130,9 +130,9 @@ def _to_till(customer: Customer, known: LastWritten, deps: Deps) -> Result:
 
 
 def _to_link(relation: Relation, customer: Customer) -> Link:
-    carried = {
+    written = {
         "relation": relations.relation_fingerprint(relation),
         "customer": customers.content_fingerprint(customer),
         "number": relation.number,
     }
-    return Link(LinkKind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=carried)
+    return Link(LinkKind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=written)

@@ -38,7 +38,7 @@ class ProcessState:
 class Deps:
     """One event's surroundings. `facts` are event columns learnt so far, kept even when the handler fails later.
 
-    While `rehearsing` nothing is written anywhere: the books only say what they would do, no link is remembered.
+    While `dry_run` nothing is written anywhere: the books only say what they would do, no link is remembered.
     `line_amounts` is what the company of the books is known to take as the amount of a line.
     `claim` is the worker's right to the event: once it is lost, nothing is remembered any more. `installation` is the
     name that documents are signed with.

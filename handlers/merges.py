@@ -12,31 +12,31 @@ from handlers.deps import Deps
 ITEM, CUSTOMER = "Item", "Customer"
 
 
-def note(entity: str, vanished: str, survivor: str, deps: Deps) -> None:
+def note(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Remember a merge; what was merged into the vanished record before is the survivor's, too."""
     if deps.dry_run:
         return
     with writing(deps.engine) as session:
         claims.hold(session, deps.claim)
-        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, vanished)
-        earlier = [replace(link, target_id=survivor) for link in found if link.target_entity == entity]
-        merged = Link(LinkKind.MERGED, _key(entity, vanished), entity, survivor)
+        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, merged_id)
+        earlier = [replace(link, target_id=remaining_id) for link in found if link.target_entity == entity]
+        merged = Link(LinkKind.MERGED, _key(entity, merged_id), entity, remaining_id)
         links.save(session, deps.connection, merged, *earlier)
 
 
-def find_survivor(entity: str, vanished: str, deps: Deps) -> str | None:
+def find_remaining(entity: str, merged_id: str, deps: Deps) -> str | None:
     """What a record was merged into, as far as it is known."""
     with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.MERGED, _key(entity, vanished))
+        link = links.find(session, deps.connection, LinkKind.MERGED, _key(entity, merged_id))
     return link.target_id if link else None
 
 
-def find_vanished(entity: str, survivor: str, deps: Deps) -> list[str]:
+def find_merged(entity: str, remaining_id: str, deps: Deps) -> list[str]:
     """The records that were merged into this one, as far as it is known."""
     with reading(deps.engine) as session:
-        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, survivor)
+        found = links.find_by_target(session, deps.connection, LinkKind.MERGED, remaining_id)
     return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]
 
 
-def _key(entity: str, vanished: str) -> str:
-    return f"{entity}/{vanished}"
+def _key(entity: str, merged_id: str) -> str:
+    return f"{entity}/{merged_id}"

@@ -24,40 +24,40 @@ from mapping.records import Customer, Item, Relation
 from mapping.sections import BranchStock, StockSettings
 from mapping.skus import name_item
 
-Told = dict[str, Any]
+PreviewData = dict[str, Any]
 Found = TypeVar("Found")
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
-def carry_product(event: Event, deps: Deps) -> Result:
+def preview_product(event: Event, deps: Deps) -> Result:
     """What the item would become, or why it would not."""
     return _preview(event, deps, _get_item, forecasts.explain_product)
 
 
-def carry_category(event: Event, deps: Deps) -> Result:
+def preview_category(event: Event, deps: Deps) -> Result:
     """What the category would become, or why it would not."""
     return _preview(event, deps, _get_item, forecasts.explain_category)
 
 
-def carry_stock(event: Event, deps: Deps) -> Result:
+def preview_stock(event: Event, deps: Deps) -> Result:
     """What the item's stock would become in every branch."""
     return _preview(event, deps, _get_item, _explain_stock)
 
 
-def carry_customer(event: Event, deps: Deps) -> Result:
+def preview_customer(event: Event, deps: Deps) -> Result:
     """What a relation would become in the books, or a customer of the books at the till; or why it would not."""
     if _asked(event).get("side") == Side.TILL:
         return _preview(event, deps, people.get_relation, people.explain_relation)
     return _preview(event, deps, people.get_customer, people.explain_customer)
 
 
-def _asked(event: Event) -> Told:
-    hint: Told = json.loads(event.hint or "{}")
+def _asked(event: Event) -> PreviewData:
+    hint: PreviewData = json.loads(event.hint or "{}")
     return hint
 
 
 def _preview(
-    event: Event, deps: Deps, get: Callable[[By, str, Deps], Found], explain: Callable[[Found, Deps], Told]
+    event: Event, deps: Deps, get: Callable[[By, str, Deps], Found], explain: Callable[[Found, Deps], PreviewData]
 ) -> Result:
     """Done either way: a record that would be parked, or that nobody knows, is an answer, and nobody has to act."""
     deps, asked = on_trial(event, deps), _asked(event)
@@ -67,13 +67,13 @@ def _preview(
         return _answer({"outcome": "unknown", "reason": absence.reason, "fix": absence.fix or ""})
     title = _introduce(found, deps)
     try:
-        told = explain(found, deps)
+        preview = explain(found, deps)
     except MappingError as refusal:
-        told = _refused(refusal)
-    return _answer({**title, **told})
+        preview = _refused(refusal)
+    return _answer({**title, **preview})
 
 
-def _introduce(found: object, deps: Deps) -> Told:
+def _introduce(found: object, deps: Deps) -> PreviewData:
     match found:
         case Item():
             deps.learn(sku=found.sku)
@@ -94,7 +94,7 @@ def _get_item(by: By, record: str, deps: Deps) -> Item:
         return deps.books.item(record)
     found = _FINDERS[by](deps, record)
     if len(found) > 1:
-        named = ", ".join(each.id for each in found[:_MOST_NAMED])
+        named = ", ".join(each.id for each in found[:_MAX_NAMED])
         raise NotFound(
             f'{len(found)} items in QuickBooks have the {_NAMES[by]} "{record}": {named}',
             fix="ask for one of them by its id",
@@ -112,34 +112,34 @@ _FINDERS: Final[Mapping[By, Callable[[Deps, str], Sequence[Item]]]] = {
 }
 
 
-def _explain_stock(item: Item, deps: Deps) -> Told:
+def _explain_stock(item: Item, deps: Deps) -> PreviewData:
     """Branch by branch; nothing is listed where the till keeps no stock of the article."""
     settings = deps.settings.stock
     if not settings.enabled:
         raise NotBookable("stock is switched off in the settings", field="stock.enabled")
     read_at = items.now(deps)
     article = quantities.article_of(item, deps)
-    rows = [_to_row(shelf, settings) for shelf in levels.measure({article: item}, read_at, deps)]
+    rows = [_to_row(difference, settings) for difference in levels.measure({article: item}, read_at, deps)]
     return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
 
 
-def _to_row(shelf: StockDifference, settings: StockSettings) -> Told:
-    own = settings.branches.get(str(shelf.branch), BranchStock())
+def _to_row(difference: StockDifference, settings: StockSettings) -> PreviewData:
+    own = settings.branches.get(str(difference.branch), BranchStock())
     return {
-        "branch": shelf.branch,
-        "article": shelf.article,
-        "present": shelf.present,
-        "value": shelf.wanted,
-        "change": shelf.change,
-        "unposted": shelf.figures.unposted,
-        "estimates": shelf.figures.estimates,
+        "branch": difference.branch,
+        "article": difference.article,
+        "present": difference.present,
+        "value": difference.wanted,
+        "change": difference.change,
+        "unposted": difference.figures.unposted,
+        "estimates": difference.figures.estimates,
         "formula": own.formula or settings.formula,
         "share": own.share,
         "safety": settings.safety if own.safety is None else own.safety,
     }
 
 
-def _refused(refusal: MappingError) -> Told:
+def _refused(refusal: MappingError) -> PreviewData:
     outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
     said = {"reason": refusal.reason, "record": refusal.record, "field": refusal.field, "fix": refusal.fix}
     return {"outcome": outcome, **{name: value for name, value in said.items() if value}}

@@ -137,8 +137,8 @@ def _to_row(row: DifferenceRow) -> dict[str, Any]:
         "record": row.record,
         "reason": row.reason,
         "fix": row.fix,
-        "event": row.fate.event if row.fate else None,
-        "state": row.fate.state if row.fate else None,
+        "event": row.sale_state.event if row.sale_state else None,
+        "state": row.sale_state.state if row.sale_state else None,
         "documents": [{"entity": entity, "id": id_} for entity, id_ in row.documents],
         "differences": [{**_to_cell(cell), "cents": row.differences[cell]} for cell in cells],
     }

@@ -29,12 +29,12 @@ class _Case:
     def difference(self) -> dict[Cell, int]:
         return subtract(self.books, self.till)
 
-    def having(self, standing: DocumentState) -> list[BooksRecord]:
-        return [record for record in self.documents if record.standing is standing]
+    def having(self, state: DocumentState) -> list[BooksRecord]:
+        return [record for record in self.documents if record.state is state]
 
     def whole(self) -> list[BooksRecord]:
         """Documents of which one is enough for the sale."""
-        return [record for record in self.having(DocumentState.STANDS) if not record.partial]
+        return [record for record in self.having(DocumentState.PRESENT) if not record.partial]
 
 
 def explain(
@@ -46,10 +46,12 @@ def explain(
     if not differences:
         return None
     cause, reason = next((cause, words(case)) for cause, fits, words in _CAUSES if fits(case))
-    fate = next((sale.fate for sale in sales if sale.fate), None)
+    sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
     shown = tuple((record.entity, record.id) for record in documents)
     fix = find_remedy(cause, sales, documents)
-    return DifferenceRow(cause, _name(case), reason, differences, shown, fate, fix, by_policy=_is_policy(cause, case))
+    return DifferenceRow(
+        cause, _name(case), reason, differences, shown, sale_state, fix, by_policy=_is_policy(cause, case)
+    )
 
 
 def _is_policy(cause: Cause, case: _Case) -> bool:
@@ -70,12 +72,12 @@ def _name(case: _Case) -> str:
 # --- what fits ---------------------------------------------------------------------------------------------------
 
 
-def _is_stranger(case: _Case) -> bool:
+def _is_unknown_sale(case: _Case) -> bool:
     return not case.sales
 
 
 def _is_missing(case: _Case) -> bool:
-    return not case.having(DocumentState.STANDS)
+    return not case.having(DocumentState.PRESENT)
 
 
 def _is_left_out(case: _Case) -> bool:
@@ -91,14 +93,14 @@ def _is_voided(case: _Case) -> bool:
 
 
 def _is_twice(case: _Case) -> bool:
-    return len(case.whole()) > 1 or any(record.foreign for record in case.having(DocumentState.STANDS))
+    return len(case.whole()) > 1 or any(record.foreign for record in case.having(DocumentState.PRESENT))
 
 
 def _is_moved(case: _Case) -> bool:
     return _same(case, lambda cell: replace(cell, day=date.min))
 
 
-def _is_paid_elsewhen(case: _Case) -> bool:
+def _is_paid_another_day(case: _Case) -> bool:
     return _is_payment(case) and _is_moved(case)
 
 
@@ -140,7 +142,7 @@ def _same(case: _Case, blur: Callable[[Cell], Cell]) -> bool:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
-def _say_stranger(case: _Case) -> str:
+def _say_unknown_sale(case: _Case) -> str:
     return f"the till knows no sale {case.documents[0].group}"
 
 
@@ -149,11 +151,11 @@ def _say_left_out(case: _Case) -> str:
 
 
 def _say_not_booked(case: _Case) -> str:
-    fates = [sale.fate for sale in case.sales if sale.fate]
-    if not fates:
+    sale_states = [sale.sale_state for sale in case.sales if sale.sale_state]
+    if not sale_states:
         return "the gateway has never heard of it: a backfill from its day brings it"
-    fate = fates[0]
-    return f"event {fate.event} is {fate.state}{f': {fate.reason}' if fate.reason else ''}"
+    sale_state = sale_states[0]
+    return f"event {sale_state.event} is {sale_state.state}{f': {sale_state.reason}' if sale_state.reason else ''}"
 
 
 def _say_deleted(case: _Case) -> str:
@@ -167,7 +169,7 @@ def _say_voided(case: _Case) -> str:
 def _say_twice(case: _Case) -> str:
     foreign = _list([record for record in case.documents if record.foreign])
     strange = f"; {foreign} was booked by something else" if foreign != "-" else ""
-    return f"{_list(case.having(DocumentState.STANDS))} are the same sale{strange}"
+    return f"{_list(case.having(DocumentState.PRESENT))} are the same sale{strange}"
 
 
 def _say_moved(case: _Case) -> str:
@@ -176,7 +178,7 @@ def _say_moved(case: _Case) -> str:
     return f"sold on {sold}, booked on {booked}{f' ({notes})' if notes else ''}"
 
 
-def _say_paid_elsewhen(case: _Case) -> str:
+def _say_paid_another_day(case: _Case) -> str:
     paid, booked = (_days(_tenders(side)) for side in (case.till, case.books))
     return f"paid on {paid}; the books have the money on {booked}"
 
@@ -219,7 +221,7 @@ def _say_amounts(case: _Case) -> str:
     till, books = (total_of(side, *_TURNOVER) for side in (case.till, case.books))
     changed = "changed in QuickBooks, or at the till after it was booked"
     return (
-        f"the till says {show_cents(till)}, {_list(case.having(DocumentState.STANDS))} {show_cents(books)}: {changed}"
+        f"the till says {show_cents(till)}, {_list(case.having(DocumentState.PRESENT))} {show_cents(books)}: {changed}"
     )
 
 
@@ -237,14 +239,14 @@ def _days(side: Figures) -> str:
 
 # The first that fits is told.
 _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]] = (
-    (Cause.STRANGER, _is_stranger, _say_stranger),
+    (Cause.UNKNOWN_SALE, _is_unknown_sale, _say_unknown_sale),
     (Cause.LEFT_OUT, _is_left_out, _say_left_out),
     (Cause.DELETED, _is_deleted, _say_deleted),
     (Cause.VOIDED, _is_voided, _say_voided),
     (Cause.NOT_BOOKED, _is_missing, _say_not_booked),
     (Cause.TWICE, _is_twice, _say_twice),
     (Cause.ACCOUNT, _is_received_elsewhere, _say_account),
-    (Cause.PAID_OTHER_DAY, _is_paid_elsewhen, _say_paid_elsewhen),
+    (Cause.PAID_OTHER_DAY, _is_paid_another_day, _say_paid_another_day),
     (Cause.OTHER_DAY, _is_moved, _say_moved),
     (Cause.OTHER_BRANCH, _is_elsewhere, _say_elsewhere),
     (Cause.TENDER, _is_tender, _say_tender),

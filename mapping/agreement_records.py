@@ -25,14 +25,14 @@ class Cause(StrEnum):
     RATE = "another VAT rate"
     ROUNDING = "VAT rounded differently"
     AMOUNTS = "amounts differ"
-    STRANGER = "not known at the till"
+    UNKNOWN_SALE = "not known at the till"
     UNEXPLAINED = "unexplained"
 
 
 class DocumentState(StrEnum):
     """How a document of ours stands in the books."""
 
-    STANDS = "stands"
+    PRESENT = "present"
     VOIDED = "voided"
     GONE = "gone"
 
@@ -57,7 +57,7 @@ class TillRecord:
     name: str
     figures: Figures
     left_out: str | None = None
-    fate: SaleState | None = None
+    sale_state: SaleState | None = None
     number: str | None = None
 
 
@@ -74,7 +74,7 @@ class BooksRecord:
     entity: str
     id: str
     figures: Figures
-    standing: DocumentState = DocumentState.STANDS
+    state: DocumentState = DocumentState.PRESENT
     partial: bool = False
     note: str | None = None
     foreign: bool = False
@@ -93,6 +93,6 @@ class DifferenceRow:
     reason: str
     differences: Figures
     documents: tuple[tuple[str, str], ...] = ()
-    fate: SaleState | None = None
+    sale_state: SaleState | None = None
     fix: str = ""
     by_policy: bool = False

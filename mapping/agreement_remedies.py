@@ -21,7 +21,7 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.ROUNDING: f"delete {{documents}} in QuickBooks and {_RESEND}, if a cent of VAT matters",
     Cause.RATE: "choose the right VAT code on the lines of {documents} in QuickBooks",
     Cause.AMOUNTS: f"put {{documents}} right in QuickBooks, or delete it there and {_RESEND}",
-    Cause.STRANGER: "void {documents} in QuickBooks, unless it is a sale of another installation",
+    Cause.UNKNOWN_SALE: "void {documents} in QuickBooks, unless it is a sale of another installation",
     Cause.UNEXPLAINED: "run the comparison again; if it stays, report it with the JSON of this report",
 }
 _BY_STATE: Mapping[str, str] = {
@@ -33,8 +33,8 @@ _BY_STATE: Mapping[str, str] = {
 
 def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[BooksRecord]) -> str:
     """What to do about a difference of this cause; "wait" is an answer too."""
-    fate = next((sale.fate for sale in sales if sale.fate), None)
-    template = _for_missing(fate) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
+    sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
+    template = _for_missing(sale_state) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
     named = [f"{record.entity} {record.id}" for record in documents if record.entity != "Payment"]
     payments = [f"{record.entity} {record.id}" for record in documents if record.entity == "Payment"] or named
     order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
@@ -42,12 +42,12 @@ def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[B
         order=order,
         documents=", ".join(named) or "the document",
         payments=", ".join(payments) or "the payment",
-        event=fate.event if fate else "",
+        event=sale_state.event if sale_state else "",
         command=_RESEND.format(order=order),
     )
 
 
-def _for_missing(fate: SaleState | None) -> str:
-    if fate is None:
+def _for_missing(sale_state: SaleState | None) -> str:
+    if sale_state is None:
         return _RESEND
-    return _BY_STATE.get(fate.state, "wait: event {event} is on its way; ./run events shows it")
+    return _BY_STATE.get(sale_state.state, "wait: event {event} is on its way; ./run events shows it")

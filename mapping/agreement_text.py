@@ -7,7 +7,7 @@ from typing import Any
 
 from mapping.money import show_cents
 
-_MOST_OTHERS = 10
+_MAX_OTHERS = 10
 _RIGHT_FROM = 4  # columns from here on are amounts
 _MEASURES = {"net": "net {key} %", "vat": "VAT {key} %", "tender": "paid {key}", "account": "on {key}"}
 
@@ -82,16 +82,16 @@ def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
     if not others.get("documents"):
         return
     yield f"Not of this till: {others['documents']} document(s) in QuickBooks, {show_cents(others['cents'])}."
-    for each in others["records"][:_MOST_OTHERS]:
+    for each in others["records"][:_MAX_OTHERS]:
         like = f"; same day and amount as {each['like']}" if each["like"] else ""
         yield f"    {each['entity']} {each['id']} of {each['day']}: {show_cents(each['cents'])}{like}"
-    if others["documents"] > _MOST_OTHERS:
-        yield f"    and {others['documents'] - _MOST_OTHERS} more"
+    if others["documents"] > _MAX_OTHERS:
+        yield f"    and {others['documents'] - _MAX_OTHERS} more"
 
 
 def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
     if others.get("payments"):
-        named = ", ".join(f"Payment {each['id']}" for each in others["records"][:_MOST_OTHERS])
+        named = ", ".join(f"Payment {each['id']}" for each in others["records"][:_MAX_OTHERS])
         yield f"Paid in QuickBooks only: {others['payments']} payment(s), {show_cents(others['cents'])}: {named}."
 
 

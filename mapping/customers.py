@@ -96,7 +96,7 @@ def to_customer(
     person = not relation.company
     given, family = _split_name(relation.name if person else relation.contact or "")
     wanted = Customer(
-        display_name=_name_anew(existing, relation, attempt, renamed=renamed)
+        display_name=_name_again(existing, relation, attempt, renamed=renamed)
         if existing
         else _pick_name(relation, attempt),
         email=email_key(relation.email),
@@ -113,7 +113,7 @@ def to_customer(
     return wanted if existing is None else _over(existing, wanted, relation)
 
 
-def _name_anew(existing: Customer, relation: Relation, attempt: int, *, renamed: bool) -> str:
+def _name_again(existing: Customer, relation: Relation, attempt: int, *, renamed: bool) -> str:
     """The name of the kind it has now, made of what the relation is called now; its own when that is not of our making.
 
     After so many clashes the next kind, and in the end the name it has.

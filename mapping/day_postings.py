@@ -130,13 +130,13 @@ def _solve(
     for goods, cents in plan.totals.nets.items():
         nets[goods.code, goods.rate] += sign * cents
     vat = [VatAmount(i, key[1], nets[key], sign * plan.totals.vat.get(key, 0)) for i, key in codes.items()]
-    places = {key: i for i, key in codes.items()}
+    positions = {key: i for i, key in codes.items()}
     best: tuple[list[tuple[Goods, str]], Solution] | None = None
     failure: MappingError | None = None
     for count in _PARTS:
-        parts, wishes = _split(plan, places, sign, count)
+        parts, wanted = _split(plan, positions, sign, count)
         try:
-            solution = solve(vat, wishes, limits=_limits(plan.settings), record=plan.name)
+            solution = solve(vat, wanted, limits=_limits(plan.settings), record=plan.name)
         except MappingError as error:
             failure = error
             continue
@@ -154,15 +154,15 @@ def _limits(settings: OrderSettings) -> SolverLimits:
 
 
 def _split(
-    plan: DayPlan, places: Mapping[tuple[int, Decimal], int], sign: int, count: int
+    plan: DayPlan, positions: Mapping[tuple[int, Decimal], int], sign: int, count: int
 ) -> tuple[list[tuple[Goods, str]], list[WantedTotals]]:
     parts: list[tuple[Goods, str]] = []
-    wishes: list[WantedTotals] = []
+    wanted: list[WantedTotals] = []
     for goods, cents in sorted(plan.totals.nets.items(), key=lambda item: (item[0].kind, item[0].rate)):
         for number, net in enumerate(allocate(sign * cents, [1] * count), 1):
             parts.append((goods, f" ({number} of {count})" if count > 1 else ""))
-            wishes.append(WantedTotals(places[goods.code, goods.rate], net))
-    return parts, wishes
+            wanted.append(WantedTotals(positions[goods.code, goods.rate], net))
+    return parts, wanted
 
 
 def _goods_lines(plan: DayPlan, parts: list[tuple[Goods, str]], solution: Solution) -> Iterator[DocumentLine]:

@@ -78,8 +78,8 @@ def to_body(
     totals, whole = _read(sale, settings, sign)
     parts = [split_line(line, references.line_amounts) for line in whole]
     flat = [part for line in parts for part in line]
-    wishes = [_to_wish(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
-    solution = _solve(totals, wishes, settings, name_record(sale))
+    wanted = [_to_wanted(part, fixed=len(line) > 1 and part is line[0]) for line in parts for part in line]
+    solution = _solve(totals, wanted, settings, name_record(sale))
     codes = {total.code: _tax_code(sale, references, total) for total in totals}
     lines = [
         each
@@ -117,15 +117,15 @@ def _with_quantity_of_books(flat: FlatLine) -> FlatLine:
 
 
 def _solve(
-    totals: Sequence[VatAmount], wishes: Sequence[WantedTotals], settings: OrderSettings, record: str
+    totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], settings: OrderSettings, record: str
 ) -> Solution:
     limits = SolverLimits(cap=settings.rounding_cap_cents, model=RoundingModel(settings.rounding_model))
-    if any(wish.fixed for wish in wishes):
+    if any(each.fixed for each in wanted):
         limits = replace(limits, move=_MOVE)
-    return solve(totals, wishes, limits=limits, record=record)
+    return solve(totals, wanted, limits=limits, record=record)
 
 
-def _to_wish(flat: FlatLine, *, fixed: bool) -> WantedTotals:
+def _to_wanted(flat: FlatLine, *, fixed: bool) -> WantedTotals:
     """A line whose unit price a single cent would make a long one is moved last; one with a remainder never."""
     return WantedTotals(flat.code, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
 

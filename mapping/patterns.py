@@ -123,11 +123,11 @@ def _translate(text: str) -> str:
 
 
 def _require_supported(piece: str, names: set[str], text: str) -> None:
-    told = _UNSUPPORTED.get(piece[:3]) if not piece.endswith(">") or piece == "(?>" else None
+    problem = _UNSUPPORTED.get(piece[:3]) if not piece.endswith(">") or piece == "(?>" else None
     if re.fullmatch(r"\\[1-9]", piece):
-        told = f"a back-reference {piece}"
-    if told:
-        raise PatternError(f'"{text}" uses {told}, which is not supported because it may take for ever')
+        problem = f"a back-reference {piece}"
+    if problem:
+        raise PatternError(f'"{text}" uses {problem}, which is not supported because it may take for ever')
     if piece.startswith("(?") and piece.endswith(">"):
         name = piece[piece.index("<") + 1 : -1]
         if name in names:
@@ -150,5 +150,5 @@ def _pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _to_reason(error: re2.error) -> str:
-    told = error.args[0] if error.args else ""
-    return told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+    problem = error.args[0] if error.args else ""
+    return problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)

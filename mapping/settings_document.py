@@ -24,7 +24,7 @@ from mapping.sections import (
     incomplete,
 )
 
-MOST_FAULTS = 50
+MAX_FAULTS = 50
 LOSES_STOCK = (
     'summary "day" books no articles, so QuickBooks never takes these sales off its stock, and the till would be '
     "given back what it sold"
@@ -45,7 +45,7 @@ class SettingsDocument(Section):
     mapping: MappingSettings = Field(default_factory=MappingSettings)
 
     @model_validator(mode="after")
-    def _stock_sees_every_sale(self, info: ValidationInfo) -> SettingsDocument:
+    def _stock_needs_every_sale(self, info: ValidationInfo) -> SettingsDocument:
         if self.loses_stock and not is_in_force(info):
             raise incomplete(LOSES_STOCK, "orders.summary", KEEP_STOCK)
         return self
@@ -177,7 +177,7 @@ _HINTS = {
 
 
 def _to_faults(rows: Sequence[Mapping[str, Any]]) -> tuple[DocumentFault, ...]:
-    first = tuple(map(_to_fault, rows[:MOST_FAULTS]))
+    first = tuple(map(_to_fault, rows[:MAX_FAULTS]))
     more = len(rows) - len(first)
     return (*first, DocumentFault("(document)", f"and {more} more faults", "mend these first")) if more else first
 
@@ -187,5 +187,5 @@ def _to_fault(row: Mapping[str, Any]) -> DocumentFault:
     steps = [*row["loc"], *([context["field"]] if row["type"] == "incomplete" else [])]
     path = ".".join(map(str, steps)) or "(document)"
     message = str(row["msg"]).removeprefix("Value error, ")
-    told = f"use {context['expected']}" if "expected" in context else context.get("hint", message)
-    return DocumentFault(path, message, _HINTS.get(row["type"]) or told)
+    advice = f"use {context['expected']}" if "expected" in context else context.get("hint", message)
+    return DocumentFault(path, message, _HINTS.get(row["type"]) or advice)

@@ -58,8 +58,8 @@ def _share_out(whole: Decimal, shares: Mapping[int, Decimal], settings: StockSet
     exact = {branch: whole * share / 100 / step for branch, share in shares.items()}
     steps = {branch: part.to_integral_value(ROUND_DOWN) for branch, part in exact.items()}
     left = sum(exact.values(), _NONE).to_integral_value(ROUND_HALF_UP) - sum(steps.values(), _NONE)
-    neediest = sorted(exact, key=lambda branch: (-abs(exact[branch] - steps[branch]), branch))
-    for branch in neediest[: int(abs(left))]:
+    by_remainder = sorted(exact, key=lambda branch: (-abs(exact[branch] - steps[branch]), branch))
+    for branch in by_remainder[: int(abs(left))]:
         steps[branch] += Decimal(1).copy_sign(left)
     return {branch: (count if settings.negative else max(count, Decimal(0))) * step for branch, count in steps.items()}
 

@@ -64,7 +64,7 @@ _SEARCHED_LINES = 6
 
 def solve(
     totals: Sequence[VatAmount],
-    wishes: Sequence[WantedTotals],
+    wanted: Sequence[WantedTotals],
     *,
     limits: SolverLimits = DEFAULT_LIMITS,
     record: str | None = None,
@@ -75,20 +75,20 @@ def solve(
     line has a VAT code for which the till states no total.
     """
     try:
-        return _solve(totals, wishes, limits)
+        return _solve(totals, wanted, limits)
     except MappingError as refusal:
         refusal.record = record
         raise
 
 
-def _solve(totals: Sequence[VatAmount], wishes: Sequence[WantedTotals], limits: SolverLimits) -> Solution:
-    by_code = _group(totals, wishes)
-    nets = [wish.net_cents for wish in wishes]
+def _solve(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals], limits: SolverLimits) -> Solution:
+    by_code = _group(totals, wanted)
+    nets = [line.net_cents for line in wanted]
     rounding: list[tuple[int, int]] = []
     booked: list[VatAmount] = []
     for total in totals:
         indices = by_code[total.code]
-        settled = _settle_code(total, [wishes[index] for index in indices], limits)
+        settled = _settle_code(total, [wanted[index] for index in indices], limits)
         for index, net in zip(indices, settled.nets, strict=True):
             nets[index] = net
         if settled.rounding:
@@ -100,18 +100,18 @@ def _solve(totals: Sequence[VatAmount], wishes: Sequence[WantedTotals], limits: 
     return Solution(tuple(nets), tuple(rounding), untaxed, tuple(booked))
 
 
-def _group(totals: Sequence[VatAmount], wishes: Sequence[WantedTotals]) -> dict[int, list[int]]:
+def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[int, list[int]]:
     by_code: dict[int, list[int]] = {total.code: [] for total in totals}
     if len(by_code) != len(totals):
         raise MappingError("the till states a VAT code twice", field="vat", fix="report this sale to support")
-    for index, wish in enumerate(wishes):
-        if wish.code not in by_code:
+    for index, line in enumerate(wanted):
+        if line.code not in by_code:
             raise MappingError(
-                f"a line has VAT code {wish.code}, but the sale states no VAT total for it",
+                f"a line has VAT code {line.code}, but the sale states no VAT total for it",
                 field="vat",
                 fix="correct the VAT code of the article in the till",
             )
-        by_code[wish.code].append(index)
+        by_code[line.code].append(index)
     return by_code
 
 
@@ -122,29 +122,29 @@ class _Settled:
     tax: int
 
 
-def _settle_code(total: VatAmount, wishes: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
+def _settle_code(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     if limits.model is RoundingModel.CODE or not total.percentage:
-        return _settle_net(total, wishes, limits)
+        return _settle_net(total, wanted, limits)
     for missing in _nearest_first(limits.cap):
         tax = total.vat_cents - missing
         for extra in (0, limits.cap):
-            puzzle = _Problem(wishes, total, tax, limits.move, extra)
+            puzzle = _Problem(wanted, total, tax, limits.move, extra)
             nets = puzzle.settle()
             if nets is not None:
                 return _Settled(tuple(nets[:-1]), nets[-1], tax)
-    raise _unsolvable(total, wishes)
+    raise _unsolvable(total, wanted)
 
 
-def _settle_net(total: VatAmount, wishes: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
+def _settle_net(total: VatAmount, wanted: Sequence[WantedTotals], limits: SolverLimits) -> _Settled:
     """Only the nets have to add up: the tax is stated (model "code") or zero."""
     if not total.percentage and total.vat_cents:
-        raise _unsolvable(total, wishes)
+        raise _unsolvable(total, wanted)
     for extra in (0, limits.cap):
-        puzzle = _Problem(wishes, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
+        puzzle = _Problem(wanted, VatAmount(0, total.percentage * 0, total.net_cents, 0), 0, limits.move, extra)
         nets = puzzle.settle()
         if nets is not None:
             return _Settled(tuple(nets[:-1]), nets[-1], total.vat_cents)
-    raise _unsolvable(total, wishes)
+    raise _unsolvable(total, wanted)
 
 
 def _nearest_first(cap: int) -> list[int]:
@@ -155,17 +155,17 @@ def _nearest_first(cap: int) -> list[int]:
 class _Problem:
     """One VAT code: its lines, then one rounding line that starts at zero and may move `extra` cents."""
 
-    def __init__(self, wishes: Sequence[WantedTotals], total: VatAmount, tax: int, move: int, extra: int) -> None:
+    def __init__(self, wanted: Sequence[WantedTotals], total: VatAmount, tax: int, move: int, extra: int) -> None:
         self._numerator, self._denominator = ratio_of(total.percentage)
-        self._wishes = [*(wish.net_cents for wish in wishes), 0]
-        self._reach = [*(0 if wish.fixed else move for wish in wishes), extra]
+        self._wanted = [*(line.net_cents for line in wanted), 0]
+        self._reach = [*(0 if line.fixed else move for line in wanted), extra]
         self._net = total.net_cents
         self._tax = tax
-        self._tiers = _tiers(wishes)
+        self._tiers = _tiers(wanted)
 
     def settle(self) -> list[int] | None:
         """The nets, the rounding line's last; None when there is no way within reach."""
-        nets = list(self._wishes)
+        nets = list(self._wanted)
         lift = self._tax - sum(map(self._tax_of, nets))
         if self._ascend(nets, lift) and self._drift(nets, self._net - sum(nets)):
             return nets
@@ -191,7 +191,7 @@ class _Problem:
 
     def _steps_to_edge(self, index: int, direction: int) -> int:
         """How many cents until this line's tax changes; 0 when that is out of reach."""
-        net = self._wishes[index]
+        net = self._wanted[index]
         tax = self._tax_of(net)
         for step in range(1, self._reach[index] + 1):
             if self._tax_of(net + direction * step) != tax:
@@ -216,10 +216,10 @@ class _Problem:
         found: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {(0, 0): (0, ())}
         for index in movers:
             found = self._extend(found, index)
-        gap = self._net - sum(self._wishes), self._tax - sum(map(self._tax_of, self._wishes))
+        gap = self._net - sum(self._wanted), self._tax - sum(map(self._tax_of, self._wanted))
         if gap not in found:
             return None
-        nets = list(self._wishes)
+        nets = list(self._wanted)
         for index, move in zip(movers, found[gap][1], strict=True):
             nets[index] += move
         return nets
@@ -228,7 +228,7 @@ class _Problem:
         self, found: Mapping[tuple[int, int], tuple[int, tuple[int, ...]]], index: int
     ) -> dict[tuple[int, int], tuple[int, tuple[int, ...]]]:
         """Add one line's moves to the reachable (net shift, tax shift), keeping the cheapest way to each."""
-        net, reach = self._wishes[index], self._reach[index]
+        net, reach = self._wanted[index], self._reach[index]
         moves = [(move, self._tax_of(net + move) - self._tax_of(net)) for move in range(-reach, reach + 1)]
         extended: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {}
         for (net_shift, tax_shift), (cost, path) in found.items():
@@ -251,25 +251,25 @@ class _Problem:
 
     def _slide(self, nets: list[int], index: int, direction: int) -> bool:
         net = nets[index] + direction
-        if abs(net - self._wishes[index]) > self._reach[index] or self._tax_of(net) != self._tax_of(nets[index]):
+        if abs(net - self._wanted[index]) > self._reach[index] or self._tax_of(net) != self._tax_of(nets[index]):
             return False
         nets[index] = net
         return True
 
 
-def _tiers(wishes: Sequence[WantedTotals]) -> list[list[int]]:
+def _tiers(wanted: Sequence[WantedTotals]) -> list[list[int]]:
     """Who moves first: free lines, rigid lines, lines worth nothing, the rounding line; large amounts first."""
-    tiers: list[list[int]] = [[], [], [], [len(wishes)]]
-    for index, wish in enumerate(wishes):
-        tiers[2 if wish.net_cents == 0 else int(wish.rigid)].append(index)
-    return [sorted(tier, key=lambda index: -abs(wishes[index].net_cents)) for tier in tiers[:3]] + tiers[3:]
+    tiers: list[list[int]] = [[], [], [], [len(wanted)]]
+    for index, line in enumerate(wanted):
+        tiers[2 if line.net_cents == 0 else int(line.rigid)].append(index)
+    return [sorted(tier, key=lambda index: -abs(wanted[index].net_cents)) for tier in tiers[:3]] + tiers[3:]
 
 
-def _unsolvable(total: VatAmount, wishes: Sequence[WantedTotals]) -> MappingError:
-    lines = sum(wish.net_cents for wish in wishes)
+def _unsolvable(total: VatAmount, wanted: Sequence[WantedTotals]) -> MappingError:
+    lines = sum(line.net_cents for line in wanted)
     return MappingError(
         f"VAT code {total.code} ({total.percentage} %): the till states {show_cents(total.net_cents)} net and "
-        f"{show_cents(total.vat_cents)} VAT, its {len(wishes)} lines add up to {show_cents(lines)} net",
+        f"{show_cents(total.vat_cents)} VAT, its {len(wanted)} lines add up to {show_cents(lines)} net",
         field="vat",
         fix="compare the sale's lines with its VAT totals in the till, or raise the rounding cap in the settings",
     )

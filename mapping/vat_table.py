@@ -38,8 +38,8 @@ class VatTable:
         """In words, the first code that means this rate at one branch and another rate at another."""
         for code, by_branch in sorted(self._rates().items()):
             if percentage in by_branch.values() and len(set(by_branch.values())) > 1:
-                told = (f"{rate.normalize():f} % at branch {branch}" for branch, rate in by_branch.items())
-                return f"VAT code {code} means {', '.join(told)}"
+                meanings = (f"{rate.normalize():f} % at branch {branch}" for branch, rate in by_branch.items())
+                return f"VAT code {code} means {', '.join(meanings)}"
         return None
 
     def _rates(self, branch: int | None = None) -> dict[int, dict[int | None, Decimal]]:

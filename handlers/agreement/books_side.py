@@ -158,7 +158,7 @@ def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Na
         entity=document.kind,
         id=document.id,
         figures=figures.of_document(document, branches.of_document(document, group), names),
-        standing=DocumentState.VOIDED if document.voided else DocumentState.STANDS,
+        state=DocumentState.VOIDED if document.voided else DocumentState.PRESENT,
         partial=group.startswith(f"{DAY}:") or document_id in side.parts,
         note=moved.group() if moved else None,
         foreign=document_id in side.foreign,
@@ -172,7 +172,7 @@ def _to_payment(payment: BooksPayment, group: str, branches: _Branches, names: N
         entity="Payment",
         id=payment.id or "",
         figures=figures.of_payment(payment, branches.of_group(group), names),
-        standing=DocumentState.VOIDED if payment.voided else DocumentState.STANDS,
+        state=DocumentState.VOIDED if payment.voided else DocumentState.PRESENT,
         partial=True,
     )
 

@@ -15,7 +15,7 @@ from mapping.money import round_to_cents
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
 from mapping.sale_identity import name_record
 
-MOST_NAMED = 50
+MAX_NAMED = 50
 _WORD = re.compile(r"[\w.\-]+")
 _RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 
@@ -61,7 +61,7 @@ def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict
     return {
         "documents": len(found),
         "cents": sum(map(_cents, found)),
-        "records": [_show(document, alike) for document in found[:MOST_NAMED]],
+        "records": [_show(document, alike) for document in found[:MAX_NAMED]],
     }
 
 
@@ -73,7 +73,7 @@ def describe_payments(side: BooksSide) -> dict[str, Any]:
         "cents": sum(round_to_cents(each.total) for each in found),
         "records": [
             {"id": each.id, "day": each.business_date.isoformat(), "cents": round_to_cents(each.total)}
-            for each in found[:MOST_NAMED]
+            for each in found[:MAX_NAMED]
         ],
     }
 

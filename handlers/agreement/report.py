@@ -30,7 +30,7 @@ from mapping.money import show_cents
 from mapping.records import TillPaymentMethod
 
 DEFAULT_DAYS = 7
-MOST_LOOKS = 4
+MAX_LOOKS = 4
 TRIES = 3
 PATIENCE, PAUSE_SECONDS = timedelta(seconds=45), 6.0
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -43,7 +43,7 @@ def handle(event: Event, deps: Deps) -> Result:
     start, through = to_days(json.loads(event.hint or "{}"), began.astimezone(_AMSTERDAM).date())
     by_itself = event.source == BY_ITSELF
     try:
-        report = examine(start, through, deps, anew=not by_itself)
+        report = examine(start, through, deps, fresh=not by_itself)
     except GatewayError as error:
         if by_itself and (event.attempts >= TRIES or not isinstance(error, Transient)):
             with writing(deps.engine) as session:
@@ -89,13 +89,13 @@ def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
     return start, through
 
 
-def examine(start: date, through: date, deps: Deps, *, anew: bool = True) -> dict[str, Any]:
+def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> dict[str, Any]:
     """The report of `mapping.agreement.to_report`. Till first: what is booked meanwhile is then looked up there.
 
-    `anew` reads the small lists again too; they cost reads, so a comparison nobody asked for takes them as known.
+    `fresh` reads the small lists again too; they cost reads, so a comparison nobody asked for takes them as known.
     """
     before = len(deps.log)
-    for name in _LISTS if anew else ():
+    for name in _LISTS if fresh else ():
         deps.lists.forget(name)
     names = _names(through, deps)
     till, journal = _read_till(start, through, names, deps)
@@ -125,7 +125,7 @@ def examine(start: date, through: date, deps: Deps, *, anew: bool = True) -> dic
 
 def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[TillSide, Figures | None]:
     """The till's documents, and what its journal has more; read again while people sell between the two looks."""
-    for _ in range(MOST_LOOKS):
+    for _ in range(MAX_LOOKS):
         till = till_side.read(deps, start, through)
         journal = till_side.read_journal(till, names, deps)
         if not journal:

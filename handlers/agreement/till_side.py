@@ -86,7 +86,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
             name=name_record(sale),
             figures=_figures(sale, names, deps),
             left_out=_left_out(sale, deps),
-            fate=_to_fate(events.get(sale.id)),
+            sale_state=_to_sale_state(events.get(sale.id)),
             number=sale.number,
         )
         for sale in deposits.mark_all(counted, deps)
@@ -111,7 +111,7 @@ def _left_out(sale: Sale, deps: Deps) -> str | None:
     return None
 
 
-def _to_fate(event: tuple[int, str, str] | None) -> SaleState | None:
+def _to_sale_state(event: tuple[int, str, str] | None) -> SaleState | None:
     return SaleState(event[0], event[1], event[2] or None) if event else None
 
 

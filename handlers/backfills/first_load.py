@@ -25,7 +25,7 @@ from mapping.records import Item
 from mapping.skus import find_own_number
 
 ITEMS_AT_ONCE = 1000
-SHELVES_AT_ONCE = 250
+LEVELS_AT_ONCE = 250
 ALONE_AT_ONCE = 50  # where each is booked by itself, so that others get to their stock in between
 LOOK_SECONDS = 2.0
 _TREE, _REST = "tree", "rest"
@@ -38,7 +38,7 @@ def handle_categories(event: Event, deps: Deps) -> Result:
     return _await_rest(event, deps) or done(_sum_up(event, deps))
 
 
-def carry_products(event: Event, deps: Deps) -> Result:
+def handle_products(event: Event, deps: Deps) -> Result:
     """Bring the tree, then every item, a thousand at a time; ends when all are carried, and stock follows."""
     position = pages.find_position(event, deps)
     match position:
@@ -52,16 +52,16 @@ def carry_products(event: Event, deps: Deps) -> Result:
             return _receive_items(event, deps, int(position or 1))
 
 
-def carry_stock(event: Event, deps: Deps) -> Result:
+def handle_stock(event: Event, deps: Deps) -> Result:
     """Bring the stock of every item, many articles with one look; only what differs is written."""
     position = pages.find_position(event, deps)
     if position == _REST:
         return _await_rest(event, deps) or done(_sum_up(event, deps))
     start, read_at = int(position or 1), items.now(deps)
-    page = deps.books.items_page(start, SHELVES_AT_ONCE, include_inactive=True, changed_since=_since(event))
-    _expect(page, start, SHELVES_AT_ONCE, event, deps)
+    page = deps.books.items_page(start, LEVELS_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    _expect(page, start, LEVELS_AT_ONCE, event, deps)
     later = _settle([item for item in page if item.active], read_at, event, deps)
-    reached = start + len(page) if len(page) == SHELVES_AT_ONCE else _REST
+    reached = start + len(page) if len(page) == LEVELS_AT_ONCE else _REST
     pages.receive(event, deps, later, reached, read=len(page), unchanged=len(page) - len(later))
     return pages.go_on(f"the stock of {start - 1 + len(page)} items compared", deps)
 
@@ -121,11 +121,11 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     if not deps.settings.stock.enabled:
         return []
     together = bookings.can_book_together(deps)
-    doubtful: dict[str, Item] = {}
-    for some in _parts(_articles(page, deps), SHELVES_AT_ONCE if together else ALONE_AT_ONCE):
+    unsure: dict[str, Item] = {}
+    for some in _parts(_articles(page, deps), LEVELS_AT_ONCE if together else ALONE_AT_ONCE):
         found = levels.settle(some, read_at, deps, patient=True, together=together)
-        doubtful |= {shelf.item.id: shelf.item for shelf in found if shelf.doubtful}
-    return [_to_change(event, item, read_at, Flow.STOCK) for item in doubtful.values()]
+        unsure |= {difference.item.id: difference.item for difference in found if difference.unsure}
+    return [_to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
 
 
 def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:
@@ -166,8 +166,8 @@ def _end(event: Event, deps: Deps) -> Result:
 
 def _sum_up(event: Event, deps: Deps) -> str:
     progress = pages.look(event, deps)
-    told = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.event_counts.counts.items()))}
-    parts = ", ".join(f"{count} {what}" for what, count in told.items() if count) or "none"
+    counts = {"nothing to do": progress.notes.unchanged, **dict(sorted(progress.event_counts.counts.items()))}
+    parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
     return f"{progress.notes.read} records: {parts}"
 
 

@@ -17,8 +17,8 @@ from handlers.result import Result
 
 def find_since(event: Event) -> date | None:
     """The day the backfill was asked to begin with."""
-    told = json.loads(event.hint or "{}").get("since")
-    return date.fromisoformat(told) if told else None
+    since = json.loads(event.hint or "{}").get("since")
+    return date.fromisoformat(since) if since else None
 
 
 def find_position(event: Event, deps: Deps) -> str | None:

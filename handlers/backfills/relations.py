@@ -12,7 +12,7 @@ from mapping.errors import MappingError
 _SOURCE = next(source for source in polls.TILL_SOURCES if source.flow is Flow.CUSTOMERS)
 
 
-def carry_customers(event: Event, deps: Deps) -> Result:
+def handle_customers(event: Event, deps: Deps) -> Result:
     """Receive every relation of the till. They have no day of their own, so no `since` either."""
     if pages.find_since(event):
         raise MappingError(

@@ -14,7 +14,7 @@ from handlers.result import Result, done
 from mapping.errors import MappingError
 
 
-def carry_orders(event: Event, deps: Deps) -> Result:
+def handle_orders(event: Event, deps: Deps) -> Result:
     """Receive every sale of the till since the day asked for, oldest marker first."""
     since = pages.find_since(event)
     if since is None:

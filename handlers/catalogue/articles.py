@@ -155,7 +155,7 @@ def update(product: Product, existing: ReadProduct, members: Sequence[Member], d
     somebody at the till has changed it meanwhile.
     """
     if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
-        if not _stands_as_read(existing, deps):
+        if not _is_as_read(existing, deps):
             return False
         try:
             deps.till.update_product(_with_turnover(product, existing.product, deps), existing)
@@ -168,7 +168,7 @@ def update(product: Product, existing: ReadProduct, members: Sequence[Member], d
     return True
 
 
-def _stands_as_read(existing: ReadProduct, deps: Deps) -> bool:
+def _is_as_read(existing: ReadProduct, deps: Deps) -> bool:
     now = deps.till.product(existing.product.number or 0)
     if now is not None and now.raw == existing.raw:
         return True

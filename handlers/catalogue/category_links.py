@@ -38,10 +38,10 @@ def find_group(item: Item, event: Event, deps: Deps) -> int | None:
 
 def group_number(link: Link, deps: Deps) -> int | None:
     """The article group behind a category's link, unless it is gone or groups are not carried."""
-    return int(link.target_id) if are_groups_carried(deps) and link.target_id else None
+    return int(link.target_id) if are_groups_written(deps) and link.target_id else None
 
 
-def are_groups_carried(deps: Deps) -> bool:
+def are_groups_written(deps: Deps) -> bool:
     """Whether products are put into the groups of their categories."""
     return deps.settings.categories.enabled and deps.settings.products.content
 

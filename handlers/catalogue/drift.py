@@ -120,4 +120,4 @@ def _to_product(item: Item, link: Link, present: Product | None, view: View, dep
 
 def _has_left_its_group(link: Link, present: Product, deps: Deps) -> bool:
     group = articles.group_of(link)
-    return group is not None and category_links.are_groups_carried(deps) and group not in present.group_numbers
+    return group is not None and category_links.are_groups_written(deps) and group not in present.group_numbers

@@ -11,7 +11,7 @@ from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.catalogue import articles, bridge, categories, category_links, families, items, ownership
-from handlers.catalogue import products as carried
+from handlers.catalogue import products as flow
 from handlers.deps import Deps
 from mapping import categories as tree
 from mapping import explanations, products
@@ -22,11 +22,11 @@ from mapping.skus import OWN, name_item, needs_allocation
 from mapping.texts import Traces, without_name
 from mapping.variants import find_family
 
-Told = dict[str, Any]
+PreviewData = dict[str, Any]
 UNGIVEN: Final = "given when the item is carried"
 
 
-def explain_product(item: Item, deps: Deps) -> Told:
+def explain_product(item: Item, deps: Deps) -> PreviewData:
     """The article field by field, its group or family. Raises `MappingError` for what would be parked or skipped."""
     if item.type == CATEGORY:
         return explain_category(item, deps)
@@ -44,21 +44,21 @@ def explain_product(item: Item, deps: Deps) -> Told:
     return _explain_article(item, _find_parent(item, deps), deps)
 
 
-def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> Told:
+def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> PreviewData:
     """The item has an article, and the settings leave it out by now: what the policy does with the article."""
     action, kept = products.when_left_out(item, deps.settings.products)
     article = f"article {link.target_id}"
-    told: Told = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
+    preview: PreviewData = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
     if action == "keep":
-        return told | {"outcome": "skipped", "reason": f"{reason.reason}; {article} stays as it is: {kept}"}
+        return preview | {"outcome": "skipped", "reason": f"{reason.reason}; {article} stays as it is: {kept}"}
     if action == "park":
-        fix = carried.choose_for(article, reason)
-        return told | {"outcome": "parked", "reason": carried.on_sale(reason, link), "fix": fix}
+        fix = flow.choose_for(article, reason)
+        return preview | {"outcome": "parked", "reason": flow.on_sale(reason, link), "fix": fix}
     read = deps.till.product_of_article(int(link.target_id))
     present = products.find_article(read.product if read else None, int(link.target_id))
     on_sale = present is not None and present.active is not False
     ended = {"field": "active", "value": False, "present": on_sale, "source": reason.field, "kept": None}
-    return told | {"outcome": "deactivated" if on_sale else "unchanged", "reason": reason.reason, "fields": [ended]}
+    return preview | {"outcome": "deactivated" if on_sale else "unchanged", "reason": reason.reason, "fields": [ended]}
 
 
 def _find_parent(item: Item, deps: Deps) -> Item | None:
@@ -68,7 +68,7 @@ def _find_parent(item: Item, deps: Deps) -> Item | None:
         return None
 
 
-def _explain_article(item: Item, category: Item | None, deps: Deps) -> Told:
+def _explain_article(item: Item, category: Item | None, deps: Deps) -> PreviewData:
     settings, link = deps.settings.products, articles.find_link(item.id, deps)
     number = bridge.find_number(item, deps)
     ungiven = number is None and needs_allocation(item, settings)
@@ -123,14 +123,14 @@ def _traces(link: Link | None, number: int, read: Product | None, present: Produ
     return found if present is read else without_name(found)
 
 
-def _is_written(row: Told) -> bool:
+def _is_written(row: PreviewData) -> bool:
     value, present = (str(row[name] or "").casefold() for name in ("value", "present"))
     return row["kept"] is None and value != present
 
 
-def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[Told]:
+def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[PreviewData]:
     """The group its product becomes a member of, where it hangs under a category."""
-    if parent is None or parent.type != CATEGORY or not category_links.are_groups_carried(deps):
+    if parent is None or parent.type != CATEGORY or not category_links.are_groups_written(deps):
         return []
     number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)
     there = number if present and number in present.group_numbers else None
@@ -138,7 +138,7 @@ def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> 
     return [{"field": "group", "value": number, "present": there, "source": "ParentRef", "kept": None, "steps": [step]}]
 
 
-def _explain_family(item: Item, present: Product | None, deps: Deps) -> Told:
+def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewData:
     """The one product of the family: its field, and its number where it is at the till already."""
     settings = deps.settings.products
     family = find_family(item, settings)
@@ -153,7 +153,7 @@ def _explain_family(item: Item, present: Product | None, deps: Deps) -> Told:
     return {"family": {"name": family.name, "product": number if home else UNGIVEN, **family.parts}, "rows": [row]}
 
 
-def explain_category(item: Item, deps: Deps) -> Told:
+def explain_category(item: Item, deps: Deps) -> PreviewData:
     """The group's name and place; a parent that the till does not have yet is brought along when it is carried."""
     settings = deps.settings.categories
     if not settings.enabled:
@@ -167,7 +167,7 @@ def explain_category(item: Item, deps: Deps) -> Told:
     parent = UNGIVEN if item.parent_id and item.parent_id not in numbers else group.parent or 0
     kept = None if settings.rename or present is None else "categories.rename is switched off"
     before = {"name": present.name, "parent": present.parent or 0} if present else {}
-    fields: list[Told] = [
+    fields: list[PreviewData] = [
         {"field": "name", "value": group.name, "source": "Name", "kept": kept},
         {"field": "parent", "value": parent, "source": "ParentRef", "kept": None},
     ]
@@ -180,7 +180,7 @@ def explain_category(item: Item, deps: Deps) -> Told:
     }
 
 
-def _explain_end(item: Item, present: ArticleGroup | None) -> Told:
+def _explain_end(item: Item, present: ArticleGroup | None) -> PreviewData:
     """A category that is gone: its group goes as well, unless the staff keeps something of theirs in it."""
     if present is None:
         raise NotBookable("the category was deleted and the till never had it", record=name_item(item))

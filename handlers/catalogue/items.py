@@ -42,9 +42,9 @@ class ItemReading:
 
 def read(event: Event, deps: Deps) -> ItemReading:
     """The item this event is about. Raises NotFound when the books have it no more."""
-    told = _told(event)
-    if told is not None and not _is_stale(event, told, deps):
-        return told
+    brought = _find_reading(event)
+    if brought is not None and not _is_stale(event, brought, deps):
+        return brought
     read_at = now(deps)
     return ItemReading(deps.books.item(event.entity_id), read_at)
 
@@ -67,22 +67,22 @@ def to_hint(raw: Mapping[str, Any], read_at: datetime, **more: Any) -> str:
     return simplejson.dumps({"item": raw, "read_at": read_at.isoformat(), **more}, use_decimal=True)
 
 
-def find_told(event: Event, name: str) -> Any:
+def find_in_hint(event: Event, name: str) -> Any:
     """Something else that travels with an event of ours, or None."""
     if event.source not in _TRUSTED or not event.hint:
         return None
     return simplejson.loads(event.hint, use_decimal=True).get(name)
 
 
-def find_vanished(event: Event) -> str | None:
+def find_merged(event: Event) -> str | None:
     """The item that went up in this one, when the event tells of a merge."""
-    told = simplejson.loads(event.hint or "null", use_decimal=True)
-    return told.get("deleted_id") if isinstance(told, dict) else None
+    brought = simplejson.loads(event.hint or "null", use_decimal=True)
+    return brought.get("deleted_id") if isinstance(brought, dict) else None
 
 
-def to_merge_hint(vanished: str) -> str:
+def to_merge_hint(merged_id: str) -> str:
     """What travels with an event that tells of a merge into its item or customer."""
-    return simplejson.dumps({"deleted_id": vanished})
+    return simplejson.dumps({"deleted_id": merged_id})
 
 
 def follow(
@@ -113,8 +113,8 @@ def content(raw: Mapping[str, Any]) -> str:
     return fingerprint(raw)
 
 
-def _told(event: Event) -> ItemReading | None:
-    raw, read_at = find_told(event, "item"), find_told(event, "read_at")
+def _find_reading(event: Event) -> ItemReading | None:
+    raw, read_at = find_in_hint(event, "item"), find_in_hint(event, "read_at")
     return ItemReading(wire.to_item(raw), datetime.fromisoformat(read_at)) if raw and read_at else None
 
 
@@ -123,8 +123,8 @@ def is_repeated(event: Event) -> bool:
     return event.attempts > 1 or event.careful
 
 
-def _is_stale(event: Event, told: ItemReading, deps: Deps) -> bool:
+def _is_stale(event: Event, brought: ItemReading, deps: Deps) -> bool:
     if is_repeated(event):
         return True
     with reading(deps.engine) as session:
-        return inbox.heard_since(session, event, told.read_at)
+        return inbox.heard_since(session, event, brought.read_at)

@@ -110,7 +110,7 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
     with reading(deps.engine) as session:
         former = links.find(session, deps.connection, LinkKind.ITEM, foreign)
     was_theirs = former is not None and former.target_id == str(number)
-    other = _find_rival(foreign, number, deps)
+    other = _find_other_owner(foreign, number, deps)
     if other and not (mine and item.active):
         _refuse(other, item, number, deps)
     if not was_theirs and not other:
@@ -119,11 +119,11 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
 
 def _require_released(owner: str, item: Item, number: int, deps: Deps) -> None:
     """The other item must be gone, inactive, or have another SKU by now."""
-    if other := _find_rival(owner, number, deps):
+    if other := _find_other_owner(owner, number, deps):
         _refuse(other, item, number, deps)
 
 
-def _find_rival(item_id: str, number: int, deps: Deps) -> Item | None:
+def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
     """The item as it is in the books, if it asks for this article."""
     other = next(iter(deps.books.items_by_ids([item_id])), None) if item_id.isdecimal() else None
     return other if other and other.active and bridge.find_number(other, deps) == number else None
@@ -199,15 +199,15 @@ def _off(number: int, *, unmark: bool) -> Article:
     return Article(number=number, active=False, ext_id="" if unmark else None)
 
 
-def move(vanished: str, survivor: str, deps: Deps) -> None:
+def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Two items became one in the books: what pointed at the vanished one points at the survivor."""
     with reading(deps.engine) as session:
-        theirs = links.find_by_target(session, deps.connection, LinkKind.ARTICLE, vanished)
+        theirs = links.find_by_target(session, deps.connection, LinkKind.ARTICLE, merged_id)
     for link in theirs:
         number = int(link.source_id)
         with hold([number], deps):
-            if find_owner(number, deps) == vanished:
-                deps.remember(Link(LinkKind.ARTICLE, link.source_id, "Item", survivor, link.sync_token))
+            if find_owner(number, deps) == merged_id:
+                deps.remember(Link(LinkKind.ARTICLE, link.source_id, "Item", remaining_id, link.sync_token))
                 deps.say("merged in QuickBooks; the article's sales are booked on the surviving item", article=number)
             free(number, deps)
 

@@ -36,19 +36,19 @@ def handle(event: Event, deps: Deps) -> Result:
     except NotFound:
         return _gone(event, deps)
     deps.learn(sku=seen.item.sku)
-    awaited_records.tell_of_items([seen.item], deps)
+    awaited_records.release_items([seen.item], deps)
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
-    return _carry_item(event, seen, deps)
+    return _handle_item(event, seen, deps)
 
 
-def carry_family(_event: Event, _deps: Deps) -> Result:
+def handle_family(_event: Event, _deps: Deps) -> Result:
     """An event of an earlier version, which carried the items below another one together."""
     return skipped("its items are carried one by one now")
 
 
-def _carry_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
+def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
     """The item as its article, or out of the till. Its stock goes on by itself, once it has its article."""
     link = articles.find_link(seen.item.id, deps)
     moves = _moves(seen.item, link, deps)
@@ -63,7 +63,7 @@ def _carry_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
             raise
         return _leave(event, seen.item, link, reason, deps)
     group = category_links.find_group(seen.item, event, deps)
-    result = _carry_article(event, Member(seen.item, bridge.number_of(seen.item, deps), group, link), deps)
+    result = _handle_article(event, Member(seen.item, bridge.number_of(seen.item, deps), group, link), deps)
     if moves:
         _pass_stock_on(event, seen, deps)
     return result
@@ -77,7 +77,7 @@ def _moves(item: Item, link: Link | None, deps: Deps) -> bool:
     return link.target_id != str(number) or ownership.find_owner(number, deps) != item.id
 
 
-def _carry_article(event: Event, member: Member, deps: Deps) -> Result:
+def _handle_article(event: Event, member: Member, deps: Deps) -> Result:
     item, settings = member.item, deps.settings.products
     deps.learn(target_entity="Article", target_id=str(member.number))
     vat = articles.vat_table(deps)
@@ -110,10 +110,10 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
     """Make the article or change it, alone with it."""
     item, number = member.item, member.number
     # An update would move an article of this number that stands elsewhere, so one that joins a product is looked for.
-    told = items.find_told(event, "absent") and item.active and member.family is None
+    is_absent = items.find_in_hint(event, "absent") and item.active and member.family is None
     existing: ReadProduct | None = None
     # Somebody else may have made it since the till was looked at, or while we ask for it: then it is looked at again.
-    for look in (False, True, True) if told else (True, True, True):
+    for look in (False, True, True) if is_absent else (True, True, True):
         existing = deps.till.product_of_article(number) if look else None
         present = ownership.claim(item, number, existing.product if existing else None, deps)
         if existing is None and not item.active:
@@ -124,12 +124,12 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
         place = families.find_place(member, existing, lease, deps, again=items.is_repeated(event))
         if place.read is not existing and place.read is not None:
             present = ownership.claim(item, number, place.read.product, deps)
-        standing = articles.as_guest(member, place.guest) if place.guest else member
+        placed = articles.as_guest(member, place.guest) if place.guest else member
         if present is not (place.read.product if place.read else None):
-            standing = articles.as_taken_over(standing)
+            placed = articles.as_taken_over(placed)
         lease.require()
-        if _put(standing, place.read, present, vat, deps):
-            return Written(standing, place.reason)
+        if _put(placed, place.read, present, vat, deps):
+            return Written(placed, place.reason)
     if existing:
         raise Conflict(f"{name_item(item)} keeps changing at the till", record=ownership.name_article(number))
     raise ownership.refuse_hidden(item, number)
@@ -204,15 +204,15 @@ def choose_for(article: str, reason: NotBookable) -> str:
 
 def _follow_merge(event: Event, deps: Deps) -> None:
     """Two items became one: the vanished one's article goes, its sales are booked on the survivor."""
-    vanished = items.find_vanished(event)
-    if vanished is None:
+    merged_id = items.find_merged(event)
+    if merged_id is None:
         return
-    merges.note(merges.ITEM, vanished, event.entity_id, deps)
-    link = articles.find_link(vanished, deps)
+    merges.note(merges.ITEM, merged_id, event.entity_id, deps)
+    link = articles.find_link(merged_id, deps)
     if link and link.fingerprint != items.GONE:
         _switch_off(link, deps)
         deps.remember(dataclasses.replace(link, fingerprint=items.GONE))
-    ownership.move(vanished, event.entity_id, deps)
+    ownership.move(merged_id, event.entity_id, deps)
 
 
 def _gone(event: Event, deps: Deps) -> Result:

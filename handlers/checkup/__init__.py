@@ -12,7 +12,7 @@ from handlers.checkup.finding import CheckFinding, guarded
 from handlers.deps import Deps
 from handlers.result import Result, done
 
-__all__ = ["Finding", "carry"]
+__all__ = ["CheckFinding", "handle"]
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -24,7 +24,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if requests.SETTINGS in asked:
         return draft.handle(event, deps)
     if requests.IN_FORCE in asked:
-        return draft.carry_in_force(asked[requests.IN_FORCE], deps)
+        return draft.check_in_force(asked[requests.IN_FORCE], deps)
     deps.lists.forget_older_than(0)  # what somebody mended a moment ago counts
     of_till = guarded("MplusKASSA", till.look, deps)
     of_books = guarded("QuickBooks", books.look, deps)

@@ -57,7 +57,7 @@ def handle(event: Event, deps: Deps) -> Result:
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
 
 
-def carry_in_force(version: int, deps: Deps) -> Result:
+def check_in_force(version: int, deps: Deps) -> Result:
     """A document that was put in force unchecked. A system that does not answer is asked again until it does."""
     deps.lists.forget_older_than(_FRESH_SECONDS)
     present = dataclasses.replace(deps, dry_run=True)

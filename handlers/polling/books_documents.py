@@ -27,7 +27,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """Recognise our own documents by their link; remember that one is gone, so that it is told once."""
     mine = _find(event, deps)
     if mine is None:
-        return _carry_foreign(event, deps)
+        return _handle_foreign(event, deps)
     document = _posted_on(mine, deps)
     record, day = _record(mine, document), bookings.detail(document, DAY) if document else None
     deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (LinkKind.DOCUMENT, LinkKind.MONEY) else None)
@@ -44,17 +44,17 @@ def handle(event: Event, deps: Deps) -> Result:
     _compare_again(mine, deps)
     if rightly := _find_reason(event, mine, how, deps):
         return done(f"it was {how}, and {rightly}")
-    return _tell_gone(event, mine, record, how, deps, order=str(day or "the order"))
+    return _report_gone(event, mine, record, how, deps, order=str(day or "the order"))
 
 
 def _find_reason(event: Event, mine: Link, how: str, deps: Deps) -> str | None:
     """Why nobody has to act although it was removed, or None."""
-    if _stands(event, deps):
+    if _is_in_books(event, deps):
         return "stands again"
     return "its sale is cancelled at the till" if _is_cancelled(mine, how, deps) else None
 
 
-def _stands(event: Event, deps: Deps) -> bool:
+def _is_in_books(event: Event, deps: Deps) -> bool:
     """Whether it is in the books after all: what is told late, or looked at again, may have been put right."""
     try:
         if event.entity == "Payment":
@@ -113,10 +113,10 @@ def _compare_again(mine: Link, deps: Deps) -> None:
         agreements.mark_differing(session, deps.connection, now=deps.now(), at_once=True)
 
 
-def _carry_foreign(event: Event, deps: Deps) -> Result:
+def _handle_foreign(event: Event, deps: Deps) -> Result:
     """A document that nothing here is linked with."""
     if event.operation == writers.UNLINKED:
-        return writers.carry_unlinked(event, deps)
+        return writers.handle_unlinked(event, deps)
     with writing(deps.engine) as session:
         agreements.mark_differing(session, deps.connection, now=deps.now())
     # What took its place, when its sale was booked again, has the link now.
@@ -141,7 +141,7 @@ def _show_edit(event: Event, record: str) -> Result:
     )
 
 
-def _tell_gone(event: Event, mine: Link, record: str, how: str, deps: Deps, *, order: str) -> Result:
+def _report_gone(event: Event, mine: Link, record: str, how: str, deps: Deps, *, order: str) -> Result:
     is_payment = event.entity == "Payment"
     if not is_payment:
         bookings.note(mine, deps, gone=how)

@@ -117,7 +117,7 @@ def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
     present = [to_customer(change.raw) for change in people if not change.deleted]
     gone = [change.id for change in people if change.deleted]
     addresses.note(present, deps, gone=gone)
-    awaited_records.tell_of_customers([*gone, *(customer.id or "" for customer in present if customer.active)], deps)
+    awaited_records.release_customers([*gone, *(customer.id or "" for customer in present if customer.active)], deps)
 
 
 def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
@@ -191,7 +191,7 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
     kind, _, sale_id = (find_tag(change.raw.get("PrivateNote")) or "").partition(":")
     if not sale_id or kind == "day" or is_voided(change.raw):
         return None
-    writers.tell_of(change.raw.get("PrivateNote"), deps)
+    writers.report_installation(change.raw.get("PrivateNote"), deps)
     return writers.UNLINKED if bookings.find(sale_id, deps) else None
 
 

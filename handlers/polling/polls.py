@@ -191,7 +191,7 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
         if not _seen(deps, change):
             fresh.append(_to_event(deps.connection, change, capture.read_at))
     # What is captured twice is told twice: a sale that was parked while its item's event ended is found the next time.
-    awaited_records.tell_of_items(there, deps)
+    awaited_records.release_items(there, deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
         reached = min(capture.as_of, deps.now()).astimezone(UTC)

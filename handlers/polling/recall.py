@@ -48,7 +48,7 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
         return {sale.id for sale in sales}
     tags = {find_tag(row.private_note) for row in found if not row.voided}
     for row in found:
-        writers.tell_of(row.private_note, deps)
+        writers.report_installation(row.private_note, deps)
     return {sale.id for sale in sales if find_tag(orders.marker(sale)) in tags}
 
 

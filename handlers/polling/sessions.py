@@ -47,7 +47,7 @@ def _has_come(event: Event, deps: Deps) -> bool:
         return views.has_come(session, deps.connection, source=POLL, flow=event.flow, since=event.received_at - _BEFORE)
 
 
-def carry_request(event: Event, deps: Deps) -> Result:
+def handle_request(event: Event, deps: Deps) -> Result:
     """Poll both systems, because somebody asked for it."""
     sales, items = polls.poll_till(deps), books_feed.poll(deps)
     deps.say(f"asked by {event.source}: {len(sales)} new at the till, {len(items)} in the books")

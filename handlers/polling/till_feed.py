@@ -50,20 +50,20 @@ class TillSource:
 def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
     """Receive what came since the last look, up to the newest marker; answers the events to work on now."""
     with reading(deps.engine) as session:
-        standing = cursors.find_position(session, deps.connection, source.name)
+        position = cursors.find_position(session, deps.connection, source.name)
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
         since = cursors.polled_at(session, deps.connection, source.name)
     if gap and since is not None:
         _compare_since(since, deps)
-    forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, standing.at or 0, deps)
-    feed = _Feed(deps, source, standing, lease, careful=forgotten)
-    if standing.at is None:  # a kind of record that is followed for the first time starts now
+    forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, position.at or 0, deps)
+    feed = _Feed(deps, source, position, lease, careful=forgotten)
+    if position.at is None:  # a kind of record that is followed for the first time starts now
         feed.store([], newest or 0, frozenset())
         return []
-    if newest is not None and newest < standing.at:
+    if newest is not None and newest < position.at:
         # Asked again: one answer of a till that is just being started or moved says little.
         newest = source.marker(deps.till.sync_markers())
-        if newest is not None and newest < standing.at:
+        if newest is not None and newest < position.at:
             feed = feed.begin_again(newest)
     due = _read_on(feed, newest)
     with reading(deps.engine) as session:
@@ -80,15 +80,15 @@ def _compare_since(since: datetime, deps: Deps) -> None:
 
 
 def _read_on(feed: _Feed, newest: int | None) -> list[int]:
-    at = feed.standing.at or 0
-    if newest is not None and newest <= at and feed.standing.settled >= at:
+    at = feed.position.at or 0
+    if newest is not None and newest <= at and feed.position.settled >= at:
         return []
     due: list[int] = []
     # The till's filter is inclusive. The record the feed had reached is asked for again only where it was seen.
-    asked = max(1, min(feed.standing.settled + 1, at if feed.standing.witness else at + 1))
+    asked = max(1, min(feed.position.settled + 1, at if feed.position.witness else at + 1))
     while True:
         page = feed.source.read(feed.deps, asked)
-        if _is_replaced(page, feed.standing):
+        if _is_replaced(page, feed.position):
             return due + _read_on(feed.begin_again(newest or page.marker or 0), newest)
         seen = page.marker or 0
         # An empty answer tells nothing of its own: what is below the marker we probed before is read again for a while.
@@ -104,10 +104,10 @@ def _ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
     return frozenset(readable | {row.id for row in page.unreadable if row.marker == marker})
 
 
-def _is_replaced(page: RecordPage[Any], standing: Position) -> bool:
+def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
     """Whether the marker the feed had reached belongs to another record now."""
-    there = _ids_at(page, standing.at or 0)
-    return bool(standing.witness and there) and not there & standing.witness
+    there = _ids_at(page, position.at or 0)
+    return bool(position.witness and there) and not there & position.witness
 
 
 def _id_of(record: Any) -> str:
@@ -121,7 +121,7 @@ class _Feed:
 
     deps: Deps
     source: TillSource
-    standing: Position
+    position: Position
     lease: str
     careful: bool = False
 
@@ -133,18 +133,18 @@ class _Feed:
             generation = cursors.rewind(session, deps.connection, name, newest=newest, lease=self.lease)
             if generation is None:
                 raise Transient("another process polls the till now", code="poll-busy", record=name)
-            warning = _to_warning(deps.connection, self.source, generation, self.standing.at, newest)
+            warning = _to_warning(deps.connection, self.source, generation, self.position.at, newest)
             inbox.receive(session, [warning])
-            standing = cursors.find_position(session, deps.connection, name)
+            position = cursors.find_position(session, deps.connection, name)
         if polled_at is not None:
             _compare_since(polled_at, deps)
         deps.say("the till's markers began again: reading everything again, with care", source=name, newest=newest)
-        return dataclasses.replace(self, standing=standing, careful=True)
+        return dataclasses.replace(self, position=position, careful=True)
 
     def to_changes(self, page: RecordPage[Any]) -> list[Change]:
         """The page's records that concern us; after the markers began again, by keys of their own."""
         changes = to_changes(self.deps, self.source, page, careful=self.careful)
-        if not self.standing.generation:
+        if not self.position.generation:
             return changes
         records = {_id_of(record): record for record in page}
         linked = self._find_linked(records)
@@ -159,16 +159,16 @@ class _Feed:
         return frozenset(each.removeprefix(prefix) for each in found)
 
     def _choose(self, change: Change, record: Any, linked: frozenset[str]) -> Change | None:
-        standing = self.standing
-        change = dataclasses.replace(change, key=f"{change.key}:g{standing.generation}")
+        position = self.position
+        change = dataclasses.replace(change, key=f"{change.key}:g{position.generation}")
         if record is None:
             return change
         entered: datetime | None = getattr(record, "entered_at", None)
-        known, again = change.entity_id in linked, (record.sync_marker or 0) <= standing.reread_to
+        known, again = change.entity_id in linked, (record.sync_marker or 0) <= position.reread_to
         if known and again:
             due = entered is None or entered > self.deps.now() - STILL_CHANGING
             return dataclasses.replace(change, careful=True, priority=BACKFILL) if due else None
-        began = standing.began_at and standing.began_at.replace(microsecond=0)  # the till tells whole seconds
+        began = position.began_at and position.began_at.replace(microsecond=0)  # the till tells whole seconds
         if self.source.flow is Flow.CUSTOMERS:
             # A marker below the one reached before says little now; one whose creation is not dated is taken for old.
             created: datetime | None = getattr(record, "created_at", None)
@@ -179,8 +179,8 @@ class _Feed:
 
     def store(self, changes: Sequence[Change], reached: int, witness: frozenset[str]) -> list[int]:
         """Receive the changes that are new and move the cursor, in one transaction."""
-        if reached == self.standing.at and not witness:
-            witness = self.standing.witness
+        if reached == self.position.at and not witness:
+            witness = self.position.witness
         with writing(self.deps.engine) as session:
             known = views.find_known(session, [change.key for change in changes])
             received = inbox.receive(session, [change for change in changes if change.key not in known])

@@ -197,11 +197,11 @@ def shipping_method(sale: Sale, deps: Deps) -> str | None:
         return None
     # Receipts and invoices do not say it, the order they deliver does.
     orders = deps.till.orders(sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
-    told = next((each.delivery_method for each in (sale, *orders) if each.delivery_method), None)
-    if told is None:
+    method = next((each.delivery_method for each in (sale, *orders) if each.delivery_method), None)
+    if method is None:
         return None
     asked = ControlQuestion(
-        setting="mapping.shipping_methods", key=told, automatic=told, what=f'delivery method "{told}"'
+        setting="mapping.shipping_methods", key=method, automatic=method, what=f'delivery method "{method}"'
     )
     return control.resolve(rule, asked).value
 

@@ -38,14 +38,14 @@ def of_relation(relation: Relation, deps: Deps) -> LastWritten:
     """What was carried last of this relation and its customer."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.RELATION, parties.key_of_relation(relation))
-    return _to_carried(link)
+    return _to_last_written(link)
 
 
 def of_customer(customer: Customer, deps: Deps) -> LastWritten:
     """What was carried last of this customer and its relation."""
     with reading(deps.engine) as session:
         found = links.find_by_target(session, deps.connection, LinkKind.RELATION, customer.id or "")
-    return _to_carried(next(iter(found), None))
+    return _to_last_written(next(iter(found), None))
 
 
 def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
@@ -60,6 +60,6 @@ def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
     return Match(ours, BY_ID) if ours else Match()
 
 
-def _to_carried(link: Link | None) -> LastWritten:
-    told: Mapping[str, Any] = (link.detail if link else None) or {}
-    return LastWritten(told.get("relation"), told.get("customer"), told.get("number"))
+def _to_last_written(link: Link | None) -> LastWritten:
+    detail: Mapping[str, Any] = (link.detail if link else None) or {}
+    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"))

@@ -214,11 +214,11 @@ def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
         return links.find_by_target(session, deps.connection, LinkKind.CUSTOMER, customer_id)
 
 
-def move(vanished: str, survivor: str, deps: Deps) -> None:
+def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
     """Two customers became one in the books: what pointed at the vanished one points at the survivor."""
-    for link in links_with(vanished, deps):
-        deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", survivor))
-        deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=survivor)
+    for link in links_with(merged_id, deps):
+        deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id))
+        deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=remaining_id)
 
 
 def key_of_email(email: str) -> str:

@@ -19,11 +19,11 @@ from mapping.explanations import Explanation
 from mapping.records import Customer, Relation
 from mapping.rules import RuleStep
 
-Told = dict[str, Any]
+PreviewData = dict[str, Any]
 BY_NAME: Final = "by its name and e-mail address"
 MATCHES: Final = (BY_LINK, BY_EMAIL, counterparts.BY_ID, BY_NAME)
 _KINDS: Final = {"Vendor": "supplier", "Employee": "employee"}
-_MOST_NAMED: Final = 5
+_MAX_NAMED: Final = 5
 
 
 def get_relation(by: By, record: str, deps: Deps) -> Relation:
@@ -40,7 +40,7 @@ def get_customer(by: By, record: str, deps: Deps) -> Customer:
         return deps.books.customer(record)
     found = _CUSTOMERS[by](record, deps)
     if len(found) > 1:
-        named = ", ".join(each.id or "" for each in found[:_MOST_NAMED])
+        named = ", ".join(each.id or "" for each in found[:_MAX_NAMED])
         why = f'{len(found)} customers in QuickBooks have the {_WORDS[by]} "{record}": {named}'
         raise NotFound(why, fix="ask for one of them by its id")
     if not found:
@@ -62,7 +62,7 @@ _CUSTOMERS: Final[Mapping[By, Callable[[str, Deps], Sequence[Customer]]]] = {
 }
 
 
-def explain_relation(relation: Relation, deps: Deps) -> Told:
+def explain_relation(relation: Relation, deps: Deps) -> PreviewData:
     """The relation as a customer, field by field. Raises `MappingError` for what would be parked or skipped."""
     if not deps.settings.customers.enabled:
         raise NotBookable("customers are switched off in the settings", field="customers.enabled")
@@ -88,24 +88,24 @@ def _explain_customer(
     *,
     kept: str | None,
     tried: Sequence[RuleStep] = (),
-) -> Told:
+) -> PreviewData:
     rows = customer_explanations.explain_customer(
         relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
     )
-    return _tell("books", rows, found.id if found else None, by)
+    return _to_preview("books", rows, found.id if found else None, by)
 
 
-def _explain_new(relation: Relation, deps: Deps) -> Told:
+def _explain_new(relation: Relation, deps: Deps) -> PreviewData:
     """Under the first name that nobody has: the books keep one list of names for customers, suppliers, employees."""
     tried: list[RuleStep] = []
     names = customers.display_names(relation)
-    for name, following in zip(names, (*names[1:], None), strict=True):
+    for name, next_name in zip(names, (*names[1:], None), strict=True):
         wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=len(tried))
         if same := parties.find_same(wanted, deps):
             return _explain_customer(relation, same, BY_NAME, deps, kept=SAME_NAME)
         if (holder := _find_holder(name, deps)) is None:
             break
-        tried.append(RuleStep(f"{holder} has this name", name, following))
+        tried.append(RuleStep(f"{holder} has this name", name, next_name))
     return _explain_customer(relation, None, None, deps, kept=None, tried=tried)
 
 
@@ -117,7 +117,7 @@ def _find_holder(name: str, deps: Deps) -> str | None:
     return f"{_KINDS[other.type or '']} {other.id}" if other else None
 
 
-def explain_customer(customer: Customer, deps: Deps) -> Told:
+def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
     relations.require_switched_on(deps.settings.customers)
     relations.require_wanted(customer, currencies.require_home(deps))
@@ -125,10 +125,10 @@ def explain_customer(customer: Customer, deps: Deps) -> Told:
     match = counterparts.find_relation(customer, known, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
     rows = customer_explanations.explain_relation(customer, existing=match.relation, kept=kept)
-    return _tell("till", rows, match.relation.number if match.relation else None, match.by)
+    return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)
 
 
-def _tell(into: str, rows: Sequence[Explanation], there: str | int | None, by: str | None) -> Told:
+def _to_preview(into: str, rows: Sequence[Explanation], there: str | int | None, by: str | None) -> PreviewData:
     changed = any(row.value != row.present and row.kept is None for row in rows)
     outcome = "created" if there is None else "updated" if changed else "unchanged"
     fields = [dataclasses.asdict(row) for row in rows]

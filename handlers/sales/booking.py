@@ -28,20 +28,20 @@ def book(
     deps: Deps,
     *,
     kind: DocumentKind | None = None,
-    doubtful: bool | None = None,
+    maybe_written: bool | None = None,
 ) -> Result:
-    """Book a sale that is not (or no longer) in the books. `doubtful`: whether to look first, if the caller knows."""
+    """Book a sale that is not in the books. `maybe_written`: whether to look first, if the caller knows."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    doubtful = existing.is_maybe_written(event, link, deps) if doubtful is None else doubtful
+    maybe_written = existing.is_maybe_written(event, link, deps) if maybe_written is None else maybe_written
     try:
-        return _book(sale, closed_books.open_up(posting, deps), link, event, deps, doubtful=doubtful)
+        return _book(sale, closed_books.open_up(posting, deps), link, event, deps, maybe_written=maybe_written)
     except Permanent as error:
         if closed_books.learn(error, deps):
-            return _book(sale, closed_books.open_up(posting, deps), link, event, deps, doubtful=True)
+            return _book(sale, closed_books.open_up(posting, deps), link, event, deps, maybe_written=True)
         if not _is_stale(error, deps):
             raise
         fresh = _look_again(sale, posting, deps, error, kind=kind)
-        return _book(sale, closed_books.open_up(fresh, deps), link, event, deps, doubtful=True)
+        return _book(sale, closed_books.open_up(fresh, deps), link, event, deps, maybe_written=True)
 
 
 def _is_stale(error: Permanent, deps: Deps) -> bool:
@@ -74,13 +74,13 @@ class OutdatedDocument(Exception):
         self.link = link
 
 
-def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: Deps, *, doubtful: bool) -> Result:
-    look = doubtful or deps.settings.orders.adopt
+def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: Deps, *, maybe_written: bool) -> Result:
+    look = maybe_written or deps.settings.orders.adopt
     booked = existing.find(sale, posting, deps) if look else None
     found = booked is not None
     if booked:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
-        writers.tell_of(booked.private_note, deps)
+        writers.report_installation(booked.private_note, deps)
         _refuse_outdated(sale, posting, booked, link, deps)
         generation = _generation(link, booked)
     else:
@@ -98,7 +98,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     bookings.claim_orders(sale, booked, deps)
     if found:
         _measure_again(posting, booked, event, deps)
-    return finish(sale, posting, booked, deps, doubtful=doubtful)
+    return finish(sale, posting, booked, deps, maybe_written=maybe_written)
 
 
 def _measure_again(posting: Posting, booked: BookedDocument, event: Event, deps: Deps) -> None:
@@ -141,12 +141,12 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, forme
         raise OutdatedDocument(link)
 
 
-def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> Result:
+def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> Result:
     """Settle a document that stands in the books, and compare it with the till."""
     if not _origin(posting, booked):
-        settlement.settle(posting, booked, deps, doubtful=doubtful)
-        settlement.apply_credit(posting, booked, deps, doubtful=doubtful)
-        money_documents.settle(sale, posting, booked, deps, doubtful=doubtful)
+        settlement.settle(posting, booked, deps, maybe_written=maybe_written)
+        settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
+        money_documents.settle(sale, posting, booked, deps, maybe_written=maybe_written)
     else:
         deps.say("its payments are left to what booked it")
     return _check(sale, posting, booked)

@@ -128,7 +128,7 @@ def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool
     if current.voided or kind != current.kind:
         return True
     try:
-        posting = _draft_anew(sale, link, current, deps)
+        posting = _draft_again(sale, link, current, deps)
     except (MappingError, Permanent):
         return True
     return not bookings.is_as_intended(current, posting.document, send_number=documents.numbers(deps))
@@ -143,12 +143,12 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if posting.document.total != current.total:
         # Money that went back is a line of the invoice.
         return _update(sale, link, deps)
-    posting, doubtful = move_payments(posting, deps), _is_maybe_written(event, link, deps)
+    posting, maybe_written = move_payments(posting, deps), _is_maybe_written(event, link, deps)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
-    settlement.settle(posting, current, deps, doubtful=doubtful)
-    money_documents.settle(sale, posting, current, deps, doubtful=doubtful)
+    settlement.settle(posting, current, deps, maybe_written=maybe_written)
+    money_documents.settle(sale, posting, current, deps, maybe_written=maybe_written)
     known = bookings.to_link(sale, current, finished=True)
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
 
@@ -177,7 +177,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
             return park_gone(sale, link, _VOIDED)
         if not current.voided and differs(sale, link, current, deps):
             return _park_edited(sale, link)
-        posting = _draft_anew(sale, link, current, deps)
+        posting = _draft_again(sale, link, current, deps)
         try:
             return _write(sale, posting, link, current, deps)
         except Conflict:
@@ -189,13 +189,13 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
     )
 
 
-def _draft_anew(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Posting:
+def _draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Posting:
     posting, _ = drafts.prepare(sale, deps, kind=current.kind)
     # A document that was moved out of closed books stays where it is.
     moved = current.business_date if "Original date:" in (current.private_note or "") else None
-    stands_on = bookings.detail(link, "dated")
+    booked_day = bookings.detail(link, "dated")
     opened = closed_books.open_up(posting, deps, day=moved or posting.document.business_date)
-    if stands_on and closed_books.is_closed(date.fromisoformat(stands_on), deps):
+    if booked_day and closed_books.is_closed(date.fromisoformat(booked_day), deps):
         raise closed_books.refusal(posting, deps.lists.company().books_closed_through)
     return opened
 
@@ -205,7 +205,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     wanted = bookings.intended(posting.document, send_number=numbered)
     if bookings.is_as_intended(current, posting.document, send_number=numbered):
         deps.say("the document is like this already")
-        return booking.finish(sale, posting, current, deps, doubtful=True)
+        return booking.finish(sale, posting, current, deps, maybe_written=True)
     # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
     # So is what stands there now, which may be an earlier write of ours whose answer was lost.
     link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.raw))
@@ -220,7 +220,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     )
     booked = documents.update(posting, fresh.id, fresh.sync_token, deps)
     deps.remember(bookings.to_link(sale, booked, finished=False))
-    return booking.finish(sale, posting, booked, deps, doubtful=True)
+    return booking.finish(sale, posting, booked, deps, maybe_written=True)
 
 
 def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Deps) -> Result:
@@ -231,7 +231,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         return park_gone(sale, link, _DELETED)
     if current and is_edited(link, current, deps):
         return _park_edited(sale, link)
-    doubtful = _is_maybe_written(event, link, deps)
+    maybe_written = _is_maybe_written(event, link, deps)
     if current:
         link = bookings.begin(link, deps, replacing=True)
         released = settlement.release(link.target_entity, link.target_id, deps)
@@ -239,7 +239,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         token = request_id(deps.books.realm_id, "delete", present.kind, present.id, present.sync_token)
         deps.books.delete_document(present.kind, present.id, present.sync_token, token)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
-    return booking.book(sale, link, event, deps, kind=kind, doubtful=doubtful)
+    return booking.book(sale, link, event, deps, kind=kind, maybe_written=maybe_written)
 
 
 def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:

@@ -36,7 +36,7 @@ def _before_merges(link: Link, now: References, deps: Deps) -> References | None
     """What the document named before others were merged into what it names; None when that explains nothing."""
     kept = bookings.detail(link, bookings.REFERENCES)
     if kept is None:  # booked before references were kept
-        was = {entity: [_first_vanished(entity, each, deps) for each in ids] for entity, ids in now.items()}
+        was = {entity: [_first_merged(entity, each, deps) for each in ids] for entity, ids in now.items()}
         return was if was != now else None
     if any(len(kept.get(entity, ())) != len(ids) for entity, ids in now.items()):
         return None
@@ -47,17 +47,17 @@ def _before_merges(link: Link, now: References, deps: Deps) -> References | None
     return {entity: kept[entity] for entity in now}
 
 
-def _first_vanished(entity: str, record_id: str | None, deps: Deps) -> str | None:
-    vanished = merges.find_vanished(entity, record_id, deps) if record_id else []
-    return vanished[0] if vanished else record_id
+def _first_merged(entity: str, record_id: str | None, deps: Deps) -> str | None:
+    merged_ids = merges.find_merged(entity, record_id, deps) if record_id else []
+    return merged_ids[0] if merged_ids else record_id
 
 
 def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> bool:
     """Whether one record stands where the other stood because they were merged: nothing else removes one for good."""
     if not was or not is_now:
         return False
-    if survivor := merges.find_survivor(entity, was, deps):
-        return survivor == is_now
+    if remaining_id := merges.find_remaining(entity, was, deps):
+        return remaining_id == is_now
     try:
         deps.books.item(was) if entity == ITEM else deps.books.customer(was)
     except NotFound:
@@ -66,24 +66,24 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
     return False
 
 
-def _follow(entity: str, vanished: str, survivor: str, deps: Deps) -> None:
+def _follow(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
     """A merge that nobody told of: sales go on with the survivor, and its own flow does the rest."""
-    deps.say("merged into another in QuickBooks", entity=entity, vanished=vanished, survivor=survivor)
+    deps.say("merged into another in QuickBooks", entity=entity, merged_id=merged_id, remaining_id=remaining_id)
     if deps.dry_run:
         return
-    merges.note(entity, vanished, survivor, deps)
+    merges.note(entity, merged_id, remaining_id, deps)
     if entity == ITEM:
-        ownership.move(vanished, survivor, deps)
+        ownership.move(merged_id, remaining_id, deps)
     else:
-        parties.move(vanished, survivor, deps)
-    told = Change(
-        key=f"qbo:merged:{deps.connection}:{entity}:{vanished}:{survivor}",
+        parties.move(merged_id, remaining_id, deps)
+    change = Change(
+        key=f"qbo:merged:{deps.connection}:{entity}:{merged_id}:{remaining_id}",
         flow=_FLOWS[entity],
         source=items.OURS,
         entity=entity,
-        entity_id=survivor,
+        entity_id=remaining_id,
         connection=deps.connection,
         operation="merge",
-        hint=items.to_merge_hint(vanished),
+        hint=items.to_merge_hint(merged_id),
     )
-    deps.pass_on(told)
+    deps.pass_on(change)

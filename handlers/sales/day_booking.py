@@ -26,14 +26,14 @@ def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool 
 
     Raises `MappingError` before anything is written, `Incident` when the books' total is not ours.
     """
-    stand_in = _stand_in(day)
-    plan = DayPlan(day, sequence, totals, _references(stand_in, totals, deps), deps.settings.orders, _groups(deps))
+    day_sale = _to_day_sale(day)
+    plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, _groups(deps))
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
     postings = [closed_books.open_up(posting, deps) for posting in signed]
-    return [_post(posting, stand_in, plan, deps, again=again) for posting in postings]
+    return [_post(posting, day_sale, plan, deps, again=again) for posting in postings]
 
 
-def _stand_in(day: Day) -> Sale:
+def _to_day_sale(day: Day) -> Sale:
     """What asks for references as a sale of this day would; negative, so that an account for refunds is found."""
     return Sale(
         kind=SaleKind.RECEIPT,
@@ -52,34 +52,34 @@ def _stand_in(day: Day) -> Sale:
     )
 
 
-def _references(stand_in: Sale, totals: DayTotals, deps: Deps) -> References:
+def _references(day_sale: Sale, totals: DayTotals, deps: Deps) -> References:
     return References(
         currency=currencies.find_named(deps),
         customer_id=parties.default_debtor(deps),
-        tax_codes=_tax_codes(stand_in, totals, deps),
-        untaxed=codes.untaxed(stand_in, deps),
+        tax_codes=_tax_codes(day_sale, totals, deps),
+        untaxed=codes.untaxed(day_sale, deps),
         fallback_item_id=goods.summary_item(deps),
         special_items=goods.special_items(deps),
         payment_methods=codes.payment_methods(totals.tenders, deps),
         deposit_accounts=codes.deposit_accounts(totals.tenders, deps),
-        default_deposit_account_id=codes.money_account(stand_in, deps),
-        department_id=codes.department(stand_in.branch, deps),
-        class_id=codes.class_id(stand_in.branch, deps),
+        default_deposit_account_id=codes.money_account(day_sale, deps),
+        department_id=codes.department(day_sale.branch, deps),
+        class_id=codes.class_id(day_sale.branch, deps),
     )
 
 
-def _tax_codes(stand_in: Sale, totals: DayTotals, deps: Deps) -> dict[int, TaxCode]:
+def _tax_codes(day_sale: Sale, totals: DayTotals, deps: Deps) -> dict[int, TaxCode]:
     rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
-    return codes.tax_codes(stand_in, [VatAmount(code, rate, 0, 0) for code, rate in rates], deps)
+    return codes.tax_codes(day_sale, [VatAmount(code, rate, 0, 0) for code, rate in rates], deps)
 
 
 def _groups(deps: Deps) -> dict[int, str]:
     return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
 
 
-def _post(posting: Posting, stand_in: Sale, plan: DayPlan, deps: Deps, *, again: bool) -> BookedDocument:
+def _post(posting: Posting, day_sale: Sale, plan: DayPlan, deps: Deps, *, again: bool) -> BookedDocument:
     # A look costs one metered read per document and day; a double would cost a day's turnover.
-    named = replace(stand_in, number=posting.document.document_number)
+    named = replace(day_sale, number=posting.document.document_number)
     found = existing.find(named, posting, deps)
     if found and again:
         # Whether somebody edited it is told elsewhere.
@@ -95,7 +95,7 @@ def _post(posting: Posting, stand_in: Sale, plan: DayPlan, deps: Deps, *, again:
             record=f"{name_document(booked.kind, booked.document_number, booked.id)}, {plan.name}",
             fix="correct or delete the document in QuickBooks, then retry; report the difference",
         )
-    settlement.settle(posting, booked, deps, doubtful=True)
+    settlement.settle(posting, booked, deps, maybe_written=True)
     return booked
 
 

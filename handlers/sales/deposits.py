@@ -22,7 +22,7 @@ from mapping.sale_changes import CANCELLED_ORDER
 from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
 
 
-def handle(order: Sale, deps: Deps, *, doubtful: bool, asked: bool) -> Result:
+def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Result:
     """Book what was paid on an order that is not delivered yet, and take out what the till took out.
 
     What somebody removed from the books comes back only when a person asks.
@@ -39,7 +39,7 @@ def handle(order: Sale, deps: Deps, *, doubtful: bool, asked: bool) -> Result:
     booked = [
         link
         if link and money_documents.is_gone(link) and not asked
-        else _book(order, each, link, deps, doubtful=doubtful)
+        else _book(order, each, link, deps, maybe_written=maybe_written)
         for each, link in zip(payments, before, strict=True)
     ]
     if not booked and order.state == COMPLETE_ORDER:
@@ -50,7 +50,7 @@ def handle(order: Sale, deps: Deps, *, doubtful: bool, asked: bool) -> Result:
     return done(f"{len(booked)} deposit(s) in the books")
 
 
-def ensure(sale: Sale, deps: Deps, *, doubtful: bool) -> None:
+def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
     """Before a sale is booked for the first time: the deposits it settles are in the books, on their own days."""
     if not deps.settings.orders.deposits or not sale.order_ids:
         return
@@ -62,7 +62,7 @@ def ensure(sale: Sale, deps: Deps, *, doubtful: bool) -> None:
         known = _known(order, deps)
         for payment in order.payments:
             if payment.amount_cents and (named or key_of(payment) in brought):
-                _book(order, payment, known.get(_key(order, payment)), deps, doubtful=doubtful)
+                _book(order, payment, known.get(_key(order, payment)), deps, maybe_written=maybe_written)
 
 
 def mark(sale: Sale, deps: Deps) -> Sale:
@@ -75,10 +75,10 @@ def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
     wanted = [key for sale in sales for key in _keys_of(sale)]
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
-    standing = {key for key, link in known.items() if money_documents.stands(link)}
+    in_books = {key for key, link in known.items() if money_documents.is_in_books(link)}
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
     return [
-        order_deposits.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in standing}, tenders)
+        order_deposits.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in in_books}, tenders)
         for sale in sales
     ]
 
@@ -87,7 +87,7 @@ def booked_payments(order: Sale, deps: Deps) -> Sale:
     """The order with the payments that count as deposits: those booked, and while it is open all that should be."""
     if order.state != COMPLETE_ORDER:
         return order
-    known = {key for key, link in _known(order, deps).items() if money_documents.stands(link)}
+    known = {key for key, link in _known(order, deps).items() if money_documents.is_in_books(link)}
     kept = (payment for payment in order.payments if _key(order, payment) in known)
     return dataclasses.replace(order, payments=tuple(kept))
 
@@ -119,16 +119,16 @@ def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
 def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str], deps: Deps) -> None:
     kept = {f"{order.id}/{key}" for key in wanted}
     for key, link in known.items():
-        if key not in kept and money_documents.stands(link):
+        if key not in kept and money_documents.is_in_books(link):
             known[key] = money_documents.remove(link, deps)
 
 
-def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, doubtful: bool) -> Link:
+def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:
     references = _references(order, [payment], deps)
     document = order_deposits.to_document(order, payment, references, deps.settings.orders)
     document = sign(closed_books.open_up(Posting(document), deps).document, deps.installation)
     return money_documents.keep(
-        order, document, LinkKind.DEPOSIT, _key(order, payment), before, deps, doubtful=doubtful
+        order, document, LinkKind.DEPOSIT, _key(order, payment), before, deps, maybe_written=maybe_written
     )
 
 

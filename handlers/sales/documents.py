@@ -18,7 +18,7 @@ from mapping.orders import Posting
 from mapping.records import BookedDocument
 from mapping.sale_identity import find_tag
 
-MOST_GENERATIONS = 20
+MAX_GENERATIONS = 20
 FRESH = timedelta(minutes=5)
 """An answer whose document is older than this is the answer to an earlier request: it may not stand any more."""
 
@@ -31,21 +31,21 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
     A generation whose document was deleted since is passed over. Raises `DuplicateNumber`, and `Permanent` for one
     that somebody voided.
     """
-    for each in range(generation, generation + MOST_GENERATIONS):
+    for each in range(generation, generation + MAX_GENERATIONS):
         made = deps.books.create_document(
             posting.document,
             request_id(deps.books.realm_id, "document", find_tag(posting.document.marker), each),
             send_tax_detail=True,
             send_number=numbers(deps),
         )
-        writers.tell_of(made.private_note, deps)
+        writers.report_installation(made.private_note, deps)
         present = find_present(made, deps) if each or is_old(made.raw, deps) else made
         if present is not None:
             _refuse_voided(present, posting)
             return _bring_up_to_date(present, posting, deps), each
         deps.say("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
     raise Permanent(
-        f"{MOST_GENERATIONS} documents of this sale were deleted in QuickBooks",
+        f"{MAX_GENERATIONS} documents of this sale were deleted in QuickBooks",
         record=posting.document.document_number,
         fix="book it by hand, then ignore this event",
     )

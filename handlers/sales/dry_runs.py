@@ -20,7 +20,7 @@ from mapping.orders import Posting, References, bookable, is_off
 from mapping.records import Sale
 
 
-def rehearse(sale: Sale, link: Link | None, deps: Deps) -> Result:
+def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
     """Exactly what would be sent and why, as JSON on the row."""
     seen, books = dry_run_books.without_writes(deps)
     planned: dict[str, Any] = {"sale": _introduce(sale, deps), "already": _name(link)}

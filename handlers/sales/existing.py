@@ -44,7 +44,7 @@ def is_maybe_written(event: Event, link: Link | None, deps: Deps) -> bool:
     return event.careful or event.attempts > 1 or event.source in _ASKED_FOR or link is not None
 
 
-def heed(event: Event, deps: Deps) -> Event:
+def with_request(event: Event, deps: Deps) -> Event:
     """The event, as a person's when it took the place of what a person asked for: that wish is not lost."""
     if event.source in PEOPLE:
         return event
@@ -122,6 +122,6 @@ def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
     """Payments of this posting that are in the books already, by the till's payment."""
     references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
     found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
-    standing = [payment for payment in found if not payment.voided]
+    valid = [payment for payment in found if not payment.voided]
     wanted = {payment.source_id or "": payment_tag(payment.source_id or "") for payment in posting.payments}
-    return {key: row for key, tag in wanted.items() for row in standing if tag in (row.private_note or "")}
+    return {key: row for key, tag in wanted.items() for row in valid if tag in (row.private_note or "")}

@@ -22,23 +22,30 @@ REMOVING = "removing"
 _FINISHED = ("gone", REMOVING)
 
 
-def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
+def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
     """Write what stands beside a document and is not there yet; remove what the sale does not say any more."""
     written = release(booked.kind, booked.id, deps, keep=posting.beside)
     for document in posting.beside:
         key = _key(booked.kind, booked.id, document)
-        keep(sale, document, LinkKind.MONEY, key, written.get(key), deps, doubtful=doubtful)
+        keep(sale, document, LinkKind.MONEY, key, written.get(key), deps, maybe_written=maybe_written)
 
 
 def keep(
-    sale: Sale, document: SalesDocument, kind: LinkKind, key: str, before: Link | None, deps: Deps, *, doubtful: bool
+    sale: Sale,
+    document: SalesDocument,
+    kind: LinkKind,
+    key: str,
+    before: Link | None,
+    deps: Deps,
+    *,
+    maybe_written: bool,
 ) -> Link:
     """The link of a document that stands like this: as it is, or written now, what stood before it removed."""
-    if before is not None and stands(before):
+    if before is not None and is_in_books(before):
         if before.fingerprint == _of(document):
             return before
         before = remove(before, deps)
-    made, generation = _write(sale, document, before, deps, doubtful=doubtful or before is not None)
+    made, generation = _write(sale, document, before, deps, maybe_written=maybe_written or before is not None)
     detail = {"number": sale.number, "document_number": document.document_number}
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
     deps.remember(link)
@@ -50,7 +57,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
     wanted = {_key(kind, document_id, document): _of(document) for document in keep}
     known = _known(kind, document_id, deps)
     for key, link in known.items():
-        if stands(link) and link.fingerprint != wanted.get(key):
+        if is_in_books(link) and link.fingerprint != wanted.get(key):
             known[key] = remove(link, deps)
         elif _is_removing(link):
             _remove(link, deps)
@@ -95,10 +102,10 @@ def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
 
 
 def _write(
-    sale: Sale, document: SalesDocument, before: Link | None, deps: Deps, *, doubtful: bool
+    sale: Sale, document: SalesDocument, before: Link | None, deps: Deps, *, maybe_written: bool
 ) -> tuple[BookedDocument, int]:
     named = dataclasses.replace(sale, number=document.document_number, business_date=document.business_date)
-    found = existing.find(named, Posting(document), deps) if doubtful else None
+    found = existing.find(named, Posting(document), deps) if maybe_written else None
     if found is not None:
         return found, before.generation if before else 0
     generation = before.generation + 1 if before else 0
@@ -133,7 +140,7 @@ def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
     return {link.source_id: link for link in found}
 
 
-def stands(link: Link) -> bool:
+def is_in_books(link: Link) -> bool:
     """Whether the document is, as far as we know, in the books."""
     return not any((link.detail or {}).get(name) for name in _FINISHED)
 

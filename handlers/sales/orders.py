@@ -38,33 +38,33 @@ def handle(event: Event, deps: Deps) -> Result:
         raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
     deps.learn(order_id=sale.number)
     if sale.kind is SaleKind.ORDER:
-        return _carry_order(sale, event, deps)
+        return _handle_order(sale, event, deps)
     link = bookings.find(sale.id, deps)
-    event = existing.heed(event, deps) if link else event
+    event = existing.with_request(event, deps) if link else event
     if days.belongs(sale, link, deps):
         return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
-        return dry_runs.rehearse(sale, link, deps)
+        return dry_runs.dry_run(sale, link, deps)
     if event.source in existing.PEOPLE:
-        return _carry_for_person(sale, link, event, deps)
-    return _carry_if_bookable(sale, link, event, deps)
+        return _handle_for_person(sale, link, event, deps)
+    return _handle_if_bookable(sale, link, event, deps)
 
 
-def _carry_for_person(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+def _handle_for_person(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     """As ever, but what somebody removed from the books is seen, and messages about it are looked at again."""
     records = [f"sale {sale.number}"]
     if link:
         # Earlier versions named a payment that was gone by its link.
         records += [f"payment {key}" for key in settlement.find_keys(link, deps)]
         link = _look(link, deps)
-    result = _carry_if_bookable(sale, link, event, deps)
+    result = _handle_if_bookable(sale, link, event, deps)
     if result.outcome.state is State.DONE:
         for record in records:
             deps.resolve(bookings.GONE_IN_BOOKS, record)
     return result
 
 
-def _carry_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+def _handle_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     try:
         orders.bookable(sale, deps.settings.orders)
     except NotBookable as refusal:
@@ -72,15 +72,15 @@ def _carry_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) 
     return _handle(sale, link, event, deps)
 
 
-def _carry_order(order: Sale, event: Event, deps: Deps) -> Result:
+def _handle_order(order: Sale, event: Event, deps: Deps) -> Result:
     """An order is booked as what delivers it; until then its deposits are."""
     if _wants_preview(event):
         return done("dry run: an order is booked as the receipt or invoice that delivers it; nothing was written")
     if bookings.find(order.id, deps):
         return done("booked as a document of its own, by an earlier version")
-    event = existing.heed(event, deps)
+    event = existing.with_request(event, deps)
     return deposits.handle(
-        order, deps, doubtful=existing.is_maybe_written(event, None, deps), asked=event.source in existing.PEOPLE
+        order, deps, maybe_written=existing.is_maybe_written(event, None, deps), asked=event.source in existing.PEOPLE
     )
 
 
@@ -88,10 +88,10 @@ def _handle(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     try:
         return _decide_or_follow(sale, link, event, deps)
     except Permanent as refusal:
-        anew = drafts.learn(refusal, deps)
-        if anew is None:
+        learned = drafts.learn(refusal, deps)
+        if learned is None:
             raise
-        return _decide_or_follow(sale, bookings.find(sale.id, anew), event, anew)
+        return _decide_or_follow(sale, bookings.find(sale.id, learned), event, learned)
 
 
 def _decide_or_follow(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
@@ -106,7 +106,7 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
         other = bookings.find_other(sale, deps)
         if other:
             return skipped(other)
-        deposits.ensure(sale, deps, doubtful=existing.is_maybe_written(event, None, deps))
+        deposits.ensure(sale, deps, maybe_written=existing.is_maybe_written(event, None, deps))
         return booking.book(sale, None, event, deps)
     if how := bookings.detail(link, bookings.GONE):
         return _again(sale, link, str(how), event, deps)

@@ -26,7 +26,7 @@ def look(link: Link, deps: Deps) -> None:
     posted = {
         key: each
         for key, each in settlement.posted_on(link.target_entity, link.target_id, deps).items()
-        if settlement.stands(each)
+        if settlement.is_in_books(each)
     }
     if not posted:
         return
@@ -45,13 +45,13 @@ def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
     Payments stay the ones they are where they stand. A missing one is posted again unless somebody else's payments
     settle the document by now: then it would be there twice.
     """
-    before = _standing(posting, booked, deps)
-    settlement.repeat(lambda now, _: _mend(posting, before, now, deps), booked, deps)
+    before = _find_existing(posting, booked, deps)
+    settlement.repeat(lambda now, _: _repair(posting, before, now, deps), booked, deps)
     now = deps.books.document(booked.kind, booked.id)
     missing = _missing(posting, before)
     if refusal := _refuse_double(missing, settlement.open_amount(now), now, deps):
         return [refusal]
-    settlement.settle(posting, now, deps, doubtful=True)
+    settlement.settle(posting, now, deps, maybe_written=True)
     return (
         ["its payments were put right"]
         if missing or settlement.open_amount(now) != settlement.open_amount(booked)
@@ -59,9 +59,9 @@ def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
     )
 
 
-def foresee(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
+def plan_restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
     """What `restore` and `restore_credit` would do now, step by step; nothing is written."""
-    before, left, steps = _standing(posting, booked, deps), settlement.open_amount(booked), []
+    before, left, steps = _find_existing(posting, booked, deps), settlement.open_amount(booked), []
     for payment, row, wanted in _corrections(posting, before, booked, deps):
         left += _settles(row, booked) - _settles(wanted, booked)
         if wanted != row:
@@ -95,17 +95,17 @@ def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDoc
     return f"a payment of {amounts} is not posted again, because {' and '.join(others)} settles the document"
 
 
-def _standing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
+def _find_existing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
     """The payments of the posting that stand in the books, by the till's payment: linked ones, and marked ones."""
     found = existing.find_payments(posting, deps)
     posted = settlement.posted_on(booked.kind, booked.id, deps)
     ours = {payment.source_id or "": posted.get(settlement.key_of(booked, payment)) for payment in posting.payments}
-    ids = {key: link.target_id for key, link in ours.items() if link is not None and settlement.stands(link)}
+    ids = {key: link.target_id for key, link in ours.items() if link is not None and settlement.is_in_books(link)}
     rows = {row.id: row for row in deps.books.payments_by_id(list(ids.values())) if not row.voided} if ids else {}
     return found | {key: rows[each] for key, each in ids.items() if each in rows}
 
 
-def _mend(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps) -> None:
+def _repair(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps) -> None:
     """Give the payments that stand the till's amount, day and method, and tie them to the document."""
     for payment, row, corrected in _corrections(posting, dict(before), booked, deps):
         wanted = corrected
@@ -182,7 +182,7 @@ def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decima
     invoice_id = posting.document.linked_invoice_id
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
         return Decimal(0)
-    return settlement.applicable(booked, invoice_id, deps, doubtful=True)
+    return settlement.applicable(booked, invoice_id, deps, maybe_written=True)
 
 
 def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
@@ -191,8 +191,8 @@ def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool
     if not more:
         return False
     before = settlement.posted_on(booked.kind, booked.id, deps).get(f"{booked.kind}/{booked.id}/{settlement.CREDIT}")
-    if before is None or not settlement.stands(before):
-        settlement.apply_credit(posting, booked, deps, doubtful=True)
+    if before is None or not settlement.is_in_books(before):
+        settlement.apply_credit(posting, booked, deps, maybe_written=True)
         return True
     row = deps.books.payment(before.target_id)
     amounts = {(link.kind, link.id): link.amount for link in row.links}

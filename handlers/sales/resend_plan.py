@@ -98,7 +98,7 @@ def _repairs(link: Link, posting: Posting, current: BookedDocument, deps: Deps) 
         steps.append("a document of money beside it was removed in QuickBooks: it would be made again")
     if current.kind in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
         moved = changes.move_payments(dataclasses.replace(posting, beside=()), deps)
-        steps += repairs.foresee(moved, current, deps)
+        steps += repairs.plan_restore(moved, current, deps)
     return tuple(steps)
 
 

@@ -19,7 +19,7 @@ _UNSETTLED = (bookings.GONE, bookings.ADOPTED, bookings.REPLACING, bookings.WITH
 
 def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
     """Write the sale as it is now into its document; None when the document has to be read first."""
-    if not _stands_as_left(sale, link, deps):
+    if not _is_as_left(sale, link, deps):
         return None
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind(link.target_entity))
     if posting.payments or posting.beside:
@@ -36,10 +36,10 @@ def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
         return None
     deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
     deps.remember(bookings.to_link(sale, booked, finished=False))
-    return booking.finish(sale, posting, booked, deps, doubtful=True)
+    return booking.finish(sale, posting, booked, deps, maybe_written=True)
 
 
-def _stands_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
+def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
     """Whether the last write was finished, of the same open day, and nothing else hangs on the document."""
     finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
     settled = not any(bookings.detail(link, name) for name in _UNSETTLED)

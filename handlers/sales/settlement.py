@@ -30,13 +30,13 @@ UNWANTED = ""
 """Fingerprint of a payment that stands in the books and is like none of the till's."""
 
 
-def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
-    """Post what was paid and is not posted yet. `doubtful`: look first, an earlier attempt may have posted some.
+def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
+    """Post what was paid and is not posted yet. `maybe_written`: look first, an earlier attempt may have posted some.
 
     A payment that is in the books but settles nothing of the document (which was deleted or voided meanwhile) is tied
     to it again. When something else settles the document between our read and our write, it is read again.
     """
-    repeat(lambda now, again: _settle(posting, now, deps, doubtful=doubtful or again), booked, deps)
+    repeat(lambda now, again: _settle(posting, now, deps, maybe_written=maybe_written or again), booked, deps)
 
 
 def repeat(step: Callable[[BookedDocument, bool], None], booked: BookedDocument, deps: Deps) -> None:
@@ -53,14 +53,14 @@ def repeat(step: Callable[[BookedDocument, bool], None], booked: BookedDocument,
     return None
 
 
-def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
+def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
     posted = posted_on(booked.kind, booked.id, deps)
-    missing = [p for p in posting.payments if not stands(posted.get(key_of(booked, p)))]
+    missing = [p for p in posting.payments if not is_in_books(posted.get(key_of(booked, p)))]
     left = open_amount(booked)
     loose = left > posting.document.total - sum(p.total for p in posting.payments if p not in missing)
     if not (missing or (loose and posting.payments)):
         return
-    known = existing.find_payments(posting, deps) if doubtful or loose else {}
+    known = existing.find_payments(posting, deps) if maybe_written or loose else {}
     for payment in posting.payments:
         before = posted.get(key_of(booked, payment))
         made = known.get(payment.source_id or "")
@@ -130,7 +130,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
     released = False
     kept = {f"{kind}/{document_id}/{payment.source_id}": fingerprint_of(payment) for payment in keep}
     for key, link in posted_on(kind, document_id, deps).items():
-        if stands(link) and kept.get(key) != link.fingerprint:
+        if is_in_books(link) and kept.get(key) != link.fingerprint:
             # Said before it is done, so that nobody is alarmed when the books tell of it.
             deps.remember(dataclasses.replace(link, detail={"voiding": True}))
             _void(link, deps)
@@ -139,16 +139,16 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
     return released
 
 
-def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtful: bool) -> None:
+def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
     """Take a credit memo off the invoice it credits, as far as that is still open."""
     invoice_id = posting.document.linked_invoice_id
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
         return
     key = f"{booked.kind}/{booked.id}/{CREDIT}"
     before = posted_on(booked.kind, booked.id, deps).get(key)
-    if stands(before):
+    if is_in_books(before):
         return
-    amount = applicable(booked, invoice_id, deps, doubtful=doubtful)
+    amount = applicable(booked, invoice_id, deps, maybe_written=maybe_written)
     for attempt in range(1, TRIES + 1):
         if not amount:
             return
@@ -156,7 +156,7 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
         try:
             made, generation = _create(applied, _identity("application", posting, booked, invoice_id), before, deps)
         except Permanent:
-            open_now = applicable(booked, invoice_id, deps, doubtful=True)
+            open_now = applicable(booked, invoice_id, deps, maybe_written=True)
             if attempt == TRIES or open_now == amount:
                 raise
             deps.say("something else was settled with it meanwhile", invoice=invoice_id, open=str(open_now))
@@ -167,7 +167,7 @@ def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, doubtf
             return
 
 
-def applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful: bool) -> Decimal:
+def applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, maybe_written: bool) -> Decimal:
     try:
         invoice = deps.books.document(DocumentKind.INVOICE, invoice_id)
     except NotFound:
@@ -176,7 +176,7 @@ def applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, doubtful:
     if customer_of(invoice) != customer_of(booked):
         deps.say("the credit stays open: the invoice belongs to another customer", id=invoice_id)
         return Decimal(0)
-    memo = deps.books.document(booked.kind, booked.id) if doubtful else booked
+    memo = deps.books.document(booked.kind, booked.id) if maybe_written else booked
     open_credit = memo.raw.get("RemainingCredit", memo.raw.get("Balance", memo.total))
     return min(Decimal(invoice.raw.get("Balance", 0)), Decimal(open_credit))
 
@@ -225,7 +225,7 @@ def _create(
     """
     first = before.generation + 1 if before else 0
     operation, *named = identity
-    for generation in range(first, first + documents.MOST_GENERATIONS):
+    for generation in range(first, first + documents.MAX_GENERATIONS):
         token = request_id(deps.books.realm_id, str(operation), *named, generation)
         made = deps.books.create_payment(wanted, token)
         present = _find_present(made, deps) if generation or documents.is_old(made.raw, deps) else made
@@ -290,7 +290,7 @@ def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
     return {link.source_id: link for link in found}
 
 
-def stands(link: Link | None) -> bool:
+def is_in_books(link: Link | None) -> bool:
     return link is not None and not any((link.detail or {}).get(name) for name in ("voided", bookings.GONE))
 
 

@@ -49,7 +49,7 @@ def handle(event: Event, deps: Deps) -> Result:
     day = Day.parse(event.entity_id)
     if event.hint and json.loads(event.hint).get("dry_run"):
         return done(f"dry run: {day.name} would be summed up; nothing was written")
-    asked = existing.heed(event, deps).source in existing.PEOPLE
+    asked = existing.with_request(event, deps).source in existing.PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = f"the day closes at {deps.settings.orders.day_closes}"

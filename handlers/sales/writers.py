@@ -36,7 +36,7 @@ def may_be_on_its_way(event: Event) -> bool:
     return event.crashes > 0 or event.code == NO_ANSWER
 
 
-def tell_of(note: str | None, deps: Deps) -> None:
+def report_installation(note: str | None, deps: Deps) -> None:
     """Tell once of an installation that signed a document of ours with another name than this one's."""
     other = find_installation(note)
     if deps.dry_run or other in (None, deps.installation):
@@ -56,7 +56,7 @@ def tell_of(note: str | None, deps: Deps) -> None:
     )
 
 
-def carry_installation(event: Event, _deps: Deps) -> Result:
+def handle_installation(event: Event, _deps: Deps) -> Result:
     """A person has seen it."""
     return skipped(f"installation {event.entity_id} is known")
 
@@ -65,7 +65,7 @@ def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
     """See to it that the days on which another document of this sale may appear are looked through again."""
     days = dict.fromkeys((posting.document.business_date, sale.business_date))
     tag = find_tag(posting.document.marker) or ""
-    told = {"days": [day.isoformat() for day in days]}
+    hint = {"days": [day.isoformat() for day in days]}
     deps.pass_on(
         Change(
             key=f"duplicates:{deps.connection}:{sale.id}:{event.id}:{event.attempts}",
@@ -74,17 +74,17 @@ def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
             entity=CHECK,
             entity_id=tag,
             connection=deps.connection,
-            hint=json.dumps({**told, "since": deps.now().isoformat()}),
+            hint=json.dumps({**hint, "since": deps.now().isoformat()}),
         )
     )
 
 
-def carry_check(event: Event, deps: Deps) -> Result:
+def handle_check(event: Event, deps: Deps) -> Result:
     """Look through the days of a sale for a second document, each time one of the waits is over."""
-    told = json.loads(event.hint or "{}")
-    elapsed = (deps.now() - datetime.fromisoformat(told["since"])).total_seconds()
+    hint = json.loads(event.hint or "{}")
+    elapsed = (deps.now() - datetime.fromisoformat(hint["since"])).total_seconds()
     if elapsed >= LOOKS[0]:
-        for document in _find_marked(event.entity_id, told["days"], deps):
+        for document in _find_marked(event.entity_id, hint["days"], deps):
             result = settle(document, deps)
             if result.outcome.state is State.PARKED:
                 return result
@@ -103,7 +103,7 @@ def _find_marked(tag: str, days: Iterable[str], deps: Deps) -> list[BookedDocume
 
 def settle(document: BookedDocument, deps: Deps) -> Result:
     """Compare a document of ours with the one its sale is linked with; a second one that nobody touched is deleted."""
-    tell_of(document.private_note, deps)
+    report_installation(document.private_note, deps)
     _, _, sale_id = (find_tag(document.private_note) or "").partition(":")
     link = bookings.find(sale_id, deps)
     if link is None or (link.target_entity, link.target_id) == (document.kind, document.id):
@@ -134,7 +134,7 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
     )
 
 
-def carry_unlinked(event: Event, deps: Deps) -> Result:
+def handle_unlinked(event: Event, deps: Deps) -> Result:
     """A document with a marker of ours that nothing here is linked with."""
     try:
         document = deps.books.document(DocumentKind(event.entity), event.entity_id)

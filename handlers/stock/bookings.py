@@ -22,7 +22,7 @@ _REFERENCE = "QuickBooks"
 class StockDifference:
     """The stock of one article in one branch: what is there, what should be, by which figures.
 
-    `doubtful`: perhaps too little.
+    `unsure`: perhaps too little.
     """
 
     branch: int
@@ -30,7 +30,7 @@ class StockDifference:
     item: Item
     present: Decimal
     wanted: Decimal
-    doubtful: bool
+    unsure: bool
     figures: Figures
 
     @property
@@ -39,20 +39,20 @@ class StockDifference:
         return self.wanted - self.present
 
 
-def book(shelf: StockDifference, deps: Deps) -> None:
+def book(difference: StockDifference, deps: Deps) -> None:
     """Book one shelf's difference."""
     employee = deps.settings.orders.employee_number if deps.till.names_employees() else None
     stock_id = deps.till.update_stock(
-        shelf.branch, shelf.article, shelf.change, employee=employee, reference=_REFERENCE
+        difference.branch, difference.article, difference.change, employee=employee, reference=_REFERENCE
     )
     deps.say(
         "changed the stock",
-        branch=shelf.branch,
-        article=shelf.article,
-        before=str(shelf.present),
-        after=str(shelf.wanted),
+        branch=difference.branch,
+        article=difference.article,
+        before=str(difference.present),
+        after=str(difference.wanted),
     )
-    deps.remember(_to_link(shelf, stock_id))
+    deps.remember(_to_link(difference, stock_id))
 
 
 def can_book_together(deps: Deps) -> bool:
@@ -60,23 +60,23 @@ def can_book_together(deps: Deps) -> bool:
     return deps.settings.stock.together and deps.till.books_together()
 
 
-def book_together(shelves: Sequence[StockDifference], deps: Deps) -> bool:
+def book_together(differences: Sequence[StockDifference], deps: Deps) -> bool:
     """Book the differences with one call per branch; False when they are so few that nothing was tried.
 
     What it comes to has to be measured: a refusal may have booked some of them.
     """
-    if len(shelves) <= FEW or not can_book_together(deps):
+    if len(differences) <= FEW or not can_book_together(deps):
         return False
     by_branch: defaultdict[int, list[StockDifference]] = defaultdict(list)
-    for shelf in shelves:
-        by_branch[shelf.branch].append(shelf)
+    for difference in differences:
+        by_branch[difference.branch].append(difference)
     for branch, some in by_branch.items():
         _book_branch(branch, some, deps)
     return True
 
 
-def _book_branch(branch: int, shelves: Sequence[StockDifference], deps: Deps) -> None:
-    changes = {shelf.article: shelf.change for shelf in shelves}
+def _book_branch(branch: int, differences: Sequence[StockDifference], deps: Deps) -> None:
+    changes = {difference.article: difference.change for difference in differences}
     employee = deps.settings.orders.employee_number
     try:
         stock_id = deps.till.update_stock_together(branch, changes, employee=employee, reference=_REFERENCE)
@@ -85,12 +85,14 @@ def _book_branch(branch: int, shelves: Sequence[StockDifference], deps: Deps) ->
     except Permanent as error:
         deps.say("the till refuses to book many at once; they are booked one by one", reason=error.reason)
         return
-    written = {str(shelf.article): [str(shelf.present), str(shelf.wanted)] for shelf in shelves}
-    deps.say("changed the stock of many", branch=branch, articles=len(shelves), before_and_after=written)
-    deps.remember(*(_to_link(shelf, stock_id) for shelf in shelves))
+    written = {str(difference.article): [str(difference.present), str(difference.wanted)] for difference in differences}
+    deps.say("changed the stock of many", branch=branch, articles=len(differences), before_and_after=written)
+    deps.remember(*(_to_link(difference, stock_id) for difference in differences))
 
 
-def _to_link(shelf: StockDifference, stock_id: int | None) -> Link:
-    detail = {"stock_id": stock_id, "before": str(shelf.present)}
-    source_id = f"{shelf.branch}/{shelf.article}"
-    return Link(LinkKind.STOCK, source_id, "Item", shelf.item.id, fingerprint=str(shelf.wanted), detail=detail)
+def _to_link(difference: StockDifference, stock_id: int | None) -> Link:
+    detail = {"stock_id": stock_id, "before": str(difference.present)}
+    source_id = f"{difference.branch}/{difference.article}"
+    return Link(
+        LinkKind.STOCK, source_id, "Item", difference.item.id, fingerprint=str(difference.wanted), detail=detail
+    )

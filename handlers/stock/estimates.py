@@ -73,11 +73,11 @@ def _read(deps: Deps) -> Promised:
 def _find(deps: Deps) -> Promised | None:
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.STOCK, _SOURCE)
-    told = link.detail if link else None
-    if not told:
+    detail = link.detail if link else None
+    if not detail:
         return None
-    found = {id_: Decimal(count) for id_, count in told["pieces"].items()}
-    return Promised(found, datetime.fromisoformat(told["read_at"]))
+    found = {id_: Decimal(count) for id_, count in detail["pieces"].items()}
+    return Promised(found, datetime.fromisoformat(detail["read_at"]))
 
 
 def _to_link(promised: Promised) -> Link:

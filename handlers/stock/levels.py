@@ -49,19 +49,19 @@ def settle(
     measured again. `together`: book many with one call. Raises `RateLimited` while somebody else measures.
     """
     with leases.alone(deps.engine, deps.connection, "stock"):
-        shelves = measure(items, read_at, deps)
-        due = _due(shelves, patient)
+        differences = measure(items, read_at, deps)
+        due = _due(differences, patient)
         if together and bookings.book_together(due, deps):
             # Measured again: what the till made of so many at once is looked at before it is believed.
-            shelves = measure(items, read_at, deps)
-            due = _due(shelves, patient)
-        for shelf in due:
-            bookings.book(shelf, deps)
-    return shelves
+            differences = measure(items, read_at, deps)
+            due = _due(differences, patient)
+        for difference in due:
+            bookings.book(difference, deps)
+    return differences
 
 
-def _due(shelves: Iterable[StockDifference], patient: bool) -> list[StockDifference]:
-    return [shelf for shelf in shelves if shelf.change and not (patient and shelf.doubtful)]
+def _due(differences: Iterable[StockDifference], patient: bool) -> list[StockDifference]:
+    return [difference for difference in differences if difference.change and not (patient and difference.unsure)]
 
 
 def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[StockDifference]:
@@ -69,7 +69,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
     branches = stock.to_branches(deps.settings.stock, branches=[branch.number for branch in deps.lists.branches()])
     before = deps.till.sync_markers()
     levels = {place(row): row for branch in branches for row in deps.till.stock(branch, items)}
-    levels |= _empty_shelves([(branch, article) for branch in branches for article in items], levels, deps)
+    levels |= _empty_levels([(branch, article) for branch in branches for article in items], levels, deps)
     movements = _movements_since(before, _catch_up(deps), branches, items, deps)
     missed = unposted.count(read_at, [id_ for m in movements for id_ in _documents(m)], deps)
     counted = [m for m in movements if missed.known.intersection(_documents(m))]
@@ -87,7 +87,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
             item,
             _present(levels[branch, article], counted),
             quantity,
-            article in missed.doubtful,
+            article in missed.unsure,
             figures[article],
         )
         for article, item in items.items()
@@ -96,7 +96,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
     ]
 
 
-def _empty_shelves(
+def _empty_levels(
     asked: Iterable[Place], levels: Mapping[Place, ArticleStock], deps: Deps
 ) -> dict[Place, ArticleStock]:
     """The shelves of articles that keep stock, but of which the till says nothing: nothing was booked there yet."""

@@ -38,9 +38,9 @@ def _handle(event: Event, deps: Deps) -> Result:
     found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
     if not found:
         return skipped(f"{name_item(seen.item)} keeps no stock at the till")
-    if patient and any(shelf.doubtful for shelf in found):
+    if patient and any(difference.unsure for difference in found):
         raise Transient(f"a sale of {name_item(seen.item)} is being booked at this moment", code="being-booked")
-    changed = [shelf for shelf in found if shelf.change]
+    changed = [difference for difference in found if difference.change]
     return done(None if changed else "unchanged")
 
 

@@ -14,21 +14,21 @@ from typing import Final
 
 from gateway.errors import RateLimited
 
-PLACES: Final = 2
+SLOTS: Final = 2
 """One writes while the next one reads."""
 LONGEST: Final = 60.0
 """Seconds until one that found no place comes back at the latest."""
-_FIRST_GUESS, _LEAST = 0.5, 0.05
+_FIRST_PACE, _LEAST = 0.5, 0.05
 
 
 class StockSemaphore:
     """The places of one connection in this process. Who finds none is given a time of its own, one after the other."""
 
-    def __init__(self, *, places: int = PLACES, clock: Callable[[], float] = time.monotonic) -> None:
-        self._places = places
+    def __init__(self, *, slots: int = SLOTS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = slots
         self._clock = clock
         self._inside = 0
-        self._pace = _FIRST_GUESS
+        self._pace = _FIRST_PACE
         self._last_given = 0.0
         self._lock = threading.Lock()
 
@@ -44,7 +44,7 @@ class StockSemaphore:
 
     def _take(self) -> None:
         with self._lock:
-            if self._inside >= self._places:
+            if self._inside >= self._slots:
                 raise RateLimited("other stock is being measured at this moment", after=self._give(), code="busy")
             self._inside += 1
 
@@ -58,12 +58,12 @@ class StockSemaphore:
         with self._lock:
             self._inside -= 1
             # How long one takes of late, for the pace at which others may come.
-            self._pace = max(_LEAST, (3 * self._pace + seconds / self._places) / 4)
+            self._pace = max(_LEAST, (3 * self._pace + seconds / self._slots) / 4)
 
 
-_rooms: defaultdict[str, StockSemaphore] = defaultdict(StockSemaphore)
+_semaphores: defaultdict[str, StockSemaphore] = defaultdict(StockSemaphore)
 
 
 def of(connection: str) -> StockSemaphore:
     """The room of a connection."""
-    return _rooms[connection]
+    return _semaphores[connection]

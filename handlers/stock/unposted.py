@@ -25,13 +25,13 @@ _BEING_BOOKED = frozenset({State.WORKING, State.UNCERTAIN})
 class Unposted:
     """Pieces sold by article number, fewer when some came back.
 
-    Articles in `doubtful` are on a sale that was booked so close to the moment asked about that the books' quantity
+    Articles in `unsure` are on a sale that was booked so close to the moment asked about that the books' quantity
     may know it already, or may have been booked by a past that was forgotten: their number is rather too high than
     too low. `known` are all sales that were found.
     """
 
     pieces: Mapping[int, Decimal]
-    doubtful: frozenset[int]
+    unsure: frozenset[int]
     known: frozenset[str]
 
 
@@ -48,14 +48,14 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
         )
     counted = {row.entity_id: row for row in found if _is_unposted(row)}
     pieces: dict[int, Decimal] = {}
-    doubtful: set[int] = set()
+    unsure: set[int] = set()
     for sale_id, lines in _lines(counted.values(), deps):
         for article, quantity in _pieces(lines):
             pieces[article] = pieces.get(article, Decimal(0)) + quantity
             row = counted[sale_id]
             if row.booked is False or row.maybe_written or row.state in _BEING_BOOKED:
-                doubtful.add(article)
-    return Unposted(pieces, frozenset(doubtful), frozenset(row.entity_id for row in found))
+                unsure.add(article)
+    return Unposted(pieces, frozenset(unsure), frozenset(row.entity_id for row in found))
 
 
 def _is_unposted(row: Known) -> bool:

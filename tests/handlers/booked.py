@@ -43,7 +43,7 @@ def taxes_of(document: dict[str, Any]) -> dict[Decimal, tuple[Decimal, Decimal]]
     return {Decimal(each["TaxPercent"]): (each["NetAmountTaxable"], amount) for each, amount in details}
 
 
-def told_by(sale: dict[str, Any]) -> dict[Decimal, tuple[Decimal, Decimal]]:
+def stated_by(sale: dict[str, Any]) -> dict[Decimal, tuple[Decimal, Decimal]]:
     """Net and VAT by rate, as the till states them."""
     return {
         Decimal(each["vatPercentage"]) / 100: (Decimal(each["exclAmount"]) / 100, Decimal(each["vatAmount"]) / 100)

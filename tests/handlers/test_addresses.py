@@ -246,11 +246,11 @@ def test_an_inactive_customer_merged_away_is_waited_for_no_more(shop: Shop) -> N
     receipt = shop.till.sell(lines=[sold(1002)], relation=relation)
     shop.settle()
     assert shop.newest(receipt["receiptId"]).code == "inactive-customer"
-    survivor = in_books(shop, "Oud Holding", "holding@oud.example")
-    shop.books.merge(REALM, "Customer", survivor, former)
-    shop.hear_of("Customer", survivor, "Merge", key="merge", hint=f'{{"deleted_id": "{former}"}}')
+    remaining_id = in_books(shop, "Oud Holding", "holding@oud.example")
+    shop.books.merge(REALM, "Customer", remaining_id, former)
+    shop.hear_of("Customer", remaining_id, "Merge", key="merge", hint=f'{{"deleted_id": "{former}"}}')
     assert shop.newest(receipt["receiptId"]).state == "done"
-    assert shop.rows("SalesReceipt")[-1]["CustomerRef"]["value"] == survivor
+    assert shop.rows("SalesReceipt")[-1]["CustomerRef"]["value"] == remaining_id
 
 
 def test_a_relation_of_an_inactive_customer_makes_no_other(shop: Shop) -> None:

@@ -78,7 +78,7 @@ def records(shop: Shop) -> list[AgreementRecordRow]:
         return list(session.execute(select(AgreementRecordRow)).scalars())
 
 
-def told(shop: Shop) -> list[alert_rules.AlertCause]:
+def open_causes(shop: Shop) -> list[alert_rules.AlertCause]:
     with reading(shop.engine) as session:
         found = alert_rules.find_causes(session, PATIENCE)
     return [cause for cause in found if cause.key.startswith(("agreement/", "comparison/"))]
@@ -107,7 +107,7 @@ def test_every_night_the_day_before_is_compared_once(shop: Shop) -> None:
     assert row.checked_at is not None
     assert row.due_at is None
     assert statuses(shop) == {2: Status.NOT_CLOSED, 1: Status.AGREES, 0: Status.NOT_CLOSED}
-    assert told(shop) == []
+    assert open_causes(shop) == []
 
 
 def test_a_night_costs_few_metered_reads(shop: Shop) -> None:
@@ -140,7 +140,7 @@ def test_a_deleted_document_is_told_and_over_once_it_is_booked_again(shop: Shop)
     assert (row.status, row.difference_cents) == (Status.DIFFERS, 2833)
     (record,) = records(shop)
     assert (record.cause, record.by_policy, record.cents) == ("deleted in the books", False, 2833)
-    (cause,) = told(shop)
+    (cause,) = open_causes(shop)
     assert (cause.key, cause.connection) == ("agreement/default", "default")
     assert "28.33" in cause.detail
     assert plan(shop, begin + timedelta(hours=1)) == []
@@ -149,7 +149,7 @@ def test_a_deleted_document_is_told_and_over_once_it_is_booked_again(shop: Shop)
     (again,) = plan(shop, begin + timedelta(hours=2, minutes=11))
     assert again.state == "done"
     assert statuses(shop)[1] == Status.AGREES
-    assert (told(shop), records(shop)) == ([], [])
+    assert (open_causes(shop), records(shop)) == ([], [])
 
 
 def test_what_the_settings_want_so_is_explained_and_no_alarm(shop: Shop) -> None:
@@ -164,7 +164,7 @@ def test_what_the_settings_want_so_is_explained_and_no_alarm(shop: Shop) -> None
     assert statuses(shop)[2] == Status.EXPLAINED
     assert {record.by_policy for record in records(shop)} == {True}
     assert rows(shop)[today() - timedelta(days=2)].difference_cents == 0
-    assert told(shop) == []
+    assert open_causes(shop) == []
 
 
 def test_the_first_day_is_not_compared_nor_one_that_is_switched_off(shop: Shop) -> None:
@@ -215,7 +215,7 @@ def test_a_double_of_today_is_told_today(shop: Shop) -> None:
     plan(shop, night())
     assert statuses(shop)[0] == Status.DIFFERS
     assert [record.cause for record in records(shop)] == ["booked twice"]
-    assert [cause.key for cause in told(shop)] == ["agreement/default"]
+    assert [cause.key for cause in open_causes(shop)] == ["agreement/default"]
 
 
 def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop: Shop) -> None:
@@ -228,7 +228,7 @@ def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop
     (event,) = plan(shop, night())
     assert event.state == "done"
     assert statuses(shop)[0] == Status.NOT_CLOSED
-    assert told(shop) == []
+    assert open_causes(shop) == []
 
 
 def test_a_comparison_that_cannot_be_made_is_told(shop: Shop) -> None:
@@ -242,11 +242,11 @@ def test_a_comparison_that_cannot_be_made_is_told(shop: Shop) -> None:
             session.execute(update(InboxRow).where(col(InboxRow.state) == "waiting").values(due_at=None))
         shop.work()
     assert statuses(shop)[1] == Status.FAILED
-    assert [cause.key for cause in told(shop)] == ["comparison/default"]
+    assert [cause.key for cause in open_causes(shop)] == ["comparison/default"]
     shop.books.tricks.clear()
     shop.retry(event)
     assert statuses(shop)[1] == Status.AGREES
-    assert told(shop) == []
+    assert open_causes(shop) == []
 
 
 @pytest.mark.parametrize("hours", [5, 7])
@@ -256,7 +256,7 @@ def test_a_comparison_nobody_makes_is_told_after_six_hours(shop: Shop, hours: in
         agreements.open_days(
             session, "default", today(), due_at=datetime.now(AMSTERDAM) - timedelta(hours=hours, minutes=1)
         )
-    assert [cause.key for cause in told(shop)] == (["comparison/default"] if hours > 6 else [])
+    assert [cause.key for cause in open_causes(shop)] == (["comparison/default"] if hours > 6 else [])
 
 
 def test_others_documents_have_a_day_compared_every_six_hours_at_most(shop: Shop) -> None:

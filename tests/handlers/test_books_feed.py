@@ -76,7 +76,7 @@ def cursors_behind(shop: Shop) -> dict[str, str]:
         return cursors.held_back(session, "default", cursors.LEDGER)
 
 
-def causes_told(shop: Shop, minutes: int) -> list[str]:
+def open_causes(shop: Shop, minutes: int) -> list[str]:
     """What a person is told of feeds once this time has passed."""
     with writing(shop.engine) as session:
         session.execute(update(ConnectionRow).values(live=True))
@@ -98,8 +98,8 @@ def test_one_document_the_books_cannot_show_hides_nothing_else(shop: Shop, answe
     assert {("SalesReceipt", deleted), ("Item", item)} <= found
     shop.work()
     assert list(cursors_behind(shop)) == [refund_kind]
-    assert causes_told(shop, 0) == []
-    assert causes_told(shop, 2) == ["QuickBooks cannot say what changed of its records of the kind RefundReceipt"]
+    assert open_causes(shop, 0) == []
+    assert open_causes(shop, 2) == ["QuickBooks cannot say what changed of its records of the kind RefundReceipt"]
     another = str(shop.add_item("4002")["Id"])
     before = reads(shop)
     assert ("Item", another) in look(shop)
@@ -111,7 +111,7 @@ def test_one_document_the_books_cannot_show_hides_nothing_else(shop: Shop, answe
     shop.books.switches.failing_captures = {}
     assert look(shop) == {(refund_kind, refunded)}
     shop.work()
-    assert (cursors_behind(shop), causes_told(shop, 2)) == ({}, [])
+    assert (cursors_behind(shop), open_causes(shop, 2)) == ({}, [])
     before = reads(shop)
     assert look(shop) == set()
     assert reads(shop) == before + 1
@@ -144,7 +144,7 @@ def test_an_item_the_books_cannot_show_hides_no_document(shop: Shop) -> None:
     before = reads(shop)
     assert look(shop) == set()
     assert reads(shop) == before + 1
-    assert causes_told(shop, 2) == ["the poll quickbooks.cdc fails"]
+    assert open_causes(shop, 2) == ["the poll quickbooks.cdc fails"]
     shop.books.switches.failing_captures = {}
     assert ("Item", item) in look(shop)
 

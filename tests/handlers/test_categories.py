@@ -97,7 +97,7 @@ def test_a_group_the_staff_made_is_taken_over_by_name_and_never_deleted(shop: Sh
     food = add_category(shop, "Food")
     hear(shop, food["Id"])
     assert {name: row["groupNumber"] for name, row in groups(shop).items()} == {"Food": 5}
-    vanish(shop, food["Id"])
+    remove_from_books(shop, food["Id"])
     hear(shop, food["Id"], "Delete")
     assert "Food" in groups(shop)
 
@@ -109,12 +109,12 @@ def test_a_deleted_category_takes_its_own_group_along_unless_the_staff_uses_it(s
     staffs_own = article(shop, 1001)["_product"]
     shop.till.till["groups"].get(groups(shop)["Gifts"]["groupNumber"])["productNumbers"].append(staffs_own)
     for row in (food, gifts):
-        vanish(shop, row["Id"])
+        remove_from_books(shop, row["Id"])
         hear(shop, row["Id"], "Delete")
     assert set(groups(shop)) == {"Gifts"}
 
 
-def vanish(shop: Shop, item_id: str) -> None:
+def remove_from_books(shop: Shop, item_id: str) -> None:
     """The books forget a category."""
     shop.company.remove(ENTITIES["Item"], shop.company.get("Item", item_id))
 

@@ -72,8 +72,8 @@ def test_mapped_and_free_fields_are_emptied_too_and_the_staff_s_stay(open_shop: 
     item = described(shop, "Een jaar gerijpt", CustomField=fields(Colour="Geel", Barcode="8710000000017"))
     assert (article(shop, 7001)["colour"], article(shop, 7001)["barcode"]) == ("Geel", "8710000000017")
     shop.till.till["articles"].get(7001)["size"] = "XL"
-    shelf = {"fieldName": "Schap", "dataType": "DATA-TYPE-STRING", "strValue": "B4", "multiSelectInt": []}
-    shop.till.till["articles"].get(7001)["customFieldList"]["customField"].append(shelf)
+    rack = {"fieldName": "Schap", "dataType": "DATA-TYPE-STRING", "strValue": "B4", "multiSelectInt": []}
+    shop.till.till["articles"].get(7001)["customFieldList"]["customField"].append(rack)
     found = edit(shop, item, Description="", CustomField=fields(Colour="", Barcode=""))
     assert (found["colour"], found["barcode"], found["size"]) == ("", "", "XL")
     free = {row["fieldName"]: row.get("strValue") for row in found["customFieldList"]["customField"]}

@@ -51,15 +51,15 @@ def written(shop: Shop) -> tuple[object, ...]:
     return rows, relations, links
 
 
-def fields(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {row["field"]: row for row in told["fields"]}
+def fields(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["field"]: row for row in shown["fields"]}
 
 
 def test_e4_a_new_relation_is_explained_field_by_field_and_not_made(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
-    told = preview(shop, relation["relationNumber"])
-    rows = fields(told)
-    assert (told["outcome"], told["into"], told["target"], told["matched"]) == ("created", "books", None, None)
+    shown = preview(shop, relation["relationNumber"])
+    rows = fields(shown)
+    assert (shown["outcome"], shown["into"], shown["target"], shown["matched"]) == ("created", "books", None, None)
     assert {name: row["value"] for name, row in rows.items()} == {
         "display_name": "Bakkerij Jansen BV",
         "email": "bakker@example.nl",
@@ -97,9 +97,9 @@ def test_e4_a_customer_that_exists_shows_what_is_written_and_what_is_kept_with_t
     body = {"DisplayName": "Jansen", "Notes": "x", "Mobile": {"FreeFormNumber": "06 1"}, **ADDRESS}
     customer = shop.books.put_customer(REALM, body)
     number = shop.till.add_relation(**COMPANY)["relationNumber"]
-    told = preview(shop, number)
-    rows = fields(told)
-    assert (told["outcome"], told["target"], told["matched"]) == ("updated", customer["Id"], BY_EMAIL)
+    shown = preview(shop, number)
+    rows = fields(shown)
+    assert (shown["outcome"], shown["target"], shown["matched"]) == ("updated", customer["Id"], BY_EMAIL)
     assert (rows["display_name"]["present"], rows["display_name"]["kept"]) == (
         "Jansen",
         "a customer that exists keeps its name",
@@ -114,8 +114,8 @@ def test_e4_a_customer_that_exists_shows_what_is_written_and_what_is_kept_with_t
     shop.settle()
     assert named(shop, "Jansen")["PrimaryPhone"]["FreeFormNumber"] == "030 123"
     shop.books.put(REALM, "Customer", {"Id": customer["Id"], "PrimaryPhone": {"FreeFormNumber": "changed by hand"}})
-    carried = preview(shop, number)
-    assert (carried["outcome"], fields(carried)["phone"]["kept"]) == (
+    written = preview(shop, number)
+    assert (written["outcome"], fields(written)["phone"]["kept"]) == (
         "unchanged",
         "nothing of it changed since it was carried last",
     )
@@ -140,9 +140,9 @@ def test_e4_a_name_that_somebody_else_has_is_told_with_its_holder_and_the_next_n
         shop.books.put(REALM, entity, {"Id": holder["Id"], "DisplayName": f"{word} Jansen", "Active": False})
     for taken in (plain, f"{plain} (bakker@example.nl)", f"{plain} (relation {number})"):
         shop.books.put(REALM, "Vendor", {"DisplayName": taken})
-    told = preview(shop, number)
-    assert (told["outcome"], told["field"]) == ("parked", "name")
-    assert "rename" in told["fix"]
+    shown = preview(shop, number)
+    assert (shown["outcome"], shown["field"]) == ("parked", "name")
+    assert "rename" in shown["fix"]
 
 
 STAYS = (
@@ -156,8 +156,8 @@ def test_e4_what_stays_at_the_till_is_told_with_the_reason(open_shop: Shops) -> 
     shop = open_shop()
     numbers = [shop.till.add_relation(**relation)["relationNumber"] for relation, _, _ in STAYS]
     for number, (_, outcome, why) in zip(numbers, STAYS, strict=True):
-        told = preview(shop, number)
-        assert (told["outcome"], why in told["reason"]) == (outcome, True), told
+        shown = preview(shop, number)
+        assert (shown["outcome"], why in shown["reason"]) == (outcome, True), shown
     off = preview(shop, numbers[0], settings="[customers]\nenabled = false\n")
     assert (off["outcome"], off["field"]) == ("skipped", "customers.enabled")
 
@@ -168,9 +168,9 @@ def test_e4_a_customer_of_the_books_is_explained_as_a_relation_where_that_is_wan
     off = preview(shop, customer["Id"], side=Side.BOOKS)
     assert (off["outcome"], off["field"]) == ("skipped", "customers.to_till")
     for by, word in ((By.ID, customer["Id"]), (By.NAME, "Anna Smit"), (By.EMAIL, "anna@example.nl")):
-        told = preview(shop, word, by=by, side=Side.BOOKS, settings="[customers]\nto_till = true\n")
-        assert (told["outcome"], told["into"], told["who"]) == ("created", "till", f"customer {customer['Id']}")
-    rows = fields(told)
+        shown = preview(shop, word, by=by, side=Side.BOOKS, settings="[customers]\nto_till = true\n")
+        assert (shown["outcome"], shown["into"], shown["who"]) == ("created", "till", f"customer {customer['Id']}")
+    rows = fields(shown)
     assert {name: row["value"] for name, row in rows.items()} == {
         "name": "Anna Smit",
         "ext_id": customer["Id"],
@@ -187,9 +187,9 @@ def test_e4_a_relation_that_exists_keeps_its_name_and_what_the_books_do_not_know
     shop = open_shop("[customers]\nto_till = true")
     customer = shop.books.put_customer(REALM, ANNA)
     number = shop.till.add_relation(name="A. Smit", email="anna@example.nl", mobile="06 1")["relationNumber"]
-    told = preview(shop, customer["Id"], side=Side.BOOKS)
-    rows = fields(told)
-    assert (told["outcome"], told["target"], told["matched"]) == ("updated", number, BY_EMAIL)
+    shown = preview(shop, customer["Id"], side=Side.BOOKS)
+    rows = fields(shown)
+    assert (shown["outcome"], shown["target"], shown["matched"]) == ("updated", number, BY_EMAIL)
     assert (rows["name"]["value"], rows["name"]["kept"]) == ("Anna Smit", "a relation that exists keeps its name")
     assert (rows["mobile"]["present"], rows["mobile"]["kept"]) == ("06 1", "QuickBooks has nothing there")
     assert (rows["address.city"]["value"], rows["address.city"]["kept"]) == ("Ede", None)

@@ -144,20 +144,20 @@ def test_a_customer_made_inactive_is_made_anew_if_wanted(open_shop: Callable[...
 
 def test_sales_follow_a_customer_that_was_merged_into_another(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
-    vanished = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
-    survivor = shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding"})["Id"]
-    shop.books.merge(REALM, "Customer", survivor, vanished)
-    shop.hear_of("Customer", survivor, "Merge", key="merge", hint=f'{{"deleted_id": "{vanished}"}}')
-    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == survivor
+    merged_id = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
+    remaining_id = shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding"})["Id"]
+    shop.books.merge(REALM, "Customer", remaining_id, merged_id)
+    shop.hear_of("Customer", remaining_id, "Merge", key="merge", hint=f'{{"deleted_id": "{merged_id}"}}')
+    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == remaining_id
 
 
 def test_a_merge_that_nobody_told_of_is_noticed_by_the_refusal(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
-    vanished = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
+    merged_id = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
     body = {"DisplayName": "Jansen Holding", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
-    survivor = shop.books.put_customer(REALM, body)["Id"]
-    shop.books.merge(REALM, "Customer", survivor, vanished)
-    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == survivor
+    remaining_id = shop.books.put_customer(REALM, body)["Id"]
+    shop.books.merge(REALM, "Customer", remaining_id, merged_id)
+    assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == remaining_id
     assert [row["DisplayName"] for row in shop.rows("Customer") if row["Active"]] == ["Jansen Holding"]
 
 

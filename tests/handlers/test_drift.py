@@ -107,10 +107,10 @@ def test_an_inactive_item_s_article_that_was_switched_on_by_hand_is_switched_off
     change(shop, item, Active=False)
     hear(shop, item)
     alter(shop, 7001, active=True)
-    never_carried = shop.add_item("7002", Active=False)
+    never_written = shop.add_item("7002", Active=False)
     load(shop, Flow.PRODUCTS)
     assert article(shop, 7001)["active"] is False
-    assert not shop.events(entity_id=never_carried["Id"])
+    assert not shop.events(entity_id=never_written["Id"])
 
 
 def test_an_event_that_is_tried_again_looks_at_the_till(shop: Shop) -> None:

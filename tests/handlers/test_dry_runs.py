@@ -81,8 +81,8 @@ def test_a_dry_run_says_what_a_resend_then_does(
     shop.resend(receipt)
     assert everything(shop) != before
     assert planned(shop.resend(receipt, dry_run=True))["action"] == "nothing: already booked"
-    standing = [row for row in shop.rows("Invoice") if row["TotalAmt"]]
-    assert [(row["TotalAmt"], row["Balance"]) for row in standing] == [(Decimal("12.10"), 0)]
+    kept = [row for row in shop.rows("Invoice") if row["TotalAmt"]]
+    assert [(row["TotalAmt"], row["Balance"]) for row in kept] == [(Decimal("12.10"), 0)]
 
 
 def test_a_dry_run_sees_that_a_credit_is_not_taken_off_its_invoice(shop: Shop) -> None:

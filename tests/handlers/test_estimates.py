@@ -48,14 +48,14 @@ def customer(shop: Shop) -> str:
     return str((found or shop.books.put(REALM, "Customer", {"DisplayName": "Bouwbedrijf"}))["Id"])
 
 
-def tell(shop: Shop, estimate: str, key: str) -> Event:
+def send_webhook(shop: Shop, estimate: str, key: str) -> Event:
     """The webhook of an estimate, carried with all it leads to."""
     event_id = shop.receive(Change(key, Flow.STOCK, "webhook", "Estimate", estimate, connection="default"))
     shop.work()
     return shop.event(event_id)
 
 
-def shelves(shop: Shop) -> list[int]:
+def stock_levels(shop: Shop) -> list[int]:
     return [int(physical(shop, number)) for number in (5001, 5002)]
 
 
@@ -68,24 +68,24 @@ def stocked(shop: Shop, *skus: str) -> None:
 def test_what_is_promised_on_an_estimate_leaves_the_shelf_and_comes_back_when_it_is_closed(shop: Shop) -> None:
     stocked(shop, "5001", "5002")
     estimate = promise(shop, _5001=5)
-    tell(shop, estimate, "made")
-    assert shelves(shop) == [7, 12]
+    send_webhook(shop, estimate, "made")
+    assert stock_levels(shop) == [7, 12]
     shop.books.put(REALM, "Estimate", {"Id": estimate, **lines(shop, {"5001": 1, "5002": 2})})
-    tell(shop, estimate, "changed")
-    assert shelves(shop) == [11, 10]
+    send_webhook(shop, estimate, "changed")
+    assert stock_levels(shop) == [11, 10]
     shop.books.put(REALM, "Estimate", {"Id": estimate, "TxnStatus": "Closed"})
-    tell(shop, estimate, "closed")
-    assert shelves(shop) == [12, 12]
+    send_webhook(shop, estimate, "closed")
+    assert stock_levels(shop) == [12, 12]
 
 
 @pytest.mark.parametrize("status", ["Closed", "Rejected", "Converted"])
 def test_an_estimate_that_is_over_reserves_nothing(shop: Shop, status: str) -> None:
     stocked(shop, "5001")
     estimate = promise(shop, _5001=3)
-    tell(shop, estimate, "made")
+    send_webhook(shop, estimate, "made")
     assert physical(shop, 5001) == 9
     shop.books.put(REALM, "Estimate", {"Id": estimate, "TxnStatus": status})
-    tell(shop, estimate, "over")
+    send_webhook(shop, estimate, "over")
     assert physical(shop, 5001) == 12
 
 
@@ -94,20 +94,20 @@ def test_an_estimate_that_is_open_reserves_its_pieces(shop: Shop, status: str) -
     stocked(shop, "5001")
     estimate = promise(shop, _5001=3)
     shop.books.put(REALM, "Estimate", {"Id": estimate, "TxnStatus": status})
-    tell(shop, estimate, "made")
+    send_webhook(shop, estimate, "made")
     assert physical(shop, 5001) == 9
 
 
 def test_an_estimate_made_into_an_invoice_reserves_nothing(shop: Shop) -> None:
     stocked(shop, "5001")
     estimate = promise(shop, _5001=3)
-    tell(shop, estimate, "made")
+    send_webhook(shop, estimate, "made")
     linked = [{"TxnId": estimate, "TxnType": "Estimate"}]
     invoice = {"CustomerRef": {"value": customer(shop)}, "LinkedTxn": linked, **lines(shop, {"5001": 3})}
     shop.books.put(REALM, "Invoice", invoice)
     assert shop.find("Estimate", Id=estimate)["TxnStatus"] == "Converted"
     hear(shop, shop.find("Item", Sku="5001")["Id"])
-    tell(shop, estimate, "converted")
+    send_webhook(shop, estimate, "converted")
     assert physical(shop, 5001) == 9  # three of twelve have left with the invoice
 
 
@@ -124,8 +124,8 @@ def test_an_estimate_whose_webhook_is_lost_is_found_by_change_data_capture(shop:
 
 def test_a_burst_of_estimates_costs_two_reads_for_all_and_their_items_none_of_their_own(shop: Shop) -> None:
     stocked(shop, *map(str, range(5001, 5011)))
-    told = [promise(shop, **{f"_{sku}": 1}) for sku in range(5001, 5011)]
-    for position, estimate in enumerate(told):
+    estimates = [promise(shop, **{f"_{sku}": 1}) for sku in range(5001, 5011)]
+    for position, estimate in enumerate(estimates):
         shop.receive(Change(f"burst-{position}", Flow.STOCK, "webhook", "Estimate", estimate, connection="default"))
     before = reads(shop)
     shop.work()
@@ -139,7 +139,7 @@ def test_a_re_sync_of_stock_reads_the_estimates_once_for_all_items(shop: Shop) -
         add_stocked(shop, str(number), 5)
     promise(shop, _5001=2)
     load(shop, Flow.PRODUCTS)
-    assert shelves(shop) == [3, 5]
+    assert stock_levels(shop) == [3, 5]
     shop.restart()  # another process knows it, too
     before, written = reads(shop), writes(shop, "updateStock")
     load(shop, Flow.STOCK)
@@ -151,5 +151,5 @@ def test_estimates_do_not_count_unless_it_is_switched_on(open_shop: OpenShop) ->
     shop = open_shop()
     stocked(shop, "5001")
     before = reads(shop)
-    event = tell(shop, promise(shop, _5001=5), "made")
+    event = send_webhook(shop, promise(shop, _5001=5), "made")
     assert (event.state, int(physical(shop, 5001)), reads(shop) - before) == ("skipped", 12, 0)

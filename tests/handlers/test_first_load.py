@@ -99,19 +99,19 @@ def stocked(shop: Shop, *numbers: int) -> None:
         add_stocked(shop, str(number), number - 7000)
 
 
-def shelves(shop: Shop, *numbers: int) -> list[Decimal]:
+def stock_levels(shop: Shop, *numbers: int) -> list[Decimal]:
     return [physical(shop, number) for number in numbers]
 
 
 def test_the_stock_of_many_is_booked_with_one_call_and_a_few_are_booked_one_by_one(shop: Shop) -> None:
     stocked(shop, *range(7001, 7021))
     load(shop, Flow.PRODUCTS)
-    assert shelves(shop, *range(7001, 7021)) == list(range(1, 21))
+    assert stock_levels(shop, *range(7001, 7021)) == list(range(1, 21))
     assert (writes(shop, "saveStockCorrections"), writes(shop, "updateStock")) == (1, 0)
     for number in (7003, 7004):
         shop.books.set_stock(REALM, shop.find("Item", Sku=str(number))["Id"], Decimal(50))
     load(shop, Flow.STOCK)
-    assert shelves(shop, 7003, 7004) == [50, 50]
+    assert stock_levels(shop, 7003, 7004) == [50, 50]
     assert (writes(shop, "saveStockCorrections"), writes(shop, "updateStock")) == (1, 2)
 
 
@@ -123,7 +123,7 @@ def test_whatever_the_till_makes_of_many_at_once_the_stock_is_right_in_the_end(s
     for number in range(7001, 7011):
         shop.books.set_stock(REALM, shop.find("Item", Sku=str(number))["Id"], Decimal(number - 6990))
     load(shop, Flow.STOCK)
-    assert shelves(shop, *range(7001, 7011)) == list(range(11, 21))
+    assert stock_levels(shop, *range(7001, 7011)) == list(range(11, 21))
     assert shop.parked() == []
     if way != "counts":
         # Refused once, it is not asked for again.
@@ -134,7 +134,7 @@ def test_an_answer_to_many_at_once_that_got_lost_doubles_nothing(shop: Shop) -> 
     stocked(shop, *range(7001, 7011))
     shop.till.misbehaviour.plans.append(Plan("lost_reply", "saveStockCorrections"))
     load(shop, Flow.PRODUCTS)
-    assert shelves(shop, *range(7001, 7011)) == list(range(1, 11))
+    assert stock_levels(shop, *range(7001, 7011)) == list(range(1, 11))
     assert writes(shop, "saveStockCorrections") == 1
 
 
@@ -152,7 +152,7 @@ def test_where_many_at_once_are_not_wanted_or_not_known_they_are_booked_one_by_o
     shop = open_shop(document, wsdl=described if known else described.replace(MODE, b""))
     stocked(shop, *range(7001, 7011))
     load(shop, Flow.PRODUCTS)
-    assert shelves(shop, *range(7001, 7011)) == list(range(1, 11))
+    assert stock_levels(shop, *range(7001, 7011)) == list(range(1, 11))
     assert (writes(shop, "saveStockCorrections"), writes(shop, "updateStock")) == (0, 10)
 
 
@@ -186,11 +186,11 @@ def test_a_re_sync_moves_what_changed_its_category_while_nobody_listened(shop: S
     assert (members(shop, "Food"), members(shop, "Wine")) == (set(), {7001})
 
 
-def take_turn(shop: Shop, event_id: int, *, finish: bool = True, seconds: float = 10.0) -> None:
+def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: float = 10.0) -> None:
     """One turn of a backfill, as a worker takes it; without `finish` the worker dies before it can say so."""
     event = inbox.claim(shop.engine, event_id, seconds=seconds)
     assert event is not None
-    result = first_load.carry_products(event, shop.deps())
+    result = first_load.handle_products(event, shop.deps())
     if finish:
         with writing(shop.engine) as session:
             inbox.finish(session, event, result.outcome)
@@ -199,8 +199,8 @@ def take_turn(shop: Shop, event_id: int, *, finish: bool = True, seconds: float 
 def test_an_urgent_change_overtakes_a_first_load(shop: Shop) -> None:
     items = [shop.add_item(str(number)) for number in range(7001, 7006)]
     event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
-    take_turn(shop, event_id)
-    take_turn(shop, event_id)
+    handle_page(shop, event_id)
+    handle_page(shop, event_id)
     assert len(shop.events(source="backfill", state="received")) >= len(items)
     hint = shop.receive(to_hint(items[-1]["Id"]))
     first = inbox.claim_next(shop.engine)
@@ -217,8 +217,8 @@ def test_a_first_load_whose_worker_dies_goes_on_and_makes_nothing_twice(shop: Sh
     for number in range(7001, 7006):
         shop.add_item(str(number))
     event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
-    take_turn(shop, event_id)
-    take_turn(shop, event_id, finish=False, seconds=0.1)
+    handle_page(shop, event_id)
+    handle_page(shop, event_id, finish=False, seconds=0.1)
     wait_until(lambda: is_due(shop, event_id), what="the dead worker's lease to end")
     finish(shop, event_id)
     assert writes(shop, "createProduct") == 3 + 5

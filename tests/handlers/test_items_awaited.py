@@ -25,7 +25,7 @@ def add_article(shop: Shop, number: int, **more: Any) -> None:
     shop.till.add_product({"description": f"Article {number}", "articleList": {"article": [article]}})
 
 
-def told(shop: Shop) -> list[AlertCause]:
+def open_causes(shop: Shop) -> list[AlertCause]:
     """What a person is told of."""
     with reading(shop.engine) as session:
         found = alert_rules.find_causes(session, Thresholds(timedelta(hours=1), 10**6))
@@ -47,12 +47,12 @@ def test_a_sale_goes_on_when_its_missing_item_appears(shop: Shop, heard: str) ->
     event = shop.newest(receipt["receiptId"])
     assert (event.state, event.code, event.field) == ("parked", "missing-item", "SKU")
     assert "no item with SKU 2001" in (event.reason or "")
-    assert [cause.key for cause in told(shop)] == ["parked/default/orders/missing-item"]
+    assert [cause.key for cause in open_causes(shop)] == ["parked/default/orders/missing-item"]
     item = shop.add_item("2001", "5.00")
     counter.hear(shop, item["Id"], "Create") if heard == "webhook" else counter.capture(shop)
     assert shop.newest(receipt["receiptId"]).state == "done"
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal("17.50")
-    assert told(shop) == []
+    assert open_causes(shop) == []
 
 
 @pytest.mark.parametrize("linked", [False, True])

@@ -74,7 +74,7 @@ def test_what_others_book_is_none_of_our_business(shop: Shop) -> None:
     assert look(shop) == []
 
 
-def bury(shop: Shop) -> None:
+def hide_among_others(shop: Shop) -> None:
     """More documents of others than an answer of change data capture holds."""
     document = of_others(shop)
     for _ in range(TOO_MANY):
@@ -86,7 +86,7 @@ def test_what_an_answer_of_a_thousand_rows_cuts_off_is_looked_up(shop: Shop) -> 
     deleted, edited, _ = (book(shop) for _ in range(3))
     shop.books.delete(REALM, "SalesReceipt", deleted)
     shop.books.put(REALM, "SalesReceipt", {"Id": edited, "PrivateNote": "by hand"})
-    bury(shop)
+    hide_among_others(shop)
     assert sorted(look(shop)) == [("deleted", "gone-in-books"), ("edited", "edited-in-books")]
     assert look(shop) == []
 
@@ -103,8 +103,8 @@ def capture_items(shop: Shop) -> list[tuple[str, str]]:
 def test_items_beyond_a_thousand_are_brought_in_and_a_deleted_one_too(shop: Shop) -> None:
     polls.poll_books(shop.deps())
     shop.work()
-    merged, survivor = (shop.find("Item", Sku=sku)["Id"] for sku in ("1001", "1002"))
-    shop.books.merge(REALM, "Item", survivor, merged)
+    merged, remaining_id = (shop.find("Item", Sku=sku)["Id"] for sku in ("1001", "1002"))
+    shop.books.merge(REALM, "Item", remaining_id, merged)
     account = {"value": shop.account("Sales of Product Income")}
     body = {"Type": "Service", "IncomeAccountRef": account}
     made = {shop.books.put(REALM, "Item", {**body, "Name": f"Service {n}"})["Id"] for n in range(TOO_MANY)}

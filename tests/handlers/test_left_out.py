@@ -12,7 +12,7 @@ WEB = '[products.filter]\nfield = "Name"\nis = "starts_with"\nvalue = "Web"'
 INVENTORY = '[products]\ntypes = ["Inventory"]'
 
 
-def carried(shop: Shop) -> str:
+def handled(shop: Shop) -> str:
     item = str(shop.add_item("7001", "2.00", Name="Web cheese")["Id"])
     assert hear(shop, item).state == "done"
     return item
@@ -30,7 +30,7 @@ def is_on_sale(shop: Shop) -> bool:
 @on_both_databases
 def test_an_item_that_leaves_the_filter_leaves_the_till_and_comes_back(open_shop: OpenShop) -> None:
     shop = open_shop(WEB)
-    item = carried(shop)
+    item = handled(shop)
     event = rename(shop, item, "Cheese")
     assert not is_on_sale(shop)
     assert "products.filter" in (event.reason or "")
@@ -60,7 +60,7 @@ def test_a_setting_that_leaves_an_item_out_takes_effect_with_a_re_sync(
 @pytest.mark.parametrize("policy", ["deactivate", "park", "keep"])
 def test_an_item_that_was_left_out_and_is_made_inactive_is_off_sale(open_shop: OpenShop, policy: str) -> None:
     shop = open_shop(f'[products]\nleft_out = "{policy}"\n{WEB}')
-    item = carried(shop)
+    item = handled(shop)
     rename(shop, item, "Cheese")
     change(shop, item, Active=False)
     hear(shop, item)
@@ -70,7 +70,7 @@ def test_an_item_that_was_left_out_and_is_made_inactive_is_off_sale(open_shop: O
 
 def test_by_policy_a_person_decides(open_shop: OpenShop) -> None:
     shop = open_shop(f'[products]\nleft_out = "park"\n{WEB}')
-    event = rename(shop, carried(shop), "Cheese")
+    event = rename(shop, handled(shop), "Cheese")
     assert (event.state, is_on_sale(shop)) == ("parked", True)
     assert all("products.filter" in text and "7001" in text for text in (f"{event.reason} {event.fix}",))
     shop.switch("")
@@ -84,7 +84,7 @@ def test_by_policy_a_person_decides(open_shop: OpenShop) -> None:
 ])  # fmt: skip
 def test_what_the_settings_leave_to_the_till_stays_on_sale(open_shop: OpenShop, document: str) -> None:
     shop = open_shop(document)
-    event = rename(shop, carried(shop), "Cheese")
+    event = rename(shop, handled(shop), "Cheese")
     assert (event.state, is_on_sale(shop)) == ("skipped", True)
     assert "stays as it is" in (event.reason or "")
 

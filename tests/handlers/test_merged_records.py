@@ -32,15 +32,15 @@ def item_of(shop: Shop, sku: str) -> str:
     return str(shop.find("Item", Sku=sku)["Id"])
 
 
-def merge(shop: Shop, entity: str, vanished: str, survivor: str, way: str) -> None:
+def merge(shop: Shop, entity: str, merged_id: str, remaining_id: str, way: str) -> None:
     """Merged in the books; told by a webhook, found by change data capture, or noticed by nobody yet."""
-    shop.books.merge(REALM, entity, survivor, vanished)
+    shop.books.merge(REALM, entity, remaining_id, merged_id)
     if way == "webhook":
-        told = {"key": f"merge-{vanished}", "hint": f'{{"deleted_id": "{vanished}"}}'}
+        reported = {"key": f"merge-{merged_id}", "hint": f'{{"deleted_id": "{merged_id}"}}'}
         if entity == "Item":
-            hear(shop, survivor, "Merge", hint=told["hint"])
+            hear(shop, remaining_id, "Merge", hint=reported["hint"])
         else:
-            shop.hear_of("Customer", survivor, "Merge", **told)
+            shop.hear_of("Customer", remaining_id, "Merge", **reported)
     if way != "unheard":
         books_feed.poll(shop.deps())
         shop.work()
@@ -56,13 +56,13 @@ def items_booked(shop: Shop) -> list[str]:
 def test_a_sale_of_an_item_merged_away_follows_the_till_still(shop: Shop, way: str) -> None:
     ledger_feed.poll(shop.deps())
     sale = sell(shop, 1001, 1002)
-    vanished, survivor = item_of(shop, "1001"), item_of(shop, "1003")
-    merge(shop, "Item", vanished, survivor, way)
+    merged_id, remaining_id = item_of(shop, "1001"), item_of(shop, "1003")
+    merge(shop, "Item", merged_id, remaining_id, way)
     assert shop.parked() == []
     shop.till.edit_receipt(sale, lines=[sold(1001, 2)])
     shop.settle()
     assert (shop.parked(), shop.newest(sale).state) == ([], "done")
-    assert items_booked(shop) == [survivor]
+    assert items_booked(shop) == [remaining_id]
 
 
 @every_way
@@ -70,24 +70,24 @@ def test_a_sale_of_a_customer_merged_away_follows_the_till_still(shop: Shop, way
     ledger_feed.poll(shop.deps())
     relation = shop.till.add_relation(**COMPANY)
     sale = sell(shop, 1001, relation=relation["relationNumber"])
-    vanished = str(shop.only("SalesReceipt")["CustomerRef"]["value"])
+    merged_id = str(shop.only("SalesReceipt")["CustomerRef"]["value"])
     address = {"PrimaryEmailAddr": {"Address": "bakker@example.nl"}}
-    survivor = str(shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding", **address})["Id"])
-    merge(shop, "Customer", vanished, survivor, way)
+    remaining_id = str(shop.books.put_customer(REALM, {"DisplayName": "Jansen Holding", **address})["Id"])
+    merge(shop, "Customer", merged_id, remaining_id, way)
     assert shop.parked() == []
     shop.till.edit_receipt(sale, lines=[sold(1001, 2)])
     shop.settle()
     assert (shop.parked(), shop.newest(sale).state) == ([], "done")
-    assert shop.only("SalesReceipt")["CustomerRef"]["value"] == survivor
+    assert shop.only("SalesReceipt")["CustomerRef"]["value"] == remaining_id
 
 
 def test_a_chain_of_merges_is_followed_to_its_end(shop: Shop) -> None:
     ledger_feed.poll(shop.deps())
     sale = sell(shop, 1001)
     first, second, third = (item_of(shop, sku) for sku in ("1001", "1002", "1003"))
-    for vanished, survivor in ((first, second), (second, third)):
-        shop.books.merge(REALM, "Item", survivor, vanished)
-        hear(shop, survivor, "Merge", hint=f'{{"deleted_id": "{vanished}"}}')
+    for merged_id, remaining_id in ((first, second), (second, third)):
+        shop.books.merge(REALM, "Item", remaining_id, merged_id)
+        hear(shop, remaining_id, "Merge", hint=f'{{"deleted_id": "{merged_id}"}}')
     books_feed.poll(shop.deps())
     shop.work()
     shop.till.edit_receipt(sale, lines=[sold(1001, 2)])
@@ -144,7 +144,7 @@ def test_a_merge_nobody_told_of_costs_one_look_for_all_its_sales(shop: Shop) -> 
     ledger_feed.poll(shop.deps())
     for _ in range(3):
         sell(shop, 1001)
-    shop.books.merge(REALM, "Item", item_of(shop, "1003"), vanished := item_of(shop, "1001"))
+    shop.books.merge(REALM, "Item", item_of(shop, "1003"), merged_id := item_of(shop, "1001"))
     ledger_feed.poll(shop.deps())
-    asked = [c for c in shop.books.ledger.calls if c.operation == f"item/{vanished}"]
+    asked = [c for c in shop.books.ledger.calls if c.operation == f"item/{merged_id}"]
     assert (len(asked), shop.parked()) == (1, [])

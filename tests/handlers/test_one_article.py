@@ -15,7 +15,7 @@ from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 _keys = itertools.count(1)
 
 
-def tell(shop: Shop, *item_ids: str) -> list[int]:
+def receive_webhooks(shop: Shop, *item_ids: str) -> list[int]:
     """Webhooks that nobody works on yet."""
     return [
         shop.receive(
@@ -30,10 +30,10 @@ def tell(shop: Shop, *item_ids: str) -> list[int]:
 def at_once(shop: Shop, *item_ids: str) -> list[Event]:
     """Webhooks about items, each in the hands of a worker process of its own at the same moment."""
     shop.till.misbehaviour.latency_seconds = 0.03
-    told = tell(shop, *item_ids)
-    shop.work_abreast(*told)
+    event_ids = receive_webhooks(shop, *item_ids)
+    shop.work_abreast(*event_ids)
     shop.till.misbehaviour.latency_seconds = 0.0
-    return [shop.event(event_id) for event_id in told]
+    return [shop.event(event_id) for event_id in event_ids]
 
 
 def add(shop: Shop, sku: str, price: str, **fields: Any) -> str:

@@ -27,7 +27,7 @@ def invoice(shop: Shop) -> dict[str, Any]:
     return made
 
 
-def carry_abreast(shop: Shop) -> None:
+def handle_in_parallel(shop: Shop) -> None:
     """What the till tells of now, each event by a thread of its own at the same moment."""
     shop.poll()
     fresh = [event.id for event in shop.events(flow="orders") if event.state == State.RECEIVED]
@@ -72,7 +72,7 @@ def test_a_payment_and_a_credit_of_one_invoice_at_the_same_moment(
     shop.till.pay_invoice(invoice["invoiceId"], [Tender("PIN", 500)])
     shop.till.credit_invoice(invoice["invoiceId"])
     shop.books.tricks.plan("POST payment", "delay", skip=slower, seconds=SLOW)
-    carry_abreast(shop)
+    handle_in_parallel(shop)
     assert money(shop) == ([Decimal(5), Decimal(10)], Decimal(-15))
     assert shop.only("Invoice")["Balance"] == 0
 

@@ -167,13 +167,13 @@ def test_a_second_deployment_doubles_no_sale_and_is_told(shop: Shop, beside: Bes
         beside.settle()
         shop.settle()
     assert len(shop.rows("SalesReceipt")) == 6
-    (told,) = beside.parked()
-    assert told[0] == "Installation"
-    assert "another installation" in told[1]
+    (parked,) = beside.parked()
+    assert parked[0] == "Installation"
+    assert "another installation" in parked[1]
     assert [event.entity for event in shop.parked()] == ["Installation"]
 
 
-def told(shop: Shop, entity: str) -> list[tuple[str, str]]:
+def outcomes(shop: Shop, entity: str) -> list[tuple[str, str]]:
     """Webhooks of the books about every row of an entity that is gone now, or voided: how each event ended."""
     gone = [
         each
@@ -202,7 +202,7 @@ def test_a_cancellation_that_another_deployment_followed_alarms_nobody(
     beside.settle()
     shop.till.withdraw_receipt(sale["receiptId"])
     beside.settle()
-    heard = [each for entity in ("Payment", "SalesReceipt", "Invoice") for each in told(shop, entity)]
+    heard = [each for entity in ("Payment", "SalesReceipt", "Invoice") for each in outcomes(shop, entity)]
     assert heard
     assert {state for state, _ in heard} == {"done"}
     shop.settle()
@@ -216,7 +216,7 @@ def test_a_void_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop) -> 
     forgetful.till.withdraw_receipt(sale["receiptId"])
     forgetful.settle()
     restore(forgetful, backup)
-    assert told(forgetful, "SalesReceipt") == [("done", "")]
+    assert outcomes(forgetful, "SalesReceipt") == [("done", "")]
     forgetful.settle()
     assert forgetful.parked() == []
     forgetful.till.edit_receipt(sale["receiptId"], lines=[sold(1003)], payments=[Tender("PIN", 10000)])
@@ -262,7 +262,7 @@ def test_a_document_deleted_by_hand_is_no_matter_once_its_sale_is_cancelled(shop
     sale = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     shop.books.delete(REALM, "SalesReceipt", shop.only("SalesReceipt")["Id"])
-    assert told(shop, "SalesReceipt") == [("parked", "gone-in-books")]
+    assert outcomes(shop, "SalesReceipt") == [("parked", "gone-in-books")]
     shop.till.withdraw_receipt(sale["receiptId"])
     shop.settle()
     assert shop.parked() == []

@@ -14,7 +14,7 @@ from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
-from tests.handlers.booked import agree, amounts_of, items_of, taxes_of, told_by
+from tests.handlers.booked import agree, amounts_of, items_of, stated_by, taxes_of
 from tests.handlers.shop import REALM, Shop, sold
 
 OpenShop = Callable[..., Shop]
@@ -45,8 +45,8 @@ def shop(open_shop: OpenShop) -> Shop:
 
 
 def hear_of_item(shop: Shop, item_id: str) -> Event:
-    told = Change(f"told:{item_id}", Flow.PRODUCTS, "webhook", "Item", item_id, connection="default")
-    event_id = shop.receive(told)
+    change = Change(f"told:{item_id}", Flow.PRODUCTS, "webhook", "Item", item_id, connection="default")
+    event_id = shop.receive(change)
     shop.work()
     return shop.event(event_id)
 
@@ -132,7 +132,7 @@ def test_a_menu_whose_components_have_their_own_vat_is_booked_by_its_components(
     shop.add_item("600")
     shop.settle()
     document = agree(shop, sale)
-    assert taxes_of(document) == told_by(sale)
+    assert taxes_of(document) == stated_by(sale)
     assert {"Item 1001", "Item 1002", "Item 1003"} <= set(items_of(document))
 
 
@@ -142,7 +142,7 @@ def test_a_sale_of_all_rates_is_booked_rate_by_rate(shop: Shop) -> None:
     shop.settle()
     document = agree(shop, sale)
     assert {rate: each for rate, each in taxes_of(document).items() if rate} == {
-        rate: each for rate, each in told_by(sale).items() if rate
+        rate: each for rate, each in stated_by(sale).items() if rate
     }
 
 
@@ -241,11 +241,11 @@ on_miss = "skip"
 """
 
 
-@pytest.mark.parametrize(("told", "booked"), [("BEZORGEN", "Courier"), ("AFHALEN", None)])
-def test_how_an_order_was_delivered_is_said_in_the_books_words(open_shop: OpenShop, told: str, booked: Any) -> None:
+@pytest.mark.parametrize(("method", "booked"), [("BEZORGEN", "Courier"), ("AFHALEN", None)])
+def test_how_an_order_was_delivered_is_said_in_the_books_words(open_shop: OpenShop, method: str, booked: Any) -> None:
     shop = open_shop(SHIPPED)
     shop.books.set_preference(REALM, "SalesFormsPrefs", "AllowShipping", value=True)
-    order = shop.till.take_order(lines=[sold(1003)], fields={"deliveryMethod": told})
+    order = shop.till.take_order(lines=[sold(1003)], fields={"deliveryMethod": method})
     shop.till.deliver_order(order["orderId"], [Tender("PIN", 10000)])
     shop.settle()
     assert shop.only("SalesReceipt").get("ShipMethodRef", {}).get("value") == booked

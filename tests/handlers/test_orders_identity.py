@@ -125,8 +125,8 @@ def test_books_that_forget_ids_end_with_one_document_of_a_late_packet(shop: Shop
     assert len(shop.rows("SalesReceipt")) == 2
     pass_time(shop, 20)
     assert len(shop.rows("SalesReceipt")) == 1
-    (told,) = shop.parked()
-    assert (told.code, told.target_id) == ("doubled-removed", shop.only("SalesReceipt")["Id"])
+    (reported,) = shop.parked()
+    assert (reported.code, reported.target_id) == ("doubled-removed", shop.only("SalesReceipt")["Id"])
 
 
 def test_a_second_document_is_told_by_change_data_capture_when_touched(shop: Shop) -> None:
@@ -140,8 +140,8 @@ def test_a_second_document_is_told_by_change_data_capture_when_touched(shop: Sho
     shop.books.put(REALM, "SalesReceipt", {**twin, "CustomerMemo": {"value": "touched"}})
     books_feed.poll(shop.deps())
     shop.work()
-    (told,) = shop.parked()
-    assert (told.code, told.target_id) == ("doubled", twin["Id"])
+    (reported,) = shop.parked()
+    assert (reported.code, reported.target_id) == ("doubled", twin["Id"])
     assert len(shop.rows("SalesReceipt")) == 2
 
 
@@ -150,10 +150,10 @@ def pass_time(shop: Shop, seconds: float) -> None:
     with writing(shop.engine) as session:
         waiting = col(InboxRow.state).in_(("waiting", "uncertain"))
         for event_id, hint in session.execute(select(col(InboxRow.id), col(InboxRow.hint)).where(waiting)).all():
-            told = json.loads(hint or "{}")
-            if "since" in told:
-                told["since"] = (datetime.fromisoformat(told["since"]) - timedelta(seconds=seconds)).isoformat()
-            changed = {"due_at": None, "hint": json.dumps(told) if told else hint}
+            reported = json.loads(hint or "{}")
+            if "since" in reported:
+                reported["since"] = (datetime.fromisoformat(reported["since"]) - timedelta(seconds=seconds)).isoformat()
+            changed = {"due_at": None, "hint": json.dumps(reported) if reported else hint}
             session.execute(update(InboxRow).where(col(InboxRow.id) == event_id).values(**changed))
     shop.work()
 

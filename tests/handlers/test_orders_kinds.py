@@ -52,8 +52,8 @@ def test_discounts_by_percentage_and_amount_keep_the_tills_vat(shop: Shop) -> No
 
 def test_preparations_and_text_lines_are_on_the_document(shop: Shop) -> None:
     extra = sold(1002)
-    wish = ItemSold(0, price_cents=0, text="zonder ui", vat_code=1, turnover_group=4)
-    sale = shop.till.sell(lines=[sold(1001, preparations=(extra,)), wish])
+    note = ItemSold(0, price_cents=0, text="zonder ui", vat_code=1, turnover_group=4)
+    sale = shop.till.sell(lines=[sold(1001, preparations=(extra,)), note])
     shop.settle()
     document = agree(shop, sale)
     assert items_of(document) == ["Item 1001", "Item 1002"]
@@ -160,8 +160,8 @@ def test_what_is_not_a_sale_says_so(shop: Shop) -> None:
     empty = shop.till.sell(lines=[], payments=[])
     open_ = shop.till.sell(lines=[sold(1001)], payments=[])
     shop.settle()
-    told = [reason(shop, sale["receiptId"]) for sale in (came, went, moved, empty, open_)]
-    assert told == [
+    reasons = [reason(shop, sale["receiptId"]) for sale in (came, went, moved, empty, open_)]
+    assert reasons == [
         ("skipped", "cash put into the drawer is not a sale"),
         ("skipped", "cash taken out of the drawer is not a sale"),
         ("skipped", "money moved between payment methods is not a sale"),

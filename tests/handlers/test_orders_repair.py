@@ -63,9 +63,9 @@ def is_quiet(shop: Shop) -> bool:
 def test_a_payment_deleted_in_the_books_is_posted_again_and_its_alert_ends(shop: Shop, receipt: str) -> None:
     gone = cash(shop)["Id"]
     shop.books.delete(REALM, "Payment", gone)
-    told = shop.hear_of("Payment", gone, "Delete", key="gone")
-    assert (told.state, told.code) == ("parked", "gone-in-books")
-    assert "resend" in (told.fix or "")
+    reported = shop.hear_of("Payment", gone, "Delete", key="gone")
+    assert (reported.state, reported.code) == ("parked", "gone-in-books")
+    assert "resend" in (reported.fix or "")
     assert not is_quiet(shop)
     shop.resend(receipt)
     assert (shop.only("Invoice")["Balance"], paid(shop)) == (0, [Decimal("2.10"), Decimal(10)])

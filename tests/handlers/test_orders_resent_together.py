@@ -42,9 +42,9 @@ def outcome(shop: Shop, event_id: int) -> Event:
 def test_two_who_press_resend_at_once_cause_one_document_and_are_both_told(shop: Shop, deleted: str) -> None:
     asked = press(shop, deleted, "admin", "cli")
     shop.work_abreast(*asked)
-    told = [outcome(shop, each) for each in asked]
-    assert [event.state for event in told] == ["done", "done"]
-    assert {event.target_id for event in told} == {shop.only("SalesReceipt")["Id"]}
+    reported = [outcome(shop, each) for each in asked]
+    assert [event.state for event in reported] == ["done", "done"]
+    assert {event.target_id for event in reported} == {shop.only("SalesReceipt")["Id"]}
 
 
 def test_a_sale_nobody_knew_that_two_look_up_by_id_and_by_number_is_booked_once(shop: Shop) -> None:
@@ -53,9 +53,9 @@ def test_a_sale_nobody_knew_that_two_look_up_by_id_and_by_number_is_booked_once(
     number = "{year}.{number}".format(**made["invoiceNumber"])
     asked = [*press(shop, made["invoiceId"], "admin"), *press(shop, number, "cli")]
     shop.work_abreast(*asked)
-    told = [outcome(shop, each) for each in asked]
-    assert [event.state for event in told] == ["done", "done"]
-    assert {event.target_id for event in told} == {shop.only("Invoice")["Id"]}
+    reported = [outcome(shop, each) for each in asked]
+    assert [event.state for event in reported] == ["done", "done"]
+    assert {event.target_id for event in reported} == {shop.only("Invoice")["Id"]}
 
 
 def test_a_wish_is_not_lost_when_a_newer_hint_takes_its_place(shop: Shop, deleted: str) -> None:

@@ -154,8 +154,8 @@ def test_a_part_of_the_money_deleted_in_the_books_is_told_and_resent(shop: Shop)
     shop.settle()
     beside = next(row for row in shop.rows("RefundReceipt") if row["TotalAmt"] == 10)
     shop.books.delete("9341455000000002", "RefundReceipt", beside["Id"])
-    told = shop.hear_of("RefundReceipt", beside["Id"], "Delete", key="gone")
-    assert (told.state, told.code) == ("parked", "gone-in-books")
+    reported = shop.hear_of("RefundReceipt", beside["Id"], "Delete", key="gone")
+    assert (reported.state, reported.code) == ("parked", "gone-in-books")
     shop.resend(receipt["receiptId"])
     assert books_money(shop) == {
         (TODAY.isoformat(), "Contant"): Decimal(-10),

@@ -40,9 +40,9 @@ def preview(
 def test_a_new_item_is_explained_step_by_step_and_not_made(open_shop: OpenShop) -> None:
     shop = open_shop('[products.fields]\nreceipt_text = {do = "text", action = "upper", of = "Name"}')
     item = shop.add_item("7001", "12.50", Name="Oude kaas")
-    told = preview(shop, item["Id"])
-    fields = {row["field"]: row for row in told["fields"]}
-    assert told["outcome"] == "created"
+    shown = preview(shop, item["Id"])
+    fields = {row["field"]: row for row in shown["fields"]}
+    assert shown["outcome"] == "created"
     assert (fields["price_incl_cents"]["value"], fields["price_incl_cents"]["source"]) == (1250, "UnitPrice")
     receipt = fields["receipt_text"]
     assert (receipt["value"], receipt["source"]) == ("OUDE KAAS", "products.fields.receipt_text")
@@ -57,9 +57,9 @@ def test_what_is_kept_says_why_beside_what_is_there(open_shop: OpenShop) -> None
     shop.till.till["articles"].get(7001)["receiptText"] = "Kaas v.d. boer"
     change(shop, item["Id"], UnitPrice="13.95")
     before = writes(shop)
-    told = preview(shop, item["Id"])
-    fields = {row["field"]: row for row in told["fields"]}
-    assert told["outcome"] == "unchanged"
+    shown = preview(shop, item["Id"])
+    fields = {row["field"]: row for row in shown["fields"]}
+    assert shown["outcome"] == "unchanged"
     assert (fields["price_incl_cents"]["present"], fields["price_incl_cents"]["value"]) == (1250, 1395)
     assert fields["price_incl_cents"]["kept"] == 'products.write.price is "create"'
     assert fields["receipt_text"]["kept"] == "the till has a text of its own there"
@@ -69,10 +69,10 @@ def test_what_is_kept_says_why_beside_what_is_there(open_shop: OpenShop) -> None
 
 
 def test_an_item_that_would_park_says_what_to_do(shop: Shop) -> None:
-    told = preview(shop, shop.add_item("ABC")["Id"])
-    assert told["outcome"] == "parked"
-    assert "ABC" in told["reason"]
-    assert told["fix"]
+    shown = preview(shop, shop.add_item("ABC")["Id"])
+    assert shown["outcome"] == "parked"
+    assert "ABC" in shown["reason"]
+    assert shown["fix"]
 
 
 def test_stock_is_previewed_per_branch(shop: Shop) -> None:
@@ -88,15 +88,15 @@ def test_an_article_number_that_somebody_else_holds_names_the_other_record(shop:
     hear(shop, first["Id"])
     second = shop.add_item("7002", Name="Brood")
     change(shop, second["Id"], Sku="7001")
-    told = preview(shop, second["Id"])
-    assert told["outcome"] == "parked"
-    assert told["record"] == "article 7001"
+    shown = preview(shop, second["Id"])
+    assert shown["outcome"] == "parked"
+    assert shown["record"] == "article 7001"
     named = ('item "Kaas" (SKU 7001)', 'item "Brood" (SKU 7001)')
-    assert all(name in told["reason"] for name in named)
+    assert all(name in shown["reason"] for name in named)
     shop.till.till["articles"].get(1001)["extArticleId"] = "webshop-12"
-    told = preview(shop, shop.find("Item", Sku="1001")["Id"])
-    assert told["outcome"] == "parked"
-    assert '"webshop-12"' in told["reason"]
+    shown = preview(shop, shop.find("Item", Sku="1001")["Id"])
+    assert shown["outcome"] == "parked"
+    assert '"webshop-12"' in shown["reason"]
 
 
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
@@ -112,19 +112,19 @@ def test_what_does_not_cross_is_previewed_with_its_reason(
 ) -> None:
     item = shop.add_item("7001", Name="Kaas")
     shop.company.get("Item", item["Id"]).update(fields)
-    told = preview(shop, item["Id"])
-    assert (told["outcome"], why in told["reason"]) == (outcome, True)
+    shown = preview(shop, item["Id"])
+    assert (shown["outcome"], why in shown["reason"]) == (outcome, True)
 
 
 def test_a_bundle_a_foreign_currency_and_a_flow_that_is_off_are_told_with_their_reason(open_shop: OpenShop) -> None:
     shop = open_shop()
     item = shop.add_item("7001")
     bundle = shop.books.put(REALM, "Item", {"Name": "Pakket", "Type": "Group"})
-    told = preview(shop, bundle["Id"])
-    assert (told["outcome"], told["reason"]) == ("skipped", "bundles are not sold at the till")
+    shown = preview(shop, bundle["Id"])
+    assert (shown["outcome"], shown["reason"]) == ("skipped", "bundles are not sold at the till")
     shop.company.get("Item", item["Id"])["CurrencyRef"] = {"value": "USD"}
-    told = preview(shop, item["Id"])
-    assert (told["outcome"], told["field"]) == ("parked", "currency")
+    shown = preview(shop, item["Id"])
+    assert (shown["outcome"], shown["field"]) == ("parked", "currency")
     shop.switch("[products]\nenabled = false")
     assert preview(shop, item["Id"])["field"] == "products.enabled"
 
@@ -134,9 +134,9 @@ def test_a_variant_is_previewed_with_the_product_of_its_family(open_shop: OpenSh
     blue, red = (
         shop.add_item(sku, Name=f"Tee - {name} / S")["Id"] for sku, name in (("7001", "Blue"), ("7002", "Red"))
     )
-    told = preview(shop, blue)
-    rows = {row["field"]: row["value"] for row in told["fields"]}
-    assert (told["outcome"], told["family"]["product"]) == ("created", "given when the item is carried")
+    shown = preview(shop, blue)
+    rows = {row["field"]: row["value"] for row in shown["fields"]}
+    assert (shown["outcome"], shown["family"]["product"]) == ("created", "given when the item is carried")
     assert [rows[name] for name in ("product", "description", "colour", "size")] == [
         "Tee",
         "Tee - Blue / S",
@@ -144,11 +144,11 @@ def test_a_variant_is_previewed_with_the_product_of_its_family(open_shop: OpenSh
         "S",
     ]
     hear(shop, blue)
-    told = preview(shop, red)
-    assert told["family"] == {
+    shown = preview(shop, red)
+    assert shown["family"] == {
         "name": "Tee", "product": article(shop, 7001)["_product"], "colour": "Red", "size": "S"
     }  # fmt: skip
-    (row,) = [row for row in told["fields"] if row["field"] == "product"]
+    (row,) = [row for row in shown["fields"] if row["field"] == "product"]
     assert (row["present"], row["source"]) == ("Tee", "products.family_pattern")
 
 
@@ -163,9 +163,9 @@ def test_a_category_is_previewed_with_its_place_and_an_item_with_its_group(shop:
     (*_, group) = preview(shop, item["Id"])["fields"]
     assert group["value"] == group["present"] == groups(shop)["Cheese"]["groupNumber"]
     change(shop, cheese["Id"], Name="Kaas")
-    told = preview(shop, cheese["Id"], Flow.CATEGORIES)
-    name, place = told["fields"]
-    assert (told["outcome"], name["present"], name["value"]) == ("updated", "Cheese", "Kaas")
+    shown = preview(shop, cheese["Id"], Flow.CATEGORIES)
+    name, place = shown["fields"]
+    assert (shown["outcome"], name["present"], name["value"]) == ("updated", "Cheese", "Kaas")
     assert place["value"] == groups(shop)["Food"]["groupNumber"]
     shop.company.get("Item", cheese["Id"])["Active"] = False
     (ended,) = preview(shop, cheese["Id"], Flow.CATEGORIES)["fields"]
@@ -198,8 +198,8 @@ def test_stock_is_previewed_with_the_figures_of_its_formula_or_with_the_reason_f
     (row,) = preview(shop, item["Id"], Flow.STOCK)["stock"]
     said = {name: row[name] for name in ("unposted", "estimates", "share", "safety", "formula")}
     assert said == {"unposted": 0, "estimates": 0, "share": 50, "safety": 1, "formula": "on_hand - safety"}
-    told = preview(shop, shop.add_item("7002", Type="Service")["Id"], Flow.STOCK)
-    assert (told["outcome"], told["field"]) == ("skipped", "quantity on hand")
+    shown = preview(shop, shop.add_item("7002", Type="Service")["Id"], Flow.STOCK)
+    assert (shown["outcome"], shown["field"]) == ("skipped", "quantity on hand")
 
 
 def test_an_item_is_found_by_its_sku_or_name_and_an_unknown_one_is_an_answer(shop: Shop) -> None:
@@ -271,12 +271,12 @@ def test_a_preview_of_an_item_left_out_names_what_the_policy_does(shop: Shop, po
     item = shop.add_item("7001", "2.00", Name="Cheese")["Id"]
     assert preview(shop, item, settings=document)["outcome"] == "skipped"
     hear(shop, item)
-    told = preview(shop, item, settings=document)
-    assert (told["outcome"], told["field"], told["article"]) == (outcome, "products.filter", 7001)
+    shown = preview(shop, item, settings=document)
+    assert (shown["outcome"], shown["field"], shown["article"]) == (outcome, "products.filter", 7001)
     assert article(shop, 7001)["active"]
     shop.switch(document)
     event = hear(shop, item)
     assert event.state == {"deactivated": "done", "parked": "parked", "skipped": "skipped"}[outcome]
-    assert told["reason"] in (event.reason or "")
+    assert shown["reason"] in (event.reason or "")
     if outcome == "deactivated":
         assert preview(shop, item)["outcome"] == "unchanged"

@@ -136,17 +136,17 @@ DESCRIPTIONS = {"vertical tab": "Kaas\x0boud", "escape": "\x1bKaas", "bell at th
 @pytest.mark.parametrize("kind", DESCRIPTIONS)
 def test_g8_a_description_with_a_control_character_is_carried_once(shop: Shop, kind: str) -> None:
     item = shop.add_item("4001", Description=DESCRIPTIONS[kind])
-    carry_item(shop, item["Id"], "1")
+    handle_item(shop, item["Id"], "1")
     assert shop.parked() == []
     shown = article(shop, 4001)["extraText"]
     assert (shown, "Kaas" in shown) == (re.sub("[\x0b\x1b\x07]", "", DESCRIPTIONS[kind]), True)
     writes = len(shop.till.till.ledger)
     for key in "23":
-        carry_item(shop, item["Id"], key)
+        handle_item(shop, item["Id"], key)
     assert len(shop.till.till.ledger) == writes
 
 
-def carry_item(shop: Shop, item_id: str, key: str) -> None:
+def handle_item(shop: Shop, item_id: str, key: str) -> None:
     change(shop, item_id, PurchaseDesc=f"look {key}")
     assert hear(shop, item_id).state == "done"
     capture(shop)

@@ -59,31 +59,31 @@ def look_again(shop: Shop) -> None:
 def test_a_sale_that_is_told_of_before_the_till_shows_it_is_looked_for_again(open_shop: OpenShop) -> None:
     shop = open_shop()
     sale = shop.till.sell(lines=[sold(1001)], late=True)
-    told = shop.receive(hint(1))
+    reported = shop.receive(hint(1))
     shop.work()
-    assert shop.event(told).state == "waiting"
+    assert shop.event(reported).state == "waiting"
     shop.till.show_receipt(sale["receiptId"])
     look_again(shop)
-    assert (shop.event(told).state, shop.newest(sale["receiptId"]).state) == ("done", "done")
+    assert (shop.event(reported).state, shop.newest(sale["receiptId"]).state) == ("done", "done")
 
 
 def test_a_sale_that_never_appears_is_told_in_the_log_after_a_few_looks(open_shop: OpenShop) -> None:
     shop = open_shop()
-    told = shop.receive(hint(1))
+    reported = shop.receive(hint(1))
     shop.work()
     for _ in LOOK_AGAIN_SECONDS:
-        assert shop.event(told).state == "waiting"
+        assert shop.event(reported).state == "waiting"
         look_again(shop)
-    ended = shop.event(told)
+    ended = shop.event(reported)
     assert (ended.state, ended.reason) == ("done", "looked at the till 4 times: the sale it told of did not appear")
     with reading(shop.engine) as session:
-        assert any("did not appear" in line.title for line in journal.of_event(session, told))
+        assert any("did not appear" in line.title for line in journal.of_event(session, reported))
 
 
 def test_a_hint_whose_sale_a_poll_found_a_moment_before_is_answered(open_shop: OpenShop) -> None:
     shop = open_shop()
     shop.till.sell(lines=[sold(1001)])
     shop.settle()
-    told = shop.receive(hint(1))
+    reported = shop.receive(hint(1))
     shop.work()
-    assert (shop.event(told).state, shop.event(told).reason) == ("done", "looked at the till: 0 new")
+    assert (shop.event(reported).state, shop.event(reported).reason) == ("done", "looked at the till: 0 new")

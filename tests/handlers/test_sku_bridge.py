@@ -161,13 +161,13 @@ def test_an_article_of_another_system_is_not_touched(shop: Shop) -> None:
 
 
 def test_items_merged_in_the_books_leave_one_article_and_every_sale_its_item(shop: Shop) -> None:
-    survivor, vanished = add(shop, "7001", "Cheese"), add(shop, "7002", "Cheese, double")
-    hear(shop, survivor)
-    hear(shop, vanished)
-    shop.books.merge(REALM, "Item", survivor, vanished)
-    hear(shop, survivor, "Merge", hint=json.dumps({"deleted_id": vanished}))
+    remaining_id, merged_id = add(shop, "7001", "Cheese"), add(shop, "7002", "Cheese, double")
+    hear(shop, remaining_id)
+    hear(shop, merged_id)
+    shop.books.merge(REALM, "Item", remaining_id, merged_id)
+    hear(shop, remaining_id, "Merge", hint=json.dumps({"deleted_id": merged_id}))
     assert (article(shop, 7001)["active"], article(shop, 7002)["active"]) == (True, False)
     shop.till.sell(lines=[sold(7002)])
     shop.settle()
     (line,) = [row for row in shop.only("SalesReceipt")["Line"] if "SalesItemLineDetail" in row]
-    assert line["SalesItemLineDetail"]["ItemRef"]["value"] == survivor
+    assert line["SalesItemLineDetail"]["ItemRef"]["value"] == remaining_id

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import RateLimited
 from gateway.store import cursors
 from gateway.store.events import Change, Flow
-from handlers.stock.semaphore import LONGEST, PLACES, StockSemaphore
+from handlers.stock.semaphore import LONGEST, SLOTS, StockSemaphore
 from tests.handlers.counter import add_stocked
 from tests.handlers.shop import Shop, sold
 from tests.servers import wait_until
@@ -26,34 +26,34 @@ class Clock:
         return self.now
 
 
-def turned_away(room: StockSemaphore) -> float:
+def turned_away(semaphore: StockSemaphore) -> float:
     """Seconds until one for whom there is no place may come back."""
-    with pytest.raises(RateLimited) as refusal, room.enter():
+    with pytest.raises(RateLimited) as refusal, semaphore.enter():
         pytest.fail("one too many")
     return refusal.value.after
 
 
 def test_who_finds_no_place_comes_back_one_after_the_other_at_the_pace_of_late() -> None:
     clock = Clock()
-    room = StockSemaphore(places=1, clock=clock)
+    semaphore = StockSemaphore(slots=1, clock=clock)
     for _ in range(20):
-        with room.enter():
+        with semaphore.enter():
             clock.now += 4
-    with room.enter():
-        times = [turned_away(room) for _ in range(30)]
+    with semaphore.enter():
+        times = [turned_away(semaphore) for _ in range(30)]
     assert times[:3] == pytest.approx([4, 8, 12], abs=0.1)
     assert max(times) == LONGEST
     clock.now += 1000
-    with room.enter():
-        assert turned_away(room) == pytest.approx(3, abs=0.1)  # the last one took no time
+    with semaphore.enter():
+        assert turned_away(semaphore) == pytest.approx(3, abs=0.1)  # the last one took no time
 
 
 def test_a_place_is_free_again_after_a_failure() -> None:
-    room = StockSemaphore(places=1)
-    with pytest.raises(ValueError, match="the till is away"), room.enter():
+    semaphore = StockSemaphore(slots=1)
+    with pytest.raises(ValueError, match="the till is away"), semaphore.enter():
         raise ValueError("the till is away")
-    with room.enter():
-        assert turned_away(room) > 0
+    with semaphore.enter():
+        assert turned_away(semaphore) > 0
 
 
 def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_still_written(shop: Shop) -> None:
@@ -74,7 +74,7 @@ def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_stil
         worker.join()
     seen = [shop.event(event) for event in burst]
     away = [event for event in seen if event.code == "busy"]
-    assert len(away) >= BURST - THREADS - PLACES
+    assert len(away) >= BURST - THREADS - SLOTS
     assert {(event.state, event.attempts) for event in away} == {("waiting", 0)}
     shop.worker.stopping.clear()
     assert shop.retry(away[0]).code != "busy"

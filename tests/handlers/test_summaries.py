@@ -127,7 +127,7 @@ def lose(shop: Shop, row: dict[str, Any], how: str, *, entity: str = "SalesRecei
     assert [event.code for event in shop.parked()] == [bookings.GONE_IN_BOOKS]
 
 
-def mended(shop: Shop, wanted: list[str], *, total: str) -> None:
+def assert_repaired(shop: Shop, wanted: list[str], *, total: str) -> None:
     """Each document once, the day's money in the books, nobody told of anything any more."""
     assert numbers(shop) == wanted
     signs = {"RefundReceipt": -1}
@@ -155,16 +155,16 @@ def test_a_days_document_removed_comes_back_by_a_resend(shop: Shop, how: str, as
     lose(shop, next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == first), how)
     what = f"1:{NOON.date()}" if asked == "the day" else receipt["receiptId"]
     ask(shop, what)
-    mended(shop, [first, second], total="37.50")
+    assert_repaired(shop, [first, second], total="37.50")
     ask(shop, what)
-    mended(shop, [first, second], total="37.50")
-    standing = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == first)
+    assert_repaired(shop, [first, second], total="37.50")
+    kept = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"] == first)
     link = bookings.find(receipt["receiptId"], shop.deps())
     assert link is not None
-    assert link.target_id == standing["Id"]
-    lose(shop, standing, "deleted")
+    assert link.target_id == kept["Id"]
+    lose(shop, kept, "deleted")
     ask(shop, what)
-    mended(shop, [first, second], total="37.50")
+    assert_repaired(shop, [first, second], total="37.50")
 
 
 def test_a_removed_correction_comes_back_and_the_day_goes_on(shop: Shop) -> None:
@@ -177,7 +177,7 @@ def test_a_removed_correction_comes_back_and_the_day_goes_on(shop: Shop) -> None
     shop.till.sell(lines=[sold(1001, 3)], when=NOON)
     handle(shop)
     ask(shop, f"1:{NOON.date()}")
-    mended(shop, [name, f"{name}-2", f"{name}-3"], total="75.00")
+    assert_repaired(shop, [name, f"{name}-2", f"{name}-3"], total="75.00")
 
 
 @pytest.mark.parametrize("gone", ["Invoice", "Payment"])
@@ -187,7 +187,7 @@ def test_a_day_paid_in_two_ways_gets_its_invoice_and_payments_back(shop: Shop, g
     handle(shop)
     lose(shop, shop.rows(gone)[0], how, entity=gone)
     ask(shop, receipt["receiptId"])
-    mended(shop, [f"D1-{NOON:%Y%m%d}"], total="100.00")
+    assert_repaired(shop, [f"D1-{NOON:%Y%m%d}"], total="100.00")
     assert sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"]) == [40, 60]
     assert all(row["UnappliedAmt"] == 0 for row in shop.rows("Payment"))
 
@@ -210,15 +210,15 @@ def test_a_dry_run_of_a_day_books_nothing(shop: Shop) -> None:
     assert numbers(shop) == []
 
 
-@pytest.mark.parametrize("told", ["webhook", "change data capture"])
-def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop, told: str) -> None:
+@pytest.mark.parametrize("way", ["webhook", "change data capture"])
+def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop, way: str) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
     handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
     handle(shop)
     correction = next(row for row in shop.rows("SalesReceipt") if row["DocNumber"].endswith("-2"))
     shop.books.delete(REALM, "SalesReceipt", correction["Id"])
-    if told == "webhook":
+    if way == "webhook":
         shop.hear_of("SalesReceipt", correction["Id"], "Delete", key="gone")
     else:
         books_feed.poll(shop.deps())
@@ -256,7 +256,7 @@ def test_a_run_that_dies_between_document_and_memory_is_finished_with_the_same_a
     shop.poll()
     shop.work()
     shop.books.tricks.plan("POST payment", "reset", times=2)
-    carry_once(shop)
+    handle_once(shop)
     assert len(shop.rows("Invoice")) == 1
     shop.till.sell(lines=[sold(1001)], when=NOON)  # sold while the first run lies half done
     shop.books.tricks.clear()
@@ -267,7 +267,7 @@ def test_a_run_that_dies_between_document_and_memory_is_finished_with_the_same_a
     in_agreement(shop)
 
 
-def carry_once(shop: Shop) -> None:
+def handle_once(shop: Shop) -> None:
     with writing(shop.engine) as session:
         session.execute(text("UPDATE inbox SET due_at = NULL WHERE state = 'waiting'"))
     shop.work()

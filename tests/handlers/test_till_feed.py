@@ -100,13 +100,13 @@ def test_t18_markers_that_begin_again_lose_no_sale_and_are_told(shop: Shop, *, r
     shop.settle()
     assert shop.newest(receipt["receiptId"]).state == "done"
     assert booked(shop) == 4
-    (told,) = shop.parked()
-    assert (told.code, told.record) == ("markers-began-again", cursors.RECEIPTS)
+    (reported,) = shop.parked()
+    assert (reported.code, reported.record) == ("markers-began-again", cursors.RECEIPTS)
     later = [shop.till.sell(lines=[sold(1002)]) for _ in range(3)]
     shop.settle()
     shop.settle()
     assert [shop.newest(each["receiptId"]).state for each in later] == ["done"] * 3
-    assert (booked(shop), shop.parked()) == (7, [told])
+    assert (booked(shop), shop.parked()) == (7, [reported])
 
 
 @RESTARTS

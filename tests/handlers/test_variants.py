@@ -42,7 +42,7 @@ def add(shop: Shop, named: dict[int, str], **fields: Any) -> dict[int, str]:
     return {number: str(shop.add_item(str(number), Name=name, **fields)["Id"]) for number, name in named.items()}
 
 
-def carried(shop: Shop, named: dict[int, str], **fields: Any) -> dict[int, str]:
+def handled(shop: Shop, named: dict[int, str], **fields: Any) -> dict[int, str]:
     """Items of these numbers and names, each told of by a webhook."""
     items = add(shop, named, **fields)
     for item in items.values():
@@ -90,7 +90,7 @@ def place(shop: Shop, *names: str) -> tuple[dict[str, Any], ...]:
 def test_items_named_by_the_pattern_are_articles_of_one_product(open_shop: OpenShop) -> None:
     shop = open_shop(BY_NAME)
     (clothes,) = place(shop, "Clothes")
-    items = carried(shop, TEE, **clothes)
+    items = handled(shop, TEE, **clothes)
     assert held(shop) == {"Tee": {8001, 8002, 8003}}
     assert len({product_of(shop, number) for number in TEE}) == 1
     assert attributes(shop, 8002) == ("Tee - Blue / M", "Blue", "M")
@@ -105,7 +105,7 @@ def test_items_named_by_the_pattern_are_articles_of_one_product(open_shop: OpenS
 def test_a_renamed_variant_founds_its_new_family_and_leaves_the_old(open_shop: OpenShop) -> None:
     shop = open_shop(BY_NAME)
     clothes, sport = place(shop, "Clothes", "Sport")
-    items = carried(shop, TEE, **clothes)
+    items = handled(shop, TEE, **clothes)
     shop.till.till["articles"].get(8002).update(brandName="Fair", purchasePrice=310)
     event = rename(shop, items[8002], "Polo - Blue / M", **sport)
     assert (event.state, shop.parked()) == ("done", [])
@@ -113,7 +113,7 @@ def test_a_renamed_variant_founds_its_new_family_and_leaves_the_old(open_shop: O
     assert attributes(shop, 8002) == ("Polo - Blue / M", "Blue", "M")
     assert (members(shop, "Clothes"), members(shop, "Sport")) == ({8001, 8003}, {8002})
     assert [article(shop, 8002)[name] for name in ("brandName", "purchasePrice")] == ["Fair", 310]
-    carried(shop, {8004: "Polo - Red / M"}, **sport)
+    handled(shop, {8004: "Polo - Red / M"}, **sport)
     assert product_of(shop, 8004) == product_of(shop, 8002)
     before = written(shop)
     backfill(shop, Flow.PRODUCTS)
@@ -123,7 +123,7 @@ def test_a_renamed_variant_founds_its_new_family_and_leaves_the_old(open_shop: O
 @pytest.mark.parametrize("switch", ["moves_articles", "empty_products"])
 def test_where_the_till_moves_nothing_the_variant_is_a_guest(shop: Shop, switch: str) -> None:
     clothes, sport = place(shop, "Clothes", "Sport")
-    items = carried(shop, TEE, **clothes)
+    items = handled(shop, TEE, **clothes)
     setattr(shop.till.till.switches, switch, False)
     event = rename(shop, items[8002], "Polo - Blue / M", UnitPrice="12.50", **sport)
     assert (event.state, 'stays in the product "Tee"' in (event.reason or "")) == ("done", True)
@@ -144,14 +144,14 @@ def test_where_the_till_moves_nothing_the_variant_is_a_guest(shop: Shop, switch:
 
 
 def test_many_that_cannot_be_moved_leave_one_product_without_articles(shop: Shop) -> None:
-    items = carried(shop, TEE)
+    items = handled(shop, TEE)
     shop.till.till.switches.moves_articles = False
     before = len(list(shop.till.till["products"]))
     for number in (8001, 8002):
         rename(shop, items[number], TEE[number].replace("Tee", "Polo"))
         shop.retry(hear(shop, items[number]))
     assert (held(shop), len(list(shop.till.till["products"]))) == ({"Tee": {8001, 8002, 8003}}, before + 1)
-    carried(shop, {8004: "Polo - Red / S"})
+    handled(shop, {8004: "Polo - Red / S"})
     shop.till.till.switches.moves_articles = True
     for number in (8001, 8002):
         shop.retry(hear(shop, items[number]))
@@ -159,7 +159,7 @@ def test_many_that_cannot_be_moved_leave_one_product_without_articles(shop: Shop
 
 
 def test_a_variant_joins_a_family_that_is_there_already(shop: Shop) -> None:
-    items = carried(shop, {**TEE, 8011: "Polo - Red / S"})
+    items = handled(shop, {**TEE, 8011: "Polo - Red / S"})
     polo = product_of(shop, 8011)
     rename(shop, items[8002], "Polo - Blue / M")
     assert held(shop) == {"Tee": {8001, 8003}, "Polo": {8002, 8011}}
@@ -170,7 +170,7 @@ def test_a_variant_joins_a_family_that_is_there_already(shop: Shop) -> None:
 
 def test_a_variant_that_fits_no_family_any_more_gets_its_own_product(shop: Shop) -> None:
     clothes, sport = place(shop, "Clothes", "Sport")
-    items = carried(shop, TEE, **clothes)
+    items = handled(shop, TEE, **clothes)
     rename(shop, items[8002], "Cap", **sport)
     assert held(shop) == {"Tee": {8001, 8003}, "Cap": {8002}}
     assert attributes(shop, 8002) == ("Cap", "", "")
@@ -178,27 +178,27 @@ def test_a_variant_that_fits_no_family_any_more_gets_its_own_product(shop: Shop)
 
 
 def test_a_family_of_one_takes_its_product_along(shop: Shop) -> None:
-    items = carried(shop, {8001: "Tee - Blue / S"})
+    items = handled(shop, {8001: "Tee - Blue / S"})
     product = product_of(shop, 8001)
     rename(shop, items[8001], "Polo - Blue / S")
     assert (held(shop), product_of(shop, 8001)) == ({"Polo": {8001}}, product)
-    carried(shop, {8002: "Tee - Blue / M"})
+    handled(shop, {8002: "Tee - Blue / M"})
     assert held(shop) == {"Polo": {8001}, "Tee": {8002}}
 
 
 def test_one_name_in_two_categories_is_two_families(shop: Shop) -> None:
     men, women = place(shop, "Men", "Women")
-    carried(shop, {8001: "Tee - Blue / S", 8002: "Tee - Blue / M"}, **men)
-    carried(shop, {8003: "Tee - Blue / S", 8004: "Tee - Blue / M"}, **women)
+    handled(shop, {8001: "Tee - Blue / S", 8002: "Tee - Blue / M"}, **men)
+    handled(shop, {8003: "Tee - Blue / S", 8004: "Tee - Blue / M"}, **women)
     assert (members(shop, "Men"), members(shop, "Women")) == ({8001, 8002}, {8003, 8004})
     assert len({product_of(shop, number) for number in range(8001, 8005)}) == 2
 
 
 def test_an_inactive_first_variant_comes_back_as_it_was(shop: Shop) -> None:
-    items = carried(shop, {8001: "Tee - Blue / S"})
+    items = handled(shop, {8001: "Tee - Blue / S"})
     change(shop, items[8001], Active=False)
     hear(shop, items[8001])
-    carried(shop, {8002: "Tee - Blue / M"})
+    handled(shop, {8002: "Tee - Blue / M"})
     assert held(shop) == {"Tee": {8001, 8002}}
     assert (article(shop, 8001)["active"], attributes(shop, 8001)) == (False, ("Tee - Blue / S", "Blue", "S"))
     change(shop, items[8001], Active=True)
@@ -215,7 +215,7 @@ def test_an_inactive_item_founds_no_family(shop: Shop) -> None:
 
 
 def test_a_variant_with_another_sku_stays_in_its_family(shop: Shop) -> None:
-    items = carried(shop, TEE)
+    items = handled(shop, TEE)
     change(shop, items[8002], Sku="8009")
     hear(shop, items[8002])
     assert (article(shop, 8002)["active"], article(shop, 8009)["active"]) == (False, True)
@@ -223,10 +223,10 @@ def test_a_variant_with_another_sku_stays_in_its_family(shop: Shop) -> None:
 
 
 def test_one_bad_variant_parks_by_name_and_keeps_no_other_away(shop: Shop) -> None:
-    items = carried(shop, {8001: "Tee - Blue / S"})
+    items = handled(shop, {8001: "Tee - Blue / S"})
     bad = str(shop.add_item("ABC", Name="Tee - Blue / M")["Id"])
     hear(shop, bad)
-    carried(shop, {8003: "Tee - Red / S"})
+    handled(shop, {8003: "Tee - Red / S"})
     (parked,) = shop.parked()
     assert (parked.record, held(shop)) == ('item "Tee - Blue / M" (SKU ABC)', {"Tee": {8001, 8003}})
     change(shop, bad, Sku="8002")
@@ -257,11 +257,11 @@ def test_two_variants_told_at_once_make_one_product(open_shop: OpenShop) -> None
     shop = open_shop(BY_NAME)
     items = add(shop, TEE)
     shop.till.misbehaviour.latency_seconds = 0.03
-    told = [
+    changes = [
         Change(f"at-once-{next(_keys)}", Flow.PRODUCTS, "test", "Item", item, connection="default")
         for item in items.values()
     ]
-    shop.work_abreast(*[shop.receive(each) for each in told])
+    shop.work_abreast(*[shop.receive(each) for each in changes])
     for event in shop.events(state="waiting"):
         shop.retry(event)
     assert len({product_of(shop, number) for number in TEE}) == 1
@@ -286,7 +286,7 @@ def test_a_first_load_brings_many_families_and_a_second_nothing(open_shop: OpenS
 
 def test_products_made_before_join_when_variants_are_switched_on(open_shop: OpenShop) -> None:
     shop = open_shop()
-    carried(shop, TEE)
+    handled(shop, TEE)
     assert len({product_of(shop, number) for number in TEE}) == 3
     shop.switch(BY_NAME)
     backfill(shop, Flow.PRODUCTS)
@@ -298,7 +298,7 @@ def test_products_made_before_join_when_variants_are_switched_on(open_shop: Open
 
 
 def test_another_pattern_takes_effect_with_a_re_sync(shop: Shop) -> None:
-    carried(shop, TEE)
+    handled(shop, TEE)
     shop.switch(f'{BY_NAME}family_pattern = "^(?P<product>.+) / (?P<size>.+)$"')
     backfill(shop, Flow.PRODUCTS)
     assert held(shop) == {"Tee - Blue": {8001, 8002}, "Tee - Red": {8003}}
@@ -309,7 +309,7 @@ def test_another_pattern_takes_effect_with_a_re_sync(shop: Shop) -> None:
 
 
 def test_another_spelling_of_the_family_does_not_rename_it_to_and_fro(shop: Shop) -> None:
-    items = carried(shop, {8001: "Tee - Blue / S", 8002: "TEE - Blue / M"})
+    items = handled(shop, {8001: "Tee - Blue / S", 8002: "TEE - Blue / M"})
     assert held(shop) == {"Tee": {8001, 8002}}
     before = written(shop)
     for _ in range(2):
@@ -324,9 +324,9 @@ def test_what_the_staff_put_together_is_not_taken_apart(shop: Shop) -> None:
         {"articleNumber": number, "description": "Theirs", "priceIncl": 100, "vatCode": 2, "turnoverGroup": 1}
         for number in (8002, 8050)
     ]
-    carried(shop, {8001: "Tee - Blue / S"})
+    handled(shop, {8001: "Tee - Blue / S"})
     shop.till.add_product({"description": "Summer", "articleList": {"article": rows}})
-    carried(shop, {8002: "Tee - Blue / M"})
+    handled(shop, {8002: "Tee - Blue / M"})
     assert held(shop) == {"Tee": {8001}, "Summer": {8002, 8050}}
     assert attributes(shop, 8002)[1:] == ("Blue", "M")
     before = written(shop)
@@ -335,7 +335,7 @@ def test_what_the_staff_put_together_is_not_taken_apart(shop: Shop) -> None:
 
 
 def test_links_of_an_earlier_version_harm_no_article(shop: Shop) -> None:
-    items = carried(shop, {8001: "Tee - Blue / S"})
+    items = handled(shop, {8001: "Tee - Blue / S"})
     product = str(product_of(shop, 8001))
     with writing(shop.engine) as session:
         links.save(session, "default", Link(LinkKind.FAMILY, "77", "Product", product))
@@ -351,21 +351,21 @@ def test_links_of_an_earlier_version_harm_no_article(shop: Shop) -> None:
 
 
 def test_a_database_that_forgot_its_families_finds_them_at_the_till(shop: Shop) -> None:
-    carried(shop, TEE)
+    handled(shop, TEE)
     with writing(shop.engine) as session:
         for kind, ids in ((LinkKind.FAMILY, ["/tee"]), (LinkKind.ARTICLE, map(str, TEE))):
             for id_ in ids:
                 links.forget(session, "default", kind, id_)
     before = writes(shop, "createProduct")
-    carried(shop, {8004: "Tee - Red / M"})
+    handled(shop, {8004: "Tee - Red / M"})
     backfill(shop, Flow.PRODUCTS)
     assert writes(shop, "createProduct") - before <= 1
     assert held(shop) == {"Tee": {8001, 8002, 8003, 8004}}
 
 
 def test_updates_switched_off_still_let_a_new_variant_join(shop: Shop) -> None:
-    carried(shop, {8001: "Tee - Blue / S"})
+    handled(shop, {8001: "Tee - Blue / S"})
     shop.switch(f"{BY_NAME}update_existing = false")
     shop.till.till["products"].get(product_of(shop, 8001))["description"] = "Shirtje"
-    carried(shop, {8002: "Tee - Blue / M"})
+    handled(shop, {8002: "Tee - Blue / M"})
     assert held(shop) == {"Shirtje": {8001, 8002}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.handlers.counter import OpenShop, add_category, article, below, change, groups, hear
-from tests.handlers.test_variants import TEE, attributes, carried, held, product_of
+from tests.handlers.test_variants import TEE, attributes, handled, held, product_of
 
 BY_SKU = """
 [products]
@@ -40,8 +40,8 @@ def test_a_category_that_stands_for_a_product_names_it(open_shop: OpenShop) -> N
     shop = open_shop(BY_CATEGORY)
     clothes = add_category(shop, "Clothes")
     tee = add_category(shop, "Tee", clothes["Id"])
-    items = carried(shop, {8001: "Blue / S", 8002: "Blue / M"}, **below(tee["Id"]))
-    carried(shop, {8003: "Blue / S"}, **below(clothes["Id"]))
+    items = handled(shop, {8001: "Blue / S", 8002: "Blue / M"}, **below(tee["Id"]))
+    handled(shop, {8003: "Blue / S"}, **below(clothes["Id"]))
     for event in shop.events(state="waiting"):
         shop.retry(event)
     assert held(shop) == {"Tee": {8001, 8002}, "Blue / S": {8003}}
@@ -56,8 +56,8 @@ def test_a_category_that_stands_for_a_product_names_it(open_shop: OpenShop) -> N
 
 def test_a_mapped_field_names_the_product(open_shop: OpenShop) -> None:
     shop = open_shop(BY_FIELD)
-    carried(shop, {8001: "Blue S", 8002: "Tee - Blue / M"}, Description="T-shirt")
-    carried(shop, {8003: "Cap"})
+    handled(shop, {8001: "Blue S", 8002: "Tee - Blue / M"}, Description="T-shirt")
+    handled(shop, {8003: "Cap"})
     assert held(shop) == {"T-shirt": {8001, 8002}, "Cap": {8003}}
     assert attributes(shop, 8002) == ("Tee - Blue / M", "Blue", "M")
 
@@ -71,6 +71,6 @@ def test_a_name_that_truly_ends_with_deleted_keeps_it_while_active(open_shop: Op
 
 def test_without_variants_every_item_is_a_product_of_its_own(open_shop: OpenShop) -> None:
     shop = open_shop()
-    carried(shop, TEE)
+    handled(shop, TEE)
     assert len({product_of(shop, number) for number in TEE}) == 3
     assert attributes(shop, 8001) == ("Tee - Blue / S", "", "")

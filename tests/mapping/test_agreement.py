@@ -25,10 +25,10 @@ cells = st.builds(
 )
 figures = st.dictionaries(cells, st.integers(-500_000, 500_000), max_size=6)
 groups = st.sampled_from([f"sale-{number}" for number in range(6)])
-fates = st.none() | st.builds(
+sale_states = st.none() | st.builds(
     SaleState, event=st.integers(1, 99), state=st.just("parked"), reason=st.none() | st.just("x")
 )
-sales = st.builds(TillRecord, groups, st.text(max_size=5), figures, st.none() | st.just("left out"), fates)
+sales = st.builds(TillRecord, groups, st.text(max_size=5), figures, st.none() | st.just("left out"), sale_states)
 documents = st.builds(
     BooksRecord,
     groups,
@@ -91,11 +91,11 @@ def test_two_sales_that_cancel_out_do_not_hide_each_other() -> None:
 
 
 def test_every_cause_is_told() -> None:
-    missing = sale(fate=SaleState(7, "parked", "no item 5"))
+    missing = sale(sale_state=SaleState(7, "parked", "no item 5"))
     assert cause_of([missing], []) == (Cause.NOT_BOOKED, "event 7 is parked: no item 5")
     assert cause_of([sale(left_out="not paid")], []) == (Cause.LEFT_OUT, "not paid")
-    assert cause_of([sale()], [booked({}, standing=DocumentState.GONE)])[0] is Cause.DELETED
-    assert cause_of([sale()], [booked({}, standing=DocumentState.VOIDED)])[0] is Cause.VOIDED
+    assert cause_of([sale()], [booked({}, state=DocumentState.GONE)])[0] is Cause.DELETED
+    assert cause_of([sale()], [booked({}, state=DocumentState.VOIDED)])[0] is Cause.VOIDED
     assert cause_of([sale()], [booked(at(100)), booked(at(100), id="6")])[0] is Cause.TWICE
     moved = booked(at(100, day=DAY + timedelta(days=1)), note="Original date: 2026-03-14")
     assert cause_of([sale()], [moved]) == (
@@ -103,7 +103,7 @@ def test_every_cause_is_told() -> None:
         "sold on 2026-03-14, booked on 2026-03-15 (Original date: 2026-03-14)",
     )
     assert cause_of([sale()], [booked(at(100, branch=2))])[0] is Cause.OTHER_BRANCH
-    assert cause_of([], [booked(at(100))])[0] is Cause.STRANGER
+    assert cause_of([], [booked(at(100))])[0] is Cause.UNKNOWN_SALE
     assert cause_of([sale()], [booked(at(90))])[0] is Cause.AMOUNTS
 
 
@@ -139,10 +139,10 @@ def fix_of(sale_: TillRecord, books: list[BooksRecord]) -> str:
 def test_the_way_out_names_the_order_the_event_and_the_documents() -> None:
     numbered = sale(number="1.1.2026.7")
     assert fix_of(numbered, []) == "./run resend 1.1.2026.7"
-    assert "retry event 7" in fix_of(sale(number="1.1.2026.7", fate=SaleState(7, "parked", "x")), [])
-    assert fix_of(sale(fate=SaleState(7, "waiting")), []).startswith("wait: event 7")
+    assert "retry event 7" in fix_of(sale(number="1.1.2026.7", sale_state=SaleState(7, "parked", "x")), [])
+    assert fix_of(sale(sale_state=SaleState(7, "waiting")), []).startswith("wait: event 7")
     assert "SalesReceipt 5" in fix_of(numbered, [booked(at(90))])
-    assert "./run resend 1.1.2026.7" in fix_of(numbered, [booked({}, standing=DocumentState.GONE)])
+    assert "./run resend 1.1.2026.7" in fix_of(numbered, [booked({}, state=DocumentState.GONE)])
 
 
 def test_figures_of_a_sale_and_of_its_document_are_equal() -> None:

@@ -304,10 +304,10 @@ def test_components_with_different_vat_replace_their_parent() -> None:
 
 
 def test_text_lines_and_wishes_of_the_guest_become_part_of_the_description() -> None:
-    wish = SaleLine("W", 12, "no sugar", Decimal(1), total_incl_cents=0, vat_code=1)
+    note = SaleLine("W", 12, "no sugar", Decimal(1), total_incl_cents=0, vat_code=1)
     text = SaleLine("T", 0, "for table 5", Decimal(1))
     header = SaleLine("H", 0, "Subtotal", Decimal(1), total_incl_cents=295, kind="LINE-KIND-SUBTOTAL")
-    coffee = replace(line(7, 295, code=1, text="Coffee"), sublines=(wish,))
+    coffee = replace(line(7, 295, code=1, text="Coffee"), sublines=(note,))
     sale = receipt(coffee, text, header, counted=[coffee])
     document = orders.to_document(sale, REFERENCES, DEFAULTS)
     assert [one.description for one in document.lines] == ["Coffee | no sugar | for table 5"]

@@ -318,8 +318,8 @@ def test_an_article_of_another_item_is_never_taken_over() -> None:
     foreign = replace(TILL, articles=(replace(TILL.articles[0], ext_id="99"),))
     with pytest.raises(MappingError, match="belongs to another item"):
         convert(COFFEE, existing=foreign)
-    nobodys = replace(TILL, articles=(replace(TILL.articles[0], ext_id=None),))
-    assert convert(COFFEE, existing=nobodys).ext_id == "42"
+    unowned = replace(TILL, articles=(replace(TILL.articles[0], ext_id=None),))
+    assert convert(COFFEE, existing=unowned).ext_id == "42"
 
 
 def test_mapped_fields_and_free_fields_go_over_the_defaults() -> None:

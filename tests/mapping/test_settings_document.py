@@ -82,9 +82,9 @@ def test_every_fault_is_named_with_its_place_and_a_hint() -> None:
             share = 10
             """
         )
-    places = {fault.path for fault in refusal.value.faults}
-    assert {"orders.split", "orders.colour", "stock.formula", "mapping.tax_codes", "products.fields.colour"} <= places
-    assert any(path.startswith("stock.branches") for path in places)
+    paths = {fault.path for fault in refusal.value.faults}
+    assert {"orders.split", "orders.colour", "stock.formula", "mapping.tax_codes", "products.fields.colour"} <= paths
+    assert any(path.startswith("stock.branches") for path in paths)
     assert all(fault.message and fault.hint for fault in refusal.value.faults)
     split = next(fault for fault in refusal.value.faults if fault.path == "orders.split")
     assert "'invoice'" in split.hint

@@ -62,15 +62,15 @@ def till_per_line(cart: Cart) -> list[VatAmount]:
     return totals
 
 
-def wishes_of(cart: Cart) -> list[WantedTotals]:
+def wanted_of(cart: Cart) -> list[WantedTotals]:
     return [WantedTotals(code, amount - tax_inside(amount, PERCENTAGES[code])) for code, amount in cart]
 
 
 def check(
-    totals: list[VatAmount], wishes: list[WantedTotals], solution: Solution, *, move: int = 5, cap: int = 5
+    totals: list[VatAmount], wanted: list[WantedTotals], solution: Solution, *, move: int = 5, cap: int = 5
 ) -> None:
     """Add the solution up the way the books do, line by line."""
-    lines = [*zip((wish.code for wish in wishes), solution.nets, strict=True), *solution.rounding]
+    lines = [*zip((each.code for each in wanted), solution.nets, strict=True), *solution.rounding]
     for total in totals:
         nets = [net for code, net in lines if code == total.code]
         assert sum(nets) == total.net_cents
@@ -83,32 +83,32 @@ def check(
     assert abs(solution.untaxed) <= cap
     assert all(0 < abs(net) <= cap for _, net in solution.rounding)
     assert len({code for code, _ in solution.rounding}) == len(solution.rounding)
-    assert all(abs(net - wish.net_cents) <= move for net, wish in zip(solution.nets, wishes, strict=True))
+    assert all(abs(net - each.net_cents) <= move for net, each in zip(solution.nets, wanted, strict=True))
 
 
 @settings(max_examples=400)
 @given(carts([1, 2, 3], 30))
 def test_dutch_carts_of_a_till_that_rounds_per_code_are_booked_to_the_cent(cart: Cart) -> None:
-    totals, wishes = till_per_code(cart), wishes_of(cart)
-    solution = solve(totals, wishes)
-    check(totals, wishes, solution)
+    totals, wanted = till_per_code(cart), wanted_of(cart)
+    solution = solve(totals, wanted)
+    check(totals, wanted, solution)
     assert solution.untaxed == 0
 
 
 @settings(max_examples=400)
 @given(carts([1, 2, 3, 4, 5, 6], 12))
 def test_carts_of_a_till_that_rounds_per_line_are_booked_to_the_cent_or_refused(cart: Cart) -> None:
-    totals, wishes = till_per_line(cart), wishes_of(cart)
-    solution = solve(totals, wishes, limits=SolverLimits(cap=12))
-    check(totals, wishes, solution, cap=12)
+    totals, wanted = till_per_line(cart), wanted_of(cart)
+    solution = solve(totals, wanted, limits=SolverLimits(cap=12))
+    check(totals, wanted, solution, cap=12)
 
 
 @settings(max_examples=40)
 @given(carts([1, 2, 3, 4, 5, 6], 200), st.sampled_from([till_per_code, till_per_line]))
 def test_long_receipts_keep_every_code_exact(cart: Cart, till: Callable[[Cart], list[VatAmount]]) -> None:
     big = [(code, 100 + abs(amount)) for code, amount in cart]
-    totals, wishes = till(big), wishes_of(big)
-    check(totals, wishes, solve(totals, wishes))
+    totals, wanted = till(big), wanted_of(big)
+    check(totals, wanted, solve(totals, wanted))
 
 
 @pytest.mark.parametrize("till", [till_per_code, till_per_line])
@@ -117,9 +117,9 @@ def test_thousands_of_ordinary_dutch_receipts_need_no_untaxed_cent(till: Callabl
     for _ in range(3000):
         size = dice.choice([1, 1, 2, 3, 5, 8, 13])
         cart = [(dice.choice([1, 2, 2, 3]), dice.choice([5, 10, 1]) * dice.randint(20, 600)) for _ in range(size)]
-        totals, wishes = till(cart), wishes_of(cart)
-        solution = solve(totals, wishes)
-        check(totals, wishes, solution)
+        totals, wanted = till(cart), wanted_of(cart)
+        solution = solve(totals, wanted)
+        check(totals, wanted, solution)
         assert solution.untaxed == 0
 
 
@@ -129,14 +129,14 @@ def test_a_rounding_line_appears_only_when_no_small_move_of_real_lines_helps(
     cart: Cart, till: Callable[[Cart], list[VatAmount]]
 ) -> None:
     one_code = [(cart[0][0], amount) for _, amount in cart if amount] or [(2, 100)]
-    totals, wishes = till(one_code), wishes_of(one_code)
-    solution = solve(totals, wishes, limits=SolverLimits(move=3))
+    totals, wanted = till(one_code), wanted_of(one_code)
+    solution = solve(totals, wanted, limits=SolverLimits(move=3))
     total, percentage = totals[0], PERCENTAGES[totals[0].code]
     possible = any(
-        sum(moves) + sum(wish.net_cents for wish in wishes) == total.net_cents
-        and sum(tax_in_books(w.net_cents + m, percentage) for w, m in zip(wishes, moves, strict=True))
+        sum(moves) + sum(each.net_cents for each in wanted) == total.net_cents
+        and sum(tax_in_books(w.net_cents + m, percentage) for w, m in zip(wanted, moves, strict=True))
         == total.vat_cents
-        for moves in product(range(-3, 4), repeat=len(wishes))
+        for moves in product(range(-3, 4), repeat=len(wanted))
     )
     assert bool(solution.rounding or solution.untaxed) is not possible
 
@@ -144,15 +144,15 @@ def test_a_rounding_line_appears_only_when_no_small_move_of_real_lines_helps(
 @settings(max_examples=200)
 @given(carts([2, 3], 20), st.sampled_from([till_per_code, till_per_line]))
 def test_nothing_moves_when_the_books_agree_already(cart: Cart, till: Callable[[Cart], list[VatAmount]]) -> None:
-    wishes = wishes_of(cart)
-    nets = {code: sum(wish.net_cents for wish in wishes if wish.code == code) for code, _ in cart}
+    wanted = wanted_of(cart)
+    nets = {code: sum(each.net_cents for each in wanted if each.code == code) for code, _ in cart}
     taxes = {
-        code: sum(tax_in_books(wish.net_cents, PERCENTAGES[code]) for wish in wishes if wish.code == code)
+        code: sum(tax_in_books(each.net_cents, PERCENTAGES[code]) for each in wanted if each.code == code)
         for code in nets
     }
     totals = [VatAmount(code, PERCENTAGES[code], nets[code], taxes[code]) for code in nets]
-    solution = solve(totals, wishes)
-    assert solution.nets == tuple(wish.net_cents for wish in wishes)
+    solution = solve(totals, wanted)
+    assert solution.nets == tuple(each.net_cents for each in wanted)
     assert not solution.rounding
 
 
@@ -165,16 +165,16 @@ def test_three_cents_at_21_percent_need_a_rounding_line_of_the_same_code() -> No
 
 def test_thirty_one_items_at_1_59_come_out_as_the_till_says() -> None:
     cart = [(3, 159)] * 31
-    totals, wishes = till_per_code(cart), wishes_of(cart)
-    solution = solve(totals, wishes)
-    check(totals, wishes, solution)
+    totals, wanted = till_per_code(cart), wanted_of(cart)
+    solution = solve(totals, wanted)
+    check(totals, wanted, solution)
     assert not solution.rounding
 
 
 def test_a_line_worth_nothing_stays_worth_nothing() -> None:
     cart = [(3, 0), (3, 295), (3, 0), (3, 410), (3, 199)]
-    totals, wishes = till_per_line(cart), wishes_of(cart)
-    solution = solve(totals, wishes)
+    totals, wanted = till_per_line(cart), wanted_of(cart)
+    solution = solve(totals, wanted)
     assert (solution.nets[0], solution.nets[2]) == (0, 0)
 
 
@@ -195,9 +195,9 @@ def test_the_model_per_code_moves_only_the_net_and_states_the_tills_tax() -> Non
 
 
 def test_a_tax_no_line_can_reach_becomes_one_untaxed_line_inside_the_cap() -> None:
-    wishes = [WantedTotals(3, 2)] * 8
-    solution = solve([VatAmount(3, Decimal(21), 16, 8)], wishes)
-    check([VatAmount(3, Decimal(21), 16, 8)], wishes, solution)
+    wanted = [WantedTotals(3, 2)] * 8
+    solution = solve([VatAmount(3, Decimal(21), 16, 8)], wanted)
+    check([VatAmount(3, Decimal(21), 16, 8)], wanted, solution)
     assert solution.untaxed > 0
 
 
@@ -224,13 +224,13 @@ def test_vat_at_zero_percent_is_refused() -> None:
 
 
 def test_differences_of_several_codes_share_one_cap() -> None:
-    wishes = [WantedTotals(code, 2) for code in (3, 33) for _ in range(14)]
+    wanted = [WantedTotals(code, 2) for code in (3, 33) for _ in range(14)]
     totals = [VatAmount(code, Decimal(21), 28, 14) for code in (3, 33)]
     with pytest.raises(MappingError, match="more than the cap"):
-        solve(totals, wishes, limits=SolverLimits(cap=4))
+        solve(totals, wanted, limits=SolverLimits(cap=4))
 
 
 def test_ten_thousand_lines_are_settled() -> None:
     cart = [(3, 100 + index % 37) for index in range(10_000)]
-    totals, wishes = till_per_code(cart), wishes_of(cart)
-    check(totals, wishes, solve(totals, wishes))
+    totals, wanted = till_per_code(cart), wanted_of(cart)
+    check(totals, wanted, solve(totals, wanted))
