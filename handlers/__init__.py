@@ -1,1 +1,1 @@
-"""The use cases: one file per flow, each the order of its steps. Knows the business, imports no library."""
+"""The use cases: one file per flow with its steps in order. Business rules only; no third-party library is used."""

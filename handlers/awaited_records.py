@@ -1,4 +1,4 @@
-"""What sales wait for in the books, a missing or inactive item or customer, and how they are told it is there."""
+"""Release the sales that wait for a missing or inactive item or customer in the books."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _OF_ITEMS: Final = (MISSING_ITEM, INACTIVE_ITEM)
 
 
 def name_item(wanted: str) -> str:
-    """An item as those that wait for it name it: by the SKU or name they looked for."""
+    """The cause that waiting events recorded for an item: the SKU or name they looked for."""
     return f"item {wanted}"
 
 
 def name_customer(customer_id: str) -> str:
-    """A customer as those that wait for it name it."""
+    """The cause that waiting events recorded for a customer."""
     return f"customer {customer_id}"
 
 
@@ -34,13 +34,13 @@ def awaits_items(deps: Deps) -> bool:
 
 
 def release_items(items: Iterable[Item], deps: Deps) -> None:
-    """These items were seen: what waits for any of them that is active goes on."""
+    """These items exist: release the events that wait for any active one."""
     records = {name_item(name) for item in items if item.active for name in _names(item)}
     _go_on(_OF_ITEMS, records, deps)
 
 
 def release_customers(customer_ids: Iterable[str], deps: Deps) -> None:
-    """These customers were seen to be active, or may be: what waits for them goes on, and looks for itself."""
+    """These customers are or may be active: release the events that wait for them; each event checks again."""
     _go_on((INACTIVE_CUSTOMER,), {name_customer(id_) for id_ in customer_ids}, deps)
 
 
@@ -51,7 +51,7 @@ def _names(item: Item) -> set[str]:
 
 
 def _go_on(codes: tuple[str, ...], records: set[str], deps: Deps) -> None:
-    """Nearly always nothing waits, so that is looked at first."""
+    """Usually no event waits, so that is checked first."""
     if not records:
         return
     with reading(deps.engine) as session:

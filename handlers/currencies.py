@@ -1,4 +1,4 @@
-"""The currency of the till and of the company: the same, or nothing is carried, because nothing is converted."""
+"""The currency of the till and of the company must be equal; nothing is converted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FOREIGN = "foreign-currency"
 
 
 def require_home(deps: Deps) -> str:
-    """The currency of both sides. Raises `MappingError` naming the two where the company keeps another one."""
+    """The currency of both systems. Raises `MappingError` naming both if they differ."""
     company, currency = deps.lists.company(), deps.settings.products.currency
     if company.home_currency not in (None, currency):
         raise MappingError(
@@ -25,9 +25,9 @@ def require_home(deps: Deps) -> str:
 
 
 def find_named(deps: Deps) -> str | None:
-    """The currency that everything written must name: only a company that keeps several asks for it.
+    """The currency that every document must name; only a multicurrency company requires it.
 
-    Raises `MappingError` where the company keeps another one than the till.
+    Raises `MappingError` if the currencies of company and till differ.
     """
     currency = require_home(deps)
     return currency if deps.lists.company().multi_currency else None

@@ -1,6 +1,6 @@
 """Customers without a sale: a relation of the till changed, or (if wanted) a customer of the books.
 
-Each side's content as last carried is kept on one link, so that our own write coming back is recognised and ends there.
+One link stores the last written content of both sides, so the echo of our own write is recognised and ends there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRIES = 3
 
 
 def handle_relation(event: Event, deps: Deps) -> Result:
-    """Bring the books' customer to what the relation is now."""
+    """Update the books' customer from the relation."""
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
@@ -53,7 +53,7 @@ def _to_books(relation: Relation, found: Customer | None, deps: Deps, *, written
 
 
 def _update(relation: Relation, found: Customer, deps: Deps, *, written_before: bool) -> Customer:
-    """Write what differs. The books' copy may be touched meanwhile, by a sale's balance for one.
+    """Write what differs. The customer may change in the books meanwhile, for example its balance.
 
     `written_before`: the customer was written before, so a different name is a change made at the till.
     """
@@ -72,19 +72,19 @@ def _update(relation: Relation, found: Customer, deps: Deps, *, written_before: 
             clashes += 1
             deps.say("the books know the new name already, trying the next", relation=relation.number)
         except Conflict:
-            deps.say("somebody was faster; reading the customer again", attempt=attempt)
+            deps.say("another writer was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")
     raise Conflict("the customer keeps changing in QuickBooks", record=f'customer "{found.display_name}"')
 
 
 def _is_written(wanted: Customer, found: Customer) -> bool:
-    """Whether nothing would change. A VAT number that reads back masked is written with whatever else is new."""
+    """Whether nothing would change. A VAT number is read back masked, so it is written only with another change."""
     same = customers.content_fingerprint(wanted) == customers.content_fingerprint(found)
     return same and wanted.vat_number == found.vat_number
 
 
 def handle_customer(event: Event, deps: Deps) -> Result:
-    """A customer of the books changed: follow a merge, and carry it to the till if that is wanted."""
+    """A customer of the books changed: apply a merge, and write it to the till if that is wanted."""
     merged_ids = _follow_merge(event, deps)
     if not parties.links_with(event.entity_id, deps):
         addresses.mark(event.entity_id, deps)
@@ -104,7 +104,7 @@ def handle_customer(event: Event, deps: Deps) -> Result:
 
 
 def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
-    """What pointed at a customer that was merged away points at the one that stayed; answers who is gone."""
+    """Point links of a merged customer to the remaining one; returns the merged ids."""
     merged_id = json.loads(event.hint).get("deleted_id") if event.hint else None
     if not merged_id:
         return ()

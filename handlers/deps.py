@@ -1,4 +1,4 @@
-"""What every handler is given: both systems of one connection, its settings, the store, and a log to speak into."""
+"""What every handler gets: both systems of one connection, its settings, the store, and a log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mapping.unit_prices import LineAmounts
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What a process knows of itself: since when it runs, how often it polls the till, how far it has seen cursors."""
+    """State of a process: its start time, its poll interval of the till, and the cursors it has reached."""
 
     started: datetime
     poll_every: timedelta
@@ -36,12 +36,12 @@ class ProcessState:
 
 @dataclass(frozen=True)
 class Deps:
-    """One event's surroundings. `facts` are event columns learnt so far, kept even when the handler fails later.
+    """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later.
 
-    While `dry_run` nothing is written anywhere: the books only say what they would do, no link is remembered.
-    `line_amounts` is what the company of the books is known to take as the amount of a line.
-    `claim` is the worker's right to the event: once it is lost, nothing is remembered any more. `installation` is the
-    name that documents are signed with.
+    With `dry_run` nothing is written: the books only return what they would do, no link is stored.
+    `line_amounts` is what the company of the books accepts as the amount of a line.
+    `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
+    documents are signed with.
     """
 
     engine: Engine
@@ -65,9 +65,9 @@ class Deps:
         self.log.append(Entry("decided", title, detail=detail or None, at=self.now()))
 
     def remember(self, *found: Link) -> None:
-        """Record links at once, in their own transaction: what exists outside stays known even if this event fails.
+        """Store links at once, in their own transaction: what exists in a system stays known even if this event fails.
 
-        Raises `LeaseLost` when another worker has the event by now: what it found is not written over.
+        Raises `LeaseLost` if another worker has the event now: its links are not overwritten.
         """
         if self.dry_run or not found:
             return
@@ -76,14 +76,14 @@ class Deps:
             links.save(session, self.connection, *found)
 
     def settle_on(self, link: Link) -> Link:
-        """Record a link that is written once; answers the one that whoever came first has written."""
+        """Store a link that is written only once; returns the link that was stored first."""
         if self.dry_run:
             return link
         with writing(self.engine) as session:
             return links.add(session, self.connection, link)
 
     def forget(self, kind: LinkKind, source_id: str) -> None:
-        """Drop a link whose target turned out not to exist any more."""
+        """Delete a link whose target does not exist any more."""
         if self.dry_run:
             return
         with writing(self.engine) as session:
@@ -91,13 +91,13 @@ class Deps:
             links.forget(session, self.connection, kind, source_id)
 
     def pass_on(self, *changes: Change) -> None:
-        """Put what this event leads to into the inbox at once; the same changes again are recognised by their keys."""
+        """Put follow-up changes into the inbox at once; repeated changes are recognised by their keys."""
         with writing(self.engine) as session:
             received = inbox.receive(session, changes)
         self.notify([row.id for row in received if row.pending])
 
     def resolve(self, code: str, record: str) -> None:
-        """A cause is gone: what was parked or waits because of it goes on."""
+        """A cause is gone: release the events that are parked or waiting because of it."""
         with writing(self.engine) as session:
             ids = inbox.requeue_by_code(session, self.connection, code=code, record=record)
         if ids:
@@ -105,12 +105,12 @@ class Deps:
             self.notify(ids)
 
     def learn(self, **facts: Any) -> None:
-        """Note what this event turned out to be about (order_id, sku, email, target_entity, target_id)."""
+        """Set event columns (order_id, sku, email, target_entity, target_id)."""
         self.facts.update({name: value for name, value in facts.items() if value})
 
 
 def on_trial(event: Event, deps: Deps) -> Deps:
-    """Surroundings of a preview: nothing is remembered, and a document that came with it to be tried is in force."""
+    """Dependencies of a preview: nothing is stored, and a settings document in the request is used."""
     document = json.loads(event.hint or "{}").get(requests.SETTINGS)
     settings = deps.settings if document is None else settings_document.parse(document)
     return dataclasses.replace(deps, settings=settings, dry_run=True)

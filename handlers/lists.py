@@ -1,7 +1,7 @@
-"""The small lists of both systems (tax codes, payment methods, branches ...), read once and kept for a while.
+"""The small lists of both systems (tax codes, payment methods, branches ...), read once and cached for a while.
 
-Reads of the books are metered, so a sale must not cost one. What the lists lack is looked for once more in fresh
-copies before a person is asked: see `forget_older_than`.
+Reads of the books are metered, so a sale must not cost one. A missing entry is searched once more in fresh copies
+before a person is asked: see `forget_older_than`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaym
 
 KEEP_SECONDS = 4 * 3600.0
 RATES_SECONDS = 60.0
-"""Of the till's VAT rates: reading them costs nothing but a call, and a rate that changed makes wrong prices."""
+"""For the till's VAT rates: a read costs only a call, and an outdated rate would make wrong prices."""
 _T = TypeVar("_T")
 
 
@@ -53,7 +53,7 @@ class Lists:
         return self._get(kind, lambda: self._books.entries(kind))
 
     def stocked(self, item_ids: Collection[str]) -> frozenset[str]:
-        """Those of these items of the books whose quantity the books keep."""
+        """The items among these whose quantity the books keep."""
         with self._lock:
             names = {each: f"item {each}" for each in item_ids}
             unknown = [each for each, name in names.items() if not self._is_fresh(name)]
@@ -66,7 +66,7 @@ class Lists:
         return self._get("vat_groups", lambda: tuple(self._till.vat_groups()), keep=RATES_SECONDS)
 
     def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
-        """The till's turnover groups; none where the installation cannot tell them."""
+        """The till's turnover groups; empty if the installation does not return them."""
         return self._get("turnover_groups", self._turnover_groups)
 
     def _turnover_groups(self) -> tuple[TurnoverGroup, ...]:
@@ -80,22 +80,22 @@ class Lists:
         return self._get("branches", lambda: tuple(self._till.branches()))
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
-        """The ways to pay at the till."""
+        """The payment methods of the till."""
         return self._get("payment_methods", lambda: tuple(self._till.payment_methods()))
 
     def forget(self, name: str) -> None:
-        """Read this list anew next time (an entry was added); `name` as in `entries`."""
+        """Read this list again next time (an entry was added); `name` as in `entries`."""
         with self._lock:
             self._kept.pop(name, None)
 
     def add(self, kind: ListEntity, entry: ListEntry) -> None:
-        """Know an entry that was just made as if it had been read: another read would cost."""
+        """Add an entry that was just created, to save a metered read."""
         with self._lock:
             if kept := self._kept.get(kind):
                 self._kept[kind] = _Kept((*cast("tuple[ListEntry, ...]", kept.value), entry), kept.read_at)
 
     def forget_older_than(self, seconds: float) -> bool:
-        """Drop what was read longer ago than this; True when something was dropped, so that a second look may help."""
+        """Drop what was read longer ago than this; True if something was dropped, so that a second look-up may help."""
         with self._lock:
             old = [name for name, kept in self._kept.items() if self._clock() - kept.read_at >= seconds]
             for name in old:

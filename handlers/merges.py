@@ -1,4 +1,4 @@
-"""Items and customers that were merged into others in the books: which one stands in the place of a vanished one."""
+"""Items and customers that were merged in the books: which record replaces a merged one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ITEM, CUSTOMER = "Item", "Customer"
 
 
 def note(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
-    """Remember a merge; what was merged into the vanished record before is the survivor's, too."""
+    """Store a merge; earlier merges into the merged record are redirected to the remaining one."""
     if deps.dry_run:
         return
     with writing(deps.engine) as session:
@@ -25,14 +25,14 @@ def note(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
 
 
 def find_remaining(entity: str, merged_id: str, deps: Deps) -> str | None:
-    """What a record was merged into, as far as it is known."""
+    """The record that this one was merged into, if known."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.MERGED, _key(entity, merged_id))
     return link.target_id if link else None
 
 
 def find_merged(entity: str, remaining_id: str, deps: Deps) -> list[str]:
-    """The records that were merged into this one, as far as it is known."""
+    """The records that are known to be merged into this one."""
     with reading(deps.engine) as session:
         found = links.find_by_target(session, deps.connection, LinkKind.MERGED, remaining_id)
     return [link.source_id.partition("/")[2] for link in found if link.target_entity == entity]

@@ -1,4 +1,4 @@
-"""A preview of one record: read both systems, say field by field what would be written and why, write nothing."""
+"""A preview of one record: read both systems, show per field what would be written and why, write nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def preview_stock(event: Event, deps: Deps) -> Result:
 
 
 def preview_customer(event: Event, deps: Deps) -> Result:
-    """What a relation would become in the books, or a customer of the books at the till; or why it would not."""
+    """What a relation would become in the books, or a customer at the till; or why it would not."""
     if _asked(event).get("side") == Side.TILL:
         return _preview(event, deps, people.get_relation, people.explain_relation)
     return _preview(event, deps, people.get_customer, people.explain_customer)
@@ -59,7 +59,7 @@ def _asked(event: Event) -> PreviewData:
 def _preview(
     event: Event, deps: Deps, get: Callable[[By, str, Deps], Found], explain: Callable[[Found, Deps], PreviewData]
 ) -> Result:
-    """Done either way: a record that would be parked, or that nobody knows, is an answer, and nobody has to act."""
+    """The event is done in any case: a record that would be parked or is unknown is a result; no action is needed."""
     deps, asked = on_trial(event, deps), _asked(event)
     try:
         found = get(By(asked.get("by", By.ID)), asked.get("record", event.entity_id), deps)
@@ -89,7 +89,7 @@ def _introduce(found: object, deps: Deps) -> PreviewData:
 
 
 def _get_item(by: By, record: str, deps: Deps) -> Item:
-    """The item that was asked for. Raises `NotFound` when there is none, or when several answer to the name."""
+    """The requested item. Raises `NotFound` if there is none, or if several have this name."""
     if by is By.ID:
         return deps.books.item(record)
     found = _FINDERS[by](deps, record)

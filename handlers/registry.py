@@ -1,4 +1,4 @@
-"""The table of handlers: which function carries which kind of record of which flow."""
+"""The table of handlers: the function for each kind of record of each flow."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def find_handler(flow: str, entity: str) -> Handler:
     handler = HANDLERS.get((flow, entity))
     if handler is None:
         raise Permanent(
-            f"this version of the gateway cannot carry a {entity} of the flow {flow}",
+            f"this version of the gateway cannot handle a {entity} of the flow {flow}",
             code="no-handler",
             record=entity,
             fix="update the worker process; the event goes on when it is retried",

@@ -1,4 +1,4 @@
-"""What a handler answers: how the event ended, and the links to record with it in the same transaction."""
+"""The result of a handler: the outcome of the event, and the links to store in the same transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.store.links import Link
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of an event. `links` are saved, and `changes` received, in the transaction that records the outcome."""
+    """The outcome of an event. `links` and `changes` are stored in the transaction that records the outcome."""
 
     outcome: Outcome
     links: tuple[Link, ...] = ()
@@ -20,17 +20,17 @@ class Result:
 
 
 def done(reason: str | None = None, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    """It is carried over; `facts` are columns learnt on the way (order_id, sku, email, target_entity, target_id)."""
+    """The event is handled; `facts` are event columns (order_id, sku, email, target_entity, target_id)."""
     return Result(Outcome(State.DONE, reason=reason, facts=_known(facts)), links)
 
 
 def skipped(reason: str, *, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    """Nothing had to be carried over, and this is why."""
+    """Nothing had to be written, with the reason."""
     return Result(Outcome(State.SKIPPED, reason=reason, facts=_known(facts)), links)
 
 
 def parked(reason: str, *, code: str, record: str, fix: str, links: tuple[Link, ...] = (), **facts: Any) -> Result:
-    """A person has to act: what is wrong with which record, and the way out."""
+    """A person must act: what is wrong with which record, and the fix."""
     return Result(Outcome(State.PARKED, reason=reason, code=code, record=record, fix=fix, facts=_known(facts)), links)
 
 

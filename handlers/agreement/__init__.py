@@ -1,1 +1,1 @@
-"""Till and books compared, every cent explained by record."""
+"""Compare till and books; every cent of difference is explained by a record."""

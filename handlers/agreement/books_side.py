@@ -1,4 +1,4 @@
-"""The books' half of the agreement: documents and payments of some days, recognised by marker or link."""
+"""The books' side of the agreement: documents and payments of some days, recognised by marker or link."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ DAY = "day"
 
 @dataclass
 class BooksSide:
-    """What was read of the books, by id. `groups`: a sale's id, or "day:BRANCH:DATE"; what has none is not ours.
+    """What was read from the books, by id. `groups`: a sale's id, or "day:BRANCH:DATE"; others are not ours.
 
-    `kinds` says what kind of sale a group is, where the marker told. `foreign` are the documents in a group that
-    something else booked, `parts` those that hold money beside a sale's own document, `adopted` those that were
-    linked as the sale's.
+    `kinds`: the kind of sale of a group, if the marker names it. `foreign`: documents in a group that another
+    program booked. `parts`: documents of money beside a sale's own document. `adopted`: documents that were linked
+    to the sale.
     """
 
     documents: dict[str, BookedDocument] = field(default_factory=dict)
@@ -50,12 +50,12 @@ class BooksSide:
         return {each for each in (*on_documents, *on_payments) if each}
 
     def adopt(self, record_id: str, link: Link) -> None:
-        """Note that something else booked this document, if its link says so."""
+        """Note that another program booked this document, if its link says so."""
         if bookings.detail(link, bookings.ADOPTED):
             self.adopted.add(record_id)
 
     def recognise(self, record_id: str, note: str | None) -> None:
-        """Note whose a document or payment is, if its note says so."""
+        """Assign a document or payment to a group, if its note names one."""
         found = _TAG.search(note or "")
         if found is None:
             return
@@ -72,7 +72,7 @@ class BooksSide:
 
 
 def read(deps: Deps, start: date, through: date) -> BooksSide:
-    """All documents and payments of these days; those with our marker, or that we linked, have a group."""
+    """All documents and payments of these days; those with our marker or link have a group."""
     side = BooksSide()
     for kind in DocumentKind:
         _keep(side, deps.books.documents_between(kind, start, through))
@@ -88,7 +88,7 @@ def _keep(side: BooksSide, found: Iterable[BookedDocument]) -> None:
 
 
 def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
-    """Somebody may have rewritten the note of a document or payment of ours."""
+    """Use the link: the note of our document or payment may have been edited."""
     unmarked = [each for each in side.documents if each not in side.groups]
     with reading(deps.engine) as session:
         documents = sales_queries.sources_of(session, deps.connection, LinkKind.DOCUMENT, unmarked)
@@ -116,13 +116,13 @@ def group_of(sale_id: str, link: Link | None) -> str:
 
 
 def named_sales(side: BooksSide) -> dict[SaleKind, list[str]]:
-    """The till's ids of every sale that a document or payment names; one of unknown kind is looked for among all."""
+    """The till's ids of every sale that a document or payment names; an unknown kind is searched among all kinds."""
     named = dict.fromkeys(group for group in side.groups.values() if not group.startswith(f"{DAY}:"))
     return {kind: [each for each in named if side.kinds.get(each, kind) is kind] for kind in SaleKind}
 
 
 def read_linked(side: BooksSide, links: Mapping[str, Link], groups: Mapping[str, str], deps: Deps) -> None:
-    """Read the linked documents that lie on other days; one the books do not have any more is gone."""
+    """Read the linked documents of other days; one that is not in the books any more is marked as gone."""
     missing = {link.target_id: (link.target_entity, groups[sale]) for sale, link in links.items()
                if link.target_id not in side.documents}  # fmt: skip
     by_target = {link.target_id: link for link in links.values()}

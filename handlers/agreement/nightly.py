@@ -1,4 +1,4 @@
-"""When days are compared without anybody asking: in the night after, after an outage, after a change, once repaired."""
+"""When days are compared without a request: in the night after, after an outage, after a change, after a repair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 def plan(deps: Deps) -> list[int]:
-    """Put what is due now into the inbox, once whoever else plans; answers the events to work on. Calls nobody."""
+    """Put the comparisons due now into the inbox, each once across processes; returns the events. Calls no system."""
     if not (deps.settings.agreement.nightly and deps.settings.orders.enabled):
         return []
     now = deps.now()
@@ -40,7 +40,7 @@ def _today(deps: Deps) -> date:
 
 
 def _night(deps: Deps) -> datetime:
-    """From when on the day before today is compared: not before the day's documents are made."""
+    """The time from which yesterday is compared: after the day's documents are made."""
     closes = time.fromisoformat(deps.settings.orders.day_closes)
     hour = time(deps.settings.agreement.hour)
     begin = datetime.combine(_today(deps), max(hour, closes), tzinfo=_AMSTERDAM)

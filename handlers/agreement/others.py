@@ -1,4 +1,4 @@
-"""What the books have besides ours: sales of ours that something else booked too, and what the till never rang up."""
+"""Documents in the books that are not ours: our sales booked by another program too, and sales unknown to the till."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 
 
 def claim_doubles(side: BooksSide, till: TillSide, groups: Mapping[str, str], deps: Deps) -> None:
-    """Put documents that are no work of ours, but about a sale that we booked, beside the document we made.
+    """Group documents of other programs about a sale that we booked with the document that we made.
 
     Such a document has the sale's number (as its own, or in its note or memo) and its amount.
     """
@@ -54,7 +54,7 @@ def _words(document: BookedDocument) -> list[str]:
 
 
 def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict[str, Any]:
-    """The documents of these days that no sale of the till stands behind; one of a sale's day and amount names it."""
+    """The documents of these days without a sale at the till; one with a sale's day and amount names that sale."""
     booked = set(side.groups.values())
     alike = {_likeness(sale): name_record(sale) for sale in till.sales.values() if groups[sale.id] in booked}
     found = [document for document in _list_others(side) if not document.voided]
@@ -66,7 +66,7 @@ def describe(side: BooksSide, till: TillSide, groups: Mapping[str, str]) -> dict
 
 
 def describe_payments(side: BooksSide) -> dict[str, Any]:
-    """The payments of these days on our documents that only the books know, as when a customer pays by bank."""
+    """The payments of these days on our documents that are only in the books, for example a bank transfer."""
     found = [each for id_, each in side.payments.items() if id_ not in side.groups and _is_on_ours(each, side)]
     return {
         "payments": len(found),

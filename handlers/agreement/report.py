@@ -1,4 +1,4 @@
-"""The agreement between till and books: both sides of some days read anew, compared, every cent explained by record."""
+"""The agreement between till and books: read both sides of some days, compare, explain every cent by record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LISTS = ("PaymentMethod", "Department", "branches", "payment_methods")
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Compare; the report is on the row. Done either way: a difference is an answer, not a failure."""
+    """Compare and store the report on the row. The event is always done: a difference is a result, not a failure."""
     began = deps.now()
     start, through = to_days(json.loads(event.hint or "{}"), began.astimezone(_AMSTERDAM).date())
     by_itself = event.source == BY_ITSELF
@@ -56,7 +56,7 @@ def handle(event: Event, deps: Deps) -> Result:
     with writing(deps.engine) as session:
         agreements.save(session, deps.connection, found, event_id=event.id, at=began)
     result = done(_to_words(report))
-    # Of a night in which all agreed the days' own rows say enough.
+    # If everything agreed, the rows of the days are enough.
     kept = None if by_itself and report["agrees"] else json.dumps(report)
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=kept))
 
@@ -71,7 +71,7 @@ def _to_words(report: Mapping[str, Any]) -> str:
 
 
 def _is_in_flight(report: Mapping[str, Any]) -> bool:
-    """Whether a sale is being booked this very moment: a shop that trades is never caught at rest."""
+    """Whether a sale is being booked now: its day cannot be compared reliably at this moment."""
     return any(row["state"] in (State.RECEIVED, State.WORKING) for row in report["rows"])
 
 
@@ -90,9 +90,9 @@ def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
 
 
 def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> dict[str, Any]:
-    """The report of `mapping.agreement.to_report`. Till first: what is booked meanwhile is then looked up there.
+    """The report of `mapping.agreement.to_report`. The till is read first; later sales are looked up there.
 
-    `fresh` reads the small lists again too; they cost reads, so a comparison nobody asked for takes them as known.
+    `fresh` also reads the small lists again; that costs reads, so a scheduled comparison uses the cached lists.
     """
     before = len(deps.log)
     for name in _LISTS if fresh else ():
@@ -101,7 +101,7 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
     till, journal = _read_till(start, through, names, deps)
     books = books_side.read(deps, start, through)
     if not books.method_ids() <= names.methods.keys():
-        # A way to pay was added to the books while we were looking.
+        # A payment method was added to the books during the comparison.
         deps.lists.forget("PaymentMethod")
         names = _names(through, deps)
     till_side.read_more(till, books_side.named_sales(books), deps)
@@ -124,7 +124,7 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
 
 
 def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[TillSide, Figures | None]:
-    """The till's documents, and what its journal has more; read again while people sell between the two looks."""
+    """The till's documents, and what its journal has more; read again if sales arrive between the two reads."""
     for _ in range(MAX_LOOKS):
         till = till_side.read(deps, start, through)
         journal = till_side.read_journal(till, names, deps)
@@ -134,7 +134,7 @@ def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[Ti
 
 
 def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
-    """The group of every sale, once the documents it is linked with have been read."""
+    """The group of every sale, after its linked documents were read."""
     with reading(deps.engine) as session:
         links = sales_queries.links_of(session, deps.connection, LinkKind.DOCUMENT, till.sales)
     groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
@@ -153,7 +153,7 @@ def _names(through: date, deps: Deps) -> Names:
 
 
 def _accounts(tenders: Mapping[str, str], deps: Deps) -> dict[str, str]:
-    """The account that the settings name for a tender; only where all tenders of its shared name have one."""
+    """The account that the settings name for a tender; only if all tenders with its shared name have one."""
     found: dict[str, str] = {}
     for code in tenders:
         with suppress(MappingError):
@@ -163,7 +163,7 @@ def _accounts(tenders: Mapping[str, str], deps: Deps) -> dict[str, str]:
 
 
 def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:
-    """The books' name of a till's way to pay; its own where the books have none (nothing is created by looking)."""
+    """The books' name of a payment method of the till; its own name if the books have none (nothing is created)."""
     known = deps.lists.entries("PaymentMethod")
     entry = codes.method_named(method.description or method.code, deps)
     try:

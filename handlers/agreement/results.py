@@ -1,4 +1,4 @@
-"""A report of some days as what is kept of each: its status, its totals, and the records that differ. Pure."""
+"""A report of some days as the result stored per day: status, totals, and the records that differ. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ON_THE_WAY = frozenset({*PENDING, State.WORKING})
 
 
 def to_days(report: Mapping[str, Any], *, open_from: date) -> list[DayResult]:
-    """What each day came to. One from `open_from` on is not over: what is on its way differs not yet."""
+    """The result of each day. A day from `open_from` on is not over: an event in progress is no difference yet."""
     first, last = date.fromisoformat(report["from"]), date.fromisoformat(report["through"])
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     return [_to_day(report, day, is_open=day >= open_from) for day in days]
@@ -59,7 +59,7 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
 
 
 def _without_quotes(row: Mapping[str, Any]) -> str:
-    """These rows are kept for good; what an event says, which may quote a person's name, is read at the event."""
+    """These rows are never deleted; an event's reason, which may contain a person's name, is read from the event."""
     reason: str = row["reason"]
     return reason.partition(":")[0] if row["cause"] == Cause.NOT_BOOKED and row["event"] else reason
 
@@ -69,7 +69,7 @@ def _is_on_the_way(row: Mapping[str, Any]) -> bool:
 
 
 def _size(differences: list[Mapping[str, Any]]) -> int:
-    """What a record makes, in cents: of the turnover, or where that is equal the largest shift within it."""
+    """A record's difference in cents: of the turnover, or the largest shift within it if the turnover is equal."""
     turnover: int = sum(each["cents"] for each in differences if each["measure"] in _TURNOVER)
     largest: int = max(abs(each["cents"]) for each in differences)
     return abs(turnover) or largest

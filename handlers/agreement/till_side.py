@@ -1,4 +1,4 @@
-"""The till's half of the agreement: its sales of some days, read without their lines, and its own journal of them."""
+"""The till's side of the agreement: its sales of some days, read without lines, and its own journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DAYS_AT_ONCE = 31
 
 @dataclass
 class TillSide:
-    """What was read of the till, by sale id; more is added when the books name sales of other days."""
+    """What was read from the till, by sale id; more is added if the books name sales of other days."""
 
     start: date
     through: date
@@ -36,7 +36,7 @@ class TillSide:
 
 
 def read(deps: Deps, start: date, through: date) -> TillSide:
-    """Every sale of these days, and the invoices and orders of earlier days that something happened to since."""
+    """Every sale of these days, and the invoices and orders of earlier days that changed since."""
     side = TillSide(start, through)
     for day in days(start, through):
         for kind in _kinds(deps):
@@ -75,7 +75,7 @@ def _kinds(deps: Deps) -> Sequence[SaleKind]:
 
 
 def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: Deps) -> list[TillRecord]:
-    """The sales that count, each with what it adds and, for want of a document, why there is none."""
+    """The sales that count, each with what it adds and, without a document, the reason."""
     settings = deps.settings.orders
     with reading(deps.engine) as session:
         events = sales_queries.newest_events(session, deps.connection, side.sales)
@@ -116,7 +116,7 @@ def _to_sale_state(event: tuple[int, str, str] | None) -> SaleState | None:
 
 
 def describe_others(side: TillSide, deps: Deps) -> str:
-    """The records of these days that are no sales of their own, by reason, in words; empty when there are none."""
+    """The records of these days that are no sales of their own, by reason, in words."""
     sums: dict[str, int] = {}
     for sale in side.sales.values():
         reason = counted_elsewhere(sale, deps.settings.orders)
@@ -126,9 +126,9 @@ def describe_others(side: TillSide, deps: Deps) -> str:
 
 
 def read_journal(side: TillSide, names: Names, deps: Deps) -> dict[Cell, int] | None:
-    """What the till's journal has more than its documents as we read them; None when it cannot be asked.
+    """What the till's journal has more than the documents we read; None if it cannot be read.
 
-    Of orders only what was paid on them counts: their turnover comes with what delivers them.
+    Only payments of orders count: their turnover comes with the sale that delivers them.
     """
     try:
         journals = list(_journals(side, deps))

@@ -1,1 +1,1 @@
-"""What was there before the connection, page by page, behind all else."""
+"""Load records from before the connection, page by page, at the lowest priority."""

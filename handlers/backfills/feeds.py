@@ -1,4 +1,4 @@
-"""A feed of the till read from its beginning, page by page, for a backfill: one page and its position at a time."""
+"""Read a feed of the till from its beginning for a backfill: one page and its position at a time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def handle(
     start: tuple[int, int],
     wanted: Callable[[Any], bool] = lambda record: True,  # noqa: ARG005 - everything is wanted
 ) -> int:
-    """Receive the wanted records of one kind from a marker on; answers how many were new.
+    """Receive the wanted records of one kind from a marker on; returns how many were new.
 
-    `start` is the place of the kind in its backfill, and the marker it had come to. What cannot be read is received,
-    too: a person sees it.
+    `start` is the index of the kind in its backfill, and the marker reached. A record that cannot be read is
+    received too, so that a person gets a message.
     """
     kind, marker = start
     count = 0
@@ -39,7 +39,7 @@ def handle(
 
 
 def find_start(event: Event, deps: Deps) -> tuple[int, int]:
-    """Which kind of record an earlier attempt had come to, and its marker there."""
+    """The kind of record that an earlier attempt reached, and its marker."""
     kind, _, marker = (pages.find_position(event, deps) or "0:0").partition(":")
     return int(kind), int(marker)
 

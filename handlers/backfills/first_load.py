@@ -1,7 +1,7 @@
-"""First loads and re-syncs of what the books have: categories, then items page by page, then stock, many at once.
+"""First loads and re-syncs from the books: categories, then items page by page, then stock, many at once.
 
-Every page is a turn of its own at the lowest priority, so other traffic overtakes; a kill costs at most one page.
-What a page brings travels with its events: no item is read twice.
+Every page is handled separately at the lowest priority, so other events go first; a kill costs at most one page.
+The events of a page contain the records that were read: no item is read twice.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from mapping.skus import find_own_number
 
 ITEMS_AT_ONCE = 1000
 LEVELS_AT_ONCE = 250
-ALONE_AT_ONCE = 50  # where each is booked by itself, so that others get to their stock in between
+ALONE_AT_ONCE = 50  # if each is booked separately, so that other stock events run in between
 LOOK_SECONDS = 2.0
 _TREE, _REST = "tree", "rest"
 
 
 def handle_categories(event: Event, deps: Deps) -> Result:
-    """Bring the whole tree; ends when all of it is carried."""
+    """Receive the whole tree; ends when all categories are handled."""
     if pages.find_position(event, deps) is None:
         return _receive_tree(event, deps, reached=_REST, read=True)
     return _await_rest(event, deps) or done(_sum_up(event, deps))
 
 
 def handle_products(event: Event, deps: Deps) -> Result:
-    """Bring the tree, then every item, a thousand at a time; ends when all are carried, and stock follows."""
+    """Receive the tree, then every item, a thousand at a time; ends when all are handled. Then stock starts."""
     position = pages.find_position(event, deps)
     match position:
         case None if deps.settings.categories.enabled:
@@ -53,7 +53,7 @@ def handle_products(event: Event, deps: Deps) -> Result:
 
 
 def handle_stock(event: Event, deps: Deps) -> Result:
-    """Bring the stock of every item, many articles with one look; only what differs is written."""
+    """Write the stock of every item that differs; many articles are measured with one call."""
     position = pages.find_position(event, deps)
     if position == _REST:
         return _await_rest(event, deps) or done(_sum_up(event, deps))
@@ -76,7 +76,7 @@ def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False)
 
 
 def _expect(page: Sequence[Item], start: int, size: int, event: Event, deps: Deps) -> None:
-    """Have the items counted, with one read, when there are more than a page and all of them are asked for."""
+    """Count the items, with one read, if there is more than one page and all of them are requested."""
     if start == 1 and len(page) == size and pages.find_since(event) is None:
         pages.expect(event, deps, lambda: deps.books.count("Item"))
 
@@ -102,10 +102,9 @@ def _receive_items(event: Event, deps: Deps, start: int) -> Result:
 def _look_at_till(
     page: Sequence[Item], known: Mapping[str, Link], deps: Deps
 ) -> tuple[set[int | None], frozenset[str]]:
-    """The article numbers that the till has of those these items ask for or have, with one call per 200; and the ids
-    of items that nothing is to be done for.
+    """The article numbers of these items that the till has, with one call per 200; and the ids of unchanged items.
 
-    Articles that were altered by hand meanwhile are found on the way.
+    Articles that were changed by hand meanwhile are found too.
     """
     asked = {number for item in page if (number := find_own_number(item.sku)) is not None}
     found = deps.till.products_of_articles(sorted(asked | {int(link.target_id) for link in known.values()}))
@@ -117,7 +116,7 @@ def _look_at_till(
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:
-    """Bring these shelves to what they should be; answers what is better measured again by itself."""
+    """Write the stock of these items; returns the items to measure again separately."""
     if not deps.settings.stock.enabled:
         return []
     together = bookings.can_book_together(deps)
@@ -129,13 +128,13 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
 
 
 def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:
-    """So many at a time: nobody else measures while these are booked."""
+    """How many at a time: no other event measures while these are booked."""
     every = list(kept.items())
     return (dict(every[start : start + size]) for start in range(0, len(every), size))
 
 
 def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
-    """The items whose quantity the books keep, by the article they are."""
+    """The items whose quantity the books keep, by their article."""
     counted = [item for item in page if item.quantity_on_hand is not None]
     found: dict[int, list[Item]] = {}
     for item in counted:
@@ -143,12 +142,12 @@ def _articles(page: Sequence[Item], deps: Deps) -> Mapping[int, Item]:
             found.setdefault(quantities.article_of(item, deps), []).append(item)
         except NotBookable:
             continue
-    # Two items of one SKU that nobody has told apart yet: whose stock it is, is not known.
+    # Two items have one SKU and no link yet: it is not known whose stock it is.
     return {number: some[0] for number, some in found.items() if len(some) == 1}
 
 
 def _await_rest(event: Event, deps: Deps) -> Result | None:
-    """Whether what was received is still on its way: then look again a little later."""
+    """Whether received events are still in progress: then this event runs again later."""
     progress = pages.look(event, deps)
     if not progress.open:
         return None

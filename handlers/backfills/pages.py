@@ -1,4 +1,4 @@
-"""What every backfill needs: how far it has come, a page received together with that, and an end that is no end yet."""
+"""Shared by all backfills: the position, a page received together with it, and the continuation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from handlers.result import Result
 
 
 def find_since(event: Event) -> date | None:
-    """The day the backfill was asked to begin with."""
+    """The requested first day of the backfill."""
     since = json.loads(event.hint or "{}").get("since")
     return date.fromisoformat(since) if since else None
 
 
 def find_position(event: Event, deps: Deps) -> str | None:
-    """How far this backfill has come, in its own words; None before the first page."""
+    """The position of this backfill, in its own format; None before the first page."""
     with reading(deps.engine) as session:
         return cursors.find(session, deps.connection, _source(event))
 
@@ -30,9 +30,9 @@ def find_position(event: Event, deps: Deps) -> str | None:
 def receive(
     event: Event, deps: Deps, changes: Iterable[Change], reached: object, *, read: int = 0, unchanged: int = 0
 ) -> int:
-    """Store a page and how far we are, together; answers how many changes were new.
+    """Store a page and the position in one transaction; returns how many changes were new.
 
-    `read` are the records of the page, `unchanged` those among them that nothing is to be done for.
+    `read`: the records of the page. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
         received = inbox.receive(session, list(changes))
@@ -45,7 +45,7 @@ def receive(
 
 
 def expect(event: Event, deps: Deps, count: Callable[[], int]) -> None:
-    """Note how many records there are, so that a person sees how far it is; counted once for all that follow."""
+    """Store how many records there are, to show the progress; counted once."""
     with reading(deps.engine) as session:
         before = progress.read_notes(session, dataclasses.replace(event, key=event.key.removesuffix(STOCK)))
     total = before.total or count()
@@ -55,7 +55,7 @@ def expect(event: Event, deps: Deps, count: Callable[[], int]) -> None:
 
 
 def go_on(progress: str, deps: Deps, *, seconds: float = 0.0) -> Result:
-    """Not done: the rest comes as a turn of its own, behind whatever is more urgent by then."""
+    """Not done: the rest is handled later, after more urgent events."""
     deps.say(progress)
     return Result(Outcome(State.WAITING, reason=progress, wait_seconds=seconds, burn_attempt=False))
 

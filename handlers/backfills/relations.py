@@ -1,4 +1,4 @@
-"""The backfill of customers: every relation the till has, page by page, behind all else."""
+"""The backfill of customers: every relation of the till, page by page, at the lowest priority."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SOURCE = next(source for source in polls.TILL_SOURCES if source.flow is Flow.CU
 
 
 def handle_customers(event: Event, deps: Deps) -> Result:
-    """Receive every relation of the till. They have no day of their own, so no `since` either."""
+    """Receive every relation of the till. Relations have no date, so `since` does not apply."""
     if pages.find_since(event):
         raise MappingError(
             "relations of the till have no day to begin with",

@@ -1,7 +1,7 @@
-"""The backfill of sales: those from before the connection come only when asked for, page by page, behind all else.
+"""The backfill of sales from before the connection: only on request, page by page, at the lowest priority.
 
-Each page's records are received in a transaction of their own and the backfill goes on where it stopped, so a kill
-costs at most one page; records received before are recognised by their key.
+Each page is received in its own transaction and the backfill continues where it stopped, so a kill costs at most one
+page; records received before are recognised by their key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mapping.errors import MappingError
 
 
 def handle_orders(event: Event, deps: Deps) -> Result:
-    """Receive every sale of the till since the day asked for, oldest marker first."""
+    """Receive every sale of the till since the requested day, oldest marker first."""
     since = pages.find_since(event)
     if since is None:
         raise MappingError(

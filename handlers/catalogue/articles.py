@@ -1,4 +1,4 @@
-"""One product of the till, as one or several items of the books want it: look, compare, write what differs, link."""
+"""One product of the till for one or several items of the books: read, compare, write differences, link."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NO_RATES = VatTable()
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An item, the article it is, the group its product belongs into, and what is known of it from before.
+    """An item, its article, the group of its product, and what is known from earlier writes.
 
-    `traces` are of the texts that the item has now. `family` is what its product is named after, if it has one.
-    `guest` says why the article stands in a product that neither takes the item's name nor its group.
+    `traces`: hashes of the item's present texts. `family`: what its product is named after, if any.
+    `guest`: why the article is in a product that takes neither the item's name nor its group.
     """
 
     item: Item
@@ -49,19 +49,19 @@ class Member:
 
     @property
     def former_traces(self) -> Traces:
-        """What is remembered of the texts that the gateway wanted last of this article."""
+        """The stored traces of the texts that the gateway last wanted for this article."""
         return traces_of(self.link, self.number)
 
 
 def as_guest(member: Member, why: str) -> Member:
-    """The member without any group, neither one its product goes into nor one that the gateway had put it into."""
+    """The member without any group, neither a wanted one nor a former one."""
     link = member.link
     former = dataclasses.replace(link, detail={**_detail(link), "group": None}) if link else None
     return dataclasses.replace(member, group=None, link=former, guest=why)
 
 
 def as_before(member: Member) -> Member:
-    """The member as it stands at the till since it was last written."""
+    """The member as it was last written to the till."""
     guest = guest_of(member.link)
     return as_guest(member, guest) if guest else member
 
@@ -73,7 +73,7 @@ def guest_of(link: Link | None) -> str | None:
 
 
 def family_of(link: Link | None) -> str | None:
-    """The key of the family that a linked article was carried for."""
+    """The key of the family that a linked article was written for."""
     found: str | None = _detail(link).get("family")
     return found
 
@@ -85,13 +85,13 @@ def group_of(link: Link | None) -> int | None:
 
 
 def traces_of(link: Link | None, number: int) -> Traces:
-    """What is remembered of the texts of a linked article, which may have had another number."""
+    """The stored traces of the texts of a linked article, which may have had another number."""
     found: Traces = _detail(link).get("texts") or {}
     return found if link is not None and link.target_id == str(number) else without_name(found)
 
 
 def as_taken_over(member: Member) -> Member:
-    """The member whose article was another item's until now: the name it has is not the staff's, but that item's."""
+    """The member whose article was another item's until now: its name comes from that item, not from the staff."""
     link = member.link
     if link is None:
         return member
@@ -104,7 +104,7 @@ def _detail(link: Link | None) -> Mapping[str, Any]:
 
 
 def is_same_content(item: Item, link: Link) -> bool:
-    """Whether the books say exactly what they said of the item when it was last carried."""
+    """Whether the item in the books is unchanged since it was last written."""
     return bool(_detail(link).get("content") == items.content(item.raw))
 
 
@@ -115,20 +115,20 @@ def find_link(item_id: str, deps: Deps) -> Link | None:
 
 
 def vat_table(deps: Deps) -> VatTable:
-    """Tax codes and VAT codes as both stand today. Raises `MappingError` where prices are in another currency."""
+    """Today's tax codes and VAT codes. Raises `MappingError` if prices are in another currency."""
     currencies.require_home(deps)
     codes = {code.id: code for code in deps.lists.tax_codes(deps.now().date())}
     return VatTable(groups=tuple(deps.lists.vat_groups()), tax_codes=codes)
 
 
 def print_of(member: Member, plain: Product) -> str:
-    """What the gateway would write of a member, so that the same again needs no look at the till."""
+    """Fingerprint of what the gateway would write for a member; if it is unchanged, the till is not read."""
     family = (member.family.key,) if member.family else ()
     return fingerprint((products.fingerprint(plain), member.group, *family))
 
 
 def is_settled(member: Member, wanted: str, owner: str | None) -> bool:
-    """Whether exactly this was written before, under this number, and the article is still this item's."""
+    """Whether exactly this was written before under this number, and this item still owns the article."""
     link = member.link
     known = link is not None and link.target_id == str(member.number) and link.fingerprint == wanted
     return known and owner == member.item.id
@@ -149,10 +149,10 @@ def create(product: Product, members: Sequence[Member], deps: Deps) -> int | Non
 
 
 def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> bool:
-    """Write what differs, put the product into its groups, and take it out of those the gateway had put it into.
+    """Write what differs, add the product to its groups, and remove it from groups that the gateway had added it to.
 
-    The whole product goes back as it was read, so it is read once more right before: False, and nothing written, when
-    somebody at the till has changed it meanwhile.
+    The whole product is written as it was read, so it is read again right before. False, and nothing is written, if
+    it was changed at the till meanwhile.
     """
     if differs(product, existing.product, vat_table(deps), deps.settings.products.vat_branch):
         if not _is_as_read(existing, deps):
@@ -177,7 +177,7 @@ def _is_as_read(existing: ReadProduct, deps: Deps) -> bool:
 
 
 def _with_turnover(product: Product, present: Product, deps: Deps) -> Product:
-    """The product, every article that is new in it given a turnover group; the others keep theirs."""
+    """The product; every new article gets a turnover group, the others keep theirs."""
     known = {article.number for article in present.articles}
     new = tuple(article for article in product.articles if article.number not in known)
     given = with_turnover_groups(dataclasses.replace(product, articles=new), deps.lists.turnover_groups()).articles
@@ -198,9 +198,9 @@ def _regroup(present: Product, members: Sequence[Member], deps: Deps) -> None:
 
 
 def differs(wanted: Product, present: Product, vat: VatTable = _NO_RATES, branch: int | None = None) -> bool:
-    """Whether anything that we say about the product is not so yet; what we leave open (None) does not count.
+    """Whether any field that we set differs from the till; fields that we leave open (None) do not count.
 
-    A price that the till works out of ours counts, at the rates of `vat` (of `branch`, where they differ).
+    A price that the till computes from ours counts, at the rates of `vat` (of `branch`, where they differ).
     """
     if _says_otherwise(dataclasses.replace(wanted, articles=()), dataclasses.replace(present, articles=())):
         return True
@@ -225,7 +225,7 @@ def _is_so(wanted: object, present: object) -> bool:
 
 
 def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
-    """What remains when a member is written: a former number is let go; answers the links to save."""
+    """Finish the write of a member: release a former number; returns the links to save."""
     link, item = member.link, member.item
     if link and link.target_id != str(member.number):
         ownership.release(item.id, int(link.target_id), deps, family=family_of(link))
@@ -235,7 +235,7 @@ def finish(member: Member, wanted: str, deps: Deps) -> tuple[Link, ...]:
 
 
 def to_links(member: Member, wanted: str) -> tuple[Link, ...]:
-    """The item's article. Whose the article is, is written while it is held (`ownership.keep`)."""
+    """The link of the item's article. The owner of the article is stored under the lease (`ownership.keep`)."""
     item = member.item
     family = member.family.key if member.family else None
     own = {"group": member.group, "texts": dict(member.traces), "family": family, "guest": member.guest}

@@ -1,4 +1,4 @@
-"""The SKU bridge: the article number of an item, given to it for ever when its SKU is no number."""
+"""The SKU bridge: the article number of an item, allocated permanently if its SKU is not a number."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _AT_ONCE = 200
 
 
 def number_of(item: Item, deps: Deps) -> int:
-    """The item's article number, a new one of the reserved range when its SKU has letters.
+    """The item's article number; a new one from the reserved range if its SKU has letters.
 
-    Raises `MappingError` for a SKU the settings refuse, and when the range is used up.
+    Raises `MappingError` for a SKU the settings refuse, and if no number is left in the range.
     """
     settings = deps.settings.products
     if not needs_allocation(item, settings):
@@ -39,9 +39,9 @@ def _find(item: Item, deps: Deps) -> int | None:
 
 
 def _give(item: Item, deps: Deps) -> int:
-    """The number that the item has at the till already, else one that the till does not use.
+    """The number that the item already has at the till, else one that the till does not use.
 
-    This database may be younger than the till's articles (a restored backup, or none): they say whose they are.
+    This database may be older than the till's articles (a restored backup) or empty: the articles name their item.
     """
     if not _has_any(deps):
         _recall(deps)
@@ -54,7 +54,7 @@ def _give(item: Item, deps: Deps) -> int:
 
 
 def _number_by_sku(item: Item, deps: Deps) -> int | None:
-    """The number of an article in the reserved range that bears this SKU and is not marked as another item's."""
+    """The number of an article in the reserved range with this SKU that is not marked as another item's."""
     reserved = _reserved(deps)
     sku = (item.sku or "").strip()
     found = (each for read in deps.till.products_by_plu([sku]) for each in read.product.articles)
@@ -64,7 +64,7 @@ def _number_by_sku(item: Item, deps: Deps) -> int | None:
 
 
 def _next_number(item: Item, deps: Deps) -> int:
-    """The next number that neither we nor the till has used, read in blocks; one that is the item's own comes first."""
+    """The next number that neither we nor the till has used, read in blocks; the item's own number comes first."""
     reserved = _reserved(deps)
     with reading(deps.engine) as session:
         start = numbers.next_after(session, deps.connection, reserved[0], reserved[-1])
@@ -78,7 +78,7 @@ def _next_number(item: Item, deps: Deps) -> int:
 
 
 def _recall(deps: Deps) -> None:
-    """Learn from the till which item every article of the reserved range belongs to, up to where it is empty."""
+    """Read from the till which item owns each article of the reserved range, up to the first empty block."""
     for block in _blocks(_reserved(deps)):
         owners = _owners(block, deps)
         for number, owner in owners.items():
@@ -89,7 +89,7 @@ def _recall(deps: Deps) -> None:
 
 
 def _owners(block: range, deps: Deps) -> dict[int, str]:
-    """The articles that the till has of these numbers, in their order, and the item each says it belongs to."""
+    """The till's articles with these numbers, in order, and the item that each one names as its owner."""
     found = (article for read in deps.till.products_of_articles(block) for article in read.product.articles)
     taken = {article.number: article.ext_id or "" for article in found if article.number in block}
     return {number: taken[number] for number in block if number in taken}

@@ -1,4 +1,4 @@
-"""A category of the books becomes an article group of the till: made, renamed, moved, and deleted when it is ours."""
+"""A category of the books becomes an article group of the till: created, renamed, moved, and deleted if it is ours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GONE = "deleted"
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Bring the till's group to what the category is now."""
+    """Update the till's group from the category."""
     if not deps.settings.categories.enabled:
         return skipped("categories are switched off in the settings")
     link = _link(event.entity_id, deps)
@@ -44,7 +44,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def notice_altered(tree: Sequence[Item], deps: Deps) -> int:
-    """Distrust the links of categories whose groups were renamed, moved or deleted by hand; answers how many."""
+    """Mark as unsure the links of categories whose groups were renamed, moved or deleted by hand; returns how many."""
     with reading(deps.engine) as session:
         found = links.find_all(session, deps.connection, LinkKind.GROUP, [item.id for item in tree])
     known = {id_: link for id_, link in found.items() if link.target_id and link.fingerprint not in (None, GONE)}
@@ -64,12 +64,12 @@ def _is_altered(item: Item, numbers: Mapping[str, int], present: Mapping[int | N
     try:
         wanted = categories.to_group(item, settings=deps.settings.categories, groups=numbers, existing=group)
     except MappingError:
-        return False  # its parent is not there yet, or it is none any more: its own event knows
+        return False  # its parent is missing, or it is no category any more: its own event handles that
     return (wanted.name, wanted.parent or 0) != (group.name, group.parent or 0)
 
 
 def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
-    """The group of the parent; one that the till does not have yet is brought along first."""
+    """The group of the parent; a missing one is created first."""
     if item.parent_id is None:
         return {}
     link = _link(item.parent_id, deps)
@@ -81,13 +81,13 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
 
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:
-    """Make or change the group; answers its number. One of the same name in the same place is taken over."""
+    """Create or change the group; returns its number. A group of the same name and parent is taken over."""
     groups = list(_flatten(deps.till.article_groups()))
     known = next((g for g in groups if link and str(g.number) == link.target_id), None)
     existing = known or _find_double(wanted, groups, deps)
     if existing is None:
         number = deps.till.create_article_group(wanted)
-        # At once: a group made twice would be there twice.
+        # Stored at once: otherwise a second attempt would create a second group.
         deps.remember(
             Link(LinkKind.GROUP, item.id, "ArticleGroup", str(number), item.sync_token, detail={"made": True})
         )
@@ -102,12 +102,12 @@ def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> i
 
 
 def find_group(number: int | None, deps: Deps) -> ArticleGroup | None:
-    """The till's group of this number, wherever it stands in the tree."""
+    """The till's group with this number, anywhere in the tree."""
     return next((group for group in _flatten(deps.till.article_groups()) if group.number == number), None)
 
 
 def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Deps) -> ArticleGroup | None:
-    """A group of this name under this parent that is not another category's: ours from before, or the staff's."""
+    """A group with this name and parent that is not another category's: created by us earlier, or by the staff."""
     name = wanted.name.strip().casefold()
     same = [g for g in groups if g.name.strip().casefold() == name and (g.parent or 0) == (wanted.parent or 0)]
     with reading(deps.engine) as session:
@@ -116,7 +116,7 @@ def _find_double(wanted: ArticleGroup, groups: Iterable[ArticleGroup], deps: Dep
 
 
 def _gone(link: Link | None, deps: Deps) -> Result:
-    """Deleted in the books: a group we made goes, unless the staff keeps something of theirs in it."""
+    """Deleted in the books: delete our group, unless it contains something of the staff."""
     if link is None or not link.target_id:
         return skipped("the category was deleted and the till never had it")
     groups = {group.number: group for group in _flatten(deps.till.article_groups())}
@@ -132,7 +132,7 @@ def _gone(link: Link | None, deps: Deps) -> Result:
 
 
 def _are_ours(products: Iterable[int], deps: Deps) -> bool:
-    """Whether every product in the group is one the gateway made or keeps."""
+    """Whether the gateway created or keeps every product in the group."""
     read = (deps.till.product(number) for number in products)
     articles = [str(article.number) for found in read if found for article in found.product.articles]
     with reading(deps.engine) as session:

@@ -1,4 +1,4 @@
-"""The category that an item hangs under in the books, and the article group that it is at the till."""
+"""The category of an item in the books, and its article group at the till."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WAITS_FOR_CATEGORY = "category-first"
 
 
 def name_category(category_id: str) -> str:
-    """The category as a cause is recorded: what waits for it is found by this."""
+    """The category as a recorded cause: waiting events are found by it."""
     return f"category {category_id}"
 
 
 def find_group(item: Item, event: Event, deps: Deps) -> int | None:
-    """The article group of the item's category, None without one or where groups are not carried.
+    """The article group of the item's category, None without one or if groups are not written.
 
-    A category that the till does not have yet is brought along: raises `Transient`.
+    Raises `Transient` for a category that the till does not have yet, and requests it.
     """
     if item.parent_id is None or not deps.settings.categories.enabled:
         return None
@@ -37,12 +37,12 @@ def find_group(item: Item, event: Event, deps: Deps) -> int | None:
 
 
 def group_number(link: Link, deps: Deps) -> int | None:
-    """The article group behind a category's link, unless it is gone or groups are not carried."""
+    """The article group of a category's link, unless it is gone or groups are not written."""
     return int(link.target_id) if are_groups_written(deps) and link.target_id else None
 
 
 def are_groups_written(deps: Deps) -> bool:
-    """Whether products are put into the groups of their categories."""
+    """Whether products are added to the groups of their categories."""
     return deps.settings.categories.enabled and deps.settings.products.content
 
 
@@ -58,12 +58,12 @@ def _bring_missing(parent_id: str, event: Event, deps: Deps) -> None:
 
 
 def bring_along(parent: ItemReading, event: Event) -> Change:
-    """A category that something of this event needs, as an event of its own."""
+    """A category that this event needs, as a separate event."""
     return items.follow(Flow.CATEGORIES, event, parent, key=f"{event.key}>{name_category(parent.item.id)}")
 
 
 def wait_for(category_id: str) -> Transient:
-    """What is raised while a category is on its way to the till; its arrival lifts it."""
+    """Raised while a category is not at the till yet; the category's event releases it."""
     return Transient(
         "its category is brought to the till first", code=WAITS_FOR_CATEGORY, record=name_category(category_id)
     )

@@ -1,9 +1,9 @@
-"""What somebody altered by hand at the till since the gateway wrote it, noticed with one look at many articles.
+"""Find what was changed by hand at the till since the gateway wrote it; one call reads many articles.
 
-A link remembers what was last written, so that nothing has to be looked at twice. A re-sync reads pages of the till
-anyway: where a page does not show what the gateway would leave there, the link is distrusted, and the item's own event
-looks at the article and writes what differs. Fields that the settings leave to the staff are no difference. Where the
-page shows it and nothing has changed in the books or in the settings either, no event is needed at all.
+A link stores what was last written, so an unchanged item needs no read. A re-sync reads pages of the till anyway: if a
+page differs from what the gateway would write, the link is marked as unsure, and the item's own event reads the
+article and writes what differs. Fields that the settings leave to the staff are no difference. If the page is equal
+and nothing changed in the books or the settings, no event is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mapping.variants import find_family
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Both systems as one look saw them: products and owners by article number, groups by category."""
+    """Both systems as one read showed them: products and owners by article number, groups by category."""
 
     present: Mapping[int | None, Product]
     groups: Mapping[str, Link]
@@ -37,7 +37,7 @@ class View:
 
 
 def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
-    """The links of these items, by item; those that were never carried are absent."""
+    """The links of these items, by item; items that were never written are absent."""
     with reading(deps.engine) as session:
         return links.find_all(session, deps.connection, LinkKind.ITEM, [item.id for item in page])
 
@@ -58,7 +58,7 @@ def look(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadPr
 
 
 def notice(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
-    """Distrust the links of those items whose articles are not as the gateway would leave them; answers their ids."""
+    """Mark as unsure the links of items whose articles differ from what the gateway would write; returns their ids."""
     altered = {item.id: link for item, link in _trusted(page, known) if _is_altered(item, link, view, deps)}
     if altered:
         with writing(deps.engine) as session:
@@ -67,14 +67,14 @@ def notice(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: De
 
 
 def find_settled(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: Deps) -> frozenset[str]:
-    """The ids of items that are in the books, and wanted in the till, exactly as when they were last written."""
+    """The ids of items that are unchanged since the last write, in the books and in what is wanted at the till."""
     if not deps.settings.products.enabled:
         return frozenset()
     return frozenset(item.id for item, link in _trusted(page, known) if _is_settled(item, link, view, deps))
 
 
 def _trusted(page: Sequence[Item], known: Mapping[str, Link]) -> list[tuple[Item, Link]]:
-    """The items that were written before, and are not known to be altered since."""
+    """The items that were written before and are not known to have changed since."""
     linked = ((item, known[item.id]) for item in page if item.id in known)
     return [(item, link) for item, link in linked if link.fingerprint not in (None, items.GONE, items.LEFT_OUT)]
 
@@ -105,7 +105,7 @@ def _is_altered(item: Item, link: Link, view: View, deps: Deps) -> bool:
     except NotBookable:
         return False
     except MappingError:
-        return True  # its own event says what is wrong with it
+        return True  # its own event reports the error
     if articles.guest_of(link):
         wanted = dataclasses.replace(wanted, description=None)
     branch = deps.settings.products.vat_branch

@@ -1,8 +1,8 @@
-"""The product in which the article of an item is to stand: that of its family, or one of its own.
+"""The product of an item's article: the product of its family, or one of its own.
 
-The till has no operation that moves an article to another product, and nobody says whether an update of the other
-product that names it does. So it is tried; where the till refuses, the article stays where it is, under its own name,
-and takes neither the name nor the groups of the product that it is a guest of.
+The till has no operation that moves an article to another product, and it is undocumented whether an update of the
+other product moves it. So it is tried. If the till refuses, the article stays in its product as a guest: it keeps its
+own name, and gives the product neither a name nor groups.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from mapping.records import Product
 from mapping.skus import to_own_name
 
 REFUSED, BESIDE = "refused", "beside"
-"""Why an article is a guest in its product: the till did not move it, or it may not be moved."""
+"""Why an article is a guest in its product: the till refused to move it, or it must not be moved."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProductSlot:
-    """The product as it was read, None for one to be made. An article that is a `guest` in it does not name it.
+    """The product as it was read, None to create one. A `guest` article does not give it its name.
 
     `reason` is for people.
     """
@@ -39,16 +39,16 @@ class ProductSlot:
 
 
 def find_product(key: str, deps: Deps) -> int | None:
-    """The product that was made for the family, or taken for it."""
+    """The product that was created for the family, or taken over."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.FAMILY, key)
     return int(link.target_id) if link and link.target_id else None
 
 
 def find_place(member: Member, existing: ReadProduct | None, lease: Lease, deps: Deps, *, again: bool) -> ProductSlot:
-    """Where the article is to stand; one that stands elsewhere is moved, unless the till refused that before.
+    """The product for the article. An article in another product is moved, unless the till refused that before.
 
-    `again`: it is tried once more.
+    `again`: try to move it again.
     """
     home = _find_home(member, existing, deps)
     if existing is None or (home and home.product.number == existing.product.number):
@@ -75,7 +75,7 @@ def _find_home(member: Member, existing: ReadProduct | None, deps: Deps) -> Read
 
 
 def _is_free(product: Product, member: Member, deps: Deps) -> bool:
-    """Whether the product that the article is in may become its family's, or is its own already."""
+    """Whether the article's product may become the family's, or already is."""
     if not ownership.is_shared(product, member.item.id, deps):
         return True
     name = member.family.name if member.family else None
@@ -84,7 +84,7 @@ def _is_free(product: Product, member: Member, deps: Deps) -> bool:
 
 
 def _may_leave(product: Product, deps: Deps) -> bool:
-    """Only families that the gateway made are taken apart: what the staff put together stays so."""
+    """Only families that the gateway created are split: the staff's own products stay as they are."""
     known = deps.settings.products.variants and _find_families(product, deps)
     return len(product.articles) == 1 or bool(known)
 
@@ -92,12 +92,12 @@ def _may_leave(product: Product, deps: Deps) -> bool:
 def _find_families(product: Product, deps: Deps) -> list[str]:
     with reading(deps.engine) as session:
         found = links.find_by_target(session, deps.connection, LinkKind.FAMILY, str(product.number))
-    # Links of earlier versions are by the id of an item: nothing is known of what those products are by now.
+    # Links of earlier versions use the id of an item: the state of those products is not known.
     return [link.source_id for link in found if "/" in link.source_id]
 
 
 def _move(member: Member, existing: ReadProduct, home: ReadProduct | None, deps: Deps) -> ReadProduct | None:
-    """The article with all the till knows of it, in its new product as read afterwards; None when it was refused."""
+    """The article with all its fields, in its new product as read afterwards; None if the till refused."""
     try:
         target = home or _found(member, deps)
         deps.till.move_article(member.number, existing, target)
@@ -113,7 +113,7 @@ def _move(member: Member, existing: ReadProduct, home: ReadProduct | None, deps:
 
 
 def _found(member: Member, deps: Deps) -> ReadProduct:
-    """A product without articles. The till may not show it until it has one, so a family remembers it at once."""
+    """A product without articles. The till may not show it until it has one, so the family's link is stored at once."""
     family = member.family
     known = find_product(family.key, deps) if family else None
     name = family.name if family else to_own_name(member.item)
@@ -126,7 +126,7 @@ def _found(member: Member, deps: Deps) -> ReadProduct:
 
 
 def settle(member: Member, product: int, deps: Deps) -> None:
-    """The product is the family's from now on, and no other's."""
+    """Store the product as this family's only."""
     family = member.family
     if family is None or find_product(family.key, deps) == product:
         return

@@ -1,4 +1,4 @@
-"""What an item or a category would become at the till, and why: both systems are read, nothing is written."""
+"""Preview of an item or category at the till, with reasons: both systems are read, nothing is written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def explain_product(item: Item, deps: Deps) -> PreviewData:
 
 
 def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> PreviewData:
-    """The item has an article, and the settings leave it out by now: what the policy does with the article."""
+    """The item has an article, but the settings now leave it out: what the policy does with the article."""
     action, kept = products.when_left_out(item, deps.settings.products)
     article = f"article {link.target_id}"
     preview: PreviewData = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
@@ -102,7 +102,7 @@ def _explain_article(item: Item, category: Item | None, deps: Deps) -> PreviewDa
 
 
 def _is_changed(item: Item, number: int, present: Product, read: Product, link: Link | None, deps: Deps) -> bool:
-    """Whether anything would be written, by the comparison that decides it when the item is carried."""
+    """Whether anything would be written, by the same comparison as in a real run."""
     settings, vat = deps.settings.products, articles.vat_table(deps)
     wanted = products.to_product(
         item,
@@ -118,7 +118,7 @@ def _is_changed(item: Item, number: int, present: Product, read: Product, link: 
 
 
 def _traces(link: Link | None, number: int, read: Product | None, present: Product | None) -> Traces:
-    """As when it is carried: the name of an article that is taken over from another item is not the staff's."""
+    """As in a real run: the name of an article that is taken over from another item is not the staff's."""
     found = articles.traces_of(link, number)
     return found if present is read else without_name(found)
 
@@ -129,7 +129,7 @@ def _is_written(row: PreviewData) -> bool:
 
 
 def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[PreviewData]:
-    """The group its product becomes a member of, where it hangs under a category."""
+    """The group that its product becomes a member of, if the item has a category."""
     if parent is None or parent.type != CATEGORY or not category_links.are_groups_written(deps):
         return []
     number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)
@@ -139,7 +139,7 @@ def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> 
 
 
 def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewData:
-    """The one product of the family: its field, and its number where it is at the till already."""
+    """The product of the family: its field, and its number if it is already at the till."""
     settings = deps.settings.products
     family = find_family(item, settings)
     if family is None:
@@ -154,7 +154,7 @@ def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewD
 
 
 def explain_category(item: Item, deps: Deps) -> PreviewData:
-    """The group's name and place; a parent that the till does not have yet is brought along when it is carried."""
+    """The group's name and parent; a real run creates a missing parent first."""
     settings = deps.settings.categories
     if not settings.enabled:
         raise NotBookable("categories are switched off in the settings", field="categories.enabled")
@@ -181,7 +181,7 @@ def explain_category(item: Item, deps: Deps) -> PreviewData:
 
 
 def _explain_end(item: Item, present: ArticleGroup | None) -> PreviewData:
-    """A category that is gone: its group goes as well, unless the staff keeps something of theirs in it."""
+    """A deleted category: its group is deleted too, unless it contains something of the staff."""
     if present is None:
         raise NotBookable("the category was deleted and the till never had it", record=name_item(item))
     ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": None}
@@ -189,7 +189,7 @@ def _explain_end(item: Item, present: ArticleGroup | None) -> PreviewData:
 
 
 def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, int]:
-    """The article groups of these categories, as far as the till has them."""
+    """The article groups of these categories that the till has."""
     wanted = [id_ for id_ in category_ids if id_]
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, LinkKind.GROUP, wanted)

@@ -1,7 +1,7 @@
-"""An item as an event is to see it: as it was read a moment ago with the event, else read now.
+"""The item of an event: the copy stored with the event if it is fresh, else read now.
 
-Reads of the books are metered. What change data capture, a backfill or another event of ours has just read travels
-with the event; it is used only while nobody has told of a newer change. A webhook's content is never used.
+Reads of the books are metered. Change data capture, a backfill and our own events store the item they have just read
+with the event; it is used only if no newer change was reported. A webhook's content is never used.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ OURS = "gateway"
 GONE = "deleted"
 """Fingerprint of what was deleted in the books."""
 LEFT_OUT = "left out"
-"""Fingerprint of what the settings leave out by now; what was written before does not count any more."""
+"""Fingerprint of an item that the settings now leave out; earlier writes do not count any more."""
 _TRUSTED = frozenset({cursors.BOOKS, "backfill", OURS})
 
 
 @dataclass(frozen=True, slots=True)
 class ItemReading:
-    """An item, and a moment of the database's clock at which the books had not been asked for it yet."""
+    """An item, and a time of the database's clock before it was read."""
 
     item: Item
     read_at: datetime
 
 
 def read(event: Event, deps: Deps) -> ItemReading:
-    """The item this event is about. Raises NotFound when the books have it no more."""
+    """The item of this event. Raises NotFound if the books do not have it any more."""
     brought = _find_reading(event)
     if brought is not None and not _is_stale(event, brought, deps):
         return brought
@@ -50,51 +50,51 @@ def read(event: Event, deps: Deps) -> ItemReading:
 
 
 def is_ours(item_id: str, deps: Deps) -> bool:
-    """Whether we made this item for our own lines; one that a person made and the settings name is not ours."""
+    """Whether we created this item for our own lines; an item named in the settings was created by a person."""
     with reading(deps.engine) as session:
         used = links.find_by_target(session, deps.connection, LinkKind.SPECIAL, item_id)
     return any(not link.source_id.startswith(links.NAMED) for link in used)
 
 
 def now(deps: Deps) -> datetime:
-    """The database's clock, by which rows are dated."""
+    """The database's clock, which dates the rows."""
     with reading(deps.engine) as session:
         return views.now_of(session)
 
 
 def to_hint(raw: Mapping[str, Any], read_at: datetime, **more: Any) -> str:
-    """What travels with an event: the item as the books answered it."""
+    """The hint of an event: the item as the books answered it."""
     return simplejson.dumps({"item": raw, "read_at": read_at.isoformat(), **more}, use_decimal=True)
 
 
 def find_in_hint(event: Event, name: str) -> Any:
-    """Something else that travels with an event of ours, or None."""
+    """Another value from the hint of an event of ours, or None."""
     if event.source not in _TRUSTED or not event.hint:
         return None
     return simplejson.loads(event.hint, use_decimal=True).get(name)
 
 
 def find_merged(event: Event) -> str | None:
-    """The item that went up in this one, when the event tells of a merge."""
+    """The id of the item merged into this one, if the event is a merge."""
     brought = simplejson.loads(event.hint or "null", use_decimal=True)
     return brought.get("deleted_id") if isinstance(brought, dict) else None
 
 
 def to_merge_hint(merged_id: str) -> str:
-    """What travels with an event that tells of a merge into its item or customer."""
+    """The hint of an event about a merge into its item or customer."""
     return simplejson.dumps({"deleted_id": merged_id})
 
 
 def follow(
     flow: Flow, event: Event, seen: ItemReading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:
-    """The change that carries what this event read on in another flow."""
+    """The change that passes what this event read to another flow."""
     change = dataclasses.replace(follow_gone(flow, event), hint=to_hint(seen.item.raw, seen.read_at), sku=seen.item.sku)
     return dataclasses.replace(change, key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
 
 
 def follow_gone(flow: Flow, event: Event) -> Change:
-    """The change that carries on, in another flow, that the books have this item no more."""
+    """The change that passes to another flow that the books do not have this item any more."""
     return Change(
         key=f"{event.key}>{flow}",
         flow=flow,
@@ -109,7 +109,7 @@ def follow_gone(flow: Flow, event: Event) -> Change:
 
 
 def content(raw: Mapping[str, Any]) -> str:
-    """A short text for all that the books say of an item."""
+    """A short hash of everything the books say about an item."""
     return fingerprint(raw)
 
 
@@ -119,7 +119,7 @@ def _find_reading(event: Event) -> ItemReading | None:
 
 
 def is_repeated(event: Event) -> bool:
-    """Whether this was tried before, or a person asked for it again: then nothing we remember is taken on trust."""
+    """Whether this is a repeat, or a person's request: then no stored state is trusted."""
     return event.attempts > 1 or event.careful
 
 

@@ -1,4 +1,4 @@
-"""Whose an article of the till is: two items with one SKU would overwrite each other for ever, so one of them waits."""
+"""Which item owns an article of the till: two items with one SKU would overwrite each other, so one of them waits."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from mapping.skus import name_item
 
 TAKEN = "sku-taken"
 PATIENCE = 10.0
-"""Seconds for which somebody else may be busy with the same article before the event is put back."""
+"""Seconds to wait for another process that works on the same article, before the event is put back."""
 
 
 def name_article(number: int) -> str:
-    """The article as a cause is recorded: what waits for it is found by this."""
+    """The article as a recorded cause: waiting events are found by it."""
     return f"article {number}"
 
 
 @contextmanager
 def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] = ()) -> Iterator[Lease]:
-    """Alone with these articles, over all processes: events are in order per item, but two items may want one article.
+    """Lock these articles over all processes: events are in order per item, but two items may want one article.
 
-    Whose an article is, is looked at, written down (`keep`) and acted on while it is held. The products of `families`
-    (by key) are held as well: an update sends the whole product, all its articles as they were read.
+    The owner of an article is read, stored (`keep`) and used under this lock. The products of `families` (by key) are
+    locked too: an update sends the whole product with all its articles as they were read.
     """
     works = (*map(name_article, numbers), *(f"family.{fingerprint(key)}" for key in families if key))
     with leases.alone(deps.engine, deps.connection, *works, patience=PATIENCE) as lease:
@@ -44,22 +44,22 @@ def hold(numbers: Iterable[int], deps: Deps, *, families: Iterable[str | None] =
 
 
 def find_owner(number: int, deps: Deps) -> str | None:
-    """The item that the article is, or None when nobody has claimed it yet."""
+    """The item that owns the article, or None."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.ARTICLE, str(number))
     return link.target_id if link else None
 
 
 def keep(item: Item, number: int, deps: Deps) -> None:
-    """The article is this item's from now on: its sales are booked on it, and nobody else writes it."""
+    """Make this item the owner of the article: its sales are booked on the item, and no other item writes it."""
     if find_owner(number, deps) != item.id:
         deps.remember(Link(LinkKind.ARTICLE, str(number), "Item", item.id, item.sync_token))
 
 
 def free(number: int, deps: Deps) -> None:
-    """Whoever waits for the article goes on.
+    """Release the events that wait for the article.
 
-    An item that is being refused it at this very moment is not parked yet, so every one that asked is told anew.
+    An event that is being refused right now is not parked yet, so every item that asked gets a new event.
     """
     deps.resolve(TAKEN, name_article(number))
     with reading(deps.engine) as session:
@@ -82,10 +82,10 @@ def _to_change(number: int, item_id: str, deps: Deps) -> Change:
 
 
 def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Product | None:
-    """The present product as it is when the article is this item's: what a former owner left on it does not count.
+    """The present product if the article is this item's: traces of a former owner do not count.
 
-    Raises `MappingError` naming both when the article belongs to somebody else, `NotBookable` when this item is
-    inactive and no longer matters.
+    Raises `MappingError` naming both items if another item owns the article, `NotBookable` if this item is inactive
+    and does not matter any more.
     """
     article = products.find_article(present, number)
     owner = find_owner(number, deps)
@@ -102,9 +102,9 @@ def claim(item: Item, number: int, present: Product | None, deps: Deps) -> Produ
 
 
 def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mine: bool) -> None:
-    """The article is marked with an item that we do not know as its owner: only one of ours may be replaced there.
+    """The article is marked with an item that we do not know as its owner: only a mark of ours may be replaced.
 
-    Where it is known to be this item's (`mine`), the mark of another item of the books was written by mistake.
+    If it is known to be this item's (`mine`), the mark of another item of the books was written by mistake.
     """
     number = article.number or 0
     with reading(deps.engine) as session:
@@ -118,13 +118,13 @@ def _require_known(foreign: str, item: Item, article: Article, deps: Deps, *, mi
 
 
 def _require_released(owner: str, item: Item, number: int, deps: Deps) -> None:
-    """The other item must be gone, inactive, or have another SKU by now."""
+    """The other item must be gone, inactive, or have another SKU now."""
     if other := _find_other_owner(owner, number, deps):
         _refuse(other, item, number, deps)
 
 
 def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
-    """The item as it is in the books, if it asks for this article."""
+    """The item as it is in the books, if its SKU is this article."""
     other = next(iter(deps.books.items_by_ids([item_id])), None) if item_id.isdecimal() else None
     return other if other and other.active and bridge.find_number(other, deps) == number else None
 
@@ -159,7 +159,7 @@ def _with_owner(product: Product, number: int, item_id: str) -> Product:
 
 
 def refuse_hidden(item: Item, number: int) -> MappingError:
-    """The till says the number is taken, and shows no article of it."""
+    """The till says the number is taken, but shows no such article."""
     return MappingError(
         f"the till says that article {number} exists, but does not show it to {name_item(item)}",
         record=name_article(number),
@@ -170,7 +170,7 @@ def refuse_hidden(item: Item, number: int) -> MappingError:
 
 
 def release(item_id: str, number: int, deps: Deps, *, family: str | None = None) -> None:
-    """The item has another number now: its old article leaves the till, and whoever waits for the number goes on."""
+    """The item has another number now: deactivate its old article, and release events that wait for the number."""
     with hold([number], deps, families=[family]) as lease:
         if switch_off(item_id, number, lease, deps, unmark=True):
             deps.say("the item has another SKU now; its former article is inactive", article=number)
@@ -178,9 +178,9 @@ def release(item_id: str, number: int, deps: Deps, *, family: str | None = None)
 
 
 def switch_off(item_id: str, number: int, lease: Lease, deps: Deps, *, unmark: bool = False) -> bool:
-    """Make an item's article inactive, because sales still point at it; False when the till has none of it.
+    """Make an item's article inactive, because sales still refer to it; False if the till does not have it.
 
-    `unmark`: it belongs to nobody then. An article that is another item's by now is left alone.
+    `unmark`: it has no owner then. An article that another item owns now is left alone.
     """
     existing = deps.till.product_of_article(number)
     article = products.find_article(existing.product if existing else None, number)
@@ -200,7 +200,7 @@ def _off(number: int, *, unmark: bool) -> Article:
 
 
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
-    """Two items became one in the books: what pointed at the vanished one points at the survivor."""
+    """Two items were merged in the books: links to the merged item now point to the remaining one."""
     with reading(deps.engine) as session:
         theirs = links.find_by_target(session, deps.connection, LinkKind.ARTICLE, merged_id)
     for link in theirs:
@@ -213,7 +213,7 @@ def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
 
 
 def is_shared(product: Product, item_id: str, deps: Deps) -> bool:
-    """Whether another item's article stands in the product, too."""
+    """Whether the product also contains another item's article."""
     numbers = [str(article.number) for article in product.articles]
     with reading(deps.engine) as session:
         found = links.find_all(session, deps.connection, LinkKind.ARTICLE, numbers)

@@ -1,4 +1,4 @@
-"""An item of the books changed: it becomes an article of the till, or goes on where it belongs."""
+"""An item of the books changed: write it as an article of the till, or pass it to the right flow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mapping.variants import find_family
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Bring the till to what the item is now."""
+    """Update the till from the item."""
     if items.is_ours(event.entity_id, deps):
         return skipped(OWN)
     _follow_merge(event, deps)
@@ -44,12 +44,12 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def handle_family(_event: Event, _deps: Deps) -> Result:
-    """An event of an earlier version, which carried the items below another one together."""
-    return skipped("its items are carried one by one now")
+    """An event of an earlier version, which handled the items below another one together."""
+    return skipped("its items are handled one by one now")
 
 
 def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
-    """The item as its article, or out of the till. Its stock goes on by itself, once it has its article."""
+    """Write the item as its article, or take it out of the till. Its stock follows when the article exists."""
     link = articles.find_link(seen.item.id, deps)
     moves = _moves(seen.item, link, deps)
     if not moves or not deps.settings.products.enabled:
@@ -70,7 +70,7 @@ def _handle_item(event: Event, seen: ItemReading, deps: Deps) -> Result:
 
 
 def _moves(item: Item, link: Link | None, deps: Deps) -> bool:
-    """Whether the item is about to get an article, another one, or one that is another item's by now."""
+    """Whether the item is about to get an article, another article, or one that another item owns now."""
     number = bridge.find_number(item, deps)
     if link is None or number is None:
         return link is None
@@ -99,7 +99,7 @@ def _handle_article(event: Event, member: Member, deps: Deps) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The article as it was written, with something to be told of it; or why nothing was written (`left`)."""
+    """The article as it was written, with a remark; or why nothing was written (`left`)."""
 
     member: Member
     reason: str | None = None
@@ -107,12 +107,12 @@ class Written:
 
 
 def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, deps: Deps) -> Written:
-    """Make the article or change it, alone with it."""
+    """Create or change the article under its lock."""
     item, number = member.item, member.number
-    # An update would move an article of this number that stands elsewhere, so one that joins a product is looked for.
+    # An update would move an article of this number from another product, so it is searched before it joins a product.
     is_absent = items.find_in_hint(event, "absent") and item.active and member.family is None
     existing: ReadProduct | None = None
-    # Somebody else may have made it since the till was looked at, or while we ask for it: then it is looked at again.
+    # The article may have been created meanwhile at the till: then it is read again.
     for look in (False, True, True) if is_absent else (True, True, True):
         existing = deps.till.product_of_article(number) if look else None
         present = ownership.claim(item, number, existing.product if existing else None, deps)
@@ -136,7 +136,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
 
 
 def _put(member: Member, read: ReadProduct | None, present: Product | None, vat: products.VatTable, deps: Deps) -> bool:
-    """Write the article into this product or a new one; False when the till has changed meanwhile."""
+    """Write the article into this product or a new one; False if the till has changed meanwhile."""
     product = _to_product(member, vat, deps, present)
     if read is None:
         made = articles.create(product, [member], deps)
@@ -163,9 +163,9 @@ def _to_product(member: Member, vat: products.VatTable, deps: Deps, present: Pro
 
 
 def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
-    """Stock is a flow of its own: what keeps this product from the till does not keep its stock from it.
+    """Stock is a separate flow: a product that cannot be written does not block its stock.
 
-    A backfill of products is followed by one of stock, which looks at many articles at once.
+    After a backfill of products, a backfill of stock measures many articles at once.
     """
     item = seen.item
     counted = item.quantity_on_hand is not None and item.type not in ("Group", CATEGORY)
@@ -174,7 +174,7 @@ def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
 
 
 def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps) -> Result:
-    """The settings leave out an item that has an article: it does not stay on sale unseen."""
+    """The settings leave out an item that has an article: apply the policy for that."""
     article = f"article {link.target_id}"
     action, kept = products.when_left_out(item, deps.settings.products)
     if action == "keep":
@@ -191,7 +191,7 @@ def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps
 
 
 def on_sale(reason: NotBookable, link: Link) -> str:
-    """Why a person is asked about the article of an item that the settings leave out."""
+    """Why a person must decide about the article of an item that the settings leave out."""
     return f"{reason.reason}, and its article {link.target_id} is still on sale"
 
 
@@ -203,7 +203,7 @@ def choose_for(article: str, reason: NotBookable) -> str:
 
 
 def _follow_merge(event: Event, deps: Deps) -> None:
-    """Two items became one: the vanished one's article goes, its sales are booked on the survivor."""
+    """Two items were merged: deactivate the merged item's article, book its sales on the remaining item."""
     merged_id = items.find_merged(event)
     if merged_id is None:
         return
@@ -216,7 +216,7 @@ def _follow_merge(event: Event, deps: Deps) -> None:
 
 
 def _gone(event: Event, deps: Deps) -> Result:
-    """Deleted in the books: the article stays, inactive, because sales still point at it."""
+    """Deleted in the books: the article stays, inactive, because sales still refer to it."""
     with reading(deps.engine) as session:
         category = links.find(session, deps.connection, LinkKind.GROUP, event.entity_id)
     if category is not None:

@@ -1,4 +1,4 @@
-"""The outside half of `doctor`: both logins, and whether what sales and items need exists on both sides."""
+"""The part of `doctor` that calls both systems: both logins, and whether what sales and items need exists."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["CheckFinding", "handle"]
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Look at everything a new installation gets wrong; the result is on the row, a list of findings.
+    """Check everything a new installation gets wrong; the result is a list of findings on the row.
 
-    What needs a side that does not answer is left out. With a settings document only that is looked at.
+    Checks of a system that does not answer are left out. If a settings document is given, only that is checked.
     """
     asked = json.loads(event.hint or "{}")
     if requests.SETTINGS in asked:
         return draft.handle(event, deps)
     if requests.IN_FORCE in asked:
         return draft.check_in_force(asked[requests.IN_FORCE], deps)
-    deps.lists.forget_older_than(0)  # what somebody mended a moment ago counts
+    deps.lists.forget_older_than(0)  # so that a repair made a moment ago counts
     of_till = guarded("MplusKASSA", till.look, deps)
     of_books = guarded("QuickBooks", books.look, deps)
     findings = [*of_till, *of_books]
@@ -37,7 +37,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if _answers(of_till, "MplusKASSA") and _answers(of_books, "QuickBooks"):
         findings += guarded("mapping", together.look, trying)
     rows = [{"check": f.check, "good": f.fix is None, "said": f.said, "fix": f.fix} for f in findings]
-    result = done(f"{sum(f.fix is not None for f in findings)} of {len(findings)} findings need somebody")
+    result = done(f"{sum(f.fix is not None for f in findings)} of {len(findings)} findings need attention")
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
 
 

@@ -1,4 +1,4 @@
-"""The books as a new installation meets them: company, currency, VAT, numbers, closed periods, accounts, clock."""
+"""Checks of the books: company, currency, VAT, numbers, closed periods, accounts, clock."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _OTHER_KIND = (
 
 
 def look(deps: Deps) -> Iterator[CheckFinding]:
-    """Raises what the books' refusal means."""
+    """Call the books; raises the error that explains a refusal."""
     try:
         company = deps.lists.company()
     except AuthLost as error:
         raise AuthLost(error.reason, code=error.code, fix=_OTHER_KIND) from error
     yield CheckFinding(
-        "QuickBooks", f"{company.name} ({company.country}), {company.home_currency or 'no currency told'}"
+        "QuickBooks", f"{company.name} ({company.country}), {company.home_currency or 'no currency given'}"
     )
     yield from _look_at_money(company, deps)
     yield from _look_at_habits(company, deps)
@@ -37,7 +37,7 @@ def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[CheckFinding
     currency = deps.settings.products.currency
     if company.home_currency not in (None, currency):
         yield CheckFinding("currency",
-                      f"the company keeps {company.home_currency}, the till {currency}: nothing is carried",
+                      f"the company keeps {company.home_currency}, the till {currency}: nothing is synchronised",
                       "connect the right company, or correct products.currency (the till's currency)")  # fmt: skip
     if company.multi_currency:
         yield CheckFinding("multicurrency", f"on: sales are booked in {currency}, on customers that keep this currency")

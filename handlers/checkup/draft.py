@@ -1,6 +1,6 @@
-"""A settings document before it is put in force: what it names has to exist in both systems, and it has to work.
+"""Check a settings document before it is put in force: what it names must exist in both systems, and it must work.
 
-Refused is only what is new: what the document in force has wrong already keeps nobody from changing something else.
+Only new faults refuse the document: a fault that the document in force already has does not block other changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mapping.records import Item
 from mapping.settings_document import SettingsDocument
 
 SAMPLE = 200
-"""Items of the catalogue that patterns and formulas are tried on, with one read."""
+"""Number of items of the catalogue that patterns and formulas are tested with, from one read."""
 _FRESH_SECONDS = 60.0
 
 _LATER = "it is saved all the same, and checked once more by itself"
@@ -32,13 +32,13 @@ _LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[CheckFinding]
     (TILL, frozenset({TILL}), settings.look_at_till),
     (BOOKS, frozenset({BOOKS, TILL}), together.look),
 )
-"""What looks need, and the system that is told to be at fault when one fails."""
+"""What the checks need, and the system that is named if one fails."""
 
 
 def handle(event: Event, deps: Deps) -> Result:
     """The result on the row: `faults` that refuse the document, `warnings`, and the systems that were not `asked`.
 
-    A list that cannot be read is no fault of the document: that it could not be checked is a warning, and says why.
+    A list that cannot be read is no fault of the document: a warning says that and why it was not checked.
     """
     deps.lists.forget_older_than(_FRESH_SECONDS)
     draft = on_trial(event, deps)
@@ -58,12 +58,12 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def check_in_force(version: int, deps: Deps) -> Result:
-    """A document that was put in force unchecked. A system that does not answer is asked again until it does."""
+    """Check a document that was put in force unchecked. The event is retried until both systems answer."""
     deps.lists.forget_older_than(_FRESH_SECONDS)
     present = dataclasses.replace(deps, dry_run=True)
     default = dataclasses.replace(present, settings=SettingsDocument())
     items, unasked = _ask(deps, patient=True)
-    # What is missing whatever the document says is for the check of the whole connection to tell.
+    # What is missing independently of the document is reported by the check of the whole connection.
     known = set(_look(unasked, default, patient=True))
     found = [*_look(unasked, present, patient=True), *_try_stock(items, present, unasked)]
     faults = [each for each in dict.fromkeys(found) if each not in known]
@@ -86,9 +86,9 @@ def _to_rows(found: Iterable[CheckFinding]) -> list[dict[str, str | None]]:
 
 
 def _ask(deps: Deps, *, patient: bool = False) -> tuple[list[Item], dict[str, str]]:
-    """Some items to try settings on, and the systems that cannot be asked, with the reason.
+    """Some items to test settings with, and the systems that cannot be asked, with the reason.
 
-    `patient`: what passes by itself, or with a new login, is not taken for an answer.
+    `patient`: a transient failure or a missing login is raised instead.
     """
     items: list[Item] = []
     asked: tuple[tuple[str, Callable[[], object]], ...] = (
@@ -117,7 +117,7 @@ def _sample(deps: Deps) -> list[Item]:
 
 
 def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[CheckFinding]:
-    """What is wrong; a look whose list is refused adds its system, or what it holds together, to the `unasked`."""
+    """The faults; a check whose list is refused adds its system to the `unasked`."""
     found: list[CheckFinding] = []
     for system, needed, look in _LOOKS:
         if needed & set(unasked):
@@ -131,7 +131,7 @@ def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list
 
 
 def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[CheckFinding]:
-    """The stock formulas, on what the books have of each item."""
+    """Test the stock formulas with the quantities of each item."""
     if unasked or not deps.settings.stock.enabled:
         return []
     branches = [branch.number for branch in deps.lists.branches()]
@@ -147,7 +147,7 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
 
 
 def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[CheckFinding]:
-    """A filter that leaves out every item may be meant, but seldom is."""
+    """A filter that leaves out every item is probably a mistake."""
     if items and _let_in(items, present) and not _let_in(items, draft):
         said = f"none of the first {len(items)} items of QuickBooks would flow"
         yield CheckFinding("products.filter", said, "look at products.filter and products.types once more")

@@ -1,4 +1,4 @@
-"""One thing that was looked at outside, and what to do about it."""
+"""One check of an external system, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """One thing that was looked at; `fix` is None when it is well."""
+    """The result of one check; `fix` is None if it passed."""
 
     check: str
     said: str
@@ -25,12 +25,12 @@ Look = Callable[[Deps], Iterator[CheckFinding]]
 
 
 def guarded(check: str, look: Look, deps: Deps) -> list[CheckFinding]:
-    """What a look found, up to where it failed, and then why."""
+    """The findings of a check up to its failure, and the reason of the failure."""
     found: list[CheckFinding] = []
     try:
         found.extend(look(deps))
     except AuthLost as error:
-        found.append(CheckFinding(check, f"login refused: {error.reason}", error.fix or "enter the credentials anew"))
+        found.append(CheckFinding(check, f"login refused: {error.reason}", error.fix or "enter the credentials again"))
     except (GatewayError, MappingError) as error:
         found.append(
             CheckFinding(check, error.reason, error.fix or "look at the address and the credentials, then try again")

@@ -1,4 +1,4 @@
-"""The books' items: which of the first thousand cannot become articles, or not sell, as they are."""
+"""The books' items: which of the first thousand cannot become articles, or cannot be sold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the settings name: whether the books have these accounts, items, codes and lists, the till these branches."""
+"""Check the names in the settings: accounts, items, codes and lists in the books, branches at the till."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTS: Mapping[str, ListEntity] = {
     "terms": "Term",
     "income_accounts": "Account",
 }
-"""Setting of the mapping section to the list of the books its values come from."""
+"""Setting of the mapping section to the books' list that contains its values."""
 
 
 def look_at_books(deps: Deps) -> Iterator[CheckFinding]:

@@ -1,4 +1,4 @@
-"""The till as a new installation meets it: version and login, operations, branches, ways to pay."""
+"""Checks of the till: version and login, operations, branches, payment methods."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from handlers.deps import Deps
 
 
 def look(deps: Deps) -> Iterator[CheckFinding]:
-    """Raises what the till's refusal means: the WSDL is open to anybody, the first call is the login."""
+    """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
     yield CheckFinding("MplusKASSA", f"answers, {deps.till.api_version()}")
     missing = list(deps.till.missing_operations())
     if missing:

@@ -1,4 +1,4 @@
-"""What one side names and the other must have: VAT rates, ways to pay, branches."""
+"""What one system names and the other must have: VAT rates, payment methods, branches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mapping.records import TaxCode
 
 
 def look(deps: Deps) -> Iterator[CheckFinding]:
-    """Each rate, way to pay and branch of the till."""
+    """Check each rate, payment method and branch of the till."""
     known = [code for code in deps.lists.tax_codes(deps.now().date()) if code.active]
     for rate in sorted({group.percentage for group in deps.lists.vat_groups()}):
         yield _look_at_rate(rate, known, deps)

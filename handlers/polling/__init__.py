@@ -1,1 +1,1 @@
-"""Looking for what no webhook told: both systems asked for what changed."""
+"""Poll both systems for changes that no webhook reported."""

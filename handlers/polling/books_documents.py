@@ -1,4 +1,4 @@
-"""A sales document of the books changed: usually our own echo; a void or deletion of what we posted is shown."""
+"""A sales document of the books changed: usually our own echo; a void or deletion of our document is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Recognise our own documents by their link; remember that one is gone, so that it is told once."""
+    """Recognise our documents by their link; store that one is gone, so that it is reported once."""
     mine = _find(event, deps)
     if mine is None:
         return _handle_foreign(event, deps)
@@ -48,14 +48,14 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _find_reason(event: Event, mine: Link, how: str, deps: Deps) -> str | None:
-    """Why nobody has to act although it was removed, or None."""
+    """Why no action is needed although it was removed, or None."""
     if _is_in_books(event, deps):
-        return "stands again"
+        return "is in the books again"
     return "its sale is cancelled at the till" if _is_cancelled(mine, how, deps) else None
 
 
 def _is_in_books(event: Event, deps: Deps) -> bool:
-    """Whether it is in the books after all: what is told late, or looked at again, may have been put right."""
+    """Whether it is in the books: a late report or a retry may come after a repair."""
     try:
         if event.entity == "Payment":
             return not deps.books.payment(event.entity_id).voided
@@ -65,16 +65,16 @@ def _is_in_books(event: Event, deps: Deps) -> bool:
 
 
 def _says_the_sale(mine: Link, deps: Deps) -> bool:
-    """Whether an edited document is the sale as the till has it now, whoever wrote it."""
+    """Whether an edited document equals the sale as the till has it now."""
     sale = till_sales.find(mine.source_id, deps) if mine.kind == LinkKind.DOCUMENT else None
     current = changes.find_present(mine, deps) if sale else None
     return bool(sale and current and not changes.differs(sale, mine, current, deps))
 
 
 def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
-    """Whether nothing of the sale is left at the till: then it may go, whoever removed it.
+    """Whether nothing of the sale is left at the till: then the document may be removed by anyone.
 
-    It may have been this gateway before its database was restored, or another one. What was voided can be revived.
+    This gateway may have removed it before its database was restored, or another one. A void can be reverted.
     """
     document = _posted_on(mine, deps)
     if document is None or document.kind != LinkKind.DOCUMENT:
@@ -88,7 +88,7 @@ def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
 
 
 def _posted_on(mine: Link, deps: Deps) -> Link | None:
-    """The document itself, or the one that a payment or a document of money was posted on."""
+    """The document itself, or the document of a payment or of money beside it."""
     if mine.kind not in (LinkKind.PAYMENT, LinkKind.MONEY):
         return mine
     entity, document_id, _ = mine.source_id.split("/", 2)
@@ -96,7 +96,7 @@ def _posted_on(mine: Link, deps: Deps) -> Link | None:
 
 
 def _record(mine: Link, document: Link | None) -> str:
-    """The sale, or the day, behind a document or behind what was posted on one."""
+    """The sale or the day of a document or of a payment on it."""
     if document is None:
         return f"payment {mine.source_id.split('/', 2)[2]}"
     if day := bookings.detail(document, DAY):
@@ -105,7 +105,7 @@ def _record(mine: Link, document: Link | None) -> str:
 
 
 def _compare_again(mine: Link, deps: Deps) -> None:
-    """Its day differs now, or agrees again; where it lies is not told, but most are booked on their own day."""
+    """Its day must be compared again. The date is not reported, but most documents are booked on their own day."""
     with writing(deps.engine) as session:
         booked = links.created_at(session, deps.connection, mine)
         days = [booked.astimezone(_AMSTERDAM).date()] if booked else []
@@ -114,12 +114,12 @@ def _compare_again(mine: Link, deps: Deps) -> None:
 
 
 def _handle_foreign(event: Event, deps: Deps) -> Result:
-    """A document that nothing here is linked with."""
+    """A document without a link."""
     if event.operation == writers.UNLINKED:
         return writers.handle_unlinked(event, deps)
     with writing(deps.engine) as session:
         agreements.mark_differing(session, deps.connection, now=deps.now())
-    # What took its place, when its sale was booked again, has the link now.
+    # If the sale was booked again, the new document has the link now.
     known = event.code == bookings.GONE_IN_BOOKS
     return done("its sale is booked again") if known else skipped("not posted by this gateway")
 
@@ -132,7 +132,7 @@ def _find(event: Event, deps: Deps) -> Link | None:
 
 
 def _show_edit(event: Event, record: str) -> Result:
-    """Somebody corrected the document by hand: allowed, but it must not go unseen, and is never overwritten."""
+    """The document was edited by hand: this is reported, and the document is never overwritten."""
     return parked(
         f"{event.entity} {event.entity_id} was edited in QuickBooks: it may differ from the till",
         code="edited-in-books",

@@ -1,4 +1,4 @@
-"""All that change data capture tells of the books, for one metered read: items, documents, customers, estimates."""
+"""Change data capture of the books with one metered read: items, documents, customers, estimates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SOURCES = {cursors.BOOKS: polls.OVERLAP, ledger_feed.SOURCE: ledger_feed.OVERLA
 
 
 def poll(deps: Deps) -> list[int]:
-    """Receive what changed in the books; answers the ids of events that somebody should work on now.
+    """Receive what changed in the books; returns the ids of events to work on now.
 
-    What one feed cannot follow does not hold up the other; its failure is raised in the end. A feed that fails again
-    while the other does not is left to its next turn: each read is metered, and its cursor tells of it.
+    A failure of one feed does not block the other; it is raised at the end. A feed that fails again while the other
+    does not waits for the next poll: each read is metered, and its cursor shows the delay.
     """
     with reading(deps.engine) as session:
         failing = {source for source in _SOURCES if cursors.failure(session, deps.connection, source)}
@@ -39,7 +39,7 @@ def poll(deps: Deps) -> list[int]:
 
 
 def _find_start(deps: Deps) -> datetime:
-    """Where the feed that is furthest behind goes on; both are about equally far unless one had to wait."""
+    """The position of the feed that is furthest behind; both are about equal unless one had to wait."""
     with reading(deps.engine) as session:
         positions = {source: cursors.find(session, deps.connection, source) for source in _SOURCES}
     return min(_to_moment(positions[source], overlap, deps) for source, overlap in _SOURCES.items())

@@ -1,9 +1,9 @@
-"""What changed in the books since a moment, whole: change data capture, and by query what its answer has no room for.
+"""All changes in the books since a time: change data capture, and queries for what exceeds its answer.
 
-Change data capture reaches thirty days back, ends at a thousand rows over all entities asked for, and cannot go on.
-A query can, but knows of no deletions: so the rows we have links with are looked up as well, and one that is not there
-any more was deleted. Where the books fail over an answer, each entity is asked for by itself: one record that they
-cannot show must not hide the others.
+Change data capture reaches thirty days back, returns at most a thousand rows over all requested entities, and has no
+pages. A query has pages, but shows no deletions: so linked rows are looked up too, and a missing one was deleted. If
+the books fail on an answer, each entity is requested separately: one record that they cannot show must not hide the
+others.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mapping.records import ChangeSet, RecordChange
 
 Refused: TypeAlias = Mapping[str, GatewayError]
 _Found: TypeAlias = tuple[Iterable[RecordChange], datetime]
-LOOK_BACK = timedelta(days=29)  # the vendor keeps 30 days
+LOOK_BACK = timedelta(days=29)  # the vendor's limit is 30 days
 AT_ONCE = 200  # rows looked up in one read
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a poll follows: its entities, the ids of an entity's rows that are linked, and how to prolong its lease."""
+    """What a poll reads: its entities, the linked ids of an entity, and how to prolong its lease."""
 
     entities: Sequence[str]
     linked: Callable[[str], Iterable[str]]
@@ -37,9 +37,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What changed, read while it is iterated over; `as_of` is the books' clock before the first of it was read.
+    """The changes, read during iteration; `as_of` is the books' clock before the first read.
 
-    `read_at` is the database's clock then. Of the entities in `refused` nothing could be read.
+    `read_at` is the database's clock at that time. Entities in `refused` could not be read.
     """
 
     changes: Iterable[RecordChange]
@@ -49,9 +49,9 @@ class Capture:
 
 
 class Shared:
-    """One answer for all feeds of a poll, read when the first of them asks: a read is metered, its rows are not.
+    """One answer for all feeds of a poll, read on the first request: reads are metered, rows are not.
 
-    A feed for which it does not reach far enough back, or that it is too long for, reads for itself.
+    A feed that needs an earlier start, or whose answer is too long, makes its own read.
     """
 
     def __init__(self, entities: Sequence[str], since: datetime, *, failed_before: bool = False) -> None:
@@ -61,7 +61,7 @@ class Shared:
         self._read_at = since
 
     def find(self, entities: Sequence[str], since: datetime, deps: Deps) -> Capture | None:
-        """The part of the answer that a feed follows, or None."""
+        """The part of the answer for a feed, or None."""
         reaches = self._since <= since and set(entities) <= set(self._entities)
         if not reaches or self._since < deps.now() - LOOK_BACK:
             return None
@@ -80,7 +80,7 @@ class Shared:
 def read(
     scope: Scope, since: datetime, deps: Deps, shared: Shared | None = None, *, failed_before: bool = False
 ) -> Capture:
-    """Everything of these entities that changed since; one read where that is enough, or none of its own.
+    """Everything of these entities that changed since; one read if that is enough, or the shared one.
 
     `failed_before` says that the poll before this one failed: one internal error says little, two in a row may mean
     that a record cannot be shown.
@@ -101,13 +101,13 @@ def read(
 def _ask(
     entities: Sequence[str], since: datetime, deps: Deps, *, failed_before: bool
 ) -> tuple[ChangeSet, dict[str, GatewayError]]:
-    """One answer for all of them, or one each where the books fail over it; and the entities they fail over alone."""
+    """One answer for all entities, or one each if the books fail on it; and the entities that fail alone."""
     try:
         return deps.books.changes(entities, since), {}
     except GatewayError as error:
         if len(entities) == 1 or not _may_be_about_a_record(error, failed_before=failed_before):
             raise
-        deps.say("QuickBooks cannot say what changed: asking for each kind by itself", reason=error.reason)
+        deps.say("QuickBooks cannot say what changed: asking for each kind separately", reason=error.reason)
     answers: list[ChangeSet] = []
     refused: dict[str, GatewayError] = {}
     for entity in entities:
@@ -125,14 +125,14 @@ def _ask(
 
 
 def _may_be_about_a_record(error: GatewayError, *, failed_before: bool) -> bool:
-    """Whether the answer may fail for what is in it: a refusal, or an internal error that repeats."""
+    """Whether a record in the answer may be the cause: a refusal, or a repeated internal error."""
     if isinstance(error, Permanent):
         return not isinstance(error, AuthLost)
     return failed_before and isinstance(error, Transient) and error.code == OUTAGE.code
 
 
 def _read(scope: Scope, entity: str, since: datetime, deps: Deps) -> _Found:
-    """One entity in one read; page by page where an answer is as long as answers get."""
+    """One entity in one read; page by page if the answer has the maximum length."""
     answer = deps.books.changes([entity], since)
     if not answer.possibly_truncated:
         return answer.changes, answer.as_of
@@ -140,14 +140,14 @@ def _read(scope: Scope, entity: str, since: datetime, deps: Deps) -> _Found:
 
 
 def _reach_back(scope: Scope, since: datetime, deps: Deps) -> _Found:
-    """A silence longer than the vendor remembers: what happened in it is only found by looking through everything."""
+    """The last poll is older than the vendor's limit: only a full read finds what happened since."""
     as_of = deps.books.changes(scope.entities, deps.now()).as_of
     found = (_look_through(entity, scope, since, as_of, deps) for entity in scope.entities)
     return chain.from_iterable(found), as_of
 
 
 def _look_through(entity: str, scope: Scope, since: datetime, as_of: datetime, deps: Deps) -> Iterator[RecordChange]:
-    """What exists and changed, then what we know of and did not see: unchanged, deleted, or moved between two pages."""
+    """Changed rows first, then linked rows that were not among them: unchanged, deleted, or moved between two pages."""
     deps.say("more changed in QuickBooks than one answer holds: looking through all of it", entity=entity, since=since)
     seen: set[str] = set()
     for change in deps.books.changed_rows(entity, since):

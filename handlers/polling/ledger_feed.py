@@ -1,7 +1,7 @@
-"""Change data capture of the books' documents, customers and estimates: what webhooks should have told, and lost.
+"""Change data capture of the books' documents, customers and estimates: changes whose webhooks were lost.
 
-Rows come whole, so our own documents are compared here without another read: only one that was deleted, voided or
-edited becomes an event. Others' documents are none of our business, but for estimates where they count as reserved.
+Rows are complete, so our documents are compared here without another read: only a deleted, voided or edited one
+becomes an event. Documents of others are ignored, except estimates if they count as reserved.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
 CUSTOMER: Final = "Customer"
 ESTIMATE: Final = "Estimate"
 _FLOWS: Final = {CUSTOMER: Flow.CUSTOMERS, ESTIMATE: Flow.STOCK}
-"""What is followed whoever made it."""
+"""Entities that are read whoever created them."""
 OVERLAP = timedelta(minutes=5)
 
 
 def poll(deps: Deps, shared: Shared | None = None) -> list[int]:
-    """Receive what changed; answers the ids of events that somebody should work on now."""
+    """Receive what changed; returns the ids of events to work on now."""
     lease = cursors.take(deps.engine, deps.connection, SOURCE)
     if lease is None:
         return []
@@ -56,7 +56,7 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
     fresh: list[Change] = []
     people: list[BooksChange] = []
     days: set[date] = set()
-    for change in chain.from_iterable(each.changes for each in read):  # read while it is iterated over, so once
+    for change in chain.from_iterable(each.changes for each in read):  # read during iteration, so once
         if change.entity == CUSTOMER:
             people.append(change)
         if event := _to_event(change, deps):
@@ -68,14 +68,14 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
         received = inbox.receive(session, fresh)
         agreements.mark(session, deps.connection, days, now=deps.now())
         reached = min([each.as_of for each in read] + [deps.now()]).astimezone(UTC)
-        # Without anything read every entity stays at a place of its own, so this one may move. Another poll's is left.
+        # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
         if cursors.advance(session, deps.connection, SOURCE, reached.isoformat(), lease=lease):
             cursors.hold_back(session, deps.connection, SOURCE, refused)
     return [row.id for row in received if row.pending]
 
 
 def _read(deps: Deps, lease: str, shared: Shared | None) -> tuple[list[Capture], dict[str, tuple[str, str]]]:
-    """What could be read; and the entities that could not, each with where it stays and why."""
+    """What could be read; and the entities that could not, each with its position and reason."""
     with reading(deps.engine) as session:
         start = cursors.find(session, deps.connection, SOURCE) or deps.now().isoformat()
         failed_before = cursors.failure(session, deps.connection, SOURCE) is not None
@@ -100,7 +100,7 @@ def _since(position: str) -> datetime:
 
 
 def _try_again(entity: str, position: str, deps: Deps, lease: str) -> Capture | str:
-    """What changed of an entity that the books could not tell of before; why they still cannot."""
+    """Changes of an entity that the books could not return before; or why they still cannot."""
     try:
         return captures.read(_scope(deps, lease, [entity]), _since(position), deps)
     except (AuthLost, RateLimited):
@@ -110,7 +110,7 @@ def _try_again(entity: str, position: str, deps: Deps, lease: str) -> Capture | 
 
 
 def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
-    """Customers are known by their addresses from now on; sales that wait for one that is active again go on."""
+    """Index the customers' addresses; release sales that wait for a customer that is active again."""
     if not deps.settings.customers.enabled:
         addresses.mark_unsure(deps)
         return
@@ -121,7 +121,7 @@ def _note_people(people: Sequence[BooksChange], deps: Deps) -> None:
 
 
 def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
-    """Of customers no ids are needed: they are merged or made inactive, never deleted."""
+    """Customers need no ids: they are merged or made inactive, never deleted."""
 
     def linked(entity: str) -> list[str]:
         if entity in _FLOWS:
@@ -137,7 +137,7 @@ def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
 
 
 def entities(deps: Deps) -> tuple[str, ...]:
-    """What is followed: documents, and what the settings want besides."""
+    """The entities to read: documents, and what the settings add."""
     wanted = {CUSTOMER: deps.settings.customers.enabled, ESTIMATE: deps.settings.stock.count_estimates}
     return (*DOCUMENTS, *(entity for entity in _FLOWS if wanted[entity]))
 
@@ -146,7 +146,7 @@ def _to_event(change: BooksChange, deps: Deps) -> Change | None:
     operation = "updated" if change.entity in _FLOWS else _what_happened(change, deps)
     if operation is None or (change.entity == CUSTOMER and not deps.settings.customers.to_till):
         return None
-    # What was deleted stays so; when, is not always known.
+    # A deletion is permanent; its time is not always known.
     version = operation if change.deleted else f"{operation}:{change.updated_at.isoformat()}"
     return Change(
         key=f"qbo:cdc:{deps.connection}:{change.entity}:{change.id}:{version}",
@@ -161,7 +161,7 @@ def _to_event(change: BooksChange, deps: Deps) -> Change | None:
 
 
 def _what_happened(change: BooksChange, deps: Deps) -> str | None:
-    """What somebody did to a document of ours; None for our own doing, for payments, for what is not ours."""
+    """What a person did to a document of ours; None for our own writes, for payments, for documents of others."""
     link = bookings.find_document(change.entity, change.id, deps)
     if link is None:
         return None if change.deleted else _who_wrote(change, deps)
@@ -177,7 +177,7 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
 
 
 def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
-    """The day whose sums a document changes that we did not write, or not like this; None for our own doing."""
+    """The day whose sums a document of another writer, or an edited one, changes; None for our own writes."""
     if change.entity in _FLOWS or change.deleted:
         return None
     if bookings.find_document(change.entity, change.id, deps) is not None and _what_happened(change, deps) is None:
@@ -187,7 +187,7 @@ def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
 
 
 def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
-    """Whether a document that nothing here is linked with has our marker: then it may be a sale's second one."""
+    """Whether a document without a link has our marker: then it may be a sale's second document."""
     kind, _, sale_id = (find_tag(change.raw.get("PrivateNote")) or "").partition(":")
     if not sale_id or kind == "day" or is_voided(change.raw):
         return None
@@ -196,6 +196,6 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
 
 
 def _is_outdated(change: BooksChange, link: Link) -> bool:
-    """Whether we wrote the document again, or looked at it, while what was captured was on its way."""
+    """Whether we wrote or checked the document after this change was captured."""
     captured, known = str(change.raw.get("SyncToken") or ""), link.sync_token or ""
     return captured.isdigit() and known.isdigit() and int(captured) < int(known)

@@ -1,6 +1,6 @@
-"""Polling, where a system has no webhook or may have lost one: what changed since the cursor goes into the inbox.
+"""Polling for missing or lost webhooks: what changed since the cursor is put into the inbox.
 
-The cursor moves in the transaction that stores what was found, so a crash in between finds it again.
+The cursor moves in the transaction that stores the changes, so nothing is lost in a crash.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not document
 
 
 def to_change(connection: str, sale: Sale) -> Change:
-    """A version of a sale as the poll saw it: one event per document and marker."""
+    """A version of a sale as the poll read it: one event per document and marker."""
     entity = ENTITIES[sale.kind]
     return Change(
         key=f"mpk:{connection}:{entity}:{sale.id}:{sale.sync_marker or sale.change_counter or 0}",
@@ -115,9 +115,9 @@ TILL_SOURCES: tuple[TillSource, ...] = (
 
 
 def poll_till(deps: Deps) -> list[int]:
-    """Receive what changed at the till; answers the ids of events that somebody should work on now.
+    """Receive what changed at the till; returns the ids of events to work on now.
 
-    A source that fails does not hold up the others; its failure is raised in the end.
+    A source that fails does not block the others; its failure is raised at the end.
     """
     markers = deps.till.sync_markers()
     found: list[int] = []
@@ -136,7 +136,7 @@ def poll_till(deps: Deps) -> list[int]:
 
 
 def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
-    """Whether the till has sales, up to these markers, that no poll has brought in yet."""
+    """Whether the till has sales, up to these markers, that no poll has received yet."""
     followed = [source for source in TILL_SOURCES if source.flow is Flow.ORDERS and source.wanted(deps.settings)]
     with reading(deps.engine) as session:
         positions = [cursors.find(session, deps.connection, source.name) for source in followed]
@@ -145,7 +145,7 @@ def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
 
 
 def _take(deps: Deps, source: str) -> str:
-    """The right to poll this source, once whoever polls it now has ended: that poll may have looked too early."""
+    """The lease to poll this source, after the current poll has ended: that poll may have read too early."""
     until = time.monotonic() + BUSY_SECONDS
     while (lease := cursors.take(deps.engine, deps.connection, source)) is None:
         if time.monotonic() > until:
@@ -166,7 +166,7 @@ def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int
 
 
 def poll_books(deps: Deps, shared: Shared | None = None) -> list[int]:
-    """Receive the items that change data capture reports; answers the ids of events to work on now."""
+    """Receive the items that change data capture reports; returns the ids of events to work on now."""
     lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
     if lease is None:
         return []
@@ -190,7 +190,7 @@ def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
             there.append(wire.to_item(change.raw))
         if not _seen(deps, change):
             fresh.append(_to_event(deps.connection, change, capture.read_at))
-    # What is captured twice is told twice: a sale that was parked while its item's event ended is found the next time.
+    # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
     awaited_records.release_items(there, deps)
     with writing(deps.engine) as session:
         received = inbox.receive(session, fresh)
@@ -211,7 +211,7 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
 
 
 def _seen(deps: Deps, change: BooksChange) -> bool:
-    """Whether exactly this was carried already; the books date changes by the second only."""
+    """Whether exactly this was already handled; the books date changes by the second only."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.ITEM, change.id)
     seen = (link.detail or {}).get("content") if link else None
@@ -219,7 +219,7 @@ def _seen(deps: Deps, change: BooksChange) -> bool:
 
 
 def _to_event(connection: str, change: BooksChange, read_at: datetime) -> Change:
-    # What was deleted stays so; when, is not always known.
+    # A deletion is permanent; its time is not always known.
     version = "deleted" if change.deleted else f"{change.updated_at.isoformat()}:{items.content(change.raw)}"
     return Change(
         key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{version}",

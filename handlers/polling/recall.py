@@ -1,8 +1,8 @@
-"""What of a page of sales is in the books already, where the past may have been forgotten.
+"""Which sales of a page are already in the books, if this database may have lost history.
 
-A database may be younger than what it says: a restored backup, a failed-over server. That shows as a start, as a gap
-in the polls, or as a cursor behind one that this process has seen. Then a page's sales are looked for together, with
-one read per kind of document, and only those that are found are looked at one by one.
+The database may be out of date: a restored backup, a failed-over server. This shows as a process start, as a gap in
+the polls, or as a cursor behind one that this process has reached. Then the sales of a page are searched together,
+with one read per kind of document, and only those that are found are checked one by one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RETURNED = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 
 
 def may_have_forgotten(source: str, position: int, deps: Deps) -> bool:
-    """Whether this process sees the cursor for the first time, or after a gap, or further back than it was."""
+    """Whether this process reads the cursor for the first time, or after a gap, or further back than before."""
     gap = (deps.process.poll_every * 2 + SLACK).total_seconds()
     with reading(deps.engine) as session:
         late = cursors.is_behind(session, deps.connection, source, seconds=gap)
@@ -33,12 +33,12 @@ def may_have_forgotten(source: str, position: int, deps: Deps) -> bool:
 
 
 def note_polled(source: str, position: int, deps: Deps) -> None:
-    """This process has brought in everything up to here."""
+    """Store that this process has received everything up to here."""
     deps.process.polled[deps.connection, source] = position
 
 
 def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
-    """The ids of those sales that the books hold a document of; all of them when the books cannot be asked."""
+    """The ids of the sales with a document in the books; all of them if the books cannot be asked."""
     if not sales:
         return set()
     try:

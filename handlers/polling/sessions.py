@@ -1,4 +1,4 @@
-"""Hints to look now: a till session was completed or credited, or a person asked. The sales are read from the till."""
+"""Hints to poll now: a till session was completed or credited, or a person asked. The sales are read from the till."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from handlers.result import Result, done
 
 LOOK_AGAIN_SECONDS = (2.0, 10.0, 45.0)
 _SALES = frozenset({"completeSession", "creditSession"})
-# The sale may have been found just before its webhook was heard.
+# The sale may have been found just before its webhook arrived.
 _BEFORE = timedelta(seconds=10)
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Poll the till at once instead of at the next tick. Every hint that came before this look is answered by it.
+    """Poll the till at once instead of at the next tick. One poll answers every earlier hint.
 
-    One that tells of a sale the till does not show yet is looked for again, a few times.
+    If the till does not show the reported sale yet, the poll is repeated a few times.
     """
     with reading(deps.engine) as session:
         began = views.now_of(session)
@@ -35,20 +35,20 @@ def handle(event: Event, deps: Deps) -> Result:
     if found or event.operation not in _SALES or _has_come(event, deps):
         return done(f"looked at the till: {len(found)} new")
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
-        reason = "the till told of a sale and shows none yet: looking again"
+        reason = "the till reported a sale and shows none yet: looking again"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=LOOK_AGAIN_SECONDS[event.attempts - 1]))
-    deps.say("the sale that the till told of did not appear; the polls go on looking", looks=event.attempts)
-    return done(f"looked at the till {event.attempts} times: the sale it told of did not appear")
+    deps.say("the sale that the till reported did not appear; the polls go on looking", looks=event.attempts)
+    return done(f"looked at the till {event.attempts} times: the sale it reported did not appear")
 
 
 def _has_come(event: Event, deps: Deps) -> bool:
-    """Whether another look has brought a sale since this hint came."""
+    """Whether another poll has received a sale since this hint came."""
     with reading(deps.engine) as session:
         return views.has_come(session, deps.connection, source=POLL, flow=event.flow, since=event.received_at - _BEFORE)
 
 
 def handle_request(event: Event, deps: Deps) -> Result:
-    """Poll both systems, because somebody asked for it."""
+    """Poll both systems on a person's request."""
     sales, items = polls.poll_till(deps), books_feed.poll(deps)
     deps.say(f"asked by {event.source}: {len(sales)} new at the till, {len(items)} in the books")
     deps.notify([*sales, *items])

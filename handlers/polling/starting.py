@@ -1,4 +1,4 @@
-"""A connection goes live: from where the till stands at this moment its sales are followed, and none from before."""
+"""A connection goes live: sales from now on are handled, earlier ones are not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from handlers.result import Result, done
 
 
 def handle(_event: Event, deps: Deps) -> Result:
-    """Read the till's markers and begin there. While the till does not answer, the connection is not live yet.
+    """Read the till's markers and begin there. Until the till answers, the connection is not live.
 
-    One that is live already goes on where it is: moved cursors would leave out what was sold meanwhile.
+    A connection that is live already keeps its cursors: moved cursors would skip sales made meanwhile.
     """
     markers = deps.till.sync_markers()
     with writing(deps.engine) as session:

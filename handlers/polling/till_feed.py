@@ -1,8 +1,8 @@
-"""One feed of the till followed by its marker: what was seen moves the cursor, and nothing else does.
+"""Read one feed of the till by its marker: only records that were read move the cursor.
 
-A record may become visible after a later one was read, so what was reached in the last minutes is read again; known
-keys make no second event. The markers of an installation that was restored or moved begin again below the cursor: then
-everything is read again with care, and a person is told. Sales from before the feed began stay out of the books.
+A record may become visible after a later one was read, so the last minutes are read again; known keys make no second
+event. After a restore or a move of the till, the markers begin again below the cursor: then everything is read again,
+each sale is searched in the books first, and a person gets a message. Sales from before the feed began are not booked.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ POLL: Final = "mpluskassa.poll"
 _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0
 BEGAN_AGAIN: Final = "markers-began-again"
-# A booked sale this old is not compared again because the markers began again.
+# A booked sale older than this is not compared again after the markers began again.
 STILL_CHANGING: Final = timedelta(days=35)
 
 
 @dataclass(frozen=True)
 class TillSource:
-    """One kind of record followed by a rising marker, as long as the settings want it."""
+    """One kind of record with a rising marker, read if the settings want it."""
 
     name: str
     entity: str
@@ -48,7 +48,7 @@ class TillSource:
 
 
 def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
-    """Receive what came since the last look, up to the newest marker; answers the events to work on now."""
+    """Receive what came since the last poll, up to the newest marker; returns the events to work on now."""
     with reading(deps.engine) as session:
         position = cursors.find_position(session, deps.connection, source.name)
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
@@ -57,11 +57,11 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
         _compare_since(since, deps)
     forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, position.at or 0, deps)
     feed = _Feed(deps, source, position, lease, careful=forgotten)
-    if position.at is None:  # a kind of record that is followed for the first time starts now
+    if position.at is None:  # a kind of record that is polled for the first time starts now
         feed.store([], newest or 0, frozenset())
         return []
     if newest is not None and newest < position.at:
-        # Asked again: one answer of a till that is just being started or moved says little.
+        # Asked twice: one answer of a till that is starting or being moved is not reliable.
         newest = source.marker(deps.till.sync_markers())
         if newest is not None and newest < position.at:
             feed = feed.begin_again(newest)
@@ -73,7 +73,7 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
 
 
 def _compare_since(since: datetime, deps: Deps) -> None:
-    """What was missed since the last look is about to come in: afterwards those days are compared."""
+    """Changes missed since the last poll are about to be received: those days are compared afterwards."""
     with writing(deps.engine) as session:
         day = since.astimezone(_AMSTERDAM).date()
         agreements.mark_since(session, deps.connection, day, now=deps.now())
@@ -84,14 +84,14 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
     if newest is not None and newest <= at and feed.position.settled >= at:
         return []
     due: list[int] = []
-    # The till's filter is inclusive. The record the feed had reached is asked for again only where it was seen.
+    # The till's filter is inclusive. The last record is requested again only if it was read before.
     asked = max(1, min(feed.position.settled + 1, at if feed.position.witness else at + 1))
     while True:
         page = feed.source.read(feed.deps, asked)
         if _is_replaced(page, feed.position):
             return due + _read_on(feed.begin_again(newest or page.marker or 0), newest)
         seen = page.marker or 0
-        # An empty answer tells nothing of its own: what is below the marker we probed before is read again for a while.
+        # An empty answer is no proof: records below the earlier marker are read again for a while.
         reached = max(at, min(seen, newest or seen) if page else newest or at)
         due += feed.store(feed.to_changes(page), reached, _ids_at(page, reached))
         if not page or seen < asked or (newest is not None and seen >= newest):
@@ -105,19 +105,19 @@ def _ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
 
 
 def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
-    """Whether the marker the feed had reached belongs to another record now."""
+    """Whether the last marker belongs to another record now."""
     there = _ids_at(page, position.at or 0)
     return bool(position.witness and there) and not there & position.witness
 
 
 def _id_of(record: Any) -> str:
-    """What the till knows a sale or a relation by."""
+    """The till's id of a sale or a relation."""
     return str(getattr(record, "id", None) or record.number)
 
 
 @dataclass(frozen=True)
 class _Feed:
-    """A look at one source under a lease."""
+    """One poll of a source under a lease."""
 
     deps: Deps
     source: TillSource
@@ -126,7 +126,7 @@ class _Feed:
     careful: bool = False
 
     def begin_again(self, newest: int) -> _Feed:
-        """Read from the first marker on, and tell a person."""
+        """Read from the first marker on, and send a message to a person."""
         deps, name = self.deps, self.source.name
         with writing(deps.engine) as session:
             polled_at = cursors.polled_at(session, deps.connection, name)
@@ -142,7 +142,7 @@ class _Feed:
         return dataclasses.replace(self, position=position, careful=True)
 
     def to_changes(self, page: RecordPage[Any]) -> list[Change]:
-        """The page's records that concern us; after the markers began again, by keys of their own."""
+        """The relevant records of the page; after the markers began again, with new keys."""
         changes = to_changes(self.deps, self.source, page, careful=self.careful)
         if not self.position.generation:
             return changes
@@ -168,9 +168,9 @@ class _Feed:
         if known and again:
             due = entered is None or entered > self.deps.now() - STILL_CHANGING
             return dataclasses.replace(change, careful=True, priority=BACKFILL) if due else None
-        began = position.began_at and position.began_at.replace(microsecond=0)  # the till tells whole seconds
+        began = position.began_at and position.began_at.replace(microsecond=0)  # the till uses whole seconds
         if self.source.flow is Flow.CUSTOMERS:
-            # A marker below the one reached before says little now; one whose creation is not dated is taken for old.
+            # A marker below the last one does not show the age now; a record without a creation date counts as old.
             created: datetime | None = getattr(record, "created_at", None)
             fresh = created is not None and began is not None and created >= began
             return change if fresh or not again else None
@@ -190,9 +190,9 @@ class _Feed:
 
 
 def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful: bool = False) -> list[Change]:
-    """The page's records; a row that cannot be read becomes an event a person sees, and the feed goes on.
+    """The page's records; a row that cannot be read becomes a parked event, and the feed goes on.
 
-    `careful`: sales that are in the books already are marked as such.
+    `careful`: mark sales that are already in the books.
     """
     booked = recall.find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
     heard = [source.to_change(deps.connection, record) for record in page]
@@ -218,7 +218,7 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
 
 
 def _to_warning(connection: str, source: TillSource, generation: int, before: int | None, newest: int) -> Change:
-    """What a person is told; a retry looks at the till again."""
+    """The message for a person; a retry reads the till again."""
     return Change(
         key=f"mpk:{connection}:{source.name}:{BEGAN_AGAIN}:{generation}",
         flow=Flow.ORDERS,

@@ -1,1 +1,1 @@
-"""What a sale only names, found in the books: customer, items, codes."""
+"""Find in the books what a sale refers to: customer, items, codes."""

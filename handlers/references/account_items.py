@@ -1,7 +1,7 @@
-"""Items that stand for an income account: the books take a line's account from its item, not from the line.
+"""Service items per income account: the books take a line's account from its item, not from the line.
 
-Where the settings name an account for a country or a turnover group, such lines are booked on a service item of that
-account instead of on the article's own item. An item that keeps stock has a line of its own then, of the pieces alone.
+If the settings name an account for a country or a turnover group, such lines are booked on a service item of that
+account instead of the article's own item. An item that keeps stock then gets a separate line with the pieces only.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mapping.skus import OWN_ENDING
 
 
 def by_article(sale: Sale, deps: Deps, country: str | None) -> dict[int, str]:
-    """The item of every article whose lines belong on an account of their own."""
+    """The item of every article whose lines belong to a separate account."""
     lines = [line for line in every_line(sale.lines) if line.article]
     found = {line.article: _find(sale, line, deps, country) for line in lines}
     return {article: item for article, item in found.items() if item}
 
 
 def by_group(sale: Sale, deps: Deps, country: str | None) -> dict[int, str]:
-    """The item of every turnover group that stands on lines without an article."""
+    """The item of every turnover group on lines without an article."""
     lines = [line for line in every_line(sale.lines) if not line.article and line.turnover_group]
     found = {line.turnover_group or 0: _find(sale, line, deps, country) for line in lines}
     return {group: item for group, item in found.items() if item}
@@ -72,13 +72,13 @@ def _item_of(account: str, deps: Deps) -> str:
 
 
 def own_item(name: str, account_id: str, deps: Deps) -> str:
-    """The service of this name that we made in the books, whether it is remembered or not; made when there is none."""
+    """The service of this name that we created in the books, with or without a link; created if there is none."""
     present = deps.books.items_by_name(name)
     found = next((item for item in present if item.active), None)
     if found:
         return found.id
     deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
-    # One that follows an item somebody made inactive is another item.
+    # The successor of an item that was made inactive is another item.
     gone = sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
     token = request_id(deps.books.realm_id, "item", name, *gone)
     return deps.books.create_service_item(name, account_id, token).id

@@ -1,7 +1,7 @@
-"""Customers of the books by e-mail address, whatever its capitals and whatever stands beside it in the field.
+"""Customers of the books by e-mail address, ignoring capitals and other text in the field.
 
 The books compare an address with the whole field as it was typed. So every customer is read once, change data capture
-and webhooks keep the index, and who is found there is read before it is believed.
+and webhooks update the index, and a customer found there is read again before it is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mapping.customers import email_keys
 from mapping.records import Customer
 
 READ: Final = "quickbooks.customers"
-"""Cursor whose position says since when every customer is in the index."""
+"""Cursor whose position is the time since when the index is complete."""
 _AT_ONCE = 1000
 
 
@@ -37,7 +37,7 @@ def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
 
 
 def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ()) -> None:
-    """Know the addresses of these customers as they were just read; those that are gone have none."""
+    """Index the addresses of these customers as they were just read; customers in `gone` are removed."""
     known = {customer.id: email_keys(customer.email) for customer in customers if customer.id}
     known |= dict.fromkeys(gone, ())
     if deps.dry_run or not known:
@@ -47,13 +47,13 @@ def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ())
 
 
 def mark(customer_id: str, deps: Deps) -> None:
-    """A customer was made or changed: it is read before the next one is looked for, which costs nothing until then."""
+    """A customer was created or changed: it is read before the next search, not now."""
     with writing(deps.engine) as session:
         addresses.mark(session, deps.connection, customer_id)
 
 
 def mark_unsure(deps: Deps) -> None:
-    """Nobody follows customers now: they are all read again when somebody does."""
+    """Customers are not polled any more: drop the index; it is built again when needed."""
     with reading(deps.engine) as session:
         if cursors.find(session, deps.connection, READ) is None:
             return
@@ -86,8 +86,8 @@ def _read_all(deps: Deps) -> None:
             cursors.renew(deps.engine, deps.connection, READ, lease, seconds=cursors.LEASE_SECONDS)
         with writing(deps.engine) as session:
             cursors.advance(session, deps.connection, READ, began, lease=lease)
-            # Nothing that changes from now on is missed.
+            # Changes from now on are not missed.
             if cursors.find(session, deps.connection, cursors.LEDGER) is None:
                 cursors.move_to(session, deps.connection, cursors.LEDGER, began)
-    finally:  # who comes after a read that failed does not wait until the lease ends
+    finally:  # after a failed read the next caller does not wait until the lease ends
         cursors.release(deps.engine, deps.connection, READ, lease)

@@ -1,4 +1,4 @@
-"""The books' ids for what a sale only names: tax codes by rate, payment methods, departments, classes, terms."""
+"""The books' ids for what a sale refers to: tax codes by rate, payment methods, departments, classes, terms."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def name_branch(number: int, deps: Deps) -> str:
 
 
 def untaxed(sale: Sale, deps: Deps) -> TaxCode | None:
-    """The 0 % code of rounding lines and of sales without VAT: the one in the settings, else the first there is."""
+    """The 0 % code of rounding lines and of sales without VAT: from the settings, else the first one."""
     if name := deps.settings.mapping.no_vat_tax_code:
         return named_tax_code(name, sale, deps)
     zero = [c for c in deps.lists.tax_codes(sale.business_date) if c.active and c.percentage == 0]
@@ -70,7 +70,7 @@ def untaxed(sale: Sale, deps: Deps) -> TaxCode | None:
 
 
 def named_tax_code(name: str | None, sale: Sale, deps: Deps) -> TaxCode | None:
-    """The tax code a person wrote into the settings, by id or name; None when it is not set or not there."""
+    """The tax code in the settings, by id or name; None if it is not set or does not exist."""
     known = deps.lists.tax_codes(sale.business_date)
     return next((c for c in known if name and c.active and name in {c.id, c.name}), None)
 
@@ -97,7 +97,7 @@ def deposit_accounts(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
 
 
 def money_account(sale: Sale, deps: Deps) -> str | None:
-    """Where money that has no account of its own lies: only refunds must name one, sales leave it to the books."""
+    """The account for money without an account of its own: only refunds must name one, for sales the books choose."""
     if sale.total_incl_cents >= 0 and all(payment.amount_cents >= 0 for payment in sale.payments):
         return None
     home = deps.lists.company().home_currency
@@ -175,7 +175,7 @@ def _of_branch(branch: int, kind: ListEntity, setting: str, rule: Control, deps:
 
 
 def term(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
-    """The id of the books' payment term of a sale on account: the one with as many days to pay."""
+    """The id of the books' payment term of a sale on account: the one with the same number of days."""
     if sale.kind is not SaleKind.INVOICE or deps.settings.mapping.terms.mode == "off":
         return None
     days = (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
@@ -195,7 +195,7 @@ def shipping_method(sale: Sale, deps: Deps) -> str | None:
     rule = deps.settings.mapping.shipping_methods
     if rule.mode == "off" or not deps.lists.company().allows_shipping:
         return None
-    # Receipts and invoices do not say it, the order they deliver does.
+    # Receipts and invoices do not contain it, the delivered order does.
     orders = deps.till.orders(sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
     method = next((each.delivery_method for each in (sale, *orders) if each.delivery_method), None)
     if method is None:
@@ -213,7 +213,7 @@ def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
 
 
 def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
-    """The id behind what a person wrote into the settings: an id, or a name."""
+    """The id for a value in the settings, which is an id or a name."""
     found = list(entries)
     if any(e.id == chosen for e in found):
         return chosen

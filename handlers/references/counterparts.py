@@ -1,4 +1,4 @@
-"""A relation of the till and its customer of the books: which belong together, and what was carried last."""
+"""A relation of the till and its customer of the books: how they are matched, and what was last written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BY_LINK, BY_EMAIL, BY_ID = "by what was carried before", "by its e-mail address"
 
 @dataclass(frozen=True, slots=True)
 class LastWritten:
-    """Fingerprints of both sides as they were carried last, and the relation's number; None where nothing was."""
+    """Fingerprints of both sides as last written, and the relation's number; None where nothing was written."""
 
     relation: str | None = None
     customer: str | None = None
@@ -35,14 +35,14 @@ class Match:
 
 
 def of_relation(relation: Relation, deps: Deps) -> LastWritten:
-    """What was carried last of this relation and its customer."""
+    """What was last written for this relation and its customer."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.RELATION, parties.key_of_relation(relation))
     return _to_last_written(link)
 
 
 def of_customer(customer: Customer, deps: Deps) -> LastWritten:
-    """What was carried last of this customer and its relation."""
+    """What was last written for this customer and its relation."""
     with reading(deps.engine) as session:
         found = links.find_by_target(session, deps.connection, LinkKind.RELATION, customer.id or "")
     return _to_last_written(next(iter(found), None))
@@ -55,7 +55,7 @@ def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
     found = (deps.till.find_relation_by_email(key) for key in email_keys(customer.email))
     if same := next(filter(None, found), None):
         return Match(same, BY_EMAIL)
-    # A create whose answer was lost carries our id.
+    # A record whose create answer was lost contains our id.
     ours = deps.till.find_relation_by_ext_id(customer.id or "")
     return Match(ours, BY_ID) if ours else Match()
 

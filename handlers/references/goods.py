@@ -1,4 +1,4 @@
-"""The books' item of every article on a sale: by link, else by SKU; a missing one is named, or the fallback taken."""
+"""The books' item of every article on a sale: by link, else by SKU; a missing one is named, or the fallback is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
-    """A SKU without an active item, and the inactive ones that have it."""
+    """A SKU without an active item, and the inactive items with this SKU."""
 
     sku: str
     inactive: tuple[Item, ...]
@@ -79,7 +79,7 @@ def group_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[i
 
 
 def fallback_item(deps: Deps) -> str | None:
-    """The item of amounts that no article stands for, where the settings name one."""
+    """The item of amounts without an article, if the settings name one."""
     name = deps.settings.orders.fallback_item
     return _named_item("fallback", name, deps, setting="orders.fallback_item") if name else None
 
@@ -91,7 +91,7 @@ def summary_item(deps: Deps) -> str | None:
 
 
 def forget(item_ids_: Iterable[str], deps: Deps) -> None:
-    """Drop every link with items that the books do not accept any more."""
+    """Drop every link to items that the books do not accept any more."""
     for item_id in item_ids_:
         for kind in (LinkKind.ARTICLE, LinkKind.SPECIAL):
             with reading(deps.engine) as session:
@@ -107,7 +107,7 @@ def _plus(lines: Iterable[SaleLine]) -> Iterator[tuple[int, str | None]]:
 
 
 def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
-    """The item of an article; of several with one SKU the one that the till shows, or `MappingError` naming them."""
+    """The item of an article; among several with one SKU the one marked at the till, or `MappingError` naming them."""
     alike = [item for item in items if item.sku == items[0].sku]
     if len(alike) < 2:  # noqa: PLR2004 - two are needed to be alike
         return next(iter(items), None)
@@ -154,7 +154,7 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
 
 
 def rounding_item(deps: Deps) -> str:
-    """The item of rounding lines: a service of our own, made once on the account that sales are booked on."""
+    """The item of rounding lines: our own service item, created once on the account that sales are booked on."""
     if known := _linked(ROUNDING_ITEM, deps):
         return known
     item_id = account_items.own_item(ROUNDING_ITEM, _rounding_account(deps), deps)
@@ -193,7 +193,7 @@ def _fallback(missing: Mapping[int, _Missing], record: str, deps: Deps) -> dict[
 
 
 def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
-    """Named by the first of them: when that is there, the sale goes on and says what else it lacks."""
+    """The first one is the cause: when it exists, the sale is retried and names the next missing one."""
     first = next(iter(missing.values()))
     absent = ", ".join(each.sku for each in missing.values() if not each.inactive)
     inactive = ", ".join(name_item(item) for each in missing.values() for item in each.inactive)

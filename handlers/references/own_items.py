@@ -1,7 +1,7 @@
-"""Our own items on accounts of the balance sheet: deposits on orders, and money by a second way to pay.
+"""Our own items on balance sheet accounts: deposits on orders, and money by a second payment method.
 
-The books take a line's account from its item. Each item is made once, on the account that the settings name or on one
-that is made with it.
+The books take a line's account from its item. Each item is created once, on the account in the settings or on a new
+account.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ORDER_DEPOSITS = OwnItem("Deposits on orders (Kassabridge)", "order_deposit_acco
 
 
 def find(own: OwnItem, deps: Deps) -> str:
-    """The id of the item, made when it is missing. MappingError when the account in the settings does not exist."""
+    """The id of the item, created if missing. MappingError if the account in the settings does not exist."""
     account = getattr(deps.settings.mapping, own.setting)
     key = f"{own.name}:{account or ''}"
     with reading(deps.engine) as session:
@@ -44,7 +44,7 @@ def find(own: OwnItem, deps: Deps) -> str:
 
 
 def known_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
-    """The ids of the items that ever stood for this, whatever the settings said; none is made."""
+    """The ids of all items ever used for this, under any settings; none is created."""
     with reading(deps.engine) as session:
         found = links.find_under(session, deps.connection, LinkKind.SPECIAL, f"{own.name}:")
     return frozenset(link.target_id for link in found)

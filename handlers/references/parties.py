@@ -24,14 +24,14 @@ _STALE = "stale"
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """Who bought: the books' customer, and the till's relation where there is one."""
+    """The buyer: the books' customer, and the till's relation if there is one."""
 
     customer_id: str
     relation: Relation | None = None
 
 
 def buyer(sale: Sale, deps: Deps) -> Buyer:
-    """The buyer of this sale; the books' customer is created when there is none yet."""
+    """The buyer of this sale; the books' customer is created if there is none."""
     if not sale.relation_number or customers.uses_default_debtor(sale, deps.settings.customers):
         return Buyer(default_debtor(deps))
     relation = deps.till.relation(sale.relation_number)
@@ -51,7 +51,7 @@ def country(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
 
 
 def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
-    """A relation that has no e-mail address has no key; what is on account still needs a debtor of its own."""
+    """A relation without an e-mail address has no key; a sale on account still needs its own debtor."""
     policy = deps.settings.customers.without_email
     if policy == "park":
         raise MappingError(
@@ -71,13 +71,13 @@ def _find_or_create(relation: Relation, deps: Deps) -> Customer:
 
 
 class Inactive(MappingError):
-    """The customer is in the books, and was made inactive there."""
+    """The customer is in the books, but inactive."""
 
 
 def find(relation: Relation, deps: Deps) -> Customer | None:
-    """The customer with one of its addresses in the books; else the one this relation was before its address changed.
+    """The customer with one of these addresses in the books; else the customer linked before the address changed.
 
-    Raises `Inactive` when that is the only one there is, unless the settings want another customer to be made.
+    Raises `Inactive` if only an inactive one exists, unless the settings want a new customer.
     """
     emails = customers.email_keys(relation.email)
     found = addresses.search(emails, deps) if emails else []
@@ -100,7 +100,7 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
 
 
 def default_debtor(deps: Deps) -> str:
-    """The one customer for walk-ins, created when it does not exist yet."""
+    """The customer for walk-ins, created if it does not exist."""
     name = deps.settings.customers.default_debtor
     return _linked(deps, f"name:{name.casefold()}") or _by_name(name, deps)
 
@@ -126,13 +126,13 @@ def _by_name(name: str, deps: Deps) -> str:
 
 
 def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
-    """Create the customer under the first of its names that the books accept; `to_customer` ends the series.
+    """Create the customer with the first of its names that the books accept; `to_customer` ends the series.
 
-    A name is shared by customers, suppliers and employees: which one was taken is in the log and in the name.
+    Customers, suppliers and employees share one list of names; the log shows which name was used.
     """
     wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
     customer = replace(wanted, currency=currencies.find_named(deps))
-    # A repeat is answered with the first answer; a customer that follows one that is gone must not be.
+    # A repeat gets the first answer; a successor of a removed customer must get a new one.
     again = _stale(_keys(relation), deps)
     try:
         token = request_id(deps.books.realm_id, "customer", relation.number, attempt, *again)
@@ -145,8 +145,8 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
 
 
 def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
-    """An earlier request may have created the relation's customer as it was then."""
-    # The books may take no characters above U+FFFF: then it stands there without them.
+    """An earlier request may have created the customer from an older version of the relation."""
+    # The books may not accept characters above U+FFFF: then the name is without them.
     names = (wanted.display_name, texts.to_basic_plane(wanted.display_name)[0])
     if (made.display_name in names and customers.email_key(made.email) == wanted.email) or not made.id:
         return made
@@ -157,7 +157,7 @@ def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
 
 
 def find_same(customer: Customer, deps: Deps) -> Customer | None:
-    """Who holds its name already, if the e-mail address is the same but for capitals: a search there may mind them."""
+    """The customer with this name, if its e-mail address is equal ignoring case (the books' search may not)."""
     if customer.email is None:
         return None
     holders = deps.books.customers_by_name(customer.display_name)
@@ -165,7 +165,7 @@ def find_same(customer: Customer, deps: Deps) -> Customer | None:
 
 
 def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
-    """The oldest active one of several customers with one key that a sale in the till's currency can be booked on."""
+    """The oldest active customer with this key that a sale in the till's currency can be booked on."""
     currency, active = currencies.require_home(deps), [customer for customer in found if customer.active]
     usable = oldest(customer for customer in active if customer.currency in (None, currency))
     if active and usable is None:
@@ -175,7 +175,7 @@ def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
 
 
 def oldest(found: Iterable[Customer]) -> Customer | None:
-    """Of several customers with one key the active one that was there first."""
+    """The oldest active one of several customers with one key."""
     ranked = sorted((c for c in found if c.active), key=lambda c: (len(c.id or ""), c.id or ""))
     return next(iter(ranked), None)
 
@@ -193,7 +193,7 @@ def _keys(relation: Relation) -> list[str]:
 
 
 def forget(customer_id: str, deps: Deps) -> None:
-    """Follow no link any more with a customer that the books do not accept; it is only kept in mind as gone."""
+    """Stop using links to a customer that the books do not accept; it is stored as gone."""
     for link in links_with(customer_id, deps):
         deps.remember(replace(link, detail={_STALE: True}))
 
@@ -209,30 +209,30 @@ def _is_stale(link: Link) -> bool:
 
 
 def links_with(customer_id: str, deps: Deps) -> Sequence[Link]:
-    """Every link with this customer."""
+    """Every link to this customer."""
     with reading(deps.engine) as session:
         return links.find_by_target(session, deps.connection, LinkKind.CUSTOMER, customer_id)
 
 
 def move(merged_id: str, remaining_id: str, deps: Deps) -> None:
-    """Two customers became one in the books: what pointed at the vanished one points at the survivor."""
+    """Two customers were merged in the books: links to the merged one now point to the remaining one."""
     for link in links_with(merged_id, deps):
         deps.remember(Link(LinkKind.CUSTOMER, link.source_id, "Customer", remaining_id))
         deps.say("the customer was merged into another", link=link.source_id.split(":")[0], now=remaining_id)
 
 
 def key_of_email(email: str) -> str:
-    """What an e-mail address is linked by."""
+    """The link key of an e-mail address."""
     return f"email:{email}"
 
 
 def key_of_relation(relation: Relation) -> str:
-    """What a relation is linked by."""
+    """The link key of a relation."""
     return f"relation:{relation.number}"
 
 
 def _known(deps: Deps, source_id: str) -> str | None:
-    """The customer last linked, also one that a document was refused with."""
+    """The customer linked last, even if the books refused a document with it."""
     with reading(deps.engine) as session:
         link = links.find(session, deps.connection, LinkKind.CUSTOMER, source_id)
     return link.target_id if link else None

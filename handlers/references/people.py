@@ -1,4 +1,4 @@
-"""What a relation would become in the books, or a customer at the till, and why: looked up, nothing is written."""
+"""Preview of a relation in the books or a customer at the till, with reasons; nothing is written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_NAMED: Final = 5
 
 
 def get_relation(by: By, record: str, deps: Deps) -> Relation:
-    """The relation that was asked for. Raises `NotFound`."""
+    """The requested relation. Raises `NotFound`."""
     found = _RELATIONS[by](record, deps)
     if found is None:
         raise NotFound(f'no relation at the till has the {_WORDS[by]} "{record}"', fix="look at its spelling")
@@ -35,7 +35,7 @@ def get_relation(by: By, record: str, deps: Deps) -> Relation:
 
 
 def get_customer(by: By, record: str, deps: Deps) -> Customer:
-    """The customer of the books that was asked for. Raises `NotFound`, also when several answer to the name."""
+    """The requested customer of the books. Raises `NotFound`, also if several have this name."""
     if by is By.ID:
         return deps.books.customer(record)
     found = _CUSTOMERS[by](record, deps)
@@ -96,7 +96,7 @@ def _explain_customer(
 
 
 def _explain_new(relation: Relation, deps: Deps) -> PreviewData:
-    """Under the first name that nobody has: the books keep one list of names for customers, suppliers, employees."""
+    """With the first free name: the books keep one list of names for customers, suppliers, employees."""
     tried: list[RuleStep] = []
     names = customers.display_names(relation)
     for name, next_name in zip(names, (*names[1:], None), strict=True):

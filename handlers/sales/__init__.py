@@ -1,1 +1,1 @@
-"""A sale of the till becomes a document of the books, and stays right afterwards."""
+"""A sale of the till becomes a document of the books, and the document follows later changes."""

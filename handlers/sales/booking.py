@@ -1,4 +1,4 @@
-"""Booking a sale: look before a doubtful write, write once, remember at once, settle, compare with the till."""
+"""Booking a sale: look first if it may have been written, write once, store the link at once, settle, compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import is_marked, name_document
 
-# The document names a record that is gone, inactive or merged into another: what we remember of it is out of date.
+# The document names a record that is gone, inactive or merged into another: our links to it are out of date.
 _STALE = frozenset({"610", "2500", "6250"})
 _REQUIRED, _REFUSED = "2020", "6000"
 
@@ -45,16 +45,16 @@ def book(
 
 
 def _is_stale(error: Permanent, deps: Deps) -> bool:
-    """Whether what we know of the company, or of what the document names, may be out of date."""
+    """Whether our data about the company, or about the records in the document, may be out of date."""
     if error.code == _REQUIRED and not deps.lists.company().multi_currency:
-        # Multicurrency may have been switched on since the company was read: from then on a currency is required.
+        # Multicurrency may have been switched on since the company was read: then a currency is required.
         deps.lists.forget("company")
         return deps.lists.company().multi_currency
     return error.code in _STALE or (error.code == _REFUSED and deps.lists.company().multi_currency)
 
 
 def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *, kind: DocumentKind | None) -> Posting:
-    """The posting once more, everything it refers to looked up anew; the error again when that changes nothing."""
+    """The posting with all references looked up again; raises the same error if that changes nothing."""
     deps.say("the books do not take what it refers to; looking it up again", reason=error.reason)
     parties.forget(posting.document.customer_id, deps)
     goods.forget({line.item_id for line in posting.document.lines}, deps)
@@ -67,7 +67,7 @@ def _look_again(sale: Sale, posting: Posting, deps: Deps, error: GatewayError, *
 
 
 class OutdatedDocument(Exception):
-    """The sale is in the books already, as an earlier version of it; `link` names the document."""
+    """The sale is already in the books in an earlier version; `link` names the document."""
 
     def __init__(self, link: Link) -> None:
         super().__init__(link.target_id)
@@ -86,13 +86,13 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     else:
         if writers.may_be_on_its_way(event):
             writers.look_later(sale, posting, event, deps)
-        # The document before was seen to be gone: this is the next.
+        # The earlier document is gone: this is the next one.
         booked, generation = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
     if link and not _is_same(link, booked):
         settlement.part_from(link, posting, deps)
         money_documents.hand_over(link, booked, deps)
-    # From here on it exists: remembered before anything else can fail, without the fingerprint that says "all done".
+    # The document exists now: store the link before anything else can fail, without the fingerprint for "finished".
     known = bookings.to_link(sale, booked, finished=False, **_origin(posting, booked))
     deps.remember(dataclasses.replace(known, generation=generation))
     bookings.claim_orders(sale, booked, deps)
@@ -102,7 +102,7 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
 
 
 def _measure_again(posting: Posting, booked: BookedDocument, event: Event, deps: Deps) -> None:
-    """As long as a booked sale was not linked, its pieces counted as unknown to the books: their stock is too low."""
+    """While a booked sale was not linked, its pieces counted as unknown to the books: the stock is too low."""
     if deps.settings.stock.enabled:
         deps.pass_on(
             *(
@@ -125,12 +125,12 @@ def _is_same(link: Link, booked: BookedDocument) -> bool:
 
 
 def _generation(link: Link | None, booked: BookedDocument) -> int:
-    """How many documents of the sale are gone, when this one was found standing."""
+    """How many documents of the sale are gone, if this one was found in the books."""
     return (link.generation + (not _is_same(link, booked))) if link else 0
 
 
 def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, former: Link | None, deps: Deps) -> None:
-    """A write whose answer was lost may have booked the sale as it was then: that document has to follow the sale."""
+    """A write whose answer was lost may have booked an earlier version of the sale: update that document."""
     numbered = deps.lists.company().custom_document_numbers
     same = bookings.is_as_intended(booked, posting.document, send_number=numbered)
     if is_marked(booked.private_note, posting.document.marker) and not same:
@@ -142,7 +142,7 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, forme
 
 
 def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> Result:
-    """Settle a document that stands in the books, and compare it with the till."""
+    """Settle a document that is in the books, and compare it with the till."""
     if not _origin(posting, booked):
         settlement.settle(posting, booked, deps, maybe_written=maybe_written)
         settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
@@ -168,7 +168,7 @@ def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tup
 
 
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
-    """The books' own total and tax must be the till's, every time."""
+    """The books' total and tax must equal the till's."""
     link = bookings.to_link(sale, booked, finished=True, **_origin(posting, booked))
     expected_tax = sum((tax.tax for tax in posting.document.taxes), start=booked.tax * 0)
     if (booked.total, booked.tax) == (posting.document.total, expected_tax):

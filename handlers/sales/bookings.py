@@ -1,6 +1,6 @@
-"""What the gateway remembers of a sale it booked: the document it became, and how that stood when last seen.
+"""The stored link of a booked sale: its document, and the document's content when last read or written.
 
-A link without a fingerprint says that the document exists but that something after it was left undone.
+A link without a fingerprint means that the document exists but a later step was not finished.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Raw: TypeAlias = Mapping[str, Any]
 _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
-"""The kinds of links with documents of the books, the most telling first."""
+"""The kinds of links to documents of the books, the most specific first."""
 GONE = "gone"
-"""How somebody removed the document from the books: deleted, voided."""
+"""How the document was removed from the books: deleted, voided."""
 GONE_IN_BOOKS = "gone-in-books"
 """Code of the messages about it."""
 REPLACING = "replacing"
-"""We delete it ourselves, to book another kind of document."""
+"""The gateway is deleting it, to book another kind of document."""
 ADOPTED = "adopted"
-"""Something else booked it: it is linked, and never written."""
+"""Another program booked it: it is linked, and never written."""
 REFERENCES = "references"
-"""The customer and items that the document named when last seen."""
+"""The customer and items in the document when last read."""
 WITHDRAWN = "withdrawn"
-"""We void it ourselves, because the sale was cancelled."""
+"""The gateway is voiding it, because the sale was cancelled."""
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:
@@ -54,7 +54,7 @@ def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
 
 
 def detail(link: Link, name: str) -> Any:
-    """What the link remembers under this name, or None."""
+    """The link's detail with this name, or None."""
     return (link.detail or {}).get(name)
 
 
@@ -79,26 +79,26 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
 
 
 def seen(raw: Raw) -> dict[str, Any]:
-    """What is remembered of a document as it stands in the books, to know later whether somebody edited it."""
+    """The stored details of a document as it is in the books, to recognise a later edit."""
     return {"seen": content_of(raw), REFERENCES: references_of(raw)}
 
 
 def note(link: Link, deps: Deps, **facts: Any) -> Link:
-    """Remember something more about a booked sale, at once."""
+    """Store more details of a booked sale, at once."""
     changed = dataclasses.replace(link, detail={**(link.detail or {}), **facts})
     deps.remember(changed)
     return changed
 
 
 def begin(link: Link, deps: Deps, **facts: Any) -> Link:
-    """Say what is about to be written. Until it is finished, nothing that the link says counts as done."""
+    """Store what is about to be written. Until the write is finished, the link does not count as done."""
     return note(dataclasses.replace(link, fingerprint=None), deps, **facts)
 
 
 def intended(document: SalesDocument, *, send_number: bool) -> str:
-    """What the books will say about a document once it is written; to recognise a write whose answer was lost.
+    """What the books will return for a document after the write; to recognise a write whose answer was lost.
 
-    Without the characters in its note that they may not take: see `contents_of`.
+    Without characters in its note that the books may not accept: see `contents_of`.
     """
     body = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
     plain, _ = texts.to_basic_plane(body.get("PrivateNote"))
@@ -106,16 +106,16 @@ def intended(document: SalesDocument, *, send_number: bool) -> str:
 
 
 def is_as_intended(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
-    """Whether the books say already what would be written, the way to pay included."""
+    """Whether the books already contain what would be written, including the payment method."""
     method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
     same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
     return same_kind and intended(document, send_number=send_number) in contents_of(booked.raw)
 
 
 def is_the_write(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
-    """Whether the books' answer says what was sent, apart from the totals, which they compute.
+    """Whether the books' answer equals what was sent, apart from the totals, which they compute.
 
-    Signs that they may have replaced in a note do not count.
+    Characters that they may have replaced in a note do not count.
     """
     sent = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
     return booked.kind is document.kind and _said(booked.raw, sent) == _said(sent, sent)
@@ -133,7 +133,7 @@ def _value(field: Any) -> str:
 
 
 def find_other(sale: Sale, deps: Deps) -> str | None:
-    """Why this sale must not be booked: it was, under another name (an order, or the receipt or invoice of one)."""
+    """Why this sale must not be booked: it was booked as another record (an order, or its receipt or invoice)."""
     with reading(deps.engine) as session:
         orders = links.find_all(session, deps.connection, LinkKind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
         claimed = links.find(session, deps.connection, LinkKind.ORDER, sale.id)
@@ -143,6 +143,6 @@ def find_other(sale: Sale, deps: Deps) -> str | None:
 
 
 def claim_orders(sale: Sale, booked: BookedDocument, deps: Deps) -> None:
-    """Remember that these orders are booked through this sale."""
+    """Store that these orders are booked by this sale."""
     for order_id in sale.order_ids:
         deps.remember(Link(LinkKind.ORDER, order_id, booked.kind, booked.id, detail={"number": sale.number}))

@@ -1,4 +1,4 @@
-"""A sale that changed at the till after it was booked: its document follows, unless somebody edited it in the books."""
+"""A sale that changed at the till after it was booked: update its document, unless it was edited in the books."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DELETED, _VOIDED = "deleted", "voided"
 
 
 def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
-    """Bring the document of a booked sale to what the sale is now."""
+    """Update the document of a booked sale."""
     if bookings.detail(link, bookings.ADOPTED):
         return _park_adopted(sale, link)
     in_money = drafts.in_money(sale, deps)
@@ -53,7 +53,7 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 
 
 def restore(sale: Sale, link: Link, deps: Deps) -> Result:
-    """A person asks for a sale that is booked as it is: whatever hangs on its document is put right."""
+    """A person requests a sale that is booked as it is: repair everything that belongs to its document."""
     kind = DocumentKind(link.target_entity)
     if bookings.detail(link, bookings.ADOPTED) or kind not in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
         return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
@@ -85,7 +85,7 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
     link = bookings.begin(link, deps, withdrawn=True)
     money_documents.release(link.target_entity, link.target_id, deps)
     if settlement.release(link.target_entity, link.target_id, deps):
-        # Taking payments off an invoice moves it on.
+        # Unlinking payments changes the version of the invoice.
         current = find_present(link, deps) or current
     token = request_id(deps.books.realm_id, "void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
@@ -97,7 +97,7 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
 
 
 def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
-    """Cancelled, and its document is gone from the books: what was told about that is looked at again."""
+    """Cancelled, and its document is gone from the books: events about the removal are checked again."""
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     finished = Link(link.kind, link.source_id, link.target_entity, link.target_id, link.sync_token,
                     sale_changes.content(sale), link.detail)  # fmt: skip
@@ -105,7 +105,7 @@ def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
 
 
 def find_present(link: Link, deps: Deps) -> BookedDocument | None:
-    """The linked document as it stands in the books, or None when it was deleted."""
+    """The linked document as it is in the books, or None if it was deleted."""
     try:
         return deps.books.document(DocumentKind(link.target_entity), link.target_id)
     except NotFound:
@@ -113,14 +113,14 @@ def find_present(link: Link, deps: Deps) -> BookedDocument | None:
 
 
 def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
-    """Whether somebody changed the document in the books since we wrote it. Payments alone do not count."""
+    """Whether the document was edited in the books since we wrote it. Payments alone do not count."""
     return current.sync_token != link.sync_token and not comparison.is_as_left(link, current.raw, deps)
 
 
 def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:
-    """Whether the document was edited since we wrote it, and does not say what the till says of its sale now either.
+    """Whether the document was edited since we wrote it, and also differs from the sale at the till now.
 
-    If it does, another gateway may have written it, or this one before its database was restored.
+    If it is equal, another gateway may have written it, or this one before its database was restored.
     """
     if not is_edited(link, current, deps):
         return False
@@ -141,7 +141,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return park_gone(sale, link, _DELETED if current is None else _VOIDED)
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
     if posting.document.total != current.total:
-        # Money that went back is a line of the invoice.
+        # A refund is a line of the invoice.
         return _update(sale, link, deps)
     posting, maybe_written = move_payments(posting, deps), _is_maybe_written(event, link, deps)
     link = bookings.begin(link, deps)
@@ -154,7 +154,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 
 
 def move_payments(posting: Posting, deps: Deps) -> Posting:
-    """A payment on a closed day goes to the first open one, if the settings say so; the document is not touched."""
+    """Move a payment on a closed day to the first open day, if the settings say so; the document is not changed."""
     closed = deps.lists.company().books_closed_through
     days = [payment.business_date for payment in posting.payments] + [each.business_date for each in posting.beside]
     if closed is None or all(day > closed for day in days):
@@ -164,7 +164,7 @@ def move_payments(posting: Posting, deps: Deps) -> Posting:
 
 
 def revive(sale: Sale, link: Link, deps: Deps) -> Result:
-    """A voided document gets its amounts back: its number is still taken by it."""
+    """Write the amounts of a voided document again: it still occupies its number."""
     return _update(sale, link, deps, voided_too=True)
 
 
@@ -181,7 +181,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
         try:
             return _write(sale, posting, link, current, deps)
         except Conflict:
-            deps.say("somebody was faster; reading the document again", attempt=attempt)
+            deps.say("another writer was faster; reading the document again", attempt=attempt)
     raise Conflict(
         f"{bookings.name_document(link)} keeps changing in QuickBooks",
         record=orders.name_record(sale),
@@ -191,7 +191,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
 
 def _draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Posting:
     posting, _ = drafts.prepare(sale, deps, kind=current.kind)
-    # A document that was moved out of closed books stays where it is.
+    # A document that was moved out of closed books keeps its day.
     moved = current.business_date if "Original date:" in (current.private_note or "") else None
     booked_day = bookings.detail(link, "dated")
     opened = closed_books.open_up(posting, deps, day=moved or posting.document.business_date)
@@ -206,8 +206,8 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     if bookings.is_as_intended(current, posting.document, send_number=numbered):
         deps.say("the document is like this already")
         return booking.finish(sale, posting, current, deps, maybe_written=True)
-    # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
-    # So is what stands there now, which may be an earlier write of ours whose answer was lost.
+    # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
+    # The present content is stored too: it may be an earlier write of ours whose answer was lost.
     link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.raw))
     released = settlement.release(current.kind, current.id, deps, keep=posting.payments)
     fresh = (find_present(link, deps) if released else None) or current
@@ -224,7 +224,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
 
 
 def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Deps) -> Result:
-    """It is another kind of document now: the old one is deleted (a void would hold its number), a new one booked."""
+    """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
     current = find_present(link, deps)
     replacing = bookings.detail(link, bookings.REPLACING)
     if current is None and not replacing:
@@ -243,12 +243,12 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
 
 
 def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
-    """What was written is remembered step by step: it is looked for only when an attempt may have been lost."""
+    """Each write is stored step by step: the books are searched only if an attempt may have been lost."""
     return existing.is_maybe_written(event, None, deps) or link.fingerprint is None
 
 
 def park_gone(sale: Sale, link: Link, how: str) -> Result:
-    """A document that somebody removed from the books is not brought back silently."""
+    """A document that was removed from the books is not restored without a person's request."""
     return _park(sale, link, f"changed at the till, but its document was {how} in QuickBooks", "gone-in-books",
                  fix="resend the order to book it again, or ignore this event")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Books that are closed through a day: what falls before is parked, or posted on the first open day."""
+"""Books that are closed through a day: an earlier posting is parked, or moved to the first open day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLOSED = frozenset({CLOSED, "6200"})
 
 
 def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
-    """The posting on a day the books take; `day` is where an earlier version of it stands. Raises `MappingError`."""
+    """The posting on a day that is open; `day` is the day of an earlier version of it. Raises `MappingError`."""
     wanted = day or posting.document.business_date
     closed = deps.lists.company().books_closed_through
     if closed is None or wanted > closed:
@@ -28,13 +28,13 @@ def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting
 
 
 def is_closed(day: date, deps: Deps) -> bool:
-    """Whether nothing can be written on this day any more."""
+    """Whether the books are closed on this day."""
     closed = deps.lists.company().books_closed_through
     return closed is not None and day <= closed
 
 
 def refusal(posting: Posting, closed: date | None) -> MappingError:
-    """What a person reads about a sale whose day is closed."""
+    """The message about a sale whose day is closed."""
     return MappingError(
         f"the books are closed through {closed}" if closed else "the books are closed on this day",
         record=posting.document.document_number,
@@ -45,7 +45,7 @@ def refusal(posting: Posting, closed: date | None) -> MappingError:
 
 
 def learn(error: Permanent, deps: Deps) -> bool:
-    """Whether the books refused the day; then what is known of the company is read anew."""
+    """Whether the books refused the day; then the company is read again."""
     if error.code not in _CLOSED:
         return False
     deps.lists.forget("company")

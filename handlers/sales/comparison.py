@@ -1,7 +1,7 @@
-"""Whether a document of the books still says what we left there.
+"""Whether a document of the books is still as we left it.
 
-What only QuickBooks did to it does not count: an item or customer that was merged into another is named by the other
-one in every document, closed or not, and nobody edited any of them.
+Changes by QuickBooks itself do not count: after a merge every document, closed or not, names the remaining item or
+customer, without any edit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
 
 
 def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
-    """Whether the document says what we wrote or were about to write; also when nothing is known of that."""
+    """Whether the document equals what we wrote or were about to write; True if nothing is known of that."""
     ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
     if not ours or contents_of(raw) & ours:
         return True
@@ -33,7 +33,7 @@ def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
 
 
 def _before_merges(link: Link, now: References, deps: Deps) -> References | None:
-    """What the document named before others were merged into what it names; None when that explains nothing."""
+    """What the document named before the merges into its records; None if merges explain nothing."""
     kept = bookings.detail(link, bookings.REFERENCES)
     if kept is None:  # booked before references were kept
         was = {entity: [_first_merged(entity, each, deps) for each in ids] for entity, ids in now.items()}
@@ -53,7 +53,7 @@ def _first_merged(entity: str, record_id: str | None, deps: Deps) -> str | None:
 
 
 def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> bool:
-    """Whether one record stands where the other stood because they were merged: nothing else removes one for good."""
+    """Whether one record replaced the other because of a merge: nothing else removes a record permanently."""
     if not was or not is_now:
         return False
     if remaining_id := merges.find_remaining(entity, was, deps):
@@ -67,7 +67,7 @@ def _took_over(entity: str, was: str | None, is_now: str | None, deps: Deps) -> 
 
 
 def _follow(entity: str, merged_id: str, remaining_id: str, deps: Deps) -> None:
-    """A merge that nobody told of: sales go on with the survivor, and its own flow does the rest."""
+    """Apply a merge that was not reported: use the remaining record for sales, and pass the merge to its own flow."""
     deps.say("merged into another in QuickBooks", entity=entity, merged_id=merged_id, remaining_id=remaining_id)
     if deps.dry_run:
         return

@@ -1,4 +1,4 @@
-"""The documents of a branch's day, written: references resolved, looked for before written, checked to the cent."""
+"""Write the documents of a branch's day: resolve references, search before each write, check to the cent."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from mapping.sale_identity import is_marked, name_document, sign
 
 
 def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool = False) -> list[BookedDocument]:
-    """Write the documents of these totals, each once however often this runs; the first is the day's own.
+    """Write the documents of these totals, each once even if this is repeated; the first is the day's own.
 
-    `again`: some of them were removed from the books; they are booked anew, those that stand get their payments back.
+    `again`: some were removed from the books; these are booked again, the others get their payments back.
 
-    Raises `MappingError` before anything is written, `Incident` when the books' total is not ours.
+    Raises `MappingError` before anything is written, `Incident` if the books' total is not ours.
     """
     day_sale = _to_day_sale(day)
     plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, _groups(deps))
@@ -34,7 +34,7 @@ def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool 
 
 
 def _to_day_sale(day: Day) -> Sale:
-    """What asks for references as a sale of this day would; negative, so that an account for refunds is found."""
+    """A sample sale of this day to look up references; negative, so that an account for refunds is found."""
     return Sale(
         kind=SaleKind.RECEIPT,
         id=f"day:{day.key}",
@@ -78,11 +78,11 @@ def _groups(deps: Deps) -> dict[int, str]:
 
 
 def _post(posting: Posting, day_sale: Sale, plan: DayPlan, deps: Deps, *, again: bool) -> BookedDocument:
-    # A look costs one metered read per document and day; a double would cost a day's turnover.
+    # A search costs one metered read per document and day; a duplicate would double a day's turnover.
     named = replace(day_sale, number=posting.document.document_number)
     found = existing.find(named, posting, deps)
     if found and again:
-        # Whether somebody edited it is told elsewhere.
+        # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
         return found
     booked = found or (_revive(posting, deps) if again else None) or _create(named, posting, deps, again=again)
@@ -100,7 +100,7 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, deps: Deps, *, again:
 
 
 def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
-    """The voided document with its amounts again: its number is still taken by it."""
+    """Write the amounts of a voided document again: it still occupies its number."""
     wanted = posting.document
     rows = existing.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
     voided = next((row for row in rows if row.voided and is_marked(row.private_note, wanted.marker)), None)
@@ -118,5 +118,5 @@ def _create(named: Sale, posting: Posting, deps: Deps, *, again: bool) -> Booked
 
 
 def name(documents: Sequence[BookedDocument]) -> str:
-    """As the activity log names them."""
+    """The documents as named in the activity log."""
     return ", ".join(f"{each.kind} {each.document_number or each.id}" for each in documents)

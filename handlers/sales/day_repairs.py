@@ -1,4 +1,4 @@
-"""What a person's resend repairs of a summed-up day: its documents, and the payments on them, that somebody removed."""
+"""A person's resend of a summed-up day: restore its documents and their payments that were removed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mapping.records import DocumentKind
 
 
 def is_complete(day: Day, deps: Deps) -> bool:
-    """Whether everything that was written of a day is in the books; reads each document and payment from there."""
+    """Whether all documents and payments of a day are in the books; reads each of them."""
     return not any(is_gone(link, deps) or _lacks_payments(link, deps) for link in documents(day, deps))
 
 
 def documents(day: Day, deps: Deps) -> list[Link]:
-    """The documents of a day and its corrections, as far as we know them."""
+    """The known documents of a day and its corrections."""
     with reading(deps.engine) as session:
         return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{day.key}/")
 
@@ -42,14 +42,14 @@ def _lost_payments(link: Link, deps: Deps) -> list[str]:
 
 
 def let_go(day: Day, deps: Deps) -> None:
-    """Know nothing more of payments that are gone and were not posted again, because something else settles theirs."""
+    """Forget payments that are gone and were not posted again, because another payment settles their document."""
     for link in documents(day, deps):
         for key in _lost_payments(link, deps):
             deps.forget(LinkKind.PAYMENT, key)
 
 
 def forget(link: Link, deps: Deps) -> None:
-    """Know nothing more of a document that is gone; the payments on it are looked for by their notes."""
+    """Forget a document that is gone; the payments on it are searched by their notes."""
     for key in settlement.find_keys(link, deps):
         deps.forget(LinkKind.PAYMENT, key)
     deps.forget(LinkKind.DAY_DOCUMENT, link.source_id)

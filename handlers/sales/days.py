@@ -1,4 +1,4 @@
-"""The sale's side of daily summaries: which sales are summed up, and waiting until their day's document holds them."""
+"""The sales of daily summaries: which sales are summed up, and waiting until the day's document contains them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BUSY = frozenset({*PENDING, State.WORKING, State.PARKED})
 
 
 def belongs(sale: Sale, link: Link | None, deps: Deps) -> bool:
-    """Whether the sale is booked through its day's document. Once it is, that does not change with the settings."""
+    """Whether the sale is booked in its day's document. Later changes of the settings do not change that."""
     if link is not None:
         return bookings.detail(link, DAY) is not None
     if not is_summarised(deposits.mark(sale, deps), deps.settings.orders, deps.settings.mapping.gift_card_tenders):
@@ -44,7 +44,7 @@ def is_bookable(sale: Sale, deps: Deps) -> bool:
 
 
 def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_run: bool) -> Result:
-    """Done when the day's document holds the sale as it is; else see that the day is summed up, and wait for that."""
+    """Done if the day's document contains the sale as it is; else request the summary of the day and wait."""
     day = Day(sale.branch, sale.business_date)
     before = Day.parse(bookings.detail(link, DAY)) if link else day
     if dry_run:
@@ -77,7 +77,7 @@ def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
 
 
 def seconds_until_close(day: Day, deps: Deps) -> float:
-    """How long the day is still open: it closes on the next morning, by the clock of the shop."""
+    """How long the day is still open: it closes on the next morning, in the shop's time zone."""
     closing = time.fromisoformat(deps.settings.orders.day_closes)
     moment = datetime.combine(day.date + timedelta(days=1), closing, _AMSTERDAM)
     return (moment - deps.now()).total_seconds()
@@ -100,7 +100,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
 
 
 def _is_idle(day: Day, deps: Deps) -> bool:
-    """Whether nobody is about to sum up the day; one that is parked goes on when a person says so."""
+    """Whether no summary of the day is pending; a parked one continues when a person retries it."""
     with reading(deps.engine) as session:
         newest = sales_queries.newest_events(session, deps.connection, [day.key]).get(day.key)
     return newest is None or newest[1] not in _BUSY

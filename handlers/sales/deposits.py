@@ -1,4 +1,4 @@
-"""Deposits on orders, booked: each payment of an order once, on its day; and what a later sale settles of them."""
+"""Book deposits on orders: each payment of an order once, on its day; and what a later sale settles."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
 
 
 def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Result:
-    """Book what was paid on an order that is not delivered yet, and take out what the till took out.
+    """Book the payments of an order that is not delivered yet, and remove those that the till removed.
 
-    What somebody removed from the books comes back only when a person asks.
+    A deposit that was removed from the books is restored only on a person's request.
     """
     if not is_order(order, deps.settings.orders):
         return skipped("deposits on orders are switched off in the settings, or it is no order of a customer")
@@ -51,7 +51,7 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
 
 
 def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
-    """Before a sale is booked for the first time: the deposits it settles are in the books, on their own days."""
+    """Before a sale is booked for the first time: book the deposits it settles, on their own days."""
     if not deps.settings.orders.deposits or not sale.order_ids:
         return
     named = order_deposits.names_tender(sale, deps.settings.mapping.order_deposit_tenders)
@@ -66,12 +66,12 @@ def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
 
 
 def mark(sale: Sale, deps: Deps) -> Sale:
-    """The sale with the payments marked that settle a deposit which is in the books by itself."""
+    """The sale with those payments marked that settle a separately booked deposit."""
     return mark_all([sale], deps)[0]
 
 
 def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
-    """The same for many sales, with one look."""
+    """The same for many sales, with one query."""
     wanted = [key for sale in sales for key in _keys_of(sale)]
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
@@ -84,7 +84,7 @@ def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
 
 
 def booked_payments(order: Sale, deps: Deps) -> Sale:
-    """The order with the payments that count as deposits: those booked, and while it is open all that should be."""
+    """The order with the payments that count as deposits: the booked ones, and for an open order all that should be."""
     if order.state != COMPLETE_ORDER:
         return order
     known = {key for key, link in _known(order, deps).items() if money_documents.is_in_books(link)}
@@ -109,7 +109,7 @@ def _known(order: Sale, deps: Deps) -> dict[str, Link]:
 
 
 def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
-    """Whether a part of the order was delivered before deposits were followed, with this payment on its document."""
+    """Whether a part of the order was delivered before deposits were enabled, with this payment on its document."""
     with reading(deps.engine) as session:
         claim = links.find(session, deps.connection, LinkKind.ORDER, order.id)
         under = f"{claim.target_entity}/{claim.target_id}/{key_of(payment)}" if claim else ""

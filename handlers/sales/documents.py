@@ -1,8 +1,8 @@
-"""The two writes of a document of the books: created under an identity that its content has no part in, and rewritten.
+"""The two writes of a document of the books: create, with a request id independent of its content, and update.
 
 The request id of a create is made of the company, the sale (or the day) and the generation of its document. So the
-books answer whoever comes second with the first one's document, whatever a setting or an edit changed in between;
-that answer is compared with what was wanted, and the document brought up to date.
+books answer a second create with the first document, even if a setting or an edit changed in between; that answer is
+compared with what was wanted, and the document is updated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mapping.sale_identity import find_tag
 
 MAX_GENERATIONS = 20
 FRESH = timedelta(minutes=5)
-"""An answer whose document is older than this is the answer to an earlier request: it may not stand any more."""
+"""A document older than this belongs to an earlier request: it may not be in the books any more."""
 
 
 def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[BookedDocument, int]:
@@ -28,8 +28,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
 
     `generation` counts the documents of this sale that are known to be gone.
 
-    A generation whose document was deleted since is passed over. Raises `DuplicateNumber`, and `Permanent` for one
-    that somebody voided.
+    A generation whose document was deleted is skipped. Raises `DuplicateNumber`, and `Permanent` for a voided one.
     """
     for each in range(generation, generation + MAX_GENERATIONS):
         made = deps.books.create_document(
@@ -52,7 +51,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
 
 
 def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:
-    """Write the posting over this version of a document. Raises `Conflict` if there is a newer one."""
+    """Update this version of a document with the posting. Raises `Conflict` if there is a newer one."""
     return deps.books.update_document(
         posting.document,
         request_id(deps.books.realm_id, "update", posting.document.kind, document_id, sync_token),
@@ -64,12 +63,12 @@ def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> B
 
 
 def numbers(deps: Deps) -> bool:
-    """Whether the company takes our document numbers; else it numbers by itself."""
+    """Whether the company accepts our document numbers; else QuickBooks assigns them."""
     return deps.lists.company().custom_document_numbers
 
 
 def find_present(document: BookedDocument, deps: Deps) -> BookedDocument | None:
-    """The document as it stands now, or None when it was deleted."""
+    """The document as it is now, or None if it was deleted."""
     try:
         return deps.books.document(document.kind, document.id)
     except NotFound:
@@ -77,7 +76,7 @@ def find_present(document: BookedDocument, deps: Deps) -> BookedDocument | None:
 
 
 def is_old(raw: bookings.Raw, deps: Deps) -> bool:
-    """Whether the books made this before the request it answers."""
+    """Whether the document was created before the request it answers."""
     made_at = find_moment((raw.get("MetaData") or {}).get("CreateTime"))
     return made_at is not None and made_at < deps.now() - FRESH
 
@@ -93,7 +92,7 @@ def _refuse_voided(present: BookedDocument, posting: Posting) -> None:
 
 
 def _bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> BookedDocument:
-    """What an earlier request wrote may be the sale as it was then, or by other settings."""
+    """Update the document: an earlier request may have written an older version, or by other settings."""
     for _ in range(3):
         if bookings.is_the_write(made, posting.document, send_number=numbers(deps)):
             return made

@@ -1,4 +1,4 @@
-"""From a sale to what will be posted: every reference resolved, then the mapping."""
+"""From a sale to its posting: resolve every reference, then map."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
 
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
-    """The posting of a sale and what it refers to. Raises `MappingError` instead of anything doubtful."""
+    """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
     posting, references = _prepare(deposits.mark(sale, deps), deps, kind)
     beside = tuple(sign(document, deps.installation) for document in posting.beside)
     signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
@@ -47,7 +47,7 @@ def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tupl
 
 
 def in_money(sale: Sale, deps: Deps) -> Sale:
-    """The sale with the payments in money alone: without gift cards that are a debt, and deposits that are booked."""
+    """The sale with payments in money only: without gift cards that are a debt, and deposits that are booked."""
     return _in_money(deposits.mark(sale, deps), deps)
 
 
@@ -68,9 +68,9 @@ def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting
 
 
 def learn(error: Permanent, deps: Deps) -> Deps | None:
-    """The surroundings to draft in when the books refused a rounded amount of a line; None for any other refusal.
+    """The dependencies for a new draft if the books refused a rounded line amount; None for any other refusal.
 
-    That the company takes exact amounts only is remembered with its connection.
+    The connection stores that the company accepts exact amounts only.
     """
     if error.code != WRONG_AMOUNT or deps.line_amounts is LineAmounts.EXACT:
         return None

@@ -1,4 +1,4 @@
-"""A rehearsal: the same steps as a real run, with books that only say what they would do."""
+"""Books for a dry run: the same steps as a real run, but writes only return what they would do."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ WOULD_CREATE = "would be created"
 
 
 class DryRunBooks(QuickBooks):
-    """The books of a connection, read as ever; what a sale would create on its way gets a name instead of an id."""
+    """The books of a connection with normal reads; a record that would be created gets a name instead of an id."""
 
     def __init__(self, books: QuickBooks) -> None:
-        """See the same books; no connection of its own is opened."""
+        """Use the same books; no new connection is opened."""
         vars(self).update(vars(books))
         self.created: list[str] = []
 
@@ -51,6 +51,6 @@ class DryRunBooks(QuickBooks):
 
 
 def without_writes(deps: Deps) -> tuple[Deps, DryRunBooks]:
-    """Surroundings in which nothing is written, and the books that remember what they would have created."""
+    """Dependencies that write nothing, and the books that list what they would have created."""
     books = DryRunBooks(deps.books)
     return dataclasses.replace(deps, books=books, dry_run=True), books

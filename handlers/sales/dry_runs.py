@@ -1,4 +1,4 @@
-"""A dry run: what a real run would do with a sale, in full, with nothing written on either side."""
+"""A dry run: everything a real run would do with a sale; nothing is written in either system."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mapping.records import Sale
 
 
 def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
-    """Exactly what would be sent and why, as JSON on the row."""
+    """Store exactly what would be sent and why, as JSON on the row."""
     seen, books = dry_run_books.without_writes(deps)
     planned: dict[str, Any] = {"sale": _introduce(sale, deps), "already": _name(link)}
     try:
@@ -80,7 +80,7 @@ def _name(link: Link | None) -> dict[str, str | None] | None:
 
 
 def _name_customer(customer_id: str, deps: Deps) -> str:
-    """Its name in the books; one that a real run would create is named already."""
+    """Its name in the books; a record that a real run would create already has a name."""
     if dry_run_books.WOULD_CREATE in customer_id:
         return customer_id
     try:
@@ -104,7 +104,7 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
 
 
 def _describe(references: References) -> dict[str, Any]:
-    """What every name and number of the till was resolved to."""
+    """The books' record for every name and number of the till."""
     return {
         "customer": references.customer_id,
         "items": references.items,

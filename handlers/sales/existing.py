@@ -1,8 +1,8 @@
-"""Finding a document that is in the books already, before a create that may have happened.
+"""Find a document that may already be in the books, before it is created.
 
-A look-up is a metered read, so it is made only when there is a reason to doubt: an attempt before this one, a request
-by a person, a backfill, or a poll after a gap (an outage, a restored backup). Who had another connector before can
-have every sale looked for (`orders.adopt`).
+A look-up is a metered read, so it is made only for a reason: an earlier attempt, a request by a person, a backfill, or
+a poll after a gap (an outage, a restored backup). After a change from another connector, every sale can be searched
+(`orders.adopt`).
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _SISTERS = {
     DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
 }
 PEOPLE = frozenset({"admin", "cli"})
-"""Sources of events that a person asked for."""
+"""Sources of events requested by a person."""
 _ASKED_FOR = PEOPLE | {"backfill"}
 _MARKED = "[kassabridge:"
 
 
 def is_maybe_written(event: Event, link: Link | None, deps: Deps) -> bool:
-    """Whether the document may be in the books although nothing here says so for certain.
+    """Whether the document may be in the books without a link.
 
-    What waited in the inbox when this process started may have been booked by a past that a backup does not know.
+    An event that was in the inbox when this process started may have been booked before a backup was restored.
     """
     if event.received_at < deps.process.started:
         return True
@@ -45,7 +45,7 @@ def is_maybe_written(event: Event, link: Link | None, deps: Deps) -> bool:
 
 
 def with_request(event: Event, deps: Deps) -> Event:
-    """The event, as a person's when it took the place of what a person asked for: that wish is not lost."""
+    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
     if event.source in PEOPLE:
         return event
     with reading(deps.engine) as session:
@@ -57,9 +57,9 @@ def with_request(event: Event, deps: Deps) -> Event:
 def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
     """The posting's document in the books, recognised by the marker in its private note.
 
-    Its sister kind is looked through too: the settings may have changed since it was booked; and every kind when the
-    sale was edited, which may have turned it into a return. With `orders.adopt`, one that something else booked is
-    recognised by number, day and total.
+    The sister kind is searched too: the settings may have changed since it was booked; and every kind if the sale was
+    edited, which may have turned it into a return. With `orders.adopt`, a document of another program is recognised
+    by number, day and total.
     """
     rows: list[BookedDocument] = []
     for kind in _kinds(sale, posting.document.kind):
@@ -77,7 +77,7 @@ def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
 
 
 def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:
-    """A document of this sale in the books, of whatever kind, where no posting can be made of the sale any more."""
+    """A document of this sale of any kind, if no posting can be made of the sale any more."""
     number = orders.document_number(sale, deps.settings.orders)
     found = (row for kind in DocumentKind for row in rows(kind, [number], [sale.business_date], deps))
     return next((row for row in found if is_marked(row.private_note, orders.marker(sale)) and not row.voided), None)
@@ -89,10 +89,10 @@ def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) ->
 
 
 def rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps: Deps) -> Iterable[BookedDocument]:
-    """The documents of these numbers; of these days where the books number by themselves."""
+    """The documents with these numbers; of these days if QuickBooks assigns the numbers."""
     if deps.lists.company().custom_document_numbers:
         return deps.books.documents_by_number(kind, list(dict.fromkeys(numbers)))
-    # The books number by themselves, and a note cannot be searched: look through the day, and the one it was moved to.
+    # QuickBooks assigns the numbers, and a note cannot be searched: read the day, and the day it was moved to.
     return [row for day in dict.fromkeys(days) for row in deps.books.documents_on(kind, day)]
 
 
@@ -119,7 +119,7 @@ def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: 
 
 
 def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
-    """Payments of this posting that are in the books already, by the till's payment."""
+    """Payments of this posting that are already in the books, by the till's payment."""
     references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
     found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
     valid = [payment for payment in found if not payment.voided]

@@ -1,6 +1,6 @@
-"""Somebody asked for a sale by an id or a number that the gateway has not seen yet: find it at the till.
+"""A person requested a sale by an id or number that is not in the gateway yet: find it at the till.
 
-The number may be the one in the books, with its prefix. One that nothing knows is an answer, and no work for anybody.
+The number may be the one in the books, with its prefix. An unknown one is a result; no action is needed.
 """
 
 from __future__ import annotations

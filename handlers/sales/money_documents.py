@@ -1,6 +1,6 @@
-"""The documents of money beside a sale's own: each written once, brought to what the sale says now, or removed.
+"""The documents of money beside a sale's own: each is written once, updated from the sale, or removed.
 
-One that is not wanted any more is deleted, not voided: a void would hold its number.
+One that is not wanted any more is deleted, not voided: a void would keep its number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FINISHED = ("gone", REMOVING)
 
 
 def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
-    """Write what stands beside a document and is not there yet; remove what the sale does not say any more."""
+    """Write missing documents of money beside a document; remove those that the sale does not contain any more."""
     written = release(booked.kind, booked.id, deps, keep=posting.beside)
     for document in posting.beside:
         key = _key(booked.kind, booked.id, document)
@@ -40,7 +40,7 @@ def keep(
     *,
     maybe_written: bool,
 ) -> Link:
-    """The link of a document that stands like this: as it is, or written now, what stood before it removed."""
+    """The link of this document: kept if equal, else written now after the earlier one is removed."""
     if before is not None and is_in_books(before):
         if before.fingerprint == _of(document):
             return before
@@ -53,7 +53,7 @@ def keep(
 
 
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocument, ...] = ()) -> dict[str, Link]:
-    """Remove what stands beside a document but is not (or not like this) in `keep`; answers all that is known."""
+    """Remove documents of money that are not (or differ) in `keep`; returns all known links."""
     wanted = {_key(kind, document_id, document): _of(document) for document in keep}
     known = _known(kind, document_id, deps)
     for key, link in known.items():
@@ -65,8 +65,8 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
 
 
 def remove(link: Link, deps: Deps) -> Link:
-    """Delete a document of ours; answers the link that says so."""
-    # Said before it is done, so that nobody is alarmed when the books tell of it.
+    """Delete a document of ours; returns the link that says so."""
+    # Stored before the deletion, so that its report from the books raises no alert.
     removing = dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), REMOVING: True})
     deps.remember(removing)
     _remove(link, deps)
@@ -79,7 +79,7 @@ def has_any(kind: str, document_id: str, deps: Deps) -> bool:
 
 
 def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
-    """Whether everything that should stand beside a document does; reads each from the books."""
+    """Whether all documents of money beside a document are in the books; reads each of them."""
     return all(_is_present(link, deps) for link in _known(kind, document_id, deps).values() if not _is_removing(link))
 
 
@@ -95,7 +95,7 @@ def _is_present(link: Link, deps: Deps) -> bool:
 
 
 def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
-    """Another document takes the former one's place: what stood beside that one stands beside this one."""
+    """Another document replaces the former one: its documents of money are linked to the new one."""
     for key, link in _known(former.target_entity, former.target_id, deps).items():
         deps.remember(dataclasses.replace(link, source_id=f"{booked.kind}/{booked.id}/{key.split('/', 2)[2]}"))
         deps.forget(LinkKind.MONEY, key)
@@ -141,12 +141,12 @@ def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
 
 
 def is_in_books(link: Link) -> bool:
-    """Whether the document is, as far as we know, in the books."""
+    """Whether the document is in the books, according to its link."""
     return not any((link.detail or {}).get(name) for name in _FINISHED)
 
 
 def is_gone(link: Link) -> bool:
-    """Whether somebody removed the document from the books."""
+    """Whether the document was removed from the books."""
     return bool((link.detail or {}).get("gone"))
 
 
@@ -159,5 +159,5 @@ def _key(kind: str, document_id: str, document: SalesDocument) -> str:
 
 
 def _of(document: SalesDocument) -> str:
-    """A document's fingerprint: what it says, not which installation wrote it."""
+    """A document's fingerprint: its content, not which installation wrote it."""
     return fingerprint(dataclasses.replace(document, private_note=None))

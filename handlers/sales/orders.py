@@ -1,4 +1,4 @@
-"""A sale of the till becomes a document of the books: read it, decide, and leave the steps to booking and changes."""
+"""A sale of the till becomes a document of the books: read it, decide, and call `booking` or `changes`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mapping.records import Sale, SaleKind
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Book the sale once, whichever way and however often it is seen."""
+    """Book the sale once, from any source and any number of events."""
     if _wants_preview(event):
         deps = on_trial(event, deps)
     sale = till_sales.read(event.entity, event.entity_id, deps)
@@ -51,10 +51,10 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _handle_for_person(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
-    """As ever, but what somebody removed from the books is seen, and messages about it are looked at again."""
+    """As usual, but also detect documents removed from the books, and check messages about them again."""
     records = [f"sale {sale.number}"]
     if link:
-        # Earlier versions named a payment that was gone by its link.
+        # Earlier versions named a missing payment by its link.
         records += [f"payment {key}" for key in settlement.find_keys(link, deps)]
         link = _look(link, deps)
     result = _handle_if_bookable(sale, link, event, deps)
@@ -73,7 +73,7 @@ def _handle_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps)
 
 
 def _handle_order(order: Sale, event: Event, deps: Deps) -> Result:
-    """An order is booked as what delivers it; until then its deposits are."""
+    """An order is booked by the sale that delivers it; until then its deposits are booked."""
     if _wants_preview(event):
         return done("dry run: an order is booked as the receipt or invoice that delivers it; nothing was written")
     if bookings.find(order.id, deps):
@@ -118,7 +118,7 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
 
 
 def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
-    """The document was removed from the books: only a person brings it back."""
+    """The document was removed from the books: only a person's request restores it."""
     if event.source not in existing.PEOPLE:
         return changes.park_gone(sale, link, how)
     deps.say("booking it again: the document was removed from the books", how=how, id=link.target_id)
@@ -126,7 +126,7 @@ def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result
 
 
 def _look(link: Link, deps: Deps) -> Link:
-    """A person asks for this sale: see whether its document still stands."""
+    """A person requests this sale: check whether its document is still in the books."""
     repairs.look(link, deps)
     current = changes.find_present(link, deps)
     if current and not current.voided:
@@ -139,7 +139,7 @@ def _look(link: Link, deps: Deps) -> Link:
 
 
 def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
-    """The document of a sale that is cancelled by now, booked by a write whose answer was lost."""
+    """The document of a sale that is cancelled now, booked by a write whose answer was lost."""
     if not (sale_changes.is_withdrawn(sale) and existing.is_maybe_written(event, None, deps)):
         return None
     booked = existing.find_marked(sale, deps)
@@ -150,7 +150,7 @@ def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
 
 
 def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> Result:
-    """Not to be booked now. If it was before, the document follows a cancellation, and a person sees anything else."""
+    """Not to be booked now. If it was booked, a cancellation voids the document, and anything else is parked."""
     if link is None or link.fingerprint == sale_changes.content(sale):
         raise refusal
     if sale_changes.is_withdrawn(sale):

@@ -1,7 +1,7 @@
-"""What a person's resend repairs beside the document: its payments, and what a credit was taken off.
+"""A person's resend repairs more than the document: its payments, and the application of a credit.
 
-Somebody may have deleted, voided or edited them in the books. What stands is kept and put right, what is gone is posted
-again, and nothing is posted that somebody else's payment stands for by now.
+They may have been deleted, voided or edited in the books. Existing payments are kept and corrected, missing ones are
+posted again, unless another payment settles the document now.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mapping.sale_identity import name_document
 
 
 def look(link: Link, deps: Deps) -> None:
-    """See which payments of a document still stand in the books: one that somebody removed is to be posted again."""
+    """Check which payments of a document are still in the books: a removed one is to be posted again."""
     posted = {
         key: each
         for key, each in settlement.posted_on(link.target_entity, link.target_id, deps).items()
@@ -40,10 +40,10 @@ def look(link: Link, deps: Deps) -> None:
 
 
 def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
-    """Bring the payments of a document to what the till says, whatever somebody did to them; says what was done.
+    """Correct the payments of a document to match the till; logs what was done.
 
-    Payments stay the ones they are where they stand. A missing one is posted again unless somebody else's payments
-    settle the document by now: then it would be there twice.
+    Existing payments are kept. A missing one is posted again, unless payments of others settle the document now:
+    then it would be booked twice.
     """
     before = _find_existing(posting, booked, deps)
     settlement.repeat(lambda now, _: _repair(posting, before, now, deps), booked, deps)
@@ -60,7 +60,7 @@ def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
 
 
 def plan_restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
-    """What `restore` and `restore_credit` would do now, step by step; nothing is written."""
+    """The steps that `restore` and `restore_credit` would do now; nothing is written."""
     before, left, steps = _find_existing(posting, booked, deps), settlement.open_amount(booked), []
     for payment, row, wanted in _corrections(posting, before, booked, deps):
         left += _settles(row, booked) - _settles(wanted, booked)
@@ -87,7 +87,7 @@ def _missing(posting: Posting, before: dict[str, BooksPayment]) -> list[BooksPay
 
 
 def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDocument, deps: Deps) -> str | None:
-    """Why a missing payment is not posted again: somebody else's settles the document."""
+    """Why a missing payment is not posted again: a payment of others settles the document."""
     others = _payments_of_others(booked, deps) if missing else []
     if not others or sum(payment.total for payment in missing) <= left:
         return None
@@ -96,7 +96,7 @@ def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDoc
 
 
 def _find_existing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
-    """The payments of the posting that stand in the books, by the till's payment: linked ones, and marked ones."""
+    """The payments of the posting in the books, by the till's payment: linked ones, and marked ones."""
     found = existing.find_payments(posting, deps)
     posted = settlement.posted_on(booked.kind, booked.id, deps)
     ours = {payment.source_id or "": posted.get(settlement.key_of(booked, payment)) for payment in posting.payments}
@@ -106,7 +106,7 @@ def _find_existing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict
 
 
 def _repair(posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps) -> None:
-    """Give the payments that stand the till's amount, day and method, and tie them to the document."""
+    """Set the till's amount, day and method on existing payments, and link them to the document."""
     for payment, row, corrected in _corrections(posting, dict(before), booked, deps):
         wanted = corrected
         if wanted != row:
@@ -127,9 +127,9 @@ def _repair(posting: Posting, before: dict[str, BooksPayment], booked: BookedDoc
 def _corrections(
     posting: Posting, before: dict[str, BooksPayment], booked: BookedDocument, deps: Deps
 ) -> Iterator[tuple[BooksPayment, BooksPayment, BooksPayment]]:
-    """Each payment of the posting that stands: the till's, the books' now, and as the books should have it."""
+    """Each existing payment of the posting: the till's, the books' now, and as the books should have it."""
     left = settlement.open_amount(booked)
-    # Those that bring too much make room for the others.
+    # Reduce payments that are too large first, so that the others fit.
     for payment in sorted(posting.payments, key=lambda each: each.total - _total(before.get(each.source_id or ""))):
         row = before.get(payment.source_id or "")
         if row is not None:
@@ -168,7 +168,7 @@ def _settles(row: BooksPayment, booked: BookedDocument) -> Decimal:
 
 
 def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
-    """What settles the document and was not posted by us."""
+    """What settles the document and was posted by others."""
     linked = [str(each.get("TxnId")) for each in booked.raw.get("LinkedTxn") or () if each.get("TxnType") == "Payment"]
     with reading(deps.engine) as session:
         strange = [
@@ -178,7 +178,7 @@ def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
 
 
 def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decimal:
-    """How much more of a credit memo can be taken off the invoice it credits."""
+    """How much more of a credit memo can be applied to the invoice it credits."""
     invoice_id = posting.document.linked_invoice_id
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
         return Decimal(0)
@@ -186,7 +186,7 @@ def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decima
 
 
 def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool:
-    """Take a credit memo off the invoice it credits again, as far as both are open; whether there was anything."""
+    """Apply a credit memo to the invoice it credits again, as far as both are open; whether there was anything."""
     more, invoice_id = _open_credit(posting, booked, deps), posting.document.linked_invoice_id or ""
     if not more:
         return False

@@ -1,4 +1,4 @@
-"""What a person's resend of a sale would do now: judged by what really stands in the books, nothing is written."""
+"""What a person's resend of a sale would do now, from the present state of the books; nothing is written."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ REPAIR, SETTLE, PARK, NOTHING = "repair", "settle", "park", "nothing: already bo
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done, as one word that programs know and, step by step, as sentences."""
+    """What would be done: one code word for programs, and the steps as sentences."""
 
     action: str
     steps: tuple[str, ...] = ()
 
 
 def of_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -> Plan:
-    """The plan for a sale that belongs into the books."""
+    """The plan for a sale that is to be booked."""
     if link is None:
         return _of_unknown(sale, posting, deps)
     current = changes.find_present(link, deps)
@@ -47,7 +47,7 @@ def of_withdrawal(link: Link, deps: Deps) -> Plan:
     if current is None or current.voided:
         return Plan("nothing: its document is gone from QuickBooks")
     if bookings.detail(link, bookings.ADOPTED) or changes.is_edited(link, current, deps):
-        return Plan(PARK, (f"{bookings.name_document(link)} was written or edited by somebody else",))
+        return Plan(PARK, (f"{bookings.name_document(link)} was written or edited by another writer",))
     return Plan(deps.settings.orders.cancelled)
 
 

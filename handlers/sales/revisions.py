@@ -1,7 +1,7 @@
-"""The update of a document that stands as we left it, without reading it first: reads are metered.
+"""Update an unchanged document without reading it first: reads are metered.
 
-The SyncToken that the books answered last time proves it: they refuse the write when somebody touched the document
-since. Then it is read, and whoever asked decides as if nothing had been tried.
+The last SyncToken proves that it is unchanged: the books refuse the write if the document was changed since. Then the
+caller reads the document and decides as if nothing had been tried.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _UNSETTLED = (bookings.GONE, bookings.ADOPTED, bookings.REPLACING, bookings.WITH
 
 
 def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
-    """Write the sale as it is now into its document; None when the document has to be read first."""
+    """Write the sale as it is now into its document; None if the document must be read first."""
     if not _is_as_left(sale, link, deps):
         return None
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind(link.target_entity))
     if posting.payments or posting.beside:
         return None
-    # Remembered before it is sent: if the answer is lost, what stands there is still recognised as ours.
+    # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     bookings.begin(
         link, deps, sent=bookings.intended(posting.document, send_number=documents.numbers(deps)), goods=None
     )
@@ -40,7 +40,7 @@ def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
 
 
 def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
-    """Whether the last write was finished, of the same open day, and nothing else hangs on the document."""
+    """Whether the last write was finished, on the same open day, and nothing else belongs to the document."""
     finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
     settled = not any(bookings.detail(link, name) for name in _UNSETTLED)
     dated = bookings.detail(link, "dated") == sale.business_date.isoformat()

@@ -1,6 +1,6 @@
-"""The payments of an invoice: each payment of the till posted once and tied to the document; credits applied.
+"""The payments of an invoice: each payment of the till is posted once and linked to the document; credits are applied.
 
-What is posted follows the till: a payment it took back or changed is voided in the books before anything new is added.
+A payment that the till removed or changed is voided in the books before a new one is added.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from mapping.sale_payments import find_source_id
 
 CREDIT = "credit"
 TRIES = 5
-"""How often a write is repeated that others' writes to the same document or payment come in between of."""
+"""How often a write is repeated if others write to the same document or payment."""
 UNWANTED = ""
-"""Fingerprint of a payment that stands in the books and is like none of the till's."""
+"""Fingerprint of a payment in the books that equals none of the till's."""
 
 
 def settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
     """Post what was paid and is not posted yet. `maybe_written`: look first, an earlier attempt may have posted some.
 
-    A payment that is in the books but settles nothing of the document (which was deleted or voided meanwhile) is tied
-    to it again. When something else settles the document between our read and our write, it is read again.
+    A payment in the books that does not settle the document (which was deleted or voided meanwhile) is linked to it
+    again. If another payment settles the document between our read and our write, it is read again.
     """
     repeat(lambda now, again: _settle(posting, now, deps, maybe_written=maybe_written or again), booked, deps)
 
 
 def repeat(step: Callable[[BookedDocument, bool], None], booked: BookedDocument, deps: Deps) -> None:
-    """Do it with the document as it stands, again when its open amount turns out to have changed since it was read."""
+    """Run the write with the document as read; repeat if its open amount has changed since it was read."""
     for attempt in range(1, TRIES + 1):
         try:
             return step(booked, attempt > 1)
@@ -65,7 +65,7 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
         before = posted.get(key_of(booked, payment))
         made = known.get(payment.source_id or "")
         generation = before.generation if before else 0
-        # What a credit took off the invoice before stays with the customer.
+        # The credit that was applied to the invoice before stays with the customer.
         settled = max(min(left, payment.total), Decimal(0))
         if made is not None:
             made, settled = _tie(made, booked, left, deps)
@@ -86,7 +86,7 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
 
 
 def has_payments(kind: str, document_id: str, deps: Deps) -> bool:
-    """Whether anything was ever posted on a document, or taken off it."""
+    """Whether any payment or credit was ever posted on a document."""
     return bool(posted_on(kind, document_id, deps))
 
 
@@ -96,9 +96,9 @@ def find_keys(link: Link, deps: Deps) -> list[str]:
 
 
 def part_from(former: Link, posting: Posting, deps: Deps) -> None:
-    """The document is gone and another follows it: payments that stayed and go on are left to that one, others voided.
+    """The document is gone and another replaces it: payments that are still wanted are left for it, others are voided.
 
-    Which ones go on is found in the books, by the till's payment in their notes.
+    Wanted payments are found in the books, by the till's payment in their notes.
     """
     kept = posting.payments if posting.document.kind is DocumentKind.INVOICE else ()
     release(former.target_entity, former.target_id, deps, keep=kept)
@@ -107,9 +107,9 @@ def part_from(former: Link, posting: Posting, deps: Deps) -> None:
 
 
 def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[BooksPayment, ...] = ()) -> None:
-    """Link again what was posted on a document whose own link was lost; what is not `wanted` like this is released.
+    """Link again what was posted on a document whose link was lost; payments that differ from `wanted` are released.
 
-    Without that nothing would know of a payment which the till took back meanwhile.
+    Otherwise a payment that the till removed meanwhile would stay in the books.
     """
     now = {payment.source_id: payment for payment in wanted}
     for row in deps.books.payments_by_reference([orders.document_number(sale, deps.settings.orders)]):
@@ -126,12 +126,12 @@ def _brings(payment: BooksPayment) -> tuple[object, ...]:
 
 
 def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment, ...] = ()) -> bool:
-    """Void what was posted on a document but is not (or not like this) among the payments to `keep`; True if any."""
+    """Void what was posted on a document but is not (or differs) among the payments to `keep`; True if any."""
     released = False
     kept = {f"{kind}/{document_id}/{payment.source_id}": fingerprint_of(payment) for payment in keep}
     for key, link in posted_on(kind, document_id, deps).items():
         if is_in_books(link) and kept.get(key) != link.fingerprint:
-            # Said before it is done, so that nobody is alarmed when the books tell of it.
+            # Stored before the void, so that its report from the books raises no alert.
             deps.remember(dataclasses.replace(link, detail={"voiding": True}))
             _void(link, deps)
             deps.remember(dataclasses.replace(link, fingerprint=None, detail={"voided": True}))
@@ -140,7 +140,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
 
 
 def apply_credit(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
-    """Take a credit memo off the invoice it credits, as far as that is still open."""
+    """Apply a credit memo to the invoice it credits, as far as that is still open."""
     invoice_id = posting.document.linked_invoice_id
     if booked.kind is not DocumentKind.CREDIT_MEMO or invoice_id is None:
         return
@@ -212,7 +212,7 @@ def _post(
 
 
 def _identity(what: str, posting: Posting, booked: BookedDocument, source_id: str | None) -> tuple[object, ...]:
-    """What a payment is known by: the sale, its document, and the till's payment (or the invoice that is credited)."""
+    """The key of a payment: the sale, its document, and the till's payment (or the credited invoice)."""
     return what, find_tag(posting.document.marker), booked.kind, booked.id, source_id
 
 
@@ -221,7 +221,7 @@ def _create(
 ) -> tuple[BooksPayment, int]:
     """The payment, by this request or an earlier one of the same generation, and its generation.
 
-    One that an earlier request made and that is gone, or not like this, is passed over; the latter is voided first.
+    A payment of an earlier request that is gone or differs is skipped; one that differs is voided first.
     """
     first = before.generation + 1 if before else 0
     operation, *named = identity
@@ -246,7 +246,7 @@ def _find_present(made: BooksPayment, deps: Deps) -> BooksPayment | None:
 
 
 def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) -> tuple[BooksPayment, Decimal]:
-    """The payment, tied to the document as far as both have room; and how much more it settles than before."""
+    """The payment, linked to the document as far as both are open; and how much more it settles than before."""
     customer = str(customer_of(booked) or made.customer_id)
     amount = min(left, unapplied(made))
     is_tied = any((link.kind, link.id) == (booked.kind, booked.id) for link in made.links)
@@ -299,5 +299,5 @@ def key_of(booked: BookedDocument, payment: BooksPayment) -> str:
 
 
 def fingerprint_of(payment: BooksPayment) -> str:
-    """A payment's fingerprint: how much, how and when; not what it is tied to."""
+    """A payment's fingerprint: amount, method and day; not the linked document."""
     return fingerprint(dataclasses.replace(payment, links=(), private_note=None, raw={}))

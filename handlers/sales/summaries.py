@@ -1,7 +1,7 @@
-"""A branch's business day as one document: what its sales add up to less what is booked of it, written, remembered.
+"""A branch's business day as one document: the sum of its sales less what is already booked.
 
-What is about to be booked is remembered before it is written, so that a run that dies is finished by the next one with
-the very same amounts, whatever was sold meanwhile; then the difference is booked as a correction.
+The amounts are stored before they are written. If a run is killed, the next run writes the same amounts, even if more
+was sold meanwhile; then the difference is booked as a correction.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from mapping.records import BookedDocument, Sale, SaleKind
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is remembered of a day. `pending` was about to be booked as document number `sequence`.
+    """The stored state of a day. `pending` is about to be booked as document number `sequence`.
 
-    `parts` is what was booked by sequence; of days that earlier versions corrected it lacks some.
+    `parts` is what was booked, by sequence; days corrected by earlier versions may lack some.
     """
 
     booked: DayTotals
@@ -42,9 +42,9 @@ class _State:
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Book what the day's sales add up to, once it is over; what comes later is booked as a correction.
+    """Book the sum of the day's sales after its end; later sales are booked as a correction.
 
-    What somebody removed from the books comes back when a person asks for the day, or for one of its sales.
+    Documents removed from the books are restored if a person requests the day, or one of its sales.
     """
     day = Day.parse(event.entity_id)
     if event.hint and json.loads(event.hint).get("dry_run"):
@@ -75,7 +75,7 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _book(day: Day, state: _State, deps: Deps) -> _State:
-    """Write what is pending and remember that it is written."""
+    """Write the pending documents and store that they are written."""
     if state.pending is None:
         return state
     documents = day_booking.book(day, state.sequence, state.pending, deps)
@@ -94,7 +94,7 @@ def _book(day: Day, state: _State, deps: Deps) -> _State:
 
 
 def _restore(day: Day, state: _State, deps: Deps) -> _State:
-    """Book again what of the day somebody removed from the books. Dying in between, the next run finds what is done."""
+    """Book again the documents of the day that were removed. After a crash, the next run finds what is done."""
     if day_repairs.is_complete(day, deps):
         return state
     known = day_repairs.documents(day, deps)
@@ -122,7 +122,7 @@ def _restore(day: Day, state: _State, deps: Deps) -> _State:
 
 
 def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
-    """The sales that make up the day, whole, and those that once did and do not any more."""
+    """The complete sales of the day, and those that belonged to it before and do not any more."""
     heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
     with reading(deps.engine) as session:
         before = sales_queries.links_of(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
@@ -143,14 +143,14 @@ def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
         return False
     if link is None:
         return days.belongs(sale, None, deps)
-    # Summed up once, it stays so when the settings go back to a document per sale.
+    # A sale that was summed up stays so if the settings change back to a document per sale.
     settings = deps.settings.orders.model_copy(update={"summary": "day"})
     cards = deps.settings.mapping.gift_card_tenders
     return day_summary.is_summarised(deposits.mark(sale, deps), settings, cards) and days.is_bookable(sale, deps)
 
 
 def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:
-    """Tie every sale to the day's document, and wake the events that wait for that."""
+    """Link every sale to the day's document, and release the events that wait for that."""
     with writing(deps.engine) as session:
         for sale in (*sales, *others):
             if (sale.branch, sale.business_date) == (day.branch, day.date):

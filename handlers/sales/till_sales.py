@@ -1,6 +1,6 @@
-"""Reading one sale from the till, whatever it is called there, and what the inbox calls it.
+"""Read one sale of any kind from the till, and name it for the inbox.
 
-The till and the books both have an "Invoice": in the inbox the till's invoices and orders carry names of their own.
+The till and the books both have an "Invoice": in the inbox the till's invoices and orders have other names.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]]
 
 
 def read(entity: str, sale_id: str, deps: Deps) -> Sale | None:
-    """The sale behind an event of this entity as it stands now, or None."""
+    """The sale of an event of this entity as it is now, or None."""
     return next(iter(read_all(entity, [sale_id], deps)), None)
 
 
 def read_all(entity: str, ids: Sequence[str], deps: Deps) -> Sequence[Sale]:
-    """The sales behind events of this entity as they stand now; those the till does not know are left out."""
+    """The sales of events of this entity as they are now; those unknown to the till are left out."""
     return _READ[_KINDS[entity]](deps, ids) if ids else ()
 
 

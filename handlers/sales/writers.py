@@ -1,8 +1,8 @@
-"""Another writer in the same books: a document that another installation signed, or one sale in two documents.
+"""Another writer in the same books: a document signed by another installation, or one sale in two documents.
 
-A packet may reach the books long after the worker that sent it is gone. So where an attempt before may still be on its
-way, the day is looked through again a little later; and change data capture names every document with a marker of
-ours that nothing here is linked with.
+A request may reach the books long after its worker has exited. So if an earlier attempt may still be in transit, the
+day is searched again a little later; and change data capture reports every document with our marker and without a
+link.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from mapping.sale_identity import find_installation, find_tag, is_marked
 
 CHECK, INSTALLATION = "Duplicates", "Installation"
 UNLINKED = "unlinked"
-"""How a document with a marker of ours is captured that nothing here is linked with."""
+"""The operation of a captured document with our marker and without a link."""
 LOOKS = (15.0, 120.0, 900.0)
-"""Seconds after a create that may have been a second one: by then the first has arrived, or never will."""
+"""Seconds after a create that may be a second one: by then the first has arrived, or is lost."""
 NO_ANSWER = "no-answer"
 _FIRST = "0"
 
@@ -37,7 +37,7 @@ def may_be_on_its_way(event: Event) -> bool:
 
 
 def report_installation(note: str | None, deps: Deps) -> None:
-    """Tell once of an installation that signed a document of ours with another name than this one's."""
+    """Report once an installation that signed a document of ours with another name than this one's."""
     other = find_installation(note)
     if deps.dry_run or other in (None, deps.installation):
         return
@@ -62,7 +62,7 @@ def handle_installation(event: Event, _deps: Deps) -> Result:
 
 
 def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
-    """See to it that the days on which another document of this sale may appear are looked through again."""
+    """Schedule another search of the days on which another document of this sale may appear."""
     days = dict.fromkeys((posting.document.business_date, sale.business_date))
     tag = find_tag(posting.document.marker) or ""
     hint = {"days": [day.isoformat() for day in days]}
@@ -80,7 +80,7 @@ def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
 
 
 def handle_check(event: Event, deps: Deps) -> Result:
-    """Look through the days of a sale for a second document, each time one of the waits is over."""
+    """Search the days of a sale for a second document, after each of the waits."""
     hint = json.loads(event.hint or "{}")
     elapsed = (deps.now() - datetime.fromisoformat(hint["since"])).total_seconds()
     if elapsed >= LOOKS[0]:
@@ -102,7 +102,7 @@ def _find_marked(tag: str, days: Iterable[str], deps: Deps) -> list[BookedDocume
 
 
 def settle(document: BookedDocument, deps: Deps) -> Result:
-    """Compare a document of ours with the one its sale is linked with; a second one that nobody touched is deleted."""
+    """Compare a document of ours with the linked one of its sale; an unchanged second one is deleted."""
     report_installation(document.private_note, deps)
     _, _, sale_id = (find_tag(document.private_note) or "").partition(":")
     link = bookings.find(sale_id, deps)
@@ -110,11 +110,11 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         return skipped("nothing here is booked as another document")
     first = _find_linked(link, deps)
     if first is None or first.voided:
-        return skipped("the document that is linked does not stand any more")
+        return skipped("the linked document is not in the books any more")
     named = str(bookings.detail(link, "number") or sale_id)
     if find_installation(document.private_note) not in (None, deps.installation) or not _is_untouched(document):
         return parked(
-            f"sale {named} stands in QuickBooks twice: {_name(first)} and {_name(document)}",
+            f"sale {named} is in QuickBooks twice: {_name(first)} and {_name(document)}",
             code="doubled",
             record=f"sale {named}",
             fix=f"delete {_name(document)} in QuickBooks, then ignore this event",
@@ -125,7 +125,7 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
     deps.books.delete_document(document.kind, document.id, document.sync_token, token)
     deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
     return parked(
-        f"two requests of the gateway booked sale {named}: {_name(document)} was deleted, {_name(first)} stands",
+        f"two requests of the gateway booked sale {named}: {_name(document)} was deleted, {_name(first)} is kept",
         code="doubled-removed",
         record=f"sale {named}",
         fix="nothing; ignore this event when you have seen it",
@@ -135,7 +135,7 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
 
 
 def handle_unlinked(event: Event, deps: Deps) -> Result:
-    """A document with a marker of ours that nothing here is linked with."""
+    """Handle a document with our marker and without a link."""
     try:
         document = deps.books.document(DocumentKind(event.entity), event.entity_id)
     except NotFound:

@@ -1,4 +1,4 @@
-"""Booking differences of stock at the till: one by one, or those of a whole branch with one call."""
+"""Book differences of stock at the till: one by one, or a whole branch with one call."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mapping.records import Item
 from mapping.stock import Figures
 
 FEW = 5
-"""So many are not worth a correction of their own in the till's books."""
+"""Up to so many are booked one by one: they are not worth a correction in the till's journal."""
 _REFERENCE = "QuickBooks"
 
 
 @dataclass(frozen=True, slots=True)
 class StockDifference:
-    """The stock of one article in one branch: what is there, what should be, by which figures.
+    """The stock of one article in one branch: present and wanted quantity, and the figures.
 
-    `unsure`: perhaps too little.
+    `unsure`: the wanted quantity may be too low.
     """
 
     branch: int
@@ -35,12 +35,12 @@ class StockDifference:
 
     @property
     def change(self) -> Decimal:
-        """What is to be booked."""
+        """The quantity to book."""
         return self.wanted - self.present
 
 
 def book(difference: StockDifference, deps: Deps) -> None:
-    """Book one shelf's difference."""
+    """Book one difference."""
     employee = deps.settings.orders.employee_number if deps.till.names_employees() else None
     stock_id = deps.till.update_stock(
         difference.branch, difference.article, difference.change, employee=employee, reference=_REFERENCE
@@ -56,14 +56,14 @@ def book(difference: StockDifference, deps: Deps) -> None:
 
 
 def can_book_together(deps: Deps) -> bool:
-    """Whether the settings want it and the installation can."""
+    """Whether the settings allow it and the installation supports it."""
     return deps.settings.stock.together and deps.till.books_together()
 
 
 def book_together(differences: Sequence[StockDifference], deps: Deps) -> bool:
-    """Book the differences with one call per branch; False when they are so few that nothing was tried.
+    """Book the differences with one call per branch; False if they are so few that nothing was tried.
 
-    What it comes to has to be measured: a refusal may have booked some of them.
+    The result must be measured again: a refused call may have booked some of them.
     """
     if len(differences) <= FEW or not can_book_together(deps):
         return False

@@ -1,6 +1,6 @@
-"""Pieces promised on the books' open estimates: read whole, kept for every process, renewed when an estimate changes.
+"""Pieces promised on the books' open estimates: read together, stored for every process, read again after a change.
 
-Reads of the books are metered: one read brings five hundred estimates, and stock of many items is measured by it.
+Reads of the books are metered: one read returns five hundred estimates and serves the stock of many items.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from handlers.polling.ledger_feed import ESTIMATE
 from handlers.result import Result, done, skipped
 
 KEEP = timedelta(hours=4)
-"""A change is told by its webhook or found by change data capture; this is for what neither saw."""
+"""A webhook or change data capture reports a change; this limit is for changes that both missed."""
 _SOURCE = "estimates"
 
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """Pieces by item id, as the books had them at a moment of the database's clock or later."""
+    """Pieces by item id, as they were in the books at this time of the database's clock or later."""
 
     pieces: Mapping[str, Decimal]
     read_at: datetime
 
 
 def pieces(deps: Deps) -> Mapping[str, Decimal]:
-    """Pieces by item id on open estimates; empty where the settings do not count them."""
+    """Pieces by item id on open estimates; empty if the settings do not count them."""
     if not deps.settings.stock.count_estimates:
         return {}
     kept = _find(deps)
@@ -46,12 +46,12 @@ def pieces(deps: Deps) -> Mapping[str, Decimal]:
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """An estimate changed: the stock of every item that more or fewer pieces are promised of is measured again."""
+    """An estimate changed: measure the stock of every item whose promised pieces changed."""
     if not (deps.settings.stock.enabled and deps.settings.stock.count_estimates):
         return skipped("open estimates do not count as reserved in the settings")
     kept = _find(deps)
     if kept and event.received_at < kept.read_at and not items.is_repeated(event):
-        return done("counted already: the estimates were read after this was told")
+        return done("counted already: the estimates were read after this event came")
     read = _read(deps)
     former = kept.pieces if kept else {}
     changed = sorted(id_ for id_ in {*former, *read.pieces} if former.get(id_) != read.pieces.get(id_))
@@ -60,7 +60,7 @@ def handle(event: Event, deps: Deps) -> Result:
         for item in deps.books.items_by_ids(changed)
         if item.quantity_on_hand is not None
     )
-    # In one transaction with the outcome: their stock must not be measured by what was promised before.
+    # In one transaction with the outcome: their stock must not be measured with the earlier figures.
     result = done(f"other pieces of {len(follow)} items are promised", links=(_to_link(read),))
     return dataclasses.replace(result, changes=follow)
 

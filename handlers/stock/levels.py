@@ -1,18 +1,18 @@
-"""Bringing the till's stock to what the books have, without ever putting back what was sold meanwhile.
+"""Update the till's stock from the books, without undoing sales made meanwhile.
 
 A quantity is never set, only changed by the difference, so a sale before, between or after our read and our write
 keeps its effect. The steps, and why in this order:
 
 1. the till's stock is read;
-2. the till's sales up to then are brought into the inbox: whatever that stock lacks is known here now;
-3. the movements since (1) are read: sales among them that the inbox knows are taken off what was read in (1),
-   because (4) counts them, too;
-4. what should be there: the books' quantity minus the sales they do not know yet, seen in one look;
-5. the difference between (4) and (1, 3) is booked. A sale that nobody here knows yet is in neither, and stays.
+2. the till's sales up to then are received into the inbox: every sale that lowered that stock is known now;
+3. the movements since (1) are read: sales among them that are in the inbox are subtracted from (1), because (4)
+   counts them too;
+4. the wanted quantity: the books' quantity minus the sales not booked yet, from one read;
+5. the difference between (4) and (1, 3) is booked. A sale that is not in the inbox yet is in neither, and stays.
 
-A re-sync books many differences with one call where the till can, then measures again and books what is still missing
-one by one. One writer at a time per connection. A write without an answer is never repeated: everything is measured
-again.
+A re-sync books many differences with one call if the till supports it, then measures again and books the remaining
+ones one by one. One writer at a time per connection. A write without an answer is never repeated: everything is
+measured again.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ Place = tuple[int, int]
 def settle(
     items: Mapping[int, Item], read_at: datetime, deps: Deps, *, patient: bool, together: bool = False
 ) -> list[StockDifference]:
-    """Bring the stock of these items, by article number, to what the books said of them at `read_at` or later.
+    """Update the stock of these items, by article number, to the books' quantities at `read_at` or later.
 
-    Answers every shelf the till keeps. `patient`: leave alone what is being booked at this very moment, it is better
-    measured again. `together`: book many with one call. Raises `RateLimited` while somebody else measures.
+    Returns every stock level the till keeps. `patient`: skip articles of sales that are being booked now; they are
+    measured again. `together`: book many with one call. Raises `RateLimited` while another process measures.
     """
     with leases.alone(deps.engine, deps.connection, "stock"):
         differences = measure(items, read_at, deps)
         due = _due(differences, patient)
         if together and bookings.book_together(due, deps):
-            # Measured again: what the till made of so many at once is looked at before it is believed.
+            # Measured again: the result of a call for many articles is verified.
             differences = measure(items, read_at, deps)
             due = _due(differences, patient)
         for difference in due:
@@ -65,7 +65,7 @@ def _due(differences: Iterable[StockDifference], patient: bool) -> list[StockDif
 
 
 def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[StockDifference]:
-    """Steps 1 to 4: what is there, what should be. Nothing is written."""
+    """Steps 1 to 4: the present and the wanted quantities. Nothing is written."""
     branches = stock.to_branches(deps.settings.stock, branches=[branch.number for branch in deps.lists.branches()])
     before = deps.till.sync_markers()
     levels = {place(row): row for branch in branches for row in deps.till.stock(branch, items)}
@@ -99,7 +99,7 @@ def measure(items: Mapping[int, Item], read_at: datetime, deps: Deps) -> list[St
 def _empty_levels(
     asked: Iterable[Place], levels: Mapping[Place, ArticleStock], deps: Deps
 ) -> dict[Place, ArticleStock]:
-    """The shelves of articles that keep stock, but of which the till says nothing: nothing was booked there yet."""
+    """The levels of stocked articles that the till does not list: nothing was booked there yet."""
     silent = [where for where in asked if where not in levels]
     found = deps.till.products_of_articles(sorted({article for _, article in silent}))
     kept = {article.number for read in found for article in read.product.articles if article.stock_article}
@@ -111,19 +111,19 @@ def _empty_levels(
 
 
 def place(row: ArticleStock | StockMovement) -> Place:
-    """Where it is."""
+    """The branch and article of a level or movement."""
     return row.branch or 0, row.article
 
 
 def _catch_up(deps: Deps) -> SyncMarkers:
-    """The till's markers, every sale before this moment known to the inbox."""
+    """The till's markers, after every earlier sale was received into the inbox."""
     markers = deps.till.sync_markers()
     if not polls.is_behind(deps, markers):
         return markers
     deps.notify(polls.poll_till(deps))
     if polls.is_behind(deps, markers):
         raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
-    return deps.till.sync_markers()  # what was sold while we looked may have been brought in as well
+    return deps.till.sync_markers()  # sales made during the poll may have been received as well
 
 
 def _movements_since(
@@ -149,5 +149,5 @@ def _wanted(item: Item, figures: Figures, branches: Sequence[int], deps: Deps) -
 
 def _present(level: ArticleStock, counted: Sequence[StockMovement]) -> Decimal:
     later = [m.change for m in counted if place(m) == place(level) and m.stock_id > (level.stock_id or 0)]
-    # The books count what is there, promised to an order or not.
+    # The books count all pieces, promised to an order or not.
     return level.free + level.reserved + sum(later, Decimal(0))

@@ -13,12 +13,12 @@ from mapping.errors import NotBookable
 from mapping.records import Item
 from mapping.skus import name_item
 
-# So often an article that is being booked at this very moment is measured again; then what is safe is written.
+# How often an article of a sale that is being booked is measured again; then the safe quantity is written.
 PATIENCE = 4
 
 
 def handle(event: Event, deps: Deps) -> Result:
-    """Bring the till's stock of the item to what the books and the unposted sales say."""
+    """Update the till's stock of the item from the books and the unposted sales."""
     if not deps.settings.stock.enabled:
         return skipped("stock is switched off in the settings")
     with semaphore.of(deps.connection).enter():

@@ -1,6 +1,6 @@
-"""Room for a few quantities at once in each process: the others of a burst come back, and leave the threads to sales.
+"""Limits how many stock events run at once in each process: the rest of a burst is retried, so threads serve sales.
 
-One writer of stock at a time is all there may be per connection, so threads that wait for it would only be missing.
+Only one writer of stock is allowed per connection, so more threads would only wait for it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final
 from gateway.errors import RateLimited
 
 SLOTS: Final = 2
-"""One writes while the next one reads."""
+"""One event writes while the next one reads."""
 LONGEST: Final = 60.0
-"""Seconds until one that found no place comes back at the latest."""
+"""Maximum seconds until an event without a slot is retried."""
 _FIRST_PACE, _LEAST = 0.5, 0.05
 
 
 class StockSemaphore:
-    """The places of one connection in this process. Who finds none is given a time of its own, one after the other."""
+    """The slots of one connection in this process. Events without a slot get staggered retry times."""
 
     def __init__(self, *, slots: int = SLOTS, clock: Callable[[], float] = time.monotonic) -> None:
         self._slots = slots
@@ -34,7 +34,7 @@ class StockSemaphore:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Have a place for the block. Raises `RateLimited` at once when there is none."""
+        """Hold a slot during the block. Raises `RateLimited` at once if there is none."""
         self._take()
         began = self._clock()
         try:
@@ -49,7 +49,7 @@ class StockSemaphore:
             self._inside += 1
 
     def _give(self) -> float:
-        """Seconds until the next time that nobody else was given."""
+        """Seconds until the next free retry time."""
         now = self._clock()
         self._last_given = min(max(self._last_given, now) + self._pace, now + LONGEST)
         return self._last_given - now
@@ -57,7 +57,7 @@ class StockSemaphore:
     def _leave(self, seconds: float) -> None:
         with self._lock:
             self._inside -= 1
-            # How long one takes of late, for the pace at which others may come.
+            # The recent duration of an event sets the pace of retries.
             self._pace = max(_LEAST, (3 * self._pace + seconds / self._slots) / 4)
 
 
@@ -65,5 +65,5 @@ _semaphores: defaultdict[str, StockSemaphore] = defaultdict(StockSemaphore)
 
 
 def of(connection: str) -> StockSemaphore:
-    """The room of a connection."""
+    """The semaphore of a connection."""
     return _semaphores[connection]

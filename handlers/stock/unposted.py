@@ -1,4 +1,4 @@
-"""The pieces the till has sold and the books do not know yet, by article."""
+"""The pieces sold at the till and not booked yet, by article."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handlers.sales import till_sales
 from mapping.records import SaleKind, SaleLine
 from mapping.sale_identity import NOT_YET
 
-# What takes goods out of the shop: orders are followed for their deposits alone.
+# Sales that take goods out of the shop: orders are only handled for their deposits.
 _LEAVING = tuple(name for kind, name in till_sales.ENTITIES.items() if kind is not SaleKind.ORDER)
 _BEING_BOOKED = frozenset({State.WORKING, State.UNCERTAIN})
 
@@ -25,9 +25,9 @@ _BEING_BOOKED = frozenset({State.WORKING, State.UNCERTAIN})
 class Unposted:
     """Pieces sold by article number, fewer when some came back.
 
-    Articles in `unsure` are on a sale that was booked so close to the moment asked about that the books' quantity
-    may know it already, or may have been booked by a past that was forgotten: their number is rather too high than
-    too low. `known` are all sales that were found.
+    Articles in `unsure` are on a sale that was booked so close to the given time that the books' quantity may
+    include it already, or that may have been booked before a backup was restored: their number may be too high, but
+    not too low. `known` are all sales that were found.
     """
 
     pieces: Mapping[int, Decimal]
@@ -36,7 +36,7 @@ class Unposted:
 
 
 def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
-    """What is not in quantities that the books told at `since` or later; `named` are ids of sales to look for too."""
+    """What is not in the books' quantities of `since` or later; `named` are ids of sales to search too."""
     with reading(deps.engine) as session:
         found = unposted.sales(
             session,
@@ -59,7 +59,7 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
 
 
 def _is_unposted(row: Known) -> bool:
-    """Open and never booked, or booked only after the moment asked about."""
+    """Open and never booked, or booked only after the given time."""
     if row.booked is not None:
         return not row.booked
     if row.state in {State.DONE, State.SKIPPED}:

@@ -75,7 +75,7 @@ def test_a_sale_that_never_appears_is_told_in_the_log_after_a_few_looks(open_sho
         assert shop.event(reported).state == "waiting"
         look_again(shop)
     ended = shop.event(reported)
-    assert (ended.state, ended.reason) == ("done", "looked at the till 4 times: the sale it told of did not appear")
+    assert (ended.state, ended.reason) == ("done", "looked at the till 4 times: the sale it reported did not appear")
     with reading(shop.engine) as session:
         assert any("did not appear" in line.title for line in journal.of_event(session, reported))
 
