@@ -1,4 +1,4 @@
-"""Do till and books agree? Every cent of a difference is put down to the record that makes it. Pure."""
+"""Compare till and books: every cent of a difference is assigned to the record that causes it. Pure."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = [
 ]  # fmt: skip
 
 AGREES, DIFFERS, EXPLAINED = "agrees", "differs", "explained"
-"""What a report comes to; explained: what differs is as the settings want it."""
+"""The result of a report; explained: all differences follow from the settings."""
 _Record = TypeVar("_Record", TillRecord, BooksRecord)
 
 
 @dataclass(frozen=True, slots=True)
 class DayComparison:
-    """Both sides' sums on the days asked for, and the rows that explain what lies between them."""
+    """Both sides' sums on the requested days, and the rows that explain the differences."""
 
     start: date
     through: date
@@ -48,17 +48,17 @@ class DayComparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether every cell is equal, and no two records merely cancel each other out."""
+        """Whether every cell is equal, and no two differences cancel each other out."""
         return not self.rows
 
     @property
     def is_explained(self) -> bool:
-        """Whether nothing differs but what the settings want so."""
+        """Whether all differences follow from the settings."""
         return all(row.by_policy for row in self.rows)
 
 
 def compare(till: Sequence[TillRecord], books: Sequence[BooksRecord], *, start: date, through: date) -> DayComparison:
-    """Set both sides against each other on the days from `start` to `through`, both included.
+    """Compare both sides on the days from `start` to `through`, both included.
 
     Records of other days take part in the explanation, not in the sums.
     """

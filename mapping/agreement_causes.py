@@ -1,4 +1,4 @@
-"""Why the documents of a sale do not hold what the sale says: the cause, in words, with everything that differs."""
+"""Why the documents of a sale differ from the sale: the cause, in words, with all differences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Case:
 def explain(
     sales: Sequence[TillRecord], documents: Sequence[BooksRecord], start: date, through: date
 ) -> DifferenceRow | None:
-    """The row of one group, or None when it makes no difference on these days."""
+    """The row of one group, or None if it makes no difference on these days."""
     case = _Case(sales, documents, add(s.figures for s in sales), add(d.figures for d in documents))
     differences = within(case.difference, start, through)
     if not differences:
@@ -55,7 +55,7 @@ def explain(
 
 
 def _is_policy(cause: Cause, case: _Case) -> bool:
-    """Whether the settings want it so: left out, moved out of closed books, or linked as somebody booked it."""
+    """Whether it follows from the settings: left out, moved out of closed books, or adopted."""
     if cause is Cause.LEFT_OUT:
         return True
     if cause in {Cause.OTHER_DAY, Cause.PAID_OTHER_DAY} and any(record.note for record in case.documents):
@@ -69,7 +69,7 @@ def _name(case: _Case) -> str:
     return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
 
 
-# --- what fits ---------------------------------------------------------------------------------------------------
+# --- conditions --------------------------------------------------------------------------------------------------
 
 
 def _is_unknown_sale(case: _Case) -> bool:
@@ -135,7 +135,7 @@ def _is_anything(_case: _Case) -> bool:
 
 
 def _same(case: _Case, blur: Callable[[Cell], Cell]) -> bool:
-    """Whether both sides hold the same once the cells are blurred."""
+    """Whether both sides are equal after the cells are simplified."""
     return not add({blur(cell): cents} for cell, cents in case.difference.items())
 
 
@@ -237,7 +237,7 @@ def _days(side: Figures) -> str:
     return ", ".join(str(day) for day in sorted({cell.day for cell in side}))
 
 
-# The first that fits is told.
+# The first that applies is reported.
 _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]] = (
     (Cause.UNKNOWN_SALE, _is_unknown_sale, _say_unknown_sale),
     (Cause.LEFT_OUT, _is_left_out, _say_left_out),

@@ -1,4 +1,4 @@
-"""The words of the agreement: a record of each side, and the row that explains what one makes of a difference."""
+"""The types of the agreement: a record of each side, and the row that explains the difference of one record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Cause(StrEnum):
 
 
 class DocumentState(StrEnum):
-    """How a document of ours stands in the books."""
+    """The state of a document of ours in the books."""
 
     PRESENT = "present"
     VOIDED = "voided"
@@ -39,7 +39,7 @@ class DocumentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SaleState:
-    """What became of the event that should have booked a sale."""
+    """The state of the event that should have booked a sale."""
 
     event: int
     state: str
@@ -63,11 +63,11 @@ class TillRecord:
 
 @dataclass(frozen=True, slots=True)
 class BooksRecord:
-    """A document or payment that carries our marker or link; of one that is gone only the id is known.
+    """A document or payment with our marker or link; if it is gone, only the id is known.
 
-    `partial`: one of several that make up the group (a day's corrections, payments), so more than one is no doubling.
-    `foreign`: without marker and link, but about this very sale: something else booked it as well.
-    `adopted`: something else booked it, and the settings had it linked instead of booked again.
+    `partial`: one of several in the group (a day's corrections, payments), so more than one is no duplicate.
+    `foreign`: without marker and link, but about this sale: another program booked it as well.
+    `adopted`: another program booked it, and by the settings it was linked instead of booked again.
     """
 
     group: str
@@ -85,7 +85,7 @@ class BooksRecord:
 class DifferenceRow:
     """The part of the difference that one record makes.
 
-    `differences` is books less till, by cell; `fix` is the way out. `by_policy`: the settings want it so.
+    `differences` is books less till, by cell; `fix` is the remedy. `by_policy`: it follows from the settings.
     """
 
     cause: Cause

@@ -1,4 +1,4 @@
-"""The way out of a difference: what a person does about it, in words, with the records and commands to do it with."""
+"""The remedy for a difference: what a person should do, with the records and commands."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.UNEXPLAINED: "run the comparison again; if it stays, report it with the JSON of this report",
 }
 _BY_STATE: Mapping[str, str] = {
-    "parked": "mend what the reason says, then retry event {event}",
+    "parked": "repair what the reason says, then retry event {event}",
     "skipped": f"if that is wrong, change the settings, then {_RESEND}",
     "done": f"{_RESEND} books it again",
 }
 
 
 def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[BooksRecord]) -> str:
-    """What to do about a difference of this cause; "wait" is an answer too."""
+    """What to do about a difference of this cause; it may be "wait"."""
     sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
     template = _for_missing(sale_state) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
     named = [f"{record.entity} {record.id}" for record in documents if record.entity != "Payment"]

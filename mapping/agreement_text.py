@@ -1,4 +1,4 @@
-"""The agreement of till and books as a plain text table, for a terminal, a mail or a page. Pure."""
+"""The agreement of till and books as a plain text table, for a terminal, an e-mail or a page. Pure."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ CATEGORY = "Category"
 def parents_first(items: Iterable[Item]) -> tuple[Item, ...]:
     """The categories among the items, each after its parent; MappingError for a circle.
 
-    A parent that is not among them counts as known already.
+    A parent that is not among them counts as already known.
     """
     left = {item.id: item for item in items if item.type == CATEGORY}
     ordered: list[Item] = []
@@ -44,8 +44,8 @@ def to_group(
 ) -> ArticleGroup:
     """The article group a category should be; `groups` are the group numbers of categories by their id.
 
-    An existing group keeps its number, its place in the order, and, when renaming is off, its name. NotBookable for
-    what is no category, MappingError when its parent has no group yet.
+    An existing group keeps its number, its position, and its name if renaming is off. NotBookable for an item that is
+    no category, MappingError if its parent has no group yet.
     """
     if item.type != CATEGORY:
         raise NotBookable("only a category becomes an article group", record=name_item(item), field="type")
@@ -71,5 +71,5 @@ def _parent(item: Item, settings: CategorySettings, groups: Mapping[str, int]) -
 
 
 def fingerprint(group: ArticleGroup) -> str:
-    """A stable hash of what the gateway owns of a group: name, place in the tree, gone or not."""
+    """A stable hash of what the gateway owns of a group: name, parent, deleted or not."""
     return fingerprint_of((group.name, group.parent, group.deleted))

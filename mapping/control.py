@@ -1,4 +1,4 @@
-"""The one control behind every mapped setting: off, default, force, table or rule, and what happens on a miss."""
+"""The common control of every mapped setting: off, default, force, table or rule, and what happens on a miss."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Control(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ControlQuestion:
-    """What is asked of a control: the source value `key`, what matched by itself (`automatic`).
+    """The input of a control: the source value `key`, and what matched by default (`automatic`).
 
     `setting` and `record` are names for messages, `what` is the key in a person's words ("VAT rate 12 % of branch 2");
     `source` is the record itself, for rules.

@@ -1,4 +1,4 @@
-"""Countries the way people write them, as ISO 3166 alpha-3 codes."""
+"""Country names as people write them, as ISO 3166 alpha-3 codes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _ISO3 = {name.casefold(): code for code, names in _NAMES.items() for name in (co
 
 
 def to_iso3(country: str | None, table: Mapping[str, str] | None = None) -> str | None:
-    """The alpha-3 code of a country as written; the table comes first; a name that is not known stays as it is."""
+    """The alpha-3 code of a country as written; the table takes precedence; an unknown name is returned unchanged."""
     written = " ".join((country or "").split())
     if not written:
         return None

@@ -1,4 +1,4 @@
-"""Why a customer gets what it gets, and a relation: every target field with its source and what kept it out. Pure."""
+"""Explain the values of a customer or relation: every target field with its source and why it is kept. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mapping.rules import RuleStep, Value
 from mapping.sections import CustomerSettings
 
 NO_UPDATES = "customers.update_existing is switched off"
-NOT_CHANGED = "nothing of it changed since it was carried last"
+NOT_CHANGED = "nothing of it changed since it was written last"
 SAME_NAME = "it was found by its name and is taken as it is"
 TILL_HAS_NONE, BOOKS_HAVE_NONE = "the till has nothing there", "QuickBooks has nothing there"
 BOOKS_NAME, TILL_NAME = "a customer that exists keeps its name", "a relation that exists keeps its name"
@@ -22,7 +22,7 @@ KEPT = (NO_UPDATES, NOT_CHANGED, SAME_NAME, TILL_HAS_NONE, BOOKS_HAVE_NONE, BOOK
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a field comes from: as it is called there, by which rule, and its path in our record of it."""
+    """The source of a field: its name there, the rule, and its path in our record."""
 
     source: str
     path: str
@@ -41,9 +41,9 @@ def explain_customer(
     tried: Sequence[RuleStep] = (),
     kept: str | None = None,
 ) -> tuple[Explanation, ...]:
-    """Every field of the customer that has a value or is kept. `tried` are the names that somebody else has.
+    """Every field of the customer that has a value or is kept. `tried` are the names that are already used.
 
-    `kept` says why nothing at all is written to the one that exists. Raises `MappingError` when every name is taken.
+    `kept` says why nothing is written to the existing one. Raises `MappingError` if every name is used.
     """
     ruled = customers.to_customer(relation, settings=settings, attempt=len(tried))
     written = customers.to_customer(relation, settings=settings, existing=existing) if existing else ruled
@@ -54,7 +54,7 @@ def explain_customer(
 def explain_relation(
     customer: Customer, *, existing: Relation | None = None, kept: str | None = None
 ) -> tuple[Explanation, ...]:
-    """Every field of the relation that has a value or is kept. `kept` says why nothing at all is written."""
+    """Every field of the relation that has a value or is kept. `kept` says why nothing is written."""
     ruled, written = relations.to_relation(customer), relations.to_relation(customer, existing=existing)
     reasons = {"name": TILL_NAME, "ext_id": OTHER_ID}
     return _explain(
@@ -118,7 +118,7 @@ def _relation_origins(customer: Customer) -> Mapping[str, _Origin]:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """The record it comes from, what the rules make of it, what is there, and what would be written over that."""
+    """The source record, the value by the rules, the present record, and what would be written to it."""
 
     source: Customer | Relation
     ruled: Customer | Relation

@@ -15,14 +15,14 @@ NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 
 
 
 def email_key(text: str | None) -> str | None:
-    """The e-mail address as a key: the first of several; None when it is no address."""
+    """The e-mail address as a key: the first of several; None if it is no address."""
     return next(iter(email_keys(text)), None)
 
 
 def email_keys(text: str | None) -> tuple[str, ...]:
-    """Every e-mail address in a field as a key: trimmed, lower case, and nothing else made of it.
+    """Every e-mail address in a field as a key: only trimmed and in lower case.
 
-    What stands before or behind a plus or a dot is part of the address: only its owner knows what it means there.
+    Plus signs and dots are kept as part of the address: their meaning depends on the mail provider.
     """
     candidates = (part.strip().strip("<>").strip().casefold() for part in (text or "").replace(";", ",").split(","))
     return tuple(dict.fromkeys(address for address in candidates if _is_address(address)))
@@ -35,14 +35,14 @@ def _is_address(address: str) -> bool:
 
 
 def keep_spelling(present: str | None, wanted: str | None) -> str | None:
-    """The field as it is, where it holds one of the wanted addresses already: staff may write more there."""
+    """The field unchanged, if it already contains one of the wanted addresses: staff may add other text."""
     if set(email_keys(present)) & set(email_keys(wanted)):
         return present
     return email_key(wanted) or present
 
 
 def require_wanted(relation: Relation) -> str:
-    """The key of a relation that becomes a customer without any sale. Raises `MappingError` for any other."""
+    """The key of a relation that becomes a customer without a sale. Raises `MappingError` for any other."""
     email = email_key(relation.email)
     if email is None and (relation.email or "").strip():
         raise MappingError(
@@ -50,7 +50,7 @@ def require_wanted(relation: Relation) -> str:
             code="no-email",
             record=f"relation {relation.number}",
             field="email",
-            fix="correct the e-mail address at the till; this event then resolves by itself",
+            fix="correct the e-mail address at the till; this event then continues automatically",
         )
     if email is None:
         why = "without an e-mail address it has no key; it becomes a customer with its first sale, if at all"
@@ -71,7 +71,7 @@ def default_debtor(settings: CustomerSettings) -> Customer:
 
 
 def display_names(relation: Relation) -> tuple[str, ...]:
-    """Names to try in turn when the books already use one: plain, with the e-mail address, with the number."""
+    """Names to try in order if the books already use one: plain, with the e-mail address, with the number."""
     name = _clean(relation.company or relation.name or relation.contact or "", DISPLAY_LENGTH - EMAIL_LENGTH - 3)
     email = email_key(relation.email)
     numbered = f"{name} (relation {relation.number})" if name else f"Relation {relation.number}"
@@ -87,11 +87,11 @@ def to_customer(
     attempt: int = 0,
     renamed: bool = False,
 ) -> Customer:
-    """The customer as it should stand in the books.
+    """The customer as it should be in the books.
 
-    `attempt` counts name clashes so far: each takes the next of `display_names`; MappingError when none is left.
-    An existing customer keeps its id, its display name and whatever the till does not know. One that was `renamed` at
-    the till follows in the books, unless its display name is one that somebody wrote there.
+    `attempt` counts name clashes so far: each uses the next of `display_names`; MappingError if none is left.
+    An existing customer keeps its id, its display name and everything the till does not know. One that was `renamed`
+    at the till is renamed in the books, unless a person wrote its display name there.
     """
     person = not relation.company
     given, family = _split_name(relation.name if person else relation.contact or "")
@@ -114,9 +114,9 @@ def to_customer(
 
 
 def _name_again(existing: Customer, relation: Relation, attempt: int, *, renamed: bool) -> str:
-    """The name of the kind it has now, made of what the relation is called now; its own when that is not of our making.
+    """The name of the present kind, from the relation's present name; unchanged if the gateway did not create it.
 
-    After so many clashes the next kind, and in the end the name it has.
+    After `attempt` clashes the next kind, and finally the present name.
     """
     person = " ".join(part for part in (existing.given_name, existing.family_name) if part)
     former = display_names(replace(relation, company=existing.company_name, name=person, contact=None))
@@ -139,7 +139,7 @@ def _pick_name(relation: Relation, attempt: int) -> str:
 
 
 def _over(existing: Customer, wanted: Customer, relation: Relation) -> Customer:
-    """What the till knows, over what the books have."""
+    """The customer with the till's values over the books' values."""
     return replace(
         existing,
         display_name=wanted.display_name,
@@ -157,7 +157,7 @@ def _over(existing: Customer, wanted: Customer, relation: Relation) -> Customer:
 
 
 def to_postal(address: TillAddress | None, countries: Mapping[str, str] | None = None) -> PostalAddress | None:
-    """The till's address the way the books keep one; None when there is nothing in it."""
+    """The till's address in the books' format; None if it is empty."""
     if address is None:
         return None
     lines = tuple(_clean(line, DISPLAY_LENGTH) for line in (address.company, address.contact, address.street) if line)
@@ -173,7 +173,7 @@ def to_postal(address: TillAddress | None, countries: Mapping[str, str] | None =
 def content_fingerprint(customer: Customer) -> str:
     """A fingerprint of what the gateway owns of a customer; the books' id, token and raw answer do not count.
 
-    The VAT number is left out as well: the books mask it when it is read. A currency stays what it is.
+    The VAT number is left out as well: the books mask it when it is read. A currency never changes.
     """
     return fingerprint(replace(customer, id=None, sync_token=None, raw={}, vat_number=None, currency=None))
 

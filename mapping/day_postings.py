@@ -1,4 +1,4 @@
-"""The sums of a branch's day as documents of the books: one for the goods, more only where money went back."""
+"""The sums of a branch's day as documents of the books: one for the goods, more only for refunds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOVE = 12
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """What a day's postings are made of. `sequence` is 1 for the day itself, more for its corrections.
+    """The input of a day's postings. `sequence` is 1 for the day itself, higher for its corrections.
 
     `references` hold the summary item as fallback; `groups` are the names of the till's turnover groups.
     """
@@ -38,27 +38,27 @@ class DayPlan:
 
     @property
     def name(self) -> str:
-        """As messages name it."""
+        """The day's name in messages."""
         again = f", correction {self.sequence - 1}" if self.sequence > 1 else ""
         return f"{self.day.name}{again}"
 
     def marker(self, tender: str = "") -> str:
-        """By which the document is recognised in the books."""
+        """The marker by which the document is recognised in the books."""
         more = [str(self.sequence)] if self.sequence > 1 or tender else []
         tag = ":".join([self.day.key, *more, *([tender.replace(" ", "_")] if tender else [])])
         return f"MplusKASSA {self.name} [kassabridge:day:{tag}]"
 
     def number(self, tender: str = "") -> str:
-        """The document's number, the same for ever."""
+        """The document's number; it never changes."""
         again = f"-{self.sequence}" if self.sequence > 1 else ""
         text = f"D{self.day.branch}-{self.day.date:%Y%m%d}{again}"
         return fit_number(f"{text}-{tender}" if tender else text, self.marker(tender))
 
 
 def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
-    """The day's document first, then a document per tender whose money went the other way.
+    """The day's document first, then a document per tender with money in the other direction.
 
-    MappingError when the money is not what the goods cost, or something is not mapped.
+    MappingError if the money is not the total of the goods, or something is not mapped.
     """
     totals = plan.totals
     if totals.tenders and sum(totals.tenders.values()) != totals.total:
@@ -86,7 +86,7 @@ def _sold(plan: DayPlan) -> tuple[Posting, ...]:
 
 
 def _returned(plan: DayPlan) -> tuple[Posting, ...]:
-    """More came back than was sold: a refund by the tender that lost most, the others cleared beside it."""
+    """More was returned than sold: a refund by the tender with the largest refund, the others in separate documents."""
     tenders = plan.totals.tenders
     method = min(tenders, key=lambda each: tenders[each])
     clearing = -tenders[method] + plan.totals.total
@@ -96,7 +96,7 @@ def _returned(plan: DayPlan) -> tuple[Posting, ...]:
 
 
 def _money_back(plan: DayPlan, tenders: Mapping[str, int]) -> Iterator[Posting]:
-    """Money alone: given back (positive) or received; what the goods' document holds too much or too little of it."""
+    """Money only: refunded (positive) or received; the amount that the goods' document has too much or too little."""
     for method, cents in tenders.items():
         kind = DocumentKind.REFUND_RECEIPT if cents > 0 else DocumentKind.SALES_RECEIPT
         lines = (_untaxed_line(plan, "Money moved between payment methods", abs(cents)),)
@@ -140,7 +140,7 @@ def _solve(
         except MappingError as error:
             failure = error
             continue
-        # A cent too much at one rate and one too little at another are no untaxed rest, and still wrong.
+        # A cent too much at one rate and one too little at another leave no untaxed rest, but are still wrong.
         if list(solution.booked) == vat and not solution.rounding:
             return parts, solution
         best = best or (parts, solution)

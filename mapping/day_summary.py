@@ -1,7 +1,7 @@
-"""A branch's day as one posting: what its sales add up to, what that is more than was booked before, as documents.
+"""A branch's day as one posting: the sum of its sales, less what was booked before, as documents.
 
-The sums are exact: net per kind of goods and VAT code, VAT per code, money per tender. Where more money went back by a
-tender than came in, a refund receipt of its own holds that money, so that every tender's total stays the till's.
+The sums are exact: net per kind of goods and VAT code, VAT per code, money per tender. If a tender has more refunds
+than receipts, a separate refund receipt contains that money, so that every tender's total equals the till's.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Day:
 
     @property
     def key(self) -> str:
-        """As it stands in markers and links: "1:2026-03-14"."""
+        """The key in markers and links: "1:2026-03-14"."""
         return f"{self.branch}:{self.date.isoformat()}"
 
     @property
     def name(self) -> str:
-        """As messages name it."""
+        """The day's name in messages."""
         return f"day {self.date} of branch {self.branch}"
 
     @staticmethod
@@ -48,7 +48,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """What a line of a summary holds: a turnover group or a special kind ("deposit"), at one VAT code and rate."""
+    """The goods of a line of a summary: a turnover group or a special kind ("deposit"), at one VAT code and rate."""
 
     kind: str
     code: int
@@ -66,7 +66,7 @@ class DayTotals:
 
     @property
     def total(self) -> int:
-        """What the goods cost, VAT and rounding included."""
+        """The total of the goods, VAT and rounding included."""
         return sum(self.nets.values()) + sum(self.vat.values()) + self.rounding
 
     @property
@@ -76,10 +76,10 @@ class DayTotals:
 
 
 def is_summarised(sale: Sale, settings: OrderSettings, gift_card_tenders: Collection[str] = ()) -> bool:
-    """Whether a sale, read with its lines, goes into its day's document.
+    """Whether a sale, read with its lines, belongs to its day's document.
 
-    Receipts paid on their own day do. What is on account, without VAT, or sells or takes gift cards (a debt, not
-    turnover), or settles a deposit that is marked, keeps a document of its own.
+    Receipts paid on their own day do. A sale on account, without VAT, with gift cards sold or redeemed (a debt, not
+    turnover), or with a marked deposit gets a separate document.
     """
     if settings.summary != "day" or sale.kind is not SaleKind.RECEIPT or is_without_vat(sale):
         return False
@@ -90,7 +90,7 @@ def is_summarised(sale: Sale, settings: OrderSettings, gift_card_tenders: Collec
 
 
 def total_of(sales: Iterable[Sale], settings: OrderSettings, tip_articles: Iterable[int] = ()) -> DayTotals:
-    """What these sales add up to. MappingError names the first that does not add up itself."""
+    """The sum of these sales. MappingError names the first sale that does not add up."""
     tips = frozenset(tip_articles)
     return add(_of_sale(sale, settings, tips) for sale in sales)
 
@@ -151,7 +151,7 @@ def _of_sale(sale: Sale, settings: OrderSettings, tips: frozenset[int]) -> DayTo
 
 
 def _nets(lines: list[FlatLine], net_cents: int, rate: Decimal, tips: frozenset[int]) -> Iterator[dict[Goods, int]]:
-    """The lines of one VAT code by goods; what they miss of the till's own net goes with the largest."""
+    """The lines of one VAT code by goods; the remainder to the till's net is added to the largest."""
     if not lines:
         return
     rest = net_cents - sum(line.net_cents for line in lines)

@@ -1,4 +1,4 @@
-"""The lines and taxes of a document: the sale's lines, made exact by the tax solver, plus named rounding lines."""
+"""The lines and taxes of a document: the sale's lines, adjusted by the tax solver, plus named rounding lines."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ITEMS: Mapping[str, Callable[[References, str], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class DocumentBody:
-    """What a document consists of, in the document's sign; nets and taxes add up to `total_cents`."""
+    """The parts of a document, in the document's sign; nets and taxes add up to `total_cents`."""
 
     lines: tuple[DocumentLine, ...]
     taxes: tuple[DocumentTax, ...]
@@ -50,8 +50,7 @@ class DocumentBody:
 class Extras:
     """Lines without VAT beside the goods, in cents and the till's sign.
 
-    Dutch cash rounding, gift cards redeemed, deposits on orders that are settled, and money that stands in documents
-    of its own.
+    Dutch cash rounding, gift cards redeemed, deposits on orders that are settled, and money in separate documents.
     """
 
     cash_rounding: int = 0
@@ -61,7 +60,7 @@ class Extras:
 
     @property
     def total(self) -> int:
-        """What they add to the document."""
+        """The sum of these lines."""
         return self.cash_rounding + self.gift_cards + self.deposits + self.clearing
 
 
@@ -73,7 +72,7 @@ def to_body(
 ) -> DocumentBody:
     """Build lines and taxes; `sign` is -1 for returns, whose amounts are positive in the books.
 
-    MappingError when something is not mapped or does not add up.
+    MappingError if something is not mapped or does not add up.
     """
     totals, whole = _read(sale, settings, sign)
     parts = [split_line(line, references.line_amounts) for line in whole]
@@ -126,7 +125,7 @@ def _solve(
 
 
 def _to_wanted(flat: FlatLine, *, fixed: bool) -> WantedTotals:
-    """A line whose unit price a single cent would make a long one is moved last; one with a remainder never."""
+    """The wanted totals of a line. Lines whose unit price is short are moved last; one with a remainder never."""
     return WantedTotals(flat.code, flat.net_cents, is_rigid(flat.net_cents, flat.line.quantity), fixed)
 
 
@@ -140,7 +139,7 @@ def _tax_code(sale: Sale, references: References, total: VatAmount) -> TaxCode:
 def _to_lines(
     flat: FlatLine, net_cents: int, references: References, code: TaxCode, record: str
 ) -> Iterator[DocumentLine]:
-    """The line, and the pieces without an amount where only they belong to an item that keeps stock."""
+    """The line, and a line of pieces without an amount if only the pieces belong to an item that keeps stock."""
     line = _to_line(flat, net_cents, references, code, record)
     yield line
     stocked = references.stock_items.get(flat.line.article)
@@ -193,7 +192,7 @@ def _untaxed_taxes(sale: Sale, references: References, cents: int) -> Iterator[D
 
 
 def _merge_taxes(taxes: Sequence[DocumentTax]) -> tuple[DocumentTax, ...]:
-    """One row per tax code of the books, though several VAT codes of the till may share it."""
+    """One row per tax code of the books; several VAT codes of the till may share one."""
     merged: dict[str, DocumentTax] = {}
     for tax in taxes:
         known = merged.get(tax.tax_code_id)

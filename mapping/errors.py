@@ -1,4 +1,4 @@
-"""What the mapping raises: a refusal that names the record, the field and the way out."""
+"""Errors of the mapping: a refusal that names the record, the field and the fix."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ class MappingError(Exception):
     """A record cannot be translated; a person has to act, so the job is parked.
 
     `reason` says what is wrong, `record` names the record ("receipt 1.2.2026.345"), `field` the field or setting,
-    `fix` what a person can do about it. None of them holds personal data beyond the record's own number. `code` is a
-    word for the cause, where something waits for it to go.
+    `fix` what a person can do about it. None of them contains personal data except the record's number. `code` names
+    the cause, if events can wait for its end.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class MappingError(Exception):
 
 
 class NotBookable(MappingError):
-    """The record is not meant to cross, or not yet: the job is skipped with this reason, nobody has to act."""
+    """The record is not to be synchronised, or not yet: the job is skipped with this reason; no action is needed."""
 
 
 class ItemNeeded(MappingError):
-    """The document needs an item of ours and was given none: the caller may find or make one, and retry.
+    """The document needs an item of ours that is missing: the caller may find or create it, and retry.
 
     `reference` is the field of `References` that names it.
     """
@@ -48,7 +48,7 @@ class RoundingItemNeeded(ItemNeeded):
 
 
 class ClearingItemNeeded(ItemNeeded):
-    """An item for money that stands in a document of its own."""
+    """An item for money in a separate document."""
 
     reference = "clearing_item_id"
 

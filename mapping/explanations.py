@@ -1,4 +1,4 @@
-"""Why an article gets what it gets: every target field with its source, the steps on the way, and what kept it out."""
+"""Explain the values of an article: every target field with its source, the steps, and why it is kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _RAW = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One target field: what it would become and why. `kept` says why it is left as the till has it, if it is."""
+    """One target field: its new value and why. `kept` says why the till's value stays, if it does."""
 
     field: str
     value: Value
@@ -87,7 +87,7 @@ def explain(
 
 @dataclass(frozen=True, slots=True)
 class _AtTill:
-    """The article as the till has it, and in which fields that is the gateway's own text."""
+    """The article as the till has it, and the fields with the gateway's own text."""
 
     article: Article | None
     ours: frozenset[str]

@@ -14,7 +14,7 @@ _LONGEST = 1_000
 
 
 class ExpressionError(ValueError):
-    """A formula cannot be read, or has no value for these numbers; the message is for the person who wrote it."""
+    """A formula cannot be read, or has no value for these numbers; the message is for its author."""
 
 
 @dataclass(frozen=True, slots=True)

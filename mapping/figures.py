@@ -1,4 +1,4 @@
-"""What a record of either system adds to a branch's day: net and VAT per rate, money per way to pay and account."""
+"""What a record of either system adds to a branch's day: net and VAT per rate, money per payment method and account."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal,
 from mapping.sale_totals import is_without_vat, paid_difference
 
 UNKNOWN = "unknown"
-"""The rate of money whose rate cannot be read, and the tender of money whose way to pay cannot be."""
+"""The key of an amount whose rate or payment method cannot be read."""
 
 _RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 _PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
 
 
 class Measure(StrEnum):
-    """What is counted."""
+    """The kind of amount."""
 
     NET = "net"
     VAT = "vat"
@@ -34,8 +34,8 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One sum that has to agree. `key` is a rate in per cent, a payment method, or the account that the settings have
-    a tender's money received on; `branch` None: not assigned.
+    """One sum that must agree. `key` is a rate in per cent, a payment method, or the account that the settings name for
+    a tender's money; `branch` None: not assigned.
     """
 
     branch: int | None
@@ -45,15 +45,15 @@ class Cell:
 
 
 Figures = Mapping[Cell, int]
-"""Signed cents by cell; cells of zero are left out."""
+"""Signed cents by cell; zero cells are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How both systems' codes read. `tenders`: the till's method to the shared name; `methods`: the books' method id
-    to it; `rates`: the books' tax code id to its percentage. `clearing`: ids of the books' items whose lines only move
-    money between documents. `accounts`: the till's methods whose money the settings have received on an account, to
-    the id of that; `account_names`: the books' account id to its name.
+    """The meaning of both systems' codes. `tenders`: the till's method to the shared name; `methods`: the books' method
+    id to it; `rates`: the books' tax code id to its percentage. `clearing`: ids of the books' items whose lines only
+    move money between documents. `accounts`: the till's methods with an account in the settings, to the account's
+    id; `account_names`: the books' account id to its name.
     """
 
     tenders: Mapping[str, str]
@@ -79,7 +79,7 @@ def subtract(left: Figures, right: Figures) -> dict[Cell, int]:
 
 
 def within(figures: Figures, start: date, through: date) -> dict[Cell, int]:
-    """The part that lies on these days, both included."""
+    """The part on these days, both included."""
     return {cell: cents for cell, cents in figures.items() if start <= cell.day <= through}
 
 
@@ -101,9 +101,9 @@ def of_sale(
 ) -> dict[Cell, int]:
     """A sale's VAT totals on its day and its payments on theirs.
 
-    Without VAT everything counts at 0 %, as the books have it. With `cash_rounding_cap` Dutch cash rounding counts as
-    an untaxed amount, as the books get it by default; so do payments by one of `gift_cards`, and marked deposits,
-    which are no money but a debt settled.
+    Without VAT everything counts at 0 %, as in the books. With `cash_rounding_cap` Dutch cash rounding counts as
+    an untaxed amount, as it is booked by default; so do payments by one of `gift_cards`, and marked deposits, which
+    settle a debt and are no money.
     """
     day, branch = sale.business_date, sale.branch
     rounding = 0 if cash_rounding_cap is None else _rounding(sale, cash_rounding_cap)
@@ -117,13 +117,13 @@ def of_sale(
 
 
 def as_stated(sale: Sale, names: Names) -> dict[Cell, int]:
-    """A sale's VAT totals under the till's own codes and rates, and its payments: what its journal sums up."""
+    """A sale's VAT totals under the till's own codes and rates, and its payments, as in its journal."""
     paid = _tender_figures(sale.payments, sale, names)
     return add([*_vat_figures(sale.vat, sale.branch, sale.business_date), *paid])
 
 
 def of_order(order: Sale, names: Names) -> dict[Cell, int]:
-    """What was paid on an order that is not delivered: money on its days, and as much of a debt without VAT."""
+    """The payments of an order that is not delivered: money on its days, and the same amount of debt without VAT."""
     debts = (
         _lone(Cell(order.branch, payment.business_date or order.business_date, Measure.NET, "0"), payment.amount_cents)
         for payment in order.payments
@@ -133,18 +133,18 @@ def of_order(order: Sale, names: Names) -> dict[Cell, int]:
 
 
 def payments_of(order: Sale, names: Names) -> dict[Cell, int]:
-    """What was paid on an order, by method alone: what the till's journal of orders sums up."""
+    """The payments of an order by method only, as in the till's journal of orders."""
     return add(_tender_figures(order.payments, order, names))
 
 
 def of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
-    """A branch's day as the till's own journal sums it up."""
+    """A branch's day from the till's own journal."""
     vat = _vat_figures(journal.vat, journal.branch, journal.business_date)
     return add([*vat, payments_of_journal(journal, names)])
 
 
 def payments_of_journal(journal: Journal, names: Names) -> dict[Cell, int]:
-    """The money of a journal alone."""
+    """Only the money of a journal."""
     return add(_tender(journal.branch, journal.business_date, payment, names) for payment in journal.payments)
 
 
@@ -194,7 +194,7 @@ def _tender(branch: int, day: date, payment: Payment, names: Names) -> Figures:
 def of_document(document: BookedDocument, branch: int | None, names: Names) -> dict[Cell, int]:
     """A document's net and tax per rate and, where it was paid at once, its money; returns are negative.
 
-    What its lines and taxes do not account for of its total stands under the rate "unknown".
+    The part of its total that its lines and taxes do not explain is under the rate "unknown".
     """
     if document.voided or document.business_date is None:
         return {}
@@ -214,7 +214,7 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
 
 
 def _received(branch: int | None, day: date, method: str, account: str | None, cents: int, names: Names) -> Figures:
-    """The money by account, where the settings name one for its method."""
+    """The money by account, if the settings name one for its method."""
     named = {names.tenders.get(each, each) for each in names.accounts}
     return _lone(_account(branch, day, account, names), cents) if method in named else {}
 

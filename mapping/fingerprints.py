@@ -1,4 +1,4 @@
-"""Fingerprints: a stable short text for a value, so that "nothing we own has changed" needs no second look."""
+"""Fingerprints: a stable short text for a value, to detect changes without a read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from enum import Enum
 
 
 def fingerprint(value: object) -> str:
-    """A hash of a record's content: equal for equal content, whatever the order of mappings or trailing zeros."""
+    """A hash of a record's content, independent of the order of mappings and of trailing zeros."""
     canonical = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 

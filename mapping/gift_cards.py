@@ -1,4 +1,4 @@
-"""Gift cards as a debt of the shop: what was paid with one is a line of the gift card item, not money."""
+"""Gift cards as a debt of the shop: a payment with one is a line of the gift card item, not money."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mapping.records import Sale
 
 
 def redeemed(sale: Sale, tenders: Collection[str]) -> int:
-    """Cents of the sale that were paid with gift cards; negative when given back on one."""
+    """Cents of the sale paid with gift cards; negative for a refund on one."""
     return sum(payment.amount_cents for payment in sale.payments if payment.method in tenders)
 
 
 def without_gift_cards(sale: Sale, tenders: Collection[str]) -> Sale:
-    """The sale with the payments in money alone."""
+    """The sale with payments in money only."""
     return replace(sale, payments=tuple(payment for payment in sale.payments if payment.method not in tenders))

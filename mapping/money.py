@@ -1,4 +1,4 @@
-"""Exact money: integer cents, Decimal euros, commercial rounding, and splitting an amount without losing a cent."""
+"""Exact money: integer cents, Decimal euros, commercial rounding, and splitting an amount to the cent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def net_to_tax(net_cents: int, percentage: Decimal) -> int:
 
 
 def gross_to_tax(gross_cents: int, percentage: Decimal) -> int:
-    """The tax inside an amount that includes it, in cents: how a till with inclusive prices finds its VAT."""
+    """The tax in an amount that includes it, in cents: how a till with inclusive prices computes its VAT."""
     numerator, denominator = ratio_of(percentage)
     return divide_half_up(gross_cents * numerator, numerator + denominator)
 

@@ -1,4 +1,4 @@
-"""Money beside the document of a sale: a receipt or refund receipt with nothing on it but the clearing item."""
+"""Money beside the document of a sale: a receipt or refund receipt with only the clearing item."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mapping.tenders import Tender
 def to_money_documents(
     main: SalesDocument, sale: Sale, beside: Mapping[Tender, int], references: References
 ) -> Iterator[SalesDocument]:
-    """One document per tender; MappingError when an account or item that it needs is missing."""
+    """One document per tender; MappingError if a required account or item is missing."""
     for tender, cents in sorted(beside.items()):
         kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
         yield to_money_document(kind, abs(cents), main, sale, tender, references)
@@ -26,7 +26,7 @@ def to_money_documents(
 def to_money_document(
     kind: DocumentKind, cents: int, main: SalesDocument, sale: Sale, tender: Tender, references: References
 ) -> SalesDocument:
-    """The document of so much money, of this kind, for the sale whose document is `main`."""
+    """The document of this amount and kind, for the sale whose document is `main`."""
     record = name_record(sale)
     marker = marker_of_part(sale, f"{tender.method}:{tender.day.isoformat()}")
     later = f"-{tender.day:%m%d}" if tender.day != sale.business_date else ""

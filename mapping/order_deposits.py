@@ -1,7 +1,7 @@
-"""Deposits on orders: money on the day it is taken, a debt of the shop until the order is delivered or paid back.
+"""Deposits on orders: money on the day it is taken, a debt of the shop until the order is delivered or refunded.
 
-Each payment of an order is a small receipt (a refund receipt when it went back) on the item of deposits. The receipt or
-invoice that delivers the order holds what was prepaid as a line of that item, not as money: it was counted before.
+Each payment of an order is a small receipt (a refund receipt for a refund) on the item of deposits. The receipt or
+invoice that delivers the order contains the prepaid amount as a line of that item, not as money: it was counted before.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from mapping.sale_identity import fit_number, marker_of_part, name_record
 from mapping.sections import OrderSettings
 
 SETTLED = "kassabridge:order-deposit"
-"""The method of a payment that is no money: it says that a deposit was settled."""
+"""The method of a payment that is no money: it marks a settled deposit."""
 DEPOSIT = "Deposit on order"
 
 
 def key_of(payment: Payment) -> str:
-    """By which a payment of an order is known, on the order and on what delivers it."""
+    """The key of an order's payment, on the order and on the sale that delivers it."""
     return payment.id or f"{payment.method}-{payment.business_date}-{payment.amount_cents}"
 
 
 def mark(sale: Sale, keys: Collection[str], tenders: Iterable[str]) -> Sale:
-    """The sale with the payments that settle a deposit marked: those with these keys, or by one of these tenders."""
+    """The sale with marks on payments that settle a deposit: those with these keys, or by one of these tenders."""
     names = {tender.casefold() for tender in tenders}
     if sale.kind.value == "Order" or not any(_settles(payment, keys, names) for payment in sale.payments):
         return sale
@@ -41,7 +41,7 @@ def _settles(payment: Payment, keys: Collection[str], tenders: Collection[str]) 
 
 
 def names_tender(sale: Sale, tenders: Iterable[str]) -> bool:
-    """Whether the sale says by a tender of its own that a deposit was settled."""
+    """Whether the sale shows a settled deposit by a tender for it."""
     names = {tender.casefold() for tender in tenders}
     return any(payment.method.casefold() in names for payment in sale.payments)
 
@@ -52,12 +52,12 @@ def settled(sale: Sale) -> int:
 
 
 def without_deposits(sale: Sale) -> Sale:
-    """A marked sale with the payments in money alone."""
+    """A marked sale with payments in money only."""
     return replace(sale, payments=tuple(payment for payment in sale.payments if payment.method != SETTLED))
 
 
 def to_document(order: Sale, payment: Payment, references: References, settings: OrderSettings) -> SalesDocument:
-    """The document of one deposit, or of one paid back; MappingError when an account or item is missing."""
+    """The document of one deposit or its refund; MappingError if an account or item is missing."""
     record = name_record(order)
     kind = DocumentKind.SALES_RECEIPT if payment.amount_cents > 0 else DocumentKind.REFUND_RECEIPT
     marker = marker_of_part(order, f"deposit:{key_of(payment)}")

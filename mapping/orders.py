@@ -56,7 +56,7 @@ NOTE_LENGTH, MEMO_LENGTH = 4000, 1000
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """What is posted for one sale. `payments` belong to the document: link each to it once it has an id.
+    """What is posted for one sale. `payments` belong to the document: link each to it after it has an id.
 
     `beside` are documents of money that the document itself cannot hold.
     """
@@ -67,18 +67,17 @@ class Posting:
 
 
 def to_document(sale: Sale, references: References, settings: OrderSettings) -> SalesDocument:
-    """The document of a sale; MappingError when something is missing or does not add up."""
+    """The document of a sale; MappingError if something is missing or does not add up."""
     return to_posting(sale, references, settings).document
 
 
 def to_posting(
     sale: Sale, references: References, settings: OrderSettings, *, kind: DocumentKind | None = None
 ) -> Posting:
-    """The document and the payments of a sale; NotBookable or MappingError instead of anything doubtful.
+    """The document and the payments of a sale; NotBookable or MappingError if anything is unclear.
 
-    The document's total is the till's total, plus Dutch cash rounding when the settings book that as a line, less the
-    gift cards it was paid with where those are a debt of the shop, and the deposits that are marked on it. `kind`
-    keeps the kind it was booked as before.
+    The document's total is the till's total, plus Dutch cash rounding if the settings book that as a line, less
+    gift cards if these are a debt of the shop, and less marked deposits. `kind` keeps the kind it was booked as before.
     """
     bookable(sale, settings)
     in_money = without_deposits(without_gift_cards(sale, references.gift_card_tenders))
@@ -167,7 +166,7 @@ def _note(sale: Sale, references: References, paid: Mapping[str, int], rounding:
 
 
 def _settle(document: SalesDocument, sale: Sale, references: References, divided: Division) -> Posting:
-    """Say how the document was paid: on the document itself, or by payments and money beside it."""
+    """Add how the document was paid: on the document itself, or by payments and separate documents of money."""
     beside = tuple(to_money_documents(document, sale, divided.beside, references))
     if document.kind in PAID_AT_ONCE:
         return Posting(_paid_at_once(document, references, divided.method, name_record(sale)), beside=beside)
@@ -201,5 +200,5 @@ def _move(document: SalesDocument, day: date) -> SalesDocument:
 
 
 def fingerprint(posting: Posting) -> str:
-    """A stable hash of everything that is posted: equal means that nothing has to be written."""
+    """A stable hash of everything that is posted: if it is equal, nothing must be written."""
     return fingerprint_of(posting)

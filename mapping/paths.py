@@ -1,4 +1,4 @@
-"""Reaching any field of a record by a path: "SalesTaxCodeRef.value", "CustomField[Name=Colour].StringValue"."""
+"""Read any field of a record by a path: "SalesTaxCodeRef.value", "CustomField[Name=Colour].StringValue"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SEGMENT = re.compile(r"(?P<name>[^.\[\]]+)(?:\[(?P<key>[^=\[\]]+)=(?P<wanted>[^
 
 @lru_cache(maxsize=4096)
 def split_path(path: str) -> tuple[tuple[str, str | None, str], ...]:
-    """A path as (name, key, wanted) segments; ValueError when it is not a path."""
+    """A path as (name, key, wanted) segments; ValueError if it is not a path."""
     if len(path) > LONGEST:
         raise ValueError(f"a path has at most {LONGEST} characters")
     segments = []
@@ -27,9 +27,9 @@ def split_path(path: str) -> tuple[tuple[str, str | None, str], ...]:
 
 
 def find(source: object, path: str) -> Any:
-    """The value at the path, or None when any step of it is missing; ValueError when the path itself is malformed.
+    """The value at the path, or None if any step of it is missing; ValueError if the path is malformed.
 
-    Steps go into mappings by key, into our records by field name, into lists by number (0 is the first);
+    Steps select from mappings by key, from our records by field name, from lists by number (0 is the first);
     `name[key=value]` takes the first row of the list `name` whose `key` has that value.
     """
     value: Any = source

@@ -1,8 +1,8 @@
-r"""Patterns that people write in the settings, matched in time that grows only with the text (RE2, not `re`).
+r"""Patterns in the settings, matched in linear time (RE2, not `re`).
 
-The notation is Python's, minus what cannot be matched in linear time: back-references and look-around are refused when
-they are read. `\w`, `\d` and `\s` know letters, digits and blanks of every language, as they do in Python; `\b` knows
-plain letters only.
+The notation is Python's, without what cannot be matched in linear time: back-references and look-around are refused
+when read. `\w`, `\d` and `\s` match letters, digits and blanks of every language, as in Python; `\b` uses ASCII
+letters only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MEMORY: Final = 8 << 20
 _PIECE: Final = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|\(\?P?<\w+>|\(\?.?|\{,|[\[\]^]|[^\\(\[\]{^]+|.", re.DOTALL)
 _WORD: Final = r"\p{L}\p{N}_"
 _BLANK: Final = r"\t\n\v\f\r\x{1c}-\x{1f}\x{85}\p{Z}"
-# Outside of [brackets]; None: it cannot be said inside of them.
+# Outside of [brackets]; None: it has no equivalent inside of them.
 _CLASSES: Final[dict[str, tuple[str, str | None]]] = {
     r"\w": (f"[{_WORD}]", _WORD),
     r"\W": (f"[^{_WORD}]", None),
@@ -48,7 +48,7 @@ _UNSUPPORTED: Final = {
 
 
 class PatternError(ValueError):
-    """A pattern cannot be read, or could take for ever; the message is for the person who wrote it."""
+    """A pattern cannot be read, or could take too long; the message is for its author."""
 
 
 class Pattern:
@@ -64,25 +64,25 @@ class Pattern:
         self.parts: frozenset[str] = frozenset(self._compiled.groupindex)
 
     def find(self, text: str) -> dict[str, str] | None:
-        """The named parts where the pattern first fits, empty ones left out; None when it fits nowhere."""
+        """The named parts of the first match, without empty ones; None if there is no match."""
         found = self._compiled.search(_storable(text))
         return None if found is None else {name: part for name, part in found.groupdict().items() if part}
 
     def fits(self, text: str) -> bool:
-        """Whether the pattern fits anywhere in the text."""
+        """Whether the pattern matches anywhere in the text."""
         return self._compiled.search(_storable(text)) is not None
 
 
 @lru_cache(maxsize=256)
 def read(text: str) -> Pattern:
-    """Read a pattern; PatternError with the reason when it is none, or one that is not supported."""
+    """Read a pattern; PatternError with the reason if it is invalid or not supported."""
     if len(text) > LONGEST:
         raise PatternError(f"a pattern has at most {LONGEST} characters")
     return Pattern(text)
 
 
 def require_parts(text: str, known: Collection[str], *, needed: str | None = None) -> None:
-    """PatternError unless the pattern can be read and names some of these parts, no others, and the needed one."""
+    """PatternError unless the pattern can be read and names some of these parts, no others, and the required one."""
     named = read(text).parts
     if not named or named - set(known):
         raise PatternError(f"name the parts {', '.join(f'(?P<{part}>...)' for part in known)}, and no others")
@@ -91,7 +91,7 @@ def require_parts(text: str, known: Collection[str], *, needed: str | None = Non
 
 
 def recall(text: str) -> Pattern:
-    """Read a pattern of a document in force, which an older version may have accepted: MappingError if it is none."""
+    """Read a pattern of a document in force, accepted perhaps by an older version; MappingError if it is invalid."""
     try:
         return read(text)
     except PatternError as error:
@@ -99,12 +99,12 @@ def recall(text: str) -> Pattern:
 
 
 def _storable(text: str) -> str:
-    """Half a character, which JSON can hold, is nothing that UTF-8 can."""
+    """The text without lone surrogates, which are valid in JSON but not in UTF-8."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _translate(text: str) -> str:
-    """Python's notation as RE2's. PatternError for what RE2 has not, in words."""
+    """Python's notation as RE2's. PatternError for what RE2 does not have."""
     names: set[str] = set()
     written: list[str] = []
     for piece, within in _pieces(text):
@@ -127,7 +127,7 @@ def _require_supported(piece: str, names: set[str], text: str) -> None:
     if re.fullmatch(r"\\[1-9]", piece):
         problem = f"a back-reference {piece}"
     if problem:
-        raise PatternError(f'"{text}" uses {problem}, which is not supported because it may take for ever')
+        raise PatternError(f'"{text}" uses {problem}, which is not supported because it may take too long')
     if piece.startswith("(?") and piece.endswith(">"):
         name = piece[piece.index("<") + 1 : -1]
         if name in names:
@@ -136,7 +136,7 @@ def _require_supported(piece: str, names: set[str], text: str) -> None:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """The pattern piece by piece, each with whether it stands within [brackets]."""
+    """The pieces of the pattern, each with whether it is within [brackets]."""
     within, first = False, False
     for match in _PIECE.finditer(text):
         piece = match.group()

@@ -53,14 +53,14 @@ _UNKNOWN: Traces = {}
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A sales price in cents, in the one way it is exact; both None when the item has no price."""
+    """A sales price in cents, gross or net, whichever is exact; both None if the item has no price."""
 
     incl_cents: int | None = None
     excl_cents: int | None = None
 
 
 def require_wanted(item: Item, settings: ProductSettings) -> None:
-    """Answer nothing when the item belongs in the till; else raise NotBookable with the reason."""
+    """Return if the item belongs in the till; else raise NotBookable with the reason."""
     if reason := OWN if is_own(item) else _SKIPPED_TYPES.get(item.type):
         raise NotBookable(reason, record=name_item(item), field="type")
     if item.type not in settings.types:
@@ -88,12 +88,12 @@ def to_product(
     allocated: int | None = None,
     traces: Traces = _UNKNOWN,
 ) -> Product:
-    """The product that the till should have; a field of None means: leave it alone, one of "" means: empty it.
+    """The product that the till should have; None in a field means: leave it alone, "" means: empty it.
 
-    For an article that `existing` has, the write policies for updates hold, otherwise those for creating. Without a
+    For an article in `existing`, the write policies for updates apply, otherwise those for creating. Without a
     policy a text that was enriched in the till stays. `allocated` is the number given to a SKU with letters, `traces`
-    tell the gateway's texts from the staff's.
-    NotBookable for what does not belong in the till, MappingError for what a person must mend.
+    distinguish the gateway's texts from the staff's.
+    NotBookable for what does not belong in the till, MappingError for what a person must correct.
     """
     require_wanted(item, settings)
     _require_home_currency(item, settings)
@@ -107,7 +107,7 @@ def to_product(
 
 
 def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> frozenset[str]:
-    """The texts at the till that are the gateway's; a name is, unless the staff is known to have changed it."""
+    """The texts at the till that are the gateway's; the name too, unless the staff is known to have changed it."""
     ours = texts.find_ours(article, before, traces)
     renamed = before is not None and texts.is_renamed(before, ours, traces)
     return ours - {texts.NAME} if renamed else ours | {texts.NAME}
@@ -116,7 +116,7 @@ def find_kept_ours(article: Article, before: Article | None, traces: Traces) -> 
 def _name_product(
     item: Item, own: str, existing: Product | None, before: Article | None, settings: ProductSettings
 ) -> str | None:
-    """The item's own name, or its family's: one that joins a product does not rename it, nor does another spelling."""
+    """The item's own name, or its family's: a new member does not rename the product, nor does another spelling."""
     family = variants.find_family(item, settings)
     if family is None:
         return own
@@ -127,7 +127,7 @@ def _name_product(
 
 
 def to_traces(item: Item, *, settings: ProductSettings, vat: VatTable, allocated: int) -> dict[str, str]:
-    """What to remember of the item's texts once they are carried."""
+    """The traces to store of the item's texts after they are written."""
     return texts.trace(to_article(item, allocated, settings, vat))
 
 
@@ -143,7 +143,7 @@ def find_article(product: Product | None, number: int) -> Article | None:
 
 
 def _require_own(item: Item, before: Article | None, settings: ProductSettings) -> None:
-    """An article that belongs to another item is never touched; one that belongs to nobody is adopted."""
+    """An article of another item is never written; one without an owner is adopted."""
     if before is None:
         return
     if before.ext_id not in (None, "", item.id):
@@ -158,7 +158,7 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
 
 
 def source_of(item: Item) -> Any:
-    """What rules and filters look at: all the books say of the item."""
+    """The input of rules and filters: all fields of the item in the books."""
     return item.raw or item
 
 
@@ -175,7 +175,7 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
 
 
 def to_default_article(item: Item, number: int, settings: ProductSettings, vat: VatTable) -> Article:
-    """The article out of the box, before any mapped field and any write policy."""
+    """The default article, before any mapped field and any write policy."""
     sku = (item.sku or "").strip()
     family = variants.find_family(item, settings)
     name = variants.to_variant_name(item, family, settings)
@@ -214,8 +214,8 @@ def _percentage(item: Item, vat: VatTable, vat_code: int | None, settings: Produ
 def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) -> Price:
     """The price, incl. or excl. VAT as the item keeps it.
 
-    A net price with fractions of a cent has no exact net cents; it is usually a gross price divided, so by default
-    the gross price is sent. MappingError when the settings park such prices, or the rate is not known.
+    A net price with fractions of a cent has no exact net cents; it is usually computed from a gross price, so by
+    default the gross price is sent. MappingError if the settings park such prices, or the rate is not known.
     """
     if item.unit_price is None:
         return Price()
@@ -235,9 +235,9 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
 
 
 def has_stale_price(wanted: Article, present: Article, vat: VatTable, branch: int | None = None) -> bool:
-    """Whether the price that follows from the one we decide does not follow from it at the rate of its VAT code.
+    """Whether the till's computed price does not match the price we set at the rate of its VAT code.
 
-    Till and gateway may round a net price differently, and nobody pays it: there a cent is no difference.
+    Till and gateway may round a net price differently, and it is never charged: there a cent is no difference.
     """
     code = wanted.vat_code if wanted.vat_code is not None else present.vat_code
     rate = None if code is None else vat.find_percentage(code, branch)
@@ -278,7 +278,7 @@ def _run(rule: Rule, item: Item, field: str) -> Value:
 def _keep_writable(
     article: Article, settings: ProductSettings, before: Article | None, ours: Collection[str]
 ) -> Article:
-    """Empty the fields that must not be written now; `before` is the article as the till has it, if it has it."""
+    """Set to None the fields that must not be written now; `before` is the till's article, if any."""
     skipped = [field for field in _GOVERNED if why_kept(field, settings, before, ours)]
     names = [name for field in skipped for name in POLICY_FIELDS.get(field, (field,))]
     empty: dict[str, Any] = {name: getattr(_EMPTY, name) for name in names}
@@ -288,9 +288,9 @@ def _keep_writable(
 def why_kept(
     field: ProductField, settings: ProductSettings, before: Article | None, ours: Collection[str] = ()
 ) -> str | None:
-    """Why a field is left as it is, in words; None when it is written. `before` None: the article is being made.
+    """Why a field is left as it is, in words; None if it is written. `before` None: the article is being created.
 
-    In the fields of `ours` the till shows the gateway's own text.
+    In the fields of `ours` the till has the gateway's own text.
     """
     switched_off = next((name for name, fields in _SWITCHES if field in fields and not getattr(settings, name)), None)
     if switched_off and (before is not None or field not in _NEEDED_TO_CREATE):
@@ -304,9 +304,9 @@ def why_kept(
 
 
 def when_left_out(item: Item, settings: ProductSettings) -> tuple[str, str | None]:
-    """What becomes of the article of an item that the settings leave out by now: keep (and why), park or deactivate.
+    """What to do with the article of an item that the settings now leave out: keep (and why), park or deactivate.
 
-    An inactive item's article is made inactive whatever they say.
+    An inactive item's article is always made inactive.
     """
     kept = why_kept("active", settings, Article())
     if item.active and settings.left_out == "keep":
@@ -317,7 +317,7 @@ def when_left_out(item: Item, settings: ProductSettings) -> tuple[str, str | Non
 
 
 def _is_enriched(field: ProductField, before: Article) -> bool:
-    """Whether the till has a text of its own there, which nobody asked to overwrite."""
+    """Whether the till has its own text there, and the settings do not overwrite it."""
     if field == texts.NAME:
         return bool(before.description)
     text = getattr(before, field) if field in texts.ENRICHED else None

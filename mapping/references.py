@@ -1,4 +1,4 @@
-"""The ids of the books that a document needs, resolved beforehand, and the refusals when one is missing."""
+"""The ids of the books that a document needs, resolved beforehand, and the errors if one is missing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class References:
     `items` by article number, `tax_codes` by VAT code, `payment_methods` and `deposit_accounts` by the till's payment
     method, `special_items` by "tip", "gift_card", "deposit" `untaxed` is the 0 % code of rounding lines and of sales
     without VAT; `shifted` the one of reverse-charged sales. `original_id` is the invoice that a credit belongs to,
-    `original` the printed number of what is given back. `group_items` are the items of amounts without an article, by
-    turnover group. `stock_items` are the items that keep stock, by article, where the amount is booked on another item.
-    `gift_card_tenders` are the ways to pay that redeem a gift card. `line_amounts` is what the company
-    takes as the amount of a line.
+    `original` the printed number of the returned sale. `group_items` are the items of amounts without an article, by
+    turnover group. `stock_items` are the items that keep stock, by article, if the amount is booked on another item.
+    `gift_card_tenders` are the payment methods that redeem a gift card. `line_amounts` is what the company
+    accepts as the amount of a line.
     """
 
     customer_id: str
@@ -132,7 +132,7 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
 
 
 def get_rounding_item(references: References, record: str) -> str:
-    """The item of rounding lines; RoundingItemNeeded when there is none."""
+    """The item of rounding lines; RoundingItemNeeded if there is none."""
     found = references.rounding_item_id or references.special_items.get("rounding") or references.fallback_item_id
     if found is None:
         raise RoundingItemNeeded(
@@ -145,7 +145,7 @@ def get_rounding_item(references: References, record: str) -> str:
 
 
 def get_clearing_item(references: References, record: str) -> str:
-    """The item of money that is moved between documents; ClearingItemNeeded when there is none."""
+    """The item of money that is moved between documents; ClearingItemNeeded if there is none."""
     if references.clearing_item_id is None:
         raise ClearingItemNeeded(
             "it was paid in several ways and there is no item for the clearing line",
@@ -157,7 +157,7 @@ def get_clearing_item(references: References, record: str) -> str:
 
 
 def get_order_deposit_item(references: References, record: str) -> str:
-    """The item of deposits on orders; OrderDepositItemNeeded when there is none."""
+    """The item of deposits on orders; OrderDepositItemNeeded if there is none."""
     if references.order_deposit_item_id is None:
         raise OrderDepositItemNeeded(
             "a deposit on an order was paid and there is no item for it",
@@ -169,7 +169,7 @@ def get_order_deposit_item(references: References, record: str) -> str:
 
 
 def find_account(references: References, method: str, kind: DocumentKind, record: str) -> str | None:
-    """The account that the money of a tender goes to or leaves; a refund must name one, else MappingError."""
+    """The account of a tender's money; a refund must name one, else MappingError."""
     account = references.deposit_accounts.get(method, references.default_deposit_account_id)
     if account is None and kind is DocumentKind.REFUND_RECEIPT:
         raise MappingError(
@@ -182,7 +182,7 @@ def find_account(references: References, method: str, kind: DocumentKind, record
 
 
 def get_gift_card_item(references: References, record: str) -> str:
-    """The item of gift cards, sold and redeemed; MappingError when there is none."""
+    """The item of gift cards, sold and redeemed; MappingError if there is none."""
     found = references.special_items.get("gift_card")
     if found is None:
         raise MappingError(

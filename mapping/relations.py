@@ -1,4 +1,4 @@
-"""A customer of the books as a relation of the till: the way back of `mapping.customers`."""
+"""A customer of the books as a relation of the till: the reverse of `mapping.customers`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mapping.records import Customer, PostalAddress, Relation, TillAddress
 from mapping.sections import CustomerSettings
 
 NEW = 0
-"""The number of a relation that is still to be made: the till gives one."""
+"""The number of a relation that is still to be created: the till assigns one."""
 
 
 def require_switched_on(settings: CustomerSettings) -> None:
-    """Raises `NotBookable` when customers of the books are not wanted at the till."""
+    """Raises `NotBookable` if customers of the books are not wanted at the till."""
     if not (settings.enabled and settings.to_till):
         why = "customers of QuickBooks do not flow to the till: customers.to_till is off"
         raise NotBookable(why, field="customers.to_till")
@@ -24,7 +24,7 @@ def require_switched_on(settings: CustomerSettings) -> None:
 def require_wanted(customer: Customer, currency: str) -> str:
     """The key of a customer that becomes a relation. Raises `NotBookable` for any other.
 
-    No sale in the till's `currency` can be booked on a customer that keeps another one.
+    No sale in the till's `currency` can be booked on a customer with another currency.
     """
     email = email_key(customer.email)
     if customer.currency not in (None, currency):
@@ -37,7 +37,7 @@ def require_wanted(customer: Customer, currency: str) -> str:
 
 
 def to_relation(customer: Customer, *, existing: Relation | None = None) -> Relation:
-    """The relation as it should stand at the till; what the books do not know stays as the till has it."""
+    """The relation as it should be at the till; fields that the books do not have stay unchanged."""
     present = existing or Relation(NEW, "")
     person = " ".join(part for part in (customer.given_name, customer.family_name) if part)
     contact = (person or None) if customer.company_name else None
@@ -57,7 +57,7 @@ def to_relation(customer: Customer, *, existing: Relation | None = None) -> Rela
 
 
 def _to_address(postal: PostalAddress | None) -> TillAddress | None:
-    """The till keeps one street line: the last one of the books' lines, names and companies stand before it."""
+    """The till has one street line: the last of the books' lines; names and companies come before it."""
     if postal is None:
         return None
     street = postal.lines[-1] if postal.lines else None
@@ -65,5 +65,5 @@ def _to_address(postal: PostalAddress | None) -> TillAddress | None:
 
 
 def relation_fingerprint(relation: Relation) -> str:
-    """What the relation says, not when the till last touched it."""
+    """The relation's content, without the time of its last change."""
     return fingerprint(replace(relation, sync_marker=None))

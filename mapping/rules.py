@@ -1,6 +1,6 @@
 """Typed mapping functions over any source field: no code is evaluated, a missing value stays missing.
 
-A rule is a small tree that a person writes in the settings, e.g.
+A rule is a small tree in the settings, e.g.
 `{ do = "text", action = "upper", of = "Name" }`; a plain text where a rule is expected is the path of a field.
 """
 
@@ -50,7 +50,7 @@ class _Function(BaseModel):
 
 
 class _Transform(_Function):
-    """A function of one inner value; nothing comes of nothing."""
+    """A function of one inner value; a missing value gives no result."""
 
     of: Rule = Field(description="The rule (or field path) whose value is worked on")
 
@@ -81,7 +81,7 @@ class FieldValue(_Function):
         return path
 
     def run(self, source: object, trace: Trace) -> Value:
-        """Read the field; the default stands in for a missing or empty one."""
+        """Read the field; the default replaces a missing or empty one."""
         found = _scalar(find(source, self.path), self.path)
         value = self.default if found in (None, "") else found
         trace.append(RuleStep(f"field {self.path}", found, value))
@@ -95,7 +95,7 @@ class Constant(_Function):
     value: Scalar = Field(description="The constant")
 
     def run(self, source: object, trace: Trace) -> Value:  # noqa: ARG002 - a constant looks at nothing
-        """Answer the constant."""
+        """Return the constant."""
         trace.append(RuleStep("constant", None, self.value))
         return self.value
 
@@ -232,14 +232,14 @@ class Choice(_Function):
 
 
 class Concatenate(_Function):
-    """Several values as one text; missing ones leave no gap."""
+    """Several values as one text; missing ones are skipped."""
 
     do: Literal["concatenate"]
     of: tuple[Rule, ...] = Field(description="The parts")
     separator: str = Field(default=" ", description="Put between the parts")
 
     def run(self, source: object, trace: Trace) -> Value:
-        """Join the parts that are there."""
+        """Join the existing parts."""
         parts = [part.run(source, trace) for part in self.of]
         text = self.separator.join(str(part) for part in parts if part not in (None, ""))
         trace.append(RuleStep("concatenate", None, text or None))
@@ -263,7 +263,7 @@ for _model in (_Transform, Text, Number, Money, Percentage, DayRule, Lookup, Cho
 
 
 def evaluate(rule: _Function, source: object) -> Evaluation:
-    """Run a rule on a record; MappingError when a value is not of the kind a function works on."""
+    """Run a rule on a record; MappingError if a value is not of the kind a function works on."""
     trace: Trace = []
     return Evaluation(rule.run(source, trace), tuple(trace))
 

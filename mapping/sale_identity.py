@@ -1,4 +1,4 @@
-"""What a sale is to the books: whether it is booked at all, as which document, under which number and marker."""
+"""The identity of a sale in the books: whether it is booked, as which document, with which number and marker."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _NOT_AN_ORDER = "an order is booked as the receipt or invoice that delivers it; 
 _NOT_PAID = "the receipt is not paid yet"
 _NOT_FINAL = "the invoice is not final yet"
 NOT_YET = "not-yet"
-"""Code of a refusal that a later version of the sale will lift: its goods have left the shop already."""
+"""Code of a refusal until a later version of the sale: its goods have already left the shop."""
 
 
 def name_record(sale: Sale) -> str:
-    """The sale as messages name it: "receipt 1.2.2026.345"."""
+    """The sale's name in messages: "receipt 1.2.2026.345"."""
     return f"{sale.kind.value.lower()} {sale.number or sale.id}"
 
 
 def name_document(entity: str, number: str | None, document_id: str) -> str:
-    """A document of the books as messages name it: "sales receipt R1.2.2026.345"."""
+    """A document's name in messages: "sales receipt R1.2.2026.345"."""
     words = _DOCUMENTS.get(entity, entity)
     return f"{words} {number}" if number else f"{words} with the id {document_id}"
 
@@ -65,7 +65,7 @@ _DOCUMENTS = {
 
 
 def bookable(sale: Sale, settings: OrderSettings) -> None:
-    """Answer nothing when the sale is to be booked now; else raise NotBookable with the reason."""
+    """Return if the sale is to be booked now; else raise NotBookable with the reason."""
     reason = _off(sale, settings) or _wrong_type(sale) or _too_early(sale, settings) or _empty(sale, settings)
     if reason:
         code = NOT_YET if reason in (_NOT_PAID, _NOT_FINAL) else None
@@ -73,7 +73,7 @@ def bookable(sale: Sale, settings: OrderSettings) -> None:
 
 
 def is_off(sale: Sale, settings: OrderSettings) -> bool:
-    """Whether the settings leave this sale out, whatever became of it."""
+    """Whether the settings leave this sale out, in any state."""
     return _off(sale, settings) is not None
 
 
@@ -132,7 +132,7 @@ def _empty(sale: Sale, settings: OrderSettings) -> str | None:
 
 
 def moves_money(sale: Sale) -> bool:
-    """Whether some tender is not zero, as when an exchange was paid by card and given back in cash."""
+    """Whether some tender is not zero, for example an exchange paid by card and refunded in cash."""
     return bool(tenders.sums(sale.payments, sale.business_date))
 
 
@@ -143,7 +143,7 @@ def is_order(sale: Sale, settings: OrderSettings) -> bool:
 
 
 def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
-    """Why the money on this record is not a sale's of its own: it is no sale, or another record has the money."""
+    """Why this record is not a sale of its own: it is no sale, or another record has the money."""
     if reason := _wrong_type(sale):
         return reason
     if sale.kind is SaleKind.ORDER:
@@ -153,7 +153,7 @@ def counted_elsewhere(sale: Sale, settings: OrderSettings) -> str | None:
 
 
 def document_kind(sale: Sale, settings: OrderSettings) -> DocumentKind:
-    """The books' document for this sale. The sign of the total decides what is a return, not the till's type."""
+    """The books' document for this sale. The sign of the total decides whether it is a return, not the till's type."""
     if sale.total_incl_cents < 0:
         return _return_kind(sale, settings)
     if sale.kind is not SaleKind.RECEIPT or not _paid_at_once(sale):
@@ -176,7 +176,7 @@ def _paid_at_once(sale: Sale) -> bool:
 
 
 def tenders_of(sale: Sale) -> dict[str, int]:
-    """Signed cents per till payment method over all days; methods that cancel out are left out."""
+    """Signed cents per payment method of the till over all days; methods with a sum of zero are left out."""
     amounts: dict[str, int] = {}
     for payment in sale.payments:
         amounts[payment.method] = amounts.get(payment.method, 0) + payment.amount_cents
@@ -193,7 +193,7 @@ def document_number(sale: Sale, settings: OrderSettings) -> str:
 
 
 def find_numbers(document_number: str, settings: OrderSettings) -> Iterator[tuple[SaleKind, str]]:
-    """What a number in the books may be at the till: a kind of sale, and the number it was printed with."""
+    """The possible sales at the till for a number in the books: kind of sale and printed number."""
     for kind in SaleKind:
         prefix: str = getattr(settings.number_prefix, kind.value.lower())
         if prefix and document_number.upper().startswith(prefix.upper()) and document_number != prefix:
@@ -201,7 +201,7 @@ def find_numbers(document_number: str, settings: OrderSettings) -> Iterator[tupl
 
 
 def fit_number(text: str, identity: str, *, force_hash: bool = False) -> str:
-    """The text itself when it fits into 21 characters, else its beginning and a hash of text and identity."""
+    """The text itself if it fits into 21 characters, else its beginning and a hash of text and identity."""
     if len(text) <= DOCUMENT_NUMBER_LENGTH and not force_hash:
         return text
     digest = hashlib.sha256(f"{text}\0{identity}".encode()).digest()
@@ -210,7 +210,7 @@ def fit_number(text: str, identity: str, *, force_hash: bool = False) -> str:
 
 
 def marker(sale: Sale) -> str:
-    """The stable text by which a document is recognised in the books, kept in its private note."""
+    """The stable text by which a document is recognised in the books; it is in its private note."""
     return f"MplusKASSA {name_record(sale)} {marker_tag(sale)}"
 
 
@@ -220,35 +220,35 @@ def marker_tag(sale: Sale) -> str:
 
 
 def find_tag(note: str | None) -> str | None:
-    """What a marker in this note names: "receipt:ID", "day:BRANCH:DATE"; None when there is none."""
+    """What a marker in this note names: "receipt:ID", "day:BRANCH:DATE"; None if there is none."""
     found = _TAG.search(note or "")
     return found.group(1) if found else None
 
 
 def is_marked(note: str | None, marker_text: str) -> bool:
-    """Whether a note holds this marker; the printed number beside it may have changed."""
+    """Whether a note contains this marker; the printed number beside it may have changed."""
     tag = find_tag(marker_text)
     return tag is not None and f"[kassabridge:{tag}]" in (note or "")
 
 
 def sign(document: SalesDocument, installation: str) -> SalesDocument:
-    """The document, its note saying which installation of the gateway wrote it. Older notes do not."""
+    """The document with a note that names the installation that wrote it. Older notes do not name one."""
     note = document.private_note or document.marker
     signed = note.replace(document.marker, f"{document.marker} [installation:{installation}]", 1)
     return replace(document, private_note=signed) if installation else document
 
 
 def find_installation(note: str | None) -> str | None:
-    """Which installation of the gateway wrote the document of this note; None for older and for others' documents."""
+    """The installation that wrote the document of this note; None for older documents and documents of others."""
     found = _SIGNATURE.search(note or "")
     return found.group(1) if found else None
 
 
 def unsigned(note: str | None) -> str:
-    """The note without its signature: the same whoever wrote it."""
+    """The note without its signature: equal for all installations."""
     return _SIGNATURE.sub("", note or "")
 
 
 def marker_of_part(sale: Sale, part: str) -> str:
-    """The marker of a document that stands beside the sale's own; it is none of the sale's own."""
+    """The marker of a document beside the sale's own; it differs from the sale's marker."""
     return f"MplusKASSA {name_record(sale)} [kassabridge:{sale.kind.value.lower()}:{sale.id}:{'_'.join(part.split())}]"

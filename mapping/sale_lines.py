@@ -1,7 +1,7 @@
 """The lines of a sale as a flat list that adds up to the till's own totals per VAT code.
 
-Public text does not say whether a line's total includes its sublines (preparations, components). Each reading is tried
-against the till's totals, which are authoritative; when none adds up the sale is refused, naming both amounts.
+It is undocumented whether a line's total includes its sublines (preparations, components). Each reading is compared
+with the till's totals, which are authoritative; if none adds up the sale is refused, naming both amounts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SPECIAL_GROUPS = {
 class FlatLine:
     """A line with an amount of its own: its VAT code, its net in signed cents, and texts that belong to it.
 
-    A `remainder` is what the pieces of the line before it leave of its amount, if anything.
+    A `remainder` is the amount that the pieces of the line before it do not cover, if any.
     """
 
     line: SaleLine
@@ -46,7 +46,7 @@ def needed_articles(
     special_items: Collection[str] = (),
     tip_articles: Collection[int] = (),
 ) -> frozenset[int]:
-    """Numbers of the articles whose items the document needs; MappingError when its lines do not add up.
+    """Numbers of the articles whose items the document needs; MappingError if its lines do not add up.
 
     Lines of a special kind ("tip", "gift_card", "deposit") that `special_items` has an item for need no article's item.
     """
@@ -66,8 +66,8 @@ def special_kind(line: SaleLine, tip_articles: Collection[int]) -> str | None:
 def flatten(sale: Sale, totals: Sequence[VatAmount], *, tolerance_cents: int) -> tuple[FlatLine, ...]:
     """The lines that are booked, text folded into the line above it.
 
-    Of all readings the one nearest to the totals is taken; per code it may be `tolerance_cents`, or a cent per line,
-    beside them (the tax solver settles that). MappingError names both amounts when even the best is further off.
+    The reading nearest to the totals is used; per code it may differ by `tolerance_cents`, or a cent per line (the
+    tax solver corrects that). MappingError names both amounts if even the best reading differs more.
     """
     record = name_record(sale)
     readings = _READINGS if any(line.sublines for line in sale.lines) else _READINGS[:1]
@@ -123,7 +123,7 @@ def _parents_only(lines: Iterable[SaleLine]) -> list[Noted]:
 
 
 def _parts_instead(lines: Iterable[SaleLine]) -> list[Noted]:
-    """A parent with sublines that have amounts is only their heading (components with different VAT)."""
+    """A parent with sublines that have amounts is only a heading (components with different VAT)."""
     return _fold(_walk(lines, into=lambda _: True, keep=lambda line: not any(map(has_amount, line.sublines))))
 
 
@@ -147,7 +147,7 @@ def _walk(
 
 
 def _fold(lines: Iterable[tuple[SaleLine, bool]]) -> list[Noted]:
-    """Leave layout lines out; a text line, or a subline without an amount, becomes a note of the line above."""
+    """Remove layout lines; a text line, or a subline without an amount, becomes a note of the line above."""
     folded: list[Noted] = []
     for line, nested in lines:
         if line.kind in _LAYOUT_KINDS:
@@ -161,7 +161,7 @@ def _fold(lines: Iterable[tuple[SaleLine, bool]]) -> list[Noted]:
 
 
 def has_amount(line: SaleLine) -> bool:
-    """Whether the line itself is worth anything."""
+    """Whether the line itself has an amount."""
     return bool(_gross(line) or line.total_excl_cents or _extended(line.unit_excl_cents, line.quantity))
 
 
@@ -187,7 +187,7 @@ def _to_flat(
 
 
 def _code_of(line: SaleLine, totals: Sequence[VatAmount]) -> int | None:
-    """The VAT code the line counts under; None for a worthless line of a sale without any."""
+    """The VAT code of the line; None for a line without an amount in a sale without any code."""
     if any(total.code == line.vat_code for total in totals):
         return line.vat_code
     same_rate = [total.code for total in totals if total.percentage == line.vat_percentage]

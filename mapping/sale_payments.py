@@ -16,15 +16,15 @@ _TAG = re.compile(r"\[payment:([^\]]+)\]")
 def to_payments(
     paid: Iterable[Payment], document: SalesDocument, sale: Sale, references: References
 ) -> tuple[BooksPayment, ...]:
-    """What was paid on an invoice, in the order of the sale. What is more than its total stays with the customer.
+    """The payments of an invoice, in the order of the sale. An overpayment stays with the customer.
 
-    A payment of the till is recognised again by its id, which stands in the note.
+    A payment of the till is recognised by its id in the note.
     """
     return tuple(_to_payment(payment, position, document, sale, references) for position, payment in enumerate(paid, 1))
 
 
 def without_rounding(paid: Sequence[Payment], unbooked_cents: int) -> list[Payment]:
-    """The payments, cash rounding that no line books taken off the largest."""
+    """The payments; cash rounding without a line is subtracted from the largest."""
     kept = list(paid)
     if unbooked_cents and kept:
         largest = max(range(len(kept)), key=lambda index: abs(kept[index].amount_cents))
@@ -50,7 +50,7 @@ def _to_payment(
 
 
 def payment_tag(source_id: str) -> str:
-    """What a payment of ours carries in its note, so that it is recognised in the books."""
+    """The tag in the note of a payment of ours, by which it is recognised in the books."""
     return f"[payment:{source_id}]"
 
 

@@ -1,4 +1,4 @@
-"""What a sale states about its own money: net and VAT per code, and what was paid."""
+"""A sale's own totals: net and VAT per code, and what was paid."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def is_without_vat(sale: Sale) -> bool:
 def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
     """Net and VAT per code as the till states them, in its own sign; they add up to the sale's total.
 
-    Without VAT everything counts under one 0 % code (the first the till states, else 0). A code that only worthless
-    lines use gets a total of zero. MappingError names the amounts when the VAT totals are not the sale's total.
+    Without VAT everything counts under one 0 % code (the first the till states, else 0). A code that only lines
+    without an amount use gets a total of zero. MappingError names both amounts if the VAT totals and the total differ.
     """
     if is_without_vat(sale):
         return (VatAmount(sale.vat[0].code if sale.vat else 0, Decimal(0), sale.total_incl_cents, 0),)
@@ -54,7 +54,7 @@ def _all_lines(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
 def paid_difference(sale: Sale, *, cap_cents: int) -> int:
     """Cents by which a paid sale was paid above (or, negative, below) its total: Dutch cash rounding.
 
-    MappingError when it is more than the cap. 0 for sales that are not (fully) paid, or that state no payments.
+    MappingError if it is more than the cap. 0 for sales that are not (fully) paid, or that state no payments.
     """
     paid = sum(payment.amount_cents for payment in sale.payments)
     if not sale.payments or not sale.state.endswith("-PAID") or "PARTLY" in sale.state:

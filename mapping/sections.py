@@ -43,7 +43,7 @@ def _is_formula(text: str, info: ValidationInfo) -> str:
 
 
 def _chooses_vat_codes(chosen: Control, info: ValidationInfo) -> Control:
-    """What a table may answer has to be the number of a VAT code; a document in force is let be."""
+    """The values of a table must be numbers of VAT codes; a document in force is not checked."""
     answers = {**chosen.table, "value": chosen.value, "fallback": chosen.fallback}
     wrong = [(key, answer) for key, answer in answers.items() if answer is not None and not answer.isdecimal()]
     if wrong and not is_in_force(info):
@@ -56,12 +56,12 @@ Formula = Annotated[str, AfterValidator(_is_formula)]
 
 
 def incomplete(message: str, field: str, hint: str) -> PydanticCustomError:
-    """The fault of a setting that another one makes necessary, or that was taken out."""
+    """The fault of a setting that another one requires, or that was removed."""
     return PydanticCustomError("incomplete", "{message}", {"message": message, "field": field, "hint": hint})
 
 
 class Section(BaseModel):
-    """A part of the document: immutable, and a name that is not known is a fault."""
+    """A part of the document: immutable; an unknown name is a fault."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -310,7 +310,7 @@ class OrderSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_retired(cls, data: object) -> object:
-        """Settings of earlier versions that decide nothing any more: documents that have them stay good."""
+        """Settings of earlier versions without effect: documents that contain them stay valid."""
         if not isinstance(data, Mapping):
             return data
         return {name: value for name, value in data.items() if name not in _RETIRED}
@@ -319,7 +319,7 @@ class OrderSettings(Section):
 
     @property
     def retired(self) -> tuple[str, ...]:
-        """Settings in this document that do not exist any more; they are passed over."""
+        """Settings in this document that do not exist any more; they are ignored."""
         return self._retired
 
     @model_validator(mode="wrap")

@@ -1,4 +1,4 @@
-"""Answers put into a settings document without touching the rest of its text: comments and order stay."""
+"""Insert answers into a settings document without changing the rest of its text: comments and order stay."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ANY_TABLE: Final = re.compile(r"\s*\[")
 
 
 def amend(text: str, answers: Mapping[str, Any]) -> str:
-    """The document with each answer ("orders.summary" to its value, None for none) in its place; checked.
+    """The checked document with each answer ("orders.summary" to its value, None for none) inserted.
 
-    Raises `SettingsError` with every fault of what it would say, and when its text is written in a way that an answer
-    cannot be put into without changing something else.
+    Raises `SettingsError` with every fault of the result, and if an answer cannot be inserted without changing
+    something else.
     """
     if excess := find_excess(text):
         raise DocumentError(
@@ -40,7 +40,7 @@ def amend(text: str, answers: Mapping[str, Any]) -> str:
 
 
 def _put(lines: list[str], table: str, name: str, line: str | None) -> None:
-    """Where the setting stands, or stands commented out with its default, or else at the end of its table."""
+    """The line of the setting, or of its commented-out default, or else the end of its table."""
     first, end = _find_table(lines, table)
     said = re.compile(rf"\s*{name}\s*=")
     unsaid = re.compile(rf"\s*#\s*{name} (?:=|is not set)")
@@ -56,7 +56,7 @@ def _put(lines: list[str], table: str, name: str, line: str | None) -> None:
 
 
 def _find_table(lines: list[str], table: str) -> tuple[int, int]:
-    """The lines of a table, from behind its head to the next; the table is added when there is none."""
+    """The lines of a table, from after its header to the next; a missing table is added."""
     heads = [at for at, line in enumerate(lines) if (found := _TABLE.fullmatch(line)) and found[1] == table]
     if not heads:
         lines += ["", f"[{table}]"]

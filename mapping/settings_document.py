@@ -1,4 +1,4 @@
-"""The settings document of a connection: reading it with every fault named, and a commented example of it."""
+"""The settings document of a connection: read it and name every fault, and write a commented example."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class SettingsDocument(Section):
 
     @property
     def loses_stock(self) -> bool:
-        """Whether stock is written from quantities that the sales of a day never lower."""
+        """Whether stock is written from quantities that do not include the sales of the day."""
         return self.orders.enabled and self.orders.summary == "day" and self.stock.enabled
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFault:
-    """One thing wrong with a document: where ("orders.split"), what, and what it may be."""
+    """One fault of a document: where ("orders.split"), what, and what is allowed."""
 
     path: str
     message: str
@@ -74,12 +74,12 @@ class DocumentError(ValueError):
 
 
 def parse(toml_text: str) -> SettingsDocument:
-    """Read a document written as TOML that is to be put in force; SettingsError with every fault."""
+    """Read a TOML document that is to be put in force; SettingsError with every fault."""
     return parse_data(_read(toml_text))
 
 
 def recall(toml_text: str) -> SettingsDocument:
-    """Read a document that is in force already: it may lack what newer versions demand of a new one."""
+    """Read a document that is already in force: it may lack what newer versions require of a new one."""
     return _validate(_read(toml_text), in_force=True)
 
 
@@ -117,7 +117,7 @@ def _validate(data: Mapping[str, Any], *, in_force: bool) -> SettingsDocument:
 
 
 def to_data(document: SettingsDocument) -> dict[str, Any]:
-    """The document as plain data that TOML can hold; settings without a value and defaults are left out."""
+    """The document as plain data for TOML; settings without a value and defaults are left out."""
     return document.model_dump(by_alias=True, exclude_defaults=True, exclude_none=True)
 
 
@@ -130,7 +130,7 @@ def example() -> str:
 
 
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    """The tables of a document, each with the model behind it."""
+    """The tables of a document, each with its model."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
@@ -144,7 +144,7 @@ def _example_lines(section: type[BaseModel]) -> Iterator[str]:
 
 
 def to_toml(value: object) -> str:
-    """A value as it stands in one line of a document."""
+    """A value as written in one line of a document."""
     match value:
         case bool():
             text = str(value).lower()

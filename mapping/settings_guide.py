@@ -1,4 +1,4 @@
-"""Every setting explained from the schema: what it means, what it may be, its default, and what a document says."""
+"""Every setting explained from the schema: meaning, allowed values, default, and the value in a document."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS: Mapping[object, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `default` and `value` are TOML; None where there is none, `value` also where it is the default."""
+    """One setting. `default` and `value` are TOML or None; `value` is also None if it is the default."""
 
     path: str
     name: str
@@ -51,7 +51,7 @@ class GuideSection:
 
 
 def explain(document: SettingsDocument) -> tuple[GuideSection, ...]:
-    """The whole guide, beside what this document says."""
+    """The whole guide, with the values of this document."""
     return tuple(
         GuideSection(name, first_sentence(model), tuple(_settings(name, model, getattr(document, name))))
         for name, model in sections(SettingsDocument)
@@ -94,7 +94,7 @@ def _kind(annotation: Any) -> Kind:
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
-    """What a choice, or each row of a list, may be."""
+    """The allowed values of a choice, or of each row of a list."""
     inner = get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
     return tuple(map(str, get_args(inner))) if get_origin(inner) is Literal else ()
 

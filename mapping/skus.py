@@ -13,7 +13,7 @@ _DELETED_SUFFIX = " (deleted)"
 
 
 def name_item(item: Item) -> str:
-    """The item as messages name it: by what a person reads in QuickBooks."""
+    """The item's name in messages, as in QuickBooks."""
     name = f'"{item.name}"' if item.name else item.id
     if item.type == "Category":
         return f"category {name}"
@@ -21,9 +21,9 @@ def name_item(item: Item) -> str:
 
 
 def to_article_number(item: Item, settings: ProductSettings, *, allocated: int | None = None) -> int:
-    """The article number of an item: its SKU, which has to be digits, or the number allocated to it.
+    """The article number of an item: its SKU, which must be digits, or the number allocated to it.
 
-    MappingError for an empty SKU, and for one with letters, zero, or more than the till can hold, unless the settings
+    MappingError for an empty SKU, and for one with letters, zero, or above the till's limit, unless the settings
     allocate and a number was given.
     """
     sku = (item.sku or "").strip()
@@ -41,18 +41,18 @@ def to_article_number(item: Item, settings: ProductSettings, *, allocated: int |
 
 
 def find_own_number(sku: str | None) -> int | None:
-    """The article number that a SKU is by itself; None when it is none: letters, zero, more than the till can hold."""
+    """The SKU as an article number; None if it is not one: letters, zero, above the till's limit."""
     text = (sku or "").strip()
     return int(text) if is_digits(text) and 1 <= int(text) <= LARGEST_NUMBER else None
 
 
 OWN = "this item was made by the gateway for its own lines"
 OWN_ENDING = " (Kassabridge)"
-"""How the name of every item ends that the gateway makes in the books for lines of its own."""
+"""The name suffix of every item that the gateway creates in the books for its own lines."""
 
 
 def is_own(item: Item) -> bool:
-    """Whether the gateway made this item: a service of that name which nobody gave a SKU, whatever is remembered."""
+    """Whether the gateway created this item: a service with that name suffix and no SKU, with or without a link."""
     return item.type == "Service" and not (item.sku or "").strip() and item.name.endswith(OWN_ENDING)
 
 
@@ -82,7 +82,7 @@ def _refuse(item: Item, reason: str, fix: str) -> MappingError:
 
 
 def is_gtin(text: str) -> bool:
-    """Whether the text is an EAN-8, UPC-A, EAN-13 or GTIN-14 with a right check digit."""
+    """Whether the text is an EAN-8, UPC-A, EAN-13 or GTIN-14 with a valid check digit."""
     if len(text) not in _BARCODE_LENGTHS or not is_digits(text) or not int(text):
         return False
     digits = [int(digit) for digit in reversed(text)]
@@ -90,6 +90,6 @@ def is_gtin(text: str) -> bool:
 
 
 def to_own_name(item: Item, name: str | None = None) -> str:
-    """The item's name (or this one of its names) without what QuickBooks appends to that of an inactive one."""
+    """The item's name (or this one of its names) without the suffix that QuickBooks adds to inactive items."""
     written = item.name if name is None else name
     return written if item.active else written.removesuffix(_DELETED_SUFFIX)

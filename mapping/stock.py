@@ -18,9 +18,9 @@ _NONE = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is known of an item's stock, in pieces.
+    """The stock figures of an item, in pieces.
 
-    `unposted` is what the till has sold and the books do not know yet; `estimates` is on open estimates.
+    `unposted` is sold at the till and not booked yet; `estimates` is on open estimates.
     """
 
     on_hand: Decimal
@@ -29,7 +29,7 @@ class Figures:
 
 
 def to_figures(item: Item, *, unposted: Decimal = Decimal(0), estimates: Decimal = Decimal(0)) -> Figures:
-    """The figures of an item; NotBookable when the books keep no stock of it."""
+    """The figures of an item; NotBookable if the books keep no stock of it."""
     if item.quantity_on_hand is None or not (item.track_stock or item.type == "Inventory"):
         raise NotBookable("the books keep no stock of this item", record=name_item(item), field="quantity on hand")
     return Figures(item.quantity_on_hand, unposted, estimates)
@@ -40,7 +40,7 @@ def to_quantities(
 ) -> dict[int, Decimal]:
     """The stock each branch should have; branches without a row in the table are left alone.
 
-    Without a table the main branch gets everything. MappingError when a formula has no value or names no branch.
+    Without a table the main branch gets everything. MappingError if a formula has no value or names no branch.
     """
     rows = _rows(settings, branches, record)
     shared: dict[tuple[str, Decimal], dict[int, Decimal]] = {}
@@ -53,7 +53,7 @@ def to_quantities(
 
 
 def _share_out(whole: Decimal, shares: Mapping[int, Decimal], settings: StockSettings) -> dict[int, Decimal]:
-    """One quantity over its branches, by largest remainder: rounded one by one they could add up to more than it."""
+    """Distribute a quantity over branches by largest remainder: separate rounding could exceed the sum."""
     step = Decimal(1).scaleb(-settings.decimals)
     exact = {branch: whole * share / 100 / step for branch, share in shares.items()}
     steps = {branch: part.to_integral_value(ROUND_DOWN) for branch, part in exact.items()}
@@ -65,7 +65,7 @@ def _share_out(whole: Decimal, shares: Mapping[int, Decimal], settings: StockSet
 
 
 def to_branches(settings: StockSettings, *, branches: Sequence[int]) -> tuple[int, ...]:
-    """The branches whose stock is kept; MappingError when the settings name one that the till does not have."""
+    """The branches whose stock is kept; MappingError if the settings name one that the till does not have."""
     return tuple(sorted(_rows(settings, branches, "stock")))
 
 

@@ -1,9 +1,10 @@
 """The cent-exact solver: line nets for which the books' own tax rounding gives the till's net and VAT per code.
 
 The books tax each line and round each time (halves away from zero), the till usually rounds once per VAT code, so the
-naive line nets end up cents beside the till. The solver moves single cents between lines of one code. A line sits on
-a plateau of nets that all have the same tax (about 1/rate cents wide); climbing to the next plateau changes the tax by
-one cent, drifting along a plateau changes only the net. So: climb as often as tax is missing, then drift the net back.
+original line nets differ from the till by cents. The solver moves single cents between lines of one code. Each line is
+on a plateau of nets that all have the same tax (about 1/rate cents wide); a move to the next plateau changes the tax
+by one cent, a move along a plateau changes only the net. So: first move lines to other plateaus until the tax is
+right, then move along plateaus until the net is right.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mapping.records import VatAmount
 
 
 class RoundingModel(StrEnum):
-    """How the books arrive at the tax: from each line, or from amounts we state per tax code."""
+    """How the books compute the tax: from each line, or from amounts we state per tax code."""
 
     LINE = "line"
     CODE = "code"
@@ -36,7 +37,7 @@ class WantedTotals:
 
 @dataclass(frozen=True, slots=True)
 class SolverLimits:
-    """How far the solver may go, in cents: one line's move, a rounding line, and the rounding model."""
+    """The limits of the solver, in cents: one line's move, a rounding line, and the rounding model."""
 
     move: int = 5
     cap: int = 5
@@ -45,10 +46,10 @@ class SolverLimits:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Line nets in the order of the wishes, plus what had to be added.
+    """Line nets in the order of the wanted lines, plus added lines.
 
     `rounding` are extra lines (VAT code, net cents) of the same code; `untaxed` is one extra 0 % line in cents.
-    `booked` is the net and tax the books will show per code, `untaxed` left out. Compare it with the till's: cents
+    `booked` is the net and tax the books will show per code, without `untaxed`. Compare it with the till's: cents
     too much at one code and too little at another cancel each other out in `untaxed`.
     """
 
@@ -164,7 +165,7 @@ class _Problem:
         self._tiers = _tiers(wanted)
 
     def settle(self) -> list[int] | None:
-        """The nets, the rounding line's last; None when there is no way within reach."""
+        """The nets, the rounding line's last; None if there is no solution within the limits."""
         nets = list(self._wanted)
         lift = self._tax - sum(map(self._tax_of, nets))
         if self._ascend(nets, lift) and self._drift(nets, self._net - sum(nets)):
@@ -190,7 +191,7 @@ class _Problem:
         return False
 
     def _steps_to_edge(self, index: int, direction: int) -> int:
-        """How many cents until this line's tax changes; 0 when that is out of reach."""
+        """How many cents until this line's tax changes; 0 if that is outside the limits."""
         net = self._wanted[index]
         tax = self._tax_of(net)
         for step in range(1, self._reach[index] + 1):
@@ -199,7 +200,7 @@ class _Problem:
         return 0
 
     def _drift(self, nets: list[int], amount: int) -> bool:
-        """Move the net by `amount` without touching any line's tax, a cent per line in turn, large lines first."""
+        """Move the net by `amount` without changing any line's tax, one cent per line, large lines first."""
         direction = 1 if amount > 0 else -1
         left = abs(amount)
         for tier in self._tiers:
@@ -210,7 +211,7 @@ class _Problem:
         return left == 0
 
     def _search(self) -> list[int] | None:
-        """Try every combination of moves of the few most movable lines; for the rare carts the greedy way misses."""
+        """Try all combinations of moves of the few most movable lines, for rare sales where the greedy method fails."""
         movers = [index for tier in self._tiers for index in tier if self._reach[index]]
         movers = movers[:_SEARCHED_LINES] + movers[_SEARCHED_LINES:][-1:]
         found: dict[tuple[int, int], tuple[int, tuple[int, ...]]] = {(0, 0): (0, ())}
@@ -239,7 +240,7 @@ class _Problem:
         return extended
 
     def _slide_each(self, nets: list[int], indices: Sequence[int], amount: int) -> list[int]:
-        """Slide the lines by a cent each until `amount` is used up; answers those that moved."""
+        """Move the lines by a cent each until `amount` is used up; returns those that moved."""
         direction = 1 if amount > 0 else -1
         moved: list[int] = []
         for index in indices:
@@ -258,7 +259,7 @@ class _Problem:
 
 
 def _tiers(wanted: Sequence[WantedTotals]) -> list[list[int]]:
-    """Who moves first: free lines, rigid lines, lines worth nothing, the rounding line; large amounts first."""
+    """The order of moves: free lines, rigid lines, lines of zero, the rounding line; large amounts first."""
     tiers: list[list[int]] = [[], [], [], [len(wanted)]]
     for index, line in enumerate(wanted):
         tiers[2 if line.net_cents == 0 else int(line.rigid)].append(index)

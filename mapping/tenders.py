@@ -1,10 +1,10 @@
-"""How the money of a sale is divided: what its document holds, and what stands in documents of money beside it.
+"""How the money of a sale is divided between its document and separate documents of money.
 
-The books take one way to pay and one day on a document that is paid at once, payments above zero on one that is not,
-and no total below zero. The till takes whatever adds up: change in cash for a gift card, a return paid back in two
-ways, an exchange at no cost paid by card with cash back. So the document of the goods holds the money it can, all else
-stands in a small receipt (money that came) or refund receipt (money that went) of its own day and way to pay, and the
-clearing line of each takes back what it is too much or too little. Together they are the till's sums per tender.
+The books accept one payment method and one day on a document that is paid at once, payments above zero on one that is
+not, and no total below zero. The till accepts any combination: change in cash for a gift card, a return refunded by
+two methods, an exchange at no cost paid by card with cash back. So the document of the goods contains the money it can;
+the rest is in small receipts (money in) or refund receipts (money out), one per day and payment method, and a clearing
+line in each document balances the difference. Together they equal the till's sums per tender.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mapping.records import DocumentKind, Payment
 RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
 PAID_AT_ONCE = (DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT)
 NO_MONEY = ""
-"""The tender of a document that holds no money itself."""
+"""The tender of a document without money."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Tender:
-    """A way to pay on one day."""
+    """A payment method on one day."""
 
     method: str
     day: date
@@ -35,8 +35,8 @@ class Tender:
 class Division:
     """`method` is the tender of a document that is paid at once, `payments` are posted on one that is not.
 
-    `clearing` is the document's clearing line in cents and the till's sign; `beside` is the money in documents of its
-    own, signed like the till's.
+    `clearing` is the document's clearing line in cents and the till's sign; `beside` is the money in separate
+    documents, signed like the till's.
     """
 
     method: str = NO_MONEY
@@ -49,7 +49,7 @@ NOTHING_DIVIDED = Division()
 
 
 def net_payments(payments: Iterable[Payment], day: date) -> list[Payment]:
-    """Each payment dated (the sale's `day` by default); what went back is taken off the latest by its tender."""
+    """Each payment with its date (default: the sale's `day`); a refund is subtracted from the latest by its tender."""
     dated = [replace(payment, business_date=payment.business_date or day) for payment in payments]
     kept = [payment for payment in dated if payment.amount_cents > 0]
     for change in dated:
@@ -73,7 +73,7 @@ def _is_alike(payment: Payment, other: Payment) -> bool:
 
 
 def sums(payments: Iterable[Payment], day: date) -> dict[Tender, int]:
-    """Signed cents per tender; those that cancel out are left out."""
+    """Signed cents per tender; tenders with a sum of zero are left out."""
     found: dict[Tender, int] = {}
     for payment in payments:
         tender = Tender(payment.method, payment.business_date or day)
@@ -84,8 +84,8 @@ def sums(payments: Iterable[Payment], day: date) -> dict[Tender, int]:
 def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cents: int, *, record: str) -> Division:
     """Divide the money of a sale of `day` whose document, before clearing, comes to `total_cents` (the till's sign).
 
-    No document is below zero, nor is a payment; per tender everything adds up to what the till says. MappingError when
-    a sale that counts as paid was paid in several ways that are not its total.
+    No document and no payment is below zero; the sum per tender equals the till's. MappingError if a sale that counts
+    as paid was paid by several methods that do not add up to its total.
     """
     money = sums(payments, day)
     if not money:
@@ -106,7 +106,7 @@ def divide(kind: DocumentKind, payments: Sequence[Payment], day: date, total_cen
 
 
 def _divide_at_once(money: Mapping[Tender, int], day: date, total_cents: int, *, sign: int) -> Division:
-    """The largest tender of the document's own day and direction is the document's; the others stand beside it."""
+    """The largest tender of the document's day and direction is the document's; the others get separate documents."""
     own = [tender for tender, cents in money.items() if tender.day == day and sign * cents > 0]
     main = max(own, key=lambda tender: abs(money[tender]), default=None)
     held = money[main] if main else 0

@@ -1,4 +1,4 @@
-"""Whose a text of an article is: the gateway's, as it last wanted it, or one that the till's staff wrote themselves."""
+"""The owner of an article's text: the gateway, if it is the last wanted text, or the till's staff."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Traces = Mapping[str, str]
 """A short hash of what the gateway last wanted a text to be, by the name of its field."""
 
 ENRICHED: Final = ("receipt_text", "invoice_text", "display_text", "extra_text")
-"""Texts that the staff may make better; without a policy theirs stay."""
+"""Texts that the staff may improve; without a policy the staff's texts stay."""
 _ATTRIBUTES: Final = ("colour", "size")
 NAME: Final = "description"
-"""The article's name: it is the staff's only where the gateway knows that it has written another one."""
+"""The article's name: it is the staff's only if the gateway knows that it wrote another one."""
 _TRACED: Final = (NAME, *ENRICHED, "barcode", *_ATTRIBUTES)
 _CUSTOM: Final = "custom."
 _LENGTH: Final = 16
 
 
 def trace(article: Article) -> dict[str, str]:
-    """What to remember of the texts of an article as the books want them; empty ones leave no trace."""
+    """The traces to store of an article's wanted texts; empty texts leave no trace."""
     plain: dict[str, Any] = {name: getattr(article, name) for name in _TRACED}
     free = {f"{_CUSTOM}{name}": value for name, value in article.custom_fields.items() if isinstance(value, str)}
     return {name: _mark(text) for name, text in (plain | free).items() if text}
 
 
 def find_ours(wanted: Article, before: Article | None, traces: Traces) -> frozenset[str]:
-    """The fields in which the till shows what the gateway wanted last, or wants now: nobody else's words are lost."""
+    """The fields with the text that the gateway wanted last, or wants now: overwriting them loses nothing."""
     if before is None:
         return frozenset()
     return frozenset(
@@ -42,19 +42,19 @@ def find_ours(wanted: Article, before: Article | None, traces: Traces) -> frozen
 
 
 def is_renamed(before: Article, ours: Collection[str], traces: Traces) -> bool:
-    """Whether the till's staff gave the article another name than the gateway did; unknown where there is no trace."""
+    """Whether the till's staff gave the article another name than the gateway did; unknown without a trace."""
     return bool(before.description) and NAME in traces and NAME not in ours
 
 
 def without_name(traces: Traces) -> Traces:
-    """The traces of an article that was another item's, or of another article: whose its name is, is not known."""
+    """The traces of an article that was another item's, or of another article: the owner of its name is unknown."""
     return {name: mark for name, mark in traces.items() if name != NAME}
 
 
 def empty_cleared(wanted: Article, before: Article | None, traces: Traces, settings: ProductSettings) -> Article:
-    """The article with "" for every text that the books have no more, where the till still shows the gateway's.
+    """The article with "" for every text that was emptied in the books, if the till still has the gateway's text.
 
-    A text that somebody changed at the till is not touched, nor one that the settings do not map any more.
+    A text that was changed at the till is not written, nor one that the settings do not map any more.
     """
     if before is None:
         return wanted
@@ -72,7 +72,7 @@ def empty_cleared(wanted: Article, before: Article | None, traces: Traces, setti
 
 
 def _mapped(settings: ProductSettings) -> frozenset[str]:
-    """The optional texts that come from the item; one taken out of the settings is nobody's order to empty it."""
+    """The optional texts that come from the item; removing one from the settings does not empty it."""
     by_name = _ATTRIBUTES if settings.variants else ()
     by_rule = {name for name in ("barcode", *_ATTRIBUTES) if name in settings.fields}
     return frozenset(("extra_text", *by_name, *by_rule))

@@ -1,4 +1,4 @@
-"""The turnover group of a new article: the till demands one, the books have none."""
+"""The turnover group of a new article: the till requires one, the books have none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SALES = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
 
 
 def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> Product:
-    """The product, every article that names no turnover group given one: of its VAT code, else the first for sales.
+    """The product; articles without a turnover group get one: that of the VAT code, else the first for sales.
 
-    Where the till tells of no turnover group at all it is left to the till.
+    If the till returns no turnover groups, the till decides.
     """
     sales = sorted((group for group in groups if group.type in _SALES), key=lambda group: group.number)
     if not sales:

@@ -1,8 +1,8 @@
-"""Unit prices: a line keeps its quantity, and the books multiply quantity and price out to its amount.
+"""Unit prices: a line keeps its quantity, and quantity times price gives its amount in the books.
 
 The books keep seven decimals of quantity and price and round the product to cents, halves away from zero. A company
-that has refused such a product once (fault 6070) gets a price in whole cents whose product needs no rounding, and what
-that leaves of the amount on a second line.
+that has refused such a product once (fault 6070) gets a price in whole cents whose product needs no rounding, and the
+remainder of the amount on a second line.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ _DIGITS = 60  # enough for any quantity of the till times any price
 
 
 class LineAmounts(StrEnum):
-    """What a company of the books takes as the amount of a line: the rounded product, or only one that is exact."""
+    """What a company of the books accepts as the amount of a line: the rounded product, or only an exact one."""
 
     ROUNDED = "rounded"
     EXACT = "exact"
 
 
 def to_quantity(pieces: Decimal) -> Decimal:
-    """A quantity as the books keep it."""
+    """A quantity as the books store it."""
     with localcontext(prec=_DIGITS):
         kept = pieces.quantize(_UNIT, ROUND_HALF_UP)
         return pieces if kept == pieces else kept
 
 
 def multiply(quantity: Decimal, price: Decimal) -> Decimal:
-    """The amount in euros that the books make of a quantity and a price."""
+    """The amount in euros that the books compute from a quantity and a price."""
     with localcontext(prec=_DIGITS):
         return (quantity * price).quantize(CENT, ROUND_HALF_UP)
 
 
 def find_unit_price(net_cents: int, quantity: Decimal) -> Decimal | None:
-    """The unit price in euros that the books multiply out to the net; None where there is none.
+    """The unit price in euros whose product with the quantity is the net; None if there is none.
 
-    That is so for no pieces at all, and may be so for a hundred thousand pieces and more.
+    There is none for zero pieces, and sometimes none for a hundred thousand pieces and more.
     """
     if not quantity:
         return None
@@ -66,9 +66,9 @@ def _is_exact(net_cents: int, quantity: Decimal) -> bool:
 
 
 def split_line(flat: FlatLine, amounts: LineAmounts) -> tuple[FlatLine, ...]:
-    """The line alone where any amount has a price; else its pieces with an amount that has one, and the remainder.
+    """The line alone if any amount has a price; else its pieces with an amount that has one, and the remainder.
 
-    The remainder has no quantity and may be nothing: it takes what the pieces' amount must not be changed by.
+    The remainder has no quantity and may be zero: the solver changes it instead of the pieces' amount.
     """
     quantity = flat.line.quantity
     if not quantity or (amounts is LineAmounts.ROUNDED and abs(quantity) < _SURE_BELOW):
@@ -91,6 +91,6 @@ def _near(net_cents: int, quantity: Decimal) -> int:
 
 
 def _shortest(price: Decimal) -> Decimal:
-    """Whole cents with two decimals, anything finer with as many as it needs; nothing without a sign."""
+    """Whole cents with two decimals, finer amounts with as many as needed; zero without a sign."""
     price = price.quantize(CENT) if price == price.quantize(CENT) else price.normalize()
     return price or abs(price)

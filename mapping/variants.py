@@ -1,7 +1,7 @@
 """Families: items of the books that are the variants of one product of the till.
 
-QuickBooks knows no variants, and only a category can be above an item, so a family is found by what its items have in
-common: a part of their names or SKUs, the category they hang under, or a field that the settings name.
+QuickBooks has no variants, and only a category can be the parent of an item, so a family is found by what its items
+have in common: a part of their names or SKUs, their category, or a field named in the settings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mapping.skus import name_item, to_own_name
 class Family:
     """The family of an item. `key` is the same for all its items: the same name in another category is another family.
 
-    `parts` are the item's colour and size, as far as they are known.
+    `parts` are the item's colour and size, if known.
     """
 
     key: str
@@ -30,9 +30,9 @@ class Family:
 
 
 def find_family(item: Item, settings: ProductSettings) -> Family | None:
-    """The family that the settings put the item in; None when it is a product by itself.
+    """The family of the item by the settings; None if it is a product of its own.
 
-    Raises `MappingError` when the settings cannot be applied to the item.
+    Raises `MappingError` if the settings cannot be applied to the item.
     """
     if not settings.variants:
         return None
@@ -44,7 +44,7 @@ def find_family(item: Item, settings: ProductSettings) -> Family | None:
     if not name:
         return None
     above = item.parent_id or ""
-    # A category stands for its product whatever it is called by now.
+    # The category identifies the product, even after it is renamed.
     by_name = "" if settings.family_by == "category" else name.casefold()
     return Family(f"{above}/{by_name}", name, {part: said for part, said in parts.items() if said})
 
@@ -63,7 +63,7 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
 
 
 def _find_category(item: Item, settings: ProductSettings) -> str | None:
-    """The category's own name; no name holds a colon, so a full name is those of all above it, and its own."""
+    """The category's own name; names contain no colon, so a full name is split at colons."""
     path = str(item.raw.get("FullyQualifiedName") or "").split(":")[:-1]
     if not item.parent_id or not path:
         return None
@@ -73,7 +73,7 @@ def _find_category(item: Item, settings: ProductSettings) -> str | None:
 
 
 def to_variant_name(item: Item, family: Family | None, settings: ProductSettings) -> str:
-    """What the article is called: under a category that is its product, "Tee Blue M" says more than "Blue M"."""
+    """The article's name: if the category is its product, "Tee Blue M" is clearer than "Blue M"."""
     own = to_own_name(item)
     if family is None or settings.family_by != "category" or family.name.casefold() in own.casefold():
         return own

@@ -1,4 +1,4 @@
-"""Tax codes of the books against VAT codes of the till, matched by rate."""
+"""Tax codes of the books and VAT codes of the till, matched by rate."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from mapping.records import TaxCode, VatGroup
 
 @dataclass(frozen=True, slots=True)
 class VatTable:
-    """The till's VAT groups and the books' tax codes (by id), as both stand today."""
+    """The till's VAT groups and the books' tax codes (by id), as of today."""
 
     groups: tuple[VatGroup, ...] = ()
     tax_codes: Mapping[str, TaxCode] = field(default_factory=dict)
 
     def find_code(self, percentage: Decimal, branch: int | None = None) -> int | None:
-        """The VAT code of a rate: the branch's, or (no branch) one that means this rate wherever it is used.
+        """The VAT code of a rate: the branch's, or (no branch) one that means this rate at every branch that uses it.
 
         An article has one code for all branches, each of which taxes it by its own rate of that code. So without a
-        branch that decides, a code that stands for another rate at another branch is not taken, and of those that
-        fit, the one that most branches have.
+        deciding branch, a code with another rate at another branch is not used, and among the matching codes the one
+        that most branches have is used.
         """
         rates = self._rates(branch)
         codes = [code for code, by_branch in rates.items() if set(by_branch.values()) == {percentage}]
         return min(codes, key=lambda code: (-len(rates[code]), code), default=None)
 
     def find_percentage(self, code: int, branch: int | None = None) -> Decimal | None:
-        """The rate of a VAT code at a branch, or when all branches agree on it."""
+        """The rate of a VAT code at a branch, or the rate on which all branches agree."""
         rates = set(self._rates(branch).get(code, {}).values())
         return rates.pop() if len(rates) == 1 else None
 
     def find_split(self, percentage: Decimal) -> str | None:
-        """In words, the first code that means this rate at one branch and another rate at another."""
+        """A description of the first code that means this rate at one branch and another rate at another."""
         for code, by_branch in sorted(self._rates().items()):
             if percentage in by_branch.values() and len(set(by_branch.values())) > 1:
                 meanings = (f"{rate.normalize():f} % at branch {branch}" for branch, rate in by_branch.items())
@@ -43,7 +43,7 @@ class VatTable:
         return None
 
     def _rates(self, branch: int | None = None) -> dict[int, dict[int | None, Decimal]]:
-        """Every code's rates by branch; with a branch, what holds there."""
+        """Every code's rates by branch; with a branch, the rates there."""
         rates: dict[int, dict[int | None, Decimal]] = {}
         for group in self.groups:
             if branch is None or group.branch in (None, branch):
@@ -54,10 +54,10 @@ class VatTable:
 def get_vat_code(
     table: VatTable, control: Control, tax_code_id: str | None, *, record: str, branch: int | None = None
 ) -> int | None:
-    """The VAT code of an item's tax code: as the settings say, by rate otherwise; None when it is left out.
+    """The VAT code of an item's tax code: from the settings, otherwise by rate; None if it is left out.
 
-    `branch` is the one whose rates decide where branches differ. MappingError names the tax code and its rate when
-    nothing fits.
+    `branch` is the one whose rates decide if branches differ. MappingError names the tax code and its rate if
+    nothing matches.
     """
     code = table.tax_codes.get(tax_code_id or "")
     rate = code.percentage if code else None

@@ -172,7 +172,7 @@ def _is_as_read(existing: ReadProduct, deps: Deps) -> bool:
     now = deps.till.product(existing.product.number or 0)
     if now is not None and now.raw == existing.raw:
         return True
-    deps.say("somebody changed it at the till at this moment; it is read again", product=existing.product.number)
+    deps.say("it was changed at the till at this moment; it is read again", product=existing.product.number)
     return False
 
 

@@ -23,7 +23,7 @@ from mapping.texts import Traces, without_name
 from mapping.variants import find_family
 
 PreviewData = dict[str, Any]
-UNGIVEN: Final = "given when the item is carried"
+UNGIVEN: Final = "given when the item is written"
 
 
 def explain_product(item: Item, deps: Deps) -> PreviewData:

@@ -51,7 +51,7 @@ def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[CheckFinding
 def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[CheckFinding]:
     numbered = company.custom_document_numbers
     yield CheckFinding("document numbers", "the till's number is kept" if numbered else
-                  "QuickBooks numbers by itself; a sale is recognised by its private note (switch custom transaction "
+                  "QuickBooks assigns the numbers; a sale is recognised by its private note (switch custom transaction "
                   "numbers on under Account and settings > Sales to see the till's)")  # fmt: skip
     if company.books_closed_through:
         kept = deps.settings.orders.closed_books

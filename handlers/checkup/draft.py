@@ -25,7 +25,7 @@ SAMPLE = 200
 """Number of items of the catalogue that patterns and formulas are tested with, from one read."""
 _FRESH_SECONDS = 60.0
 
-_LATER = "it is saved all the same, and checked once more by itself"
+_LATER = "it is saved all the same, and checked again automatically"
 BOOKS, TILL = "QuickBooks", "MplusKASSA"
 _LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[CheckFinding]]], ...] = (
     (BOOKS, frozenset({BOOKS}), settings.look_at_books),
@@ -53,7 +53,7 @@ def handle(event: Event, deps: Deps) -> Result:
         "warnings": _to_rows([*warnings, *_try_filter(items, draft, present)]),
         "unasked": list(unasked),
     }
-    result = done(f"{len(faults)} faults in a settings document that somebody wants in force")
+    result = done(f"{len(faults)} faults in a settings document that is to be put in force")
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
 
 

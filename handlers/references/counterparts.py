@@ -14,7 +14,7 @@ from handlers.references import parties
 from mapping.customers import email_keys
 from mapping.records import Customer, Relation
 
-BY_LINK, BY_EMAIL, BY_ID = "by what was carried before", "by its e-mail address", "by our id"
+BY_LINK, BY_EMAIL, BY_ID = "by what was written before", "by its e-mail address", "by our id"
 
 
 @dataclass(frozen=True, slots=True)

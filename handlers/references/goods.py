@@ -147,7 +147,7 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
             record=awaited_records.name_item(name),
             field=setting,
             fix=f"{'make the item active again' if inactive else 'create the item'} in QuickBooks, what waits for it "
-            "then goes on by itself; or change the setting",
+            "then continues automatically; or change the setting",
         )
     deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
     return item.id
@@ -206,5 +206,5 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
         code=awaited_records.INACTIVE_ITEM if first.inactive else awaited_records.MISSING_ITEM,
         record=awaited_records.name_item(first.sku),
         field="SKU" if absent else "active",
-        fix=f"{'; '.join(todo)} in QuickBooks: the sale goes on by itself (or set orders.missing_item to fallback)",
+        fix=f"{'; '.join(todo)} in QuickBooks: the sale then continues (or set orders.missing_item to fallback)",
     )

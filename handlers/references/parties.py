@@ -93,7 +93,7 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
             code=awaited_records.INACTIVE_CUSTOMER,
             record=awaited_records.name_customer(inactive.id or ""),
             field="active",
-            fix="make the customer active again, or merge it into another: what waits for it then goes on by itself "
+            fix="make the customer active again, or merge it into another: what waits for it then continues "
             '(or set customers.inactive to "create")',
         )
     return usable

@@ -185,7 +185,7 @@ def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> 
     raise Conflict(
         f"{bookings.name_document(link)} keeps changing in QuickBooks",
         record=orders.name_record(sale),
-        fix="retry when nobody works on this document",
+        fix="retry when no other user works on this document",
     )
 
 

@@ -1,4 +1,4 @@
-"""The frozen records both worlds are spoken of in: what the connectors read and write, what the mapping maps."""
+"""The frozen records of both systems: the connectors read and write them, the mapping translates them."""
 
 from mapping.records.books import (
     BookedDocument,

@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the books. `raw` is the whole JSON object, so that a setting can reach any field by path."""
+    """An item of the books. `raw` is the whole JSON object, so that a setting can read any field by path."""
 
     id: str
     sync_token: str
@@ -70,7 +70,7 @@ class Customer:
 class TaxCode:
     """A sales tax code of the books with the rate that is in force (the sum of its sales tax rates).
 
-    `rate_id` is the TaxRate behind it when there is exactly one, else None.
+    `rate_id` is its TaxRate if there is exactly one, else None.
     """
 
     id: str
@@ -151,7 +151,7 @@ class DocumentTax:
 
 @dataclass(frozen=True, slots=True)
 class SalesDocument:
-    """A document ready to be booked. `total` is what the till took, tax included; the books' answer must equal it."""
+    """A document ready to be booked. `total` is the till's total, tax included; the books' answer must equal it."""
 
     kind: DocumentKind
     marker: str
@@ -179,7 +179,7 @@ class SalesDocument:
 
 @dataclass(frozen=True, slots=True)
 class BookedDocument:
-    """A document as it stands in the books. `total` and `tax` in euros, as the books computed them."""
+    """A document as it is in the books. `total` and `tax` in euros, as the books computed them."""
 
     kind: DocumentKind
     id: str
@@ -208,7 +208,7 @@ class RecordChange:
 class ChangeSet:
     """What change data capture answered. `as_of` is the books' clock; the next cursor is a little before it.
 
-    `possibly_truncated`: the answer is as long as answers get, so there may be more; ask for fewer entities.
+    `possibly_truncated`: the answer has the maximum length, so there may be more; request fewer entities.
     """
 
     changes: tuple[RecordChange, ...]
@@ -227,9 +227,9 @@ class PaymentLink:
 
 @dataclass(frozen=True, slots=True)
 class BooksPayment:
-    """A payment in the books; `id` is None for one still to be created. What the links leave over stays unapplied.
+    """A payment in the books; `id` is None for one still to be created. The amount without links stays unapplied.
 
-    `source_id` is the till's payment behind one that is to be booked.
+    `source_id` is the till's payment of one that is to be booked.
     """
 
     customer_id: str

@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A till article: what is sold, priced and stocked. None means the till did not say (or: leave it alone).
+    """A till article: what is sold, priced and stocked. None means: not given by the till (or: leave it alone).
 
     `custom_fields` are the till's free fields, name to value.
     """
@@ -68,7 +68,7 @@ class VatGroup:
 
 @dataclass(frozen=True, slots=True)
 class VatAmount:
-    """What a sale says about one of its VAT codes. Authoritative: never recomputed."""
+    """A sale's totals for one of its VAT codes. Authoritative: never recomputed."""
 
     code: int
     percentage: Decimal
@@ -88,7 +88,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class TillPaymentMethod:
-    """A way to pay at the till; `code` is what payments carry in `method`."""
+    """A payment method of the till; `code` is the value of `method` in payments."""
 
     code: str
     description: str
@@ -169,7 +169,7 @@ class SaleLine:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A tender of a sale, in cents; negative when money went back."""
+    """A tender of a sale, in cents; negative for a refund."""
 
     method: str
     amount_cents: int
@@ -221,7 +221,7 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class SyncMarkers:
-    """The till's rising counters, one per kind of record; None where the installation did not answer one."""
+    """The till's rising counters, one per kind of record; None if the installation did not return one."""
 
     article: int | None = None
     article_group: int | None = None
@@ -253,7 +253,7 @@ class ArticleStock:
 class StockMovement:
     """One booking on the stock of an article. `type` is the till's own word (STOCK-HISTORY-TYPE-...).
 
-    The ids name the document behind it, where there is one; `after` is what a correction left.
+    The ids name its document, if there is one; `after` is the quantity after a correction.
     """
 
     stock_id: int
@@ -288,7 +288,7 @@ class ArticleGroup:
 
 @dataclass(frozen=True, slots=True)
 class TurnoverGroup:
-    """A turnover group of the till (its link to a ledger account); the amounts only stand in a journal."""
+    """A turnover group of the till (its link to a ledger account); the amounts are only in a journal."""
 
     number: int
     name: str
@@ -301,7 +301,7 @@ class TurnoverGroup:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What a branch took on one business day: per turnover group, per VAT code and per way to pay."""
+    """The totals of a branch on one business day: per turnover group, VAT code and payment method."""
 
     business_date: date
     branch: int

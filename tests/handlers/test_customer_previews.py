@@ -117,7 +117,7 @@ def test_e4_a_customer_that_exists_shows_what_is_written_and_what_is_kept_with_t
     written = preview(shop, number)
     assert (written["outcome"], fields(written)["phone"]["kept"]) == (
         "unchanged",
-        "nothing of it changed since it was carried last",
+        "nothing of it changed since it was written last",
     )
     shop.till.change_relation(number, email="new@example.nl")
     moved = preview(shop, number)

@@ -136,7 +136,7 @@ def test_a_variant_is_previewed_with_the_product_of_its_family(open_shop: OpenSh
     )
     shown = preview(shop, blue)
     rows = {row["field"]: row["value"] for row in shown["fields"]}
-    assert (shown["outcome"], shown["family"]["product"]) == ("created", "given when the item is carried")
+    assert (shown["outcome"], shown["family"]["product"]) == ("created", "given when the item is written")
     assert [rows[name] for name in ("product", "description", "colour", "size")] == [
         "Tee",
         "Tee - Blue / S",
@@ -157,7 +157,7 @@ def test_a_category_is_previewed_with_its_place_and_an_item_with_its_group(shop:
     cheese = add_category(shop, "Cheese", food["Id"])
     item = shop.add_item("7001", **below(cheese["Id"]))
     (*_, group) = preview(shop, item["Id"])["fields"]
-    assert (group["field"], group["value"]) == ("group", "given when the item is carried")
+    assert (group["field"], group["value"]) == ("group", "given when the item is written")
     hear(shop, item["Id"])
     again_while_waiting(shop)
     (*_, group) = preview(shop, item["Id"])["fields"]
