@@ -137,7 +137,7 @@ def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
         f"{name_item(other)} and {name_item(item)} both ask for article {number}",
         record=name_article(number),
         field="SKU",
-        fix="give one of the two another SKU in QuickBooks, or make it inactive; this event then continues automatically",
+        fix="give one of the two another SKU in QuickBooks, or make it inactive; this event then continues",
         code=TAKEN,
     )
 

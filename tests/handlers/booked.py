@@ -1,4 +1,4 @@
-"""What the books made of a sale: the one document there is, held against the till."""
+"""Read the one document of a sale in the books and compare it with the till."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.handlers.shop import Shop
 
 
 def agree(shop: Shop, sale: dict[str, Any]) -> dict[str, Any]:
-    """The one document there is, which must have the till's total and VAT."""
+    """The only document, which must have the till's total and VAT."""
     ((document,),) = shop.documents().values()
     sign = -1 if sale["totalInclAmount"] < 0 else 1
     vat = sum(group["vatAmount"] for group in sale["vatGroupList"]["vatGroup"])

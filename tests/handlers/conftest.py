@@ -1,4 +1,4 @@
-"""A shop per test, on SQLite alone unless the store has a part in it: its own tests hold both databases to a word."""
+"""A shop per test, on SQLite only unless the test concerns the store: the store's own tests use both databases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.handlers.shop import Shop
 
 @pytest.fixture
 def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a fresh database with all our tables: SQLite, or as `shop.on_both_databases` says."""
+    """The URL of a new database with all our tables: SQLite, or by `shop.on_both_databases`."""
     if getattr(request, "param", DATABASES[0]) == "postgres":
         server: servers.Postgres = request.getfixturevalue("postgres")
         with server.database(template=TEMPLATE) as url:

@@ -1,4 +1,4 @@
-"""What a shop's people do with goods, and what the till then shows: a thin layer over the shop of the other tests."""
+"""Actions of a shop's staff with goods, and what the till then shows: a thin layer over `shop`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OpenShop = Callable[..., Shop]
 
 
 def hear(shop: Shop, item_id: str, operation: str = "Update", **more: Any) -> Event:
-    """A webhook about an item, carried with all it leads to."""
+    """A webhook about an item, handled with all follow-up events."""
     event_id = shop.receive(
         Change(
             key=f"webhook-{next(_keys)}",
@@ -35,13 +35,13 @@ def hear(shop: Shop, item_id: str, operation: str = "Update", **more: Any) -> Ev
 
 
 def capture(shop: Shop) -> None:
-    """What change data capture reports, carried."""
+    """Poll change data capture and handle the events."""
     polls.poll_books(shop.deps())
     shop.work()
 
 
 def backfill(shop: Shop, flow: Flow) -> Event:
-    """A backfill asked for by a person, carried to its end."""
+    """A backfill requested by a person, handled to its end."""
     event_id = shop.receive(requests.backfill(flow, connection="default"))
     shop.work()
     return shop.event(event_id)
@@ -73,7 +73,7 @@ def change(shop: Shop, item_id: str, **fields: Any) -> dict[str, Any]:
 
 
 def below(parent: str) -> dict[str, Any]:
-    """The fields that hang an item under another."""
+    """The fields that make an item a child of another."""
     return {"SubItem": True, "ParentRef": {"value": parent}}
 
 
@@ -88,7 +88,7 @@ def has_article(shop: Shop, number: int) -> bool:
 
 
 def physical(shop: Shop, number: int, branch: int = 1) -> Decimal:
-    """Pieces of an article that lie in a branch."""
+    """Pieces of an article in stock in a branch."""
     row = shop.till.till["stock"].find(f"{branch}/{number}")
     return Decimal(row["physical"]) if row else Decimal(0)
 

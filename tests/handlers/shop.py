@@ -1,4 +1,4 @@
-"""A shop for tests of handlers: both simulators served, one database, and the worker's own loop, in this process."""
+"""A shop for tests of handlers: both simulators, one database, and the worker's loop, in this process."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from workers.worker import Worker
 
 REALM = "9341455000000002"
 on_both_databases = pytest.mark.parametrize("shop_database", DATABASES, indirect=True)
-"""For a test in which the store has a part: its shop lives on SQLite once, and once on PostgreSQL."""
+"""For a test that concerns the store: it runs once on SQLite and once on PostgreSQL."""
 SALES = ("SalesReceipt", "Invoice", "RefundReceipt", "CreditMemo")
 
 
 class Shop:
-    """One connected shop; `settle` carries everything that waits. Items and articles exist for 1001, 1002, 1003."""
+    """One connected shop; `settle` handles everything that waits. Items and articles exist for 1001, 1002, 1003."""
 
     def __init__(self, engine: Engine, document: str = "", *, wsdl: bytes | None = None) -> None:
         self.engine = engine
@@ -71,7 +71,7 @@ class Shop:
             "QUICKBOOKS_API_URL": books,
             "QUICKBOOKS_TOKEN_URL": f"{books}/oauth2/v1/tokens/bearer",
             "QUICKBOOKS_REALM_ID": REALM,
-            "QUICKBOOKS_CALLS_PER_SECOND": "10000",  # a story is told in seconds
+            "QUICKBOOKS_CALLS_PER_SECOND": "10000",  # each test takes a few seconds
             "QUICKBOOKS_CALLS_PER_MINUTE": "100000",
             "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": refresh_token,
@@ -81,7 +81,7 @@ class Shop:
         }
 
     def address_of(self, served: Served) -> str:
-        """Where the gateway is told a simulator is."""
+        """The configured URL of a simulator."""
         return served.url
 
     def close(self) -> None:
@@ -91,18 +91,18 @@ class Shop:
             served.stop()
 
     def cut_off(self, system: str) -> None:
-        """Stop the simulated "books" or "till": nothing listens at its address any more."""
+        """Stop the simulated "books" or "till": its address does not listen any more."""
         self._served[("books", "till").index(system)].stop()
 
     def bring_back(self, system: str) -> None:
-        """Serve the same world at the same address again."""
+        """Serve the same simulation at the same address again."""
         place = ("books", "till").index(system)
         app = create_books(self.books) if system == "books" else create_till(self.till)
         port = int(self._served[place].url.rpartition(":")[2])
         self._served[place] = Served(app, port=port)
 
     def open_contexts(self) -> ConnectionRegistry:
-        """The surroundings of a worker process."""
+        """The environment of a worker process."""
         return ConnectionRegistry(self.engine, self._given, self.woken.extend)
 
     def read_settings(self, environment: Mapping[str, str]) -> None:
@@ -111,7 +111,7 @@ class Shop:
         self.restart()
 
     def restart(self) -> None:
-        """A new worker process: nothing is remembered but what the database holds."""
+        """A new worker process: only the state in the database remains."""
         self.contexts.close()
         self.contexts = self.open_contexts()
         self.worker = Worker(self.engine, self.contexts, self.woken.extend)
@@ -149,7 +149,7 @@ class Shop:
         return str(self.find("Account", Name=name)["Id"])
 
     def set_document(self, document: str) -> None:
-        """Put a settings document (TOML) in force; read by the next event of a world not built yet."""
+        """Put a settings document (TOML) in force; read when the connection context is built next."""
         with writing(self.engine) as session:
             documents.save(session, "default", document, author="test")
 
@@ -158,14 +158,14 @@ class Shop:
         self.set_document(document)
         self.contexts.context("default").looked_at = 0.0
 
-    # --- what happens ---
+    # --- actions ---
 
     def deps(self) -> Deps:
-        """The surroundings of an event, as a worker makes them."""
+        """The dependencies of an event, as a worker creates them."""
         return self.contexts.deps("default")
 
     def poll(self) -> None:
-        """Look at the till once."""
+        """Poll the till once."""
         polls.poll_till(self.deps())
 
     def work(self) -> None:
@@ -174,18 +174,18 @@ class Shop:
             pass
 
     def settle(self) -> None:
-        """Look at the till and carry everything that is due."""
+        """Poll the till and handle everything that is due."""
         self.poll()
         self.work()
 
     def receive(self, change: Change) -> int:
-        """Put a change into the inbox; answers its event."""
+        """Put a change into the inbox; returns its event."""
         with writing(self.engine) as session:
             (received,) = inbox.receive(session, [change])
         return received.id
 
     def hear_of(self, entity: str, entity_id: str, operation: str, *, key: str, **more: Any) -> Event:
-        """A webhook of the books, carried."""
+        """Handle a webhook of the books."""
         flow = Flow.CUSTOMERS if entity == "Customer" else Flow.ORDERS
         event_id = self.receive(
             Change(
@@ -203,7 +203,7 @@ class Shop:
         return self.event(event_id)
 
     def resend(self, order: str, *, dry_run: bool = False, reason: str = "asked by a test") -> Event:
-        """A person's resend, carried to its end."""
+        """A person's resend, handled to its end."""
         with writing(self.engine) as session:
             change = self._to_resend(session, order, dry_run=dry_run, reason=reason)
             (received,) = inbox.receive(session, [change])
@@ -217,7 +217,7 @@ class Shop:
         return requests.resend(order, connection="default", earlier=earlier, dry_run=dry_run, reason=reason)
 
     def work_abreast(self, *events: int) -> None:
-        """Worker processes that are woken for an event each at the same moment, until nothing is due."""
+        """Worker processes that each get an event at the same moment, until nothing is due."""
         ready = threading.Barrier(len(events))
         workers = [threading.Thread(target=self._work_beside, args=(event, ready)) for event in events]
         for worker in workers:
@@ -243,7 +243,7 @@ class Shop:
         self.work()
         return self.event(event.id)
 
-    # --- what can be seen ---
+    # --- observations ---
 
     def events(self, **filters: Any) -> list[Event]:
         """Events whose attributes equal these, newest first."""
@@ -263,7 +263,7 @@ class Shop:
         return self.events(entity_id=sale_id)[0]
 
     def parked(self) -> list[Event]:
-        """What waits for a person."""
+        """The parked events."""
         return self.events(state="parked")
 
     def rows(self, entity: str) -> list[dict[str, Any]]:
@@ -276,7 +276,7 @@ class Shop:
         return {entity: rows for entity, rows in found.items() if rows}
 
     def only(self, entity: str) -> dict[str, Any]:
-        """The one row of a kind there is."""
+        """The only row of a kind."""
         (row,) = self.rows(entity)
         return row
 
@@ -288,7 +288,7 @@ class Shop:
 
 
 def planned(event: Event) -> Mapping[str, Any]:
-    """What a dry run said."""
+    """The result of a dry run."""
     found: Mapping[str, Any] = json.loads(event.result or "{}", parse_float=Decimal)
     return found
 

@@ -1,4 +1,4 @@
-"""One person, one customer: whatever the capitals of the address, whatever stands beside it, whoever writes it."""
+"""One person, one customer: independent of capitals in the address, of text beside it, and of its author."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_address_changed_in_the_books_is_followed(shop: Shop) -> None:
 
 
 def test_what_is_found_by_an_old_address_is_not_believed(shop: Shop) -> None:
-    """Changed a moment ago, and nobody has told yet."""
+    """Changed a moment ago, and not reported yet."""
     customer = in_books(shop, "P. Oud", "Piet.Oud@Example.nl")
     sell_to(shop, add(shop, name="Anna", email="anna@example.nl"))
     shop.books.put(REALM, "Customer", {"Id": customer, "PrimaryEmailAddr": {"Address": "other@example.nl"}})
@@ -134,7 +134,7 @@ def test_a_new_customer_costs_no_more_reads_than_its_search(shop: Shop) -> None:
     customer = shop.find("Customer", DisplayName="Piet Oud")["Id"]
     shop.hear_of("Customer", customer, "Create", key="our echo")
     sell_to(shop, add(shop, name="Third", email="third@example.nl"))
-    # Each was searched for by its sale and by its relation; our own echo cost nothing.
+    # Each was searched by its sale and by its relation; our own echo cost no read.
     assert counter.reads(shop) == before + 2 * 2
 
 

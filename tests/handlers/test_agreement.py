@@ -1,4 +1,4 @@
-"""Till and books compared after real trade: equal to the cent, or every difference told by the record that makes it."""
+"""Compare till and books after trade: equal to the cent, or every difference is reported with its record."""
 
 from __future__ import annotations
 
@@ -268,6 +268,6 @@ def test_too_long_a_period_is_refused_in_words(shop: Shop) -> None:
 
 
 def void(shop: Shop, document: dict[str, Any]) -> None:
-    """As a bookkeeper does: the marker stays in the note."""
+    """Edit like a bookkeeper: the marker stays in the note."""
     deps = shop.deps()
     deps.books.void_document(DocumentKind.SALES_RECEIPT, document["Id"], document["SyncToken"], "by-hand")

@@ -1,4 +1,4 @@
-"""Till and books compared though nobody asked: at night, after an outage or a change; told, and over when mended."""
+"""Scheduled comparisons of till and books: at night, after an outage or a change; reported, and closed after repair."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def night() -> datetime:
 
 @pytest.fixture(autouse=True)
 def _within_one_day() -> None:
-    """What is told here happens within one day: it is not begun in the last minute of one."""
+    """These tests run within one day: they do not start in its last minute."""
     midnight = datetime.combine(today() + timedelta(days=1), time(0), tzinfo=AMSTERDAM)
     left = (midnight - datetime.now(AMSTERDAM)).total_seconds()
     if left < LAST_SECONDS:
@@ -50,14 +50,14 @@ def _within_one_day() -> None:
 
 
 def let_settle(shop: Shop) -> None:
-    """The minutes pass for which a day that something happened to is left alone."""
+    """Let the waiting time of a changed day pass."""
     with writing(shop.engine) as session:
         for row in session.execute(select(AgreementDayRow).where(col(AgreementDayRow.due_at).is_not(None))).scalars():
             row.due_at = (row.due_at or datetime.now(UTC)) - agreements.SETTLE
 
 
 def plan(shop: Shop, at: datetime) -> list[Event]:
-    """What the clock does at this moment, and its comparison carried."""
+    """Run the clock once, and handle its comparison."""
     found = nightly.plan(dataclasses.replace(shop.deps(), now=lambda: at))
     shop.work()
     return [shop.event(each) for each in found]
@@ -89,7 +89,7 @@ def sell(shop: Shop, days_ago: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def known_for(shop: Shop, days: int) -> None:
-    """The connection has been working for so many days."""
+    """Let the connection be live for this many days."""
     plan(shop, noon(days))
 
 
@@ -129,7 +129,7 @@ def metered(shop: Shop) -> int:
 
 @on_both_databases
 def test_a_deleted_document_is_told_and_over_once_it_is_booked_again(shop: Shop) -> None:
-    begin = datetime.combine(today(), time(6), tzinfo=AMSTERDAM)  # hours before midnight, whenever this runs
+    begin = datetime.combine(today(), time(6), tzinfo=AMSTERDAM)  # hours before midnight, at any time of the test
     known_for(shop, 2)
     receipt = sell(shop)
     shop.settle()
@@ -145,7 +145,7 @@ def test_a_deleted_document_is_told_and_over_once_it_is_booked_again(shop: Shop)
     assert "28.33" in cause.detail
     assert plan(shop, begin + timedelta(hours=1)) == []
     shop.resend(receipt["receiptId"])
-    assert plan(shop, begin + timedelta(hours=2)) == []  # it settles first
+    assert plan(shop, begin + timedelta(hours=2)) == []  # the waiting time comes first
     (again,) = plan(shop, begin + timedelta(hours=2, minutes=11))
     assert again.state == "done"
     assert statuses(shop)[1] == Status.AGREES
@@ -169,7 +169,7 @@ def test_what_the_settings_want_so_is_explained_and_no_alarm(shop: Shop) -> None
 
 def test_the_first_day_is_not_compared_nor_one_that_is_switched_off(shop: Shop) -> None:
     known_for(shop, 1)
-    sell(shop)  # not polled: rung up before the connection was there
+    sell(shop)  # not polled: sold before the connection existed
     assert plan(shop, night()) == []
     shop.switch("[agreement]\nnightly = false\n")
     assert plan(shop, night() + timedelta(days=1)) == []
@@ -221,7 +221,7 @@ def test_a_double_of_today_is_told_today(shop: Shop) -> None:
 def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop: Shop) -> None:
     known_for(shop, 2)
     plan(shop, night())
-    shop.till.sell(lines=[sold(1001)])  # nobody has polled it yet
+    shop.till.sell(lines=[sold(1001)])  # not polled yet
     with writing(shop.engine) as session:
         agreements.mark(session, "default", [today()], now=datetime.now(AMSTERDAM))
     let_settle(shop)
@@ -236,7 +236,7 @@ def test_a_comparison_that_cannot_be_made_is_told(shop: Shop) -> None:
     shop.books.tricks.plan("GET query", "error_500", times=1000)
     (event,) = plan(shop, night())
     assert event.state == "waiting"
-    assert statuses(shop)[1] == Status.NOT_CLOSED  # once is weather
+    assert statuses(shop)[1] == Status.NOT_CLOSED  # one failure is transient
     for _ in range(3):
         with writing(shop.engine) as session:
             session.execute(update(InboxRow).where(col(InboxRow.state) == "waiting").values(due_at=None))

@@ -1,4 +1,4 @@
-"""Somebody works on the books by hand, or something else books beside us: every cent is put down to its record."""
+"""A person edits the books, or another program books too: every cent is assigned to its record."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_an_open_receipt_paid_on_a_later_day_agrees_on_both_days(shop: Shop) -> 
 
 
 def test_money_given_back_on_a_later_day_agrees_on_both_days(shop: Shop) -> None:
-    """The goods stand on the day of the return, the money in a document of its own on the day it went."""
+    """The goods are on the day of the return, the money in a separate document on the day of the refund."""
     now = datetime.now(AMSTERDAM)
     receipt = shop.till.sell(lines=[sold(1001, -1)], payments=[], when=now - timedelta(days=3))
     shop.till.pay_receipt(receipt["receiptId"], [Tender("PIN", -1250)], when=now - timedelta(days=1))

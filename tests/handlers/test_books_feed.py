@@ -1,4 +1,4 @@
-"""One read of change data capture for everything that is followed in the books."""
+"""One read of change data capture for everything that is polled in the books."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def book(shop: Shop) -> str:
 
 
 def happen(shop: Shop) -> tuple[str, str]:
-    """A document is deleted and an item made, and no webhook tells of either."""
+    """A document is deleted and an item created without a webhook."""
     deleted = book(shop)
     shop.books.delete(REALM, "SalesReceipt", deleted)
     return deleted, str(shop.add_item("4001")["Id"])
@@ -77,7 +77,7 @@ def cursors_behind(shop: Shop) -> dict[str, str]:
 
 
 def open_causes(shop: Shop, minutes: int) -> list[str]:
-    """What a person is told of feeds once this time has passed."""
+    """The alert causes about feeds after this time."""
     with writing(shop.engine) as session:
         session.execute(update(ConnectionRow).values(live=True))
         earlier = datetime.now(UTC) - timedelta(minutes=minutes)
@@ -103,7 +103,7 @@ def test_one_document_the_books_cannot_show_hides_nothing_else(shop: Shop, answe
     another = str(shop.add_item("4002")["Id"])
     before = reads(shop)
     assert ("Item", another) in look(shop)
-    assert reads(shop) - before <= 2  # the good ones together; a refusal is no data
+    assert reads(shop) - before <= 2  # the valid ones together; a refusal returns no data
     refunded = refund(shop)
     shop.books.delete(REALM, refund_kind, refunded)
     shop.work()
@@ -126,7 +126,7 @@ def refund(shop: Shop) -> str:
 
 
 def look_twice(shop: Shop) -> set[tuple[str, str]]:
-    """The first internal error says little: the poll after it asks for each kind by itself."""
+    """The first internal error is not conclusive: the next poll requests each kind separately."""
     try:
         return look(shop)
     except Transient:

@@ -1,4 +1,4 @@
-"""The category tree of the books is the till's tree of article groups, beside what the staff keeps there."""
+"""The category tree of the books becomes the till's tree of article groups, beside the staff's groups."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_item_brings_its_categories_along_and_becomes_a_member(shop: Shop) ->
 
 
 def retry_waiting(shop: Shop) -> None:
-    """What still waits is due now."""
+    """Make waiting events due now."""
     for _ in range(4):
         for event in shop.events(state="waiting"):
             shop.retry(event)
@@ -115,7 +115,7 @@ def test_a_deleted_category_takes_its_own_group_along_unless_the_staff_uses_it(s
 
 
 def remove_from_books(shop: Shop, item_id: str) -> None:
-    """The books forget a category."""
+    """Remove a category from the books."""
     shop.company.remove(ENTITIES["Item"], shop.company.get("Item", item_id))
 
 

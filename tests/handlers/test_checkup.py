@@ -1,4 +1,4 @@
-"""What doctor finds outside, against both simulators: each line names what is wrong and what to do."""
+"""Doctor's checks of both systems, against both simulators: each line names the fault and the fix."""
 
 from __future__ import annotations
 

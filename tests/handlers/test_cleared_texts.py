@@ -1,4 +1,4 @@
-"""A text that is emptied in the books is emptied at the till, unless somebody there made it their own."""
+"""A text that is emptied in the books is emptied at the till, unless the staff changed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody documents and a shop can state: where a VAT number lives, and decimals that the till leaves out."""
+"""Undocumented facts that a shop can configure: the field of a VAT number, and decimals that the till omits."""
 
 from __future__ import annotations
 

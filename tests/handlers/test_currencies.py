@@ -1,4 +1,4 @@
-"""The currency of the till and of the company: named where the company keeps several, refused where they differ."""
+"""The currency of the till and of the company: named if the company keeps several, refused if they differ."""
 
 from __future__ import annotations
 

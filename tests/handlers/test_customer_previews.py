@@ -1,4 +1,4 @@
-"""What a relation would become in the books, or a customer at the till: told field by field, and nothing written."""
+"""Preview of a relation in the books or a customer at the till: shown field by field, nothing is written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Shops = Callable[..., Shop]
 def preview(
     shop: Shop, record: object, *, by: By = By.ID, side: Side = Side.TILL, settings: str | None = None
 ) -> dict[str, Any]:
-    """What the preview says; whatever it does, it writes nothing at either side and remembers nothing."""
+    """The result of the preview; it writes nothing in either system and stores nothing."""
     before = written(shop)
     asked = requests.preview(
         Flow.CUSTOMERS, str(record), connection="default", by=by, side=side, settings=settings, actor="test"
@@ -77,7 +77,7 @@ def test_e4_a_new_relation_is_explained_field_by_field_and_not_made(shop: Shop) 
     assert rows["given_name"]["source"] == "contact, the first word of several"
     (step,) = rows["billing.country"]["steps"]
     assert (step["before"], step["after"]) == ("Nederland", "NLD")
-    # What was told is what is done.
+    # The real run does what the preview showed.
     shop.settle()
     customer = shop.only("Customer")
     assert (customer["DisplayName"], customer["BillAddr"]["Country"]) == ("Bakkerij Jansen BV", "NLD")

@@ -1,4 +1,4 @@
-"""Relations of the till and customers of the books: created, updated, clashing, merged, carried both ways once."""
+"""Relations of the till and customers of the books: created, updated, clashing, merged, written both ways once."""
 
 from __future__ import annotations
 

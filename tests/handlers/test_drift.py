@@ -1,4 +1,4 @@
-"""What somebody altered by hand at the till is found by the next re-sync or retry, and only what is ours is mended."""
+"""Changes by hand at the till are found by the next re-sync or retry, and only our fields are repaired."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALTERED: dict[str, Any] = {
 
 
 def alter(shop: Shop, number: int, **fields: Any) -> None:
-    """A person of the shop changes an article at the till."""
+    """The staff changes an article at the till."""
     shop.till.till["articles"].get(number).update(fields)
 
 
@@ -87,7 +87,7 @@ def test_a_re_sync_of_many_looks_at_few_pages_and_at_what_differs(shop: Shop) ->
     alter(shop, 7007, priceIncl=1)
     called, read, written = calls(shop), reads(shop), writes(shop)
     load(shop, Flow.PRODUCTS)
-    # One look at the page, one at the altered article, one more right before it is written.
+    # One read of the page, one of the changed article, one more right before it is written.
     assert calls(shop) - called == 3
     assert writes(shop) - written == 1
     assert reads(shop) - read <= 4

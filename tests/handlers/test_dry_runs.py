@@ -1,4 +1,4 @@
-"""A dry run of a sale that is booked: what a real resend would do, judged by what stands in the books."""
+"""A dry run of a booked sale: what a real resend would do, from the present state of the books."""
 
 from __future__ import annotations
 

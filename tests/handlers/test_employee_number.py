@@ -1,4 +1,4 @@
-"""Who is named at the till as the one who writes: nobody, unless the installation takes it no other way."""
+"""The employee named in writes at the till: none, unless the installation requires one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEMANDED = b'<xs:element name="employeeNumber" type="xs:long"/>'
 
 
 def older_wsdl() -> bytes:
-    """The description of an installation that books stock only in somebody's name."""
+    """The WSDL of an installation that requires an employee for stock bookings."""
     before, booking, after = COMPACT.read_bytes().partition(b'<xs:complexType name="UpdateStockRequest">')
     assert OPTIONAL in after
     return before + booking + after.replace(OPTIONAL, DEMANDED, 1)

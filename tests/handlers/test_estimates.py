@@ -1,4 +1,4 @@
-"""Open estimates count as reserved where the settings say so, and cost a read per change of them, not per item."""
+"""Open estimates count as reserved by the settings, and cost a read per change, not per item."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def customer(shop: Shop) -> str:
 
 
 def send_webhook(shop: Shop, estimate: str, key: str) -> Event:
-    """The webhook of an estimate, carried with all it leads to."""
+    """The webhook of an estimate, handled with all follow-up events."""
     event_id = shop.receive(Change(key, Flow.STOCK, "webhook", "Estimate", estimate, connection="default"))
     shop.work()
     return shop.event(event_id)
@@ -140,7 +140,7 @@ def test_a_re_sync_of_stock_reads_the_estimates_once_for_all_items(shop: Shop) -
     promise(shop, _5001=2)
     load(shop, Flow.PRODUCTS)
     assert stock_levels(shop) == [3, 5]
-    shop.restart()  # another process knows it, too
+    shop.restart()  # another process has it too
     before, written = reads(shop), writes(shop, "updateStock")
     load(shop, Flow.STOCK)
     assert reads(shop) - before == 1

@@ -1,4 +1,4 @@
-"""First loads and re-syncs: everything arrives, in few calls, resumable, and behind whatever is more urgent."""
+"""First loads and re-syncs: complete, with few calls, resumable, and at the lowest priority."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from tests.servers import wait_until
 
 
 def load(shop: Shop, flow: Flow) -> Event:
-    """A backfill and everything it leads to, carried to the end."""
+    """A backfill with all follow-up events, handled to the end."""
     return finish(shop, shop.receive(requests.backfill(flow, connection="default")))
 
 
 def finish(shop: Shop, event_id: int) -> Event:
-    """Everything that is under way, carried to the end."""
+    """Handle everything in progress to the end."""
     for _ in range(20):
         shop.work()
         waiting = shop.events(state="waiting")
@@ -70,7 +70,7 @@ def test_a_new_item_costs_one_call_at_the_till_and_a_thousandth_of_a_read(shop: 
     load(shop, Flow.PRODUCTS)
     used = {name: count - called.get(name, 0) for name, count in shop.till.traffic.calls.items()}
     assert used["createProduct"] == 40
-    # Three articles were there already and are changed: each is read once more right before it is written.
+    # Three articles existed already and are changed: each is read once more right before it is written.
     assert used["getProducts"] <= 4 + 3
     assert reads(shop) - read <= 8
     before = writes(shop)
@@ -126,7 +126,7 @@ def test_whatever_the_till_makes_of_many_at_once_the_stock_is_right_in_the_end(s
     assert stock_levels(shop, *range(7001, 7011)) == list(range(11, 21))
     assert shop.parked() == []
     if way != "counts":
-        # Refused once, it is not asked for again.
+        # After a refusal it is not requested again.
         assert shop.till.traffic.calls["saveStockCorrections"] == 1
 
 
@@ -187,7 +187,7 @@ def test_a_re_sync_moves_what_changed_its_category_while_nobody_listened(shop: S
 
 
 def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: float = 10.0) -> None:
-    """One turn of a backfill, as a worker takes it; without `finish` the worker dies before it can say so."""
+    """One page of a backfill, as a worker handles it; without `finish` the worker is killed before the end."""
     event = inbox.claim(shop.engine, event_id, seconds=seconds)
     assert event is not None
     result = first_load.handle_products(event, shop.deps())

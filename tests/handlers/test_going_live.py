@@ -1,4 +1,4 @@
-"""A connection goes live: what was sold before is left alone, what is sold afterwards is booked, once."""
+"""A connection goes live: earlier sales are ignored, later sales are booked once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def is_live(shop: Shop) -> bool:
 
 
 def put_aside(shop: Shop) -> None:
-    """As it is while somebody sets it up."""
+    """A connection during its setup."""
     with writing(shop.engine) as session:
         found = connections.find(session, "default", SEAL)
         assert found is not None
@@ -61,7 +61,7 @@ def test_f9_one_that_is_live_already_misses_nothing_when_somebody_presses_again(
 
 
 def test_f9_what_somebody_typed_a_moment_ago_is_what_the_check_looks_at(shop: Shop) -> None:
-    shop.settle()  # the worker knows the connection as it was
+    shop.settle()  # the worker has the earlier state of the connection
     with writing(shop.engine) as session:
         found = connections.find(session, "default", SEAL)
         assert found is not None

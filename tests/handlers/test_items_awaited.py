@@ -1,4 +1,4 @@
-"""Sales of items that the books do not have or do not use: said as it is, and booked as soon as the item is there."""
+"""Sales of items that are missing or inactive in the books: reported, and booked as soon as the item exists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_article(shop: Shop, number: int, **more: Any) -> None:
 
 
 def open_causes(shop: Shop) -> list[AlertCause]:
-    """What a person is told of."""
+    """The open alert causes."""
     with reading(shop.engine) as session:
         found = alert_rules.find_causes(session, Thresholds(timedelta(hours=1), 10**6))
     return [cause for cause in found if cause.key.startswith("parked/")]
@@ -145,7 +145,7 @@ def test_an_inactive_item_takes_the_fallback_where_one_is_set(open_shop: OpenSho
 
 
 def test_a_sale_that_parks_as_its_item_arrives_is_found_by_the_next_poll(shop: Shop) -> None:
-    """The item's event ended before the sale was parked: nothing waited for it then."""
+    """The item's event ended before the sale was parked: no event waited for it then."""
     add_article(shop, 2001)
     receipt = shop.till.sell(lines=[sold(2001)])
     shop.settle()

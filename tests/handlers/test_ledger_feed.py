@@ -1,4 +1,4 @@
-"""What happens to our documents in the books when no webhook tells of it."""
+"""Changes of our documents in the books without a webhook."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def book(shop: Shop) -> str:
 
 
 def look(shop: Shop) -> list[tuple[str, str | None]]:
-    """Poll and carry; answers what came of each event."""
+    """Poll and handle; returns the outcome of each event."""
     found = ledger_feed.poll(shop.deps())
     shop.work()
     return [(shop.event(each).operation or "", shop.event(each).code) for each in found]
@@ -75,7 +75,7 @@ def test_what_others_book_is_none_of_our_business(shop: Shop) -> None:
 
 
 def hide_among_others(shop: Shop) -> None:
-    """More documents of others than an answer of change data capture holds."""
+    """Add more documents of others than an answer of change data capture can contain."""
     document = of_others(shop)
     for _ in range(TOO_MANY):
         shop.books.put(REALM, "SalesReceipt", document)
@@ -92,7 +92,7 @@ def test_what_an_answer_of_a_thousand_rows_cuts_off_is_looked_up(shop: Shop) -> 
 
 
 def capture_items(shop: Shop) -> list[tuple[str, str]]:
-    """What change data capture brings in of items; nothing of it is carried."""
+    """The items that change data capture returns; none is handled."""
     found = polls.poll_books(shop.deps())
     with reading(shop.engine) as session:
         columns = (col(InboxRow.entity_id), col(InboxRow.operation))

@@ -1,4 +1,4 @@
-"""An item that the settings leave out by now: its article does not stay on sale unseen."""
+"""An item that the settings now leave out: the policy for its article applies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items and customers merged in the books: documents that name the survivor now were edited by nobody."""
+"""Items and customers merged in the books: documents that name the remaining record now do not count as edited."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def item_of(shop: Shop, sku: str) -> str:
 
 
 def merge(shop: Shop, entity: str, merged_id: str, remaining_id: str, way: str) -> None:
-    """Merged in the books; told by a webhook, found by change data capture, or noticed by nobody yet."""
+    """Merge in the books; reported by a webhook, by change data capture, or not yet."""
     shop.books.merge(REALM, entity, remaining_id, merged_id)
     if way == "webhook":
         reported = {"key": f"merge-{merged_id}", "hint": f'{{"deleted_id": "{merged_id}"}}'}

@@ -1,4 +1,4 @@
-"""Messages for people: what is named is what a person knows, and nothing of the shop's own is accused."""
+"""Messages for people: they use names that a person knows, and blame no record of the shop's own."""
 
 from __future__ import annotations
 

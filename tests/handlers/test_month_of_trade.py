@@ -1,4 +1,4 @@
-"""Two weeks of trade, delivered roughly, end with till and books equal to the cent: on both databases, for any seed."""
+"""Two weeks of trade with unreliable delivery: till and books are equal to the cent, on both databases, for any seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACTS, DAYS = 60, 14
 
 
 def trade(shop: Shop, *, acts: int = ACTS, by_day: bool = False) -> tuple[Month, Rough]:
-    """Trade and carry, in turn, until everything is carried."""
+    """Alternate trade and work until everything is handled."""
     people, stockroom = goods.furnish(shop.books, REALM, shop.till), Stockroom(shop.books, REALM, shop.till)
     stockroom.furnish()
     through = datetime.now(AMSTERDAM).date() - timedelta(days=2 if by_day else 0)
@@ -48,7 +48,7 @@ def compare(shop: Shop, month: Month) -> dict[str, Any]:
 
 
 def assert_agreement(shop: Shop, month: Month, rough: Rough) -> dict[str, Any]:
-    """By the gateway's own report, and by the rows of both systems without it."""
+    """Compare by the gateway's report, and by the rows of both systems."""
     report = compare(shop, month)
     assert report["agrees"], f"seed {SEED}: {month.told} {rough.happened}\n{to_text(report)}"
     assert report["totals"]["till"]["net"] > 0

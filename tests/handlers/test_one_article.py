@@ -1,4 +1,4 @@
-"""What two items can do to one article: exactly one of them has it, whoever works on them and in which order."""
+"""Two items that want one article: exactly one owns it, for any worker and order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _keys = itertools.count(1)
 
 
 def receive_webhooks(shop: Shop, *item_ids: str) -> list[int]:
-    """Webhooks that nobody works on yet."""
+    """Webhooks that are not handled yet."""
     return [
         shop.receive(
             Change(
@@ -28,7 +28,7 @@ def receive_webhooks(shop: Shop, *item_ids: str) -> list[int]:
 
 
 def at_once(shop: Shop, *item_ids: str) -> list[Event]:
-    """Webhooks about items, each in the hands of a worker process of its own at the same moment."""
+    """Webhooks about items, each handled by a separate worker process at the same moment."""
     shop.till.misbehaviour.latency_seconds = 0.03
     event_ids = receive_webhooks(shop, *item_ids)
     shop.work_abreast(*event_ids)
@@ -62,7 +62,7 @@ def sale_of(shop: Shop, number: int) -> str:
 
 
 def require_one_of(shop: Shop, number: int, items: list[str]) -> str:
-    """One has the article, with its price and its sales; the others wait, naming both."""
+    """One item owns the article, with its price and its sales; the others wait, naming both."""
     owner = str(article(shop, number)["extArticleId"])
     assert owner in items
     parked = shop.parked()

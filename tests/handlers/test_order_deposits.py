@@ -1,4 +1,4 @@
-"""Deposits on orders: money on the day it is taken, settled by what delivers the order, paid back when cancelled."""
+"""Deposits on orders: money on its day, settled by the sale that delivers the order, refunded after a cancellation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NET_OF_40 = Decimal("33.06")
 
 @pytest.fixture(params=["payments", "tender"])
 def deposits_come_as(request: pytest.FixtureRequest) -> str:
-    """How the till shows a deposit on what delivers the order: nobody outside the vendor knows for sure."""
+    """How the till shows a deposit on the sale that delivers the order: this is undocumented."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Two writers of one document in the books at the same moment: both come through, and nothing is parked."""
+"""Two writers of one document in the books at the same moment: both succeed, and nothing is parked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def invoice(shop: Shop) -> dict[str, Any]:
 
 
 def handle_in_parallel(shop: Shop) -> None:
-    """What the till tells of now, each event by a thread of its own at the same moment."""
+    """Poll the till and handle each event in its own thread at the same moment."""
     shop.poll()
     fresh = [event.id for event in shop.events(flow="orders") if event.state == State.RECEIVED]
     threads = [threading.Thread(target=shop.worker.work, args=(event,)) for event in fresh]
@@ -49,7 +49,7 @@ def money(shop: Shop) -> tuple[list[Decimal], Decimal]:
 
 
 def meanwhile(shop: Shop, act: Callable[[], object], event: int) -> None:
-    """Work on an event; when it has read and is about to write a payment, somebody else acts."""
+    """Handle an event; after its read and before its write of a payment, another writer acts."""
     shop.books.tricks.plan("POST payment", "delay", seconds=SLOW)
     before = shop.books.tricks.struck
 

@@ -1,4 +1,4 @@
-"""What happens at the till after a sale was booked, and what somebody does to it in the books."""
+"""Changes of a booked sale at the till, and edits of its document in the books."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.handlers.shop import REALM, Shop, sold
 
 
 def book(shop: Shop) -> dict[str, str]:
-    """A booked receipt of two articles; answers its id and document."""
+    """A booked receipt of two articles; returns its id and document."""
     receipt = shop.till.sell(lines=[sold(1001, 2), sold(1002)])
     shop.settle()
     return {"id": receipt["receiptId"], "document": shop.only("SalesReceipt")["Id"]}

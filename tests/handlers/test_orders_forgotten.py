@@ -1,4 +1,4 @@
-"""A database younger than the books (a restored backup, another deployment): no sale twice, and few reads to see it."""
+"""A database without history (a restored backup, another deployment): no sale is booked twice, with few reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SALES = 4
 
 @pytest.fixture(params=[True, False], ids=["own numbers", "automatic numbers"])
 def forgetful(request: pytest.FixtureRequest, shop: Shop) -> Shop:
-    """Books that remember no request ids."""
+    """Books that do not store request ids."""
     shop.books.switches.request_ids = "forgotten"
     shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=request.param)
     return shop
@@ -40,7 +40,7 @@ TABLES = [SQLModel.metadata.tables[name] for name in NAMES]
 
 
 def take_backup(shop: Shop) -> Backup:
-    """All that the database holds now."""
+    """Copy the database."""
     with reading(shop.engine) as session:
         return {
             table.name: [
@@ -52,7 +52,7 @@ def take_backup(shop: Shop) -> Backup:
 
 
 def restore(shop: Shop, backup: Backup) -> None:
-    """The backup takes the database's place, and every process starts anew."""
+    """Restore the backup and restart every process."""
     with writing(shop.engine) as session:
         for table in TABLES:
             session.execute(delete(table))
@@ -119,7 +119,7 @@ def test_a_sale_cancelled_after_a_lost_answer_leaves_no_document(forgetful: Shop
 
 
 class Beside:
-    """A second deployment for the same company and till, its connection called otherwise."""
+    """A second deployment for the same company and till, with another connection name."""
 
     def __init__(self, shop: Shop, engine: Engine) -> None:
         grant = shop.books.connect(REALM, "client")
@@ -133,13 +133,13 @@ class Beside:
         self._engine = engine
 
     def settle(self) -> None:
-        """Look at the till and carry everything that is due."""
+        """Poll the till and handle everything that is due."""
         polls.poll_till(self.contexts.deps("default"))
         while self._worker.drain():
             pass
 
     def parked(self) -> list[tuple[str, str]]:
-        """What waits for a person."""
+        """The parked events."""
         with self._engine.connect() as connection:
             found = connection.execute(text("SELECT entity, reason FROM inbox WHERE state = 'parked'")).all()
         return [(str(row[0]), str(row[1])) for row in found]
@@ -174,7 +174,7 @@ def test_a_second_deployment_doubles_no_sale_and_is_told(shop: Shop, beside: Bes
 
 
 def outcomes(shop: Shop, entity: str) -> list[tuple[str, str]]:
-    """Webhooks of the books about every row of an entity that is gone now, or voided: how each event ended."""
+    """Webhooks of the books about every deleted or voided row of an entity: how each event ended."""
     gone = [
         each
         for each in shop.books.ledger.effects
@@ -251,7 +251,7 @@ def test_a_change_that_another_deployment_followed_alarms_nobody(shop: Shop, bes
 
 
 def follow_both(shop: Shop, first: str) -> None:
-    """Look at both systems, at one of them first, and carry what each look brings."""
+    """Poll both systems in the given order, and handle the events of each poll."""
     looks = [lambda: books_feed.poll(shop.deps()), shop.poll]
     for look in looks if first == "books" else reversed(looks):
         look()
@@ -278,7 +278,7 @@ def test_stock_measured_before_a_sale_is_linked_again_heals(shop: Shop) -> None:
     restore(shop, backup)
     shop.poll()
     with writing(shop.engine) as session:
-        # The sale waits, and by then the patience of the measuring is at its end.
+        # The sale waits, and meanwhile the maximum number of measurements is reached.
         session.execute(update(TABLES[0]).values(due_at=shop.deps().now() + timedelta(hours=1)))
     hear(shop, item["Id"])
     for _ in range(PATIENCE):

@@ -1,4 +1,4 @@
-"""What is rung up beside ordinary goods: tips, deposits on bottles, menus, prepayments, foreign and untaxed sales."""
+"""Sales besides ordinary goods: tips, deposits on bottles, menus, prepayments, foreign and untaxed sales."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_countries_have_their_own_tax_codes_whatever_the_rate(open_shop: OpenSho
 
 
 def codes_of(shop: Shop, country: str) -> set[str]:
-    """The names of the tax codes on a receipt for somebody who lives there."""
+    """The names of the tax codes on a receipt for a customer of this country."""
     relation = shop.till.add_relation(name=country, email=f"{country[:3].lower()}@example.com", country=country)
     sale = shop.till.sell(lines=[sold(1001), sold(1002)], relation=relation["relationNumber"])
     shop.settle()

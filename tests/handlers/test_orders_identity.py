@@ -1,4 +1,4 @@
-"""One sale is one document, however late a request arrives and whatever a setting or an edit changed meanwhile."""
+"""One sale is one document, even if a request arrives late and a setting or an edit changed meanwhile."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ OpenShop = Callable[..., Shop]
 
 
 def number_by_themselves(shop: Shop) -> None:
-    """Books that give document numbers and refuse none."""
+    """Books that assign document numbers and refuse none."""
     shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=False)
 
 
 def try_with_held(shop: Shop, operation: str = "POST salesreceipt") -> None:
-    """An attempt whose create stays on the wire."""
+    """An attempt whose create is delayed in the network."""
     shop.books.tricks.plan(operation, "hold")
     shop.settle()
     assert len(shop.books.tricks.held) == 1
@@ -52,7 +52,7 @@ def test_a_late_packet_doubles_no_sale_when_a_setting_changed(open_shop: OpenSho
 def test_a_packet_that_came_first_is_brought_up_to_date(shop: Shop) -> None:
     sale = shop.till.sell(lines=[sold(1001)], payments=[Tender("PIN", 1250)])
     try_with_held(shop)
-    # Found by neither number: the books say the packet's content to whoever repeats its request.
+    # Found by neither number: the books answer a repeated request with the content of the first one.
     shop.books.tricks.let_go()
     shop.set_document('[orders]\nnumber_prefix = { receipt = "NEW-" }')
     shop.restart()
@@ -146,7 +146,7 @@ def test_a_second_document_is_told_by_change_data_capture_when_touched(shop: Sho
 
 
 def pass_time(shop: Shop, seconds: float) -> None:
-    """So many seconds go by for everything that waits, and it is carried."""
+    """Let this many seconds pass for everything that waits, and handle it."""
     with writing(shop.engine) as session:
         waiting = col(InboxRow.state).in_(("waiting", "uncertain"))
         for event_id, hint in session.execute(select(col(InboxRow.id), col(InboxRow.hint)).where(waiting)).all():

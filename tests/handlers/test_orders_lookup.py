@@ -1,4 +1,4 @@
-"""An order that is asked for by a number: known here, in the books only, or nowhere at all."""
+"""An order requested by a number: known to the gateway, only in the books, or unknown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.handlers.shop import Shop, on_both_databases, sold
 
 
 def forget_events(shop: Shop) -> None:
-    """What the retention does in time."""
+    """Delete the events, as the retention does later."""
     with writing(shop.engine) as session:
         session.execute(delete(InboxRow))
 

@@ -1,4 +1,4 @@
-"""A document somebody took out of the books while its payments stayed: a resend uses them, and makes none twice."""
+"""A document removed from the books while its payments stayed: a resend uses them, and creates none twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def receipt(shop: Shop) -> dict[str, Any]:
 
 
 def delete_invoice(shop: Shop) -> None:
-    """As QuickBooks does it when a person deletes a paid invoice: the payments stay, with nothing to settle."""
+    """As in QuickBooks after a person deletes a paid invoice: the payments stay unapplied."""
     for payment in shop.rows("Payment"):
         shop.books.put(REALM, "Payment", {"Id": payment["Id"], "Line": []})
     shop.books.delete(REALM, "Invoice", shop.only("Invoice")["Id"])

@@ -24,7 +24,7 @@ STEPS = 30
 
 
 class Trade:
-    """A seeded cashier, bookkeeping nothing but which sales there are."""
+    """A seeded cashier that only stores the list of sales."""
 
     def __init__(self, shop: Shop, seed: int) -> None:
         self.shop, self.random = shop, random.Random(seed)
@@ -34,7 +34,7 @@ class Trade:
         self.relation = shop.till.add_relation(name="Vaste klant", email="klant@example.nl")["relationNumber"]
 
     def step(self) -> None:
-        """Something happens at the till."""
+        """A random action at the till."""
         weights = {
             self.sell: 5,
             self.edit: 3,
@@ -106,7 +106,7 @@ class Trade:
 
 
 def rough(shop: Shop, dice: random.Random) -> None:
-    """What the road does to hints and answers before everything is carried in the end."""
+    """The network faults for hints and answers before everything is handled at the end."""
     chance = dice.random()
     if chance < 0.35:
         shop.settle()
@@ -114,14 +114,14 @@ def rough(shop: Shop, dice: random.Random) -> None:
         shop.books.tricks.plan(dice.choice(TROUBLE), dice.choice(("lost_reply", "truncate", "error_503")))
         shop.settle()
     elif chance < 0.65:
-        shop.poll()  # heard of, carried much later, out of order
+        shop.poll()  # received, but handled much later, out of order
     elif chance < 0.75 and shop.events(flow="orders"):
         again = dice.choice(shop.events(flow="orders"))
         shop.resend(again.entity_id) if dice.random() < 0.5 else shop.retry(again)
 
 
 def finish(shop: Shop) -> None:
-    """Behave again, and carry everything, waits shortened."""
+    """End the faults, and handle everything, with short waits."""
     shop.books.tricks.clear()
     shop.settle()
     for _ in range(5):
@@ -132,7 +132,7 @@ def finish(shop: Shop) -> None:
 
 
 def at_till(shop: Shop) -> dict[Decimal, tuple[Decimal, Decimal]]:
-    """Net and VAT per rate of everything rung up."""
+    """Net and VAT per rate of all sales."""
     sums: dict[Decimal, list[int]] = {}
     rows = [*shop.till.till["receipts"], *shop.till.till["invoices"]]
     for group in (group for row in rows for group in row["vatGroupList"]["vatGroup"]):
@@ -175,7 +175,7 @@ def check(shop: Shop) -> None:
 
 
 def money(shop: Shop) -> Decimal:
-    """What was taken and given back, whatever it was for."""
+    """All money received and refunded."""
     rows = [
         (SIGNS.get(entity, 1), row)
         for entity in ("SalesReceipt", "RefundReceipt", "Payment")

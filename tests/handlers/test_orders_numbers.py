@@ -19,7 +19,7 @@ LONGEST = 21
 
 
 def forget_all(shop: Shop) -> None:
-    """The gateway's memory of what it booked is gone."""
+    """Delete the gateway's links of booked sales."""
     with writing(shop.engine) as session:
         session.execute(delete(LinkRow))
         session.execute(delete(InboxRow))

@@ -1,4 +1,4 @@
-"""What somebody removed or changed in the books beside the document: a resend repairs it and closes the messages."""
+"""Removals and edits in the books beside the document: a resend repairs them and closes the messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def receipt(shop: Shop) -> str:
 
 
 def paid(shop: Shop) -> list[Decimal]:
-    """What every payment brings and settles, smallest first."""
+    """The amount and the settled part of every payment, smallest first."""
     assert sum(row["UnappliedAmt"] for row in shop.rows("Payment")) == 0
     return sorted(row["TotalAmt"] for row in shop.rows("Payment") if row["TotalAmt"])
 
@@ -49,7 +49,7 @@ def void(shop: Shop, entity: str, row: dict[str, Any]) -> None:
 
 
 def is_quiet(shop: Shop) -> bool:
-    """Whether nothing waits for a person, and no alert has a cause."""
+    """Whether nothing is parked, and no alert has a cause."""
     with reading(shop.engine) as session:
         alarms = [
             each

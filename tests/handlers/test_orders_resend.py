@@ -1,4 +1,4 @@
-"""Running an order again, and rehearsing it."""
+"""Resend an order, and dry-run it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_echo_of_a_document_does_not_stand_in_the_way_of_a_resend(shop: Shop
 
 
 def book_elsewhere(shop: Shop, sale: dict[str, Any], entity: str, net: str) -> dict[str, Any]:
-    """What another connector made of a sale: its number, its day, a customer and a line of its own."""
+    """A sale booked by another connector: the sale's number and day, another customer and line."""
     customer = shop.books.put_customer(REALM, {"DisplayName": "Balie"})["Id"]
     line = {
         "Amount": Decimal(net),

@@ -1,4 +1,4 @@
-"""Two people who press resend at the same moment, and hints that come between: one effect, and everybody is told."""
+"""Two people resend at the same moment, with hints in between: one effect, and both get the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def deleted(shop: Shop) -> str:
 
 
 def press(shop: Shop, order: str, *people: str) -> list[int]:
-    """Each of these asks for the order; nobody works on it yet."""
+    """Receive a request for the order from each of these; it is not handled yet."""
     with writing(shop.engine) as session:
         earlier = views.events_of_order(session, order)
         asked = [requests.resend(order, connection="default", earlier=earlier, actor=person) for person in people]
@@ -32,7 +32,7 @@ def press(shop: Shop, order: str, *people: str) -> list[int]:
 
 
 def outcome(shop: Shop, event_id: int) -> Event:
-    """What the one who asked is told: the event, or the one that took its place."""
+    """The result for the requester: the event, or the one that replaced it."""
     with reading(shop.engine) as session:
         event = event_history.look(session, event_id).event
         after = event_history.find_next(session, event)

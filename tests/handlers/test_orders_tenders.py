@@ -1,4 +1,4 @@
-"""Every cent in the way it was paid: returns in two ways, change in another, exchanges, on the day it was taken."""
+"""Every cent by its payment method and day: returns by two methods, change by another, exchanges."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def books_money(shop: Shop) -> Money:
 
 
 def turnover(shop: Shop) -> Decimal:
-    """What stands on accounts of income, of all sales documents."""
+    """The sum on income accounts of all sales documents."""
     income = {row["Id"] for row in shop.rows("Account") if row["AccountType"] == "Income"}
     items = {row["Id"] for row in shop.rows("Item") if row.get("IncomeAccountRef", {}).get("value") in income}
     total = Decimal(0)
@@ -60,7 +60,7 @@ def agree(shop: Shop, *, days: int = 7) -> dict[str, Any]:
 
 
 def assert_right(shop: Shop, wanted: dict[str, str]) -> None:
-    """Today's money per way to pay, nothing parked, nothing below zero, and both sides in agreement."""
+    """Today's money per payment method, nothing parked, nothing below zero, and both sides in agreement."""
     assert [each.reason for each in shop.parked()] == []
     assert books_money(shop) == {(TODAY.isoformat(), name): Decimal(amount) for name, amount in wanted.items()}
     assert all(row["TotalAmt"] >= 0 for entity in (*SALES, "Payment") for row in shop.rows(entity))

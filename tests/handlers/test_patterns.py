@@ -1,4 +1,4 @@
-"""A pattern in the settings: it costs no time, and one that this version cannot read parks by the setting's name."""
+"""A pattern in the settings: matching is fast, and an unreadable pattern parks with the setting's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody who bought, was invoiced, compared and backfilled is erased: nothing of them is left but fiscal records."""
+"""A person with sales, invoices, comparisons and backfills is erased: only fiscal records remain."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ask(shop: Shop, *changes: Any) -> None:
 
 
 def trade(shop: Shop, email: str) -> int:
-    """A person with an invoice, a receipt, an agreement and a backfill, beside somebody else; answers the relation."""
+    """A person with an invoice, a receipt, an agreement and a backfill, beside another person; returns the relation."""
     address = {"address": f"{STREET} 12", "zipcode": "3511 AB", "city": "Utrecht", "country": "Nederland"}
     mine = shop.till.add_relation(name=NAME, email=email, telephone=PHONE, **address)["relationNumber"]
     other = shop.till.add_relation(name="Otto Anders", email="otto@example.nl")["relationNumber"]

@@ -1,4 +1,4 @@
-"""A preview says field by field what would be written and why, and writes nothing."""
+"""A preview shows field by field what would be written and why, and writes nothing."""
 
 from __future__ import annotations
 

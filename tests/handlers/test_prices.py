@@ -1,4 +1,4 @@
-"""Price and VAT of an article follow the item together: no price of one rate beside one of another."""
+"""Price and VAT of an article are updated together: both prices always match one rate."""
 
 from __future__ import annotations
 

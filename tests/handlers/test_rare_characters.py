@@ -1,4 +1,4 @@
-"""Characters above U+FFFF, such as emoji: sent as they are, and left out once the books do not take them."""
+"""Characters above U+FFFF, such as emoji: sent unchanged, and left out if the books do not accept them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_cake_shop(open_shop: Callable[..., Shop]) -> Callable[[str], Shop]:
 
 
 def noted(shop: Shop, count: str = "") -> list[str]:
-    """The calls of which the log says that so many characters were left out."""
+    """The calls for which the log says how many characters were left out."""
     with reading(shop.engine) as session:
         rows = session.execute(select(JournalRow).order_by(col(JournalRow.id))).scalars()
         return [row.title for row in rows if f"{count} above U+FFFF" in str(row.detail)]

@@ -1,4 +1,4 @@
-"""What the books refuse is told in words that name the field and the way out, and goes on when that was done."""
+"""A refusal by the books is reported with the field and the fix, and the event continues after the fix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRONG = "keys and address belong to different environments"
 
 
 def find_parked_causes(shop: Shop) -> list[AlertCause]:
-    """What a person is told about parked events."""
+    """The messages about parked events."""
     with reading(shop.engine) as session:
         causes = find_causes(session, Thresholds(timedelta(hours=1), 500_000))
     return [cause for cause in causes if cause.key.startswith("parked/")]

@@ -1,4 +1,4 @@
-"""Hints of the till that ask for one and the same thing: to look now."""
+"""Hints of the till: each requests a poll now."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_hint_that_came_during_a_look_is_a_reason_for_another_one(open_shop: O
 
 
 def look_again(shop: Shop) -> None:
-    """Let what waits be due now, and work."""
+    """Make waiting events due now, and handle them."""
     with writing(shop.engine) as session:
         session.execute(update(InboxRow).where(col(InboxRow.state) == "waiting").values(due_at=moment()))
     shop.work()

@@ -1,4 +1,4 @@
-"""A settings document is held against both systems before it is put in force, and tried on the real catalogue."""
+"""A settings document is checked against both systems before it is put in force, and tested with the real catalogue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.handlers.shop import Shop, on_both_databases
 
 
 def check(shop: Shop, document: str) -> dict[str, Any]:
-    """What a worker says of a document that is not in force."""
+    """A worker's result for a document that is not in force."""
     event_id = shop.receive(requests.check_settings(f"version = 1\n{document}", connection="default"))
     shop.work()
     event = shop.event(event_id)
@@ -102,7 +102,7 @@ def test_a_rate_that_changed_at_a_branch_is_noticed_within_a_minute(shop: Shop) 
 
 
 def save_unchecked(shop: Shop, document: str) -> Event:
-    """Somebody put a document in force while no worker answered; then one works."""
+    """Put a document in force while no worker answers; then start one."""
     text = f"version = 1\n{document}"
     with writing(shop.engine) as session:
         version = documents.save(session, "default", text, author="test")

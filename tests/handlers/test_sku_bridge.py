@@ -1,4 +1,4 @@
-"""SKUs with letters get numbers for ever; two items that want one article wait for each other, and for nobody else."""
+"""SKUs with letters get permanent numbers; two items that want one article wait only for each other."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_foreign_articles_in_a_row_are_passed_over(open_shop: OpenShop) -> None:
 
 
 def forget(shop: Shop) -> None:
-    """The gateway's memory is gone."""
+    """Delete the gateway's links."""
     with writing(shop.engine) as session:
         for table in (LinkRow, InboxRow, NumberRow):
             session.execute(delete(table))

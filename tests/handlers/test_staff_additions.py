@@ -1,4 +1,4 @@
-"""What the till's staff added survives every update, whatever the till does with fields that are left out."""
+"""What the till's staff added is kept by every update, for any handling of omitted fields at the till."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the till's staff edit stays: whenever they do it, and whatever a policy calls theirs."""
+"""Edits of the till's staff stay: at any time, and for every field that a policy leaves to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OMITTED = pytest.mark.parametrize("omitted", ["clear", "keep"])
 
 
 def edit_after_a_look(monkeypatch: pytest.MonkeyPatch, number: int, **fields: Any) -> None:
-    """A person of the shop saves an article just after the gateway has looked at it."""
+    """The staff saves an article just after the gateway has read it."""
     look: Callable[..., Any] = HANDLERS["getProducts"]
     waiting = [fields]
 

@@ -1,4 +1,4 @@
-"""Quantities of the books reach the till's shelves, and nothing that was sold comes back."""
+"""Quantities of the books are written as the till's stock, and sold pieces do not reappear."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_sale_in_the_middle_of_our_work_is_never_undone(shop: Shop, moment: st
     for number, earlier in ((5001, 0), (5002, 1)):
         item = stocked(shop, str(number), 12)
         shop.books.set_stock(REALM, item, Decimal(20))
-        if earlier:  # makes the gateway look for the newest sales in the middle of it
+        if earlier:  # makes the gateway poll the newest sales during the measurement
             sell(shop, number, earlier)
         shop.till.misbehaviour.meanwhile[moment] = [partial(sell, shop, number, 3)]
         hear(shop, item)
@@ -203,7 +203,7 @@ def sell(shop: Shop, number: int, pieces: int) -> None:
 
 
 def again_if_measured_later(shop: Shop) -> None:
-    """The wait of an event that measures again is over."""
+    """End the wait of an event that measures again."""
     for event in shop.events(flow="stock", state="waiting"):
         shop.retry(event)
 

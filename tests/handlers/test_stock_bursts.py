@@ -1,4 +1,4 @@
-"""A burst of quantities leaves the threads of a worker to the sales of the same connection."""
+"""A burst of quantities leaves worker threads free for the sales of the same connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clock:
 
 
 def turned_away(semaphore: StockSemaphore) -> float:
-    """Seconds until one for whom there is no place may come back."""
+    """The retry delay in seconds of an event without a slot."""
     with pytest.raises(RateLimited) as refusal, semaphore.enter():
         pytest.fail("one too many")
     return refusal.value.after
@@ -66,7 +66,7 @@ def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_stil
     workers = [threading.Thread(target=shop.worker.drain) for _ in range(THREADS)]
     for worker in workers:
         worker.start()
-    # Had each of the eight waited for its turn, this would have taken until the end of the drain, and longer.
+    # If each of the eight had waited, this would have taken longer than the drain.
     wait_until(lambda: shop.newest(sale["receiptId"]).state == "done", seconds=18, what="the sale to be booked")
     shop.worker.stopping.set()
     cursors.release(shop.engine, "default", STOCK, lease)
@@ -81,5 +81,5 @@ def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_stil
 
 
 def quantity(key: str, item_id: str, number: int) -> Change:
-    """A quantity that may have changed, each a subject of its own."""
+    """Quantities that may have changed, each with its own subject."""
     return Change(key, Flow.STOCK, "test", "Item", item_id, connection="default", variant=f":{number}")

@@ -1,4 +1,4 @@
-"""One document per branch and day: to the cent, never lost or doubled, corrected when sales come late or change."""
+"""One document per branch and day: exact to the cent, never lost or doubled, corrected after late sales or changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shop(open_shop: Callable[..., Shop]) -> Shop:
 
 
 def handle(shop: Shop) -> None:
-    """Carry on until nothing waits, without waiting for the minutes in between."""
+    """Handle everything until nothing waits, without the real waiting times."""
     shop.poll()
     for _ in range(6):
         with writing(shop.engine) as session:
@@ -116,7 +116,7 @@ def test_a_cancelled_sale_is_taken_out_of_its_day(shop: Shop) -> None:
 
 
 def lose(shop: Shop, row: dict[str, Any], how: str, *, entity: str = "SalesReceipt") -> None:
-    """Somebody removes it from the books, and the books tell."""
+    """Remove it from the books, with the books' report."""
     if how == "deleted":
         for payment in shop.rows("Payment") if entity == "Invoice" else ():
             shop.books.delete(REALM, "Payment", payment["Id"])
@@ -128,7 +128,7 @@ def lose(shop: Shop, row: dict[str, Any], how: str, *, entity: str = "SalesRecei
 
 
 def assert_repaired(shop: Shop, wanted: list[str], *, total: str) -> None:
-    """Each document once, the day's money in the books, nobody told of anything any more."""
+    """Each document once, the day's money in the books, no open messages."""
     assert numbers(shop) == wanted
     signs = {"RefundReceipt": -1}
     rows = [(entity, row) for entity, found in shop.documents().items() for row in found]
@@ -258,7 +258,7 @@ def test_a_run_that_dies_between_document_and_memory_is_finished_with_the_same_a
     shop.books.tricks.plan("POST payment", "reset", times=2)
     handle_once(shop)
     assert len(shop.rows("Invoice")) == 1
-    shop.till.sell(lines=[sold(1001)], when=NOON)  # sold while the first run lies half done
+    shop.till.sell(lines=[sold(1001)], when=NOON)  # sold while the first run is half done
     shop.books.tricks.clear()
     handle(shop)
     day = NOON.strftime("%Y%m%d")

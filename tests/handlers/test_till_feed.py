@@ -1,4 +1,4 @@
-"""The till's feed: late records, markers that begin again, lists that are missing, and rows nobody can read."""
+"""The till's feed: late records, markers that begin again, missing lists, and unreadable rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def position(shop: Shop, source: str = cursors.RECEIPTS) -> str | None:
 
 
 def pass_time(shop: Shop, seconds: float) -> None:
-    """Let what was marked be marked so much longer ago."""
+    """Move the times of the marks back."""
     with writing(shop.engine) as session:
         session.execute(update(CursorRow).values(marked_at=moment(-seconds)))
 
@@ -115,7 +115,7 @@ def test_t18_what_was_sold_before_the_connection_stays_out_when_markers_begin_ag
 ) -> None:
     shop = open_shop()
     old = [shop.till.sell(lines=[sold(1001)]) for _ in range(3)]
-    with shop.till.lock:  # rung up yesterday, before anybody connected
+    with shop.till.lock:  # sold yesterday, before the connection
         for each in old:
             each["entryTimestamp"] = {**each["entryTimestamp"], "year": each["entryTimestamp"]["year"] - 1}
     with writing(shop.engine) as session:
@@ -181,7 +181,7 @@ def test_t18_a_card_given_after_markers_began_again_becomes_a_customer(
 ) -> None:
     shop = open_shop()
     shop.till.add_relation(name="Voor", email="voor@example.nl")
-    with shop.till.lock:  # long before anybody connected
+    with shop.till.lock:  # long before the connection
         for row in shop.till.till["relations"]:
             row["createTimestamp"] = {**row["createTimestamp"], "year": row["createTimestamp"]["year"] - 1}
     with writing(shop.engine) as session:
@@ -219,7 +219,7 @@ def test_t19_an_answer_without_its_list_leaves_the_cursor_where_it_is(shop: Shop
         shop.poll()
     assert position(shop, source) == "0"
     shop.work()
-    assert booked(shop) == 1, "what the other feed brought is carried all the same"
+    assert booked(shop) == 1, "the other feed's records are still handled"
     shop.settle()
     assert (booked(shop), shop.parked()) == (2, [])
 
@@ -255,7 +255,7 @@ def test_t14_one_amount_that_is_no_number_is_set_aside_with_its_field(shop: Shop
     assert (aside.code, aside.record) == ("unreadable", f"TillInvoice {aside.entity_id}")
     assert (aside.field or "").endswith("Amount")
     shop.settle()
-    assert (len(shop.rows("Invoice")), shop.parked()) == (3, []), "read well, it is carried by itself"
+    assert (len(shop.rows("Invoice")), shop.parked()) == (3, []), "after a successful read it is handled"
 
 
 def test_t14_a_sale_whose_own_amount_is_no_number_parks_and_names_it(shop: Shop) -> None:

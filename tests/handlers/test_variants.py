@@ -1,4 +1,4 @@
-"""Items of one family are variants: articles of one product of the till, whatever finds the family."""
+"""Items of one family are variants: articles of one product of the till, for every way to find the family."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def shop(open_shop: OpenShop) -> Shop:
 
 
 def add(shop: Shop, named: dict[int, str], **fields: Any) -> dict[int, str]:
-    """Items of these numbers and names; answers their ids."""
+    """Items of these numbers and names; returns their ids."""
     return {number: str(shop.add_item(str(number), Name=name, **fields)["Id"]) for number, name in named.items()}
 
 
 def handled(shop: Shop, named: dict[int, str], **fields: Any) -> dict[int, str]:
-    """Items of these numbers and names, each told of by a webhook."""
+    """Items of these numbers and names, each reported by a webhook."""
     items = add(shop, named, **fields)
     for item in items.values():
         hear(shop, item, "Create")
@@ -56,7 +56,7 @@ def rename(shop: Shop, item: str, name: str, **more: Any) -> Event:
 
 
 def held(shop: Shop) -> dict[str, set[int]]:
-    """The articles from 8000 on by the names of their products; those of products of one name stand together."""
+    """The articles from 8000 on by the names of their products; products with the same name are combined."""
     found: dict[str, set[int]] = {}
     for row in shop.till.till["articles"]:
         if row["articleNumber"] > 8000:
@@ -79,7 +79,7 @@ def attributes(shop: Shop, number: int) -> tuple[str, ...]:
 
 
 def place(shop: Shop, *names: str) -> tuple[dict[str, Any], ...]:
-    """Categories at the top, carried; answers what hangs an item under each."""
+    """Handled top-level categories; returns the fields that make an item a child of each."""
     made = [add_category(shop, name)["Id"] for name in names]
     for category in made:
         hear(shop, category, "Create")

@@ -1,4 +1,4 @@
-"""What makes items a family: their SKU, their category, a field, or nothing when the settings say so."""
+"""How families are found: by SKU, category, a field, or not at all, by the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building blocks for sales in tests: a till in a few lines, and the books' arithmetic to check documents with."""
+"""Helpers for sales in tests: a small till, and the books' arithmetic to check documents with."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def line(article: int, gross: int, *, code: int = 2, quantity: str = "1", text: 
 
 
 def vat_of(lines: Iterable[SaleLine]) -> tuple[VatAmount, ...]:
-    """What a till states that finds the VAT once per code."""
+    """The totals of a till that computes the VAT once per code."""
     gross: dict[int, int] = {}
     for one in lines:
         gross[one.vat_code or 0] = gross.get(one.vat_code or 0, 0) + (one.total_incl_cents or 0)
@@ -59,7 +59,7 @@ def vat_of(lines: Iterable[SaleLine]) -> tuple[VatAmount, ...]:
 
 
 def receipt(*lines: SaleLine, paid: dict[str, int] | None = None, counted: Iterable[SaleLine] | None = None) -> Sale:
-    """A paid receipt; `counted` are the lines the till's totals are made of when they are not the top ones."""
+    """A paid receipt; `counted` are the lines in the till's totals if they are not the top ones."""
     vat = vat_of(lines if counted is None else counted)
     total = sum(amount.net_cents + amount.vat_cents for amount in vat)
     tenders = {"PIN": total} if paid is None else paid
@@ -93,7 +93,7 @@ def invoice(*lines: SaleLine, paid: dict[str, int] | None = None, state: str = "
 
 
 def total_in_books(document: SalesDocument) -> Decimal:
-    """The total the books would compute: every line taxed and rounded for itself."""
+    """The total the books would compute: every line taxed and rounded separately."""
     rates = {tax.tax_code_id: tax.percentage for tax in document.taxes}
     total = Decimal(0)
     for one in document.lines:

@@ -1,4 +1,4 @@
-"""The comparison itself, over random trade and random damage: what is explained is exactly what differs."""
+"""The comparison with random trade and random damage: the explanations equal the differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relations become customers, keyed by e-mail, named by a rule that everybody can see."""
+"""Relations become customers, keyed by e-mail, named by a visible rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sums of a day and the documents made of them, over random days: to the cent per rate and per tender."""
+"""The sums of random days and their documents: exact to the cent per rate and per tender."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ days = st.lists(st.tuples(sales, st.sampled_from(["PIN", "CONTANT", "IDEAL"])), 
 
 
 def to_totals(rung_up: list[tuple[tuple[int, int, int], str]]) -> DayTotals:
-    """Every sale's VAT is rounded by itself, as a till does."""
+    """Every sale's VAT is rounded separately, as at a till."""
     return day_summary.add(_one(code, group, gross, method) for (code, group, gross), method in rung_up)
 
 

@@ -1,4 +1,4 @@
-"""Sales become documents that add up to what the till took, or are refused by name."""
+"""Sales become documents that add up to the till's total, or are refused with a reason."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_change_given_in_another_tender_is_a_refund_beside_the_receipt() -> None
 
 
 def money_of(posting: Posting) -> dict[str | None, Decimal]:
-    """Signed money by payment method, wherever in the posting it stands."""
+    """Signed money by payment method, anywhere in the posting."""
     signs = {DocumentKind.SALES_RECEIPT: 1, DocumentKind.REFUND_RECEIPT: -1}
     paid = [(each.payment_method_id, each.total) for each in posting.payments]
     held = [(each.payment_method_id, signs[each.kind] * each.total)

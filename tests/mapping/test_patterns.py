@@ -1,4 +1,4 @@
-"""Patterns of the settings: Python's notation, matched in linear time, what cannot be is refused in words."""
+"""Patterns of the settings: Python's notation, matched in linear time; unsupported ones are refused with a reason."""
 
 from __future__ import annotations
 

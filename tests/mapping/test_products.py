@@ -1,4 +1,4 @@
-"""Items become products, keyed by a numeric SKU, priced to the cent, without touching what the till made its own."""
+"""Items become products, keyed by a numeric SKU, priced to the cent, without changing the staff's own fields."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def traces(item: Item, toml: str = "") -> dict[str, str]:
 
 
 def shown(**fields: Any) -> Product:
-    """The article as the till shows it after it was carried, with what somebody changed there."""
+    """The article as the till has it after it was written, with later changes by the staff."""
     return Product(7, "Coffee", (replace(convert(COFFEE), **fields),))
 
 
@@ -259,7 +259,7 @@ def test_a_text_that_was_ours_follows_the_books_and_one_of_the_staff_does_not() 
     assert convert(reworded, existing=shown(), traces=traces(COFFEE)).extra_text == "Slowly roasted"
     theirs = shown(extra_text="Our barista's favourite")
     assert convert(reworded, existing=theirs, traces=traces(COFFEE)).extra_text is None
-    assert convert(reworded, existing=shown()).extra_text is None  # nothing is remembered: it may be theirs
+    assert convert(reworded, existing=shown()).extra_text is None  # no trace is stored: it may be the staff's
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The settings document: defaults when empty, every fault named, an example that is true."""
+"""The settings document: defaults when empty, every fault named, a correct example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stock per branch by formula: decimals and negatives survive, a wrong formula says so."""
+"""Stock per branch by formula: decimals and negatives are kept, a wrong formula is reported."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def tax_inside(gross_cents: int, percentage: Decimal) -> int:
 
 
 def till_per_code(cart: Cart) -> list[VatAmount]:
-    """A till that finds the VAT once per code, from the code's gross sum."""
+    """A till that computes the VAT once per code, from the code's gross sum."""
     totals = []
     for code in sorted({code for code, _ in cart}):
         gross = sum(amount for line_code, amount in cart if line_code == code)
@@ -69,7 +69,7 @@ def wanted_of(cart: Cart) -> list[WantedTotals]:
 def check(
     totals: list[VatAmount], wanted: list[WantedTotals], solution: Solution, *, move: int = 5, cap: int = 5
 ) -> None:
-    """Add the solution up the way the books do, line by line."""
+    """Add up the solution as the books do, line by line."""
     lines = [*zip((each.code for each in wanted), solution.nets, strict=True), *solution.rounding]
     for total in totals:
         nets = [net for code, net in lines if code == total.code]

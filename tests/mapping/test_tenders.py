@@ -1,4 +1,4 @@
-"""For any mix of tenders that adds up: the posting holds each as the till does, and nothing in it is below zero."""
+"""For any mix of tenders that adds up: the posting has the same sum per tender, and nothing in it is below zero."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAYMENTS = st.lists(st.tuples(st.sampled_from(METHODS), AMOUNTS, st.integers(0, 
 
 
 def rung_up(total: int, rows: list[tuple[str, int, int]], *, closing: str) -> Sale:
-    """A paid receipt of so much, its payments on its day or later; the last one makes them add up."""
+    """A paid receipt of this total, its payments on its day or later; the last one makes them add up."""
     payments = [Payment(method, cents, str(number), business_date=DAY + timedelta(days=later))
                 for number, (method, cents, later) in enumerate(rows)]  # fmt: skip
     rest = total - sum(cents for _, cents, _ in rows)
@@ -42,7 +42,7 @@ def rung_up(total: int, rows: list[tuple[str, int, int]], *, closing: str) -> Sa
 
 
 def money_of(posting: Posting) -> dict[Tender, int]:
-    """Signed cents per tender, wherever in the posting they stand."""
+    """Signed cents per tender, anywhere in the posting."""
     signs = {DocumentKind.SALES_RECEIPT: 1, DocumentKind.REFUND_RECEIPT: -1}
     rows = [(each.payment_method_id, each.business_date, each.total) for each in posting.payments]
     rows += [(each.payment_method_id, each.business_date, signs[each.kind] * each.total)
@@ -53,12 +53,12 @@ def money_of(posting: Posting) -> dict[Tender, int]:
 
 
 def beside_of(posting: Posting) -> list[Decimal]:
-    """What stands in payments and in documents of money."""
+    """The amounts in payments and in documents of money."""
     return [each.total for each in posting.payments] + [each.total for each in posting.beside]
 
 
 def turnover_of(posting: Posting) -> tuple[Decimal, Decimal]:
-    """Goods without VAT and the VAT itself, signed; money that is only moved between documents comes to nothing."""
+    """Goods without VAT and the VAT, signed; money that is only moved between documents sums to zero."""
     sign = -1 if posting.document.kind in tenders.RETURNS else 1
     kept = [each for each in posting.document.lines if each.item_id not in ("I-clearing", "I-card")]
     net = sum((each.net for each in kept), Decimal(0))
@@ -66,7 +66,7 @@ def turnover_of(posting: Posting) -> tuple[Decimal, Decimal]:
 
 
 def clearing_of(posting: Posting) -> Decimal:
-    """What stays on the clearing item over all documents."""
+    """The sum on the clearing item over all documents."""
     documents = (posting.document, *posting.beside)
     return sum(
         ((-1 if each.kind in tenders.RETURNS else 1) * row.net

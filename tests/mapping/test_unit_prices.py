@@ -1,4 +1,4 @@
-"""Every line keeps its quantity: the price found is one the books multiply out to the amount."""
+"""Every line keeps its quantity: quantity times the found price is the amount."""
 
 from __future__ import annotations
 

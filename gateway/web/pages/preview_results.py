@@ -81,7 +81,7 @@ IN_BOOKS: Final = {
     "unchanged": "It exists in QuickBooks as it is; nothing would be written.",
 }
 MATCHES: Final = {
-    "by what was written before": "It was found by what was carried before.",
+    "by what was written before": "It was found by what was written before.",
     "by its e-mail address": "It was found by its e-mail address.",
     "by our id": "It was found by our id.",
     "by its name and e-mail address": "It was found by its name and e-mail address.",
