@@ -1,4 +1,4 @@
-"""Two weeks of trade with unreliable delivery: till and books are equal to the cent, on both databases, for any seed."""
+"""Two weeks of trade with unreliable delivery: till and books are equal to the cent, on both databases, any seed."""
 
 from __future__ import annotations
 
