@@ -22,7 +22,7 @@ from mapping.records import Customer, Relation
 TRIES = 3
 
 
-def handle_relation(event: Event, deps: Deps) -> Result:
+def carry_relation(event: Event, deps: Deps) -> Result:
     """Update the books' customer from the relation."""
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
@@ -83,7 +83,7 @@ def _is_written(wanted: Customer, found: Customer) -> bool:
     return same and wanted.vat_number == found.vat_number
 
 
-def handle_customer(event: Event, deps: Deps) -> Result:
+def carry_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: apply a merge, and write it to the till if that is wanted."""
     merged_ids = _follow_merge(event, deps)
     if not parties.links_with(event.entity_id, deps):
