@@ -44,7 +44,7 @@ class _Hold:
 
 
 class Worker:
-    """What the threads of a worker process share. `in_flight` are the leases that the heartbeat renews."""
+    """What the threads of a worker process share. `in_flight` are the leases that a background thread renews."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Worker:
     ) -> None:
         self.engine = engine
         self._threads = threads
-        self._rota = RoundRobin()
+        self._round_robin = RoundRobin()
         self.contexts = contexts
         self.notify = notify
         self._longest = longest
@@ -103,7 +103,7 @@ class Worker:
         return count
 
     def _claim_next(self) -> Event | None:
-        return inbox.claim_next(self.engine, rotation=self._rota, excluded=self.full(), ours=self.in_flight())
+        return inbox.claim_next(self.engine, rotation=self._round_robin, excluded=self.full(), ours=self.in_flight())
 
     def _handle_next(self, claim: Callable[[], Event | None]) -> bool:
         """Claim and handle an event, if one is due; an event suspected of crashing processes is handled alone."""

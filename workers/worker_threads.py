@@ -1,4 +1,4 @@
-"""The background threads of a worker process: heartbeat of its leases, sweeper, presence, alerts."""
+"""The background threads of a worker process: lease renewal, sweeper, presence, alerts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.store.session import reading
 from workers import alerting, checkins
 from workers.worker import Worker
 
-HEARTBEAT_SECONDS = 3.0
+RENEW_SECONDS = 3.0
 SWEEP_SECONDS = 2.0
 PRESENCE_SECONDS = 15.0
 SWEEP_BATCH = 32
@@ -43,7 +43,7 @@ class WorkerThreads(dramatiq.Middleware):
         """Start the threads."""
         _ignore_second_signal()
         for name, seconds, task in (
-            ("heartbeat", HEARTBEAT_SECONDS, self._renew),
+            ("renewal", RENEW_SECONDS, self._renew),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, self._report),
             ("watch", alerting.SECONDS, self._watch),
@@ -71,7 +71,7 @@ class WorkerThreads(dramatiq.Middleware):
                 task()
             except Transient as error:
                 _log.warning("the database cannot be reached", reason=error.reason)
-            except Exception as error:  # noqa: BLE001 - without the heartbeat every lease expires
+            except Exception as error:  # noqa: BLE001 - without renewal every lease expires
                 _log.exception("a background thread failed and goes on")
                 reporting.report(error)
             self._stop.wait(seconds)
