@@ -230,7 +230,7 @@ def test_a_sale_to_an_inactive_customer_says_so_and_waits(shop: Shop, heard: str
     assert shop.rows("SalesReceipt")[-1]["CustomerRef"]["value"] == customer
 
 
-def test_a_customer_made_anew_in_the_books_takes_the_place(shop: Shop) -> None:
+def test_a_customer_created_again_in_the_books_replaces_the_old_one(shop: Shop) -> None:
     relation = add(shop, **PIET)
     former = sell_to(shop, relation)
     switch(shop, former, active=False)

@@ -98,7 +98,7 @@ def test_a_mixed_day_agrees_to_the_cent_and_the_journal_confirms_what_was_read(s
     assert "AGREES" in to_text(report)
 
 
-def test_a_parked_sale_is_told_with_its_event_and_reason(shop: Shop) -> None:
+def test_a_parked_sale_is_reported_with_its_event_and_reason(shop: Shop) -> None:
     shop.till.add_product({"description": "New", "articleList": {"article": [
         {"articleNumber": 1999, "description": "New", "priceIncl": 500, "vatCode": 2, "turnoverGroup": 1}
     ]}})  # fmt: skip
@@ -111,7 +111,7 @@ def test_a_parked_sale_is_told_with_its_event_and_reason(shop: Shop) -> None:
     assert sum(each["cents"] for each in row["differences"] if each["measure"] != "tender") == -500
 
 
-def test_a_sale_nobody_has_heard_of_is_told_as_such(shop: Shop) -> None:
+def test_an_unknown_sale_is_reported_as_such(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     report = agree(shop)
     assert causes(report) == ["not booked"]
@@ -120,7 +120,7 @@ def test_a_sale_nobody_has_heard_of_is_told_as_such(shop: Shop) -> None:
     assert report["journal"]["agrees"]
 
 
-def test_what_a_bookkeeper_voids_deletes_or_changes_is_told_document_by_document(shop: Shop) -> None:
+def test_voids_deletions_and_edits_in_the_books_are_reported_per_document(shop: Shop) -> None:
     for _ in range(4):
         shop.till.sell(lines=[sold(1001, 2), sold(1002)])
     shop.settle()
@@ -153,7 +153,7 @@ def test_a_document_moved_out_of_the_days_asked_for_is_looked_up(shop: Shop) -> 
     assert causes(agree(shop)) == ["booked on another day"]
 
 
-def test_a_double_is_told_with_both_documents(shop: Shop) -> None:
+def test_a_double_is_reported_with_both_documents(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.settle()
     document = shop.only("SalesReceipt")
@@ -172,7 +172,7 @@ def test_a_double_is_told_with_both_documents(shop: Shop) -> None:
     assert len(report["rows"][0]["documents"]) == 2
 
 
-def test_another_branch_and_another_way_to_pay_are_told_as_such(shop: Shop) -> None:
+def test_another_branch_and_another_payment_method_are_reported_as_such(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.till.sell(lines=[sold(1002)])
     shop.settle()
@@ -184,7 +184,7 @@ def test_another_branch_and_another_way_to_pay_are_told_as_such(shop: Shop) -> N
     assert sorted(causes(agree(shop))) == ["booked at another branch", "paid by another method"]
 
 
-def test_a_document_with_our_marker_that_the_till_does_not_know_is_a_stranger(shop: Shop) -> None:
+def test_a_document_with_our_marker_and_no_sale_at_the_till_is_reported(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.settle()
     document = shop.only("SalesReceipt")
@@ -205,7 +205,7 @@ def test_unpaid_receipts_are_left_out_by_the_settings(shop: Shop) -> None:
     assert "not paid yet" in row["reason"]
 
 
-def test_a_receipt_whose_way_to_pay_was_changed_in_the_books_is_told(shop: Shop) -> None:
+def test_a_receipt_with_an_edited_payment_method_is_reported(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 10000)])
     shop.settle()
     receipt, cash = shop.only("SalesReceipt"), shop.find("PaymentMethod", Name="Cash")

@@ -81,7 +81,7 @@ def test_money_moved_to_another_account_is_put_down_to_its_document(open_shop: C
     assert {each["key"]: each["cents"] for each in row["differences"]} == {"Bank": -1250, "Cash on hand": 1250}
 
 
-def test_a_deposit_nobody_heard_of_is_found_in_the_tills_journal(shop: Shop) -> None:
+def test_an_unknown_deposit_is_found_in_the_tills_journal(shop: Shop) -> None:
     long_ago = datetime.now(AMSTERDAM) - timedelta(days=40)
     order = shop.till.take_order(lines=[sold(1003)], when=long_ago)
     shop.till.prepay_order(order["orderId"], [Tender("PIN", 1500)])

@@ -128,7 +128,7 @@ def metered(shop: Shop) -> int:
 
 
 @on_both_databases
-def test_a_deleted_document_is_told_and_over_once_it_is_booked_again(shop: Shop) -> None:
+def test_a_deleted_document_is_reported_until_it_is_booked_again(shop: Shop) -> None:
     begin = datetime.combine(today(), time(6), tzinfo=AMSTERDAM)  # hours before midnight, at any time of the test
     known_for(shop, 2)
     receipt = sell(shop)
@@ -200,7 +200,7 @@ def test_after_an_outage_its_days_are_compared(shop: Shop) -> None:
     assert statuses(shop)[2] == Status.AGREES
 
 
-def test_a_double_of_today_is_told_today(shop: Shop) -> None:
+def test_a_double_of_today_is_reported_today(shop: Shop) -> None:
     known_for(shop, 2)
     plan(shop, night())
     shop.till.sell(lines=[sold(1001)])
@@ -231,7 +231,7 @@ def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop
     assert open_causes(shop) == []
 
 
-def test_a_comparison_that_cannot_be_made_is_told(shop: Shop) -> None:
+def test_a_comparison_that_cannot_be_made_is_reported(shop: Shop) -> None:
     known_for(shop, 2)
     shop.books.tricks.plan("GET query", "error_500", times=1000)
     (event,) = plan(shop, night())
@@ -250,7 +250,7 @@ def test_a_comparison_that_cannot_be_made_is_told(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("hours", [5, 7])
-def test_a_comparison_nobody_makes_is_told_after_six_hours(shop: Shop, hours: int) -> None:
+def test_a_missing_comparison_is_reported_after_six_hours(shop: Shop, hours: int) -> None:
     known_for(shop, 3)
     with writing(shop.engine) as session:
         agreements.open_days(

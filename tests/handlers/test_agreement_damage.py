@@ -94,9 +94,7 @@ def ring_up(shop: Shop, sales: int) -> None:
 @pytest.mark.timeout(240)
 @settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(sorted(DAMAGES)), min_size=1, max_size=8))
-def test_whatever_is_done_to_the_books_each_record_is_named_with_its_cents_and_the_way_out(
-    migrated_sqlite: Path, done: list[str]
-) -> None:
+def test_each_damaged_record_is_named_with_its_cents_and_the_remedy(migrated_sqlite: Path, done: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="kb"))
     shutil.copy(migrated_sqlite, folder / "shop.db")
     engine = open_engine(f"sqlite:///{folder / 'shop.db'}")
@@ -134,7 +132,7 @@ def test_a_sale_booked_by_another_connector_too_names_both_documents_and_the_cen
     assert report["others_in_books"]["documents"] == 0
 
 
-def test_a_document_of_nobodys_is_named_beside_the_sale_it_looks_like(shop: Shop) -> None:
+def test_an_unknown_document_is_named_beside_the_sale_it_looks_like(shop: Shop) -> None:
     ring_up(shop, 1)
     ours = shop.only("SalesReceipt")
     body = {name: ours[name] for name in _KEPT if name in ours}
@@ -172,7 +170,7 @@ def test_a_payment_on_another_day_is_not_taken_for_a_moved_sale(shop: Shop) -> N
     assert (row["cause"], f"the money on {day}" in row["reason"]) == ("paid on another day", True)
 
 
-def test_a_customer_who_pays_by_bank_makes_no_difference_but_is_told(shop: Shop) -> None:
+def test_a_payment_by_bank_makes_no_difference_but_is_reported(shop: Shop) -> None:
     pay_invoice(shop)
     invoice = shop.only("Invoice")
     link = {"Amount": Decimal(60), "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]}

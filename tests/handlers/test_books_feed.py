@@ -53,7 +53,7 @@ def test_a_deleted_document_and_a_new_item_are_found_with_one_read(shop: Shop) -
     assert reads(shop) == before + 1
 
 
-def test_when_one_answer_has_no_room_each_is_read_by_itself_and_nothing_is_missed(shop: Shop) -> None:
+def test_when_one_answer_is_full_each_kind_is_read_separately(shop: Shop) -> None:
     look(shop)
     deleted, item = happen(shop)
     body = {"Type": "Service", "IncomeAccountRef": {"value": shop.account("Sales of Product Income")}}
@@ -161,7 +161,7 @@ def test_while_the_books_fail_altogether_no_cursor_moves(shop: Shop) -> None:
     assert {("SalesReceipt", deleted), ("Item", item)} <= look(shop)
 
 
-def test_a_kind_that_is_not_followed_any_more_is_told_of_no_more(open_shop: Callable[..., Shop]) -> None:
+def test_a_kind_that_is_not_polled_any_more_is_not_reported_any_more(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop()
     look(shop)
     shop.books.switches.failing_captures = {"Customer": "4002"}

@@ -36,7 +36,7 @@ def test_a_shop_in_order_has_nothing_to_do(shop: Shop) -> None:
 # --- logins ----------------------------------------------------------------------------------------------------
 
 
-def test_a_till_whose_wsdl_answers_but_whose_login_is_wrong_is_told_apart(shop: Shop) -> None:
+def test_a_till_with_a_wsdl_but_a_wrong_login_is_distinguished(shop: Shop) -> None:
     shop.till.secret = "another"
     found = look(shop)
     assert found["MplusKASSA"]["said"].startswith("login refused")
@@ -64,7 +64,7 @@ PREFERENCES = (
 )
 
 
-def test_every_preference_that_matters_is_told(shop: Shop) -> None:
+def test_every_preference_that_matters_is_reported(shop: Shop) -> None:
     for group, name, value, _, _, _ in PREFERENCES:
         prefer(shop, group, name, value)
     found = look(shop)
@@ -75,14 +75,14 @@ def test_every_preference_that_matters_is_told(shop: Shop) -> None:
     assert "switched off" in look(shop)["sales tax"]["said"]
 
 
-def test_books_of_another_currency_are_told(shop: Shop) -> None:
+def test_books_of_another_currency_are_reported(shop: Shop) -> None:
     shop.switch('version = 1\n[products]\ncurrency = "USD"')
     found = look(shop)["currency"]
     assert "products.currency" in found["fix"]
     assert {"EUR", "USD:"} <= set(found["said"].replace(",", " ").split())
 
 
-def test_an_account_for_deposits_of_another_currency_is_told(shop: Shop) -> None:
+def test_an_account_for_deposits_of_another_currency_is_reported(shop: Shop) -> None:
     prefer(shop, "CurrencyPrefs", "MultiCurrencyEnabled", True)
     dollars = {"Name": "Dollars", "AccountType": "Bank", "CurrencyRef": {"value": "USD"}}
     shop.books.put(REALM, "Account", dollars)
@@ -90,7 +90,7 @@ def test_an_account_for_deposits_of_another_currency_is_told(shop: Shop) -> None
     assert look(shop)["mapping.deposit_accounts"]["said"] == "Dollars keeps USD"
 
 
-def test_a_company_without_income_or_money_accounts_is_told(shop: Shop) -> None:
+def test_a_company_without_income_or_money_accounts_is_reported(shop: Shop) -> None:
     for row in shop.rows("Account"):
         if row["AccountType"] in {"Income", "Bank", "Other Current Asset"}:
             shop.books.put(REALM, "Account", {"Id": row["Id"], "Active": False})
@@ -99,7 +99,7 @@ def test_a_company_without_income_or_money_accounts_is_told(shop: Shop) -> None:
     assert "type Bank" in found["deposit account"]["fix"]
 
 
-def test_a_clock_beside_that_of_quickbooks_is_told(shop: Shop) -> None:
+def test_a_clock_that_differs_from_quickbooks_is_reported(shop: Shop) -> None:
     assert look(shop)["clock"]["good"]
     shop.books.clock.advance(120)
     assert "NTP" in look(shop)["clock"]["fix"]
@@ -108,7 +108,7 @@ def test_a_clock_beside_that_of_quickbooks_is_told(shop: Shop) -> None:
 # --- items -----------------------------------------------------------------------------------------------------
 
 
-def test_items_that_cannot_flow_as_they_are_are_told(shop: Shop) -> None:
+def test_items_that_cannot_be_synchronised_are_reported(shop: Shop) -> None:
     shop.add_item("2001")
     shop.add_item("ABC-1")
     income = {"value": shop.account("Sales of Product Income")}
@@ -151,7 +151,7 @@ MISNAMED = (
 )
 
 
-def test_whatever_the_settings_name_and_nobody_has_is_told(shop: Shop) -> None:
+def test_names_in_the_settings_that_do_not_exist_are_reported(shop: Shop) -> None:
     for document, check, said in MISNAMED:
         shop.switch(f"version = 1\n{document}\n")
         row = look(shop)[check]
@@ -160,7 +160,7 @@ def test_whatever_the_settings_name_and_nobody_has_is_told(shop: Shop) -> None:
     assert [row for row in look(shop).values() if not row["good"]] == []
 
 
-def test_a_rate_booked_on_a_code_of_another_rate_is_told(shop: Shop) -> None:
+def test_a_rate_booked_on_a_code_of_another_rate_is_reported(shop: Shop) -> None:
     shop.switch('version = 1\n[mapping.tax_codes]\nmode = "table"\ntable = { 21 = "9% BTW", 9 = "9% BTW" }')
     found = look(shop)
     assert "a code of 9" in found["VAT 21 %"]["said"]
@@ -168,7 +168,7 @@ def test_a_rate_booked_on_a_code_of_another_rate_is_told(shop: Shop) -> None:
     assert "no active tax code" in found["VAT 0 %"]["said"]
 
 
-def test_a_branch_without_a_location_is_told_and_weighs_as_the_settings_say(shop: Shop) -> None:
+def test_a_branch_without_a_location_is_reported_as_the_settings_say(shop: Shop) -> None:
     (utrecht,) = [row for row in shop.rows("Department") if row["Name"] == "Winkel Utrecht"]
     shop.books.put(REALM, "Department", {"Id": utrecht["Id"], "Name": "Elsewhere"})
     row = look(shop)["branch 1"]
@@ -184,14 +184,14 @@ def test_ways_to_pay_that_may_not_be_made_must_exist(shop: Shop) -> None:
     assert "mapping.payment_methods" in found["payment method IDEAL"]["fix"]
 
 
-def test_a_setting_that_was_taken_out_is_told(shop: Shop) -> None:
+def test_a_setting_that_was_taken_out_is_reported(shop: Shop) -> None:
     shop.switch("[orders]\nsales_orders = true")
     found = look(shop)
     assert not found["orders.sales_orders"]["good"]
     assert "taken out" in found["orders.sales_orders"]["said"]
 
 
-def test_stock_beside_documents_by_day_is_told_until_it_is_off(shop: Shop) -> None:
+def test_stock_beside_documents_by_day_is_reported_until_it_is_off(shop: Shop) -> None:
     by_day = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
     shop.switch(by_day)
     found = look(shop)

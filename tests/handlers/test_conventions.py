@@ -58,7 +58,7 @@ def test_a_vat_number_that_changes_alone_reaches_the_books_whichever_field_it_is
     assert customer_of(shop)["SyncToken"] == token
 
 
-def test_quantities_without_decimals_are_read_as_the_settings_say_and_what_is_told_is_believed(
+def test_quantities_without_decimals_are_read_as_the_settings_say(
     open_shop: Callable[..., Shop],
 ) -> None:
     shop = open_shop(TWO_PLACES)

@@ -34,7 +34,7 @@ def currencies(shop: Shop, *entities: str) -> set[str]:
     return {row["CurrencyRef"]["value"] for entity in entities for row in shop.rows(entity)}
 
 
-def test_a_multicurrency_company_is_told_the_currency_of_everything(shop: Shop) -> None:
+def test_a_multicurrency_company_gets_the_currency_of_everything(shop: Shop) -> None:
     keep_several(shop)
     relation = shop.till.add_relation(**ANNA)["relationNumber"]
     shop.till.sell(lines=[sold(1001)])

@@ -128,7 +128,7 @@ def named(shop: Shop, name: str) -> dict[str, Any]:
     return shop.find("Customer", DisplayName=name)
 
 
-def test_e4_a_name_that_somebody_else_has_is_told_with_its_holder_and_the_next_name(shop: Shop) -> None:
+def test_e4_a_used_name_is_shown_with_its_holder_and_the_next_name(shop: Shop) -> None:
     number = shop.till.add_relation(**COMPANY)["relationNumber"]
     plain = "Bakkerij Jansen BV"
     holders = {"Customer": "customer", "Vendor": "supplier", "Employee": "employee"}
@@ -152,7 +152,7 @@ STAYS = (
 )
 
 
-def test_e4_what_stays_at_the_till_is_told_with_the_reason(open_shop: Shops) -> None:
+def test_e4_what_stays_at_the_till_is_shown_with_the_reason(open_shop: Shops) -> None:
     shop = open_shop()
     numbers = [shop.till.add_relation(**relation)["relationNumber"] for relation, _, _ in STAYS]
     for number, (_, outcome, why) in zip(numbers, STAYS, strict=True):

@@ -93,7 +93,7 @@ def test_a_sale_to_somebody_whose_name_is_taken_is_booked_on_a_customer_of_their
     assert holder != "Customer" or customer["value"] != taken
 
 
-def test_when_every_name_is_taken_a_person_is_told_and_the_sale_goes_on_afterwards(shop: Shop) -> None:
+def test_when_every_name_is_used_the_sale_parks_and_continues_afterwards(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
     plain, number = "Bakkerij Jansen BV", relation["relationNumber"]
     names = (plain, f"{plain} (bakker@example.nl)", f"{plain} (relation {number})")
@@ -133,7 +133,7 @@ def sell_to(shop: Shop, number: int) -> dict[str, Any]:
     return shop.rows("SalesReceipt")[-1]
 
 
-def test_a_customer_made_inactive_is_made_anew_if_wanted(open_shop: Callable[..., Shop]) -> None:
+def test_an_inactive_customer_is_created_again_if_wanted(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop('[customers]\ninactive = "create"')
     relation = shop.till.add_relation(**COMPANY)
     first = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
@@ -151,7 +151,7 @@ def test_sales_follow_a_customer_that_was_merged_into_another(shop: Shop) -> Non
     assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"] == remaining_id
 
 
-def test_a_merge_that_nobody_told_of_is_noticed_by_the_refusal(shop: Shop) -> None:
+def test_an_unreported_merge_is_noticed_by_the_refusal(shop: Shop) -> None:
     relation = shop.till.add_relation(**COMPANY)
     merged_id = sell_to(shop, relation["relationNumber"])["CustomerRef"]["value"]
     body = {"DisplayName": "Jansen Holding", "PrimaryEmailAddr": {"Address": "bakker@example.nl"}}

@@ -47,7 +47,7 @@ def make(shop: Shop, *numbers: int, **fields: Any) -> list[str]:
 
 
 @on_both_databases
-def test_a_re_sync_mends_what_was_altered_by_hand_and_leaves_the_staff_theirs(shop: Shop) -> None:
+def test_a_re_sync_repairs_changes_by_hand_and_keeps_the_staffs_fields(shop: Shop) -> None:
     make(shop, 7001, 7002)
     alter(shop, 7001, **ALTERED)
     before = writes(shop)
@@ -74,7 +74,7 @@ def test_the_write_policies_say_what_is_ours(open_shop: OpenShop, policy: str, t
 
 
 @pytest.mark.parametrize(("policy", "name"), [("both", "Kaas 7001"), ("create", "Krab")])
-def test_a_name_altered_by_hand_is_mended_where_the_books_own_it(open_shop: OpenShop, policy: str, name: str) -> None:
+def test_a_name_changed_by_hand_is_repaired_if_the_books_own_it(open_shop: OpenShop, policy: str, name: str) -> None:
     shop = open_shop(f'[products.write]\ndescription = "{policy}"')
     make(shop, 7001)
     alter(shop, 7001, **ALTERED)
@@ -133,7 +133,7 @@ def test_a_product_taken_out_of_its_group_by_hand_is_put_back(shop: Shop) -> Non
 
 
 @on_both_databases
-def test_a_group_renamed_or_deleted_by_hand_is_mended(shop: Shop) -> None:
+def test_a_group_renamed_or_deleted_by_hand_is_repaired(shop: Shop) -> None:
     food, gifts = (add_category(shop, name) for name in ("Food", "Gifts"))
     add_category(shop, "Cheese", food["Id"])
     load(shop, Flow.CATEGORIES)
@@ -153,7 +153,7 @@ def test_a_group_renamed_or_deleted_by_hand_is_mended(shop: Shop) -> None:
 
 
 @on_both_databases
-def test_variants_altered_by_hand_are_mended_with_their_product(open_shop: OpenShop) -> None:
+def test_variants_changed_by_hand_are_repaired_with_their_product(open_shop: OpenShop) -> None:
     shop = open_shop("[products]\nvariants = true")
     for number, name in ((7001, "T-shirt - Red / M"), (7002, "T-shirt - Red / L")):
         shop.add_item(str(number), "10.00", Name=name)

@@ -85,7 +85,7 @@ def test_a_dry_run_says_what_a_resend_then_does(
     assert [(row["TotalAmt"], row["Balance"]) for row in kept] == [(Decimal("12.10"), 0)]
 
 
-def test_a_dry_run_sees_that_a_credit_is_not_taken_off_its_invoice(shop: Shop) -> None:
+def test_a_dry_run_shows_that_a_credit_is_not_applied_to_its_invoice(shop: Shop) -> None:
     relation = shop.till.add_relation(name="Bakkerij Jansen", email="bakker@example.nl")["relationNumber"]
     invoice = shop.till.invoice(lines=[sold(1003)], relation=relation)
     shop.settle()

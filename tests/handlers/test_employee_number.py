@@ -36,7 +36,7 @@ def test_where_a_booking_demands_an_employee_the_one_of_the_settings_is_named(
     assert (booked_by(shop), shop.parked()) == ([number], [])
 
 
-def test_where_nobody_has_to_be_named_nobody_is(open_shop: Callable[..., Shop]) -> None:
+def test_no_employee_is_named_unless_required(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop("[orders]\nemployee_number = 2")
     hear(shop, add_stocked(shop, "5001", 12)["Id"], "Create")
     assert booked_by(shop) == [None]

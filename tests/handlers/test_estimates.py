@@ -65,7 +65,7 @@ def stocked(shop: Shop, *skus: str) -> None:
 
 
 @on_both_databases
-def test_what_is_promised_on_an_estimate_leaves_the_shelf_and_comes_back_when_it_is_closed(shop: Shop) -> None:
+def test_promised_pieces_leave_the_stock_until_the_estimate_is_closed(shop: Shop) -> None:
     stocked(shop, "5001", "5002")
     estimate = promise(shop, _5001=5)
     send_webhook(shop, estimate, "made")

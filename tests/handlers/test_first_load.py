@@ -116,7 +116,7 @@ def test_the_stock_of_many_is_booked_with_one_call_and_a_few_are_booked_one_by_o
 
 
 @pytest.mark.parametrize("way", ["refused", "halved", "counts"])
-def test_whatever_the_till_makes_of_many_at_once_the_stock_is_right_in_the_end(shop: Shop, way: str) -> None:
+def test_the_stock_is_right_after_any_result_of_a_call_for_many(shop: Shop, way: str) -> None:
     stocked(shop, *range(7001, 7011))
     shop.till.till.switches.corrections = way
     load(shop, Flow.PRODUCTS)
@@ -168,7 +168,7 @@ def test_a_re_sync_makes_an_event_only_of_what_is_not_as_it_was(shop: Shop) -> N
     assert article(shop, 7004)["priceIncl"] == 999
 
 
-def test_a_re_sync_carries_what_only_the_settings_changed(shop: Shop) -> None:
+def test_a_re_sync_writes_what_only_the_settings_changed(shop: Shop) -> None:
     shop.add_item("7001")
     load(shop, Flow.PRODUCTS)
     assert article(shop, 7001)["stockArticle"] is False
@@ -177,7 +177,7 @@ def test_a_re_sync_carries_what_only_the_settings_changed(shop: Shop) -> None:
     assert article(shop, 7001)["stockArticle"] is True
 
 
-def test_a_re_sync_moves_what_changed_its_category_while_nobody_listened(shop: Shop) -> None:
+def test_a_re_sync_moves_items_whose_category_changed_unreported(shop: Shop) -> None:
     food, wine = add_category(shop, "Food"), add_category(shop, "Wine")
     row = shop.add_item("7001", **below(food["Id"]))
     load(shop, Flow.PRODUCTS)
@@ -213,7 +213,7 @@ def to_hint(item_id: str) -> Change:
 
 
 @on_both_databases
-def test_a_first_load_whose_worker_dies_goes_on_and_makes_nothing_twice(shop: Shop) -> None:
+def test_a_first_load_continues_after_a_killed_worker_without_doubles(shop: Shop) -> None:
     for number in range(7001, 7006):
         shop.add_item(str(number))
     event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
@@ -250,7 +250,7 @@ def test_one_bad_item_parks_alone(shop: Shop) -> None:
     assert has_article(shop, 7001)
 
 
-def test_an_item_whose_number_no_till_can_hold_parks_alone_and_holds_up_nobody(shop: Shop) -> None:
+def test_an_item_whose_number_no_till_can_hold_parks_alone(shop: Shop) -> None:
     add_stocked(shop, "7001", 1)
     shop.add_item("9" * 20)
     shop.add_item(" 7002 ")

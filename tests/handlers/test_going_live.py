@@ -52,7 +52,7 @@ def test_f9_while_the_till_does_not_answer_the_connection_is_not_live(shop: Shop
     assert is_live(shop)
 
 
-def test_f9_one_that_is_live_already_misses_nothing_when_somebody_presses_again(shop: Shop) -> None:
+def test_f9_a_live_connection_misses_nothing_when_started_again(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001, 1)])
     shop.receive(requests.go_live(connection="default"))
     shop.work()
@@ -60,7 +60,7 @@ def test_f9_one_that_is_live_already_misses_nothing_when_somebody_presses_again(
     assert str(shop.only("SalesReceipt")["TotalAmt"]) == "12.50"
 
 
-def test_f9_what_somebody_typed_a_moment_ago_is_what_the_check_looks_at(shop: Shop) -> None:
+def test_f9_the_check_uses_what_was_typed_a_moment_ago(shop: Shop) -> None:
     shop.settle()  # the worker has the earlier state of the connection
     with writing(shop.engine) as session:
         found = connections.find(session, "default", SEAL)

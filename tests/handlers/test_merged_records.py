@@ -140,7 +140,7 @@ def test_a_sale_booked_before_references_were_kept_is_known_by_the_webhook(shop:
     assert shop.parked() == []
 
 
-def test_a_merge_nobody_told_of_costs_one_look_for_all_its_sales(shop: Shop) -> None:
+def test_an_unreported_merge_costs_one_read_for_all_its_sales(shop: Shop) -> None:
     ledger_feed.poll(shop.deps())
     for _ in range(3):
         sell(shop, 1001)

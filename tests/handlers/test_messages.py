@@ -58,7 +58,7 @@ def test_a_digit_sku_that_is_no_number_gets_one_where_the_settings_allocate(
     assert "SKUs that are no number" not in check(shop)
 
 
-def test_a_digit_sku_that_is_too_long_is_told_before_it_parks(shop: Shop) -> None:
+def test_a_digit_sku_that_is_too_long_is_reported_before_it_parks(shop: Shop) -> None:
     item = shop.add_item("9" * 25)
     assert "9" * 25 in check(shop)["SKUs that are no number"]["said"]
     event = hear(shop, item["Id"])

@@ -170,7 +170,7 @@ def test_an_item_that_waits_writes_no_stock(shop: Shop) -> None:
     assert physical(shop, 801) == 11
 
 
-def test_a_sale_of_items_that_nobody_told_apart_is_not_guessed(open_shop: OpenShop) -> None:
+def test_a_sale_of_indistinguishable_items_is_not_guessed(open_shop: OpenShop) -> None:
     shop = open_shop("[products]\nenabled = false")
     row = {"articleNumber": 801, "description": "Till", "priceIncl": 77, "vatCode": 2, "turnoverGroup": 1}
     shop.till.add_product({"description": "Till", "articleList": {"article": [row]}})
@@ -185,7 +185,7 @@ def test_a_sale_of_items_that_nobody_told_apart_is_not_guessed(open_shop: OpenSh
     assert sale_of(shop, 801) == two
 
 
-def test_an_article_made_by_somebody_else_meanwhile_is_told(shop: Shop) -> None:
+def test_an_article_created_meanwhile_by_others_is_reported(shop: Shop) -> None:
     theirs = {"articleNumber": 801, "description": "Web", "priceIncl": 1, "vatCode": 2, "turnoverGroup": 1}
     shop.till.add_product({"description": "Web", "articleList": {"article": [{**theirs, "extArticleId": "web-77"}]}})
     item = add(shop, "801", "1.00")

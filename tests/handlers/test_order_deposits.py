@@ -160,7 +160,9 @@ def test_cancelled_and_paid_back_in_cash(open_shop: Callable[..., Shop]) -> None
     assert_right(shop, money(first_PIN="15", second_CASH="-15"), sold_for=Decimal(0))
 
 
-def test_all_seen_at_once_after_an_outage_ends_the_same(open_shop: Callable[..., Shop], deposits_come_as: str) -> None:
+def test_all_polled_at_once_after_an_outage_ends_the_same(
+    open_shop: Callable[..., Shop], deposits_come_as: str
+) -> None:
     shop = open_as(open_shop, deposits_come_as)
     order = shop.till.take_order(lines=[sold(1003, price_cents=4000)], when=YESTERDAY)
     shop.till.prepay_order(order["orderId"], [Tender("PIN", 1500)], when=YESTERDAY)
@@ -203,7 +205,7 @@ def test_an_account_that_is_not_there_parks_naming_the_setting(open_shop: Callab
     assert (parked.entity_id, parked.field) == (order["orderId"], "mapping.order_deposit_account")
 
 
-def test_a_deposit_deleted_in_the_books_is_told_and_resent(shop: Shop) -> None:
+def test_a_deposit_deleted_in_the_books_is_reported_and_resent(shop: Shop) -> None:
     order = take(shop)
     document = shop.only("SalesReceipt")
     shop.books.delete(REALM, "SalesReceipt", document["Id"])

@@ -94,7 +94,7 @@ def test_a_payment_stays_with_the_customer_when_a_bookkeeper_settles_the_invoice
     assert money(shop) == ([Decimal(10), Decimal(15), Decimal(40)], Decimal(-15))
 
 
-def test_payments_that_the_till_changed_are_voided_though_somebody_edits_them(shop: Shop) -> None:
+def test_payments_that_the_till_changed_are_voided_despite_an_edit(shop: Shop) -> None:
     tenders = [Tender("CONTANT", 4000), Tender("PIN", 6000)]
     receipt = shop.till.sell(lines=[sold(1003)], payments=tenders)
     shop.settle()

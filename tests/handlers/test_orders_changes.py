@@ -41,7 +41,7 @@ def test_a_receipt_emptied_at_the_till_is_voided_and_comes_back_when_it_is_fille
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(100)
 
 
-def test_following_a_change_costs_no_read_as_long_as_nobody_touched_the_document(shop: Shop) -> None:
+def test_a_change_of_an_unedited_document_costs_no_read(shop: Shop) -> None:
     sale = book(shop)
     reads = shop.books.ledger.metered.total()
     for lines in ([sold(1001), sold(1002)], [sold(1002)]):
@@ -130,7 +130,7 @@ def test_a_deleted_document_is_shown_and_only_a_person_books_the_sale_again(shop
     assert shop.only("SalesReceipt")["TotalAmt"] == Decimal(100)
 
 
-def test_a_deletion_nobody_told_of_is_noticed_by_a_resend(shop: Shop) -> None:
+def test_an_unreported_deletion_is_noticed_by_a_resend(shop: Shop) -> None:
     sale = book(shop)
     shop.books.delete(REALM, "SalesReceipt", sale["document"])
     assert shop.resend(sale["id"]).state == "done"
@@ -139,7 +139,7 @@ def test_a_deletion_nobody_told_of_is_noticed_by_a_resend(shop: Shop) -> None:
     assert len(shop.rows("SalesReceipt")) == 1
 
 
-def test_our_own_void_coming_back_as_a_webhook_alarms_nobody(shop: Shop) -> None:
+def test_our_own_void_coming_back_as_a_webhook_raises_no_alert(shop: Shop) -> None:
     sale = book(shop)
     shop.till.edit_receipt(sale["id"], lines=[], payments=[])
     shop.settle()

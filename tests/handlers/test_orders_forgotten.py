@@ -90,7 +90,7 @@ def test_what_waited_in_a_restored_inbox_is_booked_once(forgetful: Shop) -> None
     assert len(forgetful.rows("SalesReceipt")) == 1
 
 
-def test_a_careful_page_costs_a_read_a_kind_and_not_one_a_sale(shop: Shop) -> None:
+def test_a_page_searched_first_costs_a_read_per_kind_not_per_sale(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)])
     shop.settle()
     before = reads(shop)
@@ -156,7 +156,7 @@ def beside(shop: Shop, migrated_sqlite: Path, tmp_path: Path) -> Iterator[Beside
 
 
 @pytest.mark.parametrize("numbered", [True, False], ids=["own numbers", "automatic numbers"])
-def test_a_second_deployment_doubles_no_sale_and_is_told(shop: Shop, beside: Beside, numbered: bool) -> None:
+def test_a_second_deployment_doubles_no_sale_and_is_reported(shop: Shop, beside: Beside, numbered: bool) -> None:
     shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=numbered)
     for _ in range(3):
         shop.till.sell(lines=[sold(1001)])
@@ -194,7 +194,7 @@ TENDERS = {
 
 
 @pytest.mark.parametrize("tenders", TENDERS.values(), ids=TENDERS)
-def test_a_cancellation_that_another_deployment_followed_alarms_nobody(
+def test_a_cancellation_handled_by_another_deployment_raises_no_alert(
     shop: Shop, beside: Beside, tenders: list[Tender]
 ) -> None:
     sale = shop.till.sell(lines=[sold(1001)], payments=tenders)
@@ -209,7 +209,7 @@ def test_a_cancellation_that_another_deployment_followed_alarms_nobody(
     assert "gone-in-books" not in [event.code for event in shop.parked()]
 
 
-def test_a_void_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop) -> None:
+def test_a_void_that_a_restored_backup_lacks_raises_no_alert(forgetful: Shop) -> None:
     sale = forgetful.till.sell(lines=[sold(1001)])
     forgetful.settle()
     backup = take_backup(forgetful)
@@ -226,7 +226,7 @@ def test_a_void_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop) -> 
 
 
 @pytest.mark.parametrize("first", ["books", "till"])
-def test_a_change_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop, first: str) -> None:
+def test_a_change_that_a_restored_backup_lacks_raises_no_alert(forgetful: Shop, first: str) -> None:
     sale = forgetful.till.sell(lines=[sold(1001)])
     forgetful.settle()
     backup = take_backup(forgetful)
@@ -239,7 +239,7 @@ def test_a_change_that_a_restored_backup_forgot_alarms_nobody(forgetful: Shop, f
 
 
 @pytest.mark.parametrize("first", ["books", "till"])
-def test_a_change_that_another_deployment_followed_alarms_nobody(shop: Shop, beside: Beside, first: str) -> None:
+def test_a_change_handled_by_another_deployment_raises_no_alert(shop: Shop, beside: Beside, first: str) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     beside.settle()

@@ -146,7 +146,7 @@ def test_a_sale_of_all_rates_is_booked_rate_by_rate(shop: Shop) -> None:
     }
 
 
-def test_countries_have_their_own_tax_codes_whatever_the_rate(open_shop: OpenShop) -> None:
+def test_countries_have_their_own_tax_codes_at_any_rate(open_shop: OpenShop) -> None:
     shop = open_shop('[mapping.tax_codes]\ntable = {"DEU:21" = "21% OSS", "DEU:9" = "9% OSS", "BEL:21" = "21% OSS"}\n')
     for rate in (21, 9):
         same = shop.find("TaxCode", Name=f"{rate}% BTW")["SalesTaxRateList"]
@@ -223,7 +223,7 @@ def test_a_sale_whose_lines_are_missing_is_parked_with_both_amounts(shop: Shop) 
     assert "82.64" in (event.reason or "")
 
 
-def test_a_heading_and_a_free_text_stand_on_the_document_and_cost_nothing(shop: Shop) -> None:
+def test_a_heading_and_a_free_text_are_on_the_document_without_amount(shop: Shop) -> None:
     def text(words: str) -> ItemSold:
         return ItemSold(0, price_cents=0, text=words, vat_code=2, turnover_group=5)
 

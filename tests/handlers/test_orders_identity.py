@@ -129,7 +129,7 @@ def test_books_that_forget_ids_end_with_one_document_of_a_late_packet(shop: Shop
     assert (reported.code, reported.target_id) == ("doubled-removed", shop.only("SalesReceipt")["Id"])
 
 
-def test_a_second_document_is_told_by_change_data_capture_when_touched(shop: Shop) -> None:
+def test_a_second_document_is_found_by_change_data_capture_when_edited(shop: Shop) -> None:
     number_by_themselves(shop)
     shop.till.sell(lines=[sold(1001)])
     shop.settle()

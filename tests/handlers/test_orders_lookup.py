@@ -24,7 +24,7 @@ def forget_events(shop: Shop) -> None:
 @on_both_databases
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("typed", ["1.1.2O26.5", "R1.1.2026.99999", "2026.99999", "x", "R", "Ren\u00e9 & co 'x'"])
-def test_a_number_nobody_knows_is_an_answer_and_parks_nothing(shop: Shop, typed: str, dry_run: bool) -> None:
+def test_an_unknown_number_is_a_result_and_parks_nothing(shop: Shop, typed: str, dry_run: bool) -> None:
     event = shop.resend(typed, dry_run=dry_run)
     assert (event.state, event.code) == (State.SKIPPED, "unknown-order")
     assert typed in (event.reason or "")

@@ -194,7 +194,7 @@ def play(shop: Shop, seed: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_whatever_happens_the_books_have_the_tills_turnover_vat_debts_and_money(
+def test_the_books_always_end_with_the_tills_turnover_vat_debts_and_money(
     open_shop: Callable[..., Shop], seed: int
 ) -> None:
     play(open_shop(), seed, STEPS)

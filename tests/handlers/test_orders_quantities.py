@@ -35,7 +35,7 @@ def on_hand(shop: Shop, number: int) -> Decimal:
     return Decimal(shop.find("Item", Sku=str(number))["QtyOnHand"])
 
 
-def test_weighed_goods_carry_their_weight_and_the_books_stock_falls(shop: Shop) -> None:
+def test_weighed_goods_have_their_weight_and_the_books_stock_falls(shop: Shop) -> None:
     sale = shop.till.sell(lines=[ItemSold(CHEESE, Decimal("0.435"))])
     shop.settle()
     assert lines_of(agree(shop, sale)) == [(Decimal("0.435"), Decimal("20.6436782"), Decimal("8.98"))]
@@ -54,7 +54,7 @@ def test_three_pieces_for_ten_euros_are_one_line_of_three(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("pieces", ["-1", "0.001", "7", "12.3456"])
-def test_whatever_the_quantity_and_discount_the_stock_falls_by_it(shop: Shop, pieces: str) -> None:
+def test_the_stock_falls_by_the_quantity_with_any_discount(shop: Shop, pieces: str) -> None:
     quantity = Decimal(pieces)
     shop.till.sell(lines=[ItemSold(CHEESE, Decimal(9)), ItemSold(SOCKS, quantity, discount_percent=Decimal(7))])
     shop.settle()

@@ -177,7 +177,7 @@ def test_a_document_and_all_its_payments_that_were_deleted_leave_no_message_open
     assert is_quiet(shop)
 
 
-def test_what_is_told_after_the_repair_is_not_mourned(shop: Shop, receipt: str) -> None:
+def test_a_report_after_the_repair_raises_no_alert(shop: Shop, receipt: str) -> None:
     row = cash(shop)
     shop.books.delete(REALM, "Payment", row["Id"])
     void(shop, "Invoice", shop.only("Invoice"))

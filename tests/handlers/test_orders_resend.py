@@ -59,7 +59,7 @@ def test_a_dry_run_names_what_is_in_the_way(shop: Shop) -> None:
     assert "SKU" in plan["fix"]
 
 
-def test_the_echo_of_a_document_does_not_stand_in_the_way_of_a_resend(shop: Shop) -> None:
+def test_the_echo_of_a_document_does_not_block_a_resend(shop: Shop) -> None:
     receipt = shop.till.sell(lines=[sold(1001)])
     shop.settle()
     document = shop.only("SalesReceipt")["Id"]

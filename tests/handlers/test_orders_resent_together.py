@@ -39,7 +39,7 @@ def outcome(shop: Shop, event_id: int) -> Event:
     return outcome(shop, after) if after else event
 
 
-def test_two_who_press_resend_at_once_cause_one_document_and_are_both_told(shop: Shop, deleted: str) -> None:
+def test_two_resends_at_once_make_one_document_and_both_get_the_result(shop: Shop, deleted: str) -> None:
     asked = press(shop, deleted, "admin", "cli")
     shop.work_abreast(*asked)
     reported = [outcome(shop, each) for each in asked]
@@ -47,7 +47,7 @@ def test_two_who_press_resend_at_once_cause_one_document_and_are_both_told(shop:
     assert {event.target_id for event in reported} == {shop.only("SalesReceipt")["Id"]}
 
 
-def test_a_sale_nobody_knew_that_two_look_up_by_id_and_by_number_is_booked_once(shop: Shop) -> None:
+def test_an_unknown_sale_looked_up_by_id_and_by_number_is_booked_once(shop: Shop) -> None:
     relation = shop.till.add_relation(name="Jan", email="jan@example.nl")
     made = shop.till.invoice(lines=[sold(1001)], relation=relation["relationNumber"])
     number = "{year}.{number}".format(**made["invoiceNumber"])
@@ -58,7 +58,7 @@ def test_a_sale_nobody_knew_that_two_look_up_by_id_and_by_number_is_booked_once(
     assert {event.target_id for event in reported} == {shop.only("Invoice")["Id"]}
 
 
-def test_a_wish_is_not_lost_when_a_newer_hint_takes_its_place(shop: Shop, deleted: str) -> None:
+def test_a_request_is_not_lost_when_a_newer_hint_replaces_it(shop: Shop, deleted: str) -> None:
     (asked,) = press(shop, deleted, "admin")
     hint = Change("hint", Flow.ORDERS, "mpluskassa.poll", "Receipt", deleted, "default")
     second = shop.receive(Change("hint 2", Flow.ORDERS, "mpluskassa.poll", "Receipt", deleted, "default"))

@@ -149,7 +149,7 @@ def test_money_beside_follows_what_the_till_corrects(shop: Shop) -> None:
     assert_right(shop, {})
 
 
-def test_a_part_of_the_money_deleted_in_the_books_is_told_and_resent(shop: Shop) -> None:
+def test_a_part_of_the_money_deleted_in_the_books_is_reported_and_resent(shop: Shop) -> None:
     receipt = sell_worth(shop, -5000, ("CONTANT", -1000), ("PIN", -4000))
     shop.settle()
     beside = next(row for row in shop.rows("RefundReceipt") if row["TotalAmt"] == 10)
@@ -170,7 +170,7 @@ def test_an_echo_of_money_beside_is_our_own_document(shop: Shop) -> None:
         assert shop.hear_of("RefundReceipt", row["Id"], "Create", key=row["Id"]).reason == "our own document"
 
 
-def test_money_back_on_a_later_day_stands_on_that_day(shop: Shop) -> None:
+def test_money_back_on_a_later_day_is_booked_on_that_day(shop: Shop) -> None:
     before = datetime.now(AMSTERDAM) - timedelta(days=1)
     receipt = shop.till.sell(lines=[sold(1003, -1)], payments=[], when=before)
     shop.till.pay_receipt(receipt["receiptId"], [Tender("PIN", -10000)])

@@ -77,7 +77,7 @@ def test_a6_nothing_of_an_erased_person_is_left_but_fiscal_records(shop: Shop, e
     assert NAME not in json.dumps(people.export(shop.engine, who))
 
 
-def test_a_person_is_named_so_that_nobody_else_is_meant(shop: Shop) -> None:
+def test_a_person_is_named_without_ambiguity(shop: Shop) -> None:
     for who in ("12", "relation:", "Marjolein", "customer:1 or 1", "@"):
         with pytest.raises(Unclear):
             people.export(shop.engine, who)

@@ -116,7 +116,7 @@ def test_what_does_not_cross_is_previewed_with_its_reason(
     assert (shown["outcome"], why in shown["reason"]) == (outcome, True)
 
 
-def test_a_bundle_a_foreign_currency_and_a_flow_that_is_off_are_told_with_their_reason(open_shop: OpenShop) -> None:
+def test_a_bundle_a_foreign_currency_and_a_flow_that_is_off_have_a_reason(open_shop: OpenShop) -> None:
     shop = open_shop()
     item = shop.add_item("7001")
     bundle = shop.books.put(REALM, "Item", {"Name": "Pakket", "Type": "Group"})
@@ -178,7 +178,7 @@ def again_while_waiting(shop: Shop) -> None:
             shop.retry(event)
 
 
-def test_a_text_that_would_be_emptied_and_one_of_the_staff_are_told_apart(shop: Shop) -> None:
+def test_a_text_to_be_emptied_and_one_of_the_staff_are_distinguished(shop: Shop) -> None:
     item = shop.add_item("7001", Description="Een jaar gerijpt")
     hear(shop, item["Id"])
     change(shop, item["Id"], Description="")

@@ -70,7 +70,7 @@ def test_a_price_that_is_the_till_s_own_keeps_what_the_customer_pays(open_shop: 
 
 
 @on_both_databases
-def test_a_re_sync_mends_the_price_that_follows_from_the_other(shop: Shop) -> None:
+def test_a_re_sync_repairs_the_price_computed_from_the_other(shop: Shop) -> None:
     item = shop.add_item("7001", "10.00", 9, SalesTaxIncluded=False)["Id"]
     hear(shop, item)
     load(shop, Flow.PRODUCTS)

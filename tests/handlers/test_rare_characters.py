@@ -134,7 +134,7 @@ DESCRIPTIONS = {"vertical tab": "Kaas\x0boud", "escape": "\x1bKaas", "bell at th
 
 
 @pytest.mark.parametrize("kind", DESCRIPTIONS)
-def test_g8_a_description_with_a_control_character_is_carried_once(shop: Shop, kind: str) -> None:
+def test_g8_a_description_with_a_control_character_is_written_once(shop: Shop, kind: str) -> None:
     item = shop.add_item("4001", Description=DESCRIPTIONS[kind])
     handle_item(shop, item["Id"], "1")
     assert shop.parked() == []

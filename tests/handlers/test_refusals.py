@@ -24,7 +24,7 @@ def find_parked_causes(shop: Shop) -> list[AlertCause]:
 
 
 @on_both_databases
-def test_a5_a_wrong_environment_is_told_and_no_login_is_lost(shop: Shop) -> None:
+def test_a5_a_wrong_environment_is_reported_and_no_login_is_lost(shop: Shop) -> None:
     shop.books.companies[REALM].elsewhere = True
     receipt = shop.till.sell(lines=[sold(1001)])
     shop.settle()
@@ -61,7 +61,7 @@ def test_a_kind_of_document_the_plan_lacks_is_named(shop: Shop) -> None:
 
 
 @on_both_databases
-def test_an_ended_subscription_is_told_though_the_token_is_good(shop: Shop) -> None:
+def test_an_ended_subscription_is_reported_though_the_token_is_valid(shop: Shop) -> None:
     shop.books.companies[REALM].subscription_ended = True
     receipt = shop.till.sell(lines=[sold(1001)])
     shop.settle()

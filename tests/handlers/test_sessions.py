@@ -56,7 +56,7 @@ def look_again(shop: Shop) -> None:
     shop.work()
 
 
-def test_a_sale_that_is_told_of_before_the_till_shows_it_is_looked_for_again(open_shop: OpenShop) -> None:
+def test_a_sale_reported_before_the_till_shows_it_is_searched_again(open_shop: OpenShop) -> None:
     shop = open_shop()
     sale = shop.till.sell(lines=[sold(1001)], late=True)
     reported = shop.receive(hint(1))
@@ -67,7 +67,7 @@ def test_a_sale_that_is_told_of_before_the_till_shows_it_is_looked_for_again(ope
     assert (shop.event(reported).state, shop.newest(sale["receiptId"]).state) == ("done", "done")
 
 
-def test_a_sale_that_never_appears_is_told_in_the_log_after_a_few_looks(open_shop: OpenShop) -> None:
+def test_a_sale_that_never_appears_is_logged_after_a_few_polls(open_shop: OpenShop) -> None:
     shop = open_shop()
     reported = shop.receive(hint(1))
     shop.work()

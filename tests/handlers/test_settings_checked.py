@@ -77,7 +77,7 @@ def test_a_filter_that_leaves_out_every_item_is_a_warning(shop: Shop) -> None:
     assert [warning["path"] for warning in found["warnings"]] == ["products.filter"]
 
 
-def test_what_is_wrong_already_keeps_nobody_from_changing_something_else(open_shop: Callable[..., Shop]) -> None:
+def test_an_existing_fault_does_not_block_other_changes(open_shop: Callable[..., Shop]) -> None:
     shop = open_shop("[stock]\nmain_branch = 99\n")
     assert check(shop, "[stock]\nmain_branch = 99\n[customers]\nenabled = false\n")["faults"] == []
 
@@ -114,7 +114,7 @@ def save_unchecked(shop: Shop, document: str) -> Event:
 
 
 @on_both_databases
-def test_what_was_saved_unchecked_is_checked_and_its_faults_are_told(shop: Shop) -> None:
+def test_what_was_saved_unchecked_is_checked_and_its_faults_are_reported(shop: Shop) -> None:
     event = save_unchecked(shop, "[stock]\nmain_branch = 99\n")
     assert (event.state, event.code, event.field) == ("parked", "settings-fault", "stock.main_branch")
     assert "no branch 99" in (event.reason or "")

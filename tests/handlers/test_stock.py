@@ -38,7 +38,7 @@ def test_a_new_item_arrives_with_its_stock_at_the_main_branch_and_nowhere_else(s
     assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(12), Decimal(0))
 
 
-def test_a_shelf_of_which_the_till_says_nothing_yet_is_filled_and_one_without_stock_is_left_alone(shop: Shop) -> None:
+def test_stock_not_listed_at_the_till_is_written_and_unstocked_is_ignored(shop: Shop) -> None:
     shop.till.till.switches.unbooked_stock = "nothing"
     stocked(shop, "5001", 12)
     assert (physical(shop, 5001), physical(shop, 5001, branch=2)) == (Decimal(12), Decimal(0))
@@ -48,7 +48,7 @@ def test_a_shelf_of_which_the_till_says_nothing_yet_is_filled_and_one_without_st
     assert physical(shop, 5001) == Decimal(12)
 
 
-def test_a_count_in_the_books_moves_the_shelf_and_an_unchanged_quantity_writes_nothing(shop: Shop) -> None:
+def test_a_count_in_the_books_changes_stock_an_equal_one_writes_nothing(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     shop.books.set_stock(REALM, item, Decimal("7.25"))
     hear(shop, item)
@@ -71,7 +71,7 @@ def test_a_sale_that_the_books_do_not_know_yet_is_taken_off(shop: Shop) -> None:
     assert physical(shop, 5001) == Decimal(18)
 
 
-def test_a_sale_that_is_not_paid_yet_has_left_the_shelf_all_the_same(shop: Shop) -> None:
+def test_an_unpaid_sale_lowers_the_stock_too(shop: Shop) -> None:
     item = stocked(shop, "5001", 12)
     receipt = shop.till.sell(lines=[sold(5001, 2)], payments=[])
     shop.settle()
@@ -82,7 +82,7 @@ def test_a_sale_that_is_not_paid_yet_has_left_the_shelf_all_the_same(shop: Shop)
 
 
 @on_both_databases
-def test_once_the_sale_is_booked_the_shelf_stays_as_it_is(shop: Shop) -> None:
+def test_after_the_sale_is_booked_the_stock_stays_as_it_is(shop: Shop) -> None:
     stocked(shop, "5001", 12)
     shop.till.sell(lines=[sold(5001, 2)])
     shop.settle()
@@ -182,7 +182,7 @@ def test_a_sale_in_the_middle_of_our_work_is_never_undone(shop: Shop, moment: st
 
 @given(data=st.data())
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_sold_whenever_both_sides_end_up_the_same(shop: Shop, data: st.DataObject) -> None:
+def test_sales_at_any_time_end_with_equal_stock_on_both_sides(shop: Shop, data: st.DataObject) -> None:
     number = 6000 + len(shop.rows("Item"))
     item = stocked(shop, str(number), 50)
     for moment in MOMENTS:

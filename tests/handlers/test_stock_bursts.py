@@ -33,7 +33,7 @@ def turned_away(semaphore: StockSemaphore) -> float:
     return refusal.value.after
 
 
-def test_who_finds_no_place_comes_back_one_after_the_other_at_the_pace_of_late() -> None:
+def test_events_without_a_slot_are_retried_one_by_one_at_the_recent_pace() -> None:
     clock = Clock()
     semaphore = StockSemaphore(slots=1, clock=clock)
     for _ in range(20):
@@ -48,7 +48,7 @@ def test_who_finds_no_place_comes_back_one_after_the_other_at_the_pace_of_late()
         assert turned_away(semaphore) == pytest.approx(3, abs=0.1)  # the last one took no time
 
 
-def test_a_place_is_free_again_after_a_failure() -> None:
+def test_a_slot_is_free_again_after_a_failure() -> None:
     semaphore = StockSemaphore(slots=1)
     with pytest.raises(ValueError, match="the till is away"), semaphore.enter():
         raise ValueError("the till is away")

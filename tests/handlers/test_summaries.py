@@ -211,7 +211,7 @@ def test_a_dry_run_of_a_day_books_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("way", ["webhook", "change data capture"])
-def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop, way: str) -> None:
+def test_a_deleted_correction_is_reported_like_any_document(shop: Shop, way: str) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
     handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
@@ -228,7 +228,7 @@ def test_a_correction_that_somebody_deletes_is_told_like_any_document(shop: Shop
     assert (event.entity, event.entity_id) == ("SalesReceipt", correction["Id"])
 
 
-def test_a_correction_that_somebody_edits_is_told(shop: Shop) -> None:
+def test_an_edited_correction_is_reported(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1001)], when=NOON)
     handle(shop)
     shop.till.sell(lines=[sold(1001, 2)], when=NOON)
@@ -251,7 +251,7 @@ def test_running_everything_again_books_nothing_again(shop: Shop) -> None:
     in_agreement(shop)
 
 
-def test_a_run_that_dies_between_document_and_memory_is_finished_with_the_same_amounts(shop: Shop) -> None:
+def test_a_run_killed_between_document_and_link_ends_with_the_same_amounts(shop: Shop) -> None:
     shop.till.sell(lines=[sold(1003)], payments=[Tender("PIN", 6000), Tender("CONTANT", 4000)], when=NOON)
     shop.poll()
     shop.work()

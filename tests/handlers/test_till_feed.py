@@ -40,7 +40,7 @@ def booked(shop: Shop) -> int:
 
 
 @on_both_databases
-def test_t17_a_receipt_seen_only_after_a_later_one_is_booked_at_the_next_poll(shop: Shop) -> None:
+def test_t17_a_receipt_visible_after_a_later_one_is_booked_next_poll(shop: Shop) -> None:
     late = shop.till.sell(lines=[sold(1001)], late=True)
     shop.till.sell(lines=[sold(1002)])
     shop.settle()
@@ -53,7 +53,7 @@ def test_t17_a_receipt_seen_only_after_a_later_one_is_booked_at_the_next_poll(sh
     assert len(shop.events()) == 2
 
 
-def test_t17_a_lone_receipt_that_is_told_before_it_is_seen_is_booked(shop: Shop) -> None:
+def test_t17_a_receipt_reported_before_it_is_visible_is_booked(shop: Shop) -> None:
     late = shop.till.sell(lines=[sold(1001)], late=True)
     shop.settle()
     assert (shop.events(), position(shop)) == ([], "1")
@@ -86,7 +86,7 @@ def test_t17_the_overlap_lasts_five_minutes_and_then_costs_no_call(shop: Shop) -
 
 @on_both_databases
 @RESTARTS
-def test_t18_markers_that_begin_again_lose_no_sale_and_are_told(shop: Shop, *, renumber: bool) -> None:
+def test_t18_markers_that_begin_again_lose_no_sale_and_are_reported(shop: Shop, *, renumber: bool) -> None:
     for _ in range(3):
         shop.till.sell(lines=[sold(1001)])
     shop.settle()
@@ -131,7 +131,7 @@ def test_t18_what_was_sold_before_the_connection_stays_out_when_markers_begin_ag
     assert not {each["receiptId"] for each in old} & {event.entity_id for event in shop.events()}
 
 
-def test_t18_a_marker_that_belongs_to_another_receipt_tells_that_they_began_again(shop: Shop) -> None:
+def test_t18_a_marker_of_another_receipt_shows_that_they_began_again(shop: Shop) -> None:
     for _ in range(2):
         shop.till.sell(lines=[sold(1001)])
     shop.settle()

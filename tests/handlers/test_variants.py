@@ -253,7 +253,7 @@ def test_a_variant_arrives_with_its_stock_and_is_sold(shop: Shop) -> None:
 
 
 @on_both_databases
-def test_two_variants_told_at_once_make_one_product(open_shop: OpenShop) -> None:
+def test_two_variants_reported_at_once_make_one_product(open_shop: OpenShop) -> None:
     shop = open_shop(BY_NAME)
     items = add(shop, TEE)
     shop.till.misbehaviour.latency_seconds = 0.03

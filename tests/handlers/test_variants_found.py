@@ -36,7 +36,7 @@ def test_a_family_by_sku_has_numbers_of_its_own(open_shop: OpenShop) -> None:
     assert [found["TEE-RED-M"][name] for name in ("description", "colour", "size")] == ["Red shirt", "RED", "M"]
 
 
-def test_a_category_that_stands_for_a_product_names_it(open_shop: OpenShop) -> None:
+def test_a_category_used_as_a_product_names_it(open_shop: OpenShop) -> None:
     shop = open_shop(BY_CATEGORY)
     clothes = add_category(shop, "Clothes")
     tee = add_category(shop, "Tee", clothes["Id"])

@@ -58,7 +58,7 @@ def test_the_rows_always_add_up_to_the_difference_cell_by_cell(
 
 @settings(deadline=None)
 @given(st.lists(sales, max_size=8))
-def test_books_that_hold_what_the_till_says_agree_whatever_it_is(till: list[TillRecord]) -> None:
+def test_books_equal_to_the_till_always_agree(till: list[TillRecord]) -> None:
     books = [BooksRecord(sale.group, "SalesReceipt", str(n), sale.figures, partial=True) for n, sale in enumerate(till)]
     assert compare(till, books, start=date.min, through=date.max).agrees
 
@@ -90,7 +90,7 @@ def test_two_sales_that_cancel_out_do_not_hide_each_other() -> None:
     assert len(found.rows) == 2
 
 
-def test_every_cause_is_told() -> None:
+def test_every_cause_is_reported() -> None:
     missing = sale(sale_state=SaleState(7, "parked", "no item 5"))
     assert cause_of([missing], []) == (Cause.NOT_BOOKED, "event 7 is parked: no item 5")
     assert cause_of([sale(left_out="not paid")], []) == (Cause.LEFT_OUT, "not paid")
@@ -107,7 +107,7 @@ def test_every_cause_is_told() -> None:
     assert cause_of([sale()], [booked(at(90))])[0] is Cause.AMOUNTS
 
 
-def test_money_and_rounding_are_told_apart_from_amounts() -> None:
+def test_money_and_rounding_are_distinguished_from_amounts() -> None:
     card, cash = at(100, measure=Measure.TENDER, key="Card"), at(100, measure=Measure.TENDER, key="Cash")
     assert cause_of([sale(figures=card)], [booked(cash)])[0] is Cause.TENDER
     assert cause_of([sale(figures=card)], [booked(at(60, measure=Measure.TENDER, key="Card"))])[0] is Cause.PAYMENT
@@ -123,7 +123,7 @@ def test_money_and_rounding_are_told_apart_from_amounts() -> None:
     )
 
 
-def test_a_document_of_something_else_beside_ours_is_told_as_such() -> None:
+def test_a_document_of_another_program_beside_ours_is_reported_as_such() -> None:
     cause, reason = cause_of([sale()], [booked(at(100)), booked(at(100), id="6", foreign=True)])
     assert (cause, reason) == (
         Cause.TWICE,

@@ -90,7 +90,7 @@ def test_an_invoice_on_account_is_an_invoice_without_payments() -> None:
     assert posting.payments == ()
 
 
-def test_a_part_paid_invoice_carries_its_payment() -> None:
+def test_a_part_paid_invoice_has_its_payment() -> None:
     posting = orders.to_posting(invoice(line(3, 1210), paid={"PIN": 500}, state="PARTLY-PAID"), REFERENCES, DEFAULTS)
     assert [payment.total for payment in posting.payments] == [Decimal("5.00")]
 
@@ -303,7 +303,7 @@ def test_components_with_different_vat_replace_their_parent() -> None:
     assert orders.needed_articles(sale) == {1, 2}
 
 
-def test_text_lines_and_wishes_of_the_guest_become_part_of_the_description() -> None:
+def test_text_lines_and_guest_notes_become_part_of_the_description() -> None:
     note = SaleLine("W", 12, "no sugar", Decimal(1), total_incl_cents=0, vat_code=1)
     text = SaleLine("T", 0, "for table 5", Decimal(1))
     header = SaleLine("H", 0, "Subtotal", Decimal(1), total_incl_cents=295, kind="LINE-KIND-SUBTOTAL")

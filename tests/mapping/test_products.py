@@ -294,7 +294,7 @@ def test_what_the_settings_do_not_map_any_more_is_not_emptied() -> None:
     ("policy", "created", "updated"),
     [("create", 295, None), ("update", None, 295), ("both", 295, 295), ("never", None, None)],
 )
-def test_a_write_policy_tells_creating_from_updating(policy: str, created: int | None, updated: int | None) -> None:
+def test_a_write_policy_separates_creating_from_updating(policy: str, created: int | None, updated: int | None) -> None:
     toml = f'[products.write]\nprice = "{policy}"'
     assert convert(COFFEE, toml).price_incl_cents == created
     assert convert(COFFEE, toml, existing=TILL).price_incl_cents == updated
@@ -340,7 +340,7 @@ def test_a_price_survives_to_the_cent(price: Decimal) -> None:
     assert convert(replace(COFFEE, unit_price=price)).price_incl_cents == int(price * 100)
 
 
-def test_an_unchanged_item_has_an_unchanged_fingerprint_whatever_the_books_touched() -> None:
+def test_an_unchanged_item_keeps_its_fingerprint_after_a_new_sync_token() -> None:
     before = products.to_product(COFFEE, settings=DEFAULTS, vat=VAT)
     touched = products.to_product(replace(COFFEE, sync_token="9"), settings=DEFAULTS, vat=VAT)
     dearer = products.to_product(replace(COFFEE, unit_price=Decimal("3.05")), settings=DEFAULTS, vat=VAT)

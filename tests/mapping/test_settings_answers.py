@@ -37,7 +37,7 @@ def test_f9_what_was_answered_is_in_force_and_all_else_is_as_it_was(before: str,
     assert all(any(path.split(".")[1] in line for path in answers) for line in kept)
 
 
-def test_f9_an_answer_stands_where_its_explanation_stands() -> None:
+def test_f9_an_answer_is_placed_at_its_explanation() -> None:
     lines = amend(settings_document.example(), {"orders.summary": "sale", "orders.memo": False}).splitlines()
     at = lines.index("memo = false")
     assert lines[at - 1].startswith("# Write the sale's reference")

@@ -30,6 +30,6 @@ def test_a_group_that_was_chosen_stays() -> None:
     assert give(vat_code=2, turnover_group=77) == 77
 
 
-def test_a_till_that_tells_of_no_groups_decides_itself() -> None:
+def test_a_till_that_returns_no_groups_decides_itself() -> None:
     product = Product(None, "x", (Article(number=1, vat_code=2),))
     assert with_turnover_groups(product, ()) == product
