@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import statistics
 import tomllib
 
 from tests.house.sources import ROOT, body_lines, sources, tracked
@@ -38,12 +37,6 @@ def test_no_function_is_longer_than_40_lines() -> None:
         if (n := body_lines(f)) > LONGEST_FUNCTION
     }
     assert long == {}
-
-
-def test_most_functions_fit_in_a_glance() -> None:
-    lengths = sorted(body_lines(f) for s in sources() if not s.path.startswith("tests/") for f in s.functions())
-    assert statistics.median(lengths) <= 5
-    assert lengths[int(len(lengths) * 0.9)] <= 20
 
 
 def test_every_module_says_what_it_is_responsible_for() -> None:

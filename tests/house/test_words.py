@@ -1,0 +1,65 @@
+"""One word for one thing, and the field's word: no name of ours is taken twice, and none is a word nobody else uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter, defaultdict
+
+from tests.house.sources import ROOT, Source, sources
+
+PRODUCT = ("gateway/", "handlers/", "workers/", "mapping/")
+BANNED = frozenset({
+    "turnstile", "brake", "workshop", "world", "worlds", "rota", "custody", "duty", "duties", "fate", "fates", "guess",
+    "guesses", "tally", "tallies", "reckon", "reckoning", "deed", "deeds", "weather", "waker", "mourn", "mourned", "heed",
+    "barred", "rehearse", "rehearsal", "shelf", "shelves", "kinship", "elsewhen", "pulse",
+})  # fmt: skip
+"""Words this project once used for what the field calls otherwise; the glossary has what it is called now."""
+ONCE_USED = 21.0
+"""Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
+LONGEST_ARCHITECTURE = 300
+
+
+def product() -> list[Source]:
+    return [source for source in sources() if source.path.startswith(PRODUCT)]
+
+
+def words_of(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower()))
+
+
+def test_no_public_class_name_is_taken_by_two_modules() -> None:
+    found = defaultdict(list)
+    for source in product():
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(source.path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_no_module_class_or_function_has_a_word_of_its_own_dialect() -> None:
+    names = [(source.path, source.path.rpartition("/")[2].removesuffix(".py")) for source in product()]
+    names += [
+        (source.path, node.name)
+        for source in product()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [f"{path}: {name}" for path, name in names if BANNED & words_of(name)] == []
+
+
+def test_private_functions_with_one_caller_do_not_multiply() -> None:
+    once = sum(count_once_used(source) for source in product())
+    lines = sum(source.text.count("\n") for source in product())
+    assert once / lines * 1000 <= ONCE_USED
+
+
+def count_once_used(source: Source) -> int:
+    used = Counter(node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name))
+    used += Counter(node.attr for node in ast.walk(source.tree) if isinstance(node, ast.Attribute))
+    private = (f.name for f in source.functions() if f.name.startswith("_") and not f.name.startswith("__"))
+    return sum(used[name] == 1 for name in private)
+
+
+def test_the_architecture_is_read_in_one_sitting() -> None:
+    assert len((ROOT / "ARCHITECTURE.md").read_text("utf-8").splitlines()) < LONGEST_ARCHITECTURE
