@@ -28,7 +28,7 @@ MAX_DAYS = 7
 """The most days compared in one run."""
 
 
-class Status(StrEnum):
+class AgreementStatus(StrEnum):
     """The state of a day. `explained`: all differences follow from the settings."""
 
     AGREES = "agrees"
@@ -56,7 +56,7 @@ class DayResult:
     """The result of one day, in cents; the difference is what the settings do not explain."""
 
     day: date
-    status: Status
+    status: AgreementStatus
     till_cents: int = 0
     books_cents: int = 0
     difference_cents: int = 0
@@ -88,7 +88,7 @@ def open_days(session: Session, connection: str, today: date, *, due_at: datetim
         _of(connection), col(AgreementDayRow.day) < today, col(AgreementDayRow.day) > _baseline(session, connection)
     )
     unsure = and_(
-        col(AgreementDayRow.status).in_((Status.NOT_CLOSED, Status.DIFFERS, Status.FAILED)),
+        col(AgreementDayRow.status).in_((AgreementStatus.NOT_CLOSED, AgreementStatus.DIFFERS, AgreementStatus.FAILED)),
         col(AgreementDayRow.day) >= today - timedelta(days=MAX_DAYS),
     )
     late = and_(col(AgreementDayRow.checked_at).is_(None), col(AgreementDayRow.day) >= today - WATCHED)
@@ -104,7 +104,7 @@ def _add(session: Session, connection: str, day: date, due_at: datetime | None) 
     values = {"till_cents": 0, "books_cents": 0, "difference_cents": 0}
     session.execute(
         conflict_insert(AgreementDayRow)
-        .values(connection=connection, day=day, status=Status.NOT_CLOSED, due_at=due_at, **values)
+        .values(connection=connection, day=day, status=AgreementStatus.NOT_CLOSED, due_at=due_at, **values)
         .on_conflict_do_nothing()
     )
 
@@ -117,7 +117,7 @@ def mark(session: Session, connection: str, days: Iterable[date], *, now: dateti
 
 def mark_differing(session: Session, connection: str, *, now: datetime, at_once: bool = False) -> None:
     """A document of the books changed that may be part of a difference: like `mark`, for every differing day."""
-    differs = col(AgreementDayRow.status) == Status.DIFFERS
+    differs = col(AgreementDayRow.status) == AgreementStatus.DIFFERS
     _put_forward(session, and_(_of(connection), differs, _is_watched(session, connection, now)), now, at_once=at_once)
 
 
@@ -148,7 +148,7 @@ def find_repaired(session: Session, connection: str, *, now: datetime) -> list[d
         .join(record, and_(col(record.connection) == col(day.connection), col(record.day) == col(day.day)))
         .join(cause, cause.c.id == col(record.event_id))
         .join(later, and_(same, ended))
-        .where(col(day.connection) == connection, col(day.status) == Status.DIFFERS, col(day.due_at).is_(None))
+        .where(col(day.connection) == connection, col(day.status) == AgreementStatus.DIFFERS, col(day.due_at).is_(None))
         .where(col(day.day) >= (now - WATCHED).date())
         .distinct()
     )
@@ -212,7 +212,9 @@ def _replace(session: Session, connection: str, result: DayResult) -> None:
 def fail(session: Session, connection: str, days: Iterable[date], *, event_id: int, at: datetime) -> None:
     """The comparison of these days could not be made; their stored results are no longer valid."""
     mine = and_(_of(connection), col(AgreementDayRow.day).in_(list(days)), _is_compared(session, connection))
-    session.execute(update(AgreementDayRow).where(mine).values(status=Status.FAILED, checked_at=at, event_id=event_id))
+    session.execute(
+        update(AgreementDayRow).where(mine).values(status=AgreementStatus.FAILED, checked_at=at, event_id=event_id)
+    )
 
 
 def find(

@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from gateway.store.agreements import WATCHED, Status
+from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, ConnectionRow
 
 OVERDUE = timedelta(hours=6)
@@ -26,7 +26,7 @@ def find(session: Session, now: datetime) -> Iterator[tuple[str, str, str, str, 
 
 def _differing(session: Session, now: datetime) -> Iterator[tuple[str, str, str, str, str, str]]:
     day, record = AgreementDayRow, AgreementRecordRow
-    watched = and_(col(day.status) == Status.DIFFERS, col(day.day) >= (now - WATCHED).date())
+    watched = and_(col(day.status) == AgreementStatus.DIFFERS, col(day.day) >= (now - WATCHED).date())
     wrong = and_(
         col(record.connection) == col(day.connection), col(record.day) == col(day.day), col(record.by_policy).is_(False)
     )
@@ -50,16 +50,18 @@ def _not_compared(session: Session, now: datetime) -> Iterator[tuple[str, str, s
     # The first row of a connection is never compared, and today not yet.
     opened = aliased(AgreementDayRow)
     first = select(func.min(col(opened.day))).where(col(opened.connection) == col(ConnectionRow.name)).scalar_subquery()
-    waits = and_(col(day.status) == Status.NOT_CLOSED, col(day.due_at) < now - OVERDUE)
+    waits = and_(col(day.status) == AgreementStatus.NOT_CLOSED, col(day.due_at) < now - OVERDUE)
     lost = and_(
-        col(day.status) == Status.NOT_CLOSED, col(day.due_at).is_(None), col(day.day) < (now - timedelta(days=2)).date()
+        col(day.status) == AgreementStatus.NOT_CLOSED,
+        col(day.due_at).is_(None),
+        col(day.day) < (now - timedelta(days=2)).date(),
     )
     about = (col(day.connection), func.min(col(day.day)), func.count())
     late = (
         select(*about)
         .join(ConnectionRow, col(ConnectionRow.name) == col(day.connection))
         .where(col(day.connection).in_(working), col(day.day) > first, col(day.day) >= (now - WATCHED).date())
-        .where(or_(col(day.status) == Status.FAILED, waits, lost))
+        .where(or_(col(day.status) == AgreementStatus.FAILED, waits, lost))
         .group_by(col(day.connection))
     )
     for name, when, count in session.execute(late).all():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from gateway.store.agreements import DayResult, Record, Status
+from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, State
 from mapping.agreement import Cause
 from mapping.figures import Measure
@@ -36,12 +36,12 @@ def _to_day(report: Mapping[str, Any], day: date, *, is_open: bool) -> DayResult
     )
 
 
-def _to_status(records: tuple[Record, ...], wrong: list[Record], *, is_open: bool) -> Status:
+def _to_status(records: tuple[Record, ...], wrong: list[Record], *, is_open: bool) -> AgreementStatus:
     if wrong:
-        return Status.DIFFERS
+        return AgreementStatus.DIFFERS
     if is_open:
-        return Status.NOT_CLOSED
-    return Status.EXPLAINED if records else Status.AGREES
+        return AgreementStatus.NOT_CLOSED
+    return AgreementStatus.EXPLAINED if records else AgreementStatus.AGREES
 
 
 def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator[Record]:

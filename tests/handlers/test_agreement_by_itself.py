@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from gateway.store import agreements, alert_rules
-from gateway.store.agreements import Status
+from gateway.store.agreements import AgreementStatus
 from gateway.store.alert_rules import Thresholds
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
@@ -103,10 +103,10 @@ def test_every_night_the_day_before_is_compared_once(shop: Shop) -> None:
     assert (event.state, event.source, event.result) == ("done", "clock", None)
     assert plan(shop, night()) == []
     row = rows(shop)[today() - timedelta(days=1)]
-    assert (row.status, row.till_cents, row.books_cents, row.difference_cents) == (Status.AGREES, 2833, 2833, 0)
+    assert (row.status, row.till_cents, row.books_cents, row.difference_cents) == (AgreementStatus.AGREES, 2833, 2833, 0)
     assert row.checked_at is not None
     assert row.due_at is None
-    assert statuses(shop) == {2: Status.NOT_CLOSED, 1: Status.AGREES, 0: Status.NOT_CLOSED}
+    assert statuses(shop) == {2: AgreementStatus.NOT_CLOSED, 1: AgreementStatus.AGREES, 0: AgreementStatus.NOT_CLOSED}
     assert open_causes(shop) == []
 
 
@@ -137,7 +137,7 @@ def test_a_deleted_document_is_reported_until_it_is_booked_again(shop: Shop) -> 
     shop.books.delete(REALM, "SalesReceipt", document["Id"])
     plan(shop, begin)
     row = rows(shop)[today() - timedelta(days=1)]
-    assert (row.status, row.difference_cents) == (Status.DIFFERS, 2833)
+    assert (row.status, row.difference_cents) == (AgreementStatus.DIFFERS, 2833)
     (record,) = records(shop)
     assert (record.cause, record.by_policy, record.cents) == ("deleted in the books", False, 2833)
     (cause,) = open_causes(shop)
@@ -148,7 +148,7 @@ def test_a_deleted_document_is_reported_until_it_is_booked_again(shop: Shop) -> 
     assert plan(shop, begin + timedelta(hours=2)) == []  # the waiting time comes first
     (again,) = plan(shop, begin + timedelta(hours=2, minutes=11))
     assert again.state == "done"
-    assert statuses(shop)[1] == Status.AGREES
+    assert statuses(shop)[1] == AgreementStatus.AGREES
     assert (open_causes(shop), records(shop)) == ([], [])
 
 
@@ -161,7 +161,7 @@ def test_what_the_settings_want_so_is_explained_and_no_alarm(shop: Shop) -> None
     sell(shop, 2)
     shop.settle()
     plan(shop, night())
-    assert statuses(shop)[2] == Status.EXPLAINED
+    assert statuses(shop)[2] == AgreementStatus.EXPLAINED
     assert {record.by_policy for record in records(shop)} == {True}
     assert rows(shop)[today() - timedelta(days=2)].difference_cents == 0
     assert open_causes(shop) == []
@@ -182,7 +182,7 @@ def test_days_the_clock_slept_through_are_made_up_for(shop: Shop) -> None:
     plan(shop, night())
     plan(shop, night() + timedelta(minutes=1))
     assert {each: status for each, status in statuses(shop).items() if 0 < each < 12} == dict.fromkeys(
-        range(1, 12), Status.AGREES
+        range(1, 12), AgreementStatus.AGREES
     )
 
 
@@ -197,7 +197,7 @@ def test_after_an_outage_its_days_are_compared(shop: Shop) -> None:
     let_settle(shop)
     (event,) = plan(shop, night())
     assert f"{today() - timedelta(days=2)} to {today()}" in (event.reason or "")
-    assert statuses(shop)[2] == Status.AGREES
+    assert statuses(shop)[2] == AgreementStatus.AGREES
 
 
 def test_a_double_of_today_is_reported_today(shop: Shop) -> None:
@@ -213,7 +213,7 @@ def test_a_double_of_today_is_reported_today(shop: Shop) -> None:
     books_feed.poll(shop.deps())
     let_settle(shop)
     plan(shop, night())
-    assert statuses(shop)[0] == Status.DIFFERS
+    assert statuses(shop)[0] == AgreementStatus.DIFFERS
     assert [record.cause for record in records(shop)] == ["booked twice"]
     assert [cause.key for cause in open_causes(shop)] == ["agreement/default"]
 
@@ -227,7 +227,7 @@ def test_a_day_that_runs_is_not_closed_and_what_is_on_its_way_no_difference(shop
     let_settle(shop)
     (event,) = plan(shop, night())
     assert event.state == "done"
-    assert statuses(shop)[0] == Status.NOT_CLOSED
+    assert statuses(shop)[0] == AgreementStatus.NOT_CLOSED
     assert open_causes(shop) == []
 
 
@@ -236,16 +236,16 @@ def test_a_comparison_that_cannot_be_made_is_reported(shop: Shop) -> None:
     shop.books.tricks.plan("GET query", "error_500", times=1000)
     (event,) = plan(shop, night())
     assert event.state == "waiting"
-    assert statuses(shop)[1] == Status.NOT_CLOSED  # one failure is transient
+    assert statuses(shop)[1] == AgreementStatus.NOT_CLOSED  # one failure is transient
     for _ in range(3):
         with writing(shop.engine) as session:
             session.execute(update(InboxRow).where(col(InboxRow.state) == "waiting").values(due_at=None))
         shop.work()
-    assert statuses(shop)[1] == Status.FAILED
+    assert statuses(shop)[1] == AgreementStatus.FAILED
     assert [cause.key for cause in open_causes(shop)] == ["comparison/default"]
     shop.books.tricks.clear()
     shop.retry(event)
-    assert statuses(shop)[1] == Status.AGREES
+    assert statuses(shop)[1] == AgreementStatus.AGREES
     assert open_causes(shop) == []
 
 
@@ -271,7 +271,7 @@ def test_others_documents_have_a_day_compared_every_six_hours_at_most(shop: Shop
             days = agreements.take_due(session, "default", now=now)
             if today() - timedelta(days=1) in days:
                 checked += 1
-                result = agreements.DayResult(today() - timedelta(days=1), Status.AGREES)
+                result = agreements.DayResult(today() - timedelta(days=1), AgreementStatus.AGREES)
                 agreements.save(session, "default", [result], event_id=None, at=now)
     assert checked <= 4
 
@@ -280,7 +280,7 @@ def test_amounts_beyond_the_largest_shop_fit(shop: Shop) -> None:
     known_for(shop, 2)
     plan(shop, night())
     large = int(Decimal("99999999999.99") * 100)
-    result = agreements.DayResult(today() - timedelta(days=1), Status.DIFFERS, large, -large, large)
+    result = agreements.DayResult(today() - timedelta(days=1), AgreementStatus.DIFFERS, large, -large, large)
     with writing(shop.engine) as session:
         agreements.save(session, "default", [result], event_id=1, at=datetime.now(AMSTERDAM))
     assert rows(shop)[today() - timedelta(days=1)].books_cents == -large

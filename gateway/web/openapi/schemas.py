@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.store.agreements import Status
+from gateway.store.agreements import AgreementStatus
 from gateway.store.events import Flow, State
 from gateway.store.requests import By, Side
 from gateway.store.views import LONGEST_PAGE
@@ -99,7 +99,7 @@ _COMPARED_DAY = record(
     {
         "connection": TEXT,
         "day": DAY,
-        "status": one_of(tuple(Status)),
+        "status": one_of(tuple(AgreementStatus)),
         "checked_at": maybe(MOMENT),
         "due_at": maybe(MOMENT),
         "event": maybe(ID),

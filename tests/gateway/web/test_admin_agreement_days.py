@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from gateway.store import agreements
-from gateway.store.agreements import DayResult, Record, Status
+from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.session import writing
 from tests.gateway.web.conftest import Gateway
 
@@ -19,8 +19,8 @@ def test_the_days_are_listed_newest_first_with_their_records(gateway: Gateway) -
         for day in range(4):
             agreements.open_days(session, "default", FIRST + timedelta(days=day), due_at=NOW)
         results = [
-            DayResult(FIRST + timedelta(days=1), Status.AGREES, 100, 100),
-            DayResult(FIRST + timedelta(days=2), Status.DIFFERS, 1250, 2500, 1250, (record,)),
+            DayResult(FIRST + timedelta(days=1), AgreementStatus.AGREES, 100, 100),
+            DayResult(FIRST + timedelta(days=2), AgreementStatus.DIFFERS, 1250, 2500, 1250, (record,)),
         ]
         agreements.save(session, "default", results, event_id=7, at=NOW)
     days = gateway.admin("GET", "/admin/agreement").json()["days"]
