@@ -103,7 +103,12 @@ def test_every_night_the_day_before_is_compared_once(shop: Shop) -> None:
     assert (event.state, event.source, event.result) == ("done", "clock", None)
     assert plan(shop, night()) == []
     row = rows(shop)[today() - timedelta(days=1)]
-    assert (row.status, row.till_cents, row.books_cents, row.difference_cents) == (AgreementStatus.AGREES, 2833, 2833, 0)
+    assert (row.status, row.till_cents, row.books_cents, row.difference_cents) == (
+        AgreementStatus.AGREES,
+        2833,
+        2833,
+        0,
+    )
     assert row.checked_at is not None
     assert row.due_at is None
     assert statuses(shop) == {2: AgreementStatus.NOT_CLOSED, 1: AgreementStatus.AGREES, 0: AgreementStatus.NOT_CLOSED}
