@@ -1,4 +1,4 @@
-"""A stage per story, once on SQLite and once on PostgreSQL, with a broker of its own database."""
+"""A stage per story, with a broker of its own database; a story about work, not about storage, runs on one database."""
 
 from __future__ import annotations
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def test_an_item_becomes_an_article_by_webhook_and_a_second_delivery_changes_nothing(stage: Stage) -> None:

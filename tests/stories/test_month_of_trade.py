@@ -22,6 +22,8 @@ from tests.month.processes import Processes
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
 
+pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+
 SEED = int(os.environ.get("MONTH_SEED", "20262"))
 ACTS, DAYS, KILLS = 40, 6, 5  # one death of the web, one of the clock, three of workers
 

@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import httpx
+import pytest
 
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
 
 def test_two_people_who_press_resend_at_once_get_one_document(stage: Stage) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from tests.servers import wait_until
 from tests.stories.stage import Stage
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
 
 def turn_everything_round(stage: Stage) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
 
 def put_settings(stage: Stage, document: str) -> httpx.Response:
