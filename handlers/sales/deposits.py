@@ -30,6 +30,8 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     if not is_order(order, deps.settings.orders):
         return skipped("deposits on orders are switched off in the settings, or it is no order of a customer")
     known = _known(order, deps)
+    if asked and not money_documents.are_present(known.values(), deps):
+        known = _known(order, deps)
     payments = [payment for payment in order.payments if payment.amount_cents and not _is_on_sale(order, payment, deps)]
     if order.state == COMPLETE_ORDER:
         payments = [payment for payment in payments if _key(order, payment) in known]

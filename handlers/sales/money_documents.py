@@ -6,6 +6,7 @@ One that is not wanted any more is deleted, not voided: a void would keep its nu
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
@@ -80,7 +81,13 @@ def has_any(kind: str, document_id: str, deps: Deps) -> bool:
 
 def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
     """Whether all documents of money beside a document are in the books; reads each of them."""
-    return all(_is_present(link, deps) for link in _known(kind, document_id, deps).values() if not _is_removing(link))
+    return are_present(_known(kind, document_id, deps).values(), deps)
+
+
+def are_present(known: Iterable[Link], deps: Deps) -> bool:
+    """Whether the books still have all these documents; reads each, and marks the links of those that are gone."""
+    gone = [link for link in known if not _is_removing(link) and not _is_present(link, deps)]
+    return not gone
 
 
 def _is_present(link: Link, deps: Deps) -> bool:

@@ -224,3 +224,16 @@ def test_deposits_switched_off_are_on_the_delivery_as_before(open_shop: Callable
     shop.till.deliver_order(order["orderId"], [Tender("CONTANT", 2500)], as_invoice=True)
     shop.settle()
     assert_right(shop, money(first_PIN="15", second_CASH="25"), sold_for=NET_OF_40)
+
+
+def test_a_deposit_missing_after_delivery_is_listed(open_shop: Callable[..., Shop], deposits_come_as: str) -> None:
+    shop = open_as(open_shop, deposits_come_as)
+    order = take(shop)
+    shop.till.deliver_order(order["orderId"], [Tender("PIN", 2500)])
+    shop.settle()
+    (deposit,) = [row for row in shop.rows("SalesReceipt") if row["TotalAmt"] == 15]
+    shop.books.delete(REALM, "SalesReceipt", deposit["Id"])
+    told = to_text(agree(shop))
+    assert f"./run resend {order['orderNumber']['year']}.{order['orderNumber']['number']} books it again" in told, told
+    shop.resend(order["orderId"])
+    assert_right(shop, money(first_PIN="15", second_PIN="25"), sold_for=NET_OF_40)
