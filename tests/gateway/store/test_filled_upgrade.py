@@ -78,16 +78,22 @@ def test_no_row_and_no_value_is_lost_by_an_upgrade(released: Engine) -> None:
         assert kept == rows, name
 
 
-def test_what_superseded_an_event_is_read_out_of_its_reason_once(released: Engine) -> None:
+@pytest.mark.parametrize(
+    ("reason", "found"),
+    [("superseded by event 902", 902), ("superseded by event 902, ask Piet", None), ("superseded by event ", None)],
+)
+def test_what_superseded_an_event_is_read_out_of_its_reason_once(
+    released: Engine, reason: str, found: int | None
+) -> None:
     with released.begin() as connection:
-        said = "UPDATE inbox SET state = 'skipped', reason = 'superseded by event 902' WHERE id = 901"
-        connection.exec_driver_sql(said)
+        skipped = sa.text("UPDATE inbox SET state = 'skipped', reason = :reason WHERE id = 901")
+        connection.execute(skipped, {"reason": reason})
     migrate.upgrade(released)
     with reading(released) as session:
         older, newer = views.find_event(session, 901), views.find_event(session, 902)
     assert older is not None
     assert newer is not None
-    assert (older.superseded_by, newer.superseded_by) == (902, None)
+    assert (older.superseded_by, newer.superseded_by) == (found, None)
 
 
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
