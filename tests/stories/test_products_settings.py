@@ -19,13 +19,18 @@ def put_settings(stage: Stage, document: str) -> httpx.Response:
 
 
 def put_once_checked(stage: Stage, document: str) -> httpx.Response:
-    """The answer of a worker that looked; on a busy machine none may answer in time, and the document is taken."""
-    for _ in range(5):
-        answer = put_settings(stage, document)
-        if answer.status_code != 200 or answer.json()["checked"]:
-            break
-        put_settings(stage, "")
-    return answer
+    """The answer of a worker that looked; while none has reported, or none answers in time, the document is taken."""
+    answers: list[httpx.Response] = []
+
+    def is_checked() -> bool:
+        answers.append(put_settings(stage, document))
+        if answers[-1].status_code == 200 and not answers[-1].json()["checked"]:
+            put_settings(stage, "")
+            return False
+        return True
+
+    wait_until(is_checked, seconds=60, what="a worker to check the document")
+    return answers[-1]
 
 
 def preview(stage: Stage, item_id: str) -> dict[str, Any]:

@@ -253,7 +253,8 @@ def test_the_first_refusal_costs_two_seconds_and_repeated_ones_more(engine: Engi
     pauses = []
     for _ in range(8):
         pauses.append(rate_limits.cool_down(engine, BOOKS))
-        assert rate_limits.cool_down(engine, BOOKS) <= pauses[-1]  # calls that were under way when the pause began
+        again = rate_limits.cool_down(engine, BOOKS)  # of a call that was under way when the pause began
+        assert again <= pauses[-1] + 0.001  # within one tick of the database's clock the rest is rounded up
         with writing(engine) as session:
             session.execute(update(RateLimitRow).values(cooldown_until=epoch()))
     assert pauses == pytest.approx([2, 4, 8, 16, 32, 60, 60, 60], rel=0.1)
