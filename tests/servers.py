@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,10 +33,50 @@ def find_free_port() -> int:
 def wait_until(true: Callable[[], object], *, seconds: float = PATIENCE, what: str = "the condition") -> None:
     """Return as soon as `true()` is, fail the test after `seconds`."""
     deadline = time.monotonic() + seconds
+    pause = 0.001
     while not true():
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
+
+
+class _Server(uvicorn.Server):
+    """Ends as soon as it is told to and every answer is sent; uvicorn's own loops look ten times a second."""
+
+    def end(self) -> None:
+        """Called from another thread."""
+        self.should_exit = True
+        with suppress(AttributeError, RuntimeError):  # it did not start, or it ended by itself
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        """The parent's, woken by `end`."""
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 0.1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """The parent's, without its fixed pause."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            await asyncio.wait_for(self._finish(), self.config.timeout_graceful_shutdown)
+        except TimeoutError:
+            for task in self.server_state.tasks:
+                task.cancel()
+        await self.lifespan.shutdown()
+
+    async def _finish(self) -> None:
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.002)
 
 
 class Served:
@@ -46,7 +87,7 @@ class Served:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(app, log_config=None, log_level="warning", ws="none", **options)
         config.timeout_graceful_shutdown = 2
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
         wait_until(lambda: self._server.started or not self._thread.is_alive(), what="the app to start")
@@ -54,7 +95,7 @@ class Served:
 
     def stop(self) -> None:
         """Stop listening, finish what is in flight, run the app's shutdown."""
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(timeout=PATIENCE)
         self._socket.close()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.session import open_engine
 from tests import servers
 from tests.conftest import DATABASES, TEMPLATE, to_sqlalchemy
+from tests.engines import cheap_engine
 from tests.handlers.shop import Shop
 
 
@@ -28,17 +28,16 @@ def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
 @pytest.fixture
 def open_shop(shop_database: str) -> Iterator[Callable[..., Shop]]:
     """Call it with a settings document for a connected shop."""
-    engine = open_engine(shop_database)
     shops: list[Shop] = []
+    with cheap_engine(shop_database) as engine:
 
-    def make(document: str = "", *, wsdl: bytes | None = None) -> Shop:
-        shops.append(Shop(engine, document, wsdl=wsdl))
-        return shops[-1]
+        def make(document: str = "", *, wsdl: bytes | None = None) -> Shop:
+            shops.append(Shop(engine, document, wsdl=wsdl))
+            return shops[-1]
 
-    yield make
-    for shop in shops:
-        shop.close()
-    engine.dispose()
+        yield make
+        for shop in shops:
+            shop.close()
 
 
 @pytest.fixture

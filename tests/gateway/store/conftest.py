@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from gateway.store.session import open_engine
 from tests import servers
 from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.engines import cheap_engine
 
 
 @pytest.fixture
 def engine_of() -> Iterator[Callable[[str], Engine]]:
     """Call it with an address for an engine that is disposed of after the test."""
-    opened: list[Engine] = []
-
-    def start(url: str) -> Engine:
-        opened.append(open_engine(url))
-        return opened[-1]
-
-    yield start
-    for engine in opened:
-        engine.dispose()
+    with ExitStack() as opened:
+        yield lambda url: opened.enter_context(cheap_engine(url))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow
 from tests.gateway.web.conftest import TOKEN, Gateway, a_cloud_event, a_connection
+from tests.servers import wait_until
 
 ADDRESSES = [
     ("GET", "/admin/status"),
@@ -315,6 +316,7 @@ def test_the_status_tells_freshness_counts_and_connections_and_no_secret(gateway
     with writing(gateway.engine) as session:
         month = f"{datetime.now(UTC):%Y-%m}"
         meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=7)
+    wait_until(lambda: gateway.admin("GET", "/admin/status").json()["processes"], what="the process to report itself")
     answer = gateway.admin("GET", "/admin/status")
     status = answer.json()
     assert set(status["flows"]) == set(Flow)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +10,6 @@ from typing import Any
 
 import httpx
 import simplejson
-import uvicorn
 
 from sandbox.quickbooks.app import Intuit, create_app
 from sandbox.quickbooks.company import Company
@@ -20,6 +17,7 @@ from sandbox.quickbooks.demo import new_company, tax_code_id
 from sandbox.quickbooks.entities import BY_URL
 from sandbox.quickbooks.simulation import Simulation
 from tests.sandbox.quickbooks import xsd
+from tests.servers import Served
 
 REALM = "9341455000000001"
 CLIENT_ID = "AppClientId"
@@ -127,18 +125,11 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 def serve(simulation: Simulation) -> Iterator[tuple[Intuit, str]]:
     """Serve a world on a random loopback port; another world may be put in its place (`app.state.world`)."""
     app = create_app(simulation)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.005)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    served = Served(app, lifespan="on")
     try:
-        yield app, f"http://127.0.0.1:{port}"
+        yield app, served.url
     finally:
-        server.should_exit = True
-        thread.join(timeout=5)
+        served.stop()
 
 
 def make_simulation() -> Simulation:
