@@ -15,7 +15,9 @@ from mapping.sections import OrderSettings
 
 DOCUMENT_NUMBER_LENGTH = 21
 _TAG = re.compile(r"\[kassabridge:([^\]\s]+)\]")
-_SIGNATURE = re.compile(r"\s*\[installation:([0-9a-f]+)\]")
+_SIGNATURE = re.compile(r"\s*\[installation:([0-9a-f]+)(?::([0-9a-f]+))?\]")
+CONTENT_LENGTH = 16
+"""Characters of the content's fingerprint in a signature."""
 _HASH_LENGTH = 10
 _SALE_TYPES = {
     SaleKind.RECEIPT: ("RECEIPT-TYPE-RECEIPT", "RECEIPT-TYPE-CREDIT-RECEIPT"),
@@ -236,6 +238,21 @@ def sign(document: SalesDocument, installation: str) -> SalesDocument:
     note = document.private_note or document.marker
     signed = note.replace(document.marker, f"{document.marker} [installation:{installation}]", 1)
     return replace(document, private_note=signed) if installation else document
+
+
+def sign_content(document: SalesDocument, content: str) -> SalesDocument:
+    """The signed document with its content's fingerprint in the signature, so that a later edit is recognised."""
+
+    def to_signature(found: re.Match[str]) -> str:
+        return f" [installation:{found.group(1)}:{content[:CONTENT_LENGTH]}]"
+
+    return replace(document, private_note=_SIGNATURE.sub(to_signature, document.private_note or "", count=1) or None)
+
+
+def find_signed_content(note: str | None) -> str | None:
+    """The beginning of the fingerprint of what the gateway wrote; None for older documents and those of others."""
+    found = _SIGNATURE.search(note or "")
+    return found.group(2) if found else None
 
 
 def find_installation(note: str | None) -> str | None:

@@ -19,7 +19,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import sale_changes, sale_identity
 from mapping.records import BookedDocument, Sale, SalesDocument
-from mapping.sale_identity import unsigned
+from mapping.sale_identity import CONTENT_LENGTH, sign_content, unsigned
 
 Raw: TypeAlias = Mapping[str, Any]
 _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
@@ -100,9 +100,20 @@ def intended(document: SalesDocument, *, send_number: bool) -> str:
 
     Without characters in its note that the books may not accept: see `contents_of`.
     """
-    body = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
+    body = _to_body(document, send_number=send_number)
     plain, _ = texts.to_basic_plane(body.get("PrivateNote"))
     return content_of({**body, "PrivateNote": plain, "TotalAmt": document.total})
+
+
+def sign(document: SalesDocument, *, send_number: bool) -> SalesDocument:
+    """The document as it is sent: its signature names its content."""
+    return sign_content(document, intended(document, send_number=send_number))
+
+
+def _to_body(document: SalesDocument, *, send_number: bool) -> dict[str, Any]:
+    # A note that is cut has the length of the sent one only with a signature as long as that.
+    as_long = sign_content(document, "0" * CONTENT_LENGTH)
+    return wire_documents.to_document_body(as_long, send_tax_detail=True, send_number=send_number)
 
 
 def is_as_intended(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
@@ -117,7 +128,7 @@ def is_the_write(booked: BookedDocument, document: SalesDocument, *, send_number
 
     Characters that they may have replaced in a note do not count.
     """
-    sent = wire_documents.to_document_body(document, send_tax_detail=True, send_number=send_number)
+    sent = _to_body(document, send_number=send_number)
     return booked.kind is document.kind and _said(booked.raw, sent) == _said(sent, sent)
 
 

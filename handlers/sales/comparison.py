@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.connectors.quickbooks.wire_content import References, contents_of, references_of, with_references
+from gateway.connectors.quickbooks.wire_content import (
+    References,
+    contents_of,
+    is_as_signed,
+    references_of,
+    with_references,
+)
 from gateway.errors import NotFound
 from gateway.store.events import Change, Flow
 from gateway.store.links import Link
@@ -24,12 +30,20 @@ _FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
 
 
 def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
-    """Whether the document equals what we wrote or were about to write; True if nothing is known of that."""
+    """Whether the document equals what a gateway wrote or was about to write; True if nothing is known of that.
+
+    The signature in its note names the content also of a write that this database does not know: of another
+    installation, or from before a backup was restored.
+    """
     ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
-    if not ours or contents_of(raw) & ours:
+    if not ours or _is_one_of(ours, raw):
         return True
     before = _before_merges(link, references_of(raw), deps)
-    return before is not None and bool(contents_of(with_references(raw, before)) & ours)
+    return before is not None and _is_one_of(ours, with_references(raw, before))
+
+
+def _is_one_of(ours: set[str], raw: Mapping[str, Any]) -> bool:
+    return bool(contents_of(raw) & ours) or is_as_signed(raw)
 
 
 def _before_merges(link: Link, now: References, deps: Deps) -> References | None:

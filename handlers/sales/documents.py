@@ -32,7 +32,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
     """
     for each in range(generation, generation + MAX_GENERATIONS):
         made = deps.books.create_document(
-            posting.document,
+            bookings.sign(posting.document, send_number=numbers(deps)),
             request_id(deps.books.realm_id, "document", find_tag(posting.document.marker), each),
             send_tax_detail=True,
             send_number=numbers(deps),
@@ -53,7 +53,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
 def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:
     """Update this version of a document with the posting. Raises `Conflict` if there is a newer one."""
     return deps.books.update_document(
-        posting.document,
+        bookings.sign(posting.document, send_number=numbers(deps)),
         request_id(deps.books.realm_id, "update", posting.document.kind, document_id, sync_token),
         document_id=document_id,
         sync_token=sync_token,

@@ -239,6 +239,45 @@ def test_a_change_that_a_restored_backup_lacks_raises_no_alert(forgetful: Shop, 
 
 
 @pytest.mark.parametrize("first", ["books", "till"])
+@pytest.mark.parametrize("cents", [10000, -2500, 0], ids=["sale", "return", "cancelled"])
+def test_a_sale_that_changed_twice_around_a_restored_backup_raises_no_alert(
+    forgetful: Shop, first: str, cents: int
+) -> None:
+    sale = forgetful.till.sell(lines=[sold(1001)])
+    forgetful.settle()
+    backup = take_backup(forgetful)
+    forgetful.till.edit_receipt(sale["receiptId"], lines=[sold(1001, 2)], payments=[Tender("PIN", 2500)])
+    forgetful.settle()
+    restore(forgetful, backup)
+    if cents:
+        line = sold(1003) if cents > 0 else sold(1001, -2)
+        forgetful.till.edit_receipt(sale["receiptId"], lines=[line], payments=[Tender("PIN", cents)])
+    else:
+        forgetful.till.withdraw_receipt(sale["receiptId"])
+    follow_both(forgetful, first)
+    forgetful.settle()
+    booked = [row["TotalAmt"] for kind in ("SalesReceipt", "RefundReceipt") for row in forgetful.rows(kind)]
+    assert [total for total in booked if total] == ([Decimal(abs(cents)) / 100] if cents else [])
+    assert forgetful.parked() == []
+
+
+def test_an_edit_by_a_person_after_a_restored_backup_is_reported(forgetful: Shop) -> None:
+    sale = forgetful.till.sell(lines=[sold(1001)])
+    forgetful.settle()
+    backup = take_backup(forgetful)
+    forgetful.till.edit_receipt(sale["receiptId"], lines=[sold(1001, 2)], payments=[Tender("PIN", 2500)])
+    forgetful.settle()
+    booked = forgetful.only("SalesReceipt")
+    lines = [{**line, "Amount": Decimal(1)} if index == 0 else line for index, line in enumerate(booked["Line"])]
+    lines[0]["SalesItemLineDetail"] = {**lines[0]["SalesItemLineDetail"], "UnitPrice": 1, "Qty": 1}
+    change = {key: value for key, value in booked.items() if key not in ("TxnTaxDetail", "TotalAmt")}
+    forgetful.books.put(REALM, "SalesReceipt", {**change, "Line": lines})
+    restore(forgetful, backup)
+    follow_both(forgetful, "books")
+    assert {event.code for event in forgetful.parked()} == {"edited-in-books"}
+
+
+@pytest.mark.parametrize("first", ["books", "till"])
 def test_a_change_handled_by_another_deployment_raises_no_alert(shop: Shop, beside: Beside, first: str) -> None:
     sale = shop.till.sell(lines=[sold(1001)])
     shop.settle()

@@ -9,7 +9,7 @@ from gateway.connectors import texts
 from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.payload import Json
 from mapping.fingerprints import fingerprint
-from mapping.sale_identity import unsigned
+from mapping.sale_identity import find_signed_content, unsigned
 
 References: TypeAlias = Mapping[str, Sequence[str | None]]
 
@@ -34,6 +34,12 @@ def contents_of(source: Json) -> frozenset[str]:
     """`content_of` a document as it is, and without the characters that the books may not have taken in its note."""
     plain, _ = texts.to_basic_plane(source.get("PrivateNote"))
     return frozenset({content_of(source), content_of({**source, "PrivateNote": plain})})
+
+
+def is_as_signed(source: Json) -> bool:
+    """Whether a document still has the content that is named in the signature of its note."""
+    signed = find_signed_content(fields.find_text(source, "PrivateNote"))
+    return signed is not None and any(content.startswith(signed) for content in contents_of(source))
 
 
 def references_of(source: Json) -> References:
