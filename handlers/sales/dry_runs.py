@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import simplejson
@@ -12,7 +13,8 @@ from gateway.errors import NotFound
 from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, closed_books, drafts, dry_run_books, resend_plan
+from handlers.sales import bookings, closed_books, drafts, dry_run_books, dry_run_names, resend_plan
+from handlers.sales.dry_run_names import Names
 from mapping import sale_changes
 from mapping.errors import MappingError, NotBookable
 from mapping.money import to_euros
@@ -91,29 +93,44 @@ def _name_customer(customer_id: str, deps: Deps) -> str:
 
 def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
     numbered = deps.lists.company().custom_document_numbers
+    body, *beside = (
+        wire_documents.to_document_body(each, send_tax_detail=True, send_number=numbered)
+        for each in (posting.document, *posting.beside)
+    )
+    payments = [wire_payments.to_payment_body(payment) for payment in posting.payments]
+    names = dry_run_names.find([body, *payments, *beside], deps, on=posting.document.business_date)
     return {
         "entity": posting.document.kind,
-        "body": wire_documents.to_document_body(posting.document, send_tax_detail=True, send_number=numbered),
-        "payments": [wire_payments.to_payment_body(payment) for payment in posting.payments],
-        "beside": [
-            wire_documents.to_document_body(each, send_tax_detail=True, send_number=numbered) for each in posting.beside
-        ],
+        "body": body,
+        "payments": payments,
+        "beside": beside,
         "total": posting.document.total,
-        "references": _describe(references),
+        "names": names,
+        "references": _describe(references, names),
     }
 
 
-def _describe(references: References) -> dict[str, Any]:
-    """The books' record for every name and number of the till."""
+def _describe(references: References, names: Names) -> dict[str, Any]:
+    """The books' record for every name and number of the till: its id, and its name where the document refers to it."""
+
+    def one(field: str, record_id: str | None) -> dict[str, str] | None:
+        if record_id is None:
+            return None
+        name = names.get(field, {}).get(record_id)
+        return {"id": record_id} | ({"name": name} if name else {})
+
+    def each(field: str, found: Mapping[Any, str]) -> dict[Any, Any]:
+        return {key: one(field, record_id) for key, record_id in found.items()}
+
     return {
         "customer": references.customer_id,
-        "items": references.items,
+        "items": each("ItemRef", references.items),
         "tax_codes": {code: {"id": found.id, "name": found.name} for code, found in references.tax_codes.items()},
-        "payment_methods": references.payment_methods,
-        "deposit_accounts": references.deposit_accounts,
-        "department": references.department_id,
-        "class": references.class_id,
-        "term": references.term_id,
+        "payment_methods": each("PaymentMethodRef", references.payment_methods),
+        "deposit_accounts": each("DepositToAccountRef", references.deposit_accounts),
+        "department": one("DepartmentRef", references.department_id),
+        "class": one("ClassRef", references.class_id),
+        "term": one("SalesTermRef", references.term_id),
         "shipping_method": references.shipping_method,
         "original": references.original,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,7 +14,9 @@ from sqlalchemy import delete as sa_delete
 from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from gateway.verbs import dry_run_text
+from gateway.web.pages import preview_results
 from sandbox.mpluskassa.documents import Tender
+from sandbox.mpluskassa.lines import ItemSold
 from sandbox.quickbooks import books
 from sandbox.quickbooks.entities import ENTITIES
 from tests.handlers.shop import REALM, Shop, planned, sold
@@ -156,6 +160,55 @@ def test_the_command_prints_the_whole_booking(shop: Shop) -> None:
         f"Invoice {shop.only('Invoice')['Id']}",
     ):
         assert shown in text, f"{shown} is not in\n{text}"
+
+
+def sell_again(shop: Shop, payments: list[Tender], *lines: ItemSold) -> str:
+    """A sale like one that is booked already, so that the books have all it refers to."""
+    shop.till.sell(lines=list(lines), payments=payments)
+    shop.settle()
+    return str(shop.till.sell(lines=list(lines), payments=payments)["receiptId"])
+
+
+def test_a_dry_run_names_what_the_books_know_by_an_id(shop: Shop) -> None:
+    shop.switch('[mapping.deposit_accounts]\non_miss = "skip"\ntable = { PIN = "Bank" }\n')
+    event = shop.resend(sell_again(shop, [Tender("PIN", 1250)], sold(1001)), dry_run=True)
+    plan = planned(event)
+    names = {
+        "department": shop.find("Department", Name="Winkel Utrecht"),
+        "payment_methods": shop.find("PaymentMethod", Name="Pinbetaling"),
+        "deposit_accounts": shop.find("Account", Name="Bank"),
+        "items": shop.find("Item", Sku="1001"),
+    }
+    told = {name: {"id": row["Id"], "name": row["Name"]} for name, row in names.items()}
+    for each in ("payment_methods", "deposit_accounts"):
+        assert plan["references"][each] == {"PIN": told[each]}
+    assert plan["references"]["items"] == {"1001": told["items"]}
+    assert plan["references"]["department"] == told["department"]
+    lines = "\n".join(dry_run_text.to_lines(event))
+    for shown in ("Department: Winkel Utrecht", "Payment method: Pinbetaling", "Deposit to: Bank"):
+        assert shown in lines
+    page = preview_results.read(event)
+    assert page is not None
+    assert page.plan["lines"][0]["item"] == "Item 1001"
+    assert ("Department", (("", f"Winkel Utrecht ({told['department']['id']})"),)) in page.plan["resolved"]
+
+
+def test_a_dry_run_names_what_each_payment_refers_to(shop: Shop) -> None:
+    shop.switch('[mapping.deposit_accounts]\non_miss = "skip"\ntable = { PIN = "Bank" }\n')
+    receipt = sell_again(shop, TENDERS_OF_BOTH, sold(1003), sold(1002))
+    lines = list(dry_run_text.to_lines(shop.resend(receipt, dry_run=True)))
+    paid = [line for line in lines if line.startswith("  payment: ")]
+    assert ["Payment method Contant" in paid[0], "Payment method Pinbetaling," in paid[1]] == [True, True]
+    assert "Deposit to Bank" in paid[1]
+
+
+def test_a_dry_run_says_where_the_books_gave_no_name(shop: Shop) -> None:
+    event = shop.resend(shop.till.sell(lines=[sold(1001)])["receiptId"], dry_run=True)
+    told = planned(event)
+    told["names"]["PaymentMethodRef"] = {}
+    ref = told["body"]["PaymentMethodRef"]["value"]
+    bare = dataclasses.replace(event, result=json.dumps(told, default=str))
+    assert f"  Payment method: {ref} (id in QuickBooks, name unknown)" in list(dry_run_text.to_lines(bare))
 
 
 TENDERS_OF_BOTH = [Tender("CONTANT", 333), Tender("PIN", 10000)]

@@ -47,6 +47,11 @@ RESOLVED: Final = {
     "original": "Original document",
 }
 
+UNNAMED: Final = "(id in QuickBooks, name unknown)"
+
+_NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef"})
+Names = Mapping[str, Mapping[str, str]]
+
 _PROMISE: Final = "would be created: "
 
 
@@ -64,16 +69,19 @@ def show(value: Any) -> str:
 def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
     """The document of a dry run: its facts, lines, taxes and payments, and what the till's words were found to be."""
     body, references = result["body"], result.get("references") or {}
-    codes = {code["id"]: code["name"] for code in (references.get("tax_codes") or {}).values()}
+    names = {**(result.get("names") or {})}
+    if original := references.get("original"):
+        names["InvoiceRef"] = {_id_of(body.get("InvoiceRef")): original}
+    if customer := result.get("customer"):
+        names["CustomerRef"] = {references.get("customer") or _id_of(body.get("CustomerRef")): customer}
     tax = body.get("TxnTaxDetail") or {}
-    body = {**body, "CustomerRef": result["customer"]} if result.get("customer") else body
     return {
         "entity": result["entity"],
         "total": str(result["total"]),
-        "facts": list(_facts(body)),
-        "lines": [_to_line(line, codes) for line in body.get("Line", ())],
+        "facts": list(_facts(body, names)),
+        "lines": [_to_line(line, names) for line in body.get("Line", ())],
         "taxes": [_to_tax(line) for line in tax.get("TaxLine", ())],
-        "payments": [dict(_facts(payment)) for payment in result.get("payments", ())],
+        "payments": [dict(_facts(payment, names)) for payment in result.get("payments", ())],
         "beside": [
             f"{each.get('DocNumber', '')} {each.get('TxnDate', '')}".strip() for each in result.get("beside", ())
         ],
@@ -82,25 +90,35 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _facts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(body: Mapping[str, Any], names: Names) -> Iterator[tuple[str, str]]:
     for name, label in FACTS.items():
-        if text := _plain(body.get(name)):
+        if text := _plain(name, body, names):
             yield label, text
 
 
-def _plain(value: Any) -> str:
-    return show(value.get("name") or value.get("value")) if isinstance(value, Mapping) else show(value)
+def _plain(name: str, body: Mapping[str, Any], names: Names) -> str:
+    """A field as people read it: of a reference the record's name, or its id with `UNNAMED` behind it."""
+    value = body.get(name)
+    if not isinstance(value, Mapping):
+        return show(value)
+    record_id = _id_of(value)
+    if name in _NAMED_BY_THEMSELVES:
+        return record_id
+    return names.get(name, {}).get(record_id) or f"{record_id} {UNNAMED}"
 
 
-def _to_line(line: Mapping[str, Any], codes: Mapping[str, str]) -> dict[str, str]:
+def _id_of(reference: Mapping[str, Any] | None) -> str:
+    return show((reference or {}).get("value"))
+
+
+def _to_line(line: Mapping[str, Any], names: Names) -> dict[str, str]:
     detail = line.get("SalesItemLineDetail") or {}
-    code = _plain(detail.get("TaxCodeRef"))
     return {
         "description": show(line.get("Description")),
-        "item": _plain(detail.get("ItemRef")),
+        "item": _plain("ItemRef", detail, names),
         "quantity": show(detail.get("Qty")),
         "price": show(detail.get("UnitPrice")),
-        "code": codes.get(code, code),
+        "code": _plain("TaxCodeRef", detail, names),
         "amount": show(line.get("Amount")),
     }
 
@@ -118,15 +136,15 @@ def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[
     """What each name and number of the till was found to be; what was not needed is left out."""
     for name, label in RESOLVED.items():
         found = references.get(name)
-        if isinstance(found, Mapping):
+        if isinstance(found, Mapping) and "id" not in found:
             pairs = tuple((str(key), _named(value)) for key, value in found.items() if value)
         else:
-            pairs = (("", show(found)),) if found else ()
+            pairs = (("", _named(found)),) if found else ()
         if pairs:
             yield label, pairs
 
 
 def _named(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(str(part) for part in (value.get("name"), value.get("id") and f"({value['id']})") if part)
+        return f"{value['name']} ({value['id']})" if value.get("name") else f"{value.get('id')} {UNNAMED}"
     return show(value)

@@ -67,11 +67,12 @@ DRY = {
         },
     },
     "payments": [{"TotalAmt": "24.50", "PaymentRefNum": "p-1"}],
+    "names": {"ItemRef": {"17": "Oude kaas"}, "TaxCodeRef": {"5": "21% BTW"}},
     "references": {
         "customer": "58",
-        "items": {"7001": "17"},
+        "items": {"7001": {"id": "17", "name": "Oude kaas"}},
         "tax_codes": {"21": {"id": "5", "name": "21% BTW"}},
-        "payment_methods": {"PIN": "3"},
+        "payment_methods": {"PIN": {"id": "3"}},
         "department": None,
     },
     "would_create": ["(would be created: payment method Maaltijdbon)"],
@@ -167,9 +168,20 @@ def test_a_dry_run_is_readable_line_by_line(gateway: Gateway, browser: httpx.Cli
     )
     settle(gateway, found, DRY)
     page = browser.get(address).text
-    for shown in ("It would be booked.", "SalesReceipt", "R345", "21% BTW", "10.125", "7001 → 17", "Maaltijdbon"):
+    for shown in (
+        "It would be booked.",
+        "SalesReceipt",
+        "R345",
+        "21% BTW",
+        "10.125",
+        "7001 → Oude kaas (17)",
+        "Maaltijdbon",
+    ):
         assert shown in page, shown
     assert "VAT 21 % of 20.25: 4.25" in page
+    assert "PIN → 3 (id in QuickBooks, name unknown)" in page
+    german = browser.get(address, headers={"Accept-Language": "de"}).text
+    assert "PIN → 3 (Id in QuickBooks, Name unbekannt)" in german
     event = browser.get(f"/events/{found}").text
     assert f'href="/preview/{found}"' in event
 
