@@ -138,7 +138,7 @@ def hammer(url: str, seconds: float, made: Any, hold: bool) -> None:
 
 
 def test_two_processes_share_one_pace(migrated_url: str) -> None:
-    seconds = 6.0
+    seconds = 4.0
     counts = [_spawn.Value("i", 0) for _ in range(2)]
     workers = [_spawn.Process(target=hammer, args=(migrated_url, seconds, count, False)) for count in counts]
     for worker in workers:

@@ -107,7 +107,7 @@ _ORDERS = (
     ),
     Operation(
         "POST", "/admin/orders/{id}/resend", "resendOrder", "runs an order again; what is booked stays booked once",
-        {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 409),
+        {200: Answer("it is settled (with `wait`)", _json("EventDetail"), ("Location",)), 202: _ASKED}, (400, 404, 409),
         {"id": NAME}, _WAIT, body=_request("ResendRequest"),
     ),
 )  # fmt: skip

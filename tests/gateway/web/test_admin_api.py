@@ -69,6 +69,7 @@ def test_35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) -
     assert gateway.audit() == []
 
 
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # it waits for seconds, whatever the database
 def test_35_guessing_the_token_is_throttled_and_audited_once(gateway: Gateway) -> None:
     def log_in_wrongly(n: int) -> int:
         return gateway.http.get("/admin/status", headers={"Authorization": f"Bearer wrong-{n}"}).status_code
@@ -231,6 +232,7 @@ def test_d11_a_resend_starts_from_the_record_the_till_named(gateway: Gateway) ->
     assert gateway.audit() == [("admin API", "resend", "order 345", "the total was wrong")]
 
 
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # it waits for seconds, whatever the database
 def test_d11_an_unknown_order_is_looked_up_at_the_till(gateway: Gateway) -> None:
     assert gateway.admin("POST", "/admin/orders/1.2.2026.9/resend").status_code == 202
     (row,) = gateway.rows()
@@ -300,6 +302,7 @@ def test_d11_waiting_ends_and_says_where_to_look(gateway: Gateway) -> None:
     assert gateway.admin("POST", "/admin/orders/345/resend?wait=61").status_code == 400
 
 
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)  # it waits for seconds, whatever the database
 def test_f5_an_order_that_could_be_of_two_connections_asks_which(gateway: Gateway, seal: Seal) -> None:
     with writing(gateway.engine) as session:
         connections.save(session, a_connection("second", realm_id="2", mplus_subscription_id=None), seal)

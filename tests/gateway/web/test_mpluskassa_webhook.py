@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.store import connections
 from gateway.store.sealing import Seal
@@ -93,6 +95,7 @@ def test_an_authentic_unreadable_body_is_parked_and_answered_signed(gateway: Gat
     assert (row.state, row.entity, row.connection) == ("parked", "Unreadable", "default")
 
 
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # it waits for seconds, whatever the database
 def test_a_connection_made_while_we_run_is_known_within_seconds(gateway: Gateway, seal: Seal) -> None:
     assert gateway.ring("completeSession", a_session_event()).status_code == 200
     with writing(gateway.engine) as session:

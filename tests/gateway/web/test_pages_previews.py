@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 
 from gateway.store import inbox
 from gateway.store.events import Flow, Outcome, State
@@ -158,6 +159,7 @@ def test_e4_a_preview_waits_without_a_script_and_then_shows_field_by_field(
     assert ("dashboard", "preview", '{"flow": "products", "sku": "7001"}', None) in gateway.audit()
 
 
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)  # it waits for seconds, whatever the database
 def test_a_dry_run_is_readable_line_by_line(gateway: Gateway, browser: httpx.Client) -> None:
     address = ask(browser, flow="orders", record="1.2.2026.345").headers["location"]
     (row,) = gateway.rows()
@@ -196,6 +198,7 @@ ANSWERS: tuple[tuple[str, Any, str], ...] = (
 )
 
 
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # it waits for seconds, whatever the database
 def test_every_answer_has_a_sentence(gateway: Gateway, browser: httpx.Client) -> None:
     for number, (flow, content, shown) in enumerate(ANSWERS):
         address = ask(browser, flow=flow, record=str(number)).headers["location"]

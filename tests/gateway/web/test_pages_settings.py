@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from gateway.store import connections
 from gateway.store.sealing import Seal
@@ -123,6 +124,7 @@ def test_a_version_this_gateway_no_longer_takes_is_not_put_back(gateway: Gateway
     assert "stock.old_name" in answer.text
 
 
+@pytest.mark.parametrize("migrated_url", ["postgres"], indirect=True)  # it waits for seconds, whatever the database
 def test_a_document_is_tried_on_a_record_and_comes_back_unsaved(gateway: Gateway, browser: httpx.Client) -> None:
     answer = submit(browser, "try", SECOND, flow="products", by="sku", record="100017")
     (row,) = gateway.rows()
