@@ -94,7 +94,9 @@ def _name_customer(customer_id: str, deps: Deps) -> str:
 def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
     numbered = deps.lists.company().custom_document_numbers
     body, *beside = (
-        wire_documents.to_document_body(each, send_tax_detail=True, send_number=numbered)
+        wire_documents.to_document_body(
+            bookings.sign(each, send_number=numbered), send_tax_detail=True, send_number=numbered
+        )
         for each in (posting.document, *posting.beside)
     )
     payments = [wire_payments.to_payment_body(payment) for payment in posting.payments]

@@ -69,7 +69,6 @@ def test_35_nothing_of_the_admin_api_opens_without_the_token(gateway: Gateway) -
     assert gateway.audit() == []
 
 
-@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)  # it waits for seconds, whatever the database
 def test_35_guessing_the_token_is_throttled_and_audited_once(gateway: Gateway) -> None:
     def log_in_wrongly(n: int) -> int:
         return gateway.http.get("/admin/status", headers={"Authorization": f"Bearer wrong-{n}"}).status_code
