@@ -15,6 +15,12 @@ from tests.servers import Valkey
 from tests.tls import Door, write_certificate
 
 
+@pytest.fixture(autouse=True)
+def _real_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one authority of the other tests has the name of the certificates here."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+
+
 @pytest.fixture
 def door(valkey: Valkey, tmp_path: Path) -> Iterator[Door]:
     """TLS with a certificate that only its own maker signed."""
