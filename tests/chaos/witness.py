@@ -33,7 +33,7 @@ _SECRETS = (
     "ADMIN_TOKEN",
     "SECRET_KEY",
 )
-_SIGNATURE = re.compile(r"\[installation:([^\]\s]+)\]")
+_SIGNATURE = re.compile(r"\[installation:([0-9a-f]+)")
 _PENDING = frozenset({"received", "waiting", "uncertain", "working"})
 
 
