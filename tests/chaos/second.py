@@ -19,6 +19,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import InboxRow
 from tests.chaos import goods
+from tests.chaos.troupe import deferred
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
 
@@ -65,7 +66,7 @@ class SecondDeployment:
         stage = self._stage
         for role in _ROLES:
             command = stage.to_command(role)
-            with (stage.folder / f"second-{role}.log").open("ab") as log:
+            with (stage.folder / f"second-{role}.log").open("ab") as log, deferred(signal.SIGTERM):
                 self._processes.append(
                     subprocess.Popen(
                         command.argv,

@@ -19,6 +19,22 @@ _END_SECONDS = 25.0
 _STOP_SECONDS = 5.0
 
 
+@contextmanager
+def deferred(number: signal.Signals) -> Iterator[None]:
+    """Handle this signal after the block: its handler raises, and a process started but not stored stays for ever."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
+        yield
+        return
+    received: list[int] = []
+    before = signal.signal(number, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+        if received:
+            signal.raise_signal(number)
+
+
 class Troupe:
     """Web, two workers and the clock of a stage. Every method may be called from any thread.
 
@@ -116,7 +132,7 @@ class Troupe:
 
     def _start(self, role: str) -> None:
         command = self.stage.to_command(role)
-        with (self.stage.folder / f"{role}.log").open("ab") as log:
+        with (self.stage.folder / f"{role}.log").open("ab") as log, deferred(signal.SIGTERM):
             self._processes[role] = subprocess.Popen(
                 command.argv,
                 env={**self.stage.environment, **command.environ},
