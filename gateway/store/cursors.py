@@ -27,6 +27,10 @@ ORDERS = "mpluskassa.deposits"
 RELATIONS = "mpluskassa.relation"
 BOOKS = "quickbooks.cdc"
 LEDGER = "quickbooks.cdc.sales"
+CUSTOMERS = "quickbooks.customers"
+"""No poll: its position is the time since when the index of the customers' addresses is complete."""
+BACKFILLS = "backfill/"
+"""Begins the rows in which releases before 0013 keep the progress of backfills."""
 _PART = "."
 
 

@@ -120,6 +120,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("settled", "marked", "marked_at", "witness", "generation", "reread_to"),
     ),
     "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
+    "backfills": ("event_key", "connection", "position", "total", "read", "unchanged"),
     "leases": ("connection", "work", "lease", "leased_until"),
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),

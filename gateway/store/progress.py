@@ -7,22 +7,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store import cursors, requests, views
+from gateway.store import requests, views
 from gateway.store.clock import moment
 from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
-from gateway.store.tables import InboxRow
+from gateway.store.tables import BackfillRow, InboxRow
 
 PACE_SECONDS = 300.0
 SHOWN, SHOWN_SECONDS = 20, 86_400.0
 STOCK = ">stock"
 """Ends the key of the backfill of stock that follows one of products."""
-_NOTES = "backfill/"
 _ENDED = (State.DONE, State.SKIPPED, State.PARKED)
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 
@@ -56,11 +54,12 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What a backfill notes with every page: records in the other system, records read, records unchanged."""
+    """What a backfill notes with every page. See `BackfillRow`."""
 
     total: int = 0
     read: int = 0
     unchanged: int = 0
+    position: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,24 +172,12 @@ def find_follower(session: Session, event: Event) -> Event | None:
 
 def read_notes(session: Session, event: Event) -> Notes:
     """The notes of the backfill."""
-    text = cursors.find(session, event.connection or "", _place(event))
-    return Notes(**_known(json.loads(text))) if text else Notes()
+    row = session.get(BackfillRow, event.key)
+    return Notes(row.total, row.read, row.unchanged, row.position) if row else Notes()
 
 
 def note(session: Session, event: Event, notes: Notes) -> None:
     """Store these notes, in the caller's transaction."""
-    cursors.move_to(session, event.connection or "", _place(event), json.dumps(dataclasses.asdict(notes)))
-
-
-def is_note(source: str) -> bool:
-    """Whether a cursor holds the notes of a backfill instead of a poll's position."""
-    return source.startswith(_NOTES)
-
-
-def _known(notes: Mapping[str, Any]) -> dict[str, int]:
-    names = {field.name for field in dataclasses.fields(Notes)}
-    return {name: int(value) for name, value in notes.items() if name in names}
-
-
-def _place(event: Event) -> str:
-    return f"{_NOTES}{event.key}/notes"
+    row = BackfillRow(event_key=event.key, connection=event.connection or "", **dataclasses.asdict(notes))
+    session.merge(row)
+    session.flush()

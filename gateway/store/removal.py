@@ -19,7 +19,7 @@ from gateway.store.clock import moment
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.session import reading, writing
-from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
+from gateway.store.tables import BackfillRow, ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
 
 BATCH: Final = 500
 WINDOW: Final = 5_000  # ids read at once where no index has the connection
@@ -88,7 +88,7 @@ def end_work(engine: Engine, gone: Removed) -> int:
                 ended += _close(session, gone, ids)
     if ended or not gone.is_late:
         with writing(engine) as session:
-            for table in (CursorRow, LeaseRow, SystemRow):
+            for table in (BackfillRow, CursorRow, LeaseRow, SystemRow):
                 session.execute(delete(table).where(col(table.connection) == gone.key))
     return ended
 

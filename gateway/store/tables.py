@@ -16,6 +16,7 @@ _RESTING = "('working', 'done', 'skipped', 'parked')"
 # SQLite numbers rows automatically only for a column of type INTEGER.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
+BackfillRow = tables_of_feeds.BackfillRow
 CursorRow = tables_of_feeds.CursorRow
 SystemRow = tables_of_feeds.SystemRow
 

@@ -1,4 +1,4 @@
-"""The tables of repeated calls to the two systems: positions of polls, and whether the systems answer."""
+"""The tables of repeated calls to the two systems: polls, backfills, and whether the systems answer."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ class CursorRow(SQLModel, table=True):
     witness: str | None = None
     generation: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     reread_to: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False, server_default="0"))
+
+
+class BackfillRow(SQLModel, table=True):
+    """The progress of a backfill, by the key of its event: where it goes on, and how many records it has read.
+
+    `total` are the records in the other system, `unchanged` those without anything to do.
+    """
+
+    __tablename__ = "backfills"
+
+    event_key: str = Field(primary_key=True)
+    connection: str
+    position: str | None = None
+    total: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    read: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    unchanged: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class SystemRow(SQLModel, table=True):

@@ -14,6 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, documents, systems
 from gateway.store.clock import moment
+from gateway.store.cursors import BACKFILLS, CUSTOMERS
 from gateway.store.events import PENDING, SALES, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
 from mapping import settings_document
@@ -206,7 +207,9 @@ def now_of(session: Session) -> datetime:
 
 def cursors(session: Session) -> Sequence[CursorRow]:
     """Every poll's cursor."""
-    return session.execute(select(CursorRow).order_by(col(CursorRow.connection), col(CursorRow.source))).scalars().all()
+    source = col(CursorRow.source)
+    polls = and_(source != CUSTOMERS, source.not_like(f"{BACKFILLS}%"))
+    return session.execute(select(CursorRow).where(polls).order_by(col(CursorRow.connection), source)).scalars().all()
 
 
 def tokens(session: Session) -> dict[str, TokenRow]:

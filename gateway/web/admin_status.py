@@ -82,7 +82,7 @@ def look(session: Session, seal: Seal) -> Overview:
         now=now,
         connections=every,
         flows=views.flow_statuses(session),
-        cursors=[each for each in views.cursors(session) if not progress.is_note(each.source)],
+        cursors=list(views.cursors(session)),
         systems=systems.all_of(session),
         tokens=views.tokens(session),
         meters=meters.of_month(session, f"{now:%Y-%m}"),

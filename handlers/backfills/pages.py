@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import date
 
-from gateway.store import cursors, inbox, progress
+from gateway.store import inbox, progress
 from gateway.store.events import Change, Event, Outcome, State
-from gateway.store.progress import STOCK, Notes, Progress
+from gateway.store.progress import STOCK, Progress
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result
@@ -24,7 +24,7 @@ def find_since(event: Event) -> date | None:
 def find_position(event: Event, deps: Deps) -> str | None:
     """The position of this backfill, in its own format; None before the first page."""
     with reading(deps.engine) as session:
-        return cursors.find(session, deps.connection, _source(event))
+        return progress.read_notes(session, event).position
 
 
 def receive(
@@ -36,10 +36,9 @@ def receive(
     """
     with writing(deps.engine) as session:
         received = inbox.receive(session, list(changes))
-        cursors.move_to(session, deps.connection, _source(event), str(reached))
         known = progress.read_notes(session, event)
-        now = Notes(known.total, known.read + read, known.unchanged + unchanged)
-        progress.note(session, event, now)
+        counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
+        progress.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
     deps.notify([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
 
@@ -64,7 +63,3 @@ def look(event: Event, deps: Deps) -> Progress:
     """How far this backfill has come."""
     with reading(deps.engine) as session:
         return progress.look(session, event)
-
-
-def _source(event: Event) -> str:
-    return f"backfill/{event.key}"

@@ -17,8 +17,7 @@ from handlers.deps import Deps
 from mapping.customers import email_keys
 from mapping.records import Customer
 
-READ: Final = "quickbooks.customers"
-"""Cursor whose position is the time since when the index is complete."""
+READ: Final = cursors.CUSTOMERS
 _AT_ONCE = 1000
 
 

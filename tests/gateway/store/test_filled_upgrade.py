@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from gateway.store import event_history, inbox, migrate, views
+from gateway.store import cursors, event_history, inbox, migrate, views
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine, reading, writing
+from gateway.store.tables import BackfillRow
 
 RELEASED = "0011"
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -94,6 +95,26 @@ def test_what_superseded_an_event_is_read_out_of_its_reason_once(
     assert older is not None
     assert newer is not None
     assert (older.superseded_by, newer.superseded_by) == (found, None)
+
+
+def test_the_progress_of_a_backfill_is_read_out_of_the_cursors(released: Engine) -> None:
+    insert = sa.text(
+        "INSERT INTO cursors (connection, source, position, generation, reread_to) VALUES (:c, :s, :p, 0, 0)"
+    )
+    notes = '{"total": 20, "read": 10, "unchanged": 4, "unknown": 1}'
+    old = [("backfill/a:b", "1001"), ("backfill/a:b/notes", notes), ("backfill/c", "rest"), ("mpluskassa.receipt", "7")]
+    with released.begin() as connection:
+        for source, position in old:
+            connection.execute(insert, {"c": "default", "s": source, "p": position})
+    migrate.upgrade(released)
+    with reading(released) as session:
+        rows = session.execute(sa.select(BackfillRow).order_by(BackfillRow.__table__.c.event_key)).scalars()  # type: ignore[attr-defined]
+        found = [(row.event_key, row.connection, row.position, row.total, row.read, row.unchanged) for row in rows]
+        left = [(row.source, row.position) for row in views.cursors(session) if row.connection == "default"]
+        of_the_release_before = cursors.find(session, "default", "backfill/a:b")
+    assert found == [("a:b", "default", "1001", 20, 10, 4), ("c", "default", "rest", 0, 0, 0)]
+    assert left == [("mpluskassa.receipt", "7")]
+    assert of_the_release_before == "1001"
 
 
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:

@@ -13,14 +13,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
 from gateway import counters
-from gateway.store import counter_totals, meters, presence, rate_limits
+from gateway.store import counter_totals, cursors, meters, presence, progress, rate_limits
 from gateway.store.clock import moment
 from gateway.store.counter_totals import CounterShare
+from gateway.store.progress import Notes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow
 from gateway.web import gauges
 from gateway.web.gauges import Gauge
+from tests.gateway.backfills import begin
 from tests.gateway.web.conftest import Gateway, a_cloud_event
 
 _LINE = re.compile(r'^[a-z_]+(\{[a-z_]+="[^"\\\n]*"(,[a-z_]+="[^"\\\n]*")*\})? (-?[0-9.e+-]+|\+Inf|NaN)$')
@@ -71,6 +73,19 @@ def test_the_metrics_after_some_traffic_are_valid_and_complete(gateway: Gateway)
     assert "kassabridge_webhook_deliveries" in found
     assert "process_cpu_seconds" in found
     assert "unknown.example" not in str(found)
+
+
+def test_neither_a_backfill_nor_an_index_is_exposed_as_a_poll(gateway: Gateway) -> None:
+    event = begin(gateway.engine)
+    with writing(gateway.engine) as session:
+        progress.note(session, event, Notes(total=9, read=4))
+        cursors.move_to(session, "default", cursors.RECEIPTS, "7")
+        cursors.move_to(session, "default", cursors.CUSTOMERS, "2026-11-01T00:00:00+00:00")
+        # The release before this one still writes such a row while both run.
+        cursors.move_to(session, "default", f"backfill/{event.key}", "1001")
+    found = check(gateway.http.get("/metrics").text)
+    for family in ("kassabridge_poll_age_seconds", "kassabridge_poll_failing"):
+        assert list(found[family]) == [f"{family}[('connection', 'default'), ('source', 'mpluskassa.receipt')]"]
 
 
 def test_neither_an_account_nor_what_a_record_says_becomes_a_label() -> None:
