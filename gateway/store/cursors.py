@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, sel
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
+from gateway.store import leases
 from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import CursorRow
@@ -142,11 +143,13 @@ def follow(
     session: Session, connection: str, source: str, position: int, *, witness: Collection[str], lease: str
 ) -> bool:
     """Like `advance`, for a feed of the till: records before a position reached long enough ago are not read again."""
+    if not leases.renew(session, lease, seconds=LEASE_SECONDS):
+        return False
     late = or_(col(CursorRow.marked_at).is_(None), col(CursorRow.marked_at) < moment(-OVERLAP_SECONDS))
     before, marked, settled = col(CursorRow.position), col(CursorRow.marked), col(CursorRow.settled)
-    moved = session.execute(
+    session.execute(
         update(CursorRow)
-        .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
+        .where(_is(connection, source))
         .values(
             position=str(position),
             witness=",".join(sorted(witness)) or None,
@@ -155,58 +158,45 @@ def follow(
             marked_at=case((late, moment()), else_=col(CursorRow.marked_at)),
             polled_at=moment(),
             failure=None,
-            leased_until=moment(LEASE_SECONDS),
         )
-        .returning(col(CursorRow.source))
-    ).one_or_none()
-    return moved is not None
+    )
+    return True
 
 
 def rewind(session: Session, connection: str, source: str, *, newest: int, lease: str) -> int | None:
     """The markers of a feed restarted and this is the newest now: read it from 1. Returns the generation, None without
     the lease.
     """
-    cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
-    held = and_(_is(connection, source), col(CursorRow.lease) == lease)
-    row = session.execute(select(col(CursorRow.position), col(CursorRow.generation)).where(held)).one_or_none()
-    if row is None:
+    if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return None
+    cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
+    this = _is(connection, source)
+    row = session.execute(select(col(CursorRow.position), col(CursorRow.generation)).where(this)).one()
     values = {"position": "0", "generation": row[1] + 1, "reread_to": max(newest, int(row[0] or 0))}
-    session.execute(update(CursorRow).where(held).values(**values, **cleared))
+    session.execute(update(CursorRow).where(this).values(**values, **cleared))
     return int(row[1]) + 1
 
 
-def take(engine: Engine, connection: str, source: str, *, seconds: float = LEASE_SECONDS) -> str | None:
+def take(engine: Engine, connection: str, source: str) -> str | None:
     """A lease on polling this source, or None while another process polls it."""
-    lease = uuid.uuid4().hex
-    free = or_(col(CursorRow.lease).is_(None), col(CursorRow.leased_until) < moment())
     with writing(engine) as session:
         ensure(session, connection, source, None)
-        taken = session.execute(
-            update(CursorRow)
-            .where(and_(_is(connection, source), free))
-            .values(lease=lease, leased_until=moment(seconds))
-            .returning(col(CursorRow.lease))
-        ).one_or_none()
-    return lease if taken else None
+        return leases.take(session, connection, f"poll {source}", seconds=LEASE_SECONDS)
 
 
 def advance(session: Session, connection: str, source: str, position: str, *, lease: str) -> bool:
     """Move the cursor, in the transaction that stored what was found; False if the lease was lost."""
-    moved = session.execute(
-        update(CursorRow)
-        .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
-        .values(position=position, polled_at=moment(), failure=None, leased_until=moment(LEASE_SECONDS))
-        .returning(col(CursorRow.source))
-    ).one_or_none()
-    return moved is not None
+    if not leases.renew(session, lease, seconds=LEASE_SECONDS):
+        return False
+    values = {"position": position, "polled_at": moment(), "failure": None}
+    session.execute(update(CursorRow).where(_is(connection, source)).values(**values))
+    return True
 
 
-def renew(engine: Engine, connection: str, source: str, lease: str, *, seconds: float) -> None:
+def renew(engine: Engine, lease: str) -> None:
     """Prolong a lease that we still hold."""
-    held = and_(_is(connection, source), col(CursorRow.lease) == lease)
     with writing(engine) as session:
-        session.execute(update(CursorRow).where(held).values(leased_until=moment(seconds)))
+        leases.renew(session, lease, seconds=LEASE_SECONDS)
 
 
 def move_to(session: Session, connection: str, source: str, position: str | None) -> None:
@@ -222,11 +212,19 @@ def release(engine: Engine, connection: str, source: str, lease: str, *, failure
     """Give the lease back; without `failure` the poll counts as done now."""
     done = {"failure": failure} if failure else {"failure": None, "polled_at": moment()}
     with writing(engine) as session:
-        session.execute(
-            update(CursorRow)
-            .where(and_(_is(connection, source), col(CursorRow.lease) == lease))
-            .values(lease=None, leased_until=None, **done)
-        )
+        if leases.release(session, lease):
+            session.execute(update(CursorRow).where(_is(connection, source)).values(**done))
+
+
+@contextmanager
+def recorded(engine: Engine, connection: str, source: str, lease: str) -> Iterator[None]:
+    """A poll: at its end the lease is given back, and its success or failure is recorded."""
+    try:
+        yield
+    except Exception as error:
+        release(engine, connection, source, lease, failure=str(error))
+        raise
+    release(engine, connection, source, lease)
 
 
 def all_of(session: Session, connection: str) -> list[CursorRow]:

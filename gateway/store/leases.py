@@ -1,4 +1,4 @@
-"""Leases: work that only one thread of one process may do at a time per connection."""
+"""Leases: work that only one owner may do at a time per connection: polls, token refreshes, stock, articles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine, and_, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from gateway.errors import RateLimited, Transient
 from gateway.store.clock import moment
@@ -25,6 +25,31 @@ LEASE_SECONDS = 15.0  # of a killed process; a running one prolongs it
 _LOOK_SECONDS = 0.1
 _guard = threading.Lock()
 _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
+
+
+def take(session: Session, connection: str, work: str, *, seconds: float, lease: str | None = None) -> str | None:
+    """A lease on the work, or None while another owner holds one that has not ended."""
+    values = {"connection": connection, "work": work, "lease": lease or uuid.uuid4().hex}
+    taking = _upsert(session.get_bind().dialect.name).values(**values, leased_until=moment(seconds))
+    ended = taking.on_conflict_do_update(
+        index_elements=["connection", "work"],
+        set_={name: taking.excluded[name] for name in ("lease", "leased_until")},
+        where=col(LeaseRow.leased_until) < moment(),
+    )
+    taken: str | None = session.execute(ended.returning(col(LeaseRow.lease))).scalar_one_or_none()
+    return taken
+
+
+def renew(session: Session, lease: str, *, seconds: float) -> bool:
+    """Prolong a lease; False when another owner has taken it over. Nobody can until the caller's transaction ends."""
+    mine = update(LeaseRow).where(col(LeaseRow.lease) == lease).values(leased_until=moment(seconds))
+    return bool(session.execute(mine.returning(col(LeaseRow.work))).all())
+
+
+def release(session: Session, lease: str) -> bool:
+    """Release a lease, its row is deleted; False when another owner has taken it over."""
+    mine = delete(LeaseRow).where(col(LeaseRow.lease) == lease)
+    return bool(session.execute(mine.returning(col(LeaseRow.work))).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +69,6 @@ class Lease:
         if held < len(self.works):
             raise _busy(", ".join(self.works))
 
-    def renew(self, seconds: float) -> None:
-        """Prolong the leases that we still hold."""
-        mine = col(LeaseRow.lease) == self.token
-        with writing(self.engine) as session:
-            session.execute(update(LeaseRow).where(mine).values(leased_until=moment(seconds)))
-
-    def release(self) -> None:
-        """Release the lease; its row is deleted."""
-        with writing(self.engine) as session:
-            session.execute(delete(LeaseRow).where(col(LeaseRow.lease) == self.token))
-
 
 @contextmanager
 def alone(
@@ -73,7 +87,8 @@ def alone(
             with _prolonged(lease, seconds):
                 yield lease
         finally:
-            lease.release()
+            with writing(engine) as session:
+                release(session, lease.token)
 
 
 @contextmanager
@@ -96,8 +111,8 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(seconds / 3):
-            with suppress(Transient):
-                lease.renew(seconds)
+            with suppress(Transient), writing(lease.engine) as session:
+                renew(session, lease.token, seconds=seconds)
 
     thread = threading.Thread(target=beat, name=f"lease {lease.works[0]}", daemon=True)
     thread.start()
@@ -116,15 +131,8 @@ def _take(lease: Lease, work: str, until: float, seconds: float) -> None:
 
 
 def _try(lease: Lease, work: str, seconds: float) -> bool:
-    values = {"connection": lease.connection, "work": work, "lease": lease.token, "leased_until": moment(seconds)}
     with writing(lease.engine) as session:
-        taking = _upsert(session.get_bind().dialect.name).values(**values)
-        ended = taking.on_conflict_do_update(
-            index_elements=["connection", "work"],
-            set_={name: taking.excluded[name] for name in ("lease", "leased_until")},
-            where=col(LeaseRow.leased_until) < moment(),
-        )
-        return session.execute(ended.returning(col(LeaseRow.lease))).one_or_none() is not None
+        return take(session, lease.connection, work, seconds=seconds, lease=lease.token) is not None
 
 
 @cache

@@ -172,7 +172,7 @@ class ConnectionRow(SQLModel, table=True):
 
 
 class TokenRow(SQLModel, table=True):
-    """The OAuth tokens of a connection, encrypted; `lease` lets exactly one process refresh them."""
+    """The OAuth tokens of a connection, encrypted; `lease` is for releases before `leases` had them."""
 
     __tablename__ = "tokens"
 
@@ -191,7 +191,7 @@ class TokenRow(SQLModel, table=True):
 
 
 class LeaseRow(SQLModel, table=True):
-    """Work that one worker at a time may do, while it lasts."""
+    """Work that one owner at a time may do, while it lasts."""
 
     __tablename__ = "leases"
     __table_args__ = (Index("leases_of", "lease"),)

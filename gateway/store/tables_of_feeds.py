@@ -20,7 +20,8 @@ class CursorRow(SQLModel, table=True):
 
     A feed of the till is read again from `settled` on, which follows `position` at a distance in time by way of
     `marked`. `witness` are the ids of the records that had the marker `position`. `generation` counts how often the
-    markers restarted; those up to `reread_to` were used before.
+    markers restarted; those up to `reread_to` were used before. `lease` and `leased_until` are not used
+    any more, except by a release before `leases` had them.
     """
 
     __tablename__ = "cursors"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +11,7 @@ from sqlalchemy import Engine, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
+from gateway.store import leases
 from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
@@ -105,27 +105,31 @@ def find_idle(session: Session, *, seconds: float) -> list[str]:
 
 
 def take(engine: Engine, connection: str) -> str | None:
-    """Take the lease to refresh; None while another process has it."""
-    lease = uuid.uuid4().hex
-    free = or_(col(TokenRow.lease).is_(None), col(TokenRow.leased_until) < moment())
+    """Take the lease to refresh; None while another process has it, and when the connection has no tokens."""
     with writing(engine) as session:
-        taken = session.execute(
-            update(TokenRow)
-            .where(and_(col(TokenRow.connection) == connection, free))
-            .values(lease=lease, leased_until=moment(LEASE_SECONDS))
-            .returning(col(TokenRow.lease))
-        ).one_or_none()
-    return lease if taken else None
+        lease = leases.take(session, connection, "token refresh", seconds=LEASE_SECONDS)
+        if lease and not _take_old_lease(session, connection, lease):
+            leases.release(session, lease)
+            return None
+    return lease
+
+
+def _take_old_lease(session: Session, connection: str, lease: str) -> bool:
+    """During a deploy the release before runs too, and its lease is in these columns: two refreshes at once would lose
+    the login. To be removed with the columns in the release after.
+    """
+    free = or_(col(TokenRow.lease).is_(None), col(TokenRow.leased_until) < moment())
+    mine = update(TokenRow).where(and_(col(TokenRow.connection) == connection, free))
+    taking = mine.values(lease=lease, leased_until=moment(LEASE_SECONDS)).returning(col(TokenRow.lease))
+    return session.execute(taking).one_or_none() is not None
 
 
 def release(engine: Engine, connection: str, lease: str) -> None:
     """Release the lease to refresh."""
+    mine = and_(col(TokenRow.connection) == connection, col(TokenRow.lease) == lease)
     with writing(engine) as session:
-        session.execute(
-            update(TokenRow)
-            .where(and_(col(TokenRow.connection) == connection, col(TokenRow.lease) == lease))
-            .values(lease=None, leased_until=None)
-        )
+        leases.release(session, lease)
+        session.execute(update(TokenRow).where(mine).values(lease=None, leased_until=None))
 
 
 def _place(connection: str, column: str) -> SealedColumn:

@@ -42,13 +42,8 @@ def poll(deps: Deps, shared: Shared | None = None) -> list[int]:
     lease = cursors.take(deps.engine, deps.connection, SOURCE)
     if lease is None:
         return []
-    try:
-        found = _capture(deps, lease, shared)
-    except Exception as error:
-        cursors.release(deps.engine, deps.connection, SOURCE, lease, failure=str(error))
-        raise
-    cursors.release(deps.engine, deps.connection, SOURCE, lease)
-    return found
+    with cursors.recorded(deps.engine, deps.connection, SOURCE, lease):
+        return _capture(deps, lease, shared)
 
 
 def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
@@ -131,7 +126,7 @@ def _scope(deps: Deps, lease: str, followed: Sequence[str]) -> captures.Scope:
             return sorted({each for some in ours for each in some})
 
     def prolong() -> None:
-        cursors.renew(deps.engine, deps.connection, SOURCE, lease, seconds=cursors.LEASE_SECONDS)
+        cursors.renew(deps.engine, lease)
 
     return captures.Scope(followed, linked, prolong)
 

@@ -156,13 +156,8 @@ def _take(deps: Deps, source: str) -> str:
 
 def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
     lease = _take(deps, source.name)
-    try:
-        found = till_feed.follow(deps, source, newest, lease)
-    except Exception as error:
-        cursors.release(deps.engine, deps.connection, source.name, lease, failure=str(error))
-        raise
-    cursors.release(deps.engine, deps.connection, source.name, lease)
-    return found
+    with cursors.recorded(deps.engine, deps.connection, source.name, lease):
+        return till_feed.follow(deps, source, newest, lease)
 
 
 def poll_books(deps: Deps, shared: Shared | None = None) -> list[int]:
@@ -170,13 +165,8 @@ def poll_books(deps: Deps, shared: Shared | None = None) -> list[int]:
     lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
     if lease is None:
         return []
-    try:
-        found = _capture(deps, lease, shared)
-    except Exception as error:
-        cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease, failure=str(error))
-        raise
-    cursors.release(deps.engine, deps.connection, cursors.BOOKS, lease)
-    return found
+    with cursors.recorded(deps.engine, deps.connection, cursors.BOOKS, lease):
+        return _capture(deps, lease, shared)
 
 
 def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
@@ -205,7 +195,7 @@ def _scope(deps: Deps, lease: str) -> captures.Scope:
             return sales_queries.source_ids(session, deps.connection, LinkKind.ITEM)
 
     def prolong() -> None:
-        cursors.renew(deps.engine, deps.connection, cursors.BOOKS, lease, seconds=cursors.LEASE_SECONDS)
+        cursors.renew(deps.engine, lease)
 
     return captures.Scope((ITEM,), linked, prolong)
 

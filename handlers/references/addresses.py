@@ -82,7 +82,7 @@ def _read_all(deps: Deps) -> None:
         rows = deps.books.all_customers()
         while some := list(islice(rows, _AT_ONCE)):
             note(some, deps)
-            cursors.renew(deps.engine, deps.connection, READ, lease, seconds=cursors.LEASE_SECONDS)
+            cursors.renew(deps.engine, lease)
         with writing(deps.engine) as session:
             cursors.advance(session, deps.connection, READ, began, lease=lease)
             # Changes from now on are not missed.

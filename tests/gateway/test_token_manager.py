@@ -18,7 +18,7 @@ from gateway.store import tokens
 from gateway.store.clock import moment
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
-from gateway.store.tables import TokenRow
+from gateway.store.tables import LeaseRow, TokenRow
 from gateway.store.tokens import Tokens
 from gateway.token_manager import MARGIN, TokenManager
 from sandbox.quickbooks.app import create_app
@@ -262,7 +262,8 @@ def test_65_the_refresh_lease_of_a_killed_process_is_taken_over(token_manager: T
     assert tokens.take(engine, NAME)
     assert tokens.take(engine, NAME) is None
     with writing(engine) as session:
-        session.execute(update(TokenRow).values(leased_until=moment(-1)))
+        for table in (LeaseRow, TokenRow):
+            session.execute(update(table).values(leased_until=moment(-1)))
     assert token_manager.access()
 
 

@@ -7,15 +7,15 @@ import threading
 import pytest
 
 from gateway.errors import RateLimited
-from gateway.store import cursors
+from gateway.store import leases
 from gateway.store.events import Change, Flow
+from gateway.store.session import writing
 from handlers.stock.semaphore import LONGEST, SLOTS, StockSemaphore
 from tests.handlers.counter import add_stocked
 from tests.handlers.shop import Shop, sold
 from tests.servers import wait_until
 
 THREADS, BURST = 8, 40
-STOCK = "lease.stock"
 
 
 class Clock:
@@ -58,8 +58,9 @@ def test_a_slot_is_free_again_after_a_failure() -> None:
 
 def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_still_written(shop: Shop) -> None:
     item = add_stocked(shop, "5001", 12)
-    lease = cursors.take(shop.engine, "default", STOCK, seconds=600)
-    assert lease is not None
+    with writing(shop.engine) as session:
+        lease = leases.take(session, "default", "stock", seconds=600)
+    assert lease
     burst = [shop.receive(quantity(f"stock-{n}", str(item["Id"]), n)) for n in range(BURST)]
     sale = shop.till.sell(lines=[sold(1001)])
     shop.poll()
@@ -69,7 +70,8 @@ def test_a_sale_behind_a_burst_of_quantities_is_booked_while_one_of_them_is_stil
     # If each of the eight had waited, this would have taken longer than the drain.
     wait_until(lambda: shop.newest(sale["receiptId"]).state == "done", seconds=18, what="the sale to be booked")
     shop.worker.stopping.set()
-    cursors.release(shop.engine, "default", STOCK, lease)
+    with writing(shop.engine) as session:
+        assert leases.release(session, lease)
     for worker in workers:
         worker.join()
     seen = [shop.event(event) for event in burst]

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, update
 
-from gateway.store import cursors
+from gateway.store import cursors, leases
 from gateway.store.clock import moment
 from gateway.store.cursors import RECEIPTS
 from gateway.store.session import reading, writing
-from gateway.store.tables import CursorRow
+from gateway.store.tables import CursorRow, LeaseRow
 
 
 def position(engine: Engine) -> str | None:
@@ -54,13 +54,28 @@ def test_a_poll_that_lost_its_lease_moves_nothing(engine: Engine) -> None:
     late = cursors.take(engine, "c", RECEIPTS)
     assert late
     with writing(engine) as session:
-        session.execute(update(CursorRow).values(leased_until=moment(-1)))
+        session.execute(update(LeaseRow).values(leased_until=moment(-1)))
     heir = cursors.take(engine, "c", RECEIPTS)
     assert heir
     assert not advance(engine, "50", late)
-    cursors.release(engine, "c", RECEIPTS, late)
+    with writing(engine) as session:
+        assert not cursors.follow(session, "c", RECEIPTS, 50, witness=(), lease=late)
+        assert cursors.rewind(session, "c", RECEIPTS, newest=5, lease=late) is None
+    cursors.release(engine, "c", RECEIPTS, late, failure="too late")
+    with reading(engine) as session:
+        assert cursors.failure(session, "c", RECEIPTS) is None
     assert advance(engine, "20", heir)
     assert position(engine) == "20"
+
+
+def test_polls_and_other_work_of_a_connection_do_not_share_a_lease(engine: Engine) -> None:
+    lease = cursors.take(engine, "c", RECEIPTS)
+    assert lease
+    with writing(engine) as session:
+        assert leases.take(session, "c", RECEIPTS, seconds=10)
+    assert cursors.take(engine, "c", cursors.INVOICES)
+    assert cursors.take(engine, "other", RECEIPTS)
+    assert cursors.take(engine, "c", RECEIPTS) is None
 
 
 def test_80_a_cursor_not_moved_for_long_is_behind_an_unpolled_one_is_not(engine: Engine) -> None:
@@ -79,8 +94,7 @@ def test_a_failed_poll_stores_its_reason_and_does_not_count_as_done(engine: Engi
     lease = cursors.take(engine, "c", RECEIPTS) or ""
     cursors.release(engine, "c", RECEIPTS, lease, failure="no answer")
     with reading(engine) as session:
-        (row,) = cursors.all_of(session, "c")
-    assert row.failure == "no answer"
+        assert cursors.failure(session, "c", RECEIPTS) == "no answer"
     assert is_behind(engine, 600)
     lease = cursors.take(engine, "c", RECEIPTS) or ""
     cursors.release(engine, "c", RECEIPTS, lease)
