@@ -37,13 +37,14 @@ def web(settings: Settings, *, host: str = EVERYWHERE) -> Command:
 
 
 def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_MILLISECONDS) -> Command:
-    """The worker: Dramatiq, notified within 20 ms when idle; it exits well before a PaaS kills it."""
+    """The worker: Dramatiq; it exits well before a PaaS kills it."""
     size = ("--processes", str(settings.worker_processes), "--threads", str(settings.worker_threads))
     end = ("--worker-shutdown-timeout", str(shutdown_milliseconds))
     boot = ("--worker-fork-timeout", str(WORKER_BOOT_MILLISECONDS))
     # Dramatiq's own log format is skipped: ours is set up when the broker's module is imported.
     argv = _python("dramatiq", "workers.main:broker", *size, *end, *boot, "--skip-logging", "-Q", "gateway")
-    return Command(argv, {"dramatiq_worker_timeout": "20", "dramatiq_restart_delay": "1000"})
+    # An idle thread wakes this often, only to look whether it should stop; a message wakes it at once.
+    return Command(argv, {"dramatiq_worker_timeout": "1000", "dramatiq_restart_delay": "1000"})
 
 
 def clock() -> Command:

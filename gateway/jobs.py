@@ -11,9 +11,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Any
 
 import dramatiq
 import redis
+from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 
 QUEUE = "gateway"
@@ -24,6 +26,7 @@ ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
 PAUSE_SECONDS = 0.01  # between two batches; the first wake-up after a silence is sent at once
 REST_SECONDS = 5.0  # longer than the sweeper's interval, so that it handles the events meanwhile
+FULL_SECONDS = 0.02  # between two looks whether a message was handled, when this process holds all it may
 
 
 class Job(StrEnum):
@@ -49,7 +52,7 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, mo
 
 def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:
     """A broker over `client`. Retries, delays and dead letters are database rows, so their middleware is left out."""
-    broker: RedisBroker = RedisBroker(  # type: ignore[no-untyped-call]
+    broker = BlockingBroker(  # type: ignore[no-untyped-call]
         client=client,
         middleware=list(middleware),
         maintenance_chance=ALWAYS,
@@ -57,7 +60,55 @@ def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware
         dead_message_ttl=60_000,
     )
     broker.declare_queue(QUEUE)
+    broker.delay_queues.clear()  # nothing is sent with a delay; a worker would poll this queue as well
     return broker
+
+
+class BlockingBroker(RedisBroker):
+    """Dramatiq's broker for Redis, except that an idle worker waits in Redis for a message and does not poll."""
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        """A consumer; `timeout` (milliseconds) is how long one wait takes, and so how soon a stop is noticed."""
+        polling = super().consume(queue_name, prefetch, timeout=0)
+        key = f"{self.namespace}:{queue_name}"
+        # Before version 6 Redis takes whole seconds only.
+        return BlockingConsumer(polling, self.client, key, prefetch=prefetch, seconds=timeout // 1000 or timeout / 1000)
+
+
+class BlockingConsumer(Consumer):
+    """Takes messages with Dramatiq's consumer; while there are none, one blocking command waits for the next."""
+
+    def __init__(self, polling: Any, client: redis.Redis, key: str, *, prefetch: int, seconds: float) -> None:
+        self._polling, self._client, self._key = polling, client, key
+        self._prefetch, self._seconds = prefetch, seconds
+
+    def __next__(self) -> MessageProxy | None:
+        message: MessageProxy | None = next(self._polling)
+        if message is None:
+            self._wait()
+        return message
+
+    def ack(self, message: MessageProxy) -> None:
+        """It was handled."""
+        self._polling.ack(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        """It failed."""
+        self._polling.nack(message)
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """They were taken and not begun."""
+        self._polling.requeue(messages)
+
+    def _wait(self) -> None:
+        if self._polling.outstanding_message_count >= self._prefetch:
+            time.sleep(FULL_SECONDS)
+            return
+        try:
+            # From the end of the list to its start: every message stays. BLMOVE needs Redis 6.2.
+            self._client.brpoplpush(self._key, self._key, timeout=self._seconds)
+        except redis.ConnectionError as error:
+            raise dramatiq.errors.ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
 
 def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:

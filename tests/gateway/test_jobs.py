@@ -9,9 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import cast
 
+import dramatiq
 import pytest
 import redis
 
@@ -117,3 +119,45 @@ def test_an_address_without_a_server_is_no_error_for_the_caller(open_notifier: C
     notifier.notify([1])
     wait_until(lambda: notifier.resting, what="the notifier to rest")
     assert timed(notifier.close) < 5.0
+
+
+def test_an_idle_worker_waits_in_redis_and_still_hears_at_once(
+    server: Valkey, open_notifier: Callable[[str], Notifier]
+) -> None:
+    heard: list[int] = []
+    client = jobs.open_redis(server.url)
+    broker = jobs.open_broker(client)
+    dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(heard.append)
+    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=4_000, worker_threads=2)  # one wait: 4 s
+    worker.start()
+    try:
+        notifier = open_notifier(server.url)
+        for number in range(1, 4):
+            await_wait(server, number)
+            assert timed(partial(hear, notifier, heard, number)) < 3.0
+        time.sleep(1.0)
+        assert calls(server, "evalsha") <= 20  # a wake-up, a look, an acknowledgement and a second look each
+    finally:
+        worker.stop(timeout=10_000)
+        client.close()
+    assert woken(server) == []
+
+
+def await_wait(server: Valkey, number: int) -> None:
+    """Until a client waits in a blocking command for the `number`th time."""
+    with redis.Redis.from_url(server.url) as admin:
+
+        def waits() -> bool:
+            return admin.info("clients")["blocked_clients"] > 0 and calls(server, "brpoplpush") >= number - 1
+
+        wait_until(waits, what="the worker to wait in Redis")
+
+
+def hear(notifier: Notifier, heard: list[int], number: int) -> None:
+    notifier.notify([number])
+    wait_until(lambda: heard[-1:] == [number], what="the worker to hear of it")
+
+
+def calls(server: Valkey, command: str) -> int:
+    with redis.Redis.from_url(server.url) as admin:
+        return int(admin.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
