@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Index, and_, delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col
+
+from gateway.store.upserts import upsert
 
 UNREAD = ""
 """Digest of a customer that was reported and has not been read since."""
@@ -70,11 +71,9 @@ def _ids(session: Session, connection: str, digests: Sequence[str]) -> list[str]
 
 
 def _insert(session: Session, connection: str, rows: Sequence[tuple[str, str]]) -> None:
-    if not rows:
-        return
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = [{"connection": connection, "customer_id": id_, "digest": digest} for id_, digest in dict.fromkeys(rows)]
-    session.execute(conflict_insert(CustomerAddressRow).on_conflict_do_nothing(), values)
+    if values:
+        upsert(session, CustomerAddressRow, values)
 
 
 def _digest(address: str) -> str:

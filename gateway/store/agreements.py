@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.events import State
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
+from gateway.store.upserts import upsert
 
 SETTLE = timedelta(minutes=10)
 """How long after a change a day is compared: related changes may still follow."""
@@ -100,13 +100,8 @@ def _baseline(session: Session, connection: str) -> date:
 
 
 def _add(session: Session, connection: str, day: date, due_at: datetime | None) -> None:
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    values = {"till_cents": 0, "books_cents": 0, "difference_cents": 0}
-    session.execute(
-        conflict_insert(AgreementDayRow)
-        .values(connection=connection, day=day, status=AgreementStatus.NOT_CLOSED, due_at=due_at, **values)
-        .on_conflict_do_nothing()
-    )
+    row = {"connection": connection, "day": day, "status": AgreementStatus.NOT_CLOSED, "due_at": due_at}
+    upsert(session, AgreementDayRow, {**row, "till_cents": 0, "books_cents": 0, "difference_cents": 0})
 
 
 def mark(session: Session, connection: str, days: Iterable[date], *, now: datetime, at_once: bool = False) -> None:

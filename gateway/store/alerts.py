@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.tables import AlertRow
+from gateway.store.upserts import upsert
 
 CALM_SECONDS = 45.0  # a cause not reported for this long is gone
 SENDING_SECONDS = 60.0
@@ -20,24 +20,17 @@ RETRY_SECONDS = 30.0
 
 def note(session: Session, causes: Sequence[AlertCause]) -> None:
     """Open an alert for every new cause, prolong the open ones, clear those whose cause is gone."""
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for cause in causes:
         texts = {"title": cause.title, "detail": cause.detail, "fix": cause.fix, "stage": cause.stage}
         times = {"first_seen": moment(), "seen_at": moment()}
-        statement = conflict_insert(AlertRow).values(
-            cause=cause.key, connection=cause.connection, told="", clear_told="", **texts, **times
-        )
-        fresh = col(AlertRow.stage) != statement.excluded.stage
+        row = {"cause": cause.key, "connection": cause.connection, "told": "", "clear_told": "", **texts, **times}
+        fresh = col(AlertRow.stage) != cause.stage
         again = {
             "seen_at": moment(),
             "sent_at": case((fresh, None), else_=col(AlertRow.sent_at)),
             "told": case((fresh, ""), else_=col(AlertRow.told)),
         }
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["cause"], index_where=text("cleared_at IS NULL"), set_={**texts, **again}
-            )
-        )
+        upsert(session, AlertRow, row, {**texts, **again}, keys=["cause"], index_where=text("cleared_at IS NULL"))
     gone = and_(col(AlertRow.cleared_at).is_(None), col(AlertRow.seen_at) < moment(-CALM_SECONDS))
     session.execute(update(AlertRow).where(gone).values(cleared_at=moment(), sending_until=None))
 

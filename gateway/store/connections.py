@@ -8,13 +8,13 @@ from enum import StrEnum
 from itertools import count
 
 from sqlalchemy import ColumnElement, case, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.tables import ConnectionRow
+from gateway.store.upserts import upsert
 from mapping.unit_prices import LineAmounts
 
 DEFAULT = "default"
@@ -86,15 +86,12 @@ def save(session: Session, connection: Connection, seal: Seal) -> None:
         "paused": connection.paused,
         "updated_at": moment(),
     }
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     shown = connection.display_name or connection.name
-    statement = conflict_insert(ConnectionRow).values(
-        name=connection.name, display_name=shown, status=Status.ACTIVE, created_at=moment(), **values
-    )
+    fresh = {"name": connection.name, "display_name": shown, "status": Status.ACTIVE, "created_at": moment()}
     # What was learnt of one company is not valid for another.
-    same = col(ConnectionRow.realm_id).is_not_distinct_from(statement.excluded.realm_id)
+    same = col(ConnectionRow.realm_id).is_not_distinct_from(connection.realm_id)
     learnt = case((same, col(ConnectionRow.line_amounts)), else_=LineAmounts.ROUNDED)
-    session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values | {"line_amounts": learnt}))
+    upsert(session, ConnectionRow, {**fresh, **values}, {**values, "line_amounts": learnt})
 
 
 def find(session: Session, name: str, seal: Seal, *, hold: bool = False) -> Connection | None:

@@ -13,11 +13,11 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.session import writing
 from gateway.store.tables import CounterTotalRow
+from gateway.store.upserts import upsert
 
 Key: TypeAlias = tuple[str, str]
 """A sample's name and its labels as JSON."""
@@ -55,12 +55,9 @@ def _samples_of(family: Metric) -> Iterator[tuple[Key, float]]:
 
 
 def _add(session: Session, counts: Mapping[Key, float]) -> None:
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     # In one order, so that two processes never deadlock.
     rows = [{"name": name, "labels": labels, "value": counts[name, labels]} for name, labels in sorted(counts)]
-    statement = conflict_insert(CounterTotalRow).values(rows)
-    value = col(CounterTotalRow.value) + statement.excluded.value
-    session.execute(statement.on_conflict_do_update(index_elements=["name", "labels"], set_={"value": value}))
+    upsert(session, CounterTotalRow, rows, lambda new: {"value": col(CounterTotalRow.value) + new.value})
 
 
 def find(session: Session) -> dict[Key, float]:

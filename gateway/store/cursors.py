@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store import leases
 from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import CursorRow
+from gateway.store.upserts import upsert
 from mapping.records import SyncMarkers
 
 # As long as a page takes; every page renews it. Two pollers do no harm; a killed one must not block a source for long.
@@ -37,12 +37,8 @@ _PART = "."
 
 def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
     """Create the cursor at `position` unless it exists: polling starts at the moment of connecting."""
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    session.execute(
-        conflict_insert(CursorRow)
-        .values(connection=connection, source=source, position=position, generation=0, reread_to=0, began_at=moment())
-        .on_conflict_do_nothing()
-    )
+    row = {"connection": connection, "source": source, "position": position}
+    upsert(session, CursorRow, {**row, "generation": 0, "reread_to": 0, "began_at": moment()})
 
 
 def begin(session: Session, connection: str, markers: SyncMarkers, *, at: datetime) -> None:

@@ -28,11 +28,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from gateway.store import round_robin
+from gateway.store import round_robin, upserts
 from gateway.store.claims import LEASE_SECONDS, LeaseLost
 from gateway.store.clock import moment
 from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
@@ -144,10 +143,9 @@ def _receive_one(session: Session, change: Change) -> Received:
 
 @cache
 def _insert(dialect: str) -> Any:
-    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     given: dict[str, Any] = {name: bindparam(name) for name in (*SAID, "correlation", "attempts", "crashes")}
-    statement = conflict_insert(_INBOX).values(**given, received_at=moment(), updated_at=moment())
-    return statement.on_conflict_do_nothing(index_elements=["key"]).returning(_ROWS.id)
+    row = {**given, "received_at": moment(), "updated_at": moment()}
+    return upserts.statement(dialect, _INBOX, row, keys=["key"]).returning(_ROWS.id)
 
 
 def row_values(change: Change) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from gateway.store.session import reading, writing
 from gateway.store.tables import InstallationRow
+from gateway.store.upserts import upsert
 
 
 def name_of(engine: Engine) -> str:
@@ -21,7 +21,5 @@ def name_of(engine: Engine) -> str:
 
 def _make(engine: Engine) -> str:
     with writing(engine) as session:
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        fresh = insert(InstallationRow).values(only=1, name=uuid.uuid4().hex[:12])
-        session.execute(fresh.on_conflict_do_nothing())
+        upsert(session, InstallationRow, {"only": 1, "name": uuid.uuid4().hex[:12]})
         return str(session.execute(select(col(InstallationRow.name))).scalar_one())

@@ -8,18 +8,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine, and_, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.errors import RateLimited, Transient
 from gateway.store.clock import moment
 from gateway.store.session import reading, writing
 from gateway.store.tables import LeaseRow
+from gateway.store.upserts import upsert
 
 LEASE_SECONDS = 15.0  # of a killed process; a running one prolongs it
 _LOOK_SECONDS = 0.1
@@ -29,14 +27,10 @@ _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictiona
 
 def take(session: Session, connection: str, work: str, *, seconds: float, lease: str | None = None) -> str | None:
     """A lease on the work, or None while another owner holds one that has not ended."""
-    values = {"connection": connection, "work": work, "lease": lease or uuid.uuid4().hex}
-    taking = _upsert(session.get_bind().dialect.name).values(**values, leased_until=moment(seconds))
-    ended = taking.on_conflict_do_update(
-        index_elements=["connection", "work"],
-        set_={name: taking.excluded[name] for name in ("lease", "leased_until")},
-        where=col(LeaseRow.leased_until) < moment(),
-    )
-    taken: str | None = session.execute(ended.returning(col(LeaseRow.lease))).scalar_one_or_none()
+    values = {"lease": lease or uuid.uuid4().hex, "leased_until": moment(seconds)}
+    row = {"connection": connection, "work": work, **values}
+    ended = col(LeaseRow.leased_until) < moment()
+    taken: str | None = upsert(session, LeaseRow, row, values, where=ended, returning=[col(LeaseRow.lease)]).scalar()
     return taken
 
 
@@ -133,12 +127,6 @@ def _take(lease: Lease, work: str, until: float, seconds: float) -> None:
 def _try(lease: Lease, work: str, seconds: float) -> bool:
     with writing(lease.engine) as session:
         return take(session, lease.connection, work, seconds=seconds, lease=lease.token) is not None
-
-
-@cache
-def _upsert(dialect: str) -> Any:
-    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    return conflict_insert(LeaseRow)
 
 
 def _busy(work: str) -> RateLimited:

@@ -11,9 +11,9 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, case, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
+from gateway.store import upserts
 from gateway.store.clock import moment
 from gateway.store.tables import LinkRow
 
@@ -66,6 +66,7 @@ _LINKS = LinkRow.__table__  # type: ignore[attr-defined]
 _KEY = ("connection", "kind", "source_id")
 _CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail", "generation")
 _COLUMNS = ("kind", "source_id", *_CHANGING)
+_ROW = {**{name: bindparam(name) for name in ("connection", *_COLUMNS)}, "created_at": moment(), "updated_at": moment()}
 _KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam("like"))
 _SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
 _BY_SOURCE = _SELECT.where(_LINKS.c.source_id == bindparam("id"))
@@ -111,8 +112,7 @@ def save(session: Session, connection: str, *links: Link) -> None:
 
 def add(session: Session, connection: str, link: Link) -> Link:
     """Store the link unless its source record has one; returns the link it has."""
-    taking = _insert(session.get_bind().dialect.name).on_conflict_do_nothing(index_elements=_KEY)
-    session.execute(taking, _to_values(connection, link))
+    session.execute(_add(session.get_bind().dialect.name), _to_values(connection, link))
     return find(session, connection, LinkKind(link.kind), link.source_id) or link
 
 
@@ -122,19 +122,19 @@ def _to_values(connection: str, link: Link) -> dict[str, Any]:
 
 
 @cache
-def _insert(dialect: str) -> Any:
-    conflict_insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    given: dict[str, Any] = {name: bindparam(name) for name in ("connection", *_COLUMNS)}
-    return conflict_insert(_LINKS).values(**given, created_at=moment(), updated_at=moment())
+def _add(dialect: str) -> Any:
+    return upserts.statement(dialect, _LINKS, _ROW, keys=_KEY)
 
 
 @cache
 def _upsert(dialect: str) -> Any:
-    statement = _insert(dialect)
-    changing: dict[str, Any] = {name: statement.excluded[name] for name in (*_CHANGING, "updated_at")}
-    known, given = _LINKS.c.generation, statement.excluded.generation
-    changing["generation"] = case((known > given, known), else_=given)
-    return statement.on_conflict_do_update(index_elements=_KEY, set_=changing)
+    return upserts.statement(dialect, _LINKS, _ROW, _changes, keys=_KEY)
+
+
+def _changes(new: Any) -> dict[str, Any]:
+    known, given = _LINKS.c.generation, new.generation
+    generation = case((known > given, known), else_=given)
+    return {**{name: new[name] for name in (*_CHANGING, "updated_at")}, "generation": generation}
 
 
 def mark_unsure(session: Session, connection: str, found: Iterable[Link]) -> int:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import case, delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import epoch
 from gateway.store.tables import LoginFailureRow
+from gateway.store.upserts import upsert
 
 MAX_SOURCES = 10_000
 
@@ -44,13 +44,8 @@ def count(session: Session, source: str, *, most: int, seconds: float) -> LoginF
         "failures": case((over, 1), else_=failures + 1),
         "ends_at": case((or_(over, failures + 1 == most), until), else_=ends_at),
     }
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    row = session.execute(
-        conflict_insert(LoginFailureRow)
-        .values(source=source, failures=1, ends_at=until)
-        .on_conflict_do_update(index_elements=["source"], set_=values)
-        .returning(failures, ends_at - epoch())
-    ).one()
+    first = {"source": source, "failures": 1, "ends_at": until}
+    row = upsert(session, LoginFailureRow, first, values, returning=[failures, ends_at - epoch()]).one()
     return LoginFailures(int(row[0]), float(row[1]))
 
 

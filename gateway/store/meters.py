@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.tables import MeterRow
+from gateway.store.upserts import upsert
 
 
 def add(session: Session, connection: str, *, system: str, month: str, kind: str, calls: int) -> None:
     """Add `calls` to a month's count ("2026-11"); `kind` is read or call."""
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = conflict_insert(MeterRow).values(
-        connection=connection, system=system, month=month, kind=kind, calls=calls
-    )
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["connection", "system", "month", "kind"],
-            set_={"calls": col(MeterRow.calls) + statement.excluded.calls},
-        )
-    )
+    row = {"connection": connection, "system": system, "month": month, "kind": kind, "calls": calls}
+    upsert(session, MeterRow, row, lambda new: {"calls": col(MeterRow.calls) + new.calls})
 
 
 def of_month(session: Session, month: str) -> list[MeterRow]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from sqlalchemy import Engine, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, col
 
@@ -14,6 +13,7 @@ from gateway.store.clock import moment
 from gateway.store.counter_totals import CounterShare
 from gateway.store.session import writing
 from gateway.store.tables import ProcessRow
+from gateway.store.upserts import upsert
 from gateway.version import VERSION
 
 ALIVE_SECONDS = 60.0
@@ -26,12 +26,7 @@ def report(engine: Engine, role: str) -> None:
     _COUNTS.flush(engine)
     values = {"role": role, "version": VERSION, "seen_at": moment(), **_pool_of(engine)}
     with writing(engine) as session:
-        conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        session.execute(
-            conflict_insert(ProcessRow)
-            .values(boot=f"{role}-{BOOT}", started_at=moment(), **values)
-            .on_conflict_do_update(index_elements=["boot"], set_=values)
-        )
+        upsert(session, ProcessRow, {"boot": f"{role}-{BOOT}", "started_at": moment(), **values}, values)
         session.execute(delete(ProcessRow).where(col(ProcessRow.seen_at) < moment(-10 * ALIVE_SECONDS)))
 
 

@@ -16,6 +16,7 @@ from gateway.store.clock import moment
 from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
 from gateway.store.tables import BackfillRow, InboxRow
+from gateway.store.upserts import upsert
 
 PACE_SECONDS = 300.0
 SHOWN, SHOWN_SECONDS = 20, 86_400.0
@@ -178,6 +179,5 @@ def read_notes(session: Session, event: Event) -> Notes:
 
 def note(session: Session, event: Event, notes: Notes) -> None:
     """Store these notes, in the caller's transaction."""
-    row = BackfillRow(event_key=event.key, connection=event.connection or "", **dataclasses.asdict(notes))
-    session.merge(row)
-    session.flush()
+    values = dataclasses.asdict(notes)
+    upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Engine, Float, Select, and_, bindparam, case, func, not_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import epoch
 from gateway.store.session import writing
 from gateway.store.tables import CallSlotRow, RateLimitRow
+from gateway.store.upserts import upsert
 
 QUICKBOOKS, QUICKBOOKS_BATCHES, MPLUSKASSA = "quickbooks", "quickbooks-batches", "mpluskassa"
 LEASE_SECONDS: Final = 10.0
@@ -88,11 +88,9 @@ class Later:
 def open_account(engine: Engine, account: Account, limit: Limit) -> None:
     """Make the rows of an account, unless they exist."""
     key = {"system": account.system, "account": account.name}
-    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
     with writing(engine) as session:
-        session.execute(insert(RateLimitRow).values(key).on_conflict_do_nothing())
-        slots = [{**key, "number": number} for number in range(limit.slots)]
-        session.execute(insert(CallSlotRow).values(slots).on_conflict_do_nothing())
+        upsert(session, RateLimitRow, key)
+        upsert(session, CallSlotRow, [{**key, "number": number} for number in range(limit.slots)])
 
 
 def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, patience: float) -> Slot | Taken | Later:

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, and_, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.session import writing
 from gateway.store.tables import ConnectionRow, SystemRow
+from gateway.store.upserts import upsert
 
 NAMES = {MPLUSKASSA: "MplusKASSA", QUICKBOOKS: "QuickBooks"}
 FAILING_SECONDS = 40.0  # one failed call is no outage
@@ -44,11 +44,9 @@ def failed(engine: Engine, connection: str, system: str, failure: str) -> None:
 
 
 def _put(engine: Engine, connection: str, system: str, *, first: dict[str, Any] | None = None, **values: Any) -> None:
-    conflict_insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
     row = {"connection": connection, "system": system, **values, **(first or {})}
-    statement = conflict_insert(SystemRow).values(**row)
     with writing(engine) as session:
-        session.execute(statement.on_conflict_do_update(index_elements=["connection", "system"], set_=values))
+        upsert(session, SystemRow, row, values)
 
 
 def find_silent(session: Session, now: datetime) -> list[Silence]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store import leases
@@ -16,6 +15,7 @@ from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import writing
 from gateway.store.tables import TokenRow
+from gateway.store.upserts import upsert
 
 LEASE_SECONDS = 45.0
 SEALED = ("access_sealed", "refresh_sealed")
@@ -53,7 +53,8 @@ def find(session: Session, connection: str, seal: Seal) -> Tokens | None:
 
 def save(session: Session, connection: str, tokens: Tokens, seal: Seal) -> None:
     """Store the newest tokens; the connection is authorised again."""
-    _upsert(session, connection, _to_values(connection, tokens, seal))
+    values = _to_values(connection, tokens, seal)
+    upsert(session, TokenRow, {"connection": connection, **values}, values)
 
 
 def replace(session: Session, connection: str, tokens: Tokens, seal: Seal) -> bool:
@@ -134,9 +135,3 @@ def release(engine: Engine, connection: str, lease: str) -> None:
 
 def _place(connection: str, column: str) -> SealedColumn:
     return SealedColumn("tokens", column, connection)
-
-
-def _upsert(session: Session, connection: str, values: dict[str, Any]) -> None:
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = conflict_insert(TokenRow).values(connection=connection, **values)
-    session.execute(statement.on_conflict_do_update(index_elements=["connection"], set_=values))

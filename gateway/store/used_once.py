@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.tables import UsedOnceRow
+from gateway.store.upserts import upsert
 
 # A machine whose clock is behind accepts a token for longer than the one that signed it.
 MARGIN_SECONDS = 3600.0
@@ -20,9 +20,8 @@ def use(session: Session, secret: str, *, seconds: float) -> bool:
 
     A second caller waits for the first one's transaction, and then gets False.
     """
-    conflict_insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    row = conflict_insert(UsedOnceRow).values(digest=_digest(secret), ends_at=moment(seconds + MARGIN_SECONDS))
-    return session.execute(row.on_conflict_do_nothing().returning(col(UsedOnceRow.digest))).first() is not None
+    row = {"digest": _digest(secret), "ends_at": moment(seconds + MARGIN_SECONDS)}
+    return upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
 
 
 def is_used(session: Session, secret: str) -> bool:

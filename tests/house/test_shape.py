@@ -54,6 +54,12 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert vague == []
 
 
+def test_one_module_knows_how_to_insert_unless_a_row_exists() -> None:
+    product = ("gateway", "handlers", "workers")
+    ours = [s for s in sources() if s.path.startswith(product) and "on_conflict_do_" in s.text.lower()]
+    assert [s.path for s in ours] == ["gateway/store/upserts.py"]
+
+
 def test_every_tests_folder_is_a_package_so_that_it_shadows_none_of_ours() -> None:
     folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
     assert [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").exists()] == []
