@@ -21,6 +21,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
 from handlers.lists import Lists
 from mapping import settings_document
+from mapping.records import Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
 
@@ -36,7 +37,8 @@ class ProcessState:
 
 @dataclass(frozen=True)
 class Deps:
-    """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later.
+    """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later;
+    `sales` are the sales it is about, by the till's id, as far as they were read.
 
     With `dry_run` nothing is written: the books only return what they would do, no link is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
@@ -54,6 +56,7 @@ class Deps:
     notify: Callable[[Iterable[int]], None]
     process: ProcessState
     facts: dict[str, Any] = field(default_factory=dict)
+    sales: dict[str, Sale | None] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     dry_run: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED

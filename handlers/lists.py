@@ -79,6 +79,12 @@ class Lists:
         """The till's branches."""
         return self._get("branches", lambda: tuple(self._till.branches()))
 
+    def known_branches(self) -> tuple[Branch, ...]:
+        """The till's branches if they were read before; no call is made for them."""
+        with self._lock:
+            kept = self._kept.get("branches")
+            return cast("tuple[Branch, ...]", kept.value) if kept else ()
+
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         """The payment methods of the till."""
         return self._get("payment_methods", lambda: tuple(self._till.payment_methods()))

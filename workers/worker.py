@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
-from gateway.store import inbox, journal, links, requests, round_robin
+from gateway.store import inbox, journal, links, requests, round_robin, sales
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State
 from gateway.store.journal import Entry
@@ -24,6 +24,7 @@ from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.result import Result
+from handlers.sales import sale_facts
 from mapping.errors import MappingError, NotBookable
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
@@ -179,6 +180,7 @@ class Worker:
             for link in result.links:
                 links.save(session, event.connection or "", link)
             received = inbox.receive(session, result.changes)
+            sales.record(session, event, outcome, sale_facts.find(event, deps))
             journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
             follower = inbox.pending_of(session, event.subject)
             failpoints.reach(failpoints.WHILE_RECORD, event.entity)

@@ -40,6 +40,8 @@ class LinkKind(StrEnum):
     STOCK = "stock"  # branch/article -> quantity last written
 
 
+GONE, WITHDRAWN, LEFT_OUT = "gone", "withdrawn", "left_out"
+"""Details of a document's link: it was removed from the books; the gateway voids it; its day is booked without it."""
 NAMED = "special:"
 """The start of the source id of a special link whose item the settings name; we made every other such item."""
 

@@ -22,7 +22,7 @@ from gateway.store.events import State
 from gateway.store.links import LinkKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.session import reading, writing
-from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow
+from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, SaleRow
 from gateway.store.traces import GONE, Person
 from mapping.customers import email_keys
 
@@ -38,6 +38,7 @@ _EMAIL, _RELATION, _CUSTOMER = "email:", "relation:", "customer:"
 _OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
 """Events that are about many records: of these only what mentions the person goes."""
 _WISHES = ("resend", "dry_run", "actor", "by", "side", "since", "from", "through", "settings")
+_NAMED = col(SaleRow.customer).is_not(None)
 _ENDED = frozenset({State.DONE, State.SKIPPED})
 
 
@@ -54,6 +55,7 @@ class Erased:
     links: int = 0
     alerts: int = 0
     audit: int = 0
+    sales: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[s
         "links": [_to_data(row) for row in _scan(engine, LinkRow, _is_link_of(person))],
         "alerts": [_to_data(row) for row in _scan(engine, AlertRow, _alert_of(engine, found))],
         "audit": [_to_data(row) for row in _scan(engine, AuditRow, _mentioned(person, "target", "reason"))],
+        "sales": [_to_data(row) for row in _scan(engine, SaleRow, _is_sale_of(found), _NAMED)],
         "documents": _documents(engine, found),
     }
 
@@ -114,8 +117,9 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
         "target": clean(row.target), "reason": clean(row.reason)})  # fmt: skip
     lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {"detail": None, "title": clean(row.title)})
     events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
+    sales = _change(engine, SaleRow, _scan(engine, SaleRow, _is_sale_of(found), _NAMED), lambda _: {"customer": None})
     links = _drop_links(engine, person)
-    erased = Erased(events=events, journal=lines, links=links, alerts=alerts, audit=actions)
+    erased = Erased(events=events, journal=lines, links=links, alerts=alerts, audit=actions, sales=sales)
     return Erasure(erased, documents, left=_find_left(engine, person))
 
 
@@ -256,6 +260,11 @@ def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:
     return is_mine
 
 
+def _is_sale_of(found: _Found) -> Callable[[SaleRow], bool]:
+    mentioned = _mentioned(found.person, "customer")
+    return lambda row: (row.connection, row.sale_id) in found.sales or mentioned(row)
+
+
 def _alert_of(engine: Engine, found: _Found) -> Callable[[AlertRow], bool]:
     """Alerts quote the reason of an event."""
     reasons = {row.reason for row in _rows(engine, InboxRow, found.own) if row.reason and row.reason != GONE}
@@ -285,9 +294,6 @@ def _documents(engine: Engine, found: _Found) -> list[dict[str, Any]]:
         named += [{"connection": row.connection, "source_id": row.source_id,
                    "target": {"entity": row.target_entity, "id": row.target_id}} for row in rows]  # fmt: skip
     return named
-
-
-# --- walking through tables ----------------------------------------------------------------------------------------
 
 
 def _windows(engine: Engine, table: Any) -> Iterator[ColumnElement[bool]]:
@@ -367,9 +373,6 @@ def _drop_links(engine: Engine, person: Person) -> int:
     return len(ids)
 
 
-# --- what is left --------------------------------------------------------------------------------------------------
-
-
 def _find_left(engine: Engine, person: Person) -> list[dict[str, Any]]:
     """Every text column of every table that still mentions the person."""
     return residue.find(engine, person.texts())
@@ -383,7 +386,7 @@ def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:
     return data
 
 
-def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow) -> dict[str, Any]:
+def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow | SaleRow) -> dict[str, Any]:
     data = json.loads(row.model_dump_json(exclude={"lease", "leased_until", "sending_until"}))
     return {name: value for name, value in data.items() if value is not None}
 

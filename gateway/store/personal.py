@@ -54,6 +54,13 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("fingerprint", "detail"), "of a customer: digests of what was last written; of a document: digests, "
                 "numbers and amounts", "to see what changed", "as its row", "with its row"),
     ),
+    "sales": (
+        Holding(("customer",), "the name of the customer of a sale", "people look for a sale by it",
+                "`RETENTION_DAYS` after the sale's last change", "emptied"),
+        Holding(("sale_id", "number", "document_id", "document_number"),
+                "the number of a sale and of its document, a pseudonym", "which sale is which document of the books",
+                _PERMANENT, "stays"),
+    ),
     "customer_addresses": (
         Holding(("customer_id", "digest"), "the customer in QuickBooks, a pseudonym, and a digest of the address",
                 "the customer is found in any spelling of capitals", "until erased, or changed in QuickBooks",
@@ -113,6 +120,10 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "tokens": (
         *("connection", "access_sealed", "access_expires_at", "refresh_sealed", "refresh_expires_at"),
         *("hard_expires_at", "seed", "lease", "leased_until", "lost", "lost_at", "updated_at"),
+    ),
+    "sales": (
+        *("id", "connection", "kind", "day", "branch", "branch_name", "amount_cents", "vat_cents", "tenders"),
+        *("status", "document_entity", "event_id", "updated_at"),
     ),
     "customer_addresses": ("connection",),
     "cursors": (

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import views
+from gateway.store import sales, views
 from gateway.store.clock import moment
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
@@ -117,7 +117,9 @@ def _close(session: Session, gone: Removed, ids: list[int]) -> int:
         "updated_at": moment(),
     }
     ended = update(InboxRow).where(col(InboxRow.id).in_(ids), waits).values(**values).returning(col(InboxRow.id))
-    return len(session.execute(ended).all())
+    closed = [int(each) for each in session.execute(ended).scalars() if each is not None]
+    sales.end(session, closed)
+    return len(closed)
 
 
 def purge(engine: Engine, gone: Removed) -> Iterator[int]:

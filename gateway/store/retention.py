@@ -1,4 +1,4 @@
-"""What is kept for RETENTION_DAYS only: the activity log, sent alerts, and personal data of ended events."""
+"""What is kept for RETENTION_DAYS only: the activity log, sent alerts, personal data of ended events and of sales."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine, and_, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import alerts, journal
+from gateway.store import alerts, journal, sales
 from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, POLL
@@ -32,6 +32,10 @@ def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: Fa
         with writing(engine) as session:
             deleted = journal.purge(session, days=days, limit=BATCH)
         lines += deleted
+    named = BATCH
+    while named >= BATCH and not stopped():
+        with writing(engine) as session:
+            named = sales.forget_customers(session, days=days, limit=BATCH)
     return lines, _empty_all(engine, days, stopped)
 
 

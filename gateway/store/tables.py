@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store import tables_of_feeds
+from gateway.store import tables_of_feeds, tables_of_sales
 from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
@@ -19,6 +19,7 @@ _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 BackfillRow = tables_of_feeds.BackfillRow
 CursorRow = tables_of_feeds.CursorRow
 SystemRow = tables_of_feeds.SystemRow
+SaleRow = tables_of_sales.SaleRow
 
 
 def _row_id() -> Any:

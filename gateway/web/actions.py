@@ -9,7 +9,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, inbox, progress, requests, views
+from gateway.store import audit, connections, inbox, progress, requests, sales, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.views import Filter
 from gateway.web import deliveries, waiting
@@ -48,6 +48,7 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
             )
         if not inbox.requeue(session, event_id, states=RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; wait until it ends")
+        sales.reopen(session, [event_id])
         audit.note(session, actor=actor, action="retry", target=f"event {event_id}", reason=reason)
         return _get(session, event_id)
 
@@ -64,6 +65,7 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
         event = _get(session, event_id)
         if not inbox.ignore(session, event_id, why):
             raise Refusal(409, f"an event that is {event.state} cannot be ignored")
+        sales.ignore(session, event_id)
         audit.note(session, actor=actor, action="ignore", target=f"event {event_id}", reason=reason)
         return _get(session, event_id)
 
@@ -93,6 +95,7 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
         due = [each.id for each in page.events if each.entity not in _WITHOUT_RECORD]
         changed = [event_id for event_id in due if inbox.requeue(session, event_id, states=RETRYABLE)]
         if changed:
+            sales.reopen(session, changed)
             audit.note(
                 session, actor=actor, action="retry", target=f"events {changed[-1]} to {changed[0]}", reason=reason
             )

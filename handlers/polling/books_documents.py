@@ -29,6 +29,8 @@ def handle(event: Event, deps: Deps) -> Result:
     if mine is None:
         return _handle_foreign(event, deps)
     document = _posted_on(mine, deps)
+    if document is not None and document.kind == LinkKind.DOCUMENT:
+        deps.sales[document.source_id] = None
     record, day = _record(mine, document), bookings.detail(document, DAY) if document else None
     deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (LinkKind.DOCUMENT, LinkKind.MONEY) else None)
     deps.learn(order_id=day)

@@ -26,7 +26,7 @@ _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodR
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
 """The kinds of links to documents of the books, the most specific first."""
-GONE = "gone"
+GONE = links.GONE
 """How the document was removed from the books: deleted, voided."""
 GONE_IN_BOOKS = "gone-in-books"
 """Code of the messages about it."""
@@ -36,7 +36,7 @@ ADOPTED = "adopted"
 """Another program booked it: it is linked, and never written."""
 REFERENCES = "references"
 """The customer and items in the document when last read."""
-WITHDRAWN = "withdrawn"
+WITHDRAWN = links.WITHDRAWN
 """The gateway is voiding it, because the sale was cancelled."""
 
 

@@ -6,7 +6,7 @@ import json
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.store import sales_queries
+from gateway.store import links, sales_queries
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
 from gateway.store.links import Link
 from gateway.store.session import reading
@@ -19,7 +19,7 @@ from mapping.errors import NotBookable
 from mapping.records import Sale
 
 ENTITY = "Day"
-DAY, LEFT_OUT = "day", "left_out"
+DAY, LEFT_OUT = "day", links.LEFT_OUT
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _PATIENCE = 30.0
 _BUSY = frozenset({*PENDING, State.WORKING, State.PARKED})

@@ -39,6 +39,7 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.learn(order_id=sale.number)
     if sale.kind is SaleKind.ORDER:
         return _handle_order(sale, event, deps)
+    deps.sales[sale.id] = sale
     link = bookings.find(sale.id, deps)
     event = existing.with_request(event, deps) if link else event
     if days.belongs(sale, link, deps):

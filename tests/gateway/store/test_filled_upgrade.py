@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table
 from gateway.store import cursors, event_history, inbox, migrate, views
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine, reading, writing
-from gateway.store.tables import BackfillRow
+from gateway.store.tables import BackfillRow, SaleRow
 
 RELEASED = "0011"
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -115,6 +116,46 @@ def test_the_progress_of_a_backfill_is_read_out_of_the_cursors(released: Engine)
     assert found == [("a:b", "default", "1001", 20, 10, 4), ("c", "default", "rest", 0, 0, 0)]
     assert left == [("mpluskassa.receipt", "7")]
     assert of_the_release_before == "1001"
+
+
+def test_booked_and_waiting_sales_get_their_rows(released: Engine) -> None:
+    detail = {"number": "1.2.2026.7", "document_number": "R7", "total_cents": 1210, "dated": "2026-11-20"}
+    links = [("sale-1", detail), ("sale-2", {**detail, "gone": "deleted"}), ("sale-3", detail)]
+    events = [
+        ("Receipt", "sale-1", "done", ""),
+        ("TillInvoice", "sale-3", "done", ""),
+        ("TillInvoice", "sale-3", "parked", ""),
+        ("Receipt", "sale-4", "waiting", ""),
+        ("Receipt", "sale-5", "parked", ":dry"),
+        ("Item", "7", "parked", ""),
+    ]
+    with released.begin() as connection:
+        tables = MetaData()
+        tables.reflect(connection)
+        for number, (sale_id, kept) in enumerate(links, 1):
+            row = {
+                **to_row(tables.tables["links"], number),
+                "connection": "shop",
+                "kind": "document",
+                "source_id": sale_id,
+            }
+            connection.execute(tables.tables["links"].insert().values({**row, "detail": json.dumps(kept)}))
+        for number, (entity, entity_id, state, variant) in enumerate(events, 1):
+            named = {"connection": "shop", "flow": "orders", "entity": entity, "entity_id": entity_id, "state": state}
+            subject = f"shop/orders/{entity}/{entity_id}{variant}"
+            row = {**to_row(tables.tables["inbox"], number), **named, "subject": subject, "order_id": "8"}
+            connection.execute(tables.tables["inbox"].insert().values(row))
+    migrate.upgrade(released)
+    with reading(released) as session:
+        found = {row.sale_id: row for row in session.execute(sa.select(SaleRow)).scalars() if row.connection == "shop"}
+    assert {key: (row.kind, row.status, row.event_id, row.amount_cents) for key, row in found.items()} == {
+        "sale-1": ("Receipt", "booked", 1, 1210),
+        "sale-2": ("Receipt", "voided", None, 1210),
+        "sale-3": ("TillInvoice", "needs_attention", 3, 1210),
+        "sale-4": ("Receipt", "waiting", 4, None),
+    }
+    assert (found["sale-1"].day, found["sale-1"].document_number) == (date(2026, 11, 20), "R7")
+    assert (found["sale-4"].day, found["sale-4"].number) == (NOW.date(), "8")
 
 
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
