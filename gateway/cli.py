@@ -10,8 +10,6 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from gateway import settings, valkey
 from gateway.errors import GatewayError, Transient
 from gateway.settings import SettingsError
@@ -39,15 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Trouble as trouble:
         remark(str(trouble))
         return trouble.exit_code
-    except (Transient, SQLAlchemyError):
-        remark("the database cannot be used right now: is it running, and was `./run migrate` done?")
-    except GatewayError as error:
-        remark(f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `... | head` closed the pipe; write nothing more at exit
     except KeyboardInterrupt:
         remark("interrupted; what was asked for goes on without us")
+    except Exception as error:  # noqa: BLE001 - one that nobody foresaw is raised again
+        remark(_explain(error))
     return PROBLEM
+
+
+def _explain(error: Exception) -> str:
+    """What the person should know about an error; one that nobody foresaw is raised again."""
+    # By name: a process that never uses the database should not import SQLAlchemy, which takes most of a start.
+    if isinstance(error, Transient) or any(kind.__module__ == "sqlalchemy.exc" for kind in type(error).__mro__):
+        return "the database cannot be used right now: is it running, and was `./run migrate` done?"
+    if not isinstance(error, GatewayError):
+        raise error
+    return f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}"
 
 
 def _read(asked: argparse.Namespace) -> Call:

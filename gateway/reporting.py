@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import sentry_sdk
-from sentry_sdk.integrations import Integration
-from sentry_sdk.integrations.dramatiq import DramatiqIntegration
-from sentry_sdk.integrations.logging import LoggingIntegration
-from sentry_sdk.transport import Transport
 
 from gateway import tracebacks
 from gateway.redaction import MASK, Redactor
 
 if TYPE_CHECKING:
     from sentry_sdk._types import LogLevelStr
+    from sentry_sdk.transport import Transport
 
 _EVENT = ("event_id", "timestamp", "level", "platform", "logger", "release", "environment", "transaction", "type")
 _FRAME = ("filename", "function", "module", "lineno", "colno", "in_app", "abs_path")
@@ -45,13 +41,17 @@ def start(
     """
     if not dsn:
         return
-    integrations: list[Integration] = [LoggingIntegration(level=None, event_level=None)]
+    import sentry_sdk
+    from sentry_sdk.integrations.dramatiq import DramatiqIntegration
+    from sentry_sdk.integrations.logging import LoggingIntegration
+
+    logs = LoggingIntegration(level=None, event_level=None)
     sentry_sdk.init(
         dsn=dsn,
         transport=transport,
         environment=environment,
         release=release,
-        integrations=[*integrations, DramatiqIntegration()] if dramatiq else integrations,
+        integrations=[logs, DramatiqIntegration()] if dramatiq else [logs],
         send_default_pii=False,
         include_local_variables=False,
         include_source_context=False,
@@ -68,6 +68,10 @@ def start(
 
 def report(error: BaseException | str, level: LogLevelStr = "error", *, group: Sequence[str] = (), **tags: Any) -> None:
     """Send one error or message with its subject; the same `group` makes one issue."""
+    if not is_started():
+        return
+    import sentry_sdk
+
     with sentry_sdk.new_scope() as scope:
         scope.set_tags({name: str(value) for name, value in tags.items() if value is not None})
         if group:
@@ -76,6 +80,11 @@ def report(error: BaseException | str, level: LogLevelStr = "error", *, group: S
             sentry_sdk.capture_message(error, level=level)
         else:
             sentry_sdk.capture_exception(error)
+
+
+def is_started() -> bool:
+    """Whether anything is reported. Without a DSN Sentry's package is not even imported."""
+    return "sentry_sdk" in sys.modules and sys.modules["sentry_sdk"].get_client().is_active()
 
 
 def to_scrubber(redactor: Redactor) -> Callable[[Any, Any], Any]:

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sentry_sdk
-from sentry_sdk.crons import capture_checkin
+from gateway import reporting
 
 MINUTE = 60.0
 LATE_MINUTES = 5
@@ -48,8 +47,10 @@ class Monitor:
             self._report("ok" if well else "error", begun, took)
 
     def _report(self, status: str, begun: str | None = None, took: float | None = None) -> str | None:
-        if not sentry_sdk.get_client().is_active():
+        if not reporting.is_started():
             return None
+        from sentry_sdk.crons import capture_checkin
+
         return capture_checkin(
             monitor_slug=self._slug,
             check_in_id=begun,

@@ -17,7 +17,6 @@ from typing import Protocol
 from gateway import counters
 from gateway.errors import Transient
 from gateway.store.events import Change, Received
-from gateway.store.ingress_postgres import PostgresWriter
 from gateway.store.ingress_sqlite import SqliteWriter
 from gateway.store.session import sqlite_path
 
@@ -137,6 +136,8 @@ def open_writer(database_url: str, *, patience: float) -> Writer:
     """The writer for a database address as `Settings.database_url` has it."""
     if database_url.startswith("sqlite"):
         return SqliteWriter(sqlite_path(database_url), patience=patience)
+    from gateway.store.ingress_postgres import PostgresWriter  # with its driver, which SQLite does not need
+
     return PostgresWriter(database_url, patience=patience)
 
 

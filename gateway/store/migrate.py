@@ -2,19 +2,20 @@
 
 Two releases use one database during an update, so a schema newer than the code is accepted:
 a migration only adds, and what it replaces is dropped one release later (`docs/deploy.md`).
+
+Every process asks whether the schema is current; only a migration imports Alembic.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 
-from gateway.store.postgres import BoundedConnection
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 715_302_001  # an arbitrary number: PostgreSQL's advisory lock for "migrating kassabridge"
@@ -22,6 +23,8 @@ _LOCK = 715_302_001  # an arbitrary number: PostgreSQL's advisory lock for "migr
 
 def config(connection: Connection) -> Config:
     """Alembic's configuration, bound to an open connection."""
+    from alembic.config import Config
+
     made = Config()
     made.set_main_option("script_location", str(_FOLDER))
     made.set_main_option("path_separator", "os")
@@ -41,12 +44,16 @@ def upgrade(engine: Engine) -> str:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        if not _is_newer(connection):
+        if not _is_ours_or_newer(connection):
+            from alembic import command
+
             command.upgrade(config(connection), "head")
         return _revision(connection) or ""
 
 
 def _let_it_last(connection: Connection) -> None:
+    from gateway.store.postgres import BoundedConnection
+
     driver = connection.connection.driver_connection
     if isinstance(driver, BoundedConnection):
         driver.patience = None
@@ -56,20 +63,22 @@ def _let_it_last(connection: Connection) -> None:
 def is_current(engine: Engine) -> bool:
     """Whether the database has this code's schema, or one of a newer release."""
     with engine.execution_options(reading=True).connect() as connection:
-        return _revision(connection) == _scripts(connection).get_current_head() or _is_newer(connection)
+        return _is_ours_or_newer(connection)
 
 
-def _is_newer(connection: Connection) -> bool:
-    """Whether the database is at a revision that was written after this code."""
-    revision = _revision(connection)
-    return revision is not None and revision not in {
-        script.revision for script in _scripts(connection).walk_revisions()
-    }
+def _is_ours_or_newer(connection: Connection) -> bool:
+    """Whether the database is at this code's newest revision, or at one that was written after this code."""
+    revision, known = _revision(connection), known_revisions()
+    return revision is not None and (revision == max(known) or revision not in known)
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
 
 
-def _scripts(connection: Connection) -> ScriptDirectory:
-    return ScriptDirectory.from_config(config(connection))
+@cache
+def known_revisions() -> frozenset[str]:
+    """The revisions of this code, as the names of their files begin; the greatest is the newest."""
+    return frozenset(file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*.py"))

@@ -15,7 +15,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, create_engine
 
 from gateway.errors import Transient
-from gateway.store import postgres
 
 CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 10_000
@@ -28,6 +27,8 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
     """An engine for `url` (as `Settings.database_url` has it); at most `pool_size` connections are opened."""
     if url.startswith("sqlite"):
         return _open_sqlite(url)
+    from gateway.store import postgres  # with its driver, which SQLite does not need
+
     engine = create_engine(
         url,
         hide_parameters=True,  # they hold personal data, and errors are logged

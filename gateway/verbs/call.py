@@ -1,4 +1,7 @@
-"""One call of the command line: its arguments, the settings, and the database opened when it is first needed."""
+"""One call of the command line: its arguments, the settings, and the database opened when it is first needed.
+
+What needs the database is imported then, so that the supervisor, which never does, stays small.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Engine
+from typing import TYPE_CHECKING, Any
 
 from gateway.settings import Settings
-from gateway.store import connections
 from gateway.store.sealing import Seal
-from gateway.store.session import open_engine, reading
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 GOOD, PROBLEM, USAGE = 0, 1, 2
 
@@ -47,6 +49,8 @@ class Call:
     @cached_property
     def engine(self) -> Engine:
         """The database."""
+        from gateway.store.session import open_engine
+
         return open_engine(self.settings.database_url, pool_size=2)
 
     def close(self) -> None:
@@ -73,6 +77,9 @@ class Call:
 
     def find_connections(self) -> list[str]:
         """The key of the connection that was named, or of all. Raises `Misuse` for an unknown name."""
+        from gateway.store import connections
+        from gateway.store.session import reading
+
         wanted = self.arguments.connection
         with reading(self.engine) as session:
             chosen, keys = connections.choose(session, wanted), connections.names(session)
@@ -86,6 +93,9 @@ class Call:
     @cached_property
     def display_names(self) -> Mapping[str, str]:
         """What each connection is called, by its key."""
+        from gateway.store import connections
+        from gateway.store.session import reading
+
         with reading(self.engine) as session:
             return connections.display_names(session)
 

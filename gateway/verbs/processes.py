@@ -1,4 +1,7 @@
-"""The verbs that start something long-running: everything (`up`), or one process as a PaaS does."""
+"""The verbs that start something long-running: everything (`up`), or one process as a PaaS does.
+
+`up` stays as the supervisor, so what only the others need is imported by them.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,9 @@ import os
 import time
 from contextlib import suppress
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from gateway import commands, resealing, up
+from gateway import commands, up
 from gateway.commands import Command
 from gateway.errors import Transient
-from gateway.store import migrate
 from gateway.verbs.call import Call, remark
 
 LOOK_SECONDS = 1.0
@@ -61,6 +61,10 @@ def _wait_for_schema(call: Call) -> None:
 
 
 def _find_lack(call: Call) -> str:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gateway.store import migrate
+
     try:
         return "" if migrate.is_current(call.engine) else "is not migrated yet (`python -m gateway migrate` does it)"
     except (Transient, SQLAlchemyError) as error:
@@ -69,6 +73,10 @@ def _find_lack(call: Call) -> str:
 
 def _become(command: Command, call: Call, *, checked: bool = False) -> int:
     if checked:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from gateway import resealing
+
         # The process itself waits for a database that is missing or not migrated; with a wrong key it must not start.
         with suppress(Transient, SQLAlchemyError):
             resealing.check(call.engine, call.seal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from gateway.store import migrate
@@ -14,6 +15,13 @@ from gateway.store.session import open_engine
 def test_the_migrations_equal_the_tables(engine: Engine) -> None:
     with engine.connect() as connection:
         command.check(migrate.config(connection))
+
+
+def test_migration_files_are_named_after_their_revisions(engine: Engine) -> None:
+    with engine.connect() as connection:
+        scripts = ScriptDirectory.from_config(migrate.config(connection))
+    assert {script.revision for script in scripts.walk_revisions()} == migrate.known_revisions()
+    assert scripts.get_current_head() == max(migrate.known_revisions())
 
 
 def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> None:
