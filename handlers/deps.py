@@ -40,7 +40,7 @@ class Deps:
     """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later;
     `sales` are the sales it is about, by the till's id, as far as they were read.
 
-    With `dry_run` nothing is written: the books only return what they would do, no link is stored.
+    With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
     documents are signed with.
@@ -62,6 +62,11 @@ class Deps:
     line_amounts: LineAmounts = LineAmounts.ROUNDED
     installation: str = ""
     claim: Claim | None = None
+
+    def without_writes(self) -> Deps:
+        """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""
+        books, till = self.books.reading_only(), self.till.reading_only()
+        return dataclasses.replace(self, books=books, till=till, dry_run=True)
 
     def say(self, title: str, **detail: Any) -> None:
         """Write a decision into the event's activity log."""
@@ -95,12 +100,16 @@ class Deps:
 
     def pass_on(self, *changes: Change) -> None:
         """Put follow-up changes into the inbox at once; repeated changes are recognised by their keys."""
+        if self.dry_run:
+            return
         with writing(self.engine) as session:
             received = inbox.receive(session, changes)
         self.notify([row.id for row in received if row.pending])
 
     def resolve(self, code: str, record: str) -> None:
         """A cause is gone: release the events that are parked or waiting because of it."""
+        if self.dry_run:
+            return
         with writing(self.engine) as session:
             ids = inbox.requeue_by_code(session, self.connection, code=code, record=record)
         if ids:
@@ -116,4 +125,4 @@ def on_trial(event: Event, deps: Deps) -> Deps:
     """Dependencies of a preview: nothing is stored, and a settings document in the request is used."""
     document = json.loads(event.hint or "{}").get(requests.SETTINGS)
     settings = deps.settings if document is None else settings_document.parse(document)
-    return dataclasses.replace(deps, settings=settings, dry_run=True)
+    return dataclasses.replace(deps.without_writes(), settings=settings)

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import counters, failpoints
+from gateway.connectors import gates
 from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.transport import TillLimits
@@ -41,7 +42,6 @@ from workers.alerting import Watch
 from workers.rate_limiter import RateLimiter, RateLimiters
 
 LOOK_SECONDS = 2.0
-_READS = ("GET ", "QUERY ", "get", "find", "check")
 NAMES_SECONDS = 10.0
 _BATCHES_AT_ONCE = 4
 _log = structlog.get_logger(__name__)
@@ -217,7 +217,7 @@ class ConnectionRegistry:
             with limiter(operation):
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
                 claim = getattr(self._thread, "claim", None)
-                if claim is not None and not is_read(operation):
+                if claim is not None and not gates.is_read(operation):
                     claims.confirm(self._engine, claim)
                 yield
             failpoints.reach(failpoints.AFTER_CALL, operation)
@@ -271,11 +271,6 @@ def _recall(text: str, name: str) -> SettingsDocument:
 def _conventions(document: SettingsDocument) -> tuple[object, ...]:
     """The settings that the clients need: they are rebuilt when one of these changes."""
     return document.customers.vat_number_field, document.mapping.omitted_decimal_places
-
-
-def is_read(operation: str) -> bool:
-    """Whether a call changes nothing, by the names that both systems give their operations."""
-    return operation.startswith(_READS)
 
 
 def _measure(exchange: Exchange) -> None:

@@ -29,7 +29,7 @@ def handle(event: Event, deps: Deps) -> Result:
     of_till = guarded("MplusKASSA", till.look, deps)
     of_books = guarded("QuickBooks", books.look, deps)
     findings = [*of_till, *of_books]
-    trying = dataclasses.replace(deps, dry_run=True)
+    trying = deps.without_writes()
     if _answers(of_books, "QuickBooks"):
         findings += guarded("items", goods.look, trying) + guarded("settings", settings.look_at_books, trying)
     if _answers(of_till, "MplusKASSA"):

@@ -42,7 +42,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """
     deps.lists.forget_older_than(_FRESH_SECONDS)
     draft = on_trial(event, deps)
-    present = dataclasses.replace(deps, dry_run=True)
+    present = deps.without_writes()
     items, unasked = _ask(deps)
     known = set(_look(unasked, present))
     faults = [each for each in _look(unasked, draft) if each not in known]
@@ -60,7 +60,7 @@ def handle(event: Event, deps: Deps) -> Result:
 def check_in_force(version: int, deps: Deps) -> Result:
     """Check a document that was put in force unchecked. The event is retried until both systems answer."""
     deps.lists.forget_older_than(_FRESH_SECONDS)
-    present = dataclasses.replace(deps, dry_run=True)
+    present = deps.without_writes()
     default = dataclasses.replace(present, settings=SettingsDocument())
     items, unasked = _ask(deps, patient=True)
     # What is missing independently of the document is reported by the check of the whole connection.

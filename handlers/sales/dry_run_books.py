@@ -1,4 +1,4 @@
-"""Books for a dry run: the same steps as a real run, but writes only return what they would do."""
+"""Books for a dry run: what a booking needs and a real run would create gets a name instead of an id."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ WOULD_CREATE = "would be created"
 
 
 class DryRunBooks(QuickBooks):
-    """The books of a connection with normal reads; a record that would be created gets a name instead of an id."""
+    """The books of a connection for reading; a record that would be created gets a name instead of an id."""
 
     def __init__(self, books: QuickBooks) -> None:
-        """Use the same books; no new connection is opened."""
-        vars(self).update(vars(books))
+        """Use the same books without writes; no new connection is opened."""
+        vars(self).update(vars(books.reading_only()))
         self.created: list[str] = []
 
     def create_customer(self, customer: Customer, request_id: str) -> Customer:  # noqa: ARG002 - nothing is asked
@@ -53,4 +53,4 @@ class DryRunBooks(QuickBooks):
 def without_writes(deps: Deps) -> tuple[Deps, DryRunBooks]:
     """Dependencies that write nothing, and the books that list what they would have created."""
     books = DryRunBooks(deps.books)
-    return dataclasses.replace(deps, books=books, dry_run=True), books
+    return dataclasses.replace(deps.without_writes(), books=books), books

@@ -39,7 +39,7 @@ def may_be_on_its_way(event: Event) -> bool:
 def report_installation(note: str | None, deps: Deps) -> None:
     """Report once an installation that signed a document of ours with another name than this one's."""
     other = find_installation(note)
-    if deps.dry_run or other in (None, deps.installation):
+    if other in (None, deps.installation):
         return
     deps.pass_on(
         Change(

@@ -6,13 +6,13 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from gateway.connectors import exchange, texts
+from gateway.connectors import exchange, gates, texts
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.gates import Gate
 from gateway.connectors.mpluskassa.clipping import clip
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
@@ -28,7 +28,6 @@ from gateway.connectors.mpluskassa.transport import LinkError, PooledConnection,
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 
 Observer = Callable[[Exchange], None]
-Gate = Callable[[str], AbstractContextManager[Any]]  # its argument is the operation
 
 _log = logging.getLogger(__name__)
 _FIX_VERSION = "Ask for a newer MplusKASSA, or switch off the flow that needs this."
@@ -52,6 +51,10 @@ class Caller:
         self.contracts = cache
         self._observe = observe
         self._gate = gate
+
+    def reading_only(self) -> Caller:
+        """This caller for a dry run."""
+        return Caller(self.link, self.contracts, observe=self._observe, gate=gates.reading_only(self._gate))
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:
         """Make a call that changes nothing. Raises Transient, or Permanent and its kinds."""

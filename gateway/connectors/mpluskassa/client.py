@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Self
 
-from gateway.connectors.mpluskassa.calls import Caller, Gate, Observer, read_description
+from gateway.connectors.gates import Gate
+from gateway.connectors.mpluskassa.calls import Caller, Observer, read_description
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.groups import Groups
 from gateway.connectors.mpluskassa.lookups import Lookups
@@ -75,6 +78,12 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         link = PooledConnection(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
         cache = ContractCache(partial(read_description, link), wsdl_cache)
         super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
+
+    def reading_only(self) -> Self:
+        """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
+        client = copy.copy(self)
+        client._calls = self._calls.reading_only()  # noqa: SLF001 - its own copy
+        return client
 
     def missing_operations(self) -> tuple[str, ...]:
         """The operations that the gateway uses and this installation lacks. Reads the WSDL if not done before."""

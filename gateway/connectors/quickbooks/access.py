@@ -24,6 +24,9 @@ class Access:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def reading_only(self) -> Access:
+        return Access(self._session.reading_only())
+
     def perform(self, call: ApiCall) -> Json:
         return self._session.perform(call)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import httpx
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.gates import Gate
 from gateway.connectors.quickbooks import (
     batch,
     calls,
@@ -27,7 +29,7 @@ from gateway.connectors.quickbooks.access import Access
 from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.query import Select, count, select
-from gateway.connectors.quickbooks.session import Gate, Session, TokenSource
+from gateway.connectors.quickbooks.session import Session, TokenSource
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
@@ -77,6 +79,12 @@ class QuickBooks:
         url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
         session = Session(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
         self._access = Access(session)
+
+    def reading_only(self) -> Self:
+        """This client for a dry run: a call that is not a read raises `WriteRefused` and does not leave."""
+        client = copy.copy(self)
+        client._access = self._access.reading_only()  # noqa: SLF001 - its own copy
+        return client
 
     @property
     def realm_id(self) -> str:

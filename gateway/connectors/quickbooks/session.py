@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import httpx
 
+from gateway.connectors import gates
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.gates import Gate
 from gateway.connectors.quickbooks import calls, faults
 from gateway.connectors.quickbooks.calls import ApiCall
 from gateway.connectors.quickbooks.payload import Json, find_object
@@ -21,8 +24,6 @@ from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Trans
 _CLIP: Final = 2000
 _REACH_SECONDS: Final = 10.0
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
-
-Gate = Callable[[str], AbstractContextManager[object]]  # its argument is the operation
 
 
 class TokenSource(Protocol):
@@ -60,6 +61,12 @@ class Session:
         self._observe = observe or ignore
         self._gate = gate
         self._limits = limits or Limits()
+
+    def reading_only(self) -> Session:
+        """This session for a dry run."""
+        session = copy.copy(self)
+        session._gate = gates.reading_only(self._gate)  # noqa: SLF001 - its own copy
+        return session
 
     def perform(self, call: ApiCall) -> Json:
         """The JSON object of the answer; faults inside it are raised.
