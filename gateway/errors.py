@@ -13,7 +13,8 @@
         Incident           it was written, but the answer is not what the till took
       Unanswered           a write without an answer; resolve before anything else
 
-An error says what happened (`reason`), to which `record` and `field`, and what a person can do (`fix`).
+An error says what happened (`reason`), to which `record` and `field`, and what a person can do (`fix`). Without a
+`record` it is about the record that is being handled. `cause` is what its event waits for, as a key; default: `record`.
 None of these texts may hold a secret or a person's data beyond the record's own number.
 """
 
@@ -33,6 +34,7 @@ class GatewayError(Exception):
         record: str | None = None,
         field: str | None = None,
         fix: str | None = None,
+        cause: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -40,6 +42,7 @@ class GatewayError(Exception):
         self.record = record
         self.field = field
         self.fix = fix
+        self.cause = cause
 
 
 class Rejected(GatewayError):

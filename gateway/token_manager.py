@@ -11,7 +11,7 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from gateway.errors import AUTH_LOST, AuthLost, Transient
-from gateway.store import tokens
+from gateway.store import connections, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tokens import Tokens
@@ -76,10 +76,15 @@ class TokenManager:
             raise AuthLost(
                 reason,
                 code=AUTH_LOST,
-                record=f"connection {self.connection}",
+                record=self._name(),
                 fix="open /connect/quickbooks and connect the company again; parked work then goes on by itself",
             )
         return held
+
+    def _name(self) -> str:
+        """The connection as messages name it, by its present name."""
+        with reading(self.engine) as session:
+            return f"connection {connections.display_names(session).get(self.connection, self.connection)}"
 
     def _renewed(self, stale: str | None) -> str:
         """A token other than `stale`: another process's fresh one, or our own refresh. One process at a time."""
@@ -115,7 +120,7 @@ class TokenManager:
         with writing(self.engine) as session:
             kept = tokens.replace(session, self.connection, to_tokens(pair), self.seal)
         if not kept:
-            raise AuthLost("the connection was removed", code=AUTH_LOST, record=f"connection {self.connection}")
+            raise AuthLost("the connection was removed", code=AUTH_LOST, record=self._name())
         return pair.access
 
 

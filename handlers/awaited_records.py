@@ -17,31 +17,31 @@ INACTIVE_CUSTOMER: Final = "inactive-customer"
 _OF_ITEMS: Final = (MISSING_ITEM, INACTIVE_ITEM)
 
 
-def name_item(wanted: str) -> str:
-    """The cause that waiting events recorded for an item: the SKU or name they looked for."""
+def cause_of_item(wanted: str) -> str:
+    """The cause of events that wait for an item: the SKU or name they looked for."""
     return f"item {wanted}"
 
 
-def name_customer(customer_id: str) -> str:
-    """The cause that waiting events recorded for a customer."""
+def cause_of_customer(customer_id: str) -> str:
+    """The cause of events that wait for a customer."""
     return f"customer {customer_id}"
 
 
 def awaits_items(deps: Deps) -> bool:
     """Whether anything waits for an item at all."""
     with reading(deps.engine) as session:
-        return bool(inbox.codes_and_records(session, deps.connection, _OF_ITEMS))
+        return bool(inbox.find_causes(session, deps.connection, _OF_ITEMS))
 
 
 def release_items(items: Iterable[Item], deps: Deps) -> None:
     """These items exist: release the events that wait for any active one."""
-    records = {name_item(name) for item in items if item.active for name in _names(item)}
-    _go_on(_OF_ITEMS, records, deps)
+    causes = {cause_of_item(name) for item in items if item.active for name in _names(item)}
+    _go_on(_OF_ITEMS, causes, deps)
 
 
 def release_customers(customer_ids: Iterable[str], deps: Deps) -> None:
     """These customers are or may be active: release the events that wait for them; each event checks again."""
-    _go_on((INACTIVE_CUSTOMER,), {name_customer(id_) for id_ in customer_ids}, deps)
+    _go_on((INACTIVE_CUSTOMER,), {cause_of_customer(id_) for id_ in customer_ids}, deps)
 
 
 def _names(item: Item) -> set[str]:
@@ -50,12 +50,12 @@ def _names(item: Item) -> set[str]:
     return {name for name in (sku, item.name, item.id) if name} | number
 
 
-def _go_on(codes: tuple[str, ...], records: set[str], deps: Deps) -> None:
+def _go_on(codes: tuple[str, ...], causes: set[str], deps: Deps) -> None:
     """Usually no event waits, so that is checked first."""
-    if not records:
+    if not causes:
         return
     with reading(deps.engine) as session:
-        waiting = inbox.codes_and_records(session, deps.connection, codes)
-    for code, record in waiting:
-        if record in records:
-            deps.resolve(code, record)
+        waiting = inbox.find_causes(session, deps.connection, codes)
+    for code, cause in waiting:
+        if cause in causes:
+            deps.resolve(code, cause)

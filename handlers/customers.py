@@ -27,7 +27,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
-    deps.learn(email=customers.email_key(relation.email))
+    deps.learn(email=customers.email_key(relation.email), record=f"relation {relation.number}")
     before = counterparts.of_relation(relation, deps).relation
     if before == relations.relation_fingerprint(relation):
         return done("unchanged")
@@ -95,7 +95,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
         customer = deps.books.customer(event.entity_id)
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
-    deps.learn(email=customers.email_key(customer.email))
+    deps.learn(email=customers.email_key(customer.email), record=f'customer "{customer.display_name}"')
     relations.require_wanted(customer, currencies.require_home(deps))
     known = counterparts.of_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):

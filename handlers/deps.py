@@ -106,18 +106,18 @@ class Deps:
             received = inbox.receive(session, changes)
         self.notify([row.id for row in received if row.pending])
 
-    def resolve(self, code: str, record: str) -> None:
+    def resolve(self, code: str, cause: str) -> None:
         """A cause is gone: release the events that are parked or waiting because of it."""
         if self.dry_run:
             return
         with writing(self.engine) as session:
-            ids = inbox.requeue_by_code(session, self.connection, code=code, record=record)
+            ids = inbox.requeue_by_code(session, self.connection, code=code, cause=cause)
         if ids:
-            self.say("what waited for this goes on", events=ids, cause=code, record=record)
+            self.say("what waited for this goes on", events=ids, code=code, cause=cause)
             self.notify(ids)
 
     def learn(self, **facts: Any) -> None:
-        """Set event columns (order_id, sku, email, target_entity, target_id)."""
+        """Set event columns (order_id, sku, email, target_entity, target_id), and `record`: what people call it."""
         self.facts.update({name: value for name, value in facts.items() if value})
 
 

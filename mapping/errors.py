@@ -8,7 +8,7 @@ class MappingError(Exception):
 
     `reason` says what is wrong, `record` names the record ("receipt 1.2.2026.345"), `field` the field or setting,
     `fix` what a person can do about it. None of them contains personal data except the record's number. `code` names
-    the cause, if events can wait for its end.
+    the kind of cause, if events can wait for its end, and `cause` is its key; default: `record`.
     """
 
     def __init__(
@@ -19,9 +19,11 @@ class MappingError(Exception):
         field: str | None = None,
         fix: str | None = None,
         code: str | None = None,
+        cause: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.code = code
+        self.cause = cause
         self.reason = reason
         self.record = record
         self.field = field

@@ -164,10 +164,13 @@ class ConnectionRegistry:
         with reading(self._engine) as session:
             connection = connections.find(session, name, self._seal)
             version, text = documents.newest(session, name) or (0, "")
+            called = connections.display_names(session).get(name, name) if connection is None else ""
         if connection is None:
-            raise Permanent(f"there is no connection called {name}", code="no-connection", record=f"connection {name}")
+            raise Permanent(
+                f"there is no connection called {called}", code="no-connection", record=f"connection {called}"
+            )
         same = known is not None and known.version == version
-        document = known.settings if known and same else _recall(text, name)
+        document = known.settings if known and same else _recall(text, connection.display_name)
         if known and known.connection == connection and _conventions(known.settings) == _conventions(document):
             known.settings, known.version, known.looked_at = document, version, time.monotonic()
             return known

@@ -54,23 +54,22 @@ STATES: Mapping[type[Exception], State] = {
 
 
 def outcome_of(error: Exception, event: Event) -> Outcome:
-    """The outcome of an event whose handler raised `error`."""
+    """The outcome of an event whose handler raised `error`. Without a record it is about that of the event."""
     state = next((STATES[kind] for kind in type(error).__mro__ if kind in STATES), None)
     match state:
         case None:
-            return _unexpected(error, event)
+            return _unexpected(error)
         case State.WAITING | State.UNCERTAIN:
             return _again(error, event, state)
         case _:
             return _ended(error, state)
 
 
-def _unexpected(error: Exception, event: Event) -> Outcome:
+def _unexpected(error: Exception) -> Outcome:
     return Outcome(
         State.PARKED,
         reason=f"the gateway has a fault of its own here ({type(error).__name__})",
         code="unexpected",
-        record=f"{event.entity} {event.entity_id}",
         fix="the fault was reported; retry the event after an update, or write to your supplier with its number",
     )
 
@@ -85,7 +84,8 @@ def _again(error: Exception, event: Event, state: State) -> Outcome:
             State.PARKED,
             reason=f"gave up after {event.attempts} attempts: {getattr(error, 'reason', error)}",
             code=getattr(error, "code", None),
-            record=getattr(error, "record", None) or f"{event.entity} {event.entity_id}",
+            record=getattr(error, "record", None),
+            cause=getattr(error, "cause", None),
             fix="retry the event when the other system is well again",
         )
     return Outcome(
@@ -93,6 +93,7 @@ def _again(error: Exception, event: Event, state: State) -> Outcome:
         reason=getattr(error, "reason", str(error)),
         code=getattr(error, "code", None) or (NO_ANSWER if state is State.UNCERTAIN else None),
         record=getattr(error, "record", None),
+        cause=getattr(error, "cause", None),
         wait_seconds=delay(event.attempts),
     )
 
@@ -103,6 +104,7 @@ def _ended(error: Exception, state: State) -> Outcome:
         reason=getattr(error, "reason", str(error)),
         code=AUTH_LOST if isinstance(error, AuthLost) else getattr(error, "code", None),
         record=getattr(error, "record", None),
+        cause=getattr(error, "cause", None),
         field=getattr(error, "field", None),
         fix=getattr(error, "fix", None),
     )

@@ -17,7 +17,7 @@ from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
 from gateway.store import inbox, journal, links, requests, round_robin, sales
 from gateway.store.claims import Claim, LeaseLost
-from gateway.store.events import BACKFILL, Event, Outcome, State
+from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.journal import Entry
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import writing
@@ -174,7 +174,7 @@ class Worker:
     def _record(self, event: Event, result: Result, deps: Deps | None) -> None:
         entries = deps.log if deps else []
         facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
-        outcome = _with_facts(result.outcome, facts)
+        outcome = _complete(result.outcome, event, facts)
         with writing(self.engine) as session:
             inbox.finish(session, event, outcome)
             for link in result.links:
@@ -221,13 +221,15 @@ def _crashed(event: Event) -> Outcome:
         State.PARKED,
         reason=f"the worker crashed {event.crashes} times while working on this",
         code="crashed",
-        record=f"{event.entity} {event.entity_id}",
         fix="look at the memory of the worker process, then retry the event",
     )
 
 
-def _with_facts(outcome: Outcome, facts: Mapping[str, object]) -> Outcome:
-    return dataclasses.replace(outcome, facts=dict(facts))
+def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Outcome:
+    """The outcome with what the handler found; of one that is not the end, with the name of the record."""
+    named = facts.get("record") or name_record(event, facts)
+    record = outcome.record if outcome.record or outcome.state in (State.DONE, State.SKIPPED) else str(named)
+    return dataclasses.replace(outcome, record=record, facts=dict(facts))
 
 
 def _ending(outcome: Outcome) -> Entry:

@@ -50,7 +50,7 @@ def _check_connection(connection: Connection) -> Finding:
         )
         if not value
     ]
-    subject = f"connection {connection.name}"
+    subject = f"connection {connection.display_name}"
     if missing:
         return Finding(subject, f"lacks {', '.join(missing)}", "finish the assistant in the dashboard")
     if connection.paused:

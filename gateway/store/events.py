@@ -40,6 +40,8 @@ SALES: Mapping[SaleKind, str] = {
     SaleKind.ORDER: "TillOrder",
 }
 """What the inbox calls the till's sales: the books have an "Invoice" too."""
+SPOKEN: Mapping[str, str] = {entity: kind.value.lower() for kind, entity in SALES.items()} | {"Relation": "relation"}
+"""What messages call the till's records."""
 
 PENDING = (State.RECEIVED, State.WAITING, State.UNCERTAIN)
 OPEN = (*PENDING, State.WORKING, State.PARKED)
@@ -143,7 +145,8 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one attempt ended. `wait_seconds` only with `waiting` and `uncertain`; `facts` are columns found meanwhile
-    (order_id, sku, email, target_entity, target_id).
+    (order_id, sku, email, target_entity, target_id). `cause` is the key by which the end of the cause is found;
+    without one it is `record`, which is for people.
     """
 
     state: State
@@ -152,7 +155,18 @@ class Outcome:
     record: str | None = None
     field: str | None = None
     fix: str | None = None
+    cause: str | None = None
     wait_seconds: float | None = None
     result: str | None = None
     burn_attempt: bool = True
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def name_record(event: Event, known: Mapping[str, Any]) -> str:
+    """What people call the record of an event, with the columns that were found meanwhile: number, SKU, or e-mail."""
+    order_id, sku, email = (known.get(name) or getattr(event, name) for name in ("order_id", "sku", "email"))
+    if order_id:
+        return f"{SPOKEN.get(event.entity, event.entity)} {order_id}"
+    if sku:
+        return f"item with SKU {sku}"
+    return f"customer {email}" if email else f"{SPOKEN.get(event.entity, event.entity)} {event.entity_id}"

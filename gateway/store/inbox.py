@@ -47,7 +47,7 @@ SAID = (
     *("order_id", "sku", "email", "occurred_at", "careful"),
 )
 said_by = attrgetter(*SAID)
-_ENDS = ("state", "reason", "code", "record", "field", "fix")
+_ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.
@@ -360,24 +360,28 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
     return len(changed)
 
 
-def codes_and_records(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
-    """The code and record of every cause with one of these codes for which an event waits or is parked."""
+# An earlier version found events by `record`.
+_CAUSE = func.coalesce(col(InboxRow.cause), col(InboxRow.record))
+
+
+def find_causes(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
+    """Code and key of every cause with one of these codes for which an event waits or is parked."""
     waiting = and_(
         col(InboxRow.connection) == connection,
         col(InboxRow.state).in_((State.PARKED, State.WAITING)),
         col(InboxRow.code).in_(codes),
     )
-    found = select(col(InboxRow.code), col(InboxRow.record)).where(waiting).distinct()
-    return [(str(code), str(record)) for code, record in session.execute(found).all()]
+    found = select(col(InboxRow.code), _CAUSE).where(waiting).distinct()
+    return [(str(code), str(cause)) for code, cause in session.execute(found).all()]
 
 
-def requeue_by_code(session: Session, connection: str, *, code: str, record: str) -> list[int]:
+def requeue_by_code(session: Session, connection: str, *, code: str, cause: str) -> list[int]:
     """Make events due again that wait or are parked for this cause, which is gone now; returns the ids."""
     caused = and_(
         col(InboxRow.connection) == connection,
         col(InboxRow.state).in_((State.PARKED, State.WAITING)),
         col(InboxRow.code) == code,
-        col(InboxRow.record) == record,
+        _CAUSE.is_not_distinct_from(cause),
     )
     changed = session.execute(
         update(InboxRow)

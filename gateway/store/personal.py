@@ -91,7 +91,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
 
 IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "inbox": (
-        *("id", "connection", "account", "flow", "source", "entity", "operation", "priority", "state", "code"),
+        *("id", "connection", "account", "flow", "source", "entity", "operation", "priority", "state", "code", "cause"),
         *("field", "attempts", "crashes", "careful", "due_at", "turn_at", "lease", "leased_until", "sku"),
         *("target_entity", "superseded_by", "correlation", "occurred_at", "received_at", "updated_at"),
     ),

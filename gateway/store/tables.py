@@ -68,6 +68,7 @@ class InboxRow(SQLModel, table=True):
     reason: str | None = None
     code: str | None = None
     record: str | None = None
+    cause: str | None = None
     field: str | None = None
     fix: str | None = None
     attempts: int = 0

@@ -17,6 +17,7 @@ from handlers.result import Result, done, skipped
 from mapping import categories
 from mapping.errors import MappingError
 from mapping.records import ArticleGroup, Item
+from mapping.skus import name_item
 
 GONE = "deleted"
 
@@ -30,6 +31,7 @@ def handle(event: Event, deps: Deps) -> Result:
         seen = items.read(event, deps)
     except NotFound:
         return _gone(link, deps)
+    deps.learn(record=name_item(seen.item))
     if not seen.item.active:
         return _gone(link, deps)
     wanted = categories.to_group(seen.item, settings=deps.settings.categories, groups=_parents(seen.item, event, deps))
@@ -39,7 +41,7 @@ def handle(event: Event, deps: Deps) -> Result:
     number = _write(seen.item, wanted, link, deps)
     written = _to_link(seen, str(number), print_, _link(seen.item.id, deps))
     deps.remember(written)
-    deps.resolve(category_links.WAITS_FOR_CATEGORY, category_links.name_category(seen.item.id))
+    deps.resolve(category_links.WAITS_FOR_CATEGORY, category_links.cause_of_category(seen.item.id))
     return done(links=(written,), target_entity="ArticleGroup", target_id=str(number))
 
 
@@ -76,8 +78,9 @@ def _parents(item: Item, event: Event, deps: Deps) -> dict[str, int]:
     if link is not None and link.target_id:
         return {item.parent_id: int(link.target_id)}
     read_at = items.now(deps)
-    deps.pass_on(category_links.bring_along(ItemReading(deps.books.item(item.parent_id), read_at), event))
-    raise category_links.wait_for(item.parent_id)
+    parent = deps.books.item(item.parent_id)
+    deps.pass_on(category_links.bring_along(ItemReading(parent, read_at), event))
+    raise category_links.wait_for(parent)
 
 
 def _write(item: Item, wanted: ArticleGroup, link: Link | None, deps: Deps) -> int:

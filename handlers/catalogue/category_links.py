@@ -12,12 +12,13 @@ from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from mapping.categories import CATEGORY
 from mapping.records import Item
+from mapping.skus import name_item
 
 WAITS_FOR_CATEGORY = "category-first"
 
 
-def name_category(category_id: str) -> str:
-    """The category as a recorded cause: waiting events are found by it."""
+def cause_of_category(category_id: str) -> str:
+    """The cause of events that wait for a category."""
     return f"category {category_id}"
 
 
@@ -54,16 +55,19 @@ def _bring_missing(parent_id: str, event: Event, deps: Deps) -> None:
         return
     if parent.type == CATEGORY:
         deps.pass_on(bring_along(ItemReading(parent, read_at), event))
-        raise wait_for(parent_id)
+        raise wait_for(parent)
 
 
 def bring_along(parent: ItemReading, event: Event) -> Change:
     """A category that this event needs, as a separate event."""
-    return items.follow(Flow.CATEGORIES, event, parent, key=f"{event.key}>{name_category(parent.item.id)}")
+    return items.follow(Flow.CATEGORIES, event, parent, key=f"{event.key}>{cause_of_category(parent.item.id)}")
 
 
-def wait_for(category_id: str) -> Transient:
+def wait_for(category: Item) -> Transient:
     """Raised while a category is not at the till yet; the category's event releases it."""
     return Transient(
-        "its category is brought to the till first", code=WAITS_FOR_CATEGORY, record=name_category(category_id)
+        "its category is brought to the till first",
+        code=WAITS_FOR_CATEGORY,
+        record=name_item(category),
+        cause=cause_of_category(category.id),
     )

@@ -35,7 +35,7 @@ def handle(event: Event, deps: Deps) -> Result:
         seen = items.read(event, deps)
     except NotFound:
         return _gone(event, deps)
-    deps.learn(sku=seen.item.sku)
+    deps.learn(sku=seen.item.sku, record=name_item(seen.item))
     awaited_records.release_items([seen.item], deps)
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))

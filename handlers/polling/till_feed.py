@@ -18,7 +18,7 @@ from gateway.connectors.mpluskassa.answers import RecordPage, UnreadableRow
 from gateway.errors import Transient
 from gateway.store import agreements, cursors, inbox, sales_queries, views
 from gateway.store.cursors import Position
-from gateway.store.events import BACKFILL, Change, Flow, State
+from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
 from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -211,7 +211,8 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
         state=State.PARKED,
         reason=f"the till answered something unreadable: {row.reason}",
         code="unreadable",
-        record=f"{source.entity} {row.id}",
+        record=f"{SPOKEN.get(source.entity, source.entity)} {row.number or row.id}",
+        order_id=row.number,
         field=row.field,
         fix="open the record at the till; when it is right there, retry this event and report the fault",
     )

@@ -117,7 +117,7 @@ def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
         return item
     raise MappingError(
         f"{' and '.join(map(name_item, alike))} have the same SKU, and the till does not say which is article {number}",
-        record=f"article {number}",
+        record=f"items with SKU {alike[0].sku}",
         field="SKU",
         fix="give all but one of them another SKU in QuickBooks, or make them inactive, then retry",
     )
@@ -144,7 +144,8 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
             if inactive
             else f"{setting}: QuickBooks has no item with the SKU or name {name}",
             code=awaited_records.INACTIVE_ITEM if inactive else awaited_records.MISSING_ITEM,
-            record=awaited_records.name_item(name),
+            record=name_item(inactive) if inactive else f"item {name}",
+            cause=awaited_records.cause_of_item(name),
             field=setting,
             fix=f"{'make the item active again' if inactive else 'create the item'} in QuickBooks, what waits for it "
             "then continues automatically; or change the setting",
@@ -204,7 +205,8 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
     return MappingError(
         f"{record}: {'; '.join(said)}",
         code=awaited_records.INACTIVE_ITEM if first.inactive else awaited_records.MISSING_ITEM,
-        record=awaited_records.name_item(first.sku),
+        record=name_item(first.inactive[0]) if first.inactive else f"item with SKU {first.sku}",
+        cause=awaited_records.cause_of_item(first.sku),
         field="SKU" if absent else "active",
         fix=f"{'; '.join(todo)} in QuickBooks: the sale then continues (or set orders.missing_item to fallback)",
     )

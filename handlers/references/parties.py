@@ -18,6 +18,7 @@ from mapping import customers
 from mapping.countries import to_iso3
 from mapping.errors import MappingError
 from mapping.records import Customer, Relation, Sale, SaleKind
+from mapping.sale_identity import name_record
 
 _STALE = "stale"
 
@@ -56,7 +57,7 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
     if policy == "park":
         raise MappingError(
             f"relation {sale.relation_number} has no e-mail address",
-            record=f"{sale.kind} {sale.number}",
+            record=name_record(sale),
             field="customers.without_email",
             fix="enter the e-mail address at the till, then retry (or change the setting)",
         )
@@ -91,7 +92,8 @@ def find(relation: Relation, deps: Deps) -> Customer | None:
         raise Inactive(
             f'customer "{inactive.display_name}" of relation {relation.number} is inactive in QuickBooks',
             code=awaited_records.INACTIVE_CUSTOMER,
-            record=awaited_records.name_customer(inactive.id or ""),
+            record=f'customer "{inactive.display_name}"',
+            cause=awaited_records.cause_of_customer(inactive.id or ""),
             field="active",
             fix="make the customer active again, or merge it into another: what waits for it then continues "
             '(or set customers.inactive to "create")',
@@ -169,7 +171,7 @@ def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
     currency, active = currencies.require_home(deps), [customer for customer in found if customer.active]
     usable = oldest(customer for customer in active if customer.currency in (None, currency))
     if active and usable is None:
-        named = ", ".join(f"customer {customer.id} keeps {customer.currency}" for customer in active)
+        named = ", ".join(f"{customer.display_name} keeps {customer.currency}" for customer in active)
         deps.say(f"not booked on who keeps another currency than {currency}", found=named)
     return usable
 

@@ -35,7 +35,7 @@ def handle(event: Event, deps: Deps) -> Result:
         deps = on_trial(event, deps)
     sale = till_sales.read(event.entity, event.entity_id, deps)
     if sale is None:
-        raise NotFound("the till does not know this sale any more", record=f"{event.entity} {event.entity_id}")
+        raise NotFound("the till does not know this sale any more")
     deps.learn(order_id=sale.number)
     if sale.kind is SaleKind.ORDER:
         return _handle_order(sale, event, deps)

@@ -47,6 +47,7 @@ def handle(event: Event, deps: Deps) -> Result:
     Documents removed from the books are restored if a person requests the day, or one of its sales.
     """
     day = Day.parse(event.entity_id)
+    deps.learn(record=day.name)
     if event.hint and json.loads(event.hint).get("dry_run"):
         return done(f"dry run: {day.name} would be summed up; nothing was written")
     asked = existing.with_request(event, deps).source in existing.PEOPLE

@@ -30,7 +30,7 @@ def _handle(event: Event, deps: Deps) -> Result:
         seen = items.read(event, deps)
     except NotFound:
         return skipped("the books do not have this item any more")
-    deps.learn(sku=seen.item.sku)
+    deps.learn(sku=seen.item.sku, record=name_item(seen.item))
     stock.to_figures(seen.item)
     article = article_of(seen.item, deps)
     deps.learn(target_entity="Article", target_id=str(article))

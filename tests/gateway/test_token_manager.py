@@ -14,8 +14,9 @@ from sqlalchemy import Engine, update
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
 from gateway.errors import AuthLost, Transient
-from gateway.store import tokens
+from gateway.store import connections, tokens
 from gateway.store.clock import moment
+from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import LeaseRow, TokenRow
@@ -270,6 +271,16 @@ def test_65_the_refresh_lease_of_a_killed_process_is_taken_over(token_manager: T
 def test_a_connection_that_was_never_authorised_says_so(engine: Engine, watching: Watching) -> None:
     with pytest.raises(AuthLost, match="never connected"):
         TokenManager(engine, "another", watching, SEAL).access()
+
+
+def test_a_lost_connection_is_named_by_its_present_name(engine: Engine, token_manager: TokenManager) -> None:
+    with writing(engine) as session:
+        connections.save(session, Connection(NAME, REALM, None, None, None, None, (), live=True, paused=None), SEAL)
+        connections.rename(session, NAME, "winkel")
+        tokens.lose(session, NAME, "the company was disconnected")
+    with pytest.raises(AuthLost) as lost:
+        token_manager.access()
+    assert lost.value.record == "connection winkel"
 
 
 def test_no_token_lies_in_the_database_in_the_clear(token_manager: TokenManager, engine: Engine) -> None:

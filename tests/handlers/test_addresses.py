@@ -219,7 +219,8 @@ def test_a_sale_to_an_inactive_customer_says_so_and_waits(shop: Shop, heard: str
     receipt = shop.till.sell(lines=[sold(1002)], relation=relation)
     shop.settle()
     event = shop.newest(receipt["receiptId"])
-    assert (event.state, event.code, event.record) == ("parked", "inactive-customer", f"customer {customer}")
+    name = shop.find("Customer", Id=customer)["DisplayName"].removesuffix(" (deleted)")
+    assert (event.state, event.code, event.record) == ("parked", "inactive-customer", f'customer "{name}"')
     assert len(shop.rows("Customer")) == 1
     switch(shop, customer, active=True)
     if heard == "webhook":

@@ -258,7 +258,7 @@ def test_t14_one_amount_that_is_no_number_is_set_aside_with_its_field(shop: Shop
     assert len(shop.rows("Invoice")) == 2
     (aside,) = shop.parked()
     assert aside.entity_id in {each["invoiceId"] for each in made}
-    assert (aside.code, aside.record) == ("unreadable", f"TillInvoice {aside.entity_id}")
+    assert (aside.code, aside.record) == ("unreadable", f"invoice {aside.order_id}")
     assert (aside.field or "").endswith("Amount")
     shop.settle()
     assert (len(shop.rows("Invoice")), shop.parked()) == (3, []), "after a successful read it is handled"

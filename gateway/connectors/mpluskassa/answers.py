@@ -61,12 +61,13 @@ class ApiVersion:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRow:
-    """A row of a page with an unusable value; the rest of the page is valid."""
+    """A row of a page with an unusable value; the rest of the page is valid. `number` is what people call it."""
 
     id: str
     reason: str
     field: str | None
     marker: int = 0
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +98,42 @@ class RecordPage(Sequence[Record]):
 
 
 def to_page(
-    found: Iterable[Row], read: Callable[[Row], Record], *, marker: Callable[[Row], int | None], key: str
+    found: Iterable[Row],
+    read: Callable[[Row], Record],
+    *,
+    marker: Callable[[Row], int | None],
+    key: str,
+    number: Callable[[Row], str | None] = lambda _: None,
 ) -> RecordPage[Record]:
-    """Rows to a page; one bad row is set aside instead of stopping the feed, and still moves the marker."""
+    """Rows to a page; one bad row is set aside instead of stopping the feed, and still moves the marker.
+
+    `key` is the field of a row's id, and `number` says what people call it.
+    """
     records: list[Record] = []
     unreadable: list[UnreadableRow] = []
     markers: list[int] = []
     for row in found:
         if isinstance(row, Unusable):
             markers.append(_find_marker(row))
-            unreadable.append(UnreadableRow(str(row.get(key, "?")), row.reason, row.field, markers[-1]))
-            continue
-        markers.append(marker(row) or 0)
-        name, at = str(row.get(key, "?")), markers[-1]
-        try:
-            records.append(read(row))
-        except Malformed as fault:
-            unreadable.append(UnreadableRow(name, fault.reason, fault.field, at))
-        except _UNFORESEEN as fault:
-            unreadable.append(UnreadableRow(name, f"not understood ({type(fault).__name__})", None, at))
+            reason, field = row.reason, row.field
+        else:
+            markers.append(marker(row) or 0)
+            try:
+                records.append(read(row))
+                continue
+            except Malformed as fault:
+                reason, field = fault.reason, fault.field
+            except _UNFORESEEN as fault:
+                reason, field = f"not understood ({type(fault).__name__})", None
+        unreadable.append(UnreadableRow(str(row.get(key, "?")), reason, field, markers[-1], _find_number(row, number)))
     return RecordPage(tuple(records), max(markers, default=0) or None, tuple(unreadable))
+
+
+def _find_number(row: Row, number: Callable[[Row], str | None]) -> str | None:
+    try:
+        return number(row)
+    except (Malformed, *_UNFORESEEN):
+        return None
 
 
 def _find_marker(row: Unusable) -> int:

@@ -58,11 +58,11 @@ class Caller:
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:
         """Make a call that changes nothing. Raises Transient, or Permanent and its kinds."""
-        return self._call(operation, body, writes=False, record=None)
+        return self._call(operation, body, writes=False)
 
-    def write(self, operation: str, *, record: str | None = None, **body: Any) -> dict[str, Any]:
+    def write(self, operation: str, **body: Any) -> dict[str, Any]:
         """Make a call that writes, and check the result in its answer. Raises Unanswered as well."""
-        return self._call(operation, body, writes=True, record=record)
+        return self._call(operation, body, writes=True)
 
     def knows(self, operation: str, *path: str) -> bool:
         """Whether the installation has an operation, or a field of its request."""
@@ -83,14 +83,14 @@ class Caller:
             error = Transient(str(failure), code="WSDL")
         raise error
 
-    def _call(self, operation: str, body: dict[str, Any], *, writes: bool, record: str | None) -> dict[str, Any]:
+    def _call(self, operation: str, body: dict[str, Any], *, writes: bool) -> dict[str, Any]:
         contract = self.contract()
         body, dropped = texts.clean(body)
         envelope = _encode(contract, operation, body)
         trace = f"kassabridge-{uuid.uuid4().hex}"
         with self._gate(operation):
             started = time.monotonic()
-            outcome = self._ask(contract, operation, envelope, trace=trace, writes=writes, record=record)
+            outcome = self._ask(contract, operation, envelope, trace=trace, writes=writes)
             milliseconds = round((time.monotonic() - started) * 1000)
         note = exchange.say_dropped(dropped, outcome.dropped)
         self._note(operation, body, outcome, trace=trace, milliseconds=milliseconds, note=note)
@@ -98,9 +98,7 @@ class Caller:
             raise outcome.error
         return outcome.answer or {}
 
-    def _ask(
-        self, contract: Contract, operation: str, envelope: bytes, *, trace: str, writes: bool, record: str | None
-    ) -> _Outcome:
+    def _ask(self, contract: Contract, operation: str, envelope: bytes, *, trace: str, writes: bool) -> _Outcome:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation}"', "X-Request-Id": trace}
         try:
             reply = self.link.post(envelope, headers)
@@ -108,8 +106,7 @@ class Caller:
             return _Outcome(error=_link_error(failure, operation, writes=writes))
         outcome = self._understand(contract, operation, reply, writes=writes)
         if outcome.answer is not None and writes:
-            error = result_error(outcome.answer, operation=operation, record=record)
-            outcome = replace(outcome, error=error)
+            outcome = replace(outcome, error=result_error(outcome.answer, operation=operation))
         return self._scrubbed(outcome)
 
     def _understand(self, contract: Contract, operation: str, reply: TillReply, *, writes: bool) -> _Outcome:

@@ -121,22 +121,18 @@ _STATUSES: dict[int, Meaning] = {
 }
 
 
-def result_error(
-    answer: Row, *, operation: str, record: str | None = None, field: str = "result"
-) -> GatewayError | None:
+def result_error(answer: Row, *, operation: str, field: str = "result") -> GatewayError | None:
     """The error of a business answer, or None on success. An answer without a result is `Unanswered`."""
     word = answer.get(field)
     if not word:
-        return Unanswered(f"{operation}: the answer held no result", code="NO-RESULT", record=record)
+        return Unanswered(f"{operation}: the answer held no result", code="NO-RESULT")
     row = RESULTS.get(str(word).rsplit("-RESULT-", 1)[-1])
     detail = answer.get("errorMessage") or answer.get("message")
     if row is None:
-        return Permanent(
-            _sentence(operation, "unknown result", detail), code=str(word), record=record, fix=_FIX_UNKNOWN
-        )
+        return Permanent(_sentence(operation, "unknown result", detail), code=str(word), fix=_FIX_UNKNOWN)
     if row.error is None:
         return None
-    return row.error(_sentence(operation, row.meaning, detail), code=str(word), record=record, fix=row.fix)
+    return row.error(_sentence(operation, row.meaning, detail), code=str(word), fix=row.fix)
 
 
 def fault_error(code: str | None, message: str | None, *, operation: str, writes: bool) -> GatewayError:

@@ -27,24 +27,24 @@ class Groups(Area):
 
     def create_article_group(self, group: ArticleGroup) -> int:
         """Make a group; returns its number."""
-        answer = self._calls.write("newArticleGroup", record=group.name, request=to_new_group_request(group))
+        answer = self._calls.write("newArticleGroup", request=to_new_group_request(group))
         number: int = need(answer, "groupNumber")
         return number
 
     def update_article_group(self, group: ArticleGroup) -> None:
         """Change a group's name, text, position or parent, as far as the record has them."""
-        self._calls.write("updateArticleGroup", record=str(group.number), request=to_group_request(group))
+        self._calls.write("updateArticleGroup", request=to_group_request(group))
 
     def delete_article_group(self, number: int) -> None:
         """Delete a group; its products stay."""
-        self._calls.write("deleteArticleGroup", record=str(number), request={"groupNumber": number})
+        self._calls.write("deleteArticleGroup", request={"groupNumber": number})
 
     def add_products_to_group(self, number: int, products: Iterable[int]) -> None:
         """Put products into a group; those in it already stay where they are."""
         request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
-        self._calls.write("addProductsToArticleGroup", record=str(number), request=request)
+        self._calls.write("addProductsToArticleGroup", request=request)
 
     def delete_products_from_group(self, number: int, products: Iterable[int]) -> None:
         """Take products out of a group."""
         request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
-        self._calls.write("deleteProductsFromArticleGroup", record=str(number), request=request)
+        self._calls.write("deleteProductsFromArticleGroup", request=request)

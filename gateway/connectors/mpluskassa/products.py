@@ -53,7 +53,7 @@ class Products(Area):
 
     def create_product(self, product: Product) -> CreatedProduct:
         """Make a product with its articles. Not idempotent: resolve Unanswered by looking for it."""
-        answer = self._calls.write("createProduct", record=_name(product), product=to_soap(product, None))
+        answer = self._calls.write("createProduct", product=to_soap(product, None))
         return CreatedProduct(
             need(answer, "productNumber"), tuple(rows(answer, "articleNumbers")), answer.get("syncMarker")
         )
@@ -61,7 +61,7 @@ class Products(Area):
     def update_product(self, product: Product, existing: ReadProduct) -> UpdatedProduct:
         """Change the fields of the record; the rest of the product is sent back as it was read."""
         body = to_soap(product, existing.raw)
-        answer = self._calls.write("updateProduct", record=_name(existing.product), product=body)
+        answer = self._calls.write("updateProduct", product=body)
         return UpdatedProduct(
             tuple(rows(answer, "existingArticleNumbers")),
             tuple(rows(answer, "newArticleNumbers")),
@@ -77,7 +77,7 @@ class Products(Area):
         row = next(row for row in rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
         joined = [*rows(target.raw, "articleList", "article"), row]
         body = to_soap(Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}})
-        self._calls.write("updateProduct", record=str(number), product=body)
+        self._calls.write("updateProduct", product=body)
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
         answer = self._calls.read("getProducts", request=_request(**filters))
@@ -93,9 +93,3 @@ def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadPro
 def _request(**filters: Any) -> dict[str, Any]:
     # pluNumbers is required even without a PLU.
     return {"pluNumbers": to_text_list(()), **filters}
-
-
-def _name(product: Product) -> str | None:
-    """The product as an error names it: by its own number, else by its first article's."""
-    numbers = (product.number, *(article.number for article in product.articles))
-    return next((str(number) for number in numbers if number is not None), None)

@@ -55,7 +55,7 @@ class Relations(Area):
     def update_relation(self, relation: Relation, present: Relation) -> SavedRelation:
         """Change the fields that differ from `present`; the till keeps the rest, including edits made meanwhile."""
         body = to_change(relation, present)
-        answer = self._calls.write("updateRelation", record=str(relation.number), relation=body)
+        answer = self._calls.write("updateRelation", relation=body)
         return SavedRelation(relation.number, answer.get("syncMarker"))
 
     def _find(self, terms: dict[str, Any], *, exact: bool = True) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.area import Area, chunks
 from gateway.connectors.mpluskassa.wire import Row, checked, rows_apart, to_date_struct, to_text_list
-from gateway.connectors.mpluskassa.wire_sales import sale_marker, to_sale
+from gateway.connectors.mpluskassa.wire_sales import find_number, sale_marker, to_sale
 from mapping.records import Sale, SaleKind
 
 _IDS_AT_ONCE = 50
@@ -118,7 +118,8 @@ class Sales(Area):
 
     def _since(self, kind: SaleKind, marker: int, limit: int, *, with_lines: bool) -> RecordPage[Sale]:
         found = self._rows_apart(kind, syncMarker=marker, syncMarkerLimit=limit, includeLineList=with_lines)
-        return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id)
+        number = partial(find_number, kind)
+        return to_page(found, partial(self._sale, kind), marker=sale_marker, key=_SOURCES[kind].id, number=number)
 
     def _by_id(self, kind: SaleKind, ids: Iterable[str]) -> tuple[Sale, ...]:
         source = _SOURCES[kind]

@@ -62,7 +62,7 @@ class Stock(Area):
         """
         request = to_corrections(branch, changes, employee=employee, reference=reference)
         try:
-            answer = self._calls.write("saveStockCorrections", record=f"branch {branch}", request=request)
+            answer = self._calls.write("saveStockCorrections", request=request)
         except Permanent as error:
             self._refused_together = not isinstance(error, AuthLost | NotFound)
             raise
@@ -74,7 +74,7 @@ class Stock(Area):
     ) -> int | None:
         """Set the stock to this number of pieces; returns the stock id of the booking. Safe to repeat."""
         request = to_booking(branch, article, "amount", quantity, employee=employee, reference=reference)
-        stock_id: int | None = self._calls.write("setStock", record=str(article), request=request).get("stockId")
+        stock_id: int | None = self._calls.write("setStock", request=request).get("stockId")
         return stock_id
 
     def update_stock(
@@ -82,5 +82,5 @@ class Stock(Area):
     ) -> int | None:
         """Add (or, negative, subtract) pieces. Not safe to repeat: after Unanswered, read the stock first."""
         request = to_booking(branch, article, "amountChanged", change, employee=employee, reference=reference)
-        stock_id: int | None = self._calls.write("updateStock", record=str(article), request=request).get("stockId")
+        stock_id: int | None = self._calls.write("updateStock", request=request).get("stockId")
         return stock_id

@@ -45,7 +45,7 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
     return Sale(
         kind=kind,
         id=need(row, shape.id),
-        number=shape.number(row) or text(row, "transactionString") or need(row, shape.id),
+        number=find_number(kind, row) or need(row, shape.id),
         type=row.get(shape.type) or "",
         state=shape.state(row) or "",
         branch=_branch(row),
@@ -60,6 +60,11 @@ def to_sale(kind: SaleKind, row: Row, *, default_places: int = 0) -> Sale:
         credited_id=text(row, shape.credited),
         **_circumstances(row),
     )
+
+
+def find_number(kind: SaleKind, row: Row) -> str | None:
+    """The number that people know the sale by."""
+    return _SHAPES[kind].number(row) or text(row, "transactionString")
 
 
 def sale_marker(row: Row) -> int | None:

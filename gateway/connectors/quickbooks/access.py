@@ -41,7 +41,7 @@ class Access:
         call = calls.read(entity, record_id)
         found = _entity(call, self.perform(call), entity)
         if found.get("status") == "Deleted":
-            raise NotFound(f"this {entity} was deleted", record=record_id)
+            raise NotFound(f"this {entity} was deleted")
         return found
 
     def rows(self, statement: Select) -> tuple[Json, ...]:

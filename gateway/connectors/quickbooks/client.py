@@ -302,8 +302,7 @@ class QuickBooks:
         booked = self._access.void(kind, document_id, sync_token, request_id, _booking(kind))
         if booked.total != 0:
             raise Permanent(
-                f"QuickBooks did not void this {kind}",
-                record=document_id,
+                f"QuickBooks did not void {kind} {booked.document_number or document_id}",
                 fix="bookkeeper: void or delete it in QuickBooks by hand, then mark this as done",
             )
         return booked

@@ -102,10 +102,10 @@ def look(engine: Engine, since: datetime) -> dict[str, bool | None]:
 
 
 def test_what_was_parked_for_a_cause_goes_on_and_nothing_else(engine: Engine) -> None:
-    one = sale(engine, "one", State.PARKED, code="sku-taken", record="article 1")
+    one = sale(engine, "one", State.PARKED, code="sku-taken", cause="article 1")
     other = sale(engine, "other", State.PARKED, code="sku-taken", record="article 2")
     with writing(engine) as session:
-        assert inbox.requeue_by_code(session, "default", code="sku-taken", record="article 1") == [one]
+        assert inbox.requeue_by_code(session, "default", code="sku-taken", cause="article 1") == [one]
     with reading(engine) as session:
         assert inbox.due_ids(session, limit=5) == [one]
         states = [views.find_event(session, event_id).state for event_id in (one, other)]  # type: ignore[union-attr]

@@ -160,13 +160,13 @@ def test_a_huge_answer_to_a_read_is_for_a_person_and_to_a_write_a_question() -> 
     assert type(error_of(says(VERSION), read_version, limits=small)) is Permanent
 
 
-def test_a_business_refusal_comes_with_http_200_and_names_the_record() -> None:
+def test_a_business_refusal_comes_with_http_200_and_names_its_code() -> None:
     refused = says(
         "<ns:SetStockResponse><ns:result>SET-STOCK-RESULT-ARTICLE-NOT-FOUND</ns:result></ns:SetStockResponse>"
     )
     error = error_of(refused, set_stock)
     assert isinstance(error, NotFound)
-    assert (error.code, error.record) == ("SET-STOCK-RESULT-ARTICLE-NOT-FOUND", "100")
+    assert error.code == "SET-STOCK-RESULT-ARTICLE-NOT-FOUND"
 
 
 def test_stock_is_set_with_its_decimals_and_the_booking_is_returned() -> None:
