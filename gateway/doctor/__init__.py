@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Engine
 
+from gateway import findings
 from gateway.doctor import address, broker, connected, database, environment
-from gateway.doctor.finding import Finding
+from gateway.findings import Check, Finding
 from gateway.settings import Settings
 from gateway.store.sealing import Seal
 
-__all__ = ["Finding", "examine"]
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What this side is checked with."""
+
+    settings: Settings
+    engine: Engine
+    seal: Seal
+
+
+def _on_server(look: Callable[[Installation], Finding]) -> Callable[[Installation], list[Finding]]:
+    return lambda at: [look(at)] if at.engine.dialect.name == "postgresql" else []
+
+
+_NEEDS: Final = frozenset({"database"})
+CHECKS: Final[tuple[Check[Installation], ...]] = (
+    Check("settings", lambda at: environment.check(at.settings)),
+    Check("PUBLIC_URL", lambda at: address.check(at.settings)),
+    Check("broker", lambda at: broker.check(at.settings)),
+    Check("database", lambda at: [database.check_schema(at.settings, at.engine)]),
+    Check("PostgreSQL", _on_server(lambda at: database.check_version(at.engine)), _NEEDS),
+    Check("pooler", _on_server(lambda at: database.check_pooler(at.engine)), _NEEDS),
+    Check("connections left", _on_server(lambda at: database.check_capacity(at.settings, at.engine)), _NEEDS),
+    Check("clocks", lambda at: [database.check_clocks(at.engine)], _NEEDS),
+    Check("processes", lambda at: [database.check_processes(at.engine)], _NEEDS),
+    Check("connections", lambda at: connected.check(at.settings, at.engine, at.seal), _NEEDS),
+)
 
 
 def examine(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
-    """Every check of this side, in order; a check is skipped when an earlier one makes it pointless."""
-    yield from environment.check(settings)
-    yield from address.check(settings)
-    yield from broker.check(settings)
-    reached = database.check(settings, engine)
-    yield reached
-    if reached.good:
-        yield from database.check_server(settings, engine)
-        yield database.check_processes(engine)
-        yield from connected.check(settings, engine, seal)
+    """Every check of this side, in order."""
+    return findings.run(CHECKS, Installation(settings, engine, seal), otherwise="start it, or correct DATABASE_URL")

@@ -8,7 +8,7 @@ import httpx
 
 from gateway import ssrf_guard
 from gateway.doctor.environment import is_here
-from gateway.doctor.finding import Finding
+from gateway.findings import Finding
 from gateway.settings import Settings
 from gateway.web.oauth import redirect_uri
 

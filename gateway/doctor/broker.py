@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from gateway import jobs
-from gateway.doctor.finding import Finding
+from gateway.findings import Finding
 from gateway.settings import Settings
 
 NEARLY_FULL = 0.9

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, text
 
 from gateway import pools
-from gateway.doctor.finding import Finding
-from gateway.errors import GatewayError
+from gateway.findings import Finding
 from gateway.settings import Settings
 from gateway.store import migrate, postgres, presence, views
 from gateway.store.session import reading
@@ -26,28 +24,16 @@ _ROOM = text(
 )
 
 
-def check(settings: Settings, engine: Engine) -> Finding:
+def check_schema(settings: Settings, engine: Engine) -> Finding:
     """Whether the database is there and has this code's schema."""
-    return guarded("database", lambda: _check_schema(settings, engine))
-
-
-def _check_schema(settings: Settings, engine: Engine) -> Finding:
     with reading(engine):
         current = migrate.is_current(engine)
     kind = "PostgreSQL" if settings.is_postgres else "SQLite"
     return Finding("database", f"{kind}, reachable", "" if current else "run `./run migrate` (the release step)")
 
 
-def check_server(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    """The server's version, its free connections, and its clock."""
-    if engine.dialect.name == "postgresql":
-        yield guarded("PostgreSQL", lambda: _check_version(engine))
-        yield guarded("pooler", lambda: check_pooler(engine))
-        yield guarded("connections left", lambda: _check_room(settings, engine))
-    yield guarded("clocks", lambda: _check_clocks(engine))
-
-
-def _check_version(engine: Engine) -> Finding:
+def check_version(engine: Engine) -> Finding:
+    """Whether the server is new enough."""
     with reading(engine) as session:
         number = int(session.execute(text("SHOW server_version_num")).scalar_one())
     major = number // 10_000
@@ -65,7 +51,8 @@ def check_pooler(engine: Engine) -> Finding:
     return Finding("pooler", said if pooled else "none: sessions are our own")
 
 
-def _check_room(settings: Settings, engine: Engine) -> Finding:
+def check_capacity(settings: Settings, engine: Engine) -> Finding:
+    """Whether the server has enough free connections."""
     with reading(engine) as session:
         most, used = map(int, session.execute(_ROOM).one())
     wanted, given = 2 * pools.release(settings), settings.database_connections
@@ -76,7 +63,8 @@ def _check_room(settings: Settings, engine: Engine) -> Finding:
     return Finding("connections left", said, fix)
 
 
-def _check_clocks(engine: Engine) -> Finding:
+def check_clocks(engine: Engine) -> Finding:
+    """How far the clocks of this machine and the database are apart."""
     with reading(engine) as session:
         skew = abs((views.now_of(session) - datetime.now(UTC)).total_seconds())
     fix = (
@@ -87,10 +75,6 @@ def _check_clocks(engine: Engine) -> Finding:
 
 def check_processes(engine: Engine) -> Finding:
     """Which kinds of process run, and whether all of them are this version."""
-    return guarded("processes", lambda: _check_processes(engine))
-
-
-def _check_processes(engine: Engine) -> Finding:
     with reading(engine) as session:
         alive = presence.alive(session)
     roles, versions = {process.role for process in alive}, {process.version for process in alive} | {VERSION}
@@ -102,11 +86,3 @@ def _check_processes(engine: Engine) -> Finding:
         fix = "finish the update: restart what still runs the old version (it is listed for a minute after it ended)"
         return Finding("processes", f"{said}, in versions {', '.join(sorted(versions))}", fix)
     return Finding("processes", f"{said}, all {VERSION}")
-
-
-def guarded(subject: str, look: Callable[[], Finding]) -> Finding:
-    """What a look found, or why it could not look."""
-    try:
-        return look()
-    except GatewayError as error:
-        return Finding(subject, error.reason, error.fix or "start it, or correct DATABASE_URL")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway import alerts
-from gateway.doctor.finding import Finding
+from gateway.findings import Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
 
 LONG_ENOUGH = 32

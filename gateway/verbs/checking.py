@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gateway import doctor
-from gateway.doctor import Finding
+from gateway.findings import Finding
 from gateway.store import connections, inbox, requests
 from gateway.store.events import Event, State
 from gateway.store.session import writing

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from gateway.errors import AuthLost
-from handlers.checkup.finding import CheckFinding
+from gateway.findings import Finding
 from handlers.deps import Deps
 from mapping.records import CompanyProfile
 
@@ -18,60 +18,70 @@ _OTHER_KIND = (
 )
 
 
-def look(deps: Deps) -> Iterator[CheckFinding]:
+def look(deps: Deps) -> Iterator[Finding]:
     """Call the books; raises the error that explains a refusal."""
     try:
         company = deps.lists.company()
     except AuthLost as error:
         raise AuthLost(error.reason, code=error.code, fix=_OTHER_KIND) from error
-    yield CheckFinding(
-        "QuickBooks", f"{company.name} ({company.country}), {company.home_currency or 'no currency given'}"
-    )
+    yield Finding("QuickBooks", f"{company.name} ({company.country}), {company.home_currency or 'no currency given'}")
     yield from _look_at_money(company, deps)
     yield from _look_at_habits(company, deps)
     yield from _look_at_accounts(deps)
     yield _look_at_clock(deps)
 
 
-def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
     currency = deps.settings.products.currency
     if company.home_currency not in (None, currency):
-        yield CheckFinding("currency",
-                      f"the company keeps {company.home_currency}, the till {currency}: nothing is synchronised",
-                      "connect the right company, or correct products.currency (the till's currency)")  # fmt: skip
+        yield Finding(
+            "currency",
+            f"the company keeps {company.home_currency}, the till {currency}: nothing is synchronised",
+            "connect the right company, or correct products.currency (the till's currency)",
+        )
     if company.multi_currency:
-        yield CheckFinding("multicurrency", f"on: sales are booked in {currency}, on customers that keep this currency")
+        yield Finding("multicurrency", f"on: sales are booked in {currency}, on customers that keep this currency")
     if not company.uses_tax:
-        yield CheckFinding("sales tax", "VAT is switched off", "switch VAT on in QuickBooks and make its tax codes")
+        yield Finding("sales tax", "VAT is switched off", "switch VAT on in QuickBooks and make its tax codes")
     if company.computes_tax_itself:
-        yield CheckFinding("sales tax", "QuickBooks computes it from addresses and overrules the till's",
-                      "connect a company without automated sales tax")  # fmt: skip
+        yield Finding(
+            "sales tax",
+            "QuickBooks computes it from addresses and overrules the till's",
+            "connect a company without automated sales tax",
+        )
 
 
-def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
     numbered = company.custom_document_numbers
-    yield CheckFinding("document numbers", "the till's number is kept" if numbered else
-                  "QuickBooks assigns the numbers; a sale is recognised by its private note (switch custom transaction "
-                  "numbers on under Account and settings > Sales to see the till's)")  # fmt: skip
+    yield Finding(
+        "document numbers",
+        "the till's number is kept"
+        if numbered
+        else "QuickBooks assigns the numbers; a sale is recognised by its private note (switch custom transaction "
+        "numbers on under Account and settings > Sales to see the till's)",
+    )
     if company.books_closed_through:
         kept = deps.settings.orders.closed_books
         what = "parked" if kept == "park" else "booked on the first open day"
-        yield CheckFinding("closed books", f"closed through {company.books_closed_through}; earlier sales are {what}")
+        yield Finding("closed books", f"closed through {company.books_closed_through}; earlier sales are {what}")
     if deps.settings.stock.enabled and not company.tracks_stock:
-        yield CheckFinding("stock", "the company does not track quantities",
-                      "switch it on (QuickBooks Plus or Advanced), or set stock.enabled = false")  # fmt: skip
+        yield Finding(
+            "stock",
+            "the company does not track quantities",
+            "switch it on (QuickBooks Plus or Advanced), or set stock.enabled = false",
+        )
 
 
-def _look_at_accounts(deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_accounts(deps: Deps) -> Iterator[Finding]:
     accounts = [account for account in deps.lists.entries("Account") if account.active]
     if not any(account.type == "Income" for account in accounts):
-        yield CheckFinding("income account", "there is none", "make an account of type Income: rounding lines need one")
+        yield Finding("income account", "there is none", "make an account of type Income: rounding lines need one")
     if not any(account.type in _MONEY for account in accounts):
-        yield CheckFinding("deposit account", "none money can lie in", "make an account of type Bank: refunds need one")
+        yield Finding("deposit account", "none money can lie in", "make an account of type Bank: refunds need one")
 
 
-def _look_at_clock(deps: Deps) -> CheckFinding:
+def _look_at_clock(deps: Deps) -> Finding:
     now = deps.now()
     skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)
-    fix = None if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
-    return CheckFinding("clock", f"{skew.total_seconds():.0f} s beside QuickBooks'", fix)
+    fix = "" if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
+    return Finding("clock", f"{skew.total_seconds():.0f} s beside QuickBooks'", fix)

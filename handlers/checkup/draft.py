@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from gateway.errors import AuthLost, GatewayError, Permanent
+from gateway.findings import Finding
 from gateway.store.events import Event
-from handlers.checkup import settings, together
-from handlers.checkup.finding import CheckFinding
+from handlers.checkup import checks
+from handlers.checkup.checks import BOOKS, TILL
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked
 from mapping import products, stock
@@ -26,13 +27,6 @@ SAMPLE = 200
 _FRESH_SECONDS = 60.0
 
 _LATER = "it is saved all the same, and checked again automatically"
-BOOKS, TILL = "QuickBooks", "MplusKASSA"
-_LOOKS: tuple[tuple[str, frozenset[str], Callable[[Deps], Iterator[CheckFinding]]], ...] = (
-    (BOOKS, frozenset({BOOKS}), settings.look_at_books),
-    (TILL, frozenset({TILL}), settings.look_at_till),
-    (BOOKS, frozenset({BOOKS, TILL}), together.look),
-)
-"""What the checks need, and the system that is named if one fails."""
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -47,7 +41,7 @@ def handle(event: Event, deps: Deps) -> Result:
     known = set(_look(unasked, present))
     faults = [each for each in _look(unasked, draft) if each not in known]
     faults += [each for each in _try_stock(items, draft, unasked) if each not in _try_stock(items, present, unasked)]
-    warnings = [CheckFinding("(document)", f"could not be checked: {why}", _LATER) for why in unasked.values()]
+    warnings = [Finding("(document)", f"could not be checked: {why}", _LATER) for why in unasked.values()]
     rows = {
         "faults": _to_rows(faults),
         "warnings": _to_rows([*warnings, *_try_filter(items, draft, present)]),
@@ -76,13 +70,13 @@ def check_in_force(version: int, deps: Deps) -> Result:
         record=f"settings, version {version}",
         fix=f"{faults[0].fix} and save the settings; or retry this once it is there",
     )
-    paths = ", ".join(dict.fromkeys(f.check for f in faults))
+    paths = ", ".join(dict.fromkeys(f.subject for f in faults))
     outcome = dataclasses.replace(result.outcome, field=paths, result=json.dumps(_to_rows(faults)))
     return dataclasses.replace(result, outcome=outcome)
 
 
-def _to_rows(found: Iterable[CheckFinding]) -> list[dict[str, str | None]]:
-    return [{"path": f.check, "message": f.said, "hint": f.fix} for f in dict.fromkeys(found)]
+def _to_rows(found: Iterable[Finding]) -> list[dict[str, str | None]]:
+    return [{"path": f.subject, "message": f.said, "hint": f.fix or None} for f in dict.fromkeys(found)]
 
 
 def _ask(deps: Deps, *, patient: bool = False) -> tuple[list[Item], dict[str, str]]:
@@ -116,21 +110,22 @@ def _sample(deps: Deps) -> list[Item]:
     return [item for item in deps.books.items_page(1, SAMPLE) if item.type != "Category"]
 
 
-def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[CheckFinding]:
+def _look(unasked: dict[str, str], deps: Deps, *, patient: bool = False) -> list[Finding]:
     """The faults; a check whose list is refused adds its system to the `unasked`."""
-    found: list[CheckFinding] = []
-    for system, needed, look in _LOOKS:
-        if needed & set(unasked):
+    found: list[Finding] = []
+    for check in checks.OF_SETTINGS:
+        if check.needs & set(unasked):
             continue
+        system = BOOKS if BOOKS in check.needs else TILL
         try:
             with _noting(system, unasked, patient=patient):
-                found += [each for each in look(deps) if each.fix is not None]
+                found += [each for each in check.look(deps) if not each.good]
         except MappingError as error:
-            found.append(CheckFinding(error.field or "(document)", error.reason, error.fix or "correct this setting"))
+            found.append(Finding(error.field or "(document)", error.reason, error.fix or "correct this setting"))
     return found
 
 
-def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[CheckFinding]:
+def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[Finding]:
     """Test the stock formulas with the quantities of each item."""
     if unasked or not deps.settings.stock.enabled:
         return []
@@ -142,15 +137,15 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
             continue
         except MappingError as error:
             said = f"{error.reason} (tried on item {item.name})"
-            return [CheckFinding(error.field or "stock.formula", said, error.fix or "correct the formula")]
+            return [Finding(error.field or "stock.formula", said, error.fix or "correct the formula")]
     return []
 
 
-def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[CheckFinding]:
+def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[Finding]:
     """A filter that leaves out every item is probably a mistake."""
     if items and _let_in(items, present) and not _let_in(items, draft):
         said = f"none of the first {len(items)} items of QuickBooks would flow"
-        yield CheckFinding("products.filter", said, "look at products.filter and products.types once more")
+        yield Finding("products.filter", said, "look at products.filter and products.types once more")
 
 
 def _let_in(items: list[Item], deps: Deps) -> bool:

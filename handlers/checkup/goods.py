@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from handlers.checkup.finding import CheckFinding, enumerate_some
+from gateway.findings import Finding, enumerate_some
 from handlers.deps import Deps
 from mapping.records import Item
 from mapping.skus import find_own_number, is_own
@@ -14,30 +14,39 @@ from mapping.skus import find_own_number, is_own
 LOOKED_AT = 1000
 
 
-def look(deps: Deps) -> Iterator[CheckFinding]:
+def look(deps: Deps) -> Iterator[Finding]:
     """With one read."""
     types = deps.settings.products.types
     items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types and not is_own(item)]
-    yield CheckFinding("items", f"{len(items)} that may become articles" if items else "none yet")
+    yield Finding("items", f"{len(items)} that may become articles" if items else "none yet")
     yield from _look_at_skus(items, deps)
     today = deps.now().date()
     late = [item.name for item in items if (start := _started(item)) and start > today]
     if late:
-        yield CheckFinding("inventory start", f"in the future: {enumerate_some(late)}",
-                      "set an earlier inventory start date: sales before it are refused (6270)")  # fmt: skip
+        yield Finding(
+            "inventory start",
+            f"in the future: {enumerate_some(late)}",
+            "set an earlier inventory start date: sales before it are refused (6270)",
+        )
 
 
-def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
     counted = Counter(item.sku for item in items if item.sku)
     if doubles := sorted(sku for sku, count in counted.items() if count > 1):
-        yield CheckFinding("double SKUs", enumerate_some(doubles), "give each item a SKU of its own")
+        yield Finding("double SKUs", enumerate_some(doubles), "give each item a SKU of its own")
     if without := [item.name for item in items if not item.sku]:
-        yield CheckFinding("items without SKU", f"{len(without)}: {enumerate_some(without)}",
-                      "enter SKUs, or leave these items out with products.filter")  # fmt: skip
+        yield Finding(
+            "items without SKU",
+            f"{len(without)}: {enumerate_some(without)}",
+            "enter SKUs, or leave these items out with products.filter",
+        )
     letters = sorted(sku for sku in counted if sku and find_own_number(sku) is None)
     if letters and deps.settings.products.sku_with_letters == "reject":
-        yield CheckFinding("SKUs that are no number", f"{len(letters)}: {enumerate_some(letters)}",
-                      'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"')  # fmt: skip
+        yield Finding(
+            "SKUs that are no number",
+            f"{len(letters)}: {enumerate_some(letters)}",
+            'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"',
+        )
 
 
 def _started(item: Item) -> date | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from gateway.connectors.quickbooks.client import ListEntity
-from handlers.checkup.finding import CheckFinding
+from gateway.findings import Finding
 from handlers.deps import Deps
 from handlers.references import codes, goods
 from mapping.control import Control
@@ -25,13 +25,13 @@ _LISTS: Mapping[str, ListEntity] = {
 """Setting of the mapping section to the books' list that contains its values."""
 
 
-def look_at_books(deps: Deps) -> Iterator[CheckFinding]:
+def look_at_books(deps: Deps) -> Iterator[Finding]:
     """Every name of the books in the settings that the books do not have."""
     mapped = deps.settings.mapping
     for name in deps.settings.orders.retired:
-        yield CheckFinding(f"orders.{name}", "this setting was taken out and does nothing", f"take orders.{name} out")
+        yield Finding(f"orders.{name}", "this setting was taken out and does nothing", f"take orders.{name} out")
     if deps.settings.loses_stock:
-        yield CheckFinding("orders.summary", LOSES_STOCK, KEEP_STOCK)
+        yield Finding("orders.summary", LOSES_STOCK, KEEP_STOCK)
     for setting, entity in _LISTS.items():
         yield from _look_at_list(setting, entity, getattr(mapped, setting), deps)
     yield from _look_at_tax_codes(mapped, deps)
@@ -44,7 +44,7 @@ def named(control: Control) -> list[str]:
     return sorted({v for v in (*control.table.values(), control.value, control.fallback) if v})
 
 
-def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps) -> Iterator[Finding]:
     wanted, currency = named(control), deps.settings.products.currency
     entries = [entry for entry in deps.lists.entries(entity) if entry.active] if wanted else []
     by_id = {entry.id: entry for entry in entries}
@@ -52,18 +52,16 @@ def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps
         found = by_id.get(name) or codes.named(name, entries)
         subject = f"mapping.{setting}"
         if found is None:
-            yield CheckFinding(
-                subject, f"QuickBooks has no active {entity} {name}", f"make it there, or correct {subject}"
-            )
+            yield Finding(subject, f"QuickBooks has no active {entity} {name}", f"make it there, or correct {subject}")
         elif setting == "deposit_accounts" and found.type not in _MONEY:
-            yield CheckFinding(
+            yield Finding(
                 subject, f"{name} is of type {found.type}", "name an account of type Bank or Other Current Asset"
             )
         elif found.currency not in (None, currency):
-            yield CheckFinding(subject, f"{name} keeps {found.currency}", f"name an account that keeps {currency}")
+            yield Finding(subject, f"{name} keeps {found.currency}", f"name an account that keeps {currency}")
 
 
-def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]:
     wanted: dict[str, list[str]] = {
         "mapping.tax_codes": named(mapped.tax_codes),
         "mapping.shifted_tax_code": [mapped.shifted_tax_code] if mapped.shifted_tax_code else [],
@@ -73,17 +71,17 @@ def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[CheckFin
     for subject, names in wanted.items():
         for name in names:
             if name not in known:
-                yield CheckFinding(subject, f"QuickBooks has no active tax code {name}", f"correct {subject}")
+                yield Finding(subject, f"QuickBooks has no active tax code {name}", f"correct {subject}")
 
 
-def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Finding]:
     try:
         look(deps)
     except MappingError as error:
-        yield CheckFinding(error.field or "items", error.reason, error.fix)
+        yield Finding(error.field or "items", error.reason, error.fix or "")
 
 
-def look_at_till(deps: Deps) -> Iterator[CheckFinding]:
+def look_at_till(deps: Deps) -> Iterator[Finding]:
     """Every branch, VAT code and turnover group in the settings that the till does not have."""
     stock = deps.settings.stock
     branches = {branch.number for branch in deps.lists.branches()}
@@ -94,14 +92,14 @@ def look_at_till(deps: Deps) -> Iterator[CheckFinding]:
         wanted.append(("products.vat_branch", deps.settings.products.vat_branch))
     for subject, number in wanted:
         if number not in branches:
-            yield CheckFinding(subject, f"the till has no branch {number}", f"correct {subject}")
+            yield Finding(subject, f"the till has no branch {number}", f"correct {subject}")
     codes_known = {group.code for group in deps.lists.vat_groups()}
     for text in named(deps.settings.products.vat):
         if not text.isdecimal() or int(text) not in codes_known:
             shown = ", ".join(map(str, sorted(codes_known)))
-            yield CheckFinding("products.vat", f"the till has no VAT code {text}", f"use one of its codes: {shown}")
+            yield Finding("products.vat", f"the till has no VAT code {text}", f"use one of its codes: {shown}")
     group = deps.settings.products.turnover_group
     known = {each.number for each in deps.lists.turnover_groups()}
     if group is not None and known and group not in known:
         subject = "products.turnover_group"
-        yield CheckFinding(subject, f"the till has no turnover group {group}", f"correct {subject}")
+        yield Finding(subject, f"the till has no turnover group {group}", f"correct {subject}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from handlers.checkup.finding import CheckFinding
+from gateway.findings import Finding
 from handlers.deps import Deps
 from handlers.references import codes
 from mapping import control
@@ -14,7 +14,7 @@ from mapping.errors import MappingError
 from mapping.records import TaxCode
 
 
-def look(deps: Deps) -> Iterator[CheckFinding]:
+def look(deps: Deps) -> Iterator[Finding]:
     """Check each rate, payment method and branch of the till."""
     known = [code for code in deps.lists.tax_codes(deps.now().date()) if code.active]
     for rate in sorted({group.percentage for group in deps.lists.vat_groups()}):
@@ -23,11 +23,11 @@ def look(deps: Deps) -> Iterator[CheckFinding]:
     yield from _look_at_branches(deps)
 
 
-def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> CheckFinding:
+def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> Finding:
     plain = f"{rate.normalize():f}"
     subject, rule = f"VAT {plain} %", deps.settings.mapping.tax_codes
     if rule.mode == "rule":
-        return CheckFinding(subject, "a rule of the settings chooses for each sale")
+        return Finding(subject, "a rule of the settings chooses for each sale")
     same = next((code.id for code in known if code.percentage == rate), None)
     try:
         chosen = control.resolve(rule, ControlQuestion(setting="mapping.tax_codes", key=plain, automatic=same)).value
@@ -35,15 +35,18 @@ def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> CheckFindi
         chosen = None
     found = next((code for code in known if chosen in {code.id, code.name}), None)
     if found is None:
-        return CheckFinding(subject, "QuickBooks has no active tax code of this rate",
-                       "make one in QuickBooks, or map the rate in mapping.tax_codes")  # fmt: skip
+        return Finding(
+            subject,
+            "QuickBooks has no active tax code of this rate",
+            "make one in QuickBooks, or map the rate in mapping.tax_codes",
+        )
     if found.percentage != rate:
         said = f"is booked on {found.name}, a code of {found.percentage} %"
-        return CheckFinding(subject, said, "correct mapping.tax_codes: totals would not be the till's")
-    return CheckFinding(subject, "QuickBooks has a tax code of this rate")
+        return Finding(subject, said, "correct mapping.tax_codes: totals would not be the till's")
+    return Finding(subject, "QuickBooks has a tax code of this rate")
 
 
-def _look_at_tenders(deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
     mapped = deps.settings.mapping
     if mapped.create_payment_methods or mapped.payment_methods.mode != "default":
         return
@@ -55,10 +58,10 @@ def _look_at_tenders(deps: Deps) -> Iterator[CheckFinding]:
         try:
             control.resolve(mapped.payment_methods, question)
         except MappingError as error:
-            yield CheckFinding(f"payment method {method.code}", "QuickBooks has none of this name", error.fix)
+            yield Finding(f"payment method {method.code}", "QuickBooks has none of this name", error.fix or "")
 
 
-def _look_at_branches(deps: Deps) -> Iterator[CheckFinding]:
+def _look_at_branches(deps: Deps) -> Iterator[Finding]:
     if not deps.lists.company().tracks_departments:
         return
     for branch in deps.lists.branches():
@@ -66,7 +69,7 @@ def _look_at_branches(deps: Deps) -> Iterator[CheckFinding]:
         try:
             found = codes.department(branch.number, deps)
         except MappingError as error:
-            yield CheckFinding(subject, f"no location is called {branch.name}", error.fix)
+            yield Finding(subject, f"no location is called {branch.name}", error.fix or "")
             continue
         if found is None:
-            yield CheckFinding(subject, f"no location is called {branch.name}: its sales are booked without one")
+            yield Finding(subject, f"no location is called {branch.name}: its sales are booked without one")

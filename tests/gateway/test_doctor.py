@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway import doctor, settings
-from gateway.doctor.finding import Finding
+from gateway.findings import Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API
 from gateway.store import connections, inbox, meters, presence
 from gateway.store.connections import Connection

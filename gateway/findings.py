@@ -1,0 +1,65 @@
+"""What checks find, and how a table of checks is run: those of `doctor` here, those of both systems by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from gateway.errors import AuthLost, GatewayError
+from mapping.errors import MappingError
+
+Given = TypeVar("Given")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked. `fix` is empty when all is well, else what the person should do."""
+
+    subject: str
+    said: str
+    fix: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing needs to be done."""
+        return not self.fix
+
+    def to_data(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"check": self.subject, "good": self.good, "said": self.said, "fix": self.fix or None}
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[Given]):
+    """A row of a table of checks; it is left out when something that it `needs` was found not to be good."""
+
+    subject: str
+    look: Callable[[Given], Iterable[Finding]]
+    needs: frozenset[str] = frozenset()
+
+
+def run(checks: Iterable[Check[Given]], given: Given, *, otherwise: str) -> Iterator[Finding]:
+    """The findings of each check, up to its failure, and the reason of that; `otherwise` is the fix of one without."""
+    bad: set[str] = set()
+    for check in checks:
+        if not bad & check.needs:
+            for finding in _look(check, given, otherwise):
+                yield finding
+                bad |= set() if finding.good else {finding.subject}
+
+
+def _look(check: Check[Given], given: Given, otherwise: str) -> Iterator[Finding]:
+    try:
+        yield from check.look(given)
+    except AuthLost as error:
+        yield Finding(check.subject, f"login refused: {error.reason}", error.fix or "enter the credentials again")
+    except (GatewayError, MappingError) as error:
+        yield Finding(check.subject, error.reason, error.fix or otherwise)
+
+
+def enumerate_some(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
