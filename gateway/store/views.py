@@ -114,9 +114,13 @@ def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
 
 def newest_about(session: Session, subject: str) -> Event | None:
     """The last event of a subject, or None."""
-    about = select(*_COLUMNS).where(col(InboxRow.subject) == subject).order_by(col(InboxRow.id).desc()).limit(1)
-    row = session.execute(about).one_or_none()
-    return Event(*row) if row else None
+    return next(iter(events_about(session, subject, limit=1)), None)
+
+
+def events_about(session: Session, subject: str, *, limit: int) -> list[Event]:
+    """The last events of a subject, newest first."""
+    about = select(*_COLUMNS).where(col(InboxRow.subject) == subject).order_by(col(InboxRow.id).desc()).limit(limit)
+    return [Event(*row) for row in session.execute(about).all()]
 
 
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:

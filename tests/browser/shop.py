@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, inbox, journal, tokens
+from gateway.store import connections, cursors, inbox, journal, links, sales, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
+from gateway.store.links import Link, LinkKind
+from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tokens import Tokens
@@ -23,8 +25,17 @@ FLOWED = [
     (Flow.CUSTOMERS, "Relation", "4412", {"email": "anna@example.nl", "target": ("Customer", "77")}),
     (Flow.ORDERS, "Invoice", "20260087", {"order_id": "20260087", "target": ("Invoice", "1203")}),
     (Flow.ORDERS, "Receipt", "1.2.2026.3450", {"order_id": "1.2.2026.3450", "target": ("SalesReceipt", "1202")}),
+    (Flow.ORDERS, "TillInvoice", "20260088", {"order_id": "20260088", "target": ("Invoice", "1205")}),
     (Flow.PRODUCTS, "Item", "21", {"sku": "100021", "target": ("Article", "100021")}),
 ]
+SOLD: dict[str, tuple[str | None, int]] = {"Receipt": (None, 2450), "TillInvoice": ("Bakkerij Jansen & Zn.", 123450)}
+
+
+def to_facts(number: str, customer: str | None, cents: int) -> SaleFacts:
+    """A sale of today: most of it by card, two euros in cash."""
+    tenders = (("PIN", cents - 200), ("Contant", 200))
+    today = datetime.now(AMSTERDAM).date()
+    return SaleFacts(number, today, 2, "Winkel Utrecht", customer, cents, round(cents * 21 / 121), tenders)
 
 
 def fill(engine: Engine) -> None:
@@ -58,7 +69,12 @@ def _flow(engine: Engine, number: int, flow: Flow, entity: str, entity_id: str, 
     known["target"] = target
     with writing(engine) as session:
         journal.write(session, "default", row.id, LOG)
-        inbox.finish(session, event, Outcome(State.DONE, facts=facts))
+        outcome = Outcome(State.DONE, facts=facts)
+        inbox.finish(session, event, outcome)
+        if entity in SOLD:
+            document = {"document_number": f"R{entity_id}"}
+            links.save(session, "default", Link(LinkKind.DOCUMENT, entity_id, target[0], target[1], detail=document))
+            sales.record(session, event, outcome, {entity_id: to_facts(entity_id, *SOLD[entity])})
 
 
 LOG = [
@@ -81,4 +97,6 @@ def _park(engine: Engine) -> None:
     entries = [*LOG[:2], Entry("failed", reason)]
     with writing(engine) as session:
         journal.write(session, "default", row.id, entries)
-        inbox.finish(session, event, Outcome(State.PARKED, reason, "no-item", "receipt 1.2.2026.3452", "lines[1]", fix))
+        outcome = Outcome(State.PARKED, reason, "no-item", "receipt 1.2.2026.3452", "lines[1]", fix)
+        inbox.finish(session, event, outcome)
+        sales.record(session, event, outcome, {change.entity_id: to_facts(change.entity_id, None, 8995)})

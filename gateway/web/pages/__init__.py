@@ -7,7 +7,19 @@ from pathlib import Path
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from gateway.web.pages import agreement, dashboard, event, events, login, preview, settings, setup, versions
+from gateway.web.pages import (
+    agreement,
+    dashboard,
+    event,
+    events,
+    login,
+    preview,
+    sale,
+    sales,
+    settings,
+    setup,
+    versions,
+)
 from gateway.web.pages.rendering import show_problem
 
 __all__ = ["routes", "show_problem"]
@@ -26,6 +38,8 @@ def routes() -> list[BaseRoute]:
         *preview.routes(),
         *agreement.routes(),
         *dashboard.routes(),
+        *sales.routes(),
+        *sale.routes(),
         *events.routes(),
         *event.routes(),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),

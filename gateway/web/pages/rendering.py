@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
 from gateway.web import services
-from gateway.web.pages import catalogue
+from gateway.web.pages import catalogue, formats
 from gateway.web.sessions import Visitor
 from mapping.money import show_cents
 
@@ -58,6 +58,8 @@ def render(
         "record": partial(to_record, names),
         "called": lambda key: names.get(key, key),
         "cents": show_cents,
+        "money": partial(formats.show_money, language),
+        "day": partial(formats.show_day, language),
         "flows": list(Flow),
         "states": list(State),
         "version": VERSION,

@@ -1,0 +1,36 @@
+"""Money, days and amounts as people of a language write them. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Final
+
+from babel.dates import format_date
+from babel.numbers import format_currency
+
+from mapping.money import to_euros
+
+_LOCALES: Final = {"en": "en_IE", "nl": "nl_NL", "de": "de_DE"}
+"""English as in the one country that writes English and pays in euros."""
+_AMOUNT = re.compile(r"(?P<sign>-?)\s*(?P<whole>\d{1,3}(?:[., ]\d{3})+|\d{1,12})(?:[.,](?P<cents>\d{2}|\d))?")
+
+
+def show_money(language: str, cents: int | None) -> str:
+    """An amount in euros, empty for none: "€ 1.234,50" in Dutch."""
+    return "" if cents is None else format_currency(to_euros(cents), "EUR", locale=_LOCALES[language])
+
+
+def show_day(language: str, day: date) -> str:
+    """A day: "29 nov 2026"."""
+    return format_date(day, "medium", locale=_LOCALES[language])
+
+
+def to_cents(text: str) -> int | None:
+    """The cents of an amount as somebody types it, with a comma or a point before the cents; None for other texts."""
+    found = _AMOUNT.fullmatch(text.replace("€", "").replace("\u00a0", " ").strip())
+    if found is None:
+        return None
+    whole = int(re.sub(r"\D", "", found["whole"]))
+    cents = int((found["cents"] or "0").ljust(2, "0"))
+    return -(whole * 100 + cents) if found["sign"] else whole * 100 + cents

@@ -1,0 +1,75 @@
+"""The pages of sales in a real browser: found, opened, acted on, in three languages, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Shoot = Callable[[Any, str], None]
+CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
+SALES = {"en": "Sales", "nl": "Verkopen", "de": "Verkäufe"}
+
+
+def test_a_person_finds_a_sale_by_its_customer_and_opens_it(inside: Any, shoot: Shoot) -> None:
+    inside.get_by_role("link", name="Sales", exact=True).click()
+    assert inside.locator("tbody tr").count() == 4
+    inside.get_by_label("Search").fill("jansen")
+    inside.get_by_role("button", name="Show").click()
+    inside.wait_for_url(re.compile("q=jansen"))
+    inside.get_by_role("link", name="20260088", exact=True).click()
+    inside.wait_for_url(re.compile(r"/sales/\d+"))
+    assert inside.locator("h1 .chip").inner_text() == "booked"
+    link = inside.get_by_role("link", name="Open in QuickBooks")
+    assert link.get_attribute("href") == "https://app.qbo.intuit.com/app/invoice?txnId=1205"
+    shoot(inside, "sale")
+
+
+def test_a_parked_sale_is_tried_again_from_its_page(inside: Any, shoot: Shoot) -> None:
+    inside.get_by_role("link", name="Sales", exact=True).click()
+    inside.get_by_label("State").select_option("needs_attention")
+    inside.get_by_role("button", name="Show").click()
+    inside.wait_for_url(re.compile("state=needs_attention"))
+    inside.get_by_role("link", name="1.2.2026.3452").click()
+    shoot(inside, "sale-parked")
+    inside.get_by_text("Technical", exact=True).last.click()
+    assert inside.get_by_text("which is no item in QuickBooks").count() >= 2
+    inside.get_by_role("button", name="Try again").click()
+    inside.wait_for_selector("h1 .chip.waiting")
+    assert inside.get_by_text("It is being handled now").is_visible()
+
+
+def test_the_list_is_downloaded_as_a_file(inside: Any) -> None:
+    inside.get_by_role("link", name="Sales", exact=True).click()
+    with inside.expect_download() as waiting:
+        inside.get_by_role("link", name="Download CSV").click()
+    assert waiting.value.suggested_filename == "sales.csv"
+    assert len(Path(waiting.value.path()).read_text("utf-8-sig").splitlines()) == 5
+
+
+@pytest.mark.parametrize("language", SALES)
+def test_the_pages_fit_a_phone_and_a_desk_in_every_language(
+    inside: Any, address: str, shoot: Shoot, language: str
+) -> None:
+    context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
+    tab = context.new_page()
+    for path, name in (("sales", "sales"), ("sales/4", "sale"), ("", "home")):
+        for width in (400, 1280):
+            tab.set_viewport_size({"width": width, "height": 900})
+            tab.goto(f"{address}/{path}")
+            shoot(tab, f"{name}-{language}-{width}")
+            assert tab.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+            assert tab.evaluate(CONTRAST) == [], (path, width)
+    assert tab.get_by_role("link", name=SALES[language], exact=True).is_visible()
+    context.close()
+
+
+def test_the_pages_are_legible_in_the_dark(inside: Any, address: str, shoot: Shoot) -> None:
+    inside.emulate_media(color_scheme="dark")
+    for path, name in (("sales", "sales"), ("sales/4", "sale")):
+        inside.goto(f"{address}/{path}")
+        shoot(inside, f"{name}-dark")
+        assert inside.evaluate(CONTRAST) == [], path
