@@ -11,14 +11,14 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlmodel import Session, col
 
 from gateway.store.sales import SaleStatus
-from gateway.store.tables import InboxRow, SaleRow
+from gateway.store.tables import ConnectionRow, InboxRow, SaleRow
 
 PAGE = 50
 MOST_FOUND = 1_000
 """A search finds the newest so many sales."""
-LOOKED_BACK = 50_000
+LOOKED_BACK = 30_000
 """A part of a number or name is searched among the last so many sales; a whole number among all of them."""
-_EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id, SaleRow.sale_id)
+_EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id)
 _PARTLY = (SaleRow.number, SaleRow.document_number, SaleRow.customer, SaleRow.branch_name)
 
 
@@ -131,16 +131,26 @@ def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool
         conditions.append(col(SaleRow.day) >= wanted.start)
     if wanted.through:
         conditions.append(col(SaleRow.day) <= wanted.through)
-    if wanted.lowest is not None:
-        conditions.append(col(SaleRow.amount_cents) >= wanted.lowest)
-    if wanted.highest is not None:
-        conditions.append(col(SaleRow.amount_cents) <= wanted.highest)
+    conditions += _within_amounts(session, wanted)
     if wanted.q:
         conditions.append(col(SaleRow.id).in_(_search(session, wanted.q, wanted.q_cents)))
     if wanted.after:
         place = tuple_(col(SaleRow.day), col(SaleRow.id))
         conditions.append(place < tuple_(wanted.after.day, wanted.after.id))
     return conditions
+
+
+def _within_amounts(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:
+    """The bounds of the amount; few sales within them are found by their index, for they may be far apart in time."""
+    lowest, highest = wanted.lowest, wanted.highest
+    bounds = [
+        *([col(SaleRow.amount_cents) >= lowest] if lowest is not None else []),
+        *([col(SaleRow.amount_cents) <= highest] if highest is not None else []),
+    ]
+    if not bounds:
+        return []
+    some = session.execute(select(col(SaleRow.id)).where(*bounds).limit(MOST_FOUND + 1)).scalars().all()
+    return [col(SaleRow.id).in_(some)] if len(some) <= MOST_FOUND else bounds
 
 
 def _search(session: Session, text: str, cents: int | None) -> list[int]:
@@ -154,8 +164,15 @@ def _search(session: Session, text: str, cents: int | None) -> list[int]:
 
 def _matches(session: Session, text: str, cents: int | None) -> Iterator[ColumnElement[bool]]:
     yield from (col(column) == text for column in _EXACT)
+    # The index of the till's ids begins with the connection.
+    every = select(col(ConnectionRow.name))
+    yield and_(col(SaleRow.connection).in_(every), col(SaleRow.sale_id) == text)
     if cents is not None:
         yield col(SaleRow.amount_cents).in_({cents, -cents})
     newest = session.execute(select(func.max(col(SaleRow.id)))).scalar_one() or 0
-    parts = or_(*(col(column).icontains(text, autoescape=True) for column in _PARTLY))
+    pattern = f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%"
+    # LIKE ignores case in SQLite; lowering each text for it would be slow.
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    columns = [col(column) for column in _PARTLY]
+    parts = or_(*(each.like(pattern, escape="/") if is_sqlite else each.ilike(pattern, escape="/") for each in columns))
     yield and_(col(SaleRow.id) > newest - LOOKED_BACK, parts)

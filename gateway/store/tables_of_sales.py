@@ -23,6 +23,7 @@ class SaleRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("connection", "sale_id", name="sales_sale"),
         Index("sales_day", "day", "id"),
+        Index("sales_connection", "connection", "day", "id"),
         Index("sales_branch", "connection", "branch", "day", "id"),
         Index("sales_status", "status", "day", "id"),
         Index("sales_amount", "amount_cents"),
