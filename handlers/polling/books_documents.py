@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Permanent
 from gateway.store import agreements, links
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, changes, money_documents, till_sales, writers
+from handlers.sales import bookings, changes, drafts, money_documents, successors, till_sales, writers
 from handlers.sales.days import DAY
+from handlers.sales.settlement import CREDIT
 from mapping import sale_changes
 from mapping.day_summary import Day
+from mapping.errors import MappingError
+from mapping.order_deposits import key_of
 from mapping.records import DocumentKind
+from mapping.sale_identity import find_tag
 
 _GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
 EDITED = "edited"
@@ -53,7 +57,40 @@ def _find_reason(event: Event, mine: Link, how: str, deps: Deps) -> str | None:
     """Why no action is needed although it was removed, or None."""
     if _is_in_books(event, deps):
         return "is in the books again"
+    if successor := successors.find(mine, deps):
+        successors.hand_on(mine, how, successor, deps)
+        return f"{successor.kind} {successor.id} is in the books in its place"
+    if _is_dropped(mine, deps):
+        _mark_gone(mine, how, deps)
+        return "the till does not have that payment any more"
     return "its sale is cancelled at the till" if _is_cancelled(mine, how, deps) else None
+
+
+def _is_dropped(mine: Link, deps: Deps) -> bool:
+    """Whether the till does not have this payment, deposit or money beside a sale any more."""
+    if mine.kind == LinkKind.DEPOSIT:
+        order_id, _, payment = mine.source_id.partition("/")
+        order = till_sales.find(order_id, deps)
+        return order is not None and payment not in {key_of(each) for each in order.payments}
+    document = _posted_on(mine, deps)
+    if document is None or document.kind != LinkKind.DOCUMENT or mine.kind == LinkKind.DOCUMENT:
+        return False
+    sale = till_sales.find(document.source_id, deps)
+    if sale is None or sale_changes.is_withdrawn(sale):
+        return False
+    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, document.target_entity)
+    try:
+        posting, _ = drafts.prepare(sale, deps, kind=kind)
+    except (MappingError, Permanent):
+        return False
+    if mine.kind == LinkKind.PAYMENT:
+        return mine.source_id.split("/", 2)[2] not in {*(each.source_id for each in posting.payments), CREDIT}
+    return not successors.tags(mine) & {find_tag(each.marker) for each in posting.beside}
+
+
+def _mark_gone(mine: Link, how: str, deps: Deps) -> None:
+    with writing(deps.engine) as session:
+        bookings.mark_gone(session, mine, how, deps)
 
 
 def _is_in_books(event: Event, deps: Deps) -> bool:
@@ -146,7 +183,7 @@ def _show_edit(event: Event, record: str) -> Result:
 def _report_gone(event: Event, mine: Link, record: str, how: str, deps: Deps, *, order: str) -> Result:
     is_payment = event.entity == "Payment"
     if not is_payment:
-        bookings.note(mine, deps, gone=how)
+        _mark_gone(mine, how, deps)
     parts = {LinkKind.MONEY: "a part of its money", LinkKind.DEPOSIT: "the deposit"}
     part = parts.get(LinkKind(mine.kind), "turnover of this day" if bookings.detail(mine, DAY) else "the sale")
     what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"

@@ -23,7 +23,7 @@ from handlers.deps import Deps
 from handlers.polling import captures
 from handlers.polling.captures import Capture, Shared
 from handlers.references import addresses
-from handlers.sales import bookings, comparison, writers
+from handlers.sales import bookings, comparison, successors, writers
 from mapping.records import DocumentKind
 from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
@@ -183,11 +183,11 @@ def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
 
 def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
     """Whether a document without a link has our marker: then it may be a sale's second document."""
-    kind, _, sale_id = (find_tag(change.raw.get("PrivateNote")) or "").partition(":")
-    if not sale_id or kind == "day" or is_voided(change.raw):
+    note = change.raw.get("PrivateNote")
+    if find_tag(note) is None or is_voided(change.raw):
         return None
-    writers.report_installation(change.raw.get("PrivateNote"), deps)
-    return writers.UNLINKED if bookings.find(sale_id, deps) else None
+    writers.report_installation(note, deps)
+    return writers.UNLINKED if successors.is_of_known_sale(note, deps) else None
 
 
 def _is_outdated(change: BooksChange, link: Link) -> bool:

@@ -90,13 +90,16 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
         booked, generation = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
     if link and not _is_same(link, booked):
-        settlement.part_from(link, posting, deps)
+        settlement.part_from(link, posting.payments, deps)
         money_documents.hand_over(link, booked, deps)
     # The document exists now: store the link before anything else can fail, without the fingerprint for "finished".
     known = bookings.to_link(sale, booked, finished=False, **_origin(posting, booked))
     deps.remember(dataclasses.replace(known, generation=generation))
     bookings.claim_orders(sale, booked, deps)
     if found:
+        settlement.recall(sale, booked, deps, wanted=posting.payments)
+        settlement.release(booked.kind, booked.id, deps, keep=posting.payments)
+        booked = deps.books.document(booked.kind, booked.id) if posting.payments else booked
         _measure_again(posting, booked, event, deps)
     return finish(sale, posting, booked, deps, maybe_written=maybe_written)
 

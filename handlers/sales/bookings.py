@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from sqlmodel import Session
+
 from gateway.connectors import texts
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire_content import content_of, contents_of, references_of
@@ -88,6 +90,15 @@ def note(link: Link, deps: Deps, **facts: Any) -> Link:
     changed = dataclasses.replace(link, detail={**(link.detail or {}), **facts})
     deps.remember(changed)
     return changed
+
+
+def mark_gone(session: Session, link: Link, how: str, deps: Deps) -> bool:
+    """Store that the linked document is gone, unless the link names another document by now; whether it did."""
+    now = links.find(session, deps.connection, LinkKind(link.kind), link.source_id)
+    if now is None or (now.target_entity, now.target_id) != (link.target_entity, link.target_id):
+        return False
+    links.save(session, deps.connection, dataclasses.replace(now, detail={**(now.detail or {}), GONE: how}))
+    return True
 
 
 def begin(link: Link, deps: Deps, **facts: Any) -> Link:

@@ -27,7 +27,8 @@ from handlers.sales import (
 from mapping import orders, sale_changes
 from mapping.errors import MappingError
 from mapping.orders import Posting
-from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
+from mapping.sale_identity import find_signed_content
 
 TRIES = 3
 _DELETED, _VOIDED = "deleted", "voided"
@@ -40,26 +41,26 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     in_money = drafts.in_money(sale, deps)
     kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity)
     if bookings.detail(link, bookings.WITHDRAWN) and kind == link.target_entity:
-        return revive(sale, link, deps)
+        return revive(sale, link, event, deps)
     if kind is DocumentKind.INVOICE == link.target_entity and bookings.detail(link, "goods") == sale_changes.goods(
         sale
     ):
         return _settle_more(sale, link, event, deps)
-    if deps.settings.orders.changed == "park":
+    if deps.settings.orders.changed == "park" and not _is_only_unfinished(sale, link, kind, deps):
         return _park(sale, link, "was changed at the till after it was booked", "changed-after-booking")
     if kind != link.target_entity:
         return _replace(sale, link, event, kind, deps)
-    return revisions.revise(sale, link, deps) or _update(sale, link, deps)
+    return revisions.revise(sale, link, deps) or _update(sale, link, event, deps)
 
 
-def restore(sale: Sale, link: Link, deps: Deps) -> Result:
+def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """A person requests a sale that is booked as it is: repair everything that belongs to its document."""
     kind = DocumentKind(link.target_entity)
     if bookings.detail(link, bookings.ADOPTED) or kind not in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
         return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
     current = find_present(link, deps)
     if current is None or current.voided:
-        return park_gone(sale, link, _DELETED if current is None else _VOIDED)
+        return relink_or_park(sale, link, _DELETED if current is None else _VOIDED, event, deps)
     posting, _ = drafts.prepare(sale, deps, kind=kind)
     posting = move_payments(posting, deps)
     said = repairs.restore(posting, current, deps) if posting.payments else []
@@ -69,19 +70,21 @@ def restore(sale: Sale, link: Link, deps: Deps) -> Result:
     return done(reason, target_entity=link.target_entity, target_id=link.target_id)
 
 
-def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
+def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Void the document of a sale that was cancelled."""
-    if bookings.detail(link, bookings.GONE):
+    current = None if bookings.detail(link, bookings.GONE) else find_present(link, deps)
+    if (current is None or current.voided) and (successor := relink(sale, link, deps)):
+        return withdraw(sale, successor, event, deps)
+    if current is None or current.voided:
         return _leave_gone(sale, link, deps)
     if bookings.detail(link, bookings.ADOPTED):
         return _park_adopted(sale, link)
     if deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
-    current = find_present(link, deps)
-    if current is None or current.voided:
-        return _leave_gone(sale, link, deps)
     if is_edited(link, current, deps):
         return _park_edited(sale, link)
+    if _is_maybe_written(event, link, deps):
+        settlement.recall(sale, current, deps)
     link = bookings.begin(link, deps, withdrawn=True)
     money_documents.release(link.target_entity, link.target_id, deps)
     if settlement.release(link.target_entity, link.target_id, deps):
@@ -98,10 +101,49 @@ def withdraw(sale: Sale, link: Link, deps: Deps) -> Result:
 
 def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
     """Cancelled, and its document is gone from the books: events about the removal are checked again."""
+    money_documents.release(link.target_entity, link.target_id, deps)
+    settlement.release(link.target_entity, link.target_id, deps)
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     finished = Link(link.kind, link.source_id, link.target_entity, link.target_id, link.sync_token,
                     sale_changes.content(sale), link.detail)  # fmt: skip
     return done("cancelled at the till; its document is gone from the books already", links=(finished,))
+
+
+def relink(sale: Sale, link: Link, deps: Deps) -> Link | None:
+    """The linked document is gone: link another one of this sale in the books, not finished; None if there is none."""
+    booked = existing.find_marked(sale, deps, link)
+    if booked is None:
+        return None
+    deps.say("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
+    # Compared with what its signature names: a person may have edited it.
+    content = find_signed_content(booked.private_note) or bookings.seen(booked.raw)["seen"]
+    known = bookings.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
+    known = dataclasses.replace(known, sync_token=None, generation=link.generation + 1)
+    kept = () if sale_changes.is_withdrawn(sale) else _find_payments(sale, booked, deps)
+    settlement.recall(sale, booked, deps, wanted=kept)
+    settlement.part_from(link, kept, deps)
+    money_documents.hand_over(link, booked, deps)
+    bookings.claim_orders(sale, booked, deps)
+    deps.remember(known)
+    deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
+    return known
+
+
+def _find_payments(sale: Sale, booked: BookedDocument, deps: Deps) -> tuple[BooksPayment, ...]:
+    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
+    posting, _ = drafts.prepare(sale, deps, kind=kind)
+    return posting.payments
+
+
+def _is_only_unfinished(sale: Sale, link: Link, kind: DocumentKind, deps: Deps) -> bool:
+    """Whether the document contains the sale as it is now, and only the steps after that were not finished."""
+    if link.fingerprint is not None or kind != link.target_entity:
+        return False
+    current = find_present(link, deps)
+    if current is None:
+        return False
+    posting = _draft_again(sale, link, current, deps)
+    return bookings.is_as_intended(current, posting.document, send_number=documents.numbers(deps))
 
 
 def find_present(link: Link, deps: Deps) -> BookedDocument | None:
@@ -138,12 +180,14 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
     current = find_present(link, deps)
     if current is None or current.voided:
-        return park_gone(sale, link, _DELETED if current is None else _VOIDED)
+        return relink_or_park(sale, link, _DELETED if current is None else _VOIDED, event, deps)
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
     if posting.document.total != current.total:
         # A refund is a line of the invoice.
-        return _update(sale, link, deps)
+        return _update(sale, link, event, deps)
     posting, maybe_written = move_payments(posting, deps), _is_maybe_written(event, link, deps)
+    if maybe_written:
+        _find_lost(sale, current, posting.payments, deps)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
         current = find_present(link, deps) or current
@@ -151,6 +195,12 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     money_documents.settle(sale, posting, current, deps, maybe_written=maybe_written)
     known = bookings.to_link(sale, current, finished=True)
     return done("payments brought up to date", links=(known,), target_entity=current.kind, target_id=current.id)
+
+
+def _find_lost(sale: Sale, current: BookedDocument, wanted: tuple[BooksPayment, ...], deps: Deps) -> None:
+    """A write may have been lost: compare the links of the document's payments and money with the books."""
+    settlement.recall(sale, current, deps, wanted=wanted)
+    money_documents.is_complete(current.kind, current.id, deps)
 
 
 def move_payments(posting: Posting, deps: Deps) -> Posting:
@@ -163,21 +213,23 @@ def move_payments(posting: Posting, deps: Deps) -> Posting:
     return dataclasses.replace(orders.move_to(posting, first_open), document=posting.document)
 
 
-def revive(sale: Sale, link: Link, deps: Deps) -> Result:
+def revive(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Write the amounts of a voided document again: it still occupies its number."""
-    return _update(sale, link, deps, voided_too=True)
+    return _update(sale, link, event, deps, voided_too=True)
 
 
-def _update(sale: Sale, link: Link, deps: Deps, *, voided_too: bool = False) -> Result:
+def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: bool = False) -> Result:
     for attempt in range(1, TRIES + 1):
         current = find_present(link, deps)
         if current is None:
-            return park_gone(sale, link, _DELETED)
+            return relink_or_park(sale, link, _DELETED, event, deps)
         if current.voided and not voided_too:
-            return park_gone(sale, link, _VOIDED)
+            return relink_or_park(sale, link, _VOIDED, event, deps)
         if not current.voided and differs(sale, link, current, deps):
             return _park_edited(sale, link)
         posting = _draft_again(sale, link, current, deps)
+        if _is_maybe_written(event, link, deps):
+            _find_lost(sale, current, posting.payments, deps)
         try:
             return _write(sale, posting, link, current, deps)
         except Conflict:
@@ -205,6 +257,8 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     wanted = bookings.intended(posting.document, send_number=numbered)
     if bookings.is_as_intended(current, posting.document, send_number=numbered):
         deps.say("the document is like this already")
+        if settlement.release(current.kind, current.id, deps, keep=posting.payments):
+            current = find_present(link, deps) or current
         return booking.finish(sale, posting, current, deps, maybe_written=True)
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     # The present content is stored too: it may be an earlier write of ours whose answer was lost.
@@ -228,11 +282,13 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
     current = find_present(link, deps)
     replacing = bookings.detail(link, bookings.REPLACING)
     if current is None and not replacing:
-        return park_gone(sale, link, _DELETED)
+        return relink_or_park(sale, link, _DELETED, event, deps)
     if current and is_edited(link, current, deps):
         return _park_edited(sale, link)
     maybe_written = _is_maybe_written(event, link, deps)
     if current:
+        if maybe_written:
+            settlement.recall(sale, current, deps)
         link = bookings.begin(link, deps, replacing=True)
         released = settlement.release(link.target_entity, link.target_id, deps)
         present = (find_present(link, deps) if released else None) or current
@@ -247,8 +303,13 @@ def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
     return existing.is_maybe_written(event, None, deps) or link.fingerprint is None
 
 
-def park_gone(sale: Sale, link: Link, how: str) -> Result:
-    """A document that was removed from the books is not restored without a person's request."""
+def relink_or_park(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
+    """A document that was removed from the books is not restored without a person's request.
+
+    But a write that this database does not know may have replaced it: then the sale follows that document.
+    """
+    if successor := relink(sale, link, deps):
+        return follow(sale, successor, event, deps)
     return _park(sale, link, f"changed at the till, but its document was {how} in QuickBooks", "gone-in-books",
                  fix="resend the order to book it again, or ignore this event")  # fmt: skip
 

@@ -41,7 +41,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
         present = find_present(made, deps) if each or is_old(made.raw, deps) else made
         if present is not None:
             _refuse_voided(present, posting)
-            return _bring_up_to_date(present, posting, deps), each
+            return bring_up_to_date(present, posting, deps), each
         deps.say("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
     raise Permanent(
         f"{MAX_GENERATIONS} documents of this sale were deleted in QuickBooks",
@@ -91,7 +91,7 @@ def _refuse_voided(present: BookedDocument, posting: Posting) -> None:
         )
 
 
-def _bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> BookedDocument:
+def bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> BookedDocument:
     """Update the document: an earlier request may have written an older version, or by other settings."""
     for _ in range(3):
         if bookings.is_the_write(made, posting.document, send_number=numbers(deps)):

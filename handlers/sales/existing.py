@@ -8,7 +8,7 @@ a poll after a gap (an outage, a restored backup). After a change from another c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 
 from gateway.store import event_history
@@ -19,7 +19,7 @@ from handlers.deps import Deps
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
-from mapping.sale_identity import is_marked
+from mapping.sale_identity import find_tag, is_marked
 from mapping.sale_payments import payment_tag
 
 _SISTERS = {
@@ -76,11 +76,20 @@ def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
     return likely if sale.version == 1 else (*likely, *(each for each in DocumentKind if each not in likely))
 
 
-def find_marked(sale: Sale, deps: Deps) -> BookedDocument | None:
-    """A document of this sale of any kind, if no posting can be made of the sale any more."""
-    number = orders.document_number(sale, deps.settings.orders)
-    found = (row for kind in DocumentKind for row in rows(kind, [number], [sale.business_date], deps))
-    return next((row for row in found if is_marked(row.private_note, orders.marker(sale)) and not row.voided), None)
+def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocument | None:
+    """A document of this sale of any kind; `link` names the number and day of an earlier one."""
+    known = (link.detail if link else None) or {}
+    numbers = [orders.document_number(sale, deps.settings.orders), known.get("document_number")]
+    days = [sale.business_date, *([date.fromisoformat(known["dated"])] if known.get("dated") else [])]
+    return find_tagged({find_tag(orders.marker(sale))}, [each for each in numbers if each], days, deps)
+
+
+def find_tagged(
+    tags: Collection[str | None], numbers: Sequence[str], days: Sequence[date], deps: Deps
+) -> BookedDocument | None:
+    """A document of any kind whose marker has one of these tags."""
+    found = (row for kind in DocumentKind for row in rows(kind, numbers, days, deps))
+    return next((row for row in found if find_tag(row.private_note) in tags and not row.voided), None)
 
 
 def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:

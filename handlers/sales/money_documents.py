@@ -8,16 +8,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from gateway.connectors.quickbooks.wire_content import is_as_signed
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import documents, existing
+from handlers.sales import bookings, documents, existing
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SalesDocument
+from mapping.sale_identity import find_signed_content
 
 REMOVING = "removing"
 _FINISHED = ("gone", REMOVING)
@@ -45,11 +47,14 @@ def keep(
     if before is not None and is_in_books(before):
         if before.fingerprint == _of(document):
             return before
-        before = remove(before, deps)
-    made, generation = _write(sale, document, before, deps, maybe_written=maybe_written or before is not None)
+        before = remove(before, deps) if before.fingerprint else before
+    found = _find(sale, document, before, deps) if maybe_written or before is not None else None
+    made, generation = _write(sale, document, before, found, deps)
     detail = {"number": sale.number, "document_number": document.document_number}
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
     deps.remember(link)
+    if before is not None and is_gone(before):
+        deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     return link
 
 
@@ -58,7 +63,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
     wanted = {_key(kind, document_id, document): _of(document) for document in keep}
     known = _known(kind, document_id, deps)
     for key, link in known.items():
-        if is_in_books(link) and link.fingerprint != wanted.get(key):
+        if is_in_books(link) and (key not in wanted or link.fingerprint not in (None, wanted[key])):
             known[key] = remove(link, deps)
         elif _is_removing(link):
             _remove(link, deps)
@@ -90,12 +95,16 @@ def are_present(known: Iterable[Link], deps: Deps) -> bool:
     return not gone
 
 
-def _is_present(link: Link, deps: Deps) -> bool:
+def _find_present(link: Link, deps: Deps) -> BookedDocument | None:
     try:
         found = deps.books.document(DocumentKind(link.target_entity), link.target_id)
     except NotFound:
-        found = None
-    if found is not None and not found.voided:
+        return None
+    return None if found.voided else found
+
+
+def _is_present(link: Link, deps: Deps) -> bool:
+    if _find_present(link, deps) is not None:
         return True
     deps.remember(dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), "gone": "deleted"}))
     return False
@@ -108,18 +117,26 @@ def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
         deps.forget(LinkKind.MONEY, key)
 
 
-def _write(
-    sale: Sale, document: SalesDocument, before: Link | None, deps: Deps, *, maybe_written: bool
-) -> tuple[BookedDocument, int]:
+def _find(sale: Sale, document: SalesDocument, before: Link | None, deps: Deps) -> BookedDocument | None:
+    if before is not None and is_in_books(before) and (linked := _find_present(before, deps)):
+        return linked
     named = dataclasses.replace(sale, number=document.document_number, business_date=document.business_date)
-    found = existing.find(named, Posting(document), deps) if maybe_written else None
+    return existing.find(named, Posting(document), deps)
+
+
+def _write(
+    sale: Sale, document: SalesDocument, before: Link | None, found: BookedDocument | None, deps: Deps
+) -> tuple[BookedDocument, int]:
+    generation = before.generation if before else 0
+    if found is not None and (found.kind is document.kind or _is_edited(found)):
+        return found if _is_edited(found) else documents.bring_up_to_date(found, Posting(document), deps), generation
     if found is not None:
-        return found, before.generation if before else 0
-    generation = before.generation + 1 if before else 0
+        _delete(found, deps)
+    generation += found is not None or before is not None
     try:
         made, generation = documents.create(Posting(document), deps, generation=generation)
     except DuplicateNumber:
-        found = existing.find(named, Posting(document), deps)
+        found = _find(sale, document, None, deps)
         if found is None:
             raise
         return found, generation
@@ -127,12 +144,20 @@ def _write(
     return made, generation
 
 
+def _is_edited(found: BookedDocument) -> bool:
+    """Whether a person edited a document since a gateway wrote it, as far as its signature tells."""
+    return bool(find_signed_content(found.private_note)) and not is_as_signed(found.raw)
+
+
+def _delete(current: BookedDocument, deps: Deps) -> None:
+    token = request_id(deps.books.realm_id, "delete", current.kind, current.id, current.sync_token)
+    deps.books.delete_document(current.kind, current.id, current.sync_token, token)
+
+
 def _remove(link: Link, deps: Deps) -> None:
     for _ in range(3):
         try:
-            current = deps.books.document(DocumentKind(link.target_entity), link.target_id)
-            token = request_id(deps.books.realm_id, "delete", current.kind, current.id, current.sync_token)
-            deps.books.delete_document(current.kind, current.id, current.sync_token, token)
+            _delete(deps.books.document(DocumentKind(link.target_entity), link.target_id), deps)
         except NotFound:
             return
         except Conflict:

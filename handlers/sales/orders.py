@@ -69,7 +69,7 @@ def _handle_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps)
     try:
         orders.bookable(sale, deps.settings.orders)
     except NotBookable as refusal:
-        return _leave(sale, link or _find_lost(sale, event, deps), refusal, deps)
+        return _leave(sale, link or _find_lost(sale, event, deps), refusal, event, deps)
     return _handle(sale, link, event, deps)
 
 
@@ -114,16 +114,18 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     if link.fingerprint != sale_changes.content(sale):
         return changes.follow(sale, link, event, deps)
     if event.source in existing.PEOPLE:
-        return changes.restore(sale, link, deps)
+        return changes.restore(sale, link, event, deps)
     return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
 
 
 def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
     """The document was removed from the books: only a person's request restores it."""
     if event.source not in existing.PEOPLE:
-        return changes.park_gone(sale, link, how)
+        return changes.relink_or_park(sale, link, how, event, deps)
+    if successor := changes.relink(sale, link, deps):
+        return changes.follow(sale, successor, event, deps)
     deps.say("booking it again: the document was removed from the books", how=how, id=link.target_id)
-    return booking.book(sale, link, event, deps) if how == "deleted" else changes.revive(sale, link, deps)
+    return booking.book(sale, link, event, deps) if how == "deleted" else changes.revive(sale, link, event, deps)
 
 
 def _look(link: Link, deps: Deps) -> Link:
@@ -150,12 +152,12 @@ def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
     return bookings.to_link(sale, booked, finished=False)
 
 
-def _leave(sale: Sale, link: Link | None, refusal: NotBookable, deps: Deps) -> Result:
+def _leave(sale: Sale, link: Link | None, refusal: NotBookable, event: Event, deps: Deps) -> Result:
     """Not to be booked now. If it was booked, a cancellation voids the document, and anything else is parked."""
     if link is None or link.fingerprint == sale_changes.content(sale):
         raise refusal
     if sale_changes.is_withdrawn(sale):
-        return changes.withdraw(sale, link, deps)
+        return changes.withdraw(sale, link, event, deps)
     if orders.is_off(sale, deps.settings.orders):
         raise refusal
     return parked(

@@ -95,29 +95,33 @@ def find_keys(link: Link, deps: Deps) -> list[str]:
     return list(posted_on(link.target_entity, link.target_id, deps))
 
 
-def part_from(former: Link, posting: Posting, deps: Deps) -> None:
+def part_from(former: Link, wanted: tuple[BooksPayment, ...], deps: Deps) -> None:
     """The document is gone and another replaces it: payments that are still wanted are left for it, others are voided.
 
     Wanted payments are found in the books, by the till's payment in their notes.
     """
-    kept = posting.payments if posting.document.kind is DocumentKind.INVOICE else ()
-    release(former.target_entity, former.target_id, deps, keep=kept)
+    release(former.target_entity, former.target_id, deps, keep=wanted)
     for key in posted_on(former.target_entity, former.target_id, deps):
         deps.forget(LinkKind.PAYMENT, key)
 
 
 def recall(sale: Sale, booked: BookedDocument, deps: Deps, *, wanted: tuple[BooksPayment, ...] = ()) -> None:
-    """Link again what was posted on a document whose link was lost; payments that differ from `wanted` are released.
+    """Link again the payments on a document whose links were lost; those that differ from `wanted` are released later.
 
-    Otherwise a payment that the till removed meanwhile would stay in the books.
+    Otherwise a payment that the till removed meanwhile would stay in the books. Payments on invoices only.
     """
+    if booked.kind is not DocumentKind.INVOICE:
+        return
     now = {payment.source_id: payment for payment in wanted}
+    posted = posted_on(booked.kind, booked.id, deps)
     for row in deps.books.payments_by_reference([orders.document_number(sale, deps.settings.orders)]):
         source_id = find_source_id(row.private_note)
         if source_id and is_marked(row.private_note, orders.marker(sale)) and not row.voided:
             payment = now.get(source_id)
             same = fingerprint_of(payment) if payment and _brings(payment) == _brings(row) else UNWANTED
             key = f"{booked.kind}/{booked.id}/{source_id}"
+            if key in posted and posted[key].target_id == row.id and is_in_books(posted[key]):
+                continue
             deps.remember(Link(LinkKind.PAYMENT, key, "Payment", row.id or "", row.sync_token, same))
 
 

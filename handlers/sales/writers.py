@@ -17,7 +17,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, existing
+from handlers.sales import bookings, existing, successors
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import find_installation, find_tag, is_marked
@@ -104,14 +104,15 @@ def _find_marked(tag: str, days: Iterable[str], deps: Deps) -> list[BookedDocume
 def settle(document: BookedDocument, deps: Deps) -> Result:
     """Compare a document of ours with the linked one of its sale; an unchanged second one is deleted."""
     report_installation(document.private_note, deps)
-    _, _, sale_id = (find_tag(document.private_note) or "").partition(":")
-    link = bookings.find(sale_id, deps)
+    link = successors.find_link(document.private_note, deps)
+    if link is None and successors.adopt(document, deps):
+        return done("its sale is handled again")
     if link is None or (link.target_entity, link.target_id) == (document.kind, document.id):
         return skipped("nothing here is booked as another document")
     first = _find_linked(link, deps)
     if first is None or first.voided:
-        return skipped("the linked document is not in the books any more")
-    named = str(bookings.detail(link, "number") or sale_id)
+        return _hand_on(link, "deleted" if first is None else "voided", document, deps)
+    named = str(bookings.detail(link, "number") or link.source_id)
     if find_installation(document.private_note) not in (None, deps.installation) or not _is_untouched(document):
         return parked(
             f"sale {named} is in QuickBooks twice: {_name(first)} and {_name(document)}",
@@ -132,6 +133,13 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         target_entity=first.kind,
         target_id=first.id,
     )
+
+
+def _hand_on(link: Link, how: str, document: BookedDocument, deps: Deps) -> Result:
+    if bookings.detail(link, bookings.REPLACING):
+        return skipped("its sale is replacing the linked document")
+    successors.hand_on(link, how, document, deps)
+    return done(f"the linked document is not in the books any more: {_name(document)} takes its place")
 
 
 def handle_unlinked(event: Event, deps: Deps) -> Result:
