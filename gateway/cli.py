@@ -102,7 +102,7 @@ _PLAIN = (
     ("doctor", "checking:examine_all", "check settings, both logins, branches, VAT rates; say what to do"),
     ("status", "looking:show_status", "connections, flows, what waits"),
     ("forget-secrets", "upkeep:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
-    ("purge", "upkeep:purge_log", "delete the activity log older than RETENTION_DAYS"),
+    ("purge", "upkeep:purge_log", "delete log lines and ended events older than RETENTION_DAYS"),
 )
 _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 

@@ -260,7 +260,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MPLUS_POLL_SECONDS", "mplus_poll_seconds", _number(1, 86400), "30", "till poll interval"),
     Variable("QUICKBOOKS_CDC_SECONDS", "quickbooks_cdc_seconds", _number(1, 86400), "900", "books poll interval"),
     Variable("SETTINGS_FILE", "settings_file", _text, "", "settings document (TOML) for the first connection"),
-    Variable("RETENTION_DAYS", "retention_days", _number(1, 3650), "30", "days the activity log is kept"),
+    Variable(
+        "RETENTION_DAYS", "retention_days", _number(1, 3650), "30", "days the activity log and ended events are kept"
+    ),
     Variable("SENTRY_DSN", "sentry_dsn", _HTTP, "", "where errors go", secret=True),
     Variable("SENTRY_ENVIRONMENT", "sentry_environment", _text, "production", "name shown in Sentry"),
     Variable(

@@ -3,14 +3,16 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from gateway.store import addresses, tables  # noqa: F401 - every module with a table
+from gateway.store import addresses, event_counts, indexes, tables  # noqa: F401 - every module with a table
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=SQLModel.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
-    include_name=lambda name, kind, _parents: not (kind == "table" and name in tables.RETIRED),
+    include_name=lambda name, kind, _parents: (
+        not (kind == "table" and name in tables.RETIRED) and name not in indexes.OF_EXPRESSIONS
+    ),
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -18,7 +18,18 @@ from gateway import failpoints, heartbeat, jobs, observe, pools, removal, report
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Notifier
 from gateway.settings import Settings
-from gateway.store import inbox, login_failures, presence, rate_limits, retention, systems, tokens, used_once, views
+from gateway.store import (
+    event_counts,
+    inbox,
+    login_failures,
+    presence,
+    rate_limits,
+    retention,
+    systems,
+    tokens,
+    used_once,
+    views,
+)
 from gateway.store.alert_rules import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -199,11 +210,12 @@ class Scheduler:
             used_once.purge(session)
         with writing(self._engine) as session:
             login_failures.purge(session)
+        event_counts.fold(self._engine)
 
     def _prune(self) -> None:
-        lines, events = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
-        if lines or events:
-            _log.info("expired lines and events were deleted", lines=lines, events=events)
+        purged = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
+        if any(purged):
+            _log.info("expired lines and events were deleted", **purged._asdict())
 
     def _report(self) -> None:
         presence.report(self._engine, "clock")

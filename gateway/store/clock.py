@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, DateTime, Dialect, Float, literal
+from sqlalchemy import BindParameter, ColumnElement, DateTime, Dialect, Float, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -54,6 +54,11 @@ def _sqlite(element: moment, compiler: Any, **kw: Any) -> str:
 def _postgresql(element: moment, compiler: Any, **kw: Any) -> str:
     offset = compiler.process(element.clauses, **kw)
     return f"(clock_timestamp() + make_interval(secs => cast({offset} as double precision)))"
+
+
+def fixed(offset: float = 0.0) -> ColumnElement[datetime]:
+    """`moment`, evaluated once by a statement: only then does PostgreSQL look up a range of times by an index."""
+    return select(moment(offset)).scalar_subquery()
 
 
 class epoch(FunctionElement[float]):  # noqa: N801 - reads as a function in statements

@@ -33,7 +33,7 @@ from sqlmodel import Session, col
 
 from gateway.store import round_robin, upserts
 from gateway.store.claims import LEASE_SECONDS, LeaseLost
-from gateway.store.clock import moment
+from gateway.store.clock import fixed, moment
 from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.round_robin import RoundRobin
 from gateway.store.session import reading, writing
@@ -341,7 +341,7 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
 
 def repair_times(session: Session) -> int:
     """Make events due whose time is in the future because the clock was set back; returns their number."""
-    ahead = and_(col(InboxRow.state) == State.RECEIVED, col(InboxRow.turn_at) > moment(60))
+    ahead = and_(col(InboxRow.state) == State.RECEIVED, col(InboxRow.turn_at) > fixed(60))
     repaired = update(InboxRow).where(ahead).values(due_at=moment()).returning(col(InboxRow.id))
     return len(session.execute(repaired).all())
 

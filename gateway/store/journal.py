@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, select
 from sqlmodel import Session, col
 
-from gateway.store.clock import Instant, moment
+from gateway.store.clock import Instant, fixed, moment
 from gateway.store.tables import JournalRow
 
 DETAIL_CHARACTERS = 64_000
@@ -67,7 +67,7 @@ def of_event(session: Session, event_id: int) -> list[Entry]:
 
 def purge(session: Session, *, days: int, limit: int = 5_000) -> int:
     """Delete at most `limit` entries older than `days`; returns their number, so that a caller can work in batches."""
-    old = select(col(JournalRow.id)).where(col(JournalRow.at) < moment(-86_400 * days)).limit(limit)
+    old = select(col(JournalRow.id)).where(col(JournalRow.at) < fixed(-86_400 * days)).limit(limit)
     gone = session.execute(delete(JournalRow).where(col(JournalRow.id).in_(old)).returning(col(JournalRow.id))).all()
     return len(gone)
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, delete, select, update
 from sqlmodel import Session, col
 
-from gateway.store import upserts
+from gateway.store import indexes, upserts
 from gateway.store.clock import moment
 from gateway.store.tables import LinkRow
 
@@ -101,7 +101,7 @@ def find_by_target(session: Session, connection: str, kind: LinkKind, target_id:
 
 def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:
     """Every link of this kind whose source id begins with this."""
-    begins = col(LinkRow.source_id).startswith(prefix, autoescape=True)
+    begins = indexes.begins(col(LinkRow.source_id), prefix)
     wanted = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, begins)
     return [_to_link(row) for row in session.execute(select(LinkRow).where(wanted).order_by(col(LinkRow.id))).scalars()]
 

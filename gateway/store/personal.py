@@ -136,6 +136,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),
     "tallies": ("name", "labels", "value"),
+    "event_counts": ("flow", "state", "shard", "events", "newest"),
     "rate_limits": (
         *("system", "account", "cooldown_from", "cooldown_until", "refusal_level", "refused_at"),
         *("wanted_by", "wanted_until"),

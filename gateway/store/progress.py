@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlmodel import Session, col
 
-from gateway.store import requests, views
+from gateway.store import indexes, requests, views
 from gateway.store.clock import moment
 from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
@@ -139,12 +139,11 @@ def look(session: Session, event: Event) -> Progress:
 def count_events(session: Session, event: Event) -> EventCounts:
     """The events of this backfill so far, one for each record."""
     rows = InboxRow.__table__.c  # type: ignore[attr-defined]
-    prefix, postgres = f"{event.key}:", session.get_bind().dialect.name == "postgresql"
-    # SQLite uses its index for a prefix only in this form.
-    begins = rows.key.startswith(prefix, autoescape=True) if postgres else rows.key.op("GLOB")(f"{prefix}*")
     lately = and_(rows.state.in_(_ENDED), rows.updated_at > moment(-PACE_SECONDS))
     columns = (rows.state, func.count(), func.sum(case((lately, 1), else_=0)), func.max(rows.updated_at))
-    found = session.execute(select(*columns).where(rows.id > event.id, begins).group_by(rows.state)).all()
+    found = session.execute(
+        select(*columns).where(indexes.begins(rows.key, f"{event.key}:")).group_by(rows.state)
+    ).all()
     last = max((row[3] for row in found), default=None)
     return EventCounts({str(row[0]): int(row[1]) for row in found}, sum(int(row[2]) for row in found), last)
 
@@ -160,7 +159,7 @@ def recent(session: Session) -> list[Progress]:
 
 
 def _find(session: Session, shown: ColumnElement[bool]) -> list[Progress]:
-    wanted = and_(col(InboxRow.entity) == BACKFILLING, shown)
+    wanted = and_(indexes.is_request(BACKFILLING), shown)
     rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(SHOWN)).all()
     return [look(session, Event(*row)) for row in rows]
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
-from gateway.store.clock import moment
+from gateway.store.clock import fixed
 from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, State
 from gateway.store.rate_limits import is_cooling
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
@@ -124,7 +124,7 @@ def newest_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
     newest = (
         select(func.max(_ROWS.id))
         .where(_ROWS.subject == alike.c.subject, _ROWS.priority == alike.c.priority, _ROWS.id >= alike.c.id)
-        .where(_pending(), _ROWS.turn_at <= moment())
+        .where(_pending(), _ROWS.turn_at <= fixed())
         .correlate(None)
         .scalar_subquery()
     )
@@ -154,7 +154,7 @@ def _due_of(priority: int, *, resting: bool) -> Select[Any]:
     return (
         select(_ROWS.id)
         .where(_ROWS.connection == bindparam(DUE, type_=String()), _ROWS.priority == priority, _pending(), ~busy)
-        .where(_ROWS.turn_at <= moment(), is_asked() if resting else true())
+        .where(_ROWS.turn_at <= fixed(), is_asked() if resting else true())
         .order_by(_ROWS.turn_at, _ROWS.id)
     )
 

@@ -15,7 +15,7 @@ from sqlalchemy import and_, bindparam, select, update
 from sqlmodel import Session, col
 
 from gateway.store import links, upserts
-from gateway.store.clock import moment
+from gateway.store.clock import fixed, moment
 from gateway.store.events import SALES, Event, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.tables import InboxRow, SaleRow
@@ -176,7 +176,7 @@ def _set_status(session: Session, event_ids: list[int], status: SaleStatus) -> N
 
 def forget_customers(session: Session, *, days: int, limit: int) -> int:
     """Empty the customers' names of sales that did not change for so many days; returns the number of rows."""
-    old = and_(col(SaleRow.customer).is_not(None), col(SaleRow.updated_at) < moment(-_DAY_SECONDS * days))
+    old = and_(col(SaleRow.customer).is_not(None), col(SaleRow.updated_at) < fixed(-_DAY_SECONDS * days))
     some = select(col(SaleRow.id)).where(old).limit(limit)
     emptied = update(SaleRow).where(col(SaleRow.id).in_(some)).values(customer=None)
     return len(session.execute(emptied.returning(col(SaleRow.id))).all())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, select, update
 from sqlmodel import Session, col
 
-from gateway.store import links
+from gateway.store import indexes, links
 from gateway.store.events import Flow, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.tables import InboxRow, LinkRow
@@ -79,18 +79,13 @@ def changed_since(session: Session, connection: str, entity: str, day: date) -> 
         col(InboxRow.entity) == entity,
         col(InboxRow.received_at) >= begin,
     )
-    found: Sequence[Any] = session.execute(select(col(InboxRow.entity_id)).where(mine).distinct()).scalars().all()
-    return [str(each) for each in found]
+    found = session.execute(select(col(InboxRow.entity_id)).where(mine).order_by(col(InboxRow.received_at))).scalars()
+    return list(dict.fromkeys(str(each) for each in found))
 
 
 def summed_up_in(session: Session, connection: str, day: str) -> list[str]:
     """The ids of the sales that this day's document holds, according to their links."""
-    mine = and_(
-        col(LinkRow.connection) == connection,
-        col(LinkRow.kind) == LinkKind.DOCUMENT,
-        # Our own JSON: the key and the value are adjacent.
-        col(LinkRow.detail).contains(f'"day": "{day}"', autoescape=True),
-    )
+    mine = and_(col(LinkRow.connection) == connection, indexes.is_sale_of_day(session.get_bind().dialect.name, day))
     found = session.execute(select(col(LinkRow.source_id)).where(mine).order_by(col(LinkRow.id))).scalars().all()
     return [str(each) for each in found]
 

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, union
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from gateway.store.events import OPEN, Flow, State
+from gateway.store import indexes
+from gateway.store.events import OPEN, Flow
 from gateway.store.links import LinkKind
 from gateway.store.tables import InboxRow, LinkRow
 
@@ -54,9 +55,9 @@ def sales(
         ~col(InboxRow.subject).endswith(":dry"),
         newest,
     )
-    waiting = and_(col(InboxRow.state) == State.SKIPPED, col(InboxRow.code) == waiting_code)
     parts = [
-        _rows(and_(mine, or_(col(InboxRow.state).in_(OPEN), waiting)), connection),
+        _rows(and_(mine, col(InboxRow.state).in_(OPEN)), connection),
+        _rows(and_(mine, indexes.is_left_out(waiting_code)), connection),
         _rows(and_(mine, col(LinkRow.created_at) >= since), connection),
     ]
     if named:

@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, null, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, documents, systems
+from gateway.store import connections, documents, event_counts, indexes, systems
 from gateway.store.clock import moment
 from gateway.store.cursors import BACKFILLS, CUSTOMERS
-from gateway.store.events import PENDING, SALES, Event, Flow, State
+from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
 from mapping import settings_document
 from mapping.sale_identity import find_numbers
 
 PAGE = 50
 LONGEST_PAGE = 200
-LOOKED_BACK = 100_000  # no index has the entity, so a page looks back no further
+LISTED_BACK, SEARCHED_BACK = 20_000, 5_000
+BEGINNINGS = 1_000  # a search by a single digit would find half of them
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
-_SEARCHED = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id, InboxRow.reason)
+_NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)
 _NUMBER = re.compile(r"[0-9][0-9.]*")
 _UNSYNCED = (*PENDING, State.WORKING)
 
@@ -74,16 +75,46 @@ class FlowStatus:
 
 
 def find_events(session: Session, wanted: Filter) -> Page:
-    """One page of the matching events."""
+    """One page of the matching events.
+
+    A page looks through the last `LISTED_BACK` events before its cursor, a search with `q` through `SEARCHED_BACK`, and
+    through all that are open or whose order, SKU, e-mail or entity id begins with `q`. So a page may hold few events,
+    or none, and still name the next one.
+    """
     limit = max(1, min(wanted.limit, LONGEST_PAGE))
-    keys = connections.keys_of(session, wanted.connection) if wanted.connection else []
-    numbered = _numbered_in_books(session, wanted.q) if wanted.q else []
-    statement = (
-        select(*_COLUMNS).where(_fits(wanted, keys, numbered)).order_by(col(InboxRow.id).desc()).limit(limit + 1)
-    )
-    events = [Event(*row) for row in session.execute(statement).all()]
-    more = len(events) > limit
-    return Page(events[:limit], events[limit - 1].id if more else None)
+    fits, low = _fits(session, wanted), _find_low(session, wanted)
+    if wanted.q:
+        fits = and_(fits, col(InboxRow.id).in_(_search(session, wanted.q, fits, low, limit + 1)))
+    else:
+        fits = and_(fits, col(InboxRow.id) > low)
+    rows = session.execute(select(*_COLUMNS).where(fits).order_by(col(InboxRow.id).desc()).limit(limit + 1)).all()
+    events = [Event(*row) for row in rows]
+    if len(events) > limit:
+        return Page(events[:limit], events[limit - 1].id)
+    return Page(events, low + 1 if low > 0 and all(event.id > low for event in events) else None)
+
+
+def _find_low(session: Session, wanted: Filter) -> int:
+    """The id after which a page looks; 0 where an index holds exactly the events it lists."""
+    if not wanted.q and (wanted.state in OPEN or not (wanted.state or wanted.flow or wanted.connection)):
+        return 0
+    newest = session.execute(select(func.max(col(InboxRow.id)))).scalar_one() or 0
+    before = newest + 1 if wanted.before is None else min(wanted.before, newest + 1)
+    return max(0, before - 1 - (SEARCHED_BACK if wanted.q else LISTED_BACK))
+
+
+def _search(session: Session, q: str, fits: ColumnElement[bool], low: int, most: int) -> set[int]:
+    """The ids of fitting events that hold this text, among those that `find_events` names."""
+    id_ = col(InboxRow.id)
+    says = or_(*(col(column).icontains(q, autoescape=True) for column in (*_NAMING, InboxRow.reason)))
+    spellings = dict.fromkeys((q, q.lower(), q.upper()))
+    begins = [indexes.begins(col(column), spelling) for column in _NAMING for spelling in spellings]
+    parts = [select(id_).where(each).limit(BEGINNINGS) for each in (*begins, *_numbered_in_books(session, q))]
+    # By an expression, so that no index on the id is read from its end in search of a match.
+    parts += [select(id_).where(fits, places, says).order_by((id_ + 0).desc()).limit(most)
+              for places in (id_ > low, col(InboxRow.state).in_(OPEN))]  # fmt: skip
+    found = union_all(*(select(part.subquery().c.id) for part in parts))
+    return {int(each) for each in session.execute(found).scalars()}
 
 
 def find_known(session: Session, keys: Collection[str]) -> set[str]:
@@ -105,9 +136,8 @@ def find_event(session: Session, event_id: int) -> Event | None:
 
 
 def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
-    """The last events of an entity, newest first, among the last `LOOKED_BACK` of all."""
-    since = select(func.max(col(InboxRow.id)) - LOOKED_BACK).scalar_subquery()
-    wanted = and_(col(InboxRow.entity) == entity, col(InboxRow.id) > since)
+    """The last requests of a kind that `indexes.is_request` knows, newest first."""
+    wanted = indexes.is_request(entity)
     rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(limit)).all()
     return [Event(*row) for row in rows]
 
@@ -153,7 +183,7 @@ def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElem
 def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bool]]:
     """The sales whose number in the books is, or begins with, the searched text; words are no numbers."""
     return [
-        and_(about, col(InboxRow.order_id).startswith(printed, autoescape=True))
+        and_(about, indexes.begins(col(InboxRow.order_id), printed))
         for about, printed in _printed_numbers(session, searched.strip())
         if _NUMBER.fullmatch(printed)
     ]
@@ -167,16 +197,10 @@ def _named(session: Session, order: str, about: ColumnElement[bool], limit: int)
 
 def flow_statuses(session: Session) -> list[FlowStatus]:
     """Every flow, idle ones included, in the order of the contract."""
-    now = now_of(session)
-    rows = session.execute(
-        select(
-            col(InboxRow.flow),
-            col(InboxRow.state),
-            func.count(),
-            func.min(col(InboxRow.received_at)),
-            func.max(col(InboxRow.updated_at)),
-        ).group_by(col(InboxRow.flow), col(InboxRow.state))
-    ).all()
+    now, about = now_of(session), (col(InboxRow.flow), col(InboxRow.state))
+    oldest = func.min(col(InboxRow.received_at))
+    still = select(*about, func.count(), oldest, null()).where(col(InboxRow.state).in_(OPEN)).group_by(*about)
+    rows = [*session.execute(still).all(), *((*row[:3], None, row[3]) for row in event_counts.of_ended(session))]
     unseen = max((silence.seconds for silence in systems.find_silent(session, now)), default=None)
     return [_to_status(flow, [row for row in rows if row[0] == flow], now, unseen) for flow in Flow]
 
@@ -221,19 +245,17 @@ def tokens(session: Session) -> dict[str, TokenRow]:
     return {row.connection: row for row in session.execute(select(TokenRow)).scalars()}
 
 
-def _fits(wanted: Filter, keys: Sequence[str], numbered: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [col(InboxRow.id) > 0]
+def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
+    """The filter apart from its search."""
+    conditions: list[ColumnElement[bool]] = [true()]
     for column, value in (
         (InboxRow.state, wanted.state),
         (InboxRow.flow, wanted.flow),
     ):
         if value:
             conditions.append(col(column) == value)
-    if keys:
-        conditions.append(col(InboxRow.connection).in_(keys))
-    if wanted.q:
-        said = (col(column).icontains(wanted.q, autoescape=True) for column in _SEARCHED)
-        conditions.append(or_(*said, *numbered))
+    if wanted.connection:
+        conditions.append(col(InboxRow.connection).in_(connections.keys_of(session, wanted.connection)))
     if wanted.before is not None:
         conditions.append(col(InboxRow.id) < wanted.before)
     return and_(*conditions)

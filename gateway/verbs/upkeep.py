@@ -58,12 +58,12 @@ def forget_secrets(call: Call) -> int:
 
 
 def purge_log(call: Call) -> int:
-    """Delete from the activity log, and empty ended events of, what is older than RETENTION_DAYS."""
-    lines, events = retention.purge(call.engine, days=call.settings.retention_days)
+    """Delete what is older than RETENTION_DAYS: lines of the activity log, ended events; the rest are emptied."""
+    lines, events, emptied = retention.purge(call.engine, days=call.settings.retention_days)
     if call.as_json:
-        show_json({"deleted": lines, "emptied": events})
+        show_json({"deleted": lines, "events": events, "emptied": emptied})
     else:
-        show(f"deleted {lines} lines of the activity log, emptied {events} ended events")
+        show(f"deleted {lines} lines of the activity log and {events} ended events, emptied {emptied} others")
     return GOOD
 
 

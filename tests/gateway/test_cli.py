@@ -267,8 +267,8 @@ def test_purge_deletes_what_is_older_than_the_retention(run: Cli, engine: Engine
     old = Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))
     with writing(engine) as session:
         journal.write(session, None, None, [old, old, Entry("read", "new")])
-    assert json.loads(run("purge", "--json")[1]) == {"deleted": 2, "emptied": 0}
-    assert json.loads(run("purge", "--json")[1]) == {"deleted": 0, "emptied": 0}
+    assert json.loads(run("purge", "--json")[1]) == {"deleted": 2, "events": 0, "emptied": 0}
+    assert json.loads(run("purge", "--json")[1]) == {"deleted": 0, "events": 0, "emptied": 0}
 
 
 def test_migrate_can_run_twice(run: Cli) -> None:

@@ -69,3 +69,17 @@ def test_an_unsure_link_loses_its_fingerprint_unless_written_meanwhile(engine: E
     with reading(engine) as session:
         found = links.find_all(session, "c", LinkKind.ITEM, ["1", "2"])
     assert {id_: link.fingerprint for id_, link in found.items()} == {"1": None, "2": "new"}
+
+
+def test_links_are_found_by_any_beginning_of_their_source(engine: Engine) -> None:
+    ids = [
+        *("a", "a/", "a/1", "a/1/2", "a0", "A/1", "a/%", "a/_x", "a-1", "ä/1", "a/\ud7ffx", "a/\U0010ffff", "b"),
+        *("\U0010ffff", "\U0010ffffz", "1/2", "1/10", "10/1", "1 /2", ""),
+    ]
+    save(engine, *(Link(LinkKind.PAYMENT, each, "Payment", "1") for each in ids))
+    save(engine, Link(LinkKind.MONEY, "a/1", "Payment", "1"))
+    save(engine, Link(LinkKind.PAYMENT, "a/1", "Payment", "1"), connection="other")
+    with reading(engine) as session:
+        for prefix in (*ids, "a/\ud7ff", "1/1", "zz"):
+            found = [link.source_id for link in links.find_under(session, "c", LinkKind.PAYMENT, prefix)]
+            assert found == [each for each in ids if each.startswith(prefix)], prefix

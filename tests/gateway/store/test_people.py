@@ -15,6 +15,7 @@ from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
+from gateway.store.retention import Purged
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, InboxRow
 
@@ -123,13 +124,11 @@ def test_ended_events_are_emptied_after_their_days_and_others_are_not(engine: En
         (asked,) = inbox.receive(session, [Change("b", Flow.ORDERS, "cli", "Backfill", "b", "shop", state=State.DONE,
                                                   hint='{"since": null}')])  # fmt: skip
     age(engine, old, parked, asked.id)
-    after: int | None = 0
-    emptied = 0
-    while after is not None:
+    emptied: list[int] = []
+    while not emptied or emptied[-1]:
         with writing(engine) as session:
-            count, after = retention.empty(session, days=30, after=after, limit=limit)
-        emptied += count
-    assert emptied == 1
+            emptied.append(retention.empty(session, days=30, limit=limit))
+    assert sum(emptied) == 1
     with reading(engine) as session:
         rows = session.execute(select(InboxRow)).scalars().all()
     assert {row.id for row in rows if row.hint is None} == {old}
@@ -142,7 +141,7 @@ def test_retention_deletes_the_log_and_sent_alerts(engine: Engine) -> None:
         journal.write(session, None, None, [Entry("read", "old", at=datetime.now(UTC) - timedelta(days=31))])
         times = {"first_seen": moment(), "seen_at": moment(), "cleared_at": moment(-31 * 86_400)}
         session.execute(insert(AlertRow).values(cause="c", title="t", told="", clear_told="", stage="", **times))
-    assert retention.purge(engine, days=30, stopped=lambda: True) == (0, 0)
-    assert retention.purge(engine, days=30) == (1, 0)
+    assert retention.purge(engine, days=30, stopped=lambda: True) == Purged()
+    assert retention.purge(engine, days=30) == Purged(lines=1)
     with reading(engine) as session:
         assert session.execute(select(AlertRow)).all() == []

@@ -1,0 +1,84 @@
+"""Look-ups by index: more indexes of the inbox, and conditions that a database answers from one.
+
+In PostgreSQL the columns that are searched by their beginning have the collation "C", as SQLite's have, so that one
+index serves a beginning and the whole text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Index, String, and_, literal_column, text
+
+from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
+from gateway.store.tables import InboxRow, LinkRow
+
+_ROWS = InboxRow.__table__.c  # type: ignore[attr-defined]
+_ASKED = tuple(literal_column(f"'{entity}'", String) for entity in (AGREEMENT, BACKFILLING, DOCTOR))
+_LINKS = LinkRow.__table__.c  # type: ignore[attr-defined]
+_LEFT_OUT = "state = 'skipped' AND code IS NOT NULL"
+_DAY: Mapping[str, str] = {
+    "postgresql": """substring(detail from '"day": "([^"]*)"')""",
+    "sqlite": "CASE WHEN json_valid(detail) THEN json_extract(detail, '$.day') END",
+}
+OF_EXPRESSIONS = ("links_day",)
+"""Indexes that a migration makes and no table declares: their expressions differ between the databases."""
+# Agreements and the like hold days and amounts, which are looked up later.
+_ENDED = (
+    "state NOT IN ('received', 'working', 'waiting', 'uncertain', 'parked')"
+    " AND entity NOT IN ('Agreement', 'Backfill', 'Doctor', 'Poll')"
+)
+HOLDS = f"{_ENDED} AND (email IS NOT NULL OR hint IS NOT NULL OR result IS NOT NULL)"
+"""An ended event holds what may be personal. Verbatim, because only then do both databases use the index."""
+PROVES_NOTHING = (
+    f"{_ENDED} AND (superseded_by IS NOT NULL OR entity NOT IN ('Receipt', 'TillInvoice', 'TillOrder', 'Day'))"
+)
+"""An ended event that is not the newest of a sale, or of a day's summary."""
+_LAST = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def _where(condition: str) -> Any:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+Index("inbox_entity_id", _ROWS.entity_id, _ROWS.id)
+Index("inbox_sku", _ROWS.sku, **_where("sku IS NOT NULL"))
+Index("inbox_email", _ROWS.email, **_where("email IS NOT NULL"))
+Index("inbox_asked", _ROWS.entity, _ROWS.id, **_where("entity IN ('Agreement', 'Backfill', 'Doctor')"))
+Index("inbox_holds", _ROWS.updated_at, **_where(HOLDS))
+Index("inbox_proves_nothing", _ROWS.updated_at, **_where(PROVES_NOTHING))
+Index("inbox_left_out", _ROWS.connection, _ROWS.code, **_where(_LEFT_OUT))
+
+
+def is_request(entity: str) -> ColumnElement[bool]:
+    """Whether an event is this request of a person; the index's own condition stands there verbatim."""
+    return and_(_ROWS.entity.in_(_ASKED), _ROWS.entity == entity)
+
+
+def is_left_out(code: str) -> ColumnElement[bool]:
+    """Whether an event was skipped with this code."""
+    return and_(_ROWS.state == literal_column("'skipped'", String), _ROWS.code == code)
+
+
+def is_sale_of_day(dialect: str, day: str) -> ColumnElement[bool]:
+    """Whether a link is of a sale that this day's document holds."""
+    return and_(
+        _LINKS.kind == literal_column("'document'", String), literal_column(f"({_DAY[dialect]})", String) == day
+    )
+
+
+def begins(column: Any, prefix: str) -> ColumnElement[bool]:
+    """Whether a column begins with this: a range of the index, which `LIKE` is not on every database."""
+    following = _following(prefix)
+    return and_(column >= prefix, column < following) if following else column >= prefix
+
+
+def _following(prefix: str) -> str:
+    """The first text after every one that begins with this; empty where there is none."""
+    shorter = prefix.rstrip(chr(_LAST))
+    if not shorter:
+        return ""
+    code = ord(shorter[-1]) + 1
+    return shorter[:-1] + chr(_SURROGATES.stop if code in _SURROGATES else code)

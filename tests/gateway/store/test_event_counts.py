@@ -1,0 +1,102 @@
+"""Ended events are counted in the transaction that ends them, by whichever way."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Engine, delete, func, select, update
+from sqlmodel import col
+
+from gateway.store import event_counts, inbox, retention, views
+from gateway.store.clock import moment
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.ingress import Ingress
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+
+
+def about(number: int, *, of: str = "", state: State = State.RECEIVED, flow: Flow = Flow.ORDERS) -> Change:
+    return Change(f"k{number}", flow, "test", "Item", of or str(number), "shop", state=state)
+
+
+def put(engine: Engine, *changes: Change) -> list[int]:
+    with writing(engine) as session:
+        return [row.id for row in inbox.receive(session, changes)]
+
+
+def end(engine: Engine, event_id: int, state: State) -> None:
+    event = inbox.claim(engine, event_id)
+    assert event is not None
+    with writing(engine) as session:
+        inbox.finish(session, event, Outcome(state, wait_seconds=60 if state is State.WAITING else None))
+
+
+def check(engine: Engine) -> dict[str, dict[str, int]]:
+    """The counts by flow are those of the inbox itself; answers them."""
+    with reading(engine) as session:
+        rows = session.execute(
+            select(col(InboxRow.flow), col(InboxRow.state), func.count()).group_by(
+                col(InboxRow.flow), col(InboxRow.state)
+            )
+        ).all()
+        shown = {status.flow: status.counts for status in views.flow_statuses(session) if status.counts}
+    counted: dict[str, dict[str, int]] = {}
+    for flow, state, count in rows:
+        counted.setdefault(flow, {})[state] = count
+    assert shown == counted
+    return shown
+
+
+def test_counts_follow_whatever_happens_to_an_event(engine: Engine) -> None:
+    put(engine, about(1), about(2, state=State.SKIPPED), about(3, flow=Flow.STOCK, state=State.PARKED))
+    assert check(engine) == {"orders": {"received": 1, "skipped": 1}, "stock": {"parked": 1}}
+    first, *_, last = put(engine, *(about(number, of="one") for number in range(4, 8)))
+    end(engine, last, State.DONE)  # the three older ones are superseded
+    assert check(engine)["orders"] == {"received": 1, "skipped": 4, "done": 1}
+    with writing(engine) as session:
+        assert inbox.requeue(session, last, states=[State.DONE])
+        assert inbox.ignore(session, 3, "not needed")
+    assert check(engine) == {"orders": {"received": 2, "skipped": 4}, "stock": {"skipped": 1}}
+    end(engine, last, State.WAITING)
+    with writing(engine) as session:
+        session.execute(update(InboxRow).values(updated_at=moment(-40 * 86_400)))
+        session.execute(delete(InboxRow).where(col(InboxRow.id) == first))
+    check(engine)
+    assert retention.purge(engine, days=30).events == 4
+    assert check(engine) == {"orders": {"received": 1, "waiting": 1}}
+
+
+def test_what_a_webhook_brings_ended_is_counted(engine: Engine, migrated_url: str) -> None:
+    async def deliver() -> None:
+        ingress = Ingress(migrated_url)
+        await ingress.receive([about(1, state=State.SKIPPED), about(2)])
+        await ingress.receive([about(1, state=State.SKIPPED), about(3, state=State.SKIPPED)])
+        await ingress.close()
+
+    asyncio.run(deliver())
+    assert check(engine) == {"orders": {"received": 1, "skipped": 2}}
+
+
+def test_a_transaction_that_is_rolled_back_is_not_counted(engine: Engine) -> None:
+    with writing(engine) as session:
+        inbox.receive(session, [about(1, state=State.SKIPPED)])
+        session.rollback()
+    assert check(engine) == {}
+
+
+def test_workers_that_end_events_at_once_lose_no_count(engine: Engine) -> None:
+    ids = put(engine, *(about(number) for number in range(80)))
+    with ThreadPoolExecutor(8) as pool:
+        ending = [pool.submit(end, engine, each, State.DONE) for each in ids]
+        for _ in range(5):
+            event_counts.fold(engine)
+        for each in ending:
+            each.result()
+    assert check(engine) == {"orders": {"done": 80}}
+    event_counts.fold(engine)
+    assert check(engine) == {"orders": {"done": 80}}
+    with reading(engine) as session:
+        (status,) = [each for each in views.flow_statuses(session) if each.counts]
+        assert status.last_done_at is not None
+        assert session.execute(select(func.count()).select_from(event_counts.EventCountRow)).scalar_one() == 1
