@@ -54,12 +54,17 @@ def _of_columns(before: Table, after: Table) -> Iterator[str]:
             yield f"{before.name}.{column.name} is gone"
         elif column.nullable and not there.nullable:
             yield f"{before.name}.{column.name} may not be empty any more"
-        elif str(column.type) != str(there.type):
+        elif _kind(column) != _kind(there):
             yield f"{before.name}.{column.name} is {there.type} now"
     for column in after.columns:
         filled = column.nullable or column.server_default is not None or column.computed is not None
         if column.name not in before.columns and not filled:
             yield f"{before.name}.{column.name} has to be given"
+
+
+def _kind(column: sa.Column[Any]) -> str:
+    """The type, whatever its collation: that says how texts are sorted, not which there are."""
+    return str(column.type).partition(" COLLATE ")[0]
 
 
 def _uniques(table: Table) -> set[tuple[str, ...]]:
@@ -140,6 +145,7 @@ PLAIN = ("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR, b VARCHAR)", "CREAT
         Case("CREATE UNIQUE INDEX one ON t (a, b)", "t refuses rows with the same a, b"),
         Case("ALTER TABLE t ADD CONSTRAINT few CHECK (a <> b)", "t has a new check"),
         Case("ALTER TABLE t ADD COLUMN c VARCHAR", ""),
+        Case('ALTER TABLE t ALTER COLUMN a TYPE VARCHAR COLLATE "C"', ""),
         Case("ALTER TABLE t ADD COLUMN c INTEGER NOT NULL DEFAULT 0", ""),
         Case("CREATE INDEX few ON t (a)", ""),
         Case("CREATE TABLE v (id INTEGER PRIMARY KEY, a VARCHAR NOT NULL)", ""),
