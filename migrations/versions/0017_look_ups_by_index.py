@@ -5,8 +5,8 @@ from alembic import op
 import sqlalchemy as sa
 
 
-revision = '0016'
-down_revision = '0015'
+revision = '0017'
+down_revision = '0016'
 
 # Searched by their beginning: only by code points is a beginning one range of an index.
 _BY_CODE_POINT = {'inbox': ('key', 'entity_id', 'order_id', 'sku', 'email'), 'links': ('source_id',)}
