@@ -69,12 +69,6 @@ def correlated(correlation: str, **facts: str | int | None) -> Iterator[None]:
         yield
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger: `log.info("posted", document="123")`. The message says what happened; facts are names and values."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
-    return logger
-
-
 class _Named:
     def __init__(self, role: str) -> None:
         self._role = role

@@ -116,17 +116,14 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
 def _to_till(customer: Customer, known: LastWritten, deps: Deps) -> Result:
     present = counterparts.find_relation(customer, known, deps).relation
     wanted = relations.to_relation(customer, existing=present)
-    if present is None:
-        saved = deps.till.create_relation(wanted).number
-    elif relations.relation_fingerprint(wanted) != relations.relation_fingerprint(present):
-        saved = deps.till.update_relation(wanted, present).number
-    else:
-        saved = present.number
-    written = deps.till.relation(saved)
+    number = present.number if present else deps.till.create_relation(wanted)
+    if present and relations.relation_fingerprint(wanted) != relations.relation_fingerprint(present):
+        deps.till.update_relation(wanted, present)
+    written = deps.till.relation(number)
     link = (_to_link(written, customer),) if written else ()
     if written:
         parties.remember(written, customer, deps)
-    return done(links=link, target_entity="Relation", target_id=str(saved))
+    return done(links=link, target_entity="Relation", target_id=str(number))
 
 
 def _to_link(relation: Relation, customer: Customer) -> Link:

@@ -58,11 +58,6 @@ def gross_to_net(gross_cents: int, percentage: Decimal) -> int:
     return gross_cents - gross_to_tax(gross_cents, percentage)
 
 
-def net_to_gross(net_cents: int, percentage: Decimal) -> int:
-    """A net amount with its tax."""
-    return net_cents + net_to_tax(net_cents, percentage)
-
-
 def allocate(total_cents: int, weights: Sequence[int]) -> tuple[int, ...]:
     """Split an amount in proportion to the weights' sizes; the parts add up to it exactly (largest remainder).
 

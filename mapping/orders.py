@@ -10,7 +10,6 @@ from mapping import tenders
 from mapping.customers import to_postal
 from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
-from mapping.fingerprints import fingerprint as fingerprint_of
 from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.money import show_cents, to_euros
 from mapping.money_documents import to_money_documents
@@ -39,7 +38,6 @@ __all__ = [
     "bookable",
     "document_kind",
     "document_number",
-    "fingerprint",
     "is_off",
     "marker",
     "marker_tag",
@@ -47,7 +45,6 @@ __all__ = [
     "name_record",
     "needed_articles",
     "tenders_of",
-    "to_document",
     "to_posting",
 ]
 
@@ -64,11 +61,6 @@ class Posting:
     document: SalesDocument
     payments: tuple[BooksPayment, ...] = ()
     beside: tuple[SalesDocument, ...] = ()
-
-
-def to_document(sale: Sale, references: References, settings: OrderSettings) -> SalesDocument:
-    """The document of a sale; MappingError if something is missing or does not add up."""
-    return to_posting(sale, references, settings).document
 
 
 def to_posting(
@@ -197,8 +189,3 @@ def _move(document: SalesDocument, day: date) -> SalesDocument:
         return document
     note = f"{document.private_note or document.marker}\nOriginal date: {document.business_date.isoformat()}"
     return replace(document, business_date=day, private_note=note[:NOTE_LENGTH])
-
-
-def fingerprint(posting: Posting) -> str:
-    """A stable hash of everything that is posted: if it is equal, nothing must be written."""
-    return fingerprint_of(posting)

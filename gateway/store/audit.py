@@ -25,11 +25,6 @@ def find_page(session: Session, *, before: int | None, limit: int) -> tuple[Sequ
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
 
-def newest(session: Session, *, limit: int) -> Sequence[AuditRow]:
-    """The last actions, newest first."""
-    return session.execute(select(AuditRow).order_by(col(AuditRow.id).desc()).limit(limit)).scalars().all()
-
-
 def reasons(session: Session, *, action: str, targets: Collection[str]) -> dict[str, str]:
     """The reasons of these actions, by target, where one was given."""
     wanted = and_(col(AuditRow.action) == action, col(AuditRow.target).in_(targets), col(AuditRow.reason).is_not(None))

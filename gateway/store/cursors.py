@@ -223,10 +223,5 @@ def recorded(engine: Engine, connection: str, source: str, lease: str) -> Iterat
     release(engine, connection, source, lease)
 
 
-def all_of(session: Session, connection: str) -> list[CursorRow]:
-    """Every cursor of a connection."""
-    return list(session.execute(select(CursorRow).where(col(CursorRow.connection) == connection)).scalars())
-
-
 def _is(connection: str, source: str) -> ColumnElement[bool]:
     return and_(col(CursorRow.connection) == connection, col(CursorRow.source) == source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -27,7 +27,6 @@ from gateway.web.sessions import Sessions
 from gateway.web.throttle import Throttle
 
 Answer = TypeVar("Answer")
-Arguments = ParamSpec("Arguments")
 
 
 @dataclass(frozen=True, slots=True)

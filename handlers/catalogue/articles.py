@@ -144,8 +144,8 @@ def create(product: Product, members: Sequence[Member], deps: Deps) -> int | Non
         made = deps.till.create_product(wanted)
     except DuplicateNumber:
         return None
-    deps.say("made the product", product=made.product_number, articles=[a.number for a in wanted.articles])
-    return made.product_number
+    deps.say("made the product", product=made, articles=[a.number for a in wanted.articles])
+    return made
 
 
 def update(product: Product, existing: ReadProduct, members: Sequence[Member], deps: Deps) -> bool:

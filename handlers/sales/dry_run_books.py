@@ -40,10 +40,6 @@ class DryRunBooks(QuickBooks):
         """The account that a real run would create."""
         return ListEntry(self._note("account", name), name)
 
-    def create_department(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
-        """The department that a real run would create."""
-        return ListEntry(self._note("department", name), name)
-
     def _note(self, kind: str, name: str) -> str:
         said = f"({WOULD_CREATE}: {kind} {name})"
         self.created.append(said)

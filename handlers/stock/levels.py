@@ -32,7 +32,6 @@ from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
 from mapping.skus import name_item
 from mapping.stock import Figures
 
-AT_ONCE = 100
 _PAGE = 200
 _SALES = "STOCK-HISTORY-TYPE-SALES"
 _NONE = Decimal(0)

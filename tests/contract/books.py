@@ -101,7 +101,7 @@ class Books:
     @cached_property
     def tax_code(self) -> TaxCode:
         """An active tax code of one rate above zero. Unclear when there is none."""
-        for code in self.client.tax_codes(today()):
+        for code in self.client.tax_table().on(today()):
             if code.active and code.rate_id and code.percentage:
                 return code
         raise Unclear("the company has no active tax code with a rate: switch VAT on in QuickBooks first")

@@ -24,12 +24,12 @@ from starlette.routing import Route
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery-staple"
 START = """
-    import logging, os, warnings
+    import logging, os, warnings, structlog
     from pathlib import Path
     from gateway import observe, settings
     given = settings.read(os.environ)
     observe.start(given, "web", dramatiq=os.environ.get("WITH_DRAMATIQ") == "1")
-    log = observe.get_logger("shop")
+    log = structlog.get_logger("shop")
 """
 
 

@@ -15,7 +15,7 @@ from gateway import removal, resealing, seeding, settings
 from gateway.errors import Rejected
 from gateway.removal import Data
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, documents, inbox, journal, links, tokens
+from gateway.store import audit, connections, cursors, documents, inbox, journal, links, tokens, views
 from gateway.store import removal as rows
 from gateway.store.clock import moment
 from gateway.store.connections import Connection
@@ -99,7 +99,9 @@ def test_a_rename_changes_one_row_and_the_work_in_hand_goes_on(engine: Engine) -
         assert connections.find_key(session, "winkel") == "shop"
         found = connections.find(session, "shop", SEAL)
         assert links.find(session, "shop", LinkKind.DOCUMENT, "receipt:1") is not None
-        assert [action.target for action in audit.newest(session, limit=1)] == ["connection shop, now winkel"]
+        assert [action.target for action in audit.find_page(session, before=None, limit=1)[0]] == [
+            "connection shop, now winkel"
+        ]
     assert found is not None
     assert (found.display_name, found.mplus_secret) == ("winkel", "secret")
     assert count_rows(engine, "shop") == before
@@ -154,7 +156,7 @@ def test_what_waits_of_a_removed_connection_ends_with_the_reason(engine: Engine)
     assert {state for state, _ in states(engine, "other")} == {State.RECEIVED}
     with reading(engine) as session:
         assert connections.names(session) == ["other"]
-        assert cursors.all_of(session, "shop") == []
+        assert [row for row in views.cursors(session) if row.connection == "shop"] == []
 
 
 def test_an_event_whose_worker_died_does_not_stay_working(engine: Engine) -> None:
@@ -203,7 +205,7 @@ def test_a_purge_leaves_nothing_but_the_audit_and_touches_no_neighbour(engine: E
     assert count_rows(engine, "other") == neighbour
     with reading(engine) as session:
         assert list(connections.display_names(session)) == ["other"]
-        assert [action.action for action in audit.newest(session, limit=5)] == ["remove"]
+        assert [action.action for action in audit.find_page(session, before=None, limit=5)[0]] == ["remove"]
 
 
 def test_kept_data_can_be_purged_later(engine: Engine) -> None:
@@ -227,7 +229,7 @@ def test_tokens_that_cannot_be_revoked_are_reported_and_deleted(engine: Engine) 
         assert tokens.find(session, "shop", SEAL) is None
         late = tokens.Tokens("access", None, "refresh", None)
         assert not tokens.replace(session, "shop", late, SEAL)  # a refresh that was under way
-        newest = audit.newest(session, limit=1)[0]
+        newest = audit.find_page(session, before=None, limit=1)[0][0]
     assert (newest.action, (newest.reason or "").startswith("not revoked")) == ("revoke", True)
 
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
+from mapping import orders
 from mapping.orders import References
 from mapping.records import Payment, Sale, SaleKind, SaleLine, SalesDocument, TaxCode, VatAmount
+from mapping.sections import OrderSettings
 
 RATES = {1: Decimal(9), 2: Decimal(21), 3: Decimal(0)}
 TAX_CODES = {code: TaxCode(f"T{code}", f"{rate} %", active=True, percentage=rate) for code, rate in RATES.items()}
@@ -100,3 +102,8 @@ def total_in_books(document: SalesDocument) -> Decimal:
         tax = (one.net * rates[one.tax_code_id] / 100).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
         total += one.net + tax
     return total
+
+
+def to_document(sale: Sale, references: References, settings: OrderSettings) -> SalesDocument:
+    """The document of a sale, without its payments and the documents beside it."""
+    return orders.to_posting(sale, references, settings).document

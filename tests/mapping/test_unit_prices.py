@@ -13,7 +13,7 @@ from mapping import orders
 from mapping.records import SaleLine
 from mapping.sections import OrderSettings
 from mapping.unit_prices import LineAmounts, find_unit_price
-from tests.mapping.sales import REFERENCES, line, receipt, total_in_books
+from tests.mapping.sales import REFERENCES, line, receipt, to_document, total_in_books
 
 DEFAULTS = OrderSettings()
 EXACT = replace(REFERENCES, line_amounts=LineAmounts.EXACT)
@@ -76,7 +76,7 @@ LINES = st.builds(
 @given(lines=st.lists(LINES, min_size=1, max_size=12))
 def test_every_line_of_a_document_keeps_its_quantity(references: orders.References, lines: list[SaleLine]) -> None:
     sale = receipt(*lines)
-    document = orders.to_document(sale, references, DEFAULTS)
+    document = to_document(sale, references, DEFAULTS)
     for article in {one.article for one in lines}:
         booked = [one.quantity or 0 for one in document.lines if one.item_id == f"I{article}"]
         assert sum(booked) == sum(one.quantity for one in lines if one.article == article)
@@ -90,14 +90,14 @@ def test_every_line_of_a_document_keeps_its_quantity(references: orders.Referenc
 
 
 def test_three_pieces_for_ten_euros_are_one_line() -> None:
-    (one,) = orders.to_document(receipt(line(3, 1000, code=3, quantity="3", text="Socks")), REFERENCES, DEFAULTS).lines
+    (one,) = to_document(receipt(line(3, 1000, code=3, quantity="3", text="Socks")), REFERENCES, DEFAULTS).lines
     assert (one.quantity, one.unit_price, one.net) == (Decimal(3), Decimal("3.3333333"), Decimal(10))
     assert one.description == "Socks"
 
 
 def test_a_company_that_wants_exact_amounts_gets_the_remainder_on_a_line_of_its_own() -> None:
     sale = receipt(line(3, 1000, code=3, quantity="3", text="Socks"), line(4, 898, code=3, quantity="0.435"))
-    booked = orders.to_document(sale, EXACT, DEFAULTS).lines
+    booked = to_document(sale, EXACT, DEFAULTS).lines
     assert [(one.item_id, one.quantity, one.unit_price, one.net) for one in booked] == [
         ("I3", 3, Decimal("3.33"), Decimal("9.99")),
         ("I3", None, None, Decimal("0.01")),
@@ -109,10 +109,10 @@ def test_a_company_that_wants_exact_amounts_gets_the_remainder_on_a_line_of_its_
 
 def test_a_million_pieces_of_a_price_that_does_not_end_have_a_remainder() -> None:
     sale = receipt(line(3, 33_333_333, code=3, quantity="1000000"))
-    booked = orders.to_document(sale, REFERENCES, DEFAULTS).lines
+    booked = to_document(sale, REFERENCES, DEFAULTS).lines
     assert [(one.quantity, one.net) for one in booked] == [(1_000_000, Decimal("333333.30")), (None, Decimal("0.03"))]
 
 
 def test_more_decimals_than_the_books_keep_are_rounded() -> None:
-    (one,) = orders.to_document(receipt(line(3, 898, code=3, quantity="0.43500000049")), REFERENCES, DEFAULTS).lines
+    (one,) = to_document(receipt(line(3, 898, code=3, quantity="0.43500000049")), REFERENCES, DEFAULTS).lines
     assert (one.quantity, one.net) == (Decimal("0.4350000"), Decimal("8.98"))

@@ -23,32 +23,6 @@ class ReadProduct:
 
 
 @dataclass(frozen=True, slots=True)
-class CreatedProduct:
-    """The numbers the till gave; by `sync_marker` our own change is recognised when it is reported."""
-
-    product_number: int
-    article_numbers: tuple[int, ...]
-    sync_marker: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class UpdatedProduct:
-    """The articles of the update that existed and those it created."""
-
-    existing_article_numbers: tuple[int, ...]
-    new_article_numbers: tuple[int, ...]
-    sync_marker: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SavedRelation:
-    """The relation's number and the marker our change got."""
-
-    number: int
-    sync_marker: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class ApiVersion:
     """What the installation runs: the protocol and the service behind it; `slave` for one at the customer's site."""
 

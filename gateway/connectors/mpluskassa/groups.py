@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.area import Area
-from gateway.connectors.mpluskassa.wire import need, rows, rows_apart
+from gateway.connectors.mpluskassa.wire import need, rows
 from gateway.connectors.mpluskassa.wire_products import to_group, to_group_request, to_new_group_request
 from mapping.records import ArticleGroup
 
@@ -18,12 +17,6 @@ class Groups(Area):
         """The groups with all below them: these, or (none named) the whole tree."""
         answer = self._calls.read("getArticleGroups", request={"groupNumbers": list(numbers)})
         return tuple(map(to_group, rows(answer, "articleGroupList", "articleGroups")))
-
-    def article_groups_since(self, marker: int, limit: int) -> RecordPage[ArticleGroup]:
-        """Groups that changed or were deleted, from this marker on; each alone, without those below it."""
-        answer = self._calls.read("getArticleGroupChanges", request={"syncMarker": marker, "syncMarkerLimit": limit})
-        found = rows_apart(answer, "changedArticleGroupList", "changedArticleGroups")
-        return to_page(found, to_group, marker=lambda row: row.get("syncMarker"), key="groupNumber")
 
     def create_article_group(self, group: ArticleGroup) -> int:
         """Make a group; returns its number."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import CreatedProduct, ReadProduct, RecordPage, UpdatedProduct, to_page
+from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.connectors.mpluskassa.area import Area, chunks
-from gateway.connectors.mpluskassa.wire import need, rows, rows_apart, to_text_list
+from gateway.connectors.mpluskassa.wire import need, rows, to_text_list
 from gateway.connectors.mpluskassa.wire_merge import to_soap
-from gateway.connectors.mpluskassa.wire_products import product_marker, to_read_product
+from gateway.connectors.mpluskassa.wire_products import to_read_product
 from mapping.records import Product
 
 _NUMBERS_AT_ONCE = 200
@@ -44,33 +44,18 @@ class Products(Area):
             return ()
         return self._products(pluNumbers=to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
 
-    def products_since(self, marker: int, limit: int) -> RecordPage[ReadProduct]:
-        """Products that changed, from this marker on (inclusive). `limit` counts articles; a product comes whole."""
-        request = _request(syncMarker=marker, syncMarkerLimit=limit, includeAllArticlesOfSelectedProducts=True)
-        answer = self._calls.read("getProducts", request=request)
-        found = rows_apart(answer, "productList", "product")
-        return to_page(found, to_read_product, marker=product_marker, key="productNumber")
+    def create_product(self, product: Product) -> int:
+        """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
+        number: int = need(self._calls.write("createProduct", product=to_soap(product, None)), "productNumber")
+        return number
 
-    def create_product(self, product: Product) -> CreatedProduct:
-        """Make a product with its articles. Not idempotent: resolve Unanswered by looking for it."""
-        answer = self._calls.write("createProduct", product=to_soap(product, None))
-        return CreatedProduct(
-            need(answer, "productNumber"), tuple(rows(answer, "articleNumbers")), answer.get("syncMarker")
-        )
-
-    def update_product(self, product: Product, existing: ReadProduct) -> UpdatedProduct:
+    def update_product(self, product: Product, existing: ReadProduct) -> None:
         """Change the fields of the record; the rest of the product is sent back as it was read."""
-        body = to_soap(product, existing.raw)
-        answer = self._calls.write("updateProduct", product=body)
-        return UpdatedProduct(
-            tuple(rows(answer, "existingArticleNumbers")),
-            tuple(rows(answer, "newArticleNumbers")),
-            answer.get("syncMarker"),
-        )
+        self._calls.write("updateProduct", product=to_soap(product, existing.raw))
 
     def create_empty_product(self, name: str, groups: tuple[int, ...]) -> ReadProduct:
         """Make a product that has no article yet. Not every installation may take one."""
-        return to_empty_product(self.create_product(Product(None, name, (), groups)).product_number, name, groups)
+        return to_empty_product(self.create_product(Product(None, name, (), groups)), name, groups)
 
     def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
         """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
@@ -80,7 +65,8 @@ class Products(Area):
         self._calls.write("updateProduct", product=body)
 
     def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
-        answer = self._calls.read("getProducts", request=_request(**filters))
+        # pluNumbers is required even without a PLU.
+        answer = self._calls.read("getProducts", request={"pluNumbers": to_text_list(()), **filters})
         return tuple(map(to_read_product, rows(answer, "productList", "product")))
 
 
@@ -88,8 +74,3 @@ def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadPro
     """A product without articles, which getProducts may not show."""
     raw = {"productNumber": number, "description": name, "groupNumbers": list(groups)}
     return ReadProduct(Product(number, name, (), groups), raw)
-
-
-def _request(**filters: Any) -> dict[str, Any]:
-    # pluNumbers is required even without a PLU.
-    return {"pluNumbers": to_text_list(()), **filters}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import RecordPage, SavedRelation, to_page
+from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.area import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.mpluskassa.wire import Row, need, rows_apart
@@ -47,16 +47,14 @@ class Relations(Area):
         found = _found(self._find({"name": name}))
         return found if found is not None and found.name.casefold() == name.casefold() else None
 
-    def create_relation(self, relation: Relation) -> SavedRelation:
+    def create_relation(self, relation: Relation) -> int:
         """Make a relation (number 0: the till gives one). Not idempotent: resolve Unanswered by looking for it."""
-        answer = self._calls.write("createRelation", relation=to_soap(relation))
-        return SavedRelation(need(answer, "relationNumber"), answer.get("syncMarker"))
+        number: int = need(self._calls.write("createRelation", relation=to_soap(relation)), "relationNumber")
+        return number
 
-    def update_relation(self, relation: Relation, present: Relation) -> SavedRelation:
+    def update_relation(self, relation: Relation, present: Relation) -> None:
         """Change the fields that differ from `present`; the till keeps the rest, including edits made meanwhile."""
-        body = to_change(relation, present)
-        answer = self._calls.write("updateRelation", relation=body)
-        return SavedRelation(relation.number, answer.get("syncMarker"))
+        self._calls.write("updateRelation", relation=to_change(relation, present))
 
     def _find(self, terms: dict[str, Any], *, exact: bool = True) -> dict[str, Any]:
         try:

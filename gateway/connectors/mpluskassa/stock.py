@@ -69,18 +69,10 @@ class Stock(Area):
         stock_id: int | None = answer.get("stockId")
         return stock_id
 
-    def set_stock(
-        self, branch: int, article: int, quantity: Decimal, *, employee: int | None = None, reference: str | None = None
-    ) -> int | None:
-        """Set the stock to this number of pieces; returns the stock id of the booking. Safe to repeat."""
-        request = to_booking(branch, article, "amount", quantity, employee=employee, reference=reference)
-        stock_id: int | None = self._calls.write("setStock", request=request).get("stockId")
-        return stock_id
-
     def update_stock(
         self, branch: int, article: int, change: Decimal, *, employee: int | None = None, reference: str | None = None
     ) -> int | None:
         """Add (or, negative, subtract) pieces. Not safe to repeat: after Unanswered, read the stock first."""
-        request = to_booking(branch, article, "amountChanged", change, employee=employee, reference=reference)
+        request = to_booking(branch, article, change, employee=employee, reference=reference)
         stock_id: int | None = self._calls.write("updateStock", request=request).get("stockId")
         return stock_id

@@ -79,11 +79,6 @@ _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
 }
 
 
-def product_marker(row: Row) -> int:
-    """The highest marker of a product or any of its articles: both rise independently."""
-    return max(row.get("syncMarker") or 0, *(each.get("syncMarker") or 0 for each in _articles(row)), 0)
-
-
 def _articles(row: Row) -> list[Row]:
     return rows(row, "articleList", "article")
 

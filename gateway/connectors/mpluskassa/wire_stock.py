@@ -68,14 +68,14 @@ def _to_correction(article: int, change: Decimal) -> dict[str, int]:
 
 
 def to_booking(
-    branch: int, article: int, field: str, quantity: Decimal, *, employee: int | None, reference: str | None
+    branch: int, article: int, change: Decimal, *, employee: int | None, reference: str | None
 ) -> dict[str, Any]:
-    """A SetStockRequest (`field` amount) or UpdateStockRequest (`field` amountChanged)."""
-    value, places = to_scaled(quantity)
+    """An UpdateStockRequest: pieces added, or taken off."""
+    value, places = to_scaled(change)
     return {
         "branchNumber": branch,
         "articleNumber": article,
-        field: value,
+        "amountChanged": value,
         "decimalPlaces": places,
         **known(employeeNumber=employee, reference=reference),
     }

@@ -45,7 +45,6 @@ from mapping.records import (
     ListEntry,
     RecordChange,
     SalesDocument,
-    TaxCode,
 )
 
 _DOCUMENT_PAGE: Final = 500  # documents include their lines: half the rows keep an answer far below the size limit
@@ -193,10 +192,6 @@ class QuickBooks:
         """All sales tax codes and rates, past and future ones too (two reads)."""
         return TaxTable(tuple(self._access.all_rows("TaxCode")), tuple(self._access.all_rows("TaxRate")))
 
-    def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
-        """All sales tax codes with the rate in force on a day (two reads)."""
-        return self.tax_table().on(on)
-
     def entries(self, entity: ListEntity) -> tuple[ListEntry, ...]:
         """All rows of a small list, inactive ones too."""
         return tuple(wire.to_entry(entity, row) for row in self._access.all_rows(entity))
@@ -204,10 +199,6 @@ class QuickBooks:
     def create_payment_method(self, name: str, request_id: str) -> ListEntry:
         """A new payment method; its name has at most 31 characters. Raises DuplicateName."""
         return self._create_entry("PaymentMethod", name, request_id)
-
-    def create_department(self, name: str, request_id: str) -> ListEntry:
-        """A new department ("location"); its name has at most 100 characters. Raises DuplicateName."""
-        return self._create_entry("Department", name, request_id)
 
     def create_liability_account(self, name: str, request_id: str) -> ListEntry:
         """A new account of other current liabilities; its name has at most 100 characters. Raises DuplicateName."""
@@ -322,11 +313,6 @@ class QuickBooks:
         found = self._access.rows_in(select("Payment"), "PaymentRefNum", references)
         return tuple(wire_payments.to_payment(row) for row in found)
 
-    def payments_on(self, business_date: date) -> tuple[BooksPayment, ...]:
-        """All payments of a business date."""
-        found = self._access.pages(select("Payment").where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
-        return tuple(wire_payments.to_payment(row) for row in found)
-
     def payments_between(self, start: date, through: date) -> tuple[BooksPayment, ...]:
         """All payments of these business dates, both included, with one read per 500."""
         found = self._access.pages(_dated("Payment", start, through), _DOCUMENT_PAGE)
@@ -351,10 +337,6 @@ class QuickBooks:
     def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
         """The payment with all amounts zero; what it settled is open again."""
         return self._access.void("Payment", payment_id, sync_token, request_id, wire_payments.to_payment)
-
-    def delete_payment(self, payment_id: str, sync_token: str, request_id: str) -> None:
-        """Delete a payment; what it settled is open again."""
-        self._access.delete("Payment", payment_id, sync_token, request_id)
 
     # --- many at once ----------------------------------------------------------------------------------------
 

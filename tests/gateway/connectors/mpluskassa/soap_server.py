@@ -172,6 +172,7 @@ VERSION = (
     "<ns:getApiVersionResponse><ns:majorNumber>1</ns:majorNumber><ns:minorNumber>0</ns:minorNumber>"
     "<ns:revisionNumber>0</ns:revisionNumber><ns:inDebugMode>false</ns:inDebugMode></ns:getApiVersionResponse>"
 )
-STOCK_SET = (
-    "<ns:SetStockResponse><ns:result>SET-STOCK-RESULT-OK</ns:result><ns:stockId>7</ns:stockId></ns:SetStockResponse>"
+STOCK_CHANGED = (
+    "<ns:UpdateStockResponse><ns:result>UPDATE-STOCK-RESULT-OK</ns:result><ns:stockId>7</ns:stockId>"
+    "</ns:UpdateStockResponse>"
 )

@@ -21,7 +21,7 @@ from tests.gateway.connectors.mpluskassa.soap_server import (
     COMPACT_WSDL,
     IDENT,
     SECRET,
-    STOCK_SET,
+    STOCK_CHANGED,
     VERSION,
     Conversation,
     Script,
@@ -59,8 +59,8 @@ def error_of(script: Script, act: Read, **options: Any) -> GatewayError:
     return raised.value
 
 
-def set_stock(client: MplusKassa) -> object:
-    return client.set_stock(1, 100, Decimal("2.5"))
+def change_stock(client: MplusKassa) -> object:
+    return client.update_stock(1, 100, Decimal("2.5"))
 
 
 def read_version(client: MplusKassa) -> object:
@@ -100,18 +100,18 @@ def test_a_wsdl_that_wants_credentials_gets_them() -> None:
     ],
 )
 def test_a_write_whose_wsdl_cannot_be_read_was_never_sent(wsdl: Script, error: type[GatewayError]) -> None:
-    assert type(error_of(says(STOCK_SET), set_stock, wsdl=wsdl)) is error
+    assert type(error_of(says(STOCK_CHANGED), change_stock, wsdl=wsdl)) is error
 
 
 def test_an_installation_that_is_down_is_transient_for_reads_and_writes(free_port: Callable[[], int]) -> None:
     client = MplusKassa(f"http://127.0.0.1:{free_port()}", IDENT, SECRET, limits=SHORT)
-    for act in (read_version, set_stock):
+    for act in (read_version, change_stock):
         with pytest.raises(Transient):
             act(client)
 
 
 def answer_with_words_for_numbers(conversation: Conversation) -> None:
-    good = VERSION if conversation.asked.operation == "getApiVersion" else STOCK_SET
+    good = VERSION if conversation.asked.operation == "getApiVersion" else STOCK_CHANGED
     conversation.answer(envelope(good.replace(">1<", ">one<").replace(">7<", ">seven<")))
 
 
@@ -132,7 +132,7 @@ GARBAGE: dict[str, Script] = {
 @pytest.mark.parametrize("script", GARBAGE.values(), ids=GARBAGE.keys())
 def test_61_62_no_whole_answer_is_transient_for_a_read_not_for_a_write(script: Script) -> None:
     assert type(error_of(script, read_version)) is Transient
-    assert type(error_of(script, set_stock)) is Unanswered
+    assert type(error_of(script, change_stock)) is Unanswered
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_61_62_no_whole_answer_is_transient_for_a_read_not_for_a_write(script: S
 )
 def test_a_clear_no_is_the_same_for_a_read_and_a_write(script: Script, error: type[GatewayError]) -> None:
     assert type(error_of(script, read_version)) is error
-    assert type(error_of(script, set_stock)) is error
+    assert type(error_of(script, change_stock)) is error
 
 
 def test_a_huge_answer_to_a_read_is_for_a_person_and_to_a_write_a_question() -> None:
@@ -155,25 +155,29 @@ def test_a_huge_answer_to_a_read_is_for_a_person_and_to_a_write_a_question() -> 
         conversation.answer(b" " * (SHORT.size + 1))
 
     assert type(error_of(huge, read_version)) is Permanent
-    assert type(error_of(huge, set_stock)) is Unanswered
+    assert type(error_of(huge, change_stock)) is Unanswered
     small = TillLimits(size=len(COMPACT_WSDL) - 1)
     assert type(error_of(says(VERSION), read_version, limits=small)) is Permanent
 
 
 def test_a_business_refusal_comes_with_http_200_and_names_its_code() -> None:
     refused = says(
-        "<ns:SetStockResponse><ns:result>SET-STOCK-RESULT-ARTICLE-NOT-FOUND</ns:result></ns:SetStockResponse>"
+        "<ns:UpdateStockResponse><ns:result>UPDATE-STOCK-RESULT-ARTICLE-NOT-FOUND</ns:result></ns:UpdateStockResponse>"
     )
-    error = error_of(refused, set_stock)
+    error = error_of(refused, change_stock)
     assert isinstance(error, NotFound)
-    assert error.code == "SET-STOCK-RESULT-ARTICLE-NOT-FOUND"
+    assert error.code == "UPDATE-STOCK-RESULT-ARTICLE-NOT-FOUND"
 
 
-def test_stock_is_set_with_its_decimals_and_the_booking_is_returned() -> None:
-    with kassa(says(STOCK_SET)) as (client, server):
-        assert client.set_stock(1, 100, Decimal("2.50"), employee=5, reference="QBO 7") == 7
+def test_stock_is_changed_with_its_decimals_and_the_booking_is_returned() -> None:
+    with kassa(says(STOCK_CHANGED)) as (client, server):
+        assert client.update_stock(1, 100, Decimal("2.50"), employee=5, reference="QBO 7") == 7
         asked = server.posts[0]
-        assert [asked.values(name) for name in ("amount", "decimalPlaces", "reference")] == [["25"], ["1"], ["QBO 7"]]
+        assert [asked.values(name) for name in ("amountChanged", "decimalPlaces", "reference")] == [
+            ["25"],
+            ["1"],
+            ["QBO 7"],
+        ]
 
 
 def test_the_required_wrappers_are_sent_even_when_empty() -> None:
@@ -308,8 +312,7 @@ def test_an_update_sends_the_product_as_read_with_the_change() -> None:
         existing = client.product_of_article(100)
         assert isinstance(existing, ReadProduct)
         assert client.product_of_article(999) is None
-        updated = client.update_product(Product(10, None, (Article(number=100, price_incl_cents=250),)), existing)
-        assert (updated.existing_article_numbers, updated.sync_marker) == ((100,), 12)
+        client.update_product(Product(10, None, (Article(number=100, price_incl_cents=250),)), existing)
         asked = server.posts[-1]
         assert [asked.values(name) for name in ("unit", "description", "priceIncl", "barcodeList", "extraText")] == [
             ["kop"],
@@ -338,7 +341,7 @@ def test_every_exchange_is_noted_without_credentials_and_with_its_error() -> Non
     noted: list[Exchange] = []
 
     def answer(conversation: Conversation) -> None:
-        if conversation.asked.operation == "setStock":
+        if conversation.asked.operation == "updateStock":
             conversation.answer(fault("SOAP-ENV:Server", "busy"), status=500)
         else:
             conversation.answer(envelope(VERSION))
@@ -346,7 +349,7 @@ def test_every_exchange_is_noted_without_credentials_and_with_its_error() -> Non
     with kassa(answer, observe=noted.append) as (client, server):
         client.api_version()
         with pytest.raises(Unanswered):
-            set_stock(client)
+            change_stock(client)
         done, failed = noted
         assert (done.system, done.operation, done.status, done.error) == ("mpluskassa", "getApiVersion", 200, None)
         assert done.response is not None
@@ -355,15 +358,15 @@ def test_every_exchange_is_noted_without_credentials_and_with_its_error() -> Non
         assert done.url == server.url + "/"
         assert (failed.status, failed.response, failed.error) == (500, None, "Server")
         assert failed.request is not None
-        assert failed.request["request"]["amount"] == 25
+        assert failed.request["request"]["amountChanged"] == 25
 
 
 def test_a_failing_observer_does_not_undo_a_write(caplog: pytest.LogCaptureFixture) -> None:
     def observe(exchange: Exchange) -> None:
         raise RuntimeError(f"no disk for {exchange.operation}")
 
-    with kassa(says(STOCK_SET), observe=observe) as (client, _):
-        assert set_stock(client) == 7
+    with kassa(says(STOCK_CHANGED), observe=observe) as (client, _):
+        assert change_stock(client) == 7
     assert "observer" in caplog.text
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from gateway.connectors.mpluskassa.wire_merge import to_soap
 from gateway.connectors.mpluskassa.wire_products import (
     ARTICLE_FIELDS,
-    product_marker,
     to_group,
     to_group_request,
     to_new_group_request,
@@ -79,11 +78,6 @@ def test_a_product_is_read_with_its_articles() -> None:
     first = read.articles[0]
     assert (first.plu, first.price_incl_cents, first.vat_code, first.ext_id) == ("KOF", 300, 2, "Q-1")
     assert first.custom_fields == {"Merk": "Bonen & Co", "Sterkte": 3}
-
-
-def test_a_marker_of_a_product_is_the_highest_of_its_articles_too() -> None:
-    assert product_marker(RAW) == 9
-    assert product_marker({}) == 0
 
 
 def test_an_update_sends_the_whole_product_with_only_the_wanted_change() -> None:

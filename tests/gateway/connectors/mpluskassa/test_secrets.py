@@ -39,9 +39,11 @@ def drip(conversation: Conversation) -> None:
 
 
 def refuse_stock(conversation: Conversation) -> None:
-    result = "<ns:result>SET-STOCK-RESULT-FAILED</ns:result>"
+    result = "<ns:result>UPDATE-STOCK-RESULT-FAILED</ns:result>"
     conversation.answer(
-        envelope(f"<ns:SetStockResponse>{result}<ns:message>{echo(conversation)}</ns:message></ns:SetStockResponse>")
+        envelope(
+            f"<ns:UpdateStockResponse>{result}<ns:message>{echo(conversation)}</ns:message></ns:UpdateStockResponse>"
+        )
     )
 
 
@@ -55,12 +57,12 @@ TROUBLE: dict[str, Script] = {
     "server fault": lambda conversation: conversation.answer(fault("SOAP-ENV:Server", echo(conversation)), status=500),
     "refusal": refuse_stock,
     "unknown result": lambda conversation: conversation.answer(
-        envelope(f"<ns:SetStockResponse><ns:result>{IDENT}</ns:result></ns:SetStockResponse>")
+        envelope(f"<ns:UpdateStockResponse><ns:result>{IDENT}</ns:result></ns:UpdateStockResponse>")
     ),
     "html": lambda conversation: conversation.answer(f"<html>{echo(conversation)}</html>"),
     "no xml": lambda conversation: conversation.answer(echo(conversation)),
     "bad value": lambda conversation: conversation.answer(
-        envelope(f"<ns:SetStockResponse><ns:stockId>{SECRET}</ns:stockId></ns:SetStockResponse>")
+        envelope(f"<ns:UpdateStockResponse><ns:stockId>{SECRET}</ns:stockId></ns:UpdateStockResponse>")
     ),
     "redirect": lambda conversation: conversation.answer(
         b"", status=302, headers={"Location": "http://x" + conversation.asked.target}
@@ -93,7 +95,7 @@ def check(script: Script, wsdl: Script | bytes, caplog: pytest.LogCaptureFixture
     noted: list[Exchange] = []
     with caplog.at_level(logging.DEBUG), SoapServer(script, wsdl) as server:
         client = MplusKassa(server.url, IDENT, SECRET, limits=LIMITS, observe=noted.append)
-        shown = reveal(client, noted, lambda kassa: kassa.set_stock(1, 1, Decimal(1))) + caplog.text
+        shown = reveal(client, noted, lambda kassa: kassa.update_stock(1, 1, Decimal(1))) + caplog.text
     assert [spelling for spelling in SPELLINGS if spelling in shown] == []
     assert server.asked
 

@@ -105,14 +105,11 @@ def test_an_update_keeps_what_the_staff_added_in_every_mode_of_omissions(
 def test_a_product_is_made_found_and_refused_twice(kassa: MplusKassa) -> None:
     article = Article(number=3001, plu="MUTS", description="Muts", turnover_group=1, vat_code=2, price_incl_cents=995)
     created = kassa.create_product(Product(None, "Muts", (article,)))
-    assert created.article_numbers == (3001,)
     found = kassa.products_by_plu(["MUTS"])
-    assert [read.product.number for read in found] == [created.product_number]
+    assert [read.product.number for read in found] == [created]
     assert found[0].product.articles[0].price_incl_cents == 995
     with pytest.raises(DuplicateNumber):
         kassa.create_product(Product(None, "Muts", (article,)))
-    marker = kassa.sync_markers().article
-    assert marker == created.sync_marker
 
 
 def test_groups_are_made_filled_changed_and_deleted(kassa: MplusKassa) -> None:
@@ -125,12 +122,11 @@ def test_groups_are_made_filled_changed_and_deleted(kassa: MplusKassa) -> None:
     kassa.delete_article_group(number)
     with pytest.raises(NotFound):
         kassa.delete_article_group(number)
-    assert number in {group.number for group in kassa.article_groups_since(1, 100) if group.deleted}
 
 
-def test_stock_is_set_changed_and_its_bookings_are_followed(kassa: MplusKassa) -> None:
+def test_stock_is_changed_and_its_bookings_are_followed(kassa: MplusKassa) -> None:
     since = kassa.sync_markers().stock or 0
-    first = kassa.set_stock(1, 1001, Decimal("12.5"))
+    first = kassa.update_stock(1, 1001, Decimal("12.5"))
     second = kassa.update_stock(1, 1001, Decimal(-2))
     assert [row.free for row in kassa.stock(1, [1001])] == [Decimal("10.5")]
     page = kassa.stock_changes([1], since + 1, 100)
@@ -140,7 +136,7 @@ def test_stock_is_set_changed_and_its_bookings_are_followed(kassa: MplusKassa) -
     assert page.marker == second
     assert first != second
     with pytest.raises(NotFound):
-        kassa.set_stock(1, 999_999, Decimal(1))
+        kassa.update_stock(1, 999_999, Decimal(1))
 
 
 def test_relations_are_found_made_and_changed(kassa: MplusKassa) -> None:
@@ -149,12 +145,12 @@ def test_relations_are_found_made_and_changed(kassa: MplusKassa) -> None:
     assert found.number == 501
     assert kassa.find_relation_by_email("nfo@jansenbouw.example") is None
     made = kassa.create_relation(Relation(number=0, name="De Vries", email="v@example.nl", ext_id="Q-9"))
-    kassa.update_relation(Relation(number=made.number, name="", phone="020"), Relation(made.number, ""))
-    relation = kassa.relation(made.number)
+    kassa.update_relation(Relation(number=made, name="", phone="020"), Relation(made, ""))
+    relation = kassa.relation(made)
     assert relation is not None
     assert (relation.name, relation.phone, relation.ext_id) == ("De Vries", "020", "Q-9")
     assert kassa.relation(999_999) is None
-    assert made.number in {each.number for each in kassa.relations_since(1, 1000)}
+    assert made in {each.number for each in kassa.relations_since(1, 1000)}
 
 
 def test_a_sale_is_polled_read_whole_and_found_by_its_number(kassa: MplusKassa, simulation: Simulation) -> None:
@@ -199,13 +195,15 @@ def test_a_failure_is_transient_for_a_read_and_unanswered_for_a_write(
     kassa: MplusKassa, simulation: Simulation, kind: str
 ) -> None:
     kassa.api_version()
-    simulation.misbehaviour.plans = [Plan(kind, "getBranches"), Plan(kind, "setStock")]
+    simulation.misbehaviour.plans = [Plan(kind, "getBranches"), Plan(kind, "updateStock")]
     with pytest.raises(Transient):
         kassa.branches()
     with pytest.raises(Unanswered):
-        kassa.set_stock(1, 1001, Decimal(4))
-    kassa.set_stock(1, 1001, Decimal(5))
-    assert kassa.stock(1, [1001])[0].free == 5
+        kassa.update_stock(1, 1001, Decimal(4))
+    known = kassa.stock(1, [1001])[0].free
+    assert known == (4 if kind in {"lost_reply", "truncate"} else 0)
+    kassa.update_stock(1, 1001, Decimal(5))
+    assert kassa.stock(1, [1001])[0].free == known + 5
 
 
 def test_wrong_credentials_lose_the_connection(kassa: MplusKassa, simulation: Simulation) -> None:

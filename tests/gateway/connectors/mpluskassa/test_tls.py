@@ -13,7 +13,7 @@ import pytest
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import GatewayError, Permanent
-from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, STOCK_SET, SoapServer, says
+from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, STOCK_CHANGED, SoapServer, says
 from tests.tls import write_certificate
 
 LIMITS = TillLimits(connect=2, read=2, total=4)
@@ -23,7 +23,7 @@ LIMITS = TillLimits(connect=2, read=2, total=4)
 def secure_till(certificate: Path, key: Path) -> Iterator[tuple[str, SoapServer]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with SoapServer(says(STOCK_SET), tls=context) as server:
+    with SoapServer(says(STOCK_CHANGED), tls=context) as server:
         yield server.url.replace("http://", "https://"), server
 
 
@@ -31,7 +31,7 @@ def test_a_certificate_that_is_vouched_for_is_taken(tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path, "127.0.0.1")
     with secure_till(certificate, key) as (url, server):
         kassa = MplusKassa(url, IDENT, SECRET, limits=LIMITS, ca_file=str(certificate))
-        assert kassa.set_stock(1, 100, Decimal(1)) == 7
+        assert kassa.update_stock(1, 100, Decimal(1)) == 7
         assert len(server.posts) == 1
 
 
@@ -47,7 +47,7 @@ def test_69_a_certificate_that_is_not_is_for_a_person_and_nothing_was_sent(
     with secure_till(certificate, key) as (url, server):
         kassa = MplusKassa(url, IDENT, SECRET, limits=LIMITS, ca_file=str(certificate) if vouched else None)
         with pytest.raises(GatewayError) as refused:
-            kassa.set_stock(1, 100, Decimal(1))
+            kassa.update_stock(1, 100, Decimal(1))
         assert type(refused.value) is Permanent
         assert refused.value.code == "TLS"
         assert server.asked == []

@@ -83,10 +83,10 @@ def test_a_movement_names_its_cause() -> None:
 
 
 def test_a_booking_always_sends_its_decimals() -> None:
-    assert to_booking(1, 100, "amount", Decimal("2.50"), employee=None, reference="QBO") == {
+    assert to_booking(1, 100, Decimal("2.50"), employee=None, reference="QBO") == {
         "branchNumber": 1,
         "articleNumber": 100,
-        "amount": 25,
+        "amountChanged": 25,
         "decimalPlaces": 1,
         "reference": "QBO",
     }
