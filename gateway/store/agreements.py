@@ -7,7 +7,7 @@ that day and earlier ones are not compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -61,6 +61,18 @@ class DayResult:
     books_cents: int = 0
     difference_cents: int = 0
     records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementSum:
+    """Some compared days: their totals on both sides, how many differ, and how many could not be compared."""
+
+    days: int = 0
+    differing: int = 0
+    failed: int = 0
+    till_cents: int = 0
+    books_cents: int = 0
+    difference_cents: int = 0
 
 
 def first_day(session: Session, connection: str) -> date | None:
@@ -223,6 +235,33 @@ def find(
         *([col(AgreementDayRow.day) <= through] if through else []),
     ]
     return list(session.execute(query.where(*wanted).limit(limit)).scalars())
+
+
+def sum_up(session: Session, start: date, through: date) -> AgreementSum:
+    """The compared days of a period, over all connections."""
+    day = AgreementDayRow
+    sums = (func.sum(column) for column in (day.till_cents, day.books_cents, day.difference_cents))
+    compared = and_(
+        col(day.day).between(start, through),
+        col(day.checked_at).is_not(None),
+        col(day.status) != AgreementStatus.NOT_CLOSED,
+    )
+    found = AgreementSum()
+    rows = session.execute(select(col(day.status), func.count(), *sums).where(compared).group_by(col(day.status)))
+    for status, count, till, books, difference in rows:
+        if status == AgreementStatus.FAILED:
+            found = replace(found, failed=int(count))
+            continue
+        differing = int(count) if status == AgreementStatus.DIFFERS else 0
+        found = replace(
+            found,
+            days=found.days + int(count),
+            differing=found.differing + differing,
+            till_cents=found.till_cents + int(till),
+            books_cents=found.books_cents + int(books),
+            difference_cents=found.difference_cents + int(difference),
+        )
+    return found
 
 
 def records_of(session: Session, days: Sequence[AgreementDayRow]) -> dict[tuple[str, date], list[AgreementRecordRow]]:

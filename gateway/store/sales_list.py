@@ -10,6 +10,7 @@ from datetime import date
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlmodel import Session, col
 
+from gateway.store.events import State
 from gateway.store.sales import SaleStatus
 from gateway.store.tables import ConnectionRow, InboxRow, SaleRow
 
@@ -32,7 +33,10 @@ class SalePosition:
 
 @dataclass(frozen=True, slots=True)
 class SaleFilter:
-    """Which sales to list. `connection` and `branch` are keys; `q` is a number, an amount in `q_cents` or a name."""
+    """Which sales to list. `connection` and `branch` are keys; `q` is a number, an amount in `q_cents` or a name.
+
+    `cause` is the code of a parked event.
+    """
 
     start: date | None = None
     through: date | None = None
@@ -41,6 +45,7 @@ class SaleFilter:
     status: SaleStatus | None = None
     lowest: int | None = None
     highest: int | None = None
+    cause: str | None = None
     q: str | None = None
     q_cents: int | None = None
     after: SalePosition | None = None
@@ -99,6 +104,14 @@ def total(session: Session, wanted: SaleFilter) -> SalesTotal:
     return SalesTotal(int(count), int(amount), int(vat))
 
 
+def totals_by_status(session: Session, wanted: SaleFilter) -> dict[str, SalesTotal]:
+    """The sums of each status that occurs; the filter should be short: every row is read."""
+    sums = (func.coalesce(func.sum(column), 0) for column in (SaleRow.amount_cents, SaleRow.vat_cents))
+    grouped = select(col(SaleRow.status), func.count(), *sums).where(*_conditions(session, wanted))
+    rows = session.execute(grouped.group_by(col(SaleRow.status))).all()
+    return {str(row[0]): SalesTotal(int(row[1]), int(row[2]), int(row[3])) for row in rows}
+
+
 def find_one(session: Session, sale_row_id: int) -> SaleRow | None:
     """The sale of a row, or None."""
     return session.get(SaleRow, sale_row_id)
@@ -131,6 +144,9 @@ def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool
         conditions.append(col(SaleRow.day) >= wanted.start)
     if wanted.through:
         conditions.append(col(SaleRow.day) <= wanted.through)
+    if wanted.cause:
+        caused = and_(col(InboxRow.state) == State.PARKED, col(InboxRow.code) == wanted.cause)
+        conditions.append(col(SaleRow.event_id).in_(select(col(InboxRow.id)).where(caused)))
     conditions += _within_amounts(session, wanted)
     if wanted.q:
         conditions.append(col(SaleRow.id).in_(_search(session, wanted.q, wanted.q_cents)))

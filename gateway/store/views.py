@@ -40,6 +40,7 @@ class Filter:
     state: State | None = None
     flow: Flow | None = None
     connection: str | None = None
+    code: str | None = None
     q: str | None = None
     before: int | None = None
     limit: int = PAGE
@@ -251,6 +252,7 @@ def _fits(session: Session, wanted: Filter) -> ColumnElement[bool]:
     for column, value in (
         (InboxRow.state, wanted.state),
         (InboxRow.flow, wanted.flow),
+        (InboxRow.code, wanted.code),
     ):
         if value:
             conditions.append(col(column) == value)

@@ -37,6 +37,7 @@ def to_filter(given: Mapping[str, Any]) -> Filter:
         state=find_choice(given, "state", State),
         flow=find_choice(given, "flow", Flow),
         connection=find_text(given, "connection"),
+        code=find_text(given, "code"),
         q=find_text(given, "q"),
         before=find_number(given, "after", low=1, high=LARGEST_ID),
         limit=find_number(given, "limit", low=1, high=LONGEST_PAGE) or PAGE,

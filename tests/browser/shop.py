@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, inbox, journal, links, sales, tokens
+from gateway.store import connections, cursors, inbox, journal, links, sales, systems, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
@@ -54,6 +54,8 @@ def fill(engine: Engine) -> None:
     for number, (flow, entity, entity_id, known) in enumerate(FLOWED):
         _flow(engine, number, flow, entity, entity_id, known)
     _park(engine)
+    for system in ("mpluskassa", "quickbooks"):
+        systems.answered(engine, "default", system, again_in=900)
     with writing(engine) as session:
         waiting = Change("w", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3453", "default", order_id="1.2.2026.3453")
         inbox.receive(session, [waiting])

@@ -10,7 +10,7 @@ Shoot = Callable[[Any, str], None]
 
 
 def test_the_dashboard_shows_first_what_needs_a_person(inside: Any, shoot: Shoot) -> None:
-    assert inside.get_by_role("heading", level=1).inner_text() == "One record needs a person"
+    assert inside.get_by_role("heading", level=1).inner_text() == "One thing needs your attention"
     shoot(inside, "dashboard")
     inside.set_viewport_size({"width": 390, "height": 844})
     shoot(inside, "dashboard-phone")
@@ -21,7 +21,11 @@ def test_the_dashboard_shows_first_what_needs_a_person(inside: Any, shoot: Shoot
 
 
 def test_a_person_follows_a_parked_record_to_its_log_and_retries_it(inside: Any, shoot: Shoot) -> None:
-    inside.get_by_role("link", name=re.compile("1.2.2026.3452")).first.click()
+    assert inside.get_by_text("One sale, €89.95").is_visible()
+    inside.get_by_role("link", name="Look at it").click()
+    inside.wait_for_url(re.compile("/sales/"))
+    inside.get_by_text("Technical", exact=True).last.click()
+    inside.locator("details.technical a").first.click()
     inside.wait_for_url(re.compile("/events/"))
     assert inside.get_by_text("which is no item in QuickBooks").count() >= 1
     shoot(inside, "event")
@@ -47,6 +51,15 @@ def test_events_are_found_by_what_a_person_knows(inside: Any, shoot: Shoot) -> N
 def test_the_page_brings_itself_up_to_date(inside: Any) -> None:
     inside.evaluate("document.querySelector('main').dataset.mark = 'old'")
     inside.wait_for_selector("main:not([data-mark])", timeout=15_000)
+
+
+def test_an_update_in_place_keeps_the_focus_and_says_what_changed(inside: Any) -> None:
+    inside.get_by_role("link", name="Look at it").focus()
+    inside.evaluate("document.querySelector('main').dataset.mark = 'old'")
+    inside.evaluate("document.querySelector('main h1').textContent = 'Everything was in order'")
+    inside.wait_for_selector("main:not([data-mark])", timeout=15_000)
+    assert inside.evaluate("document.activeElement.textContent") == "Look at it"
+    assert inside.locator("#news").inner_text() == "One thing needs your attention"
 
 
 def test_logging_out_ends_the_session(inside: Any, address: str) -> None:

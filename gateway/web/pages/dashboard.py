@@ -1,8 +1,8 @@
-"""The first page: what needs a person, the status of each flow, the connections, the last events."""
+"""The first page: whether all is in order, whether till and books agree, what needs a person, the connections."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,22 +11,21 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import expiry, rate_limits, read_allowance, views
+from gateway.store import expiry, rate_limits, read_allowance, systems
 from gateway.store.connections import Connection
-from gateway.store.events import PENDING, Event, State
+from gateway.store.events import PENDING, State
+from gateway.store.open_causes import OpenCause
 from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
-from gateway.store.views import Filter
 from gateway.web import admin_status, services, setups
 from gateway.web.admin_status import Overview
-from gateway.web.pages import alerts, setup
-from gateway.web.pages.rendering import render
+from gateway.web.pages import alerts, home_figures, setup
+from gateway.web.pages.home_figures import HomeFigures, SeenSystem
+from gateway.web.pages.rendering import SHOP, render
+from gateway.web.pages.sales import STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form
-
-NEWEST = 50
-MAX_PARKED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,23 @@ class Card:
     cooldowns: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ShownCause:
+    """A cause as the page shows it: where to look at it, and the filter that tries all of it again."""
+
+    cause: OpenCause
+    connection: str | None
+    address: str
+    query: dict[str, str]
+
+    @classmethod
+    def of(cls, cause: OpenCause, names: Mapping[str, str]) -> ShownCause:
+        """The cause with the connection's name."""
+        called = names.get(cause.connection or "", cause.connection)
+        query = home_figures.to_query(cause, called)
+        return cls(cause, called, home_figures.to_address(cause, called), query)
+
+
 def routes() -> list[Route]:
     """The page and the switch of a connection."""
     return [
@@ -53,29 +69,34 @@ def routes() -> list[Route]:
 
 
 async def show_dashboard(request: Request, visitor: Visitor) -> Response:
-    """Everything on one page; it reloads itself."""
+    """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, list[Event], list[Event]]:
-        newest = views.find_events(session, Filter(limit=NEWEST)).events
-        parked = views.find_events(session, Filter(state=State.PARKED, limit=MAX_PARKED)).events
-        return admin_status.look(session, shared.seal), list(newest), list(parked)
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem]]:
+        overview = admin_status.look(session, shared.seal)
+        silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
+        seen = home_figures.find_seen(overview.systems, silent, overview.now)
+        return overview, home_figures.look(session), seen
 
-    overview, newest, parked = await shared.read(look)
+    overview, figures, seen = await shared.read(look)
+    names = overview.names
+    others = [alert for alert in overview.alerts if not alert.cause.startswith("parked/")]
     return render(
         request,
         "dashboard.html",
         visitor=visitor,
         overview=overview,
-        newest=newest,
-        parked=parked,
-        parked_count=overview.count(State.PARKED),
+        figures=figures,
+        seen=[each for each in seen if each.connection in names],
+        causes=[ShownCause.of(cause, names) for cause in figures.causes],
         pending_count=overview.count(*PENDING, State.WORKING),
         cards=[to_card(connection, overview) for connection in overview.connections],
-        alerts=[alerts.to_shown(alert, overview.names) for alert in overview.alerts],
+        alerts=[alerts.to_shown(alert, names) for alert in others],
         plan=read_allowance.forecast(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
+        statuses=STATUSES,
+        shop=SHOP,
         can_connect=bool(shared.settings.quickbooks_client_id),
         is_postgres=shared.settings.is_postgres,
     )

@@ -50,5 +50,11 @@ async def retry_events(request: Request, _visitor: Visitor, form: dict[str, str]
 
 def to_query(wanted: Filter) -> dict[str, str]:
     """The filter as a query string, without its cursor."""
-    fields = {"state": wanted.state, "flow": wanted.flow, "connection": wanted.connection, "q": wanted.q}
+    fields = {
+        "state": wanted.state,
+        "flow": wanted.flow,
+        "connection": wanted.connection,
+        "code": wanted.code,
+        "q": wanted.q,
+    }
     return {name: str(value) for name, value in fields.items() if value}

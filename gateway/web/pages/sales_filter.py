@@ -12,7 +12,7 @@ from gateway.web import queries
 from gateway.web.pages.formats import to_cents
 from gateway.web.problems import Refusal
 
-FIELDS = ("q", "from", "through", "connection", "branch", "state", "lowest", "highest")
+FIELDS = ("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause")
 _LARGEST_BRANCH = 2**31 - 1
 
 
@@ -29,6 +29,7 @@ def read(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter:
         status=queries.find_choice(filled, "state", SaleStatus),
         lowest=_find_amount(filled, "lowest"),
         highest=_find_amount(filled, "highest"),
+        cause=queries.find_text(filled, "cause"),
         q=q,
         q_cents=to_cents(q) if q else None,
         after=_find_position(filled),

@@ -128,13 +128,17 @@ def test_36_what_others_wrote_is_shown_as_text(gateway: Gateway, browser: httpx.
 
 
 def test_the_dashboard_says_what_needs_a_person_first(gateway: Gateway, browser: httpx.Client, seal: Seal) -> None:
-    assert "Everything flows" in browser.get("/").text
+    assert "Everything is in order" in browser.get("/").text
     gateway.receive(an_event("a", state=State.PARKED, reason="no VAT code for 9 %", fix="choose one"), an_event("b"))
     with writing(gateway.engine) as session:
         tokens.save(session, "default", Tokens("a", None, "r", None), seal)
         tokens.lose(session, "default", "QuickBooks refused the refresh token")
     page = browser.get("/").text
-    assert page.index("One record needs a person") < page.index("no VAT code for 9 %") < page.index("What flowed last")
+    assert (
+        page.index("One thing needs your attention")
+        < page.index("no VAT code for 9 %")
+        < page.index("Do till and books")
+    )
     assert "choose one" in page
     assert "QuickBooks refused the refresh token" in page
     assert "sekret" not in page
@@ -228,19 +232,27 @@ def test_f9_the_pages_speak_the_visitors_language(browser: httpx.Client, wanted:
 
 def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser: httpx.Client) -> None:
     causes = [
-        Happening("parked/default/orders/no-item", "2 of orders wait", "no item for SKU 9", "make it", "default"),
+        Happening("parked/default/orders/no-item", "2 of orders wait", "hidden: its cause is listed", "", "default"),
+        Happening("behind/default/orders", "orders is behind", "2 wait for long", "", "default"),
         Happening("process/clock", "no clock process is running", fix="start it"),
         Happening("sunspots/7", "the sun has <b>spots", "many", "wait"),
     ]
     with writing(gateway.engine) as session:
         open_alerts.note(session, causes)
     page = browser.get("/").text
-    for shown in ("3 alerts are open", "Records of orders wait for a person", "no item for SKU 9", "make it", "since"):
+    for shown in (
+        "3 things need your attention",
+        "orders is behind",
+        "2 wait for long",
+        "Look at what they wait for",
+        "since",
+    ):
         assert shown in page, shown
-    assert 'href="/events?flow=orders&amp;connection=default&amp;state=parked"' in page
+    assert 'href="/events?flow=orders&amp;connection=default"' in page
+    assert "hidden: its cause is listed" not in page
     assert "the sun has &lt;b&gt;spots" in page
     dutch = browser.get("/", headers={"Accept-Language": "nl"}).text
-    assert "Records van orders wachten op een mens" in dutch
+    assert "orders loopt achter" in dutch
     assert "Er draait geen clock-proces" in dutch
 
 

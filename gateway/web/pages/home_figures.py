@@ -1,0 +1,99 @@
+"""The figures of the first page: when each system was seen, whether till and books agree, what was sold today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from urllib.parse import urlencode
+
+from sqlmodel import Session
+
+from gateway.store import agreements, open_causes, sales_list, views
+from gateway.store.agreements import AgreementSum
+from gateway.store.events import State
+from gateway.store.open_causes import OpenCause
+from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
+from gateway.store.sales import AMSTERDAM, SaleStatus
+from gateway.store.sales_list import SaleFilter, SalesTotal
+from gateway.store.systems import NAMES
+from gateway.store.tables import SystemRow
+
+NOT_FOR_THE_BOOKS: Final = (SaleStatus.SKIPPED, SaleStatus.OPEN)
+_ORDER: Final = (MPLUSKASSA, QUICKBOOKS)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSystem:
+    """A system of a connection: how many seconds ago it answered (None: never), and whether that is too long ago."""
+
+    connection: str
+    name: str
+    seconds: float | None
+    is_silent: bool
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HomeFigures:
+    """What the first page says about days and causes; `today` is the total of each status."""
+
+    causes: list[OpenCause]
+    yesterday: date
+    day: AgreementSum
+    month: AgreementSum
+    today: Mapping[str, SalesTotal]
+
+    @property
+    def sold_today(self) -> SalesTotal:
+        """The sales of today that are for the books."""
+        counted = [total for status, total in self.today.items() if status not in NOT_FOR_THE_BOOKS]
+        return SalesTotal(
+            sum(total.count for total in counted),
+            sum(total.amount_cents for total in counted),
+            sum(total.vat_cents for total in counted),
+        )
+
+
+def look(session: Session) -> HomeFigures:
+    """The figures as the database has them now."""
+    today = views.now_of(session).astimezone(AMSTERDAM).date()
+    yesterday = today - timedelta(days=1)
+    return HomeFigures(
+        causes=open_causes.find(session),
+        yesterday=yesterday,
+        day=agreements.sum_up(session, yesterday, yesterday),
+        month=agreements.sum_up(session, today.replace(day=1), today),
+        today=sales_list.totals_by_status(session, SaleFilter(start=today, through=today)),
+    )
+
+
+def to_query(cause: OpenCause, called: str | None) -> dict[str, str]:
+    """The filter of the events of a cause; of one without a code, of its flow."""
+    named = {"code": cause.code} if cause.code else {"flow": cause.flows[0]}
+    return {"state": State.PARKED, **named, **({"connection": called} if called else {})}
+
+
+def to_address(cause: OpenCause, called: str | None) -> str:
+    """Where a person looks at a cause: at its one sale or event, else at the list of its sales or events."""
+    if cause.count == 1:
+        return f"/sales/{cause.sale_id}" if cause.sale_id else f"/events/{cause.event_id}"
+    if cause.code and cause.sales == cause.count:
+        of = {"connection": called} if called else {}
+        return f"/sales?{urlencode({'state': SaleStatus.NEEDS_ATTENTION, 'cause': cause.code, **of})}"
+    return f"/events?{urlencode(to_query(cause, called))}"
+
+
+def find_seen(rows: Sequence[SystemRow], silent: Sequence[tuple[str, str]], now: datetime) -> list[SeenSystem]:
+    """Both systems of each connection that was ever called, the till first."""
+    return [
+        SeenSystem(
+            row.connection,
+            NAMES.get(row.system, row.system),
+            max(0.0, (now - row.answered_at).total_seconds()) if row.answered_at else None,
+            (row.connection, row.system) in silent,
+            row.failure,
+        )
+        for row in sorted(rows, key=lambda row: (row.connection, row.system not in _ORDER[:1]))
+    ]
