@@ -41,12 +41,6 @@ def ratio_of(percentage: Decimal) -> tuple[int, int]:
     return numerator, denominator * 100
 
 
-def net_to_tax(net_cents: int, percentage: Decimal) -> int:
-    """The tax on a net amount, in cents, halves away from zero: how the books tax one line."""
-    numerator, denominator = ratio_of(percentage)
-    return divide_half_up(net_cents * numerator, denominator)
-
-
 def gross_to_tax(gross_cents: int, percentage: Decimal) -> int:
     """The tax in an amount that includes it, in cents: how a till with inclusive prices computes its VAT."""
     numerator, denominator = ratio_of(percentage)

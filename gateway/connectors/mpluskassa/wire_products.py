@@ -79,10 +79,6 @@ _CUSTOM_VALUES: dict[str, Callable[[Row], Any]] = {
 }
 
 
-def _articles(row: Row) -> list[Row]:
-    return rows(row, "articleList", "article")
-
-
 # --- article groups ----------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from lxml import etree
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire_products import to_read_product
 from mapping.records import Article, ArticleGroup, Product, Relation, TillAddress
-from tests.gateway.connectors.mpluskassa.soap_server import IDENT, REAL_WSDL, SECRET, SoapServer, says
+from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, IDENT, REAL_WSDL, SECRET, SoapServer, says
 from tests.gateway.connectors.mpluskassa.test_products import RAW
 
 XSD = "http://www.w3.org/2001/XMLSchema"
@@ -138,3 +138,11 @@ def test_the_schema_check_can_fail(schema: etree.XMLSchema) -> None:
 def test_nothing_the_gateway_needs_is_missing_at_the_vendor(till: Any) -> None:
     client, _ = till
     assert client.missing_operations() == ()
+
+
+def test_no_operation_is_demanded_that_the_gateway_does_not_call() -> None:
+    without = COMPACT_WSDL.replace(b'operation name="', b'operation name="no')
+    with SoapServer(says(""), without) as server:
+        demanded = set(MplusKassa(server.url, IDENT, SECRET).missing_operations())
+    assert len(demanded) > 20
+    assert demanded - {name.split(maxsplit=1)[0] for name in VERBS} == set()
