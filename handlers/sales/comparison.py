@@ -25,6 +25,7 @@ from handlers.deps import Deps
 from handlers.merges import CUSTOMER, ITEM
 from handlers.references import parties
 from handlers.sales import bookings
+from mapping.sale_identity import find_signed_content
 
 _FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
 
@@ -32,11 +33,13 @@ _FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
 def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
     """Whether the document equals what a gateway wrote or was about to write; True if nothing is known of that.
 
+    Of a document whose content was not kept with its link, the signature in its note is known.
+
     The signature in its note names the content also of a write that this database does not know: of another
     installation, or from before a backup was restored.
     """
     ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
-    if not ours or _is_one_of(ours, raw):
+    if (not ours and not find_signed_content(raw.get("PrivateNote"))) or _is_one_of(ours, raw):
         return True
     before = _before_merges(link, references_of(raw), deps)
     return before is not None and _is_one_of(ours, with_references(raw, before))

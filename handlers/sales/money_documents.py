@@ -8,18 +8,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from gateway.connectors.quickbooks.wire_content import is_as_signed
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
+from gateway.store.events import Change, Flow
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings, documents, existing
+from handlers.sales import bookings, comparison, documents, existing
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SalesDocument
-from mapping.sale_identity import find_signed_content
 
 REMOVING = "removing"
 _FINISHED = ("gone", REMOVING)
@@ -50,7 +49,12 @@ def keep(
         before = remove(before, deps) if before.fingerprint else before
     found = _find(sale, document, before, deps) if maybe_written or before is not None else None
     made, generation = _write(sale, document, before, found, deps)
-    detail = {"number": sale.number, "document_number": document.document_number}
+    detail = {
+        "number": sale.number,
+        "document_number": made.document_number or document.document_number,
+        "dated": made.business_date.isoformat() if made.business_date else None,
+        **bookings.seen(made.raw),
+    }
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
     deps.remember(link)
     if before is not None and is_gone(before):
@@ -128,8 +132,11 @@ def _write(
     sale: Sale, document: SalesDocument, before: Link | None, found: BookedDocument | None, deps: Deps
 ) -> tuple[BookedDocument, int]:
     generation = before.generation if before else 0
-    if found is not None and (found.kind is document.kind or _is_edited(found)):
-        return found if _is_edited(found) else documents.bring_up_to_date(found, Posting(document), deps), generation
+    if found is not None and _is_edited(found, deps):
+        _report_edit(found, deps)
+        return found, generation
+    if found is not None and found.kind is document.kind:
+        return documents.bring_up_to_date(found, Posting(document), deps), generation
     if found is not None:
         _delete(found, deps)
     generation += found is not None or before is not None
@@ -144,9 +151,24 @@ def _write(
     return made, generation
 
 
-def _is_edited(found: BookedDocument) -> bool:
+def _is_edited(found: BookedDocument, deps: Deps) -> bool:
     """Whether a person edited a document since a gateway wrote it, as far as its signature tells."""
-    return bool(find_signed_content(found.private_note)) and not is_as_signed(found.raw)
+    return not comparison.is_as_left(Link(LinkKind.MONEY, "", found.kind, found.id), found.raw, deps)
+
+
+def _report_edit(found: BookedDocument, deps: Deps) -> None:
+    deps.say("the document was edited in QuickBooks; it stays as it is", entity=found.kind, id=found.id)
+    deps.pass_on(
+        Change(
+            key=f"edited:{deps.connection}:{found.kind}:{found.id}:{found.sync_token}",
+            flow=Flow.ORDERS,
+            source="gateway",
+            entity=found.kind,
+            entity_id=found.id,
+            connection=deps.connection,
+            operation="edited",
+        )
+    )
 
 
 def _delete(current: BookedDocument, deps: Deps) -> None:

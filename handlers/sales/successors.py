@@ -109,7 +109,8 @@ def _split(note: str | None) -> tuple[str, str, str]:
 
 def _to_part(kind: str, source_id: str, document: BookedDocument, generation: int) -> Link:
     """A link without a fingerprint: the document is to be compared with the sale."""
-    detail = {"document_number": document.document_number}
+    dated = document.business_date.isoformat() if document.business_date else None
+    detail = {"document_number": document.document_number, "dated": dated}
     return Link(kind, source_id, document.kind, document.id, document.sync_token, None, detail, generation)
 
 

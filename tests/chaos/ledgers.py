@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,7 @@ _SIGNS = {"SalesReceipt": 1, "Invoice": 1, "RefundReceipt": -1, "CreditMemo": -1
 _PAID_AT_ONCE = ("SalesReceipt", "RefundReceipt")
 _SALES = ("RECEIPT-TYPE-RECEIPT", "RECEIPT-TYPE-CREDIT-RECEIPT", None)
 _GIFT_CARD = "BON"
+_CLEARING = "Other ways to pay (Kassabridge)"
 
 
 def read_sales(till: Till) -> tuple[Sale, ...]:
@@ -73,24 +74,32 @@ def read_entries(books: Books, realm: str, sales: tuple[Sale, ...], branches: Ma
         }
         methods = {row["Id"]: row["Name"] for row in books.rows(realm, "PaymentMethod")}
         rates = {row["Id"]: f"{row['RateValue']} %" for row in books.rows(realm, "TaxRate")}
-        documents = tuple(_read_documents(books, realm, places, methods, rates))
+        clearing = {row["Id"] for row in books.rows(realm, "Item") if row["Name"] == _CLEARING}
+        documents = tuple(_read_documents(books, realm, places, methods, rates, clearing))
         of_sale = {sale.id: sale.branch for sale in sales}
         return documents + tuple(_read_payments(books, realm, of_sale, methods))
 
 
 def _read_documents(
-    books: Books, realm: str, places: Mapping[str, int], methods: Mapping[str, str], rates: Mapping[str, str]
+    books: Books,
+    realm: str,
+    places: Mapping[str, int],
+    methods: Mapping[str, str],
+    rates: Mapping[str, str],
+    clearing: Collection[str],
 ) -> Iterator[Entry]:
     for entity, sign in _SIGNS.items():
         for row in filter(_stands, books.rows(realm, entity)):
             branch = places[row["DepartmentRef"]["value"]]
             paid = _to_paid(row, branch, sign, methods) if entity in _PAID_AT_ONCE else {}
-            yield _to_entry(entity, row, {**_to_cells(row, branch, sign, rates), **paid})
+            yield _to_entry(entity, row, {**_to_cells(row, branch, sign, rates, clearing), **paid})
 
 
-def _to_cells(row: Record, branch: int, sign: int, rates: Mapping[str, str]) -> Money:
+def _to_cells(row: Record, branch: int, sign: int, rates: Mapping[str, str], clearing: Collection[str]) -> Money:
+    """Turnover and VAT of a document; a clearing line is neither: it balances money of another day or tender."""
     cells: Counter[tuple[str, ...]] = Counter()
-    taxed = 0
+    items = (line for line in row["Line"] if line["DetailType"] == "SalesItemLineDetail")
+    taxed = sum(_cents(line["Amount"]) for line in items if line["SalesItemLineDetail"]["ItemRef"]["value"] in clearing)
     for line in row.get("TxnTaxDetail", {}).get("TaxLine", ()):
         detail, vat = line["TaxLineDetail"], _cents(line["Amount"])
         if vat:

@@ -91,3 +91,22 @@ def book(books: Books, entity: str, note: str) -> str:
         "GlobalTaxCalculation": "TaxExcluded",
     }
     return str(books.put(REALM, entity, body)["Id"])
+
+
+def test_a_line_that_balances_money_of_another_day_is_no_turnover() -> None:
+    books, _ = furnish()
+    goods_item = books.find(REALM, "Item", Sku="3001")
+    assert goods_item is not None
+    body = {name: goods_item[name] for name in ("Type", "IncomeAccountRef")}
+    clearing = books.put(REALM, "Item", {**body, "Type": "Service", "Name": "Other ways to pay (Kassabridge)"})
+    row = book(books, "SalesReceipt", "note")
+    line = next(each for each in books.rows(REALM, "SalesReceipt") if each["Id"] == row)["Line"][0]
+    detail = {
+        "ItemRef": {"value": clearing["Id"]},
+        "TaxCodeRef": {"value": tax_code_id(books.companies[REALM], 0)},
+    }
+    balance = {"DetailType": "SalesItemLineDetail", "Amount": Decimal("-5.00"), "SalesItemLineDetail": detail}
+    books.put(REALM, "SalesReceipt", {"Id": row, "Line": [line, balance], "GlobalTaxCalculation": "TaxExcluded"})
+    (entry,) = read_entries(books, REALM, (), BRANCHES)
+    turnover = {cell[2:]: cents for cell, cents in entry.money.items() if cell[2] != "paid"}
+    assert turnover == {("net", "21 %"): 1033, ("VAT", "21 %"): 217}
