@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import resealing
-from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
 from gateway.store import connections, cursors, documents, inbox, tokens, unchecked
@@ -99,6 +98,8 @@ def begin_cursors(engine: Engine, settings: Settings) -> bool:
 
 
 def _begin(engine: Engine, connection: Connection) -> bool:
+    from gateway.connectors.mpluskassa.client import MplusKassa  # its SOAP library is slow to import, and seldom needed
+
     till = MplusKassa(connection.mplus_url or "", connection.mplus_ident or "", connection.mplus_secret or "")
     try:
         markers = till.sync_markers()
