@@ -17,6 +17,11 @@ class Isolation:
         self._wanting = 0
         self._alone = False
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a thread waits until it can run alone."""
+        return self._wanting > 0
+
     @contextmanager
     def shared(self) -> Iterator[bool]:
         """Run beside other threads; False when the wait was abandoned."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +14,10 @@ from sqlalchemy import Engine
 
 from gateway import counters, failpoints, reporting
 from gateway.errors import GatewayError, Transient
-from gateway.store import inbox, journal, links, requests, round_robin, sales
+from gateway.store import inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.journal import Entry
-from gateway.store.round_robin import RoundRobin
 from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.registry import find_handler
@@ -28,6 +26,8 @@ from handlers.sales import sale_facts
 from mapping.errors import MappingError, NotBookable
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
+from workers.event_writer import Ended, EventWriter
+from workers.holds import Holds
 from workers.isolation import Isolation
 
 DRAIN_SECONDS = 20.0
@@ -36,16 +36,8 @@ SECOND_LOOK_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Hold:
-    """An event that this process works on: its connection, and since when (monotonic)."""
-
-    connection: str
-    since: float
-
-
 class Worker:
-    """What the threads of a worker process share. `in_flight` are the leases that a background thread renews."""
+    """What the threads of a worker process share. `holds` are the leases that a background thread renews."""
 
     def __init__(
         self,
@@ -57,104 +49,88 @@ class Worker:
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self.engine = engine
-        self._threads = threads
-        self._round_robin = RoundRobin()
         self.contexts = contexts
         self.notify = notify
-        self._longest = longest
-        self._in_flight: dict[str, _Hold] = {}
-        self._lock = threading.Lock()
+        # A hanging event is taken over by another worker, and a new process replaces this one.
+        self.holds = Holds(contexts.known_names, threads=threads, longest=longest)
+        self._writer = EventWriter(engine, self.holds)
         self.stopping = threading.Event()
         self._isolation = Isolation(abandoned=self.stopping.is_set)
-
-    def in_flight(self) -> list[str]:
-        """The leases this process holds now, without those of hanging threads."""
-        return [lease for lease, hold in self._holds().items() if not self._is_too_long(hold)]
-
-    def is_stuck(self) -> bool:
-        """Whether a thread of this process hangs: another worker takes its event, a new process replaces this one."""
-        return any(map(self._is_too_long, self._holds().values()))
-
-    def _holds(self) -> dict[str, _Hold]:
-        with self._lock:
-            return dict(self._in_flight)
-
-    def _is_too_long(self, hold: _Hold) -> bool:
-        return time.monotonic() - hold.since > self._longest
-
-    def full(self) -> set[str]:
-        """Connections that have their share of the threads, where there are several."""
-        busy = Counter(hold.connection for hold in self._holds().values())
-        alone = len(self.contexts.known_names()) < 2  # noqa: PLR2004 - a single connection has nothing to share
-        return set() if alone else find_full(busy, threads=self._threads)
 
     def work(self, event_id: int) -> None:
         """Handle this event if it is due, then other due events, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        self._handle_next(lambda: inbox.claim(self.engine, event_id, excluded=self.full(), ours=self.in_flight()))
+        self._handle_from(lambda: self._claim(event_id), until=0.0)
         self.drain()
 
     def drain(self) -> int:
         """Handle events until none is due, the time is up, or the process stops; answers their number."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            if not self._handle_next(self._claim_next):
+            handled = self._handle_from(self._writer.claim_next, until=until)
+            if not handled:
                 break
-            count += 1
+            count += handled
         return count
 
-    def _claim_next(self) -> Event | None:
-        return inbox.claim_next(self.engine, rotation=self._round_robin, excluded=self.full(), ours=self.in_flight())
+    def _claim(self, event_id: int) -> Event | None:
+        event = inbox.claim(self.engine, event_id, excluded=self.holds.full(), ours=self.holds.leases())
+        if event is not None:
+            self.holds.add(event)
+        return event
 
-    def _handle_next(self, claim: Callable[[], Event | None]) -> bool:
-        """Claim and handle an event, if one is due; an event suspected of crashing processes is handled alone."""
+    def _handle_from(self, claim: Callable[[], Event | None], *, until: float) -> int:
+        """Claim and handle an event, if one is due, then those claimed with the outcome of the one before.
+
+        An event suspected of crashing processes is handled alone.
+        """
+        count = 0
         with self._isolation.shared() as may:
             event = claim() if may else None
+            while event is not None and event.crashes < retry_policy.SUSPECT_CRASHES:
+                count += 1
+                event = self._handle(event, until=until)
             if event is None:
-                return False
-            if event.crashes < retry_policy.SUSPECT_CRASHES:
-                self._handle(event)
-                return True
+                return count
+            self.holds.remove(event)
             with writing(self.engine) as session:
                 round_robin.give_back(session, event.id, event.lease)
         with self._isolation.alone() as may:
-            suspect = inbox.claim(self.engine, event.id, excluded=self.full(), ours=self.in_flight()) if may else None
+            suspect = self._claim(event.id) if may else None
             if suspect is not None:
-                self._handle(suspect)
-        return True
+                self._handle(suspect, until=0.0)
+        return count + 1
 
-    def _handle(self, event: Event) -> None:
-        failpoints.reach(failpoints.AFTER_CLAIM, event.entity)
-        lease = event.lease or ""
-        with self._lock:
-            self._in_flight[lease] = _Hold(event.connection or "", time.monotonic())
+    def _handle(self, event: Event, *, until: float) -> Event | None:
+        """Handle a claimed event; returns the next one, claimed with the outcome of this, before `until`."""
         try:
+            failpoints.reach(failpoints.AFTER_CLAIM, event.entity)
             with structlog.contextvars.bound_contextvars(correlation=event.correlation, event_id=event.id):
-                self._handle_and_log(event)
+                return self._handle_and_log(event, until)
         finally:
-            with self._lock:
-                self._in_flight.pop(lease, None)
+            self.holds.remove(event)
 
-    def _handle_and_log(self, event: Event) -> None:
+    def _handle_and_log(self, event: Event, until: float) -> Event | None:
         began = time.monotonic()
         try:
             result, deps = self._attempt(event)
         except LeaseLost:
             _log.warning("another worker took this event over; nothing more is written")
-            return
+            return None
         _measure(event, result.outcome.state, time.monotonic() - began)
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
         try:
-            self._record(event, result, deps)
+            following = self._record(event, result, deps, until)
         except LeaseLost:
             _log.warning("another worker took this event over; our result is dropped")
-            return
+            return None
         except Transient as error:
             # The lease expires and the event is tried again; look-ups before any create make that safe.
             _log.error("the outcome could not be stored", reason=error.reason)
-            return
+            return None
         # Without its reason, which may quote a person's data: the row has it.
         _log.info("event ended", flow=event.flow, state=result.outcome.state, code=result.outcome.code)
+        return following
 
     def _attempt(self, event: Event) -> tuple[Result, Deps | None]:
         deps: Deps | None = None
@@ -171,21 +147,21 @@ class Worker:
             _report(error, event, outcome)
             return Result(outcome), deps
 
-    def _record(self, event: Event, result: Result, deps: Deps | None) -> None:
-        entries = deps.log if deps else []
+    def _record(self, event: Event, result: Result, deps: Deps | None, until: float) -> Event | None:
         facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
         outcome = _complete(result.outcome, event, facts)
-        with writing(self.engine) as session:
-            inbox.finish(session, event, outcome)
-            for link in result.links:
-                links.save(session, event.connection or "", link)
-            received = inbox.receive(session, result.changes)
-            sales.record(session, event, outcome, sale_facts.find(event, deps))
-            journal.write(session, event.connection, event.id, [*entries, _ending(outcome)])
-            follower = inbox.pending_of(session, event.subject)
-            failpoints.reach(failpoints.WHILE_RECORD, event.entity)
-        failpoints.reach(failpoints.AFTER_RECORD, event.entity)
-        self.notify([r.id for r in received if r.pending] + ([follower] if follower else []))
+        entries = [*(deps.log if deps else []), _ending(outcome)]
+        ended = Ended(event, outcome, result, sale_facts.find(event, deps), entries)
+        goes_on = time.monotonic() < until and not self.stopping.is_set() and not self._isolation.is_wanted
+        due, following = self._writer.record(ended, wants_next=goes_on)
+        try:
+            failpoints.reach(failpoints.AFTER_RECORD, event.entity)
+            self.notify(due)
+        except BaseException:
+            if following is not None:
+                self.holds.remove(following)  # nobody handles it: its lease expires
+            raise
+        return following
 
 
 def _measure(event: Event, state: State, seconds: float) -> None:
@@ -194,12 +170,6 @@ def _measure(event: Event, state: State, seconds: float) -> None:
     if state in (State.DONE, State.SKIPPED) and event.priority < BACKFILL:
         lag = datetime.now(UTC) - event.received_at
         counters.LAG_SECONDS.labels(event.flow).observe(max(0.0, lag.total_seconds()))
-
-
-def find_full(busy: Mapping[str, int], *, threads: int) -> set[str]:
-    """Connections that hold as many threads as are free: even if all of these hang, a thread is left for others."""
-    free = threads - sum(busy.values())
-    return {name for name, count in busy.items() if count >= max(1, free)}
 
 
 def _run(event: Event, deps: Deps) -> Result:

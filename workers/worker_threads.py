@@ -79,8 +79,8 @@ class WorkerThreads(dramatiq.Middleware):
     def _renew(self) -> None:
         if self._worker is None:
             return
-        inbox.renew(self._worker.engine, self._worker.in_flight())
-        if self._worker.is_stuck() and not self._worker.stopping.is_set():
+        inbox.renew(self._worker.engine, self._worker.holds.leases())
+        if self._worker.holds.is_stuck() and not self._worker.stopping.is_set():
             _log.error("an event hangs: this process ends, its supervisor starts another")
             self._worker.stopping.set()
             os.kill(os.getpid(), signal.SIGTERM)

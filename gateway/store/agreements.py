@@ -124,8 +124,17 @@ def mark(session: Session, connection: str, days: Iterable[date], *, now: dateti
 
 def mark_differing(session: Session, connection: str, *, now: datetime, at_once: bool = False) -> None:
     """A document of the books changed that may be part of a difference: like `mark`, for every differing day."""
-    differs = col(AgreementDayRow.status) == AgreementStatus.DIFFERS
-    _put_forward(session, and_(_of(connection), differs, _is_watched(session, connection, now)), now, at_once=at_once)
+    differing = and_(_differs(connection), _is_watched(session, connection, now))
+    _put_forward(session, differing, now, at_once=at_once)
+
+
+def has_differing(session: Session, connection: str) -> bool:
+    """Whether `mark_differing` may have something to do: most often not, and then nothing has to be written."""
+    return session.execute(select(col(AgreementDayRow.day)).where(_differs(connection)).limit(1)).first() is not None
+
+
+def _differs(connection: str) -> ColumnElement[bool]:
+    return and_(_of(connection), col(AgreementDayRow.status) == AgreementStatus.DIFFERS)
 
 
 def _put_forward(session: Session, which: ColumnElement[bool], now: datetime, *, at_once: bool) -> None:

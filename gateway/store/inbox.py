@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
-import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -13,33 +11,28 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
-    ColumnElement,
     Engine,
     Float,
     Integer,
     Text,
     and_,
-    any_,
     bindparam,
     case,
-    exists,
     func,
     or_,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from gateway.store import round_robin, upserts
+from gateway.store import claiming, round_robin, upserts
+from gateway.store.claiming import ABANDONED, DUE
 from gateway.store.claims import LEASE_SECONDS, LeaseLost
 from gateway.store.clock import fixed, moment
 from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
-from gateway.store.round_robin import RoundRobin
-from gateway.store.session import reading, writing
+from gateway.store.session import writing
 from gateway.store.tables import InboxRow, TokenRow
 
-_COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 # The columns of a new row that come from its change.
 SAID = (
     *("key", "connection", "account", "flow", "source", "entity", "entity_id", "operation", "subject", "priority"),
@@ -47,31 +40,20 @@ SAID = (
     *("order_id", "sku", "email", "occurred_at", "careful"),
 )
 said_by = attrgetter(*SAID)
+claim, claim_next = claiming.claim, claiming.claim_next
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _ROWS = _INBOX.c
-_ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
-_DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), _ABANDONED)
-_LEFT = select(_ROWS.id).where(or_(_ABANDONED, and_(_ROWS.connection.is_(None), _DUE))).limit(bindparam("most"))
+_LEFT = select(_ROWS.id).where(or_(ABANDONED, and_(_ROWS.connection.is_(None), DUE))).limit(bindparam("most"))
 _ONE = select(_ROWS.id).limit(1)
-# A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
-_NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
-_FIRST_ABANDONED = _ONE.where(_ABANDONED, _NOT_OURS)
-_PENDING_OF = _ONE.where(_ROWS.subject == bindparam("of"), _DUE)
+_PENDING_OF = _ONE.where(_ROWS.subject == bindparam("of"), DUE)
 _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
 )
 _BY_KEY = select(_ROWS.id, _ROWS.state).where(_ROWS.key == bindparam("of"))
-_CLOSABLE = (*PENDING, State.PARKED)
-_OLDER = _INBOX.alias("older")
-_OPEN_BEFORE = (_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE))
-_TRIED_BEFORE = exists().where(*_OPEN_BEFORE, _OLDER.c.attempts > 0)
-# A newer event of the subject may crash too: it continues the count. One that was parked for it is tried once more.
-_COUNTED = func.max(_OLDER.c.crashes - case((_OLDER.c.state == State.PARKED, 1), else_=0))
-_INHERITED = func.coalesce(select(_COUNTED).where(*_OPEN_BEFORE, _OLDER.c.crashes > 0).scalar_subquery(), 0)
 _SECONDS = bindparam("seconds", type_=Float())
 _FINISH = (
     update(_INBOX)
@@ -88,44 +70,6 @@ _FINISH = (
     )
     .returning(_ROWS.id)
 )
-
-
-def _taking(which: Any) -> Any:
-    """The claim of one event, if it is still due."""
-    return (
-        update(_INBOX)
-        .where(_ROWS.id == which, _DUE)
-        .values(
-            state=State.WORKING,
-            lease=bindparam("by"),
-            leased_until=moment(_SECONDS),
-            attempts=_ROWS.attempts + 1,
-            # Still 'working' when it is claimed: its worker was killed.
-            crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=_INHERITED),
-            # A write of an older one may have been sent.
-            careful=or_(_ROWS.careful, _TRIED_BEFORE),
-            updated_at=moment(),
-        )
-        .returning(*(_ROWS[name] for name in _COLUMNS))
-    )
-
-
-def _newest_of_subject() -> Any:
-    subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
-    # An abandoned row still holds the subject's lock, so it is taken over before anything newer. A person's request
-    # is not superseded by a later webhook.
-    order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
-    wanted = and_(_ROWS.subject == subject, _DUE, _NOT_OURS, round_robin.may_run(bindparam("excluded", expanding=True)))
-    return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
-
-
-_TAKE_ONE = _taking(bindparam("of"))
-_TAKE_NEWEST = _taking(_newest_of_subject())
-
-
-@cache
-def _take_next(*, resting: bool, lock: bool) -> Any:
-    return _taking(round_robin.newest_of(resting=resting, lock=lock))
 
 
 def receive(session: Session, changes: Sequence[Change]) -> list[Received]:
@@ -157,87 +101,6 @@ def row_values(change: Change) -> dict[str, Any]:
 def new_correlation() -> str:
     """The id shared by all log lines and requests of one event."""
     return f"{random.getrandbits(128):032x}"
-
-
-def claim(
-    engine: Engine,
-    event_id: int,
-    *,
-    seconds: float = LEASE_SECONDS,
-    excluded: Collection[str] = (),
-    ours: Collection[str] = (),
-) -> Event | None:
-    """Claim the newest of the most urgent due events of the subject of `event_id`, or None if there is none.
-
-    Older pending events of the subject are closed as superseded: the claimed one reads the present state. Events of a
-    connection that rests or is `excluded` are not claimed, nor those this process holds by a lease of `ours`.
-    """
-    return _take(engine, _TAKE_NEWEST, seconds, of=event_id, excluded=list(excluded), ours=list(ours))
-
-
-def claim_next(
-    engine: Engine,
-    *,
-    seconds: float = LEASE_SECONDS,
-    rotation: RoundRobin | None = None,
-    excluded: Collection[str] = (),
-    ours: Collection[str] = (),
-) -> Event | None:
-    """Claim the next due event, or None: those of killed workers first, then one connection after the other.
-
-    Within a connection the most urgent comes first, and of a subject the newest of that priority: it supersedes the
-    older ones. The thousands of one connection do not delay the one event of another.
-    """
-    order = rotation or RoundRobin()
-    with reading(engine) as session:
-        abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
-        waiting = [each for each in round_robin.find_due_connections(session) if each.connection not in excluded]
-    if abandoned is not None and (event := _take(engine, _TAKE_ONE, seconds, of=abandoned)):
-        return event
-    lock = engine.dialect.name == "postgresql"
-    for due in order.order(waiting):
-        taking = _take_next(resting=due.resting, lock=lock)
-        if event := _take(engine, taking, seconds, **{round_robin.DUE: due.connection}):
-            order.serve(due.connection)
-            return event
-    return None
-
-
-def _take(engine: Engine, taking: Any, seconds: float, **bound: Any) -> Event | None:
-    try:
-        with writing(engine) as session:
-            row = session.execute(taking, {"by": uuid.uuid4().hex, "seconds": seconds, **bound}).one_or_none()
-            if row is None:
-                return None
-            event = Event(*row)
-            _supersede(session, event)
-            return event
-    except IntegrityError:
-        return None  # another worker has this subject; when it finishes, the next is notified
-
-
-def _supersede(session: Session, event: Event) -> None:
-    said = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}", "by": event.id}
-    session.execute(close_older(session.get_bind().dialect.name), said)
-
-
-@cache
-def close_older(dialect: str) -> Any:
-    """Close older events of a subject, except one locked by another claimer, which waits for our lock."""
-    wanted = (_OLDER.c.subject == bindparam("of"), _OLDER.c.id < bindparam("before"), _OLDER.c.state.in_(_CLOSABLE))
-    older = select(_OLDER.c.id).where(*wanted)
-    free: ColumnElement[bool] = _ROWS.id.in_(older)
-    if dialect == "postgresql":
-        # As an array: with a lookup of rows by id, the planner never scans the whole table.
-        free = _ROWS.id == any_(func.array(older.with_for_update(skip_locked=True).scalar_subquery()))
-    closed: dict[str, Any] = {
-        "state": State.SKIPPED,
-        "reason": bindparam("why"),
-        "superseded_by": bindparam("by"),
-        "updated_at": moment(),
-        "due_at": None,
-    }
-    return update(_INBOX).where(free).values(closed)
 
 
 def supersede_alike(session: Session, event: Event, *, before: datetime) -> int:

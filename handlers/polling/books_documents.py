@@ -156,8 +156,11 @@ def _handle_foreign(event: Event, deps: Deps) -> Result:
     """A document without a link."""
     if event.operation == writers.UNLINKED:
         return writers.handle_unlinked(event, deps)
-    with writing(deps.engine) as session:
-        agreements.mark_differing(session, deps.connection, now=deps.now())
+    with reading(deps.engine) as session:
+        differing = agreements.has_differing(session, deps.connection)
+    if differing:
+        with writing(deps.engine) as session:
+            agreements.mark_differing(session, deps.connection, now=deps.now())
     # If the sale was booked again, the new document has the link now.
     known = event.code == bookings.GONE_IN_BOOKS
     return done("its sale is booked again") if known else skipped("not posted by this gateway")

@@ -1,0 +1,161 @@
+"""Outcomes and next claims of several threads: one transaction where the database has one writer, each on its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from gateway.store import inbox, journal
+from gateway.store.claims import LeaseLost
+from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.journal import Entry
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+from handlers.result import Result
+from workers.event_writer import Ended, EventWriter
+from workers.holds import Holds
+
+THREADS = 6
+UNSTORABLE = Entry("decided", "half a character: \ud83d")  # no database takes it
+
+
+@pytest.fixture
+def holds() -> Holds:
+    return Holds(lambda: ["c"], threads=THREADS, longest=60.0)
+
+
+@pytest.fixture
+def writer(engine: Engine, holds: Holds) -> EventWriter:
+    return EventWriter(engine, holds)
+
+
+def put(engine: Engine, *numbers: int, connection: str = "c") -> None:
+    about: dict[str, Any] = {"flow": Flow.PRODUCTS, "source": "test", "entity": "Item", "connection": connection}
+    with writing(engine) as session:
+        inbox.receive(session, [Change(key=f"{connection}{n}", entity_id=str(n), **about) for n in numbers])
+
+
+def ended(claimed: Event, *entries: Entry) -> Ended:
+    outcome = Outcome(State.DONE)
+    return Ended(claimed, outcome, Result(outcome), {}, [Entry("decided", f"ended {claimed.entity_id}"), *entries])
+
+
+def claim(writer: EventWriter) -> Event:
+    claimed = writer.claim_next()
+    assert claimed is not None
+    return claimed
+
+
+def states(engine: Engine) -> list[str]:
+    with reading(engine) as session:
+        return [row[0] for row in session.execute(text("SELECT state FROM inbox ORDER BY id"))]
+
+
+@contextmanager
+def blocked(engine: Engine) -> Iterator[threading.Event]:
+    """The first commit inside waits until the event is set; the others come up behind it."""
+    go, first = threading.Event(), threading.Lock()
+
+    def wait(_connection: object) -> None:
+        if first.acquire(blocking=False):
+            go.wait(10.0)
+
+    event.listen(engine, "commit", wait)
+    yield go
+    go.set()
+    event.remove(engine, "commit", wait)
+
+
+def record_together(engine: Engine, writer: EventWriter, all_of_them: list[Ended], *, next_too: bool) -> list[Any]:
+    """What came of each, when the first is being committed while the others arrive."""
+
+    def record(one: Ended) -> Any:
+        try:
+            return writer.record(one, wants_next=next_too)
+        except Exception as error:  # noqa: BLE001 - whatever the driver says to a wrong value
+            return error
+
+    with blocked(engine) as go, ThreadPoolExecutor(len(all_of_them)) as pool:
+        futures = [pool.submit(record, one) for one in all_of_them]
+        threading.Timer(0.5, go.set).start()
+        return [future.result(timeout=30.0) for future in futures]
+
+
+def test_outcomes_that_wait_together_are_all_stored(engine: Engine, writer: EventWriter) -> None:
+    put(engine, *range(THREADS))
+    claimed = [claim(writer) for _ in range(THREADS)]
+    commits: list[object] = []
+    event.listen(engine, "commit", commits.append)
+    results = record_together(engine, writer, [ended(each) for each in claimed], next_too=False)
+    assert results == [([], None)] * THREADS
+    assert states(engine) == ["done"] * THREADS
+    assert len(commits) == (2 if engine.dialect.name == "sqlite" else THREADS)
+    with reading(engine) as session:
+        logs = [[entry.title for entry in journal.of_event(session, each.id)] for each in claimed]
+    assert logs == [[f"ended {each.entity_id}"] for each in claimed]
+
+
+def test_each_gets_another_next_event(engine: Engine, writer: EventWriter, holds: Holds) -> None:
+    put(engine, *range(2 * THREADS))
+    claimed = [claim(writer) for _ in range(THREADS)]
+    results = record_together(engine, writer, [ended(each) for each in claimed], next_too=True)
+    following = [each for _, each in results]
+    assert len({each.id for each in following}) == THREADS
+    assert states(engine) == ["done"] * THREADS + ["working"] * THREADS
+    assert {each.lease for each in following} < set(holds.leases())
+
+
+def test_a_lost_lease_fails_alone_and_claims_nothing(engine: Engine, writer: EventWriter) -> None:
+    put(engine, 1, 2, 3)
+    claimed = [claim(writer) for _ in range(3)]
+    with writing(engine) as session:
+        session.execute(text("UPDATE inbox SET lease = 'other' WHERE id = :id"), {"id": claimed[1].id})
+    results = record_together(engine, writer, [ended(each) for each in claimed], next_too=True)
+    assert isinstance(results[1], LeaseLost)
+    assert results[0] == results[2] == ([], None)
+    assert states(engine) == ["done", "working", "done"]
+
+
+def test_an_outcome_that_cannot_be_stored_fails_alone(engine: Engine, writer: EventWriter, holds: Holds) -> None:
+    put(engine, *range(THREADS))
+    claimed = [claim(writer) for _ in range(3)]
+    all_of_them = [ended(claimed[0]), ended(claimed[1], UNSTORABLE), ended(claimed[2])]
+    results = record_together(engine, writer, all_of_them, next_too=True)
+    assert isinstance(results[1], Exception)
+    with reading(engine) as session:
+        found = {each.id: session.get_one(InboxRow, each.id).state for each in claimed}
+    assert list(found.values()) == ["done", "working", "done"]
+    following = [each[1] for each in (results[0], results[2])]
+    assert {each.lease for each in following if each} < set(holds.leases())
+
+
+def test_a_subject_is_never_handled_twice_at_once(engine: Engine, writer: EventWriter) -> None:
+    about: dict[str, Any] = {"flow": Flow.PRODUCTS, "source": "test", "entity": "Item", "connection": "c"}
+    put(engine, 1)
+    first = claim(writer)
+    with writing(engine) as session:
+        inbox.receive(session, [Change(key="again", entity_id="1", **about)])
+    assert writer.claim_next() is None
+    _, following = writer.record(ended(first), wants_next=True)
+    assert following is not None
+    assert (following.subject, following.id) == (first.subject, first.id + 1)
+
+
+def test_a_busy_connection_leaves_threads_to_others(engine: Engine) -> None:
+    holds = Holds(lambda: ["c", "d"], threads=THREADS, longest=60.0)
+    writer = EventWriter(engine, holds)
+    put(engine, *range(20))
+    claimed = [claim(writer) for _ in range(THREADS // 2)]
+    assert holds.full() == {"c"}
+    assert writer.claim_next() is None
+    _, following = writer.record(ended(claimed[0]), wants_next=True)
+    assert following is not None  # the thread of the one that ended
+    holds.remove(claimed[0])
+    put(engine, 1, connection="d")
+    assert claim(writer).connection == "d"
