@@ -20,7 +20,7 @@ from gateway.settings import Settings
 from gateway.store import presence
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
-from gateway.store.session import open_engine
+from gateway.store.session import open_engine, without_pool
 from gateway.web import (
     admin_agreement,
     admin_audit,
@@ -33,6 +33,7 @@ from gateway.web import (
     admin_settings,
     admin_status,
     directory,
+    gauges,
     health,
     oauth,
     openapi,
@@ -140,8 +141,9 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         directory=Cached(read_directory, seconds=DIRECTORY_SECONDS),
         sessions=Sessions(settings.secret_keys, settings.admin_token),
         throttle=Throttle(),
-        database_probe=readiness.of_database(engine),
+        database_probe=readiness.of_database(without_pool(engine)),
         broker_probe=readiness.of_broker(broker_client),
+        metrics=gauges.of_database(engine, settings),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
     )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from gateway.settings import Settings
 
-INGRESS = 1  # each web process stores webhooks through a connection beside its pool
+# Each web process stores webhooks through a connection beside its pool. Readiness opens another for a moment, at most
+# every two seconds; it takes the place of the second clock, which hardly ever runs.
+INGRESS = 1
 MAX_POOL = 8  # a thread holds a connection only for a short transaction
 
 

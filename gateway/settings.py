@@ -68,6 +68,7 @@ class Settings:
     quickbooks_cdc_seconds: int
     settings_file: str
     retention_days: int
+    metrics_token: str
     sentry_dsn: str
     sentry_environment: str
     log_level: str
@@ -262,6 +263,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("SETTINGS_FILE", "settings_file", _text, "", "settings document (TOML) for the first connection"),
     Variable(
         "RETENTION_DAYS", "retention_days", _number(1, 3650), "30", "days the activity log and ended events are kept"
+    ),
+    Variable(
+        "METRICS_TOKEN", "metrics_token", _text, "", "when set, /metrics asks for it as a bearer token", secret=True
     ),
     Variable("SENTRY_DSN", "sentry_dsn", _HTTP, "", "where errors go", secret=True),
     Variable("SENTRY_ENVIRONMENT", "sentry_environment", _text, "production", "name shown in Sentry"),

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
 from sqlmodel import Session, create_engine
 
 from gateway.errors import Transient
@@ -24,18 +25,21 @@ _WEATHER = (OperationalError, InternalError, InterfaceError, PoolTimeout)
 
 
 def open_engine(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine for `url` (as `Settings.database_url` has it); at most `pool_size` connections are opened."""
+    """An engine for `url` (as `Settings.database_url` has it); at most `pool_size` connections are opened.
+
+    0: no pool; each use opens a connection and closes it.
+    """
     if url.startswith("sqlite"):
         return _open_sqlite(url)
     from gateway.store import postgres  # with its driver, which SQLite does not need
 
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if pool_size:
+        pool = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 10, "pool_recycle": 1800}
     engine = create_engine(
         url,
         hide_parameters=True,  # they hold personal data, and errors are logged
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=10,
-        pool_recycle=1800,
+        **pool,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "options": postgres.OPTIONS,
@@ -48,6 +52,13 @@ def open_engine(url: str, *, pool_size: int = 5) -> Engine:
     )
     postgres.prepare(engine)
     return engine
+
+
+def without_pool(engine: Engine) -> Engine:
+    """An engine for the same database that waits for no connection of others; SQLite's pool has always one more."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return open_engine(engine.url.render_as_string(hide_password=False), pool_size=0)
 
 
 def sqlite_path(url: str) -> str:

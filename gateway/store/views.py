@@ -22,7 +22,7 @@ from mapping.sale_identity import find_numbers
 
 PAGE = 50
 LONGEST_PAGE = 200
-LISTED_BACK, SEARCHED_BACK = 20_000, 5_000
+LISTED_BACK, SEARCHED_BACK = 20_000, 2_500
 BEGINNINGS = 1_000  # a search by a single digit would find half of them
 _COLUMNS = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
 _NAMING = (InboxRow.order_id, InboxRow.sku, InboxRow.email, InboxRow.entity_id)

@@ -35,9 +35,7 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
     """The endpoint behind `Authorization: Bearer $ADMIN_TOKEN`: 401 without it, 429 for a wrong one after too many."""
 
     async def guarded(request: Request) -> Response:
-        given = request.headers.get("authorization", "")
-        scheme, _, token = given.partition(" ")
-        if not await knows_token(request, token.strip() if scheme.lower() == "bearer" else ""):
+        if not await knows_token(request, bearer_of(request)):
             raise Refusal(
                 401, "send Authorization: Bearer with the admin token", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -45,6 +43,12 @@ def admin_only(endpoint: Endpoint) -> Endpoint:
         return await endpoint(request)
 
     return guarded
+
+
+def bearer_of(request: Request) -> str:
+    """The bearer token of a request; empty when it has none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 async def knows_token(request: Request, given: str) -> bool:
@@ -62,6 +66,10 @@ async def knows_token(request: Request, given: str) -> bool:
     if right:
         return True
     _refuse_throttled(shared, source)
+    counters.REFUSED_LOGINS.inc()
+    if not shared.throttle.may_ask():
+        shared.throttle.fail(source)  # in this process only
+        return False
     await _learn_failures(shared, source)
     # Checked again: other requests of this source may have failed during the query.
     _refuse_throttled(shared, source)
@@ -88,7 +96,6 @@ async def _learn_failures(shared: Services, source: str) -> None:
 
 
 async def _note_failure(shared: Services, source: str) -> None:
-    counters.REFUSED_LOGINS.inc()
     shared.throttle.fail(source)
     with suppress(Transient):
         counted = await shared.soon(lambda: _count(shared.engine, source), seconds=PATIENCE_SECONDS)

@@ -10,15 +10,19 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from sqlalchemy import Engine
 from sqlmodel import Session
 
 from gateway import counters
 from gateway.settings import Settings
 from gateway.store import alert_rules, alerts, connections, counter_totals, expiry, meters, presence, rate_limits, views
 from gateway.store.rate_limits import Account, Use
+from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.store.views import FlowStatus
+from gateway.web.readiness import Probe
 
+FRESH_SECONDS = 1.0
 PROCESS = CollectorRegistry()
 ProcessCollector(registry=PROCESS)
 
@@ -64,6 +68,18 @@ def read(session: Session, settings: Settings) -> Gauge:
         settings.quickbooks_monthly_reads,
         connections.display_names(session),
     )
+
+
+def of_database(engine: Engine, settings: Settings) -> Probe[bytes]:
+    """The text of the numbers, read at most once a second; empty while the database cannot be read."""
+
+    def look() -> bytes:
+        presence.flush_counts(engine)
+        with reading(engine) as session:
+            found = read(session, settings)
+        return generate_latest(PROCESS) + expose(found)
+
+    return Probe(look, failed=b"", late=b"", seconds=FRESH_SECONDS)
 
 
 def expose(reading: Gauge | None) -> bytes:

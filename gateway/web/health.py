@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import anyio
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -9,10 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import Transient
-from gateway.store import presence
 from gateway.store.writable import OK
-from gateway.web import gauges, services
+from gateway.web import access, gauges, services
+from gateway.web.problems import Refusal
 from gateway.web.readiness import Probe
 
 
@@ -35,7 +36,7 @@ async def is_ready(request: Request) -> Response:
     shared = services.of(request)
     found: dict[str, str] = {}
 
-    async def ask(name: str, probe: Probe) -> None:
+    async def ask(name: str, probe: Probe[str]) -> None:
         found[name] = await probe.ask()
 
     async with anyio.create_task_group() as both:
@@ -49,10 +50,8 @@ async def is_ready(request: Request) -> Response:
 async def expose_metrics(request: Request) -> Response:
     """The counters of all processes and the database's gauges; without the database only this process's own."""
     shared = services.of(request)
-    text = generate_latest(gauges.PROCESS)
-    try:
-        await shared.run(lambda: presence.flush_counts(shared.engine))
-        reading = await shared.read(lambda session: gauges.read(session, shared.settings))
-    except Transient:
-        return Response(text + gauges.expose(None), media_type=CONTENT_TYPE_LATEST)
-    return Response(text + gauges.expose(reading), media_type=CONTENT_TYPE_LATEST)
+    wanted = shared.settings.metrics_token
+    if wanted and not hmac.compare_digest(access.bearer_of(request).encode("utf-8", "surrogatepass"), wanted.encode()):
+        raise Refusal(401, "send Authorization: Bearer with METRICS_TOKEN", headers={"WWW-Authenticate": "Bearer"})
+    text = await shared.metrics.ask() or generate_latest(gauges.PROCESS) + gauges.expose(None)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

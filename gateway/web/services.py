@@ -43,8 +43,9 @@ class Services:
     sessions: Sessions
     throttle: Throttle
     arrivals: Arrivals
-    database_probe: Probe
-    broker_probe: Probe
+    database_probe: Probe[str]
+    broker_probe: Probe[str]
+    metrics: Probe[bytes]
     threads: anyio.CapacityLimiter
 
     async def run(self, call: Callable[[], Answer]) -> Answer:

@@ -10,6 +10,8 @@ from gateway.store.login_failures import MAX_SOURCES, NONE, LoginFailures
 
 FAILURES = 10
 WINDOW_SECONDS = 60.0
+ASKED_PER_SECOND, ASKED_AT_ONCE = 2.0, 20.0
+"""How often wrong tokens of all sources together may use the database: from then on they are counted in memory."""
 
 
 class Throttle:
@@ -21,6 +23,17 @@ class Throttle:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._left, self._left_at = ASKED_AT_ONCE, clock()
+
+    def may_ask(self) -> bool:
+        """Whether the database may be asked about one more wrong token, whoever sent it."""
+        now = self._clock()
+        self._left = min(ASKED_AT_ONCE, self._left + ASKED_PER_SECOND * (now - self._left_at))
+        self._left_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
     def wait(self, source: str) -> float:
         """Seconds this source has to wait before a wrong token of it is an ordinary failure again."""

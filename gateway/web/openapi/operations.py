@@ -235,7 +235,7 @@ _ENDPOINTS = (
     ),
     Operation(
         "GET", "/metrics", "exposeMetrics", "numbers for Prometheus",
-        {200: Answer("the numbers", {PLAIN: TEXT})}, caller=ANYONE,
+        {200: Answer("the numbers", {PLAIN: TEXT})}, problems=(401,), caller=ANYONE,
     ),
     Operation(
         "GET", "/openapi.json", "describe", "this document", _good("OpenAPI 3.1", "Document"), caller=ANYONE
