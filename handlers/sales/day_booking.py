@@ -7,10 +7,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from gateway.errors import DuplicateNumber, Incident
+from gateway.store.events import Event
 from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
-from handlers.sales import closed_books, documents, existing, repairs, settlement
+from handlers.sales import closed_books, documents, existing, repairs, settlement, writers
 from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.orders import Posting
@@ -19,7 +20,9 @@ from mapping.references import References
 from mapping.sale_identity import is_marked, name_document, sign
 
 
-def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool = False) -> list[BookedDocument]:
+def book(
+    day: Day, sequence: int, totals: DayTotals, event: Event, deps: Deps, *, again: bool = False
+) -> list[BookedDocument]:
     """Write the documents of these totals, each once even if this is repeated; the first is the day's own.
 
     `again`: some were removed from the books; these are booked again, the others get their payments back.
@@ -30,7 +33,7 @@ def book(day: Day, sequence: int, totals: DayTotals, deps: Deps, *, again: bool 
     plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, _groups(deps))
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
     postings = [closed_books.open_up(posting, deps) for posting in signed]
-    return [_post(posting, day_sale, plan, deps, again=again) for posting in postings]
+    return [_post(posting, day_sale, plan, event, deps, again=again) for posting in postings]
 
 
 def _to_day_sale(day: Day) -> Sale:
@@ -77,7 +80,7 @@ def _groups(deps: Deps) -> dict[int, str]:
     return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
 
 
-def _post(posting: Posting, day_sale: Sale, plan: DayPlan, deps: Deps, *, again: bool) -> BookedDocument:
+def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:
     # A search costs one metered read per document and day; a duplicate would double a day's turnover.
     named = replace(day_sale, number=posting.document.document_number)
     found = existing.find(named, posting, deps)
@@ -85,6 +88,8 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, deps: Deps, *, again:
         # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
         return found
+    if found is None and writers.may_be_on_its_way(event):
+        writers.look_later(named, posting, event, deps)
     booked = found or (_revive(posting, deps) if again else None) or _create(named, posting, deps, again=again)
     tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
     if (booked.total, booked.tax) != (posting.document.total, tax):

@@ -95,9 +95,20 @@ def adopt(document: BookedDocument, deps: Deps) -> bool:
     return True
 
 
+def find_day_documents(note: str | None, deps: Deps) -> list[Link]:
+    """The linked documents of the day that the marker in a note names; none if it names no day."""
+    kind, branch, rest = _split(note)
+    if kind != "day":
+        return []
+    with reading(deps.engine) as session:
+        return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{branch}:{rest.split(':')[0]}/")
+
+
 def is_of_known_sale(note: str | None, deps: Deps) -> bool:
-    """Whether the marker in a note names a sale that is booked, or a deposit."""
+    """Whether the marker in a note names a sale that is booked, a deposit, or a day that is booked."""
     kind, sale_id, part = _split(note)
+    if find_day_documents(note, deps):
+        return True
     return kind in _SALE_KINDS and bool((kind == _ORDER and part) or bookings.find(sale_id, deps))
 
 

@@ -58,16 +58,16 @@ def handle(event: Event, deps: Deps) -> Result:
     state = _find(day, deps)
     if state.pending is not None:
         deps.say("an earlier run did not come to its end: finishing that first")
-        state = _book(day, state, deps)
+        state = _book(day, state, event, deps)
     if asked:
-        state = _restore(day, state, deps)
+        state = _restore(day, state, event, deps)
     sales, others = _read(day, deps)
     now = day_summary.total_of(sales, deps.settings.orders, deps.settings.mapping.tip_articles)
     rest = day_summary.subtract(now, state.booked)
     if not rest.is_nothing:
         state = dataclasses.replace(state, pending=rest, sequence=state.sequence + 1)
         _remember(day, state, deps)
-        state = _book(day, state, deps)
+        state = _book(day, state, event, deps)
     _link(day, state, sales, others, deps)
     if asked:
         deps.resolve(bookings.GONE_IN_BOOKS, day.name)
@@ -75,11 +75,11 @@ def handle(event: Event, deps: Deps) -> Result:
     return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
 
 
-def _book(day: Day, state: _State, deps: Deps) -> _State:
+def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     """Write the pending documents and store that they are written."""
     if state.pending is None:
         return state
-    documents = day_booking.book(day, state.sequence, state.pending, deps)
+    documents = day_booking.book(day, state.sequence, state.pending, event, deps)
     deps.say(f"booked {show_cents(state.pending.total)} as {day_booking.name(documents)}")
     booked = day_summary.add([state.booked, state.pending])
     first = documents[0]
@@ -94,7 +94,7 @@ def _book(day: Day, state: _State, deps: Deps) -> _State:
     return written
 
 
-def _restore(day: Day, state: _State, deps: Deps) -> _State:
+def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     """Book again the documents of the day that were removed. After a crash, the next run finds what is done."""
     if day_repairs.is_complete(day, deps):
         return state
@@ -109,7 +109,9 @@ def _restore(day: Day, state: _State, deps: Deps) -> _State:
                 fix="enter what is missing in QuickBooks by hand, with the amounts that ./run agree names",
             )
         parts = {1: state.booked}
-    written = {number: day_booking.book(day, number, part, deps, again=True) for number, part in sorted(parts.items())}
+    written = {
+        number: day_booking.book(day, number, part, event, deps, again=True) for number, part in sorted(parts.items())
+    }
     deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
     first = next(iter(written.values()))[0]
     state = dataclasses.replace(state, parts=parts, target_entity=first.kind, target_id=first.id)

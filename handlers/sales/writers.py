@@ -18,6 +18,7 @@ from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, existing, successors
+from mapping.day_summary import Day
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import find_installation, find_tag, is_marked
@@ -68,7 +69,7 @@ def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
     hint = {"days": [day.isoformat() for day in days]}
     deps.pass_on(
         Change(
-            key=f"duplicates:{deps.connection}:{sale.id}:{event.id}:{event.attempts}",
+            key=f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}",
             flow=Flow.ORDERS,
             source="gateway",
             entity=CHECK,
@@ -107,17 +108,35 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
     link = successors.find_link(document.private_note, deps)
     if link is None and successors.adopt(document, deps):
         return done("its sale is handled again")
+    if days := successors.find_day_documents(document.private_note, deps):
+        return _settle_day(document, days, deps)
     if link is None or (link.target_entity, link.target_id) == (document.kind, document.id):
         return skipped("nothing here is booked as another document")
     first = _find_linked(link, deps)
     if first is None or first.voided:
         return _hand_on(link, "deleted" if first is None else "voided", document, deps)
-    named = str(bookings.detail(link, "number") or link.source_id)
+    return _settle_second(first, document, f"sale {bookings.detail(link, 'number') or link.source_id}", deps)
+
+
+def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> Result:
+    """Compare a document of a day with the linked one of the same part of that day."""
+    if any((link.target_entity, link.target_id) == (document.kind, document.id) for link in known):
+        return skipped("it is the linked document of its day")
+    tag = find_tag(document.private_note) or ""
+    linked = filter(None, (_find_linked(link, deps) for link in known))
+    first = next((each for each in linked if find_tag(each.private_note) == tag and not each.voided), None)
+    if first is None:
+        return skipped("its day links it when it is summed up again")
+    return _settle_second(first, document, Day.parse(":".join(tag.split(":")[1:3])).name, deps)
+
+
+def _settle_second(first: BookedDocument, document: BookedDocument, record: str, deps: Deps) -> Result:
+    """The second document of one record: deleted if it is untouched and of this installation, else parked."""
     if find_installation(document.private_note) not in (None, deps.installation) or not _is_untouched(document):
         return parked(
-            f"sale {named} is in QuickBooks twice: {_name(first)} and {_name(document)}",
+            f"{record} is in QuickBooks twice: {_name(first)} and {_name(document)}",
             code="doubled",
-            record=f"sale {named}",
+            record=record,
             fix=f"delete {_name(document)} in QuickBooks, then ignore this event",
             target_entity=document.kind,
             target_id=document.id,
@@ -126,9 +145,9 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
     deps.books.delete_document(document.kind, document.id, document.sync_token, token)
     deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
     return parked(
-        f"two requests of the gateway booked sale {named}: {_name(document)} was deleted, {_name(first)} is kept",
+        f"two requests of the gateway booked {record}: {_name(document)} was deleted, {_name(first)} is kept",
         code="doubled-removed",
-        record=f"sale {named}",
+        record=record,
         fix="nothing; ignore this event when you have seen it",
         target_entity=first.kind,
         target_id=first.id,
