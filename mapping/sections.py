@@ -69,7 +69,7 @@ class Section(BaseModel):
 class ProductSettings(Section):
     """Items of the books become products of the till."""
 
-    enabled: bool = Field(default=True, description="Whether products flow at all")
+    enabled: bool = Field(default=True, description="Send products to the till")
     update_existing: bool = Field(default=True, description="Whether products that exist already are updated")
     offer: bool = Field(default=True, description="Price, VAT, barcode, active, webshop")
     content: bool = Field(default=True, description="Texts, attributes, groups")
@@ -166,7 +166,7 @@ class AgreementSettings(Section):
 class CategorySettings(Section):
     """Categories of the books become article groups of the till."""
 
-    enabled: bool = Field(default=True, description="Whether categories flow at all")
+    enabled: bool = Field(default=True, description="Send categories to the till")
     root_group: int = Field(default=0, ge=0, description="Article group under which the tree hangs; 0 is the top")
     rename: bool = Field(default=True, description="Whether a renamed category renames its group")
 
@@ -182,7 +182,7 @@ class BranchStock(Section):
 class StockSettings(Section):
     """Quantities of the books become stock of the till, per branch."""
 
-    enabled: bool = Field(default=True, description="Whether stock flows at all")
+    enabled: bool = Field(default=True, description="Send stock to the till")
     formula: Formula = Field(default="available - reserved", description=f"Arithmetic over {', '.join(STOCK_NAMES)}")
     safety: Decimal = Field(default=Decimal(0), ge=0, description="Safety stock, for formulas that use it")
     count_estimates: bool = Field(default=False, description="Whether open estimates count as reserved")
@@ -207,9 +207,9 @@ class StockSettings(Section):
 class CustomerSettings(Section):
     """Relations of the till become customers of the books."""
 
-    enabled: bool = Field(default=True, description="Whether customers flow at all")
+    enabled: bool = Field(default=True, description="Keep customers in step")
     update_existing: bool = Field(default=True, description="Whether customers that exist already are updated")
-    to_till: bool = Field(default=False, description="Whether customers of the books flow to the till as well")
+    to_till: bool = Field(default=False, description="Send customers of the books to the till as well")
     default_debtor: str = Field(default="MplusKASSA counter sales", min_length=1, max_length=100,
                                 description="Customer of sales without a relation; created when missing")  # fmt: skip
     always_default_debtor: bool = Field(default=False, description="Book every sale on the default debtor")
@@ -250,7 +250,7 @@ _NAME_AN_ITEM = "make a service in QuickBooks and name it here, by SKU, name or 
 class OrderSettings(Section):
     """Sales of the till become documents of the books."""
 
-    enabled: bool = Field(default=True, description="Whether sales flow at all")
+    enabled: bool = Field(default=True, description="Book sales in QuickBooks")
     receipts: bool = Field(default=True, description="Book till receipts")
     invoices: bool = Field(default=True, description="Book invoices")
     deposits: bool = Field(default=True, description="Book what is paid on an order on the day it is paid, as a debt")

@@ -93,7 +93,7 @@ def test_a_preview_appears_by_itself_and_reads_well_on_a_phone(inside: Any, tmp_
 
 def test_an_order_and_the_agreement_read_well(inside: Any, address: str, tmp_path: Path, shoot: Shoot) -> None:
     inside.goto(f"{address}/preview")
-    inside.locator("article", has_text="Orders").get_by_role("button").first.click()
+    inside.locator("article", has_text="Sales").get_by_role("button").first.click()
     inside.wait_for_selector("text=A worker is reading both systems")
     answer(tmp_path, DRY)
     inside.wait_for_selector("text=It would be booked.", timeout=30_000)

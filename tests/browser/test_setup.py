@@ -94,8 +94,8 @@ def check(tab: Any, shoot: Callable[[Any, str], None]) -> None:
 
 def answer(tab: Any) -> None:
     """No stock, and a debtor of another name."""
-    tab.get_by_label("Whether stock flows at all").uncheck()
+    tab.get_by_label("Send stock to the till").uncheck()
     tab.get_by_label("Customer of sales without a relation").fill("Toonbank")
     tab.get_by_role("button", name="Save").last.click()
     tab.wait_for_url("**#live")
-    assert not tab.get_by_label("Whether stock flows at all").is_checked()
+    assert not tab.get_by_label("Send stock to the till").is_checked()

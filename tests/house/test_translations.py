@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.events import Flow, State
-from gateway.web.pages import agreement_report, alerts, catalogue, preview_results, sales
+from gateway.web.pages import agreement_report, alerts, catalogue, preview_results, questions, sales
 from gateway.web.pages.preview_orders import FACTS, PLANS, RESOLVED
 from gateway.web.previews import CHOICES
 from mapping import settings_guide
@@ -37,7 +37,7 @@ def words_of_tables() -> set[str]:
         *agreement_report.HEADLINES.values(),
         *Cause,
     }
-    sold = {*sales.STATUSES.values(), *sales.DOCUMENTS.values(), *sales.KINDS.values()}
+    sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *sales.DOCUMENTS.values(), *sales.KINDS.values()}
     fixed = {*State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | fixed
 

@@ -196,6 +196,7 @@ def _show(
         name_trouble=name_trouble,
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
+        choice_words=questions.CHOICES,
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
         is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),
         webhook_address=f"{given.public_url}/webhooks/mpluskassa",

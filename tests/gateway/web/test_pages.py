@@ -242,7 +242,7 @@ def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser:
     page = browser.get("/").text
     for shown in (
         "3 things need your attention",
-        "orders is behind",
+        "The gateway is behind with sales",
         "2 wait for long",
         "Look at what they wait for",
         "since",
@@ -252,11 +252,11 @@ def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser:
     assert "hidden: its cause is listed" not in page
     assert "the sun has &lt;b&gt;spots" in page
     dutch = browser.get("/", headers={"Accept-Language": "nl"}).text
-    assert "orders loopt achter" in dutch
+    assert "Achterstand bij verkopen" in dutch
     assert "Er draait geen clock-proces" in dutch
 
 
-def test_the_overview_shows_the_plan_and_who_asked_to_be_left_alone(gateway: Gateway, browser: httpx.Client) -> None:
+def test_the_overview_shows_the_plan_and_which_system_limits_calls(gateway: Gateway, browser: httpx.Client) -> None:
     with writing(gateway.engine) as session:
         month = f"{views.now_of(session):%Y-%m}"
         meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=1234)
@@ -265,7 +265,7 @@ def test_the_overview_shows_the_plan_and_who_asked_to_be_left_alone(gateway: Gat
     page = browser.get("/").text
     assert "1 234 of 500 000 metered reads used" in page
     assert "by the end of the month" in page
-    assert "QuickBooks asked to be left alone for" in page
+    assert "QuickBooks limits our calls for another" in page
 
 
 def test_every_field_has_a_label_and_headings_go_down_step_by_step(gateway: Gateway, browser: httpx.Client) -> None:
