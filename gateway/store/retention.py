@@ -19,7 +19,7 @@ from gateway.store.clock import fixed
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow
 
-FIRST_BATCH, LARGEST_BATCH = 50, 2_000
+FIRST_BATCH, LARGEST_BATCH = 50, 500
 SHORT_SECONDS, LONG_SECONDS = 0.01, 0.025
 PAUSE_SECONDS = 0.02
 """After each batch: SQLite has no queue of writers."""
@@ -47,8 +47,8 @@ def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: Fa
 
     lines = all_of(lambda session, limit: journal.purge(session, days=days, limit=limit))
     all_of(lambda session, limit: sales.forget_customers(session, days=days, limit=limit))
-    emptied = all_of(lambda session, limit: empty(session, days=days, limit=limit))
     events = all_of(lambda session, limit: remove(session, days=days, limit=limit))
+    emptied = all_of(lambda session, limit: empty(session, days=days, limit=limit))
     return Purged(lines, events, emptied)
 
 
