@@ -98,8 +98,8 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     bookings.claim_orders(sale, booked, deps)
     if found:
         settlement.recall(sale, booked, deps, wanted=posting.payments)
-        settlement.release(booked.kind, booked.id, deps, keep=posting.payments)
-        booked = deps.books.document(booked.kind, booked.id) if posting.payments else booked
+        if settlement.release(booked.kind, booked.id, deps, keep=posting.payments):
+            booked = deps.books.document(booked.kind, booked.id)
         _measure_again(posting, booked, event, deps)
     return finish(sale, posting, booked, deps, maybe_written=maybe_written)
 

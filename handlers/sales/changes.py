@@ -72,15 +72,15 @@ def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 
 def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Void the document of a sale that was cancelled."""
-    current = None if bookings.detail(link, bookings.GONE) else find_present(link, deps)
-    if (current is None or current.voided) and (successor := relink(sale, link, deps)):
-        return withdraw(sale, successor, event, deps)
-    if current is None or current.voided:
-        return _leave_gone(sale, link, deps)
-    if bookings.detail(link, bookings.ADOPTED):
+    gone = bookings.detail(link, bookings.GONE)
+    if not gone and bookings.detail(link, bookings.ADOPTED):
         return _park_adopted(sale, link)
-    if deps.settings.orders.cancelled == "park":
+    if not gone and deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
+    current = None if gone else find_present(link, deps)
+    if current is None or current.voided:
+        successor = relink(sale, link, deps)
+        return withdraw(sale, successor, event, deps) if successor else _leave_gone(sale, link, deps)
     if is_edited(link, current, deps):
         return _park_edited(sale, link)
     if _is_maybe_written(event, link, deps):
