@@ -63,6 +63,16 @@ class SaleFacts:
     tenders: tuple[tuple[str, int], ...]
 
 
+def find_by_number(session: Session, number: str) -> list[tuple[str, str, str]]:
+    """(connection, what the inbox calls its kind, the till's id) of every sale whose document has this number.
+
+    The number may be cut, or given by the books.
+    """
+    columns = (col(SaleRow.connection), col(SaleRow.kind), col(SaleRow.sale_id))
+    found = session.execute(select(*columns).where(col(SaleRow.document_number) == number)).all()
+    return [(str(connection), str(kind), str(sale_id)) for connection, kind, sale_id in found]
+
+
 def record(session: Session, event: Event, outcome: Outcome, seen: Mapping[str, SaleFacts | None]) -> None:
     """Store what an event found about sales (by the till's id; None: it was not read) and how it ended.
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, null, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, documents, event_counts, indexes, systems
+from gateway.store import connections, documents, event_counts, indexes, sales, systems
 from gateway.store.clock import moment
 from gateway.store.cursors import BACKFILLS, CUSTOMERS
 from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
@@ -157,7 +157,7 @@ def events_about(session: Session, subject: str, *, limit: int) -> list[Event]:
 def events_of_order(session: Session, order: str, *, limit: int = PAGE) -> list[Event]:
     """All events of an order, newest first.
 
-    `order` is its id at the till, its printed number, or its number in the books with the prefix of its connection.
+    `order` is its id at the till, its printed number, or the number of its document in the books.
     """
     found = _named(session, order, col(InboxRow.flow) == Flow.ORDERS, limit)
     if any(event.entity in SALES.values() for event in found):
@@ -170,7 +170,16 @@ def _by_number_in_books(session: Session, number: str, limit: int) -> list[Event
     found: list[Event] = []
     for about, printed in _printed_numbers(session, number):
         found += _named(session, printed, about, limit)
+    known = {event.id for event in found}
+    for about, sale_id in _documents_numbered(session, number):
+        found += [event for event in _named(session, sale_id, about, limit) if event.id not in known]
     return found
+
+
+def _documents_numbered(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
+    """The sales whose document has this number, which may be cut to the length that the books allow."""
+    for connection, kind, sale_id in sales.find_by_number(session, number):
+        yield and_(col(InboxRow.connection) == connection, col(InboxRow.entity) == kind), sale_id
 
 
 def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElement[bool], str]]:
@@ -183,11 +192,13 @@ def _printed_numbers(session: Session, number: str) -> Iterator[tuple[ColumnElem
 
 def _numbered_in_books(session: Session, searched: str) -> list[ColumnElement[bool]]:
     """The sales whose number in the books is, or begins with, the searched text; words are no numbers."""
-    return [
+    number = searched.strip()
+    begun = [
         and_(about, indexes.begins(col(InboxRow.order_id), printed))
-        for about, printed in _printed_numbers(session, searched.strip())
+        for about, printed in _printed_numbers(session, number)
         if _NUMBER.fullmatch(printed)
     ]
+    return begun + [and_(about, col(InboxRow.entity_id) == id_) for about, id_ in _documents_numbered(session, number)]
 
 
 def _named(session: Session, order: str, about: ColumnElement[bool], limit: int) -> list[Event]:

@@ -9,8 +9,9 @@ import dataclasses
 from collections.abc import Iterator
 
 from gateway.errors import Permanent
-from gateway.store import requests
+from gateway.store import requests, sales
 from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
+from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.sales import till_sales
@@ -50,7 +51,17 @@ def handle(event: Event, deps: Deps) -> Result:
 
 
 def _find(order: str, deps: Deps) -> Sale | None:
-    return till_sales.find(order, deps) or next(_find_by_number_in_books(order, deps), None)
+    return till_sales.find(order, deps) or next(_find_by_document(order, deps), None)
+
+
+def _find_by_document(number: str, deps: Deps) -> Iterator[Sale]:
+    with reading(deps.engine) as session:
+        known = sales.find_by_number(session, number)
+    for connection, kind, sale_id in known:
+        sale = till_sales.read(kind, sale_id, deps) if connection == deps.connection else None
+        if sale is not None:
+            yield sale
+    yield from _find_by_number_in_books(number, deps)
 
 
 def _find_by_number_in_books(number: str, deps: Deps) -> Iterator[Sale]:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from gateway.store.session import writing
+from gateway.store import views
+from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow, LinkRow
 from sandbox.mpluskassa.documents import Tender
-from tests.handlers.shop import REALM, Shop, sold
+from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
 OpenShop = Callable[..., Shop]
 LONGEST = 21
@@ -49,6 +50,46 @@ def test_numbers_too_long_for_the_books_stay_unique_and_are_found_again(open_sho
     for sale in sales:
         assert shop.resend(sale["receiptId"]).state == "done"
     assert (len(shop.rows("Invoice")), len(shop.rows("Payment"))) == (2, 4)
+
+
+def found(shop: Shop, number: str) -> list[tuple[set[str], int]]:
+    """The sales that each search for a number finds, and of how many events."""
+    with reading(shop.engine) as session:
+        lists = (views.events_of_order(session, number), views.find_events(session, views.Filter(q=number)).events)
+        return [({event.entity_id for event in events}, len(events)) for events in lists]
+
+
+@on_both_databases
+@pytest.mark.parametrize("by_itself", [False, True], ids=["cut", "given by the books"])
+def test_a_sale_is_found_and_resent_by_the_number_of_its_document(open_shop: OpenShop, *, by_itself: bool) -> None:
+    shop = open_shop('[orders]\nnumber_prefix = { receipt = "KASSA-" }')
+    shop.books.set_preference(REALM, "SalesFormsPrefs", "CustomTxnNumbers", value=not by_itself)
+    sales = [shop.till.sell(lines=[sold(1003)]) for _ in range(2)]
+    for last, sale in enumerate(sales):
+        number_at_will(shop, sale, 9_876_543_210 + last)
+    shop.settle()
+    second = shop.newest(sales[1]["receiptId"])
+    number = shop.find("SalesReceipt", Id=second.target_id)["DocNumber"]
+    assert found(shop, number) == [({second.entity_id}, 1)] * 2
+    shop.books.delete(REALM, "SalesReceipt", second.target_id or "")
+    event = shop.resend(number)
+    assert (event.entity, event.entity_id, event.state) == ("Receipt", second.entity_id, "done")
+    assert len(shop.rows("SalesReceipt")) == 2
+
+
+@on_both_databases
+def test_a_sale_whose_events_are_expired_is_resent_by_the_number_of_its_document(open_shop: OpenShop) -> None:
+    shop = open_shop('[orders]\nnumber_prefix = { receipt = "KASSA-" }')
+    sale = shop.till.sell(lines=[sold(1003)])
+    number_at_will(shop, sale, 9_876_543_210)
+    shop.settle()
+    number = shop.only("SalesReceipt")["DocNumber"]
+    shop.books.delete(REALM, "SalesReceipt", shop.only("SalesReceipt")["Id"])
+    with writing(shop.engine) as session:
+        session.execute(delete(InboxRow))
+    event = shop.resend(number)
+    assert (event.entity_id, event.state) == (sale["receiptId"], "done")
+    assert shop.only("SalesReceipt")["DocNumber"] == number
 
 
 def test_books_that_number_by_themselves_are_left_to_it_and_the_sale_is_found_by_its_marker(shop: Shop) -> None:

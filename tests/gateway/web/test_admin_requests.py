@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 from typing import Any
 
 from gateway.store.events import State
+from gateway.store.session import writing
+from gateway.store.tables import SaleRow
 from tests.gateway.web.conftest import Gateway
 from tests.gateway.web.test_admin_api import an_event
 
@@ -76,3 +79,23 @@ def test_many_are_retried_with_one_reason(gateway: Gateway) -> None:
     gateway.receive(*(an_event(f"k{n}", state=State.PARKED) for n in range(3)))
     gateway.admin("POST", RETRY, json={"flow": "orders", "reason": "the VAT code is there now"})
     assert [row[1:] for row in gateway.audit()] == [("retry", "events 1 to 3", "the VAT code is there now")]
+
+
+def test_d11_an_order_is_known_by_the_cut_number_of_its_document(gateway: Gateway) -> None:
+    number = "KASSA-1.1.2026-K3VQAZ"
+    gateway.receive(an_event("receipt-7", order_id="1.1.2026.9876543210"))
+    booked = SaleRow(
+        connection="default",
+        kind="Receipt",
+        sale_id="receipt-7",
+        day=date(2026, 11, 29),
+        status="booked",
+        document_number=number,
+        updated_at=datetime.now(UTC),
+    )
+    with writing(gateway.engine) as session:
+        session.add(booked)
+    for found in (gateway.admin("GET", f"/admin/orders/{number}"), gateway.admin("GET", f"/admin/events?q={number}")):
+        assert [event["entity_id"] for event in found.json()["events"]] == ["receipt-7"]
+    assert gateway.admin("POST", f"/admin/orders/{number}/resend").status_code == 202
+    assert gateway.rows()[-1].subject == "default/orders/Receipt/receipt-7"
