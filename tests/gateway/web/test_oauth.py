@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -18,15 +21,19 @@ from gateway.store import connections, tokens
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from tests.gateway.web.conftest import REALM, TOKEN, Gateway, a_connection
+from tests.servers import wait_until
 
 BASIC = "Basic " + base64.b64encode(b"client:client-secret").decode()
+OTHER_REALM = "9130355377"
+BOTH = 2
+COMPANIES = {"good-code": REALM, "another-code": REALM, "second-code": OTHER_REALM, "foreign-code": "111"}
 
 
 class Intuit:
-    """A token address and an API that knows one company; each code works once."""
+    """A token address and an API with two companies; each code works once, and opens one company."""
 
     def __init__(self) -> None:
-        self.codes = {"good-code", "foreign-code"}
+        self.codes = set(COMPANIES)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -52,8 +59,8 @@ class Intuit:
         )
 
     async def company(self, request: Request) -> Response:
-        knows = request.headers["authorization"] == "Bearer access-for-good-code"
-        if not knows or request.path_params["realm"] != REALM:
+        opened = COMPANIES.get(request.headers["authorization"].removeprefix("Bearer access-for-"))
+        if opened not in {REALM, OTHER_REALM} or request.path_params["realm"] != opened:
             return JSONResponse({"Fault": {"Error": [{"code": "3100", "Message": "no"}], "type": "AUTH"}}, 403)
         if "preferences" in request.path_params["rest"].lower():
             return JSONResponse({"Preferences": {"Id": "1", "CurrencyPrefs": {"HomeCurrency": {"value": "EUR"}}}})
@@ -62,20 +69,32 @@ class Intuit:
 
 
 @pytest.fixture
-def gateway(engine: Engine, serve: Callable[..., str], start: Callable[..., Gateway]) -> Gateway:
-    intuit = serve(Intuit().app())
-    return start(
-        QUICKBOOKS_TOKEN_URL=f"{intuit}/token",
-        QUICKBOOKS_API_URL=intuit,
-        QUICKBOOKS_AUTHORIZE_URL="https://consent.example/connect",
-        PUBLIC_URL="http://gateway.example",
-    )
+def variables(serve: Callable[..., str]) -> dict[str, str]:
+    """The variables that lead to Intuit."""
+    url = serve(Intuit().app())
+    return {
+        "QUICKBOOKS_TOKEN_URL": f"{url}/token",
+        "QUICKBOOKS_API_URL": url,
+        "QUICKBOOKS_AUTHORIZE_URL": "https://consent.example/connect",
+        "PUBLIC_URL": "http://gateway.example",
+    }
+
+
+@pytest.fixture
+def gateway(variables: dict[str, str], start: Callable[..., Gateway]) -> Gateway:
+    return start(**variables)
+
+
+@contextmanager
+def log_in(gateway: Gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, timeout=60) as client:
+        client.post("/login", data={"password": TOKEN})
+        yield client
 
 
 @pytest.fixture
 def browser(gateway: Gateway) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.url, timeout=10) as client:
-        client.post("/login", data={"password": TOKEN})
+    with log_in(gateway) as client:
         yield client
 
 
@@ -164,6 +183,80 @@ def test_a_connection_is_not_moved_to_another_company(gateway: Gateway, browser:
     assert come_back(browser, begin(browser)).status_code == 409
     assert held(gateway, seal) == ("111", None)
     assert come_back(browser, begin(browser, "?connection=second")).status_code == 409  # the code is used by now
+
+
+@contextmanager
+def writes_held(engine: Engine) -> Iterator[None]:
+    """While open nobody can write a connection, but read it; closes when two wait for that."""
+    if engine.dialect.name == "sqlite":  # its one writer at a time needs no help
+        yield
+        return
+    with writing(engine) as session:
+        session.execute(text("LOCK TABLE connections IN SHARE MODE"))
+        yield
+        wait_until(lambda: count_waiting(engine) == BOTH, what="both to wait")
+
+
+def count_waiting(engine: Engine) -> int:
+    """How many sessions of this PostgreSQL database wait for a lock."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with reading(engine) as session:
+        return int(session.execute(text(waits)).scalar_one())
+
+
+@dataclass
+class AtOnce:
+    """Two web processes that share the database, with a browser each."""
+
+    gateways: tuple[Gateway, Gateway]
+
+    def come_back(self, *visits: tuple[str, str, str]) -> list[int]:
+        """Both come back from the consent page in the same moment: the name of a connection, a code, a company."""
+        with ExitStack() as open_, ThreadPoolExecutor() as threads:
+            browsers = [open_.enter_context(log_in(gateway)) for gateway in self.gateways]
+            states = [
+                begin(browser, f"?connection={visit[0]}") for browser, visit in zip(browsers, visits, strict=True)
+            ]
+            with writes_held(self.gateways[0].engine):
+                answers = [
+                    threads.submit(come_back, browser, state, code, realm)
+                    for browser, state, (_, code, realm) in zip(browsers, states, visits, strict=True)
+                ]
+            return sorted(answer.result().status_code for answer in answers)
+
+
+@pytest.fixture
+def at_once(variables: dict[str, str], start: Callable[..., Gateway]) -> AtOnce:
+    return AtOnce((start(**variables), start(**variables)))
+
+
+def test_two_companies_at_once_for_one_name_make_one_connection(at_once: AtOnce, seal: Seal) -> None:
+    visits = ("winkel", "good-code", REALM), ("winkel", "second-code", OTHER_REALM)
+    assert at_once.come_back(*visits) == [303, 409]
+    with reading(at_once.gateways[0].engine) as session:
+        (made,) = connections.every(session, seal)
+        assert connections.display_names(session) == {"winkel": "winkel"}
+        found = tokens.find(session, "winkel", seal)
+    assert made.realm_id in {REALM, OTHER_REALM}
+    assert found is not None
+    assert COMPANIES[(found.access or "").removeprefix("access-for-")] == made.realm_id
+
+
+def test_one_company_at_once_for_two_names_makes_one_connection(at_once: AtOnce, seal: Seal) -> None:
+    visits = ("winkel", "good-code", REALM), ("kantoor", "another-code", REALM)
+    assert at_once.come_back(*visits) == [303, 409]
+    with reading(at_once.gateways[0].engine) as session:
+        (made,) = connections.every(session, seal)
+        assert tokens.find(session, made.name, seal) is not None
+    assert made.realm_id == REALM
+
+
+def test_two_companies_at_once_for_two_names_make_two_connections(at_once: AtOnce, seal: Seal) -> None:
+    visits = ("winkel", "good-code", REALM), ("kantoor", "second-code", OTHER_REALM)
+    assert at_once.come_back(*visits) == [303, 303]
+    with reading(at_once.gateways[0].engine) as session:
+        made = {each.name: each.realm_id for each in connections.every(session, seal)}
+    assert made == {"winkel": REALM, "kantoor": OTHER_REALM}
 
 
 def test_without_the_apps_keys_the_page_says_what_to_set(start: Callable[..., Gateway]) -> None:
