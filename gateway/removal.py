@@ -48,7 +48,7 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
     connections.hold_all(session)  # two renames at once must not choose one name
     key = connections.find_key(session, called)
     if key is None:
-        raise _refused(404, "there is no such connection")
+        raise _refused(404, f"there is no connection {called}")
     if not connections.is_name(wanted):
         raise _refused(400, connections.NAME_RULE)
     owner = connections.find_key(session, wanted)
@@ -94,7 +94,7 @@ def _find(session: Session, called: str, data: Data) -> str:
         return key
     left = [each for each in rows.find_all(session) if each.called == called and each.status is Status.REMOVED]
     if not left or data is not Data.PURGE:
-        raise _refused(404, "there is no such connection")
+        raise _refused(404, f"there is no connection {called}")
     return left[0].key
 
 

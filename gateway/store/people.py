@@ -126,9 +126,9 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
 # --- who it is -----------------------------------------------------------------------------------------------------
 
 
-def _find(engine: Engine, who: str, connection: str | None) -> _Found:
+def _find(engine: Engine, who: str, called: str | None) -> _Found:
     with reading(engine) as session:
-        person = _identify(session, parse(who), connection)
+        person = _identify(session, parse(who), _key(session, called))
     found = _Found(person)
     coarse = list(traces.list_prefilters(person))
     said, known = _holds(engine, _SAID, coarse), or_(_holds(engine, _ASKED, coarse), _is_about(person))
@@ -170,10 +170,18 @@ def _identify(session: Session, who: str, connection: str | None) -> Person:
     return person
 
 
+def _key(session: Session, called: str | None) -> str | None:
+    """The key of the connection of this name, a removed one included. Raises `Unclear` for an unknown name."""
+    known = connections.display_names(session)
+    if called is not None and called not in {*known, *known.values()}:
+        raise Unclear(f"there is no connection {called}")
+    return connections.keys_of(session, called)[0] if called is not None else None
+
+
 def _only(session: Session, connection: str | None) -> str:
     names = [name for name in connections.names(session) if connection in {None, name}]
     if len(names) != 1:
-        raise Unclear("numbers are of one connection: name it" if names else "there is no such connection")
+        raise Unclear("numbers are of one connection: name it" if names else "nothing is connected yet")
     return names[0]
 
 

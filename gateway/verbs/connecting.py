@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from http import HTTPStatus
 
 from gateway import removal
+from gateway.errors import Rejected
 from gateway.removal import Data
 from gateway.store import connections
 from gateway.store import removal as rows
 from gateway.store.session import reading, writing
-from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, remark, show, show_json
+from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Misuse, remark, show, show_json
 
 
 def handle_connection(call: Call) -> int:
     """`connection list`, `connection rename NAME NEW`, `connection remove NAME --data keep|purge`."""
     asked = call.arguments
-    match asked.what:
-        case "rename" if asked.name and asked.wanted:
-            return _rename(call, asked.name, asked.wanted)
-        case "remove" if asked.name and asked.data and not asked.wanted:
-            return _remove(call, asked.name, Data(asked.data))
-        case "list" if not asked.name:
-            return _list(call)
+    try:
+        match asked.what:
+            case "rename" if asked.name and asked.wanted:
+                return _rename(call, asked.name, asked.wanted)
+            case "remove" if asked.name and asked.data and not asked.wanted:
+                return _remove(call, asked.name, Data(asked.data))
+            case "list" if not asked.name:
+                return _list(call)
+    except Rejected as refusal:
+        if refusal.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+            raise Misuse(refusal.reason) from None
+        raise
     remark("usage: connection list | rename NAME NEW | remove NAME --data keep|purge")
     return USAGE
 

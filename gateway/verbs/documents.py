@@ -10,7 +10,7 @@ from gateway.store import audit, connections, documents, inbox, presence, reques
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.verbs import asking
-from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, remark, show, show_json
+from gateway.verbs.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
 from mapping import settings_document
 
 _CHECK_SECONDS = 15.0
@@ -85,10 +85,10 @@ def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
 
 def _read(call: Call) -> str:
     if call.arguments.file is None:
-        raise Trouble("config apply needs a FILE (or - for stdin)")
+        raise Misuse("config apply needs a FILE (or - for stdin)")
     try:
         if call.arguments.file == "-":
             return sys.stdin.read()
         return Path(call.called_from, call.arguments.file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Trouble(f"{call.arguments.file} cannot be read ({type(error).__name__})") from None
+        raise Misuse(f"{call.arguments.file} cannot be read ({type(error).__name__})") from None

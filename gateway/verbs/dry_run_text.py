@@ -46,11 +46,11 @@ def _of_document(plan: Mapping[str, Any]) -> Iterator[str]:
     yield "  lines (net)"
     for line in plan["lines"]:
         many = f"{line['quantity']} x {line['price']}" if line["quantity"] else ""
-        yield f"    {line['description']:<32} {many:>20} {line['code']:>12} {line['amount']:>10}"
+        yield f"    {line['description']:<32} {many:>20} {line['code']!s:>12} {line['amount']:>10}"
     for tax in plan["taxes"]:
         yield f"  VAT {tax['percent']} % of {tax['net']}: {tax['tax']}"
     for payment in plan["payments"]:
         facts = (f"{label} {value}" for label, value in payment.items() if label != "Private note")
         yield f"  payment: {', '.join(facts)}"
     yield from (f"  document of money beside it: {each}" for each in plan["beside"])
-    yield from (f"  would be made first: {each}" for each in plan["created"])
+    yield from (f"  would be made first: {kind.lower()} {name}" for kind, name in plan["created"])

@@ -13,7 +13,7 @@ from gateway import resealing, seeding
 from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
 from gateway.store.session import writing
-from gateway.verbs.call import GOOD, PROBLEM, Call, Trouble, remark, show, show_json
+from gateway.verbs.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
 
 Answer = TypeVar("Answer")
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five more
@@ -59,6 +59,8 @@ def forget_secrets(call: Call) -> int:
 
 def purge_log(call: Call) -> int:
     """Delete what is older than RETENTION_DAYS: lines of the activity log, ended events; the rest are emptied."""
+    if call.arguments.connection:
+        raise Misuse("purge is about every connection: leave out --connection")
     lines, events, emptied = retention.purge(call.engine, days=call.settings.retention_days)
     if call.as_json:
         show_json({"deleted": lines, "events": events, "emptied": emptied})
@@ -72,7 +74,7 @@ def answer_person(call: Call) -> int:
     try:
         return _export(call) if call.arguments.what == "export" else _erase(call)
     except people.Unclear as unclear:
-        raise Trouble(str(unclear)) from None
+        raise Misuse(str(unclear)) from None
 
 
 def _export(call: Call) -> int:

@@ -145,7 +145,9 @@ def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
-        raise Refusal(409, "there is no such connection" if wanted.connection else "nothing is connected yet")
+        raise Refusal(
+            409, f"there is no connection {wanted.connection}" if wanted.connection else "nothing is connected yet"
+        )
     called = [connections.display_names(session)[each] for each in candidates]
     raise Refusal(409, "several connections could have this order; name one", connections=called)
 
@@ -176,7 +178,7 @@ async def backfill(
     def keep(session: Session) -> list[int]:
         names = connections.choose(session, connection)
         if not names:
-            raise Refusal(409, "there is no such connection" if connection else "nothing is connected yet")
+            raise Refusal(409, f"there is no connection {connection}" if connection else "nothing is connected yet")
         changes = [progress.ask(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
         received = inbox.receive(session, changes)
         audit.note(session, actor=actor, action="backfill", target=f"{flow} since {since or 'the beginning'}")

@@ -112,7 +112,7 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
 def _find_connection(session: Session, wanted: str | None) -> str:
     names = connections.choose(session, wanted)
     if not names:
-        raise Refusal(409, "there is no such connection" if wanted else "nothing is connected yet")
+        raise Refusal(409, f"there is no connection {wanted}" if wanted else "nothing is connected yet")
     if len(names) > 1:
         raise Refusal(
             409,

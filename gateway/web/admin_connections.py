@@ -92,7 +92,7 @@ async def _read(request: Request) -> dict[str, object]:
     overview = await _look(request)
     found = next((each for each in overview.connections if each.name == name), None)
     if found is None:
-        raise Refusal(404, "there is no such connection")
+        raise Refusal(404, f"there is no connection {name}")
     return admin_status.to_connection(found, overview)
 
 

@@ -87,7 +87,7 @@ async def ask(shared: Services, wanted: PreviewRequest) -> int:
 def _store(session: Session, wanted: PreviewRequest) -> int:
     key = connections.find_key(session, wanted.connection)
     if key is None:
-        raise Refusal(404, "there is no such connection")
+        raise Refusal(404, f"there is no connection {wanted.connection}")
     change = requests.preview(
         wanted.flow,
         wanted.record,

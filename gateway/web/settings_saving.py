@@ -92,7 +92,7 @@ def to_target(name: str, version: int) -> str:
 def must_exist(session: Session, name: str) -> None:
     """Raises `Refusal` 404 for an unknown connection."""
     if name not in connections.names(session):
-        raise Refusal(404, "there is no such connection")
+        raise Refusal(404, f"there is no connection {name}")
 
 
 def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:

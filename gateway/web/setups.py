@@ -260,5 +260,5 @@ def get(session: Session, name: str, seal: Seal) -> Connection:
     """The connection. Raises `Refusal` 404."""
     connection = connections.find(session, name, seal)
     if connection is None:
-        raise Refusal(404, "there is no such connection")
+        raise Refusal(404, f"there is no connection {name}")
     return connection

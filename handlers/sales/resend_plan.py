@@ -14,6 +14,13 @@ from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import name_document
 
 BOOK, LINK, AGAIN, RESTORE = "book", "link", "book again", "restore"
+ADOPTED = "something else booked this sale: its document is linked, and never written"
+ONLY_PAYMENTS = "only its payments differ: they would be brought to what the till says"
+CHANGED = 'the sale was changed at the till after it was booked, and orders.changed is "park"'
+UNFINISHED = "an earlier attempt did not finish: what is missing would be written"
+MONEY_GONE = "a document of money beside it was removed in QuickBooks: it would be made again"
+STEPS = (ADOPTED, ONLY_PAYMENTS, CHANGED, UNFINISHED, MONEY_GONE)
+"""The steps that name no record: pages translate them."""
 REPAIR, SETTLE, PARK, NOTHING = "repair", "settle", "park", "nothing: already booked"
 
 
@@ -63,7 +70,7 @@ def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
 def _of_adopted(sale: Sale, link: Link) -> Plan:
     if link.fingerprint == sale_changes.content(sale):
         return Plan(NOTHING)
-    return Plan(PARK, ("something else booked this sale: its document is linked, and never written",))
+    return Plan(PARK, (ADOPTED,))
 
 
 def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Posting) -> Plan:
@@ -80,9 +87,9 @@ def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
     kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
     same_goods = bookings.detail(link, "goods") == sale_changes.goods(sale)
     if kind is DocumentKind.INVOICE == link.target_entity and same_goods:
-        return Plan(SETTLE, ("only its payments differ: they would be brought to what the till says",))
+        return Plan(SETTLE, (ONLY_PAYMENTS,))
     if deps.settings.orders.changed == PARK:
-        return Plan(PARK, ('the sale was changed at the till after it was booked, and orders.changed is "park"',))
+        return Plan(PARK, (CHANGED,))
     if changes.differs(sale, link, current, deps):
         return Plan(PARK, (f"{_name(current)} was edited in QuickBooks",))
     if kind != link.target_entity:
@@ -93,9 +100,9 @@ def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
 def _repairs(link: Link, posting: Posting, current: BookedDocument, deps: Deps) -> tuple[str, ...]:
     steps = []
     if link.fingerprint is None:
-        steps.append("an earlier attempt did not finish: what is missing would be written")
+        steps.append(UNFINISHED)
     if not money_documents.is_complete(link.target_entity, link.target_id, deps):
-        steps.append("a document of money beside it was removed in QuickBooks: it would be made again")
+        steps.append(MONEY_GONE)
     if current.kind in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
         moved = changes.move_payments(dataclasses.replace(posting, beside=()), deps)
         steps += repairs.plan_restore(moved, current, deps)

@@ -248,13 +248,16 @@ def test_a_settings_document_is_checked_put_in_force_and_shown(run: Cli, shop: s
 
 
 def test_a_file_that_is_not_there_is_named(run: Cli) -> None:
-    assert run("config", "apply", "x.toml") == (1, "", "x.toml cannot be read (FileNotFoundError)\n")
-    assert run("config", "apply") == (1, "", "config apply needs a FILE (or - for stdin)\n")
+    assert run("config", "apply", "x.toml") == (2, "", "x.toml cannot be read (FileNotFoundError)\n")
+    assert run("config", "apply") == (2, "", "config apply needs a FILE (or - for stdin)\n")
 
 
 def test_a_person_is_exported_and_erased_without_a_trace_in_the_audit(run: Cli, shop: str, engine: Engine) -> None:
     add(engine, "a", email=ADDRESS, hint=json.dumps({"mail": ADDRESS}), state=State.DONE)
     assert len(json.loads(run("person", "export", ADDRESS)[1])["events"]) == 1
+    assert run("connection", "rename", shop, "winkel")[0] == 0
+    for called in (shop, "winkel"):
+        assert len(json.loads(run("person", "export", ADDRESS, "--connection", called)[1])["events"]) == 1
     assert run("person", "erase", ADDRESS)[0] == 0
     assert json.loads(run("person", "export", ADDRESS)[1])["events"] == []
     with reading(engine) as session:
@@ -360,16 +363,35 @@ def test_agree_without_an_answer_in_time_says_so_and_is_no_success(run: Cli, sho
 def test_connections_are_listed_renamed_and_removed(run: Cli, shop: str, engine: Engine) -> None:
     add(engine, "a")
     assert run("connection", "list")[:2] == (0, "default: live\n")
-    assert run("connection", "rename", "default", "a/b")[0] == 1
+    assert run("connection", "rename", "default", "a/b")[0] == 2
     assert run("connection", "rename", "default", "winkel") == (0, "the connection default is called winkel now\n", "")
     assert [each["connection"] for each in json.loads(run("events", "--json")[1])["events"]] == ["winkel"]
     assert len(json.loads(run("events", "--connection", "winkel", "--json")[1])["events"]) == 1
     assert run("config", "show", "--connection", "winkel")[0] == 0
-    assert run("config", "show", "--connection", "nobody")[0] == 2
     assert run("connection", "remove", "winkel")[0] == 2
     code, out, _ = run("connection", "remove", "winkel", "--data", "keep", "--json")
     assert (code, json.loads(out)["ended"], json.loads(out)["revoked"]) == (0, 1, None)
     assert run("connection", "list")[1] == "winkel: removed, its data kept\n"
     assert run("connection", "remove", "winkel", "--data", "purge")[0] == 0
     assert run("connection", "list")[1] == "winkel: being purged\n"
-    assert run("connection", "rename", "winkel", "x") == (1, "", "there is no such connection\n")
+    assert run("connection", "rename", "winkel", "x") == (2, "", "there is no connection winkel\n")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("config", "show", "--connection", "nobody"),
+        ("connection", "rename", "nobody", "x"),
+        ("connection", "remove", "nobody", "--data", "keep"),
+        ("person", "export", ADDRESS, "--connection", "nobody"),
+        ("person", "erase", ADDRESS, "--connection", "nobody"),
+        ("person", "export", "relation:7", "--connection", "nobody"),
+    ],
+)
+def test_an_unknown_connection_is_named_and_is_wrong_usage(run: Cli, shop: str, asked: tuple[str, ...]) -> None:
+    code, out, err = run(*asked)
+    assert (code, out, err.startswith("there is no connection nobody")) == (2, "", True)
+
+
+def test_a_purge_of_one_connection_is_wrong_usage(run: Cli, shop: str) -> None:
+    assert run("purge", "--connection", shop)[:2] == (2, "")

@@ -15,6 +15,7 @@ from gateway.store.session import writing
 from gateway.store.tables import LinkRow
 from gateway.verbs import dry_run_text
 from gateway.web.pages import preview_results
+from gateway.web.pages.preview_orders import Told
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.quickbooks import books
@@ -189,8 +190,9 @@ def test_a_dry_run_names_what_the_books_know_by_an_id(shop: Shop) -> None:
         assert shown in lines
     page = preview_results.read(event)
     assert page is not None
-    assert page.plan["lines"][0]["item"] == "Item 1001"
-    assert ("Department", (("", f"Winkel Utrecht ({told['department']['id']})"),)) in page.plan["resolved"]
+    assert str(page.plan["lines"][0]["item"]) == "Item 1001"
+    department = Told(f"Winkel Utrecht ({told['department']['id']})")
+    assert ("Department", (("", department),)) in page.plan["resolved"]
 
 
 def test_a_dry_run_names_what_each_payment_refers_to(shop: Shop) -> None:
@@ -206,7 +208,10 @@ def test_a_dry_run_says_where_the_books_gave_no_name(shop: Shop) -> None:
     event = shop.resend(shop.till.sell(lines=[sold(1001)])["receiptId"], dry_run=True)
     told = planned(event)
     told["names"]["PaymentMethodRef"] = {}
-    ref = told["body"]["PaymentMethodRef"]["value"]
+    promised = list(dry_run_text.to_lines(event))
+    assert "  Payment method: Pinbetaling (would be made)" in promised
+    assert "  would be made first: payment method Pinbetaling" in promised
+    told["body"]["PaymentMethodRef"]["value"] = ref = "77"
     bare = dataclasses.replace(event, result=json.dumps(told, default=str))
     assert f"  Payment method: {ref} (id in QuickBooks, name unknown)" in list(dry_run_text.to_lines(bare))
 

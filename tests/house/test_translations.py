@@ -10,8 +10,9 @@ import pytest
 
 from gateway.store.events import Flow, State
 from gateway.web.pages import agreement_report, alerts, catalogue, preview_results, questions, sales
-from gateway.web.pages.preview_orders import FACTS, PLANS, RESOLVED
+from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.previews import CHOICES
+from handlers.sales.resend_plan import STEPS
 from mapping import settings_guide
 from mapping.agreement_records import Cause
 from mapping.customer_explanations import KEPT
@@ -30,14 +31,14 @@ def words_of_tables() -> set[str]:
         *preview_results.NUMBERS.values(),
         *KEPT,
     }
-    orders = {each for table in (PLANS, FACTS, RESOLVED) for each in table.values()}
+    orders = {each for table in (PLANS, FACTS, RESOLVED, MADE) for each in table.values()} | {*NOTES, *STEPS}
     report = {
         *agreement_report.MEASURES.values(),
         *agreement_report.TOTALS.values(),
         *agreement_report.HEADLINES.values(),
         *Cause,
     }
-    sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *sales.DOCUMENTS.values(), *sales.KINDS.values()}
+    sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *DOCUMENTS.values(), *sales.KINDS.values()}
     fixed = {*State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | fixed
 

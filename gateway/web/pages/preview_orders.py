@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 PLANS: Final = {
@@ -47,12 +48,31 @@ RESOLVED: Final = {
     "original": "Original document",
 }
 
-UNNAMED: Final = "(id in QuickBooks, name unknown)"
+DOCUMENTS: Final[Mapping[str, str]] = {
+    "SalesReceipt": "Sales receipt",
+    "RefundReceipt": "Refund receipt",
+    "Invoice": "Invoice",
+    "CreditMemo": "Credit memo",
+}
+UNNAMED, PROMISED = "(id in QuickBooks, name unknown)", "(would be made)"
+NOTES: Final = (UNNAMED, PROMISED)
+MADE: Final = {"customer": "Customer", "item": "Item", "payment method": "Payment method", "account": "Account"}
 
 _NAMED_BY_THEMSELVES: Final = frozenset({"ShipMethodRef"})
 Names = Mapping[str, Mapping[str, str]]
 
-_PROMISE: Final = "would be created: "
+_PROMISE: Final = "(would be created: "
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A value as people read it, and what there is to say of it: one of `NOTES`, or nothing."""
+
+    text: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.note}".strip()
 
 
 def show(value: Any) -> str:
@@ -77,6 +97,7 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
     tax = body.get("TxnTaxDetail") or {}
     return {
         "entity": result["entity"],
+        "title": DOCUMENTS.get(result["entity"], result["entity"]),
         "total": str(result["total"]),
         "facts": list(_facts(body, names)),
         "lines": [_to_line(line, names) for line in body.get("Line", ())],
@@ -86,32 +107,45 @@ def to_plan(result: Mapping[str, Any]) -> dict[str, Any]:
             f"{each.get('DocNumber', '')} {each.get('TxnDate', '')}".strip() for each in result.get("beside", ())
         ],
         "resolved": list(_resolved(references)),
-        "created": [str(each).strip("()").removeprefix(_PROMISE) for each in result.get("would_create", ())],
+        "created": [_promised(str(each)) for each in result.get("would_create", ())],
     }
 
 
-def _facts(body: Mapping[str, Any], names: Names) -> Iterator[tuple[str, str]]:
+def _promised(said: str) -> tuple[str, str]:
+    """What would be made first: a word of `MADE`, and the name of the record."""
+    text = said.removeprefix(_PROMISE).removesuffix(")")
+    kind = next((kind for kind in MADE if text.startswith(f"{kind} ")), "")
+    return MADE.get(kind, ""), text.removeprefix(kind).strip()
+
+
+def _told(text: str) -> Told:
+    return Told(_promised(text)[1], PROMISED) if text.startswith(_PROMISE) else Told(text)
+
+
+def _facts(body: Mapping[str, Any], names: Names) -> Iterator[tuple[str, Told]]:
     for name, label in FACTS.items():
-        if text := _plain(name, body, names):
-            yield label, text
+        told = _plain(name, body, names)
+        if told.text:
+            yield label, told
 
 
-def _plain(name: str, body: Mapping[str, Any], names: Names) -> str:
+def _plain(name: str, body: Mapping[str, Any], names: Names) -> Told:
     """A field as people read it: of a reference the record's name, or its id with `UNNAMED` behind it."""
     value = body.get(name)
     if not isinstance(value, Mapping):
-        return show(value)
+        return Told(show(value))
     record_id = _id_of(value)
-    if name in _NAMED_BY_THEMSELVES:
-        return record_id
-    return names.get(name, {}).get(record_id) or f"{record_id} {UNNAMED}"
+    if name in _NAMED_BY_THEMSELVES or record_id.startswith(_PROMISE):
+        return _told(record_id)
+    found = names.get(name, {}).get(record_id)
+    return _told(found) if found else Told(record_id, UNNAMED)
 
 
 def _id_of(reference: Mapping[str, Any] | None) -> str:
     return show((reference or {}).get("value"))
 
 
-def _to_line(line: Mapping[str, Any], names: Names) -> dict[str, str]:
+def _to_line(line: Mapping[str, Any], names: Names) -> dict[str, str | Told]:
     detail = line.get("SalesItemLineDetail") or {}
     return {
         "description": show(line.get("Description")),
@@ -132,7 +166,7 @@ def _to_tax(line: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[str, Told], ...]]]:
     """What each name and number of the till was found to be; what was not needed is left out."""
     for name, label in RESOLVED.items():
         found = references.get(name)
@@ -144,7 +178,10 @@ def _resolved(references: Mapping[str, Any]) -> Iterator[tuple[str, tuple[tuple[
             yield label, pairs
 
 
-def _named(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{value['name']} ({value['id']})" if value.get("name") else f"{value.get('id')} {UNNAMED}"
-    return show(value)
+def _named(value: Any) -> Told:
+    if not isinstance(value, Mapping):
+        return _told(show(value))
+    record_id = show(value.get("id"))
+    if record_id.startswith(_PROMISE):
+        return _told(record_id)
+    return Told(f"{value['name']} ({record_id})") if value.get("name") else Told(record_id, UNNAMED)

@@ -17,8 +17,9 @@ from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
 from gateway.web.actions import Resend
 from gateway.web.pages import books_links
+from gateway.web.pages.preview_orders import DOCUMENTS
 from gateway.web.pages.rendering import render
-from gateway.web.pages.sales import DOCUMENTS, KINDS, STATUSES
+from gateway.web.pages.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import DASHBOARD, for_visitors, from_form

@@ -22,6 +22,7 @@ from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
 from gateway.web import services
 from gateway.web.pages import books_links, sales_filter
+from gateway.web.pages.preview_orders import DOCUMENTS
 from gateway.web.pages.rendering import render
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import for_visitors
@@ -36,12 +37,6 @@ STATUSES: Final[Mapping[str, str]] = {
     SaleStatus.VOIDED: "cancelled",
     SaleStatus.IGNORED: "ignored",
     SaleStatus.SKIPPED: "left out",
-}
-DOCUMENTS: Final[Mapping[str, str]] = {
-    "SalesReceipt": "Sales receipt",
-    "RefundReceipt": "Refund receipt",
-    "Invoice": "Invoice",
-    "CreditMemo": "Credit memo",
 }
 KINDS: Final[Mapping[str, str]] = {SALES[SaleKind.RECEIPT]: "Receipt", SALES[SaleKind.INVOICE]: "Invoice"}
 COLUMNS: Final = (

@@ -214,7 +214,7 @@ async def _read(request: Request) -> SetupState:
     def look(session: Session) -> SetupState:
         found = connections.find(session, name, shared.seal)
         if found is None and not connections.is_name(name):
-            raise Refusal(404, "there is no such connection")
+            raise Refusal(404, f"there is no connection {name}")
         version, text = documents.newest(session, name) or (0, settings_document.example())
         token = views.tokens(session).get(name)
         return SetupState(

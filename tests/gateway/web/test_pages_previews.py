@@ -76,6 +76,8 @@ DRY = {
         "payment_methods": {"PIN": {"id": "3"}},
         "department": None,
     },
+    "customer": "(would be created: customer Jansen)",
+    "steps": ["an earlier attempt did not finish: what is missing would be written"],
     "would_create": ["(would be created: payment method Maaltijdbon)"],
 }
 CELL = {"branch": 1, "day": "2026-11-20", "measure": "net", "key": "21"}
@@ -172,18 +174,25 @@ def test_a_dry_run_is_readable_line_by_line(gateway: Gateway, browser: httpx.Cli
     page = browser.get(address).text
     for shown in (
         "It would be booked.",
-        "SalesReceipt",
+        "Sales receipt",
         "R345",
         "21% BTW",
         "10.125",
         "7001 → Oude kaas (17)",
-        "Maaltijdbon",
+        "<li>Payment method: Maaltijdbon</li>",
     ):
         assert shown in page, shown
     assert "VAT 21 % of 20.25: 4.25" in page
     assert "PIN → 3 (id in QuickBooks, name unknown)" in page
     german = browser.get(address, headers={"Accept-Language": "de"}).text
     assert "PIN → 3 (Id in QuickBooks, Name unbekannt)" in german
+    for shown in (
+        "<h2>Verkaufsbeleg · 24.50</h2>",
+        "<li>Zahlungsart: Maaltijdbon</li>",
+        "ein früherer Versuch wurde nicht fertig",
+        "<dd>Jansen (würde angelegt)</dd>",
+    ):
+        assert shown in german, shown
     event = browser.get(f"/events/{found}").text
     assert f'href="/preview/{found}"' in event
 
