@@ -137,6 +137,12 @@ def keys_of(session: Session, called: str) -> list[str]:
     return list(session.execute(found).scalars()) or [called]
 
 
+def find_past_key(session: Session, called: str) -> str | None:
+    """The key of the connection with this name, removed ones included."""
+    known = display_names(session)
+    return keys_of(session, called)[0] if called in {*known, *known.values()} else None
+
+
 def display_names(session: Session) -> dict[str, str]:
     """The display names by key, removed connections included."""
     rows = session.execute(select(col(ConnectionRow.name), _shown())).all()

@@ -1,8 +1,7 @@
 """Data-protection requests: all stored data about one person, exported or erased, and what is left afterwards.
 
 A person is named by an e-mail address, or as `relation:12` or `customer:5`. Customer links lead to its other addresses
-and numbers, and the log to its names, streets, telephone numbers and sales. Transactions are small: the
-tables are read in windows of ids, and cleaned some rows at a time.
+and numbers, and the log to its names, streets, telephone numbers and sales. Transactions are small: windows of ids.
 """
 
 from __future__ import annotations
@@ -128,7 +127,9 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
 
 def _find(engine: Engine, who: str, called: str | None) -> _Found:
     with reading(engine) as session:
-        person = _identify(session, parse(who), _key(session, called))
+        if called and not connections.find_past_key(session, called):
+            raise Unclear(f"there is no connection {called}")
+        person = _identify(session, parse(who), called and connections.find_past_key(session, called))
     found = _Found(person)
     coarse = list(traces.list_prefilters(person))
     said, known = _holds(engine, _SAID, coarse), or_(_holds(engine, _ASKED, coarse), _is_about(person))
@@ -168,14 +169,6 @@ def _identify(session: Session, who: str, connection: str | None) -> Person:
         else:
             person.relations.add((str(name), key.removeprefix(_RELATION)))
     return person
-
-
-def _key(session: Session, called: str | None) -> str | None:
-    """The key of the connection of this name, a removed one included. Raises `Unclear` for an unknown name."""
-    known = connections.display_names(session)
-    if called is not None and called not in {*known, *known.values()}:
-        raise Unclear(f"there is no connection {called}")
-    return connections.keys_of(session, called)[0] if called is not None else None
 
 
 def _only(session: Session, connection: str | None) -> str:

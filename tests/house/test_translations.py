@@ -11,6 +11,7 @@ import pytest
 from gateway.store.events import Flow, State
 from gateway.web.pages import agreement_report, alerts, catalogue, preview_results, questions, sales
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
+from gateway.web.pages.rendering import ENTITIES
 from gateway.web.previews import CHOICES
 from handlers.sales.resend_plan import STEPS
 from mapping import settings_guide
@@ -39,7 +40,7 @@ def words_of_tables() -> set[str]:
         *Cause,
     }
     sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *DOCUMENTS.values(), *sales.KINDS.values()}
-    fixed = {*State, *Flow, "yes", "no", "paused by a person"}
+    fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | fixed
 
 

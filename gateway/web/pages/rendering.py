@@ -21,11 +21,18 @@ from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
 from gateway.web import services
 from gateway.web.pages import catalogue, formats
+from gateway.web.pages.preview_orders import DOCUMENTS
 from gateway.web.sessions import Visitor
 from mapping.money import show_cents
 
 SHOP = ZoneInfo("Europe/Amsterdam")
 _FOLDER = Path(__file__).parent
+ENTITIES = {
+    **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day")},
+    "TillInvoice": "Invoice of the till",
+    "TillOrder": "Order of the till",
+    **DOCUMENTS,
+}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 _environment = Environment(
@@ -56,6 +63,7 @@ def render(
         "duration": partial(to_duration, language),
         "pretty": to_pretty,
         "record": partial(to_record, names),
+        "entity": partial(to_entity, language),
         "called": lambda key: names.get(key, key),
         "cents": show_cents,
         "money": partial(formats.show_money, language),
@@ -110,6 +118,11 @@ def to_duration(language: str, seconds: float) -> str:
 def to_pretty(content: Any) -> str:
     """A log line's detail, readable."""
     return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+
+
+def to_entity(language: str, entity: str) -> str:
+    """What people call the kind of record of an event."""
+    return catalogue.translate(language, ENTITIES.get(entity, entity))
 
 
 def to_record(names: Mapping[str, str], event: Event) -> str:

@@ -282,3 +282,16 @@ def test_every_field_has_a_label_and_headings_go_down_step_by_step(gateway: Gate
         levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
         assert levels[0] == 1
         assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), (path, levels)
+
+
+def test_the_page_of_an_event_names_its_record_in_the_visitors_language(
+    gateway: Gateway, browser: httpx.Client
+) -> None:
+    (event_id,) = gateway.receive(an_event("i-7", entity="TillInvoice", order_id="2026.7"))
+    for language, named in (
+        ("en", "Invoice of the till"),
+        ("de", "Rechnung der Kasse"),
+        ("nl", "Factuur van de kassa"),
+    ):
+        page = browser.get(f"/events/{event_id}", headers={"Accept-Language": language}).text
+        assert f"<h1>{named} 2026.7" in page
