@@ -18,7 +18,7 @@ from gateway.store.session import open_engine
 from gateway.web import gauges
 from tests.conftest import TEMPLATE, to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, SUBSCRIPTION, Gateway
-from tests.servers import Postgres
+from tests.servers import Postgres, wait_until
 
 TIMES = 150
 MOST = 130  # transactions of all the time a test takes: what the process does by itself, and what a burst may
@@ -97,6 +97,9 @@ def test_readiness_waits_for_no_request_and_metrics_only_for_their_patience(one_
         assert all("kassabridge_database_up 0.0" in each for each in numbers)
         assert http.get("/readyz").json()["database"] == "ok"
         assert time.monotonic() - began < 8.0  # the pool would have waited for ten seconds
+    with httpx.Client(base_url=url, timeout=20) as http:
+        # The look that still waits for the pool gets its connection now; only then may the pool be closed.
+        wait_until(lambda: "kassabridge_database_up 1.0" in http.get("/metrics").text, what="the numbers to come back")
 
 
 def test_numbers_are_read_once_for_many_and_again_after_a_while(gateway: Gateway) -> None:
