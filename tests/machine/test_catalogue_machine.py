@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
+from handlers import awaited_records
 from tests.conftest import TEMPLATE, to_sqlalchemy
 from tests.handlers.counter import add_category, add_stocked, article, capture, change, has_article, members, physical
 from tests.handlers.shop import Shop, sold
@@ -117,15 +118,24 @@ class Catalogue(RuleBasedStateMachine):
 
     def agree(self) -> None:
         """Drain, let change data capture tell what was lost, bring all in step once, compare every article."""
+        self.drain()
+        if waiting := self.shop.parked():
+            # Sold before its item was made inactive: that waits for the bookkeeper, who does what the message advises.
+            assert {event.code for event in waiting} == {awaited_records.INACTIVE_ITEM}
+            for item in self.items:
+                change(self.shop, item, Active=True)
+            self.drain()
+        load(self.shop, Flow.PRODUCTS)
+        assert self.shop.parked() == []
+        for item in self.items:
+            self.compare(self.shop.find("Item", Id=item))
+
+    def drain(self) -> None:
         for _ in range(4):
             self.shop.settle()
             capture(self.shop)
             for event in self.shop.events(state="waiting"):
                 self.shop.retry(event)
-        load(self.shop, Flow.PRODUCTS)
-        assert self.shop.parked() == []
-        for item in self.items:
-            self.compare(self.shop.find("Item", Id=item))
 
     def compare(self, item: dict[str, Any]) -> None:
         number = int(item["Sku"])
