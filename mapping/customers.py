@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from mapping.fingerprints import fingerprint
 from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
 from mapping.sections import CustomerSettings
 
+_UNSEEN = frozenset({"Cc", "Cf"})  # categories of control characters and of invisible ones
 NAME_LENGTH, DISPLAY_LENGTH, EMAIL_LENGTH, PHONE_LENGTH, VAT_LENGTH = 100, 500, 100, 30, 16
 
 
@@ -20,17 +22,18 @@ def email_key(text: str | None) -> str | None:
 
 
 def email_keys(text: str | None) -> tuple[str, ...]:
-    """Every e-mail address in a field as a key: only trimmed and in lower case.
+    """Every e-mail address in a field as a key: trimmed, in lower case, without control and invisible characters.
 
     Plus signs and dots are kept as part of the address: their meaning depends on the mail provider.
     """
-    candidates = (part.strip().strip("<>").strip().casefold() for part in (text or "").replace(";", ",").split(","))
+    shown = "".join(each for each in text or "" if each in "\t\r\n" or unicodedata.category(each) not in _UNSEEN)
+    candidates = (part.strip().strip("<>").strip().casefold() for part in shown.replace(";", ",").split(","))
     return tuple(dict.fromkeys(address for address in candidates if _is_address(address)))
 
 
 def _is_address(address: str) -> bool:
     local, at, domain = address.partition("@")
-    plain = not set(address) & set(" \t\n") and "@" not in domain
+    plain = not any(map(str.isspace, address)) and "@" not in domain
     return bool(local and at and "." in domain.strip(".") and plain and len(address) <= EMAIL_LENGTH)
 
 

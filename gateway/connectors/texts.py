@@ -1,7 +1,7 @@
 """Characters that a system can never accept, left out of what is read and written. Pure.
 
-XML 1.0 forbids control characters, even written as `&#x1B;`, and one of them makes a whole answer unreadable.
-No register, printer or page of the books can show them either, so they are always dropped.
+XML 1.0 forbids most control characters, even written as `&#x1B;`, and one of them makes a whole answer unreadable.
+No register, printer or page of the books can show any but tabs and line breaks, so the others are always dropped.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _RARE: Final = re.compile(" ?(?:[\U00010000-\U0010ffff][\u200d\ufe0e\ufe0f]*)+")  # with joiners and variation selectors
-_RAW: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_RAW: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HIGH: Final = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 _REFERENCE: Final = re.compile(rb"&#(x[0-9A-Fa-f]{1,8}|[0-9]{1,10});")
 _DECLARED: Final = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ASCII_COMPATIBLE: Final = frozenset({"utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"})
 
 
 def clean(value: Any) -> tuple[Any, int]:
-    """The value without characters that XML forbids, in all its texts, and how many there were."""
+    """The value without control characters and others that XML forbids, in all its texts, and how many there were."""
     return _strip(value, lambda text: _FORBIDDEN.subn("", text))
 
 
@@ -51,7 +52,7 @@ def _strip(value: Any, strip: Callable[[str], tuple[str, int]]) -> tuple[Any, in
 
 
 def clean_xml(document: bytes) -> tuple[bytes, int]:
-    """A document without the bytes and references XML forbids, in UTF-8 that can be decoded, and how many there were.
+    """A document without control characters and others XML forbids, in UTF-8 that can be decoded, and their number.
 
     A document in an encoding that is no superset of ASCII is left as it is.
     """
@@ -65,7 +66,9 @@ def clean_xml(document: bytes) -> tuple[bytes, int]:
         document = _REFERENCE.sub(lambda each: each[0] if _is_allowed(each[1]) else b"", document)
     broken = 0
     if encoding in {"utf-8", "us-ascii"}:
+        document, high = _HIGH.subn(b"", document)
         document, broken = _decodable(document)
+        raw += high
     return document, raw + references + broken
 
 

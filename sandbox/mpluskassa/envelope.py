@@ -23,9 +23,11 @@ def _truth(text: str) -> bool:
     return text in ("true", "1")
 
 
-_STAND_INS = {code: 0xE000 + code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D)}
-"""lxml takes no control character: until the answer is bytes, a private one stands in."""
-_STANDING_IN = re.compile(rb"\xee\x80[\x80-\x9f]")
+_UNWRITABLE = (*set(range(0x20)) - {0x09, 0x0A, 0x0D}, *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
+_PRIVATE = 0xF0000
+_STAND_INS = {code: _PRIVATE + code for code in _UNWRITABLE}
+"""lxml takes no character that XML forbids: until the answer is bytes, a private one stands in."""
+_STANDING_IN = re.compile("[\U000f0000-\U000fffff]")
 
 READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("int", "long", "short", "unsignedInt", "unsignedShort", "unsignedByte", "unsignedLong"), int),
@@ -148,7 +150,7 @@ def wrap(content: etree._Element) -> bytes:
     envelope = etree.Element(f"{{{ENVELOPE}}}Envelope", nsmap=NAMES)
     etree.SubElement(envelope, f"{{{ENVELOPE}}}Body").append(content)
     written = etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
-    return _STANDING_IN.sub(lambda found: b"&#x%X;" % (found[0][2] - 0x80), written)
+    return _STANDING_IN.sub(lambda found: f"&#x{ord(found[0]) - _PRIVATE:X};", written.decode()).encode()
 
 
 def drop_lists(answer: etree._Element, contract: Contract) -> None:

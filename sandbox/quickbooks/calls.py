@@ -97,7 +97,7 @@ def _query(simulation: Simulation, company: Company, call: Call) -> Answer:
     if call.method == "POST":
         _require_content(call, "application/text", "text/plain")
         text = call.raw.decode("utf-8", errors="replace")
-    entity, body = query.run(company, text)
+    entity, body = query.run(company, texts.take(text, company.switches.rare_characters))
     if entity in company.unreadable:
         raise faults.denied(entity)
     simulation.ledger.count(company.realm, "query", entity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +11,14 @@ import simplejson
 from sandbox.quickbooks import clock, faults
 from sandbox.quickbooks.faults import Fault, Json
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half a character: no UTF-8 holds it, but JSON writes it with an escape."""
+
 
 def dump(value: Any) -> bytes:
     """A JSON value as bytes; Decimal numbers keep their digits."""
-    return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text = simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False)
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
 
 
 def load(raw: bytes) -> Any:

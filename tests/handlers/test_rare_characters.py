@@ -1,4 +1,4 @@
-"""Characters above U+FFFF, such as emoji: sent unchanged, and left out if the books do not accept them."""
+"""Control characters are always left out; those above U+FFFF (emoji) only if the books do not accept them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from gateway.store.session import reading
 from gateway.store.tables import JournalRow
+from sandbox.mpluskassa.documents import Tender
 from tests.handlers.counter import article, capture, change, hear
 from tests.handlers.shop import Shop, sold
 
@@ -150,3 +151,45 @@ def handle_item(shop: Shop, item_id: str, key: str) -> None:
     change(shop, item_id, PurchaseDesc=f"look {key}")
     assert hear(shop, item_id).state == "done"
     capture(shop)
+
+
+CONTROLS = {"escape": "\x1b", "delete": "\x7f", "next line": "\x85", "no character": "\uffff", "half": "\ud83c"}
+RELATION = {
+    "name": "Jan", "companyName": "Bakkerij", "contact": "Piet", "address": "Dorpsstraat 1", "zipcode": "3700 AA",
+    "city": "Zeist", "country": "Nederland", "telephone": "0301234", "mobile": "06123456", "vatNumber": "NL1234",
+    "deliveryAddress": "Laan 2", "deliveryZipcode": "3701 AA", "deliveryCity": "Utrecht",
+}  # fmt: skip
+
+
+def inside(text: str, character: str) -> str:
+    return text[:2] + character + text[2:]
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_t14_a_control_character_in_any_field_of_a_relation_stops_nothing(shop: Shop, kind: str) -> None:
+    for number, name in enumerate((*RELATION, "email")):
+        fields = {**RELATION, "name": f"Jan {number}", "email": f"r{number}@example.nl"}
+        made = shop.till.add_relation(**{**fields, name: inside(fields[name], CONTROLS[kind])})
+        shop.till.invoice(lines=[sold(1001)], relation=made["relationNumber"])
+    shop.settle()
+    assert [event.reason for event in shop.parked()] == []
+    assert len(shop.rows("Invoice")) == len(RELATION) + 1
+    emails = {row["PrimaryEmailAddr"]["Address"] for row in shop.rows("Customer")}
+    assert emails == {f"r{number}@example.nl" for number in range(len(RELATION) + 1)}
+
+
+@pytest.mark.parametrize("character", [*CONTROLS.values(), "\t", "\n", TREE], ids=ascii)
+def test_t14_a_control_character_in_any_name_of_the_till_stops_no_sale(shop: Shop, character: str) -> None:
+    shop.books.switches.rare_characters = "invalid"
+    names = {"payment_methods": "description", "branches": "branchName", "employees": "name"}
+    for table, field in {**names, "turnover_groups": "turnoverGroupName"}.items():
+        for row in shop.till.till[table]:
+            row[field] = inside(row[field], character)
+    for row in shop.till.till["articles"]:
+        row["description"] = inside(row["description"], character)
+    by_two = [Tender("CONTANT", 250), Tender("PIN", 1000)]
+    for payments in (None, by_two):
+        shop.till.sell(lines=[sold(1001)], payments=payments, reference=inside("ref", character))
+    shop.settle()
+    assert [event.reason for event in shop.parked()] == []
+    assert {kind: len(rows) for kind, rows in shop.documents().items()} == {"SalesReceipt": 1, "Invoice": 1}

@@ -37,7 +37,7 @@ _PROSE: Final = {
     "ShipMethodRef": 100,
 }
 
-_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]+")
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]+")
 
 
 def fit_key(field: str, text: str | None) -> str | None:

@@ -12,7 +12,7 @@ import simplejson
 from gateway.connectors import texts
 
 Json = Mapping[str, Any]
-_MAYBE_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\xef]|\\[bfu]")
+_MAYBE_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xc2\xef]|\\[bfu]")
 
 
 def find_object(body: bytes) -> Json | None:
