@@ -23,6 +23,7 @@ from mapping.sections import (
     StockSettings,
     incomplete,
 )
+from mapping.toml_lines import to_key
 
 MAX_FAULTS = 50
 LOSES_STOCK = (
@@ -153,7 +154,7 @@ def to_toml(value: object) -> str:
         case BaseModel():
             text = to_toml(value.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True))
         case Mapping():
-            text = "{" + ", ".join(f"{key} = {to_toml(inner)}" for key, inner in value.items()) + "}"
+            text = "{" + ", ".join(f"{to_key([str(key)])} = {to_toml(inner)}" for key, inner in value.items()) + "}"
         case tuple():
             text = "[" + ", ".join(map(to_toml, value)) + "]"
         case _:

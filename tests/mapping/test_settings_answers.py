@@ -55,3 +55,33 @@ def test_f9_an_answer_that_does_not_fit_is_refused_by_name() -> None:
     with pytest.raises(DocumentError) as refused:
         amend("", {"orders.summary": "week"})
     assert [fault.path for fault in refused.value.faults] == ["orders.summary"]
+
+
+WAYS = {
+    "commented out": "# ours\n[mapping]\n# Tender to payment method; by name by default\n# payment_methods = {}\n",
+    "on one line": '[mapping]\npayment_methods = {mode = "table", table = {PIN = "Debit"}}  # ours\nclasses = {mode="off"}\n',
+    "a table": '[mapping.payment_methods]\n# ours\nmode = "table" # "really"\ntable = {PIN = "Debit", "KAS#1" = "C#"}\n',
+    "a table of rows": '[mapping.payment_methods.table]\nPIN = "Debit" # ours\n"a.b" = "x" # dots\n\n[stock]\nsafety = 2\n',
+    "with dots": '[mapping]\npayment_methods.mode = "table"\npayment_methods.table.PIN = "Debit" # ours\n',
+    "not at all": "# ours\n[orders]\nmemo = false\n",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_table_is_changed_in_the_way_it_is_written(way: str) -> None:
+    before = WAYS[way]
+    for rows in ({"PIN": "Bank card", "Contant geld": "Cash"}, {"a.b": "y", "KAS#1": 'a "b"'}, {}):
+        wanted = {"mode": "default", "on_miss": "skip", "table": rows}
+        after = amend(before, {"mapping.payment_methods": wanted})
+        read = settings_document.parse(after).mapping.payment_methods
+        assert (read.mode, read.on_miss, read.table) == ("default", "skip", rows)
+        kept = [line for line in before.splitlines() if "ours" in line]
+        assert all("ours" in after for _ in kept), after
+        assert ("[stock]\nsafety = 2" in after) == ("[stock]" in before)
+    assert amend(before, {"mapping.payment_methods": {"table": {"PIN": "Debit"}}}).count("PIN") == 1
+
+
+def test_the_comment_at_the_end_of_an_answered_line_stays() -> None:
+    text = 'version = 1\n[orders]\nsummary_item = "a # b"   # as the accountant wants it\nmemo = false # no\n'
+    after = amend(text, {"orders.summary_item": "c", "orders.memo": True})
+    assert 'summary_item = "c"   # as the accountant wants it\nmemo = true # no\n' in after

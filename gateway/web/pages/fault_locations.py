@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mapping.settings_document import DocumentFault
+from mapping.toml_lines import Path, find_keys
 
 AROUND = 2
-# Each character matches in one way only, so that no document makes matching slow.
-_TABLE = re.compile(r"\s*\[\[?([^\[\]]+)\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 _AT_LINE = re.compile(r"at line (\d+)")
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class FaultLocation:
 def find(text: str, faults: Iterable[DocumentFault]) -> tuple[FaultLocation, ...]:
     """Every fault at its place, from top to bottom."""
     lines = text.splitlines()
-    written = list(_paths(lines))
+    written = [(each.at + 1, each.path) for each in find_keys(lines)]
     places = [_to_place(fault, lines, written) for fault in faults]
     return tuple(sorted(places, key=lambda place: place.line or 0))
 
@@ -67,18 +63,3 @@ def _find_line(fault: DocumentFault, written: Sequence[tuple[int, Path]]) -> int
 def _in_common(wanted: Path, path: Path) -> int:
     pairs = zip(wanted, path, strict=False)
     return next((n for n, (left, right) in enumerate(pairs) if left != right), min(len(wanted), len(path)))
-
-
-def _paths(lines: Sequence[str]) -> Iterator[tuple[int, Path]]:
-    """(number, path) of every line that opens a table or sets a key."""
-    table: Path = ()
-    for number, line in enumerate(lines, start=1):
-        if heading := _TABLE.match(line):
-            table = _split(heading[1])
-            yield number, table
-        elif key := _KEY.match(line):
-            yield number, table + _split(key[1])
-
-
-def _split(written: str) -> Path:
-    return tuple(part.strip("\"'") for part in _PART.findall(written))
