@@ -123,6 +123,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     ),
     "sales": (
         *("id", "connection", "kind", "day", "branch", "branch_name", "amount_cents", "vat_cents", "tenders"),
+        *("vat_rates", "turnover_groups"),
         *("status", "document_entity", "event_id", "updated_at"),
     ),
     "customer_addresses": ("connection",),
@@ -131,6 +132,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("settled", "marked", "marked_at", "witness", "generation", "reread_to"),
     ),
     "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
+    "system_lists": ("connection", "name", "options", "read_at"),
     "backfills": ("event_key", "connection", "position", "total", "read", "unchanged"),
     "leases": ("connection", "work", "lease", "leased_until"),
     "meters": ("connection", "system", "month", "kind", "calls"),

@@ -20,6 +20,7 @@ UNKNOWN_ORDER = "unknown-order"
 """Code of a look-up that found nothing, such as a mistyped number; no action is needed."""
 DRY = ":dry"
 SETTINGS = "settings"
+LISTS = "lists"
 IN_FORCE, IN_FORCE_SUBJECT = "in_force", ":in-force"
 BY_ITSELF = "clock"
 """The actor of automatic requests."""
@@ -134,6 +135,12 @@ def poll(*, connection: str, actor: str = "cli") -> Change:
 def check_up(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker try both logins and read branches, VAT rates, plan and preferences; its result is on the row."""
     return _asked(DOCTOR, "doctor", connection=connection, actor=actor)
+
+
+def refresh_lists(*, connection: str, actor: str = "cli") -> Change:
+    """Have a worker read the lists of both systems that people choose from, and store them."""
+    change = _asked(DOCTOR, "lists", connection=connection, actor=actor)
+    return dataclasses.replace(change, hint=json.dumps({"actor": actor, LISTS: True}), variant=f":{LISTS}")
 
 
 def check_settings(text: str, *, connection: str, actor: str = "cli") -> Change:

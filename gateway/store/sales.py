@@ -51,7 +51,7 @@ class SaleStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SaleFacts:
-    """A sale as the till has it. `tenders` are names and cents."""
+    """A sale as the till has it. `tenders` are names and cents, `vat_rates` rates and cents with tax."""
 
     number: str
     day: date
@@ -61,6 +61,8 @@ class SaleFacts:
     amount_cents: int
     vat_cents: int
     tenders: tuple[tuple[str, int], ...]
+    vat_rates: tuple[tuple[str, int], ...] = ()
+    turnover_groups: tuple[int, ...] = ()
 
 
 def find_by_number(session: Session, number: str) -> list[tuple[str, str, str]]:
@@ -136,7 +138,8 @@ def _to_columns(facts: SaleFacts | None) -> dict[str, Any]:
         name: getattr(facts, name) for name in ("number", "day", "branch", "customer", "amount_cents", "vat_cents")
     }
     named = {"branch_name": facts.branch_name} if facts.branch_name else {}
-    return {**columns, **named, "tenders": json.dumps(facts.tenders, ensure_ascii=False)}
+    lists = {name: getattr(facts, name) for name in ("tenders", "vat_rates", "turnover_groups")}
+    return {**columns, **named, **{name: json.dumps(value, ensure_ascii=False) for name, value in lists.items()}}
 
 
 def _to_document(link: Link | None) -> dict[str, Any]:

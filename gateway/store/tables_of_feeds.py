@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, Text
 from sqlmodel import Field, SQLModel
 
 from gateway.store.clock import Instant
@@ -71,3 +71,14 @@ class SystemRow(SQLModel, table=True):
     overdue_at: datetime | None = _time()
     failing_since: datetime | None = _time()
     failure: str | None = None
+
+
+class SystemListRow(SQLModel, table=True):
+    """A small list of one of the systems (tax codes, branches ...) as it was last read; `options` is JSON."""
+
+    __tablename__ = "system_lists"
+
+    connection: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    options: str = Field(sa_column=Column(Text(), nullable=False))
+    read_at: datetime = Field(default=None, sa_column=Column(Instant(), nullable=False))

