@@ -13,9 +13,8 @@ from gateway.errors import AUTH_LOST
 from gateway.store import cursors, disagreements, expiry, meters, presence, read_allowance, systems, views
 from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
-from gateway.store.tables import ConnectionRow, CursorRow, InboxRow, TokenRow
+from gateway.store.tables import ConnectionRow, InboxRow, TokenRow
 
-POLL_SECONDS = 60.0
 ROLES = ("web", "worker", "clock")
 KINDS = (
     "parked",
@@ -150,13 +149,7 @@ def _is_asking(session: Session, now: datetime) -> bool:
 def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
     """A feed that fails although its system answers; a silent system is one cause, not one for every feed."""
     silent = {(silence.connection, silence.system) for silence in systems.find_silent(session, now)}
-    late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < now - timedelta(seconds=POLL_SECONDS))
-    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
-    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
-    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(live))
-    found = select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))
-    rows = session.execute(found).scalars()
-    for row in rows:
+    for row in cursors.find_failing(session, now):
         if (row.connection, row.source.partition(".")[0]) in silent:
             continue
         title = f"the poll {row.source} fails"

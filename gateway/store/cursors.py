@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store import leases
 from gateway.store.clock import moment
+from gateway.store.events import Flow
 from gateway.store.session import writing
-from gateway.store.tables import CursorRow
+from gateway.store.tables import ConnectionRow, CursorRow, TokenRow
 from gateway.store.upserts import upsert
 from mapping.records import SyncMarkers
 
@@ -33,6 +34,17 @@ CUSTOMERS = "quickbooks.customers"
 BACKFILLS = "backfill/"
 """Begins the rows in which releases before 0013 keep the progress of backfills."""
 _PART = "."
+FAILING_SECONDS = 60.0  # one failed poll soon followed by another is no outage
+_FLOWS = {
+    RECEIPTS: {Flow.ORDERS},
+    INVOICES: {Flow.ORDERS},
+    ORDERS: {Flow.ORDERS},
+    RELATIONS: {Flow.CUSTOMERS},
+    BOOKS: {Flow.PRODUCTS, Flow.CATEGORIES, Flow.STOCK},
+    LEDGER: {Flow.ORDERS, Flow.CUSTOMERS, Flow.STOCK},
+    f"{LEDGER}.Customer": {Flow.CUSTOMERS},
+    f"{LEDGER}.Estimate": {Flow.STOCK},
+}
 
 
 def ensure(session: Session, connection: str, source: str, position: str | None) -> None:
@@ -84,6 +96,21 @@ def polled_at(session: Session, connection: str, source: str) -> datetime | None
 def failure(session: Session, connection: str, source: str) -> str | None:
     """Why the last poll of this source failed, or None."""
     return session.execute(select(col(CursorRow.failure)).where(_is(connection, source))).scalar_one_or_none()
+
+
+def find_failing(session: Session, now: datetime) -> list[CursorRow]:
+    """The feeds of live, authorised connections whose last poll failed, without a success for a while."""
+    lost = select(col(TokenRow.connection)).where(col(TokenRow.lost).is_not(None))
+    live = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
+    earlier = now - timedelta(seconds=FAILING_SECONDS)
+    late = or_(col(CursorRow.polled_at).is_(None), col(CursorRow.polled_at) < earlier)
+    failing = and_(col(CursorRow.failure).is_not(None), late, col(CursorRow.connection).in_(live))
+    return list(session.execute(select(CursorRow).where(failing, col(CursorRow.connection).not_in(lost))).scalars())
+
+
+def flows_of(source: str) -> set[Flow]:
+    """The flows that learn of changes through this feed."""
+    return _FLOWS.get(source, {Flow.ORDERS})
 
 
 def held_back(session: Session, connection: str, source: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, documents, event_counts, indexes, sales, systems
 from gateway.store.clock import moment
-from gateway.store.cursors import BACKFILLS, CUSTOMERS
+from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
 from mapping import settings_document
@@ -58,8 +58,8 @@ class Page:
 class FlowStatus:
     """The status of one flow: rows per state, seconds the oldest unsynced and the oldest parked row have waited.
 
-    `unseen_seconds`: how long a system of it has not answered, None while both do. Changes since then are unknown,
-    so the flow is not up to date.
+    `unseen_seconds`: how long a system or a feed of it has not answered, None while all do. Changes since then are
+    unknown, so the flow is not up to date.
     """
 
     flow: str
@@ -213,8 +213,21 @@ def flow_statuses(session: Session) -> list[FlowStatus]:
     oldest = func.min(col(InboxRow.received_at))
     still = select(*about, func.count(), oldest, null()).where(col(InboxRow.state).in_(OPEN)).group_by(*about)
     rows = [*session.execute(still).all(), *((*row[:3], None, row[3]) for row in event_counts.of_ended(session))]
-    unseen = max((silence.seconds for silence in systems.find_silent(session, now)), default=None)
-    return [_to_status(flow, [row for row in rows if row[0] == flow], now, unseen) for flow in Flow]
+    unseen = _unseen(session, now)
+    return [_to_status(flow, [row for row in rows if row[0] == flow], now, unseen.get(flow)) for flow in Flow]
+
+
+def _unseen(session: Session, now: datetime) -> dict[str, float]:
+    """For how many seconds changes of a flow may have been missed: by a silent system, or by a feed that fails."""
+    spans = [(silence.seconds, set(Flow)) for silence in systems.find_silent(session, now)]
+    for feed in find_failing(session, now):
+        seconds = _age([feed.polled_at], now) if feed.polled_at else None
+        spans.append((seconds or FAILING_SECONDS, flows_of(feed.source)))
+    return {
+        flow: max(seconds for seconds, flows in spans if flow in flows)
+        for flow in Flow
+        if any(flow in each for _, each in spans)
+    }
 
 
 def _to_status(flow: Flow, rows: Sequence[Any], now: datetime, unseen: float | None) -> FlowStatus:

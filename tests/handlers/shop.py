@@ -90,6 +90,10 @@ class Shop:
         for served in self._served:
             served.stop()
 
+    def url_of(self, system: str) -> str:
+        """The address of the simulated "books" or "till"."""
+        return self._served[("books", "till").index(system)].url
+
     def cut_off(self, system: str) -> None:
         """Stop the simulated "books" or "till": its address does not listen any more."""
         self._served[("books", "till").index(system)].stop()
@@ -98,7 +102,7 @@ class Shop:
         """Serve the same simulation at the same address again."""
         place = ("books", "till").index(system)
         app = create_books(self.books) if system == "books" else create_till(self.till)
-        port = int(self._served[place].url.rpartition(":")[2])
+        port = int(self.url_of(system).rpartition(":")[2])
         self._served[place] = Served(app, port=port)
 
     def open_contexts(self) -> ConnectionRegistry:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import col
+from starlette.responses import HTMLResponse
 
 from gateway import jobs, settings
 from gateway.jobs import Notifier
@@ -20,10 +24,10 @@ from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
-from gateway.store.tables import CursorRow, ProcessRow, SystemRow
+from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow
 from gateway.web import admin_status
 from tests.handlers.shop import Shop
-from tests.servers import wait_until
+from tests.servers import Served, wait_until
 from workers import scheduler
 from workers.connections import ConnectionRegistry
 
@@ -41,14 +45,15 @@ def shop(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def start_clock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Call it for a running clock process that looks every second."""
+def start_clock(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Call it for a running clock process that looks every second; with environment variables if wanted."""
     monkeypatch.setattr(scheduler, "REACH_SECONDS", 0.5)
-    given = settings.read({**shop.environment, "MPLUS_POLL_SECONDS": "1", "QUICKBOOKS_CDC_SECONDS": "3600"})
     notifier = Notifier(jobs.open_broker(jobs.open_redis("redis://127.0.0.1:1", timeout=0.2)))
     started: list[tuple[scheduler.Scheduler, threading.Thread]] = []
 
-    def start() -> None:
+    def start(**environment: str) -> None:
+        often = {"MPLUS_POLL_SECONDS": "1", "QUICKBOOKS_CDC_SECONDS": "3600", **environment}
+        given = settings.read({**shop.environment, **often})
         clock = scheduler.Scheduler(
             shop.engine, given, ConnectionRegistry(shop.engine, given, notifier.notify), notifier
         )
@@ -98,7 +103,7 @@ def flows_seen(engine: Engine) -> set[bool]:
 
 @pytest.mark.parametrize("system", ["till", "books"])
 def test_a2_a_system_cut_off_while_running_has_an_alert_until_it_answers(
-    shop: Shop, start_clock: Callable[[], None], system: str
+    shop: Shop, start_clock: Callable[..., None], system: str
 ) -> None:
     kind, name = NAMES[system]
     start_clock()
@@ -117,7 +122,7 @@ def test_a2_a_system_cut_off_while_running_has_an_alert_until_it_answers(
 
 
 def test_a2_a_till_that_cannot_be_reached_at_the_start_raises_an_alert(
-    shop: Shop, start_clock: Callable[[], None]
+    shop: Shop, start_clock: Callable[..., None]
 ) -> None:
     with writing(shop.engine) as session:
         session.execute(CursorRow.__table__.delete())  # type: ignore[attr-defined]
@@ -132,6 +137,78 @@ def test_a2_a_till_that_cannot_be_reached_at_the_start_raises_an_alert(
     assert {flow["freshness_seconds"] > 0 for flow in shown["flows"].values()} == {True}
     (till,) = [row for row in shown["connections"][0]["systems"] if row["system"] == "mpluskassa"]
     assert "cannot be reached" in till["failure"]
+
+
+async def serve_outage(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await HTMLResponse("<html><body>Service Unavailable</body></html>", 503)(scope, receive, send)
+
+
+class Closing(threading.Thread):
+    """Accepts connections, says something that is no HTTP or nothing at all, and closes them."""
+
+    def __init__(self, port: int, said: bytes) -> None:
+        super().__init__(daemon=True)
+        self.socket, self.said = socket.create_server(("127.0.0.1", port)), said
+        self.start()
+
+    def run(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self.socket.accept()
+                caller.settimeout(1)
+                with suppress(OSError), caller:
+                    caller.recv(100)
+                    caller.sendall(self.said)
+
+    def stop(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+REPLACED: dict[str, Callable[[int], Served | Closing]] = {
+    "closes every connection": lambda port: Closing(port, b""),
+    "speaks no HTTP": lambda port: Closing(port, b"\x15\x03\x01\x00\x02\x02\x46"),
+    "answers 503 with a page": lambda port: Served(serve_outage, port=port),
+}
+
+
+@pytest.mark.parametrize("system", ["till", "books"])
+@pytest.mark.parametrize("way", REPLACED)
+def test_a2_however_a_system_is_away_an_alert_says_so(
+    shop: Shop, start_clock: Callable[..., None], system: str, way: str
+) -> None:
+    kind, name = NAMES[system]
+    shop.cut_off(system)
+    beside = REPLACED[way](int(shop.url_of(system).rpartition(":")[2]))
+    start_clock()
+    expect_alert(shop, kind, name)
+    beside.stop()
+
+
+@pytest.mark.parametrize("address", ["https://127.0.0.1:{port}", "http://no-such-host.invalid"], ids=["TLS", "DNS"])
+@pytest.mark.parametrize("system", ["till", "books"])
+def test_a2_an_address_that_cannot_work_raises_an_alert(
+    shop: Shop, start_clock: Callable[..., None], system: str, address: str
+) -> None:
+    url = address.format(port=shop.url_of(system).rpartition(":")[2])
+    with writing(shop.engine) as session:
+        session.execute(update(ConnectionRow).values(mplus_url=url if system == "till" else shop.url_of("till")))
+    start_clock(**({"QUICKBOOKS_API_URL": url} if system == "books" else {}))
+    expect_alert(shop, *NAMES[system])
+
+
+def test_a2_a_till_that_refuses_the_login_raises_an_alert(shop: Shop, start_clock: Callable[..., None]) -> None:
+    shop.till.secret = "another"
+    start_clock()
+    expect_alert(shop, *NAMES["till"])
+
+
+def expect_alert(shop: Shop, kind: str, name: str) -> None:
+    wait_until(lambda: is_failing(shop.engine, kind), what="a look in vain")
+    pass_time(shop.engine, systems.FAILING_SECONDS + 1)
+    assert silent(shop.engine) == [f"silent/default/{name}"]
+    assert flows_seen(shop.engine) == {False}
 
 
 def test_a2_the_alert_comes_within_two_minutes_of_the_last_answer() -> None:
@@ -162,3 +239,26 @@ def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop)
         of_invoices = col(CursorRow.source) == cursors.INVOICES
         session.execute(update(CursorRow).where(of_invoices).values(failure="no list", polled_at=moment(-120)))
     assert silent(shop.engine) == ["poll/default/mpluskassa.invoice"]
+    with reading(shop.engine) as session:
+        late = {status.flow: status.unseen_seconds is not None for status in views.flow_statuses(session)}
+    assert [flow for flow in late if late[flow]] == ["orders"], "what this feed tells of, and nothing else"
+
+
+def test_a2_change_data_capture_that_fails_makes_its_flows_late(shop: Shop, start_clock: Callable[..., None]) -> None:
+    shop.books.tricks.plan("GET cdc", "error_500", times=-1)
+    start_clock()
+    sources = (cursors.BOOKS, cursors.LEDGER)
+    wait_until(lambda: all(map(failure_of(shop), sources)), what="a capture in vain")
+    with writing(shop.engine) as session:
+        of_books = col(CursorRow.source).in_(sources)
+        session.execute(update(CursorRow).where(of_books).values(polled_at=moment(-120)))
+    assert silent(shop.engine) == [f"poll/default/{source}" for source in sources]
+    assert flows_seen(shop.engine) == {False}
+
+
+def failure_of(shop: Shop) -> Callable[[str], str | None]:
+    def find(source: str) -> str | None:
+        with reading(shop.engine) as session:
+            return cursors.failure(session, "default", source)
+
+    return find

@@ -91,7 +91,7 @@ class QuickBooks:
         return self._realm_id
 
     def reach(self) -> None:
-        """Check that the books' address gives any answer. Not metered; raises Transient."""
+        """Check that the books' address answers, with other than an outage. Not metered; raises Transient."""
         self._access.reach()
 
     # --- items -----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Trans
 
 _CLIP: Final = 2000
 _REACH_SECONDS: Final = 10.0
+_OUTAGES: Final = frozenset({502, 503, 504})
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
 
 
@@ -107,13 +108,15 @@ class Session:
         return answer
 
     def reach(self) -> None:
-        """Accepts any answer at the address, without a token and outside the gate. Raises Transient."""
+        """Accepts any answer at the address but an outage's, without a token and outside the gate. Raises Transient."""
         limits = Limits(connect=self._limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
         request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"), timeout=limits.timeout)
         try:
-            send(self._http, request, limits)
+            status = send(self._http, request, limits).status
         except (NotSent, NoAnswer) as failure:
             raise Transient(f"QuickBooks cannot be reached: {failure}", code="UNREACHABLE") from failure
+        if status in _OUTAGES:
+            raise Transient(f"QuickBooks cannot be reached: its address answers {status}", code="UNREACHABLE")
 
     def _exchange(self, call: ApiCall, token: str) -> _Answer:
         request = self._build(call, token)
