@@ -246,8 +246,8 @@ def find(
     return list(session.execute(query.where(*wanted).limit(limit)).scalars())
 
 
-def sum_up(session: Session, start: date, through: date) -> AgreementSum:
-    """The compared days of a period, over all connections."""
+def sum_up(session: Session, start: date, through: date, connection: str | None = None) -> AgreementSum:
+    """The compared days of a period, over all connections or of one."""
     day = AgreementDayRow
     sums = (func.sum(column) for column in (day.till_cents, day.books_cents, day.difference_cents))
     compared = and_(
@@ -255,6 +255,8 @@ def sum_up(session: Session, start: date, through: date) -> AgreementSum:
         col(day.checked_at).is_not(None),
         col(day.status) != AgreementStatus.NOT_CLOSED,
     )
+    if connection is not None:
+        compared = and_(compared, col(day.connection) == connection)
     found = AgreementSum()
     rows = session.execute(select(col(day.status), func.count(), *sums).where(compared).group_by(col(day.status)))
     for status, count, till, books, difference in rows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlmodel import Session, col
 
 from gateway.store.events import State
@@ -31,21 +31,25 @@ class OpenCause:
     fix: str | None = None
 
 
-def find(session: Session) -> list[OpenCause]:
-    """Every cause, the one that holds up most money first."""
+def find(session: Session, connection: str | None = None) -> list[OpenCause]:
+    """Every cause (of one connection), the one that holds up most money first."""
     about = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
     amount = func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0)
     sums = (func.count(), func.count(col(SaleRow.id)), amount, func.min(col(InboxRow.received_at)))
     groups = session.execute(
         select(*about, *sums, func.max(col(InboxRow.id)))
         .outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
-        .where(col(InboxRow.state) == State.PARKED)
+        .where(col(InboxRow.state) == State.PARKED, *_of(connection))
         .group_by(*about)
     ).all()
     causes = _merge([OpenCause(row[0], row[1], (row[2],), *_numbers(row)) for row in groups])
     told = _tell(session, [cause.event_id for cause in causes])
     found = [replace(cause, **told.get(cause.event_id, {})) for cause in causes]
     return sorted(found, key=lambda cause: (-cause.cents, -cause.count, -cause.event_id))
+
+
+def _of(connection: str | None) -> list[ColumnElement[bool]]:
+    return [] if connection is None else [col(InboxRow.connection) == connection]
 
 
 def _numbers(row: Any) -> tuple[int, int, int, datetime, int]:

@@ -371,7 +371,7 @@ class AgreementRecordRow(SQLModel, table=True):
 
 
 class UsedOnceRow(SQLModel, table=True):
-    """A session that was logged out or an OAuth state that was used, by its SHA-256, until it expires."""
+    """An OAuth state that was used, by its SHA-256, until it expires."""
 
     __tablename__ = "spent"
     __table_args__ = (Index("spent_ends", "ends_at"),)

@@ -1,10 +1,10 @@
-"""What may be used once, or was ended early: OAuth states and logged-out sessions, shared by all processes."""
+"""What may be used once over all processes: the states of OAuth."""
 
 from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
@@ -22,12 +22,6 @@ def use(session: Session, secret: str, *, seconds: float) -> bool:
     """
     row = {"digest": _digest(secret), "ends_at": moment(seconds + MARGIN_SECONDS)}
     return upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
-
-
-def is_used(session: Session, secret: str) -> bool:
-    """Whether it was used."""
-    digest = col(UsedOnceRow.digest)
-    return session.execute(select(digest).where(digest == _digest(secret))).first() is not None
 
 
 def purge(session: Session) -> None:

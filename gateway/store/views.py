@@ -136,9 +136,19 @@ def find_event(session: Session, event_id: int) -> Event | None:
     return Event(*row) if row else None
 
 
-def newest_of(session: Session, entity: str, *, limit: int) -> list[Event]:
-    """The last requests of a kind that `indexes.is_request` knows, newest first."""
+def count_pending(session: Session, connection: str | None = None) -> int:
+    """How many events are on their way; read by the index of the open ones."""
+    wanted = select(func.count()).where(col(InboxRow.state).in_([*PENDING, State.WORKING]))
+    if connection is not None:
+        wanted = wanted.where(col(InboxRow.connection) == connection)
+    return int(session.execute(wanted).scalar_one())
+
+
+def newest_of(session: Session, entity: str, connection: str | None = None, *, limit: int) -> list[Event]:
+    """The last requests of a kind that `indexes.is_request` knows, newest first; of all connections or of one."""
     wanted = indexes.is_request(entity)
+    if connection is not None:
+        wanted = and_(wanted, col(InboxRow.connection) == connection)
     rows = session.execute(select(*_COLUMNS).where(wanted).order_by(col(InboxRow.id).desc()).limit(limit)).all()
     return [Event(*row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Access control: the bearer token of the admin API, the password of the dashboard, both throttled per source."""
+"""Access control: the token of the admin API, names and passwords of people, invitations; throttled per source."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from starlette.responses import Response
 
 from gateway import counters
 from gateway.errors import Transient
-from gateway.store import audit, login_failures
+from gateway.store import audit, login_failures, users
 from gateway.store.login_failures import LoginFailures
 from gateway.store.session import reading, writing
-from gateway.web import services
+from gateway.store.users import User
+from gateway.web import passwords, services
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
 from gateway.web.throttle import FAILURES, WINDOW_SECONDS
@@ -63,18 +64,54 @@ async def knows_token(request: Request, given: str) -> bool:
     right = hmac.compare_digest(given.encode("utf-8", "surrogatepass"), shared.settings.admin_token.encode())
     if shared.throttle.wait(source) > 0:
         await anyio.sleep(DELAY_SECONDS)
-    if right:
-        return True
+    if not right:
+        await _refuse(shared, source)
+    return right
+
+
+async def find_user(request: Request, name: str, password: str) -> User | None:
+    """The person with this name and password. Raises `Refusal` 429 for a throttled source, right or wrong.
+
+    A password takes 50 ms of processor time to check, so a throttled source gets none of it; ADMIN_TOKEN still works.
+    """
+    shared, source = services.of(request), source_of(request)
+    _claim(shared, source)
+    is_text = len(name) <= _LONGEST_SOURCE and name.isprintable()
+    found = await shared.read(lambda session: users.find_login(session, name)) if is_text else None
+    if await passwords.is_right(password, found[1] if found else None) and found:
+        return found[0]
+    await _refuse(shared, source)
+    return None
+
+
+async def find_invited(request: Request, secret: str) -> User | None:
+    """Who is invited by this secret. Raises `Refusal` 429 for a throttled source."""
+    shared, source = services.of(request), source_of(request)
+    _claim(shared, source)
+    found = await shared.read(lambda session: users.find_invited(session, secret))
+    if found is None:
+        await _refuse(shared, source)
+    return found
+
+
+def _claim(shared: Services, source: str) -> None:
+    """Raises `Refusal` 429 unless this source may use the database for one more attempt."""
+    _refuse_throttled(shared, source)
+    if not shared.throttle.may_ask():
+        raise Refusal(429, "too many people try to log in right now; try again", headers={"Retry-After": "1"})
+
+
+async def _refuse(shared: Services, source: str) -> None:
+    """Count a failure of this source. Raises `Refusal` 429 when it has failed too often."""
     _refuse_throttled(shared, source)
     counters.REFUSED_LOGINS.inc()
     if not shared.throttle.may_ask():
         shared.throttle.fail(source)  # in this process only
-        return False
+        return
     await _learn_failures(shared, source)
     # Checked again: other requests of this source may have failed during the query.
     _refuse_throttled(shared, source)
     await _note_failure(shared, source)
-    return False
 
 
 def _refuse_throttled(shared: Services, source: str) -> None:

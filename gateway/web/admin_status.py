@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,19 @@ class Overview:
     def names(self) -> Mapping[str, str]:
         """What each connection is called, by its key."""
         return {each.name: each.display_name for each in self.connections}
+
+    def of_one(self, connection: str) -> Overview:
+        """Only what is about one connection; flows are counted over all, so there are none."""
+        return replace(
+            self,
+            connections=[each for each in self.connections if each.name == connection],
+            flows=[],
+            cursors=[each for each in self.cursors if each.connection == connection],
+            systems=[each for each in self.systems if each.connection == connection],
+            meters=[each for each in self.meters if each.connection == connection],
+            alerts=[each for each in self.alerts if each.connection == connection],
+            backfills=[each for each in self.backfills if each.event.connection == connection],
+        )
 
     def count(self, *states: State) -> int:
         """Rows in these states, over all flows."""

@@ -25,8 +25,8 @@ from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, cookie_name, drop_cookie, find_visitor, for_visitors, set_cookie
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import cookie_name, drop_cookie, find_visitor, for_visitors, set_cookie
 
 CALLBACK = "/oauth/quickbooks/callback"
 _COOKIE = "_state"
@@ -51,7 +51,7 @@ class _Issued:
 def routes() -> list[Route]:
     """The way out and the way back."""
     return [
-        Route("/connect/quickbooks", for_visitors(start), methods=["GET"]),
+        Route("/connect/quickbooks", for_visitors(start, right=Right.CONFIGURE), methods=["GET"]),
         Route(CALLBACK, finish, methods=["GET"]),
     ]
 
@@ -76,7 +76,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
 async def finish(request: Request) -> Response:
     """Back from the consent page: the state is checked before anything, the company before anything is stored."""
     shared = services.of(request)
-    name = await _take_state(request)
+    name, actor = await _take_state(request)
     given = request.query_params
     if "error" in given:
         raise Refusal(400, "QuickBooks was not connected: the consent page was left without agreeing")
@@ -84,17 +84,18 @@ async def finish(request: Request) -> Response:
     if not code or not realm.isascii() or not realm.isdigit():
         raise Refusal(400, _START_AGAIN)
     pair = await shared.run(lambda: _exchange(shared.settings, code, realm))
-    is_live = await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal))
+    is_live = await shared.write(lambda session: _keep(session, name, realm, pair, shared.seal, actor))
     shared.directory.forget()
     response = RedirectResponse("/" if is_live else f"/setup/{quote(name, safe='')}", 303)
     drop_cookie(request, response, cookie_name(request, _COOKIE))
     return response
 
 
-async def _take_state(request: Request) -> str:
-    """The connection this answer is for. Raises `Refusal` 400 unless this browser asked for it, once in all processes.
+async def _take_state(request: Request) -> tuple[str, str]:
+    """The connection this answer is for, and who asked.
 
-    Raises `Transient` while the database cannot say whether it was used: then it is refused.
+    Raises `Refusal` 400 unless this browser asked for it, once in all processes, and `Transient` while the
+    database cannot say whether it was used.
     """
     shared, visitor = services.of(request), await find_visitor(request)
     statement: dict[str, Any] = (
@@ -106,7 +107,7 @@ async def _take_state(request: Request) -> str:
         raise Refusal(400, _START_AGAIN)
     if not await shared.write(lambda session: used_once.use(session, statement["state"], seconds=_STATE_SECONDS)):
         raise Refusal(400, _START_AGAIN)
-    return str(statement["connection"])
+    return str(statement["connection"]), visitor.actor
 
 
 def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
@@ -118,7 +119,7 @@ def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
     return pair
 
 
-def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) -> bool:
+def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, actor: str) -> bool:
     """Store the authorisation; answers whether the connection is live."""
     connections.hold_all(session)  # two at once must not create the same name
     key = connections.find_key(session, name) or connections.new_key(session, name)
@@ -134,7 +135,7 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal) 
     tokens.save(session, key, token_manager.to_tokens(pair), seal)
     cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
-    audit.note(session, actor=DASHBOARD, action="connect", target=f"connection {name}, company {realm}")
+    audit.note(session, actor=actor, action="connect", target=f"connection {name}, company {realm}")
     return now is not None and now.live
 
 

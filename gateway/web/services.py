@@ -23,7 +23,7 @@ from gateway.web.arrivals import Arrivals
 from gateway.web.cached import Cached
 from gateway.web.directory import Directory
 from gateway.web.readiness import Probe
-from gateway.web.sessions import Sessions
+from gateway.web.sessions import Sessions, Visitor
 from gateway.web.throttle import Throttle
 
 Answer = TypeVar("Answer")
@@ -92,8 +92,12 @@ async def settle_name(request: Request) -> None:
 
 
 async def names_of(request: Request) -> Mapping[str, str]:
-    """What each connection is called, by its key."""
-    return (await of(request).directory.get()).display_names
+    """What each connection is called, by its key; for a visitor who may see one connection, only that one."""
+    names = (await of(request).directory.get()).display_names
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    if visitor is None or visitor.connection is None:
+        return names
+    return {key: called for key, called in names.items() if key == visitor.connection}
 
 
 def of(request: Request) -> Services:

@@ -1,4 +1,4 @@
-"""Dashboard sessions as signed cookies: only a logout is stored, and a new SECRET_KEY or ADMIN_TOKEN ends them all."""
+"""Visitors and their rights; signed cookies, which a new SECRET_KEY or ADMIN_TOKEN ends all."""
 
 from __future__ import annotations
 
@@ -7,24 +7,76 @@ import binascii
 import hashlib
 import hmac
 import json
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import IntEnum
+from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.store.users import Role, User
+
 LIFETIME_SECONDS = 12 * 3600
+DASHBOARD = "dashboard"
+_PURPOSE = "login"
+
+
+class Right(IntEnum):
+    """What a visitor may do; each right includes those before it."""
+
+    READ = 1
+    WORK = 2
+    CONFIGURE = 3
+
+
+RIGHTS: Final[Mapping[Role, Right]] = {
+    Role.VIEWER: Right.READ,
+    Role.BOOKKEEPER: Right.WORK,
+    Role.OWNER: Right.CONFIGURE,
+    Role.AGENCY: Right.CONFIGURE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who logged in: the id of the session and the token its forms must carry."""
+    """Somebody who logged in: the session, the token of its forms, and the person (None: ADMIN_TOKEN)."""
 
     session_id: str
     csrf: str
+    digest: str
+    user: User | None
+
+    @property
+    def actor(self) -> str:
+        """Who this is in the audit trail."""
+        return to_actor(self.user)
+
+    @property
+    def right(self) -> Right:
+        """The highest right of this visitor."""
+        return RIGHTS[self.user.role] if self.user else Right.CONFIGURE
+
+    @property
+    def connection(self) -> str | None:
+        """The key of the only connection this visitor may see, None for all."""
+        return self.user.connection if self.user else None
+
+    @property
+    def may_work(self) -> bool:
+        """Whether this visitor may retry, resend and ignore."""
+        return self.right >= Right.WORK
+
+    @property
+    def may_configure(self) -> bool:
+        """Whether this visitor may change settings, connections and people."""
+        return self.right >= Right.CONFIGURE
+
+
+def to_actor(user: User | None) -> str:
+    """A person of the dashboard, or ADMIN_TOKEN, in the audit trail."""
+    return f"{DASHBOARD}: {user.name}" if user else DASHBOARD
 
 
 class Sessions:
@@ -34,20 +86,18 @@ class Sessions:
         self._keys = [_derive(key, admin_token) for key in keys]
         self._clock = clock
 
-    def open(self) -> str:
-        """The cookie of a new session."""
-        return self.sign("session", {"id": secrets.token_urlsafe(24)}, seconds=LIFETIME_SECONDS)
+    def to_cookie(self, session_id: str) -> str:
+        """The cookie of a session. The release before this one does not accept it: it knows no roles."""
+        return self.sign(_PURPOSE, {"id": session_id}, seconds=LIFETIME_SECONDS)
 
-    def find(self, cookie: str | None) -> Visitor | None:
-        """Whose cookie this is, or None when it is not ours or too old; who logged out is known to `visitors`."""
-        statement = self.find_statement("session", cookie)
-        if statement is None:
-            return None
-        return Visitor(statement["id"], self._mac(self._keys[0], "csrf", statement["id"].encode()))
+    def find_id(self, cookie: str | None) -> str | None:
+        """The session's id, or None when the cookie is not ours or too old; whether it has ended, its row says."""
+        statement = self.find_statement(_PURPOSE, cookie)
+        return str(statement["id"]) if statement else None
 
-    def is_from_form(self, visitor: Visitor, given: str) -> bool:
-        """Whether a form was made by us for this visitor."""
-        return hmac.compare_digest(visitor.csrf.encode(), given.encode("utf-8", "surrogatepass"))
+    def to_csrf(self, session_id: str) -> str:
+        """The token that a form of this session must carry."""
+        return self._mac(self._keys[0], "csrf", session_id.encode())
 
     def sign(self, purpose: str, statement: Mapping[str, Any], *, seconds: float) -> str:
         """A statement for one purpose that can be read back for a while."""

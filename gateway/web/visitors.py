@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from urllib.parse import quote, urlsplit
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.store import used_once
+from gateway.store import audit, users
+from gateway.store.users import User
 from gateway.web import bodies, services
+from gateway.web.access import source_of
 from gateway.web.problems import Refusal
-from gateway.web.sessions import LIFETIME_SECONDS, Visitor
+from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 
-DASHBOARD = "dashboard"
 Page = Callable[[Request, Visitor], Awaitable[Response]]
 Action = Callable[[Request, Visitor, dict[str, str]], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+_MISSING: Final[Mapping[Right, str]] = {
+    Right.READ: "",
+    Right.WORK: "you may read here, but not change anything; ask an owner for the role of a bookkeeper",
+    Right.CONFIGURE: "settings, connections and people are changed by an owner; ask one of them",
+}
 
 
-def for_visitors(page: Page) -> Endpoint:
-    """The page for logged-in visitors; others are redirected to the login and back."""
+def for_visitors(page: Page, *, right: Right = Right.READ) -> Endpoint:
+    """The page for visitors with this right; who has not logged in is redirected to the login and back."""
 
     async def guarded(request: Request) -> Response:
         visitor = await find_visitor(request)
         if visitor is None:
             return to_login(request)
-        await services.settle_name(request)
+        await _admit(request, visitor, right)
         return await page(request, visitor)
 
-    return guarded
+    return _with(right, guarded)
 
 
-def from_form(action: Action) -> Endpoint:
+def from_form(action: Action, *, right: Right = Right.CONFIGURE) -> Endpoint:
     """What a form of ours asks for. Raises `Refusal` 403 for a form that another site sent, or an outdated one."""
 
     async def guarded(request: Request) -> Response:
@@ -41,21 +51,56 @@ def from_form(action: Action) -> Endpoint:
         if visitor is None:
             return to_login(request)
         form = await bodies.read_form(request)
-        if not services.of(request).sessions.is_from_form(visitor, form.get("csrf", "")):
+        given = form.get("csrf", "").encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(visitor.csrf.encode(), given):
             raise Refusal(403, "the form is outdated; go back, reload the page and try once more")
-        await services.settle_name(request)
-        return await action(request, visitor, form)
+        await _admit(request, visitor, right)
+        return await action(request, visitor, {**form, **_confine(visitor)})
 
-    return guarded
+    return _with(right, guarded)
+
+
+def _with(right: Right, endpoint: Endpoint) -> Endpoint:
+    endpoint.right = right  # type: ignore[attr-defined]  # read by the test that lists what each form needs
+    return endpoint
+
+
+async def _admit(request: Request, visitor: Visitor, right: Right) -> None:
+    """Check right and connection at the one place every page passes. Raises `Refusal` 403 and 404.
+
+    Whoever may see one connection only asks for that one, whatever the address says.
+    """
+    if visitor.right < right:
+        raise Refusal(403, _MISSING[right])
+    request.state.visitor = visitor
+    await services.settle_name(request)
+    asked = request.path_params.get("name")
+    if asked is not None and visitor.connection not in {None, asked}:
+        raise Refusal(404, "there is no such connection")
+    if confined := _confine(visitor):
+        query = [(name, value) for name, value in parse_qsl(request.url.query) if name not in confined]
+        request.scope["query_string"] = urlencode([*query, *confined.items()]).encode()
+
+
+def _confine(visitor: Visitor) -> dict[str, str]:
+    """The filter that keeps a visitor to the only connection they may see."""
+    return {} if visitor.connection is None else {"connection": visitor.connection}
+
+
+def refuse_others(visitor: Visitor, connection: str | None, what: str) -> None:
+    """Raises `Refusal` 404 for a record of a connection that the visitor may not see."""
+    if visitor.connection not in {None, connection}:
+        raise Refusal(404, f"there is no such {what}")
 
 
 async def find_visitor(request: Request) -> Visitor | None:
-    """The logged-in visitor, if any. Raises `Transient` while a logout elsewhere cannot be checked."""
+    """The logged-in visitor, if any. Raises `Transient` while the database cannot say whether the session has ended."""
     shared = services.of(request)
-    visitor = shared.sessions.find(request.cookies.get(cookie_name(request)))
-    if visitor is None or await shared.read(lambda session: used_once.is_used(session, visitor.session_id)):
+    session_id = shared.sessions.find_id(request.cookies.get(cookie_name(request)))
+    if session_id is None:
         return None
-    return visitor
+    found = await shared.read(lambda session: users.find_session(session, session_id))
+    return Visitor(session_id, shared.sessions.to_csrf(session_id), found.digest, found.user) if found else None
 
 
 def refuse_other_sites(request: Request) -> None:
@@ -73,17 +118,30 @@ def to_login(request: Request) -> Response:
     return RedirectResponse(f"/login?next={quote(wanted + query)}", 303)
 
 
-def let_in(request: Request, response: Response) -> None:
-    """Give the browser a session."""
-    cookie = services.of(request).sessions.open()
+async def let_in(request: Request, user: User | None, response: Response) -> None:
+    """Begin a session for a person, or for ADMIN_TOKEN, and give its cookie to the browser. Raises `Transient`."""
+    shared, session_id, source = services.of(request), secrets.token_urlsafe(24), source_of(request)
+    browser = request.headers.get("user-agent", "")
+
+    def begin(session: Session) -> None:
+        users.begin(
+            session,
+            session_id,
+            user_id=user.id if user else None,
+            address=source,
+            browser=browser,
+            seconds=LIFETIME_SECONDS,
+        )
+        audit.note(session, actor=to_actor(user), action="login", target=source)
+
+    await shared.write(begin)
+    cookie = shared.sessions.to_cookie(session_id)
     set_cookie(request, response, cookie_name(request), cookie, seconds=LIFETIME_SECONDS)
 
 
 async def let_out(request: Request, visitor: Visitor, response: Response) -> None:
     """End the session in every process, also for copies of its cookie. Raises `Transient`; then it has not ended."""
-    await services.of(request).write(
-        lambda session: used_once.use(session, visitor.session_id, seconds=LIFETIME_SECONDS)
-    )
+    await services.of(request).write(lambda session: users.end(session, visitor.digest))
     drop_cookie(request, response, cookie_name(request))
 
 

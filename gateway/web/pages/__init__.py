@@ -18,6 +18,7 @@ from gateway.web.pages import (
     sales,
     settings,
     setup,
+    users,
     versions,
 )
 from gateway.web.pages.rendering import show_problem
@@ -31,6 +32,7 @@ def routes() -> list[BaseRoute]:
     """Every page, and the style and script they use."""
     return [
         *login.routes(),
+        *users.routes(),
         # Before the dashboard, whose routes match the same addresses.
         *setup.routes(),
         *settings.routes(),

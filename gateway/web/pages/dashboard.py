@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from gateway.store import expiry, rate_limits, read_allowance, systems
 from gateway.store.connections import Connection
-from gateway.store.events import PENDING, State
 from gateway.store.open_causes import OpenCause
 from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
@@ -25,7 +24,7 @@ from gateway.web.pages.rendering import SHOP, render
 from gateway.web.pages.sales import STATUSES
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.visitors import for_visitors, from_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,11 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
 
     def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem]]:
         overview = admin_status.look(session, shared.seal)
+        if visitor.connection is not None:
+            overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
         seen = home_figures.find_seen(overview.systems, silent, overview.now)
-        return overview, home_figures.look(session), seen
+        return overview, home_figures.look(session, visitor.connection), seen
 
     overview, figures, seen = await shared.read(look)
     names = overview.names
@@ -89,7 +90,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         figures=figures,
         seen=[each for each in seen if each.connection in names],
         causes=[ShownCause.of(cause, names) for cause in figures.causes],
-        pending_count=overview.count(*PENDING, State.WORKING),
+        pending_count=figures.pending,
         cards=[to_card(connection, overview) for connection in overview.connections],
         alerts=[alerts.to_shown(alert, names) for alert in others],
         plan=read_allowance.forecast(
@@ -137,14 +138,14 @@ def _find_end(overview: Overview, name: str) -> datetime | None:
     return expiry.ends_at(token) if token and soon else None
 
 
-async def switch_connection(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
+async def switch_connection(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Make a connection live, or pause it; events of a paused one wait until it is resumed."""
     name, shared = request.path_params["name"], services.of(request)
     match request.path_params["switch"]:
         case "pause":
-            await setups.pause(shared, name, actor=DASHBOARD)
+            await setups.pause(shared, name, actor=visitor.actor)
         case "live":
-            if await setups.go_live(shared, name, actor=DASHBOARD):
+            if await setups.go_live(shared, name, actor=visitor.actor):
                 return RedirectResponse(setup.to_address(name), 303)
         case _:
             raise Refusal(404, "there is no such switch")

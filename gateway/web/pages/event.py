@@ -18,23 +18,23 @@ from gateway.web.pages import preview
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
-from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
 
-Action = Callable[[Services, Event, dict[str, str]], Awaitable[int]]
+Action = Callable[[Services, Visitor, Event, dict[str, str]], Awaitable[int]]
 
 
 def routes() -> list[Route]:
     """The page and its buttons."""
     return [
         Route("/events/{id}", for_visitors(show_event), methods=["GET"]),
-        Route("/events/{id}/{action}", from_form(do_action), methods=["POST"]),
+        Route("/events/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),
     ]
 
 
 async def show_event(request: Request, visitor: Visitor) -> Response:
     """The event with its whole log."""
-    event, log = await _read(request)
+    event, log = await _read(request, visitor)
     return render(
         request,
         "event.html",
@@ -64,7 +64,7 @@ def find_readable(event: Event) -> str | None:
     return f"/agreement/{event.id}" if event.entity == requests.AGREEMENT else None
 
 
-async def _read(request: Request) -> tuple[Event, list[Entry]]:
+async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[Entry]]:
     event_id = queries.to_id(request.path_params["id"])
 
     def look(session: Session) -> tuple[Event | None, list[Entry]]:
@@ -73,43 +73,44 @@ async def _read(request: Request) -> tuple[Event, list[Entry]]:
     event, log = await services.of(request).read(look)
     if event is None:
         raise Refusal(404, "there is no such event")
+    refuse_others(visitor, event.connection, "event")
     return event, log
 
 
-async def do_action(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Do what the button says, then show the event that came of it."""
     action = _ACTIONS.get(request.path_params["action"])
     if action is None:
         raise Refusal(404, "there is no such button")
-    event, _ = await _read(request)
+    event, _ = await _read(request, visitor)
     if action in {_resend, _dry_run} and not is_order(event):
         raise Refusal(409, "this event is about no order: there is nothing to resend")
-    shown = await action(services.of(request), event, form)
+    shown = await action(services.of(request), visitor, event, form)
     place = "preview" if action is _dry_run else "events"
     return RedirectResponse(f"/{place}/{shown}", 303)
 
 
-async def _retry(shared: Services, event: Event, _form: dict[str, str]) -> int:
-    return (await actions.retry(shared, event.id, actor=DASHBOARD)).id
+async def _retry(shared: Services, visitor: Visitor, event: Event, _form: dict[str, str]) -> int:
+    return (await actions.retry(shared, event.id, actor=visitor.actor)).id
 
 
-async def _ignore(shared: Services, event: Event, form: dict[str, str]) -> int:
+async def _ignore(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
     reason = queries.find_text(form, "reason")
-    return (await actions.ignore(shared, event.id, actor=DASHBOARD, reason=reason)).id
+    return (await actions.ignore(shared, event.id, actor=visitor.actor, reason=reason)).id
 
 
-async def _resend(shared: Services, event: Event, form: dict[str, str]) -> int:
-    return await actions.resend(shared, _to_resend(event, form, dry_run=False))
+async def _resend(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
+    return await actions.resend(shared, _to_resend(visitor, event, form, dry_run=False))
 
 
-async def _dry_run(shared: Services, event: Event, form: dict[str, str]) -> int:
-    return await actions.resend(shared, _to_resend(event, form, dry_run=True))
+async def _dry_run(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
+    return await actions.resend(shared, _to_resend(visitor, event, form, dry_run=True))
 
 
-def _to_resend(event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
+def _to_resend(visitor: Visitor, event: Event, form: dict[str, str], *, dry_run: bool) -> Resend:
     order = event.order_id or event.entity_id
     reason = queries.find_text(form, "reason")
-    return Resend(order, actor=DASHBOARD, dry_run=dry_run, reason=reason, connection=event.connection)
+    return Resend(order, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=event.connection)
 
 
 _ACTIONS: dict[str, Action] = {"retry": _retry, "ignore": _ignore, "resend": _resend, "dry-run": _dry_run}

@@ -37,9 +37,10 @@ class SeenSystem:
 
 @dataclass(frozen=True, slots=True)
 class HomeFigures:
-    """What the first page says about days and causes; `today` is the total of each status."""
+    """What the first page says about causes, waiting events and days; `today` is the total of each status."""
 
     causes: list[OpenCause]
+    pending: int
     yesterday: date
     day: AgreementSum
     month: AgreementSum
@@ -56,16 +57,17 @@ class HomeFigures:
         )
 
 
-def look(session: Session) -> HomeFigures:
-    """The figures as the database has them now."""
+def look(session: Session, connection: str | None = None) -> HomeFigures:
+    """The figures as the database has them now, over all connections or of one."""
     today = views.now_of(session).astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
     return HomeFigures(
-        causes=open_causes.find(session),
+        causes=open_causes.find(session, connection),
+        pending=views.count_pending(session, connection),
         yesterday=yesterday,
-        day=agreements.sum_up(session, yesterday, yesterday),
-        month=agreements.sum_up(session, today.replace(day=1), today),
-        today=sales_list.totals_by_status(session, SaleFilter(start=today, through=today)),
+        day=agreements.sum_up(session, yesterday, yesterday, connection),
+        month=agreements.sum_up(session, today.replace(day=1), today, connection),
+        today=sales_list.totals_by_status(session, SaleFilter(start=today, through=today, connection=connection)),
     )
 
 

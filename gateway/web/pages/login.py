@@ -6,14 +6,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit
-from gateway.web import bodies, services
-from gateway.web.access import knows_token, source_of
+from gateway.store.users import User
+from gateway.web import bodies
+from gateway.web.access import find_user, knows_token
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Visitor
+from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import (
-    DASHBOARD,
     find_visitor,
     from_form,
     let_in,
@@ -27,7 +26,7 @@ def routes() -> list[Route]:
     return [
         Route("/login", show_login, methods=["GET"]),
         Route("/login", log_in, methods=["POST"]),
-        Route("/logout", from_form(log_out), methods=["POST"]),
+        Route("/logout", from_form(log_out, right=Right.READ), methods=["POST"]),
     ]
 
 
@@ -36,26 +35,28 @@ async def show_login(request: Request) -> Response:
     wanted = to_local(request.query_params.get("next", "/"))
     if await find_visitor(request):
         return RedirectResponse(wanted, 303)
-    return render(request, "login.html", next=wanted, trouble=None)
+    return render(request, "login.html", next=wanted, given="", trouble=None)
 
 
 async def log_in(request: Request) -> Response:
-    """A session, if the password is ADMIN_TOKEN."""
+    """A session for a person with their password, or without a name for ADMIN_TOKEN."""
     refuse_other_sites(request)
     form = await bodies.read_form(request)
     wanted = to_local(form.get("next", "/"))
+    name, password = form.get("name", "").strip(), form.get("password", "")
+    user: User | None = None
     try:
-        known = await knows_token(request, form.get("password", ""))
+        if name:
+            user = await find_user(request, name, password)
+        is_known = user is not None or (not name and await knows_token(request, password))
     except Refusal as refusal:
-        page = render(request, "login.html", status=refusal.status, next=wanted, trouble="throttled")
+        page = render(request, "login.html", status=refusal.status, next=wanted, given=name, trouble="throttled")
         page.headers.update(refusal.headers)
         return page
-    if not known:
-        return render(request, "login.html", status=401, next=wanted, trouble="wrong")
-    source = source_of(request)
-    await services.of(request).write(lambda s: audit.note(s, actor=DASHBOARD, action="login", target=source))
+    if not is_known:
+        return render(request, "login.html", status=401, next=wanted, given=name, trouble="wrong")
     response = RedirectResponse(wanted, 303)
-    let_in(request, response)
+    await let_in(request, user, response)
     return response
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import connections, event_history, requests, views
+from gateway.store import event_history, requests, views
 from gateway.store.event_history import SETTLED
 from gateway.store.events import Event, Flow
 from gateway.store.requests import Side
@@ -20,8 +20,8 @@ from gateway.web.pages import preview_results, rendering
 from gateway.web.pages.rendering import render
 from gateway.web.previews import CHOICES, OF_BOOKS, PREVIEWED
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
 
 ITEM = "Item"
 _PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
@@ -32,18 +32,17 @@ def routes() -> list[Route]:
     """The form, and what came of it."""
     return [
         Route("/preview", for_visitors(show_form), methods=["GET"]),
-        Route("/preview", from_form(ask_preview), methods=["POST"]),
+        Route("/preview", from_form(ask_preview, right=Right.WORK), methods=["POST"]),
         Route("/preview/{id}", for_visitors(show_preview), methods=["GET"]),
     ]
 
 
 async def show_form(request: Request, visitor: Visitor) -> Response:
     """What to preview: typed, or one of the latest records."""
-
-    def look(session: Session) -> tuple[list[str], Mapping[Flow, Sequence[Event]]]:
-        return connections.names(session), {flow: find_recent(session, flow) for flow in PREVIEWED}
-
-    names, recent = await services.of(request).read(look)
+    names = list(await services.names_of(request))
+    recent = await services.of(request).read(
+        lambda session: {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
+    )
     given = request.query_params
     asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
     return render(
@@ -58,9 +57,9 @@ async def show_form(request: Request, visitor: Visitor) -> Response:
     )
 
 
-def find_recent(session: Session, flow: Flow) -> Sequence[Event]:
+def find_recent(session: Session, flow: Flow, connection: str | None = None) -> Sequence[Event]:
     """The last few records of a flow, each once, newest first."""
-    found = views.find_events(session, Filter(flow=flow, limit=_LOOKED_AT)).events
+    found = views.find_events(session, Filter(flow=flow, connection=connection, limit=_LOOKED_AT)).events
     # In this order a later one of the same record would win, so the oldest goes first.
     once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
     return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
@@ -82,20 +81,21 @@ def find_choice(event: Event) -> str | None:
     return event.flow if event.flow == Flow.ORDERS or event.entity == ITEM else None
 
 
-async def ask_preview(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Ask a worker for the preview, and wait for it on the next page."""
     shared = services.of(request)
-    names = await shared.read(connections.names)
+    names = list(await services.names_of(request))
     connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
     if connection is None:
         raise Refusal(409, "name the connection" if names else "nothing is connected yet")
-    wanted = previews.to_request(previews.from_form(form), connection=connection, actor=DASHBOARD)
+    wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
     return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
 
 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
     """What would be done, or that it is still being looked at."""
     event = await _read(request)
+    refuse_others(visitor, event.connection, "preview")
     hint = presentation.parse(event.hint)
     asked = hint if isinstance(hint, dict) else {}
     return render(

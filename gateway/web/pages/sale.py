@@ -21,8 +21,8 @@ from gateway.web.pages.preview_orders import DOCUMENTS
 from gateway.web.pages.rendering import render
 from gateway.web.pages.sales import KINDS, STATUSES
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Visitor
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
 
 _EVENTS = 20
 
@@ -46,13 +46,13 @@ def routes() -> list[Route]:
     """The page and its buttons."""
     return [
         Route("/sales/{id}", for_visitors(show_sale), methods=["GET"]),
-        Route("/sales/{id}/{action}", from_form(do_action), methods=["POST"]),
+        Route("/sales/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),
     ]
 
 
 async def show_sale(request: Request, visitor: Visitor) -> Response:
     """The sale at the till beside its document."""
-    found = await _read(request)
+    found = await _read(request, visitor)
     row, event = found.sale.row, found.event
     names = await services.names_of(request)
     return render(
@@ -75,7 +75,7 @@ async def show_sale(request: Request, visitor: Visitor) -> Response:
     )
 
 
-async def _read(request: Request) -> _Found:
+async def _read(request: Request, visitor: Visitor) -> _Found:
     sale_id = queries.to_id(request.path_params["id"])
 
     def look(session: Session) -> _Found | None:
@@ -85,6 +85,7 @@ async def _read(request: Request) -> _Found:
     found = await services.of(request).read(look)
     if found is None:
         raise Refusal(404, "there is no such sale")
+    refuse_others(visitor, found.sale.row.connection, "sale")
     return found
 
 
@@ -100,23 +101,23 @@ def _look_at(session: Session, row: SaleRow) -> _Found:
     return _Found(sale, event, log, events)
 
 
-async def do_action(request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
     """Do what the button says, then show the sale, or the preview that was asked for."""
-    found, shared = await _read(request), services.of(request)
+    found, shared = await _read(request, visitor), services.of(request)
     row, reason = found.sale.row, queries.find_text(form, "reason")
     match request.path_params["action"], found.event:
         case "resend" | "preview" as action, _:
             dry_run = action == "preview"
             called = (await services.names_of(request)).get(row.connection)
-            wanted = Resend(row.sale_id, actor=DASHBOARD, dry_run=dry_run, reason=reason, connection=called)
+            wanted = Resend(row.sale_id, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=called)
             event_id = await actions.resend(shared, wanted)
             return RedirectResponse(f"/preview/{event_id}" if dry_run else f"/sales/{row.id}", 303)
         case "retry", Event() as event:
-            await actions.retry(shared, event.id, actor=DASHBOARD, reason=reason)
+            await actions.retry(shared, event.id, actor=visitor.actor, reason=reason)
         case "ignore", Event() as event:
             if reason is None:
                 raise Refusal(400, "say why it is ignored: whoever looks at it later needs the reason")
-            await actions.ignore(shared, event.id, actor=DASHBOARD, reason=reason)
+            await actions.ignore(shared, event.id, actor=visitor.actor, reason=reason)
         case _:
             raise Refusal(404, "there is no such button")
     return RedirectResponse(f"/sales/{row.id}", 303)

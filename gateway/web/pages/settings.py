@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import connections, documents, requests, views
+from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
 from gateway.web import presentation, previews, queries, services, settings_saving
 from gateway.web.pages import fault_locations, text_diff, versions
@@ -21,7 +21,7 @@ from gateway.web.pages.versions import VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.settings_saving import Draft, must_exist
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document, settings_guide
 from mapping.settings_document import DocumentError, SettingsDocument
 
@@ -62,7 +62,7 @@ def routes() -> list[Route]:
 
 async def choose_connection(request: Request, visitor: Visitor) -> Response:
     """The settings of the only connection, or a list to choose from."""
-    names = await services.of(request).read(connections.names)
+    names = list(await services.names_of(request))
     if len(names) == 1:
         return RedirectResponse(to_address(names[0]), 303)
     return render(request, "connections.html", visitor=visitor, names=names)
@@ -90,7 +90,7 @@ async def submit_settings(request: Request, visitor: Visitor, form: dict[str, st
         case "save":
             return await _save(request, visitor, state, editor)
         case "try":
-            return await _try(request, form, editor)
+            return await _try(request, visitor, form, editor)
         case _:
             return await _show(request, visitor, state, replace(editor, notice="checked"))
 
@@ -107,7 +107,7 @@ def to_editor(form: dict[str, str]) -> Editor:
 
 async def _save(request: Request, visitor: Visitor, state: SettingsState, editor: Editor) -> Response:
     name = request.path_params["name"]
-    draft = Draft(editor.text, versions.to_actor(editor.who), reason=editor.reason or None, after=editor.base)
+    draft = Draft(editor.text, versions.to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
     try:
         saved = await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
@@ -121,8 +121,8 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
 
 
-async def _try(request: Request, form: dict[str, str], editor: Editor) -> Response:
-    wanted = previews.to_request(previews.from_form(form), connection=request.path_params["name"], actor=DASHBOARD)
+async def _try(request: Request, visitor: Visitor, form: dict[str, str], editor: Editor) -> Response:
+    wanted = previews.to_request(previews.from_form(form), connection=request.path_params["name"], actor=visitor.actor)
     event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
     return RedirectResponse(f"/preview/{event_id}", 303)
 

@@ -24,9 +24,9 @@ from gateway.web import presentation, queries, services, settings_saving, setups
 from gateway.web.pages import questions
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
-from gateway.web.sessions import Visitor
+from gateway.web.sessions import Right, Visitor
 from gateway.web.settings_saving import Draft
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_answers, settings_document
 from mapping.settings_document import DocumentError, SettingsDocument
 
@@ -65,9 +65,9 @@ class SetupState:
 def routes() -> list[Route]:
     """The list, the page of one connection, and a form for each of its steps."""
     return [
-        Route("/setup", for_visitors(list_setups), methods=["GET"]),
+        Route("/setup", for_visitors(list_setups, right=Right.CONFIGURE), methods=["GET"]),
         Route("/setup", from_form(begin_setup), methods=["POST"]),
-        Route(ADDRESS, for_visitors(show_setup), methods=["GET"]),
+        Route(ADDRESS, for_visitors(show_setup, right=Right.CONFIGURE), methods=["GET"]),
         Route(f"{ADDRESS}/till", from_form(submit_till), methods=["POST"]),
         Route(f"{ADDRESS}/check", from_form(ask_check), methods=["POST"]),
         Route(f"{ADDRESS}/answers", from_form(submit_answers), methods=["POST"]),
@@ -81,7 +81,8 @@ async def list_setups(request: Request, visitor: Visitor) -> Response:
     """Every connection, and a name for another one."""
     shared = services.of(request)
     every = await shared.read(lambda session: connections.every(session, shared.seal))
-    return render(request, "setups.html", visitor=visitor, connections=every, removed=None)
+    mine = [each for each in every if visitor.connection in {None, each.name}]
+    return render(request, "setups.html", visitor=visitor, connections=mine, removed=None)
 
 
 async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
@@ -98,7 +99,7 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
     """Keep what was typed; a secret that was left empty stays."""
     name = request.path_params["name"]
     try:
-        await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=DASHBOARD)
+        await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=visitor.actor)
     except Refusal as refusal:
         said = [fault["message"] + ": " + fault["hint"] for fault in refusal.members.get("faults", [])]
         trouble = "; ".join(said) or refusal.reason
@@ -112,10 +113,10 @@ def _to_given(form: dict[str, str]) -> dict[str, Any]:
     return {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
 
 
-async def ask_check(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
+async def ask_check(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Have a worker try both logins and compare what both sides need."""
     name = request.path_params["name"]
-    await setups.check_up(services.of(request), name, actor=DASHBOARD)
+    await setups.check_up(services.of(request), name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#check", 303)
 
 
@@ -127,7 +128,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         answers = questions.find_answers(_document(state), form)
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_answers.amend(state.text, answers))
-            draft = Draft(text, DASHBOARD, reason="answered in the set-up", after=state.version)
+            draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
             await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
         trouble = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
@@ -137,10 +138,10 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
-async def let_live(request: Request, _visitor: Visitor, _form: dict[str, str]) -> Response:
+async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Make the connection live."""
     name = request.path_params["name"]
-    await setups.go_live(services.of(request), name, actor=DASHBOARD)
+    await setups.go_live(services.of(request), name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
@@ -148,7 +149,7 @@ async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     """Call it otherwise."""
     wanted = form.get("new_name", "").strip()
     try:
-        await setups.rename(services.of(request), request.path_params["name"], wanted, actor=DASHBOARD)
+        await setups.rename(services.of(request), request.path_params["name"], wanted, actor=visitor.actor)
     except Rejected as refusal:
         return _show(request, visitor, await _read(request), name_trouble=refusal.reason, status=refusal.status)
     return RedirectResponse(to_address(wanted), 303)
@@ -162,11 +163,12 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
         trouble = f"nothing was removed: type the name {called} to confirm"
         return _show(request, visitor, state, name_trouble=trouble, status=422)
     try:
-        outcome = await setups.remove(request, data, actor=DASHBOARD)
+        outcome = await setups.remove(request, data, actor=visitor.actor)
     except Rejected as refusal:
         return _show(request, visitor, state, name_trouble=refusal.reason, status=refusal.status)
     every = await services.of(request).read(lambda session: connections.every(session, services.of(request).seal))
-    return render(request, "setups.html", visitor=visitor, connections=every, removed=outcome)
+    mine = [each for each in every if visitor.connection in {None, each.name}]
+    return render(request, "setups.html", visitor=visitor, connections=mine, removed=outcome)
 
 
 def _show(

@@ -21,7 +21,7 @@ from gateway.web.pages.text_diff import DiffLine
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.settings_saving import ACTION, Draft, to_target
-from gateway.web.visitors import DASHBOARD, for_visitors, from_form
+from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document
 from mapping.settings_document import DocumentError, DocumentFault
 
@@ -87,7 +87,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
     reason = queries.find_text(form, "reason") or f"version {look.shown.version} put back"
     try:
         await services.of(request).run(lambda: settings_document.parse(look.shown.document))
-        actor = to_actor(queries.find_text(form, "who") or "")
+        actor = to_actor(visitor, queries.find_text(form, "who") or "")
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
         saved = await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
@@ -148,6 +148,6 @@ def quote_name(name: str) -> str:
     return quote(name, safe="")
 
 
-def to_actor(who: str) -> str:
-    """Who did it: there is one password, so a name is what the person entered."""
-    return f"{DASHBOARD}: {who}" if who else DASHBOARD
+def to_actor(visitor: Visitor, who: str) -> str:
+    """Who did it; ADMIN_TOKEN may be several people's, so its visitors may say a name."""
+    return f"{visitor.actor}: {who}" if who and visitor.user is None else visitor.actor

@@ -28,37 +28,38 @@ class Clock:
 def test_a_session_expires_and_the_way_to_quickbooks_much_sooner() -> None:
     clock = Clock()
     sessions = Sessions([NEW], TOKEN, clock=clock)
-    cookie, state = sessions.open(), sessions.sign(_PURPOSE, {"state": "x"}, seconds=_STATE_SECONDS)
+    cookie, state = sessions.to_cookie("an id"), sessions.sign(_PURPOSE, {"state": "x"}, seconds=_STATE_SECONDS)
     clock.now += _STATE_SECONDS - 2
     assert sessions.find_statement(_PURPOSE, state) is not None
     clock.now += 4
     assert sessions.find_statement(_PURPOSE, state) is None
-    assert sessions.find(cookie) is not None
+    assert sessions.find_id(cookie) == "an id"
     clock.now += LIFETIME_SECONDS
-    assert sessions.find(cookie) is None
+    assert sessions.find_id(cookie) is None
 
 
-def test_every_login_is_a_session_of_its_own_with_its_own_form_token() -> None:
-    sessions = Sessions([NEW], TOKEN)
-    visitors = [sessions.find(sessions.open()) for _ in range(50)]
-    assert len({visitor.session_id for visitor in visitors if visitor}) == 50
-    assert len({visitor.csrf for visitor in visitors if visitor}) == 50
-    first, second = (visitor for visitor in visitors[:2] if visitor)
-    assert not sessions.is_from_form(first, second.csrf)
-    assert not sessions.is_from_form(first, "\ud800é")
+def test_every_login_is_a_session_of_its_own_with_its_own_form_token(start: Callable[..., Gateway]) -> None:
+    gateway = start()
+    cookies = [gateway.http.post("/login", data={"password": TOKEN}).headers["set-cookie"] for _ in range(3)]
+    pages = [gateway.http.get("/", headers={"Cookie": cookie.split(";")[0]}).text for cookie in cookies]
+    tokens = [page.split('name="csrf" value="')[1].split('"', maxsplit=1)[0] for page in pages]
+    assert len(set(tokens)) == 3
+    for wrong in (tokens[1], "\ud800é".encode("utf-8", "surrogatepass").decode("latin-1")):
+        answer = gateway.http.post("/logout", data={"csrf": wrong}, headers={"Cookie": cookies[0].split(";")[0]})
+        assert answer.status_code == 403
 
 
 def test_a_statement_for_one_purpose_is_none_for_another() -> None:
     sessions = Sessions([NEW], TOKEN)
-    assert sessions.find(sessions.sign(_PURPOSE, {"id": "x"}, seconds=60)) is None
-    assert sessions.find_statement(_PURPOSE, sessions.open()) is None
+    assert sessions.find_id(sessions.sign(_PURPOSE, {"id": "x"}, seconds=60)) is None
+    assert sessions.find_statement(_PURPOSE, sessions.to_cookie("x")) is None
 
 
 def test_a_session_stays_valid_as_long_as_its_key_is_listed() -> None:
-    cookie = Sessions([OLD], TOKEN).open()
-    assert Sessions([NEW, OLD], TOKEN).find(cookie) is not None
-    assert Sessions([NEW], TOKEN).find(cookie) is None
-    assert Sessions([OLD], "another-token-of-good-length").find(cookie) is None
+    cookie = Sessions([OLD], TOKEN).to_cookie("x")
+    assert Sessions([NEW, OLD], TOKEN).find_id(cookie) == "x"
+    assert Sessions([NEW], TOKEN).find_id(cookie) is None
+    assert Sessions([OLD], "another-token-of-good-length").find_id(cookie) is None
 
 
 def test_guessing_is_throttled_per_network_for_all_its_addresses() -> None:

@@ -1,0 +1,194 @@
+"""People who log in by name, with role and invitation, and the sessions of everybody who logged in."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.tables_of_users import UserRow, WebSessionRow
+from gateway.store.upserts import upsert
+
+INVITATION_SECONDS = 7 * 86_400.0
+_LONGEST_BROWSER = 120
+
+
+class Role(StrEnum):
+    """What a person may do: read, work on what was refused, configure; `AGENCY` configures every connection."""
+
+    VIEWER = "viewer"
+    BOOKKEEPER = "bookkeeper"
+    OWNER = "owner"
+    AGENCY = "agency"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `connection` is the key of the only connection they may see, None for all."""
+
+    id: int
+    name: str
+    role: Role
+    connection: str | None
+    has_password: bool
+    invited_until: datetime | None
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebSession:
+    """A session that has not ended. `digest` names it and is no secret; `user` is None for ADMIN_TOKEN."""
+
+    digest: str
+    user: User | None
+    address: str
+    browser: str
+    began_at: datetime
+    ends_at: datetime
+
+
+def add(session: Session, name: str, role: Role, connection: str | None) -> int | None:
+    """Add a person, who has no password yet; answers the id, or None when the name (in any case) is taken."""
+    row = {"login": name.casefold(), "name": name, "role": role, "connection": connection, "created_at": moment()}
+    made: int | None = upsert(session, UserRow, row, keys=("login",), returning=[col(UserRow.id)]).scalar_one_or_none()
+    return made
+
+
+def find(session: Session, user_id: int) -> User | None:
+    """One person."""
+    row = session.execute(select(UserRow).where(col(UserRow.id) == user_id)).scalars().one_or_none()
+    return _to_user(row) if row else None
+
+
+def every(session: Session, connection: str | None = None) -> list[User]:
+    """Everybody, or only the people of one connection, by name."""
+    found = select(UserRow).order_by(col(UserRow.login))
+    if connection is not None:
+        found = found.where(col(UserRow.connection) == connection)
+    return [_to_user(row) for row in session.execute(found).scalars()]
+
+
+def find_login(session: Session, name: str) -> tuple[User, str] | None:
+    """Who has this name, and the hash of their password; None for somebody unknown, disabled or without password."""
+    row = session.execute(select(UserRow).where(col(UserRow.login) == name.casefold(), _is_enabled())).scalars().first()
+    return (_to_user(row), row.password) if row and row.password else None
+
+
+def invite(session: Session, user_id: int, secret: str) -> None:
+    """Let who has the secret choose this person's password, once, within a week. An earlier invitation ends."""
+    changes = {"invitation": _digest(secret), "invitation_ends_at": moment(INVITATION_SECONDS)}
+    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(changes))
+
+
+def find_invited(session: Session, secret: str) -> User | None:
+    """Who is invited by this secret, while it is valid."""
+    row = session.execute(select(UserRow).where(_is_invited(secret))).scalars().one_or_none()
+    return _to_user(row) if row else None
+
+
+def accept(session: Session, secret: str, password: str) -> int | None:
+    """Set the hash of a password, use up the invitation, end earlier sessions; answers the id, None if it has ended."""
+    changes = {"password": password, "invitation": None, "invitation_ends_at": None}
+    changed = update(UserRow).where(_is_invited(secret)).values(changes).returning(col(UserRow.id))
+    user_id: int | None = session.execute(changed).scalar_one_or_none()
+    if user_id is not None:
+        end_all(session, user_id)
+    return user_id
+
+
+def change_password(session: Session, user_id: int, password: str, *, keep: str) -> None:
+    """Another hash of a password; ends the person's sessions except the one with the digest `keep`."""
+    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(password=password))
+    others = and_(col(WebSessionRow.user_id) == user_id, col(WebSessionRow.digest) != keep)
+    session.execute(delete(WebSessionRow).where(others))
+
+
+def enable(session: Session, user_id: int, *, enabled: bool) -> None:
+    """Let a person in again, or keep them out and end their sessions."""
+    changes = {"disabled_at": None if enabled else moment(), "invitation": None, "invitation_ends_at": None}
+    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(changes))
+    end_all(session, user_id)
+
+
+def change_role(session: Session, user_id: int, role: Role) -> None:
+    """Another role, from the next request on."""
+    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(role=role))
+
+
+def remove(session: Session, user_id: int) -> None:
+    """Delete a person and their sessions; the audit trail keeps the name."""
+    end_all(session, user_id)
+    session.execute(delete(UserRow).where(col(UserRow.id) == user_id))
+
+
+def begin(
+    session: Session, session_id: str, *, user_id: int | None, address: str, browser: str, seconds: float
+) -> None:
+    """Begin a session; deletes those that have ended."""
+    session.execute(delete(WebSessionRow).where(col(WebSessionRow.ends_at) <= moment()))
+    origin = {"address": address, "browser": browser[:_LONGEST_BROWSER]}
+    row = {"digest": _digest(session_id), "user_id": user_id, "began_at": moment(), "ends_at": moment(seconds)}
+    session.execute(insert(WebSessionRow).values(row | origin))
+
+
+def find_session(session: Session, session_id: str) -> WebSession | None:
+    """A session, unless it has ended or its person is disabled."""
+    return next(iter(_find_sessions(session, col(WebSessionRow.digest) == _digest(session_id))), None)
+
+
+def sessions(session: Session, connection: str | None = None) -> list[WebSession]:
+    """The sessions that have not ended, newest first; with `connection` only those of its people."""
+    return _find_sessions(session, *([] if connection is None else [col(UserRow.connection) == connection]))
+
+
+def end(session: Session, digest: str) -> None:
+    """End a session in every process, for copies of its cookie too."""
+    session.execute(delete(WebSessionRow).where(col(WebSessionRow.digest) == digest))
+
+
+def end_all(session: Session, user_id: int) -> None:
+    """End all sessions of a person."""
+    session.execute(delete(WebSessionRow).where(col(WebSessionRow.user_id) == user_id))
+
+
+def _find_sessions(session: Session, *conditions: ColumnElement[bool]) -> list[WebSession]:
+    is_known = or_(col(WebSessionRow.user_id).is_(None), and_(col(UserRow.id).is_not(None), _is_enabled()))
+    found = (
+        select(WebSessionRow, UserRow)
+        .outerjoin(UserRow, col(UserRow.id) == col(WebSessionRow.user_id))
+        .where(col(WebSessionRow.ends_at) > moment(), is_known, *conditions)
+        .order_by(col(WebSessionRow.began_at).desc())
+    )
+    return [
+        WebSession(row.digest, _to_user(user) if user else None, row.address, row.browser, row.began_at, row.ends_at)
+        for row, user in session.execute(found).all()
+    ]
+
+
+def _is_enabled() -> ColumnElement[bool]:
+    return col(UserRow.disabled_at).is_(None)
+
+
+def _is_invited(secret: str) -> ColumnElement[bool]:
+    return and_(col(UserRow.invitation) == _digest(secret), col(UserRow.invitation_ends_at) > moment(), _is_enabled())
+
+
+def _to_user(row: UserRow) -> User:
+    return User(
+        id=row.id or 0,
+        name=row.name,
+        role=Role(row.role),
+        connection=row.connection,
+        has_password=row.password is not None,
+        invited_until=row.invitation_ends_at if row.invitation else None,
+        disabled_at=row.disabled_at,
+    )
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
