@@ -86,6 +86,18 @@ def to_parser() -> argparse.ArgumentParser:
     connection.add_argument("name", nargs="?", metavar="NAME", help="what the connection is called (rename, remove)")
     connection.add_argument("wanted", nargs="?", metavar="NEW", help="its other name (rename)")
     connection.add_argument("--data", choices=("keep", "purge"), help="what becomes of its data (remove)")
+    certificate = _add(
+        verbs,
+        "certificate",
+        "certifying:handle_certificate",
+        "list the signed results of days, or verify a file of them",
+    )
+    certificate.formatter_class = argparse.RawDescriptionHelpFormatter
+    certificate.epilog = _CERTIFICATE_EXAMPLES
+    certificate.add_argument("what", choices=("list", "verify"))
+    certificate.add_argument("file", nargs="?", metavar="FILE", help="what list --json wrote, or - for stdin (verify)")
+    certificate.add_argument("--key", metavar="KEY", help="the public key that must have signed it (verify)")
+    _add_days(certificate, first="the first there is", last="the last")
     person = _add(verbs, "person", "upkeep:answer_person", "hand out or erase what is kept about a person")
     person.add_argument("what", choices=("export", "erase"))
     person.add_argument("email", metavar="PERSON", help="an e-mail address, relation:NUMBER or customer:ID")
@@ -104,6 +116,11 @@ _PLAIN = (
     ("forget-secrets", "upkeep:forget_secrets", "clear the stored secrets that a lost SECRET_KEY locks up"),
     ("purge", "upkeep:purge_log", "delete log lines and ended events older than RETENTION_DAYS"),
 )
+_CERTIFICATE_EXAMPLES = """examples:
+  ./run certificate list --from 2026-11-01 --through 2026-11-30
+  ./run certificate list --connection default --json > november.json
+  ./run certificate verify november.json
+exit codes: 0 valid, 1 not valid (with the reason), 2 wrong usage"""
 _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 
 
@@ -133,10 +150,14 @@ def _add_asking(verbs: _Verbs[argparse.ArgumentParser]) -> None:
     )
     poll = _add(verbs, "poll", "asking:poll_now", "ask both systems now what changed")
     agree = _add(verbs, "agree", "agreeing:compare_days", "compare till and books, and explain every cent between them")
-    agree.add_argument("--from", dest="start", type=date.fromisoformat, metavar="DATE", help="first day (a week ago)")
-    agree.add_argument("--through", type=date.fromisoformat, metavar="DATE", help="last day (today)")
+    _add_days(agree, first="a week ago", last="today")
     for verb, seconds in ((resend, 120.0), (backfill, LONGEST_WAIT), (poll, 120.0), (agree, 600.0)):
         verb.add_argument("--wait", type=float, default=seconds, metavar="SECONDS", help=f"watch so long ({seconds:g})")
+
+
+def _add_days(verb: argparse.ArgumentParser, *, first: str, last: str) -> None:
+    verb.add_argument("--from", dest="start", type=date.fromisoformat, metavar="DATE", help=f"first day ({first})")
+    verb.add_argument("--through", type=date.fromisoformat, metavar="DATE", help=f"last day ({last})")
 
 
 def _add_events(verbs: _Verbs[argparse.ArgumentParser]) -> None:

@@ -8,14 +8,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, and_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import connections, tokens
+from gateway.store import connections, signing, tokens
 from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
-from gateway.store.tables import ConnectionRow, TokenRow
+from gateway.store.tables import ConnectionRow, SigningKeyRow, TokenRow
 
 LOCKED = "it was sealed with a SECRET_KEY that is lost"
-_SEALED = ((ConnectionRow, "name", connections.SEALED), (TokenRow, "connection", tokens.SEALED))
+_SEALED = (
+    (ConnectionRow, "name", connections.SEALED),
+    (TokenRow, "connection", tokens.SEALED),
+    (SigningKeyRow, "public_key", signing.SEALED),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
+from gateway.store.signing import SigningKey
 from handlers.lists import Lists
 from mapping import settings_document
 from mapping.records import Sale
@@ -43,7 +44,7 @@ class Deps:
     With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
-    documents are signed with.
+    documents are signed with, `signing` gives the key of certificates.
     """
 
     engine: Engine
@@ -61,6 +62,7 @@ class Deps:
     dry_run: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED
     installation: str = ""
+    signing: Callable[[], SigningKey] | None = None
     claim: Claim | None = None
 
     def without_writes(self) -> Deps:

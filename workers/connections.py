@@ -25,13 +25,14 @@ from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
-from gateway.store import claims, connections, documents, installation, rate_limits, views
+from gateway.store import claims, connections, documents, installation, rate_limits, signing, views
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
 from gateway.store.rate_limits import Account, Limit
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
+from gateway.store.signing import SigningKey
 from gateway.token_manager import TokenManager
 from handlers.deps import Deps, ProcessState
 from handlers.lists import Lists
@@ -96,6 +97,7 @@ class ConnectionRegistry:
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
         self._installation: str | None = None
+        self._signing_key: SigningKey | None = None
         self._process: ProcessState | None = None
 
     def deps(self, name: str, *, fresh: bool = False, claim: Claim | None = None) -> Deps:
@@ -119,6 +121,7 @@ class ConnectionRegistry:
             self._process_state(),
             line_amounts=context.connection.line_amounts,
             installation=self._signature(),
+            signing=self._key,
             claim=claim,
         )
 
@@ -126,6 +129,11 @@ class ConnectionRegistry:
         if self._installation is None:
             self._installation = installation.name_of(self._engine)
         return self._installation
+
+    def _key(self) -> SigningKey:
+        if self._signing_key is None:
+            self._signing_key = signing.find_key(self._engine, self._seal)
+        return self._signing_key
 
     def _process_state(self) -> ProcessState:
         if self._process is None:

@@ -184,8 +184,12 @@ def take_due(session: Session, connection: str, *, now: datetime) -> list[date]:
 
 def save(
     session: Session, connection: str, results: Sequence[DayResult], *, event_id: int | None, at: datetime
-) -> None:
-    """Store the results of these days; a result older than the stored one is dropped, as are days not compared."""
+) -> list[date]:
+    """Store the results of these days; a result older than the stored one is dropped, as are days not compared.
+
+    Returns the days that were stored.
+    """
+    stored: list[date] = []
     for result in results:
         values = {
             "status": result.status,
@@ -202,6 +206,8 @@ def save(
         ).one_or_none()
         if kept is not None:
             _replace(session, connection, result)
+            stored.append(result.day)
+    return stored
 
 
 def _replace(session: Session, connection: str, result: DayResult) -> None:

@@ -79,6 +79,14 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("record", "reason", "fix"), "the number of a sale, a pseudonym, and what differs about it",
                 "the agreement of till and books has to be provable", _PERMANENT, "stays"),
     ),
+    "certificates": (
+        Holding(("document", "digest", "signature"), "the numbers of sales, pseudonyms, and what differs about them, "
+                "signed as a whole", "the agreement of till and books has to be provable", _PERMANENT, "stays"),
+    ),
+    "day_sign_offs": (
+        Holding(("signed_by",), "the name of who signed a day off", "a day's check has to be provable", _PERMANENT,
+                "stays: it is part of the books' checks"),
+    ),
     "settings_documents": (
         Holding(("document",), "what the operator writes; no flow puts anything in", "the settings of a connection",
                 "every version, permanently", "stays: write no names of persons in"),
@@ -107,6 +115,9 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         "difference_cents",
     ),
     "agreement_records": ("id", "connection", "day", "cause", "by_policy", "event_id", "cents"),
+    "certificates": ("id", "connection", "number", "day", "result", "public_key", "created_at"),
+    "day_sign_offs": ("id", "connection", "day", "certificate", "signed_at"),
+    "signing_keys": ("public_key", "secret_sealed", "created_at"),
     "settings_documents": ("id", "connection", "version", "author", "created_at"),
     "guesses": ("failures", "ends_at"),
     "installations": ("name", "only"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store import tables_of_feeds, tables_of_sales
+from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_sales
 from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
@@ -16,6 +16,11 @@ _RESTING = "('working', 'done', 'skipped', 'parked')"
 # SQLite numbers rows automatically only for a column of type INTEGER.
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
+AgreementDayRow = tables_of_agreement.AgreementDayRow
+AgreementRecordRow = tables_of_agreement.AgreementRecordRow
+CertificateRow = tables_of_agreement.CertificateRow
+SignOffRow = tables_of_agreement.SignOffRow
+SigningKeyRow = tables_of_agreement.SigningKeyRow
 BackfillRow = tables_of_feeds.BackfillRow
 CursorRow = tables_of_feeds.CursorRow
 SystemRow = tables_of_feeds.SystemRow
@@ -333,41 +338,6 @@ class AlertRow(SQLModel, table=True):
     told: str = ""
     clear_told: str = ""
     sending_until: datetime | None = _time(nullable=True)
-
-
-class AgreementDayRow(SQLModel, table=True):
-    """The result of the comparison of till and books for one day of a connection, and when it is due (again)."""
-
-    __tablename__ = "agreement_days"
-    __table_args__ = (Index("agreement_days_due", "connection", "due_at"),)
-
-    connection: str = Field(primary_key=True)
-    day: date = Field(primary_key=True)
-    status: str
-    checked_at: datetime | None = _time(nullable=True)
-    due_at: datetime | None = _time(nullable=True)
-    event_id: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
-    till_cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
-    books_cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
-    difference_cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
-
-
-class AgreementRecordRow(SQLModel, table=True):
-    """A record that causes a difference on a day, and why; `event_id` is the event that should have booked it."""
-
-    __tablename__ = "agreement_records"
-    __table_args__ = (Index("agreement_records_day", "connection", "day"),)
-
-    id: int | None = _row_id()
-    connection: str
-    day: date
-    cause: str
-    by_policy: bool = False
-    record: str
-    reason: str | None = _long_text()
-    fix: str | None = _long_text()
-    event_id: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
-    cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
 
 
 class UsedOnceRow(SQLModel, table=True):

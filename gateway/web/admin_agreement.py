@@ -1,9 +1,10 @@
-"""The admin API about the agreement: compare till and books, and read the results."""
+"""The admin API about the agreement: compare till and books, read the results, and export their certificates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -11,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.store import agreements, audit, connections, inbox, requests
+from gateway.store import agreements, audit, certificates, connections, inbox, requests, signing
+from gateway.store.certificates import Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.store.views import LONGEST_PAGE, PAGE
 from gateway.web import actions, admin_events, bodies, queries, services, waiting
@@ -23,7 +25,10 @@ from mapping.agreement_text import to_text
 def routes() -> list[Route]:
     """Compare now, and what was compared."""
     # One route, so that a refusal of a third method names both.
-    return [Route("/admin/agreement", admin_only(handle_agreement), methods=["GET", "POST"])]
+    return [
+        Route("/admin/agreement", admin_only(handle_agreement), methods=["GET", "POST"]),
+        Route("/admin/certificates", admin_only(export_certificates), methods=["GET"]),
+    ]
 
 
 async def handle_agreement(request: Request) -> Response:
@@ -75,6 +80,32 @@ def _to_data(day: AgreementDayRow, called: str, records: Sequence[AgreementRecor
             for each in records
         ],
     }
+
+
+async def export_certificates(request: Request) -> Response:
+    """The certificates of these days as a signed file, which `certificate verify` reads.
+
+    `?connection= &from= &through=`, all optional.
+    """
+    given = request.query_params
+    connection = queries.find_text(given, "connection")
+    start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
+
+    def find(session: Session) -> list[Certificate]:
+        named = connections.keys_of(session, connection)[0] if connection else None
+        return certificates.find(session, connection=named, start=start, through=through)
+
+    return await to_file(request, find)
+
+
+async def to_file(request: Request, find: Callable[[Session], list[Certificate]]) -> Response:
+    """Certificates as a signed file to download."""
+    shared = services.of(request)
+    found = await shared.read(find)
+    key = await shared.run(lambda: signing.find_key(shared.engine, shared.seal))
+    file = certificates.export(found, key=key, at=datetime.now(UTC))
+    named = {"Content-Disposition": 'attachment; filename="certificates.json"'}
+    return Response(json.dumps(file, indent=1), media_type="application/json", headers=named)
 
 
 async def compare_days(request: Request) -> Response:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Transient
 from gateway.store import agreements, sales_queries
+from gateway.store import certificates as issued
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF, LONGEST_PERIOD
@@ -22,7 +23,7 @@ from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import codes, own_items
 from handlers.result import Result, done
-from mapping import agreement, control
+from mapping import agreement, certificates, control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Figures, Names
@@ -53,8 +54,13 @@ def handle(event: Event, deps: Deps) -> Result:
         reason = "sales are on their way into the books; compared again in a moment"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
     found = results.to_days(report, open_from=nightly.open_from(deps))
+    closed = {day for day in till_side.days(start, through) if day < nightly.open_from(deps)}
+    key = deps.signing() if closed and deps.signing else None
     with writing(deps.engine) as session:
-        agreements.save(session, deps.connection, found, event_id=event.id, at=began)
+        stored = agreements.save(session, deps.connection, found, event_id=event.id, at=began)
+        days = [certificates.describe_day(report, day) for day in stored if day in closed]
+        if key:
+            issued.issue(session, deps.connection, days, at=began, key=key, installation=deps.installation)
     result = done(_to_words(report))
     # If everything agreed, the rows of the days are enough.
     kept = None if by_itself and report["agrees"] else json.dumps(report)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.events import PENDING, State
+from mapping import certificates
 from mapping.agreement import Cause
 from mapping.figures import Measure
 
@@ -48,7 +49,7 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
     for row in report["rows"]:
         here = [each for each in row["differences"] if each["day"] == day.isoformat()]
         if here and not (is_open and _is_on_the_way(row)):
-            reason = _without_quotes(row)
+            reason = certificates.without_quotes(row)
             yield Record(row["cause"], row["by_policy"], row["record"], reason, row["fix"], row["event"], _size(here))
     for each in report["journal"]["differences"]:
         if each["day"] == day.isoformat():
@@ -56,12 +57,6 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
             reason = f"the till's own journal has more than its documents: {what}"
             fix = "run the comparison again; if it stays, report it with the JSON of this report"
             yield Record(Cause.UNEXPLAINED, False, f"branch {each['branch']}", reason, fix, None, abs(each["cents"]))
-
-
-def _without_quotes(row: Mapping[str, Any]) -> str:
-    """These rows are never deleted; an event's reason, which may contain a person's name, is read from the event."""
-    reason: str = row["reason"]
-    return reason.partition(":")[0] if row["cause"] == Cause.NOT_BOOKED and row["event"] else reason
 
 
 def _is_on_the_way(row: Mapping[str, Any]) -> bool:

@@ -188,6 +188,11 @@ _CONNECTIONS = (
         queries={"connection": WORDS, "from": DAY, "through": DAY, "limit": LIMIT},
     ),
     Operation(
+        "GET", "/admin/certificates", "exportCertificates", "the signed results of these days, as a file that "
+        "`certificate verify` reads", _good("the file", "Certificates"), (400,),
+        queries={"connection": WORDS, "from": DAY, "through": DAY},
+    ),
+    Operation(
         "POST", "/admin/agreement", "compareDays", "compares till and books on these days (default: the last seven)",
         {
             200: Answer("the report is its `result`", {**_json("EventDetail"), PLAIN: TEXT}, ("Location",)),

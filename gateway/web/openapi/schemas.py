@@ -281,6 +281,14 @@ SCHEMAS: Mapping[str, Schema] = {
     "RemovalRequest": request({"data": {"type": "string", "enum": ["keep", "purge"]}}),
     "RenameRequest": request({"name": WORDS}),
     "BackfillRequest": request(since=maybe(DAY), connection=maybe(WORDS)),
+    "Certificates": record(
+        {
+            "statement": record({"format": TEXT, "exported_at": MOMENT, "certificates": each(TEXT)}),
+            "signature": TEXT,
+            "public_key": TEXT,
+            "certificates": each(record({"certificate": {"type": "object"}, "signature": TEXT, "public_key": TEXT})),
+        }
+    ),
     "AgreementRequest": request(**{"from": maybe(DAY), "through": maybe(DAY), "connection": maybe(WORDS)}),
     "PreviewRequest": _PREVIEW,
     "TillRequest": request(

@@ -1,0 +1,230 @@
+"""Certificates of compared days: issued in a chain for each connection, exported, verified, and signed off by a person.
+
+A certificate is never changed. Another result of the same day is a new one, which says what it supersedes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, and_, func, insert, select
+from sqlmodel import Session, col
+
+from gateway.store.clock import moment
+from gateway.store.signing import SigningKey, is_signed
+from gateway.store.tables import CertificateRow, ConnectionRow, SignOffRow
+from gateway.store.upserts import upsert
+from mapping import certificates
+
+EXPORT: Final = "kassabridge certificates 1"
+_HEADER = frozenset({"format", "installation", "connection", "company", "number", "previous", "supersedes"}) | {
+    "compared_at"
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate with its signature; `superseded_by` is the number of the next one of its day."""
+
+    connection: str
+    number: int
+    day: date
+    result: str
+    document: str
+    digest: str
+    signature: str
+    public_key: str
+    created_at: datetime
+    superseded_by: int | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What it says."""
+        content: dict[str, Any] = json.loads(self.document)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """Who signed a day off, when, and with which certificate before them."""
+
+    day: date
+    certificate: int
+    signed_by: str
+    signed_at: datetime
+
+
+def issue(
+    session: Session,
+    connection: str,
+    days: Iterable[Mapping[str, Any]],
+    *,
+    at: datetime,
+    key: SigningKey,
+    installation: str,
+) -> list[int]:
+    """Sign these days of `mapping.certificates.describe_day`; returns the numbers of the new certificates.
+
+    A day whose newest certificate says the same gets none.
+    """
+    issued: list[int] = []
+    # The chain has one end: one transaction at a time adds to it. (SQLite has one writer anyway.)
+    mine = select(col(ConnectionRow.realm_id)).where(col(ConnectionRow.name) == connection).with_for_update()
+    company = session.execute(mine).scalar_one_or_none()
+    end = select(col(CertificateRow.number), col(CertificateRow.digest)).where(_of(connection))
+    last = session.execute(end.order_by(col(CertificateRow.number).desc()).limit(1)).one_or_none()
+    number, previous = (int(last[0]), str(last[1])) if last else (0, None)
+    for day in days:
+        when = date.fromisoformat(day["day"])
+        earlier = find(session, connection=connection, start=when, through=when, newest_only=True)
+        if earlier and {k: v for k, v in earlier[0].content.items() if k not in _HEADER} == day:
+            continue
+        number += 1
+        document = {
+            **day,
+            "format": certificates.FORMAT,
+            "installation": installation,
+            "connection": connection,
+            "company": company,
+            "number": number,
+            "previous": previous,
+            "supersedes": earlier[0].number if earlier else None,
+            "compared_at": at.isoformat(timespec="seconds"),
+        }
+        previous = _add(session, connection, document, key)
+        issued.append(number)
+    return issued
+
+
+def _add(session: Session, connection: str, document: Mapping[str, Any], key: SigningKey) -> str:
+    text, digest = certificates.to_canonical(document), certificates.digest(document)
+    row = {
+        "connection": connection,
+        "number": document["number"],
+        "day": date.fromisoformat(document["day"]),
+        "result": document["result"],
+        "document": text,
+        "digest": digest,
+        "signature": key.sign(text),
+        "public_key": key.public,
+    }
+    session.execute(insert(CertificateRow).values(**row, created_at=moment()))
+    return digest
+
+
+def find(
+    session: Session,
+    *,
+    connection: str | None = None,
+    start: date | None = None,
+    through: date | None = None,
+    newest_only: bool = False,
+    limit: int | None = None,
+) -> list[Certificate]:
+    """The certificates of these days, by connection and number; `limit` keeps the newest ones."""
+    table: Any = CertificateRow.__table__  # type: ignore[attr-defined]
+    later = table.alias("later")
+    same_day = and_(later.c.connection == table.c.connection, later.c.day == table.c.day)
+    after = select(func.min(later.c.number)).where(same_day, later.c.number > table.c.number).scalar_subquery()
+    wanted = [
+        *([_of(connection)] if connection else []),
+        *([table.c.day >= start] if start else []),
+        *([table.c.day <= through] if through else []),
+        *([after.is_(None)] if newest_only else []),
+    ]
+    columns = [table.c[name] for name in Certificate.__dataclass_fields__ if name != "superseded_by"]
+    query = select(*columns, after).where(*wanted).order_by(table.c.id.desc()).limit(limit)
+    found = [Certificate(*row) for row in session.execute(query)]
+    return sorted(found, key=lambda each: (each.connection, each.number))
+
+
+def _of(connection: str) -> ColumnElement[bool]:
+    return col(CertificateRow.connection) == connection
+
+
+# --- sign-off ----------------------------------------------------------------------------------------------------
+
+
+def sign_off(session: Session, signed: Sequence[Certificate], *, signed_by: str) -> None:
+    """A person signs these days off; who signed a certificate first stays."""
+    for each in signed:
+        row = {"connection": each.connection, "day": each.day, "certificate": each.number, "signed_by": signed_by}
+        keys = ("connection", "day", "certificate")
+        upsert(session, SignOffRow, {**row, "signed_at": moment()}, keys=keys)
+
+
+def sign_offs(session: Session, connection: str, start: date, through: date) -> dict[date, SignOff]:
+    """The newest sign-off of each day."""
+    row = SignOffRow
+    mine = and_(col(row.connection) == connection, col(row.day).between(start, through))
+    columns = (col(row.day), col(row.certificate), col(row.signed_by), col(row.signed_at))
+    found = session.execute(select(*columns).where(mine).order_by(col(row.certificate))).all()
+    return {each[0]: SignOff(*each) for each in found}
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def export(found: Sequence[Certificate], *, key: SigningKey, at: datetime) -> dict[str, Any]:
+    """The certificates as a file. Its statement is signed, too: one that is taken out later is missed."""
+    statement = {
+        "format": EXPORT,
+        "exported_at": at.isoformat(timespec="seconds"),
+        "certificates": [each.digest for each in found],
+    }
+    return {
+        "statement": statement,
+        "signature": key.sign(certificates.to_canonical(statement)),
+        "public_key": key.public,
+        "certificates": [
+            {"certificate": each.content, "signature": each.signature, "public_key": each.public_key} for each in found
+        ],
+    }
+
+
+def find_faults(file: Any) -> Iterator[str]:
+    """Why a file is not valid, sentence by sentence; nothing if it is. Needs no database and no network."""
+    try:
+        statement, entries = file["statement"], file["certificates"]
+        if statement["format"] != EXPORT:
+            yield f"its format is {statement['format']}, not {EXPORT}"
+            return
+        if not is_signed(certificates.to_canonical(statement), file["signature"], file["public_key"]):
+            yield "the signature of the file does not fit its content: the list of its certificates was changed"
+        digests = [certificates.digest(each["certificate"]) for each in entries]
+        if digests != statement["certificates"]:
+            yield "its certificates are not those it was exported with: one was changed, added, removed or moved"
+        known = {each["certificate"]["connection"]: {} for each in entries}  # type: dict[str, dict[int, str]]
+        for each, digest in zip(entries, digests, strict=True):
+            certificate = each["certificate"]
+            name = f"certificate {certificate['connection']} {certificate['number']} of {certificate['day']}"
+            chain = known[certificate["connection"]]
+            yield from (f"{name}: {fault}" for fault in _find_faults_of(each, chain))
+            chain[certificate["number"]] = digest
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        yield f"it is not a file of certificates, or something of it is missing ({type(error).__name__}: {error})"
+
+
+def _find_faults_of(entry: Mapping[str, Any], chain: Mapping[int, str]) -> Iterator[str]:
+    certificate = entry["certificate"]
+    number = certificate["number"]
+    if certificate["format"] != certificates.FORMAT:
+        yield f"its format is {certificate['format']}, not {certificates.FORMAT}"
+        return
+    if not is_signed(certificates.to_canonical(certificate), entry["signature"], entry["public_key"]):
+        yield "its signature does not fit its content"
+    if number in chain or (chain and number < max(chain)):
+        yield "its number stands in the file before"
+    before = chain.get(number - 1, certificate["previous"])
+    if certificate["previous"] != before or (number == 1) != (certificate["previous"] is None):
+        yield f"it does not follow certificate {number - 1}: the chain is broken"
+    yield from certificates.find_faults(certificate)
+
+
+def keys_of(file: Mapping[str, Any]) -> set[str]:
+    """The public keys that a file of certificates names."""
+    return {str(file["public_key"]), *(str(each["public_key"]) for each in file["certificates"])}
