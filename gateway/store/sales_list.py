@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,6 +20,7 @@ MOST_FOUND = 1_000
 LOOKED_BACK = 30_000
 """A part of a number or name is searched among the last so many sales; a whole number among all of them."""
 _EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id)
+_NAMES = (col(SaleRow.number), col(SaleRow.sale_id))
 _PARTLY = (SaleRow.number, SaleRow.document_number, SaleRow.customer, SaleRow.branch_name)
 
 
@@ -115,6 +116,13 @@ def totals_by_status(session: Session, wanted: SaleFilter) -> dict[str, SalesTot
 def find_one(session: Session, sale_row_id: int) -> SaleRow | None:
     """The sale of a row, or None."""
     return session.get(SaleRow, sale_row_id)
+
+
+def find_named(session: Session, connection: str, numbers: Collection[str]) -> dict[str, SaleRow]:
+    """The sales of a connection with these printed numbers, or with these ids where the till printed none."""
+    mine = and_(col(SaleRow.connection) == connection, or_(*(c.in_(set(numbers)) for c in _NAMES)))
+    rows = session.execute(select(SaleRow).where(mine)).scalars()
+    return {row.number or row.sale_id: row for row in rows}
 
 
 def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:

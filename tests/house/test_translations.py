@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.events import Flow, State
-from gateway.web.pages import agreement_report, alerts, catalogue, preview_results, questions, sales
+from gateway.web.pages import agreement_calendar, agreement_report, alerts, catalogue, preview_results, questions, sales
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.pages.rendering import ENTITIES
 from gateway.web.previews import CHOICES
@@ -37,8 +37,9 @@ def words_of_tables() -> set[str]:
         *agreement_report.MEASURES.values(),
         *agreement_report.TOTALS.values(),
         *agreement_report.HEADLINES.values(),
+        *agreement_calendar.WORDS.values(),
         *Cause,
-    }
+    } - {""}
     sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *DOCUMENTS.values(), *sales.KINDS.values()}
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | fixed

@@ -73,12 +73,16 @@ class AccountSums:
 
 def to_account(report: Mapping[str, Any]) -> AccountSums:
     """The page's view of a report of `mapping.agreement.to_report`."""
-    places: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for cell in report["cells"]:
-        places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
-    days = tuple(_to_day(day, branch, cells) for (day, branch), cells in places.items())
     verdict = AGREES if report["agrees"] else EXPLAINED if report.get("status") == EXPLAINED else DIFFERS
-    return AccountSums(verdict, _to_totals(report["totals"]), days, report)
+    return AccountSums(verdict, _to_totals(report["totals"]), to_days(report["cells"]), report)
+
+
+def to_days(cells: Iterable[Mapping[str, Any]]) -> tuple[ReportDay, ...]:
+    """The amounts by branch and day."""
+    places: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        places.setdefault((cell["day"], str(cell["branch"] or "")), []).append(cell)
+    return tuple(_to_day(day, branch, mine) for (day, branch), mine in places.items())
 
 
 def _to_totals(totals: Mapping[str, Mapping[str, int]]) -> tuple[Sum, ...]:

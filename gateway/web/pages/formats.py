@@ -6,7 +6,7 @@ import re
 from datetime import date
 from typing import Final
 
-from babel.dates import format_date
+from babel.dates import format_date, get_day_names
 from babel.numbers import format_currency
 
 from mapping.money import to_euros
@@ -24,6 +24,18 @@ def show_money(language: str, cents: int | None) -> str:
 def show_day(language: str, day: date) -> str:
     """A day: "29 nov 2026"."""
     return format_date(day, "medium", locale=_LOCALES[language])
+
+
+def show_month(language: str, month: date) -> str:
+    """A month: "november 2026"."""
+    return format_date(month, "LLLL y", locale=_LOCALES[language])
+
+
+def weekdays(language: str) -> list[tuple[str, str]]:
+    """The short and the whole name of each day of the week, from Monday on."""
+    names = (get_day_names(width, "stand-alone", locale=_LOCALES[language]) for width in ("abbreviated", "wide"))
+    short, whole = names
+    return [(short[number], whole[number]) for number in range(len(short))]
 
 
 def to_cents(text: str) -> int | None:

@@ -68,6 +68,8 @@ def render(
         "cents": show_cents,
         "money": partial(formats.show_money, language),
         "day": partial(formats.show_day, language),
+        "month_name": partial(formats.show_month, language),
+        "weekdays": partial(formats.weekdays, language),
         "flows": list(Flow),
         "states": list(State),
         "version": VERSION,
