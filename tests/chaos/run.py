@@ -62,6 +62,7 @@ class Chaos:
             self.witness = Witness(self.arena, self.trade)
             collisions = self.troubles.collisions
             self.witness.excused, collisions.list_acknowledged = collisions.excused, self.witness.list_acknowledged
+            self.witness.unsure_names = collisions.unsure_names
             self.person = Person(self.arena, self.troubles.happened)
             try:
                 return self._run()
@@ -201,6 +202,7 @@ class Chaos:
             f"next event that came to its end ({left_out} left out: then a vendor had asked for calm)",
             "connected again by a person": str(self.connected_again),
             "told to a person, who did what the event says": _list(self.person.followed),
+            "names kept as the staff's, because a restored backup did not know them": str(len(self.witness.kept_names)),
             "installations that signed documents which stand": _list(self.witness.count_signatures()),
             "vendors failed": f"{self.arena.stage.books.tricks.struck} calls of the books by order",
         }

@@ -44,6 +44,8 @@ class Witness:
         self.arena, self.trade, self.books, self.till = arena, trade, arena.stage.books, arena.stage.till
         self._cooling: list[datetime] = []
         self.excused: set[str] = set()
+        self.unsure_names: set[tuple[str, str]] = set()
+        self.kept_names: set[tuple[str, str]] = set()
 
     def tell(self, *, texts: bool = False, agreed: str | None = None) -> History:
         """The histories up to now; `texts` with everything that was written, which takes a while."""
@@ -111,8 +113,16 @@ class Witness:
             number = int(item["Sku"])
             wanted = f"{item['Name']} at {int(Decimal(item['UnitPrice']) * 100)} cents"
             rows = [row for row in articles if number == row["articleNumber"] or row["extArticleId"] == item["Id"]]
-            found = tuple(f"{row['description']} at {row['priceIncl']} cents" for row in rows)
+            found = tuple(f"{self._name(row, item)} at {row['priceIncl']} cents" for row in rows)
             yield Twin("article", str(number), wanted, found)
+
+    def _name(self, row: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+        """The article's name. One that a restored backup did not know counts as the staff's own, so it may stay."""
+        given = (row["extArticleId"], row["description"])
+        if row["description"] != item["Name"] and given in self.unsure_names:
+            self.kept_names.add(given)
+            return str(item["Name"])
+        return str(row["description"])
 
     def _pair_stock(self) -> Iterator[Twin]:
         sold = self._count_sold()
