@@ -16,7 +16,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import existing, writers
 from mapping import orders
-from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_tag
 
 SLACK = timedelta(seconds=30)
@@ -38,18 +38,23 @@ def note_polled(source: str, position: int, deps: Deps) -> None:
 
 
 def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
-    """The ids of the sales with a document in the books; all of them if the books cannot be asked."""
+    """The ids of the sales with a document in the books; all of them if the books cannot be asked.
+
+    Every order is among them: its deposits have documents of their own, each on its day, and there are few.
+    """
+    orders_ = {sale.id for sale in sales if sale.kind is SaleKind.ORDER}
+    sales = [sale for sale in sales if sale.id not in orders_]
     if not sales:
-        return set()
+        return orders_
     try:
         found = [row for kind in _kinds(sales) for row in _read(kind, sales, deps)]
     except GatewayError as error:
         deps.say("the books could not be asked what they hold; every sale is looked for", reason=error.reason)
-        return {sale.id for sale in sales}
+        return orders_ | {sale.id for sale in sales}
     tags = {find_tag(row.private_note) for row in found if not row.voided}
     for row in found:
         writers.report_installation(row.private_note, deps)
-    return {sale.id for sale in sales if find_tag(orders.marker(sale)) in tags}
+    return orders_ | {sale.id for sale in sales if find_tag(orders.marker(sale)) in tags}
 
 
 def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:

@@ -29,14 +29,12 @@ class Collisions:
     """`happened` counts them. `list_acknowledged` says which events their senders have seen acknowledged up to now.
 
     `excused` are those that a restored backup knows nothing of: what they told of must be right all the same.
-    `unsure_names` are the names that articles had when a backup was put back, by item: it does not know who wrote them.
     """
 
     def __init__(self, arena: Arena, trade: Trade, happened: Counter[str]) -> None:
         self.arena, self.trade, self.happened = arena, trade, happened
         self.second = SecondDeployment(arena.stage)
         self.excused: set[str] = set()
-        self.unsure_names: set[tuple[str, str]] = set()
         self.list_acknowledged: Callable[[], set[str]] = set
         self.release_file: End = lambda: None
 
@@ -52,9 +50,6 @@ class Collisions:
         with self.arena.troupe.stopped():
             self.release_file()
             self.excused |= self.list_acknowledged() - known
-            with self.arena.stage.till.lock:
-                articles = list(self.arena.stage.till.till["articles"])
-            self.unsure_names |= {(row["extArticleId"], row["description"]) for row in articles}
             backups.put_back(self.arena.engine, backup)
             if forgetful:
                 self.happened["request ids forgotten"] += 1

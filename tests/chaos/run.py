@@ -38,6 +38,7 @@ _QUIET_LOOKS = 30  # the polls look every second: what they have not found by th
 _PERSON_SECONDS = 5.0
 _CONNECT_SECONDS = 45.0
 _AGREE_SECONDS = 300
+_UNKNOWN_WRITERS = ("backup restored", "second deployment")
 
 
 @dataclass
@@ -62,7 +63,6 @@ class Chaos:
             self.witness = Witness(self.arena, self.trade)
             collisions = self.troubles.collisions
             self.witness.excused, collisions.list_acknowledged = collisions.excused, self.witness.list_acknowledged
-            self.witness.unsure_names = collisions.unsure_names
             self.person = Person(self.arena, self.troubles.happened)
             try:
                 return self._run()
@@ -164,6 +164,7 @@ class Chaos:
                 remind = time.monotonic() + _REMIND_SECONDS
             self.witness.look_for_cooldowns()
             self.person.look()
+            self.witness.has_unknown_writers = any(map(self.troubles.happened.get, _UNKNOWN_WRITERS))
             quiet = 0 if (pending := self.witness.count_pending()) else quiet + 1
             if not pending and not any(check(self.witness.tell()).values()):
                 return
@@ -202,7 +203,7 @@ class Chaos:
             f"next event that came to its end ({left_out} left out: then a vendor had asked for calm)",
             "connected again by a person": str(self.connected_again),
             "told to a person, who did what the event says": _list(self.person.followed),
-            "names kept as the staff's, because a restored backup did not know them": str(len(self.witness.kept_names)),
+            "former names left, because an unknown writer wrote them": str(len(self.witness.kept_names)),
             "installations that signed documents which stand": _list(self.witness.count_signatures()),
             "vendors failed": f"{self.arena.stage.books.tricks.struck} calls of the books by order",
         }

@@ -31,6 +31,7 @@ class Trade:
     def __init__(self, books: Books, realm: str, till: Till, *, seconds: float) -> None:
         self.books, self.realm, self.till, self._seconds = books, realm, till, seconds
         self.done: Tally[str] = Tally()
+        self.former_names: set[tuple[str, str]] = set()
         self.delivered: Tally[int] = Tally()
         self.today = datetime.now(AMSTERDAM).date()
         floor = Floor(till, Random(0), goods.furnish(books, realm, till), self._moment(0.0))
@@ -105,6 +106,7 @@ class Trade:
     def rename_item(self) -> bool:
         """An item is called something else."""
         row = self._choose_item(sold=True)
+        self.former_names.add((str(row["Id"]), str(row["Name"])))
         return self._edit("Item", row, Name=f"Item {row['Sku']} nr {self.floor.chance.randrange(1_000_000)}")
 
     def add_item(self) -> bool:

@@ -44,7 +44,7 @@ class Witness:
         self.arena, self.trade, self.books, self.till = arena, trade, arena.stage.books, arena.stage.till
         self._cooling: list[datetime] = []
         self.excused: set[str] = set()
-        self.unsure_names: set[tuple[str, str]] = set()
+        self.has_unknown_writers = False
         self.kept_names: set[tuple[str, str]] = set()
 
     def tell(self, *, texts: bool = False, agreed: str | None = None) -> History:
@@ -117,9 +117,12 @@ class Witness:
             yield Twin("article", str(number), wanted, found)
 
     def _name(self, row: Mapping[str, Any], item: Mapping[str, Any]) -> str:
-        """The article's name. One that a restored backup did not know counts as the staff's own, so it may stay."""
+        """The article's name. A former one that this database does not know counts as the staff's own, and stays.
+
+        Another deployment wrote it, or this one before a backup was restored.
+        """
         given = (row["extArticleId"], row["description"])
-        if row["description"] != item["Name"] and given in self.unsure_names:
+        if self.has_unknown_writers and row["description"] != item["Name"] and given in self.trade.former_names:
             self.kept_names.add(given)
             return str(item["Name"])
         return str(row["description"])
