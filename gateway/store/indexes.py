@@ -6,24 +6,18 @@ index serves a beginning and the whole text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Index, String, and_, literal_column, text
 
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR
-from gateway.store.tables import InboxRow, LinkRow
+from gateway.store.tables import InboxRow
 
 _ROWS = InboxRow.__table__.c  # type: ignore[attr-defined]
 _ASKED = tuple(literal_column(f"'{entity}'", String) for entity in (AGREEMENT, BACKFILLING, DOCTOR))
-_LINKS = LinkRow.__table__.c  # type: ignore[attr-defined]
 _LEFT_OUT = "state = 'skipped' AND code IS NOT NULL"
-_DAY: Mapping[str, str] = {
-    "postgresql": """substring(detail from '"day": "([^"]*)"')""",
-    "sqlite": "CASE WHEN json_valid(detail) THEN json_extract(detail, '$.day') END",
-}
 OF_EXPRESSIONS = ("links_day",)
-"""Indexes that a migration makes and no table declares: their expressions differ between the databases."""
+"""Indexes that a migration made and no table declares: only the release before uses it."""
 # Agreements and the like hold days and amounts, which are looked up later.
 _ENDED = (
     "state NOT IN ('received', 'working', 'waiting', 'uncertain', 'parked')"
@@ -60,13 +54,6 @@ def is_request(entity: str) -> ColumnElement[bool]:
 def is_left_out(code: str) -> ColumnElement[bool]:
     """Whether an event was skipped with this code."""
     return and_(_ROWS.state == literal_column("'skipped'", String), _ROWS.code == code)
-
-
-def is_sale_of_day(dialect: str, day: str) -> ColumnElement[bool]:
-    """Whether a link is of a sale that this day's document holds."""
-    return and_(
-        _LINKS.kind == literal_column("'document'", String), literal_column(f"({_DAY[dialect]})", String) == day
-    )
 
 
 def begins(column: Any, prefix: str) -> ColumnElement[bool]:

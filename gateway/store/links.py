@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -40,8 +40,54 @@ class LinkKind(StrEnum):
     STOCK = "stock"  # branch/article -> quantity last written
 
 
-GONE, WITHDRAWN, LEFT_OUT = "gone", "withdrawn", "left_out"
-"""Details of a document's link: it was removed from the books; the gateway voids it; its day is booked without it."""
+class BookingStatus(StrEnum):
+    """What became of a document or payment that was booked. `DELETED` and `VOIDED`: by others, in the books."""
+
+    BOOKED = "booked"
+    REPLACING = "replacing"  # the gateway deletes it, to book another kind of document
+    WITHDRAWN = "withdrawn"  # its sale was cancelled: the gateway voids it
+    RELEASING = "releasing"  # the till took the payment back or changed it: the gateway voids it
+    RELEASED = "released"  # ... and has voided it
+    REMOVED = "removed"  # the sale does not contain this deposit or money any more: the gateway deletes it
+    LEFT_OUT = "left_out"  # the document of the sale's day is booked without the sale
+    DELETED = "deleted"
+    VOIDED = "voided"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether others removed it from the books."""
+        return self in (BookingStatus.DELETED, BookingStatus.VOIDED)
+
+    @property
+    def is_our_doing(self) -> bool:
+        """Whether the gateway itself removes it from the books."""
+        return self in _OUR_DOING
+
+
+_OUR_DOING = frozenset(
+    {
+        BookingStatus.REPLACING,
+        BookingStatus.WITHDRAWN,
+        BookingStatus.RELEASING,
+        BookingStatus.RELEASED,
+        BookingStatus.REMOVED,
+    }
+)
+BOOKINGS = frozenset({LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT, LinkKind.PAYMENT, LinkKind.DAY_DOCUMENT})
+"""The kinds of links to what was booked of sales."""
+# The release before reads (and writes) flags in the details, and may run beside this one during a deployment. A trigger
+# of the database puts its flags into the columns. Both can go with the next release.
+_FLAGS: Mapping[BookingStatus, tuple[str, Any]] = {
+    BookingStatus.REPLACING: ("replacing", True),
+    BookingStatus.WITHDRAWN: ("withdrawn", True),
+    BookingStatus.RELEASING: ("voiding", True),
+    BookingStatus.RELEASED: ("voided", True),
+    BookingStatus.REMOVED: ("removing", True),
+    BookingStatus.LEFT_OUT: ("left_out", True),
+    BookingStatus.DELETED: ("gone", "deleted"),
+    BookingStatus.VOIDED: ("gone", "voided"),
+}
+_FLAG_NAMES = frozenset({name for name, _ in _FLAGS.values()} | {"adopted", "day"})
 NAMED = "special:"
 """The start of the source id of a special link whose item the settings name; we made every other such item."""
 
@@ -50,7 +96,9 @@ NAMED = "special:"
 class Link:
     """One link. `fingerprint` is that of the last write to the target; `detail` is small JSON-able data.
 
-    `generation` counts the deleted targets of this source record; saving never lowers it.
+    `generation` counts the deleted targets of this source record; saving never lowers it. What was booked of a sale has
+    a `status`; `adopted`: another program booked it, and it is never written; `day`: the day whose document it is, or
+    whose document contains the sale.
     """
 
     kind: str
@@ -61,13 +109,16 @@ class Link:
     fingerprint: str | None = None
     detail: Mapping[str, Any] | None = None
     generation: int = 0
+    status: BookingStatus = BookingStatus.BOOKED
+    adopted: bool = False
+    day: str | None = None
 
 
 # Links are looked up and saved several times for every event: their statements are built once and only bound again.
 _LINKS = LinkRow.__table__  # type: ignore[attr-defined]
 _KEY = ("connection", "kind", "source_id")
-_CHANGING = ("target_entity", "target_id", "sync_token", "fingerprint", "detail", "generation")
-_COLUMNS = ("kind", "source_id", *_CHANGING)
+_COLUMNS = tuple(each.name for each in fields(Link))
+_CHANGING = tuple(name for name in _COLUMNS if name not in _KEY)
 _ROW = {**{name: bindparam(name) for name in ("connection", *_COLUMNS)}, "created_at": moment(), "updated_at": moment()}
 _KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam("like"))
 _SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
@@ -119,8 +170,18 @@ def add(session: Session, connection: str, link: Link) -> Link:
 
 
 def _to_values(connection: str, link: Link) -> dict[str, Any]:
-    detail = json.dumps(link.detail, default=str) if link.detail is not None else None
+    known = link.detail if link.kind not in BOOKINGS else {**(link.detail or {}), **dict(_to_flags(link))} or None
+    detail = json.dumps(known, default=str) if known is not None else None
     return {name: getattr(link, name) for name in _COLUMNS} | {"connection": connection, "detail": detail}
+
+
+def _to_flags(link: Link) -> Iterator[tuple[str, Any]]:
+    if link.status in _FLAGS:
+        yield _FLAGS[link.status]
+    if link.adopted:
+        yield "adopted", True
+    if link.day:
+        yield "day", link.day
 
 
 @cache
@@ -166,13 +227,7 @@ def forget(session: Session, connection: str, kind: LinkKind, source_id: str) ->
 
 def _to_link(row: Any) -> Link:
     detail = json.loads(row.detail) if row.detail else None
-    return Link(
-        row.kind,
-        row.source_id,
-        row.target_entity,
-        row.target_id,
-        row.sync_token,
-        row.fingerprint,
-        detail,
-        row.generation,
-    )
+    if detail and row.kind in BOOKINGS:
+        detail = {name: value for name, value in detail.items() if name not in _FLAG_NAMES} or None
+    named = {name: getattr(row, name) for name in _COLUMNS}
+    return Link(**{**named, "detail": detail, "status": BookingStatus(row.status)})

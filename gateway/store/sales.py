@@ -17,7 +17,7 @@ from sqlmodel import Session, col
 from gateway.store import links, upserts
 from gateway.store.clock import fixed, moment
 from gateway.store.events import SALES, Event, Outcome, State
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.tables import InboxRow, SaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
@@ -26,7 +26,8 @@ KINDS: Final = (SALES[SaleKind.RECEIPT], SALES[SaleKind.INVOICE])
 """What the inbox calls the sales that have a row. An order has none: its receipt or invoice has its money."""
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 _DAY_SECONDS = 86_400.0
-_ABSENT: Final = (links.GONE, links.WITHDRAWN, links.LEFT_OUT)
+_VOIDED: Final = frozenset({BookingStatus.WITHDRAWN, BookingStatus.DELETED, BookingStatus.VOIDED})
+_ABSENT: Final = _VOIDED | {BookingStatus.LEFT_OUT}
 _SALES = SaleRow.__table__  # type: ignore[attr-defined]
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _KEY = ("connection", "sale_id")
@@ -117,13 +118,12 @@ def _calls_for_a_person(known: Any, event: Event) -> bool:
 
 def find_status(state: State, code: str | None, link: Link | None) -> SaleStatus:
     """The status of a sale whose last event ended like this."""
-    detail = (link.detail or {}) if link else {}
     match state:
         case State.PARKED:
             return SaleStatus.NEEDS_ATTENTION
-        case State.DONE | State.SKIPPED if detail.get(links.WITHDRAWN) or detail.get(links.GONE):
+        case State.DONE | State.SKIPPED if link and link.status in _VOIDED:
             return SaleStatus.VOIDED
-        case State.DONE | State.SKIPPED if link and not detail.get(links.LEFT_OUT):
+        case State.DONE | State.SKIPPED if link and link.status not in _ABSENT:
             return SaleStatus.BOOKED
         case State.DONE | State.SKIPPED:
             return SaleStatus.OPEN if code == NOT_YET else SaleStatus.SKIPPED
@@ -167,8 +167,7 @@ def ignore(session: Session, event_id: int) -> None:
     rows = session.execute(select(SaleRow).where(col(SaleRow.event_id) == event_id)).scalars().all()
     for row in rows:
         link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
-        detail = (link.detail or {}) if link else {}
-        is_in_books = link is not None and not any(detail.get(reason) for reason in _ABSENT)
+        is_in_books = link is not None and link.status not in _ABSENT
         _set_status(session, [event_id], SaleStatus.BOOKED if is_in_books else SaleStatus.IGNORED)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_sales
+from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_links, tables_of_sales
 from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
@@ -23,6 +23,8 @@ SignOffRow = tables_of_agreement.SignOffRow
 SigningKeyRow = tables_of_agreement.SigningKeyRow
 BackfillRow = tables_of_feeds.BackfillRow
 CursorRow = tables_of_feeds.CursorRow
+LinkRow = tables_of_links.LinkRow
+NumberRow = tables_of_links.NumberRow
 SystemRow = tables_of_feeds.SystemRow
 SaleRow = tables_of_sales.SaleRow
 
@@ -98,42 +100,6 @@ class InboxRow(SQLModel, table=True):
     occurred_at: datetime | None = _time(nullable=True)
     received_at: datetime = _time()
     updated_at: datetime = _time()
-
-
-class LinkRow(SQLModel, table=True):
-    """The counterpart of a record in the other system, with the fingerprint of the last write."""
-
-    __tablename__ = "links"
-    __table_args__ = (
-        UniqueConstraint("connection", "kind", "source_id", name="links_source"),
-        Index("links_target", "connection", "kind", "target_id"),
-        Index("links_created", "connection", "kind", "created_at"),
-    )
-
-    id: int | None = _row_id()
-    connection: str
-    kind: str
-    source_id: str
-    target_entity: str
-    target_id: str
-    sync_token: str | None = None
-    fingerprint: str | None = None
-    detail: str | None = _long_text()
-    generation: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
-    created_at: datetime = _time()
-    updated_at: datetime = _time()
-
-
-class NumberRow(SQLModel, table=True):
-    """A permanent article number of an item whose SKU is no number; `item_id` is empty for one found taken."""
-
-    __tablename__ = "numbers"
-    __table_args__ = (UniqueConstraint("connection", "item_id", name="numbers_item"),)
-
-    connection: str = Field(primary_key=True)
-    number: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
-    item_id: str | None = None
-    given_at: datetime = _time()
 
 
 class JournalRow(SQLModel, table=True):

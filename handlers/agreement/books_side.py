@@ -13,7 +13,6 @@ from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import codes
-from handlers.sales import bookings
 from mapping import figures
 from mapping.agreement import BooksRecord, DocumentState
 from mapping.figures import Names
@@ -51,7 +50,7 @@ class BooksSide:
 
     def adopt(self, record_id: str, link: Link) -> None:
         """Note that another program booked this document, if its link says so."""
-        if bookings.detail(link, bookings.ADOPTED):
+        if link.adopted:
             self.adopted.add(record_id)
 
     def recognise(self, record_id: str, note: str | None) -> None:
@@ -111,8 +110,7 @@ def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
 
 def group_of(sale_id: str, link: Link | None) -> str:
     """The group of a sale: its day's document when it is summed up in one, else its own id."""
-    day = ((link.detail if link else None) or {}).get(DAY)
-    return f"{DAY}:{day}" if day else sale_id
+    return f"{DAY}:{link.day}" if link and link.day else sale_id
 
 
 def named_sales(side: BooksSide) -> dict[SaleKind, list[str]]:

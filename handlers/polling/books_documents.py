@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 from gateway.errors import NotFound, Permanent
 from gateway.store import agreements, links
 from gateway.store.events import Event
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, changes, drafts, money_documents, successors, till_sales, writers
-from handlers.sales.days import DAY
+from handlers.sales import bookings, changes, drafts, successors, till_sales, writers
 from handlers.sales.settlement import CREDIT
 from mapping import sale_changes
 from mapping.day_summary import Day
@@ -21,9 +20,13 @@ from mapping.order_deposits import key_of
 from mapping.records import DocumentKind
 from mapping.sale_identity import find_tag
 
-_GONE = {"delete": "deleted", "deleted": "deleted", "void": "voided", "voided": "voided"}
+_GONE = {
+    "delete": BookingStatus.DELETED,
+    "deleted": BookingStatus.DELETED,
+    "void": BookingStatus.VOIDED,
+    "voided": BookingStatus.VOIDED,
+}
 EDITED = "edited"
-_OUR_DOING = (bookings.REPLACING, bookings.WITHDRAWN, "voiding", "voided", money_documents.REMOVING)
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
@@ -35,7 +38,7 @@ def handle(event: Event, deps: Deps) -> Result:
     document = _posted_on(mine, deps)
     if document is not None and document.kind == LinkKind.DOCUMENT:
         deps.sales[document.source_id] = None
-    record, day = _record(mine, document), bookings.detail(document, DAY) if document else None
+    record, day = _record(mine, document), document.day if document else None
     deps.learn(order_id=bookings.detail(mine, "number") if mine.kind in (LinkKind.DOCUMENT, LinkKind.MONEY) else None)
     deps.learn(order_id=day)
     deps.learn(target_entity=event.entity, target_id=event.entity_id)
@@ -45,15 +48,15 @@ def handle(event: Event, deps: Deps) -> Result:
     how = _GONE.get((event.operation or "").lower())
     if how is None:
         return done("our own document")
-    if any(bookings.detail(mine, reason) for reason in _OUR_DOING):
+    if mine.status.is_our_doing:
         return done(f"{how} by this gateway")
     _compare_again(mine, deps)
     if rightly := _find_reason(event, mine, how, deps):
         return done(f"it was {how}, and {rightly}")
-    return _report_gone(event, mine, record, how, deps, order=str(day or "the order"))
+    return _report_gone(event, mine, record, how, deps, order=day or "the order")
 
 
-def _find_reason(event: Event, mine: Link, how: str, deps: Deps) -> str | None:
+def _find_reason(event: Event, mine: Link, how: BookingStatus, deps: Deps) -> str | None:
     """Why no action is needed although it was removed, or None."""
     if _is_in_books(event, deps):
         return "is in the books again"
@@ -88,7 +91,7 @@ def _is_dropped(mine: Link, deps: Deps) -> bool:
     return not successors.tags(mine) & {find_tag(each.marker) for each in posting.beside}
 
 
-def _mark_gone(mine: Link, how: str, deps: Deps) -> None:
+def _mark_gone(mine: Link, how: BookingStatus, deps: Deps) -> None:
     with writing(deps.engine) as session:
         bookings.mark_gone(session, mine, how, deps)
 
@@ -110,7 +113,7 @@ def _says_the_sale(mine: Link, deps: Deps) -> bool:
     return bool(sale and current and not changes.differs(sale, mine, current, deps))
 
 
-def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
+def _is_cancelled(mine: Link, how: BookingStatus, deps: Deps) -> bool:
     """Whether nothing of the sale is left at the till: then the document may be removed by anyone.
 
     This gateway may have removed it before its database was restored, or another one. A void can be reverted.
@@ -121,8 +124,8 @@ def _is_cancelled(mine: Link, how: str, deps: Deps) -> bool:
     sale = till_sales.find(document.source_id, deps)
     if sale is None or not sale_changes.is_withdrawn(sale):
         return False
-    if mine == document and how == "voided":
-        bookings.note(document, deps, **{bookings.WITHDRAWN: True})
+    if mine == document and how is BookingStatus.VOIDED and not mine.status.is_gone:
+        bookings.note(document, BookingStatus.WITHDRAWN, deps)
     return True
 
 
@@ -138,8 +141,8 @@ def _record(mine: Link, document: Link | None) -> str:
     """The sale or the day of a document or of a payment on it."""
     if document is None:
         return f"payment {mine.source_id.split('/', 2)[2]}"
-    if day := bookings.detail(document, DAY):
-        return Day.parse(str(day)).name
+    if document.day:
+        return Day.parse(document.day).name
     return f"sale {bookings.detail(document, 'number') or document.source_id}"
 
 
@@ -183,12 +186,12 @@ def _show_edit(event: Event, record: str) -> Result:
     )
 
 
-def _report_gone(event: Event, mine: Link, record: str, how: str, deps: Deps, *, order: str) -> Result:
+def _report_gone(event: Event, mine: Link, record: str, how: BookingStatus, deps: Deps, *, order: str) -> Result:
     is_payment = event.entity == "Payment"
     if not is_payment:
         _mark_gone(mine, how, deps)
     parts = {LinkKind.MONEY: "a part of its money", LinkKind.DEPOSIT: "the deposit"}
-    part = parts.get(LinkKind(mine.kind), "turnover of this day" if bookings.detail(mine, DAY) else "the sale")
+    part = parts.get(LinkKind(mine.kind), "turnover of this day" if mine.day else "the sale")
     what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"
     return parked(
         f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",

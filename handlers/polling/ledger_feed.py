@@ -16,7 +16,7 @@ from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.errors import AuthLost, GatewayError, RateLimited
 from gateway.store import agreements, cursors, inbox, sales_queries
 from gateway.store.events import Change, Flow
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from gateway.store.session import reading, writing
 from handlers import awaited_records
 from handlers.deps import Deps
@@ -160,14 +160,14 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
     link = bookings.find_document(change.entity, change.id, deps)
     if link is None:
         return None if change.deleted else _who_wrote(change, deps)
-    if bookings.detail(link, bookings.GONE):
+    if link.status.is_gone:
         return None
     if change.deleted:
         return "deleted"
     if _is_outdated(change, link):
         return None
     if is_voided(change.raw):
-        return None if bookings.detail(link, bookings.WITHDRAWN) else "voided"
+        return None if link.status is BookingStatus.WITHDRAWN else "voided"
     return None if comparison.is_as_left(link, change.raw, deps) else "edited"
 
 

@@ -93,8 +93,9 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
         settlement.part_from(link, posting.payments, deps)
         money_documents.hand_over(link, booked, deps)
     # The document exists now: store the link before anything else can fail, without the fingerprint for "finished".
-    known = bookings.to_link(sale, booked, finished=False, **_origin(posting, booked))
-    deps.remember(dataclasses.replace(known, generation=generation))
+    known = bookings.to_link(sale, booked, finished=False)
+    adopted = _is_adopted(posting, booked)
+    deps.remember(dataclasses.replace(known, generation=generation, adopted=adopted))
     bookings.claim_orders(sale, booked, deps)
     if found:
         settlement.recall(sale, booked, deps, wanted=posting.payments)
@@ -146,7 +147,7 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, forme
 
 def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> Result:
     """Settle a document that is in the books, and compare it with the till."""
-    if not _origin(posting, booked):
+    if not _is_adopted(posting, booked):
         settlement.settle(posting, booked, deps, maybe_written=maybe_written)
         settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
         money_documents.settle(sale, posting, booked, deps, maybe_written=maybe_written)
@@ -155,8 +156,9 @@ def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, 
     return _check(sale, posting, booked)
 
 
-def _origin(posting: Posting, booked: BookedDocument) -> dict[str, bool]:
-    return {} if is_marked(booked.private_note, posting.document.marker) else {bookings.ADOPTED: True}
+def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
+    """Whether another program booked it: then it is linked, and never written."""
+    return not is_marked(booked.private_note, posting.document.marker)
 
 
 def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int]:
@@ -172,7 +174,7 @@ def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tup
 
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
     """The books' total and tax must equal the till's."""
-    link = bookings.to_link(sale, booked, finished=True, **_origin(posting, booked))
+    link = dataclasses.replace(bookings.to_link(sale, booked, finished=True), adopted=_is_adopted(posting, booked))
     expected_tax = sum((tax.tax for tax in posting.document.taxes), start=booked.tax * 0)
     if (booked.total, booked.tax) == (posting.document.total, expected_tax):
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)

@@ -16,7 +16,7 @@ from gateway.connectors import texts
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire_content import content_of, contents_of, references_of
 from gateway.store import links
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import sale_changes, sale_identity
@@ -28,18 +28,10 @@ _HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodR
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
 """The kinds of links to documents of the books, the most specific first."""
-GONE = links.GONE
-"""How the document was removed from the books: deleted, voided."""
 GONE_IN_BOOKS = "gone-in-books"
-"""Code of the messages about it."""
-REPLACING = "replacing"
-"""The gateway is deleting it, to book another kind of document."""
-ADOPTED = "adopted"
-"""Another program booked it: it is linked, and never written."""
+"""Code of the messages about a document that was removed from the books."""
 REFERENCES = "references"
 """The customer and items in the document when last read."""
-WITHDRAWN = links.WITHDRAWN
-"""The gateway is voiding it, because the sale was cancelled."""
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:
@@ -85,25 +77,28 @@ def seen(raw: Raw) -> dict[str, Any]:
     return {"seen": content_of(raw), REFERENCES: references_of(raw)}
 
 
-def note(link: Link, deps: Deps, **facts: Any) -> Link:
-    """Store more details of a booked sale, at once."""
-    changed = dataclasses.replace(link, detail={**(link.detail or {}), **facts})
+def note(link: Link, status: BookingStatus, deps: Deps) -> Link:
+    """Store at once what became of a booked sale."""
+    changed = dataclasses.replace(link, status=status)
     deps.remember(changed)
     return changed
 
 
-def mark_gone(session: Session, link: Link, how: str, deps: Deps) -> bool:
+def mark_gone(session: Session, link: Link, how: BookingStatus, deps: Deps) -> bool:
     """Store that the linked document is gone, unless the link names another document by now; whether it did."""
     now = links.find(session, deps.connection, LinkKind(link.kind), link.source_id)
     if now is None or (now.target_entity, now.target_id) != (link.target_entity, link.target_id):
         return False
-    links.save(session, deps.connection, dataclasses.replace(now, detail={**(now.detail or {}), GONE: how}))
+    links.save(session, deps.connection, dataclasses.replace(now, status=how))
     return True
 
 
-def begin(link: Link, deps: Deps, **facts: Any) -> Link:
+def begin(link: Link, deps: Deps, *, status: BookingStatus | None = None, **facts: Any) -> Link:
     """Store what is about to be written. Until the write is finished, the link does not count as done."""
-    return note(dataclasses.replace(link, fingerprint=None), deps, **facts)
+    detail = {**(link.detail or {}), **facts}
+    begun = dataclasses.replace(link, fingerprint=None, detail=detail, status=status or link.status)
+    deps.remember(begun)
+    return begun
 
 
 def intended(document: SalesDocument, *, send_number: bool) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store.events import Event
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked
@@ -31,16 +31,15 @@ from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
 from mapping.sale_identity import find_signed_content
 
 TRIES = 3
-_DELETED, _VOIDED = "deleted", "voided"
 
 
 def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Update the document of a booked sale."""
-    if bookings.detail(link, bookings.ADOPTED):
+    if link.adopted:
         return _park_adopted(sale, link)
     in_money = drafts.in_money(sale, deps)
     kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity)
-    if bookings.detail(link, bookings.WITHDRAWN) and kind == link.target_entity:
+    if link.status is BookingStatus.WITHDRAWN and kind == link.target_entity:
         return revive(sale, link, event, deps)
     if kind is DocumentKind.INVOICE == link.target_entity and bookings.detail(link, "goods") == sale_changes.goods(
         sale
@@ -56,11 +55,13 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """A person requests a sale that is booked as it is: repair everything that belongs to its document."""
     kind = DocumentKind(link.target_entity)
-    if bookings.detail(link, bookings.ADOPTED) or kind not in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
+    if link.adopted or kind not in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
         return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
     current = find_present(link, deps)
     if current is None or current.voided:
-        return relink_or_park(sale, link, _DELETED if current is None else _VOIDED, event, deps)
+        return relink_or_park(
+            sale, link, BookingStatus.DELETED if current is None else BookingStatus.VOIDED, event, deps
+        )
     posting, _ = drafts.prepare(sale, deps, kind=kind)
     posting = move_payments(posting, deps)
     said = repairs.restore(posting, current, deps) if posting.payments else []
@@ -72,8 +73,8 @@ def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 
 def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Void the document of a sale that was cancelled."""
-    gone = bookings.detail(link, bookings.GONE)
-    if not gone and bookings.detail(link, bookings.ADOPTED):
+    gone = link.status.is_gone
+    if not gone and link.adopted:
         return _park_adopted(sale, link)
     if not gone and deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
@@ -85,7 +86,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return _park_edited(sale, link)
     if _is_maybe_written(event, link, deps):
         settlement.recall(sale, current, deps)
-    link = bookings.begin(link, deps, withdrawn=True)
+    link = bookings.begin(link, deps, status=BookingStatus.WITHDRAWN)
     money_documents.release(link.target_entity, link.target_id, deps)
     if settlement.release(link.target_entity, link.target_id, deps):
         # Unlinking payments changes the version of the invoice.
@@ -93,7 +94,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     token = request_id(deps.books.realm_id, "void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
-    known = bookings.to_link(sale, voided, finished=True, withdrawn=True)
+    known = dataclasses.replace(bookings.to_link(sale, voided, finished=True), status=BookingStatus.WITHDRAWN)
     return done(
         "cancelled at the till: voided", links=(known,), target_entity=link.target_entity, target_id=link.target_id
     )
@@ -104,8 +105,7 @@ def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
     money_documents.release(link.target_entity, link.target_id, deps)
     settlement.release(link.target_entity, link.target_id, deps)
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
-    finished = Link(link.kind, link.source_id, link.target_entity, link.target_id, link.sync_token,
-                    sale_changes.content(sale), link.detail)  # fmt: skip
+    finished = dataclasses.replace(link, fingerprint=sale_changes.content(sale))
     return done("cancelled at the till; its document is gone from the books already", links=(finished,))
 
 
@@ -180,7 +180,9 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
     current = find_present(link, deps)
     if current is None or current.voided:
-        return relink_or_park(sale, link, _DELETED if current is None else _VOIDED, event, deps)
+        return relink_or_park(
+            sale, link, BookingStatus.DELETED if current is None else BookingStatus.VOIDED, event, deps
+        )
     posting, _ = drafts.prepare(sale, deps, kind=DocumentKind.INVOICE)
     if posting.document.total != current.total:
         # A refund is a line of the invoice.
@@ -222,9 +224,9 @@ def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: boo
     for attempt in range(1, TRIES + 1):
         current = find_present(link, deps)
         if current is None:
-            return relink_or_park(sale, link, _DELETED, event, deps)
+            return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
         if current.voided and not voided_too:
-            return relink_or_park(sale, link, _VOIDED, event, deps)
+            return relink_or_park(sale, link, BookingStatus.VOIDED, event, deps)
         if not current.voided and differs(sale, link, current, deps):
             return _park_edited(sale, link)
         posting = _draft_again(sale, link, current, deps)
@@ -280,16 +282,15 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
 def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Deps) -> Result:
     """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
     current = find_present(link, deps)
-    replacing = bookings.detail(link, bookings.REPLACING)
-    if current is None and not replacing:
-        return relink_or_park(sale, link, _DELETED, event, deps)
+    if current is None and link.status is not BookingStatus.REPLACING:
+        return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
     if current and is_edited(link, current, deps):
         return _park_edited(sale, link)
     maybe_written = _is_maybe_written(event, link, deps)
     if current:
         if maybe_written:
             settlement.recall(sale, current, deps)
-        link = bookings.begin(link, deps, replacing=True)
+        link = bookings.begin(link, deps, status=BookingStatus.REPLACING)
         released = settlement.release(link.target_entity, link.target_id, deps)
         present = (find_present(link, deps) if released else None) or current
         token = request_id(deps.books.realm_id, "delete", present.kind, present.id, present.sync_token)
@@ -303,7 +304,7 @@ def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
     return existing.is_maybe_written(event, None, deps) or link.fingerprint is None
 
 
-def relink_or_park(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
+def relink_or_park(sale: Sale, link: Link, how: BookingStatus, event: Event, deps: Deps) -> Result:
     """A document that was removed from the books is not restored without a person's request.
 
     But a write that this database does not know may have replaced it: then the sale follows that document.

@@ -7,7 +7,7 @@ from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import bookings, repairs, settlement
+from handlers.sales import repairs, settlement
 from mapping.day_summary import Day
 from mapping.records import DocumentKind
 
@@ -38,7 +38,7 @@ def _lacks_payments(link: Link, deps: Deps) -> bool:
 
 def _lost_payments(link: Link, deps: Deps) -> list[str]:
     posted = settlement.posted_on(link.target_entity, link.target_id, deps)
-    return [key for key, each in posted.items() if bookings.detail(each, bookings.GONE)]
+    return [key for key, each in posted.items() if each.status.is_gone]
 
 
 def let_go(day: Day, deps: Deps) -> None:

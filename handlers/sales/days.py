@@ -6,9 +6,9 @@ import json
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.store import links, sales_queries
+from gateway.store import sales_queries
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
@@ -19,7 +19,6 @@ from mapping.errors import NotBookable
 from mapping.records import Sale
 
 ENTITY = "Day"
-DAY, LEFT_OUT = "day", links.LEFT_OUT
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 _PATIENCE = 30.0
 _BUSY = frozenset({*PENDING, State.WORKING, State.PARKED})
@@ -28,7 +27,7 @@ _BUSY = frozenset({*PENDING, State.WORKING, State.PARKED})
 def belongs(sale: Sale, link: Link | None, deps: Deps) -> bool:
     """Whether the sale is booked in its day's document. Later changes of the settings do not change that."""
     if link is not None:
-        return bookings.detail(link, DAY) is not None
+        return link.day is not None
     if not is_summarised(deposits.mark(sale, deps), deps.settings.orders, deps.settings.mapping.gift_card_tenders):
         return False
     return is_bookable(sale, deps) and bookings.find_other(sale, deps) is None
@@ -46,7 +45,7 @@ def is_bookable(sale: Sale, deps: Deps) -> bool:
 def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_run: bool) -> Result:
     """Done if the day's document contains the sale as it is; else request the summary of the day and wait."""
     day = Day(sale.branch, sale.business_date)
-    before = Day.parse(bookings.detail(link, DAY)) if link else day
+    before = Day.parse(link.day) if link and link.day else day
     if dry_run:
         return done(f"dry run: the sale is summed up in the document of {day.key}; nothing was written")
     idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
@@ -63,9 +62,10 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
 
 
 def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
-    if not bookings.detail(link, LEFT_OUT) or not is_bookable(sale, deps):
-        key = bookings.detail(link, DAY)
-        return done(f"summed up in the document of {key}", target_entity=link.target_entity, target_id=link.target_id)
+    if link.status is not BookingStatus.LEFT_OUT or not is_bookable(sale, deps):
+        return done(
+            f"summed up in the document of {link.day}", target_entity=link.target_entity, target_id=link.target_id
+        )
     return parked(
         f"{orders.name_record(sale)} was summed up in the document of its day and is now of a kind that is not",
         code="changed-after-booking",

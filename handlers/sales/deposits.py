@@ -40,7 +40,7 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     before = [known.get(_key(order, payment)) for payment in payments]
     booked = [
         link
-        if link and money_documents.is_gone(link) and not asked
+        if link and link.status.is_gone and not asked
         else _book(order, each, link, deps, maybe_written=maybe_written)
         for each, link in zip(payments, before, strict=True)
     ]

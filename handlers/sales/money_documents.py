@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from gateway.errors import Conflict, DuplicateNumber, NotFound
 from gateway.store import links
 from gateway.store.events import Change, Flow
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
@@ -19,9 +19,6 @@ from handlers.sales import bookings, comparison, documents, existing
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SalesDocument
-
-REMOVING = "removing"
-_FINISHED = ("gone", REMOVING)
 
 
 def settle(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> None:
@@ -57,7 +54,7 @@ def keep(
     }
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
     deps.remember(link)
-    if before is not None and is_gone(before):
+    if before is not None and before.status.is_gone:
         deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
     return link
 
@@ -69,7 +66,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
     for key, link in known.items():
         if is_in_books(link) and (key not in wanted or link.fingerprint not in (None, wanted[key])):
             known[key] = remove(link, deps)
-        elif _is_removing(link):
+        elif _is_removed(link):
             _remove(link, deps)
     return known
 
@@ -77,7 +74,7 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
 def remove(link: Link, deps: Deps) -> Link:
     """Delete a document of ours; returns the link that says so."""
     # Stored before the deletion, so that its report from the books raises no alert.
-    removing = dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), REMOVING: True})
+    removing = dataclasses.replace(link, fingerprint=None, status=BookingStatus.REMOVED)
     deps.remember(removing)
     _remove(link, deps)
     return removing
@@ -95,7 +92,7 @@ def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
 
 def are_present(known: Iterable[Link], deps: Deps) -> bool:
     """Whether the books still have all these documents; reads each, and marks the links of those that are gone."""
-    gone = [link for link in known if not _is_removing(link) and not _is_present(link, deps)]
+    gone = [link for link in known if not _is_removed(link) and not _is_present(link, deps)]
     return not gone
 
 
@@ -110,7 +107,7 @@ def _find_present(link: Link, deps: Deps) -> BookedDocument | None:
 def _is_present(link: Link, deps: Deps) -> bool:
     if _find_present(link, deps) is not None:
         return True
-    deps.remember(dataclasses.replace(link, fingerprint=None, detail={**(link.detail or {}), "gone": "deleted"}))
+    deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.DELETED))
     return False
 
 
@@ -196,16 +193,11 @@ def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
 
 def is_in_books(link: Link) -> bool:
     """Whether the document is in the books, according to its link."""
-    return not any((link.detail or {}).get(name) for name in _FINISHED)
+    return not (link.status.is_gone or _is_removed(link))
 
 
-def is_gone(link: Link) -> bool:
-    """Whether the document was removed from the books."""
-    return bool((link.detail or {}).get("gone"))
-
-
-def _is_removing(link: Link) -> bool:
-    return bool((link.detail or {}).get(REMOVING))
+def _is_removed(link: Link) -> bool:
+    return link.status is BookingStatus.REMOVED
 
 
 def _key(kind: str, document_id: str, document: SalesDocument) -> str:

@@ -7,7 +7,7 @@ import json
 
 from gateway.errors import NotFound, Permanent
 from gateway.store.events import Event, State
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import (
@@ -109,8 +109,8 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
             return skipped(other)
         deposits.ensure(sale, deps, maybe_written=existing.is_maybe_written(event, None, deps))
         return booking.book(sale, None, event, deps)
-    if how := bookings.detail(link, bookings.GONE):
-        return _again(sale, link, str(how), event, deps)
+    if link.status.is_gone:
+        return _again(sale, link, event, deps)
     if link.fingerprint != sale_changes.content(sale):
         return changes.follow(sale, link, event, deps)
     if event.source in existing.PEOPLE:
@@ -118,14 +118,15 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
     return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
 
 
-def _again(sale: Sale, link: Link, how: str, event: Event, deps: Deps) -> Result:
+def _again(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """The document was removed from the books: only a person's request restores it."""
     if event.source not in existing.PEOPLE:
-        return changes.relink_or_park(sale, link, how, event, deps)
+        return changes.relink_or_park(sale, link, link.status, event, deps)
     if successor := changes.relink(sale, link, deps):
         return changes.follow(sale, successor, event, deps)
-    deps.say("booking it again: the document was removed from the books", how=how, id=link.target_id)
-    return booking.book(sale, link, event, deps) if how == "deleted" else changes.revive(sale, link, event, deps)
+    deps.say("booking it again: the document was removed from the books", how=link.status, id=link.target_id)
+    is_deleted = link.status is BookingStatus.DELETED
+    return booking.book(sale, link, event, deps) if is_deleted else changes.revive(sale, link, event, deps)
 
 
 def _look(link: Link, deps: Deps) -> Link:
@@ -136,9 +137,9 @@ def _look(link: Link, deps: Deps) -> Link:
         if money_documents.is_complete(link.target_entity, link.target_id, deps):
             return link
         return dataclasses.replace(link, fingerprint=None)
-    if bookings.detail(link, bookings.REPLACING) or bookings.detail(link, bookings.WITHDRAWN):
+    if link.status in (BookingStatus.REPLACING, BookingStatus.WITHDRAWN):
         return link
-    return bookings.note(link, deps, gone="voided" if current else "deleted")
+    return bookings.note(link, BookingStatus.VOIDED if current else BookingStatus.DELETED, deps)
 
 
 def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:

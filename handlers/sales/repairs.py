@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from gateway.store import links
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings, existing, settlement
+from handlers.sales import existing, settlement
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
 from mapping.sale_identity import name_document
@@ -34,9 +34,9 @@ def look(link: Link, deps: Deps) -> None:
     for each in posted.values():
         row = rows.get(each.target_id)
         if row is None or row.voided:
-            how = "voided" if row else "deleted"
+            how = BookingStatus.VOIDED if row else BookingStatus.DELETED
             deps.say("a payment was removed in QuickBooks", id=each.target_id, how=how)
-            deps.remember(dataclasses.replace(each, fingerprint=None, detail={bookings.GONE: how}))
+            deps.remember(dataclasses.replace(each, fingerprint=None, status=how))
 
 
 def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:

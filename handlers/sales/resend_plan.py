@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.sales import bookings, changes, drafts, existing, money_documents, repairs
 from mapping import sale_changes
@@ -38,7 +38,7 @@ def of_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -> P
         return _of_unknown(sale, posting, deps)
     current = changes.find_present(link, deps)
     name = bookings.name_document(link)
-    if bookings.detail(link, bookings.ADOPTED):
+    if link.adopted:
         return _of_adopted(sale, link)
     if current is None or current.voided:
         return _of_gone(name, link, current, posting)
@@ -53,7 +53,7 @@ def of_withdrawal(link: Link, deps: Deps) -> Plan:
     current = changes.find_present(link, deps)
     if current is None or current.voided:
         return Plan("nothing: its document is gone from QuickBooks")
-    if bookings.detail(link, bookings.ADOPTED) or changes.is_edited(link, current, deps):
+    if link.adopted or changes.is_edited(link, current, deps):
         return Plan(PARK, (f"{bookings.name_document(link)} was written or edited by another writer",))
     return Plan(deps.settings.orders.cancelled)
 
@@ -74,9 +74,9 @@ def _of_adopted(sale: Sale, link: Link) -> Plan:
 
 
 def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Posting) -> Plan:
-    if bookings.detail(link, bookings.REPLACING):
+    if link.status is BookingStatus.REPLACING:
         return Plan(BOOK)
-    if bookings.detail(link, bookings.WITHDRAWN):
+    if link.status is BookingStatus.WITHDRAWN:
         return Plan(RESTORE, (f"{name} was voided when the sale was cancelled: it would get its amounts back",))
     if current is None:
         return Plan(AGAIN, (f"{name} was deleted in QuickBooks", f"a new {posting.document.kind} would be made"))

@@ -14,7 +14,6 @@ from handlers.sales import booking, bookings, closed_books, documents, drafts, m
 from mapping.records import DocumentKind, Sale
 
 _KINDS = frozenset({DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT, DocumentKind.INVOICE})
-_UNSETTLED = (bookings.GONE, bookings.ADOPTED, bookings.REPLACING, bookings.WITHDRAWN, "sent")
 
 
 def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
@@ -42,7 +41,8 @@ def revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
 def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
     """Whether the last write was finished, on the same open day, and nothing else belongs to the document."""
     finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
-    settled = not any(bookings.detail(link, name) for name in _UNSETTLED)
+    in_books = not (link.status.is_gone or link.status.is_our_doing or link.adopted)
+    settled = in_books and not bookings.detail(link, "sent")
     dated = bookings.detail(link, "dated") == sale.business_date.isoformat()
     plain = finished and settled and dated and link.target_entity in _KINDS
     return (

@@ -11,11 +11,11 @@ from decimal import Decimal
 
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store import links
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings, documents, existing
+from handlers.sales import documents, existing
 from mapping import orders
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
@@ -136,9 +136,9 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[BooksPayment
     for key, link in posted_on(kind, document_id, deps).items():
         if is_in_books(link) and kept.get(key) != link.fingerprint:
             # Stored before the void, so that its report from the books raises no alert.
-            deps.remember(dataclasses.replace(link, detail={"voiding": True}))
+            deps.remember(dataclasses.replace(link, status=BookingStatus.RELEASING))
             _void(link, deps)
-            deps.remember(dataclasses.replace(link, fingerprint=None, detail={"voided": True}))
+            deps.remember(dataclasses.replace(link, fingerprint=None, status=BookingStatus.RELEASED))
             released = True
     return released
 
@@ -295,7 +295,7 @@ def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
 
 
 def is_in_books(link: Link | None) -> bool:
-    return link is not None and not any((link.detail or {}).get(name) for name in ("voided", bookings.GONE))
+    return link is not None and not (link.status.is_gone or link.status is BookingStatus.RELEASED)
 
 
 def key_of(booked: BookedDocument, payment: BooksPayment) -> str:

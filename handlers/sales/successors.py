@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from gateway.store import links
 from gateway.store.events import Change, Flow
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.sales import bookings, existing, till_sales
@@ -35,7 +35,7 @@ def find(link: Link, deps: Deps) -> BookedDocument | None:
 def tags(link: Link) -> frozenset[str]:
     """The possible tags of the marker of a link's document; none for a day's."""
     match link.kind:
-        case LinkKind.DOCUMENT if not bookings.detail(link, "day"):
+        case LinkKind.DOCUMENT if not link.day:
             return frozenset(f"{name}:{link.source_id}" for name in _SALE_KINDS)
         case LinkKind.MONEY | LinkKind.DEPOSIT:
             return frozenset({_tag_of_part(link)})
@@ -66,7 +66,7 @@ def find_link(note: str | None, deps: Deps) -> Link | None:
     return next((link for link in under if find_tag(note) in tags(link)), None)
 
 
-def hand_on(link: Link, how: str, successor: BookedDocument, deps: Deps) -> None:
+def hand_on(link: Link, how: BookingStatus, successor: BookedDocument, deps: Deps) -> None:
     """Store that the linked document is gone, and handle its sale again: it follows the successor."""
     with writing(deps.engine) as session:
         if bookings.mark_gone(session, link, how, deps) and link.kind != LinkKind.DOCUMENT:

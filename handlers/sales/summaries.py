@@ -10,11 +10,10 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.store import links, sales_queries
 from gateway.store.events import Event, Outcome, State
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
@@ -138,7 +137,7 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
 
 
 def _is_of_day(link: Link | None) -> bool:
-    return link is None or bookings.detail(link, days.DAY) is not None
+    return link is None or link.day is not None
 
 
 def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
@@ -163,14 +162,16 @@ def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale]
 
 
 def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
-    detail: dict[str, Any] = {
-        "number": sale.number,
-        "total_cents": sale.total_incl_cents,
-        days.DAY: day.key,
-        days.LEFT_OUT: left_out,
-    }
-    content = sale_changes.content(sale)
-    return Link(LinkKind.DOCUMENT, sale.id, state.target_entity, state.target_id, None, content, detail)
+    return Link(
+        LinkKind.DOCUMENT,
+        sale.id,
+        state.target_entity,
+        state.target_id,
+        fingerprint=sale_changes.content(sale),
+        detail={"number": sale.number, "total_cents": sale.total_incl_cents},
+        status=BookingStatus.LEFT_OUT if left_out else BookingStatus.BOOKED,
+        day=day.key,
+    )
 
 
 def _find(day: Day, deps: Deps) -> _State:
@@ -199,6 +200,6 @@ def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDoc
 
 
 def _to_document_link(day: Day, document: BookedDocument) -> Link:
-    detail = {days.DAY: day.key, "number": document.document_number, **bookings.seen(document.raw)}
+    detail = {"number": document.document_number, **bookings.seen(document.raw)}
     key = f"{day.key}/{document.kind}/{document.id}"
-    return Link(LinkKind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail)
+    return Link(LinkKind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail, day=day.key)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from gateway.errors import NotFound
 from gateway.store.events import Change, Event, Flow, Outcome, State
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked, skipped
@@ -114,7 +114,7 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         return skipped("nothing here is booked as another document")
     first = _find_linked(link, deps)
     if first is None or first.voided:
-        return _hand_on(link, "deleted" if first is None else "voided", document, deps)
+        return _hand_on(link, BookingStatus.DELETED if first is None else BookingStatus.VOIDED, document, deps)
     return _settle_second(first, document, f"sale {bookings.detail(link, 'number') or link.source_id}", deps)
 
 
@@ -154,8 +154,8 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
     )
 
 
-def _hand_on(link: Link, how: str, document: BookedDocument, deps: Deps) -> Result:
-    if bookings.detail(link, bookings.REPLACING):
+def _hand_on(link: Link, how: BookingStatus, document: BookedDocument, deps: Deps) -> Result:
+    if link.status is BookingStatus.REPLACING:
         return skipped("its sale is replacing the linked document")
     successors.hand_on(link, how, document, deps)
     return done(f"the linked document is not in the books any more: {_name(document)} takes its place")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,8 +13,9 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from gateway.store import cursors, event_history, inbox, migrate, views
+from gateway.store import cursors, event_history, inbox, links, migrate, sales_queries, views
 from gateway.store.events import Change, Flow
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import BackfillRow, SaleRow
 
@@ -120,7 +122,7 @@ def test_the_progress_of_a_backfill_is_read_out_of_the_cursors(released: Engine)
 
 def test_booked_and_waiting_sales_get_their_rows(released: Engine) -> None:
     detail = {"number": "1.2.2026.7", "document_number": "R7", "total_cents": 1210, "dated": "2026-11-20"}
-    links = [("sale-1", detail), ("sale-2", {**detail, "gone": "deleted"}), ("sale-3", detail)]
+    booked = [("sale-1", detail), ("sale-2", {**detail, "gone": "deleted"}), ("sale-3", detail)]
     events = [
         ("Receipt", "sale-1", "done", ""),
         ("TillInvoice", "sale-3", "done", ""),
@@ -132,7 +134,7 @@ def test_booked_and_waiting_sales_get_their_rows(released: Engine) -> None:
     with released.begin() as connection:
         tables = MetaData()
         tables.reflect(connection)
-        for number, (sale_id, kept) in enumerate(links, 1):
+        for number, (sale_id, kept) in enumerate(booked, 1):
             row = {
                 **to_row(tables.tables["links"], number),
                 "connection": "shop",
@@ -156,6 +158,78 @@ def test_booked_and_waiting_sales_get_their_rows(released: Engine) -> None:
     }
     assert (found["sale-1"].day, found["sale-1"].document_number) == (date(2026, 11, 20), "R7")
     assert (found["sale-4"].day, found["sale-4"].number) == (NOW.date(), "8")
+
+
+FLAGS: list[tuple[str, dict[str, Any] | None, tuple[BookingStatus, bool, str | None]]] = [
+    ("document", None, (BookingStatus.BOOKED, False, None)),
+    ("document", {"number": "7", "adopted": True}, (BookingStatus.BOOKED, True, None)),
+    ("document", {"gone": "deleted", "withdrawn": True, "adopted": True}, (BookingStatus.DELETED, True, None)),
+    ("document", {"gone": "voided"}, (BookingStatus.VOIDED, False, None)),
+    ("document", {"withdrawn": True}, (BookingStatus.WITHDRAWN, False, None)),
+    ("document", {"replacing": True, "withdrawn": True}, (BookingStatus.REPLACING, False, None)),
+    ("document", {"day": "1:2026-11-20", "left_out": False}, (BookingStatus.BOOKED, False, "1:2026-11-20")),
+    ("document", {"day": "1:2026-11-20", "left_out": True}, (BookingStatus.LEFT_OUT, False, "1:2026-11-20")),
+    ("day_document", {"day": "1:2026-11-20", "number": "D1"}, (BookingStatus.BOOKED, False, "1:2026-11-20")),
+    ("payment", {"voiding": True}, (BookingStatus.RELEASING, False, None)),
+    ("payment", {"voided": True}, (BookingStatus.RELEASED, False, None)),
+    ("payment", {"gone": "deleted"}, (BookingStatus.DELETED, False, None)),
+    ("money", {"removing": True, "number": "7"}, (BookingStatus.REMOVED, False, None)),
+    ("deposit", {"gone": "deleted", "number": 'a "gone": "voided" one'}, (BookingStatus.DELETED, False, None)),
+    ("item", {"gone": "deleted"}, (BookingStatus.BOOKED, False, None)),
+]
+OF_THE_RELEASE_BEFORE = sa.text(
+    "INSERT INTO links (connection, kind, source_id, target_entity, target_id, detail, created_at, updated_at)"
+    " VALUES ('shop', :kind, :id, 'Invoice', '1', :detail, :now, :now)"
+    " ON CONFLICT (connection, kind, source_id) DO UPDATE SET detail = excluded.detail"
+)
+
+
+def write_as_before(engine: Engine, shift: int = 0) -> None:
+    """Write the links as the release before does, each with the flags of the one `shift` places on."""
+    with engine.begin() as connection:
+        for number, (kind, _, _) in enumerate(FLAGS):
+            same = [flags for other, flags, _ in FLAGS if (other == "item") == (kind == "item")]
+            detail = same[(number + shift) % len(same)]
+            row = {"kind": kind, "id": str(number), "now": NOW, "detail": detail and json.dumps(detail)}
+            connection.execute(OF_THE_RELEASE_BEFORE, row)
+
+
+def read_links(engine: Engine) -> list[Link]:
+    with reading(engine) as session:
+        found = [links.find(session, "shop", LinkKind(kind), str(number)) for number, (kind, _, _) in enumerate(FLAGS)]
+    return [link for link in found if link]
+
+
+def test_flags_of_bookings_become_columns_and_are_still_written(released: Engine) -> None:
+    with released.begin() as connection:
+        command.upgrade(migrate.config(connection), "0017")
+    write_as_before(released)
+    migrate.upgrade(released)
+    expected = [columns for _, _, columns in FLAGS]
+    upgraded = read_links(released)
+    assert [(link.status, link.adopted, link.day) for link in upgraded] == expected
+    assert [link.detail for link in upgraded][-4:] == [
+        None,
+        {"number": "7"},
+        {"number": 'a "gone": "voided" one'},
+        {"gone": "deleted"},
+    ]
+    # A process of the release before writes other flags, the last time those it had.
+    for shift in (1, 5, 0):
+        write_as_before(released, shift)
+    assert [(link.status, link.adopted, link.day) for link in read_links(released)] == expected
+    # This release writes them for the one before.
+    with writing(released) as session:
+        links.save(session, "shop", *(replace(link, target_id="2") for link in upgraded))
+        kept = session.execute(sa.text("SELECT detail FROM links WHERE connection = 'shop' ORDER BY id")).scalars()
+        written = [json.loads(detail) if detail else None for detail in kept]
+    assert [written[number] for number in (0, 3, 4, 6, 7, 9, 10, 12)] == [
+        None if flags is None else {name: value for name, value in flags.items() if value is not False}
+        for flags in (FLAGS[number][1] for number in (0, 3, 4, 6, 7, 9, 10, 12))
+    ]
+    assert [replace(link, target_id="1") for link in read_links(released)] == upgraded
+    with reading(released) as session:
+        assert sales_queries.summed_up_in(session, "shop", "1:2026-11-20") == ["6", "7"]
 
 
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
