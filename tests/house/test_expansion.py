@@ -25,6 +25,8 @@ def find_steps() -> list[tuple[str, str]]:
 
 def upgrade(engine: Engine, revision: str) -> None:
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         command.upgrade(migrate.config(connection), revision)
 
 
