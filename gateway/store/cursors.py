@@ -177,6 +177,10 @@ def follow(
             position=str(position),
             witness=",".join(sorted(witness)) or None,
             settled=case((late, func.coalesce(marked, before)), else_=func.coalesce(settled, before)),
+            # A feed that is read for the first time has nothing to read again.
+            generation=case(
+                (before.is_(None), newest_generation(session, connection)), else_=col(CursorRow.generation)
+            ),
             marked=case((late, str(position)), else_=marked),
             marked_at=case((late, moment()), else_=col(CursorRow.marked_at)),
             polled_at=moment(),
@@ -186,18 +190,25 @@ def follow(
     return True
 
 
-def rewind(session: Session, connection: str, source: str, *, newest: int, lease: str) -> int | None:
-    """The markers of a feed restarted and this is the newest now: read it from 1. Returns the generation, None without
-    the lease.
+def newest_generation(session: Session, connection: str) -> int:
+    """How often the markers of this till have begun again, as one of its feeds has shown."""
+    found = select(func.max(col(CursorRow.generation))).where(col(CursorRow.connection) == connection)
+    return session.execute(found).scalar_one() or 0
+
+
+def rewind(session: Session, connection: str, source: str, *, newest: int, lease: str, after: int) -> int | None:
+    """The markers of a feed restarted and this is the newest now: read it from 1.
+
+    Returns the generation, which is higher than `after`; None without the lease.
     """
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return None
     cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
     this = _is(connection, source)
-    row = session.execute(select(col(CursorRow.position), col(CursorRow.generation)).where(this)).one()
-    values = {"position": "0", "generation": row[1] + 1, "reread_to": max(newest, int(row[0] or 0))}
+    before = session.execute(select(col(CursorRow.position)).where(this)).scalar_one()
+    values = {"position": "0", "generation": after + 1, "reread_to": max(newest, int(before or 0))}
     session.execute(update(CursorRow).where(this).values(**values, **cleared))
-    return int(row[1]) + 1
+    return after + 1
 
 
 def take(engine: Engine, connection: str, source: str) -> str | None:

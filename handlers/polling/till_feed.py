@@ -53,6 +53,7 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
         position = cursors.find_position(session, deps.connection, source.name)
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
         since = cursors.polled_at(session, deps.connection, source.name)
+        shown = cursors.newest_generation(session, deps.connection)
     if gap and since is not None:
         _compare_since(since, deps)
     forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, position.at or 0, deps)
@@ -60,11 +61,14 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
     if position.at is None:  # a kind of record that is polled for the first time starts now
         feed.store([], newest or 0, frozenset())
         return []
-    if newest is not None and newest < position.at:
+    if position.generation < shown:
+        # A till's markers begin again together, but only a feed whose cursor is above them shows it.
+        feed = feed.begin_again(newest or 0, after=shown - 1)
+    elif newest is not None and newest < position.at:
         # Asked twice: one answer of a till that is starting or being moved is not reliable.
         newest = source.marker(deps.till.sync_markers())
         if newest is not None and newest < position.at:
-            feed = feed.begin_again(newest)
+            feed = feed.begin_again(newest, after=shown)
     due = _read_on(feed, newest)
     with reading(deps.engine) as session:
         reached = cursors.find_position(session, deps.connection, source.name).at
@@ -89,7 +93,8 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
     while True:
         page = feed.source.read(feed.deps, asked)
         if _is_replaced(page, feed.position):
-            return due + _read_on(feed.begin_again(newest or page.marker or 0), newest)
+            again = feed.begin_again(newest or page.marker or 0, after=feed.position.generation)
+            return due + _read_on(again, newest)
         seen = page.marker or 0
         # An empty answer is no proof: records below the earlier marker are read again for a while.
         reached = max(at, min(seen, newest or seen) if page else newest or at)
@@ -125,16 +130,18 @@ class _Feed:
     lease: str
     careful: bool = False
 
-    def begin_again(self, newest: int) -> _Feed:
-        """Read from the first marker on, and send a message to a person."""
+    def begin_again(self, newest: int, *, after: int) -> _Feed:
+        """Read from the first marker on; the first feed of this till that does sends a message to a person."""
         deps, name = self.deps, self.source.name
         with writing(deps.engine) as session:
             polled_at = cursors.polled_at(session, deps.connection, name)
-            generation = cursors.rewind(session, deps.connection, name, newest=newest, lease=self.lease)
+            is_first = cursors.newest_generation(session, deps.connection) <= after
+            generation = cursors.rewind(session, deps.connection, name, newest=newest, lease=self.lease, after=after)
             if generation is None:
                 raise Transient("another process polls the till now", code="poll-busy", record=name)
-            warning = _to_warning(deps.connection, self.source, generation, self.position.at, newest)
-            inbox.receive(session, [warning])
+            if is_first:
+                warning = _to_warning(deps.connection, self.source, generation, self.position.at, newest)
+                inbox.receive(session, [warning])
             position = cursors.find_position(session, deps.connection, name)
         if polled_at is not None:
             _compare_since(polled_at, deps)

@@ -145,6 +145,25 @@ def test_t18_a_marker_of_another_receipt_shows_that_they_began_again(shop: Shop)
     assert [each.code for each in shop.parked()] == ["markers-began-again"]
 
 
+@on_both_databases
+def test_t18_feeds_begin_again_with_the_one_that_shows_it(shop: Shop) -> None:
+    for n in range(2):
+        shop.till.add_relation(name="Oud", email=f"oud{n}@example.nl")
+    with writing(shop.engine) as session:
+        cursors.begin_again(session, "default", shop.deps().till.sync_markers(), at=shop.deps().now())
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    # The receipts' markers are below their cursor; those of the relations, never read so far, are above theirs.
+    shop.till.restart_markers(renumber=False)
+    for n in range(3):
+        shop.till.add_relation(name="Nieuw", email=f"nieuw{n}@example.nl")
+    for _ in range(3):
+        shop.settle()
+    emails = {(row.get("PrimaryEmailAddr") or {}).get("Address") for row in shop.rows("Customer")}
+    assert {f"nieuw{n}@example.nl" for n in range(3)} <= emails
+    assert [each.code for each in shop.parked()] == ["markers-began-again"]
+
+
 def test_t18_one_wrong_answer_about_the_markers_changes_nothing(shop: Shop) -> None:
     for _ in range(2):
         shop.till.sell(lines=[sold(1001)])

@@ -60,7 +60,7 @@ def test_a_poll_that_lost_its_lease_moves_nothing(engine: Engine) -> None:
     assert not advance(engine, "50", late)
     with writing(engine) as session:
         assert not cursors.follow(session, "c", RECEIPTS, 50, witness=(), lease=late)
-        assert cursors.rewind(session, "c", RECEIPTS, newest=5, lease=late) is None
+        assert cursors.rewind(session, "c", RECEIPTS, newest=5, lease=late, after=0) is None
     cursors.release(engine, "c", RECEIPTS, late, failure="too late")
     with reading(engine) as session:
         assert cursors.failure(session, "c", RECEIPTS) is None
