@@ -13,7 +13,7 @@ from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, sessions, starting
 from handlers.result import Result
-from handlers.sales import lookup, orders, summaries, writers
+from handlers.sales import documents, lookup, orders, summaries, writers
 from handlers.stock import estimates, quantities
 
 Handler = Callable[[Event, Deps], Result]
@@ -40,8 +40,8 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "GoLive"): starting.handle,
     (Flow.ORDERS, "Agreement"): report.handle,
     (Flow.ORDERS, "Day"): summaries.handle,
-    (Flow.ORDERS, writers.CHECK): writers.handle_check,
-    (Flow.ORDERS, writers.INSTALLATION): writers.handle_installation,
+    (Flow.ORDERS, documents.CHECK): writers.handle_check,
+    (Flow.ORDERS, documents.INSTALLATION): writers.handle_installation,
     (Flow.ORDERS, "Backfill"): sales.handle_orders,
     (Flow.CUSTOMERS, "Backfill"): relations.handle_customers,
     (Flow.PRODUCTS, "Backfill"): first_load.handle_products,

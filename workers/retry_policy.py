@@ -25,7 +25,7 @@ from gateway.errors import (
     Unanswered,
 )
 from gateway.store.events import Event, Outcome, State
-from handlers.sales.writers import NO_ANSWER
+from handlers.sales.documents import NO_ANSWER
 from mapping.errors import MappingError, NotBookable
 
 RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 14400)

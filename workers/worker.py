@@ -22,7 +22,7 @@ from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.result import Result
-from handlers.sales import sale_facts
+from handlers.sales import till_sales
 from mapping.errors import MappingError, NotBookable
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
@@ -151,7 +151,7 @@ class Worker:
         facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
         outcome = _complete(result.outcome, event, facts)
         entries = [*(deps.log if deps else []), _ending(outcome)]
-        ended = Ended(event, outcome, result, sale_facts.find(event, deps), entries)
+        ended = Ended(event, outcome, result, till_sales.find_facts(event, deps), entries)
         goes_on = time.monotonic() < until and not self.stopping.is_set() and not self._isolation.is_wanted
         due, following = self._writer.record(ended, wants_next=goes_on)
         try:

@@ -63,6 +63,11 @@ class BookingStatus(StrEnum):
         """Whether the gateway itself removes it from the books."""
         return self in _OUR_DOING
 
+    @property
+    def is_in_books(self) -> bool:
+        """Whether a payment, or a document of money beside a sale, still counts. One that is being voided does."""
+        return not (self.is_gone or self in (BookingStatus.RELEASED, BookingStatus.REMOVED))
+
 
 _OUR_DOING = frozenset(
     {

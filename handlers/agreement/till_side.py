@@ -10,7 +10,7 @@ from gateway.errors import Permanent
 from gateway.store import sales_queries
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import deposits, till_sales
+from handlers.sales import deposits, drafts, till_sales
 from mapping import figures
 from mapping.agreement import SaleState, TillRecord
 from mapping.errors import NotBookable
@@ -89,7 +89,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
             sale_state=_to_sale_state(events.get(sale.id)),
             number=sale.number,
         )
-        for sale in deposits.mark_all(counted, deps)
+        for sale in drafts.mark_all(counted, deps)
     ]
 
 

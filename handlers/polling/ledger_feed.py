@@ -23,7 +23,7 @@ from handlers.deps import Deps
 from handlers.polling import captures
 from handlers.polling.captures import Capture, Shared
 from handlers.references import addresses
-from handlers.sales import bookings, comparison, successors, writers
+from handlers.sales import bookings, comparison, documents, successors, writers
 from mapping.records import DocumentKind
 from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
@@ -186,7 +186,7 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
     note = change.raw.get("PrivateNote")
     if find_tag(note) is None or is_voided(change.raw):
         return None
-    writers.report_installation(note, deps)
+    documents.report_installation(note, deps)
     return writers.UNLINKED if successors.is_of_known_sale(note, deps) else None
 
 

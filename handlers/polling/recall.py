@@ -14,7 +14,7 @@ from gateway.errors import GatewayError
 from gateway.store import cursors
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import existing, writers
+from handlers.sales import documents
 from mapping import orders
 from mapping.records import BookedDocument, DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_tag
@@ -53,7 +53,7 @@ def find_booked(sales: Sequence[Sale], deps: Deps) -> set[str]:
         return orders_ | {sale.id for sale in sales}
     tags = {find_tag(row.private_note) for row in found if not row.voided}
     for row in found:
-        writers.report_installation(row.private_note, deps)
+        documents.report_installation(row.private_note, deps)
     return orders_ | {sale.id for sale in sales if find_tag(orders.marker(sale)) in tags}
 
 
@@ -67,4 +67,4 @@ def _kinds(sales: Sequence[Sale]) -> tuple[DocumentKind, ...]:
 
 def _read(kind: DocumentKind, sales: Sequence[Sale], deps: Deps) -> Iterable[BookedDocument]:
     numbers = [orders.document_number(sale, deps.settings.orders) for sale in sales]
-    return existing.rows(kind, numbers, [sale.business_date for sale in sales], deps)
+    return documents.rows(kind, numbers, [sale.business_date for sale in sales], deps)

@@ -10,7 +10,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.references import goods, parties
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, closed_books, documents, drafts, existing, money_documents, settlement, writers
+from handlers.sales import bookings, documents, drafts, money_documents, settlement
 from mapping import orders
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
@@ -32,16 +32,16 @@ def book(
 ) -> Result:
     """Book a sale that is not in the books. `maybe_written`: whether to look first, if the caller knows."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    maybe_written = existing.is_maybe_written(event, link, deps) if maybe_written is None else maybe_written
+    maybe_written = documents.is_maybe_written(event, link, deps) if maybe_written is None else maybe_written
     try:
-        return _book(sale, closed_books.open_up(posting, deps), link, event, deps, maybe_written=maybe_written)
+        return _book(sale, drafts.open_up(posting, deps), link, event, deps, maybe_written=maybe_written)
     except Permanent as error:
-        if closed_books.learn(error, deps):
-            return _book(sale, closed_books.open_up(posting, deps), link, event, deps, maybe_written=True)
+        if drafts.learn_closed(error, deps):
+            return _book(sale, drafts.open_up(posting, deps), link, event, deps, maybe_written=True)
         if not _is_stale(error, deps):
             raise
         fresh = _look_again(sale, posting, deps, error, kind=kind)
-        return _book(sale, closed_books.open_up(fresh, deps), link, event, deps, maybe_written=True)
+        return _book(sale, drafts.open_up(fresh, deps), link, event, deps, maybe_written=True)
 
 
 def _is_stale(error: Permanent, deps: Deps) -> bool:
@@ -76,16 +76,16 @@ class OutdatedDocument(Exception):
 
 def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: Deps, *, maybe_written: bool) -> Result:
     look = maybe_written or deps.settings.orders.adopt
-    booked = existing.find(sale, posting, deps) if look else None
+    booked = documents.find(sale, posting, deps) if look else None
     found = booked is not None
     if booked:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
-        writers.report_installation(booked.private_note, deps)
+        documents.report_installation(booked.private_note, deps)
         _refuse_outdated(sale, posting, booked, link, deps)
         generation = _generation(link, booked)
     else:
-        if writers.may_be_on_its_way(event):
-            writers.look_later(sale, posting, event, deps)
+        if documents.may_be_on_its_way(event):
+            documents.look_later(sale, posting, event, deps)
         # The earlier document is gone: this is the next one.
         booked, generation = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
@@ -165,7 +165,7 @@ def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tup
     try:
         return documents.create(posting, deps, generation=generation)
     except DuplicateNumber:
-        found = existing.find(sale, posting, deps)
+        found = documents.find(sale, posting, deps)
         if found is None:
             raise
         deps.say("the books had this document already", id=found.id)

@@ -5,25 +5,13 @@ from __future__ import annotations
 import dataclasses
 from datetime import date
 
-from gateway.errors import Conflict, NotFound, Permanent
+from gateway.errors import Conflict, Permanent
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked
-from handlers.sales import (
-    booking,
-    bookings,
-    closed_books,
-    comparison,
-    documents,
-    drafts,
-    existing,
-    money_documents,
-    repairs,
-    revisions,
-    settlement,
-)
+from handlers.sales import booking, bookings, comparison, documents, drafts, money_documents, repairs, settlement
 from mapping import orders, sale_changes
 from mapping.errors import MappingError
 from mapping.orders import Posting
@@ -31,6 +19,7 @@ from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
 from mapping.sale_identity import find_signed_content
 
 TRIES = 3
+_KINDS = frozenset({DocumentKind.SALES_RECEIPT, DocumentKind.REFUND_RECEIPT, DocumentKind.INVOICE})
 
 
 def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
@@ -49,7 +38,7 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return _park(sale, link, "was changed at the till after it was booked", "changed-after-booking")
     if kind != link.target_entity:
         return _replace(sale, link, event, kind, deps)
-    return revisions.revise(sale, link, deps) or _update(sale, link, event, deps)
+    return _revise(sale, link, deps) or _update(sale, link, event, deps)
 
 
 def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
@@ -57,7 +46,7 @@ def restore(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     kind = DocumentKind(link.target_entity)
     if link.adopted or kind not in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
         return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
-    current = find_present(link, deps)
+    current = documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
         return relink_or_park(
             sale, link, BookingStatus.DELETED if current is None else BookingStatus.VOIDED, event, deps
@@ -78,7 +67,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         return _park_adopted(sale, link)
     if not gone and deps.settings.orders.cancelled == "park":
         return _park(sale, link, "was cancelled at the till after it was booked", "cancelled-after-booking")
-    current = None if gone else find_present(link, deps)
+    current = None if gone else documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
         successor = relink(sale, link, deps)
         return withdraw(sale, successor, event, deps) if successor else _leave_gone(sale, link, deps)
@@ -90,7 +79,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     money_documents.release(link.target_entity, link.target_id, deps)
     if settlement.release(link.target_entity, link.target_id, deps):
         # Unlinking payments changes the version of the invoice.
-        current = find_present(link, deps) or current
+        current = documents.read(link.target_entity, link.target_id, deps) or current
     token = request_id(deps.books.realm_id, "void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
@@ -111,7 +100,7 @@ def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
 
 def relink(sale: Sale, link: Link, deps: Deps) -> Link | None:
     """The linked document is gone: link another one of this sale in the books, not finished; None if there is none."""
-    booked = existing.find_marked(sale, deps, link)
+    booked = documents.find_marked(sale, deps, link)
     if booked is None:
         return None
     deps.say("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
@@ -139,19 +128,11 @@ def _is_only_unfinished(sale: Sale, link: Link, kind: DocumentKind, deps: Deps) 
     """Whether the document contains the sale as it is now, and only the steps after that were not finished."""
     if link.fingerprint is not None or kind != link.target_entity:
         return False
-    current = find_present(link, deps)
+    current = documents.read(link.target_entity, link.target_id, deps)
     if current is None:
         return False
     posting = _draft_again(sale, link, current, deps)
     return bookings.is_as_intended(current, posting.document, send_number=documents.numbers(deps))
-
-
-def find_present(link: Link, deps: Deps) -> BookedDocument | None:
-    """The linked document as it is in the books, or None if it was deleted."""
-    try:
-        return deps.books.document(DocumentKind(link.target_entity), link.target_id)
-    except NotFound:
-        return None
 
 
 def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
@@ -178,7 +159,7 @@ def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool
 
 def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """Only payments differ: the document stays as it is."""
-    current = find_present(link, deps)
+    current = documents.read(link.target_entity, link.target_id, deps)
     if current is None or current.voided:
         return relink_or_park(
             sale, link, BookingStatus.DELETED if current is None else BookingStatus.VOIDED, event, deps
@@ -192,7 +173,7 @@ def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
         _find_lost(sale, current, posting.payments, deps)
     link = bookings.begin(link, deps)
     if settlement.release(current.kind, current.id, deps, keep=posting.payments):
-        current = find_present(link, deps) or current
+        current = documents.read(link.target_entity, link.target_id, deps) or current
     settlement.settle(posting, current, deps, maybe_written=maybe_written)
     money_documents.settle(sale, posting, current, deps, maybe_written=maybe_written)
     known = bookings.to_link(sale, current, finished=True)
@@ -220,9 +201,50 @@ def revive(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     return _update(sale, link, event, deps, voided_too=True)
 
 
+def _revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
+    """Write the sale as it is now into its document without reading it first; None if it must be read.
+
+    Reads are metered. The last SyncToken proves that the document is unchanged: the books refuse the write if it was
+    changed since. Then it is read, and all is decided as if nothing had been tried.
+    """
+    if not _is_as_left(sale, link, deps):
+        return None
+    posting, _ = drafts.prepare(sale, deps, kind=DocumentKind(link.target_entity))
+    if posting.payments or posting.beside:
+        return None
+    # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
+    bookings.begin(
+        link, deps, sent=bookings.intended(posting.document, send_number=documents.numbers(deps)), goods=None
+    )
+    try:
+        booked = documents.update(posting, link.target_id, link.sync_token or "", deps)
+    except Permanent as refusal:
+        deps.remember(link)
+        deps.say("the books do not take the change; reading the document first", reason=refusal.reason)
+        return None
+    deps.say("updated the document", entity=booked.kind, id=booked.id, after=str(booked.total))
+    deps.remember(bookings.to_link(sale, booked, finished=False))
+    return booking.finish(sale, posting, booked, deps, maybe_written=True)
+
+
+def _is_as_left(sale: Sale, link: Link, deps: Deps) -> bool:
+    """Whether the last write was finished, on the same open day, and nothing else belongs to the document."""
+    finished = bool(link.fingerprint and link.sync_token and bookings.detail(link, "seen"))
+    in_books = not (link.status.is_gone or link.status.is_our_doing or link.adopted)
+    settled = in_books and not bookings.detail(link, "sent")
+    dated = bookings.detail(link, "dated") == sale.business_date.isoformat()
+    plain = finished and settled and dated and link.target_entity in _KINDS
+    return (
+        plain
+        and not drafts.is_closed(sale.business_date, deps)
+        and not settlement.has_payments(link.target_entity, link.target_id, deps)
+        and not money_documents.has_any(link.target_entity, link.target_id, deps)
+    )
+
+
 def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: bool = False) -> Result:
     for attempt in range(1, TRIES + 1):
-        current = find_present(link, deps)
+        current = documents.read(link.target_entity, link.target_id, deps)
         if current is None:
             return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
         if current.voided and not voided_too:
@@ -248,9 +270,9 @@ def _draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) ->
     # A document that was moved out of closed books keeps its day.
     moved = current.business_date if "Original date:" in (current.private_note or "") else None
     booked_day = bookings.detail(link, "dated")
-    opened = closed_books.open_up(posting, deps, day=moved or posting.document.business_date)
-    if booked_day and closed_books.is_closed(date.fromisoformat(booked_day), deps):
-        raise closed_books.refusal(posting, deps.lists.company().books_closed_through)
+    opened = drafts.open_up(posting, deps, day=moved or posting.document.business_date)
+    if booked_day and drafts.is_closed(date.fromisoformat(booked_day), deps):
+        raise drafts.refusal(posting, deps.lists.company().books_closed_through)
     return opened
 
 
@@ -260,13 +282,13 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
     if bookings.is_as_intended(current, posting.document, send_number=numbered):
         deps.say("the document is like this already")
         if settlement.release(current.kind, current.id, deps, keep=posting.payments):
-            current = find_present(link, deps) or current
+            current = documents.read(link.target_entity, link.target_id, deps) or current
         return booking.finish(sale, posting, current, deps, maybe_written=True)
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     # The present content is stored too: it may be an earlier write of ours whose answer was lost.
     link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.raw))
     released = settlement.release(current.kind, current.id, deps, keep=posting.payments)
-    fresh = (find_present(link, deps) if released else None) or current
+    fresh = (documents.read(link.target_entity, link.target_id, deps) if released else None) or current
     deps.say(
         "updating the document",
         entity=current.kind,
@@ -281,7 +303,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
 
 def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Deps) -> Result:
     """The sale is another kind of document now: delete the old one (a void would keep its number), book a new one."""
-    current = find_present(link, deps)
+    current = documents.read(link.target_entity, link.target_id, deps)
     if current is None and link.status is not BookingStatus.REPLACING:
         return relink_or_park(sale, link, BookingStatus.DELETED, event, deps)
     if current and is_edited(link, current, deps):
@@ -292,7 +314,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
             settlement.recall(sale, current, deps)
         link = bookings.begin(link, deps, status=BookingStatus.REPLACING)
         released = settlement.release(link.target_entity, link.target_id, deps)
-        present = (find_present(link, deps) if released else None) or current
+        present = (documents.read(link.target_entity, link.target_id, deps) if released else None) or current
         token = request_id(deps.books.realm_id, "delete", present.kind, present.id, present.sync_token)
         deps.books.delete_document(present.kind, present.id, present.sync_token, token)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
@@ -301,7 +323,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
 
 def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
     """Each write is stored step by step: the books are searched only if an attempt may have been lost."""
-    return existing.is_maybe_written(event, None, deps) or link.fingerprint is None
+    return documents.is_maybe_written(event, None, deps) or link.fingerprint is None
 
 
 def relink_or_park(sale: Sale, link: Link, how: BookingStatus, event: Event, deps: Deps) -> Result:

@@ -11,7 +11,7 @@ from gateway.store.events import Event
 from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, parties
-from handlers.sales import closed_books, documents, existing, repairs, settlement, writers
+from handlers.sales import documents, drafts, repairs, settlement
 from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.orders import Posting
@@ -32,7 +32,7 @@ def book(
     day_sale = _to_day_sale(day)
     plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, _groups(deps))
     signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
-    postings = [closed_books.open_up(posting, deps) for posting in signed]
+    postings = [drafts.open_up(posting, deps) for posting in signed]
     return [_post(posting, day_sale, plan, event, deps, again=again) for posting in postings]
 
 
@@ -83,13 +83,13 @@ def _groups(deps: Deps) -> dict[int, str]:
 def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:
     # A search costs one metered read per document and day; a duplicate would double a day's turnover.
     named = replace(day_sale, number=posting.document.document_number)
-    found = existing.find(named, posting, deps)
+    found = documents.find(named, posting, deps)
     if found and again:
         # Edits are reported elsewhere.
         repairs.restore(posting, found, deps)
         return found
-    if found is None and writers.may_be_on_its_way(event):
-        writers.look_later(named, posting, event, deps)
+    if found is None and documents.may_be_on_its_way(event):
+        documents.look_later(named, posting, event, deps)
     booked = found or (_revive(posting, deps) if again else None) or _create(named, posting, deps, again=again)
     tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
     if (booked.total, booked.tax) != (posting.document.total, tax):
@@ -107,7 +107,7 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
 def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
     """Write the amounts of a voided document again: it still occupies its number."""
     wanted = posting.document
-    rows = existing.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
+    rows = documents.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
     voided = next((row for row in rows if row.voided and is_marked(row.private_note, wanted.marker)), None)
     return documents.update(posting, voided.id, voided.sync_token, deps) if voided else None
 
@@ -116,7 +116,7 @@ def _create(named: Sale, posting: Posting, deps: Deps, *, again: bool) -> Booked
     try:
         return documents.create(posting, deps, generation=1 if again else 0)[0]
     except DuplicateNumber:
-        found = existing.find(named, posting, deps)
+        found = documents.find(named, posting, deps)
         if found is None:
             raise
         return found

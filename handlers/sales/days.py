@@ -6,13 +6,13 @@ import json
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.store import sales_queries
+from gateway.store import links, sales_queries
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
-from gateway.store.links import BookingStatus, Link
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
-from handlers.sales import bookings, day_repairs, deposits, existing
+from handlers.sales import bookings, documents, drafts, repairs, settlement
 from mapping import orders, sale_changes
 from mapping.day_summary import Day, is_summarised
 from mapping.errors import NotBookable
@@ -28,7 +28,7 @@ def belongs(sale: Sale, link: Link | None, deps: Deps) -> bool:
     """Whether the sale is booked in its day's document. Later changes of the settings do not change that."""
     if link is not None:
         return link.day is not None
-    if not is_summarised(deposits.mark(sale, deps), deps.settings.orders, deps.settings.mapping.gift_card_tenders):
+    if not is_summarised(drafts.mark(sale, deps), deps.settings.orders, deps.settings.mapping.gift_card_tenders):
         return False
     return is_bookable(sale, deps) and bookings.find_other(sale, deps) is None
 
@@ -50,7 +50,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
         return done(f"dry run: the sale is summed up in the document of {day.key}; nothing was written")
     idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
     if link and before == day and link.fingerprint == sale_changes.content(sale):
-        if event.source not in existing.PEOPLE or (idle and day_repairs.is_complete(day, deps)):
+        if event.source not in documents.PEOPLE or (idle and is_complete(day, deps)):
             return _ended(sale, link, deps)
         deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
@@ -89,7 +89,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     return Change(
         key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
         flow=Flow.ORDERS,
-        source=event.source if event.source in existing.PEOPLE else "gateway",
+        source=event.source if event.source in documents.PEOPLE else "gateway",
         entity=ENTITY,
         entity_id=day.key,
         connection=deps.connection,
@@ -104,3 +104,44 @@ def _is_idle(day: Day, deps: Deps) -> bool:
     with reading(deps.engine) as session:
         newest = sales_queries.newest_events(session, deps.connection, [day.key]).get(day.key)
     return newest is None or newest[1] not in _BUSY
+
+
+def is_complete(day: Day, deps: Deps) -> bool:
+    """Whether all documents and payments of a day are in the books; reads each of them."""
+    return not any(is_gone(link, deps) or _lacks_payments(link, deps) for link in find_documents(day, deps))
+
+
+def find_documents(day: Day, deps: Deps) -> list[Link]:
+    """The known documents of a day and its corrections."""
+    with reading(deps.engine) as session:
+        return links.find_under(session, deps.connection, LinkKind.DAY_DOCUMENT, f"{day.key}/")
+
+
+def is_gone(link: Link, deps: Deps) -> bool:
+    """Whether the document was deleted or voided in the books."""
+    current = documents.read(link.target_entity, link.target_id, deps)
+    return current is None or current.voided
+
+
+def _lacks_payments(link: Link, deps: Deps) -> bool:
+    repairs.look(link, deps)
+    return bool(_lost_payments(link, deps))
+
+
+def _lost_payments(link: Link, deps: Deps) -> list[str]:
+    posted = settlement.posted_on(link.target_entity, link.target_id, deps)
+    return [key for key, each in posted.items() if each.status.is_gone]
+
+
+def let_go(day: Day, deps: Deps) -> None:
+    """Forget payments that are gone and were not posted again, because another payment settles their document."""
+    for link in find_documents(day, deps):
+        for key in _lost_payments(link, deps):
+            deps.forget(LinkKind.PAYMENT, key)
+
+
+def forget(link: Link, deps: Deps) -> None:
+    """Forget a document that is gone; the payments on it are searched by their notes."""
+    for key in settlement.find_keys(link, deps):
+        deps.forget(LinkKind.PAYMENT, key)
+    deps.forget(LinkKind.DAY_DOCUMENT, link.source_id)

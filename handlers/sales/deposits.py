@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable
 
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
@@ -12,11 +12,11 @@ from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, own_items, parties
 from handlers.result import Result, done, skipped
-from handlers.sales import closed_books, money_documents
+from handlers.sales import drafts, money_documents
 from mapping import order_deposits
 from mapping.order_deposits import key_of
 from mapping.orders import Posting
-from mapping.records import Payment, Sale, SaleKind
+from mapping.records import Payment, Sale
 from mapping.references import References
 from mapping.sale_changes import CANCELLED_ORDER
 from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
@@ -67,37 +67,13 @@ def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
                 _book(order, payment, known.get(_key(order, payment)), deps, maybe_written=maybe_written)
 
 
-def mark(sale: Sale, deps: Deps) -> Sale:
-    """The sale with those payments marked that settle a separately booked deposit."""
-    return mark_all([sale], deps)[0]
-
-
-def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
-    """The same for many sales, with one query."""
-    wanted = [key for sale in sales for key in _keys_of(sale)]
-    with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
-    in_books = {key for key, link in known.items() if money_documents.is_in_books(link)}
-    tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
-    return [
-        order_deposits.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in in_books}, tenders)
-        for sale in sales
-    ]
-
-
 def booked_payments(order: Sale, deps: Deps) -> Sale:
     """The order with the payments that count as deposits: the booked ones, and for an open order all that should be."""
     if order.state != COMPLETE_ORDER:
         return order
-    known = {key for key, link in _known(order, deps).items() if money_documents.is_in_books(link)}
+    known = {key for key, link in _known(order, deps).items() if link.status.is_in_books}
     kept = (payment for payment in order.payments if _key(order, payment) in known)
     return dataclasses.replace(order, payments=tuple(kept))
-
-
-def _keys_of(sale: Sale) -> Iterator[str]:
-    if sale.kind is not SaleKind.ORDER:
-        for order_id in sale.order_ids:
-            yield from (f"{order_id}/{key_of(payment)}" for payment in sale.payments)
 
 
 def _key(order: Sale, payment: Payment) -> str:
@@ -121,14 +97,14 @@ def _is_on_sale(order: Sale, payment: Payment, deps: Deps) -> bool:
 def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str], deps: Deps) -> None:
     kept = {f"{order.id}/{key}" for key in wanted}
     for key, link in known.items():
-        if key not in kept and money_documents.is_in_books(link):
+        if key not in kept and link.status.is_in_books:
             known[key] = money_documents.remove(link, deps)
 
 
 def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:
     references = _references(order, [payment], deps)
     document = order_deposits.to_document(order, payment, references, deps.settings.orders)
-    document = sign(closed_books.open_up(Posting(document), deps).document, deps.installation)
+    document = sign(drafts.open_up(Posting(document), deps).document, deps.installation)
     return money_documents.keep(
         order, document, LinkKind.DEPOSIT, _key(order, payment), before, deps, maybe_written=maybe_written
     )

@@ -1,4 +1,8 @@
-"""The two writes of a document of the books: create, with a request id independent of its content, and update.
+"""The documents of the books: find one that may be there already, create one, update it.
+
+A look-up is a metered read, so it is made only for a reason: an earlier attempt, a request by a person, a backfill, or
+a poll after a gap (an outage, a restored backup). After a change from another connector, every sale can be searched
+(`orders.adopt`).
 
 The request id of a create is made of the company, the sale (or the day) and the generation of its document. So the
 books answer a second create with the first document, even if a setting or an edit changed in between; that answer is
@@ -7,20 +11,156 @@ compared with what was wanted, and the document is updated.
 
 from __future__ import annotations
 
-from datetime import timedelta
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, timedelta
 
 from gateway.connectors.quickbooks.moments import find_moment
 from gateway.errors import Conflict, NotFound, Permanent
+from gateway.store import event_history
+from gateway.store.events import Change, Event, Flow, State
+from gateway.store.links import Link
+from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings, writers
+from handlers.sales import bookings
+from mapping import orders
 from mapping.orders import Posting
-from mapping.records import BookedDocument
-from mapping.sale_identity import find_tag
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
+from mapping.sale_identity import find_installation, find_tag, is_marked
+from mapping.sale_payments import payment_tag
 
+CHECK, INSTALLATION = "Duplicates", "Installation"
+NO_ANSWER = "no-answer"
 MAX_GENERATIONS = 20
 FRESH = timedelta(minutes=5)
 """A document older than this belongs to an earlier request: it may not be in the books any more."""
+_SISTERS = {
+    DocumentKind.SALES_RECEIPT: (DocumentKind.SALES_RECEIPT, DocumentKind.INVOICE),
+    DocumentKind.INVOICE: (DocumentKind.INVOICE, DocumentKind.SALES_RECEIPT),
+    DocumentKind.REFUND_RECEIPT: (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO),
+    DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
+}
+PEOPLE = frozenset({"admin", "cli"})
+"""Sources of events requested by a person."""
+_ASKED_FOR = PEOPLE | {"backfill"}
+_MARKED = "[kassabridge:"
+
+
+def is_maybe_written(event: Event, link: Link | None, deps: Deps) -> bool:
+    """Whether the document may be in the books without a link.
+
+    An event that was in the inbox when this process started may have been booked before a backup was restored.
+    """
+    if event.received_at < deps.process.started:
+        return True
+    return event.careful or event.attempts > 1 or event.source in _ASKED_FOR or link is not None
+
+
+def with_request(event: Event, deps: Deps) -> Event:
+    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
+    if event.source in PEOPLE:
+        return event
+    with reading(deps.engine) as session:
+        replaced = event_history.replaced_by(session, event)
+    asked = next((each.source for each in replaced if each.source in PEOPLE), None)
+    return dataclasses.replace(event, source=asked) if asked else event
+
+
+def may_be_on_its_way(event: Event) -> bool:
+    """Whether an attempt before this one may have sent a request that has not arrived yet."""
+    return event.crashes > 0 or event.code == NO_ANSWER
+
+
+def find(sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
+    """The posting's document in the books, recognised by the marker in its private note.
+
+    The sister kind is searched too: the settings may have changed since it was booked; and every kind if the sale was
+    edited, which may have turned it into a return. With `orders.adopt`, a document of another program is recognised
+    by number, day and total.
+    """
+    rows: list[BookedDocument] = []
+    for kind in _kinds(sale, posting.document.kind):
+        found = list(_candidates(kind, sale, posting, deps))
+        ours = (row for row in found if is_marked(row.private_note, posting.document.marker) and not row.voided)
+        if (document := next(ours, None)) is not None:
+            return document
+        rows += [row for row in found if kind in _SISTERS[posting.document.kind]]
+    return _adopt(rows, sale, posting, deps) if deps.settings.orders.adopt else None
+
+
+def _kinds(sale: Sale, kind: DocumentKind) -> Sequence[DocumentKind]:
+    likely = _SISTERS[kind]
+    return likely if sale.version == 1 else (*likely, *(each for each in DocumentKind if each not in likely))
+
+
+def find_marked(sale: Sale, deps: Deps, link: Link | None = None) -> BookedDocument | None:
+    """A document of this sale of any kind; `link` names the number and day of an earlier one."""
+    known = (link.detail if link else None) or {}
+    numbers = [orders.document_number(sale, deps.settings.orders), known.get("document_number")]
+    days = [sale.business_date, *([date.fromisoformat(known["dated"])] if known.get("dated") else [])]
+    return find_tagged({find_tag(orders.marker(sale))}, [each for each in numbers if each], days, deps)
+
+
+def find_tagged(
+    tags: Collection[str | None], numbers: Sequence[str], days: Sequence[date], deps: Deps
+) -> BookedDocument | None:
+    """A document of any kind whose marker has one of these tags."""
+    found = (row for kind in DocumentKind for row in rows(kind, numbers, days, deps))
+    return next((row for row in found if find_tag(row.private_note) in tags and not row.voided), None)
+
+
+def _candidates(kind: DocumentKind, sale: Sale, posting: Posting, deps: Deps) -> Iterable[BookedDocument]:
+    document = posting.document
+    return rows(kind, [document.document_number, sale.number], [document.business_date, sale.business_date], deps)
+
+
+def rows(kind: DocumentKind, numbers: Sequence[str], days: Sequence[date], deps: Deps) -> Iterable[BookedDocument]:
+    """The documents with these numbers; of these days if QuickBooks assigns the numbers."""
+    if deps.lists.company().custom_document_numbers:
+        return deps.books.documents_by_number(kind, list(dict.fromkeys(numbers)))
+    # QuickBooks assigns the numbers, and a note cannot be searched: read the day, and the day it was moved to.
+    return [row for day in dict.fromkeys(days) for row in deps.books.documents_on(kind, day)]
+
+
+def on(kind: DocumentKind, day: str, deps: Deps) -> Iterable[BookedDocument]:
+    """The documents of a day, written as in ISO 8601."""
+    return deps.books.documents_on(kind, date.fromisoformat(day))
+
+
+def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: Deps) -> BookedDocument | None:
+    document = posting.document
+    same = (
+        row
+        for row in found
+        if row.document_number in {document.document_number, sale.number}
+        and (row.business_date, row.total) == (document.business_date, document.total)
+        and document.currency in (None, (row.raw.get("CurrencyRef") or {}).get("value"))
+        and not row.voided
+        and _MARKED not in (row.private_note or "")
+    )
+    adopted = next(same, None)
+    if adopted:
+        deps.say("adopted a document that something else booked", entity=adopted.kind, id=adopted.id)
+    return adopted
+
+
+def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
+    """Payments of this posting that are already in the books, by the till's payment."""
+    references = [payment.payment_reference for payment in posting.payments if payment.payment_reference]
+    found = deps.books.payments_by_reference(list(dict.fromkeys(references))) if references else ()
+    valid = [payment for payment in found if not payment.voided]
+    wanted = {payment.source_id or "": payment_tag(payment.source_id or "") for payment in posting.payments}
+    return {key: row for key, tag in wanted.items() for row in valid if tag in (row.private_note or "")}
+
+
+def read(kind: str, document_id: str, deps: Deps) -> BookedDocument | None:
+    """The document as it is now, or None if it was deleted."""
+    try:
+        return deps.books.document(DocumentKind(kind), document_id)
+    except NotFound:
+        return None
 
 
 def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[BookedDocument, int]:
@@ -37,8 +177,8 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
             send_tax_detail=True,
             send_number=numbers(deps),
         )
-        writers.report_installation(made.private_note, deps)
-        present = find_present(made, deps) if each or is_old(made.raw, deps) else made
+        report_installation(made.private_note, deps)
+        present = read(made.kind, made.id, deps) if each or is_old(made.raw, deps) else made
         if present is not None:
             _refuse_voided(present, posting)
             return bring_up_to_date(present, posting, deps), each
@@ -67,14 +207,6 @@ def numbers(deps: Deps) -> bool:
     return deps.lists.company().custom_document_numbers
 
 
-def find_present(document: BookedDocument, deps: Deps) -> BookedDocument | None:
-    """The document as it is now, or None if it was deleted."""
-    try:
-        return deps.books.document(document.kind, document.id)
-    except NotFound:
-        return None
-
-
 def is_old(raw: bookings.Raw, deps: Deps) -> bool:
     """Whether the document was created before the request it answers."""
     made_at = find_moment((raw.get("MetaData") or {}).get("CreateTime"))
@@ -100,10 +232,48 @@ def bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> Book
         try:
             return update(posting, made.id, made.sync_token, deps)
         except Conflict:
-            present = find_present(made, deps)
+            present = read(made.kind, made.id, deps)
             if present is None:
                 raise
             made = present
     raise Conflict(
         f"{posting.document.document_number} keeps changing in QuickBooks", record=posting.document.document_number
+    )
+
+
+def report_installation(note: str | None, deps: Deps) -> None:
+    """Report once an installation that signed a document of ours with another name than this one's."""
+    other = find_installation(note)
+    if other in (None, deps.installation):
+        return
+    deps.pass_on(
+        Change(
+            key=f"writer:{deps.connection}:{other}",
+            flow=Flow.ORDERS,
+            source="gateway",
+            entity=INSTALLATION,
+            entity_id=str(other),
+            connection=deps.connection,
+            state=State.PARKED,
+            reason=f"another installation of the gateway ({other}) books sales of this till into this company",
+            fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
+        )
+    )
+
+
+def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
+    """Schedule another search of the days on which another document of this sale may appear."""
+    days = dict.fromkeys((posting.document.business_date, sale.business_date))
+    tag = find_tag(posting.document.marker) or ""
+    hint = {"days": [day.isoformat() for day in days]}
+    deps.pass_on(
+        Change(
+            key=f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}",
+            flow=Flow.ORDERS,
+            source="gateway",
+            entity=CHECK,
+            entity_id=tag,
+            connection=deps.connection,
+            hint=json.dumps({**hint, "since": deps.now().isoformat()}),
+        )
     )

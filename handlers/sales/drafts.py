@@ -1,29 +1,32 @@
-"""From a sale to its posting: resolve every reference, then map."""
+"""From a sale to its posting: resolve every reference, map, and choose a day on which the books are open."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 
 from gateway.errors import Permanent
-from gateway.store import connections
-from gateway.store.links import Link
-from gateway.store.session import writing
+from gateway.store import connections, links
+from gateway.store.links import Link, LinkKind
+from gateway.store.session import reading, writing
 from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import codes, goods, own_items, parties
-from handlers.sales import bookings, deposits
-from mapping import orders
-from mapping.errors import ItemNeeded
+from handlers.sales import bookings
+from mapping import order_deposits, orders
+from mapping.errors import ItemNeeded, MappingError
 from mapping.gift_cards import without_gift_cards
-from mapping.order_deposits import without_deposits
+from mapping.order_deposits import key_of, without_deposits
 from mapping.orders import Posting, References
-from mapping.records import DocumentKind, Sale
+from mapping.records import DocumentKind, Sale, SaleKind
 from mapping.sale_identity import sign
 from mapping.sale_totals import is_without_vat, read_totals
 from mapping.unit_prices import LineAmounts
 
 WRONG_AMOUNT = "6070"
+CLOSED = "6210"
+_CLOSED = frozenset({CLOSED, "6200"})
 
 _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
     "rounding_item_id": lambda references, deps: dataclasses.replace(
@@ -40,7 +43,7 @@ _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
 
 def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tuple[Posting, References]:
     """The posting of a sale and its references. Raises `MappingError` if anything is unclear."""
-    posting, references = _prepare(deposits.mark(sale, deps), deps, kind)
+    posting, references = _prepare(mark(sale, deps), deps, kind)
     beside = tuple(sign(document, deps.installation) for document in posting.beside)
     signed = dataclasses.replace(posting, document=sign(posting.document, deps.installation), beside=beside)
     return signed, references
@@ -48,7 +51,25 @@ def prepare(sale: Sale, deps: Deps, *, kind: DocumentKind | None = None) -> tupl
 
 def in_money(sale: Sale, deps: Deps) -> Sale:
     """The sale with payments in money only: without gift cards that are a debt, and deposits that are booked."""
-    return _in_money(deposits.mark(sale, deps), deps)
+    return _in_money(mark(sale, deps), deps)
+
+
+def mark(sale: Sale, deps: Deps) -> Sale:
+    """The sale with those payments marked that settle a separately booked deposit."""
+    return mark_all([sale], deps)[0]
+
+
+def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
+    """The same for many sales, with one query."""
+    wanted = [key for sale in sales for key in _keys_of(sale)]
+    with reading(deps.engine) as session:
+        known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
+    in_books = {key for key, link in known.items() if link.status.is_in_books}
+    tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
+    return [
+        order_deposits.mark(sale, {key.split("/", 1)[1] for key in _keys_of(sale) if key in in_books}, tenders)
+        for sale in sales
+    ]
 
 
 def _in_money(marked: Sale, deps: Deps) -> Sale:
@@ -65,6 +86,44 @@ def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting
                 raise
             deps.say("an item of ours is needed", why=needed.reason)
             references = _ITEMS[needed.reference](references, deps)
+
+
+def open_up(posting: Posting, deps: Deps, *, day: date | None = None) -> Posting:
+    """The posting on a day that is open; `day` is the day of an earlier version of it. Raises `MappingError`."""
+    wanted = day or posting.document.business_date
+    closed = deps.lists.company().books_closed_through
+    if closed is None or wanted > closed:
+        return posting if wanted == posting.document.business_date else orders.move_to(posting, wanted)
+    if day is not None or deps.settings.orders.closed_books == "park":
+        raise refusal(posting, closed)
+    moved = closed + timedelta(days=1)
+    deps.say("the books are closed: posted on the first open day", closed_through=closed, day=moved)
+    return orders.move_to(posting, moved)
+
+
+def is_closed(day: date, deps: Deps) -> bool:
+    """Whether the books are closed on this day."""
+    closed = deps.lists.company().books_closed_through
+    return closed is not None and day <= closed
+
+
+def refusal(posting: Posting, closed: date | None) -> MappingError:
+    """The message about a sale whose day is closed."""
+    return MappingError(
+        f"the books are closed through {closed}" if closed else "the books are closed on this day",
+        record=posting.document.document_number,
+        field="orders.closed_books",
+        fix='reopen the period in QuickBooks and retry, or set orders.closed_books = "next_open_day" for new documents',
+        code=CLOSED,
+    )
+
+
+def learn_closed(error: Permanent, deps: Deps) -> bool:
+    """Whether the books refused the day; then the company is read again."""
+    if error.code not in _CLOSED:
+        return False
+    deps.lists.forget("company")
+    return True
 
 
 def learn(error: Permanent, deps: Deps) -> Deps | None:
@@ -120,3 +179,9 @@ def _name_original(sale: Sale, original: Link | None) -> str | None:
         return None
     number = bookings.detail(original, "number") if original else None
     return f"{sale.kind.value.lower()} {number or sale.credited_id}"
+
+
+def _keys_of(sale: Sale) -> Iterator[str]:
+    if sale.kind is not SaleKind.ORDER:
+        for order_id in sale.order_ids:
+            yield from (f"{order_id}/{key_of(payment)}" for payment in sale.payments)

@@ -3,37 +3,110 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
 
 import simplejson
 
 from gateway.connectors.quickbooks import wire_documents, wire_payments
+from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
-from gateway.store.links import Link
+from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, closed_books, drafts, dry_run_books, dry_run_names, resend_plan
-from handlers.sales.dry_run_names import Names
+from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
 from mapping import sale_changes
 from mapping.errors import MappingError, NotBookable
 from mapping.money import to_euros
 from mapping.orders import Posting, References, bookable, is_off
-from mapping.records import Sale
+from mapping.records import BookedDocument, Customer, DocumentKind, Item, ListEntry, Sale
+from mapping.sale_identity import name_document
+
+FIRST_VERSION = "0"
+WOULD_CREATE = "would be created"
+Names = Mapping[str, Mapping[str, str]]
+_LISTS: Final[Mapping[str, ListEntity]] = {
+    "ClassRef": "Class",
+    "DepartmentRef": "Department",
+    "DepositToAccountRef": "Account",
+    "PaymentMethodRef": "PaymentMethod",
+    "SalesTermRef": "Term",
+}
+
+
+BOOK, LINK, AGAIN, RESTORE = "book", "link", "book again", "restore"
+ADOPTED = "something else booked this sale: its document is linked, and never written"
+ONLY_PAYMENTS = "only its payments differ: they would be brought to what the till says"
+CHANGED = 'the sale was changed at the till after it was booked, and orders.changed is "park"'
+UNFINISHED = "an earlier attempt did not finish: what is missing would be written"
+MONEY_GONE = "a document of money beside it was removed in QuickBooks: it would be made again"
+STEPS = (ADOPTED, ONLY_PAYMENTS, CHANGED, UNFINISHED, MONEY_GONE)
+"""The steps that name no record: pages translate them."""
+REPAIR, SETTLE, PARK, NOTHING = "repair", "settle", "park", "nothing: already booked"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done: one code word for programs, and the steps as sentences."""
+
+    action: str
+    steps: tuple[str, ...] = ()
+
+
+class DryRunBooks(QuickBooks):
+    """The books of a connection for reading; a record that would be created gets a name instead of an id."""
+
+    def __init__(self, books: QuickBooks) -> None:
+        """Use the same books without writes; no new connection is opened."""
+        vars(self).update(vars(books.reading_only()))
+        self.created: list[str] = []
+
+    def create_customer(self, customer: Customer, request_id: str) -> Customer:  # noqa: ARG002 - nothing is asked
+        """The customer that a real run would create."""
+        return dataclasses.replace(customer, id=self._note("customer", customer.display_name), sync_token=FIRST_VERSION)
+
+    def update_customer(self, customer: Customer, request_id: str) -> Customer:  # noqa: ARG002 - nothing is asked
+        """The customer that a real run would change."""
+        return customer
+
+    def create_service_item(self, name: str, income_account_id: str, request_id: str) -> Item:  # noqa: ARG002
+        """The item that a real run would create."""
+        return Item(self._note("item", name), "0", name, "Service")
+
+    def create_payment_method(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
+        """The payment method that a real run would create."""
+        return ListEntry(self._note("payment method", name), name)
+
+    def create_liability_account(self, name: str, request_id: str) -> ListEntry:  # noqa: ARG002 - nothing is asked
+        """The account that a real run would create."""
+        return ListEntry(self._note("account", name), name)
+
+    def _note(self, kind: str, name: str) -> str:
+        said = f"({WOULD_CREATE}: {kind} {name})"
+        self.created.append(said)
+        return said
+
+
+def without_writes(deps: Deps) -> tuple[Deps, DryRunBooks]:
+    """Dependencies that write nothing, and the books that list what they would have created."""
+    books = DryRunBooks(deps.books)
+    return dataclasses.replace(deps.without_writes(), books=books), books
 
 
 def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
     """Store exactly what would be sent and why, as JSON on the row."""
-    seen, books = dry_run_books.without_writes(deps)
+    seen, books = without_writes(deps)
     planned: dict[str, Any] = {"sale": _introduce(sale, deps), "already": _name(link)}
     try:
         if link and _is_withdrawn_now(sale, link, deps):
-            plan = resend_plan.of_withdrawal(link, seen)
+            plan = _plan_withdrawal(link, seen)
         else:
-            planned["action"] = resend_plan.BOOK
+            planned["action"] = BOOK
             bookable(sale, deps.settings.orders)
             posting, references = _draft(sale, link, seen)
-            plan = resend_plan.of_booking(sale, link, posting, seen)
+            plan = _plan_booking(sale, link, posting, seen)
             planned |= _to_plan(posting, references, deps) | {"customer": _name_customer(references.customer_id, deps)}
         planned |= {"action": plan.action, "steps": plan.steps, "would_create": books.created}
     except (NotBookable, MappingError) as refusal:
@@ -53,7 +126,7 @@ def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, Referenc
     in_money = drafts.in_money(sale, deps)
     kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity) if link else None
     posting, references = drafts.prepare(sale, deps, kind=kind)
-    return closed_books.open_up(posting, deps), references
+    return drafts.open_up(posting, deps), references
 
 
 def _introduce(sale: Sale, deps: Deps) -> dict[str, Any]:
@@ -83,7 +156,7 @@ def _name(link: Link | None) -> dict[str, str | None] | None:
 
 def _name_customer(customer_id: str, deps: Deps) -> str:
     """Its name in the books; a record that a real run would create already has a name."""
-    if dry_run_books.WOULD_CREATE in customer_id:
+    if WOULD_CREATE in customer_id:
         return customer_id
     try:
         return deps.books.customer(customer_id).display_name
@@ -100,7 +173,7 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
         for each in (posting.document, *posting.beside)
     )
     payments = [wire_payments.to_payment_body(payment) for payment in posting.payments]
-    names = dry_run_names.find([body, *payments, *beside], deps, on=posting.document.business_date)
+    names = _find_names([body, *payments, *beside], deps, on=posting.document.business_date)
     return {
         "entity": posting.document.kind,
         "body": body,
@@ -136,3 +209,116 @@ def _describe(references: References, names: Names) -> dict[str, Any]:
         "shipping_method": references.shipping_method,
         "original": references.original,
     }
+
+
+def _find_names(bodies: Sequence[Mapping[str, Any]], deps: Deps, *, on: date) -> Names:
+    """By reference field, then by id. What a real run would create has its name as its id. Reads the items."""
+    used: dict[str, set[str]] = {}
+    for field, record_id in _find_references(bodies):
+        used.setdefault(field, set()).add(record_id)
+    return {field: _names_of(field, sorted(ids), deps, on) for field, ids in used.items()}
+
+
+def _names_of(field: str, ids: Sequence[str], deps: Deps, on: date) -> dict[str, str]:
+    real = [each for each in ids if WOULD_CREATE not in each]
+    known: dict[str, str] = {each: each for each in ids if WOULD_CREATE in each}
+    if field == "ItemRef" and real:
+        known |= {item.id: item.name for item in deps.books.items_by_ids(real)}
+    elif field == "TaxCodeRef":
+        known |= {code.id: code.name for code in deps.lists.tax_codes(on) if code.id in real}
+    elif field in _LISTS:
+        known |= {entry.id: entry.name for entry in deps.lists.entries(_LISTS[field]) if entry.id in real}
+    return known
+
+
+def _find_references(content: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            if name.endswith("Ref") and isinstance(value, Mapping):
+                yield name, str(value.get("value"))
+            else:
+                yield from _find_references(value)
+    elif isinstance(content, list | tuple):
+        for each in content:
+            yield from _find_references(each)
+
+
+def _plan_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -> Plan:
+    """The plan for a sale that is to be booked."""
+    if link is None:
+        return _of_unknown(sale, posting, deps)
+    current = documents.read(link.target_entity, link.target_id, deps)
+    name = bookings.name_document(link)
+    if link.adopted:
+        return _of_adopted(sale, link)
+    if current is None or current.voided:
+        return _of_gone(name, link, current, posting)
+    if link.fingerprint is not None and link.fingerprint != sale_changes.content(sale):
+        return _of_changed(sale, link, current, deps)
+    steps = _repairs(link, posting, current, deps)
+    return Plan(REPAIR, steps) if steps else Plan(NOTHING)
+
+
+def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
+    """The plan for a sale that was cancelled at the till after it was booked."""
+    current = documents.read(link.target_entity, link.target_id, deps)
+    if current is None or current.voided:
+        return Plan("nothing: its document is gone from QuickBooks")
+    if link.adopted or changes.is_edited(link, current, deps):
+        return Plan(PARK, (f"{bookings.name_document(link)} was written or edited by another writer",))
+    return Plan(deps.settings.orders.cancelled)
+
+
+def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
+    if other := bookings.find_other(sale, deps):
+        return Plan("nothing: already booked", (other,))
+    found = documents.find(sale, posting, deps)
+    if found is None:
+        return Plan(BOOK)
+    return Plan(LINK, (f"{_name_booked(found)} is in QuickBooks already: it would be linked, not booked again",))
+
+
+def _of_adopted(sale: Sale, link: Link) -> Plan:
+    if link.fingerprint == sale_changes.content(sale):
+        return Plan(NOTHING)
+    return Plan(PARK, (ADOPTED,))
+
+
+def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Posting) -> Plan:
+    if link.status is BookingStatus.REPLACING:
+        return Plan(BOOK)
+    if link.status is BookingStatus.WITHDRAWN:
+        return Plan(RESTORE, (f"{name} was voided when the sale was cancelled: it would get its amounts back",))
+    if current is None:
+        return Plan(AGAIN, (f"{name} was deleted in QuickBooks", f"a new {posting.document.kind} would be made"))
+    return Plan(RESTORE, (f"{name} was voided in QuickBooks: it would get its amounts back",))
+
+
+def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Plan:
+    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
+    same_goods = bookings.detail(link, "goods") == sale_changes.goods(sale)
+    if kind is DocumentKind.INVOICE == link.target_entity and same_goods:
+        return Plan(SETTLE, (ONLY_PAYMENTS,))
+    if deps.settings.orders.changed == PARK:
+        return Plan(PARK, (CHANGED,))
+    if changes.differs(sale, link, current, deps):
+        return Plan(PARK, (f"{_name_booked(current)} was edited in QuickBooks",))
+    if kind != link.target_entity:
+        return Plan("update", (f"{_name_booked(current)} would be deleted", f"a new {kind} would be made"))
+    return Plan(deps.settings.orders.changed)
+
+
+def _repairs(link: Link, posting: Posting, current: BookedDocument, deps: Deps) -> tuple[str, ...]:
+    steps = []
+    if link.fingerprint is None:
+        steps.append(UNFINISHED)
+    if not money_documents.is_complete(link.target_entity, link.target_id, deps):
+        steps.append(MONEY_GONE)
+    if current.kind in (DocumentKind.INVOICE, DocumentKind.CREDIT_MEMO):
+        moved = changes.move_payments(dataclasses.replace(posting, beside=()), deps)
+        steps += repairs.plan_restore(moved, current, deps)
+    return tuple(steps)
+
+
+def _name_booked(document: BookedDocument) -> str:
+    return name_document(document.kind, document.document_number, document.id)

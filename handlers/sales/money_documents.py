@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings, comparison, documents, existing
+from handlers.sales import bookings, comparison, documents
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale, SalesDocument
@@ -40,7 +40,7 @@ def keep(
     maybe_written: bool,
 ) -> Link:
     """The link of this document: kept if equal, else written now after the earlier one is removed."""
-    if before is not None and is_in_books(before):
+    if before is not None and before.status.is_in_books:
         if before.fingerprint == _of(document):
             return before
         before = remove(before, deps) if before.fingerprint else before
@@ -64,9 +64,9 @@ def release(kind: str, document_id: str, deps: Deps, *, keep: tuple[SalesDocumen
     wanted = {_key(kind, document_id, document): _of(document) for document in keep}
     known = _known(kind, document_id, deps)
     for key, link in known.items():
-        if is_in_books(link) and (key not in wanted or link.fingerprint not in (None, wanted[key])):
+        if link.status.is_in_books and (key not in wanted or link.fingerprint not in (None, wanted[key])):
             known[key] = remove(link, deps)
-        elif _is_removed(link):
+        elif link.status is BookingStatus.REMOVED:
             _remove(link, deps)
     return known
 
@@ -92,16 +92,13 @@ def is_complete(kind: str, document_id: str, deps: Deps) -> bool:
 
 def are_present(known: Iterable[Link], deps: Deps) -> bool:
     """Whether the books still have all these documents; reads each, and marks the links of those that are gone."""
-    gone = [link for link in known if not _is_removed(link) and not _is_present(link, deps)]
+    gone = [link for link in known if link.status is not BookingStatus.REMOVED and not _is_present(link, deps)]
     return not gone
 
 
 def _find_present(link: Link, deps: Deps) -> BookedDocument | None:
-    try:
-        found = deps.books.document(DocumentKind(link.target_entity), link.target_id)
-    except NotFound:
-        return None
-    return None if found.voided else found
+    found = documents.read(link.target_entity, link.target_id, deps)
+    return None if found is None or found.voided else found
 
 
 def _is_present(link: Link, deps: Deps) -> bool:
@@ -119,10 +116,10 @@ def hand_over(former: Link, booked: BookedDocument, deps: Deps) -> None:
 
 
 def _find(sale: Sale, document: SalesDocument, before: Link | None, deps: Deps) -> BookedDocument | None:
-    if before is not None and is_in_books(before) and (linked := _find_present(before, deps)):
+    if before is not None and before.status.is_in_books and (linked := _find_present(before, deps)):
         return linked
     named = dataclasses.replace(sale, number=document.document_number, business_date=document.business_date)
-    return existing.find(named, Posting(document), deps)
+    return documents.find(named, Posting(document), deps)
 
 
 def _write(
@@ -189,15 +186,6 @@ def _known(kind: str, document_id: str, deps: Deps) -> dict[str, Link]:
     with reading(deps.engine) as session:
         found = links.find_under(session, deps.connection, LinkKind.MONEY, f"{kind}/{document_id}/")
     return {link.source_id: link for link in found}
-
-
-def is_in_books(link: Link) -> bool:
-    """Whether the document is in the books, according to its link."""
-    return not (link.status.is_gone or _is_removed(link))
-
-
-def _is_removed(link: Link) -> bool:
-    return link.status is BookingStatus.REMOVED
 
 
 def _key(kind: str, document_id: str, document: SalesDocument) -> str:

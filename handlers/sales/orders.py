@@ -16,9 +16,9 @@ from handlers.sales import (
     changes,
     days,
     deposits,
+    documents,
     drafts,
     dry_runs,
-    existing,
     money_documents,
     repairs,
     settlement,
@@ -41,12 +41,12 @@ def handle(event: Event, deps: Deps) -> Result:
         return _handle_order(sale, event, deps)
     deps.sales[sale.id] = sale
     link = bookings.find(sale.id, deps)
-    event = existing.with_request(event, deps) if link else event
+    event = documents.with_request(event, deps) if link else event
     if days.belongs(sale, link, deps):
         return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
     if _wants_preview(event):
         return dry_runs.dry_run(sale, link, deps)
-    if event.source in existing.PEOPLE:
+    if event.source in documents.PEOPLE:
         return _handle_for_person(sale, link, event, deps)
     return _handle_if_bookable(sale, link, event, deps)
 
@@ -79,9 +79,9 @@ def _handle_order(order: Sale, event: Event, deps: Deps) -> Result:
         return done("dry run: an order is booked as the receipt or invoice that delivers it; nothing was written")
     if bookings.find(order.id, deps):
         return done("booked as a document of its own, by an earlier version")
-    event = existing.with_request(event, deps)
+    event = documents.with_request(event, deps)
     return deposits.handle(
-        order, deps, maybe_written=existing.is_maybe_written(event, None, deps), asked=event.source in existing.PEOPLE
+        order, deps, maybe_written=documents.is_maybe_written(event, None, deps), asked=event.source in documents.PEOPLE
     )
 
 
@@ -107,20 +107,20 @@ def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
         other = bookings.find_other(sale, deps)
         if other:
             return skipped(other)
-        deposits.ensure(sale, deps, maybe_written=existing.is_maybe_written(event, None, deps))
+        deposits.ensure(sale, deps, maybe_written=documents.is_maybe_written(event, None, deps))
         return booking.book(sale, None, event, deps)
     if link.status.is_gone:
         return _again(sale, link, event, deps)
     if link.fingerprint != sale_changes.content(sale):
         return changes.follow(sale, link, event, deps)
-    if event.source in existing.PEOPLE:
+    if event.source in documents.PEOPLE:
         return changes.restore(sale, link, event, deps)
     return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
 
 
 def _again(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     """The document was removed from the books: only a person's request restores it."""
-    if event.source not in existing.PEOPLE:
+    if event.source not in documents.PEOPLE:
         return changes.relink_or_park(sale, link, link.status, event, deps)
     if successor := changes.relink(sale, link, deps):
         return changes.follow(sale, successor, event, deps)
@@ -132,7 +132,7 @@ def _again(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
 def _look(link: Link, deps: Deps) -> Link:
     """A person requests this sale: check whether its document is still in the books."""
     repairs.look(link, deps)
-    current = changes.find_present(link, deps)
+    current = documents.read(link.target_entity, link.target_id, deps)
     if current and not current.voided:
         if money_documents.is_complete(link.target_entity, link.target_id, deps):
             return link
@@ -144,9 +144,9 @@ def _look(link: Link, deps: Deps) -> Link:
 
 def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
     """The document of a sale that is cancelled now, booked by a write whose answer was lost."""
-    if not (sale_changes.is_withdrawn(sale) and existing.is_maybe_written(event, None, deps)):
+    if not (sale_changes.is_withdrawn(sale) and documents.is_maybe_written(event, None, deps)):
         return None
-    booked = existing.find_marked(sale, deps)
+    booked = documents.find_marked(sale, deps)
     if booked is None:
         return None
     settlement.recall(sale, booked, deps)
@@ -172,4 +172,4 @@ def _leave(sale: Sale, link: Link | None, refusal: NotBookable, event: Event, de
 
 
 def _wants_preview(event: Event) -> bool:
-    return bool(event.hint and event.source in existing.PEOPLE and json.loads(event.hint).get("dry_run"))
+    return bool(event.hint and event.source in documents.PEOPLE and json.loads(event.hint).get("dry_run"))

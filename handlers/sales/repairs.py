@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import existing, settlement
+from handlers.sales import documents, settlement
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
 from mapping.sale_identity import name_document
@@ -97,7 +97,7 @@ def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDoc
 
 def _find_existing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
     """The payments of the posting in the books, by the till's payment: linked ones, and marked ones."""
-    found = existing.find_payments(posting, deps)
+    found = documents.find_payments(posting, deps)
     posted = settlement.posted_on(booked.kind, booked.id, deps)
     ours = {payment.source_id or "": posted.get(settlement.key_of(booked, payment)) for payment in posting.payments}
     ids = {key: link.target_id for key, link in ours.items() if link is not None and settlement.is_in_books(link)}

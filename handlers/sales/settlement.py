@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import documents, existing
+from handlers.sales import documents
 from mapping import orders
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
@@ -60,7 +60,7 @@ def _settle(posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_writt
     loose = left > posting.document.total - sum(p.total for p in posting.payments if p not in missing)
     if not (missing or (loose and posting.payments)):
         return
-    known = existing.find_payments(posting, deps) if maybe_written or loose else {}
+    known = documents.find_payments(posting, deps) if maybe_written or loose else {}
     for payment in posting.payments:
         before = posted.get(key_of(booked, payment))
         made = known.get(payment.source_id or "")
@@ -295,7 +295,7 @@ def posted_on(kind: str, document_id: str, deps: Deps) -> Mapping[str, Link]:
 
 
 def is_in_books(link: Link | None) -> bool:
-    return link is not None and not (link.status.is_gone or link.status is BookingStatus.RELEASED)
+    return link is not None and link.status.is_in_books
 
 
 def key_of(booked: BookedDocument, payment: BooksPayment) -> str:

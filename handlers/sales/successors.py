@@ -15,7 +15,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
-from handlers.sales import bookings, existing, till_sales
+from handlers.sales import bookings, documents, till_sales
 from mapping.records import BookedDocument, SaleKind
 from mapping.sale_identity import find_tag
 
@@ -29,7 +29,7 @@ def find(link: Link, deps: Deps) -> BookedDocument | None:
     days = [date.fromisoformat(dated)] if dated else []
     if not (number and tags(link)) or not (days or deps.lists.company().custom_document_numbers):
         return None
-    return existing.find_tagged(tags(link), [number], days, deps)
+    return documents.find_tagged(tags(link), [number], days, deps)
 
 
 def tags(link: Link) -> frozenset[str]:

@@ -17,7 +17,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, day_booking, day_repairs, days, deposits, existing
+from handlers.sales import bookings, day_booking, days, documents, drafts
 from mapping import day_summary, sale_changes
 from mapping.day_summary import Day, DayTotals
 from mapping.errors import MappingError
@@ -49,7 +49,7 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.learn(record=day.name)
     if event.hint and json.loads(event.hint).get("dry_run"):
         return done(f"dry run: {day.name} would be summed up; nothing was written")
-    asked = existing.with_request(event, deps).source in existing.PEOPLE
+    asked = documents.with_request(event, deps).source in documents.PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = f"the day closes at {deps.settings.orders.day_closes}"
@@ -78,27 +78,27 @@ def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     """Write the pending documents and store that they are written."""
     if state.pending is None:
         return state
-    documents = day_booking.book(day, state.sequence, state.pending, event, deps)
-    deps.say(f"booked {show_cents(state.pending.total)} as {day_booking.name(documents)}")
+    written = day_booking.book(day, state.sequence, state.pending, event, deps)
+    deps.say(f"booked {show_cents(state.pending.total)} as {day_booking.name(written)}")
     booked = day_summary.add([state.booked, state.pending])
-    first = documents[0]
-    written = _State(
+    first = written[0]
+    after = _State(
         booked,
         sequence=state.sequence,
         target_entity=state.target_entity or first.kind,
         target_id=state.target_id or first.id,
         parts={**state.parts, state.sequence: state.pending},
     )
-    _remember(day, written, deps, documents)
-    return written
+    _remember(day, after, deps, written)
+    return after
 
 
 def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     """Book again the documents of the day that were removed. After a crash, the next run finds what is done."""
-    if day_repairs.is_complete(day, deps):
+    if days.is_complete(day, deps):
         return state
-    known = day_repairs.documents(day, deps)
-    gone = [link for link in known if day_repairs.is_gone(link, deps)]
+    known = days.find_documents(day, deps)
+    gone = [link for link in known if days.is_gone(link, deps)]
     parts = state.parts
     if day_summary.add(parts.values()) != state.booked:
         if len(gone) < len(known):
@@ -114,12 +114,12 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
     first = next(iter(written.values()))[0]
     state = dataclasses.replace(state, parts=parts, target_entity=first.kind, target_id=first.id)
-    documents = [each for some in written.values() for each in some]
-    _remember(day, state, deps, documents)
+    present = [each for some in written.values() for each in some]
+    _remember(day, state, deps, present)
     for link in gone:
-        if link.target_id not in {each.id for each in documents}:
-            day_repairs.forget(link, deps)
-    day_repairs.let_go(day, deps)
+        if link.target_id not in {each.id for each in present}:
+            days.forget(link, deps)
+    days.let_go(day, deps)
     return state
 
 
@@ -148,7 +148,7 @@ def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
     # A sale that was summed up stays so if the settings change back to a document per sale.
     settings = deps.settings.orders.model_copy(update={"summary": "day"})
     cards = deps.settings.mapping.gift_card_tenders
-    return day_summary.is_summarised(deposits.mark(sale, deps), settings, cards) and days.is_bookable(sale, deps)
+    return day_summary.is_summarised(drafts.mark(sale, deps), settings, cards) and days.is_bookable(sale, deps)
 
 
 def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:
@@ -187,16 +187,16 @@ def _find(day: Day, deps: Deps) -> _State:
     return _State(booked, pending, sequence, link.target_entity, link.target_id, parts)
 
 
-def _remember(day: Day, state: _State, deps: Deps, documents: Sequence[BookedDocument] = ()) -> None:
+def _remember(day: Day, state: _State, deps: Deps, written: Sequence[BookedDocument] = ()) -> None:
     detail = {
         "booked": day_summary.to_json(state.booked),
         "pending": day_summary.to_json(state.pending) if state.pending else None,
         "sequence": state.sequence,
         "parts": {str(number): day_summary.to_json(part) for number, part in state.parts.items()},
-        "documents": [[each.kind, each.id] for each in documents],
+        "documents": [[each.kind, each.id] for each in written],
     }
     known = Link(LinkKind.DAY, day.key, state.target_entity, state.target_id, detail=detail)
-    deps.remember(known, *(_to_document_link(day, each) for each in documents))
+    deps.remember(known, *(_to_document_link(day, each) for each in written))
 
 
 def _to_document_link(day: Day, document: BookedDocument) -> Link:

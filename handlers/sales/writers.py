@@ -12,72 +12,26 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from gateway.errors import NotFound
-from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.events import Event, Outcome, State
 from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, existing, successors
+from handlers.sales import bookings, documents, successors
 from mapping.day_summary import Day
-from mapping.orders import Posting
-from mapping.records import BookedDocument, DocumentKind, Sale
+from mapping.records import BookedDocument, DocumentKind
 from mapping.sale_identity import find_installation, find_tag, is_marked
 
-CHECK, INSTALLATION = "Duplicates", "Installation"
 UNLINKED = "unlinked"
 """The operation of a captured document with our marker and without a link."""
 LOOKS = (15.0, 120.0, 900.0)
 """Seconds after a create that may be a second one: by then the first has arrived, or is lost."""
-NO_ANSWER = "no-answer"
 _FIRST = "0"
-
-
-def may_be_on_its_way(event: Event) -> bool:
-    """Whether an attempt before this one may have sent a request that has not arrived yet."""
-    return event.crashes > 0 or event.code == NO_ANSWER
-
-
-def report_installation(note: str | None, deps: Deps) -> None:
-    """Report once an installation that signed a document of ours with another name than this one's."""
-    other = find_installation(note)
-    if other in (None, deps.installation):
-        return
-    deps.pass_on(
-        Change(
-            key=f"writer:{deps.connection}:{other}",
-            flow=Flow.ORDERS,
-            source="gateway",
-            entity=INSTALLATION,
-            entity_id=str(other),
-            connection=deps.connection,
-            state=State.PARKED,
-            reason=f"another installation of the gateway ({other}) books sales of this till into this company",
-            fix="stop one of the two; when it is one that this installation has replaced, ignore this event",
-        )
-    )
 
 
 def handle_installation(event: Event, _deps: Deps) -> Result:
     """A person has seen it."""
     return skipped(f"installation {event.entity_id} is known")
-
-
-def look_later(sale: Sale, posting: Posting, event: Event, deps: Deps) -> None:
-    """Schedule another search of the days on which another document of this sale may appear."""
-    days = dict.fromkeys((posting.document.business_date, sale.business_date))
-    tag = find_tag(posting.document.marker) or ""
-    hint = {"days": [day.isoformat() for day in days]}
-    deps.pass_on(
-        Change(
-            key=f"duplicates:{deps.connection}:{tag}:{event.id}:{event.attempts}",
-            flow=Flow.ORDERS,
-            source="gateway",
-            entity=CHECK,
-            entity_id=tag,
-            connection=deps.connection,
-            hint=json.dumps({**hint, "since": deps.now().isoformat()}),
-        )
-    )
 
 
 def handle_check(event: Event, deps: Deps) -> Result:
@@ -98,13 +52,13 @@ def handle_check(event: Event, deps: Deps) -> Result:
 
 def _find_marked(tag: str, days: Iterable[str], deps: Deps) -> list[BookedDocument]:
     marker = f"[kassabridge:{tag}]"
-    rows = [row for kind in DocumentKind for day in days for row in existing.on(kind, day, deps)]
+    rows = [row for kind in DocumentKind for day in days for row in documents.on(kind, day, deps)]
     return [row for row in rows if is_marked(row.private_note, marker) and not row.voided]
 
 
 def settle(document: BookedDocument, deps: Deps) -> Result:
     """Compare a document of ours with the linked one of its sale; an unchanged second one is deleted."""
-    report_installation(document.private_note, deps)
+    documents.report_installation(document.private_note, deps)
     link = successors.find_link(document.private_note, deps)
     if link is None and successors.adopt(document, deps):
         return done("its sale is handled again")
@@ -112,7 +66,7 @@ def settle(document: BookedDocument, deps: Deps) -> Result:
         return _settle_day(document, days, deps)
     if link is None or (link.target_entity, link.target_id) == (document.kind, document.id):
         return skipped("nothing here is booked as another document")
-    first = _find_linked(link, deps)
+    first = documents.read(link.target_entity, link.target_id, deps)
     if first is None or first.voided:
         return _hand_on(link, BookingStatus.DELETED if first is None else BookingStatus.VOIDED, document, deps)
     return _settle_second(first, document, f"sale {bookings.detail(link, 'number') or link.source_id}", deps)
@@ -123,7 +77,7 @@ def _settle_day(document: BookedDocument, known: Iterable[Link], deps: Deps) -> 
     if any((link.target_entity, link.target_id) == (document.kind, document.id) for link in known):
         return skipped("it is the linked document of its day")
     tag = find_tag(document.private_note) or ""
-    linked = filter(None, (_find_linked(link, deps) for link in known))
+    linked = filter(None, (documents.read(link.target_entity, link.target_id, deps) for link in known))
     first = next((each for each in linked if find_tag(each.private_note) == tag and not each.voided), None)
     if first is None:
         return skipped("its day links it when it is summed up again")
@@ -168,13 +122,6 @@ def handle_unlinked(event: Event, deps: Deps) -> Result:
     except NotFound:
         return skipped("it is gone from the books again")
     return skipped("it was voided") if document.voided else settle(document, deps)
-
-
-def _find_linked(link: Link, deps: Deps) -> BookedDocument | None:
-    try:
-        return deps.books.document(DocumentKind(link.target_entity), link.target_id)
-    except NotFound:
-        return None
 
 
 def _is_untouched(document: BookedDocument) -> bool:

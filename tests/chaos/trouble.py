@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow
-from handlers.sales import writers
+from handlers.sales import documents, writers
 from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, Refuse, Reset, Truncate
 from sandbox.mpluskassa.faults import Plan as TillPlan
 from tests.chaos import collisions
@@ -180,7 +180,7 @@ class Troubles:
     def remind(self) -> None:
         """Nobody here waits for the minutes between two attempts, or for what may still be on the wire: nothing is."""
         with writing(self.arena.engine) as session:
-            checks = (col(InboxRow.entity) == writers.CHECK, col(InboxRow.state) == "waiting")
+            checks = (col(InboxRow.entity) == documents.CHECK, col(InboxRow.state) == "waiting")
             for event_id, hint in session.execute(select(col(InboxRow.id), col(InboxRow.hint)).where(*checks)).all():
                 told = {**json.loads(hint), "since": (datetime.now(UTC) - _LONG).isoformat()}
                 changed = update(InboxRow).where(col(InboxRow.id) == event_id).values(hint=json.dumps(told))

@@ -16,7 +16,7 @@ from gateway.connectors.quickbooks.query import select
 from gateway.store.events import Change, Flow
 from handlers.deps import Deps
 from handlers.registry import find_handler
-from handlers.sales import dry_run_books
+from handlers.sales import dry_runs
 from mapping.records import ArticleGroup, BooksPayment, Customer, DocumentKind, Relation
 from tests.handlers.counter import OpenShop
 from tests.handlers.shop import REALM, Shop, sold
@@ -47,7 +47,7 @@ def effects(shop: Shop) -> int:
 @pytest.mark.parametrize("write", WRITES)
 def test_a_write_to_either_system_is_refused_before_it_leaves(shop: Shop, write: Callable[[Deps], object]) -> None:
     before = effects(shop)
-    of_a_sale, _ = dry_run_books.without_writes(shop.deps())
+    of_a_sale, _ = dry_runs.without_writes(shop.deps())
     for deps in (shop.deps().without_writes(), of_a_sale):
         with pytest.raises(WriteRefused):
             write(deps)

@@ -13,7 +13,7 @@ from gateway.web.pages import agreement_calendar, agreement_report, alerts, cata
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.pages.rendering import ENTITIES
 from gateway.web.previews import CHOICES
-from handlers.sales.resend_plan import STEPS
+from handlers.sales.dry_runs import STEPS
 from mapping import settings_guide
 from mapping.agreement_records import Cause
 from mapping.customer_explanations import KEPT
