@@ -79,7 +79,8 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     settings = deps.settings.orders
     with reading(deps.engine) as session:
         events = sales_queries.newest_events(session, deps.connection, side.sales)
-    counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
+        counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
+        marked = drafts.mark_all(session, counted, deps)
     return [
         TillRecord(
             group=groups[sale.id],
@@ -89,7 +90,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
             sale_state=_to_sale_state(events.get(sale.id)),
             number=sale.number,
         )
-        for sale in drafts.mark_all(counted, deps)
+        for sale in marked
     ]
 
 

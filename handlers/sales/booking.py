@@ -28,11 +28,10 @@ def book(
     deps: Deps,
     *,
     kind: DocumentKind | None = None,
-    maybe_written: bool | None = None,
+    maybe_written: bool,
 ) -> Result:
-    """Book a sale that is not in the books. `maybe_written`: whether to look first, if the caller knows."""
+    """Book a sale that is not in the books. `maybe_written`: look first."""
     posting, _ = drafts.prepare(sale, deps, kind=kind)
-    maybe_written = documents.is_maybe_written(event, link, deps) if maybe_written is None else maybe_written
     try:
         return _book(sale, drafts.open_up(posting, deps), link, event, deps, maybe_written=maybe_written)
     except Permanent as error:
@@ -96,13 +95,15 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     known = bookings.to_link(sale, booked, finished=False)
     adopted = _is_adopted(posting, booked)
     deps.remember(dataclasses.replace(known, generation=generation, adopted=adopted))
-    bookings.claim_orders(sale, booked, deps)
+    if sale.order_ids:
+        bookings.claim_orders(sale, booked, deps)
     if found:
         settlement.recall(sale, booked, deps, wanted=posting.payments)
         if settlement.release(booked.kind, booked.id, deps, keep=posting.payments):
             booked = deps.books.document(booked.kind, booked.id)
         _measure_again(posting, booked, event, deps)
-    return finish(sale, posting, booked, deps, maybe_written=maybe_written)
+    is_new = not (maybe_written or found or link)
+    return finish(sale, posting, booked, deps, maybe_written=maybe_written, is_new=is_new)
 
 
 def _measure_again(posting: Posting, booked: BookedDocument, event: Event, deps: Deps) -> None:
@@ -135,8 +136,7 @@ def _generation(link: Link | None, booked: BookedDocument) -> int:
 
 def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, former: Link | None, deps: Deps) -> None:
     """A write whose answer was lost may have booked an earlier version of the sale: update that document."""
-    numbered = deps.lists.company().custom_document_numbers
-    same = bookings.is_as_intended(booked, posting.document, send_number=numbered)
+    same = documents.is_as_intended(booked, posting.document, deps)
     if is_marked(booked.private_note, posting.document.marker) and not same:
         link = bookings.to_link(sale, booked, finished=False, goods=None)
         link = dataclasses.replace(link, generation=_generation(former, booked))
@@ -145,12 +145,17 @@ def _refuse_outdated(sale: Sale, posting: Posting, booked: BookedDocument, forme
         raise OutdatedDocument(link)
 
 
-def finish(sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool) -> Result:
-    """Settle a document that is in the books, and compare it with the till."""
+def finish(
+    sale: Sale, posting: Posting, booked: BookedDocument, deps: Deps, *, maybe_written: bool, is_new: bool = False
+) -> Result:
+    """Settle a document that is in the books, and compare it with the till. Nothing is beside one that `is_new`."""
     if not _is_adopted(posting, booked):
-        settlement.settle(posting, booked, deps, maybe_written=maybe_written)
-        settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
-        money_documents.settle(sale, posting, booked, deps, maybe_written=maybe_written)
+        if posting.payments:
+            settlement.settle(posting, booked, deps, maybe_written=maybe_written)
+        if posting.document.linked_invoice_id:
+            settlement.apply_credit(posting, booked, deps, maybe_written=maybe_written)
+        if posting.beside or not is_new:
+            money_documents.settle(sale, posting, booked, deps, maybe_written=maybe_written)
     else:
         deps.say("its payments are left to what booked it")
     return _check(sale, posting, booked)

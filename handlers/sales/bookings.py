@@ -1,4 +1,4 @@
-"""The stored link of a booked sale: its document, and the document's content when last read or written.
+"""What is known of a booked sale: its link, the document's content when last read or written, who requests it.
 
 A link without a fingerprint means that the document exists but a later step was not finished.
 """
@@ -6,32 +6,50 @@ A link without a fingerprint means that the document exists but a later step was
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlmodel import Session
 
-from gateway.connectors import texts
-from gateway.connectors.quickbooks import wire_documents
-from gateway.connectors.quickbooks.wire_content import content_of, contents_of, references_of
-from gateway.store import links
+from gateway.connectors.quickbooks.wire_content import content_of, references_of
+from gateway.store import event_history, links
+from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import sale_changes, sale_identity
-from mapping.records import BookedDocument, Sale, SalesDocument
-from mapping.sale_identity import CONTENT_LENGTH, sign_content, unsigned
+from mapping.records import BookedDocument, Sale
 
-Raw: TypeAlias = Mapping[str, Any]
-_HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
-_NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
 """The kinds of links to documents of the books, the most specific first."""
 GONE_IN_BOOKS = "gone-in-books"
 """Code of the messages about a document that was removed from the books."""
 REFERENCES = "references"
 """The customer and items in the document when last read."""
+
+
+PEOPLE = frozenset({"admin", "cli"})
+"""Sources of events requested by a person."""
+_ASKED_FOR = PEOPLE | {"backfill"}
+
+
+def is_maybe_written(event: Event, deps: Deps) -> bool:
+    """Whether the document may be in the books without a link.
+
+    An event that was in the inbox when this process started may have been booked before a backup was restored.
+    """
+    if event.received_at < deps.process.started:
+        return True
+    return event.careful or event.attempts > 1 or event.source in _ASKED_FOR
+
+
+def with_request(session: Session, event: Event) -> Event:
+    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
+    if event.source in PEOPLE:
+        return event
+    replaced = event_history.replaced_by(session, event)
+    asked = next((each.source for each in replaced if each.source in PEOPLE), None)
+    return dataclasses.replace(event, source=asked) if asked else event
 
 
 def find(sale_id: str, deps: Deps) -> Link | None:
@@ -72,7 +90,7 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
     return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
 
 
-def seen(raw: Raw) -> dict[str, Any]:
+def seen(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The stored details of a document as it is in the books, to recognise a later edit."""
     return {"seen": content_of(raw), REFERENCES: references_of(raw)}
 
@@ -101,59 +119,10 @@ def begin(link: Link, deps: Deps, *, status: BookingStatus | None = None, **fact
     return begun
 
 
-def intended(document: SalesDocument, *, send_number: bool) -> str:
-    """What the books will return for a document after the write; to recognise a write whose answer was lost.
-
-    Without characters in its note that the books may not accept: see `contents_of`.
-    """
-    body = _to_body(document, send_number=send_number)
-    plain, _ = texts.to_basic_plane(body.get("PrivateNote"))
-    return content_of({**body, "PrivateNote": plain, "TotalAmt": document.total})
-
-
-def sign(document: SalesDocument, *, send_number: bool) -> SalesDocument:
-    """The document as it is sent: its signature names its content."""
-    return sign_content(document, intended(document, send_number=send_number))
-
-
-def _to_body(document: SalesDocument, *, send_number: bool) -> dict[str, Any]:
-    # A note that is cut has the length of the sent one only with a signature as long as that.
-    as_long = sign_content(document, "0" * CONTENT_LENGTH)
-    return wire_documents.to_document_body(as_long, send_tax_detail=True, send_number=send_number)
-
-
-def is_as_intended(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
-    """Whether the books already contain what would be written, including the payment method."""
-    method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
-    same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
-    return same_kind and intended(document, send_number=send_number) in contents_of(booked.raw)
-
-
-def is_the_write(booked: BookedDocument, document: SalesDocument, *, send_number: bool) -> bool:
-    """Whether the books' answer equals what was sent, apart from the totals, which they compute.
-
-    Characters that they may have replaced in a note do not count.
-    """
-    sent = _to_body(document, send_number=send_number)
-    return booked.kind is document.kind and _said(booked.raw, sent) == _said(sent, sent)
-
-
-def _said(source: Raw, sent: Raw) -> list[object]:
-    head = [_value(source.get(name)) for name in _HEAD if sent.get(name) is not None]
-    note = _NOT_TEXT.sub("", unsigned(source.get("PrivateNote")))
-    plain = {"Line": source["Line"], "TotalAmt": 0} if source.get("Line") else {"TotalAmt": 0}
-    return [*head, note, content_of(plain)]
-
-
-def _value(field: Any) -> str:
-    return str(field.get("value") if isinstance(field, Mapping) else field)
-
-
-def find_other(sale: Sale, deps: Deps) -> str | None:
+def find_other(session: Session, sale: Sale, deps: Deps) -> str | None:
     """Why this sale must not be booked: it was booked as another record (an order, or its receipt or invoice)."""
-    with reading(deps.engine) as session:
-        orders = links.find_all(session, deps.connection, LinkKind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
-        claimed = links.find(session, deps.connection, LinkKind.ORDER, sale.id)
+    orders = links.find_all(session, deps.connection, LinkKind.DOCUMENT, sale.order_ids) if sale.order_ids else {}
+    claimed = links.find(session, deps.connection, LinkKind.ORDER, sale.id)
     if booked := next(iter(orders.values()), None):
         return f"this sale is booked already, as the order {detail(booked, 'number') or booked.source_id}"
     return f"this order is booked already, as {detail(claimed, 'number')}" if claimed else None

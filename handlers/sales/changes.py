@@ -132,7 +132,7 @@ def _is_only_unfinished(sale: Sale, link: Link, kind: DocumentKind, deps: Deps) 
     if current is None:
         return False
     posting = _draft_again(sale, link, current, deps)
-    return bookings.is_as_intended(current, posting.document, send_number=documents.numbers(deps))
+    return documents.is_as_intended(current, posting.document, deps)
 
 
 def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
@@ -154,7 +154,7 @@ def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool
         posting = _draft_again(sale, link, current, deps)
     except (MappingError, Permanent):
         return True
-    return not bookings.is_as_intended(current, posting.document, send_number=documents.numbers(deps))
+    return not documents.is_as_intended(current, posting.document, deps)
 
 
 def _settle_more(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
@@ -213,9 +213,7 @@ def _revise(sale: Sale, link: Link, deps: Deps) -> Result | None:
     if posting.payments or posting.beside:
         return None
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
-    bookings.begin(
-        link, deps, sent=bookings.intended(posting.document, send_number=documents.numbers(deps)), goods=None
-    )
+    bookings.begin(link, deps, sent=documents.intended(posting.document, deps), goods=None)
     try:
         booked = documents.update(posting, link.target_id, link.sync_token or "", deps)
     except Permanent as refusal:
@@ -277,9 +275,8 @@ def _draft_again(sale: Sale, link: Link, current: BookedDocument, deps: Deps) ->
 
 
 def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, deps: Deps) -> Result:
-    numbered = deps.lists.company().custom_document_numbers
-    wanted = bookings.intended(posting.document, send_number=numbered)
-    if bookings.is_as_intended(current, posting.document, send_number=numbered):
+    wanted = documents.intended(posting.document, deps)
+    if documents.is_as_intended(current, posting.document, deps):
         deps.say("the document is like this already")
         if settlement.release(current.kind, current.id, deps, keep=posting.payments):
             current = documents.read(link.target_entity, link.target_id, deps) or current
@@ -323,7 +320,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
 
 def _is_maybe_written(event: Event, link: Link, deps: Deps) -> bool:
     """Each write is stored step by step: the books are searched only if an attempt may have been lost."""
-    return documents.is_maybe_written(event, None, deps) or link.fingerprint is None
+    return bookings.is_maybe_written(event, deps) or link.fingerprint is None
 
 
 def relink_or_park(sale: Sale, link: Link, how: BookingStatus, event: Event, deps: Deps) -> Result:

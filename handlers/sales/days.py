@@ -6,6 +6,8 @@ import json
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from sqlmodel import Session
+
 from gateway.store import links, sales_queries
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
@@ -24,13 +26,11 @@ _PATIENCE = 30.0
 _BUSY = frozenset({*PENDING, State.WORKING, State.PARKED})
 
 
-def belongs(sale: Sale, link: Link | None, deps: Deps) -> bool:
-    """Whether the sale is booked in its day's document. Later changes of the settings do not change that."""
-    if link is not None:
-        return link.day is not None
-    if not is_summarised(drafts.mark(sale, deps), deps.settings.orders, deps.settings.mapping.gift_card_tenders):
-        return False
-    return is_bookable(sale, deps) and bookings.find_other(sale, deps) is None
+def belongs(session: Session, sale: Sale, other: str | None, deps: Deps) -> bool:
+    """Whether a sale without a link is to be booked in its day's document. `other`: it is booked as another record."""
+    (marked,) = drafts.mark_all(session, [sale], deps)
+    is_one = is_summarised(marked, deps.settings.orders, deps.settings.mapping.gift_card_tenders)
+    return is_one and is_bookable(sale, deps) and other is None
 
 
 def is_bookable(sale: Sale, deps: Deps) -> bool:
@@ -50,7 +50,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
         return done(f"dry run: the sale is summed up in the document of {day.key}; nothing was written")
     idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
     if link and before == day and link.fingerprint == sale_changes.content(sale):
-        if event.source not in documents.PEOPLE or (idle and is_complete(day, deps)):
+        if event.source not in bookings.PEOPLE or (idle and is_complete(day, deps)):
             return _ended(sale, link, deps)
         deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
@@ -89,7 +89,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     return Change(
         key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
         flow=Flow.ORDERS,
-        source=event.source if event.source in documents.PEOPLE else "gateway",
+        source=event.source if event.source in bookings.PEOPLE else "gateway",
         entity=ENTITY,
         entity_id=day.key,
         connection=deps.connection,

@@ -54,8 +54,6 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
 
 def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:
     """Before a sale is booked for the first time: book the deposits it settles, on their own days."""
-    if not deps.settings.orders.deposits or not sale.order_ids:
-        return
     named = order_deposits.names_tender(sale, deps.settings.mapping.order_deposit_tenders)
     brought = {key_of(payment) for payment in sale.payments if payment.business_date not in (None, sale.business_date)}
     if not (named or brought):

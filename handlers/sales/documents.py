@@ -11,26 +11,30 @@ compared with what was wanted, and the document is updated.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any, TypeAlias
 
+from gateway.connectors import texts
+from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.moments import find_moment
+from gateway.connectors.quickbooks.wire_content import content_of, contents_of
 from gateway.errors import Conflict, NotFound, Permanent
-from gateway.store import event_history
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
-from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.sales import bookings
 from mapping import orders
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
-from mapping.sale_identity import find_installation, find_tag, is_marked
+from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SalesDocument
+from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
 from mapping.sale_payments import payment_tag
 
+Raw: TypeAlias = Mapping[str, Any]
+_HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
+_NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 CHECK, INSTALLATION = "Duplicates", "Installation"
 NO_ANSWER = "no-answer"
 MAX_GENERATIONS = 20
@@ -42,30 +46,7 @@ _SISTERS = {
     DocumentKind.REFUND_RECEIPT: (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO),
     DocumentKind.CREDIT_MEMO: (DocumentKind.CREDIT_MEMO, DocumentKind.REFUND_RECEIPT),
 }
-PEOPLE = frozenset({"admin", "cli"})
-"""Sources of events requested by a person."""
-_ASKED_FOR = PEOPLE | {"backfill"}
 _MARKED = "[kassabridge:"
-
-
-def is_maybe_written(event: Event, link: Link | None, deps: Deps) -> bool:
-    """Whether the document may be in the books without a link.
-
-    An event that was in the inbox when this process started may have been booked before a backup was restored.
-    """
-    if event.received_at < deps.process.started:
-        return True
-    return event.careful or event.attempts > 1 or event.source in _ASKED_FOR or link is not None
-
-
-def with_request(event: Event, deps: Deps) -> Event:
-    """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
-    if event.source in PEOPLE:
-        return event
-    with reading(deps.engine) as session:
-        replaced = event_history.replaced_by(session, event)
-    asked = next((each.source for each in replaced if each.source in PEOPLE), None)
-    return dataclasses.replace(event, source=asked) if asked else event
 
 
 def may_be_on_its_way(event: Event) -> bool:
@@ -155,6 +136,54 @@ def find_payments(posting: Posting, deps: Deps) -> dict[str, BooksPayment]:
     return {key: row for key, tag in wanted.items() for row in valid if tag in (row.private_note or "")}
 
 
+def intended(document: SalesDocument, deps: Deps) -> str:
+    """What the books will return for a document after the write; to recognise a write whose answer was lost.
+
+    Without characters in its note that the books may not accept: see `contents_of`.
+    """
+    body = _to_body(document, deps)
+    plain, _ = texts.to_basic_plane(body.get("PrivateNote"))
+    return content_of({**body, "PrivateNote": plain, "TotalAmt": document.total})
+
+
+def sign(document: SalesDocument, deps: Deps) -> SalesDocument:
+    """The document as it is sent: its signature names its content."""
+    return sign_content(document, intended(document, deps))
+
+
+def _to_body(document: SalesDocument, deps: Deps) -> dict[str, Any]:
+    # A note that is cut has the length of the sent one only with a signature as long as that.
+    as_long = sign_content(document, "0" * CONTENT_LENGTH)
+    return wire_documents.to_document_body(as_long, send_tax_detail=True, send_number=numbers(deps))
+
+
+def is_as_intended(booked: BookedDocument, document: SalesDocument, deps: Deps) -> bool:
+    """Whether the books already contain what would be written, including the payment method."""
+    method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
+    same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
+    return same_kind and intended(document, deps) in contents_of(booked.raw)
+
+
+def is_the_write(booked: BookedDocument, document: SalesDocument, deps: Deps) -> bool:
+    """Whether the books' answer equals what was sent, apart from the totals, which they compute.
+
+    Characters that they may have replaced in a note do not count.
+    """
+    sent = _to_body(document, deps)
+    return booked.kind is document.kind and _said(booked.raw, sent) == _said(sent, sent)
+
+
+def _said(source: Raw, sent: Raw) -> list[object]:
+    head = [_value(source.get(name)) for name in _HEAD if sent.get(name) is not None]
+    note = _NOT_TEXT.sub("", unsigned(source.get("PrivateNote")))
+    plain = {"Line": source["Line"], "TotalAmt": 0} if source.get("Line") else {"TotalAmt": 0}
+    return [*head, note, content_of(plain)]
+
+
+def _value(field: Any) -> str:
+    return str(field.get("value") if isinstance(field, Mapping) else field)
+
+
 def read(kind: str, document_id: str, deps: Deps) -> BookedDocument | None:
     """The document as it is now, or None if it was deleted."""
     try:
@@ -172,7 +201,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
     """
     for each in range(generation, generation + MAX_GENERATIONS):
         made = deps.books.create_document(
-            bookings.sign(posting.document, send_number=numbers(deps)),
+            sign(posting.document, deps),
             request_id(deps.books.realm_id, "document", find_tag(posting.document.marker), each),
             send_tax_detail=True,
             send_number=numbers(deps),
@@ -193,7 +222,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
 def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:
     """Update this version of a document with the posting. Raises `Conflict` if there is a newer one."""
     return deps.books.update_document(
-        bookings.sign(posting.document, send_number=numbers(deps)),
+        sign(posting.document, deps),
         request_id(deps.books.realm_id, "update", posting.document.kind, document_id, sync_token),
         document_id=document_id,
         sync_token=sync_token,
@@ -207,7 +236,7 @@ def numbers(deps: Deps) -> bool:
     return deps.lists.company().custom_document_numbers
 
 
-def is_old(raw: bookings.Raw, deps: Deps) -> bool:
+def is_old(raw: Raw, deps: Deps) -> bool:
     """Whether the document was created before the request it answers."""
     made_at = find_moment((raw.get("MetaData") or {}).get("CreateTime"))
     return made_at is not None and made_at < deps.now() - FRESH
@@ -226,7 +255,7 @@ def _refuse_voided(present: BookedDocument, posting: Posting) -> None:
 def bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> BookedDocument:
     """Update the document: an earlier request may have written an older version, or by other settings."""
     for _ in range(3):
-        if bookings.is_the_write(made, posting.document, send_number=numbers(deps)):
+        if is_the_write(made, posting.document, deps):
             return made
         deps.say("an earlier request for this sale came first; its document is brought up to date", id=made.id)
         try:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
+from sqlmodel import Session
+
 from gateway.errors import Permanent
 from gateway.store import connections, links
 from gateway.store.links import Link, LinkKind
@@ -56,14 +58,14 @@ def in_money(sale: Sale, deps: Deps) -> Sale:
 
 def mark(sale: Sale, deps: Deps) -> Sale:
     """The sale with those payments marked that settle a separately booked deposit."""
-    return mark_all([sale], deps)[0]
+    with reading(deps.engine) as session:
+        return mark_all(session, [sale], deps)[0]
 
 
-def mark_all(sales: Sequence[Sale], deps: Deps) -> list[Sale]:
+def mark_all(session: Session, sales: Sequence[Sale], deps: Deps) -> list[Sale]:
     """The same for many sales, with one query."""
     wanted = [key for sale in sales for key in _keys_of(sale)]
-    with reading(deps.engine) as session:
-        known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
+    known = links.find_all(session, deps.connection, LinkKind.DEPOSIT, wanted) if wanted else {}
     in_books = {key for key, link in known.items() if link.status.is_in_books}
     tenders = deps.settings.mapping.order_deposit_tenders if deps.settings.orders.deposits else ()
     return [

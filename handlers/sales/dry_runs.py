@@ -14,6 +14,7 @@ from gateway.connectors.quickbooks import wire_documents, wire_payments
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
 from gateway.store.links import BookingStatus, Link
+from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
@@ -165,10 +166,9 @@ def _name_customer(customer_id: str, deps: Deps) -> str:
 
 
 def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, Any]:
-    numbered = deps.lists.company().custom_document_numbers
     body, *beside = (
         wire_documents.to_document_body(
-            bookings.sign(each, send_number=numbered), send_tax_detail=True, send_number=numbered
+            documents.sign(each, deps), send_tax_detail=True, send_number=documents.numbers(deps)
         )
         for each in (posting.document, *posting.beside)
     )
@@ -270,7 +270,9 @@ def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
 
 
 def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
-    if other := bookings.find_other(sale, deps):
+    with reading(deps.engine) as session:
+        other = bookings.find_other(session, sale, deps)
+    if other:
         return Plan("nothing: already booked", (other,))
     found = documents.find(sale, posting, deps)
     if found is None:

@@ -1,13 +1,40 @@
-"""A sale of the till becomes a document of the books: read it, decide, and call `booking` or `changes`."""
+"""A sale of the till becomes a document of the books: load what is known of it, decide on a step, take the step.
+
+| step | when | what is done |
+| --- | --- | --- |
+| ORDER_PREVIEW | a dry run of an order | nothing |
+| ORDER_BOOKED | an order that an earlier version booked as a document | nothing |
+| DEPOSITS | an order | each payment of it is booked: `deposits.handle` |
+| SUM_UP | its day's document contains it, or will | it waits for that document: `days.hand_over` |
+| PREVIEW | a dry run | the plan is stored: `dry_runs.dry_run` |
+| LOOK | booked, and a person requests it | what is left of it in the books is read; then decided again |
+| SEARCH | cancelled, and perhaps booked by a write whose answer was lost | its document is searched; decided again |
+| REFUSE | not to be booked now, and not booked, or booked as it is | skipped with the reason |
+| WITHDRAW | cancelled after it was booked | its document is voided: `changes.withdraw` |
+| PARK | booked, and changed so that it is not to be booked | a person corrects the document |
+| SKIP | booked as another record | nothing |
+| BOOK | to be booked | `booking.book`; an earlier version that is found in the books is followed |
+| RELINK | its document was removed from the books | another document of it is followed, else parked |
+| AGAIN | the same, and a person requests it | another document is followed, else it is booked again |
+| FOLLOW | changed since it was booked | its document is updated: `changes.follow` |
+| RESTORE | booked as it is, and a person requests it | payments and credits are repaired: `changes.restore` |
+| NOTHING | booked as it is | nothing |
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from gateway.errors import NotFound, Permanent
+from gateway.store import links
 from gateway.store.events import Event, State
-from gateway.store.links import BookingStatus, Link
+from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.session import reading
 from handlers.deps import Deps, on_trial
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import (
@@ -27,142 +54,177 @@ from handlers.sales import (
 from mapping import orders, sale_changes
 from mapping.errors import NotBookable
 from mapping.records import Sale, SaleKind
+from mapping.sections import OrderSettings
+
+Step = Enum(
+    "Step",
+    "ORDER_PREVIEW ORDER_BOOKED DEPOSITS SUM_UP PREVIEW LOOK SEARCH REFUSE WITHDRAW PARK SKIP BOOK RELINK AGAIN FOLLOW"
+    " RESTORE NOTHING",
+)
+"""What to do with a sale: see the table at the head of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known of a sale. `other`: why it must not be booked although it has no link; `refusal`: why not now.
+
+    `maybe_written`: an earlier attempt may have booked it. `looked`: LOOK or SEARCH was taken. `records`: what events
+    that this sale may settle call it.
+    """
+
+    sale: Sale
+    event: Event
+    link: Link | None
+    other: str | None
+    refusal: NotBookable | None
+    summed_up: bool
+    maybe_written: bool
+    records: tuple[str, ...]
+    looked: bool = False
+
+    @property
+    def booked(self) -> Link:
+        """The link of a sale that has one."""
+        if self.link is None:
+            raise LookupError(self.sale.id)
+        return self.link
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a person requests the sale."""
+        return self.event.source in bookings.PEOPLE
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether nothing may be written."""
+        return _wants_preview(self.event)
 
 
 def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, from any source and any number of events."""
-    if _wants_preview(event):
-        deps = on_trial(event, deps)
+    deps = on_trial(event, deps) if _wants_preview(event) else deps
     sale = till_sales.read(event.entity, event.entity_id, deps)
     if sale is None:
         raise NotFound("the till does not know this sale any more")
     deps.learn(order_id=sale.number)
-    if sale.kind is SaleKind.ORDER:
-        return _handle_order(sale, event, deps)
-    deps.sales[sale.id] = sale
-    link = bookings.find(sale.id, deps)
-    event = documents.with_request(event, deps) if link else event
-    if days.belongs(sale, link, deps):
-        return days.hand_over(sale, link, event, deps, dry_run=_wants_preview(event))
-    if _wants_preview(event):
-        return dry_runs.dry_run(sale, link, deps)
-    if event.source in documents.PEOPLE:
-        return _handle_for_person(sale, link, event, deps)
-    return _handle_if_bookable(sale, link, event, deps)
-
-
-def _handle_for_person(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
-    """As usual, but also detect documents removed from the books, and check messages about them again."""
-    records = [f"sale {sale.number}"]
-    if link:
-        # Earlier versions named a missing payment by its link.
-        records += [f"payment {key}" for key in settlement.find_keys(link, deps)]
-        link = _look(link, deps)
-    result = _handle_if_bookable(sale, link, event, deps)
-    if result.outcome.state is State.DONE:
-        for record in records:
+    if sale.kind is not SaleKind.ORDER:
+        deps.sales[sale.id] = sale
+    context = _load(sale, event, deps)
+    while (step := decide(context, deps.settings.orders)) in _LOOKS:
+        context = _LOOKS[step](context, deps)
+    result = _take(step, context, deps)
+    if context.is_asked and step not in _NOT_OF_A_DOCUMENT and result.outcome.state is State.DONE:
+        for record in context.records:
             deps.resolve(bookings.GONE_IN_BOOKS, record)
     return result
 
 
-def _handle_if_bookable(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+def _load(sale: Sale, event: Event, deps: Deps) -> Context:
+    """What the database knows of the sale, in one transaction."""
+    is_order, settings = sale.kind is SaleKind.ORDER, deps.settings.orders
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, LinkKind.DOCUMENT, sale.id)
+        if link or is_order:
+            event = bookings.with_request(session, event)
+        other = None if link or is_order else bookings.find_other(session, sale, deps)
+        summed_up = link is not None and link.day is not None
+        if link is None and settings.summary == "day":
+            summed_up = days.belongs(session, sale, other, deps)
+    refusal = None
     try:
-        orders.bookable(sale, deps.settings.orders)
-    except NotBookable as refusal:
-        return _leave(sale, link or _find_lost(sale, event, deps), refusal, event, deps)
-    return _handle(sale, link, event, deps)
+        orders.bookable(sale, settings)
+    except NotBookable as error:
+        refusal = error
+    maybe_written = bookings.is_maybe_written(event, deps)
+    return Context(sale, event, link, other, refusal, summed_up, maybe_written, (f"sale {sale.number}",))
 
 
-def _handle_order(order: Sale, event: Event, deps: Deps) -> Result:
-    """An order is booked by the sale that delivers it; until then its deposits are booked."""
-    if _wants_preview(event):
-        return done("dry run: an order is booked as the receipt or invoice that delivers it; nothing was written")
-    if bookings.find(order.id, deps):
-        return done("booked as a document of its own, by an earlier version")
-    event = documents.with_request(event, deps)
-    return deposits.handle(
-        order, deps, maybe_written=documents.is_maybe_written(event, None, deps), asked=event.source in documents.PEOPLE
-    )
+def decide(context: Context, settings: OrderSettings) -> Step:
+    """The step for this sale; nothing is read or written."""
+    link = context.link
+    if context.sale.kind is SaleKind.ORDER:
+        return Step.ORDER_PREVIEW if context.is_preview else Step.ORDER_BOOKED if link else Step.DEPOSITS
+    if context.summed_up or context.is_preview:
+        return Step.SUM_UP if context.summed_up else Step.PREVIEW
+    if link and context.is_asked and not context.looked:
+        return Step.LOOK
+    if context.refusal:
+        return _decide_unbookable(context, settings)
+    if link is None:
+        return Step.SKIP if context.other else Step.BOOK
+    return _decide_booked(context, link)
 
 
-def _handle(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+def _decide_booked(context: Context, link: Link) -> Step:
+    if link.status.is_gone:
+        return Step.AGAIN if context.is_asked else Step.RELINK
+    if link.fingerprint != sale_changes.content(context.sale):
+        return Step.FOLLOW
+    return Step.RESTORE if context.is_asked else Step.NOTHING
+
+
+def _decide_unbookable(context: Context, settings: OrderSettings) -> Step:
+    sale, link = context.sale, context.link
+    is_withdrawn = sale_changes.is_withdrawn(sale)
+    if link is None:
+        return Step.SEARCH if is_withdrawn and context.maybe_written and not context.looked else Step.REFUSE
+    if link.fingerprint == sale_changes.content(sale):
+        return Step.REFUSE
+    if is_withdrawn:
+        return Step.WITHDRAW
+    return Step.REFUSE if orders.is_off(sale, settings) else Step.PARK
+
+
+def _take(step: Step, context: Context, deps: Deps) -> Result:
+    """Take the step; once more if the books refuse amounts in a way that the connection learns from."""
     try:
-        return _decide_or_follow(sale, link, event, deps)
+        return _act(step, context, deps)
     except Permanent as refusal:
-        learned = drafts.learn(refusal, deps)
+        learned = drafts.learn(refusal, deps) if step in _OF_A_BOOKABLE_SALE else None
         if learned is None:
             raise
-        return _decide_or_follow(sale, bookings.find(sale.id, learned), event, learned)
+        again = dataclasses.replace(_load(context.sale, context.event, learned), looked=True)
+        return _act(decide(again, learned.settings.orders), again, learned)
 
 
-def _decide_or_follow(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
+def _act(step: Step, context: Context, deps: Deps) -> Result:
+    if step is Step.REFUSE and context.refusal:
+        raise context.refusal
     try:
-        return _decide(sale, link, event, deps)
+        return _ACTS[step](context, deps)
     except booking.OutdatedDocument as earlier:
-        return changes.follow(sale, earlier.link, event, deps)
+        return changes.follow(context.sale, earlier.link, context.event, deps)
 
 
-def _decide(sale: Sale, link: Link | None, event: Event, deps: Deps) -> Result:
-    if link is None:
-        other = bookings.find_other(sale, deps)
-        if other:
-            return skipped(other)
-        deposits.ensure(sale, deps, maybe_written=documents.is_maybe_written(event, None, deps))
-        return booking.book(sale, None, event, deps)
-    if link.status.is_gone:
-        return _again(sale, link, event, deps)
-    if link.fingerprint != sale_changes.content(sale):
-        return changes.follow(sale, link, event, deps)
-    if event.source in documents.PEOPLE:
-        return changes.restore(sale, link, event, deps)
-    return done("already booked", target_entity=link.target_entity, target_id=link.target_id)
-
-
-def _again(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
-    """The document was removed from the books: only a person's request restores it."""
-    if event.source not in documents.PEOPLE:
-        return changes.relink_or_park(sale, link, link.status, event, deps)
-    if successor := changes.relink(sale, link, deps):
-        return changes.follow(sale, successor, event, deps)
-    deps.say("booking it again: the document was removed from the books", how=link.status, id=link.target_id)
-    is_deleted = link.status is BookingStatus.DELETED
-    return booking.book(sale, link, event, deps) if is_deleted else changes.revive(sale, link, event, deps)
-
-
-def _look(link: Link, deps: Deps) -> Link:
-    """A person requests this sale: check whether its document is still in the books."""
+def _look(context: Context, deps: Deps) -> Context:
+    """Check what is left of a document, its payments, and the money beside it."""
+    link = context.booked
+    # Earlier versions named a missing payment by its link.
+    records = (*context.records, *(f"payment {key}" for key in settlement.find_keys(link, deps)))
     repairs.look(link, deps)
     current = documents.read(link.target_entity, link.target_id, deps)
     if current and not current.voided:
-        if money_documents.is_complete(link.target_entity, link.target_id, deps):
-            return link
-        return dataclasses.replace(link, fingerprint=None)
-    if link.status in (BookingStatus.REPLACING, BookingStatus.WITHDRAWN):
-        return link
-    return bookings.note(link, BookingStatus.VOIDED if current else BookingStatus.DELETED, deps)
+        if not money_documents.is_complete(link.target_entity, link.target_id, deps):
+            link = dataclasses.replace(link, fingerprint=None)
+    elif link.status not in (BookingStatus.REPLACING, BookingStatus.WITHDRAWN):
+        link = bookings.note(link, BookingStatus.VOIDED if current else BookingStatus.DELETED, deps)
+    return dataclasses.replace(context, link=link, records=records, looked=True)
 
 
-def _find_lost(sale: Sale, event: Event, deps: Deps) -> Link | None:
-    """The document of a sale that is cancelled now, booked by a write whose answer was lost."""
-    if not (sale_changes.is_withdrawn(sale) and documents.is_maybe_written(event, None, deps)):
-        return None
-    booked = documents.find_marked(sale, deps)
+def _search(context: Context, deps: Deps) -> Context:
+    """Search the document of a cancelled sale, booked by a write whose answer was lost."""
+    booked = documents.find_marked(context.sale, deps)
     if booked is None:
-        return None
-    settlement.recall(sale, booked, deps)
-    return bookings.to_link(sale, booked, finished=False)
+        return dataclasses.replace(context, looked=True)
+    settlement.recall(context.sale, booked, deps)
+    link = bookings.to_link(context.sale, booked, finished=False)
+    return dataclasses.replace(context, link=link, looked=True)
 
 
-def _leave(sale: Sale, link: Link | None, refusal: NotBookable, event: Event, deps: Deps) -> Result:
-    """Not to be booked now. If it was booked, a cancellation voids the document, and anything else is parked."""
-    if link is None or link.fingerprint == sale_changes.content(sale):
-        raise refusal
-    if sale_changes.is_withdrawn(sale):
-        return changes.withdraw(sale, link, event, deps)
-    if orders.is_off(sale, deps.settings.orders):
-        raise refusal
+def _park(context: Context, _deps: Deps) -> Result:
+    link = context.booked
     return parked(
-        f"{orders.name_record(sale)} is booked, and now: {refusal.reason}",
+        f"{orders.name_record(context.sale)} is booked, and now: {context.refusal and context.refusal.reason}",
         code="changed-after-booking",
         record=bookings.name_document(link),
         fix="correct the document in QuickBooks by hand, then ignore this event",
@@ -171,5 +233,53 @@ def _leave(sale: Sale, link: Link | None, refusal: NotBookable, event: Event, de
     )
 
 
+def _book(context: Context, deps: Deps) -> Result:
+    if deps.settings.orders.deposits and context.sale.order_ids:
+        deposits.ensure(context.sale, deps, maybe_written=context.maybe_written)
+    return booking.book(context.sale, None, context.event, deps, maybe_written=context.maybe_written)
+
+
+def _book_again(context: Context, deps: Deps) -> Result:
+    """The document was removed from the books: a person's request restores it."""
+    sale, link, event = context.sale, context.booked, context.event
+    if successor := changes.relink(sale, link, deps):
+        return changes.follow(sale, successor, event, deps)
+    deps.say("booking it again: the document was removed from the books", how=link.status, id=link.target_id)
+    if link.status is BookingStatus.DELETED:
+        return booking.book(sale, link, event, deps, maybe_written=True)
+    return changes.revive(sale, link, event, deps)
+
+
+_LOOKS: Final[Mapping[Step, Callable[[Context, Deps], Context]]] = {Step.LOOK: _look, Step.SEARCH: _search}
+_NOT_OF_A_DOCUMENT: Final = {Step.ORDER_PREVIEW, Step.ORDER_BOOKED, Step.DEPOSITS, Step.SUM_UP, Step.PREVIEW}
+_OF_A_BOOKABLE_SALE: Final = {Step.BOOK, Step.RELINK, Step.AGAIN, Step.FOLLOW, Step.RESTORE}
+_ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result]]] = {
+    Step.ORDER_PREVIEW: lambda *_: done(
+        "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
+    ),
+    Step.ORDER_BOOKED: lambda *_: done("booked as a document of its own, by an earlier version"),
+    Step.DEPOSITS: lambda known, deps: deposits.handle(
+        known.sale, deps, maybe_written=known.maybe_written, asked=known.is_asked
+    ),
+    Step.SUM_UP: lambda known, deps: days.hand_over(
+        known.sale, known.link, known.event, deps, dry_run=known.is_preview
+    ),
+    Step.PREVIEW: lambda known, deps: dry_runs.dry_run(known.sale, known.link, deps),
+    Step.WITHDRAW: lambda known, deps: changes.withdraw(known.sale, known.booked, known.event, deps),
+    Step.PARK: _park,
+    Step.SKIP: lambda known, _: skipped(known.other or ""),
+    Step.BOOK: _book,
+    Step.RELINK: lambda known, deps: changes.relink_or_park(
+        known.sale, known.booked, known.booked.status, known.event, deps
+    ),
+    Step.AGAIN: _book_again,
+    Step.FOLLOW: lambda known, deps: changes.follow(known.sale, known.booked, known.event, deps),
+    Step.RESTORE: lambda known, deps: changes.restore(known.sale, known.booked, known.event, deps),
+    Step.NOTHING: lambda known, _: done(
+        "already booked", target_entity=known.booked.target_entity, target_id=known.booked.target_id
+    ),
+}
+
+
 def _wants_preview(event: Event) -> bool:
-    return bool(event.hint and event.source in documents.PEOPLE and json.loads(event.hint).get("dry_run"))
+    return bool(event.hint and event.source in bookings.PEOPLE and json.loads(event.hint).get("dry_run"))

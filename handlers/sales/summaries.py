@@ -17,7 +17,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
-from handlers.sales import bookings, day_booking, days, documents, drafts
+from handlers.sales import bookings, day_booking, days, drafts
 from mapping import day_summary, sale_changes
 from mapping.day_summary import Day, DayTotals
 from mapping.errors import MappingError
@@ -49,7 +49,8 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.learn(record=day.name)
     if event.hint and json.loads(event.hint).get("dry_run"):
         return done(f"dry run: {day.name} would be summed up; nothing was written")
-    asked = documents.with_request(event, deps).source in documents.PEOPLE
+    with reading(deps.engine) as session:
+        asked = bookings.with_request(session, event).source in bookings.PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
         reason = f"the day closes at {deps.settings.orders.day_closes}"
@@ -144,7 +145,8 @@ def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
     if (sale.branch, sale.business_date) != (day.branch, day.date):
         return False
     if link is None:
-        return days.belongs(sale, None, deps)
+        with reading(deps.engine) as session:
+            return days.belongs(session, sale, bookings.find_other(session, sale, deps), deps)
     # A sale that was summed up stays so if the settings change back to a document per sale.
     settings = deps.settings.orders.model_copy(update={"summary": "day"})
     cards = deps.settings.mapping.gift_card_tenders
