@@ -13,6 +13,8 @@ from gateway.web.problems import Refusal
 
 LARGEST_DELIVERY = 4 * 1024 * 1024
 LARGEST_FORM = 1024 * 1024
+MOST_FIELDS = 2_000
+"""Of a form: the mapping has one for every way to pay, branch, rate and turnover group."""
 _LONGEST_NUMBER = 18  # digits; a longer Content-Length is found out while reading
 
 
@@ -55,7 +57,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form; the last value of a repeated field."""
     body = await read(request, limit=LARGEST_FORM)
     try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=100)
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except (UnicodeDecodeError, ValueError):
         raise Refusal(400, "this is not a form") from None
     return {name: values[-1] for name, values in fields.items()}

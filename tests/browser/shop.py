@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, inbox, journal, links, sales, systems, tokens
+from gateway.store import connections, cursors, inbox, journal, links, sales, system_lists, systems, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
@@ -16,6 +17,7 @@ from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tokens import Tokens
+from mapping.choices import ListName, ListOption
 
 TOKEN, KEY = "an-admin-token-of-good-length", "a-secret-key-of-good-length"
 FLOWED = [
@@ -28,6 +30,22 @@ FLOWED = [
     (Flow.ORDERS, "TillInvoice", "20260088", {"order_id": "20260088", "target": ("Invoice", "1205")}),
     (Flow.PRODUCTS, "Item", "21", {"sku": "100021", "target": ("Article", "100021")}),
 ]
+LISTS: dict[ListName, list[ListOption]] = {
+    ListName.PAYMENT_METHODS: [ListOption("1", "PIN"), ListOption("2", "Cash"), ListOption("3", "Gift card")],
+    ListName.TAX_CODES: [ListOption("10", "21% BTW", rate=Decimal(21)), ListOption("11", "9% BTW", rate=Decimal(9))],
+    ListName.ACCOUNTS: [ListOption("80", "Kas", kind="Bank"), ListOption("81", "Omzet kaas", kind="Income")],
+    ListName.LOCATIONS: [ListOption("5", "Winkel Utrecht"), ListOption("6", "Winkel Breda")],
+    ListName.CLASSES: [],
+    ListName.TERMS: [ListOption("7", "14 dagen", days=14)],
+    ListName.VAT_CODES: [ListOption("1", "9 %", rate=Decimal(9)), ListOption("2", "21 %", rate=Decimal(21))],
+    ListName.TENDERS: [ListOption("PIN", "PIN"), ListOption("CONTANT", "Contant"), ListOption("BON", "Cadeaubon")],
+    ListName.BRANCHES: [ListOption("1", "Winkel Amersfoort"), ListOption("2", "Winkel Utrecht")],
+    ListName.TURNOVER_GROUPS: [
+        ListOption("1", "Boeken en cadeaus", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1),
+        ListOption("2", "Kaas", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1),
+    ],
+    ListName.ARTICLE_GROUPS: [ListOption("40", "Webshop")],
+}
 SOLD: dict[str, tuple[str | None, int]] = {"Receipt": (None, 2450), "TillInvoice": ("Bakkerij Jansen & Zn.", 123450)}
 
 
@@ -35,7 +53,9 @@ def to_facts(number: str, customer: str | None, cents: int) -> SaleFacts:
     """A sale of today: most of it by card, two euros in cash."""
     tenders = (("PIN", cents - 200), ("Contant", 200))
     today = datetime.now(AMSTERDAM).date()
-    return SaleFacts(number, today, 2, "Winkel Utrecht", customer, cents, round(cents * 21 / 121), tenders)
+    return SaleFacts(
+        number, today, 2, "Winkel Utrecht", customer, cents, round(cents * 21 / 121), tenders, (("21", cents),), (2,)
+    )
 
 
 def fill(engine: Engine) -> None:
@@ -57,6 +77,8 @@ def fill(engine: Engine) -> None:
     for system in ("mpluskassa", "quickbooks"):
         systems.answered(engine, "default", system, again_in=900)
     with writing(engine) as session:
+        for name, options in LISTS.items():
+            system_lists.save(session, "default", name, options)
         waiting = Change("w", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3453", "default", order_id="1.2.2026.3453")
         inbox.receive(session, [waiting])
 

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from gateway.store.events import Flow, State
-from gateway.web.pages import agreement_calendar, agreement_report, alerts, catalogue, preview_results, questions, sales
+from gateway.web.pages import (
+    agreement_calendar,
+    agreement_report,
+    alerts,
+    catalogue,
+    mapping,
+    mapping_form,
+    preview_results,
+    questions,
+    sales,
+)
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.pages.rendering import ENTITIES
 from gateway.web.previews import CHOICES
@@ -19,6 +29,10 @@ from mapping.agreement_records import Cause
 from mapping.customer_explanations import KEPT
 from mapping.settings_document import SettingsDocument
 
+MAPPING_TABLES = (
+    *(mapping.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
+    mapping.UNCHOSEN,
+)
 PAGES = Path(catalogue.__file__).parent
 
 
@@ -41,8 +55,14 @@ def words_of_tables() -> set[str]:
         *Cause,
     } - {""}
     sold = {*questions.CHOICES.values(), *sales.STATUSES.values(), *DOCUMENTS.values(), *sales.KINDS.values()}
+    mapped = {
+        *(word for table in MAPPING_TABLES for word in table.values()),
+        *(word for pair in mapping.BECOMES.values() for word in pair),
+        *mapping_form.FAULTS,
+        "Mapping",
+    }
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
-    return kinds | items | people | set(CHOICES.values()) | orders | report | sold | fixed
+    return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed
 
 
 def locale(name: str) -> dict[str, str]:

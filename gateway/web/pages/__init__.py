@@ -13,6 +13,7 @@ from gateway.web.pages import (
     event,
     events,
     login,
+    mapping,
     preview,
     sale,
     sales,
@@ -35,6 +36,7 @@ def routes() -> list[BaseRoute]:
         *users.routes(),
         # Before the dashboard, whose routes match the same addresses.
         *setup.routes(),
+        *mapping.routes(),
         *settings.routes(),
         *versions.routes(),
         *preview.routes(),

@@ -65,7 +65,7 @@ async def choose_connection(request: Request, visitor: Visitor) -> Response:
     names = list(await services.names_of(request))
     if len(names) == 1:
         return RedirectResponse(to_address(names[0]), 303)
-    return render(request, "connections.html", visitor=visitor, names=names)
+    return render(request, "connections.html", visitor=visitor, names=names, title="Settings", to="settings")
 
 
 async def show_settings(request: Request, visitor: Visitor) -> Response:

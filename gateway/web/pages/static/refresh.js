@@ -1,8 +1,14 @@
 // Brings the page up to date in place, without moving what somebody is reading, typing or about to press.
 (() => {
   const main = () => document.querySelector("main[data-refresh]");
+  // Something was typed or chosen and not sent yet.
+  const isTyped = (each) =>
+    each.options
+      ? each.selectedIndex !== Math.max(0, [...each.options].findIndex((option) => option.defaultSelected))
+      : each.value !== each.defaultValue || each.checked !== each.defaultChecked;
   const isBusy = () =>
     document.hidden ||
+    [...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")].some(isTyped) ||
     // Details that the page renders open were not opened by the visitor.
     document.querySelector("main details[open]:not([data-open])") !== null ||
     (document.activeElement && document.activeElement.matches("main input, main select, main textarea")) ||

@@ -1,0 +1,288 @@
+"""The form of the mapping: what it shows of each setting, and what it says otherwise than the document. Pure."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import reduce
+from typing import Any, Final
+
+from gateway.store.sales_values import SaleExample, SalesValues
+from mapping import choices, coverage
+from mapping.choices import ListName, ListOption
+from mapping.control import Control
+from mapping.coverage import CONTROLS, SALES_GROUPS, SINGLES, Caught, MappedSetting, MappedValue, SourceValue
+from mapping.rules import find_row
+from mapping.settings_document import DocumentFault, SettingsDocument
+
+Lists = Mapping[ListName, Sequence[ListOption]]
+Form = Mapping[str, str]
+CREATES: Final = "mapping.create_payment_methods"
+PARTS: Final = ("mode", "value", "on_miss", "fallback")
+NO_VALUE, NO_FALLBACK, NO_ROW, UNKNOWN = FAULTS = (
+    "Choose what is always taken.",
+    "Choose what is taken for everything else.",
+    "The list below is empty: choose for one value at least.",
+    "This is not in the list. Refresh the lists if it is new.",
+)
+NUMBERS: Final = frozenset({"products.turnover_group", "categories.root_group"})
+"""Settings that are a number in the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is chosen for every mapped setting: in the document, or in the form."""
+
+    controls: Mapping[str, Control]
+    singles: Mapping[str, str]
+    creates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One setting as the page shows it. `is_known`: its list was read; without it names are typed."""
+
+    setting: MappedSetting
+    control: Control
+    options: Sequence[ListOption]
+    values: Sequence[MappedValue]
+    is_known: bool
+
+    @property
+    def open(self) -> list[MappedValue]:
+        """The values that occur in sales, and that nothing catches."""
+        return [each for each in self.values if each.falls_through and each.source.sales]
+
+    def find(self, key: str, name: str = "") -> MappedValue | None:
+        """What is chosen for a value of a sale."""
+        wanted = {text.casefold() for text in (key, name) if text}
+        values = (each for each in self.values if wanted & {each.source.key.casefold(), each.source.name.casefold()})
+        return next(values, None)
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewLine:
+    """A value of the sale in the preview, with its amount, and what it becomes by a setting."""
+
+    path: str
+    name: str
+    cents: int | None
+    value: MappedValue
+
+
+def read_document(document: SettingsDocument) -> Choices:
+    """What the document chooses."""
+    singles = {each.path: _get(document, each.path) for each in SINGLES}
+    return Choices(
+        {each.path: _get(document, each.path) for each in CONTROLS},
+        {path: "" if value is None else str(value) for path, value in singles.items()},
+        document.mapping.create_payment_methods,
+    )
+
+
+def _get(document: SettingsDocument, path: str) -> Any:
+    return reduce(getattr, path.split("."), document)
+
+
+def read_form(form: Form, present: Choices, lists: Lists) -> Choices:
+    """What the form chooses; what it does not hold stays."""
+    controls = {each.path: _read_control(each, present.controls[each.path], form, lists) for each in CONTROLS}
+    singles = {
+        each.path: _to_text(each, form.get(each.path, present.singles[each.path]), present.singles[each.path], lists)
+        for each in SINGLES
+    }
+    creates = form.get(CREATES) == "on" if "base" in form else present.creates
+    return Choices(controls, singles, creates)
+
+
+def _read_control(setting: MappedSetting, present: Control, form: Form, lists: Lists) -> Control:
+    path = setting.path
+    table = dict(present.table)
+    for name, given in form.items():
+        if name.startswith(f"{path}="):
+            key = name.removeprefix(f"{path}=")
+            _set_row(table, key, _to_text(setting, given, find_row(table, key), lists))
+    if new := form.get(f"{path}:new", "").strip():
+        _set_row(table, new, _to_text(setting, form.get(f"{path}:new-value", ""), None, lists))
+    said: dict[str, Any] = {name: getattr(present, name) for name in ("value", "fallback")}
+    for name, now in said.items():
+        said[name] = _to_text(setting, form.get(f"{path}:{name}", now or ""), now, lists) or None
+    chosen = {name: form.get(f"{path}:{name}", getattr(present, name)) for name in ("mode", "on_miss")}
+    # Not checked here: the form is shown again as it is, with what is wrong with it.
+    return Control.model_construct(**chosen, **said, table=table, rule=present.rule)
+
+
+def _set_row(table: dict[str, str], key: str, value: str) -> None:
+    name = next((each for each in table if each.strip().casefold() == key.strip().casefold()), key)
+    if value:
+        table[name] = value
+    else:
+        table.pop(name, None)
+
+
+def _to_text(setting: MappedSetting, given: str, present: str | None, lists: Lists) -> str:
+    """A choice as the document names it; what was named otherwise before, and means the same, stays as it was."""
+    offered = setting.offered(lists)
+    option = next((each for each in offered if each.id == given), None)
+    if option is None:
+        return given.strip()
+    if present and choices.find(present, offered) == option:
+        return present
+    return setting.to_value(option, offered)
+
+
+def find_faults(chosen: Choices, before: Choices, lists: Lists) -> dict[str, str]:
+    """What is wrong, by the name of the field. A choice that stands in the document already is not looked at."""
+    faults: dict[str, str] = {}
+    for setting in CONTROLS:
+        control, path = chosen.controls[setting.path], setting.path
+        if control.mode == "force" and not control.value:
+            faults[f"{path}:value"] = NO_VALUE
+        if control.on_miss == "default" and not control.fallback:
+            faults[f"{path}:fallback"] = NO_FALLBACK
+        if control.mode == "table" and not control.table:
+            faults[f"{path}:mode"] = NO_ROW
+        old = before.controls[path]
+        rows = [(f"{path}={key}", value) for key, value in control.table.items() if value != find_row(old.table, key)]
+        rows += [(f"{path}:{name}", getattr(control, name)) for name in ("value", "fallback")]
+        known = {old.value, old.fallback, None}
+        faults |= {name: UNKNOWN for name, value in rows if value not in known and _is_unknown(setting, value, lists)}
+    for setting in SINGLES:
+        value = chosen.singles[setting.path]
+        if value and value != before.singles[setting.path] and _is_unknown(setting, value, lists):
+            faults[setting.path] = UNKNOWN
+    return faults
+
+
+def _is_unknown(setting: MappedSetting, value: str | None, lists: Lists) -> bool:
+    if setting.path in NUMBERS and value and not value.isdecimal():
+        return True
+    return setting.targets in lists and choices.find(value, setting.offered(lists)) is None
+
+
+def place(faults: Iterable[DocumentFault], chosen: Choices) -> dict[str, str]:
+    """The faults of a document by the field of this form that they are about; "" holds those of other settings."""
+    found: dict[str, str] = {}
+    for fault in faults:
+        path = ".".join(fault.path.split(".")[:2])
+        table = chosen.controls[path].table if path in chosen.controls else {}
+        row = next((key for key, value in table.items() if value and value in fault.message), None)
+        known = path in chosen.controls or path in chosen.singles
+        name = f"{path}={row}" if row is not None else path if known else ""
+        said = fault.message if name else f"{fault.path}: {fault.message}"
+        found[name] = f"{found[name]}; {said}" if name in found else said
+    return found
+
+
+def to_answers(text: str, chosen: Choices, before: Choices) -> dict[str, Any]:
+    """What the form says otherwise than the document, as answers for `settings_answers.amend`."""
+    written = tomllib.loads(text, parse_float=Decimal)
+    answers: dict[str, Any] = {}
+    for setting in CONTROLS:
+        new, old = chosen.controls[setting.path], before.controls[setting.path]
+        if any(getattr(new, name) != getattr(old, name) for name in (*PARTS, "table")):
+            section, name = setting.path.split(".")
+            answers[setting.path] = _to_table(written.get(section, {}).get(name), new, old)
+    for path, value in chosen.singles.items():
+        if value != before.singles[path]:
+            empty = 0 if path == "categories.root_group" else None
+            answers[path] = empty if not value else int(value) if path in NUMBERS else value
+    if chosen.creates != before.creates:
+        answers[CREATES] = chosen.creates
+    return answers
+
+
+def _to_table(written: Mapping[str, Any] | None, new: Control, old: Control) -> dict[str, Any]:
+    """The table of a control; what did not change stays as it is written."""
+    table = dict(written or {})
+    for name in (*PARTS, "table"):
+        value = getattr(new, name)
+        if written is not None and value == getattr(old, name):
+            continue
+        if value == getattr(_PLAIN, name):
+            table.pop(name, None)
+        else:
+            table[name] = value
+    # An empty table would be left out, and the default of some settings is not that of an empty table.
+    return table or {"mode": new.mode}
+
+
+_PLAIN: Final = Control()
+
+
+def to_blocks(chosen: Choices, lists: Lists, values: SalesValues) -> list[Block]:
+    """Every setting with its values, those that occur most first."""
+    blocks = []
+    for setting in CONTROLS:
+        control = chosen.controls[setting.path]
+        sources = _with_rows(_sources(setting, lists, values), control)
+        creates = chosen.creates and setting.path == "mapping.payment_methods"
+        covered = coverage.cover(setting, control, sources, lists, creates=creates)
+        blocks.append(Block(setting, control, setting.offered(lists), covered, setting.targets in lists))
+    return blocks
+
+
+def _with_rows(sources: Iterable[SourceValue], control: Control) -> list[SourceValue]:
+    found = sorted(sources, key=lambda source: -source.sales)
+    known = {source.key.strip().casefold() for source in found}
+    return [*found, *(SourceValue(key, key) for key in control.table if key.strip().casefold() not in known)]
+
+
+def _sources(setting: MappedSetting, lists: Lists, values: SalesValues) -> list[SourceValue]:
+    options = lists.get(setting.sources, ()) if setting.sources else ()
+    match setting.sources:
+        case ListName.VAT_CODES:
+            rates = [rate.removesuffix(" %") for each in options for rate in each.name.split(" / ")]
+            return _count([SourceValue(rate, f"{rate} %") for rate in dict.fromkeys(rates)], values.vat_rates, " %")
+        case ListName.TENDERS:
+            return _count([SourceValue(each.id, each.name) for each in options], values.tenders)
+        case ListName.BRANCHES:
+            return _count([SourceValue(each.id, each.name) for each in options], values.branches)
+        case ListName.TURNOVER_GROUPS:
+            sold = [SourceValue(f":{each.id}", each.name) for each in options if each.kind in SALES_GROUPS]
+            groups = {f":{key}": replace(value, key=f":{key}") for key, value in values.turnover_groups.items()}
+            return _count(sold, groups)
+        case ListName.TAX_CODES:
+            return [SourceValue(each.name, each.name) for each in options]
+        case _:
+            return []
+
+
+def _count(sources: list[SourceValue], seen: Mapping[str, SourceValue], unit: str = "") -> list[SourceValue]:
+    """The values of a list with how often they occur, and those that occur and are in no list."""
+    left = {name.casefold(): value for name, value in seen.items()}
+    counted = []
+    for source in sources:
+        found = left.pop(source.key.casefold(), None) or left.pop(source.name.casefold(), None)
+        counted.append(replace(source, sales=found.sales, cents=found.cents) if found else source)
+    return counted + [replace(value, name=f"{value.name}{unit}") for value in left.values()]
+
+
+def propose(chosen: Choices, blocks: Iterable[Block]) -> Choices:
+    """The same, with the proposals as choices."""
+    controls = dict(chosen.controls)
+    for block in blocks:
+        proposed = [(each.source.key, each.proposal) for each in block.values if each.proposal]
+        rows = {key: block.setting.to_value(option, block.options) for key, option in proposed if option}
+        control = block.control
+        controls[block.setting.path] = control.model_copy(update={"table": {**control.table, **rows}})
+    return replace(chosen, controls=controls)
+
+
+def preview(sale: SaleExample, blocks: Iterable[Block]) -> list[PreviewLine]:
+    """What the choices make of one sale."""
+    lines = []
+    asked: Mapping[ListName | None, list[tuple[str, str, int | None]]] = {
+        ListName.TENDERS: [(name, name, cents) for name, cents in sale.tenders],
+        ListName.VAT_CODES: [(rate, f"{rate} %", cents) for rate, cents in sale.vat_rates],
+        ListName.BRANCHES: [(sale.branch, sale.branch_name, None)],
+        ListName.TURNOVER_GROUPS: [(f":{number}", number, None) for number in sale.turnover_groups],
+    }
+    for block in blocks:
+        for key, name, cents in asked.get(block.setting.sources, []):
+            found = block.find(key, name)
+            if found is not None and found.caught is not Caught.OFF:
+                lines.append(PreviewLine(block.setting.path, found.source.name, cents, found))
+    return lines

@@ -1,0 +1,186 @@
+"""What the mapping of a settings document makes of the values that occur: which rule catches each one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Final
+
+from mapping import choices
+from mapping.choices import ListName, ListOption
+from mapping.control import Control, ControlQuestion, resolve
+from mapping.errors import MappingError
+from mapping.rules import find_row
+
+SALES_GROUPS: Final = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
+MONEY: Final = ("Bank", "Other Current Asset")
+INCOME: Final = ("Income", "Other Income")
+
+
+class Caught(StrEnum):
+    """What catches a value."""
+
+    ROW = "row"
+    AUTOMATIC = "automatic"
+    CREATED = "created"
+    ALWAYS = "always"
+    FALLBACK = "fallback"
+    LEFT_OUT = "left_out"
+    OFF = "off"
+    RULE = "rule"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSetting:
+    """A setting that maps values of one system to a list of the other one. `kinds`: only accounts of these types."""
+
+    path: str
+    sources: ListName | None
+    targets: ListName
+    kinds: tuple[str | None, ...] = ()
+
+    def offered(self, lists: Mapping[ListName, Sequence[ListOption]]) -> list[ListOption]:
+        """What there is to choose from."""
+        return [each for each in lists.get(self.targets, ()) if not self.kinds or each.kind in self.kinds]
+
+    def to_value(self, option: ListOption, options: Iterable[ListOption]) -> str:
+        """How the settings name this choice: the till's lists are known by their numbers."""
+        return option.id if self.targets.startswith("till_") else choices.to_value(option, options)
+
+
+CONTROLS: Final = (
+    MappedSetting("mapping.tax_codes", ListName.VAT_CODES, ListName.TAX_CODES),
+    MappedSetting("mapping.payment_methods", ListName.TENDERS, ListName.PAYMENT_METHODS),
+    MappedSetting("mapping.deposit_accounts", ListName.TENDERS, ListName.ACCOUNTS, MONEY),
+    MappedSetting("mapping.departments", ListName.BRANCHES, ListName.LOCATIONS),
+    MappedSetting("mapping.classes", ListName.BRANCHES, ListName.CLASSES),
+    MappedSetting("mapping.income_accounts", ListName.TURNOVER_GROUPS, ListName.ACCOUNTS, INCOME),
+    MappedSetting("mapping.terms", None, ListName.TERMS),
+    MappedSetting("products.vat", ListName.TAX_CODES, ListName.VAT_CODES),
+)
+SINGLES: Final = (
+    MappedSetting("products.turnover_group", None, ListName.TURNOVER_GROUPS, SALES_GROUPS),
+    MappedSetting("categories.root_group", None, ListName.ARTICLE_GROUPS),
+    MappedSetting("mapping.shifted_tax_code", None, ListName.TAX_CODES),
+    MappedSetting("mapping.no_vat_tax_code", None, ListName.TAX_CODES),
+    MappedSetting("mapping.order_deposit_account", None, ListName.ACCOUNTS),
+    MappedSetting("mapping.clearing_account", None, ListName.ACCOUNTS),
+)
+"""Settings of one value."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceValue:
+    """A value of the other system: its key in the settings, what people call it, and how often it occurs."""
+
+    key: str
+    name: str
+    sales: int = 0
+    cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MappedValue:
+    """A value with what the settings choose for it. `row` is what they name; `target` and `proposal` are choices."""
+
+    source: SourceValue
+    row: str | None
+    caught: Caught
+    target: ListOption | None
+    proposal: ListOption | None
+
+    @property
+    def falls_through(self) -> bool:
+        """Whether a sale with this value waits for a person."""
+        return self.caught is Caught.NOTHING
+
+
+def cover(
+    setting: MappedSetting,
+    control: Control,
+    sources: Iterable[SourceValue],
+    lists: Mapping[ListName, Sequence[ListOption]],
+    *,
+    creates: bool = False,
+) -> list[MappedValue]:
+    """Each value with what catches it; `creates`: what is missing in the books is created there."""
+    offered = setting.offered(lists)
+    return [_cover_one(setting, control, source, offered, lists, creates=creates) for source in sources]
+
+
+def _cover_one(
+    setting: MappedSetting,
+    control: Control,
+    source: SourceValue,
+    offered: Sequence[ListOption],
+    lists: Mapping[ListName, Sequence[ListOption]],
+    *,
+    creates: bool,
+) -> MappedValue:
+    found = _automatic(setting, source, offered, lists)
+    caught, value = catch(control, source.key, found.id if found else None)
+    target = choices.find(value, offered)
+    if caught is Caught.NOTHING and creates and control.mode == "default":
+        caught = Caught.CREATED
+    row = find_row(control.table, source.key)
+    is_open = row is None and found is None and setting.path != "products.vat"
+    proposal = choices.propose(source.name, offered) if is_open else None
+    return MappedValue(source, row, caught, target, proposal)
+
+
+def catch(control: Control, key: str, automatic: str | None) -> tuple[Caught, str | None]:
+    """What catches a value, and what it becomes; a rule decides for each record by itself."""
+    if control.mode == "rule":
+        return Caught.RULE, None
+    try:
+        value = resolve(control, ControlQuestion(setting="", key=key, automatic=automatic)).value
+    except MappingError:
+        return Caught.NOTHING, None
+    if control.mode in ("off", "force"):
+        return (Caught.OFF if control.mode == "off" else Caught.ALWAYS), value
+    if find_row(control.table, key) is not None:
+        return Caught.ROW, value
+    if control.mode == "default" and automatic is not None:
+        return Caught.AUTOMATIC, value
+    return (Caught.LEFT_OUT, None) if value is None else (Caught.FALLBACK, value)
+
+
+def _automatic(
+    setting: MappedSetting,
+    source: SourceValue,
+    offered: Sequence[ListOption],
+    lists: Mapping[ListName, Sequence[ListOption]],
+) -> ListOption | None:
+    """What the gateway finds by rate, name or days without being told."""
+    match setting.path:
+        case "mapping.tax_codes":
+            return choices.of_rate(_to_rate(source.key), offered)
+        case "products.vat":
+            code = choices.find(source.key, lists.get(ListName.TAX_CODES, ()))
+            return choices.of_rate(code.rate, offered) if code else None
+        case "mapping.terms":
+            return next((each for each in offered if str(each.days) == source.key), None)
+        case "mapping.payment_methods" | "mapping.departments" | "mapping.classes":
+            return choices.named(source.name, offered)
+        case _:
+            return None
+
+
+def _to_rate(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def first_groups(lists: Mapping[ListName, Sequence[ListOption]]) -> list[tuple[ListOption, ListOption]]:
+    """(VAT code, turnover group) that a new article gets while no turnover group is chosen."""
+    groups = [each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS]
+    groups.sort(key=lambda group: int(group.id))
+    if not groups:
+        return []
+    codes = lists.get(ListName.VAT_CODES, ())
+    return [(code, next((g for g in groups if str(g.vat_code) == code.id), groups[0])) for code in codes]

@@ -1,0 +1,219 @@
+"""The mapping page: choices of both systems' lists go into the settings document; what was chosen is never lost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from gateway.store import documents, inbox, sales, system_lists
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.sales import AMSTERDAM, SaleFacts
+from gateway.store.session import reading, writing
+from mapping import settings_document
+from mapping.choices import ListName, ListOption
+from mapping.settings_document import SettingsDocument
+from tests.gateway.web.conftest import Gateway, csrf_of
+
+PAGE = "/connections/default/mapping"
+DOCUMENT = """version = 1
+# Our accountant wants it like this.
+[mapping.payment_methods]
+mode = "default"   # by name
+on_miss = "park"
+[mapping.payment_methods.table]
+PIN = "Bank card"  # the terminal
+
+[orders]
+memo = false
+"""
+LISTS: dict[ListName, list[ListOption]] = {
+    ListName.PAYMENT_METHODS: [ListOption("1", "Bank card"), ListOption("2", "Cash"), ListOption("3", "Gift card")],
+    ListName.TAX_CODES: [ListOption("10", "21% BTW", rate=Decimal(21)), ListOption("11", "9% BTW", rate=Decimal(9))],
+    ListName.ACCOUNTS: [
+        ListOption("80", "Kas", kind="Bank"),
+        ListOption("81", "Omzet", full="Verkopen:Omzet", kind="Income"),
+    ],
+    ListName.LOCATIONS: [ListOption("5", "Winkel Utrecht"), ListOption("6", "Winkel Breda")],
+    ListName.CLASSES: [],
+    ListName.TERMS: [ListOption("7", "14 dagen", days=14)],
+    ListName.VAT_CODES: [ListOption("1", "9 %", rate=Decimal(9)), ListOption("2", "21 %", rate=Decimal(21))],
+    ListName.TENDERS: [ListOption("PIN", "Pinnen"), ListOption("CONTANT", "Contant"), ListOption("BON", "<b>Bon</b>")],
+    ListName.BRANCHES: [ListOption("1", "Winkel Utrecht"), ListOption("2", "Breda")],
+    ListName.TURNOVER_GROUPS: [
+        ListOption("1", "Boeken", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1),
+        ListOption("2", "Kaas", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1),
+        ListOption("9", "Emballage", kind="TURNOVER-GROUP-TYPE-PACKAGING"),
+    ],
+    ListName.ARTICLE_GROUPS: [ListOption("40", "Webshop")],
+}
+
+
+def to_facts(number: str, branch: int, *tenders: tuple[str, int]) -> SaleFacts:
+    cents = sum(part for _, part in tenders)
+    today = datetime.now(AMSTERDAM).date()
+    return SaleFacts(number, today, branch, None, None, cents, 0, tenders, (("21", cents),), (2,))
+
+
+def sell(engine: Engine, facts: SaleFacts) -> None:
+    change = Change(facts.number, Flow.ORDERS, "poll", "Receipt", facts.number, "default")
+    with writing(engine) as session:
+        (row,) = inbox.receive(session, [change])
+    event = inbox.claim(engine, row.id)
+    assert event is not None
+    with writing(engine) as session:
+        inbox.finish(session, event, Outcome(State.DONE))
+        sales.record(session, event, Outcome(State.DONE), {facts.number: facts})
+
+
+@pytest.fixture
+def mapped(gateway: Gateway) -> Gateway:
+    """A shop whose lists were read, with three sales and a settings document of its own."""
+    with writing(gateway.engine) as session:
+        documents.save(session, "default", DOCUMENT, author="test")
+        for name, options in LISTS.items():
+            system_lists.save(session, "default", name, options)
+    sold = (("100", 1, "Pinnen", 1000), ("101", 2, "Contant", 500), ("102", 2, "<b>Bon</b>", 250))
+    for number, branch, tender, cents in sold:
+        sell(gateway.engine, to_facts(number, branch, (tender, cents)))
+    return gateway
+
+
+def submit(browser: httpx.Client, action: str = "save", **more: str) -> httpx.Response:
+    page = browser.get(PAGE).text
+    form = {"csrf": csrf_of(page), "action": action, "base": page.split('name="base" value="')[1].split('"')[0]}
+    return browser.post(PAGE, data={**form, "mapping.create_payment_methods": "on"} | more)
+
+
+def in_force(gateway: Gateway) -> tuple[int, str, SettingsDocument]:
+    with reading(gateway.engine) as session:
+        version, text = documents.newest(session, "default") or (0, "")
+    return version, text, settings_document.parse(text)
+
+
+def row(page: str, field: str) -> str:
+    """The row of the table whose choice has this name."""
+    return next(part for part in page.split("<tr") if f'name="{field}"' in part)
+
+
+def test_the_page_shows_what_occurs_and_what_catches_it(mapped: Gateway, browser: httpx.Client) -> None:
+    assert browser.get("/mapping").headers["location"] == PAGE
+    page = browser.get(PAGE).text
+    pin = row(page, "mapping.payment_methods=PIN")
+    assert "1 sale" in pin
+    assert "€10.00" in pin
+    assert '<option value="1" selected>Bank card' in pin
+    assert "chosen here" in pin
+    assert "will be created" in row(page, "mapping.payment_methods=BON")
+    assert "Proposal: Cash" in row(page, "mapping.payment_methods=CONTANT")
+    assert "found by itself" in row(page, "mapping.tax_codes=21")
+    assert "found by itself" in row(page, "mapping.departments=1")
+    assert "left out" in row(page, "mapping.departments=2")
+    assert "2 sales" in row(page, "mapping.departments=2")
+    assert "3 sales" in row(page, "mapping.income_accounts=:2")
+    assert "Verkopen › Omzet" in row(page, "mapping.income_accounts=:2")
+    assert "Kas" not in row(page, "mapping.income_accounts=:2")
+    assert "<b>Bon</b>" not in page
+    assert "Which turnover group do new articles get?" in page
+    assert "<b>1 · Boeken</b>" in page
+    assert ">9 · Emballage<" not in page
+
+
+def test_what_is_chosen_is_saved_and_every_comment_stays(mapped: Gateway, browser: httpx.Client) -> None:
+    chosen = {
+        "mapping.payment_methods=PIN": "1",
+        "mapping.payment_methods=CONTANT": "2",
+        "mapping.deposit_accounts=CONTANT": "80",
+        "mapping.departments=2": "6",
+        "mapping.income_accounts=:2": "81",
+        "mapping.terms:new": "30",
+        "mapping.terms:new-value": "7",
+        "products.vat=21% BTW": "2",
+        "products.turnover_group": "2",
+        "categories.root_group": "40",
+    }
+    answer = submit(browser, **chosen)
+    assert answer.headers["location"] == f"{PAGE}?saved=2"
+    version, text, document = in_force(mapped)
+    assert version == 2
+    assert document.mapping.payment_methods.table == {"PIN": "Bank card", "CONTANT": "Cash"}
+    assert document.mapping.deposit_accounts.table == {"CONTANT": "Kas"}
+    assert document.mapping.deposit_accounts.on_miss == "skip"
+    assert document.mapping.departments.table == {"2": "Winkel Breda"}
+    assert document.mapping.income_accounts.table == {":2": "Omzet"}
+    assert document.mapping.terms.table == {"30": "14 dagen"}
+    assert document.products.vat.table == {"21% BTW": "2"}
+    assert (document.products.turnover_group, document.categories.root_group) == (2, 40)
+    assert [line for line in DOCUMENT.splitlines() if line not in text.splitlines()] == []
+    page = browser.get(f"{PAGE}?saved=2").text
+    assert "Saved: version 2" in page
+    assert "Which turnover group do new articles get?" not in page
+    history = browser.get("/connections/default/settings").text
+    assert "chosen in the mapping" in history
+    again = submit(browser, **chosen | {"mapping.terms:new": ""})
+    assert "Nothing differs from what is in force." in again.text
+    removed = submit(browser, **{"mapping.payment_methods=CONTANT": ""})
+    assert removed.headers["location"] == f"{PAGE}?saved=3"
+    assert in_force(mapped)[2].mapping.payment_methods.table == {"PIN": "Bank card"}
+
+
+FAULTS: tuple[tuple[dict[str, str], str], ...] = (
+    ({"mapping.tax_codes:mode": "force"}, "Choose what is always taken."),
+    ({"mapping.terms:on_miss": "default"}, "Choose what is taken for everything else."),
+    ({"mapping.classes:mode": "table"}, "The list below is empty"),
+    ({"mapping.payment_methods=CONTANT": "Gold"}, "This is not in the list."),
+    ({"products.turnover_group": "77"}, "This is not in the list."),
+    ({"mapping.departments:mode": "perhaps"}, "mapping.departments"),
+)
+
+
+def test_a_fault_stands_at_its_field_and_nothing_is_lost(mapped: Gateway, browser: httpx.Client) -> None:
+    for wrong, said in FAULTS:
+        answer = submit(browser, **wrong, **{"mapping.deposit_accounts=PIN": "80"})
+        assert answer.status_code == 422, wrong
+        assert said in answer.text, wrong
+        assert '<option value="80" selected>Kas' in row(answer.text, "mapping.deposit_accounts=PIN")
+    assert in_force(mapped)[0] == 1
+    late = submit(browser, base="0", **{"mapping.deposit_accounts=PIN": "80"})
+    assert late.status_code == 409
+    assert "Somebody else saved version 1 meanwhile" in late.text
+    assert '<option value="80" selected>Kas' in row(late.text, "mapping.deposit_accounts=PIN")
+
+
+def test_a_preview_follows_what_is_chosen_and_saves_nothing(mapped: Gateway, browser: httpx.Client) -> None:
+    shown = browser.get(PAGE).text.split('class="previewed"')[1]
+    assert "&lt;b&gt;Bon&lt;/b&gt;" in shown
+    answer = submit(browser, "preview", number="101", **{"mapping.payment_methods=CONTANT": "2"})
+    shown = answer.text.split('class="previewed"')[1].split("</ul>")[0]
+    assert "<b>Cash</b>" in shown
+    assert "21 % €5.00" in shown
+    assert "There is no such sale yet." in submit(browser, "preview", number="unknown").text
+    proposed = submit(browser, "propose").text
+    assert '<option value="2" selected>Cash' in row(proposed, "mapping.payment_methods=CONTANT")
+    assert in_force(mapped)[0] == 1
+    tried = submit(browser, "try", number="101", **{"mapping.payment_methods=CONTANT": "2"})
+    assert tried.headers["location"].startswith("/preview/")
+    assert "CONTANT" in (mapped.rows()[-1].hint or "")
+
+
+def test_without_lists_names_are_typed_and_a_worker_is_asked(gateway: Gateway, browser: httpx.Client) -> None:
+    page = browser.get(PAGE).text
+    assert "They were not read yet." in page
+    typed = {"mapping.payment_methods:new": "PIN", "mapping.payment_methods:new-value": "Bank card"}
+    asked = submit(browser, "refresh", **typed)
+    assert "What you chose is below and not saved yet." in asked.text
+    assert 'value="Bank card"' in row(asked.text, "mapping.payment_methods=PIN")
+    assert submit(browser, "refresh").headers["location"] == PAGE
+    assert "A worker is reading the lists" in browser.get(PAGE).text
+    assert [each.subject for each in gateway.rows()] == ["default/orders/Doctor/default:lists"] * 2
+    assert submit(browser, **typed).headers["location"] == f"{PAGE}?saved=1"
+    assert in_force(gateway)[2].mapping.payment_methods.table == {"PIN": "Bank card"}
+
+
+def test_a_form_of_another_site_or_connection_is_refused(mapped: Gateway, browser: httpx.Client) -> None:
+    assert browser.get("/connections/none/mapping").status_code == 404
+    assert browser.post(PAGE, data={"csrf": "wrong", "action": "save"}).status_code == 403
+    assert in_force(mapped)[0] == 1
