@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from gateway.errors import AuthLost, GatewayError
 from mapping.errors import MappingError
+from mapping.messages import message
 
 Given = TypeVar("Given")
 _SHOWN = 5
@@ -54,12 +55,16 @@ def _look(check: Check[Given], given: Given, otherwise: str) -> Iterator[Finding
     try:
         yield from check.look(given)
     except AuthLost as error:
-        yield Finding(check.subject, f"login refused: {error.reason}", error.fix or "enter the credentials again")
+        yield Finding(
+            check.subject,
+            message("login refused: {reason}", reason=message(error.reason)),
+            error.fix or "enter the credentials again",
+        )
     except (GatewayError, MappingError) as error:
         yield Finding(check.subject, error.reason, error.fix or otherwise)
 
 
 def enumerate_some(names: list[str]) -> str:
     """The first of some names, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    shown = ", ".join(names[:_SHOWN])
+    return message("{names} and {n} more", names=shown, n=len(names) - _SHOWN) if len(names) > _SHOWN else shown

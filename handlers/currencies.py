@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handlers.deps import Deps
 from mapping.errors import MappingError
+from mapping.messages import message
 
 FOREIGN = "foreign-currency"
 
@@ -13,13 +14,20 @@ def require_home(deps: Deps) -> str:
     company, currency = deps.lists.company(), deps.settings.products.currency
     if company.home_currency not in (None, currency):
         raise MappingError(
-            f"the company keeps its books in {company.home_currency}, the till sells in {currency}; "
-            "amounts are not converted",
+            message(
+                "the company keeps its books in {home}, the till sells in {currency}; amounts are not converted",
+                home=company.home_currency,
+                currency=currency,
+            ),
             code=FOREIGN,
-            record=f"company {company.name}",
+            record=message("company {name}", name=company.name),
             field="products.currency",
-            fix=f"connect a company that keeps {currency}, or correct products.currency when the till sells in "
-            f"{company.home_currency}; then retry",
+            fix=message(
+                "connect a company that keeps {currency}, or correct products.currency when the till sells in {home}; "
+                "then retry",
+                currency=currency,
+                home=company.home_currency,
+            ),
         )
     return currency
 

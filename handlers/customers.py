@@ -17,6 +17,7 @@ from handlers.references import addresses, counterparts, parties
 from handlers.references.counterparts import LastWritten
 from handlers.result import Result, done, skipped
 from mapping import customers, relations
+from mapping.messages import message
 from mapping.records import Customer, Relation
 
 TRIES = 3
@@ -27,7 +28,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     relation = deps.till.relation(int(event.entity_id))
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
-    deps.learn(email=customers.email_key(relation.email), record=f"relation {relation.number}")
+    deps.learn(email=customers.email_key(relation.email), record=message("relation {number}", number=relation.number))
     before = counterparts.of_relation(relation, deps).relation
     if before == relations.relation_fingerprint(relation):
         return done("unchanged")
@@ -35,7 +36,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     try:
         found = parties.find(relation, deps)
     except parties.Inactive as refusal:
-        return skipped(f"{refusal.reason}: left alone")
+        return skipped(message("{reason}: left alone", reason=message(refusal.reason)))
     return _to_books(relation, found, deps, written_before=before is not None)
 
 
@@ -74,7 +75,10 @@ def _update(relation: Relation, found: Customer, deps: Deps, *, written_before: 
         except Conflict:
             deps.say("another writer was faster; reading the customer again", attempt=attempt)
             found = deps.books.customer(found.id or "")
-    raise Conflict("the customer keeps changing in QuickBooks", record=f'customer "{found.display_name}"')
+    raise Conflict(
+        "the customer keeps changing in QuickBooks",
+        record=message('customer "{name}"', name=found.display_name),
+    )
 
 
 def _is_written(wanted: Customer, found: Customer) -> bool:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
-
-import simplejson
 
 from gateway.errors import NotFound
 from gateway.store.events import Event
@@ -15,11 +12,12 @@ from gateway.store.requests import By, Side
 from handlers.catalogue import forecasts, items
 from handlers.deps import Deps, on_trial
 from handlers.references import people
-from handlers.result import Result, done
+from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from handlers.stock.bookings import StockDifference
 from mapping import customers
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
 from mapping.records import Customer, Item, Relation
 from mapping.sections import BranchStock, StockSettings
 from mapping.skus import name_item
@@ -96,11 +94,20 @@ def _get_item(by: By, record: str, deps: Deps) -> Item:
     if len(found) > 1:
         named = ", ".join(each.id for each in found[:_MAX_NAMED])
         raise NotFound(
-            f'{len(found)} items in QuickBooks have the {_NAMES[by]} "{record}": {named}',
+            message(
+                '{n} items in QuickBooks have the {field} "{record}": {named}',
+                n=len(found),
+                field=_NAMES[by],
+                record=record,
+                named=named,
+            ),
             fix="ask for one of them by its id",
         )
     if not found:
-        raise NotFound(f'no item in QuickBooks has the {_NAMES[by]} "{record}"', fix="look at its spelling")
+        raise NotFound(
+            message('no item in QuickBooks has the {field} "{record}"', field=_NAMES[by], record=record),
+            fix="look at its spelling",
+        )
     return found[0]
 
 
@@ -146,6 +153,4 @@ def _refused(refusal: MappingError) -> PreviewData:
 
 
 def _answer(content: Mapping[str, Any]) -> Result:
-    result = done("a preview: nothing was written")
-    text = simplejson.dumps(content, use_decimal=True, default=str)
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=text))
+    return telling(done("a preview: nothing was written"), content)

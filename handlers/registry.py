@@ -15,6 +15,7 @@ from handlers.polling import books_documents, sessions, starting
 from handlers.result import Result
 from handlers.sales import documents, lookup, orders, summaries, writers
 from handlers.stock import estimates, quantities
+from mapping.messages import message
 
 Handler = Callable[[Event, Deps], Result]
 
@@ -60,7 +61,9 @@ def find_handler(flow: str, entity: str) -> Handler:
     handler = HANDLERS.get((flow, entity))
     if handler is None:
         raise Permanent(
-            f"this version of the gateway cannot handle a {entity} of the flow {flow}",
+            message(
+                "this version of the gateway cannot handle a {entity} of the flow {flow}", entity=entity, flow=flow
+            ),
             code="no-handler",
             record=entity,
             fix="update the worker process; the event goes on when it is retried",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import simplejson
+
 from gateway.store.events import Change, Outcome, State
 from gateway.store.links import Link
+from mapping import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,13 @@ def skipped(reason: str, *, links: tuple[Link, ...] = (), **facts: Any) -> Resul
 def parked(reason: str, *, code: str, record: str, fix: str, links: tuple[Link, ...] = (), **facts: Any) -> Result:
     """A person must act: what is wrong with which record, and the fix."""
     return Result(Outcome(State.PARKED, reason=reason, code=code, record=record, fix=fix, facts=_known(facts)), links)
+
+
+def telling(result: Result, content: Any) -> Result:
+    """The same result with this content on the row, as JSON, and with its messages."""
+    ended, text = result.outcome, simplejson.dumps(content, use_decimal=True, default=str)
+    made = messages.store(ended.reason, ended.record, ended.fix, content)
+    return dataclasses.replace(result, outcome=dataclasses.replace(ended, result=text, messages=made))
 
 
 def _known(facts: Mapping[str, Any]) -> dict[str, Any]:

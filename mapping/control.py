@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.rules import Evaluation, Rule, RuleStep, evaluate, find_row
 
 Mode = Literal["off", "default", "force", "table", "rule"]
@@ -78,10 +79,14 @@ def resolve(control: Control, question: ControlQuestion) -> ControlAnswer:
     if control.on_miss == "default":
         return ControlAnswer(control.fallback, "fallback", answer.steps)
     raise MappingError(
-        f"nothing is mapped for {question.what or _quote(question.key)}",
+        message("nothing is mapped for {what}", what=message(question.what) if question.what else _quote(question.key)),
         record=question.record,
         field=question.setting,
-        fix=f'add "{question.key}" to {question.setting} in the settings, or choose a fallback there',
+        fix=message(
+            'add "{key}" to {setting} in the settings, or choose a fallback there',
+            key=question.key,
+            setting=question.setting,
+        ),
     )
 
 

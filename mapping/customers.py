@@ -9,6 +9,7 @@ from dataclasses import replace
 from mapping.countries import to_iso3
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
+from mapping.messages import message
 from mapping.records import Customer, PostalAddress, Relation, Sale, TillAddress
 from mapping.sections import CustomerSettings
 
@@ -49,9 +50,9 @@ def require_wanted(relation: Relation) -> str:
     email = email_key(relation.email)
     if email is None and (relation.email or "").strip():
         raise MappingError(
-            f"the e-mail address of relation {relation.number} is none",
+            message("the e-mail address of relation {number} is none", number=relation.number),
             code="no-email",
-            record=f"relation {relation.number}",
+            record=message("relation {number}", number=relation.number),
             field="email",
             fix="correct the e-mail address at the till; this event then continues automatically",
         )
@@ -134,8 +135,8 @@ def _pick_name(relation: Relation, attempt: int) -> str:
     if attempt < len(names):
         return names[attempt]
     raise MappingError(
-        f"the books already use every name for this customer: {len(names)} were tried",
-        record=f"relation {relation.number}",
+        message("the books already use every name for this customer: {n} were tried", n=len(names)),
+        record=message("relation {number}", number=relation.number),
         field="name",
         fix="rename or merge the customer, supplier or employee of that name in QuickBooks, or rename the relation",
     )

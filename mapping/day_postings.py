@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from mapping.day_summary import GOODS, Day, DayTotals, Goods
 from mapping.errors import MappingError
-from mapping.money import allocate, show_cents, to_cents, to_euros
+from mapping.messages import Amount, message
+from mapping.money import allocate, to_cents, to_euros
 from mapping.orders import Posting
 from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, SalesDocument, TaxCode, VatAmount
 from mapping.references import References, get_tax_code, get_untaxed
@@ -39,8 +40,9 @@ class DayPlan:
     @property
     def name(self) -> str:
         """The day's name in messages."""
-        again = f", correction {self.sequence - 1}" if self.sequence > 1 else ""
-        return f"{self.day.name}{again}"
+        if self.sequence == 1:
+            return self.day.name
+        return message("{day}, correction {n}", day=self.day.name, n=self.sequence - 1)
 
     def marker(self, tender: str = "") -> str:
         """The marker by which the document is recognised in the books."""
@@ -63,7 +65,11 @@ def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
     totals = plan.totals
     if totals.tenders and sum(totals.tenders.values()) != totals.total:
         raise MappingError(
-            f"{show_cents(sum(totals.tenders.values()))} was paid for {show_cents(totals.total)}",
+            message(
+                "{amount} was paid for {total}",
+                amount=Amount(sum(totals.tenders.values())),
+                total=Amount(totals.total),
+            ),
             record=plan.name,
             field="payments",
             fix='open the day in the till and compare its payments; orders.summary = "sale" books sale by sale',
@@ -260,7 +266,7 @@ def _paid(document: SalesDocument, method: str, plan: DayPlan) -> SalesDocument:
             "money went back and no account is mapped that it left",
             record=plan.name,
             field="mapping.deposit_accounts",
-            fix=f'choose an account for "{method}" in mapping.deposit_accounts',
+            fix=message('choose an account for "{method}" in mapping.deposit_accounts', method=method),
         )
     return replace(
         document,

@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from mapping.messages import message
 from mapping.order_deposits import SETTLED
 from mapping.records import Sale, SaleKind
 from mapping.sale_lines import FlatLine, flatten, special_kind
@@ -37,7 +38,7 @@ class Day:
     @property
     def name(self) -> str:
         """The day's name in messages."""
-        return f"day {self.date} of branch {self.branch}"
+        return message("day {day} of branch {branch}", day=self.date, branch=self.branch)
 
     @staticmethod
     def parse(key: str) -> Day:

@@ -11,6 +11,7 @@ from mapping.customers import to_postal
 from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
 from mapping.gift_cards import redeemed, without_gift_cards
+from mapping.messages import Amount, message
 from mapping.money import show_cents, to_euros
 from mapping.money_documents import to_money_documents
 from mapping.order_deposits import settled, without_deposits
@@ -112,7 +113,7 @@ def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
     difference = paid_difference(sale, cap_cents=settings.rounding_cap_cents)
     if difference and settings.cash_rounding == "park":
         raise MappingError(
-            f"paid and total differ by {show_cents(difference)} of cash rounding",
+            message("paid and total differ by {amount} of cash rounding", amount=Amount(difference)),
             record=name_record(sale),
             field="orders.cash_rounding",
             fix="choose how cash rounding is booked in orders.cash_rounding",
@@ -123,14 +124,18 @@ def _cash_rounding(sale: Sale, settings: OrderSettings) -> int:
 def _check_total(sale: Sale, booked_cents: int, expected_cents: int) -> None:
     if booked_cents < 0:
         raise MappingError(
-            f"the document would be {show_cents(booked_cents)}, and the books take none below zero",
+            message("the document would be {amount}, and the books take none below zero", amount=Amount(booked_cents)),
             record=name_record(sale),
             field="payments",
             fix="open the sale in the till and look at its payments; book it by hand if they are right",
         )
     if booked_cents != expected_cents:
         raise MappingError(
-            f"the document would be {show_cents(booked_cents)}, the till took {show_cents(expected_cents)}",
+            message(
+                "the document would be {amount}, the till took {total}",
+                amount=Amount(booked_cents),
+                total=Amount(expected_cents),
+            ),
             record=name_record(sale),
             field="total",
             fix="report this sale; nothing was booked",

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from mapping import texts, variants
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint as fingerprint_of
+from mapping.messages import message
 from mapping.money import round_to_cents
 from mapping.records import Article, Item, Product
 from mapping.rules import Rule, Value, evaluate
@@ -64,7 +65,7 @@ def require_wanted(item: Item, settings: ProductSettings) -> None:
     if reason := OWN if is_own(item) else _SKIPPED_TYPES.get(item.type):
         raise NotBookable(reason, record=name_item(item), field="type")
     if item.type not in settings.types:
-        reason = f'products.types in the settings leaves out items of type "{item.type}"'
+        reason = message('products.types in the settings leaves out items of type "{type}"', type=item.type)
         raise NotBookable(reason, record=name_item(item), field="products.types")
     if not _passes_filter(item, settings):
         reason = "products.filter in the settings leaves this item out"
@@ -148,10 +149,17 @@ def _require_own(item: Item, before: Article | None, settings: ProductSettings) 
         return
     if before.ext_id not in (None, "", item.id):
         raise MappingError(
-            f'article {before.number} "{before.description}" belongs to another item of QuickBooks already',
+            message(
+                'article {number} "{description}" belongs to another item of QuickBooks already',
+                number=before.number,
+                description=before.description,
+            ),
             record=name_item(item),
             field="SKU",
-            fix=f"give one of the two items another SKU, or empty extArticleId of article {before.number} in the till",
+            fix=message(
+                "give one of the two items another SKU, or empty extArticleId of article {number} in the till",
+                number=before.number,
+            ),
         )
     if not settings.update_existing:
         raise NotBookable("it exists already, and updates are switched off", record=name_item(item), field="products")
@@ -167,10 +175,14 @@ def _require_home_currency(item: Item, settings: ProductSettings) -> None:
     currency = reference.get("value") if isinstance(reference, dict) else reference
     if currency and currency != settings.currency:
         raise MappingError(
-            f"the item is priced in {currency}, the till in {settings.currency}; prices are not converted",
+            message(
+                "the item is priced in {currency}, the till in {till_currency}; prices are not converted",
+                currency=currency,
+                till_currency=settings.currency,
+            ),
             record=name_item(item),
             field="currency",
-            fix=f"price the item in {settings.currency}",
+            fix=message("price the item in {currency}", currency=settings.currency),
         )
 
 
@@ -226,7 +238,7 @@ def to_price(item: Item, settings: ProductSettings, percentage: Decimal | None) 
         return Price(excl_cents=cents)
     if settings.sub_cent_prices == "park" or percentage is None:
         raise MappingError(
-            f"the price {item.unit_price} without VAT is not a whole number of cents",
+            message("the price {price} without VAT is not a whole number of cents", price=item.unit_price),
             record=name_item(item),
             field="sales price",
             fix="enter the price including VAT in QuickBooks, or choose products.sub_cent_prices in the settings",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from mapping.errors import ClearingItemNeeded, MappingError, OrderDepositItemNeeded, RoundingItemNeeded
+from mapping.messages import message
 from mapping.records import DocumentKind, SaleLine, TaxCode
 from mapping.sale_lines import special_kind
 from mapping.unit_prices import LineAmounts
@@ -76,16 +77,19 @@ def _is_cash_rounding(line: SaleLine) -> bool:
 def _no_item(line: SaleLine, record: str) -> MappingError:
     if not line.article:
         return MappingError(
-            f'line "{line.text}" has an amount but no article',
+            message('line "{text}" has an amount but no article', text=line.text),
             record=record,
             field="article",
             fix="choose orders.fallback_item in the settings for amounts without an article",
         )
     return MappingError(
-        f'article {line.article} "{line.text}" does not exist in QuickBooks',
+        message('article {article} "{text}" does not exist in QuickBooks', article=line.article, text=line.text),
         record=record,
         field="article",
-        fix=f'give an item in QuickBooks the SKU "{line.article}", or choose a fallback item in the settings',
+        fix=message(
+            'give an item in QuickBooks the SKU "{article}", or choose a fallback item in the settings',
+            article=line.article,
+        ),
     )
 
 
@@ -94,17 +98,26 @@ def get_tax_code(references: References, code: int, percentage: Decimal, record:
     found = references.tax_codes.get(code)
     if found is None:
         raise MappingError(
-            f"VAT code {code} ({percentage} %) has no tax code in QuickBooks",
+            message("VAT code {code} ({percentage} %) has no tax code in QuickBooks", code=code, percentage=percentage),
             record=record,
             field="mapping.tax_codes",
-            fix=f"make a sales tax code of {percentage} % in QuickBooks, or choose one in the settings",
+            fix=message(
+                "make a sales tax code of {percentage} % in QuickBooks, or choose one in the settings",
+                percentage=percentage,
+            ),
         )
     if found.percentage is not None and found.percentage != percentage:
         raise MappingError(
-            f'VAT code {code} is {percentage} % at the till, tax code "{found.name}" is {found.percentage} %',
+            message(
+                'VAT code {code} is {percentage} % at the till, tax code "{name}" is {rate} %',
+                code=code,
+                percentage=percentage,
+                name=found.name,
+                rate=found.percentage,
+            ),
             record=record,
             field="mapping.tax_codes",
-            fix=f"choose a tax code of {percentage} % for this VAT code in the settings",
+            fix=message("choose a tax code of {percentage} % for this VAT code in the settings", percentage=percentage),
         )
     return found
 
@@ -116,14 +129,21 @@ def get_untaxed(references: References, *, shifted: bool, record: str) -> TaxCod
     if found is None:
         name = "shifted_tax_code" if shifted else "no_vat_tax_code"
         raise MappingError(
-            f"no tax code is set for {'reverse-charged sales' if shifted else 'amounts without VAT'}",
+            message(
+                "no tax code is set for {what}",
+                what=message("reverse-charged sales" if shifted else "amounts without VAT"),
+            ),
             record=record,
             field=f"mapping.{name}",
-            fix=f"make a 0 % sales tax code in QuickBooks and name it in mapping.{name}",
+            fix=message("make a 0 % sales tax code in QuickBooks and name it in mapping.{name}", name=name),
         )
     if found.percentage:
         raise MappingError(
-            f'tax code "{found.name}" is {found.percentage} %, an amount without VAT needs 0 %',
+            message(
+                'tax code "{name}" is {percentage} %, an amount without VAT needs 0 %',
+                name=found.name,
+                percentage=found.percentage,
+            ),
             record=record,
             field="mapping.shifted_tax_code" if shifted else "mapping.no_vat_tax_code",
             fix="choose a 0 % tax code in the settings",
@@ -176,7 +196,7 @@ def find_account(references: References, method: str, kind: DocumentKind, record
             "a refund needs the account the money leaves, and none is mapped",
             record=record,
             field="mapping.deposit_accounts",
-            fix=f'choose an account for "{method or "refunds"}" in mapping.deposit_accounts',
+            fix=message('choose an account for "{method}" in mapping.deposit_accounts', method=method or "refunds"),
         )
     return account
 

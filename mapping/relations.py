@@ -7,6 +7,7 @@ from dataclasses import replace
 from mapping.customers import email_key, keep_spelling
 from mapping.errors import NotBookable
 from mapping.fingerprints import fingerprint
+from mapping.messages import message
 from mapping.records import Customer, PostalAddress, Relation, TillAddress
 from mapping.sections import CustomerSettings
 
@@ -28,7 +29,14 @@ def require_wanted(customer: Customer, currency: str) -> str:
     """
     email = email_key(customer.email)
     if customer.currency not in (None, currency):
-        raise NotBookable(f"the customer keeps {customer.currency}, the till sells in {currency}", field="currency")
+        raise NotBookable(
+            message(
+                "the customer keeps {currency}, the till sells in {till_currency}",
+                currency=customer.currency,
+                till_currency=currency,
+            ),
+            field="currency",
+        )
     if not customer.active:
         raise NotBookable("the customer is inactive")
     if email is None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from mapping.conditions import Condition, Scalar
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.paths import find, split_path
 
 Value = bool | int | Decimal | str | date | None
@@ -280,7 +281,9 @@ def _scalar(value: object, path: str) -> Value:
     if value is None or isinstance(value, (bool, int, Decimal, str, date)):
         return value
     raise MappingError(
-        f'"{path}" is not a single value', field=path, fix="let the path go on to one value, e.g. add .value"
+        message('"{path}" is not a single value', path=path),
+        field=path,
+        fix="let the path go on to one value, e.g. add .value",
     )
 
 
@@ -295,7 +298,9 @@ def _decimal(value: Value, function: str) -> Decimal:
         number = Decimal("NaN")
     if not number.is_finite():
         raise MappingError(
-            f'"{value}" is not a number', field=function, fix="choose a source field that holds a number"
+            message('"{value}" is not a number', value=value),
+            field=function,
+            fix="choose a source field that holds a number",
         )
     return number
 
@@ -309,5 +314,7 @@ def _date(value: Value) -> date:
         return date.fromisoformat(str(value)[:10])
     except ValueError as error:
         raise MappingError(
-            f'"{value}" is not a date', field="date", fix="choose a source field that holds a date like 2026-01-31"
+            message('"{value}" is not a date', value=value),
+            field="date",
+            fix="choose a source field that holds a date like 2026-01-31",
         ) from error

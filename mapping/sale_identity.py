@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from mapping import tenders
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sections import OrderSettings
 
@@ -49,15 +50,22 @@ NOT_YET = "not-yet"
 
 def name_record(sale: Sale) -> str:
     """The sale's name in messages: "receipt 1.2.2026.345"."""
-    return f"{sale.kind.value.lower()} {sale.number or sale.id}"
+    return message(_RECORDS[sale.kind], number=sale.number or sale.id)
 
 
 def name_document(entity: str, number: str | None, document_id: str) -> str:
     """A document's name in messages: "sales receipt R1.2.2026.345"."""
-    words = _DOCUMENTS.get(entity, entity)
-    return f"{words} {number}" if number else f"{words} with the id {document_id}"
+    words = message(_DOCUMENTS.get(entity, entity))
+    if number:
+        return message("{document} {number}", document=words, number=number)
+    return message("{document} with the id {id}", document=words, id=document_id)
 
 
+_RECORDS = {
+    SaleKind.RECEIPT: "receipt {number}",
+    SaleKind.INVOICE: "invoice {number}",
+    SaleKind.ORDER: "order {number}",
+}
 _DOCUMENTS = {
     "SalesReceipt": "sales receipt",
     "RefundReceipt": "refund receipt",
@@ -100,7 +108,7 @@ def _passes_filter(sale: Sale, settings: OrderSettings) -> bool:
 def _wrong_type(sale: Sale) -> str | None:
     if sale.type in _SALE_TYPES[sale.kind]:
         return None
-    return _OTHER_TYPES.get(sale.type, f'"{sale.type}" is not a kind of sale that is booked')
+    return _OTHER_TYPES.get(sale.type, message('"{type}" is not a kind of sale that is booked', type=sale.type))
 
 
 def _too_early(sale: Sale, settings: OrderSettings) -> str | None:

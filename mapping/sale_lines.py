@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from mapping.errors import MappingError
-from mapping.money import gross_to_net, round_to_cents, show_cents, to_euros
+from mapping.messages import Amount, message
+from mapping.money import gross_to_net, round_to_cents, to_euros
 from mapping.records import Sale, SaleLine, VatAmount
 from mapping.sale_identity import name_record
 from mapping.sale_totals import read_totals
@@ -101,8 +102,12 @@ def _gaps(lines: Sequence[FlatLine], totals: Sequence[VatAmount]) -> Iterator[tu
 
 def _mismatch(total: VatAmount, gap: int, record: str) -> MappingError:
     return MappingError(
-        f"the lines of VAT code {total.code} add up to {show_cents(total.net_cents + gap)} without VAT, "
-        f"the sale's own total says {show_cents(total.net_cents)}",
+        message(
+            "the lines of VAT code {code} add up to {amount} without VAT, the sale's own total says {total}",
+            code=total.code,
+            amount=Amount(total.net_cents + gap),
+            total=Amount(total.net_cents),
+        ),
         record=record,
         field="lines",
         fix="open the sale in the till and compare its lines with its VAT totals; book it by hand if they differ there",
@@ -167,7 +172,12 @@ def has_amount(line: SaleLine) -> bool:
 
 def _unknown_code(line: SaleLine, record: str) -> MappingError:
     return MappingError(
-        f'line "{line.text}" (article {line.article}) has VAT code {line.vat_code}, for which the sale states no total',
+        message(
+            'line "{text}" (article {article}) has VAT code {code}, for which the sale states no total',
+            text=line.text,
+            article=line.article,
+            code=line.vat_code,
+        ),
         record=record,
         field="vat",
         fix="correct the VAT code of this article in the till",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from mapping.errors import MappingError
-from mapping.money import show_cents
+from mapping.messages import Amount, message
 from mapping.records import Sale, SaleLine, VatAmount
 from mapping.sale_identity import name_record
 
@@ -29,7 +29,11 @@ def read_totals(sale: Sale) -> tuple[VatAmount, ...]:
     stated = sum(amount.net_cents + amount.vat_cents for amount in sale.vat)
     if stated != sale.total_incl_cents:
         raise MappingError(
-            f"the VAT totals add up to {show_cents(stated)}, the sale's total is {show_cents(sale.total_incl_cents)}",
+            message(
+                "the VAT totals add up to {amount}, the sale's total is {total}",
+                amount=Amount(stated),
+                total=Amount(sale.total_incl_cents),
+            ),
             record=name_record(sale),
             field="vat",
             fix="open the sale in the till and compare its VAT totals with its total; report it to MplusKASSA",
@@ -62,7 +66,11 @@ def paid_difference(sale: Sale, *, cap_cents: int) -> int:
     difference = paid - sale.total_incl_cents
     if abs(difference) > cap_cents:
         raise MappingError(
-            f"{show_cents(paid)} was paid for a total of {show_cents(sale.total_incl_cents)}",
+            message(
+                "{amount} was paid for a total of {total}",
+                amount=Amount(paid),
+                total=Amount(sale.total_incl_cents),
+            ),
             record=name_record(sale),
             field="payments",
             fix="open the sale in the till and look at its payments; book it by hand if they are right",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.records import Item
 from mapping.sections import ProductSettings
 
@@ -16,8 +17,10 @@ def name_item(item: Item) -> str:
     """The item's name in messages, as in QuickBooks."""
     name = f'"{item.name}"' if item.name else item.id
     if item.type == "Category":
-        return f"category {name}"
-    return f"item {name} ({f'SKU {item.sku}' if item.sku else 'without SKU'})"
+        return message("category {name}", name=name)
+    if not item.sku:
+        return message("item {name} (without SKU)", name=name)
+    return message("item {name} (SKU {sku})", name=name, sku=item.sku)
 
 
 def to_article_number(item: Item, settings: ProductSettings, *, allocated: int | None = None) -> int:
@@ -35,7 +38,7 @@ def to_article_number(item: Item, settings: ProductSettings, *, allocated: int |
         return _in_range(item, int(sku))
     raise _refuse(
         item,
-        f'SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only',
+        message('SKU "{sku}" is not a number, and MplusKASSA numbers articles with digits only', sku=sku),
         'give the item a SKU of digits, or choose products.sku_with_letters = "allocate" in the settings',
     )
 
@@ -71,7 +74,11 @@ def _in_range(item: Item, number: int) -> int:
     if not 1 <= number <= LARGEST_NUMBER:
         raise _refuse(
             item,
-            f"{number} is not an article number: it has to be between 1 and {LARGEST_NUMBER}",
+            message(
+                "{number} is not an article number: it has to be between 1 and {largest}",
+                number=number,
+                largest=LARGEST_NUMBER,
+            ),
             'give the item another SKU, or choose products.sku_with_letters = "allocate" in the settings',
         )
     return number

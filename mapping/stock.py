@@ -8,6 +8,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from mapping.errors import MappingError, NotBookable
 from mapping.expression import ExpressionError, read_expression
+from mapping.messages import message
 from mapping.records import Item
 from mapping.sections import STOCK_NAMES, BranchStock, StockSettings
 from mapping.skus import name_item
@@ -84,7 +85,11 @@ def _rows(settings: StockSettings, branches: Sequence[int], record: str) -> Mapp
 
 def _unknown_branch(branch: int | None, branches: Sequence[int], record: str) -> MappingError:
     return MappingError(
-        f"branch {branch} does not exist at the till; it has {', '.join(map(str, branches)) or 'none'}",
+        message(
+            "branch {branch} does not exist at the till; it has {names}",
+            branch=branch,
+            names=", ".join(map(str, branches)) or "none",
+        ),
         record=record,
         field="stock.branches",
         fix="correct the branch numbers in stock.branches or stock.main_branch",
@@ -98,7 +103,7 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
         return formula.evaluate(values)
     except ExpressionError as error:
         raise MappingError(
-            f'the formula "{formula.text}" has no value: {error}',
+            message('the formula "{text}" has no value: {error}', text=formula.text, error=error),
             record=record,
             field="stock.formula",
             fix="correct the formula in the settings",

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mapping.errors import MappingError
-from mapping.money import divide_half_up, ratio_of, show_cents
+from mapping.messages import Amount, message
+from mapping.money import divide_half_up, ratio_of
 from mapping.records import VatAmount
 
 
@@ -108,7 +109,7 @@ def _group(totals: Sequence[VatAmount], wanted: Sequence[WantedTotals]) -> dict[
     for index, line in enumerate(wanted):
         if line.code not in by_code:
             raise MappingError(
-                f"a line has VAT code {line.code}, but the sale states no VAT total for it",
+                message("a line has VAT code {code}, but the sale states no VAT total for it", code=line.code),
                 field="vat",
                 fix="correct the VAT code of the article in the till",
             )
@@ -269,8 +270,16 @@ def _tiers(wanted: Sequence[WantedTotals]) -> list[list[int]]:
 def _unsolvable(total: VatAmount, wanted: Sequence[WantedTotals]) -> MappingError:
     lines = sum(line.net_cents for line in wanted)
     return MappingError(
-        f"VAT code {total.code} ({total.percentage} %): the till states {show_cents(total.net_cents)} net and "
-        f"{show_cents(total.vat_cents)} VAT, its {len(wanted)} lines add up to {show_cents(lines)} net",
+        message(
+            "VAT code {code} ({percentage} %): the till states {amount} net and {vat_amount} VAT, its {n} lines add up "
+            "to {lines} net",
+            code=total.code,
+            percentage=total.percentage,
+            amount=Amount(total.net_cents),
+            vat_amount=Amount(total.vat_cents),
+            n=len(wanted),
+            lines=Amount(lines),
+        ),
         field="vat",
         fix="compare the sale's lines with its VAT totals in the till, or raise the rounding cap in the settings",
     )
@@ -278,7 +287,11 @@ def _unsolvable(total: VatAmount, wanted: Sequence[WantedTotals]) -> MappingErro
 
 def _too_far(untaxed: int, cap: int) -> MappingError:
     return MappingError(
-        f"the tax rounding differs by {show_cents(untaxed)} in all, more than the cap of {show_cents(cap)}",
+        message(
+            "the tax rounding differs by {amount} in all, more than the cap of {cap}",
+            amount=Amount(untaxed),
+            cap=Amount(cap),
+        ),
         field="vat",
         fix="raise the rounding cap in the settings, or book this sale by hand",
     )

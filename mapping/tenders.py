@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from mapping.errors import MappingError
-from mapping.money import show_cents
+from mapping.messages import Amount, join, message
 from mapping.records import DocumentKind, Payment
 
 RETURNS = (DocumentKind.REFUND_RECEIPT, DocumentKind.CREDIT_MEMO)
@@ -115,9 +115,11 @@ def _divide_at_once(money: Mapping[Tender, int], day: date, total_cents: int, *,
 
 
 def _unequal(money: Mapping[Tender, int], total_cents: int, record: str) -> MappingError:
-    paid = ", ".join(f"{show_cents(cents)} by {tender.method}" for tender, cents in money.items())
+    paid = join(
+        [message("{amount} by {method}", amount=Amount(cents), method=tender.method) for tender, cents in money.items()]
+    )
     return MappingError(
-        f"{paid} was paid for {show_cents(total_cents)}",
+        message("{paid} was paid for {amount}", paid=paid, amount=Amount(total_cents)),
         record=record,
         field="payments",
         fix="open the sale in the till and look at its payments; book it by hand if they are right",

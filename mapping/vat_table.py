@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.records import TaxCode, VatGroup
 
 
@@ -75,7 +76,11 @@ def get_vat_code(
 
 def _split_code(key: str, split: str, record: str) -> MappingError:
     return MappingError(
-        f'tax code "{key}" has no VAT code with one rate at all branches: {split}, and an article has one VAT code',
+        message(
+            'tax code "{key}" has no VAT code with one rate at all branches: {split}, and an article has one VAT code',
+            key=key,
+            split=split,
+        ),
         record=record,
         field="products.vat_branch",
         fix="name the branch whose rates decide in products.vat_branch, or add the tax code to products.vat",
@@ -83,19 +88,22 @@ def _split_code(key: str, split: str, record: str) -> MappingError:
 
 
 def _no_code(key: str, rate: Decimal | None, record: str) -> MappingError:
-    shown = "without a rate" if rate is None else f"of {rate.normalize():f} %"
+    shown = message("without a rate") if rate is None else message("of {rate} %", rate=f"{rate.normalize():f}")
     return MappingError(
-        f'tax code "{key}" {shown} has no VAT code at the till',
+        message('tax code "{key}" {shown} has no VAT code at the till', key=key, shown=shown),
         record=record,
         field="products.vat",
-        fix=f'give the item a tax code whose rate the till knows, or add "{key}" to products.vat in the settings',
+        fix=message(
+            'give the item a tax code whose rate the till knows, or add "{key}" to products.vat in the settings',
+            key=key,
+        ),
     )
 
 
 def _as_code(value: str, record: str) -> int:
     if not value.isdecimal():
         raise MappingError(
-            f'"{value}" is not a VAT code of the till',
+            message('"{value}" is not a VAT code of the till', value=value),
             record=record,
             field="products.vat",
             fix="write the number of a VAT group in products.vat",

@@ -37,6 +37,7 @@ from gateway.token_manager import TokenManager
 from handlers.deps import Deps, ProcessState
 from handlers.lists import Lists
 from mapping import settings_document
+from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 from workers import metering
 from workers.alerting import Watch
@@ -175,7 +176,9 @@ class ConnectionRegistry:
             called = connections.display_names(session).get(name, name) if connection is None else ""
         if connection is None:
             raise Permanent(
-                f"there is no connection called {called}", code="no-connection", record=f"connection {called}"
+                message("there is no connection called {called}", called=called),
+                code="no-connection",
+                record=message("connection {called}", called=called),
             )
         same = known is not None and known.version == version
         document = known.settings if known and same else _recall(text, connection.display_name)
@@ -271,11 +274,11 @@ def _recall(text: str, name: str) -> SettingsDocument:
         return settings_document.recall(text)
     except DocumentError as error:
         raise Permanent(
-            f"the settings document has {error}",
+            message("the settings document has {error}", error=error),
             code="settings",
-            record=f"connection {name}",
+            record=message("connection {name}", name=name),
             field=error.faults[0].path,
-            fix=f"correct this setting ({error.faults[0].hint}) and save, then retry",
+            fix=message("correct this setting ({hint}) and save, then retry", hint=error.faults[0].hint),
         ) from None
 
 

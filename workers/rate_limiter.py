@@ -22,6 +22,7 @@ from gateway.errors import RateLimited, Transient
 from gateway.store import rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading
+from mapping.messages import message
 
 BATCH: Final = "POST batch"
 START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
@@ -166,5 +167,9 @@ class RateLimiter:
         system = "MplusKASSA" if self.account.system == rate_limits.MPLUSKASSA else "QuickBooks"
         counters.THROTTLED.labels(self.account.system, "cooldown" if cooling else "busy").inc()
         if cooling:
-            return RateLimited(f"{system} asked to slow down", after=seconds, code="cooldown")
-        return RateLimited(f"more is waiting for {system} than it may be asked at once", after=seconds, code="busy")
+            return RateLimited(message("{system} asked to slow down", system=system), after=seconds, code="cooldown")
+        return RateLimited(
+            message("more is waiting for {system} than it may be asked at once", system=system),
+            after=seconds,
+            code="busy",
+        )

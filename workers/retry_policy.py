@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.store.events import Event, Outcome, State
 from handlers.sales.documents import NO_ANSWER
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
 
 RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 14400)
 MAX_ATTEMPTS = 20
@@ -68,7 +69,7 @@ def outcome_of(error: Exception, event: Event) -> Outcome:
 def _unexpected(error: Exception) -> Outcome:
     return Outcome(
         State.PARKED,
-        reason=f"the gateway has a fault of its own here ({type(error).__name__})",
+        reason=message("the gateway has a fault of its own here ({name})", name=type(error).__name__),
         code="unexpected",
         fix="the fault was reported; retry the event after an update, or write to your supplier with its number",
     )
@@ -82,7 +83,11 @@ def _again(error: Exception, event: Event, state: State) -> Outcome:
     if event.attempts >= (MAX_CONFLICTS if isinstance(error, Conflict) else MAX_ATTEMPTS):
         return Outcome(
             State.PARKED,
-            reason=f"gave up after {event.attempts} attempts: {getattr(error, 'reason', error)}",
+            reason=message(
+                "gave up after {attempts} attempts: {reason}",
+                attempts=event.attempts,
+                reason=message(getattr(error, "reason", str(error))),
+            ),
             code=getattr(error, "code", None),
             record=getattr(error, "record", None),
             cause=getattr(error, "cause", None),

@@ -24,6 +24,7 @@ from handlers.registry import find_handler
 from handlers.result import Result
 from handlers.sales import till_sales
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
 from workers.event_writer import Ended, EventWriter
@@ -189,7 +190,7 @@ def _run(event: Event, deps: Deps) -> Result:
 def _crashed(event: Event) -> Outcome:
     return Outcome(
         State.PARKED,
-        reason=f"the worker crashed {event.crashes} times while working on this",
+        reason=message("the worker crashed {crashes} times while working on this", crashes=event.crashes),
         code="crashed",
         fix="look at the memory of the worker process, then retry the event",
     )
@@ -205,7 +206,11 @@ def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Ou
 def _ending(outcome: Outcome) -> Entry:
     detail = {"code": outcome.code, "record": outcome.record, "field": outcome.field, "fix": outcome.fix}
     said = {name: value for name, value in detail.items() if value}
-    title = f"{outcome.state}: {outcome.reason}" if outcome.reason else str(outcome.state)
+    title = (
+        message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
+        if outcome.reason
+        else str(outcome.state)
+    )
     return Entry("failed" if outcome.code else "decided", title, detail=said or None)
 
 

@@ -14,6 +14,8 @@ from gateway.store import cursors, disagreements, expiry, meters, presence, read
 from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
 from gateway.store.tables import ConnectionRow, InboxRow, TokenRow
+from mapping import messages
+from mapping.messages import message
 
 ROLES = ("web", "worker", "clock")
 KINDS = (
@@ -72,16 +74,16 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
     found = select(*about, func.count(), func.max(col(InboxRow.id))).where(parked).group_by(*about)
     groups = session.execute(found).all()
     # The newest of a group is shown for it: its reason and its fix belong together.
-    words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix))
+    words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
     newest = session.execute(words.where(col(InboxRow.id).in_([row[-1] for row in groups]))).all()
-    said = {id_: (reason, fix) for id_, reason, fix in newest}
+    said = {id_: messages.restore([reason, fix], stored) for id_, reason, fix, stored in newest}
     for name, flow, code, count, id_ in groups:
         reason, fix = said.get(id_, (None, None))
         # A reason may quote the other system about a person: that is shown after login only.
         shown = "the dashboard says which and why" if flow in OF_PEOPLE else reason
         yield AlertCause(
             f"parked/{name}/{flow}/{code}",
-            f"{count} of {flow} wait for a person ({code or 'no code'})",
+            message("{count} of {flow} wait for a person ({code})", count=count, flow=flow, code=code or "no code"),
             shown or "",
             fix or "open them in the dashboard",
             name,
@@ -96,7 +98,7 @@ def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator
             title = "QuickBooks is no longer connected"
             yield AlertCause(f"lost/{token.connection}", title, token.lost, RECONNECT, token.connection)
         elif (stage := expiry.stage_of(token, now)) is not None:
-            ends = f"the authorisation ends on {expiry.ends_at(token):%Y-%m-%d}"
+            ends = message("the authorisation ends on {day}", day=f"{expiry.ends_at(token):%Y-%m-%d}")
             title = "QuickBooks must be connected again soon"
             yield AlertCause(f"reconnect/{token.connection}", title, ends, RECONNECT, token.connection, str(stage))
 
@@ -119,7 +121,11 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
             .having(oldest < _now - patience.behind)
         )
         for name, flow, count, _ in session.execute(found).all():
-            late = f"{count} wait, the oldest for more than {patience.behind.total_seconds() / 60:.0f} minutes"
+            late = message(
+                "{count} wait, the oldest for more than {minutes} minutes",
+                count=count,
+                minutes=f"{patience.behind.total_seconds() / 60:.0f}",
+            )
             fix = "see in the dashboard what they wait for: the other system, or a worker process"
             yield AlertCause(f"{key}/{name}/{flow}", title.format(flow=flow), late, fix, name)
 
@@ -132,11 +138,17 @@ def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[
         if silence.system == QUICKBOOKS and silence.connection in lost:
             continue
         name = systems.NAMES[silence.system]
-        since = f"it has not answered for {max(1, round(silence.seconds / 60))} minutes"
-        detail = f"{since}: {silence.failure}" if silence.failure else since
-        fix = f"look whether {name} works and can be reached from here, then at the address and credentials"
+        since = message("it has not answered for {minutes} minutes", minutes=max(1, round(silence.seconds / 60)))
+        detail = message("{since}: {failure}", since=since, failure=silence.failure) if silence.failure else since
+        fix = message(
+            "look whether {name} works and can be reached from here, then at the address and credentials", name=name
+        )
         yield AlertCause(
-            f"silent/{silence.connection}/{name}", f"{name} does not answer", detail, fix, silence.connection
+            f"silent/{silence.connection}/{name}",
+            message("{name} does not answer", name=name),
+            detail,
+            fix,
+            silence.connection,
         )
 
 
@@ -152,11 +164,14 @@ def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> It
     for row in cursors.find_failing(session, now):
         if (row.connection, row.source.partition(".")[0]) in silent:
             continue
-        title = f"the poll {row.source} fails"
+        title = message("the poll {source} fails", source=row.source)
         fix = "look at the other system, then at the address and credentials of the connection"
         if kind := cursors.part_of(row.source, cursors.LEDGER):
-            title = f"QuickBooks cannot say what changed of its records of the kind {kind}"
-            fix = f"open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support"
+            title = message("QuickBooks cannot say what changed of its records of the kind {kind}", kind=kind)
+            fix = message(
+                "open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support",
+                kind=kind,
+            )
         yield AlertCause(f"poll/{row.connection}/{row.source}", title, row.failure or "", fix, row.connection)
 
 
@@ -164,9 +179,18 @@ def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterato
     made = read_allowance.forecast(meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads)
     if made.warning:
         stage = "used up" if made.share >= 1 else "80 %"
-        detail = f"{made.reads} of {made.allowance} reads in {made.month}; at this pace {made.forecast} by its end"
+        detail = message(
+            "{reads} of {allowance} reads in {month}; at this pace {forecast} by its end",
+            reads=made.reads,
+            allowance=made.allowance,
+            month=made.month,
+            forecast=made.forecast,
+        )
         fix = "poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS"
-        title = f"the monthly allowance of QuickBooks reads is {'used up' if made.share >= 1 else 'nearly used up'}"
+        title = message(
+            "the monthly allowance of QuickBooks reads is {state}",
+            state="used up" if made.share >= 1 else "nearly used up",
+        )
         yield AlertCause(f"plan/{made.month}", title, detail, fix, stage=stage)
 
 
@@ -179,7 +203,9 @@ def _gone_processes(session: Session, _patience: Thresholds, now: datetime) -> I
     lately = presence.alive(session, seconds=SETTLING_SECONDS)
     for role in sorted(set(ROLES) - {process.role for process in lately}):
         yield AlertCause(
-            f"process/{role}", f"no {role} process is running", fix=f"start the {role} process; see its log"
+            f"process/{role}",
+            message("no {role} process is running", role=role),
+            fix=message("start the {role} process; see its log", role=role),
         )
 
 

@@ -12,6 +12,7 @@ from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.tables import AlertRow
 from gateway.store.upserts import upsert
+from mapping import messages
 
 CALM_SECONDS = 45.0  # a cause not reported for this long is gone
 SENDING_SECONDS = 60.0
@@ -21,7 +22,13 @@ RETRY_SECONDS = 30.0
 def note(session: Session, causes: Sequence[AlertCause]) -> None:
     """Open an alert for every new cause, prolong the open ones, clear those whose cause is gone."""
     for cause in causes:
-        texts = {"title": cause.title, "detail": cause.detail, "fix": cause.fix, "stage": cause.stage}
+        texts: dict[str, str | None] = {
+            "title": cause.title,
+            "detail": cause.detail,
+            "fix": cause.fix,
+            "stage": cause.stage,
+        }
+        texts["messages"] = messages.store(cause.title, cause.detail, cause.fix)
         times = {"first_seen": moment(), "seen_at": moment()}
         row = {"cause": cause.key, "connection": cause.connection, "told": "", "clear_told": "", **texts, **times}
         fresh = col(AlertRow.stage) != cause.stage

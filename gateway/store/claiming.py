@@ -183,8 +183,8 @@ def _take(begin: _Begin, taking: Any, seconds: float, **bound: Any) -> Event | N
 
 
 def _supersede(session: Session, event: Event) -> None:
-    said = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}", "by": event.id}
-    session.execute(close_older(session.get_bind().dialect.name), said)
+    bound = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}", "by": event.id}
+    session.execute(close_older(session.get_bind().dialect.name), bound)
 
 
 @cache

@@ -12,6 +12,7 @@ from sqlmodel import Session, col
 
 from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, ConnectionRow
+from mapping.messages import message
 
 OVERDUE = timedelta(hours=6)
 _MAX_NAMED = 5
@@ -65,6 +66,6 @@ def _not_compared(session: Session, now: datetime) -> Iterator[tuple[str, str, s
         .group_by(col(day.connection))
     )
     for name, when, count in session.execute(late).all():
-        detail = f"{count} days wait for it, the oldest is {when}"
+        detail = message("{count} days wait for it, the oldest is {when}", count=count, when=when)
         fix = "look at the newest event Agreement and the log of the clock process; ./run agree tries it again"
         yield f"comparison/{name}", "till and books could not be compared", detail, fix, name, str(when)

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from mapping.messages import message
 from mapping.records import SaleKind
 
 
@@ -136,6 +137,7 @@ class Event:
     superseded_by: int | None
     hint: str | None
     result: str | None
+    messages: str | None
     correlation: str
     occurred_at: datetime | None
     received_at: datetime
@@ -145,8 +147,8 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one attempt ended. `wait_seconds` only with `waiting` and `uncertain`; `facts` are columns found meanwhile
-    (order_id, sku, email, target_entity, target_id). `cause` is the key by which the end of the cause is found;
-    without one it is `record`, which is for people.
+    (order_id, sku, email, target_entity, target_id). `cause` is the key by which the end of the cause is found; without
+    one it is `record`, which is for people. `messages` are those of a result, as they are stored.
     """
 
     state: State
@@ -158,6 +160,7 @@ class Outcome:
     cause: str | None = None
     wait_seconds: float | None = None
     result: str | None = None
+    messages: str | None = None
     burn_attempt: bool = True
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -165,8 +168,9 @@ class Outcome:
 def name_record(event: Event, known: Mapping[str, Any]) -> str:
     """What people call the record of an event, with the columns that were found meanwhile: number, SKU, or e-mail."""
     order_id, sku, email = (known.get(name) or getattr(event, name) for name in ("order_id", "sku", "email"))
-    if order_id:
-        return f"{SPOKEN.get(event.entity, event.entity)} {order_id}"
-    if sku:
-        return f"item with SKU {sku}"
-    return f"customer {email}" if email else f"{SPOKEN.get(event.entity, event.entity)} {event.entity_id}"
+    if sku and not order_id:
+        return message("item with SKU {sku}", sku=sku)
+    if email and not order_id:
+        return message("customer {email}", email=email)
+    kind = message(SPOKEN.get(event.entity, event.entity))
+    return message("{kind} {id}", kind=kind, id=order_id or event.entity_id)

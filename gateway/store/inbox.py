@@ -32,6 +32,7 @@ from gateway.store.clock import fixed, moment
 from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow, TokenRow
+from mapping import messages
 
 # The columns of a new row that come from its change.
 SAID = (
@@ -41,7 +42,7 @@ SAID = (
 )
 said_by = attrgetter(*SAID)
 claim, claim_next = claiming.claim, claiming.claim_next
-_ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")
+_ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.
@@ -60,6 +61,7 @@ _FINISH = (
     .where(_ROWS.id == bindparam("of"), _ROWS.lease == bindparam("by"), _ROWS.state == State.WORKING)
     .values(
         **{name: bindparam(f"new_{name}") for name in _ENDS},
+        messages=bindparam("new_messages"),
         # A value not found this time stays as it was.
         **{name: func.coalesce(bindparam(f"new_{name}", type_=Text()), _ROWS[name]) for name in (*_FACTS, "result")},
         attempts=_ROWS.attempts - bindparam("unburnt", type_=Integer()),
@@ -140,6 +142,7 @@ def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:
         "unburnt": 0 if outcome.burn_attempt else 1,
         "waits": outcome.wait_seconds is not None,
         "seconds": outcome.wait_seconds or 0.0,
+        "new_messages": outcome.messages or messages.store(outcome.reason, outcome.record, outcome.fix),
         **{f"new_{name}": getattr(outcome, name) for name in (*_ENDS, "result")},
         **{f"new_{name}": outcome.facts.get(name) for name in _FACTS},
     }

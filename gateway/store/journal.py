@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 
 from gateway.store.clock import Instant, fixed, moment
 from gateway.store.tables import JournalRow
+from mapping import messages
 
 DETAIL_CHARACTERS = 64_000
 
@@ -27,11 +28,12 @@ class Entry:
     detail: Mapping[str, Any] | None = None
     milliseconds: int | None = None
     at: datetime | None = None
+    messages: str | None = None
 
 
 _LINES = JournalRow.__table__  # type: ignore[attr-defined]
 # Built once: every event writes some of these.
-_GIVEN = ("event_id", "connection", "kind", "system", "title", "detail", "milliseconds")
+_GIVEN = ("event_id", "connection", "kind", "system", "title", "messages", "detail", "milliseconds")
 _AT = func.coalesce(bindparam("then", type_=Instant()), moment())
 _INSERT = insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at=_AT)
 
@@ -47,6 +49,7 @@ def write(session: Session, connection: str | None, event_id: int | None, entrie
             "kind": entry.kind,
             "system": entry.system,
             "title": entry.title,
+            "messages": messages.store(entry.title),
             "detail": _to_text(entry.detail),
             "milliseconds": entry.milliseconds,
             "then": entry.at,
@@ -60,7 +63,7 @@ def of_event(session: Session, event_id: int) -> list[Entry]:
     """The whole log of one event, oldest first."""
     rows = session.execute(select(JournalRow).where(col(JournalRow.event_id) == event_id).order_by(col(JournalRow.id)))
     return [
-        Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at)
+        Entry(r.kind, r.title, r.system, json.loads(r.detail) if r.detail else None, r.milliseconds, r.at, r.messages)
         for r in rows.scalars()
     ]
 

@@ -18,6 +18,7 @@ from gateway.store.clock import moment
 from gateway.store.session import reading, writing
 from gateway.store.tables import LeaseRow
 from gateway.store.upserts import upsert
+from mapping.messages import message
 
 LEASE_SECONDS = 15.0  # of a killed process; a running one prolongs it
 _LOOK_SECONDS = 0.1
@@ -130,4 +131,4 @@ def _try(lease: Lease, work: str, seconds: float) -> bool:
 
 
 def _busy(work: str) -> RateLimited:
-    return RateLimited(f"another worker is busy with the same ({work})", after=3.0, code="busy")
+    return RateLimited(message("another worker is busy with the same ({work})", work=work), after=3.0, code="busy")

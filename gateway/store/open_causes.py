@@ -29,6 +29,7 @@ class OpenCause:
     sale_id: int | None = None
     reason: str | None = None
     fix: str | None = None
+    messages: str | None = None
 
 
 def find(session: Session, connection: str | None = None) -> list[OpenCause]:
@@ -76,8 +77,9 @@ def _merge(groups: Sequence[OpenCause]) -> list[OpenCause]:
 
 
 def _tell(session: Session, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    words = select(col(InboxRow.id), col(InboxRow.reason), col(InboxRow.fix), col(SaleRow.id)).outerjoin(
+    said = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
+    words = select(col(InboxRow.id), col(SaleRow.id), *said).outerjoin(
         SaleRow, and_(col(SaleRow.event_id) == col(InboxRow.id))
     )
     rows = session.execute(words.where(col(InboxRow.id).in_(event_ids))).all()
-    return {int(row[0] or 0): {"reason": row[1], "fix": row[2], "sale_id": row[3]} for row in rows}
+    return {int(row[0] or 0): {"sale_id": row[1], "reason": row[2], "fix": row[3], "messages": row[4]} for row in rows}

@@ -111,10 +111,11 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     person, documents = found.person, _documents(engine, found)
     clean = person.erase_from
     alerts = _change(engine, AlertRow, _scan(engine, AlertRow, _alert_of(engine, found)), lambda row: {
-        "detail": GONE, "title": clean(row.title), "fix": clean(row.fix)})  # fmt: skip
+        "detail": GONE, "messages": None, "title": clean(row.title), "fix": clean(row.fix)})  # fmt: skip
     actions = _change(engine, AuditRow, _scan(engine, AuditRow, _mentioned(person, "target", "reason")), lambda row: {
         "target": clean(row.target), "reason": clean(row.reason)})  # fmt: skip
-    lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {"detail": None, "title": clean(row.title)})
+    lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {
+        "detail": None, "messages": None, "title": clean(row.title)})  # fmt: skip
     events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
     sales = _change(engine, SaleRow, _scan(engine, SaleRow, _is_sale_of(found), _NAMED), lambda _: {"customer": None})
     links = _drop_links(engine, person)
@@ -329,10 +330,9 @@ def _holds(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> Colu
 def _rows(engine: Engine, table: Any, ids: Iterable[int], *, by: Any = None) -> Iterator[Any]:
     wanted, key = sorted(ids), col(table.id if by is None else by)
     for start in range(0, len(wanted), BATCH):
+        some = select(table).where(key.in_(wanted[start : start + BATCH])).order_by(col(table.id))
         with reading(engine) as session:
-            some = select(table).where(key.in_(wanted[start : start + BATCH])).order_by(col(table.id))
-            rows = session.execute(some).scalars().all()
-        yield from rows
+            yield from session.execute(some).scalars().all()
 
 
 def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callable[[Any], Mapping[str, Any]]) -> int:
@@ -350,9 +350,9 @@ def _change(engine: Engine, table: Any, found: Iterable[Any], to_values: Callabl
 def _without(row: InboxRow, found: _Found) -> dict[str, Any]:
     cleaned: dict[str, Any] = {name: found.person.erase_from(getattr(row, name)) for name in _TEXTS}
     if row.id in found.own:
-        cleaned |= {"email": None, "reason": GONE if row.reason else None}
-        cleaned |= {"result": None, "hint": None if row.state in _ENDED else _to_request(cleaned["hint"])}
-    return cleaned | {"updated_at": moment()}
+        hint = None if row.state in _ENDED else _to_request(cleaned["hint"])
+        cleaned |= {"email": None, "reason": GONE if row.reason else None, "result": None, "hint": hint}
+    return cleaned | {"messages": None, "updated_at": moment()}
 
 
 def _to_request(hint: str | None) -> str | None:

@@ -30,9 +30,10 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 _RETAINED, "emptied"),
         Holding(("hint", "result"), "what a webhook said, a preview shows or a person asked for: may hold names",
                 "to handle the event; to show the preview", _RETAINED, "emptied"),
-        Holding(("reason", "record", "fix"), "why an event ended so; may quote what QuickBooks answered, a name too",
+        Holding(("reason", "record", "fix", "messages"),
+                "why an event ended so; may quote what QuickBooks answered, a name too",
                 "a person has to correct it; why a sale is not booked", "with the event",
-                "the reason is replaced; what names the person is taken out of the others"),
+                "reason and messages are emptied; what names the person is taken out of the others"),
         Holding(("entity_id", "subject", "key", "target_id"),
                 "where the event is of a customer: the number of the relation or customer, a pseudonym",
                 "one change is handled once, in order", "with the event", "stays: it identifies no person alone"),
@@ -40,9 +41,10 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 _PERMANENT, "stays"),
     ),
     "journal": (
-        Holding(("detail", "title"), "what was asked of both systems and what they answered: names, addresses, "
-                "telephone numbers, what was bought", "to find out what happened to a record",
-                "`RETENTION_DAYS`", "the detail is emptied; what names the person is taken out of the title"),
+        Holding(("detail", "title", "messages"),
+                "what was asked of both systems and what they answered: names, addresses, telephone numbers, what was "
+                "bought", "to find out what happened to a record",
+                "`RETENTION_DAYS`", "detail and messages are emptied; what names the person is taken out of the title"),
     ),
     "links": (
         Holding(("source_id",), "of a customer: the e-mail address, or the relation's number; of a document: "
@@ -67,8 +69,9 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "the rows are deleted"),
     ),
     "alerts": (
-        Holding(("detail", "title", "fix"), "the reason of a parked event, as above", "to say what needs a person",
-                "`RETENTION_DAYS` after the all-clear", "the reason is replaced, the address is taken out"),
+        Holding(("detail", "title", "fix", "messages"), "the reason of a parked event, as above",
+                "to say what needs a person",
+                "`RETENTION_DAYS` after the all-clear", "reason and messages are emptied, the address is taken out"),
     ),
     "audit": (
         Holding(("target", "reason"), "what was done with which record, and what the person who did it wrote; "

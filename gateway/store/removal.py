@@ -20,6 +20,8 @@ from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
 from gateway.store.session import reading, writing
 from gateway.store.tables import BackfillRow, ConnectionRow, CursorRow, InboxRow, LeaseRow, SystemRow, TokenRow
+from mapping import messages
+from mapping.messages import message
 
 BATCH: Final = 500
 WINDOW: Final = 5_000  # ids read at once where no index has the connection
@@ -107,12 +109,15 @@ def _find_open(session: Session, key: str) -> list[int]:
 
 def _close(session: Session, gone: Removed, ids: list[int]) -> int:
     waits = or_(col(InboxRow.state).in_((*PENDING, State.PARKED)), _died())
-    reason = f"the connection {gone.called} was removed"
-    unsure = f"{reason}; whether the last write of this arrived is not known: look in the other system"
+    reason = message("the connection {name} was removed", name=gone.called)
+    unsure = message(
+        "{reason}; whether the last write of this arrived is not known: look in the other system", reason=reason
+    )
     unclear = or_(col(InboxRow.state) == State.UNCERTAIN, _died())
     values = {
         "state": State.SKIPPED,
         "reason": case((unclear, unsure), else_=reason),
+        "messages": messages.store(reason, unsure),
         **dict.fromkeys(("code", "field", "fix", "due_at", "lease", "leased_until")),
         "updated_at": moment(),
     }

@@ -59,6 +59,7 @@ class ListedSale:
     row: SaleRow
     reason: str | None
     fix: str | None
+    messages: str | None
 
     @property
     def tenders(self) -> list[tuple[str, int]]:
@@ -86,7 +87,7 @@ class SalesTotal:
 def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPage:
     """One page of the sales that fit."""
     statement = (
-        select(SaleRow, col(InboxRow.reason), col(InboxRow.fix))
+        select(SaleRow, col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
         .outerjoin(InboxRow, col(InboxRow.id) == col(SaleRow.event_id))
         .where(*_conditions(session, wanted))
         .order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc())

@@ -96,6 +96,7 @@ class InboxRow(SQLModel, table=True):
     superseded_by: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
     hint: str | None = _long_text()
     result: str | None = _long_text()
+    messages: str | None = _long_text()
     correlation: str
     occurred_at: datetime | None = _time(nullable=True)
     received_at: datetime = _time()
@@ -115,6 +116,7 @@ class JournalRow(SQLModel, table=True):
     kind: str
     system: str | None = None
     title: str
+    messages: str | None = _long_text()
     detail: str | None = _long_text()
     milliseconds: int | None = None
 
@@ -279,13 +281,7 @@ class AlertRow(SQLModel, table=True):
 
     __tablename__ = "alerts"
     __table_args__ = (
-        Index(
-            "alerts_open",
-            "cause",
-            unique=True,
-            sqlite_where=text("cleared_at IS NULL"),
-            postgresql_where=text("cleared_at IS NULL"),
-        ),
+        Index("alerts_open", "cause", unique=True, **_where("cleared_at IS NULL")),
         Index("alerts_cleared", "cleared_at"),
     )
 
@@ -296,6 +292,7 @@ class AlertRow(SQLModel, table=True):
     title: str
     detail: str | None = _long_text()
     fix: str | None = None
+    messages: str | None = _long_text()
     first_seen: datetime = _time()
     seen_at: datetime = _time()
     sent_at: datetime | None = _time(nullable=True)

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.store.events import Event
 from gateway.store.journal import Entry
 from gateway.store.views import Page
+from mapping import messages
 
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _ALWAYS = ("id", "connection", "flow", "source", "entity", "entity_id", "state", "reason", "attempts")
@@ -60,6 +61,11 @@ def parse(text: str | None) -> Any:
         return json.loads(text) if text is not None else None
     except ValueError:
         return text
+
+
+def to_result(event: Event) -> Any:
+    """The event's result with the messages in it, for a page in any language."""
+    return messages.restore(parse(event.result), event.messages)
 
 
 def to_time(moment: datetime | None) -> str | None:

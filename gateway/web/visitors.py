@@ -12,6 +12,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway import catalogue
 from gateway.store import audit, users
 from gateway.store.users import User
 from gateway.web import bodies, services
@@ -19,6 +20,8 @@ from gateway.web.access import source_of
 from gateway.web.problems import Refusal
 from gateway.web.sessions import LIFETIME_SECONDS, Right, Visitor, to_actor
 
+LANGUAGE, LANGUAGE_SECONDS = "_language", 365 * 86_400
+"""The end of the name of the cookie that holds the chosen language, and how long a browser keeps it."""
 Page = Callable[[Request, Visitor], Awaitable[Response]]
 Action = Callable[[Request, Visitor, dict[str, str]], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -154,6 +157,12 @@ def set_cookie(request: Request, response: Response, name: str, value: str, *, s
 def drop_cookie(request: Request, response: Response, name: str) -> None:
     """Delete a cookie; for a prefixed name a browser requires the same attributes as when it was set."""
     response.delete_cookie(name, path="/", secure=is_https(request), httponly=True, samesite="lax")
+
+
+def chosen_language(request: Request) -> str:
+    """The language chosen in this browser, else the first one that it asks for."""
+    chosen = request.cookies.get(cookie_name(request, LANGUAGE), "")
+    return chosen if chosen in catalogue.LANGUAGES else catalogue.choose(request.headers.get("accept-language", ""))
 
 
 def cookie_name(request: Request, suffix: str = "") -> str:

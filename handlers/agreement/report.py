@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,12 +21,12 @@ from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import codes, own_items
-from handlers.result import Result, done
+from handlers.result import Result, done, telling
 from mapping import agreement, certificates, control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Figures, Names
-from mapping.money import show_cents
+from mapping.messages import Amount, message
 from mapping.records import TillPaymentMethod
 
 DEFAULT_DAYS = 7
@@ -63,13 +62,12 @@ def handle(event: Event, deps: Deps) -> Result:
             issued.issue(session, deps.connection, days, at=began, key=key, installation=deps.installation)
     result = done(_to_words(report))
     # If everything agreed, the rows of the days are enough.
-    kept = None if by_itself and report["agrees"] else json.dumps(report)
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=kept))
+    return result if by_itself and report["agrees"] else telling(result, report)
 
 
 def _to_words(report: Mapping[str, Any]) -> str:
     turnover = {side: sums["net"] + sums["vat"] for side, sums in report["totals"].items()}
-    said = f"till {show_cents(turnover['till'])}, books {show_cents(turnover['books'])}"
+    said = message("till {till}, books {books}", till=Amount(turnover["till"]), books=Amount(turnover["books"]))
     differs = f"differs, explained by {len(report['rows'])} record(s)"
     policy = f"differs as the settings want it, by {len(report['rows'])} record(s)"
     verdict = {agreement.AGREES: "agrees", agreement.EXPLAINED: policy}.get(report["status"], differs)
@@ -87,7 +85,12 @@ def to_days(hint: Mapping[str, Any], today: date) -> tuple[date, date]:
     start = date.fromisoformat(hint["from"]) if hint.get("from") else through - timedelta(days=DEFAULT_DAYS - 1)
     if not timedelta(0) <= through - start < LONGEST_PERIOD:
         raise MappingError(
-            f"{start} to {through} is not a period of 1 to {LONGEST_PERIOD.days} days",
+            message(
+                "{start} to {through} is not a period of 1 to {days} days",
+                start=start,
+                through=through,
+                days=LONGEST_PERIOD.days,
+            ),
             record="agreement",
             field="from",
             fix="ask for a shorter period; longer ones quarter by quarter",

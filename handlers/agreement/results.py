@@ -11,6 +11,7 @@ from gateway.store.events import PENDING, State
 from mapping import certificates
 from mapping.agreement import Cause
 from mapping.figures import Measure
+from mapping.messages import message
 
 _TURNOVER = (Measure.NET, Measure.VAT)
 _ON_THE_WAY = frozenset({*PENDING, State.WORKING})
@@ -53,8 +54,8 @@ def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator
             yield Record(row["cause"], row["by_policy"], row["record"], reason, row["fix"], row["event"], _size(here))
     for each in report["journal"]["differences"]:
         if each["day"] == day.isoformat():
-            what = f"{each['measure']} {each['key']}"
-            reason = f"the till's own journal has more than its documents: {what}"
+            what = message("{measure} {key}", measure=each["measure"], key=each["key"])
+            reason = message("the till's own journal has more than its documents: {what}", what=what)
             fix = "run the comparison again; if it stays, report it with the JSON of this report"
             yield Record(Cause.UNEXPLAINED, False, f"branch {each['branch']}", reason, fix, None, abs(each["cents"]))
 

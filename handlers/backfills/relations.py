@@ -8,6 +8,7 @@ from handlers.deps import Deps
 from handlers.polling import polls
 from handlers.result import Result, done, skipped
 from mapping.errors import MappingError
+from mapping.messages import message
 
 _SOURCE = next(source for source in polls.TILL_SOURCES if source.flow is Flow.CUSTOMERS)
 
@@ -24,4 +25,4 @@ def handle_customers(event: Event, deps: Deps) -> Result:
     if not _SOURCE.wanted(deps.settings):
         return skipped("customers are switched off in the settings")
     count = feeds.handle(event, deps, _SOURCE, feeds.find_start(event, deps))
-    return done(f"{count} relations received")
+    return done(message("{count} relations received", count=count))

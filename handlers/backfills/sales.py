@@ -12,6 +12,7 @@ from handlers.deps import Deps
 from handlers.polling import polls
 from handlers.result import Result, done
 from mapping.errors import MappingError
+from mapping.messages import message
 
 
 def handle_orders(event: Event, deps: Deps) -> Result:
@@ -31,4 +32,4 @@ def handle_orders(event: Event, deps: Deps) -> Result:
         if position >= reached:
             start = (position, marker if position == reached else 0)
             count += feeds.handle(event, deps, source, start, lambda sale: bool(sale.business_date >= since))
-    return done(f"{count} sales since {since} received")
+    return done(message("{count} sales since {since} received", count=count, since=since))

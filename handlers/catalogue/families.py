@@ -19,6 +19,7 @@ from gateway.store.session import reading
 from handlers.catalogue import articles, ownership
 from handlers.catalogue.articles import Member
 from handlers.deps import Deps
+from mapping.messages import message
 from mapping.records import Product
 from mapping.skus import to_own_name
 
@@ -60,7 +61,11 @@ def find_place(member: Member, existing: ReadProduct | None, lease: Lease, deps:
         moved = _move(member, existing, home, deps)
         if moved:
             return ProductSlot(moved)
-    reason = f'article {member.number} stays in the product "{existing.product.description}": the till does not move it'
+    reason = message(
+        'article {number} stays in the product "{description}": the till does not move it',
+        number=member.number,
+        description=existing.product.description,
+    )
     return ProductSlot(existing, guest=REFUSED, reason=reason)
 
 

@@ -18,6 +18,7 @@ from handlers.deps import Deps
 from mapping import products
 from mapping.errors import MappingError, NotBookable
 from mapping.fingerprints import fingerprint
+from mapping.messages import message
 from mapping.records import Article, Item, Product
 from mapping.skus import name_item
 
@@ -28,7 +29,7 @@ PATIENCE = 10.0
 
 def name_article(number: int) -> str:
     """The article as a recorded cause: waiting events are found by it."""
-    return f"article {number}"
+    return message("article {number}", number=number)
 
 
 @contextmanager
@@ -131,10 +132,19 @@ def _find_other_owner(item_id: str, number: int, deps: Deps) -> Item | None:
 
 def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
     if not item.active:
-        raise NotBookable(f"article {number} belongs to {name_item(other)} now", record=name_item(item), field="SKU")
+        raise NotBookable(
+            message("article {number} belongs to {other} now", number=number, other=name_item(other)),
+            record=name_item(item),
+            field="SKU",
+        )
     deps.remember(Link(LinkKind.CLAIM, f"{number}/{item.id}", "Item", item.id))
     raise MappingError(
-        f"{name_item(other)} and {name_item(item)} both ask for article {number}",
+        message(
+            "{other} and {item} both ask for article {number}",
+            other=name_item(other),
+            item=name_item(item),
+            number=number,
+        ),
         record=name_article(number),
         field="SKU",
         fix="give one of the two another SKU in QuickBooks, or make it inactive; this event then continues",
@@ -144,8 +154,13 @@ def _refuse(other: Item, item: Item, number: int, deps: Deps) -> NoReturn:
 
 def _refuse_foreign(item: Item, article: Article) -> MappingError:
     return MappingError(
-        f'article {article.number} "{article.description}" is marked as belonging to "{article.ext_id}", which is '
-        f"not {name_item(item)}",
+        message(
+            'article {number} "{description}" is marked as belonging to "{ext_id}", which is not {item}',
+            number=article.number,
+            description=article.description,
+            ext_id=article.ext_id,
+            item=name_item(item),
+        ),
         record=name_article(article.number or 0),
         field="SKU",
         fix="give the item another SKU in QuickBooks, or empty the article's external id at the till, then retry",
@@ -161,7 +176,11 @@ def _with_owner(product: Product, number: int, item_id: str) -> Product:
 def refuse_hidden(item: Item, number: int) -> MappingError:
     """The till says the number is taken, but shows no such article."""
     return MappingError(
-        f"the till says that article {number} exists, but does not show it to {name_item(item)}",
+        message(
+            "the till says that article {number} exists, but does not show it to {item}",
+            number=number,
+            item=name_item(item),
+        ),
         record=name_article(number),
         field="SKU",
         fix="look for the number at the till, or give the item another SKU in QuickBooks, then retry",

@@ -21,6 +21,7 @@ from handlers.result import Result, done, parked, skipped
 from mapping import products
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
+from mapping.messages import message
 from mapping.records import Item, Product
 from mapping.skus import OWN, name_item
 from mapping.variants import find_family
@@ -131,7 +132,9 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
         if _put(placed, place.read, present, vat, deps):
             return Written(placed, place.reason)
     if existing:
-        raise Conflict(f"{name_item(item)} keeps changing at the till", record=ownership.name_article(number))
+        raise Conflict(
+            message("{item} keeps changing at the till", item=name_item(item)), record=ownership.name_article(number)
+        )
     raise ownership.refuse_hidden(item, number)
 
 
@@ -175,19 +178,30 @@ def _pass_stock_on(event: Event, seen: ItemReading, deps: Deps) -> None:
 
 def _leave(event: Event, item: Item, link: Link, reason: NotBookable, deps: Deps) -> Result:
     """The settings leave out an item that has an article: apply the policy for that."""
-    article = f"article {link.target_id}"
+    article = message("article {number}", number=link.target_id)
     action, kept = products.when_left_out(item, deps.settings.products)
     if action == "keep":
-        return skipped(f"{reason.reason}; {article} stays as it is: {kept}")
+        return skipped(
+            message(
+                "{reason}; {article} stays as it is: {kept}",
+                reason=message(reason.reason),
+                article=article,
+                kept=message(kept or ""),
+            )
+        )
     if action == "park":
         return parked(on_sale(reason, link), code="left-out", record=name_item(item), fix=choose_for(article, reason))
     left = dataclasses.replace(
         link, fingerprint=items.LEFT_OUT, detail={**(link.detail or {}), "content": items.content(item.raw)}
     )
     if link.fingerprint == items.LEFT_OUT and not items.is_repeated(event):
-        return done(f"unchanged: {reason.reason}", links=(left,))
+        return done(message("unchanged: {reason}", reason=message(reason.reason)), links=(left,))
     _switch_off(link, deps)
-    return done(f"{reason.reason}: {article} is inactive now", links=(left,), target_id=link.target_id)
+    return done(
+        message("{reason}: {article} is inactive now", reason=message(reason.reason), article=article),
+        links=(left,),
+        target_id=link.target_id,
+    )
 
 
 def on_sale(reason: NotBookable, link: Link) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 from gateway import findings
@@ -10,7 +9,8 @@ from gateway.store import requests
 from gateway.store.events import Event
 from handlers.checkup import checks, draft, lists
 from handlers.deps import Deps
-from handlers.result import Result, done
+from handlers.result import Result, done, telling
+from mapping.messages import message
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -30,5 +30,5 @@ def handle(event: Event, deps: Deps) -> Result:
     advice = "look at the address and the credentials, then try again"
     rows = [each.to_data() for each in findings.run(checks.ALL, deps.without_writes(), otherwise=advice)]
     lists.store(deps)
-    result = done(f"{sum(not row['good'] for row in rows)} of {len(rows)} findings need attention")
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
+    troubles = sum(not row["good"] for row in rows)
+    return telling(done(message("{n} of {all} findings need attention", n=troubles, all=len(rows))), rows)

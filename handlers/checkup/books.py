@@ -8,6 +8,7 @@ from datetime import timedelta
 from gateway.errors import AuthLost
 from gateway.findings import Finding
 from handlers.deps import Deps
+from mapping.messages import message
 from mapping.records import CompanyProfile
 
 SKEW = timedelta(seconds=30)
@@ -24,7 +25,15 @@ def look(deps: Deps) -> Iterator[Finding]:
         company = deps.lists.company()
     except AuthLost as error:
         raise AuthLost(error.reason, code=error.code, fix=_OTHER_KIND) from error
-    yield Finding("QuickBooks", f"{company.name} ({company.country}), {company.home_currency or 'no currency given'}")
+    yield Finding(
+        "QuickBooks",
+        message(
+            "{name} ({country}), {home}",
+            name=company.name,
+            country=company.country,
+            home=company.home_currency or message("no currency given"),
+        ),
+    )
     yield from _look_at_money(company, deps)
     yield from _look_at_habits(company, deps)
     yield from _look_at_accounts(deps)
@@ -36,11 +45,18 @@ def _look_at_money(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
     if company.home_currency not in (None, currency):
         yield Finding(
             "currency",
-            f"the company keeps {company.home_currency}, the till {currency}: nothing is synchronised",
+            message(
+                "the company keeps {home}, the till {currency}: nothing is synchronised",
+                home=company.home_currency,
+                currency=currency,
+            ),
             "connect the right company, or correct products.currency (the till's currency)",
         )
     if company.multi_currency:
-        yield Finding("multicurrency", f"on: sales are booked in {currency}, on customers that keep this currency")
+        yield Finding(
+            "multicurrency",
+            message("on: sales are booked in {currency}, on customers that keep this currency", currency=currency),
+        )
     if not company.uses_tax:
         yield Finding("sales tax", "VAT is switched off", "switch VAT on in QuickBooks and make its tax codes")
     if company.computes_tax_itself:
@@ -62,8 +78,15 @@ def _look_at_habits(company: CompanyProfile, deps: Deps) -> Iterator[Finding]:
     )
     if company.books_closed_through:
         kept = deps.settings.orders.closed_books
-        what = "parked" if kept == "park" else "booked on the first open day"
-        yield Finding("closed books", f"closed through {company.books_closed_through}; earlier sales are {what}")
+        what = message("set aside" if kept == "park" else "booked on the first open day")
+        yield Finding(
+            "closed books",
+            message(
+                "closed through {day}; earlier sales are {what}",
+                day=company.books_closed_through,
+                what=what,
+            ),
+        )
     if deps.settings.stock.enabled and not company.tracks_stock:
         yield Finding(
             "stock",
@@ -84,4 +107,4 @@ def _look_at_clock(deps: Deps) -> Finding:
     now = deps.now()
     skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)
     fix = "" if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
-    return Finding("clock", f"{skew.total_seconds():.0f} s beside QuickBooks'", fix)
+    return Finding("clock", message("{seconds} s beside QuickBooks'", seconds=f"{skew.total_seconds():.0f}"), fix)

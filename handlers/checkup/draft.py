@@ -6,7 +6,6 @@ Only new faults refuse the document: a fault that the document in force already 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -16,9 +15,10 @@ from gateway.store.events import Event
 from handlers.checkup import checks
 from handlers.checkup.checks import BOOKS, TILL
 from handlers.deps import Deps, on_trial
-from handlers.result import Result, done, parked
+from handlers.result import Result, done, parked, telling
 from mapping import products, stock
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import join, message
 from mapping.records import Item
 from mapping.settings_document import SettingsDocument
 
@@ -41,14 +41,15 @@ def handle(event: Event, deps: Deps) -> Result:
     known = set(_look(unasked, present))
     faults = [each for each in _look(unasked, draft) if each not in known]
     faults += [each for each in _try_stock(items, draft, unasked) if each not in _try_stock(items, present, unasked)]
-    warnings = [Finding("(document)", f"could not be checked: {why}", _LATER) for why in unasked.values()]
+    warnings = [
+        Finding("(document)", message("could not be checked: {why}", why=why), _LATER) for why in unasked.values()
+    ]
     rows = {
         "faults": _to_rows(faults),
         "warnings": _to_rows([*warnings, *_try_filter(items, draft, present)]),
         "unasked": list(unasked),
     }
-    result = done(f"{len(faults)} faults in a settings document that is to be put in force")
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(rows)))
+    return telling(done(message("{n} faults in a settings document that is to be put in force", n=len(faults))), rows)
 
 
 def check_in_force(version: int, deps: Deps) -> Result:
@@ -62,17 +63,25 @@ def check_in_force(version: int, deps: Deps) -> Result:
     found = [*_look(unasked, present, patient=True), *_try_stock(items, present, unasked)]
     faults = [each for each in dict.fromkeys(found) if each not in known]
     if not faults:
-        checked = f"version {version} of the settings names nothing that is missing"
-        return done("; ".join(f"could not be checked: {why}" for why in unasked.values()) or checked)
+        checked = message("version {version} of the settings names nothing that is missing", version=version)
+        return done(
+            join([message("could not be checked: {why}", why=why) for why in unasked.values()], "{first}; {second}")
+            if unasked
+            else checked
+        )
     result = parked(
-        f"the settings in force name what is missing or cannot work: {'; '.join(f.said for f in faults)}",
+        message(
+            "the settings in force name what is missing or cannot work: {names}",
+            names=join([message(f.said) for f in faults], "{first}; {second}"),
+        ),
         code="settings-fault",
-        record=f"settings, version {version}",
-        fix=f"{faults[0].fix} and save the settings; or retry this once it is there",
+        record=message("settings, version {version}", version=version),
+        fix=message("{fix} and save the settings; or retry this once it is there", fix=message(faults[0].fix)),
     )
     paths = ", ".join(dict.fromkeys(f.subject for f in faults))
-    outcome = dataclasses.replace(result.outcome, field=paths, result=json.dumps(_to_rows(faults)))
-    return dataclasses.replace(result, outcome=outcome)
+    return telling(
+        dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, field=paths)), _to_rows(faults)
+    )
 
 
 def _to_rows(found: Iterable[Finding]) -> list[dict[str, str | None]]:
@@ -136,7 +145,7 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
         except NotBookable:
             continue
         except MappingError as error:
-            said = f"{error.reason} (tried on item {item.name})"
+            said = message("{reason} (tried on item {name})", reason=message(error.reason), name=item.name)
             return [Finding(error.field or "stock.formula", said, error.fix or "correct the formula")]
     return []
 
@@ -144,7 +153,7 @@ def _try_stock(items: list[Item], deps: Deps, unasked: Collection[str]) -> list[
 def _try_filter(items: list[Item], draft: Deps, present: Deps) -> Iterator[Finding]:
     """A filter that leaves out every item is probably a mistake."""
     if items and _let_in(items, present) and not _let_in(items, draft):
-        said = f"none of the first {len(items)} items of QuickBooks would flow"
+        said = message("none of the first {n} items of QuickBooks would flow", n=len(items))
         yield Finding("products.filter", said, "look at products.filter and products.types once more")
 
 

@@ -8,6 +8,7 @@ from datetime import date
 
 from gateway.findings import Finding, enumerate_some
 from handlers.deps import Deps
+from mapping.messages import message
 from mapping.records import Item
 from mapping.skus import find_own_number, is_own
 
@@ -18,14 +19,14 @@ def look(deps: Deps) -> Iterator[Finding]:
     """With one read."""
     types = deps.settings.products.types
     items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types and not is_own(item)]
-    yield Finding("items", f"{len(items)} that may become articles" if items else "none yet")
+    yield Finding("items", message("{n} that may become articles", n=len(items)) if items else "none yet")
     yield from _look_at_skus(items, deps)
     today = deps.now().date()
     late = [item.name for item in items if (start := _started(item)) and start > today]
     if late:
         yield Finding(
             "inventory start",
-            f"in the future: {enumerate_some(late)}",
+            message("in the future: {names}", names=enumerate_some(late)),
             "set an earlier inventory start date: sales before it are refused (6270)",
         )
 
@@ -37,14 +38,14 @@ def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
     if without := [item.name for item in items if not item.sku]:
         yield Finding(
             "items without SKU",
-            f"{len(without)}: {enumerate_some(without)}",
+            message("{n}: {names}", n=len(without), names=enumerate_some(without)),
             "enter SKUs, or leave these items out with products.filter",
         )
     letters = sorted(sku for sku in counted if sku and find_own_number(sku) is None)
     if letters and deps.settings.products.sku_with_letters == "reject":
         yield Finding(
             "SKUs that are no number",
-            f"{len(letters)}: {enumerate_some(letters)}",
+            message("{n}: {names}", n=len(letters), names=enumerate_some(letters)),
             'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"',
         )
 

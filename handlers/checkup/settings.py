@@ -10,6 +10,7 @@ from handlers.deps import Deps
 from handlers.references import codes, goods
 from mapping.control import Control
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.sections import MappingSettings
 from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
 
@@ -29,7 +30,11 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     """Every name of the books in the settings that the books do not have."""
     mapped = deps.settings.mapping
     for name in deps.settings.orders.retired:
-        yield Finding(f"orders.{name}", "this setting was taken out and does nothing", f"take orders.{name} out")
+        yield Finding(
+            message("orders.{name}", name=name),
+            "this setting was taken out and does nothing",
+            message("take orders.{name} out", name=name),
+        )
     if deps.settings.loses_stock:
         yield Finding("orders.summary", LOSES_STOCK, KEEP_STOCK)
     for setting, entity in _LISTS.items():
@@ -52,13 +57,23 @@ def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps
         found = by_id.get(name) or codes.named(name, entries)
         subject = f"mapping.{setting}"
         if found is None:
-            yield Finding(subject, f"QuickBooks has no active {entity} {name}", f"make it there, or correct {subject}")
+            yield Finding(
+                subject,
+                message("QuickBooks has no active {entity} {name}", entity=entity, name=name),
+                message("make it there, or correct {subject}", subject=subject),
+            )
         elif setting == "deposit_accounts" and found.type not in _MONEY:
             yield Finding(
-                subject, f"{name} is of type {found.type}", "name an account of type Bank or Other Current Asset"
+                subject,
+                message("{name} is of type {type}", name=name, type=found.type),
+                "name an account of type Bank or Other Current Asset",
             )
         elif found.currency not in (None, currency):
-            yield Finding(subject, f"{name} keeps {found.currency}", f"name an account that keeps {currency}")
+            yield Finding(
+                subject,
+                message("{name} keeps {currency}", name=name, currency=found.currency),
+                message("name an account that keeps {currency}", currency=currency),
+            )
 
 
 def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]:
@@ -71,7 +86,11 @@ def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]
     for subject, names in wanted.items():
         for name in names:
             if name not in known:
-                yield Finding(subject, f"QuickBooks has no active tax code {name}", f"correct {subject}")
+                yield Finding(
+                    subject,
+                    message("QuickBooks has no active tax code {name}", name=name),
+                    message("correct {subject}", subject=subject),
+                )
 
 
 def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Finding]:
@@ -92,14 +111,26 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
         wanted.append(("products.vat_branch", deps.settings.products.vat_branch))
     for subject, number in wanted:
         if number not in branches:
-            yield Finding(subject, f"the till has no branch {number}", f"correct {subject}")
+            yield Finding(
+                subject,
+                message("the till has no branch {number}", number=number),
+                message("correct {subject}", subject=subject),
+            )
     codes_known = {group.code for group in deps.lists.vat_groups()}
     for text in named(deps.settings.products.vat):
         if not text.isdecimal() or int(text) not in codes_known:
             shown = ", ".join(map(str, sorted(codes_known)))
-            yield Finding("products.vat", f"the till has no VAT code {text}", f"use one of its codes: {shown}")
+            yield Finding(
+                "products.vat",
+                message("the till has no VAT code {text}", text=text),
+                message("use one of its codes: {shown}", shown=shown),
+            )
     group = deps.settings.products.turnover_group
     known = {each.number for each in deps.lists.turnover_groups()}
     if group is not None and known and group not in known:
         subject = "products.turnover_group"
-        yield Finding(subject, f"the till has no turnover group {group}", f"correct {subject}")
+        yield Finding(
+            subject,
+            message("the till has no turnover group {group}", group=group),
+            message("correct {subject}", subject=subject),
+        )

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 from gateway.findings import Finding, enumerate_some
 from handlers.deps import Deps
+from mapping.messages import message
 
 
 def look(deps: Deps) -> Iterator[Finding]:
     """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
-    yield Finding("MplusKASSA", f"answers, {deps.till.api_version()}")
+    yield Finding("MplusKASSA", message("answers, {version}", version=deps.till.api_version()))
     missing = list(deps.till.missing_operations())
     if missing:
         yield Finding(
             "operations",
-            f"lacks {enumerate_some(missing)}",
+            message("lacks {names}", names=enumerate_some(missing)),
             "ask MplusKASSA for an update, or switch off the flows that need them",
         )
     branches = deps.lists.branches()

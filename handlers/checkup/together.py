@@ -11,6 +11,7 @@ from handlers.references import codes
 from mapping import control
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.records import TaxCode
 
 
@@ -41,7 +42,7 @@ def _look_at_rate(rate: Decimal, known: list[TaxCode], deps: Deps) -> Finding:
             "make one in QuickBooks, or map the rate in mapping.tax_codes",
         )
     if found.percentage != rate:
-        said = f"is booked on {found.name}, a code of {found.percentage} %"
+        said = message("is booked on {name}, a code of {percentage} %", name=found.name, percentage=found.percentage)
         return Finding(subject, said, "correct mapping.tax_codes: totals would not be the till's")
     return Finding(subject, "QuickBooks has a tax code of this rate")
 
@@ -58,7 +59,9 @@ def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
         try:
             control.resolve(mapped.payment_methods, question)
         except MappingError as error:
-            yield Finding(f"payment method {method.code}", "QuickBooks has none of this name", error.fix or "")
+            yield Finding(
+                message("payment method {code}", code=method.code), "QuickBooks has none of this name", error.fix or ""
+            )
 
 
 def _look_at_branches(deps: Deps) -> Iterator[Finding]:
@@ -69,7 +72,9 @@ def _look_at_branches(deps: Deps) -> Iterator[Finding]:
         try:
             found = codes.department(branch.number, deps)
         except MappingError as error:
-            yield Finding(subject, f"no location is called {branch.name}", error.fix or "")
+            yield Finding(subject, message("no location is called {name}", name=branch.name), error.fix or "")
             continue
         if found is None:
-            yield Finding(subject, f"no location is called {branch.name}: its sales are booked without one")
+            yield Finding(
+                subject, message("no location is called {name}: its sales are booked without one", name=branch.name)
+            )

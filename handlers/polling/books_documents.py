@@ -16,6 +16,7 @@ from handlers.sales.settlement import CREDIT
 from mapping import sale_changes
 from mapping.day_summary import Day
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.order_deposits import key_of
 from mapping.records import DocumentKind
 from mapping.sale_identity import find_tag
@@ -49,11 +50,11 @@ def handle(event: Event, deps: Deps) -> Result:
     if how is None:
         return done("our own document")
     if mine.status.is_our_doing:
-        return done(f"{how} by this gateway")
+        return done(message("{how} by this gateway", how=message(how)))
     _compare_again(mine, deps)
     if rightly := _find_reason(event, mine, how, deps):
-        return done(f"it was {how}, and {rightly}")
-    return _report_gone(event, mine, record, how, deps, order=day or "the order")
+        return done(message("it was {how}, and {rightly}", how=message(how), rightly=message(rightly)))
+    return _report_gone(event, mine, record, how, deps, order=message(day or "the order"))
 
 
 def _find_reason(event: Event, mine: Link, how: BookingStatus, deps: Deps) -> str | None:
@@ -179,7 +180,11 @@ def _find(event: Event, deps: Deps) -> Link | None:
 def _show_edit(event: Event, record: str) -> Result:
     """The document was edited by hand: this is reported, and the document is never overwritten."""
     return parked(
-        f"{event.entity} {event.entity_id} was edited in QuickBooks: it may differ from the till",
+        message(
+            "{entity} {id} was edited in QuickBooks: it may differ from the till",
+            entity=message(event.entity),
+            id=event.entity_id,
+        ),
         code="edited-in-books",
         record=record,
         fix="compare it with the till; when the correction is right, ignore this event",
@@ -192,10 +197,20 @@ def _report_gone(event: Event, mine: Link, record: str, how: BookingStatus, deps
         _mark_gone(mine, how, deps)
     parts = {LinkKind.MONEY: "a part of its money", LinkKind.DEPOSIT: "the deposit"}
     part = parts.get(LinkKind(mine.kind), "turnover of this day" if mine.day else "the sale")
-    what = f"what it paid of {record} is open again" if is_payment else f"{part} is no longer in the books"
+    what = (
+        message("what it paid of {record} is open again", record=record)
+        if is_payment
+        else message("{part} is no longer in the books", part=message(part))
+    )
     return parked(
-        f"{event.entity} {event.entity_id} was {how} in QuickBooks: {what}",
+        message(
+            "{entity} {id} was {how} in QuickBooks: {what}",
+            entity=message(event.entity),
+            id=event.entity_id,
+            how=message(how),
+            what=what,
+        ),
         code=bookings.GONE_IN_BOOKS,
         record=record,
-        fix=f"if that was a mistake, resend {order}; else ignore this event",
+        fix=message("if that was a mistake, resend {order}; else ignore this event", order=order),
     )

@@ -11,6 +11,7 @@ from handlers.deps import Deps
 from handlers.polling import books_feed, polls
 from handlers.polling.till_feed import POLL
 from handlers.result import Result, done
+from mapping.messages import message
 
 LOOK_AGAIN_SECONDS = (2.0, 10.0, 45.0)
 _SALES = frozenset({"completeSession", "creditSession"})
@@ -29,16 +30,20 @@ def handle(event: Event, deps: Deps) -> Result:
     with writing(deps.engine) as session:
         answered = inbox.supersede_alike(session, event, before=began)
     if answered:
-        deps.say(f"{answered} more hints asked for the same look")
-    deps.say(f"{event.operation or 'session'}: looked at the till, found {len(found)} new")
+        deps.say(message("{answered} more hints asked for the same look", answered=answered))
+    deps.say(
+        message("{operation}: looked at the till, found {n} new", operation=event.operation or "session", n=len(found))
+    )
     deps.notify(found)
     if found or event.operation not in _SALES or _has_come(event, deps):
-        return done(f"looked at the till: {len(found)} new")
+        return done(message("looked at the till: {n} new", n=len(found)))
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
         reason = "the till reported a sale and shows none yet: looking again"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=LOOK_AGAIN_SECONDS[event.attempts - 1]))
     deps.say("the sale that the till reported did not appear; the polls go on looking", looks=event.attempts)
-    return done(f"looked at the till {event.attempts} times: the sale it reported did not appear")
+    return done(
+        message("looked at the till {attempts} times: the sale it reported did not appear", attempts=event.attempts)
+    )
 
 
 def _has_come(event: Event, deps: Deps) -> bool:
@@ -50,6 +55,13 @@ def _has_come(event: Event, deps: Deps) -> bool:
 def handle_request(event: Event, deps: Deps) -> Result:
     """Poll both systems on a person's request."""
     sales, items = polls.poll_till(deps), books_feed.poll(deps)
-    deps.say(f"asked by {event.source}: {len(sales)} new at the till, {len(items)} in the books")
+    deps.say(
+        message(
+            "asked by {source}: {n} new at the till, {items} in the books",
+            source=event.source,
+            n=len(sales),
+            items=len(items),
+        )
+    )
     deps.notify([*sales, *items])
-    return done(f"{len(sales)} new at the till, {len(items)} new in the books")
+    return done(message("{n} new at the till, {items} new in the books", n=len(sales), items=len(items)))

@@ -23,6 +23,7 @@ from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import recall
+from mapping.messages import message
 from mapping.records import SyncMarkers
 from mapping.settings_document import SettingsDocument
 
@@ -218,7 +219,7 @@ def _to_unreadable(connection: str, source: TillSource, row: UnreadableRow) -> C
         state=State.PARKED,
         reason=f"the till answered something unreadable: {row.reason}",
         code="unreadable",
-        record=f"{SPOKEN.get(source.entity, source.entity)} {row.number or row.id}",
+        record=message("{kind} {id}", kind=message(SPOKEN.get(source.entity, source.entity)), id=row.number or row.id),
         order_id=row.number,
         field=row.field,
         fix="open the record at the till; when it is right there, retry this event and report the fault",

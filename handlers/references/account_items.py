@@ -16,6 +16,7 @@ from handlers.identity import request_id
 from handlers.references.codes import by_name_or_id
 from mapping import control
 from mapping.control import ControlQuestion
+from mapping.messages import message
 from mapping.records import Sale, SaleLine
 from mapping.sale_identity import name_record
 from mapping.skus import OWN_ENDING
@@ -48,8 +49,13 @@ def _find(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> str | 
     key = next((key for key in keys if key and key in rows.table), keys[0])
     if rows.mode == "off" or (rows.mode == "default" and key not in rows.table):
         return None
-    where = f" for {country}" if country else ""
-    what = f"the income account of turnover group {line.turnover_group or '(none)'}{where}"
+    what = message(
+        "the income account of turnover group {group} for {country}"
+        if country
+        else "the income account of turnover group {group}",
+        group=line.turnover_group or "(none)",
+        country=country,
+    )
     asked = ControlQuestion(
         setting="mapping.income_accounts", key=key, record=name_record(sale), source=sale, what=what
     )

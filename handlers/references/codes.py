@@ -10,6 +10,7 @@ from handlers.identity import request_id
 from mapping import control
 from mapping.control import Control, ControlQuestion
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
 from mapping.sale_identity import name_record
 
@@ -41,13 +42,21 @@ def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Dep
             automatic=same_rate[0].id if same_rate else None,
             record=name_record(sale),
             source=sale,
-            what=f"VAT rate {plain} % of {country if rate == foreign else name_branch(sale.branch, deps)}",
+            what=message(
+                "VAT rate {rate} % of {place}",
+                rate=plain,
+                place=country if rate == foreign else name_branch(sale.branch, deps),
+            ),
         ),
     ).value
     found = next((c for c in known if chosen in {c.id, c.name}), None)
     if found is None:
         raise MappingError(
-            f"QuickBooks has no active tax code {chosen}, which the settings choose for VAT rate {plain} %",
+            message(
+                "QuickBooks has no active tax code {chosen}, which the settings choose for VAT rate {plain} %",
+                chosen=chosen,
+                plain=plain,
+            ),
             record=name_record(sale),
             field="mapping.tax_codes",
             fix="name an active tax code in mapping.tax_codes",
@@ -58,7 +67,7 @@ def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Dep
 def name_branch(number: int, deps: Deps) -> str:
     """A branch as messages name it."""
     name = next((branch.name for branch in deps.lists.branches() if branch.number == number), "")
-    return f"branch {number} ({name})" if name else f"branch {number}"
+    return message("branch {number} ({name})" if name else "branch {number}", number=number, name=name)
 
 
 def untaxed(sale: Sale, deps: Deps) -> TaxCode | None:
@@ -88,7 +97,9 @@ def deposit_accounts(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
         chosen = control.resolve(
             deps.settings.mapping.deposit_accounts,
             ControlQuestion(
-                setting="mapping.deposit_accounts", key=code, what=f'the account of payment method "{code}"'
+                setting="mapping.deposit_accounts",
+                key=code,
+                what=message('the account of payment method "{code}"', code=code),
             ),
         ).value
         if chosen:
@@ -119,7 +130,11 @@ def payment_method(code: str, deps: Deps) -> str | None:
             setting="mapping.payment_methods",
             key=code,
             automatic=entry.id if entry else missing,
-            what=f'payment method "{name}"' if name == code else f'payment method "{name}" ({code} at the till)',
+            what=message(
+                'payment method "{name}"' if name == code else 'payment method "{name}" ({code} at the till)',
+                name=name,
+                code=code,
+            ),
         ),
     ).value
     if chosen == _NEW:
@@ -185,7 +200,9 @@ def term(sale: Sale, relation: Relation | None, deps: Deps) -> str | None:
     same = next((entry.id for entry in known if entry.active and entry.due_days == days), None)
     chosen = control.resolve(
         deps.settings.mapping.terms,
-        ControlQuestion(setting="mapping.terms", key=str(days), automatic=same, what=f"a term of {days} days"),
+        ControlQuestion(
+            setting="mapping.terms", key=str(days), automatic=same, what=message("a term of {days} days", days=days)
+        ),
     ).value
     return by_name_or_id(chosen, known) if chosen else None
 
@@ -201,7 +218,10 @@ def shipping_method(sale: Sale, deps: Deps) -> str | None:
     if method is None:
         return None
     asked = ControlQuestion(
-        setting="mapping.shipping_methods", key=method, automatic=method, what=f'delivery method "{method}"'
+        setting="mapping.shipping_methods",
+        key=method,
+        automatic=method,
+        what=message('delivery method "{method}"', method=method),
     )
     return control.resolve(rule, asked).value
 

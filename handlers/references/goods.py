@@ -12,6 +12,7 @@ from handlers import awaited_records
 from handlers.deps import Deps
 from handlers.references import account_items
 from mapping.errors import MappingError
+from mapping.messages import AND, join, message
 from mapping.orders import needed_articles
 from mapping.records import Item, Sale, SaleLine
 from mapping.skus import OWN_ENDING, name_item
@@ -116,8 +117,12 @@ def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
     if item := next((i for i in alike if i.id in marks), None):
         return item
     raise MappingError(
-        f"{' and '.join(map(name_item, alike))} have the same SKU, and the till does not say which is article {number}",
-        record=f"items with SKU {alike[0].sku}",
+        message(
+            "{names} have the same SKU, and the till does not say which is article {number}",
+            names=join([name_item(each) for each in alike], AND),
+            number=number,
+        ),
+        record=message("items with SKU {sku}", sku=alike[0].sku),
         field="SKU",
         fix="give all but one of them another SKU in QuickBooks, or make them inactive, then retry",
     )
@@ -140,15 +145,17 @@ def _named_item(kind: str, name: str, deps: Deps, *, setting: str) -> str:
     if item is None:
         inactive = next(iter(items), None)
         raise MappingError(
-            f"{setting}: {name_item(inactive)} is inactive in QuickBooks"
+            message("{setting}: {inactive} is inactive in QuickBooks", setting=setting, inactive=name_item(inactive))
             if inactive
-            else f"{setting}: QuickBooks has no item with the SKU or name {name}",
+            else message("{setting}: QuickBooks has no item with the SKU or name {name}", setting=setting, name=name),
             code=awaited_records.INACTIVE_ITEM if inactive else awaited_records.MISSING_ITEM,
-            record=name_item(inactive) if inactive else f"item {name}",
+            record=name_item(inactive) if inactive else message("item {name}", name=name),
             cause=awaited_records.cause_of_item(name),
             field=setting,
-            fix=f"{'make the item active again' if inactive else 'create the item'} in QuickBooks, what waits for it "
-            "then continues automatically; or change the setting",
+            fix="make the item active again in QuickBooks, what waits for it then continues automatically; "
+            "or change the setting"
+            if inactive
+            else "create the item in QuickBooks, what waits for it then continues automatically; or change the setting",
         )
     deps.remember(Link(LinkKind.SPECIAL, key, "Item", item.id))
     return item.id
@@ -197,16 +204,19 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
     """The first one is the cause: when it exists, the sale is retried and names the next missing one."""
     first = next(iter(missing.values()))
     absent = ", ".join(each.sku for each in missing.values() if not each.inactive)
-    inactive = ", ".join(name_item(item) for each in missing.values() for item in each.inactive)
-    said = [f"QuickBooks has no item with SKU {absent}"] if absent else []
-    said += [f"inactive in QuickBooks: {inactive}"] if inactive else []
-    todo = ["create the item with this SKU"] if absent else []
-    todo += ["make the item active again, or give its SKU to the one that takes its place"] if inactive else []
+    inactive = [name_item(item) for each in missing.values() for item in each.inactive]
+    said = [message("QuickBooks has no item with SKU {skus}", skus=absent)] if absent else []
+    said += [message("inactive in QuickBooks: {items}", items=join(inactive))] if inactive else []
+    todo = [message("create the item with this SKU")] if absent else []
+    todo += [message("make the item active again, or give its SKU to the one that takes its place")] if inactive else []
     return MappingError(
-        f"{record}: {'; '.join(said)}",
+        message("{record}: {what}", record=record, what=join(said, "{first}; {second}")),
         code=awaited_records.INACTIVE_ITEM if first.inactive else awaited_records.MISSING_ITEM,
-        record=name_item(first.inactive[0]) if first.inactive else f"item with SKU {first.sku}",
+        record=name_item(first.inactive[0]) if first.inactive else message("item with SKU {sku}", sku=first.sku),
         cause=awaited_records.cause_of_item(first.sku),
         field="SKU" if absent else "active",
-        fix=f"{'; '.join(todo)} in QuickBooks: the sale then continues (or set orders.missing_item to fallback)",
+        fix=message(
+            "{todo} in QuickBooks: the sale then continues (or set orders.missing_item to fallback)",
+            todo=join(todo, "{first}; {second}"),
+        ),
     )

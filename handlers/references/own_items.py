@@ -15,6 +15,7 @@ from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.references.codes import by_name_or_id, named
 from mapping.errors import MappingError
+from mapping.messages import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
     account_id = by_name_or_id(account, accounts)
     if all(entry.id != account_id for entry in accounts):
         raise MappingError(
-            f"QuickBooks has no active account {account}",
+            message("QuickBooks has no active account {account}", account=account),
             record=own.name,
             field=f"mapping.{own.setting}",
-            fix=f"make the account in QuickBooks, or correct mapping.{own.setting}",
+            fix=message("make the account in QuickBooks, or correct mapping.{setting}", setting=own.setting),
         )
     return account_id
 

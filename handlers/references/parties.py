@@ -17,6 +17,7 @@ from handlers.references import addresses
 from mapping import customers
 from mapping.countries import to_iso3
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.records import Customer, Relation, Sale, SaleKind
 from mapping.sale_identity import name_record
 
@@ -56,7 +57,7 @@ def _without_email(sale: Sale, relation: Relation | None, deps: Deps) -> str:
     policy = deps.settings.customers.without_email
     if policy == "park":
         raise MappingError(
-            f"relation {sale.relation_number} has no e-mail address",
+            message("relation {number} has no e-mail address", number=sale.relation_number),
             record=name_record(sale),
             field="customers.without_email",
             fix="enter the e-mail address at the till, then retry (or change the setting)",
@@ -112,10 +113,18 @@ def _by_name(name: str, deps: Deps) -> str:
     currency = currencies.require_home(deps)
     if found and found.currency not in (None, currency):
         raise MappingError(
-            f"the default debtor {name} keeps {found.currency}, the till sells in {currency}",
-            record=f'customer "{found.display_name}"',
+            message(
+                "the default debtor {name} keeps {currency}, the till sells in {till_currency}",
+                name=name,
+                currency=found.currency,
+                till_currency=currency,
+            ),
+            record=message('customer "{name}"', name=found.display_name),
             field="customers.default_debtor",
-            fix=f"make a customer that keeps {currency} in QuickBooks and name it in customers.default_debtor",
+            fix=message(
+                "make a customer that keeps {currency} in QuickBooks and name it in customers.default_debtor",
+                currency=currency,
+            ),
         )
     if found is None:
         debtor = replace(customers.default_debtor(deps.settings.customers), currency=currencies.find_named(deps))
@@ -172,7 +181,7 @@ def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
     usable = oldest(customer for customer in active if customer.currency in (None, currency))
     if active and usable is None:
         named = ", ".join(f"{customer.display_name} keeps {customer.currency}" for customer in active)
-        deps.say(f"not booked on who keeps another currency than {currency}", found=named)
+        deps.say(message("not booked on who keeps another currency than {currency}", currency=currency), found=named)
     return usable
 
 

@@ -16,6 +16,7 @@ from mapping import customer_explanations, customers, relations
 from mapping.customer_explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME
 from mapping.errors import NotBookable
 from mapping.explanations import Explanation
+from mapping.messages import message
 from mapping.records import Customer, Relation
 from mapping.rules import RuleStep
 
@@ -30,7 +31,10 @@ def get_relation(by: By, record: str, deps: Deps) -> Relation:
     """The requested relation. Raises `NotFound`."""
     found = _RELATIONS[by](record, deps)
     if found is None:
-        raise NotFound(f'no relation at the till has the {_WORDS[by]} "{record}"', fix="look at its spelling")
+        raise NotFound(
+            message('no relation at the till has the {field} "{record}"', field=_WORDS[by], record=record),
+            fix="look at its spelling",
+        )
     return found
 
 
@@ -41,10 +45,19 @@ def get_customer(by: By, record: str, deps: Deps) -> Customer:
     found = _CUSTOMERS[by](record, deps)
     if len(found) > 1:
         named = ", ".join(each.id or "" for each in found[:_MAX_NAMED])
-        why = f'{len(found)} customers in QuickBooks have the {_WORDS[by]} "{record}": {named}'
+        why = message(
+            '{n} customers in QuickBooks have the {field} "{record}": {named}',
+            n=len(found),
+            field=_WORDS[by],
+            record=record,
+            named=named,
+        )
         raise NotFound(why, fix="ask for one of them by its id")
     if not found:
-        raise NotFound(f'no customer in QuickBooks has the {_WORDS[by]} "{record}"', fix="look at its spelling")
+        raise NotFound(
+            message('no customer in QuickBooks has the {field} "{record}"', field=_WORDS[by], record=record),
+            fix="look at its spelling",
+        )
     return found[0]
 
 

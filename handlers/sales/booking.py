@@ -12,6 +12,7 @@ from handlers.references import goods, parties
 from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, money_documents, settlement
 from mapping import orders
+from mapping.messages import Amount, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, DocumentKind, Sale
 from mapping.sale_identity import is_marked, name_document
@@ -184,10 +185,19 @@ def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
     if (booked.total, booked.tax) == (posting.document.total, expected_tax):
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
     return parked(
-        f"QuickBooks booked {booked.total:.2f} with {booked.tax:.2f} tax, the till took "
-        f"{posting.document.total:.2f} with {expected_tax:.2f} tax",
+        message(
+            "QuickBooks booked {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
+            total=Amount.of(booked.total),
+            tax=Amount.of(booked.tax),
+            till_total=Amount.of(posting.document.total),
+            till_tax=Amount.of(expected_tax),
+        ),
         code="incident",
-        record=f"{name_document(booked.kind, booked.document_number, booked.id)}, {orders.name_record(sale)}",
+        record=message(
+            "{document}, {record}",
+            document=name_document(booked.kind, booked.document_number, booked.id),
+            record=orders.name_record(sale),
+        ),
         fix="correct the document in QuickBooks by hand, then ignore this event; report the difference",
         links=(link,),
         target_entity=booked.kind,

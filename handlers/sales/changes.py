@@ -14,6 +14,7 @@ from handlers.result import Result, done, parked
 from handlers.sales import booking, bookings, comparison, documents, drafts, money_documents, repairs, settlement
 from mapping import orders, sale_changes
 from mapping.errors import MappingError
+from mapping.messages import message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale
 from mapping.sale_identity import find_signed_content
@@ -257,7 +258,7 @@ def _update(sale: Sale, link: Link, event: Event, deps: Deps, *, voided_too: boo
         except Conflict:
             deps.say("another writer was faster; reading the document again", attempt=attempt)
     raise Conflict(
-        f"{bookings.name_document(link)} keeps changing in QuickBooks",
+        message("{document} keeps changing in QuickBooks", document=bookings.name_document(link)),
         record=orders.name_record(sale),
         fix="retry when no other user works on this document",
     )
@@ -330,8 +331,8 @@ def relink_or_park(sale: Sale, link: Link, how: BookingStatus, event: Event, dep
     """
     if successor := relink(sale, link, deps):
         return follow(sale, successor, event, deps)
-    return _park(sale, link, f"changed at the till, but its document was {how} in QuickBooks", "gone-in-books",
-                 fix="resend the order to book it again, or ignore this event")  # fmt: skip
+    what = message("changed at the till, but its document was {how} in QuickBooks", how=message(how))
+    return _park(sale, link, what, "gone-in-books", fix="resend the order to book it again, or ignore this event")
 
 
 def _park_edited(sale: Sale, link: Link) -> Result:
@@ -351,7 +352,7 @@ def _park(
     fix: str = "correct the document in QuickBooks by hand, then ignore this event",
 ) -> Result:
     return parked(
-        f"{orders.name_record(sale)} {what}",
+        message("{record} {what}", record=orders.name_record(sale), what=message(what)),
         code=code,
         record=bookings.name_document(link),
         fix=fix,

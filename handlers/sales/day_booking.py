@@ -14,6 +14,7 @@ from handlers.references import codes, goods, parties
 from handlers.sales import documents, drafts, repairs, settlement
 from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
+from mapping.messages import Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
 from mapping.references import References
@@ -94,10 +95,19 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
     tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
     if (booked.total, booked.tax) != (posting.document.total, tax):
         raise Incident(
-            f"QuickBooks has {booked.total:.2f} with {booked.tax:.2f} tax, the till took "
-            f"{posting.document.total:.2f} with {tax:.2f} tax",
+            message(
+                "QuickBooks has {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
+                total=Amount.of(booked.total),
+                tax=Amount.of(booked.tax),
+                till_total=Amount.of(posting.document.total),
+                till_tax=Amount.of(tax),
+            ),
             code="incident",
-            record=f"{name_document(booked.kind, booked.document_number, booked.id)}, {plan.name}",
+            record=message(
+                "{document}, {name}",
+                document=name_document(booked.kind, booked.document_number, booked.id),
+                name=plan.name,
+            ),
             fix="correct or delete the document in QuickBooks, then retry; report the difference",
         )
     settlement.settle(posting, booked, deps, maybe_written=True)
@@ -124,4 +134,6 @@ def _create(named: Sale, posting: Posting, deps: Deps, *, again: bool) -> Booked
 
 def name(documents: Sequence[BookedDocument]) -> str:
     """The documents as named in the activity log."""
-    return ", ".join(f"{each.kind} {each.document_number or each.id}" for each in documents)
+    return join(
+        [message("{kind} {id}", kind=message(each.kind), id=each.document_number or each.id) for each in documents]
+    )

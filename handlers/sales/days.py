@@ -18,6 +18,7 @@ from handlers.sales import bookings, documents, drafts, repairs, settlement
 from mapping import orders, sale_changes
 from mapping.day_summary import Day, is_summarised
 from mapping.errors import NotBookable
+from mapping.messages import message
 from mapping.records import Sale
 
 ENTITY = "Day"
@@ -47,7 +48,9 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
     day = Day(sale.branch, sale.business_date)
     before = Day.parse(link.day) if link and link.day else day
     if dry_run:
-        return done(f"dry run: the sale is summed up in the document of {day.key}; nothing was written")
+        return done(
+            message("dry run: the sale is summed up in the document of {key}; nothing was written", key=day.key)
+        )
     idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
     if link and before == day and link.fingerprint == sale_changes.content(sale):
         if event.source not in bookings.PEOPLE or (idle and is_complete(day, deps)):
@@ -56,7 +59,10 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
     changes = tuple(to_change(each, sale, event, deps) for each in idle)
     wait = max(seconds_until_close(day, deps), 0.0) + _PATIENCE
     outcome = Outcome(
-        State.WAITING, reason=f"waits for the document of its day, {day.key}", wait_seconds=wait, burn_attempt=False
+        State.WAITING,
+        reason=message("waits for the document of its day, {key}", key=day.key),
+        wait_seconds=wait,
+        burn_attempt=False,
     )
     return Result(outcome, changes=changes)
 
@@ -64,10 +70,15 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
 def _ended(sale: Sale, link: Link, deps: Deps) -> Result:
     if link.status is not BookingStatus.LEFT_OUT or not is_bookable(sale, deps):
         return done(
-            f"summed up in the document of {link.day}", target_entity=link.target_entity, target_id=link.target_id
+            message("summed up in the document of {key}", key=link.day),
+            target_entity=link.target_entity,
+            target_id=link.target_id,
         )
     return parked(
-        f"{orders.name_record(sale)} was summed up in the document of its day and is now of a kind that is not",
+        message(
+            "{record} was summed up in the document of its day and is now of a kind that is not",
+            record=orders.name_record(sale),
+        ),
         code="changed-after-booking",
         record=bookings.name_document(link),
         fix="its amounts were taken out of the day; book it in QuickBooks by hand, then ignore this event",

@@ -14,6 +14,7 @@ from handlers.references import codes, own_items, parties
 from handlers.result import Result, done, skipped
 from handlers.sales import drafts, money_documents
 from mapping import order_deposits
+from mapping.messages import message
 from mapping.order_deposits import key_of
 from mapping.orders import Posting
 from mapping.records import Payment, Sale
@@ -49,7 +50,7 @@ def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Resu
     if not booked:
         return done("no deposit on it" if order.state != CANCELLED_ORDER else "cancelled, and no deposit on it")
     deps.learn(target_entity=booked[-1].target_entity, target_id=booked[-1].target_id)
-    return done(f"{len(booked)} deposit(s) in the books")
+    return done(message("{n} deposit(s) in the books", n=len(booked)))
 
 
 def ensure(sale: Sale, deps: Deps, *, maybe_written: bool) -> None:

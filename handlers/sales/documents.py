@@ -27,6 +27,7 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from handlers.identity import request_id
 from mapping import orders
+from mapping.messages import message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SalesDocument
 from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
@@ -213,7 +214,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
             return bring_up_to_date(present, posting, deps), each
         deps.say("the books answered with a document that was deleted since", entity=made.kind, id=made.id)
     raise Permanent(
-        f"{MAX_GENERATIONS} documents of this sale were deleted in QuickBooks",
+        message("{n} documents of this sale were deleted in QuickBooks", n=MAX_GENERATIONS),
         record=posting.document.document_number,
         fix="book it by hand, then ignore this event",
     )
@@ -245,7 +246,7 @@ def is_old(raw: Raw, deps: Deps) -> bool:
 def _refuse_voided(present: BookedDocument, posting: Posting) -> None:
     if present.voided:
         raise Permanent(
-            f"{present.kind} {present.id} of this sale was voided in QuickBooks",
+            message("{kind} {id} of this sale was voided in QuickBooks", kind=message(present.kind), id=present.id),
             code="gone-in-books",
             record=posting.document.document_number,
             fix="delete the voided document in QuickBooks and retry to book the sale again, or ignore this event",
@@ -266,7 +267,8 @@ def bring_up_to_date(made: BookedDocument, posting: Posting, deps: Deps) -> Book
                 raise
             made = present
     raise Conflict(
-        f"{posting.document.document_number} keeps changing in QuickBooks", record=posting.document.document_number
+        message("{number} keeps changing in QuickBooks", number=posting.document.document_number),
+        record=posting.document.document_number,
     )
 
 

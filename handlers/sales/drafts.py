@@ -19,6 +19,7 @@ from handlers.sales import bookings
 from mapping import order_deposits, orders
 from mapping.errors import ItemNeeded, MappingError
 from mapping.gift_cards import without_gift_cards
+from mapping.messages import message
 from mapping.order_deposits import key_of, without_deposits
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale, SaleKind
@@ -112,7 +113,9 @@ def is_closed(day: date, deps: Deps) -> bool:
 def refusal(posting: Posting, closed: date | None) -> MappingError:
     """The message about a sale whose day is closed."""
     return MappingError(
-        f"the books are closed through {closed}" if closed else "the books are closed on this day",
+        message("the books are closed through {closed}", closed=closed)
+        if closed
+        else "the books are closed on this day",
         record=posting.document.document_number,
         field="orders.closed_books",
         fix='reopen the period in QuickBooks and retry, or set orders.closed_books = "next_open_day" for new documents',

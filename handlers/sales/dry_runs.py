@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-import simplejson
-
 from gateway.connectors.quickbooks import wire_documents, wire_payments
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
 from gateway.store.links import BookingStatus, Link
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.result import Result, done
+from handlers.result import Result, done, telling
 from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
 from mapping import sale_changes
 from mapping.errors import MappingError, NotBookable
+from mapping.messages import message
 from mapping.money import to_euros
 from mapping.orders import Posting, References, bookable, is_off
 from mapping.records import BookedDocument, Customer, DocumentKind, Item, ListEntry, Sale
@@ -112,9 +111,7 @@ def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
         planned |= {"action": plan.action, "steps": plan.steps, "would_create": books.created}
     except (NotBookable, MappingError) as refusal:
         planned |= {"refused": refusal.reason, "field": refusal.field, "fix": refusal.fix}
-    text = simplejson.dumps(planned, use_decimal=True, default=str)
-    result = done("dry run: nothing was written")
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=text))
+    return telling(done("dry run: nothing was written"), planned)
 
 
 def _is_withdrawn_now(sale: Sale, link: Link, deps: Deps) -> bool:
@@ -265,7 +262,10 @@ def _plan_withdrawal(link: Link, deps: Deps) -> Plan:
     if current is None or current.voided:
         return Plan("nothing: its document is gone from QuickBooks")
     if link.adopted or changes.is_edited(link, current, deps):
-        return Plan(PARK, (f"{bookings.name_document(link)} was written or edited by another writer",))
+        return Plan(
+            PARK,
+            (message("{document} was written or edited by another writer", document=bookings.name_document(link)),),
+        )
     return Plan(deps.settings.orders.cancelled)
 
 
@@ -277,7 +277,15 @@ def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
     found = documents.find(sale, posting, deps)
     if found is None:
         return Plan(BOOK)
-    return Plan(LINK, (f"{_name_booked(found)} is in QuickBooks already: it would be linked, not booked again",))
+    return Plan(
+        LINK,
+        (
+            message(
+                "{document} is in QuickBooks already: it would be linked, not booked again",
+                document=_name_booked(found),
+            ),
+        ),
+    )
 
 
 def _of_adopted(sale: Sale, link: Link) -> Plan:
@@ -290,10 +298,25 @@ def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Pos
     if link.status is BookingStatus.REPLACING:
         return Plan(BOOK)
     if link.status is BookingStatus.WITHDRAWN:
-        return Plan(RESTORE, (f"{name} was voided when the sale was cancelled: it would get its amounts back",))
+        return Plan(
+            RESTORE,
+            (
+                message(
+                    "{document} was voided when the sale was cancelled: it would get its amounts back", document=name
+                ),
+            ),
+        )
     if current is None:
-        return Plan(AGAIN, (f"{name} was deleted in QuickBooks", f"a new {posting.document.kind} would be made"))
-    return Plan(RESTORE, (f"{name} was voided in QuickBooks: it would get its amounts back",))
+        return Plan(
+            AGAIN,
+            (
+                message("{document} was deleted in QuickBooks", document=name),
+                message("a new {kind} would be made", kind=message(posting.document.kind)),
+            ),
+        )
+    return Plan(
+        RESTORE, (message("{document} was voided in QuickBooks: it would get its amounts back", document=name),)
+    )
 
 
 def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Plan:
@@ -304,9 +327,15 @@ def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> 
     if deps.settings.orders.changed == PARK:
         return Plan(PARK, (CHANGED,))
     if changes.differs(sale, link, current, deps):
-        return Plan(PARK, (f"{_name_booked(current)} was edited in QuickBooks",))
+        return Plan(PARK, (message("{document} was edited in QuickBooks", document=_name_booked(current)),))
     if kind != link.target_entity:
-        return Plan("update", (f"{_name_booked(current)} would be deleted", f"a new {kind} would be made"))
+        return Plan(
+            "update",
+            (
+                message("{document} would be deleted", document=_name_booked(current)),
+                message("a new {kind} would be made", kind=message(kind)),
+            ),
+        )
     return Plan(deps.settings.orders.changed)
 
 

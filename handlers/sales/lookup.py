@@ -15,8 +15,9 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.sales import till_sales
+from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind
-from mapping.sale_identity import find_numbers, find_tag
+from mapping.sale_identity import find_numbers, find_tag, name_record
 
 _UNKNOWN = (
     "nothing was found under {order}: the till knows no receipt, invoice or order with this id or number, and the "
@@ -47,7 +48,9 @@ def handle(event: Event, deps: Deps) -> Result:
         priority=URGENT,
         variant=requests.DRY if event.subject.endswith(requests.DRY) else "",
     )
-    return dataclasses.replace(done(f"found {sale.kind} {sale.number}", order_id=sale.number), changes=(found,))
+    return dataclasses.replace(
+        done(message("found: {record}", record=name_record(sale)), order_id=sale.number), changes=(found,)
+    )
 
 
 def _find(order: str, deps: Deps) -> Sale | None:

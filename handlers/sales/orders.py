@@ -53,6 +53,7 @@ from handlers.sales import (
 )
 from mapping import orders, sale_changes
 from mapping.errors import NotBookable
+from mapping.messages import message
 from mapping.records import Sale, SaleKind
 from mapping.sections import OrderSettings
 
@@ -224,7 +225,11 @@ def _search(context: Context, deps: Deps) -> Context:
 def _park(context: Context, _deps: Deps) -> Result:
     link = context.booked
     return parked(
-        f"{orders.name_record(context.sale)} is booked, and now: {context.refusal and context.refusal.reason}",
+        message(
+            "{record} is booked, and now: {reason}",
+            record=orders.name_record(context.sale),
+            reason=message(context.refusal.reason if context.refusal else ""),
+        ),
         code="changed-after-booking",
         record=bookings.name_document(link),
         fix="correct the document in QuickBooks by hand, then ignore this event",

@@ -16,6 +16,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
 from handlers.sales import documents, settlement
+from mapping.messages import AND, Amount, join, message
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink
 from mapping.sale_identity import name_document
@@ -61,24 +62,39 @@ def restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
 
 def plan_restore(posting: Posting, booked: BookedDocument, deps: Deps) -> list[str]:
     """The steps that `restore` and `restore_credit` would do now; nothing is written."""
-    before, left, steps = _find_existing(posting, booked, deps), settlement.open_amount(booked), []
+    before, left = _find_existing(posting, booked, deps), settlement.open_amount(booked)
+    steps: list[str] = []
     for payment, row, wanted in _corrections(posting, before, booked, deps):
         left += _settles(row, booked) - _settles(wanted, booked)
         if wanted != row:
             steps.append(
-                f"Payment {row.id} of {row.total:.2f} would be put right: {payment.total:.2f}, settling the sale"
+                message(
+                    "payment {id} of {amount} would be put right: {total}, settling the sale",
+                    id=row.id,
+                    amount=Amount.of(row.total),
+                    total=Amount.of(payment.total),
+                )
             )
     missing = _missing(posting, before)
     if refusal := _refuse_double(missing, left, booked, deps):
         return [*steps, refusal]
     names = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")} if missing else {}
-    for payment in missing:
-        method = names.get(payment.payment_method_id or "", "an unnamed method")
-        steps.append(f"the payment of {payment.total:.2f} by {method} is missing: it would be posted")
+    steps += [
+        message(
+            "the payment of {amount} by {method} is missing: it would be posted",
+            amount=Amount.of(payment.total),
+            method=names.get(payment.payment_method_id or "") or message("an unnamed method"),
+        )
+        for payment in missing
+    ]
     if more := _open_credit(posting, booked, deps):
         invoice = deps.books.document(DocumentKind.INVOICE, posting.document.linked_invoice_id or "")
         named = name_document(invoice.kind, invoice.document_number, invoice.id)
-        steps.append(f"{more:.2f} of the credit would be taken off {named} again")
+        steps.append(
+            message(
+                "{amount} of the credit would be taken off {document} again", amount=Amount.of(more), document=named
+            )
+        )
     return steps
 
 
@@ -91,8 +107,11 @@ def _refuse_double(missing: list[BooksPayment], left: Decimal, booked: BookedDoc
     others = _payments_of_others(booked, deps) if missing else []
     if not others or sum(payment.total for payment in missing) <= left:
         return None
-    amounts = " and ".join(f"{payment.total:.2f}" for payment in missing)
-    return f"a payment of {amounts} is not posted again, because {' and '.join(others)} settles the document"
+    return message(
+        "a payment of {amounts} is not posted again, because {others} settles the document",
+        amounts=join([message("{amount}", amount=Amount.of(payment.total)) for payment in missing], AND),
+        others=join(others, AND),
+    )
 
 
 def _find_existing(posting: Posting, booked: BookedDocument, deps: Deps) -> dict[str, BooksPayment]:
@@ -174,7 +193,7 @@ def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
         strange = [
             each for each in linked if not links.find_by_target(session, deps.connection, LinkKind.PAYMENT, each)
         ]
-    return [f"Payment {each}" for each in strange]
+    return [message("payment {id}", id=each) for each in strange]
 
 
 def _open_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> Decimal:

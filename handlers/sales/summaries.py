@@ -21,7 +21,7 @@ from handlers.sales import bookings, day_booking, days, drafts
 from mapping import day_summary, sale_changes
 from mapping.day_summary import Day, DayTotals
 from mapping.errors import MappingError
-from mapping.money import show_cents
+from mapping.messages import Amount, message
 from mapping.records import BookedDocument, Sale, SaleKind
 
 
@@ -48,12 +48,12 @@ def handle(event: Event, deps: Deps) -> Result:
     day = Day.parse(event.entity_id)
     deps.learn(record=day.name)
     if event.hint and json.loads(event.hint).get("dry_run"):
-        return done(f"dry run: {day.name} would be summed up; nothing was written")
+        return done(message("dry run: {name} would be summed up; nothing was written", name=day.name))
     with reading(deps.engine) as session:
         asked = bookings.with_request(session, event).source in bookings.PEOPLE
     wait = days.seconds_until_close(day, deps)
     if wait > 0:
-        reason = f"the day closes at {deps.settings.orders.day_closes}"
+        reason = message("the day closes at {time}", time=deps.settings.orders.day_closes)
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=wait, burn_attempt=False))
     state = _find(day, deps)
     if state.pending is not None:
@@ -71,7 +71,7 @@ def handle(event: Event, deps: Deps) -> Result:
     _link(day, state, sales, others, deps)
     if asked:
         deps.resolve(bookings.GONE_IN_BOOKS, day.name)
-    said = f"{len(sales)} sales, {show_cents(now.total)} in all"
+    said = message("{n} sales, {amount} in all", n=len(sales), amount=Amount(now.total))
     return done(said, target_entity=state.target_entity or None, target_id=state.target_id or None)
 
 
@@ -80,7 +80,11 @@ def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     if state.pending is None:
         return state
     written = day_booking.book(day, state.sequence, state.pending, event, deps)
-    deps.say(f"booked {show_cents(state.pending.total)} as {day_booking.name(written)}")
+    deps.say(
+        message(
+            "booked {amount} as {documents}", amount=Amount(state.pending.total), documents=day_booking.name(written)
+        )
+    )
     booked = day_summary.add([state.booked, state.pending])
     first = written[0]
     after = _State(

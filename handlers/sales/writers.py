@@ -19,6 +19,7 @@ from handlers.identity import request_id
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, documents, successors
 from mapping.day_summary import Day
+from mapping.messages import message
 from mapping.records import BookedDocument, DocumentKind
 from mapping.sale_identity import find_installation, find_tag, is_marked
 
@@ -31,7 +32,7 @@ _FIRST = "0"
 
 def handle_installation(event: Event, _deps: Deps) -> Result:
     """A person has seen it."""
-    return skipped(f"installation {event.entity_id} is known")
+    return skipped(message("installation {id} is known", id=event.entity_id))
 
 
 def handle_check(event: Event, deps: Deps) -> Result:
@@ -88,10 +89,15 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
     """The second document of one record: deleted if it is untouched and of this installation, else parked."""
     if find_installation(document.private_note) not in (None, deps.installation) or not _is_untouched(document):
         return parked(
-            f"{record} is in QuickBooks twice: {_name(first)} and {_name(document)}",
+            message(
+                "{record} is in QuickBooks twice: {document} and {other}",
+                record=record,
+                document=_name(first),
+                other=_name(document),
+            ),
             code="doubled",
             record=record,
-            fix=f"delete {_name(document)} in QuickBooks, then ignore this event",
+            fix=message("delete {document} in QuickBooks, then ignore this event", document=_name(document)),
             target_entity=document.kind,
             target_id=document.id,
         )
@@ -99,7 +105,12 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
     deps.books.delete_document(document.kind, document.id, document.sync_token, token)
     deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
     return parked(
-        f"two requests of the gateway booked {record}: {_name(document)} was deleted, {_name(first)} is kept",
+        message(
+            "two requests of the gateway booked {record}: {document} was deleted, {other} is kept",
+            record=record,
+            document=_name(document),
+            other=_name(first),
+        ),
         code="doubled-removed",
         record=record,
         fix="nothing; ignore this event when you have seen it",
@@ -112,7 +123,11 @@ def _hand_on(link: Link, how: BookingStatus, document: BookedDocument, deps: Dep
     if link.status is BookingStatus.REPLACING:
         return skipped("its sale is replacing the linked document")
     successors.hand_on(link, how, document, deps)
-    return done(f"the linked document is not in the books any more: {_name(document)} takes its place")
+    return done(
+        message(
+            "the linked document is not in the books any more: {document} takes its place", document=_name(document)
+        )
+    )
 
 
 def handle_unlinked(event: Event, deps: Deps) -> Result:
@@ -129,5 +144,6 @@ def _is_untouched(document: BookedDocument) -> bool:
 
 
 def _name(document: BookedDocument) -> str:
-    number = f" (number {document.document_number})" if document.document_number else ""
-    return f"{document.kind} {document.id}{number}"
+    number = document.document_number
+    template = "{kind} {id} (number {number})" if number else "{kind} {id}"
+    return message(template, kind=message(document.kind), id=document.id, number=number)

@@ -20,6 +20,7 @@ from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.polling.ledger_feed import ESTIMATE
 from handlers.result import Result, done, skipped
+from mapping.messages import message
 
 KEEP = timedelta(hours=4)
 """A webhook or change data capture reports a change; this limit is for changes that both missed."""
@@ -61,7 +62,7 @@ def handle(event: Event, deps: Deps) -> Result:
         if item.quantity_on_hand is not None
     )
     # In one transaction with the outcome: their stock must not be measured with the earlier figures.
-    result = done(f"other pieces of {len(follow)} items are promised", links=(_to_link(read),))
+    result = done(message("other pieces of {n} items are promised", n=len(follow)), links=(_to_link(read),))
     return dataclasses.replace(result, changes=follow)
 
 

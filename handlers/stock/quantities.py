@@ -10,6 +10,7 @@ from handlers.result import Result, done, skipped
 from handlers.stock import levels, semaphore
 from mapping import stock
 from mapping.errors import NotBookable
+from mapping.messages import message
 from mapping.records import Item
 from mapping.skus import name_item
 
@@ -37,9 +38,11 @@ def _handle(event: Event, deps: Deps) -> Result:
     patient = event.attempts <= PATIENCE
     found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
     if not found:
-        return skipped(f"{name_item(seen.item)} keeps no stock at the till")
+        return skipped(message("{item} keeps no stock at the till", item=name_item(seen.item)))
     if patient and any(difference.unsure for difference in found):
-        raise Transient(f"a sale of {name_item(seen.item)} is being booked at this moment", code="being-booked")
+        raise Transient(
+            message("a sale of {item} is being booked at this moment", item=name_item(seen.item)), code="being-booked"
+        )
     changed = [difference for difference in found if difference.change]
     return done(None if changed else "unchanged")
 
@@ -51,8 +54,14 @@ def article_of(item: Item, deps: Deps) -> int:
     if number is None:
         raise NotBookable("the item is not at the till", record=name_item(item), field="SKU")
     if link and link.target_id != str(number) and deps.settings.products.enabled:
-        raise NotBookable(f"article {number} is made of it first; its stock follows", record=name_item(item))
+        raise NotBookable(
+            message("article {number} is made of it first; its stock follows", number=number), record=name_item(item)
+        )
     owner = ownership.find_owner(number, deps)
     if owner not in (None, item.id):
-        raise NotBookable(f"article {number} is another item's in QuickBooks", record=name_item(item), field="SKU")
+        raise NotBookable(
+            message("article {number} is another item's in QuickBooks", number=number),
+            record=name_item(item),
+            field="SKU",
+        )
     return number

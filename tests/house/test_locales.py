@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-LOCALES = sorted((Path(__file__).resolve().parents[2] / "gateway/web/pages/locale").glob("*.toml"))
+LOCALES = sorted((Path(__file__).resolve().parents[2] / "gateway/locale").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", LOCALES, ids=lambda path: path.name)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway import catalogue
 from gateway.store.events import Flow, State
+from gateway.web import pages
 from gateway.web.pages import (
     agreement_calendar,
     agreement_report,
     alerts,
-    catalogue,
     mapping,
     mapping_form,
     preview_results,
@@ -33,7 +34,7 @@ MAPPING_TABLES = (
     *(mapping.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
     mapping.UNCHOSEN,
 )
-PAGES = Path(catalogue.__file__).parent
+PAGES, LOCALES = Path(pages.__file__).parent, Path(catalogue.__file__).with_name("locale")
 
 
 def words_of_tables() -> set[str]:
@@ -66,7 +67,7 @@ def words_of_tables() -> set[str]:
 
 
 def locale(name: str) -> dict[str, str]:
-    return tomllib.loads((PAGES / "locale" / f"{name}.toml").read_text("utf-8"))
+    return tomllib.loads((LOCALES / f"{name}.toml").read_text("utf-8"))
 
 
 def test_f9_every_word_of_the_pages_is_translated() -> None:

@@ -26,6 +26,7 @@ from gateway.connectors.mpluskassa.faults import (
 )
 from gateway.connectors.mpluskassa.transport import LinkError, PooledConnection, TillReply
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
+from mapping.messages import message
 
 Observer = Callable[[Exchange], None]
 
@@ -190,14 +191,18 @@ def read_description(link: PooledConnection) -> bytes:
 def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
     if operation not in contract.operations:
         raise MissingOperation(
-            f"{operation}: this installation does not have it", code="MISSING-OPERATION", fix=_FIX_VERSION
+            message("{operation}: this installation does not have it", operation=operation),
+            code="MISSING-OPERATION",
+            fix=_FIX_VERSION,
         )
     try:
         return contract.encode(operation, body)
     except Misfit as misfit:
         reason = str(misfit)
     raise MissingOperation(
-        f"{operation}: the request does not fit this installation ({reason})",
+        message(
+            "{operation}: the request does not fit this installation ({reason})", operation=operation, reason=reason
+        ),
         code="MISFIT",
         field=reason,
         fix=_FIX_VERSION,
@@ -205,7 +210,7 @@ def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
 
 
 def _link_error(failure: LinkError, operation: str, *, writes: bool) -> GatewayError:
-    reason = f"{operation}: {failure.reason}"
+    reason = message("{operation}: {reason}", operation=operation, reason=message(failure.reason))
     if failure.lasting and not (failure.sent and writes):
         fix = "Ask for fewer records at a time." if failure.sent else "Check MPLUS_URL and the certificate behind it."
         return Permanent(reason, code=failure.code, fix=fix)

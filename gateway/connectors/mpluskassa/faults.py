@@ -23,6 +23,7 @@ from gateway.errors import (
     Transient,
     Unanswered,
 )
+from mapping.messages import message
 
 _LONGEST_DETAIL = 300
 _LONGEST_PAUSE = 7 * 86_400.0  # seconds; a longer one is not plausible
@@ -125,7 +126,7 @@ def result_error(answer: Row, *, operation: str, field: str = "result") -> Gatew
     """The error of a business answer, or None on success. An answer without a result is `Unanswered`."""
     word = answer.get(field)
     if not word:
-        return Unanswered(f"{operation}: the answer held no result", code="NO-RESULT")
+        return Unanswered(message("{operation}: the answer held no result", operation=operation), code="NO-RESULT")
     row = RESULTS.get(str(word).rsplit("-RESULT-", 1)[-1])
     detail = answer.get("errorMessage") or answer.get("message")
     if row is None:
@@ -135,13 +136,13 @@ def result_error(answer: Row, *, operation: str, field: str = "result") -> Gatew
     return row.error(_sentence(operation, row.meaning, detail), code=str(word), fix=row.fix)
 
 
-def fault_error(code: str | None, message: str | None, *, operation: str, writes: bool) -> GatewayError:
+def fault_error(code: str | None, said: str | None, *, operation: str, writes: bool) -> GatewayError:
     """The error of a SOAP fault. `Server` faults are Transient for a read, Unanswered for a write."""
     local = (code or "").rpartition(":")[2]
     for row in _FAULTS:
-        if _matches(local, row.code) and re.search(row.pattern, message or "", re.IGNORECASE):
-            return _raised(row.meaning, _sentence(operation, row.meaning.meaning, message), local or None, writes)
-    return Permanent(_sentence(operation, "unknown fault", message), code=local or None, fix=_FIX_UNKNOWN)
+        if _matches(local, row.code) and re.search(row.pattern, said or "", re.IGNORECASE):
+            return _raised(row.meaning, _sentence(operation, row.meaning.meaning, said), local or None, writes)
+    return Permanent(_sentence(operation, "unknown fault", said), code=local or None, fix=_FIX_UNKNOWN)
 
 
 def status_error(status: int, *, operation: str, writes: bool, pause: float | None = None) -> GatewayError:
@@ -156,7 +157,12 @@ def status_error(status: int, *, operation: str, writes: bool, pause: float | No
         row = Meaning(Transient, "the service did not answer well")
     else:
         row = _STATUSES.get(status, Meaning(Permanent, "unexpected HTTP status", _FIX_UNKNOWN))
-    return _raised(row, _sentence(operation, f"{row.meaning} ({status})", None), code, writes)
+    return _raised(
+        row,
+        _sentence(operation, message("{what} ({status})", what=message(row.meaning), status=status), None),
+        code,
+        writes,
+    )
 
 
 def transient(reason: str, *, code: str, writes: bool) -> GatewayError:
@@ -177,7 +183,8 @@ def _matches(local: str, start: str) -> bool:
 
 def _sentence(operation: str, meaning: str, detail: str | None) -> str:
     said = " ".join((detail or "").split())[:_LONGEST_DETAIL]
-    return f"{operation}: {meaning}" + (f": {said}" if said else "")
+    template = "{operation}: {what}: {quote}" if said else "{operation}: {what}"
+    return message(template, operation=operation, what=message(meaning), quote=said)
 
 
 def find_pause(retry_after: str | None, *, date: str | None = None) -> float | None:

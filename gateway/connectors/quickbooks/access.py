@@ -13,6 +13,7 @@ from gateway.connectors.quickbooks.query import LARGEST_PAGE, Select, Value, sel
 from gateway.connectors.quickbooks.session import Session, unfit
 from gateway.connectors.quickbooks.wire_documents import to_void
 from gateway.errors import NotFound, Permanent
+from mapping.messages import message
 
 _CHUNK: Final = 200  # values of one IN list
 _Record = TypeVar("_Record")
@@ -41,7 +42,7 @@ class Access:
         call = calls.read(entity, record_id)
         found = _entity(call, self.perform(call), entity)
         if found.get("status") == "Deleted":
-            raise NotFound(f"this {entity} was deleted")
+            raise NotFound(message("this {entity} was deleted", entity=entity))
         return found
 
     def rows(self, statement: Select) -> tuple[Json, ...]:

@@ -13,6 +13,7 @@ from gateway.connectors.quickbooks.session import TokenSource
 from gateway.connectors.quickbooks.tokens import TokenPair, TokenRequest
 from gateway.connectors.quickbooks.transport import Limits, NoAnswer, NotSent, Reply, send
 from gateway.errors import AuthLost, Transient
+from mapping.messages import message
 
 __all__ = ["OAuth", "TokenPair", "TokenSource"]
 
@@ -90,4 +91,6 @@ class OAuth:
         try:
             return send(self._http, built, self._limits)
         except (NotSent, NoAnswer) as failure:
-            raise Transient(f"no answer from the token address of QuickBooks: {failure}") from failure
+            raise Transient(
+                message("no answer from the token address of QuickBooks: {failure}", failure=failure)
+            ) from failure

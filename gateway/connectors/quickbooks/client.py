@@ -34,6 +34,7 @@ from gateway.connectors.quickbooks.transport import Limits
 from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
 from gateway.errors import Permanent
+from mapping.messages import message
 from mapping.records import (
     BookedDocument,
     BooksPayment,
@@ -293,7 +294,11 @@ class QuickBooks:
         booked = self._access.void(kind, document_id, sync_token, request_id, _booking(kind))
         if booked.total != 0:
             raise Permanent(
-                f"QuickBooks did not void {kind} {booked.document_number or document_id}",
+                message(
+                    "QuickBooks did not void {kind} {number}",
+                    kind=kind,
+                    number=booked.document_number or document_id,
+                ),
                 fix="bookkeeper: void or delete it in QuickBooks by hand, then mark this as done",
             )
         return booked

@@ -21,6 +21,7 @@ from gateway.connectors.quickbooks.fault_rows import (
 )
 from gateway.connectors.quickbooks.payload import Json, find_object
 from gateway.errors import DuplicateNumber, GatewayError, RateLimited
+from mapping.messages import message
 from mapping.records import DocumentKind
 
 _PAUSE: Final = 2.0
@@ -74,10 +75,22 @@ def find_fault(answer: Json) -> BooksFault | None:
 def to_error(status: int, fault: BooksFault, *, after: float | None = None) -> GatewayError:
     """A fault as our error; `after` is the requested pause in seconds, if any."""
     row = THROTTLED if status == HTTPStatus.SERVICE_UNAVAILABLE and after else _find_row(status, fault.code)
-    reason = f"{row.meaning} (QuickBooks {row.code}, HTTP {status})" + _quote(row, fault)
+    quoted = _quote(row, fault)
+    reason = message(
+        "{what} (QuickBooks {code}, HTTP {status}): {quote}" if quoted else "{what} (QuickBooks {code}, HTTP {status})",
+        what=message(row.meaning),
+        code=row.code,
+        status=status,
+        quote=quoted,
+    )
     if row.kind is RateLimited:
         return RateLimited(reason, after=after or _PAUSE, code=row.code, asked=after)
-    error = row.kind(reason, code=row.code, field=fault.element, fix=f"{row.who}: {row.how}")
+    error = row.kind(
+        reason,
+        code=row.code,
+        field=fault.element,
+        fix=message("{who}: {how}", who=message(row.who), how=message(row.how)),
+    )
     if isinstance(error, DuplicateNumber):
         error.existing_kind, error.existing_id = _other_document(fault.detail)
     return error
@@ -149,7 +162,7 @@ def _quote(row: Row, fault: BooksFault) -> str:
     line = _TOKEN.sub("…", _ADDRESS.sub("…", line))
     if fault.element and fault.element not in line:
         line = f"{fault.element}: {line}"
-    return f": {line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + '…'}"
+    return line if len(line) <= _LONGEST_QUOTE else line[: _LONGEST_QUOTE - 1] + "…"
 
 
 def _other_document(detail: str) -> tuple[str | None, str | None]:

@@ -9,12 +9,13 @@ from decimal import Decimal
 from gateway.connectors.quickbooks.moments import find_day, find_moment
 from gateway.connectors.quickbooks.payload import Json
 from gateway.errors import Permanent
+from mapping.messages import message
 
 
 def misshapen(key: str) -> Permanent:
     """The error of an answer that differs from the books' documentation."""
     return Permanent(
-        f"an answer of QuickBooks is not understood: {key}",
+        message("an answer of QuickBooks is not understood: {key}", key=key),
         field=key,
         fix="operator of the gateway: look at the recorded answer in the activity log and report it",
     )

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from gateway.errors import Permanent
+from mapping.messages import message
 
 _KEYS: Final = {
     "DisplayName": 500,
@@ -47,7 +48,7 @@ def fit_key(field: str, text: str | None) -> str | None:
     line = " ".join(_CONTROL.sub(" ", text).split())
     if len(line) > _KEYS[field]:
         raise Permanent(
-            f"{field} is longer than the {_KEYS[field]} characters QuickBooks takes",
+            message("{field} is longer than the {limit} characters QuickBooks takes", field=field, limit=_KEYS[field]),
             field=field,
             fix="bookkeeper: shorten it at its source or in the mapping, then retry",
         )

@@ -20,6 +20,7 @@ from gateway.connectors.quickbooks.calls import ApiCall
 from gateway.connectors.quickbooks.payload import Json, find_object
 from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, NotSent, Reply, send
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
+from mapping.messages import message
 
 _CLIP: Final = 2000
 _REACH_SECONDS: Final = 10.0
@@ -114,9 +115,12 @@ class Session:
         try:
             status = send(self._http, request, limits).status
         except (NotSent, NoAnswer) as failure:
-            raise Transient(f"QuickBooks cannot be reached: {failure}", code="UNREACHABLE") from failure
+            raise Transient(
+                message("QuickBooks cannot be reached: {failure}", failure=failure), code="UNREACHABLE"
+            ) from failure
         if status in _OUTAGES:
-            raise Transient(f"QuickBooks cannot be reached: its address answers {status}", code="UNREACHABLE")
+            reason = message("QuickBooks cannot be reached: its address answers {status}", status=status)
+            raise Transient(reason, code="UNREACHABLE")
 
     def _exchange(self, call: ApiCall, token: str) -> _Answer:
         request = self._build(call, token)
@@ -189,7 +193,7 @@ def _to_mapping(content: Json | str | None) -> Mapping[str, Any] | None:
 
 def unfit(call: ApiCall, what: str) -> GatewayError:
     """The error of a complete answer without the requested data: the outcome of a write is then unknown."""
-    reason = f"QuickBooks answered {call.operation} with {what}"
+    reason = message("QuickBooks answered {operation} with {what}", operation=call.operation, what=what)
     return Unanswered(reason) if call.writes else Permanent(reason, fix="operator of the gateway: report it")
 
 
@@ -202,7 +206,9 @@ def _find_error(call: ApiCall, reply: Reply, content: Json | None) -> GatewayErr
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return faults.error_from(reply.status, reply.headers, reply.body)
     if content is None:
-        return Transient(f"QuickBooks answered {call.operation} with something that is not JSON")
+        return Transient(
+            message("QuickBooks answered {operation} with something that is not JSON", operation=call.operation)
+        )
     fault = faults.find_fault(content)
     return None if fault is None else faults.to_error(reply.status, fault)
 
@@ -221,7 +227,7 @@ def _is_refused(status: int) -> bool:
 
 
 def _no_answer_error(call: ApiCall, failure: NotSent | NoAnswer) -> GatewayError:
-    reason = f"no answer to {call.operation} from QuickBooks: {failure}"
+    reason = message("no answer to {operation} from QuickBooks: {failure}", operation=call.operation, failure=failure)
     return Unanswered(reason) if call.writes and isinstance(failure, NoAnswer) else Transient(reason)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from gateway.connectors.quickbooks.payload import Json, find_object, to_bytes
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
+from mapping.messages import message
 
 SCOPE: Final = "com.intuit.quickbooks.accounting"
 _ROLLING: Final = 100 * 24 * 3600  # seconds a refresh token is valid when the answer does not say
@@ -111,14 +112,14 @@ def to_refusal(status: int, body: bytes) -> GatewayError:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited("the token address of QuickBooks asks to slow down", after=_PAUSE, code=str(status))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        return Transient(f"the token address of QuickBooks answered {status}", code=str(status))
+        return Transient(message("the token address of QuickBooks answered {status}", status=status), code=str(status))
     code = (find_object(body) or {}).get("error")
     if isinstance(code, str) and code in _REFUSALS:
         kind, reason, fix = _REFUSALS[code]
         return kind(reason, code=code, fix=fix)
     named = code if isinstance(code, str) and code.isidentifier() else None
     return Permanent(
-        f"the token address of QuickBooks refused: {named or f'HTTP {status}'}",
+        message("the token address of QuickBooks refused: {named}", named=named or f"HTTP {status}"),
         code=named,
         fix="operator of the gateway: check the app's set-up and the OAuth addresses",
     )

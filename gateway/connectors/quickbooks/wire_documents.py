@@ -9,6 +9,7 @@ from gateway.connectors.quickbooks import fields, lengths
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
 from gateway.errors import Permanent
+from mapping.messages import message
 from mapping.records import BookedDocument, DocumentKind, DocumentLine, DocumentTax, SalesDocument
 from mapping.unit_prices import multiply
 
@@ -187,7 +188,7 @@ def _check_sum(document: SalesDocument) -> None:
 
 def _inexact(document: SalesDocument, why: str) -> Permanent:
     return Permanent(
-        f"the document does not add up: {why}",
+        message("the document does not add up: {why}", why=why),
         record=document.document_number,
         field="Line",
         fix="operator of the gateway: report this sale, its mapping is wrong",

@@ -11,6 +11,7 @@ from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.wire_customers import present, wrap
 from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.errors import Permanent
+from mapping.messages import message
 from mapping.records import BooksPayment, PaymentLink
 
 
@@ -76,7 +77,11 @@ def _check_sum(payment: BooksPayment) -> None:
     settled = sum((-link.amount if link.kind == "CreditMemo" else link.amount for link in payment.links), Decimal(0))
     if payment.total < 0 or settled > payment.total:
         raise Permanent(
-            f"the payment does not add up: it settles {settled} and brings {payment.total}",
+            message(
+                "the payment does not add up: it settles {settled} and brings {total}",
+                settled=settled,
+                total=payment.total,
+            ),
             record=payment.payment_reference,
             field="Line",
             fix="operator of the gateway: report this sale, its mapping is wrong",

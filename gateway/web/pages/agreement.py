@@ -301,7 +301,7 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
     if event is None or event.entity != requests.AGREEMENT:
         raise Refusal(404, "there is no such report")
     refuse_others(visitor, event.connection, "report")
-    report = presentation.parse(event.result)
+    report = presentation.to_result(event)
     return render(
         request,
         "agreement.html",

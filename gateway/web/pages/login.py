@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway import catalogue
 from gateway.store.users import User
 from gateway.web import bodies
 from gateway.web.access import find_user, knows_token
@@ -13,20 +14,25 @@ from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import (
+    LANGUAGE,
+    LANGUAGE_SECONDS,
+    cookie_name,
     find_visitor,
     from_form,
     let_in,
     let_out,
     refuse_other_sites,
+    set_cookie,
 )
 
 
 def routes() -> list[Route]:
-    """In and out."""
+    """In and out, and the language of the pages, which holds before the login, too."""
     return [
         Route("/login", show_login, methods=["GET"]),
         Route("/login", log_in, methods=["POST"]),
         Route("/logout", from_form(log_out, right=Right.READ), methods=["POST"]),
+        Route("/language", choose_language, methods=["POST"]),
     ]
 
 
@@ -64,6 +70,16 @@ async def log_out(request: Request, visitor: Visitor, _form: dict[str, str]) -> 
     """The end of the session."""
     response = RedirectResponse("/login", 303)
     await let_out(request, visitor, response)
+    return response
+
+
+async def choose_language(request: Request) -> Response:
+    """Remember the language in this browser. Anybody may: it needs no session and changes nothing else."""
+    refuse_other_sites(request)
+    form = await bodies.read_form(request)
+    response = RedirectResponse(to_local(form.get("next", "/")), 303)
+    if (language := form.get("language", "")) in catalogue.LANGUAGES:
+        set_cookie(request, response, cookie_name(request, LANGUAGE), language, seconds=LANGUAGE_SECONDS)
     return response
 
 

@@ -12,6 +12,7 @@ import simplejson
 from gateway.store.events import Event
 from gateway.web.pages import preview_orders
 from gateway.web.pages.preview_orders import show
+from mapping import messages
 from mapping.money import show_cents
 
 LABELS: Final = {
@@ -142,7 +143,7 @@ class Outlook:
 def read(event: Event) -> Outlook | None:
     """The outlook on the event's row, or None while there is none (or only a sentence)."""
     try:
-        result = simplejson.loads(event.result or "null", use_decimal=True)
+        result = messages.restore(simplejson.loads(event.result or "null", use_decimal=True), event.messages)
     except ValueError:
         return None
     if not isinstance(result, Mapping):

@@ -17,12 +17,13 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from gateway import catalogue, formats
 from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
 from gateway.web import services
-from gateway.web.pages import catalogue, formats
 from gateway.web.pages.preview_orders import DOCUMENTS
 from gateway.web.sessions import Visitor
+from gateway.web.visitors import chosen_language
 from mapping.money import show_cents
 
 SHOP = ZoneInfo("Europe/Amsterdam")
@@ -48,16 +49,19 @@ def render(
     request: Request, template: str, *, visitor: Visitor | None = None, status: int = 200, **values: Any
 ) -> Response:
     """The page in the visitor's language."""
-    language = catalogue.choose(request.headers.get("accept-language", ""))
+    language = chosen_language(request)
     directory = services.of(request).directory.peek()
     names = directory.display_names if directory else {}
     words = partial(catalogue.translate, language)
     shown = {
         "_": words,
+        "say": partial(catalogue.say, language),
         "meaning": partial(catalogue.explain, language),
         "language": language,
         "visitor": visitor,
         "path": request.url.path,
+        "here": _find_address(request),
+        "languages": catalogue.LANGUAGES,
         "asset": to_asset,
         "clock": to_clock,
         "duration": partial(to_duration, language),
@@ -79,7 +83,14 @@ def render(
     if "names" in values:
         values["names"] = [names.get(each, each) for each in values["names"]]
     text = _environment.get_template(template).render(shown | values)
-    return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language"})
+    return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+
+
+def _find_address(request: Request) -> str:
+    """The address of this page, for a form that comes back to it; what answers a form has none."""
+    if request.method != "GET":
+        return "/"
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:

@@ -97,7 +97,12 @@ def _look_at(session: Session, row: SaleRow) -> _Found:
         events = sorted([event, *events], key=lambda each: -each.id)
     log = journal.of_event(session, event.id) if event else []
     is_told = event is not None and event.state in OPEN
-    sale = ListedSale(row, event.reason if event else None, event.fix if event and is_told else None)
+    sale = ListedSale(
+        row,
+        event.reason if event else None,
+        event.fix if event and is_told else None,
+        event.messages if event else None,
+    )
     return _Found(sale, event, log, events)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from gateway.formats import to_cents
 from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import SaleFilter, SalePosition
 from gateway.web import queries
-from gateway.web.pages.formats import to_cents
 from gateway.web.problems import Refusal
 
 FIELDS = ("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause")

@@ -58,7 +58,7 @@ class SetupState:
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What the last check found: `check`, `good`, `said`, `fix`."""
-        found = presentation.parse(self.checked.result) if self.checked else None
+        found = presentation.to_result(self.checked) if self.checked else None
         return found if isinstance(found, list) else []
 
 

@@ -21,11 +21,11 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, RateLimitRow
 from gateway.store.tokens import Tokens
-from gateway.web.pages import catalogue
+from gateway.web.pages import rendering
 from gateway.web.pages.login import to_local
 from tests.gateway.web.conftest import REALM, TOKEN, Gateway, csrf_of
 
-PAGES = Path(catalogue.__file__).parent
+PAGES = Path(rendering.__file__).parent
 EVIL = '"><script>alert(1)</script>'
 
 

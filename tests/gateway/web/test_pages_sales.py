@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from gateway import formats
 from gateway.store import inbox, links, sales, sales_list
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
@@ -21,7 +22,6 @@ from gateway.store.sales import SaleFacts
 from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
 from gateway.store.tables import SaleRow
-from gateway.web.pages import formats
 from gateway.web.pages.sales import COLUMNS, defuse
 from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 

@@ -1,0 +1,141 @@
+"""Messages for people: an English template with values, which is its own code and can be shown in other languages.
+
+A message is the English text, so that logs, searches and the API take it as it is. Its template and values are stored
+beside that text, and a page or an alert puts them into a template of its language. A text without values is its own
+template and needs no `message`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import reduce
+from typing import Any, Self
+
+from mapping.money import round_to_cents, show_cents
+
+
+class Amount(str):
+    """An amount of money: shown the way each language writes it."""
+
+    __slots__ = ("cents",)
+    cents: int
+
+    def __new__(cls, cents: int) -> Self:
+        """The English text of the cents."""
+        amount = super().__new__(cls, show_cents(cents))
+        amount.cents = cents
+        return amount
+
+    @classmethod
+    def of(cls, euros: Decimal) -> Self:
+        """The amount of euros, rounded to cents."""
+        return cls(round_to_cents(euros))
+
+
+class Message(str):
+    """A text in English with its template and values."""
+
+    __slots__ = ("template", "values")
+    template: str
+    values: Mapping[str, str]
+
+    def __new__(cls, template: str, values: Mapping[str, str]) -> Self:
+        """The English text of the template."""
+        made = super().__new__(cls, template.format_map(values) if values else template)
+        made.template, made.values = template, values
+        return made
+
+
+def message(template: str, **values: object) -> Message:
+    """The template with its {names} filled in. Values that are messages or amounts are translated, others are not."""
+    if isinstance(template, Message) and not values:
+        return template
+    return Message(template, {n: v if isinstance(v, Message | Amount) else str(v) for n, v in values.items()})
+
+
+AND = "{first} and {second}"
+
+
+def join(texts: Sequence[object], template: str = "{first}, {second}") -> Message:
+    """An enumeration, every two of them joined by the template."""
+    first, *others = texts or ("",)
+    start = first if isinstance(first, Message) else message("{text}", text=first)
+    return reduce(lambda left, right: message(template, first=left, second=right), others, start)
+
+
+def translate(text: str, to_template: Callable[[str], str], to_money: Callable[[int], str]) -> str:
+    """The text by the templates of a language; where one does not take the values, as it is."""
+    if not isinstance(text, Message):
+        return to_template(text)
+    if not text.values:
+        return to_template(text.template)
+    shown = {name: _show(value, to_template, to_money) for name, value in text.values.items()}
+    try:
+        return to_template(text.template).format_map(shown)
+    except (LookupError, ValueError):
+        return str(text)
+
+
+def _show(value: str, to_template: Callable[[str], str], to_money: Callable[[int], str]) -> str:
+    if isinstance(value, Amount):
+        return to_money(value.cents)
+    return translate(value, to_template, to_money) if isinstance(value, Message) else value
+
+
+def store(*texts: Any) -> str | None:
+    """The templates and values of all messages in these texts (or lists and mappings of such), as JSON."""
+    found = {each: _to_data(each) for each in _find(texts) if each.values}
+    return json.dumps(list(found.values()), ensure_ascii=False) if found else None
+
+
+def restore(content: Any, stored: str | None) -> Any:
+    """The same content with the messages again in which `store` found their templates."""
+    known = {str(each): each for each in map(_to_message, json.loads(stored or "[]"))}
+    return _replace(content, known) if known else content
+
+
+def _find(content: Any) -> Iterator[Message]:
+    match content:
+        case Message():
+            yield content
+        case Mapping():
+            yield from (each for value in content.values() for each in _find(value))
+        case list() | tuple():
+            yield from (each for value in content for each in _find(value))
+
+
+def _replace(content: Any, known: Mapping[str, Message]) -> Any:
+    match content:
+        case str():
+            return known.get(content, content)
+        case Mapping():
+            return {name: _replace(value, known) for name, value in content.items()}
+        case list() | tuple():
+            return [_replace(value, known) for value in content]
+    return content
+
+
+def _to_data(value: str) -> Any:
+    """A message is a list of its template and values, an amount its cents."""
+    match value:
+        case Message():
+            return [value.template, {name: _to_data(each) for name, each in value.values.items()}]
+        case Amount():
+            return value.cents
+    return str(value)
+
+
+def _to_message(data: Any) -> Message:
+    template, values = data
+    return message(template, **{name: _to_value(each) for name, each in values.items()})
+
+
+def _to_value(data: Any) -> str:
+    match data:
+        case list():
+            return _to_message(data)
+        case int():
+            return Amount(data)
+    return str(data)
