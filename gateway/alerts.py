@@ -38,7 +38,7 @@ class NotDelivered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class AlertMessage:
     """One message. `id` stays the same when a message is sent again, so that a receiver can drop duplicates."""
 
     id: str
@@ -69,14 +69,14 @@ class Message:
         return "\n\n".join([line for line in lines if line] + [self.dashboard, ""])
 
 
-Channel = Callable[[Message], None]
+Channel = Callable[[AlertMessage], None]
 
 
-def to_message(alert: AlertRow, settings: Settings, *, called: str | None = None) -> Message:
+def to_message(alert: AlertRow, settings: Settings, *, called: str | None = None) -> AlertMessage:
     """An alert as a message; `called` is the present name of its connection."""
     cleared = alert.cleared_at is not None
     parts = ("alert", str(alert.id), alert.stage.replace(" ", ""), "clear" if cleared else "raised")
-    return Message(
+    return AlertMessage(
         id="_".join(part for part in parts if part),
         cleared=cleared,
         cause=alert.cause,
@@ -104,7 +104,7 @@ def open_channels(settings: Settings) -> Mapping[str, Channel]:
 # --- e-mail ---
 
 
-def send_mail(settings: Settings, message: Message) -> None:
+def send_mail(settings: Settings, message: AlertMessage) -> None:
     """By SMTP_URL: `smtps://` is TLS from the start, `smtp://` uses STARTTLS where the server has it.
 
     A password is never sent in the clear, except to this machine.
@@ -149,7 +149,7 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def to_mail(settings: Settings, message: Message) -> EmailMessage:
+def to_mail(settings: Settings, message: AlertMessage) -> EmailMessage:
     """The mail, from `?from=` of SMTP_URL, else its user, else this gateway's own host."""
     parts = urlsplit(settings.smtp_url)
     asked = parse_qs(parts.query).get("from", [""])[0]
@@ -192,7 +192,7 @@ def sign(keys: list[bytes], message_id: str, timestamp: int, body: bytes) -> str
     return " ".join(f"v1,{b64encode(digest).decode('ascii')}" for digest in each)
 
 
-def to_body(message: Message) -> bytes:
+def to_body(message: AlertMessage) -> bytes:
     """The JSON of the webhook."""
     data: dict[str, Any] = {
         "cause": message.cause,
@@ -207,7 +207,7 @@ def to_body(message: Message) -> bytes:
     return json.dumps({"type": kind, "timestamp": datetime.now(UTC).isoformat(), "data": data}).encode()
 
 
-def post(settings: Settings, message: Message) -> None:
+def post(settings: Settings, message: AlertMessage) -> None:
     """To ALERT_WEBHOOK_URL, signed. Any 2xx counts; a redirect does not."""
     body, now = to_body(message), int(time.time())
     headers = {
@@ -240,7 +240,7 @@ def _refuse_forbidden(url: str) -> None:
 # --- Sentry ---
 
 
-def report(message: Message) -> None:
+def report(message: AlertMessage) -> None:
     """One issue per cause."""
     reporting.report(
         message.subject,

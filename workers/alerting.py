@@ -81,7 +81,7 @@ class AlertSender:
         """Begin a round, unless a message of the round before is still being sent."""
         self._paused = self._thread is not None and self._thread.is_alive()
 
-    def send(self, message: alerts.Message) -> bool:
+    def send(self, message: alerts.AlertMessage) -> bool:
         """Whether the channel took the message."""
         if self._paused:
             return False
@@ -96,7 +96,7 @@ class AlertSender:
             _log.warning("an alert could not be sent and is tried again", channel=self.name, reason=reason)
         return not reason
 
-    def _run(self, message: alerts.Message, ended: list[str]) -> None:
+    def _run(self, message: alerts.AlertMessage, ended: list[str]) -> None:
         try:
             self._channel(message)
         except NotDelivered as error:

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway import alerts, settings, ssrf_guard
-from gateway.alerts import Message, NotDelivered
+from gateway.alerts import AlertMessage, NotDelivered
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks import deadline
 from gateway.errors import Permanent
@@ -33,7 +33,7 @@ VERSION = (
     "<ns:getApiVersionResponse><ns:majorNumber>1</ns:majorNumber><ns:minorNumber>2</ns:minorNumber>"
     "<ns:revisionNumber>3</ns:revisionNumber></ns:getApiVersionResponse>"
 )
-NOTHING = Message("id", False, "cause", "title", "", "", None, datetime.now(UTC), "https://shop.example")
+NOTHING = AlertMessage("id", False, "cause", "title", "", "", None, datetime.now(UTC), "https://shop.example")
 
 
 def to_settings(url: str) -> settings.Settings:

@@ -162,10 +162,10 @@ def test_77_a_silent_mail_server_costs_one_wait_a_round(engine: Engine, open_box
 
 
 def test_a_channel_with_an_unexpected_error_has_failed() -> None:
-    def broken(_message: alerts.Message) -> None:
+    def broken(_message: alerts.AlertMessage) -> None:
         raise ValueError("marked")
 
     sender = AlertSender("email", broken)
     sender.start_round()
     now = datetime.now(UTC)
-    assert sender.send(alerts.Message("i", False, "c", "t", "", "", None, now, "https://shop.example")) is False
+    assert sender.send(alerts.AlertMessage("i", False, "c", "t", "", "", None, now, "https://shop.example")) is False
