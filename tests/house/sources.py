@@ -1,4 +1,4 @@
-"""The project's own Python files, read and parsed once for every rule about them."""
+"""The project's own Python files, read once and parsed once for every rule about them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,11 @@ class Source:
 
     path: str
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree; parsing all files takes seconds, and tests are collected more often than these run."""
+        return ast.parse(self.text)
 
     def functions(self) -> Iterator[Function]:
         """Every function and method, nested ones too."""
@@ -32,12 +36,7 @@ def sources() -> tuple[Source, ...]:
     """Every Python file that people wrote (generated migrations are left out)."""
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     written = [path for path in paths if "versions" not in path.parts]
-    return tuple(_read(path) for path in written)
-
-
-def _read(path: Path) -> Source:
-    text = path.read_text("utf-8")
-    return Source(str(path.relative_to(ROOT)), text, ast.parse(text))
+    return tuple(Source(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in written)
 
 
 def body_lines(function: Function) -> int:
