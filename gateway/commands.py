@@ -15,6 +15,8 @@ KEEP_ALIVE_SECONDS = 90
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a PaaS asks for it
 # Until its children are up Dramatiq notices neither their exit nor a signal; it waits for them longer than we can.
 WORKER_BOOT_MILLISECONDS = 1_000
+# An idle thread wakes this often, only to look whether it should stop; a message wakes it at once.
+WORKER_ENVIRONMENT = {"dramatiq_worker_timeout": "1000", "dramatiq_restart_delay": "1000"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,7 @@ def worker(settings: Settings, *, shutdown_milliseconds: int = WORKER_SHUTDOWN_M
     boot = ("--worker-fork-timeout", str(WORKER_BOOT_MILLISECONDS))
     # Dramatiq's own log format is skipped: ours is set up when the broker's module is imported.
     argv = _python("dramatiq", "workers.main:broker", *size, *end, *boot, "--skip-logging", "-Q", "gateway")
-    # An idle thread wakes this often, only to look whether it should stop; a message wakes it at once.
-    return Command(argv, {"dramatiq_worker_timeout": "1000", "dramatiq_restart_delay": "1000"})
+    return Command(argv, WORKER_ENVIRONMENT)
 
 
 def clock() -> Command:

@@ -26,7 +26,7 @@ ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
 PAUSE_SECONDS = 0.01  # between two batches; the first wake-up after a silence is sent at once
 REST_SECONDS = 5.0  # longer than the sweeper's interval, so that it handles the events meanwhile
-FULL_SECONDS = 0.02  # between two looks whether a message was handled, when this process holds all it may
+FULL_SECONDS = 0.02  # between two looks, when this process holds all messages it may, or is about to end
 
 
 class Job(StrEnum):
@@ -52,7 +52,7 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, mo
 
 def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:
     """A broker over `client`. Retries, delays and dead letters are database rows, so their middleware is left out."""
-    broker = BlockingBroker(  # type: ignore[no-untyped-call]
+    broker = BlockingBroker(
         client=client,
         middleware=list(middleware),
         maintenance_chance=ALWAYS,
@@ -65,22 +65,39 @@ def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware
 
 
 class BlockingBroker(RedisBroker):
-    """Dramatiq's broker for Redis, except that an idle worker waits in Redis for a message and does not poll."""
+    """Dramatiq's broker for Redis, except that an idle worker waits in Redis for a message and does not poll.
+
+    After `stopping` is set no wait in Redis begins: the process is about to end.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self.stopping = threading.Event()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer; `timeout` (milliseconds) is how long one wait takes, and so how soon a stop is noticed."""
         polling = super().consume(queue_name, prefetch, timeout=0)
         key = f"{self.namespace}:{queue_name}"
         # Before version 6 Redis takes whole seconds only.
-        return BlockingConsumer(polling, self.client, key, prefetch=prefetch, seconds=timeout // 1000 or timeout / 1000)
+        seconds = timeout // 1000 or timeout / 1000
+        return BlockingConsumer(polling, self.client, key, self.stopping, prefetch=prefetch, seconds=seconds)
 
 
 class BlockingConsumer(Consumer):
     """Takes messages with Dramatiq's consumer; while there are none, one blocking command waits for the next."""
 
-    def __init__(self, polling: Any, client: redis.Redis, key: str, *, prefetch: int, seconds: float) -> None:
+    def __init__(
+        self,
+        polling: Any,
+        client: redis.Redis,
+        key: str,
+        stopping: threading.Event,
+        *,
+        prefetch: int,
+        seconds: float,
+    ) -> None:
         self._polling, self._client, self._key = polling, client, key
-        self._prefetch, self._seconds = prefetch, seconds
+        self._stopping, self._prefetch, self._seconds = stopping, prefetch, seconds
 
     def __next__(self) -> MessageProxy | None:
         message: MessageProxy | None = next(self._polling)
@@ -101,7 +118,7 @@ class BlockingConsumer(Consumer):
         self._polling.requeue(messages)
 
     def _wait(self) -> None:
-        if self._polling.outstanding_message_count >= self._prefetch:
+        if self._stopping.is_set() or self._polling.outstanding_message_count >= self._prefetch:
             time.sleep(FULL_SECONDS)
             return
         try:

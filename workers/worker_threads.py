@@ -6,14 +6,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from queue import Empty, PriorityQueue
 from types import FrameType
+from typing import Any
 
 import dramatiq
 import structlog
 
 from gateway import reporting
 from gateway.errors import Transient
-from gateway.jobs import Notifier
+from gateway.jobs import BlockingBroker, Notifier
 from gateway.store import inbox, presence
 from gateway.store.session import reading
 from workers import alerting, checkins
@@ -24,6 +26,24 @@ SWEEP_SECONDS = 2.0
 PRESENCE_SECONDS = 15.0
 SWEEP_BATCH = 32
 _log = structlog.get_logger(__name__)
+
+
+class WorkQueue(PriorityQueue[Any]):
+    """The queue between Dramatiq's threads; after `release` nobody waits for an item."""
+
+    released = False
+
+    def release(self) -> None:
+        """End every wait now, and those that would begin."""
+        with self.mutex:
+            self.released = True
+            self.not_empty.notify_all()
+
+    def _qsize(self) -> int:
+        size = super()._qsize()
+        if self.released and not size:
+            raise Empty
+        return size
 
 
 class WorkerThreads(dramatiq.Middleware):
@@ -39,9 +59,13 @@ class WorkerThreads(dramatiq.Middleware):
         """Set the worker and notifier; called once by the composition root."""
         self._worker, self._notifier = worker, notifier
 
-    def after_process_boot(self, _broker: dramatiq.Broker) -> None:
+    def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Give Dramatiq's threads a queue that does not keep them when the process ends."""
+        worker.work_queue = WorkQueue()
+
+    def after_process_boot(self, broker: dramatiq.Broker) -> None:
         """Start the threads."""
-        _ignore_second_signal()
+        _on_first_signal(lambda: self._begin_to_stop(broker))
         for name, seconds, task in (
             ("renewal", RENEW_SECONDS, self._renew),
             ("sweeper", SWEEP_SECONDS, self._sweep),
@@ -52,10 +76,17 @@ class WorkerThreads(dramatiq.Middleware):
             thread.start()
             self._threads.append(thread)
 
-    def before_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Take no new event; running ones may finish, their leases are still renewed."""
+        self._begin_to_stop(broker)
+        if isinstance(worker.work_queue, WorkQueue):
+            worker.work_queue.release()
+
+    def _begin_to_stop(self, broker: dramatiq.Broker) -> None:
         if self._worker:
             self._worker.stopping.set()
+        if isinstance(broker, BlockingBroker):
+            broker.stopping.set()
 
     def after_worker_shutdown(self, _broker: dramatiq.Broker, _worker: dramatiq.Worker) -> None:
         """Everything has ended: stop the threads, write the last counts."""
@@ -105,8 +136,8 @@ class WorkerThreads(dramatiq.Middleware):
             self._worker.contexts.meter.flush()
 
 
-def _ignore_second_signal() -> None:
-    """Handle only the first SIGTERM: Dramatiq takes a second one as a request to stop at once.
+def _on_first_signal(begin_to_stop: Callable[[], None]) -> None:
+    """Handle only the first SIGTERM, and at once: Dramatiq looks once a second, and a second one stops it at once.
 
     A PaaS signals every process of a container, so a child gets it from the platform and again from its parent.
     """
@@ -114,6 +145,7 @@ def _ignore_second_signal() -> None:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        begin_to_stop()
         if callable(end):
             end(number, frame)
 

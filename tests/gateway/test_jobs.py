@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,7 +21,7 @@ import redis
 from gateway import jobs
 from gateway.jobs import QUEUE, WAKES_AT_ONCE, Job, Notifier
 from tests.servers import Valkey, find_free_port, wait_until
-from workers.worker_threads import SWEEP_SECONDS
+from workers.worker_threads import SWEEP_SECONDS, WorkerThreads
 
 PROMPT = 0.2  # seconds; what a caller may lose at most, on a busy machine
 
@@ -141,6 +142,24 @@ def test_an_idle_worker_waits_in_redis_and_still_hears_at_once(
         worker.stop(timeout=10_000)
         client.close()
     assert woken(server) == []
+
+
+def test_an_idle_worker_told_to_end_does_not_wait_out_its_time(server: Valkey) -> None:
+    client = jobs.open_redis(server.url)
+    broker = jobs.open_broker(client, middleware=[WorkerThreads()])
+    worker = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=4_000, worker_threads=2)  # one wait: 4 s
+    worker.start()
+    await_wait(server, 1)
+    stop = threading.Thread(target=worker.stop, kwargs={"timeout": 10_000})
+    stop.start()
+    for thread in worker.workers:
+        thread.join(2.0)
+        assert not thread.is_alive(), "it waits for a message that it would not handle"
+    jobs.send_wake_up(broker, 1)  # it arrives too late, and stays for another process
+    stop.join(2.0)
+    assert not stop.is_alive(), "a second wait in Redis began"
+    client.close()
+    assert woken(server) == [1]
 
 
 def await_wait(server: Valkey, number: int) -> None:
