@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,13 +14,12 @@ import uvicorn
 
 from gateway import commands, failpoints, settings
 from gateway.store.session import open_engine
+from tests import forking
 from tests.servers import wait_until
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
 
 PATIENCE = 90.0  # the machine may be busy
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, "gateway.app"])
 
 
 def tell_nobody(_event_ids: Iterable[int]) -> None:
@@ -72,7 +70,7 @@ def serve(environ: Mapping[str, str]) -> None:
 @contextmanager
 def living(target: Callable[..., None], environ: Mapping[str, str], *arguments: object) -> Iterator[ForkServerProcess]:
     """A process that runs `target` with this environment; it is gone, one way or another, after the block."""
-    process = _context.Process(target=target, args=(dict(environ), *arguments), daemon=True)
+    process = forking.context.Process(target=target, args=(dict(environ), *arguments), daemon=True)
     process.start()
     try:
         yield process

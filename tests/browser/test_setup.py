@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.mpluskassa.lines import ItemSold
+from tests import forking
 from tests.servers import Valkey, wait_until
 from tests.stories.stage import ADMIN_TOKEN, PATIENCE, Stage
 
@@ -20,7 +21,8 @@ OF_BOOKS = ("QUICKBOOKS_REALM_ID", "QUICKBOOKS_REFRESH_TOKEN")
 @pytest.fixture
 def empty_stage(tmp_path: Path, valkey: Valkey) -> Iterator[Stage]:
     """Both worlds and our processes, which were told of neither."""
-    stage = Stage(tmp_path, database_url=f"sqlite:///{tmp_path / 'gateway.db'}", redis_url=f"{valkey.url}?db=15")
+    database = f"sqlite:///{tmp_path / 'gateway.db'}"
+    stage = Stage(tmp_path, database_url=database, redis_url=f"{valkey.url}?db=15", launch=forking.launch)
     for name in (*OF_CONNECTION, *OF_BOOKS):
         del stage.environment[name]
     stage.environment["QUICKBOOKS_AUTHORIZE_URL"] = f"{stage.books_url}/connect/oauth2"

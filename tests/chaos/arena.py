@@ -12,6 +12,7 @@ from gateway.store.session import open_engine
 from sandbox.chaos.proxy import Proxy
 from tests.chaos import goods
 from tests.chaos.troupe import Troupe
+from tests.forking import Launch
 from tests.servers import Valkey
 from tests.stories.stage import Stage
 from tests.weather import before_postgres
@@ -24,7 +25,7 @@ _POSTMAN_SECONDS = 0.01  # the till's webhooks come beside its sales, not in the
 class Arena:
     """`url` is SQLAlchemy's address of an empty database; `engine` reaches it without the proxy before it."""
 
-    def __init__(self, folder: Path, url: str, *, seed: int) -> None:
+    def __init__(self, folder: Path, url: str, *, seed: int, launch: Launch) -> None:
         self.engine: Engine = open_engine(url)
         self.broker = Valkey(folder)
         self.wires: dict[str, Proxy] = {"broker": Proxy(self.broker.socket, seed=seed)}
@@ -33,7 +34,7 @@ class Arena:
         if self._database:
             self.wires["database"], through = self._database.__enter__()
         broker = f"redis://127.0.0.1:{self.wires['broker'].port}/0"
-        self.stage = Stage(folder, database_url=through, redis_url=broker)
+        self.stage = Stage(folder, database_url=through, redis_url=broker, launch=launch)
         self._lay_wires(seed)
         self.troupe = Troupe(self.stage)
 

@@ -28,6 +28,7 @@ from tests.chaos.report import Report
 from tests.chaos.trade import DAYS, Trade
 from tests.chaos.trouble import Troubles
 from tests.chaos.witness import Witness
+from tests.forking import Launch, launch_anew
 from tests.servers import wait_until
 from tests.stories.stage import REALM
 
@@ -51,12 +52,13 @@ class Chaos:
     command: str
     bound: float
     say: Callable[[str], None] = lambda _: None
+    launch: Launch = launch_anew
     connected_again: int = field(default=0, init=False)
     _connects_from: float = field(default=0.0, init=False)
 
     def run(self) -> Report:
         """From the first morning to the verdict."""
-        self.arena = Arena(self.folder, self.url, seed=self.plan.seed)
+        self.arena = Arena(self.folder, self.url, seed=self.plan.seed, launch=self.launch)
         try:
             self.trade = Trade(self.arena.stage.books, REALM, self.arena.stage.till, seconds=self.plan.seconds)
             self.troubles = Troubles(self.arena, self.trade, self.plan.seed)

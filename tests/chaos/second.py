@@ -20,6 +20,7 @@ from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import InboxRow
 from tests.chaos import goods
 from tests.chaos.troupe import deferred
+from tests.forking import Process
 from tests.servers import wait_until
 from tests.stories.stage import REALM, Stage
 
@@ -41,7 +42,7 @@ class SecondDeployment:
         credentials = {"QUICKBOOKS_CLIENT_ID": _APP, "QUICKBOOKS_CLIENT_SECRET": _SECRET}
         broker = stage.environment["REDIS_URL"].rpartition("/")[0] + "/1"
         self._environment = {**ours, **credentials, "DATABASE_URL": self._url, "REDIS_URL": broker}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Process] = []
 
     def prepare(self) -> None:
         """Connect it to the same company and till, and let it do its first load."""
@@ -66,17 +67,9 @@ class SecondDeployment:
         stage = self._stage
         for role in _ROLES:
             command = stage.to_command(role)
-            with (stage.folder / f"second-{role}.log").open("ab") as log, deferred(signal.SIGTERM):
-                self._processes.append(
-                    subprocess.Popen(
-                        command.argv,
-                        env={**self._environment, **command.environ},
-                        cwd=stage.folder,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                    )
-                )
+            environ, log = {**self._environment, **command.environ}, stage.folder / f"second-{role}.log"
+            with deferred(signal.SIGTERM):
+                self._processes.append(stage.launch(command.argv, environ=environ, folder=stage.folder, log=log))
 
     def _connect(self, refresh_token: str) -> None:
         first, engine = self._stage.environment, open_engine(self._url)

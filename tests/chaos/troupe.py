@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from tests.chaos.plan import PROCESSES
+from tests.forking import Process
 from tests.stories.stage import Stage
 
 _LOOK_SECONDS = 0.1
@@ -45,7 +46,7 @@ class Troupe:
         self.stage = stage
         self.kills: list[datetime] = []
         self.ended: Counter[str] = Counter()
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Process] = {}
         self._awaited: set[str] = set()
         self._lock = threading.RLock()
         self._over = threading.Event()
@@ -119,12 +120,12 @@ class Troupe:
                 if process.poll() is not None:
                     self._replace(role, process)
 
-    def _replace(self, role: str, process: subprocess.Popen[bytes]) -> None:
+    def _replace(self, role: str, process: Process) -> None:
         with self._lock:
             if self._processes[role] is not process:
                 return  # replaced already
             if role not in self._awaited:
-                self.ended[f"{role} ended by itself with {process.returncode}"] += 1
+                self.ended[f"{role} ended by itself with {process.poll()}"] += 1
             self._awaited.discard(role)
             with suppress(ProcessLookupError):  # what it had started, if it died alone
                 os.killpg(process.pid, signal.SIGKILL)
@@ -132,14 +133,10 @@ class Troupe:
 
     def _start(self, role: str) -> None:
         command = self.stage.to_command(role)
-        with (self.stage.folder / f"{role}.log").open("ab") as log, deferred(signal.SIGTERM):
-            self._processes[role] = subprocess.Popen(
-                command.argv,
-                env={**self.stage.environment, **command.environ},
-                cwd=self.stage.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+        environ, folder = {**self.stage.environment, **command.environ}, self.stage.folder
+        with deferred(signal.SIGTERM):
+            self._processes[role] = self.stage.launch(
+                command.argv, environ=environ, folder=folder, log=folder / f"{role}.log"
             )
 
     def _signal(self, role: str, number: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from gateway.store.tokens import Tokens
 from gateway.token_manager import MARGIN, TokenManager
 from sandbox.quickbooks.app import create_app
 from sandbox.quickbooks.simulation import Simulation
+from tests import forking
 
 REALM, CLIENT, KEY = "4620816365", "client", "a-secret-key-of-good-length"
 SEAL = Seal([KEY])
@@ -115,7 +115,7 @@ def ask_with_four_threads(database_url: str, url: str, barrier: Any, answers: An
 
 
 def test_65_two_processes_that_need_a_token_at_once_make_one_refresh(intuit: Intuit, migrated_url: str) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = forking.context
     barrier, answers = context.Barrier(2), context.Queue()
     asking = [
         context.Process(target=ask_with_four_threads, args=(migrated_url, intuit.url, barrier, answers))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.servers import Valkey
 from tests.stories.stage import Stage
 
@@ -17,7 +18,8 @@ _databases = itertools.count(1)
 @pytest.fixture
 def stage(tmp_path: Path, database_url: str, valkey: Valkey, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """Both worlds served, nothing of ours running yet."""
-    made = Stage(tmp_path, database_url=database_url, redis_url=f"{valkey.url}?db={next(_databases) % 16}")
+    broker = f"{valkey.url}?db={next(_databases) % 16}"
+    made = Stage(tmp_path, database_url=database_url, redis_url=broker, launch=forking.launch)
     yield made
     made.close()
     if request.session.testsfailed:

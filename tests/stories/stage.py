@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +28,8 @@ from sandbox.mpluskassa.webhooks import Subscription
 from sandbox.quickbooks.app import create_app as create_books
 from sandbox.quickbooks.demo import new_company, tax_code_id
 from sandbox.quickbooks.simulation import Simulation as BooksSimulation
+from tests import forking
+from tests.forking import Launch, Process
 from tests.servers import Served, find_free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,8 +51,10 @@ class Stage:
         database_url: str,
         redis_url: str,
         watch: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+        launch: Launch = forking.launch_anew,
     ) -> None:
         """`watch` may stand around both simulators, to see what arrives there and when."""
+        self.launch = launch
         self.folder = folder
         self.port = find_free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -65,7 +68,7 @@ class Stage:
         self._served = [Served(watch(create_books(self.books))), Served(watch(create_till(self.till)))]
         self.books_url, self.till_url = (served.url for served in self._served)
         self.environment = self._environment(database_url, redis_url)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Process] = {}
         self._sequence = 0
 
     def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
@@ -102,8 +105,9 @@ class Stage:
 
     def migrate(self) -> None:
         """The release phase."""
-        command = [sys.executable, "-m", "gateway", "migrate"]
-        subprocess.run(command, env=self.environment, cwd=self.folder, check=True, timeout=60)
+        log = self.folder / "migrate.log"
+        release = self.launch(commands.migrate().argv, environ=self.environment, folder=self.folder, log=log)
+        assert release.wait(60) == 0, log.read_text("utf-8")
 
     def use_settings(self, document: str) -> None:
         """Put a settings document (TOML) in force from the next start on."""
@@ -119,11 +123,8 @@ class Stage:
         for role in roles or ("web", "worker", "clock"):
             command = self.to_command(role)
             environ = {**self.environment, **command.environ, **environment}
-            with (self.folder / f"{role}.log").open("ab") as log:
-                self.processes[role] = subprocess.Popen(
-                    command.argv, env=environ, cwd=self.folder, stdout=log, stderr=log,
-                    start_new_session=True,
-                )  # fmt: skip
+            log = self.folder / f"{role}.log"
+            self.processes[role] = self.launch(command.argv, environ=environ, folder=self.folder, log=log)
         if not roles or "web" in roles:
             wait_until(lambda: self.answers(ready), seconds=PATIENCE, what="the web process to be ready")
 

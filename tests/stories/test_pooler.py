@@ -12,6 +12,7 @@ from sqlalchemy import text
 from gateway.doctor import database
 from gateway.store.session import open_engine, reading, writing
 from sandbox.mpluskassa.lines import ItemSold
+from tests import forking
 from tests.conftest import TEMPLATE, to_sqlalchemy
 from tests.pooler import PROGRAM, PgBouncer
 from tests.servers import Postgres, Valkey, wait_until
@@ -56,7 +57,7 @@ def test_a_direct_connection_is_not_taken_for_a_pooler(postgres_url: str) -> Non
 
 
 def test_a_shop_trades_through_a_pooler(pooled_url: str, valkey: Valkey, tmp_path: Path) -> None:
-    stage = Stage(tmp_path, database_url=pooled_url, redis_url=f"{valkey.url}?db=15")
+    stage = Stage(tmp_path, database_url=pooled_url, redis_url=f"{valkey.url}?db=15", launch=forking.launch)
     try:
         stage.migrate()
         stage.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +18,11 @@ from gateway.store.clock import epoch
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import CallSlotRow, RateLimitRow
+from tests import forking
 from tests.servers import wait_until
 from workers.rate_limiter import BATCH, RateLimiter, RateLimiters
 
 BOOKS, TILL = Account(rate_limits.QUICKBOOKS, "realm"), Account(rate_limits.MPLUSKASSA, "https://till")
-_spawn = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture
@@ -139,8 +138,8 @@ def hammer(url: str, seconds: float, made: Any, hold: bool) -> None:
 
 def test_two_processes_share_one_pace(migrated_url: str) -> None:
     seconds = 4.0
-    counts = [_spawn.Value("i", 0) for _ in range(2)]
-    workers = [_spawn.Process(target=hammer, args=(migrated_url, seconds, count, False)) for count in counts]
+    counts = [forking.context.Value("i", 0) for _ in range(2)]
+    workers = [forking.context.Process(target=hammer, args=(migrated_url, seconds, count, False)) for count in counts]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -154,8 +153,8 @@ def test_two_processes_share_one_pace(migrated_url: str) -> None:
 def test_the_slots_of_a_killed_process_are_free_when_their_lease_ends(
     migrated_url: str, engine: Engine, open_limiters: Callable[[], RateLimiters]
 ) -> None:
-    count = _spawn.Value("i", 0)
-    victim = _spawn.Process(target=hammer, args=(migrated_url, 60.0, count, True))
+    count = forking.context.Value("i", 0)
+    victim = forking.context.Process(target=hammer, args=(migrated_url, 60.0, count, True))
     victim.start()
     wait_until(lambda: count.value == 1, seconds=30, what="the call of the process to be killed")
     victim.kill()
