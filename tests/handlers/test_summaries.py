@@ -18,7 +18,7 @@ from handlers.sales import bookings
 from mapping.agreement_text import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
-from tests.handlers.shop import REALM, Shop, on_both_databases, sold
+from tests.handlers.shop import REALM, Shop, sold
 from tests.handlers.test_orders_repair import is_quiet, void
 
 SETTINGS = '[orders]\nsummary = "day"\nsummary_item = "1001"\n'
@@ -143,7 +143,6 @@ def ask(shop: Shop, what: str) -> None:
     handle(shop)
 
 
-@on_both_databases
 @pytest.mark.parametrize("how", ["deleted", "voided"])
 @pytest.mark.parametrize("asked", ["the day", "a sale of it"])
 def test_a_days_document_removed_comes_back_by_a_resend(shop: Shop, how: str, asked: str) -> None:
