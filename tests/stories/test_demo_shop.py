@@ -16,7 +16,7 @@ from tests.gateway.programs import ROOT, Running
 from tests.servers import wait_until
 
 UP = [sys.executable, "-m", "gateway", "up"]
-PATIENCE = 240.0  # a minute and a half on a quiet machine
+PATIENCE = 400.0  # a minute and a half on a quiet machine
 
 
 @pytest.fixture
