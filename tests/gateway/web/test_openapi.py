@@ -96,7 +96,7 @@ def test_a_tool_of_others_finds_the_api_as_the_document_says(gateway: Gateway, t
     gateway.receive(*(an_event(f"r{n}", order_id="345", state=State.PARKED) for n in range(20)))
     tool = ("-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{gateway.url}/openapi.json")
     bounds = (
-        "--phases coverage,fuzzing --workers 4 --max-examples 3 --seed 1 --request-timeout 60 --warnings off --no-color"
+        "--phases coverage,fuzzing --max-examples 3 --seed 1 --request-timeout 60 --warnings off --no-color"
     )
     # Tests of our own, above, ask for every method of every address and without the token; many wrong tokens get 429.
     checks = "--checks all --exclude-checks unsupported_method,ignored_auth"
