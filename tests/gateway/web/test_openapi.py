@@ -95,9 +95,7 @@ def worker(gateway: Gateway) -> Iterator[None]:
 def test_a_tool_of_others_finds_the_api_as_the_document_says(gateway: Gateway, tmp_path: Path) -> None:
     gateway.receive(*(an_event(f"r{n}", order_id="345", state=State.PARKED) for n in range(20)))
     tool = ("-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{gateway.url}/openapi.json")
-    bounds = (
-        "--phases coverage,fuzzing --max-examples 3 --seed 1 --request-timeout 60 --warnings off --no-color"
-    )
+    bounds = "--phases coverage,fuzzing --max-examples 3 --seed 1 --request-timeout 60 --warnings off --no-color"
     # Tests of our own, above, ask for every method of every address and without the token; many wrong tokens get 429.
     checks = "--checks all --exclude-checks unsupported_method,ignored_auth"
     command = [sys.executable, *tool, *f"{bounds} {checks}".split(), "--header", f"Authorization: Bearer {TOKEN}"]
