@@ -8,7 +8,7 @@ from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
 from handlers import checkup, customers, previews
 from handlers.agreement import report
-from handlers.backfills import first_load, relations, sales
+from handlers.backfills import first_load, pages, relations, sales
 from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, sessions, starting
@@ -43,11 +43,11 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Day"): summaries.handle,
     (Flow.ORDERS, documents.CHECK): writers.handle_check,
     (Flow.ORDERS, documents.INSTALLATION): writers.handle_installation,
-    (Flow.ORDERS, "Backfill"): sales.handle_orders,
-    (Flow.CUSTOMERS, "Backfill"): relations.handle_customers,
-    (Flow.PRODUCTS, "Backfill"): first_load.handle_products,
-    (Flow.CATEGORIES, "Backfill"): first_load.handle_categories,
-    (Flow.STOCK, "Backfill"): first_load.handle_stock,
+    (Flow.ORDERS, "Backfill"): pages.unless_paused(sales.handle_orders),
+    (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(relations.handle_customers),
+    (Flow.PRODUCTS, "Backfill"): pages.unless_paused(first_load.handle_products),
+    (Flow.CATEGORIES, "Backfill"): pages.unless_paused(first_load.handle_categories),
+    (Flow.STOCK, "Backfill"): pages.unless_paused(first_load.handle_stock),
     (Flow.ORDERS, "SalesReceipt"): books_documents.handle,
     (Flow.ORDERS, "Invoice"): books_documents.handle,
     (Flow.ORDERS, "CreditMemo"): books_documents.handle,

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import indexes, requests, views
+from gateway.store import inbox, indexes, requests, views
 from gateway.store.clock import moment
 from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
@@ -71,6 +71,7 @@ class Progress:
     notes: Notes
     event_counts: EventCounts
     now: datetime
+    paused: bool = False
 
     @property
     def over(self) -> bool:
@@ -133,7 +134,32 @@ def get(session: Session, event_id: int) -> Progress:
 
 def look(session: Session, event: Event) -> Progress:
     """The progress of this backfill. The backfill of stock that follows it is separate."""
-    return Progress(event, read_notes(session, event), count_events(session, event), views.now_of(session))
+    notes, counts = read_notes(session, event), count_events(session, event)
+    return Progress(event, notes, counts, views.now_of(session), paused=is_paused(session, event))
+
+
+def is_paused(session: Session, event: Event) -> bool:
+    """Whether a person paused this backfill."""
+    row = session.get(BackfillRow, event.key)
+    return row is not None and row.paused_at is not None
+
+
+def pause(session: Session, event: Event) -> bool:
+    """Let this backfill read no further; False if it has ended. What it read already is finished."""
+    if event.state not in OPEN:
+        return False
+    row = {"event_key": event.key, "connection": event.connection or "", "paused_at": moment()}
+    upsert(session, BackfillRow, row, {"paused_at": moment()})
+    return True
+
+
+def resume(session: Session, event: Event) -> bool:
+    """Let a paused backfill go on where it stopped, at once; False if it has ended."""
+    if event.state not in OPEN:
+        return False
+    session.execute(update(BackfillRow).where(col(BackfillRow.event_key) == event.key).values(paused_at=None))
+    inbox.requeue(session, event.id, states=PENDING)
+    return True
 
 
 def count_events(session: Session, event: Event) -> EventCounts:

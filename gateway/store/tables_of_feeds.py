@@ -45,7 +45,8 @@ class CursorRow(SQLModel, table=True):
 class BackfillRow(SQLModel, table=True):
     """The progress of a backfill, by the key of its event: where it goes on, and how many records it has read.
 
-    `total` are the records in the other system, `unchanged` those without anything to do.
+    `total` are the records in the other system, `unchanged` those without anything to do. `paused_at`: a person paused
+    it.
     """
 
     __tablename__ = "backfills"
@@ -56,6 +57,7 @@ class BackfillRow(SQLModel, table=True):
     total: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     read: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     unchanged: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    paused_at: datetime | None = _time()
 
 
 class SystemRow(SQLModel, table=True):
@@ -82,3 +84,13 @@ class SystemListRow(SQLModel, table=True):
     name: str = Field(primary_key=True)
     options: str = Field(sa_column=Column(Text(), nullable=False))
     read_at: datetime = Field(default=None, sa_column=Column(Instant(), nullable=False))
+
+
+class FirstWebhookRow(SQLModel, table=True):
+    """When the first webhook of a system arrived that belongs to this connection."""
+
+    __tablename__ = "first_webhooks"
+
+    connection: str = Field(primary_key=True)
+    system: str = Field(primary_key=True)
+    arrived_at: datetime = Field(default=None, sa_column=Column(Instant(), nullable=False))

@@ -22,6 +22,8 @@ class Arrivals:
 
     _waiting: list[tuple[str, Sequence[Received]]] = field(default_factory=list)
     _timer: asyncio.TimerHandle | None = None
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    """(connection, system) of webhooks this process has seen."""
 
     def note(self, source: str, received: Sequence[Received]) -> None:
         """Log soon that these changes are stored, with the correlation id that workers continue."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from gateway import counters, failpoints
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.connectors.quickbooks import webhook as books
 from gateway.errors import Transient
+from gateway.store import first_webhooks
 from gateway.store.events import Change
 from gateway.web import bodies, deliveries, problems, services
 from gateway.web.directory import Subscription
@@ -56,7 +58,8 @@ async def receive_from_books(request: Request) -> Response:
         return _refuse(_BOOKS)
     counters.verifier(verifier).inc()
     directory = await _attempt(_BOOKS, shared.directory.get())
-    await _store(shared, _BOOKS, deliveries.of_books(body, directory.names_by_realm))
+    changes = deliveries.of_books(body, directory.names_by_realm)
+    await _store(shared, _BOOKS, changes, {each.connection for each in changes if each.connection})
     counters.seconds(_BOOKS).observe(time.perf_counter() - began)
     return _TAKEN
 
@@ -75,7 +78,7 @@ async def receive_from_till(request: Request) -> Response:
     event = request.path_params["event"]
     changes = deliveries.of_till(event, body, connection=subscription.connection, subscription_id=subscription.id)
     counters.SESSION_EVENTS.labels(str(deliveries.settles(changes)).lower()).inc()
-    await _store(shared, _TILL, changes)
+    await _store(shared, _TILL, changes, {subscription.connection})
     counters.seconds(_TILL).observe(time.perf_counter() - began)
     content, headers = till.answer(secret, subscription.id)
     return Response(content, headers=headers)
@@ -97,7 +100,7 @@ def _find_secret(body: bytes, subscription: Subscription | None, signature: str 
     return None
 
 
-async def _store(shared: Services, system: str, changes: Sequence[Change]) -> None:
+async def _store(shared: Services, system: str, changes: Sequence[Change], connections: Collection[str]) -> None:
     failpoints.reach(failpoints.BEFORE_COMMIT)
     received = await _attempt(system, shared.ingress.receive(changes))
     failpoints.reach(failpoints.AFTER_COMMIT)
@@ -107,6 +110,16 @@ async def _store(shared: Services, system: str, changes: Sequence[Change]) -> No
     shared.arrivals.note(system, received)
     known = bool(received) and not any(row.created for row in received)
     counters.delivery(system, "known" if known else "stored").inc()
+    await _note_first(shared, system, {name for name in connections if (name, system) not in shared.arrivals.seen})
+
+
+async def _note_first(shared: Services, system: str, connections: Collection[str]) -> None:
+    """Store that webhooks arrive; once per process, and no delivery fails over it."""
+    if not connections:
+        return
+    with contextlib.suppress(Transient):
+        await shared.write(lambda session: first_webhooks.note(session, connections, system))
+        shared.arrivals.seen.update((name, system) for name in connections)
 
 
 async def _attempt(system: str, work: Awaitable[Answer]) -> Answer:

@@ -14,6 +14,20 @@ from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result
 
+PAUSED_SECONDS = 3600.0
+"""A paused backfill is looked at again after so long; whoever lets it go on wakes it."""
+
+
+def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, Deps], Result]:
+    """The handler of a backfill, which does nothing while a person has paused it."""
+
+    def handle_unless_paused(event: Event, deps: Deps) -> Result:
+        with reading(deps.engine) as session:
+            paused = progress.is_paused(session, event)
+        return go_on("paused by a person", deps, seconds=PAUSED_SECONDS) if paused else handle(event, deps)
+
+    return handle_unless_paused
+
 
 def find_since(event: Event) -> date | None:
     """The requested first day of the backfill."""
@@ -32,9 +46,12 @@ def receive(
 ) -> int:
     """Store a page and the position in one transaction; returns how many changes were new.
 
+    Nothing is stored if a person paused the backfill meanwhile: the page is read again when it goes on.
     `read`: the records of the page. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
+        if progress.is_paused(session, event):
+            return 0
         received = inbox.receive(session, list(changes))
         known = progress.read_notes(session, event)
         counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}

@@ -1,4 +1,4 @@
-"""The page of the mapping in a real browser: choices show at once what they do, stay until saved, and fit a phone."""
+"""Mapping and set-up in a real browser: choices show at once what they do, loads are paused, and both fit a phone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ Shoot = Callable[[Any, str], None]
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
 UNLABELLED = """() => [...document.querySelectorAll("main input:not([type=hidden]), main select")]
   .filter((each) => !each.labels.length).map((each) => each.name)"""
+PAGES = ("mapping", "setup/default")
+LOOKS = ((400, "light"), (1280, "light"), (1280, "dark"))
 MAPPING = {"en": "Mapping", "nl": "Koppeling", "de": "Zuordnung"}
 
 
@@ -36,19 +38,35 @@ def test_a_choice_shows_at_once_what_it_does_and_is_saved(inside: Any, shoot: Sh
     assert inside.get_by_text("chosen in the mapping").is_visible()
 
 
+def test_a_first_load_is_begun_and_paused_and_an_address_copied(inside: Any, address: str, shoot: Shoot) -> None:
+    inside.goto(f"{address}/setup/default")
+    inside.get_by_role("button", name="Load now").first.click()
+    inside.get_by_role("button", name="Pause the load").click()
+    inside.get_by_role("button", name="Go on with the load").wait_for()
+    assert inside.get_by_role("progressbar").count() == 1
+    inside.get_by_label("First day").fill("2999-01-01")
+    inside.get_by_role("button", name="Load now").last.click()
+    assert inside.get_by_role("alert").inner_text() == "Choose the first day, not in the future."
+    assert inside.get_by_label("First day").input_value() == "2999-01-01"
+    shoot(inside, "setup-load")
+    inside.get_by_role("button", name="Copy").first.click()
+    inside.locator("#news", has_text="Copied").wait_for(state="attached")
+
+
 @pytest.mark.parametrize("language", MAPPING)
-def test_the_mapping_fits_a_phone_and_a_desk_in_every_language(
+def test_mapping_and_set_up_fit_a_phone_and_a_desk_in_every_language(
     inside: Any, address: str, shoot: Shoot, language: str
 ) -> None:
     context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
     tab = context.new_page()
-    for width, scheme in ((400, "light"), (1280, "light"), (1280, "dark")):
+    looks = ((path, width, scheme) for path in PAGES for width, scheme in LOOKS)
+    for path, width, scheme in looks:
         tab.set_viewport_size({"width": width, "height": 900})
         tab.emulate_media(color_scheme=scheme)
-        tab.goto(f"{address}/mapping")
-        shoot(tab, f"mapping-{language}-{width}-{scheme}")
-        assert tab.evaluate("document.documentElement.scrollWidth") == width, width
-        assert tab.evaluate(CONTRAST) == [], (width, scheme)
-        assert tab.evaluate(UNLABELLED) == []
+        tab.goto(f"{address}/{path}")
+        shoot(tab, f"{path.partition('/')[0]}-{language}-{width}-{scheme}")
+        assert tab.evaluate("document.documentElement.scrollWidth") == width, (path, width)
+        assert tab.evaluate(CONTRAST) == [], (path, width, scheme)
+        assert tab.evaluate(UNLABELLED) == [], path
     assert tab.get_by_role("link", name=MAPPING[language], exact=True).is_visible()
     context.close()

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.store import inbox, requests
+from gateway.store import inbox, progress, requests
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.session import reading, writing
 from handlers.backfills import first_load
@@ -272,3 +272,30 @@ def test_every_relation_of_the_till_comes_with_a_backfill_of_customers(shop: Sho
     again = finish(shop, shop.receive(requests.backfill(Flow.CUSTOMERS, connection="default")))
     assert again.state == "done"
     assert {row["SyncToken"] for row in shop.rows("Customer") if "PrimaryEmailAddr" in row} == {"0"}
+
+
+def test_a_paused_load_reads_no_further_and_goes_on_where_it_stopped(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_load, "ITEMS_AT_ONCE", 2)
+    shop.set_document("version = 1\n[categories]\nenabled = false\n[stock]\nenabled = false\n")
+    event = shop.event(shop.receive(requests.backfill(Flow.PRODUCTS, connection="default")))
+    with writing(shop.engine) as session:
+        assert progress.pause(session, event)
+    shop.work()
+    before = progress_of(shop, event)
+    assert (before.paused, before.notes.read, shop.event(event.id).state) == (True, 0, "waiting")
+    assert shop.events(state="received") == []
+    with writing(shop.engine) as session:
+        assert progress.resume(session, event)
+    assert finish(shop, event.id).state == "done"
+    after = progress_of(shop, event)
+    assert (after.paused, after.over) == (False, True)
+    assert after.notes.read >= 3
+    with writing(shop.engine) as session:
+        assert not progress.pause(session, shop.event(event.id))
+
+
+def progress_of(shop: Shop, event: Event) -> progress.Progress:
+    with reading(shop.engine) as session:
+        return progress.get(session, event.id)

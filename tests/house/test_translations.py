@@ -15,11 +15,13 @@ from gateway.web.pages import (
     agreement_calendar,
     agreement_report,
     alerts,
+    loading,
     mapping,
     mapping_form,
     preview_results,
     questions,
     sales,
+    setup,
 )
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.pages.rendering import ENTITIES
@@ -60,6 +62,9 @@ def words_of_tables() -> set[str]:
         *(word for table in MAPPING_TABLES for word in table.values()),
         *(word for pair in mapping.BECOMES.values() for word in pair),
         *mapping_form.FAULTS,
+        *loading.TITLES.values(),
+        *(where for _, where in setup.HOOKS.values()),
+        *(loading.NO_DAY, setup.NOT_SAVED),
         "Mapping",
     }
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}

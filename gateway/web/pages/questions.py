@@ -19,6 +19,7 @@ FLOWS: Final = (
     "orders.enabled",
 )
 OTHERS: Final = (
+    "products.turnover_group",
     "products.update_existing",
     "products.sku_with_letters",
     "customers.default_debtor",
@@ -82,6 +83,8 @@ def _to_answer(question: SetupQuestion, form: Mapping[str, str]) -> Any:
     given = form.get(question.setting.path, "").strip()
     if question.setting.kind == "switch":
         return given == "on"
+    if question.setting.kind == "number" and given.isdecimal():
+        return int(given)
     return given or None
 
 

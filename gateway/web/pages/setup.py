@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlmodel import Session
@@ -15,22 +16,32 @@ from starlette.routing import Route
 
 from gateway.errors import Rejected
 from gateway.removal import Data
-from gateway.store import connections, documents, requests, views
+from gateway.store import connections, documents, first_webhooks, requests, system_lists, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.event_history import SETTLED
-from gateway.store.events import Event
+from gateway.store.events import Event, Flow
+from gateway.store.sales import AMSTERDAM
 from gateway.web import presentation, queries, services, settings_saving, setups
-from gateway.web.pages import questions
+from gateway.web.pages import loading, questions
+from gateway.web.pages.loading import Load
+from gateway.web.pages.mapping import to_label
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.settings_saving import Draft
 from gateway.web.visitors import for_visitors, from_form
-from mapping import settings_answers, settings_document
+from mapping import coverage, settings_answers, settings_document
+from mapping.choices import ListName, ListOption
 from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS = "/setup/{name}"
+NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
+HOOKS: Final = {
+    "quickbooks": ("QuickBooks", "At developer.intuit.com, in your app, under Webhooks: enter this address."),
+    "mpluskassa": ("MplusKASSA", "In the back office, under Beheer > Instellingen > Webhooks: enter this address."),
+}
+"""For each system what it is called, and where its address is entered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,11 @@ class SetupState:
     going: Event | None
     version: int
     text: str
+    loads: Sequence[Load]
+    arrived: Mapping[str, datetime]
+    groups: Sequence[ListOption]
+    """The till's turnover groups for sales; empty until a worker has read them."""
+    first_groups: Sequence[tuple[ListOption, ListOption]]
 
     @property
     def has_till(self) -> bool:
@@ -53,7 +69,8 @@ class SetupState:
     @property
     def waiting(self) -> bool:
         """Whether a worker is busy with something that this page shows."""
-        return any(event is not None and event.state not in SETTLED for event in (self.checked, self.going))
+        busy = any(event is not None and event.state not in SETTLED for event in (self.checked, self.going))
+        return busy or any(each.running for each in self.loads)
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -72,6 +89,9 @@ def routes() -> list[Route]:
         Route(f"{ADDRESS}/check", from_form(ask_check), methods=["POST"]),
         Route(f"{ADDRESS}/answers", from_form(submit_answers), methods=["POST"]),
         Route(f"{ADDRESS}/live", from_form(let_live), methods=["POST"]),
+        Route(f"{ADDRESS}/load", from_form(begin_load), methods=["POST"]),
+        Route(f"{ADDRESS}/load/{{id}}/pause", from_form(pause_load), methods=["POST"]),
+        Route(f"{ADDRESS}/load/{{id}}/resume", from_form(resume_load), methods=["POST"]),
         Route(f"{ADDRESS}/rename", from_form(rename), methods=["POST"]),
         Route(f"{ADDRESS}/remove", from_form(remove), methods=["POST"]),
     ]
@@ -131,10 +151,12 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
             draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
             await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
-        trouble = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
-        return _show(request, visitor, state, refused=trouble, status=422)
+        asked = {*questions.FLOWS, *questions.OTHERS}
+        faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
+        rest = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults if fault.path not in asked)
+        return _show(request, visitor, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
     except Outdated as other:
-        return _show(request, visitor, await _read(request), refused=other.reason, status=409)
+        return _show(request, visitor, await _read(request), answers=form, refused=other.reason, status=409)
     return RedirectResponse(f"{to_address(name)}#live", 303)
 
 
@@ -143,6 +165,37 @@ async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) ->
     name = request.path_params["name"]
     await setups.go_live(services.of(request), name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#live", 303)
+
+
+async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Load what was there before, of one flow."""
+    shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
+    if flow not in loading.FLOWS:
+        raise Refusal(400, f"flow should be one of {', '.join(loading.FLOWS)}")
+    day = form.get("since", "")
+    since = loading.find_day(day, today=datetime.now(AMSTERDAM).date())
+    if flow is Flow.ORDERS and since is None:
+        return _show(request, visitor, await _read(request), load_trouble=loading.NO_DAY, typed_day=day, status=422)
+    wanted = since if flow is Flow.ORDERS else None
+    await loading.begin(shared, flow, since=wanted, connection=name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#load", 303)
+
+
+async def pause_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Read no further."""
+    return await _hold_load(request, visitor, pause=True)
+
+
+async def resume_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Go on where it stopped."""
+    return await _hold_load(request, visitor, pause=False)
+
+
+async def _hold_load(request: Request, visitor: Visitor, *, pause: bool) -> Response:
+    name = request.path_params["name"]
+    event_id = queries.to_id(request.path_params["id"])
+    await loading.hold(services.of(request), event_id, connection=name, pause=pause, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#load", 303)
 
 
 async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
@@ -171,18 +224,21 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     return render(request, "setups.html", visitor=visitor, connections=mine, removed=outcome)
 
 
-def _show(
-    request: Request,
-    visitor: Visitor,
-    state: SetupState,
-    *,
-    status: int = 200,
-    typed: Mapping[str, str] = MappingProxyType({}),
-    trouble: str | None = None,
-    refused: str | None = None,
-    name_trouble: str | None = None,
-) -> Response:
-    """The page; `trouble` is with the till, of which `typed` is shown again, `refused` with the answers."""
+_ACCEPTED: Final[Mapping[str, Any]] = {
+    "typed": MappingProxyType({}),
+    "trouble": None,
+    "answers": None,
+    "faults": MappingProxyType({}),
+    "refused": None,
+    "name_trouble": None,
+    "load_trouble": None,
+    "typed_day": "",
+}
+"""What a refused form said, and what is wrong with it: nothing. `answers` are those of the questions."""
+
+
+def _show(request: Request, visitor: Visitor, state: SetupState, *, status: int = 200, **refused: object) -> Response:
+    """The page; what was `refused` is shown again, by the names of `_ACCEPTED`."""
     document = _document(state)
     given = services.of(request).settings
     return render(
@@ -192,16 +248,17 @@ def _show(
         status=status,
         state=state,
         connection=state.connection,
-        typed=typed,
-        trouble=trouble,
-        refused=refused,
-        name_trouble=name_trouble,
+        label=to_label,
+        webhooks=[
+            (system, title, f"{given.public_url}/webhooks/{system}", where) for system, (title, where) in HOOKS.items()
+        ],
         flow_questions=questions.ask(document, questions.FLOWS),
         other_questions=questions.ask(document, questions.OTHERS),
         choice_words=questions.CHOICES,
         can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
         is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),
         webhook_address=f"{given.public_url}/webhooks/mpluskassa",
+        **{**_ACCEPTED, **refused},
     )
 
 
@@ -218,6 +275,7 @@ async def _read(request: Request) -> SetupState:
         if found is None and not connections.is_name(name):
             raise Refusal(404, f"there is no connection {name}")
         version, text = documents.newest(session, name) or (0, settings_document.example())
+        lists = {key: each.options for key, each in system_lists.read(session, name).items()}
         token = views.tokens(session).get(name)
         return SetupState(
             connection=found
@@ -228,6 +286,10 @@ async def _read(request: Request) -> SetupState:
             going=views.newest_about(session, requests.go_live(connection=name).subject),
             version=version,
             text=text,
+            loads=loading.read(session, name),
+            arrived=first_webhooks.read(session, name),
+            groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in coverage.SALES_GROUPS],
+            first_groups=coverage.first_groups(lists),
         )
 
     return await shared.read(look)

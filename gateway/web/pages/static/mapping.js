@@ -1,9 +1,8 @@
 // Shows at once what a choice becomes. Without this script the button "Show" does the same.
 (() => {
-  const form = document.getElementById("mapping");
   let last = 0;
 
-  async function show() {
+  async function show(form) {
     const mine = ++last;
     const body = new URLSearchParams(new FormData(form));
     body.set("action", "preview");
@@ -20,5 +19,8 @@
     }
   }
 
-  form.addEventListener("change", show);
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("#mapping");
+    if (form) show(form);
+  });
 })();
