@@ -28,7 +28,7 @@ _PATTERNS = (
     re.compile(rf"(?i)((?<![A-Za-z0-9])(?:{_NAMES})[\"']?\s*[=:]\s*)()(?:\"[^\"]*\"|'[^']*'|[^\s&\"',;]+)"),
     re.compile(r"(://[^/\s:@]*:)()[^/\s]+(?=@)"),
     # The domain of an e-mail address stays, so that it is clear that an address was removed.
-    re.compile(r"()()[\w.+-]+(?=(?:@|%40)(?:[\w-]+\.)+[A-Za-z]{2,})"),
+    re.compile(r"()()(?<![\w.+-])[\w.+-]+(?=(?:@|%40)(?:[\w-]+\.)+[A-Za-z]{2,})"),
 )
 # No pattern matches a text without one of these; most logged values have none.
 _SUSPECT = re.compile(r"[\s:=@%]")

@@ -39,6 +39,10 @@ _TRANSLATED: Final = (
     (IPv6Network("::ffff:0:0:0/96"), 0),
     (IPv6Network("2002::/16"), 80),
 )
+# The prefix of translators in a network of one's own (RFC 8215). Behind the prefix's length (RFC 6052) the IPv4
+# address begins, with the bits 64 to 71 left out.
+_LOCAL_TRANSLATORS: Final = IPv6Network("64:ff9b:1::/48")
+_PREFIX_LENGTHS: Final = (48, 56, 64)
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 _LOCAL_ENDINGS: Final = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
 
@@ -139,7 +143,15 @@ def _unpacked(address: Address) -> Iterator[Address]:
     for network, shift in _TRANSLATED:
         if address in network:
             yield IPv4Address((int(address) >> shift) & 0xFFFFFFFF)
+    if address in _LOCAL_TRANSLATORS:
+        yield from (_translated(int(address), length) for length in _PREFIX_LENGTHS)
     if address.teredo:
         yield from address.teredo
     if (int(address) >> 32) & 0xFFFFFFFF in _ISATAP:
         yield IPv4Address(int(address) & 0xFFFFFFFF)
+
+
+def _translated(address: int, length: int) -> IPv4Address:
+    """The IPv4 address behind a translator's prefix of this length."""
+    rest = (address >> 64 << 56) | (address & ((1 << 56) - 1))
+    return IPv4Address((rest >> (88 - length)) & 0xFFFFFFFF)

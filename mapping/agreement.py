@@ -139,7 +139,7 @@ def _to_row(row: DifferenceRow) -> dict[str, Any]:
         "fix": row.fix,
         "event": row.sale_state.event if row.sale_state else None,
         "state": row.sale_state.state if row.sale_state else None,
-        "documents": [{"entity": entity, "id": id_} for entity, id_ in row.documents],
+        "documents": [{"entity": each.entity, "id": each.id, "number": each.number} for each in row.documents],
         "differences": [{**_to_cell(cell), "cents": row.differences[cell]} for cell in cells],
     }
 

@@ -47,10 +47,9 @@ def explain(
         return None
     cause, reason = next((cause, words(case)) for cause, fits, words in _CAUSES if fits(case))
     sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
-    shown = tuple((record.entity, record.id) for record in documents)
     fix = find_remedy(cause, sales, documents)
     return DifferenceRow(
-        cause, _name(case), reason, differences, shown, sale_state, fix, by_policy=_is_policy(cause, case)
+        cause, _name(case), reason, differences, tuple(documents), sale_state, fix, by_policy=_is_policy(cause, case)
     )
 
 
@@ -65,7 +64,7 @@ def _is_policy(cause: Cause, case: _Case) -> bool:
 
 
 def _name(case: _Case) -> str:
-    named = [sale.name for sale in case.sales] or [f"{record.entity} {record.id}" for record in case.documents]
+    named = [sale.name for sale in case.sales] or [record.name for record in case.documents]
     return named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
 
 
@@ -190,7 +189,7 @@ def _say_elsewhere(case: _Case) -> str:
 
 def _say_payment(case: _Case) -> str:
     till, books = (total_of(side, Measure.TENDER) for side in (case.till, case.books))
-    payments = [f"Payment {record.id}" for record in case.documents if record.entity == "Payment"]
+    payments = list(dict.fromkeys(record.name for record in case.documents if record.entity == "Payment"))
     return (
         f"the till took {show_cents(till)}, the books hold {show_cents(books)} ({', '.join(payments) or 'no payment'})"
     )
@@ -226,7 +225,7 @@ def _say_amounts(case: _Case) -> str:
 
 
 def _list(records: Sequence[BooksRecord]) -> str:
-    return ", ".join(f"{record.entity} {record.id}" for record in records if record.entity != "Payment") or "-"
+    return ", ".join(record.name for record in records if record.entity != "Payment") or "-"
 
 
 def _tenders(side: Figures) -> Figures:

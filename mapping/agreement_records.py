@@ -63,7 +63,7 @@ class TillRecord:
 
 @dataclass(frozen=True, slots=True)
 class BooksRecord:
-    """A document or payment with our marker or link; if it is gone, only the id is known.
+    """A document or payment with our marker or link; if it is gone, only the id is known. `number` is the printed one.
 
     `partial`: one of several in the group (a day's corrections, payments), so more than one is no duplicate.
     `foreign`: without marker and link, but about this sale: another program booked it as well.
@@ -79,6 +79,12 @@ class BooksRecord:
     note: str | None = None
     foreign: bool = False
     adopted: bool = False
+    number: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its kind and printed number, or its id where it has none."""
+        return f"{self.entity} {self.number or self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ class DifferenceRow:
     record: str
     reason: str
     differences: Figures
-    documents: tuple[tuple[str, str], ...] = ()
+    documents: tuple[BooksRecord, ...] = ()
     sale_state: SaleState | None = None
     fix: str = ""
     by_policy: bool = False

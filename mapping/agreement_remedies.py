@@ -35,13 +35,13 @@ def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[B
     """What to do about a difference of this cause; it may be "wait"."""
     sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
     template = _for_missing(sale_state) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
-    named = [f"{record.entity} {record.id}" for record in documents if record.entity != "Payment"]
-    payments = [f"{record.entity} {record.id}" for record in documents if record.entity == "Payment"] or named
+    named = [record.name for record in documents if record.entity != "Payment"]
+    payments = [record.name for record in documents if record.entity == "Payment"] or named
     order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
     return template.format(
         order=order,
-        documents=", ".join(named) or "the document",
-        payments=", ".join(payments) or "the payment",
+        documents=", ".join(dict.fromkeys(named)) or "the document",
+        payments=", ".join(dict.fromkeys(payments)) or "the payment",
         event=sale_state.event if sale_state else "",
         command=_RESEND.format(order=order),
     )

@@ -84,14 +84,15 @@ def _lines_of_others(others: Mapping[str, Any]) -> Iterable[str]:
     yield f"Not of this till: {others['documents']} document(s) in QuickBooks, {show_cents(others['cents'])}."
     for each in others["records"][:_MAX_OTHERS]:
         like = f"; same day and amount as {each['like']}" if each["like"] else ""
-        yield f"    {each['entity']} {each['id']} of {each['day']}: {show_cents(each['cents'])}{like}"
+        named = f"{each['entity']} {each.get('number') or each['id']}"
+        yield f"    {named} of {each['day']}: {show_cents(each['cents'])}{like}"
     if others["documents"] > _MAX_OTHERS:
         yield f"    and {others['documents'] - _MAX_OTHERS} more"
 
 
 def _lines_of_payments(others: Mapping[str, Any]) -> Iterable[str]:
     if others.get("payments"):
-        named = ", ".join(f"Payment {each['id']}" for each in others["records"][:_MAX_OTHERS])
+        named = ", ".join(f"Payment {each.get('number') or each['id']}" for each in others["records"][:_MAX_OTHERS])
         yield f"Paid in QuickBooks only: {others['payments']} payment(s), {show_cents(others['cents'])}: {named}."
 
 

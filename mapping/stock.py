@@ -47,7 +47,11 @@ def to_quantities(
     shared: dict[tuple[str, Decimal], dict[int, Decimal]] = {}
     for branch, row in sorted(rows.items()):
         formula = row.formula or settings.formula
-        quantity = _quantity(figures, settings, row, record)
+        try:
+            quantity = _quantity(figures, settings, row, record)
+        except MappingError as error:
+            error.field = f"stock.branches.{branch}.formula" if row.formula else "stock.formula"
+            raise
         shared.setdefault((formula, quantity), {})[branch] = row.share
     found = {b: q for (_, whole), shares in shared.items() for b, q in _share_out(whole, shares, settings).items()}
     return dict(sorted(found.items()))
@@ -105,7 +109,6 @@ def _quantity(figures: Figures, settings: StockSettings, row: BranchStock, recor
         raise MappingError(
             message('the formula "{text}" has no value: {error}', text=formula.text, error=error),
             record=record,
-            field="stock.formula",
             fix="correct the formula in the settings",
         ) from error
 

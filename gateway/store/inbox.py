@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    ColumnElement,
     Engine,
     Float,
     Integer,
@@ -29,7 +30,7 @@ from gateway.store import claiming, round_robin, upserts
 from gateway.store.claiming import ABANDONED, DUE
 from gateway.store.claims import LEASE_SECONDS, LeaseLost
 from gateway.store.clock import fixed, moment
-from gateway.store.events import PENDING, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
+from gateway.store.events import PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
@@ -199,10 +200,29 @@ def park_lost(session: Session, *, code: str, fix: str) -> int:
     parked = session.execute(
         update(InboxRow)
         .where(and_(col(InboxRow.connection).in_(lost), col(InboxRow.state).in_(PENDING), ~asked))
-        .values(state=State.PARKED, code=code, reason=reason, fix=fix, due_at=None, updated_at=moment())
+        .values(
+            state=State.PARKED,
+            code=code,
+            reason=reason,
+            record=_record_name(),
+            fix=fix,
+            due_at=None,
+            updated_at=moment(),
+        )
         .returning(col(InboxRow.id))
     ).all()
     return len(parked)
+
+
+def _record_name() -> ColumnElement[str]:
+    """`events.name_record` in SQL."""
+    spoken = case(dict(SPOKEN), value=col(InboxRow.entity), else_=col(InboxRow.entity))
+    return case(
+        (col(InboxRow.order_id).is_not(None), spoken + " " + col(InboxRow.order_id)),
+        (col(InboxRow.sku).is_not(None), "item with SKU " + col(InboxRow.sku)),
+        (col(InboxRow.email).is_not(None), "customer " + col(InboxRow.email)),
+        else_=spoken + " " + col(InboxRow.entity_id),
+    )
 
 
 def repair_times(session: Session) -> int:

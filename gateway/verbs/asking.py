@@ -11,7 +11,7 @@ import redis
 from gateway import jobs
 from gateway.store import audit, event_history, inbox, presence, requests, views
 from gateway.store.event_history import SETTLED, Snapshot
-from gateway.store.events import Change, Event, State
+from gateway.store.events import Change, Event, State, name_record
 from gateway.store.session import reading, writing
 from gateway.verbs import dry_run_text
 from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, remark, show, show_json
@@ -130,6 +130,5 @@ def to_words(event: Event) -> str:
     target = f" -> {event.target_entity} {event.target_id}" if event.target_id else ""
     named = (("record", event.record), ("field", event.field), ("to do", event.fix))
     more = "".join(f"; {name}: {value}" for name, value in named if value)
-    return (
-        f"{event.entity} {event.entity_id}: {event.state}{f' ({event.reason})' if event.reason else ''}{target}{more}"
-    )
+    reason = f" ({event.reason})" if event.reason else ""
+    return f"{name_record(event, {})}: {event.state}{reason}{target}{more}"

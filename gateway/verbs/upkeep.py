@@ -78,8 +78,12 @@ def answer_person(call: Call) -> int:
 
 
 def _export(call: Call) -> int:
-    show_json(people.export(call.engine, call.arguments.email, connection=call.arguments.connection))
-    return GOOD
+    found = people.export(call.engine, call.arguments.email, connection=call.arguments.connection)
+    show_json(found)
+    if any(found.values()):
+        return GOOD
+    remark(f"nothing is kept about {call.arguments.email}; spelled differently, or never known here")
+    return PROBLEM
 
 
 def _erase(call: Call) -> int:

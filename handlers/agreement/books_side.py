@@ -160,6 +160,7 @@ def _to_record(side: BooksSide, document_id: str, branches: _Branches, names: Na
         partial=group.startswith(f"{DAY}:") or document_id in side.parts,
         note=moved.group() if moved else None,
         foreign=document_id in side.foreign,
+        number=document.document_number,
         adopted=document_id in side.adopted,
     )
 
@@ -172,6 +173,7 @@ def _to_payment(payment: BooksPayment, group: str, branches: _Branches, names: N
         figures=figures.of_payment(payment, branches.of_group(group), names),
         state=DocumentState.VOIDED if payment.voided else DocumentState.PRESENT,
         partial=True,
+        number=payment.payment_reference,
     )
 
 

@@ -72,7 +72,12 @@ def describe_payments(side: BooksSide) -> dict[str, Any]:
         "payments": len(found),
         "cents": sum(round_to_cents(each.total) for each in found),
         "records": [
-            {"id": each.id, "day": each.business_date.isoformat(), "cents": round_to_cents(each.total)}
+            {
+                "id": each.id,
+                "number": each.payment_reference,
+                "day": each.business_date.isoformat(),
+                "cents": round_to_cents(each.total),
+            }
             for each in found[:MAX_NAMED]
         ],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gateway.connectors.quickbooks.client import ListEntity
 from gateway.findings import Finding
@@ -11,6 +11,7 @@ from handlers.references import codes, goods
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.messages import message
+from mapping.records import ArticleGroup
 from mapping.sections import MappingSettings
 from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
 
@@ -38,7 +39,10 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
     if deps.settings.loses_stock:
         yield Finding("orders.summary", LOSES_STOCK, KEEP_STOCK)
     for setting, entity in _LISTS.items():
-        yield from _look_at_list(setting, entity, getattr(mapped, setting), deps)
+        yield from _look_at_list(setting, entity, named(getattr(mapped, setting)), deps)
+    for setting in ("order_deposit_account", "clearing_account"):
+        account = getattr(mapped, setting)
+        yield from _look_at_list(setting, "Account", [account] if account else [], deps)
     yield from _look_at_tax_codes(mapped, deps)
     looks = (goods.special_items, goods.fallback_item, goods.summary_item)
     yield from dict.fromkeys(finding for look in looks for finding in _look_at_items(look, deps))
@@ -49,8 +53,8 @@ def named(control: Control) -> list[str]:
     return sorted({v for v in (*control.table.values(), control.value, control.fallback) if v})
 
 
-def _look_at_list(setting: str, entity: ListEntity, control: Control, deps: Deps) -> Iterator[Finding]:
-    wanted, currency = named(control), deps.settings.products.currency
+def _look_at_list(setting: str, entity: ListEntity, wanted: list[str], deps: Deps) -> Iterator[Finding]:
+    currency = deps.settings.products.currency
     entries = [entry for entry in deps.lists.entries(entity) if entry.active] if wanted else []
     by_id = {entry.id: entry for entry in entries}
     for name in wanted:
@@ -101,21 +105,9 @@ def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Findi
 
 
 def look_at_till(deps: Deps) -> Iterator[Finding]:
-    """Every branch, VAT code and turnover group in the settings that the till does not have."""
-    stock = deps.settings.stock
-    branches = {branch.number for branch in deps.lists.branches()}
-    wanted = [("stock.branches", int(number)) for number in stock.branches]
-    if stock.main_branch is not None:
-        wanted.append(("stock.main_branch", stock.main_branch))
-    if deps.settings.products.vat_branch is not None:
-        wanted.append(("products.vat_branch", deps.settings.products.vat_branch))
-    for subject, number in wanted:
-        if number not in branches:
-            yield Finding(
-                subject,
-                message("the till has no branch {number}", number=number),
-                message("correct {subject}", subject=subject),
-            )
+    """Every branch, code, group and way to pay in the settings that the till does not have."""
+    yield from _look_at_branches(deps)
+    yield from _look_at_tenders(deps)
     codes_known = {group.code for group in deps.lists.vat_groups()}
     for text in named(deps.settings.products.vat):
         if not text.isdecimal() or int(text) not in codes_known:
@@ -134,3 +126,63 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
             message("the till has no turnover group {group}", group=group),
             message("correct {subject}", subject=subject),
         )
+    root = deps.settings.categories.root_group
+    if root and all(each.number != root for each in _flat(deps.till.article_groups())):
+        subject = "categories.root_group"
+        yield Finding(
+            subject,
+            message("the till has no article group {group}", group=root),
+            message("correct {subject}", subject=subject),
+        )
+
+
+def _look_at_branches(deps: Deps) -> Iterator[Finding]:
+    stock, products, mapped = deps.settings.stock, deps.settings.products, deps.settings.mapping
+    branches = {str(branch.number) for branch in deps.lists.branches()}
+    named_at: Mapping[str, Iterable[object]] = {
+        "stock.branches": stock.branches,
+        "stock.main_branch": [stock.main_branch],
+        "products.vat_branch": [products.vat_branch],
+        "mapping.departments": mapped.departments.table,
+        "mapping.classes": mapped.classes.table,
+    }
+    for subject, numbers in named_at.items():
+        for number in numbers:
+            if number is not None and str(number) not in branches:
+                yield Finding(
+                    subject,
+                    message("the till has no branch {number}", number=number),
+                    message("correct {subject}", subject=subject),
+                )
+
+
+def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
+    """Ways to pay are named by their code at the till: another name never matches."""
+    mapped = deps.settings.mapping
+    named_at: Mapping[str, tuple[Iterable[str], Callable[[str, str], bool]]] = {
+        "mapping.payment_methods": (mapped.payment_methods.table, _is_row_of),
+        "mapping.deposit_accounts": (mapped.deposit_accounts.table, _is_row_of),
+        "mapping.gift_card_tenders": (mapped.gift_card_tenders, str.__eq__),
+    }
+    if not any(wanted for wanted, _ in named_at.values()):
+        return
+    known = sorted(method.code for method in deps.lists.payment_methods())
+    for subject, (wanted, fits) in named_at.items():
+        for code in wanted:
+            if known and not any(fits(code, each) for each in known):
+                yield Finding(
+                    subject,
+                    message('the till has no payment method with the code "{code}"', code=code),
+                    message("use one of its codes: {shown}", shown=", ".join(known)),
+                )
+
+
+def _is_row_of(name: str, code: str) -> bool:
+    """Whether the row of a table is found by a code, see `mapping.rules.find_row`."""
+    return name.strip().casefold() == code.strip().casefold()
+
+
+def _flat(groups: Iterable[ArticleGroup]) -> Iterator[ArticleGroup]:
+    for group in groups:
+        yield group
+        yield from _flat(group.subgroups)

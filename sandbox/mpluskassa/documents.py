@@ -112,7 +112,7 @@ def settle(document: Record, prefix: str) -> None:
 
 
 def _name_state(total: int, paid: int) -> str:
-    if paid == total:
+    if paid == total or 0 < total < paid or paid < total < 0:  # or more than that
         return "PAID"
     if paid:
         return "PARTLY-PAID"

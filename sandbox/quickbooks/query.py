@@ -142,8 +142,15 @@ def _read_moment(value: Any) -> datetime:
     return clock.parse_moment(str(value))
 
 
+def _read_number(value: Any) -> Decimal:
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(str(value))
+    return number
+
+
 _READ: dict[Kind, Callable[[Any], Any]] = {
-    **dict.fromkeys(_NUMERIC, Decimal),
+    **dict.fromkeys(_NUMERIC, _read_number),
     Kind.FLAG: _read_flag,
     Kind.MOMENT: _read_moment,
     Kind.DAY: lambda value: str(value)[:10],

@@ -127,8 +127,8 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
     store(engine)
     about: dict[str, Any] = {"source": "t", "connection": "shop", "entity_id": "1"}
     changes = [
-        Change(key="1", flow=Flow.ORDERS, entity="Receipt", **about),
-        Change(key="2", flow=Flow.PRODUCTS, entity="Item", **about),
+        Change(key="1", flow=Flow.ORDERS, entity="Receipt", order_id="1.2.2026.9", **about),
+        Change(key="2", flow=Flow.PRODUCTS, entity="Item", sku="801", **about),
         Change(key="3", flow=Flow.ORDERS, entity="Doctor", priority=URGENT, **about),
     ]
     with writing(engine) as session:
@@ -136,9 +136,10 @@ def test_a_lost_authorisation_parks_events_until_reconnected(
         assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 0
         tokens.lose(session, "shop", "revoked")
         assert inbox.park_lost(session, code=AUTH_LOST, fix="reconnect") == 2
-        rows = session.execute(text("SELECT state, code, reason, attempts FROM inbox ORDER BY id")).all()
+        rows = session.execute(text("SELECT state, code, reason, attempts, record FROM inbox ORDER BY id")).all()
     parked = (State.PARKED, AUTH_LOST, "revoked", 0)
-    assert [tuple(row) for row in rows] == [parked, parked, (State.RECEIVED, None, None, 0)]
+    names = ("receipt 1.2.2026.9", "item with SKU 801")
+    assert [tuple(row) for row in rows] == [*((*parked, each) for each in names), (State.RECEIVED, None, None, 0, None)]
     with writing(engine) as session:
         assert tokens.plant(session, "shop", "a-new-refresh-token", Seal([OLD]))
         assert inbox.requeue_parked(session, connection="shop", code=AUTH_LOST) == 2

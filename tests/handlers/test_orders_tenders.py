@@ -201,3 +201,11 @@ def test_an_invoice_paid_too_much_and_paid_back(shop: Shop) -> None:
     shop.settle()
     assert_right(shop, {"Pinbetaling": "60", "Contant": "-10"})
     assert shop.only("Invoice")["Balance"] == 50
+
+
+def test_more_paid_than_the_total_waits_for_a_person_with_both_amounts(shop: Shop) -> None:
+    shop.till.sell(lines=[sold(1001)], payments=[Tender("CONTANT", 2000)])
+    shop.settle()
+    (parked,) = shop.parked()
+    assert (parked.field, shop.documents()) == ("payments", {})
+    assert "20.00 was paid for a total of 12.50" in (parked.reason or "")

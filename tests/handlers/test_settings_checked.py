@@ -48,6 +48,16 @@ def test_a_document_that_names_what_is_there_has_no_fault(shop: Shop) -> None:
         ('[mapping]\ntax_codes = {mode = "table", table = {"21" = "22% BTW"}}\n', "mapping.tax_codes"),
         ('[mapping]\ndeposit_accounts = {mode = "force", value = "Piggy bank"}\n', "mapping.deposit_accounts"),
         ('[orders]\nfallback_item = "nothing-like-it"\n', "orders.fallback_item"),
+        ('[mapping]\nclearing_account = "Piggy bank"\n', "mapping.clearing_account"),
+        ('[mapping]\norder_deposit_account = "Piggy bank"\n', "mapping.order_deposit_account"),
+        ('[mapping]\nterms = {mode = "force", value = "Some day"}\n', "mapping.terms"),
+        ('[mapping]\ndepartments = {mode = "table", table = {"99" = "Winkel Utrecht"}}\n', "mapping.departments"),
+        (
+            '[mapping]\npayment_methods = {mode = "table", table = {"Contant" = "Cash", "Pas" = "Cash"}}\n',
+            "mapping.payment_methods",
+        ),
+        ('[mapping]\ngift_card_tenders = ["KADOBON?"]\n', "mapping.gift_card_tenders"),
+        ("[categories]\nroot_group = 4711\n", "categories.root_group"),
     ],
 )
 def test_what_neither_system_has_is_a_fault_at_its_path(shop: Shop, document: str, path: str) -> None:
@@ -56,7 +66,14 @@ def test_what_neither_system_has_is_a_fault_at_its_path(shop: Shop, document: st
     assert all(fault["message"] and fault["hint"] for fault in found["faults"])
 
 
-def test_a_formula_is_tried_on_what_the_books_have(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ('[stock]\nformula = "available / reserved"\n', "stock.formula"),
+        ('[stock]\nbranches = {1 = {formula = "available / (safety - safety)"}}\n', "stock.branches.1.formula"),
+    ],
+)
+def test_a_formula_is_tried_on_what_the_books_have(shop: Shop, document: str, path: str) -> None:
     stocked: dict[str, Any] = {
         "Type": "Inventory",
         "TrackQtyOnHand": True,
@@ -66,8 +83,8 @@ def test_a_formula_is_tried_on_what_the_books_have(shop: Shop) -> None:
         "ExpenseAccountRef": {"value": shop.account("Cost of Goods Sold")},
     }
     shop.add_item("3001", "5.00", **stocked)
-    found = check(shop, '[stock]\nformula = "available / reserved"\n')
-    assert paths(found) == ["stock.formula"]
+    found = check(shop, document)
+    assert paths(found) == [path]
     assert "Item 3001" in found["faults"][0]["message"]
 
 

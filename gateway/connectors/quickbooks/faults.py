@@ -28,6 +28,7 @@ _PAUSE: Final = 2.0
 """Seconds until the next attempt after a 429 that names none; the rate limiter decides when calls may start."""
 _LONGEST_PAUSE: Final = 7 * 86_400.0  # a longer one is not plausible
 _LONGEST_QUOTE: Final = 300
+_LONGEST_DETAIL: Final = 2000  # what follows is not looked at: the time of a search would grow with its square
 _ERROR_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b([^>]*)>", re.IGNORECASE)
 _DETAIL_IN_XML: Final = re.compile(rb"<(?:\w+:)?Detail>([^<]{0,2000})", re.IGNORECASE)
 _ATTRIBUTE: Final = r"\b%s\s*=\s*[\"']([^\"']{1,100})[\"']"
@@ -150,7 +151,7 @@ def _to_fault(error: Mapping[str, Any]) -> BooksFault:
     code, detail, element = (spelled.get(key) for key in ("code", "detail", "element"))
     return BooksFault(
         code=str(code).strip().lstrip("0") or None if isinstance(code, str | int) else None,
-        detail=detail if isinstance(detail, str) else "",
+        detail=" ".join(detail[:_LONGEST_DETAIL].split()) if isinstance(detail, str) else "",
         element=element if isinstance(element, str) and element else None,
     )
 
@@ -158,7 +159,7 @@ def _to_fault(error: Mapping[str, Any]) -> BooksFault:
 def _quote(row: Row, fault: BooksFault) -> str:
     if not row.quotes or not fault.detail:
         return ""
-    line = _SUPPLIED.sub(r"\1…", " ".join(fault.detail.split()))
+    line = _SUPPLIED.sub(r"\1…", fault.detail)
     line = _TOKEN.sub("…", _ADDRESS.sub("…", line))
     if fault.element and fault.element not in line:
         line = f"{fault.element}: {line}"

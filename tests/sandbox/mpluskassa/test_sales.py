@@ -138,6 +138,11 @@ def test_part_of_a_receipt_can_be_given_back_with_its_share_of_the_discount(serv
         sandbox.simulation.refund(sold["receiptId"], {404: Decimal(1)})
 
 
+def test_an_overpaid_receipt_is_paid(service: Any, sandbox: Sandbox) -> None:
+    sold = sandbox.simulation.sell(lines=[ItemSold(1001)], payments=[Tender("CONTANT", 2500)])
+    assert (read_one(service, sold).state, sold["paidAmount"] > sold["totalInclAmount"]) == ("RECEIPT-STATE-PAID", True)
+
+
 @pytest.mark.parametrize(("paid", "state"), [([], "OUTSTANDING"), ([Tender("PIN", 95)], "PARTLY-PAID"), (None, "PAID")])
 def test_the_state_follows_the_payments(service: Any, sandbox: Sandbox, paid: list[Tender] | None, state: str) -> None:
     sold = sandbox.simulation.sell(lines=[ItemSold(1001)], payments=paid)

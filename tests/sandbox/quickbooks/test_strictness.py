@@ -31,6 +31,18 @@ def test_a_number_without_quotes_is_not_in_the_language(desk: Desk, condition: s
     assert desk.refused_query(f"select * from Customer where {condition}")["code"] == "4000"  # noqa: S608
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "sNaN", "many", "1e999999999999999999999"])
+def test_a_number_that_is_none_is_a_fault(desk: Desk, number: str) -> None:
+    for operator in ("<", "=", ">="):
+        assert desk.refused_query(f"select * from Customer where Balance {operator} '{number}'")["code"] == "4001"  # noqa: S608
+
+
+def test_a_control_character_is_refused_in_a_body_and_in_a_query(desk: Desk) -> None:
+    for character in ("\x1b", "\x7f", "\ufffe", "\ud83c"):
+        assert desk.fault("customer", {"DisplayName": f"Jan{character}"})["code"] == "2040"
+    assert desk.refused_query("select * from Customer where DisplayName = 'Jan\x1b'")["code"] == "2040"
+
+
 def test_a_quantity_alone_is_refused_and_with_its_day_taken(desk: Desk) -> None:
     item = desk.get(f"item/{desk.item_id}")["Item"]
     bare = {"Id": item["Id"], "SyncToken": item["SyncToken"], "sparse": True, "QtyOnHand": 7}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connectors.quickbooks.fault_rows import ROWS
-from gateway.connectors.quickbooks.faults import error_from, find_fault, find_pause
+from gateway.connectors.quickbooks.faults import error_from, find_fault, find_pause, to_error
 from gateway.connectors.quickbooks.payload import find_object
 from gateway.errors import (
     AuthLost,
@@ -297,3 +298,13 @@ def test_no_answer_makes_it_raise(status: int, body: bytes) -> None:
 def test_no_fault_makes_it_raise(code: str, detail: str) -> None:
     for known in (code, "6140", "6000"):
         assert error_from(400, {}, fault(known, Detail=detail, element=detail)).reason
+
+
+def test_g9_no_detail_however_long_takes_time_to_read() -> None:
+    began = time.process_time()
+    for piece in (" ", "a ", "=", ".", "1@"):
+        fault = {"code": "6140", "Detail": "TxnType=" + piece * 20_000 + "!"}
+        found = find_fault({"Fault": {"Error": [fault]}})
+        assert found is not None
+        assert len(to_error(400, found).reason) < 600
+    assert time.process_time() - began < 2.0
