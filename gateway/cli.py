@@ -86,21 +86,10 @@ def to_parser() -> argparse.ArgumentParser:
     connection.add_argument("name", nargs="?", metavar="NAME", help="what the connection is called (rename, remove)")
     connection.add_argument("wanted", nargs="?", metavar="NEW", help="its other name (rename)")
     connection.add_argument("--data", choices=("keep", "purge"), help="what becomes of its data (remove)")
-    certificate = _add(
-        verbs,
-        "certificate",
-        "certifying:handle_certificate",
-        "list the signed results of days, or verify a file of them",
-    )
-    certificate.formatter_class = argparse.RawDescriptionHelpFormatter
-    certificate.epilog = _CERTIFICATE_EXAMPLES
-    certificate.add_argument("what", choices=("list", "verify"))
-    certificate.add_argument("file", nargs="?", metavar="FILE", help="what list --json wrote, or - for stdin (verify)")
-    certificate.add_argument("--key", metavar="KEY", help="the public key that must have signed it (verify)")
-    _add_days(certificate, first="the first there is", last="the last")
     person = _add(verbs, "person", "upkeep:answer_person", "hand out or erase what is kept about a person")
     person.add_argument("what", choices=("export", "erase"))
     person.add_argument("email", metavar="PERSON", help="an e-mail address, relation:NUMBER or customer:ID")
+    _add_files(verbs)
     return parser
 
 
@@ -121,6 +110,12 @@ _CERTIFICATE_EXAMPLES = """examples:
   ./run certificate list --connection default --json > november.json
   ./run certificate verify november.json
 exit codes: 0 valid, 1 not valid (with the reason), 2 wrong usage"""
+_MAPPING_EXAMPLES = """examples:
+  ./run mapping record shop.json sale:1.2.2026.9 item:1001 relation:17
+  ./run mapping record shop.json                    (the same records again, as they are now)
+  ./run mapping test shop.json                      (after an update of this program)
+  ./run mapping test shop.json --settings new.toml  (before the settings change)
+exit codes: 0 the same, 1 something differs or was not recorded, 2 wrong usage"""
 _Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 
 
@@ -158,6 +153,39 @@ def _add_asking(verbs: _Verbs[argparse.ArgumentParser]) -> None:
 def _add_days(verb: argparse.ArgumentParser, *, first: str, last: str) -> None:
     verb.add_argument("--from", dest="start", type=date.fromisoformat, metavar="DATE", help=f"first day ({first})")
     verb.add_argument("--through", type=date.fromisoformat, metavar="DATE", help=f"last day ({last})")
+
+
+def _add_files(verbs: _Verbs[argparse.ArgumentParser]) -> None:
+    certificate = _add(
+        verbs,
+        "certificate",
+        "certifying:handle_certificate",
+        "list the signed results of days, or verify a file of them",
+    )
+    certificate.formatter_class = argparse.RawDescriptionHelpFormatter
+    certificate.epilog = _CERTIFICATE_EXAMPLES
+    certificate.add_argument("what", choices=("list", "verify"))
+    certificate.add_argument("file", nargs="?", metavar="FILE", help="what list --json wrote, or - for stdin (verify)")
+    certificate.add_argument("--key", metavar="KEY", help="the public key that must have signed it (verify)")
+    _add_days(certificate, first="the first there is", last="the last")
+    mapping = _add(
+        verbs, "mapping", "mapping_tests:handle_mapping", "record real records, and test what settings make of them"
+    )
+    mapping.formatter_class = argparse.RawDescriptionHelpFormatter
+    mapping.epilog = _MAPPING_EXAMPLES
+    mapping.add_argument("what", choices=("record", "test"))
+    mapping.add_argument("file", metavar="FILE", help="the file of records, to keep beside your settings")
+    mapping.add_argument(
+        "records",
+        nargs="*",
+        metavar="KIND:ID",
+        help="sale:NUMBER item:SKU relation:NUMBER customer:ID (record; else those of FILE)",
+    )
+    mapping.add_argument(
+        "--settings", metavar="FILE", help="settings to test (else those of --connection, or as recorded)"
+    )
+    mapping.add_argument("--with-persons", action="store_true", help="keep names and addresses (record)")
+    mapping.add_argument("--wait", type=float, default=120.0, metavar="SECONDS", help="watch so long (120; record)")
 
 
 def _add_events(verbs: _Verbs[argparse.ArgumentParser]) -> None:

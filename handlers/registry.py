@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
-from handlers import checkup, customers, previews
+from handlers import checkup, customers, golden_records, previews
 from handlers.agreement import report
 from handlers.backfills import first_load, pages, relations, sales
 from handlers.catalogue import categories, products
@@ -40,6 +40,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Doctor"): checkup.handle,
     (Flow.ORDERS, "GoLive"): starting.handle,
     (Flow.ORDERS, "Agreement"): report.handle,
+    (Flow.ORDERS, "GoldenRecords"): golden_records.handle,
     (Flow.ORDERS, "Day"): summaries.handle,
     (Flow.ORDERS, documents.CHECK): writers.handle_check,
     (Flow.ORDERS, documents.INSTALLATION): writers.handle_installation,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
-PREVIEW, GO_LIVE = "Preview", "GoLive"
+PREVIEW, GO_LIVE, GOLDEN = "Preview", "GoLive", "GoldenRecords"
 SESSION = "Session"
 # What can be run again. Requests, complaints and the books' own documents also have an order's number.
 RUNNABLE = frozenset({*SALES.values(), "Day", SESSION})
@@ -197,6 +197,13 @@ def agree_automatically(*, connection: str, start: date, through: date) -> Chang
     """Compare these days automatically, with a lower priority than sales."""
     change = agree(connection=connection, start=start, through=through, actor=BY_ITSELF)
     return dataclasses.replace(change, priority=BACKFILL)
+
+
+def record_mapping(records: Iterable[tuple[str, str]], *, connection: str, with_persons: bool) -> Change:
+    """Have a worker read these records (kind and name) for the tests of a mapping; the file is on the row."""
+    change = _asked(GOLDEN, "mapping", connection=connection, actor="cli")
+    hint = json.dumps({"actor": "cli", "records": list(records), "with_persons": with_persons})
+    return dataclasses.replace(change, hint=hint, variant=f":{change.key}")
 
 
 def is_asked(event: Event) -> bool:

@@ -22,7 +22,7 @@ from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import codes, own_items
 from handlers.result import Result, done, telling
-from mapping import agreement, certificates, control
+from mapping import agreement, certificates, control, list_entries
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.figures import Figures, Names
@@ -182,7 +182,7 @@ def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: De
         ).value
     except MappingError:
         chosen = None
-    found = codes.by_name_or_id(chosen, known) if chosen else ""
+    found = list_entries.by_name_or_id(chosen, known) if chosen else ""
     return entries.get(found, method.description or method.code)
 
 

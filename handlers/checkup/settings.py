@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from gateway.connectors.quickbooks.client import ListEntity
 from gateway.findings import Finding
 from handlers.deps import Deps
-from handlers.references import codes, goods
+from handlers.references import goods
+from mapping import list_entries
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.messages import message
@@ -58,7 +59,7 @@ def _look_at_list(setting: str, entity: ListEntity, wanted: list[str], deps: Dep
     entries = [entry for entry in deps.lists.entries(entity) if entry.active] if wanted else []
     by_id = {entry.id: entry for entry in entries}
     for name in wanted:
-        found = by_id.get(name) or codes.named(name, entries)
+        found = by_id.get(name) or list_entries.named(name, entries)
         subject = f"mapping.{setting}"
         if found is None:
             yield Finding(

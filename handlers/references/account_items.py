@@ -13,9 +13,9 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.references.codes import by_name_or_id
 from mapping import control
 from mapping.control import ControlQuestion
+from mapping.list_entries import by_name_or_id
 from mapping.messages import message
 from mapping.records import Sale, SaleLine
 from mapping.sale_identity import name_record

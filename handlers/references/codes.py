@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from gateway.connectors.quickbooks.client import ListEntity
 from handlers.deps import Deps
 from handlers.identity import request_id
-from mapping import control
+from mapping import control, list_entries
 from mapping.control import Control, ControlQuestion
-from mapping.errors import MappingError
+from mapping.list_entries import by_name_or_id, named
 from mapping.messages import message
 from mapping.records import ListEntry, Relation, Sale, SaleKind, TaxCode, VatAmount
-from mapping.sale_identity import name_record
 
 _LONGEST_METHOD = 31
 _NEW = "(to be created)"
@@ -25,43 +24,13 @@ def tax_codes(
 
     A row "DEU:19" of the table, for the buyer's `country`, comes before a row "19".
     """
-    known = [code for code in deps.lists.tax_codes(sale.business_date) if code.active]
-    return {amount.code: _tax_code(sale, amount, known, deps, country) for amount in amounts}
-
-
-def _tax_code(sale: Sale, amount: VatAmount, known: Sequence[TaxCode], deps: Deps, country: str | None) -> TaxCode:
-    plain = f"{amount.percentage.normalize():f}"
-    foreign = f"{country}:{plain}"
-    rate = foreign if foreign in deps.settings.mapping.tax_codes.table else plain
-    same_rate = sorted((c for c in known if c.percentage == amount.percentage), key=lambda c: (len(c.id), c.id))
-    chosen = control.resolve(
-        deps.settings.mapping.tax_codes,
-        ControlQuestion(
-            setting="mapping.tax_codes",
-            key=rate,
-            automatic=same_rate[0].id if same_rate else None,
-            record=name_record(sale),
-            source=sale,
-            what=message(
-                "VAT rate {rate} % of {place}",
-                rate=plain,
-                place=country if rate == foreign else name_branch(sale.branch, deps),
-            ),
-        ),
-    ).value
-    found = next((c for c in known if chosen in {c.id, c.name}), None)
-    if found is None:
-        raise MappingError(
-            message(
-                "QuickBooks has no active tax code {chosen}, which the settings choose for VAT rate {plain} %",
-                chosen=chosen,
-                plain=plain,
-            ),
-            record=name_record(sale),
-            field="mapping.tax_codes",
-            fix="name an active tax code in mapping.tax_codes",
+    known, rule = deps.lists.tax_codes(sale.business_date), deps.settings.mapping.tax_codes
+    return {
+        amount.code: list_entries.tax_code(
+            amount, known, rule, country=country, source=sale, place=name_branch(sale.branch, deps)
         )
-    return found
+        for amount in amounts
+    }
 
 
 def name_branch(number: int, deps: Deps) -> str:
@@ -72,16 +41,12 @@ def name_branch(number: int, deps: Deps) -> str:
 
 def untaxed(sale: Sale, deps: Deps) -> TaxCode | None:
     """The 0 % code of rounding lines and of sales without VAT: from the settings, else the first one."""
-    if name := deps.settings.mapping.no_vat_tax_code:
-        return named_tax_code(name, sale, deps)
-    zero = [c for c in deps.lists.tax_codes(sale.business_date) if c.active and c.percentage == 0]
-    return min(zero, key=lambda c: (len(c.id), c.id), default=None)
+    return list_entries.untaxed(deps.settings.mapping.no_vat_tax_code, deps.lists.tax_codes(sale.business_date))
 
 
 def named_tax_code(name: str | None, sale: Sale, deps: Deps) -> TaxCode | None:
     """The tax code in the settings, by id or name; None if it is not set or does not exist."""
-    known = deps.lists.tax_codes(sale.business_date)
-    return next((c for c in known if name and c.active and name in {c.id, c.name}), None)
+    return list_entries.named_tax_code(name, deps.lists.tax_codes(sale.business_date))
 
 
 def payment_methods(tenders: Iterable[str], deps: Deps) -> dict[str, str]:
@@ -224,18 +189,3 @@ def shipping_method(sale: Sale, deps: Deps) -> str | None:
         what=message('delivery method "{method}"', method=method),
     )
     return control.resolve(rule, asked).value
-
-
-def named(name: str, entries: Iterable[ListEntry]) -> ListEntry | None:
-    """The active entry of this name, capitals and surrounding space aside."""
-    wanted = name.strip().casefold()
-    return next((e for e in entries if e.active and e.name.strip().casefold() == wanted), None)
-
-
-def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
-    """The id for a value in the settings, which is an id or a name."""
-    found = list(entries)
-    if any(e.id == chosen for e in found):
-        return chosen
-    entry = named(chosen, found)
-    return entry.id if entry else chosen

@@ -13,8 +13,8 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.identity import request_id
-from handlers.references.codes import by_name_or_id, named
 from mapping.errors import MappingError
+from mapping.list_entries import by_name_or_id, named
 from mapping.messages import message
 
 

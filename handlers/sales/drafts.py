@@ -80,7 +80,7 @@ def _in_money(marked: Sale, deps: Deps) -> Sale:
 
 
 def _prepare(sale: Sale, deps: Deps, kind: DocumentKind | None) -> tuple[Posting, References]:
-    references = _references(sale, deps)
+    references = find_references(sale, deps)
     while True:
         try:
             return orders.to_posting(sale, references, deps.settings.orders, kind=kind), references
@@ -144,7 +144,8 @@ def learn(error: Permanent, deps: Deps) -> Deps | None:
     return dataclasses.replace(deps, line_amounts=LineAmounts.EXACT)
 
 
-def _references(sale: Sale, deps: Deps) -> References:
+def find_references(sale: Sale, deps: Deps) -> References:
+    """Everything the sale refers to. Raises `MappingError` for what is missing."""
     settings = deps.settings
     currency = currencies.find_named(deps)
     record = orders.name_record(sale)

@@ -32,7 +32,7 @@ _FIX = (
 
 def handle(event: Event, deps: Deps) -> Result:
     """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
-    sale = _find(event.entity_id, deps)
+    sale = find(event.entity_id, deps)
     if sale is None:
         reason = _UNKNOWN.format(order=event.entity_id)
         return Result(Outcome(State.SKIPPED, reason=reason, code=requests.UNKNOWN_ORDER, fix=_FIX))
@@ -53,7 +53,8 @@ def handle(event: Event, deps: Deps) -> Result:
     )
 
 
-def _find(order: str, deps: Deps) -> Sale | None:
+def find(order: str, deps: Deps) -> Sale | None:
+    """The sale with this id or printed number, or with this number in the books."""
     return till_sales.find(order, deps) or next(_find_by_document(order, deps), None)
 
 

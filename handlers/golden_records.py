@@ -1,0 +1,154 @@
+"""Record real records for the tests of a mapping: read both systems, keep what the mapping needs, write nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import simplejson
+
+from gateway.errors import GatewayError, NotFound
+from gateway.store.events import Event
+from gateway.store.requests import By
+from handlers import currencies
+from handlers.catalogue import articles, bridge
+from handlers.deps import Deps
+from handlers.references import codes, parties, people
+from handlers.result import Result, done
+from handlers.sales import drafts, dry_runs, lookup
+from mapping import golden_records
+from mapping.control import Control
+from mapping.errors import MappingError
+from mapping.golden_records import Data, dump
+from mapping.records import Relation, Sale, SaleKind
+from mapping.sale_identity import tenders_of
+from mapping.sections import MappingSettings
+from mapping.skus import needs_allocation
+
+_LISTS: Final = ("PaymentMethod", "Account", "Department", "Class", "Term")
+
+
+def handle(event: Event, deps: Deps) -> Result:
+    """The file as the result of the event, with the records that could not be recorded and why."""
+    asked = json.loads(event.hint or "{}")
+    reading_only, _ = dry_runs.without_writes(deps)
+    entries, missing = [], []
+    for kind, name in asked["records"]:
+        try:
+            entries.append(_record(kind, name, reading_only, with_persons=asked["with_persons"]))
+        except (MappingError, GatewayError) as refusal:
+            if isinstance(refusal, GatewayError) and not isinstance(refusal, NotFound):
+                raise
+            missing.append({"kind": kind, "id": name, "reason": refusal.reason})
+    file = golden_records.to_file(entries, deps.settings, with_persons=asked["with_persons"])
+    text = simplejson.dumps({"file": file, "missing": missing}, use_decimal=True, default=str)
+    result = done(f"recorded {len(entries)} of {len(asked['records'])} records; nothing was written")
+    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=text))
+
+
+def _record(kind: str, name: str, deps: Deps, *, with_persons: bool) -> Data:
+    found, known = _READERS[kind](name, deps)
+    # A second time through JSON, so that what is mapped now is what will be read from the file.
+    text = simplejson.dumps({"record": dump(found), "known": known}, use_decimal=True, default=str)
+    entry = {"kind": kind, "id": _name(found, name), **simplejson.loads(text, use_decimal=True)}
+    if not with_persons:
+        entry["record"] = golden_records.without_persons(kind, entry["record"])
+    return entry
+
+
+def _name(found: Any, name: str) -> str:
+    """What it is called in the file, by which it can be recorded again: no e-mail address."""
+    match found:
+        case Sale():
+            return found.number or found.id
+        case _ if hasattr(found, "display_name"):
+            return str(found.id)
+        case _ if hasattr(found, "payment_days"):
+            return str(found.number)
+        case _:
+            return name
+
+
+def _read_item(name: str, deps: Deps) -> tuple[object, Data]:
+    item = next(iter(deps.books.items_by_sku(name)), None) or deps.books.item(name)
+    number = bridge.find_number(item, deps)
+    if number is None and needs_allocation(item, deps.settings.products):
+        number = deps.settings.products.allocate_from
+    return item, {"number": number, "vat": dump(articles.vat_table(deps))}
+
+
+def _read_relation(name: str, deps: Deps) -> tuple[object, Data]:
+    return people.get_relation(By.EMAIL if "@" in name else By.ID, name, deps), {}
+
+
+def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
+    found = people.get_customer(By.EMAIL if "@" in name else By.ID, name, deps)
+    return found, {"currency": currencies.require_home(deps)}
+
+
+def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
+    read = lookup.find(name, deps)
+    if read is None:
+        raise NotFound(f"the till knows no sale with the id or number {name}")
+    sale = drafts.mark(read, deps)
+    try:
+        _, references = drafts.prepare(sale, deps)
+    except MappingError:
+        references = drafts.find_references(sale, deps)  # a sale that is refused afterwards is a result, too
+    relation = deps.till.relation(sale.relation_number) if sale.relation_number else None
+    tenders = sorted(tenders_of(drafts.in_money(sale, deps)))
+    known = {
+        "references": dump(references),
+        "tenders": tenders,
+        "country": parties.country(sale, relation, deps),
+        "days_to_pay": _find_days(sale, relation),
+        "tax_codes": [dump(code) for code in deps.lists.tax_codes(sale.business_date) if code.active],
+        "automatic": _match_automatically(sale, relation, tenders, deps),
+        "entries": {kind: [_short(each) for each in deps.lists.entries(kind)] for kind in _kept(deps)},  # type: ignore[arg-type]
+    }
+    return sale, known
+
+
+def _find_days(sale: Sale, relation: Relation | None) -> int | None:
+    """The days to pay of a sale on account."""
+    if sale.kind is not SaleKind.INVOICE:
+        return None
+    return (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
+
+
+def _kept(deps: Deps) -> Iterable[str]:
+    company = deps.lists.company()
+    left_out = {"Department": company.tracks_departments, "Class": company.tracks_classes}
+    return [kind for kind in _LISTS if left_out.get(kind, True)]
+
+
+def _short(entry: Any) -> Mapping[str, Any]:
+    return {"id": entry.id, "name": entry.name, **({} if entry.active else {"active": False})}
+
+
+def _match_automatically(
+    sale: Sale, relation: Relation | None, tenders: Iterable[str], deps: Deps
+) -> dict[str, dict[str, str]]:
+    """What each control finds without a setting, by setting and key."""
+    plain = Control(on_miss="skip")
+    mapping = MappingSettings(payment_methods=plain, departments=plain, classes=plain, terms=plain)
+    settings = deps.settings.model_copy(update={"mapping": mapping})
+    trial = dataclasses.replace(deps, settings=settings)
+    branch = str(sale.branch)
+    found: dict[str, Mapping[str, str | None]] = {
+        "mapping.payment_methods": codes.payment_methods(tenders, trial),
+        "mapping.departments": {branch: codes.department(sale.branch, trial)},
+        "mapping.classes": {branch: codes.class_id(sale.branch, trial)},
+        "mapping.terms": {str(_find_days(sale, relation)): codes.term(sale, relation, trial)},
+    }
+    return {name: {key: id_ for key, id_ in each.items() if id_} for name, each in found.items()}
+
+
+_READERS: Final[Mapping[str, Callable[[str, Deps], tuple[object, Data]]]] = {
+    "item": _read_item,
+    "relation": _read_relation,
+    "customer": _read_customer,
+    "sale": _read_sale,
+}
