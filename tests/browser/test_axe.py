@@ -1,0 +1,105 @@
+"""Every page of the dashboard, light and dark, examined by axe-core; its pictures are looked at by people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from starlette.routing import Route
+
+from gateway.store import documents, inbox, requests, users
+from gateway.store.agreements import AgreementStatus, DayResult
+from gateway.store.events import Flow, Outcome, State
+from gateway.store.session import open_engine, writing
+from gateway.store.users import Role
+from gateway.web import pages
+from tests.browser.shop import KEY
+from tests.gateway.web.test_pages_agreement import FIRST, MEANT, WRONG, add_days
+from tests.gateway.web.test_pages_previews import FIELDS, REPORT
+
+SAMPLES: Mapping[str, str] = {
+    "/sales/{id}": "/sales/1",
+    "/preview/{id}": "/preview/{preview}",
+    "/agreement": "/agreement?month=2026-10",
+    "/agreement/days/{day}": "/agreement/days/2026-10-03",
+    "/agreement/{id}": "/agreement/{report}",
+    "/connections/{name}/settings/{version}": "/connections/default/settings/1",
+    "/events/{id}": "/events/9",
+    "/invitation/{secret}": "/invitation/a-secret-of-an-invitation",
+}
+"""An address of each page of something, and of the agreement in a month that has some."""
+OUTSIDE = ("/login", "/invitation/{secret}")
+"""Pages of who has not logged in."""
+FILES = {"/sales.csv", "/agreement.csv", "/agreement.json"}
+"""Answers that are no page."""
+
+
+def find_pages() -> dict[str, str]:
+    """The address of every page, those for who has not logged in last. KeyError for one without a sample."""
+    shown = {route.path for route in pages.routes() if isinstance(route, Route) and "GET" in (route.methods or ())}
+    found = sorted(shown - FILES, key=lambda path: (path in OUTSIDE, path))
+    named = {path: path.replace("{name}", "default") for path in found}
+    return {path: SAMPLES[path] if "{" in to else SAMPLES.get(path, to) for path, to in named.items()}
+
+
+def settle(engine: Engine, change: Any, content: object) -> int:
+    """A request whose result is there."""
+    with writing(engine) as session:
+        (row,) = inbox.receive(session, [change])
+    event = inbox.claim(engine, row.id)
+    assert event
+    with writing(engine) as session:
+        inbox.finish(session, event, Outcome(State.DONE, result=json.dumps(content)))
+    return row.id
+
+
+@pytest.fixture
+def results(address: str, tmp_path: Path) -> Mapping[str, int]:
+    """A month of compared days, a document of settings, and the events of a preview and a report."""
+    assert address
+    engine = open_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    with writing(engine) as session:
+        documents.save(session, "default", "[orders]\nmemo = false\n", author="cli")
+        users.invite(session, users.add(session, "Anna", Role.VIEWER, None) or 0, "a-secret-of-an-invitation")
+    add_days(
+        engine,
+        KEY,
+        DayResult(FIRST + timedelta(days=1), AgreementStatus.AGREES, 128330, 128330),
+        DayResult(FIRST + timedelta(days=2), AgreementStatus.DIFFERS, 1550, 0, 1250, (WRONG, MEANT)),
+        DayResult(FIRST + timedelta(days=3), AgreementStatus.EXPLAINED, 300, 0, 0, (MEANT,)),
+    )
+    found = {
+        "preview": settle(engine, requests.preview(Flow.PRODUCTS, "7001", connection="default"), FIELDS),
+        "report": settle(engine, requests.agree(connection="default"), REPORT),
+    }
+    engine.dispose()
+    return found
+
+
+def test_axe_finds_nothing_on_any_page_in_either_theme(
+    inside: Any, address: str, results: Mapping[str, int], shoot: Callable[[Any, str], None]
+) -> None:
+    audit = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing"
+    ).Axe()
+    found: list[str] = []
+    for path, page in find_pages().items():
+        if path in OUTSIDE:
+            inside.context.clear_cookies()
+        answer = inside.goto(address + page.format(**results))
+        assert answer.ok, page
+        for theme in ("light", "dark"):
+            inside.emulate_media(color_scheme=theme)
+            for each in audit.run(inside).response["violations"]:
+                found += [f"{path} {theme} {each['id']}: {node['html']} {node['any']}" for node in each["nodes"]]
+            shoot(inside, f"axe{path.replace('/', '-')}-{theme}")
+    inside.evaluate("document.querySelector('main').innerHTML = '<img src=/static/icon.svg>'")
+    assert [each["id"] for each in audit.run(inside).response["violations"]].count("image-alt") == 1, (
+        "it audits nothing"
+    )
+    assert found == []
