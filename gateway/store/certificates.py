@@ -225,6 +225,16 @@ def _find_faults_of(entry: Mapping[str, Any], chain: Mapping[int, str]) -> Itera
     yield from certificates.find_faults(certificate)
 
 
+def find_conflicts(session: Session, contents: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Which of these certificates are others in this database: somebody changed it, or a backup was restored."""
+    row = CertificateRow
+    for each in contents:
+        same = and_(_of(each["connection"]), col(row.number) == each["number"])
+        kept = session.execute(select(col(row.digest)).where(same)).scalar_one_or_none()
+        if kept not in {None, certificates.digest(each)}:
+            yield f"certificate {each['connection']} {each['number']} is another one in this installation's database"
+
+
 def keys_of(file: Mapping[str, Any]) -> set[str]:
     """The public keys that a file of certificates names."""
     return {str(file["public_key"]), *(str(each["public_key"]) for each in file["certificates"])}

@@ -82,7 +82,8 @@ def _verify(call: Call, file: Any) -> int:
 
     faults = [file] if isinstance(file, str) else list(certificates.find_faults(file))
     signed_by: set[str] = set() if faults else certificates.keys_of(file)
-    own = _own_keys(call)
+    own, kept = _look_at_home(call, [] if faults else file["certificates"])
+    faults += kept
     trusted = {call.arguments.key} if call.arguments.key else own
     if trusted and not signed_by <= trusted:
         strange = ", ".join(sorted(signed_by - trusted))
@@ -113,19 +114,23 @@ def _show_valid(entries: Sequence[dict[str, Any]], signed_by: Collection[str], *
         )
 
 
-def _own_keys(call: Call) -> set[str]:
-    """The keys of this installation; none where there is no database (the file is verified without one)."""
+def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[str], list[str]]:
+    """The keys of this installation, and which of these certificates it has otherwise by now.
+
+    Nothing where there is no database: the file is verified without one.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from gateway.errors import Transient
+    from gateway.store import certificates, signing
     from gateway.store import session as store
-    from gateway.store import signing
 
     url = call.settings.database_url
     if url.startswith("sqlite") and not Path(store.sqlite_path(url)).exists():
-        return set()
+        return set(), []
     try:
         with store.reading(call.engine) as session:
-            return signing.known_keys(session)
+            contents = [each["certificate"] for each in entries]
+            return signing.known_keys(session), list(certificates.find_conflicts(session, contents))
     except (Transient, SQLAlchemyError):
-        return set()
+        return set(), []

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
+from sqlmodel import col
 
 from gateway import cli, resealing
 from gateway.store import certificates, requests, signing
 from gateway.store.certificates import Certificate
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from gateway.store.tables import CertificateRow
 from mapping import certificates as form
 from tests.gateway.programs import ROOT
 from tests.handlers.shop import REALM, Shop, on_both_databases
@@ -133,6 +135,10 @@ def test_a_changed_file_is_refused_with_the_reason(shop: Shop, run: Cli, tmp_pat
         (tmp_path / "other.json").write_text(json.dumps(other))
         code, out, _ = run("certificate", "verify", "other.json")
         assert (code, words in out) == (1, True), (words, out)
+    with writing(shop.engine) as session:
+        session.execute(update(CertificateRow).where(col(CertificateRow.number) == 2).values(digest="0" * 64))
+    code, out, _ = run("certificate", "verify", "days.json")
+    assert (code, "certificate default 2 is another one in this installation's database" in out) == (1, True)
     (tmp_path / "other.json").write_text('{"statement": 1, "statement": 2}')
     assert run("certificate", "verify", "other.json")[0] == 1
     assert [run(*wrong)[0] for wrong in (("certificate", "verify"), ("certificate", "verify", "none.json"))] == [2, 2]
