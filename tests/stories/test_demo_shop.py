@@ -16,12 +16,13 @@ from tests.gateway.programs import ROOT, Running
 from tests.servers import wait_until
 
 UP = [sys.executable, "-m", "gateway", "up"]
-PATIENCE = 400.0  # a minute and a half on a quiet machine
+PATIENCE = 400.0  # three minutes on a quiet machine
+PACE = "0.8"  # seconds between two sales: where they come faster than they are booked, stock waits for them for ever
 
 
 @pytest.fixture
 def running(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Running]:
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(free_port()), "SANDBOX_PACE": "0.4"}
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(free_port()), "SANDBOX_PACE": PACE}
     started = Running(tmp_path, UP, environ)
     yield started
     started.destroy()
