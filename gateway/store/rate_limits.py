@@ -6,6 +6,8 @@ of call slots. A caller holds one slot for the duration of the call, and a slot 
 A slot that may start later is reserved at once, so processes are served in the order in which they ask. The leases
 of a killed process expire.
 
+A slot is taken and released without a wait for the disk: after a power cut no call of before runs any more.
+
 Times are seconds since 1970 by the database's clock. A time too far ahead was written before that clock was set
 back, and counts as past.
 """
@@ -97,7 +99,7 @@ def take_slot(engine: Engine, account: Account, limit: Limit, holder: str, *, pa
     """A slot for one call of process `holder` that starts within `patience` seconds; `release_slot` ends it."""
     bound = {"of_system": account.system, "of_account": account.name, "by": holder, "patience": patience}
     bound |= {"slots": limit.slots, "ahead": limit.interval * _SLOWEST + _CLOCK_SLACK}
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         connection = session.connection()
         state = connection.execute(_STATE, bound).one()
         if state.cooldown > 0:
@@ -124,7 +126,7 @@ def release_slot(engine: Engine, account: Account, holder: str, number: int, *, 
     A thread may start its call late; the interval counts from the actual start.
     """
     bound = {"of_system": account.system, "of_account": account.name, "of_number": number, "by": holder}
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         if rest > 0:
             session.connection().execute(_RELEASE_RESTING, {**bound, "rest": rest})
         else:
@@ -133,9 +135,15 @@ def release_slot(engine: Engine, account: Account, holder: str, number: int, *, 
 
 def renew_slots(engine: Engine, holder: str) -> None:
     """Prolong the lease of every slot this process holds: its calls are still running."""
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         ours = col(CallSlotRow.holder) == holder
         session.execute(update(CallSlotRow).where(ours).values(leased_until=epoch() + LEASE_SECONDS))
+
+
+def release_slots(engine: Engine, holder: str) -> None:
+    """A process has died: its slots are free."""
+    with writing(engine) as session:
+        session.execute(update(CallSlotRow).where(col(CallSlotRow.holder) == holder).values(holder=None))
 
 
 def cool_down(engine: Engine, account: Account, seconds: float | None = None) -> float:

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.errors import Transient
 CONNECT_SECONDS = 5
 BUSY_MILLISECONDS = 10_000
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.05
+_NORMAL, _USUAL, _NOW = 1, "usual synchronous", "synchronous now"  # of SQLite
 # Down, full, out of connections; a read-only standby; a connection that was cut; every connection in use.
 _WEATHER = (OperationalError, InternalError, InterfaceError, PoolTimeout)
 
@@ -97,18 +99,39 @@ def _switch_to_wal(connection: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reading_only = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if reading_only else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    _set_synchronous(connection, most=_NORMAL if options.get("unsynced", False) else None)
+    connection.exec_driver_sql("BEGIN" if options.get("reading", False) else "BEGIN IMMEDIATE")
+
+
+def _set_synchronous(connection: Connection, *, most: int | None) -> None:
+    """Wait for the disk at most so much in the next transaction; None: as much as usual."""
+    info = connection.info
+    if most is not None and _USUAL not in info:
+        info[_USUAL] = info[_NOW] = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    wanted = info.get(_USUAL) if most is None else min(most, info[_USUAL])
+    if wanted != info.get(_NOW):
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        info[_NOW] = wanted
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
+def writing(engine: Engine, *, synced: bool = True) -> Iterator[Session]:
     """One transaction: committed at the end, rolled back on any exception. Never keep it open over a network call.
 
-    Raises `Transient` when the database cannot be reached or is locked.
+    Without `synced` its end does not wait for the disk: it may be undone when the database's machine loses its power,
+    not when a process dies. Raises `Transient` when the database cannot be reached or is locked.
     """
-    with _as_transient(), Session(engine, expire_on_commit=False) as session, session.begin():
+    bound = engine if synced else _unsynced(engine)
+    with _as_transient(), Session(bound, expire_on_commit=False) as session, session.begin():
+        if not synced and engine.dialect.name == "postgresql":
+            session.connection().exec_driver_sql("SET LOCAL synchronous_commit = off")
         yield session
+
+
+@lru_cache(maxsize=4)
+def _unsynced(engine: Engine) -> Engine:
+    return engine.execution_options(unsynced=True)
 
 
 @contextmanager
@@ -118,11 +141,16 @@ def reading(engine: Engine) -> Iterator[Session]:
     In SQLite it is one snapshot. In PostgreSQL each statement has its own snapshot, as in a READ COMMITTED transaction,
     whose begin and end would be two more round trips.
     """
+    with _as_transient(), Session(_read_only(engine), expire_on_commit=False) as session:
+        yield session
+
+
+@lru_cache(maxsize=4)
+def _read_only(engine: Engine) -> Engine:
     options: dict[str, Any] = {"reading": True}
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = "AUTOCOMMIT"
-    with _as_transient(), Session(engine.execution_options(**options), expire_on_commit=False) as session:
-        yield session
+    return engine.execution_options(**options)
 
 
 @contextmanager
