@@ -24,6 +24,7 @@ HEARTBEAT_MILLISECONDS = 15_000
 CONNECTIONS, WORKER_CONNECTIONS = 2, 4
 ALWAYS = 1_000_000  # Dramatiq's lottery for maintenance, per million commands
 WAKES_AT_ONCE = 32
+FEW = 4  # wake-ups that are sent without a look how many wait
 PAUSE_SECONDS = 0.01  # between two batches; the first wake-up after a silence is sent at once
 REST_SECONDS = 5.0  # longer than the sweeper's interval, so that it handles the events meanwhile
 FULL_SECONDS = 0.02  # between two looks, when this process holds all messages it may, or is about to end
@@ -50,7 +51,7 @@ def open_redis(url: str, *, tls_insecure: bool = False, timeout: float = 5.0, mo
     return redis.Redis(connection_pool=pool)
 
 
-def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> RedisBroker:
+def open_broker(client: redis.Redis, *, middleware: Iterable[dramatiq.Middleware] = ()) -> BlockingBroker:
     """A broker over `client`. Retries, delays and dead letters are database rows, so their middleware is left out."""
     broker = BlockingBroker(
         client=client,
@@ -73,6 +74,10 @@ class BlockingBroker(RedisBroker):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self.stopping = threading.Event()
+
+    def count_waiting(self) -> int:
+        """How many messages no worker has taken yet."""
+        return int(self.client.llen(f"{self.namespace}:{QUEUE}"))
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer; `timeout` (milliseconds) is how long one wait takes, and so how soon a stop is noticed."""
@@ -136,7 +141,7 @@ def send_wake_up(broker: dramatiq.Broker, event_id: int) -> None:
 class Notifier:
     """Notifies workers from its own thread, so that callers never wait for Redis; pauses when Redis does not answer."""
 
-    def __init__(self, broker: dramatiq.Broker) -> None:
+    def __init__(self, broker: BlockingBroker) -> None:
         self._broker = broker
         self._ids: deque[int] = deque()
         self._bell = threading.Event()
@@ -178,7 +183,9 @@ class Notifier:
         if self.resting:
             return
         try:
-            for event_id in batch:
+            # A message that is taken later finds these events, too.
+            most = len(batch) if len(batch) <= FEW else WAKES_AT_ONCE - self._broker.count_waiting()
+            for event_id in batch[: max(0, most)]:
                 send_wake_up(self._broker, event_id)
         except (redis.RedisError, dramatiq.errors.DramatiqError, OSError):
             self._resting_until = time.monotonic() + REST_SECONDS
