@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +74,10 @@ class CallLimits:
 
 
 class ConnectionRegistry:
-    """Hands out the context of a connection; the log collects the calls of the running event."""
+    """Hands out the context of a connection; the log collects the calls of the running event.
+
+    `process` names this process, in the leases of its events and in its slots for calls.
+    """
 
     def __init__(
         self,
@@ -94,7 +98,8 @@ class ConnectionRegistry:
         self._thread = threading.local()
         self.meter = metering.Meter(engine)
         self.watch = Watch(engine, settings)
-        self._rate_limiters = RateLimiters(engine)
+        self.process = uuid.uuid4().hex
+        self._rate_limiters = RateLimiters(engine, self.process)
         self._names: list[str] = []
         self._named_at = -NAMES_SECONDS
         self._installation: str | None = None

@@ -1,14 +1,15 @@
 """Stores outcomes and claims the next events, several in one transaction: a commit waits for the disk.
 
-SQLite has one writer. While one thread commits, the others wait anyway, so the next one commits for all of them. In
-PostgreSQL, where transactions run side by side, each thread commits its own outcome together with its next claim.
+While one thread writes, the others wait, and the next one writes for all of them: each statement once for the group.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -25,6 +26,9 @@ from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
 from handlers.result import Result
 from workers.holds import Holds
+
+GATHER_SECONDS = 0.002  # while other threads are busy: one commit for several costs less than one for each
+_CONTENDED = ("DeadlockDetected", "QueryCanceled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +52,19 @@ class Request:
     claimed: Event | None = None
     error: Exception | None = None
     done: bool = False
-    turn: threading.Event = field(default_factory=threading.Event)
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Its thread waits until another one releases it."""
+        self.turn.acquire()
 
 
 class EventWriter:
-    """One of a process. Claimed events are added to `holds`."""
+    """One of each `process`. Claimed events are added to `holds`."""
 
-    def __init__(self, engine: Engine, holds: Holds) -> None:
-        self._engine, self._holds = engine, holds
+    def __init__(self, engine: Engine, holds: Holds, process: str = "") -> None:
+        self._engine, self._holds, self._process = engine, holds, process
         self._rotation = RoundRobin()
-        self._in_groups = engine.dialect.name == "sqlite"
         self._waiting: list[Request] = []
         self._writing = False
         self._lock = threading.Lock()
@@ -76,9 +83,7 @@ class EventWriter:
         return request.due, request.claimed
 
     def _submit(self, request: Request) -> Request:
-        if not self._in_groups:
-            self._write([request])
-        elif self._is_first(request) or not self._wait(request):
+        if self._is_first(request) or not self._wait(request):
             self._write_all(request)
         if request.error is not None:
             raise request.error
@@ -92,11 +97,13 @@ class EventWriter:
 
     def _wait(self, request: Request) -> bool:
         """Whether another thread has written it; if not, it is this thread's turn to write."""
-        request.turn.wait()
+        request.turn.acquire()
         return request.done
 
     def _write_all(self, own: Request) -> None:
         """Write everything that waits, this thread's own request among it."""
+        if self._holds.count() > len(self._waiting):
+            time.sleep(GATHER_SECONDS)
         with self._lock:
             group, self._waiting = self._waiting, []
         try:
@@ -109,11 +116,11 @@ class EventWriter:
             with self._lock:
                 self._writing = bool(self._waiting)
                 if self._writing:
-                    self._waiting[0].turn.set()
+                    self._waiting[0].turn.release()
             for request in group:
                 request.done = True
                 if request is not own:
-                    request.turn.set()
+                    request.turn.release()
 
     def _write(self, group: Sequence[Request]) -> None:
         try:
@@ -121,10 +128,10 @@ class EventWriter:
         except Exception as error:  # noqa: BLE001 - it belongs to the threads whose request this is
             for request in group:
                 self._undo(request)
-            if len(group) > 1 and not isinstance(error, Transient):
+            if len(group) > 1 and _may_succeed_alone(error):
                 for request in group:
                     self._write([request])
-            elif len(group) == 1 and group[0].ended and group[0].wants_next:
+            elif len(group) == 1 and group[0].ended and group[0].wants_next and not isinstance(error, LeaseLost):
                 group[0].wants_next = False  # an outcome is stored even if nothing can be claimed
                 self._write(group)
             else:
@@ -138,40 +145,55 @@ class EventWriter:
         request.due.clear()
 
     def _write_together(self, group: Sequence[Request]) -> None:
-        found = self._look() if any(request.wants_next for request in group) else None
-        if not found and not any(request.ended for request in group):
-            return
+        wanting = [request for request in group if request.wants_next]
+        ended = [(request, request.ended) for request in group if request.ended is not None]
+        found = None
+        if not ended:  # without a lock, most often there is nothing
+            with reading(self._engine) as session:
+                found = self._look(session)
+            if not found:
+                return
         with writing(self._engine) as session:
-            for request in group:
-                if request.ended is not None:
-                    self._record(session, request, request.ended)
-            over = {each.ended.event.lease or "" for each in group if each.ended and each.error is None}
-            for request in group:
-                if found and request.wants_next and request.error is None:
-                    self._claim(session, request, found, over)
+            if ended:
+                self._record(session, ended)
+            if wanting:
+                self._claim(session, wanting, found or self._look(session), [each.event.lease for _, each in ended])
 
-    def _look(self) -> Claimable:
-        with reading(self._engine) as session:
-            return claiming.find_claimable(session, ours=self._holds.leases())
+    def _look(self, session: Session) -> Claimable:
+        return claiming.find_claimable(session, ours=self._holds.leases())
 
-    def _record(self, session: Session, request: Request, ended: Ended) -> None:
-        event, result = ended.event, ended.result
-        try:
-            inbox.finish(session, event, ended.outcome)
-        except LeaseLost as lost:  # it changed nothing
-            request.error = lost
-            return
-        for link in result.links:
-            links.save(session, event.connection or "", link)
-        received = inbox.receive(session, result.changes)
-        sales.record(session, event, ended.outcome, ended.sales)
-        journal.write(session, event.connection, event.id, ended.entries)
-        follower = inbox.pending_of(session, event.subject)
-        request.due += [each.id for each in received if each.pending] + ([follower] if follower else [])
-        failpoints.reach(failpoints.WHILE_RECORD, event.entity)
+    def _record(self, session: Session, group: Sequence[tuple[Request, Ended]]) -> None:
+        if not inbox.finish_all(session, [(each.event, each.outcome) for _, each in group]):
+            raise LeaseLost.of(group[0][1].event.id)  # in a group: of one of them
+        found = [(each.event.connection or "", link) for _, each in group for link in each.result.links]
+        links.save_all(session, sorted(found, key=lambda one: (one[0], one[1].kind, one[1].source_id)))
+        for request, each in group:
+            received = inbox.receive(session, each.result.changes)
+            request.due += [change.id for change in received if change.pending]
+            sales.record(session, each.event, each.outcome, each.sales)
+        journal.write_all(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
+        followers = inbox.pending_of(session, [each.event.subject for _, each in group])
+        for request, each in group:
+            request.due += [followers[each.event.subject]] if each.event.subject in followers else []
+            failpoints.reach(failpoints.WHILE_RECORD, each.event.entity)
 
-    def _claim(self, session: Session, request: Request, found: Claimable, over: Collection[str]) -> None:
-        event = claiming.claim_within(session, found, self._rotation, excluded=self._holds.full(ended=over))
-        if event is not None:
+    def _claim(
+        self, session: Session, wanting: Sequence[Request], found: Claimable, ended: Collection[str | None]
+    ) -> None:
+        over = {lease or "" for lease in ended}
+        claimed = claiming.claim_several(
+            session,
+            found,
+            self._rotation,
+            most=len(wanting),
+            full=partial(self._holds.full, ended=over),
+            process=self._process,
+        )
+        for request, event in zip(wanting, claimed, strict=False):
             self._holds.add(event)
             request.claimed = event
+
+
+def _may_succeed_alone(error: Exception) -> bool:
+    """Whether the cause may be one request of a group, or the others' locks: not when the database is away."""
+    return not isinstance(error, Transient) or error.code in _CONTENDED

@@ -41,15 +41,23 @@ class Holds:
         """The leases this process holds now, without those of hanging threads."""
         return [lease for lease, hold in self._all().items() if not self._is_too_long(hold)]
 
+    def count(self) -> int:
+        """How many events are in hand, with those of hanging threads."""
+        return len(self._holds)
+
     def is_stuck(self) -> bool:
         """Whether a thread hangs."""
         return any(map(self._is_too_long, self._all().values()))
 
-    def full(self, *, ended: Collection[str] = ()) -> set[str]:
-        """Connections that have their share of the threads, where there are several; the leases `ended` are over."""
+    def full(self, chosen: Mapping[str, int] | None = None, *, ended: Collection[str] = ()) -> set[str]:
+        """Connections that have their share of the threads, where there are several.
+
+        `chosen`: how many more events of each are about to begin; the leases `ended` are over.
+        """
         if len(self._known_names()) < 2:  # noqa: PLR2004 - a single connection has nothing to share
             return set()
         busy = Counter(hold.connection for lease, hold in self._all().items() if lease not in ended)
+        busy.update(chosen or {})
         return find_full(busy, threads=self._threads)
 
     def _all(self) -> dict[str, _Hold]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -34,11 +33,10 @@ _log = structlog.get_logger(__name__)
 
 
 class RateLimiters:
-    """Every rate limiter of this process, and the thread that renews their slots."""
+    """Every rate limiter of this process, called `holder`, and the thread that renews their slots."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._holder = uuid.uuid4().hex
+    def __init__(self, engine: Engine, holder: str) -> None:
+        self._engine, self._holder = engine, holder
         self._limiters: dict[Account, RateLimiter] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()

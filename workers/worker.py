@@ -18,7 +18,7 @@ from gateway.store import inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.journal import Entry
-from gateway.store.session import writing
+from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.result import Result
@@ -54,14 +54,17 @@ class Worker:
         self.notify = notify
         # A hanging event is taken over by another worker, and a new process replaces this one.
         self.holds = Holds(contexts.known_names, threads=threads, longest=longest)
-        self._writer = EventWriter(engine, self.holds)
+        self._writer = EventWriter(engine, self.holds, contexts.process)
         self.stopping = threading.Event()
         self._isolation = Isolation(abandoned=self.stopping.is_set)
 
     def work(self, event_id: int) -> None:
-        """Handle this event if it is due, then other due events, for a while."""
+        """Handle this event if it is still due, then other due events, for a while."""
         failpoints.reach(failpoints.BEFORE_CLAIM)
-        self._handle_from(lambda: self._claim(event_id), until=0.0)
+        with reading(self.engine) as session:
+            due = inbox.is_due(session, event_id)
+        if due:
+            self._handle_from(lambda: self._claim(event_id), until=0.0)
         self.drain()
 
     def drain(self) -> int:
@@ -75,7 +78,8 @@ class Worker:
         return count
 
     def _claim(self, event_id: int) -> Event | None:
-        event = inbox.claim(self.engine, event_id, excluded=self.holds.full(), ours=self.holds.leases())
+        excluded, ours = self.holds.full(), self.holds.leases()
+        event = inbox.claim(self.engine, event_id, excluded=excluded, ours=ours, process=self.contexts.process)
         if event is not None:
             self.holds.add(event)
         return event

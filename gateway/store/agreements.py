@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store.events import State
@@ -128,9 +128,15 @@ def mark_differing(session: Session, connection: str, *, now: datetime, at_once:
     _put_forward(session, differing, now, at_once=at_once)
 
 
+_DAYS = AgreementDayRow.__table__.c  # type: ignore[attr-defined]
+_ONE_DIFFERING = (
+    select(_DAYS.day).where(_DAYS.connection == bindparam("of"), _DAYS.status == AgreementStatus.DIFFERS).limit(1)
+)  # asked for each document that is not ours: built once
+
+
 def has_differing(session: Session, connection: str) -> bool:
     """Whether `mark_differing` may have something to do: most often not, and then nothing has to be written."""
-    return session.execute(select(col(AgreementDayRow.day)).where(_differs(connection)).limit(1)).first() is not None
+    return session.execute(_ONE_DIFFERING, {"of": connection}).first() is not None
 
 
 def _differs(connection: str) -> ColumnElement[bool]:

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Float, and_, any_, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Engine,
+    Float,
+    String,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
@@ -32,6 +50,7 @@ DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_a
 _NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
 _FIRST_ABANDONED = select(_ROWS.id).limit(1).where(ABANDONED, _NOT_OURS)
 _CLOSABLE = (*PENDING, State.PARKED)
+_TRIES = 3
 _OLDER = _INBOX.alias("older")
 _OPEN_BEFORE = (_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE))
 _TRIED_BEFORE = exists().where(*_OPEN_BEFORE, _OLDER.c.attempts > 0)
@@ -40,14 +59,23 @@ _COUNTED = func.max(_OLDER.c.crashes - case((_OLDER.c.state == State.PARKED, 1),
 _INHERITED = func.coalesce(select(_COUNTED).where(*_OPEN_BEFORE, _OLDER.c.crashes > 0).scalar_subquery(), 0)
 
 
-def _taking(which: Any) -> Any:
-    """The claim of one event, if it is still due."""
+# As text: SQLAlchemy leaves out the names of tables here for SQLite, which uses the index of subjects only if it knows
+# the type.
+_HAS_OLDER = literal_column(
+    "EXISTS (SELECT 1 FROM inbox AS older WHERE older.subject = CAST(inbox.subject AS TEXT) AND older.id < inbox.id"
+    " AND older.state || '' IN ('received', 'waiting', 'uncertain', 'parked'))",
+    Boolean,
+)
+
+
+def _taking(*which: ColumnElement[bool]) -> Any:
+    """The claim of these events; with each, whether an older one of its subject is open."""
     return (
         update(_INBOX)
-        .where(_ROWS.id == which, DUE)
+        .where(*which)
         .values(
             state=State.WORKING,
-            lease=bindparam("by"),
+            lease=bindparam("by", type_=String()).concat(cast(_ROWS.id, String)),
             leased_until=moment(bindparam("seconds", type_=Float())),
             attempts=_ROWS.attempts + 1,
             # Still 'working' when it is claimed: its worker was killed.
@@ -56,7 +84,7 @@ def _taking(which: Any) -> Any:
             careful=or_(_ROWS.careful, _TRIED_BEFORE),
             updated_at=moment(),
         )
-        .returning(*(_ROWS[name] for name in _COLUMNS))
+        .returning(*(_ROWS[name] for name in _COLUMNS), _HAS_OLDER)
     )
 
 
@@ -69,16 +97,18 @@ def _newest_of_subject() -> Any:
     return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
 
 
-_TAKE_ONE = _taking(bindparam("of"))
-_TAKE_NEWEST = _taking(_newest_of_subject())
+_TAKE_ONE = _taking(_ROWS.id == bindparam("of"), DUE)
+_TAKE_NEWEST = _taking(_ROWS.id == _newest_of_subject(), DUE)
 
 
 @cache
-def _taking_next(*, resting: bool, lock: bool) -> Any:
-    return _taking(round_robin.newest_of(resting=resting, lock=lock))
-
-
-_Begin = Callable[[], AbstractContextManager[Session]]
+def _taking_next(*, resting: bool, lock: bool, most: int) -> Any:
+    newest = round_robin.newest_of(resting=resting, lock=lock, most=most)
+    if lock:
+        # As an array: with a look-up of rows by id, PostgreSQL's planner never scans the whole table. It is asked again
+        # whether they are due: another worker may have ended one just before it was locked.
+        return _taking(_ROWS.id == any_(func.array(newest.scalar_subquery())), DUE)
+    return _taking(_ROWS.id.in_(newest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +133,25 @@ def claim(
     seconds: float = LEASE_SECONDS,
     excluded: Collection[str] = (),
     ours: Collection[str] = (),
+    process: str = "",
 ) -> Event | None:
     """Claim the newest of the most urgent due events of the subject of `event_id`, or None if there is none.
 
     Older pending events of the subject are closed as superseded: the claimed one reads the present state. Events of a
-    connection that rests or is `excluded` are not claimed, nor those this process holds by a lease of `ours`.
+    connection that rests or is `excluded` are not claimed, nor those this process holds by a lease of `ours`. Leases
+    begin with the name of the `process`.
     """
-    return _take(partial(writing, engine), _TAKE_NEWEST, seconds, of=event_id, excluded=[*excluded], ours=[*ours])
+    try:
+        with writing(engine) as session:
+            taken = _take(
+                session,
+                _TAKE_NEWEST,
+                (seconds, process),
+                {"of": event_id, "excluded": [*excluded], "ours": [*ours]},
+            )
+    except IntegrityError:
+        return None  # another worker has this subject; when it finishes, the next is notified
+    return next(iter(taken), None)
 
 
 def claim_next(
@@ -120,70 +162,90 @@ def claim_next(
     excluded: Collection[str] = (),
     ours: Collection[str] = (),
 ) -> Event | None:
-    """Claim the next due event, or None: those of killed workers first, then one connection after the other.
-
-    Within a connection the most urgent comes first, and of a subject the newest of that priority: it supersedes the
-    older ones. The thousands of one connection do not delay the one event of another.
-    """
+    """Claim the next due event, or None: `claim_several` of one."""
     with reading(engine) as session:
         found = find_claimable(session, ours=ours)
-    return _take_next(partial(writing, engine), found, rotation or RoundRobin(), seconds, excluded)
+    with writing(engine) as session:
+        taken = claim_several(
+            session, found, rotation or RoundRobin(), most=1, seconds=seconds, full=lambda _chosen: excluded
+        )
+    return next(iter(taken), None)
 
 
 def find_claimable(session: Session, *, ours: Collection[str] = ()) -> Claimable:
-    """What `claim_next` chooses from; events that this process holds by a lease of `ours` are not abandoned."""
+    """What `claim_several` chooses from; events that this process holds by a lease of `ours` are not abandoned."""
     abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
     lock = session.get_bind().dialect.name == "postgresql"
     return Claimable(abandoned, round_robin.find_due_connections(session), lock)
 
 
-def claim_within(
+def claim_several(
     session: Session,
     found: Claimable,
     rotation: RoundRobin,
     *,
+    most: int,
+    full: Callable[[Mapping[str, int]], Collection[str]],
     seconds: float = LEASE_SECONDS,
-    excluded: Collection[str] = (),
-) -> Event | None:
-    """As `claim_next`, in the caller's transaction, whose other changes stay whatever comes of it."""
-    return _take_next(partial(_nested, session), found, rotation, seconds, excluded)
+    process: str = "",
+) -> list[Event]:
+    """Claim at most so many due events: those of killed workers first, then one connection after the other.
+
+    Within a connection the most urgent comes first, and of a subject the newest of that priority: it supersedes the
+    older ones. The thousands of one connection do not delay the one event of another. `full` names the connections
+    that get no more, given how many were chosen of each. It is in the caller's transaction, whose other changes stay
+    whatever comes of it.
+    """
+    for _ in range(_TRIES):
+        with suppress(IntegrityError), session.connection().begin_nested():  # a conflict undoes all since here
+            return _take_several(session, found, rotation, most, full, (seconds, process))
+    return []  # other workers have these subjects; when they finish, the next are notified
 
 
-@contextmanager
-def _nested(session: Session) -> Iterator[Session]:
-    # A conflict undoes its own statement in SQLite, in PostgreSQL everything since the savepoint.
-    with session.begin_nested() if session.get_bind().dialect.name == "postgresql" else nullcontext():
-        yield session
+def _take_several(
+    session: Session,
+    found: Claimable,
+    rotation: RoundRobin,
+    most: int,
+    full: Callable[[Mapping[str, int]], Collection[str]],
+    lease: tuple[float, str],
+) -> list[Event]:
+    taken: list[Event] = []
+    if found.abandoned is not None:
+        taken += _take(session, _TAKE_ONE, lease, {"of": found.abandoned})
+    waiting = [*found.waiting]
+    while len(taken) < most:
+        shares = rotation.share(waiting, most - len(taken), partial(_find_full, full, taken))
+        if not shares:
+            break
+        for due, count in shares.items():
+            taking = _taking_next(resting=due.resting, lock=found.lock, most=count)
+            # Fewer than asked for, when several of the first are of one subject.
+            if events := _take(session, taking, lease, {round_robin.DUE: due.connection}):
+                taken += events
+            else:
+                waiting.remove(due)
+    return taken
 
 
-def _take_next(
-    begin: _Begin, found: Claimable, rotation: RoundRobin, seconds: float, excluded: Collection[str]
-) -> Event | None:
-    if found.abandoned is not None and (event := _take(begin, _TAKE_ONE, seconds, of=found.abandoned)):
-        return event
-    for due in rotation.order([each for each in found.waiting if each.connection not in excluded]):
-        taking = _taking_next(resting=due.resting, lock=found.lock)
-        if event := _take(begin, taking, seconds, **{round_robin.DUE: due.connection}):
-            rotation.serve(due.connection)
-            return event
-    return None
+def _find_full(
+    full: Callable[[Mapping[str, int]], Collection[str]], taken: Sequence[Event], chosen: Counter[str]
+) -> Collection[str]:
+    return full(Counter(each.connection or "" for each in taken) + chosen)
 
 
-def _take(begin: _Begin, taking: Any, seconds: float, **bound: Any) -> Event | None:
-    try:
-        with begin() as session:
-            row = session.execute(taking, {"by": uuid.uuid4().hex, "seconds": seconds, **bound}).one_or_none()
-            if row is None:
-                return None
-            event = Event(*row)
-            _supersede(session, event)
-            return event
-    except IntegrityError:
-        return None  # another worker has this subject; when it finishes, the next is notified
+def _take(session: Session, taking: Any, lease: tuple[float, str], bound: Mapping[str, Any]) -> list[Event]:
+    seconds, process = lease
+    rows = session.execute(taking, {"by": f"{process}{uuid.uuid4().hex}", "seconds": seconds, **bound}).all()
+    taken = [Event(*row[:-1]) for row in rows]
+    followers = [event for event, row in zip(taken, rows, strict=True) if row[-1]]
+    if followers:
+        _supersede(session, followers)
+    return taken
 
 
-def _supersede(session: Session, event: Event) -> None:
-    bound = {"of": event.subject, "before": event.id, "why": f"{SUPERSEDED}{event.id}", "by": event.id}
+def _supersede(session: Session, events: Sequence[Event]) -> None:
+    bound = [{"of": each.subject, "before": each.id, "why": f"{SUPERSEDED}{each.id}", "by": each.id} for each in events]
     session.execute(close_older(session.get_bind().dialect.name), bound)
 
 

@@ -51,7 +51,12 @@ _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _ROWS = _INBOX.c
 _LEFT = select(_ROWS.id).where(or_(ABANDONED, and_(_ROWS.connection.is_(None), DUE))).limit(bindparam("most"))
 _ONE = select(_ROWS.id).limit(1)
-_PENDING_OF = _ONE.where(_ROWS.subject == bindparam("of"), DUE)
+_PENDING_OF = (
+    select(_ROWS.subject, func.max(_ROWS.id))
+    .where(_ROWS.subject.in_(bindparam("of", expanding=True)), DUE)
+    .group_by(_ROWS.subject)
+)
+_DUE_ONE = _ONE.where(_ROWS.id == bindparam("of"), DUE)
 _HEARD_SINCE = _ONE.where(
     _ROWS.subject == bindparam("of"), _ROWS.id != bindparam("other"), _ROWS.received_at >= bindparam("since")
 )
@@ -71,7 +76,6 @@ _FINISH = (
         leased_until=None,
         updated_at=moment(),
     )
-    .returning(_ROWS.id)
 )
 
 
@@ -124,16 +128,24 @@ def renew(engine: Engine, leases: Sequence[str], *, seconds: float = LEASE_SECON
     """Prolong the leases that we still hold."""
     if not leases:
         return
-    alive = and_(col(InboxRow.lease).in_(leases), col(InboxRow.state) == State.WORKING)
+    alive: Any = and_(col(InboxRow.lease).in_(leases), col(InboxRow.state) == State.WORKING)
+    if engine.dialect.name == "postgresql":
+        # A locked one is about to end, together with others of which this may have locked some.
+        alive = _ROWS.id.in_(select(_ROWS.id).where(alive).with_for_update(skip_locked=True))
     with writing(engine) as session:
         session.execute(update(InboxRow).where(alive).values(leased_until=moment(seconds)))
 
 
 def finish(session: Session, event: Event, outcome: Outcome) -> None:
     """Record the outcome, in the caller's transaction. Raises `LeaseLost` if the claim is no longer ours."""
-    ended = session.execute(_FINISH, _to_end(event, outcome)).one_or_none()
-    if ended is None:
+    if not finish_all(session, [(event, outcome)]):
         raise LeaseLost.of(event.id)
+
+
+def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool:
+    """Record the outcomes, in the caller's transaction; whether every claim is still ours."""
+    result: Any = session.execute(_FINISH, [_to_end(event, outcome) for event, outcome in ended])
+    return bool(result.rowcount == len(ended))
 
 
 def _to_end(event: Event, outcome: Outcome) -> dict[str, Any]:
@@ -160,10 +172,15 @@ def due_ids(session: Session, *, limit: int) -> list[int]:
     return found[:limit]
 
 
-def pending_of(session: Session, subject: str) -> int | None:
-    """A due event of this subject, if one arrived while another was handled."""
-    found: int | None = session.execute(_PENDING_OF, {"of": subject}).scalar_one_or_none()
-    return found
+def is_due(session: Session, event_id: int) -> bool:
+    """Whether this event waits for a worker."""
+    return session.execute(_DUE_ONE, {"of": event_id}).first() is not None
+
+
+def pending_of(session: Session, subjects: Sequence[str]) -> dict[str, int]:
+    """A due event of each of these subjects for which one arrived while another was handled."""
+    found = session.execute(_PENDING_OF, {"of": list(subjects)})
+    return {str(row[0]): int(row[1]) for row in found}
 
 
 def requeue(session: Session, event_id: int, *, states: Sequence[State]) -> bool:

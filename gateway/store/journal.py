@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,8 +40,11 @@ _INSERT = insert(_LINES).values(**{name: bindparam(name) for name in _GIVEN}, at
 
 def write(session: Session, connection: str | None, event_id: int | None, entries: Sequence[Entry]) -> None:
     """Append the entries, in the caller's transaction."""
-    if not entries:
-        return
+    write_all(session, [(connection, event_id, entries)])
+
+
+def write_all(session: Session, logs: Iterable[tuple[str | None, int | None, Sequence[Entry]]]) -> None:
+    """Append the entries of several events: of each its connection and id."""
     rows = [
         {
             "event_id": event_id,
@@ -54,9 +57,11 @@ def write(session: Session, connection: str | None, event_id: int | None, entrie
             "milliseconds": entry.milliseconds,
             "then": entry.at,
         }
+        for connection, event_id, entries in logs
         for entry in entries
     ]
-    session.execute(_INSERT, rows)
+    if rows:
+        session.execute(_INSERT, rows)
 
 
 def of_event(session: Session, event_id: int) -> list[Entry]:

@@ -164,8 +164,13 @@ def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -
 
 def save(session: Session, connection: str, *links: Link) -> None:
     """Store the links, replacing those of these source records."""
-    if links:
-        session.execute(_upsert(session.get_bind().dialect.name), [_to_values(connection, link) for link in links])
+    save_all(session, [(connection, link) for link in links])
+
+
+def save_all(session: Session, found: Iterable[tuple[str, Link]]) -> None:
+    """Store links of several connections."""
+    if rows := [_to_values(connection, link) for connection, link in found]:
+        session.execute(_upsert(session.get_bind().dialect.name), rows)
 
 
 def add(session: Session, connection: str, link: Link) -> Link:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Integer,
     Select,
     String,
     and_,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 from sqlmodel import Session
@@ -67,6 +70,23 @@ class RoundRobin:
             last = self._last
         return sorted(due, key=lambda each: (each.connection <= last, each.connection))
 
+    def share(
+        self,
+        due: Sequence[DueConnection],
+        count: int,
+        full: Callable[[Counter[str]], Collection[str]],
+    ) -> dict[DueConnection, int]:
+        """Divide so many events among the due connections in turn; `full` names those that get no more."""
+        shares: Counter[DueConnection] = Counter()
+        for _ in range(count):
+            excluded = full(Counter({each.connection: number for each, number in shares.items()}))
+            chosen = next(iter(self.order([each for each in due if each.connection not in excluded])), None)
+            if chosen is None:
+                break
+            shares[chosen] += 1
+            self.serve(chosen.connection)
+        return shares
+
     def serve(self, connection: str) -> None:
         """Note that this connection was served last."""
         with self._lock:
@@ -98,39 +118,34 @@ def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
 
 
 @cache
-def next_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
-    """The id of a due connection's first event whose subject is not claimed: urgent first, then the longest due.
+def newest_of(*, resting: bool, lock: bool, most: int) -> Select[Any]:
+    """The ids of a due connection's events to claim next, at most so many: urgent first, then the longest due.
 
-    The connection is bound as `DUE` when it is executed.
+    Of a subject it is the newest due event, which reads the present state for the older ones, too; only of the same
+    priority: a person's request is not superseded by a later webhook. Subjects that are being handled are left out.
+    Where rows are `lock`ed and another worker has the newest, there is none: waiting for it with a lock on an older one
+    could deadlock. The connection is bound as `DUE` when it is executed.
     """
-    first = [_due_of(priority, resting=resting).limit(1) for priority in _priorities(resting=resting)]
-    return func.coalesce(
-        *((each.with_for_update(skip_locked=True) if lock else each).scalar_subquery() for each in first), None
-    )
-
-
-@cache
-def newest_of(*, resting: bool, lock: bool) -> ColumnElement[int]:
-    """The id of the newest due event of the subject of `next_of`: it reads the present state for the older ones, too.
-
-    Only of the same priority: a person's request is not superseded by a later webhook. Where it is `lock`ed and
-    another worker has it, there is none: waiting for it with a lock on an older one could deadlock.
-    """
-    first = _INBOX.alias("first")
-    picked = select(first.c.id, first.c.subject, first.c.priority).where(
-        first.c.id == next_of(resting=resting, lock=lock)
-    )
-    alike = picked.subquery("picked")
+    at_most = literal_column(str(most), Integer)
+    # PostgreSQL reads, and locks, no more of each than is asked for in the end.
+    parts = [_due_of(priority, resting=resting).limit(at_most) for priority in _priorities(resting=resting)]
+    each = [
+        (part.with_for_update(skip_locked=True) if lock else part).cte(f"due_{number}")
+        for number, part in enumerate(parts)
+    ]
+    first = union_all(*(select(part) for part in each)).limit(at_most).cte("first")
+    rival = first.alias("rival")
+    outdone = exists().where(rival.c.subject == first.c.subject, rival.c.priority < first.c.priority)
     newest = (
         select(func.max(_ROWS.id))
-        .where(_ROWS.subject == alike.c.subject, _ROWS.priority == alike.c.priority, _ROWS.id >= alike.c.id)
+        .where(_ROWS.subject == first.c.subject, _ROWS.priority == first.c.priority, _ROWS.id >= first.c.id)
         .where(_pending(), _ROWS.turn_at <= fixed())
-        .correlate(None)
+        .correlate(first)
         .scalar_subquery()
     )
+    found = select(newest.label("id")).select_from(first).where(~outdone.correlate(first))
     locked = _INBOX.alias("locked")
-    found = select(locked.c.id).where(locked.c.id == newest).with_for_update(skip_locked=True)
-    return found.scalar_subquery() if lock else newest
+    return select(locked.c.id).where(locked.c.id.in_(found)).with_for_update(skip_locked=True) if lock else found
 
 
 def find_due(session: Session, of: DueConnection, *, limit: int) -> list[int]:
@@ -152,7 +167,7 @@ def _due_of(priority: int, *, resting: bool) -> Select[Any]:
     other = _INBOX.alias("other")
     busy = exists().where(and_(other.c.subject == _ROWS.subject, other.c.state == _WORKING))
     return (
-        select(_ROWS.id)
+        select(_ROWS.id, _ROWS.subject, _ROWS.priority)
         .where(_ROWS.connection == bindparam(DUE, type_=String()), _ROWS.priority == priority, _pending(), ~busy)
         .where(_ROWS.turn_at <= fixed(), is_asked() if resting else true())
         .order_by(_ROWS.turn_at, _ROWS.id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from sqlmodel import Session
+
 from gateway.errors import NotFound, Permanent
 from gateway.store import agreements, links
 from gateway.store.events import Event
@@ -33,9 +35,11 @@ _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 def handle(event: Event, deps: Deps) -> Result:
     """Recognise our documents by their link; store that one is gone, so that it is reported once."""
-    mine = _find(event, deps)
+    with reading(deps.engine) as session:
+        mine = _find(session, event, deps)
+        differing = mine is None and agreements.has_differing(session, deps.connection)
     if mine is None:
-        return _handle_foreign(event, deps)
+        return _handle_foreign(event, deps, differing=differing)
     document = _posted_on(mine, deps)
     if document is not None and document.kind == LinkKind.DOCUMENT:
         deps.sales[document.source_id] = None
@@ -156,12 +160,10 @@ def _compare_again(mine: Link, deps: Deps) -> None:
         agreements.mark_differing(session, deps.connection, now=deps.now(), at_once=True)
 
 
-def _handle_foreign(event: Event, deps: Deps) -> Result:
-    """A document without a link."""
+def _handle_foreign(event: Event, deps: Deps, *, differing: bool) -> Result:
+    """A document without a link; `differing`: it may be part of a difference between till and books."""
     if event.operation == writers.UNLINKED:
         return writers.handle_unlinked(event, deps)
-    with reading(deps.engine) as session:
-        differing = agreements.has_differing(session, deps.connection)
     if differing:
         with writing(deps.engine) as session:
             agreements.mark_differing(session, deps.connection, now=deps.now())
@@ -170,11 +172,10 @@ def _handle_foreign(event: Event, deps: Deps) -> Result:
     return done("its sale is booked again") if known else skipped("not posted by this gateway")
 
 
-def _find(event: Event, deps: Deps) -> Link | None:
+def _find(session: Session, event: Event, deps: Deps) -> Link | None:
     if event.entity != "Payment":
-        return bookings.find_document(event.entity, event.entity_id, deps)
-    with reading(deps.engine) as session:
-        return next(iter(links.find_by_target(session, deps.connection, LinkKind.PAYMENT, event.entity_id)), None)
+        return bookings.find_written(session, deps.connection, event.entity, event.entity_id)
+    return next(iter(links.find_by_target(session, deps.connection, LinkKind.PAYMENT, event.entity_id)), None)
 
 
 def _show_edit(event: Event, record: str) -> Result:

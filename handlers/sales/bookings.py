@@ -61,7 +61,12 @@ def find(sale_id: str, deps: Deps) -> Link | None:
 def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
     """The link of a document of the books that we wrote: of a day, of a sale, or of money beside one; or None."""
     with reading(deps.engine) as session:
-        found = [each for kind in WRITTEN for each in links.find_by_target(session, deps.connection, kind, document_id)]
+        return find_written(session, deps.connection, entity, document_id)
+
+
+def find_written(session: Session, connection: str, entity: str, document_id: str) -> Link | None:
+    """`find_document` in the caller's transaction."""
+    found = [each for kind in WRITTEN for each in links.find_by_target(session, connection, kind, document_id)]
     return next((link for link in found if link.target_entity == entity), None)
 
 

@@ -31,7 +31,7 @@ def open_limiters(engine: Engine) -> Iterator[Callable[[], RateLimiters]]:
     opened: list[RateLimiters] = []
 
     def start() -> RateLimiters:
-        opened.append(RateLimiters(engine))
+        opened.append(RateLimiters(engine, f"process-{len(opened)}"))
         return opened[-1]
 
     yield start
@@ -126,7 +126,7 @@ def test_calls_to_an_installation_are_serial_over_all_processes(open_limiters: C
 def hammer(url: str, seconds: float, made: Any, hold: bool) -> None:
     """A whole process of its own: calls as fast as it may."""
     engine = open_engine(url)
-    limiter = RateLimiters(engine).of(BOOKS, Limit.of(at_once=3, per_second=10, per_minute=240))
+    limiter = RateLimiters(engine, "process").of(BOOKS, Limit.of(at_once=3, per_second=10, per_minute=240))
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with limiter("GET item"):
