@@ -26,7 +26,7 @@ dramatiq.set_broker(broker)
 _notifier = Notifier(broker)
 _contexts = ConnectionRegistry(_engine, _settings, _notifier.notify)
 _worker = Worker(_engine, _contexts, _notifier.notify, threads=_settings.worker_threads)
-_worker_threads.attach(_worker, _notifier)
+_worker_threads.attach(_worker, _notifier, _settings.database_url)
 
 
 @dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK)

@@ -16,9 +16,10 @@ import structlog
 from gateway import reporting
 from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
-from gateway.store import inbox, presence
+from gateway.store import claims, inbox, presence, rate_limits
 from gateway.store.session import reading
 from workers import alerting, checkins
+from workers.process_files import TOUCH_SECONDS, ProcessFile
 from workers.worker import Worker
 
 RENEW_SECONDS = 3.0
@@ -52,12 +53,14 @@ class WorkerThreads(dramatiq.Middleware):
     def __init__(self) -> None:
         self._worker: Worker | None = None
         self._notifier: Notifier | None = None
+        self._file: ProcessFile | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def attach(self, worker: Worker, notifier: Notifier) -> None:
+    def attach(self, worker: Worker, notifier: Notifier, database_url: str) -> None:
         """Set the worker and notifier; called once by the composition root."""
         self._worker, self._notifier = worker, notifier
+        self._file = ProcessFile(worker.contexts.process, database_url)
 
     def before_worker_boot(self, _broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Give Dramatiq's threads a queue that does not keep them when the process ends."""
@@ -66,8 +69,10 @@ class WorkerThreads(dramatiq.Middleware):
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         """Start the threads."""
         _on_first_signal(lambda: self._begin_to_stop(broker))
+        self._open_file()
         for name, seconds, task in (
             ("renewal", RENEW_SECONDS, self._renew),
+            ("takeover", TOUCH_SECONDS, self._take_over),
             ("sweeper", SWEEP_SECONDS, self._sweep),
             ("presence", PRESENCE_SECONDS, self._report),
             ("watch", alerting.SECONDS, self._watch),
@@ -93,6 +98,8 @@ class WorkerThreads(dramatiq.Middleware):
         self._stop.set()
         if self._worker:
             self._worker.contexts.close()
+        if self._file and not (self._worker and self._worker.holds.count()):
+            self._file.close()
         if self._notifier:
             self._notifier.close()
 
@@ -125,6 +132,28 @@ class WorkerThreads(dramatiq.Middleware):
         if due and self._notifier.resting:
             self._worker.drain()
         self._notifier.notify(due)
+
+    def _open_file(self) -> None:
+        try:
+            if self._file:
+                self._file.open()
+        except OSError as error:
+            _log.warning("a killed worker's events wait for their leases here", reason=str(error))
+            self._file = None
+
+    def _take_over(self) -> None:
+        """End the leases of processes that died on this machine, and notify about their events."""
+        if self._worker is None or self._file is None:
+            return
+        self._file.touch()
+        dead = self._file.find_dead()
+        for process in dead:
+            left = claims.end_of(self._worker.engine, process)
+            rate_limits.release_slots(self._worker.engine, process)
+            self._file.forget(process)
+            _log.warning("a worker has died: its events are taken over", events=left)
+        if dead:
+            self._sweep()
 
     def _watch(self) -> None:
         if self._worker:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Float, and_, bindparam, select, update
+from sqlalchemy import Engine, Float, and_, bindparam, func, select, update
 from sqlmodel import Session
 
 from gateway.errors import GatewayError
@@ -64,3 +64,11 @@ def confirm(engine: Engine, claim: Claim, *, seconds: float = LEASE_SECONDS) -> 
     with writing(engine) as session:
         if session.execute(_PROLONG, {**held, "seconds": seconds}).scalar_one_or_none() is None:
             raise LeaseLost.of(claim.event_id)
+
+
+def end_of(engine: Engine, process: str) -> int:
+    """End the leases of a process that has died: others may claim its events now; returns their number."""
+    left = and_(_INBOX.c.state == State.WORKING, func.substr(_INBOX.c.lease, 1, len(process)) == process)
+    ended = update(_INBOX).where(left).values(leased_until=moment(-1.0)).returning(_INBOX.c.id)
+    with writing(engine) as session:
+        return len(session.execute(ended).all())

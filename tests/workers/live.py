@@ -40,7 +40,7 @@ def working(engine: Engine, environ: Mapping[str, str], *, longest: float = LONG
     notifier = Notifier(broker)
     contexts = ConnectionRegistry(engine, given, notifier.notify)
     worker = Worker(engine, contexts, notifier.notify, threads=THREADS, longest=longest)
-    threads.attach(worker, notifier)
+    threads.attach(worker, notifier, given.database_url)
     dramatiq.actor(queue_name=QUEUE, actor_name=Job.WORK, broker=broker)(worker.work)
     process = dramatiq.Worker(broker, queues={QUEUE}, worker_timeout=20, worker_threads=THREADS)
     broker.emit_after("process_boot")

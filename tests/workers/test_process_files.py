@@ -1,0 +1,78 @@
+"""A worker process that has died is found by the lock of its file, and its events and slots are taken over at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlmodel import col
+
+from gateway import failpoints
+from gateway.store.clock import moment
+from gateway.store.events import State
+from gateway.store.session import writing
+from gateway.store.tables import CallSlotRow, InboxRow
+from tests import mortal
+from tests.handlers.shop import REALM, Shop, sold
+from tests.servers import wait_until
+from tests.workers import live
+from workers import process_files
+from workers.process_files import ProcessFile
+
+URL = "sqlite:///any.db"
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Iterator[Shop]:
+    made = Shop(engine)
+    yield made
+    made.close()
+
+
+def test_only_a_dead_process_is_found_and_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other, elsewhere = (
+        ProcessFile(name, url, root=tmp_path) for name, url in (("own", URL), ("other", URL), ("elsewhere", "b"))
+    )
+    for each in (own, other, elsewhere):
+        each.open()
+    folder = next(path.parent for path in tmp_path.glob("*/own"))
+    (folder / "dead").touch()  # nobody holds a lock on it
+    assert own.find_dead() == []
+    monkeypatch.setattr(process_files, "GRACE_SECONDS", 0.0)
+    assert own.find_dead() == ["dead"]
+    long_ago = time.time() - 60
+    os.utime(folder / "other", (long_ago, long_ago))  # stopped, not dead
+    assert own.find_dead() == ["dead"]
+    own.forget("dead")
+    other.close()
+    assert [path.name for path in folder.iterdir()] == ["own"]
+    assert own.find_dead() == []
+    own.close()
+    assert not folder.exists()
+
+
+def test_a_killed_workers_event_is_taken_over_before_its_lease_ends(
+    shop: Shop, engine: Engine, migrated_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_files, "GRACE_SECONDS", 0.1)
+    address = migrated_url.replace("postgresql+psycopg", "postgresql")
+    environ = {**shop.environment, "DATABASE_URL": address, "REDIS_URL": valkey_url}
+    receipt = shop.till.sell(lines=[sold(1001)])
+    shop.poll()
+    shop.restart()  # what this process may call is given back
+    mortal.die(live.live, {**environ, failpoints.VARIABLE: "before_call:POST salesreceipt"}, 60.0)
+    event = shop.newest(str(receipt["receiptId"]))
+    assert event.state == State.WORKING
+    with writing(engine) as session:
+        holders = session.execute(select(CallSlotRow.__table__.c.holder)).scalars().all()  # type: ignore[attr-defined]
+        (holder,) = filter(None, holders)
+        assert (event.lease or "").startswith(holder)
+        session.execute(update(InboxRow).where(col(InboxRow.id) == event.id).values(leased_until=moment(3600)))
+    with live.working(engine, environ):
+        wait_until(lambda: shop.event(event.id).state == State.DONE, seconds=60, what="the event to be taken over")
+    assert shop.event(event.id).crashes == 1
+    assert len(shop.books.ledger.find_effects(realm=REALM, entity="SalesReceipt", operation="create")) == 1
