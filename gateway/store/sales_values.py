@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 from sqlmodel import Session, col
@@ -17,6 +20,8 @@ from mapping.coverage import SourceValue
 DAYS = 90
 MOST = 5_000
 """The newest so many sales are looked through: a page has to be there at once."""
+_NONE = "[]"
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -57,22 +62,34 @@ def look(session: Session, connection: str) -> SalesValues:
     )
     newest = select(*(getattr(SaleRow, name) for name in names)).where(mine)
     rows = session.execute(newest.order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc()).limit(MOST)).all()
-    found = SalesValues(counted=len(rows), is_all=len(rows) < MOST)
-    for tenders, rates, groups, branch, branch_name, cents in rows:
-        for name, part in json.loads(tenders or "[]"):
-            _count(found.tenders, str(name), part)
-        for rate, part in json.loads(rates or "[]"):
-            _count(found.vat_rates, str(rate), part)
-        for group in json.loads(groups or "[]"):
-            _count(found.turnover_groups, str(group), 0)
-        if branch is not None:
-            _count(found.branches, str(branch), cents, branch_name)
-    return found
+    counts: dict[str, dict[str, list[int]]] = {name: {} for name in ("tenders", "rates", "groups", "branches")}
+    # Parsed at once: one call for each sale would cost several times as much.
+    parsed = json.loads(f"[{','.join(f'[{row[0] or _NONE},{row[1] or _NONE},{row[2] or _NONE}]' for row in rows)}]")
+    named = {str(row[3]): str(row[4]) for row in reversed(rows) if row[4]}
+    for (tenders, rates, groups), row in zip(parsed, rows, strict=True):
+        _count(counts["tenders"], tenders)
+        _count(counts["rates"], rates)
+        _count(counts["groups"], [(group, 0) for group in groups])
+        _count(counts["branches"], [] if row[3] is None else [(row[3], row[5])])
+    return SalesValues(
+        counted=len(rows),
+        is_all=len(rows) < MOST,
+        tenders=_to_values(counts["tenders"]),
+        vat_rates=_to_values(counts["rates"]),
+        turnover_groups=_to_values(counts["groups"]),
+        branches=_to_values(counts["branches"], named),
+    )
 
 
-def _count(found: dict[str, SourceValue], key: str, cents: int, name: str | None = None) -> None:
-    known = found.get(key) or SourceValue(key, name or key)
-    found[key] = replace(known, sales=known.sales + 1, cents=known.cents + cents)
+def _count(counts: dict[str, list[int]], parts: Iterable[Sequence[Any]]) -> None:
+    for key, cents in parts:
+        known = counts.setdefault(str(key), [0, 0])
+        known[0] += 1
+        known[1] += cents
+
+
+def _to_values(counts: Mapping[str, list[int]], names: Mapping[str, str] = _NO_NAMES) -> dict[str, SourceValue]:
+    return {key: SourceValue(key, names.get(key, key), sales, cents) for key, (sales, cents) in counts.items()}
 
 
 def find_example(session: Session, connection: str, number: str = "") -> SaleExample | None:
