@@ -118,7 +118,7 @@ def _adopt(found: Iterable[BookedDocument], sale: Sale, posting: Posting, deps: 
         for row in found
         if row.document_number in {document.document_number, sale.number}
         and (row.business_date, row.total) == (document.business_date, document.total)
-        and document.currency in (None, (row.raw.get("CurrencyRef") or {}).get("value"))
+        and document.currency in (None, row.currency)
         and not row.voided
         and _MARKED not in (row.private_note or "")
     )
@@ -160,8 +160,7 @@ def _to_body(document: SalesDocument, deps: Deps) -> dict[str, Any]:
 
 def is_as_intended(booked: BookedDocument, document: SalesDocument, deps: Deps) -> bool:
     """Whether the books already contain what would be written, including the payment method."""
-    method = (booked.raw.get("PaymentMethodRef") or {}).get("value")
-    same_kind = booked.kind is document.kind and document.payment_method_id in (None, method)
+    same_kind = booked.kind is document.kind and document.payment_method_id in (None, booked.payment_method_id)
     return same_kind and intended(document, deps) in contents_of(booked.raw)
 
 

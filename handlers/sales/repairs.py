@@ -170,7 +170,7 @@ def _as_till_has_it(
     is_movable = closed is None or min(row.business_date, payment.business_date) > closed
     return dataclasses.replace(
         row,
-        customer_id=str(settlement.customer_of(booked) or row.customer_id),
+        customer_id=booked.customer_id or row.customer_id,
         total=payment.total,
         business_date=payment.business_date if is_movable else row.business_date,
         payment_method_id=payment.payment_method_id or row.payment_method_id,
@@ -188,10 +188,11 @@ def _settles(row: BooksPayment, booked: BookedDocument) -> Decimal:
 
 def _payments_of_others(booked: BookedDocument, deps: Deps) -> list[str]:
     """What settles the document and was posted by others."""
-    linked = [str(each.get("TxnId")) for each in booked.raw.get("LinkedTxn") or () if each.get("TxnType") == "Payment"]
     with reading(deps.engine) as session:
         strange = [
-            each for each in linked if not links.find_by_target(session, deps.connection, LinkKind.PAYMENT, each)
+            each
+            for each in booked.payment_ids
+            if not links.find_by_target(session, deps.connection, LinkKind.PAYMENT, each)
         ]
     return [message("payment {id}", id=each) for each in strange]
 

@@ -177,20 +177,15 @@ def applicable(booked: BookedDocument, invoice_id: str, deps: Deps, *, maybe_wri
     except NotFound:
         deps.say("the invoice that is credited is not in the books any more", id=invoice_id)
         return Decimal(0)
-    if customer_of(invoice) != customer_of(booked):
+    if invoice.customer_id != booked.customer_id:
         deps.say("the credit stays open: the invoice belongs to another customer", id=invoice_id)
         return Decimal(0)
     memo = deps.books.document(booked.kind, booked.id) if maybe_written else booked
-    open_credit = memo.raw.get("RemainingCredit", memo.raw.get("Balance", memo.total))
-    return min(Decimal(invoice.raw.get("Balance", 0)), Decimal(open_credit))
+    return min(invoice.balance or Decimal(0), memo.total if memo.open_credit is None else memo.open_credit)
 
 
 def open_amount(document: BookedDocument) -> Decimal:
-    return Decimal(document.raw.get("Balance", document.total))
-
-
-def customer_of(document: BookedDocument) -> object:
-    return (document.raw.get("CustomerRef") or {}).get("value")
+    return document.total if document.balance is None else document.balance
 
 
 def _application(posting: Posting, booked: BookedDocument, invoice_id: str, amount: Decimal) -> BooksPayment:
@@ -251,7 +246,7 @@ def _find_present(made: BooksPayment, deps: Deps) -> BooksPayment | None:
 
 def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) -> tuple[BooksPayment, Decimal]:
     """The payment, linked to the document as far as both are open; and how much more it settles than before."""
-    customer = str(customer_of(booked) or made.customer_id)
+    customer = booked.customer_id or made.customer_id
     amount = min(left, unapplied(made))
     is_tied = any((link.kind, link.id) == (booked.kind, booked.id) for link in made.links)
     if is_tied or amount <= 0 or (made.links and customer != made.customer_id):

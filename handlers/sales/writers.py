@@ -140,7 +140,7 @@ def handle_unlinked(event: Event, deps: Deps) -> Result:
 
 
 def _is_untouched(document: BookedDocument) -> bool:
-    return document.sync_token == _FIRST and not document.raw.get("LinkedTxn")
+    return document.sync_token == _FIRST and not document.is_linked
 
 
 def _name(document: BookedDocument) -> str:

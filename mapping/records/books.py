@@ -179,7 +179,11 @@ class SalesDocument:
 
 @dataclass(frozen=True, slots=True)
 class BookedDocument:
-    """A document as it is in the books. `total` and `tax` in euros, as the books computed them."""
+    """A document as it is in the books. `total` and `tax` in euros, as the books computed them.
+
+    `balance` is what is open of an invoice, `open_credit` what a credit memo can still settle; `payment_ids` are the
+    payments on it, and `is_linked` says whether anything is.
+    """
 
     kind: DocumentKind
     id: str
@@ -190,6 +194,13 @@ class BookedDocument:
     tax: Decimal
     private_note: str | None
     voided: bool = False
+    customer_id: str | None = None
+    currency: str | None = None
+    payment_method_id: str | None = None
+    balance: Decimal | None = None
+    open_credit: Decimal | None = None
+    payment_ids: tuple[str, ...] = ()
+    is_linked: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -65,7 +65,8 @@ def to_document_change(
 
 def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
     """A document from an answer of the books."""
-    note = fields.find_text(source, "PrivateNote")
+    note, linked = fields.find_text(source, "PrivateNote"), fields.rows(source, "LinkedTxn")
+    balance, credit = fields.find_number(source, "Balance"), fields.find_number(source, "RemainingCredit")
     return BookedDocument(
         kind=kind,
         id=fields.need_text(source, "Id"),
@@ -76,6 +77,13 @@ def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
         tax=fields.find_number(fields.part(source, "TxnTaxDetail"), "TotalTax") or Decimal(0),
         private_note=note,
         voided=is_voided(source),
+        customer_id=fields.find_reference(source, "CustomerRef"),
+        currency=fields.find_reference(source, "CurrencyRef"),
+        payment_method_id=fields.find_reference(source, "PaymentMethodRef"),
+        balance=balance,
+        open_credit=balance if credit is None else credit,
+        payment_ids=tuple(str(each.get("TxnId")) for each in linked if each.get("TxnType") == "Payment"),
+        is_linked=bool(linked),
         raw=source,
     )
 
