@@ -1,8 +1,6 @@
-"""How far the way of one sale goes through the modules of handlers, and the table of its steps."""
+"""How far the way of one sale goes through the modules of handlers."""
 
 from __future__ import annotations
-
-import re
 
 from handlers.sales import orders
 from tests.handlers.shop import Shop, sold
@@ -22,8 +20,3 @@ def test_a_sale_is_booked_within_few_modules(shop: Shop) -> None:
     assert len(walk.modules) <= MODULES, walk.modules
     assert len(of_sales) <= OF_SALES, of_sales
     assert len(climbs) <= CLIMBS, climbs
-
-
-def test_the_table_of_steps_names_every_step_once() -> None:
-    table = re.findall(r"^\| ([A-Z_]+) \|", orders.__doc__ or "", re.MULTILINE)
-    assert table == [step.name for step in orders.Step]
