@@ -22,6 +22,7 @@ from mapping import golden_records
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.golden_records import Data, dump
+from mapping.messages import message
 from mapping.records import Relation, Sale, SaleKind
 from mapping.sale_identity import tenders_of
 from mapping.sections import MappingSettings
@@ -44,7 +45,8 @@ def handle(event: Event, deps: Deps) -> Result:
             missing.append({"kind": kind, "id": name, "reason": refusal.reason})
     file = golden_records.to_file(entries, deps.settings, with_persons=asked["with_persons"])
     text = simplejson.dumps({"file": file, "missing": missing}, use_decimal=True, default=str)
-    result = done(f"recorded {len(entries)} of {len(asked['records'])} records; nothing was written")
+    counts = {"n": len(entries), "all": len(asked["records"])}
+    result = done(message("recorded {n} of {all} records; nothing was written", **counts))
     return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=text))
 
 
@@ -91,7 +93,7 @@ def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
 def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
     read = lookup.find(name, deps)
     if read is None:
-        raise NotFound(f"the till knows no sale with the id or number {name}")
+        raise NotFound(message("the till knows no sale with the id or number {name}", name=name))
     sale = drafts.mark(read, deps)
     try:
         _, references = drafts.prepare(sale, deps)

@@ -83,7 +83,12 @@ def _parked(session: Session, _patience: Thresholds, _now: datetime) -> Iterator
         shown = "the dashboard says which and why" if flow in OF_PEOPLE else reason
         yield AlertCause(
             f"parked/{name}/{flow}/{code}",
-            message("{count} of {flow} wait for a person ({code})", count=count, flow=flow, code=code or "no code"),
+            message(
+                "{count} of {flow} wait for a person ({code})",
+                count=count,
+                flow=message(flow),
+                code=code or message("no code"),
+            ),
             shown or "",
             fix or "open them in the dashboard",
             name,
@@ -127,7 +132,7 @@ def _behind(session: Session, patience: Thresholds, _now: datetime) -> Iterator[
                 minutes=f"{patience.behind.total_seconds() / 60:.0f}",
             )
             fix = "see in the dashboard what they wait for: the other system, or a worker process"
-            yield AlertCause(f"{key}/{name}/{flow}", title.format(flow=flow), late, fix, name)
+            yield AlertCause(f"{key}/{name}/{flow}", message(title, flow=message(flow)), late, fix, name)
 
 
 def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
@@ -189,7 +194,7 @@ def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterato
         fix = "poll less often (QUICKBOOKS_CDC_SECONDS), or take a larger plan and set QUICKBOOKS_MONTHLY_READS"
         title = message(
             "the monthly allowance of QuickBooks reads is {state}",
-            state="used up" if made.share >= 1 else "nearly used up",
+            state=message("used up" if made.share >= 1 else "nearly used up"),
         )
         yield AlertCause(f"plan/{made.month}", title, detail, fix, stage=stage)
 

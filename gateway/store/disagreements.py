@@ -38,7 +38,8 @@ def _differing(session: Session, now: datetime) -> Iterator[tuple[str, str, str,
         by_connection.setdefault(name, []).append((when, what, cause, cents))
     for name, found in by_connection.items():
         days = sorted({str(when) for when, *_ in found})
-        title = f"till and books differ on {days[0]}" + (f" and {len(days) - 1} other days" if len(days) > 1 else "")
+        more_days = "till and books differ on {day} and {n} other days"
+        title = message(more_days if days[1:] else "till and books differ on {day}", day=days[0], n=len(days) - 1)
         named = [f"{when} {what}: {cause}, {cents / 100:.2f}" for when, what, cause, cents in found[:_MAX_NAMED]]
         more = [f"and {len(found) - _MAX_NAMED} more"] if len(found) > _MAX_NAMED else []
         stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]

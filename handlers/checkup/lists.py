@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -11,8 +9,9 @@ from gateway.errors import GatewayError
 from gateway.store import system_lists
 from gateway.store.session import writing
 from handlers.deps import Deps
-from handlers.result import Result, done
+from handlers.result import Result, done, telling
 from mapping.choices import ListName, ListOption
+from mapping.messages import message
 from mapping.records import ArticleGroup, ListEntry, VatGroup
 
 
@@ -35,8 +34,7 @@ def refresh(deps: Deps) -> Result:
     deps.lists.forget_older_than(0)
     troubles = store(deps)
     read = len(_LISTS) - len(troubles)
-    result = done(f"{read} of {len(_LISTS)} lists were read")
-    return dataclasses.replace(result, outcome=dataclasses.replace(result.outcome, result=json.dumps(troubles)))
+    return telling(done(message("{read} of {all} lists were read", read=read, all=len(_LISTS))), troubles)
 
 
 def _entries(found: Iterable[ListEntry]) -> Iterator[ListOption]:

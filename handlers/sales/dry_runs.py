@@ -84,9 +84,9 @@ class DryRunBooks(QuickBooks):
         return ListEntry(self._note("account", name), name)
 
     def _note(self, kind: str, name: str) -> str:
-        said = f"({WOULD_CREATE}: {kind} {name})"
-        self.created.append(said)
-        return said
+        promise = f"({WOULD_CREATE}: {kind} {name})"
+        self.created.append(promise)
+        return promise
 
 
 def without_writes(deps: Deps) -> tuple[Deps, DryRunBooks]:

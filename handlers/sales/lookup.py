@@ -34,7 +34,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
     sale = find(event.entity_id, deps)
     if sale is None:
-        reason = _UNKNOWN.format(order=event.entity_id)
+        reason = message(_UNKNOWN, order=event.entity_id)
         return Result(Outcome(State.SKIPPED, reason=reason, code=requests.UNKNOWN_ORDER, fix=_FIX))
     found = Change(
         key=f"{event.key}:found",

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway import catalogue
+from gateway.connectors.mpluskassa import faults as till_faults
+from gateway.connectors.quickbooks import fault_rows
 from gateway.store.events import Flow, State
 from gateway.web import pages
 from gateway.web.pages import (
@@ -31,6 +33,7 @@ from mapping import settings_guide
 from mapping.agreement_records import Cause
 from mapping.customer_explanations import KEPT
 from mapping.settings_document import SettingsDocument
+from tests.house import templates_in_code
 
 MAPPING_TABLES = (
     *(mapping.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
@@ -92,3 +95,28 @@ def test_f9_every_setting_is_explained_in_every_language(language: str) -> None:
     guide = settings_guide.explain(SettingsDocument())
     paths = {f"[{chapter.name}]" for chapter in guide} | {each.path for chapter in guide for each in chapter.settings}
     assert set(locale(f"{language}-settings")) == paths
+
+
+def test_every_message_in_the_code_has_a_template_in_every_language() -> None:
+    found = list(templates_in_code.find_all())
+    assert len(found) > 700
+    assert [each.place for each in found if each.template is None] == []
+    # Without a word beside its values it says the same in every language; so do the names of settings and systems.
+    said = {
+        each.template: each.place for each in found if re.search("[a-z]{2}", re.sub(r"{\w+}", "", each.template or ""))
+    }
+    named = {text for text in said if text and re.fullmatch(r"[a-z]+\.[a-z_{}]+|QuickBooks|MplusKASSA", text)}
+    for language in ("nl", "de"):
+        known = catalogue.words(language)
+        assert {text: place for text, place in said.items() if text not in known and text not in named} == {}, language
+
+
+def test_messages_of_tables_have_a_template_in_every_language() -> None:
+    faults = {text for row in fault_rows.ROWS for text in (row.meaning, row.who, row.how)}
+    refusals = {text for row in till_faults.RESULTS.values() for text in (row.meaning, row.fix) if text}
+    known = catalogue.words("de").keys()
+    assert {text for text in faults | refusals if text not in known} == {"done"} - known
+    assert locale("nl-messages").keys() == locale("de-messages").keys()
+    for language in ("nl", "de"):
+        for english, translated in locale(f"{language}-messages").items():
+            assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", translated)), english

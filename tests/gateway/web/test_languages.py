@@ -1,12 +1,36 @@
-"""The language of the pages: chosen and remembered, or asked for by the browser."""
+"""The language of the pages: chosen and remembered, or asked for by the browser; messages in it."""
 
 from __future__ import annotations
 
 import httpx
+import pytest
 
+from gateway import catalogue
+from gateway.store import inbox, journal
+from gateway.store.events import Change, Flow
+from gateway.store.session import writing
+from mapping import messages
+from mapping.control import Control, ControlQuestion, resolve
+from mapping.errors import MappingError
+from mapping.messages import AND, Amount, join, message
 from tests.gateway.web.conftest import Gateway
+from workers import retry_policy
 
 DUTCH = {"Accept-Language": "nl"}
+
+
+def park(gateway: Gateway, error: Exception) -> int:
+    """An event that ends with this error, as a worker ends it."""
+    (event_id,) = gateway.receive(
+        Change("a", Flow.ORDERS, "poll", "Receipt", "1", connection="default", order_id="1.1.2026.5")
+    )
+    event = inbox.claim(gateway.engine, event_id)
+    assert event is not None
+    with writing(gateway.engine) as session:
+        inbox.finish(session, event, retry_policy.outcome_of(error, event))
+        title = message("{state}: {reason}", state=message("parked"), reason=getattr(error, "reason", ""))
+        journal.write(session, "default", event_id, [journal.Entry("failed", title)])
+    return event_id
 
 
 def test_a_chosen_language_is_remembered_on_every_page(gateway: Gateway) -> None:
@@ -33,3 +57,52 @@ def test_only_a_language_that_exists_is_chosen_and_no_other_site_chooses(gateway
 
 def test_the_chooser_comes_back_to_the_page_with_its_filter(browser: httpx.Client) -> None:
     assert 'name="next" value="/sales?q=12&amp;state="' in browser.get("/sales?q=12&state=").text
+
+
+def test_a_reason_and_its_way_out_are_shown_in_the_language_of_the_reader(
+    gateway: Gateway, browser: httpx.Client
+) -> None:
+    what = message('payment method "{name}"', name="iDEAL")
+    question = ControlQuestion("mapping.payment_methods", "IDEAL", what=what)
+    with pytest.raises(MappingError) as refused:
+        resolve(Control(mode="default", on_miss="park"), question)
+    event_id = park(gateway, refused.value)
+    english = "nothing is mapped for payment method &#34;iDEAL&#34;"
+    for language, reason, fix in (
+        ("en", english, "to mapping.payment_methods in the settings"),
+        (
+            "nl",
+            "er is niets gekoppeld voor betaalwijze &#34;iDEAL&#34;",
+            "voeg &#34;IDEAL&#34; toe aan mapping.payment_methods",
+        ),
+        (
+            "de",
+            "nichts ist zugeordnet für die Zahlungsart „iDEAL“",
+            "„IDEAL“ in den Einstellungen unter mapping.payment_methods",
+        ),
+    ):
+        for path in (f"/events/{event_id}", "/", "/events"):
+            page = browser.get(path, headers={"Accept-Language": language}).text
+            assert reason in page, (language, path)
+            assert path == "/events" or fix in page, (language, path)
+    assert (
+        "bitte prüfen: nichts ist zugeordnet"
+        in browser.get(f"/events/{event_id}", headers={"Accept-Language": "de"}).text
+    )
+    answer = gateway.admin("GET", f"/admin/events/{event_id}").json()
+    assert answer["reason"] == 'nothing is mapped for payment method "iDEAL"'
+
+
+def test_amounts_and_lists_in_a_message_are_written_as_the_language_writes_them() -> None:
+    paid = join([message("{amount} by {method}", amount=Amount(123450), method=name) for name in ("PIN", "CASH")], AND)
+    said = message("{paid} was paid for {amount}", paid=paid, amount=Amount(5))
+    assert said == "1234.50 by PIN and 1234.50 by CASH was paid for 0.05"
+    stored = messages.store({"steps": (said,)})
+    for language, shown in (
+        ("en", "€1,234.50 by PIN and"),
+        ("nl", "€ 1.234,50 met PIN en"),
+        ("de", "1.234,50 € per PIN und"),
+    ):
+        assert catalogue.say(language, str(said), stored).replace("\xa0", " ").startswith(shown)
+    assert messages.restore({"steps": [str(said)]}, stored)["steps"][0].template == said.template
+    assert catalogue.say("de", "a sentence without a template", stored) == "a sentence without a template"
