@@ -17,7 +17,6 @@ from email.utils import formatdate
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-from urllib.request import getproxies
 
 import httpx
 import structlog
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway import reporting, ssrf_guard
+from gateway.connectors.http import open_http
 from gateway.settings import Settings
 from gateway.store.tables import AlertRow
 
@@ -217,19 +217,14 @@ def post(settings: Settings, message: AlertMessage) -> None:
         "webhook-signature": sign(find_keys(settings), message.id, now, body),
     }
     try:
+        # A proxy of the environment resolves names: then the name can only be checked beforehand.
         _refuse_forbidden(settings.alert_webhook_url)
-        with _open_http() as http:
+        with open_http(timeout=SECONDS) as http:
             answer = http.post(settings.alert_webhook_url, content=body, headers=headers)
     except (httpx.HTTPError, OSError) as error:
         raise NotDelivered(f"the webhook's receiver did not answer ({type(error).__name__})") from None
     if not answer.is_success:
         raise NotDelivered(f"the webhook's receiver answered {answer.status_code}")
-
-
-def _open_http() -> httpx.Client:
-    # A proxy of the environment resolves names: then the name can only be checked beforehand.
-    proxied = {"all", "http", "https"} & getproxies().keys()
-    return httpx.Client(timeout=SECONDS, transport=None if proxied else ssrf_guard.open_transport())
 
 
 def _refuse_forbidden(url: str) -> None:

@@ -10,9 +10,8 @@ import httpx
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks import deadline
+from gateway.connectors.http import Limits, open_http
 from gateway.connectors.quickbooks.auth import OAuth
-from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import GatewayError, Rejected
 from gateway.settings import Settings
 from gateway.store import audit, connections, tokens
@@ -108,7 +107,7 @@ def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) 
             held = tokens.find(session, gone.key, seal)
         if held is None or not held.refresh:
             return None, None
-        with deadline.open_http() as http:
+        with open_http() as http:
             open_oauth(http, settings, limits=_PATIENCE).revoke(held.refresh)
     except GatewayError as error:
         trouble = f"{error.reason}; {DISCONNECT}"

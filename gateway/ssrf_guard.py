@@ -7,12 +7,9 @@ numbers included), an IPv4 address inside an IPv6 one unpacked, and the peer che
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
-
-import httpcore
-import httpx
+from typing import Final
 
 Address = IPv4Address | IPv6Address
 
@@ -67,9 +64,14 @@ def refuse_name(host: str, port: int, *, encrypted: bool = True) -> None:
     What is not `encrypted` goes to private networks only.
     """
     for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        refuse_metadata(str(place[0]))
-        if not encrypted:
-            refuse_public(str(place[0]))
+        refuse(str(place[0]), encrypted=encrypted)
+
+
+def refuse(host: str, *, encrypted: bool) -> None:
+    """Raises `Forbidden` for an IP address that may not be called, or not without encryption."""
+    refuse_metadata(host)
+    if not encrypted:
+        refuse_public(host)
 
 
 def refuse_public(host: str) -> None:
@@ -91,48 +93,6 @@ def is_private_name(host: str) -> bool:
     except (Forbidden, ValueError):
         return False
     return True
-
-
-class GuardedBackend(httpcore.SyncBackend):
-    """Connections of httpx, checked before and after they are made, in case a name resolves differently meanwhile."""
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            refuse_name(host, port)
-        except Forbidden as refused:
-            raise httpcore.ConnectError(str(refused)) from refused
-        except OSError as unknown:
-            raise httpcore.ConnectError("the name is not known") from unknown
-        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
-        try:
-            refuse_metadata(str(stream.get_extra_info("server_addr")[0]))
-        except Forbidden as refused:
-            stream.close()
-            raise httpcore.ConnectError(str(refused)) from refused
-        return stream
-
-
-def open_transport(*, backend: httpcore.NetworkBackend | None = None, most: int = 10) -> httpx.HTTPTransport:
-    """Httpx's own transport over guarded connections."""
-    context = httpx.create_ssl_context()  # made once: reading the authorities takes some thirty milliseconds
-    transport = httpx.HTTPTransport(verify=context)
-    pool = transport._pool  # noqa: SLF001 - httpx has no public way to say how connections are made
-    pool.close()
-    transport._pool = httpcore.ConnectionPool(  # noqa: SLF001
-        ssl_context=context,
-        max_connections=most,
-        max_keepalive_connections=min(most, 20),
-        keepalive_expiry=5.0,
-        network_backend=backend or GuardedBackend(),
-    )
-    return transport
 
 
 def _unpacked(address: Address) -> Iterator[Address]:

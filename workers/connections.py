@@ -18,12 +18,11 @@ from sqlalchemy import Engine
 from gateway import counters, failpoints
 from gateway.connectors import gates
 from gateway.connectors.exchange import Exchange, without_lists
+from gateway.connectors.http import Limits, open_http
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import TillLimits
-from gateway.connectors.quickbooks import deadline
+from gateway.connectors.mpluskassa.endpoint import TILL_LIMITS
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
 from gateway.store import claims, connections, documents, installation, rate_limits, signing, views
@@ -70,7 +69,7 @@ class CallLimits:
     """How long each system may take to answer."""
 
     books: Limits = field(default_factory=Limits)
-    till: TillLimits = field(default_factory=TillLimits)
+    till: Limits = TILL_LIMITS
 
 
 class ConnectionRegistry:
@@ -92,7 +91,7 @@ class ConnectionRegistry:
         self._notify = notify
         self._settings = settings
         self._seal = Seal(settings.secret_keys)
-        self._http = deadline.open_http()
+        self._http = open_http()
         self._contexts: dict[str, ConnectionContext] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()

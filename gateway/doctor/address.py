@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from gateway import ssrf_guard
+from gateway.connectors.http import Transport, to_client
 from gateway.doctor.environment import is_here
 from gateway.findings import Finding
 from gateway.settings import Settings
@@ -43,8 +43,7 @@ def _is_simulated(settings: Settings) -> bool:
 def _check_answer(settings: Settings) -> Finding:
     subject, url = "address", f"{settings.public_url}/livez"
     try:
-        transport = ssrf_guard.open_transport()
-        with httpx.Client(follow_redirects=False, timeout=SECONDS, trust_env=False, transport=transport) as http:
+        with to_client(Transport(), timeout=SECONDS) as http:
             answer = http.get(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         fix = "start web, or correct PUBLIC_URL, its name in the DNS, its certificate or the proxy"

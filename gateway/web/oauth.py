@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway import removal, token_manager
-from gateway.connectors.quickbooks import deadline
+from gateway.connectors.http import open_http
 from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
@@ -65,7 +65,7 @@ async def start(request: Request, visitor: Visitor) -> Response:
     state = secrets.token_urlsafe(32)
     name = setups.check_name(queries.find_text(request.query_params, "connection") or DEFAULT)
     statement = {"state": state, "session": visitor.session_id, "connection": name}
-    with deadline.open_http() as http:
+    with open_http() as http:
         address = removal.open_oauth(http, settings).consent_url(redirect_uri=redirect_uri(settings), state=state)
     response = RedirectResponse(address, 302)
     signed = shared.sessions.sign(_PURPOSE, statement, seconds=_STATE_SECONDS)
@@ -112,7 +112,7 @@ async def _take_state(request: Request) -> tuple[str, str]:
 
 def _exchange(settings: Settings, code: str, realm: str) -> TokenPair:
     """The tokens, after they opened this very company: the realm in the address is not signed."""
-    with deadline.open_http() as http:
+    with open_http() as http:
         pair = removal.open_oauth(http, settings).exchange(code, redirect_uri(settings))
         books = QuickBooks(http, base_url=settings.quickbooks_api_url, realm_id=realm, tokens=_Issued(pair.access))
         books.company()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.connectors.mpluskassa.transport import TillLimits
+from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks.auth import OAuth
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
@@ -216,7 +216,7 @@ def both(served: tuple[Any, Any, Listener, str, str, str]) -> Iterator[Grounds]:
     with httpx.Client() as http:
         purse = Purse(to_oauth(http, books_url), str(books_simulation.connect(realm, "app")["refresh_token"]))
         books = Books(http, base_url=books_url, realm_id=realm, tokens=purse, may_write=True, listener=listener)
-        till = Till(till_url, "probe", "probe-secret", may_write=True, limits=TillLimits(connect=5, read=10, total=20))
+        till = Till(till_url, "probe", "probe-secret", may_write=True, limits=Limits(connect=5, read=10, total=20))
         yield Grounds(
             {"quickbooks": books_simulation, "mpluskassa": till_simulation}, {"quickbooks": books, "mpluskassa": till}
         )

@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any, Final
 
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.calls import Caller, read_description
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.transport import Credentials, PooledConnection, TillLimits
+from gateway.connectors.mpluskassa.endpoint import Credentials, Endpoint
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
 from gateway.errors import GatewayError
 from tests.contract.books import mark
@@ -26,7 +27,7 @@ class Till:
 
     system = "mpluskassa"
 
-    def __init__(self, url: str, ident: str, secret: str, *, may_write: bool, limits: TillLimits | None = None) -> None:
+    def __init__(self, url: str, ident: str, secret: str, *, may_write: bool, limits: Limits | None = None) -> None:
         self.may_write = may_write
         self.url, self.ident, self._limits = url, ident, limits
         self.client = MplusKassa(url, ident, secret, limits=limits)
@@ -133,6 +134,6 @@ def _works(undo: Callable[[], object]) -> bool:
     return True
 
 
-def _open_caller(url: str, ident: str, secret: str, limits: TillLimits | None) -> Caller:
-    link = PooledConnection(url, Credentials(ident, secret), limits=limits)
+def _open_caller(url: str, ident: str, secret: str, limits: Limits | None) -> Caller:
+    link = Endpoint(url, Credentials(ident, secret), limits=limits)
     return Caller(link, ContractCache(partial(read_description, link), None), observe=None, gate=nullcontext)

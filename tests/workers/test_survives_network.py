@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Engine
 
-from gateway.connectors.mpluskassa.transport import TillLimits
-from gateway.connectors.quickbooks.transport import Limits as BooksLimits
+from gateway.connectors.http import Limits
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
 from sandbox.chaos.faults import Blackhole, Drip, Fault, Latency, LoseReply, LoseRequest, Refuse, Reset, Truncate
@@ -26,7 +25,7 @@ from tests.servers import Served, wait_until
 from tests.workers.attempts import created, ends_of, handled, made_articles
 from workers.connections import CallLimits, ConnectionRegistry
 
-HASTY = CallLimits(BooksLimits(connect=1.5, read=1.5, total=2.0), TillLimits(connect=1.5, read=1.5, total=2.0))
+HASTY = CallLimits(Limits(connect=1.5, read=1.5, total=2.0), Limits(connect=1.5, read=1.5, total=2.0))
 MUCH_TOO_LONG = 12.0  # seconds; the machine may be busy, and what drips takes longer
 PART = 250  # bytes of an answer: its head and a little
 CUTS: dict[str, Callable[[bytes], Fault]] = {

@@ -13,18 +13,18 @@ from typing import Any
 from gateway.connectors import exchange, gates, texts
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.gates import Gate
+from gateway.connectors.http import NoAnswer, Reply, find_pause
 from gateway.connectors.mpluskassa.clipping import clip
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
+from gateway.connectors.mpluskassa.endpoint import Endpoint
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
 from gateway.connectors.mpluskassa.faults import (
     MissingOperation,
     fault_error,
-    find_pause,
     result_error,
     status_error,
     transient,
 )
-from gateway.connectors.mpluskassa.transport import LinkError, PooledConnection, TillReply
 from gateway.errors import GatewayError, Permanent, RateLimited, Transient
 from mapping.messages import message
 
@@ -47,7 +47,7 @@ class _Outcome:
 class Caller:
     """Calls one installation. Safe to share between threads."""
 
-    def __init__(self, link: PooledConnection, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
+    def __init__(self, link: Endpoint, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
         self.link = link
         self.contracts = cache
         self._observe = observe
@@ -78,7 +78,7 @@ class Caller:
         error: GatewayError
         try:
             return self.contracts.get()
-        except LinkError as failure:
+        except NoAnswer as failure:
             error = _link_error(failure, "reading the WSDL", writes=False)
         except UnusableDescription as failure:
             error = Transient(str(failure), code="WSDL")
@@ -103,18 +103,18 @@ class Caller:
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{operation}"', "X-Request-Id": trace}
         try:
             reply = self.link.post(envelope, headers)
-        except LinkError as failure:
+        except NoAnswer as failure:
             return _Outcome(error=_link_error(failure, operation, writes=writes))
         outcome = self._understand(contract, operation, reply, writes=writes)
         if outcome.answer is not None and writes:
             outcome = replace(outcome, error=result_error(outcome.answer, operation=operation))
         return self._scrubbed(outcome)
 
-    def _understand(self, contract: Contract, operation: str, reply: TillReply, *, writes: bool) -> _Outcome:
+    def _understand(self, contract: Contract, operation: str, reply: Reply, *, writes: bool) -> _Outcome:
         error: GatewayError
         if reply.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
             return _Outcome(reply.status, error=self._status_error(operation, reply, writes=writes))
-        content, dropped = texts.clean_xml(reply.content)
+        content, dropped = texts.clean_xml(reply.body)
         try:
             answer = contract.decode(operation, content)
         except SoapFault as fault:
@@ -127,14 +127,14 @@ class Caller:
             error = status_error(reply.status, operation=operation, writes=writes)
         return _Outcome(reply.status, error=error)
 
-    def _garbled(self, operation: str, reply: TillReply, reason: str, *, writes: bool) -> GatewayError:
+    def _garbled(self, operation: str, reply: Reply, reason: str, *, writes: bool) -> GatewayError:
         if reply.status != HTTPStatus.OK:
             return self._status_error(operation, reply, writes=writes)
         self.contracts.mark_outdated()
         return transient(f"{operation}: {reason}", code="GARBLED", writes=writes)
 
-    def _status_error(self, operation: str, reply: TillReply, *, writes: bool) -> GatewayError:
-        pause = find_pause(reply.headers.get("Retry-After"), date=reply.headers.get("Date"))
+    def _status_error(self, operation: str, reply: Reply, *, writes: bool) -> GatewayError:
+        pause = find_pause(reply.headers)
         return status_error(reply.status, operation=operation, writes=writes, pause=pause)
 
     def _scrubbed(self, outcome: _Outcome) -> _Outcome:
@@ -178,14 +178,14 @@ class Caller:
             _log.exception("the observer of till exchanges failed")
 
 
-def read_description(link: PooledConnection) -> bytes:
-    """The installation's WSDL; raises LinkError, or the error of its status."""
+def read_description(link: Endpoint) -> bytes:
+    """The installation's WSDL; raises NoAnswer, or the error of its status."""
     reply = link.read_description()
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         reply = link.read_description(signed=True)
     if reply.status != HTTPStatus.OK:
         raise status_error(reply.status, operation="reading the WSDL", writes=False)
-    return reply.content
+    return reply.body
 
 
 def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
@@ -209,8 +209,8 @@ def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
     )
 
 
-def _link_error(failure: LinkError, operation: str, *, writes: bool) -> GatewayError:
-    reason = message("{operation}: {reason}", operation=operation, reason=message(failure.reason))
+def _link_error(failure: NoAnswer, operation: str, *, writes: bool) -> GatewayError:
+    reason = message("{operation}: {reason}", operation=operation, reason=message("MplusKASSA {what}", what=failure))
     if failure.lasting and not (failure.sent and writes):
         fix = "Ask for fewer records at a time." if failure.sent else "Check MPLUS_URL and the certificate behind it."
         return Permanent(reason, code=failure.code, fix=fix)

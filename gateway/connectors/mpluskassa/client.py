@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Self
 
 from gateway.connectors.gates import Gate
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.calls import Caller, Observer, read_description
 from gateway.connectors.mpluskassa.contract import ContractCache
+from gateway.connectors.mpluskassa.endpoint import Credentials, Endpoint
 from gateway.connectors.mpluskassa.groups import Groups
 from gateway.connectors.mpluskassa.lookups import Lookups
 from gateway.connectors.mpluskassa.products import Products
 from gateway.connectors.mpluskassa.relations import Relations
 from gateway.connectors.mpluskassa.sales import Sales
 from gateway.connectors.mpluskassa.stock import Stock
-from gateway.connectors.mpluskassa.transport import Credentials, PooledConnection, TillLimits
 
 _NEEDED = (
     "getApiVersion",
@@ -65,7 +66,7 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         *,
         observe: Observer | None = None,
         gate: Gate = nullcontext,
-        limits: TillLimits | None = None,
+        limits: Limits | None = None,
         ca_file: str | None = None,
         wsdl_cache: Path | None = None,
         default_decimal_places: int = 0,
@@ -73,7 +74,7 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         """Raises ValueError for an invalid address or an empty credential."""
         if not ident or not secret:
             raise ValueError("the ident and the secret of MplusKASSA must both be set")
-        link = PooledConnection(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
+        link = Endpoint(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
         cache = ContractCache(partial(read_description, link), wsdl_cache)
         super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from gateway.connectors.mpluskassa.wire import Row
@@ -26,7 +25,6 @@ from gateway.errors import (
 from mapping.messages import message
 
 _LONGEST_DETAIL = 300
-_LONGEST_PAUSE = 7 * 86_400.0  # seconds; a longer one is not plausible
 _PAUSE_SECONDS = 2.0  # until the next attempt after a refusal that names no time
 _FIX_CREDENTIALS = (
     "Check the till's address, ident and secret (MPLUS_URL, MPLUS_IDENT, MPLUS_SECRET, or the set-up in the dashboard);"
@@ -185,17 +183,3 @@ def _sentence(operation: str, meaning: str, detail: str | None) -> str:
     said = " ".join((detail or "").split())[:_LONGEST_DETAIL]
     template = "{operation}: {what}: {quote}" if said else "{operation}: {what}"
     return message(template, operation=operation, what=message(meaning), quote=said)
-
-
-def find_pause(retry_after: str | None, *, date: str | None = None) -> float | None:
-    """Seconds to wait by Retry-After, from 1 to a week: whole seconds, or a date read against the answer's own Date."""
-    if retry_after is None:
-        return None
-    try:
-        if retry_after.strip().isdecimal():
-            seconds = float(retry_after)
-        else:
-            seconds = (parsedate_to_datetime(retry_after) - parsedate_to_datetime(date or "")).total_seconds()
-    except (ValueError, TypeError, IndexError):
-        return None
-    return min(max(1.0, seconds), _LONGEST_PAUSE)

@@ -8,10 +8,10 @@ from http import HTTPStatus
 
 import httpx
 
+from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks import tokens
 from gateway.connectors.quickbooks.session import TokenSource
 from gateway.connectors.quickbooks.tokens import TokenPair, TokenRequest
-from gateway.connectors.quickbooks.transport import Limits, NoAnswer, NotSent, Reply, send
 from gateway.errors import AuthLost, Transient
 from mapping.messages import message
 
@@ -86,11 +86,8 @@ class OAuth:
             address,
             content=request.content,
             headers=dict(request.headers),
-            timeout=self._limits.timeout,
         )
         try:
             return send(self._http, built, self._limits)
-        except (NotSent, NoAnswer) as failure:
-            raise Transient(
-                message("no answer from the token address of QuickBooks: {failure}", failure=failure)
-            ) from failure
+        except NoAnswer as failure:
+            raise Transient(message("the token address of QuickBooks {what}", what=failure)) from failure

@@ -14,6 +14,7 @@ import httpx
 
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.gates import Gate
+from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import (
     batch,
     calls,
@@ -30,7 +31,6 @@ from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
 from gateway.connectors.quickbooks.payload import Json
 from gateway.connectors.quickbooks.query import Select, count, select
 from gateway.connectors.quickbooks.session import Session, TokenSource
-from gateway.connectors.quickbooks.transport import Limits
 from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
 from gateway.errors import Permanent

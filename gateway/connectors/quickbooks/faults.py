@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from gateway.connectors.http import find_pause
 from gateway.connectors.quickbooks.fault_rows import (
     BY_CODE,
     OUTAGE,
@@ -26,7 +25,6 @@ from mapping.records import DocumentKind
 
 _PAUSE: Final = 2.0
 """Seconds until the next attempt after a 429 that names none; the rate limiter decides when calls may start."""
-_LONGEST_PAUSE: Final = 7 * 86_400.0  # a longer one is not plausible
 _LONGEST_QUOTE: Final = 300
 _LONGEST_DETAIL: Final = 2000  # what follows is not looked at: the time of a search would grow with its square
 _ERROR_IN_XML: Final = re.compile(rb"<(?:\w+:)?Error\b([^>]*)>", re.IGNORECASE)
@@ -103,16 +101,6 @@ def may_be_about_characters(status: int, error: GatewayError | None) -> bool:
     return known and status <= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def find_pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), from 1 to a week."""
-    spelled = {name.lower(): value.strip() for name, value in headers.items()}
-    asked = spelled.get("retry-after", "")
-    seconds = _to_seconds(asked)
-    if seconds is None:
-        seconds = _seconds_between(spelled.get("date", ""), asked)
-    return None if seconds is None else min(max(seconds, 1.0), _LONGEST_PAUSE)
-
-
 def _find_row(status: int, code: str | None) -> Row:
     row = BY_CODE.get(code or "")
     if row and status in row.statuses:
@@ -171,18 +159,3 @@ def _other_document(detail: str) -> tuple[str | None, str | None]:
     kind, other = _OTHER_KIND.search(detail), _OTHER_ID.search(detail)
     spelled = _KINDS.get(kind[1].replace(" ", "").lower()) if kind else None
     return spelled, other[1] if other else None
-
-
-def _to_seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) else None
-
-
-def _seconds_between(start: str, end: str) -> float | None:
-    try:
-        return (parsedate_to_datetime(end) - parsedate_to_datetime(start)).total_seconds()
-    except (ValueError, TypeError, IndexError):
-        return None

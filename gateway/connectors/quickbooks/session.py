@@ -15,10 +15,10 @@ import httpx
 from gateway.connectors import gates
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.gates import Gate
+from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks import calls, faults
 from gateway.connectors.quickbooks.calls import ApiCall
 from gateway.connectors.quickbooks.payload import Json, find_object
-from gateway.connectors.quickbooks.transport import ACCEPT, Limits, NoAnswer, NotSent, Reply, send
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from mapping.messages import message
 
@@ -111,13 +111,11 @@ class Session:
     def reach(self) -> None:
         """Accepts any answer at the address but an outage's, without a token and outside the gate. Raises Transient."""
         limits = Limits(connect=self._limits.connect, read=_REACH_SECONDS, total=_REACH_SECONDS)
-        request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"), timeout=limits.timeout)
+        request = self._http.build_request("GET", httpx.URL(self._company_url).join("/"))
         try:
             status = send(self._http, request, limits).status
-        except (NotSent, NoAnswer) as failure:
-            raise Transient(
-                message("QuickBooks cannot be reached: {failure}", failure=failure), code="UNREACHABLE"
-            ) from failure
+        except NoAnswer as failure:
+            raise Transient(message("QuickBooks {what}", what=failure), code="UNREACHABLE") from failure
         if status in _OUTAGES:
             reason = message("QuickBooks cannot be reached: its address answers {status}", status=status)
             raise Transient(reason, code="UNREACHABLE")
@@ -128,7 +126,7 @@ class Session:
             started = time.monotonic()
             try:
                 reply = send(self._http, request, self._limits)
-            except (NotSent, NoAnswer) as failure:
+            except NoAnswer as failure:
                 error = _no_answer_error(call, failure)
                 self._record(call, request, started, error=error)
                 raise error from failure
@@ -137,7 +135,7 @@ class Session:
         return answer
 
     def _build(self, call: ApiCall, token: str) -> httpx.Request:
-        headers = {"Accept": ACCEPT, "Authorization": f"Bearer {token}"}
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         if call.content_type:
             headers["Content-Type"] = call.content_type
         return self._http.build_request(
@@ -146,7 +144,6 @@ class Session:
             params=call.parameters,
             content=call.content,
             headers=headers,
-            timeout=self._limits.timeout,
         )
 
     def _record(
@@ -226,9 +223,11 @@ def _is_refused(status: int) -> bool:
     return status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _no_answer_error(call: ApiCall, failure: NotSent | NoAnswer) -> GatewayError:
-    reason = message("no answer to {operation} from QuickBooks: {failure}", operation=call.operation, failure=failure)
-    return Unanswered(reason) if call.writes and isinstance(failure, NoAnswer) else Transient(reason)
+def _no_answer_error(call: ApiCall, failure: NoAnswer) -> GatewayError:
+    reason = message(
+        "{operation}: {reason}", operation=call.operation, reason=message("QuickBooks {what}", what=failure)
+    )
+    return Unanswered(reason) if call.writes and failure.sent else Transient(reason)
 
 
 def _find_trace(headers: Mapping[str, str]) -> str | None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
-from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
 from mapping.records import Article, Product, Relation
 from tests.gateway.connectors.mpluskassa.soap_server import (
@@ -31,7 +31,7 @@ from tests.gateway.connectors.mpluskassa.soap_server import (
     says,
 )
 
-SHORT = TillLimits(connect=0.5, read=0.4, total=0.8, size=1_000_000)
+SHORT = Limits(connect=0.5, read=0.4, total=0.8, size=1_000_000)
 Read = Callable[[MplusKassa], object]
 
 RECEIPT = (
@@ -156,7 +156,7 @@ def test_a_huge_answer_to_a_read_is_for_a_person_and_to_a_write_a_question() -> 
 
     assert type(error_of(huge, read_version)) is Permanent
     assert type(error_of(huge, change_stock)) is Unanswered
-    small = TillLimits(size=len(COMPACT_WSDL) - 1)
+    small = Limits(size=len(COMPACT_WSDL) - 1)
     assert type(error_of(says(VERSION), read_version, limits=small)) is Permanent
 
 

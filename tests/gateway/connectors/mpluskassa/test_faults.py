@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.connectors.http import find_pause
 from gateway.connectors.mpluskassa import faults
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.errors import (
@@ -137,11 +138,12 @@ def test_a_bare_status_has_one_meaning(status: int, read: type[GatewayError], wr
         ("Wed, 21 Oct 2026 10:00:00 GMT", 3600.0),
         (None, None),
         ("Wed, 21 Oct 2026", None),
-        ("-5", None),
+        ("-5", 1.0),
     ],
 )
 def test_59_a_refusal_says_how_long_to_wait_or_names_no_time(header: str | None, asked: float | None) -> None:
-    pause = faults.find_pause(header, date="Wed, 21 Oct 2026 09:00:00 GMT")
+    headers = {"date": "Wed, 21 Oct 2026 09:00:00 GMT", **({"retry-after": header} if header else {})}
+    pause = find_pause(headers)
     error = faults.status_error(429, operation="op", writes=True, pause=pause)
     assert isinstance(error, RateLimited)
     assert error.asked == asked

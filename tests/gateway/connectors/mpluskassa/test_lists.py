@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.connectors.mpluskassa.wire import Malformed
 from gateway.errors import Transient
 from mapping.records import ArticleGroup, SaleKind
@@ -66,7 +66,7 @@ def served() -> Iterator[tuple[Any, MplusKassa, list[Exchange]]]:
     """One served simulator and one client for all tests here; each test uses its own simulation."""
     app, seen = create_app(make_simulation()), list[Exchange]()
     server = Served(app)
-    limits = TillLimits(connect=2, read=5, total=10)
+    limits = Limits(connect=2, read=5, total=10)
     yield app, MplusKassa(server.url, "demo", "demo-secret", limits=limits, observe=seen.append), seen
     server.stop()
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 import pytest
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import GatewayError
 from tests.gateway.connectors.mpluskassa.soap_server import (
     COMPACT_WSDL,
@@ -26,7 +26,7 @@ from tests.gateway.connectors.mpluskassa.soap_server import (
 
 IDENT, SECRET = "ident-zeer-geheim", "secret+zeer/geheim="
 SPELLINGS = (IDENT, SECRET, "secret%2Bzeer%2Fgeheim%3D", "secret%2Bzeer/geheim%3D", "zeer")
-LIMITS = TillLimits(connect=0.3, read=0.2, total=0.3, size=max(len(COMPACT_WSDL), 100_000))
+LIMITS = Limits(connect=0.3, read=0.2, total=0.3, size=max(len(COMPACT_WSDL), 100_000))
 
 
 def echo(conversation: Conversation) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import AuthLost, DuplicateNumber, NotFound, Permanent, Transient, Unanswered
 from mapping.records import Article, ArticleGroup, Product, Relation, SaleKind, VatGroup
 from sandbox.mpluskassa.app import create_app
@@ -46,7 +46,7 @@ def till() -> Iterator[tuple[Any, MplusKassa]]:
     """One served simulator and one client for all tests here; each test uses its own simulation."""
     app = create_app(make_simulation())
     served = Served(app)
-    limits = TillLimits(connect=2, read=5, total=10)
+    limits = Limits(connect=2, read=5, total=10)
     yield app, MplusKassa(served.url, "demo", "demo-secret", limits=limits)
     served.stop()
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.transport import TillLimits
 from gateway.errors import GatewayError, Permanent
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, STOCK_CHANGED, SoapServer, says
 from tests.tls import write_certificate
 
-LIMITS = TillLimits(connect=2, read=2, total=4)
+LIMITS = Limits(connect=2, read=2, total=4)
 
 
 @contextmanager

@@ -10,28 +10,22 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gateway.connectors.mpluskassa.transport import (
-    Address,
-    Credentials,
-    LinkError,
-    PooledConnection,
-    TillLimits,
-    TillReply,
-)
+from gateway.connectors.http import Limits, NoAnswer, Reply
+from gateway.connectors.mpluskassa.endpoint import Address, Credentials, Endpoint
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, Conversation, Script, SoapServer
 
 CREDENTIALS = Credentials(IDENT, SECRET)
-SHORT = TillLimits(connect=0.3, read=0.3, total=0.5, size=10_000)
+SHORT = Limits(connect=0.3, read=0.3, total=0.5, size=10_000)
 
 
-def post(script: Script, limits: TillLimits = SHORT) -> TillReply:
+def post(script: Script, limits: Limits = SHORT) -> Reply:
     with SoapServer(script) as server:
-        return PooledConnection(server.url, CREDENTIALS, limits=limits).post(b"<x/>", {})
+        return Endpoint(server.url, CREDENTIALS, limits=limits).post(b"<x/>", {})
 
 
-def failure(act: Callable[[], object]) -> LinkError:
+def failure(act: Callable[[], object]) -> NoAnswer:
     started = time.monotonic()
-    with pytest.raises(LinkError) as raised:
+    with pytest.raises(NoAnswer) as raised:
         act()
     assert time.monotonic() - started < 1.5
     assert raised.value.__context__ is None
@@ -79,8 +73,8 @@ def raw_server(act: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def test_a_whole_answer_is_returned_and_credentials_were_in_the_address() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"<y/>")) as server:
-        reply = PooledConnection(server.url, CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
-        assert (reply.status, reply.content) == (200, b"<y/>")
+        reply = Endpoint(server.url, CREDENTIALS).post(b"<x/>", {"X-Request-Id": "t-1"})
+        assert (reply.status, reply.body) == (200, b"<y/>")
         asked = server.asked[0]
         assert asked.target == "/?ident=winkel%26co&secret=geheim%2Bvan%2Fde%3Dwinkel"
         assert (asked.body, asked.headers["X-Request-Id"]) == (b"<x/>", "t-1")
@@ -88,19 +82,17 @@ def test_a_whole_answer_is_returned_and_credentials_were_in_the_address() -> Non
 
 def test_an_address_with_a_path_keeps_it() -> None:
     with SoapServer(lambda conversation: conversation.answer(b"")) as server:
-        PooledConnection(server.url + "/kassa/", CREDENTIALS).post(b"", {})
+        Endpoint(server.url + "/kassa/", CREDENTIALS).post(b"", {})
         assert server.asked[0].target.startswith("/kassa/?ident=")
 
 
 def test_without_a_listener_nothing_was_sent(free_port: Callable[[], int]) -> None:
-    error = failure(
-        lambda: PooledConnection(f"http://127.0.0.1:{free_port()}", CREDENTIALS, limits=SHORT).post(b"", {})
-    )
+    error = failure(lambda: Endpoint(f"http://127.0.0.1:{free_port()}", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
 def test_a_name_that_does_not_resolve_means_nothing_was_sent() -> None:
-    error = failure(lambda: PooledConnection("http://kassa.invalid", CREDENTIALS, limits=SHORT).post(b"", {}))
+    error = failure(lambda: Endpoint("http://kassa.invalid", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
@@ -121,26 +113,38 @@ def test_an_answer_that_is_not_whole_may_have_been_a_done_deed(script: Script, c
     assert (error.code, error.sent, error.lasting) == (code, True, False)
 
 
+def test_a_request_that_is_read_too_slowly_is_cut_at_the_deadline() -> None:
+    def read_slowly(connection: socket.socket) -> None:
+        for _ in range(30):
+            connection.recv(1000)
+            time.sleep(0.02)
+
+    limits = Limits(connect=0.3, read=5.0, total=0.5)
+    with raw_server(read_slowly) as place:
+        error = failure(lambda: Endpoint(f"http://{place}", CREDENTIALS, limits=limits).post(b" " * 20_000_000, {}))
+    assert (error.code, error.sent) == ("DEADLINE", True)
+
+
 def test_something_that_is_no_web_server_breaks_the_exchange() -> None:
     def shout(connection: socket.socket) -> None:
         connection.recv(100)
         connection.sendall(b"220 mail.example.nl ESMTP\r\n")
 
     with raw_server(shout) as place:
-        error = failure(lambda: PooledConnection(f"http://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
+        error = failure(lambda: Endpoint(f"http://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("CUT", True)
 
 
 def test_a_handshake_that_never_ends_is_left_before_anything_was_sent() -> None:
     with raw_server(lambda _: time.sleep(0.6)) as place:
-        error = failure(lambda: PooledConnection(f"https://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
+        error = failure(lambda: Endpoint(f"https://{place}", CREDENTIALS, limits=SHORT).post(b"", {}))
     assert (error.code, error.sent) == ("UNREACHABLE", False)
 
 
 def test_a_huge_answer_is_cut_off_at_the_limit() -> None:
     error = failure(lambda: post(lambda conversation: conversation.answer(b" " * 10_001)))
     assert (error.code, error.lasting) == ("TOO-LARGE", True)
-    assert len(post(lambda conversation: conversation.answer(b" " * 10_000)).content) == 10_000
+    assert len(post(lambda conversation: conversation.answer(b" " * 10_000)).body) == 10_000
 
 
 def test_a_redirect_is_an_answer_and_nothing_is_followed() -> None:
@@ -153,7 +157,7 @@ def test_a_redirect_is_an_answer_and_nothing_is_followed() -> None:
 
 def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    assert post(lambda conversation: conversation.answer(b"ok")).content == b"ok"
+    assert post(lambda conversation: conversation.answer(b"ok")).body == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -167,11 +171,12 @@ def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch, fre
         "https://x/?secret=1",
         "https://x/#a",
         "https://x:99999",
+        "https://x\x01/",
     ],
 )
 def test_an_address_that_is_none_or_holds_credentials_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+") as refused:
-        PooledConnection(url, CREDENTIALS)
+        Endpoint(url, CREDENTIALS)
     assert "secret=1" not in str(refused.value)
 
 

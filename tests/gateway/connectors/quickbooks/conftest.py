@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from gateway.connectors.exchange import Exchange
-from gateway.connectors.quickbooks import deadline
+from gateway.connectors.http import Limits, open_http
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import AuthLost
 from tests.gateway.connectors.quickbooks.peer import Peer, listening
 
@@ -46,7 +45,7 @@ def peer() -> Iterator[Peer]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with deadline.open_http() as client:
+    with open_http() as client:
         yield client
 
 

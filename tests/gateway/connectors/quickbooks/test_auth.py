@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.tokens import TokenPair, to_pair, to_refusal
-from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 from tests.gateway.connectors.quickbooks.examples import read_bytes
 from tests.gateway.connectors.quickbooks.peer import Peer, Reply, reply

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.transport import Limits
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
 from mapping.records import Customer
 from tests.gateway.connectors.quickbooks.conftest import REALM, Tokens
@@ -100,7 +100,7 @@ def test_60_a_dripping_answer_is_cut_at_the_deadline(
 ) -> None:
     peer.answers(Reply(body=b" " * 1000, pause=0.05))
     started = time.monotonic()
-    with pytest.raises(kind, match="longer than"):
+    with pytest.raises(kind, match="no whole answer within"):
         act(books)
     assert time.monotonic() - started < 2
 
@@ -111,7 +111,7 @@ def test_60_a_dripping_head_is_cut_at_the_deadline_as_well(
 ) -> None:
     peer.answers(Reply(headers={"x-much": "x" * 100}, head_pause=0.05))
     started = time.monotonic()
-    with pytest.raises(kind, match="longer than"):
+    with pytest.raises(kind, match="no whole answer within"):
         act(books)
     assert time.monotonic() - started < 2
 
@@ -122,7 +122,7 @@ def test_60_an_answer_that_never_begins_is_given_up(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         books = connect(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-        with pytest.raises(kind, match="ReadTimeout"):
+        with pytest.raises(kind, match="did not answer in time"):
             act(books)
 
 
@@ -139,7 +139,7 @@ def test_60_what_was_never_sent_was_never_done(connect: Callable[..., QuickBooks
 
 def test_an_answer_of_any_size_stays_bounded(connect: Callable[..., QuickBooks], peer: Peer) -> None:
     peer.answers(Reply(body=b" " * 5000))
-    with pytest.raises(Transient, match="larger than 1000 bytes"):
+    with pytest.raises(Transient, match="more than 1000 bytes"):
         connect(limits=Limits(size=1000)).item("11")
 
 

@@ -1,0 +1,285 @@
+"""HTTP to the systems outside: guarded connections, and one request with its whole answer, bounded in time and size.
+
+Nothing is retried, no redirect followed, no cookie kept: one client serves several companies. Every wait of a
+connection ends by the deadline of the exchange, for the head of an answer too.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
+from urllib.request import getproxies
+
+import httpcore
+import httpx
+
+from gateway import ssrf_guard
+
+MAX_CONNECTIONS: Final = 32
+_MAX_KEPT: Final = 20
+_SHORTEST: Final = 0.001  # a wait of zero would mean non-blocking, which fails differently
+_LONGEST_PAUSE: Final = 7 * 86_400.0  # seconds; a longer one is not plausible
+_OF_HTTPCORE: Final = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
+_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+for _name in ("httpx", "httpcore"):  # their own log lines hold addresses with parameters, and headers
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to connect, of silence, and for the whole exchange; bytes of an answer, unpacked."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    total: float = 60.0
+    size: int = 20 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class NoAnswer(Exception):
+    """No whole answer; the text goes on after the system's name and holds no address.
+
+    `sent`: the request may have arrived. `lasting`: a later attempt does not help.
+    """
+
+    def __init__(self, reason: str, code: str, *, sent: bool, lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.code, self.sent, self.lasting = code, sent, lasting
+
+
+def open_http(*, timeout: float = 5.0) -> httpx.Client:
+    """A client of guarded connections. One behind a proxy (HTTPS_PROXY) has httpx's own: the proxy resolves names."""
+    proxied = {"all", "http", "https"} & getproxies().keys()
+    return to_client(None if proxied else Transport(), timeout=timeout)
+
+
+def to_client(transport: httpx.BaseTransport | None, *, timeout: float = 5.0) -> httpx.Client:
+    """A client without cookies and redirects; with a transport the environment names no proxy."""
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.Client(follow_redirects=False, limits=limits, transport=transport, timeout=timeout, cookies=cookies)
+
+
+def send(http: httpx.Client, request: httpx.Request, limits: Limits) -> Reply:
+    """Send a request built by the same client. Raises NoAnswer."""
+    outcome = _exchange(http, request, limits)
+    # Raised outside every except block: a library's error in its context would hold the address with its parameters.
+    if isinstance(outcome, NoAnswer):
+        raise outcome
+    return outcome
+
+
+def _exchange(http: httpx.Client, request: httpx.Request, limits: Limits) -> Reply | NoAnswer:
+    until, progress = time.monotonic() + limits.total, _Progress()
+    request.extensions["timeout"] = httpx.Timeout(limits.read, connect=limits.connect).as_dict()
+    request.extensions["trace"] = progress.note
+    token = _until.set(until)
+    try:
+        with closing(http.send(request, stream=True, follow_redirects=False)) as answer:
+            body = bytearray()
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > limits.size:
+                    return NoAnswer(
+                        f"answered with more than {limits.size} bytes", "TOO-LARGE", sent=True, lasting=True
+                    )
+                if time.monotonic() >= until:
+                    return _to_late(limits, sent=True)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Reply(answer.status_code, headers, bytes(body))
+    except httpx.RequestError as error:
+        return _to_late(limits, sent=progress.sent) if time.monotonic() >= until else _to_no_answer(error, progress)
+    finally:
+        _until.reset(token)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Whether the request began to leave. What is sent to a proxy before TLS with the system itself is not it."""
+
+    sent: bool = False
+
+    def note(self, event: str, _: Mapping[str, Any]) -> None:
+        """An event of httpcore's trace."""
+        if event.endswith(("start_tls.started", "send_request_headers.started")):
+            self.sent = event.endswith("send_request_headers.started")
+
+
+def _to_late(limits: Limits, *, sent: bool) -> NoAnswer:
+    return NoAnswer(f"gave no whole answer within {limits.total:g} seconds", "DEADLINE", sent=sent)
+
+
+def _to_no_answer(error: httpx.RequestError, progress: _Progress) -> NoAnswer:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssrf_guard.Forbidden):
+            return NoAnswer(f"must not be called: {cause}", "FORBIDDEN", sent=False, lasting=True)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return NoAnswer("has a certificate that is not trusted", "TLS", sent=False, lasting=True)
+        cause = cause.__cause__ or cause.__context__  # httpcore's pool raises without a cause
+    # The library's message may hold the address with its parameters: only the class is named.
+    said = type(error).__name__
+    if not progress.sent:
+        return NoAnswer(f"cannot be reached ({said})", "UNREACHABLE", sent=False)
+    if isinstance(error, httpx.TimeoutException):
+        return NoAnswer(f"did not answer in time ({said})", "TIMEOUT", sent=True)
+    return NoAnswer(f"broke off before the answer was whole ({said})", "CUT", sent=True)
+
+
+def find_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by Retry-After (seconds, or a date read against the answer's own Date), from 1 to a week."""
+    spelled = {name.lower(): value.strip() for name, value in headers.items()}
+    asked = spelled.get("retry-after", "")
+    try:
+        seconds = float(asked)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(asked) - parsedate_to_datetime(spelled.get("date", ""))).total_seconds()
+        except (ValueError, TypeError, IndexError):
+            return None
+    return min(max(seconds, 1.0), _LONGEST_PAUSE) if math.isfinite(seconds) else None
+
+
+# --- connections ---
+
+
+class Transport(httpx.BaseTransport):
+    """Guarded connections for httpx; `kept` of them stay open. Not `encrypted` ones go to private networks only."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, encrypted: bool = True, kept: int = _MAX_KEPT) -> None:
+        if tls is None and encrypted:
+            tls = httpx.create_ssl_context()  # made once: reading the authorities takes some thirty milliseconds
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=kept,
+            keepalive_expiry=5.0,
+            network_backend=_Network(encrypted=encrypted),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx():
+            answer = self._pool.handle_request(asked)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    try:
+        yield
+    except _OF_HTTPCORE as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error  # both libraries have the same names
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _Network(httpcore.SyncBackend):
+    """Connections checked before and after they are made, in case a name resolves differently meanwhile."""
+
+    def __init__(self, *, encrypted: bool) -> None:
+        self._encrypted = encrypted
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            ssrf_guard.refuse_name(host, port, encrypted=self._encrypted)
+        except (OSError, UnicodeError) as refused:
+            raise httpcore.ConnectError(str(refused)) from refused
+        stream = super().connect_tcp(host, port, _left(timeout), local_address, socket_options)
+        try:
+            ssrf_guard.refuse(str(stream.get_extra_info("server_addr")[0]), encrypted=self._encrypted)
+        except OSError as refused:
+            stream.close()
+            raise httpcore.ConnectError(str(refused)) from refused
+        return _Stream(stream)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection's socket; no wait outlasts the deadline."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Piece by piece: a receiver may take any time for each."""
+        sock, rest = self._inner.get_extra_info("socket"), memoryview(buffer)
+        try:
+            while rest:
+                sock.settimeout(_left(timeout))
+                rest = rest[sock.send(rest) :]
+        except TimeoutError as late:
+            raise httpcore.WriteTimeout(str(late)) from late
+        except OSError as broken:
+            raise httpcore.WriteError(str(broken)) from broken
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _left(timeout: float | None) -> float | None:
+    until = _until.get()
+    if until is None:
+        return timeout
+    left = max(_SHORTEST, until - time.monotonic())
+    return left if timeout is None else min(left, timeout)
