@@ -13,36 +13,18 @@
         Incident           it was written, but the answer is not what the till took
       Unanswered           a write without an answer; resolve before anything else
 
-An error says what happened (`reason`), to which `record` and `field`, and what a person can do (`fix`). Without a
-`record` it is about the record that is being handled. `cause` is what its event waits for, as a key; default: `record`.
-None of these texts may hold a secret or a person's data beyond the record's own number.
+Each carries a `Problem` (see `mapping.errors`), and so do the errors of the mapping.
 """
 
 from __future__ import annotations
 
+from mapping.errors import ProblemError
+
 AUTH_LOST = "auth-lost"  # the code of every event parked for it; the other system's code varies
 
 
-class GatewayError(Exception):
+class GatewayError(ProblemError):
     """Base of everything the gateway raises on purpose."""
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        code: str | None = None,
-        record: str | None = None,
-        field: str | None = None,
-        fix: str | None = None,
-        cause: str | None = None,
-    ) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.code = code
-        self.record = record
-        self.field = field
-        self.fix = fix
-        self.cause = cause
 
 
 class Rejected(GatewayError):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from gateway.errors import AuthLost, GatewayError
-from mapping.errors import MappingError
+from gateway.errors import AuthLost
+from mapping.errors import ProblemError
 from mapping.messages import message
 
 Given = TypeVar("Given")
@@ -60,7 +60,7 @@ def _look(check: Check[Given], given: Given, otherwise: str) -> Iterator[Finding
             message("login refused: {reason}", reason=message(error.reason)),
             error.fix or "enter the credentials again",
         )
-    except (GatewayError, MappingError) as error:
+    except ProblemError as error:
         yield Finding(check.subject, error.reason, error.fix or otherwise)
 
 

@@ -148,8 +148,7 @@ def _to_row(difference: StockDifference, settings: StockSettings) -> PreviewData
 
 def _refused(refusal: MappingError) -> PreviewData:
     outcome = "skipped" if isinstance(refusal, NotBookable) else "parked"
-    said = {"reason": refusal.reason, "record": refusal.record, "field": refusal.field, "fix": refusal.fix}
-    return {"outcome": outcome, **{name: value for name, value in said.items() if value}}
+    return {"outcome": outcome, **refusal.problem.named("reason", "record", "field", "fix")}
 
 
 def _answer(content: Mapping[str, Any]) -> Result:

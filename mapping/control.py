@@ -98,7 +98,7 @@ def _run(rule: Rule, question: ControlQuestion) -> Evaluation:
     try:
         return evaluate(rule, question.source)
     except MappingError as refusal:
-        refusal.record, refusal.field = refusal.record or question.record, f"{question.setting}.rule"
+        refusal.about(record=refusal.record or question.record, field=f"{question.setting}.rule")
         raise
 
 

@@ -1,33 +1,82 @@
-"""Errors of the mapping: a refusal that names the record, the field and the fix."""
+"""What went wrong with a record, in the words for a person; and the errors of the mapping, which carry it."""
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
 
-class MappingError(Exception):
-    """A record cannot be translated; a person has to act, so the job is parked.
 
-    `reason` says what is wrong, `record` names the record ("receipt 1.2.2026.345"), `field` the field or setting,
-    `fix` what a person can do about it. None of them contains personal data except the record's number. `code` names
-    the kind of cause, if events can wait for its end, and `cause` is its key; default: `record`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What happened (`reason`), to which `record` ("receipt 1.2.2026.345") and `field` or setting; what to do (`fix`).
+
+    Without a `record` it is about the record that is being handled. `code` names the kind of problem, and `cause` what
+    its event waits for, as a key; default: `record`. None of them may hold a secret, or a person's data beyond the
+    record's own number.
     """
+
+    reason: str | None = None
+    code: str | None = None
+    record: str | None = None
+    field: str | None = None
+    fix: str | None = None
+    cause: str | None = None
+
+    def named(self, *names: str) -> dict[str, Any]:
+        """Those of the named parts that are known; without names all of them."""
+        found = ((name, getattr(self, name)) for name in names or Problem.__slots__)
+        return {name: value for name, value in found if value}
+
+
+class ProblemError(Exception):
+    """Base of everything raised on purpose: carries a `Problem`."""
 
     def __init__(
         self,
         reason: str,
         *,
+        code: str | None = None,
         record: str | None = None,
         field: str | None = None,
         fix: str | None = None,
-        code: str | None = None,
         cause: str | None = None,
     ) -> None:
         super().__init__(reason)
-        self.code = code
-        self.cause = cause
-        self.reason = reason
-        self.record = record
-        self.field = field
-        self.fix = fix
+        self.problem = Problem(reason=reason, code=code, record=record, field=field, fix=fix, cause=cause)
+
+    def about(self, **parts: Any) -> None:
+        """Change parts of the problem, where more is known than where it was raised."""
+        self.problem = dataclasses.replace(self.problem, **parts)
+        self.args = (self.reason,)
+
+    @property
+    def reason(self) -> str:
+        return self.problem.reason or ""
+
+    @property
+    def code(self) -> str | None:
+        return self.problem.code
+
+    @property
+    def record(self) -> str | None:
+        return self.problem.record
+
+    @property
+    def field(self) -> str | None:
+        return self.problem.field
+
+    @property
+    def fix(self) -> str | None:
+        return self.problem.fix
+
+    @property
+    def cause(self) -> str | None:
+        return self.problem.cause
+
+
+class MappingError(ProblemError):
+    """A record cannot be translated; a person has to act, so the job is parked."""
 
 
 class NotBookable(MappingError):

@@ -76,7 +76,7 @@ def _passes_filter(item: Item, settings: ProductSettings) -> bool:
     try:
         return settings.filter is None or settings.filter.holds(source_of(item))
     except MappingError as refusal:
-        refusal.record, refusal.field = name_item(item), "products.filter"
+        refusal.about(record=name_item(item), field="products.filter")
         raise
 
 
@@ -283,7 +283,7 @@ def _run(rule: Rule, item: Item, field: str) -> Value:
     try:
         return evaluate(rule, source_of(item)).value
     except MappingError as refusal:
-        refusal.record, refusal.field = name_item(item), f"products.fields.{field}"
+        refusal.about(record=name_item(item), field=f"products.fields.{field}")
         raise
 
 

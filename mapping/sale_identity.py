@@ -101,7 +101,7 @@ def _passes_filter(sale: Sale, settings: OrderSettings) -> bool:
     try:
         return settings.filter is None or settings.filter.holds(sale)
     except MappingError as refusal:
-        refusal.record, refusal.field = name_record(sale), "orders.filter"
+        refusal.about(record=name_record(sale), field="orders.filter")
         raise
 
 

@@ -50,7 +50,7 @@ def to_quantities(
         try:
             quantity = _quantity(figures, settings, row, record)
         except MappingError as error:
-            error.field = f"stock.branches.{branch}.formula" if row.formula else "stock.formula"
+            error.about(field=f"stock.branches.{branch}.formula" if row.formula else "stock.formula")
             raise
         shared.setdefault((formula, quantity), {})[branch] = row.share
     found = {b: q for (_, whole), shares in shared.items() for b, q in _share_out(whole, shares, settings).items()}

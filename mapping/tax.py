@@ -79,7 +79,7 @@ def solve(
     try:
         return _solve(totals, wanted, limits)
     except MappingError as refusal:
-        refusal.record = record
+        refusal.about(record=record)
         raise
 
 

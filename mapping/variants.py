@@ -57,7 +57,7 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
     try:
         value = evaluate(settings.family_field, item.raw or item).value
     except MappingError as refusal:
-        refusal.record, refusal.field = name_item(item), "products.family_field"
+        refusal.about(record=name_item(item), field="products.family_field")
         raise
     return None if value is None else str(value).strip()
 

@@ -26,7 +26,7 @@ from gateway.errors import (
 )
 from gateway.store.events import Event, Outcome, State
 from handlers.sales.documents import NO_ANSWER
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message
 
 RETRY_SECONDS = (2, 5, 15, 45, 120, 300, 900, 1800, 3600, 3600, 7200, 7200, 14400)
@@ -51,19 +51,19 @@ STATES: Mapping[type[Exception], State] = {
     Permanent: State.PARKED,
     Rejected: State.PARKED,
     GatewayError: State.PARKED,
+    ProblemError: State.PARKED,
 }
 
 
 def outcome_of(error: Exception, event: Event) -> Outcome:
     """The outcome of an event whose handler raised `error`. Without a record it is about that of the event."""
     state = next((STATES[kind] for kind in type(error).__mro__ if kind in STATES), None)
-    match state:
-        case None:
-            return _unexpected(error)
-        case State.WAITING | State.UNCERTAIN:
-            return _again(error, event, state)
-        case _:
-            return _ended(error, state)
+    if state is None or not isinstance(error, ProblemError):
+        return _unexpected(error)
+    if state in {State.WAITING, State.UNCERTAIN}:
+        return _again(error, event, state)
+    code = AUTH_LOST if isinstance(error, AuthLost) else error.code
+    return Outcome(state, **error.problem.named() | {"code": code})
 
 
 def _unexpected(error: Exception) -> Outcome:
@@ -75,44 +75,19 @@ def _unexpected(error: Exception) -> Outcome:
     )
 
 
-def _again(error: Exception, event: Event, state: State) -> Outcome:
+def _again(error: ProblemError, event: Event, state: State) -> Outcome:
+    said = error.problem.named("reason", "code", "record", "cause")
     if isinstance(error, RateLimited):
         # Never earlier than requested.
         pause = error.after * random.uniform(1.0, 1.5)  # noqa: S311 - spreads load, guards nothing
-        return Outcome(State.WAITING, reason=error.reason, code=error.code, wait_seconds=pause, burn_attempt=False)
+        return Outcome(state, **said, wait_seconds=pause, burn_attempt=False)
     if event.attempts >= (MAX_CONFLICTS if isinstance(error, Conflict) else MAX_ATTEMPTS):
-        return Outcome(
-            State.PARKED,
-            reason=message(
-                "gave up after {attempts} attempts: {reason}",
-                attempts=event.attempts,
-                reason=message(getattr(error, "reason", str(error))),
-            ),
-            code=getattr(error, "code", None),
-            record=getattr(error, "record", None),
-            cause=getattr(error, "cause", None),
-            fix="retry the event when the other system is well again",
-        )
-    return Outcome(
-        state,
-        reason=getattr(error, "reason", str(error)),
-        code=getattr(error, "code", None) or (NO_ANSWER if state is State.UNCERTAIN else None),
-        record=getattr(error, "record", None),
-        cause=getattr(error, "cause", None),
-        wait_seconds=delay(event.attempts),
-    )
-
-
-def _ended(error: Exception, state: State) -> Outcome:
-    return Outcome(
-        state,
-        reason=getattr(error, "reason", str(error)),
-        code=AUTH_LOST if isinstance(error, AuthLost) else getattr(error, "code", None),
-        record=getattr(error, "record", None),
-        cause=getattr(error, "cause", None),
-        field=getattr(error, "field", None),
-        fix=getattr(error, "fix", None),
-    )
+        gave_up = "gave up after {attempts} attempts: {reason}"
+        said["reason"] = message(gave_up, attempts=event.attempts, reason=message(error.reason))
+        return Outcome(State.PARKED, **said, fix="retry the event when the other system is well again")
+    if state is State.UNCERTAIN:
+        said.setdefault("code", NO_ANSWER)
+    return Outcome(state, **said, wait_seconds=delay(event.attempts))
 
 
 def delay(attempts: int) -> float:

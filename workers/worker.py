@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import counters, failpoints, reporting
-from gateway.errors import GatewayError, Transient
+from gateway.errors import Transient
 from gateway.store import inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
@@ -23,7 +23,7 @@ from handlers.deps import Deps
 from handlers.registry import find_handler
 from handlers.result import Result
 from handlers.sales import till_sales
-from mapping.errors import MappingError, NotBookable
+from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
@@ -208,8 +208,7 @@ def _complete(outcome: Outcome, event: Event, facts: Mapping[str, object]) -> Ou
 
 
 def _ending(outcome: Outcome) -> Entry:
-    detail = {"code": outcome.code, "record": outcome.record, "field": outcome.field, "fix": outcome.fix}
-    said = {name: value for name, value in detail.items() if value}
+    said = outcome.named("code", "record", "field", "fix")
     title = (
         message("{state}: {reason}", state=message(outcome.state), reason=message(outcome.reason))
         if outcome.reason
@@ -228,7 +227,7 @@ def _report(error: Exception, event: Event, outcome: Outcome) -> None:
         "state": outcome.state,
         "code": outcome.code,
     }
-    if not isinstance(error, (GatewayError, MappingError)):
+    if not isinstance(error, ProblemError):
         _log.exception("unexpected failure", flow=event.flow, entity=event.entity)
         reporting.report(error, **about)
     elif outcome.state == State.PARKED:

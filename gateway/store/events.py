@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from mapping.errors import Problem
 from mapping.messages import message
 from mapping.records import SaleKind
 
@@ -145,19 +146,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one attempt ended. `wait_seconds` only with `waiting` and `uncertain`; `facts` are columns found meanwhile
-    (order_id, sku, email, target_entity, target_id). `cause` is the key by which the end of the cause is found; without
-    one it is `record`, which is for people. `messages` are those of a result, as they are stored.
+class Outcome(Problem):
+    """How one attempt ended, and the problem if there was one. `wait_seconds` only with `waiting` and `uncertain`;
+    `facts` are columns found meanwhile (order_id, sku, email, target_entity, target_id). `messages` are those of a
+    result, as they are stored.
     """
 
     state: State
-    reason: str | None = None
-    code: str | None = None
-    record: str | None = None
-    field: str | None = None
-    fix: str | None = None
-    cause: str | None = None
     wait_seconds: float | None = None
     result: str | None = None
     messages: str | None = None

@@ -68,7 +68,7 @@ def of_transient(request: Request, error: Exception) -> Response:
 def of_permanent(request: Request, error: Exception) -> Response:
     """409: a person has to act, and the error says how."""
     assert isinstance(error, GatewayError)
-    members = {name: value for name in ("code", "field", "fix") if (value := getattr(error, name))}
+    members = error.problem.named("code", "field", "fix")
     return _answer(request, 409 if isinstance(error, Permanent) else 503, error.reason, {}, members)
 
 

@@ -121,6 +121,8 @@ def _park(engine: Engine) -> None:
     entries = [*LOG[:2], Entry("failed", reason)]
     with writing(engine) as session:
         journal.write(session, "default", row.id, entries)
-        outcome = Outcome(State.PARKED, reason, "no-item", "receipt 1.2.2026.3452", "SKU", fix)
+        outcome = Outcome(
+            State.PARKED, reason=reason, code="no-item", record="receipt 1.2.2026.3452", field="SKU", fix=fix
+        )
         inbox.finish(session, event, outcome)
         sales.record(session, event, outcome, {change.entity_id: to_facts(change.entity_id, None, 8995)})

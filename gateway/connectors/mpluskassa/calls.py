@@ -140,9 +140,7 @@ class Caller:
     def _scrubbed(self, outcome: _Outcome) -> _Outcome:
         error = outcome.error
         if error is not None:
-            error.reason = self.link.scrub(error.reason)
-            error.args = (error.reason,)
-            error.code = None if error.code is None else self.link.scrub(error.code)
+            error.about(**{name: self.link.scrub(text) for name, text in error.problem.named("reason", "code").items()})
         return outcome
 
     def _note(

@@ -39,7 +39,7 @@ def cause_cards(page: str) -> list[str]:
 def test_parked_sales_of_one_cause_are_one_card_with_their_money(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, "1", PARKED, amount_cents=1000)
     store(gateway, "2", PARKED, amount_cents=-250)
-    store(gateway, "3", Outcome(State.PARKED, "no such customer", "no-customer"), amount_cents=99900)
+    store(gateway, "3", Outcome(State.PARKED, reason="no such customer", code="no-customer"), amount_cents=99900)
     page = browser.get("/").text
     dearest, other = cause_cards(page)
     assert "2 things need your attention" in page
@@ -121,7 +121,7 @@ def test_a_day_that_could_not_be_compared_is_not_in_order(gateway: Gateway, brow
 def test_the_sales_of_today_are_summed_without_those_left_out(gateway: Gateway, browser: httpx.Client) -> None:
     store(gateway, "1", day=TODAY)
     store(gateway, "2", PARKED, day=TODAY, amount_cents=1000)
-    store(gateway, "3", Outcome(State.SKIPPED, "no sale"), day=TODAY, amount_cents=50000)
+    store(gateway, "3", Outcome(State.SKIPPED, reason="no sale"), day=TODAY, amount_cents=50000)
     store(gateway, "4", day=TODAY - timedelta(days=1))
     today = figures(browser.get("/").text)[0]
     assert today == "Today €34.50 2 sales 1 booked · 1 needs attention"

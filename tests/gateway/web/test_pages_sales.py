@@ -27,7 +27,8 @@ from tests.gateway.web.conftest import TOKEN, Gateway, csrf_of
 
 DAY = date(2026, 11, 27)
 BOOKED = Outcome(State.DONE)
-PARKED = Outcome(State.PARKED, "sells SKU 9, which is no item in QuickBooks", "no-item", "receipt", None, "make it")
+NO_ITEM = "sells SKU 9, which is no item in QuickBooks"
+PARKED = Outcome(State.PARKED, reason=NO_ITEM, code="no-item", record="receipt", fix="make it")
 EVIL = '"><script>alert(1)</script>'
 
 
