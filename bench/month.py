@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gateway.store import migrate, requests
 from gateway.store.session import open_engine
-from handlers.polling import polls
+from handlers.polling import books_feed
 from mapping.agreement_text import to_text
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import AMSTERDAM
@@ -79,7 +79,7 @@ class Smooth:
     def settle(self) -> None:
         """What is left, and what the books then count."""
         self.shop.settle()
-        polls.poll_books(self.shop.deps())
+        books_feed.poll(self.shop.deps())
         self.shop.work()
 
 

@@ -171,7 +171,7 @@ def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> It
             continue
         title = message("the poll {source} fails", source=row.source)
         fix = "look at the other system, then at the address and credentials of the connection"
-        if kind := cursors.part_of(row.source, cursors.LEDGER):
+        if kind := cursors.part_of(row.source):
             title = message("QuickBooks cannot say what changed of its records of the kind {kind}", kind=kind)
             fix = message(
                 "open what was changed last of the kind {kind} in QuickBooks and save it; or ask Intuit's support",

@@ -28,22 +28,24 @@ INVOICES = "mpluskassa.invoice"
 ORDERS = "mpluskassa.deposits"
 RELATIONS = "mpluskassa.relation"
 BOOKS = "quickbooks.cdc"
-LEDGER = "quickbooks.cdc.sales"
 CUSTOMERS = "quickbooks.customers"
 """No poll: its position is the time since when the index of the customers' addresses is complete."""
 BACKFILLS = "backfill/"
 """Begins the rows in which releases before 0013 keep the progress of backfills."""
-_PART = "."
+_LEDGER = "quickbooks.cdc.sales"
+"""A second cursor of the books in earlier releases, which may still run beside this one: both move together."""
+_HELD = "quickbooks.cdc.sales."
+"""Begins the cursors of the entities of the books that stay behind."""
 FAILING_SECONDS = 60.0  # one failed poll soon followed by another is no outage
 _FLOWS = {
     RECEIPTS: {Flow.ORDERS},
     INVOICES: {Flow.ORDERS},
     ORDERS: {Flow.ORDERS},
     RELATIONS: {Flow.CUSTOMERS},
-    BOOKS: {Flow.PRODUCTS, Flow.CATEGORIES, Flow.STOCK},
-    LEDGER: {Flow.ORDERS, Flow.CUSTOMERS, Flow.STOCK},
-    f"{LEDGER}.Customer": {Flow.CUSTOMERS},
-    f"{LEDGER}.Estimate": {Flow.STOCK},
+    BOOKS: set(Flow),
+    f"{_HELD}Item": {Flow.PRODUCTS, Flow.CATEGORIES, Flow.STOCK},
+    f"{_HELD}Customer": {Flow.CUSTOMERS},
+    f"{_HELD}Estimate": {Flow.STOCK},
 }
 
 
@@ -113,27 +115,37 @@ def flows_of(source: str) -> set[Flow]:
     return _FLOWS.get(source, {Flow.ORDERS})
 
 
-def held_back(session: Session, connection: str, source: str) -> dict[str, str]:
-    """The entities of a feed that cannot be read and stay behind, with their own positions."""
-    under = f"{source}{_PART}"
-    rest = and_(col(CursorRow.connection) == connection, col(CursorRow.source).startswith(under, autoescape=True))
+def find_books(session: Session, connection: str) -> str | None:
+    """The position of the books' feed."""
+    found = [at for source in (BOOKS, _LEDGER) if (at := find(session, connection, source))]
+    return min(found, key=datetime.fromisoformat, default=None)
+
+
+def advance_books(session: Session, connection: str, position: str, *, lease: str) -> bool:
+    """`advance` for the books' feed."""
+    advance(session, connection, _LEDGER, position, lease=lease)
+    return advance(session, connection, BOOKS, position, lease=lease)
+
+
+def held_back(session: Session, connection: str) -> dict[str, str]:
+    """The entities of the books that cannot be read and stay behind, with their own positions."""
+    rest = and_(col(CursorRow.connection) == connection, col(CursorRow.source).startswith(_HELD, autoescape=True))
     rows = session.execute(select(col(CursorRow.source), col(CursorRow.position)).where(rest)).all()
-    return {str(row[0]).removeprefix(under): str(row[1]) for row in rows}
+    return {str(row[0]).removeprefix(_HELD): str(row[1]) for row in rows}
 
 
-def part_of(source: str, feed: str) -> str | None:
-    """The entity whose own cursor this is, when it is one of this feed's."""
-    under = f"{feed}{_PART}"
-    return source.removeprefix(under) if source.startswith(under) else None
+def part_of(source: str) -> str | None:
+    """The entity of the books whose own cursor this is."""
+    return source.removeprefix(_HELD) if source.startswith(_HELD) else None
 
 
-def hold_back(session: Session, connection: str, source: str, entities: Mapping[str, tuple[str, str]]) -> None:
-    """Set the entities of a feed that stay behind, with position and reason; all others are read again."""
-    known = held_back(session, connection, source)
+def hold_back(session: Session, connection: str, entities: Mapping[str, tuple[str, str]]) -> None:
+    """Set the entities of the books that stay behind, with position and reason; all others are read again."""
+    known = held_back(session, connection)
     for entity in known.keys() - entities.keys():
-        session.execute(delete(CursorRow).where(_is(connection, f"{source}{_PART}{entity}")))
+        session.execute(delete(CursorRow).where(_is(connection, f"{_HELD}{entity}")))
     for entity, (position, why) in entities.items():
-        each = f"{source}{_PART}{entity}"
+        each = f"{_HELD}{entity}"
         if entity not in known:
             move_to(session, connection, each, position)
         session.execute(update(CursorRow).where(_is(connection, each)).values(failure=why))

@@ -1,49 +1,261 @@
-"""Change data capture of the books with one metered read: items, documents, customers, estimates."""
+"""Change data capture of the books: one cursor, one lease and one metered read for every kind of record.
+
+Rows are complete, so our documents are compared here without another read: only a deleted, voided or edited one
+becomes an event. Documents of others are ignored, except estimates if they count as reserved. A kind that cannot be
+read stays behind with a position of its own; the others move on.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
-from gateway.store import cursors
-from gateway.store.session import reading
+from gateway.connectors.quickbooks import wire
+from gateway.connectors.quickbooks.wire_customers import to_customer
+from gateway.connectors.quickbooks.wire_documents import is_voided
+from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
+from gateway.store import agreements, cursors, inbox, links, sales_queries
+from gateway.store.events import Change, Flow
+from gateway.store.links import BookingStatus, Link, LinkKind
+from gateway.store.session import reading, writing
+from handlers import awaited_records
+from handlers.catalogue import items
 from handlers.deps import Deps
-from handlers.polling import ledger_feed, polls
-from handlers.polling.captures import Shared
+from handlers.polling import captures
+from handlers.polling.captures import Capture
+from handlers.references import addresses
+from handlers.sales import bookings, comparison, documents, successors, writers
+from mapping.records import Customer, DocumentKind, Item
+from mapping.records import RecordChange as BooksChange
+from mapping.sale_identity import find_tag
+from mapping.settings_document import SettingsDocument
 
-_SOURCES = {cursors.BOOKS: polls.OVERLAP, ledger_feed.SOURCE: ledger_feed.OVERLAP}
+ITEM: Final = "Item"
+CUSTOMER: Final = "Customer"
+ESTIMATE: Final = "Estimate"
+OVERLAP: Final = timedelta(minutes=5)  # the order of rows in an answer is not documented: stay a little behind
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One kind of record: whether it is followed, the event of a change if it is one, and the ids that we know of."""
+
+    wanted: Callable[[SettingsDocument], bool]
+    to_event: Callable[[BooksChange, datetime, Deps], Change | None]
+    known: Callable[[str, Deps], Iterable[str]] = lambda _entity, _deps: ()
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a poll found: events, days to compare, and what is told apart from events."""
+
+    deps: Deps
+    awaits_items: bool
+    fresh: list[Change] = field(default_factory=list)
+    days: set[date] = field(default_factory=set)
+    items: list[Item] = field(default_factory=list)
+    people: list[Customer] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+    def add(self, change: BooksChange, read_at: datetime) -> None:
+        """One change. Raises Permanent if it cannot be understood."""
+        if change.entity == CUSTOMER and change.deleted:
+            self.gone.append(change.id)
+        elif change.entity == CUSTOMER:
+            self.people.append(to_customer(change.raw))
+        elif change.entity == ITEM and self.awaits_items and not change.deleted:
+            self.items.append(wire.to_item(change.raw))
+        elif day := _day_to_compare(change, self.deps):
+            self.days.add(day)
+        if event := ENTITIES[change.entity].to_event(change, read_at, self.deps):
+            self.fresh.append(event)
 
 
 def poll(deps: Deps) -> list[int]:
-    """Receive what changed in the books; returns the ids of events to work on now.
+    """Receive what changed in the books; returns the ids of events to work on now."""
+    lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
+    if lease is None:
+        return []
+    with cursors.recorded(deps.engine, deps.connection, cursors.BOOKS, lease):
+        return _receive(deps, lease)
 
-    A failure of one feed does not block the other; it is raised at the end. A feed that fails again while the other
-    does not waits for the next poll: each read is metered, and its cursor shows the delay.
-    """
+
+def _receive(deps: Deps, lease: str) -> list[int]:
+    read, refused = _read(deps, lease)
+    found = _Found(deps, awaited_records.awaits_items(deps))
+    for position, capture in read:
+        for change in capture.changes:  # read during iteration, so once
+            if change.entity in refused:
+                continue
+            try:
+                found.add(change, capture.read_at)
+            except Permanent as error:
+                refused[change.entity] = (position, str(error))
+    # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
+    awaited_records.release_items(found.items, deps)
+    _note_people(found, deps)
+    with writing(deps.engine) as session:
+        received = inbox.receive(session, found.fresh)
+        agreements.mark(session, deps.connection, found.days, now=deps.now())
+        reached = min([each.as_of for _, each in read] + [deps.now()]).astimezone(UTC).isoformat()
+        # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
+        if cursors.advance_books(session, deps.connection, reached, lease=lease):
+            cursors.hold_back(session, deps.connection, refused)
+    return [row.id for row in received if row.pending]
+
+
+def _read(deps: Deps, lease: str) -> tuple[list[tuple[str, Capture]], dict[str, tuple[str, str]]]:
+    """What could be read, with the position it was read from; and what could not, each with its position and reason."""
     with reading(deps.engine) as session:
-        failing = {source for source in _SOURCES if cursors.failure(session, deps.connection, source)}
-        held = cursors.held_back(session, deps.connection, ledger_feed.SOURCE)
-    items = () if cursors.BOOKS in failing else (polls.ITEM,)
-    followed = [entity for entity in ledger_feed.entities(deps) if entity not in held]
-    shared = Shared((*items, *followed), _find_start(deps), failed_before=bool(failing))
-    found: list[int] = []
-    failures: dict[str, Exception] = {}
-    for source, follow in ((cursors.BOOKS, polls.poll_books), (ledger_feed.SOURCE, ledger_feed.poll)):
+        start = cursors.find_books(session, deps.connection) or deps.now().isoformat()
+        failed_before = cursors.failure(session, deps.connection, cursors.BOOKS) is not None
+        held = cursors.held_back(session, deps.connection)
+    read: list[tuple[str, Capture]] = []
+    refused: dict[str, tuple[str, str]] = {}
+    wanted = [entity for entity, kind in ENTITIES.items() if kind.wanted(deps.settings)]
+    if together := [entity for entity in wanted if entity not in held]:
+        capture = captures.read(_scope(deps, lease, together), _since(start), deps, failed_before=failed_before)
+        read.append((start, capture))
+        refused = {entity: (start, str(error)) for entity, error in capture.refused.items()}
+    for entity in (entity for entity in wanted if entity in held):
         try:
-            found += follow(deps, shared)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other feed is not to blame
-            failures[source] = error
-    if failures.keys() - failing or len(failures) == len(_SOURCES):
-        deps.notify(found)
-        raise next(iter(failures.values()))
-    return found
+            # An entity that the books could not return before.
+            capture = captures.read(_scope(deps, lease, [entity]), _since(held[entity]), deps)
+            read.append((held[entity], capture))
+        except (AuthLost, RateLimited):
+            raise
+        except GatewayError as error:
+            refused[entity] = (held[entity], str(error))
+    return read, refused
 
 
-def _find_start(deps: Deps) -> datetime:
-    """The position of the feed that is furthest behind; both are about equal unless one had to wait."""
+def _since(position: str) -> datetime:
+    return datetime.fromisoformat(position) - OVERLAP
+
+
+def _scope(deps: Deps, lease: str, entities: list[str]) -> captures.Scope:
+    return captures.Scope(
+        entities, lambda entity: ENTITIES[entity].known(entity, deps), lambda: cursors.renew(deps.engine, lease)
+    )
+
+
+def _note_people(found: _Found, deps: Deps) -> None:
+    """Index the customers' addresses; release sales that wait for a customer that is active again."""
+    if not deps.settings.customers.enabled:
+        addresses.mark_unsure(deps)
+        return
+    addresses.note(found.people, deps, gone=found.gone)
+    active = [customer.id or "" for customer in found.people if customer.active]
+    awaited_records.release_customers([*found.gone, *active], deps)
+
+
+# --- one change ---
+
+
+def _to_change(change: BooksChange, flow: Flow, operation: str, version: str, deps: Deps) -> Change:
+    # A deletion is permanent; its time is not always known.
+    return Change(
+        key=f"qbo:cdc:{deps.connection}:{change.entity}:{change.id}:{operation if change.deleted else version}",
+        flow=flow,
+        source=cursors.BOOKS,
+        entity=change.entity,
+        entity_id=change.id,
+        connection=deps.connection,
+        operation=operation,
+        occurred_at=change.updated_at,
+    )
+
+
+def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | None:
+    """Unless exactly this was already handled; the books date changes by the second only."""
+    if change.deleted:
+        return _to_change(change, Flow.PRODUCTS, "deleted", "", deps)
     with reading(deps.engine) as session:
-        positions = {source: cursors.find(session, deps.connection, source) for source in _SOURCES}
-    return min(_to_moment(positions[source], overlap, deps) for source, overlap in _SOURCES.items())
+        link = links.find(session, deps.connection, LinkKind.ITEM, change.id)
+    content = items.content(change.raw)
+    if link and (link.detail or {}).get("content") == content:
+        return None
+    version = f"{change.updated_at.isoformat()}:{content}"
+    event = _to_change(change, Flow.PRODUCTS, "changed", version, deps)
+    return replace(event, hint=items.to_hint(change.raw, read_at))
 
 
-def _to_moment(position: str | None, overlap: timedelta, deps: Deps) -> datetime:
-    return (datetime.fromisoformat(position) if position else deps.now()) - overlap
+def _customer_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
+    return _updated(change, Flow.CUSTOMERS, deps) if deps.settings.customers.to_till else None
+
+
+def _estimate_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
+    return _updated(change, Flow.STOCK, deps)
+
+
+def _document_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:
+    operation = _what_happened(change, deps)
+    return _updated(change, Flow.ORDERS, deps, operation) if operation else None
+
+
+def _updated(change: BooksChange, flow: Flow, deps: Deps, operation: str = "updated") -> Change:
+    return _to_change(change, flow, operation, f"{operation}:{change.updated_at.isoformat()}", deps)
+
+
+def _what_happened(change: BooksChange, deps: Deps) -> str | None:
+    """What a person did to a document of ours; None for our own writes, for payments, for documents of others."""
+    link = bookings.find_document(change.entity, change.id, deps)
+    if link is None:
+        return None if change.deleted else _who_wrote(change, deps)
+    if link.status.is_gone:
+        return None
+    if change.deleted:
+        return "deleted"
+    if _is_outdated(change, link):
+        return None
+    if is_voided(change.raw):
+        return None if link.status is BookingStatus.WITHDRAWN else "voided"
+    return None if comparison.is_as_left(link, change.raw, deps) else "edited"
+
+
+def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
+    """The day whose sums a document of another writer, or an edited one, changes; None for our own writes."""
+    if change.entity not in DOCUMENTS or change.deleted:
+        return None
+    if bookings.find_document(change.entity, change.id, deps) is not None and _what_happened(change, deps) is None:
+        return None
+    day = str(change.raw.get("TxnDate") or "")
+    return date.fromisoformat(day) if day else None
+
+
+def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
+    """Whether a document without a link has our marker: then it may be a sale's second document."""
+    note = change.raw.get("PrivateNote")
+    if find_tag(note) is None or is_voided(change.raw):
+        return None
+    documents.report_installation(note, deps)
+    return writers.UNLINKED if successors.is_of_known_sale(note, deps) else None
+
+
+def _is_outdated(change: BooksChange, link: Link) -> bool:
+    """Whether we wrote or checked the document after this change was captured."""
+    captured, known = str(change.raw.get("SyncToken") or ""), link.sync_token or ""
+    return captured.isdigit() and known.isdigit() and int(captured) < int(known)
+
+
+def _known_items(_entity: str, deps: Deps) -> list[str]:
+    with reading(deps.engine) as session:
+        return sales_queries.source_ids(session, deps.connection, LinkKind.ITEM)
+
+
+def _known_documents(entity: str, deps: Deps) -> list[str]:
+    with reading(deps.engine) as session:
+        ours = (sales_queries.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
+        return sorted({each for some in ours for each in some})
+
+
+DOCUMENTS: Final = tuple(str(kind) for kind in DocumentKind)
+# Customers need no known ids: they are merged or made inactive, never deleted.
+ENTITIES: Final[Mapping[str, Followed]] = {
+    ITEM: Followed(lambda _: True, _item_event, _known_items),
+    **dict.fromkeys(DOCUMENTS, Followed(lambda _: True, _document_event, _known_documents)),
+    CUSTOMER: Followed(lambda settings: settings.customers.enabled, _customer_event),
+    ESTIMATE: Followed(lambda settings: settings.stock.count_estimates, _estimate_event),
+}

@@ -48,45 +48,12 @@ class Capture:
     refused: Refused = field(default_factory=dict)
 
 
-class Shared:
-    """One answer for all feeds of a poll, read on the first request: reads are metered, rows are not.
-
-    A feed that needs an earlier start, or whose answer is too long, makes its own read.
-    """
-
-    def __init__(self, entities: Sequence[str], since: datetime, *, failed_before: bool = False) -> None:
-        self._entities, self._since, self._failed_before = entities, since, failed_before
-        self._answer: ChangeSet | None = None
-        self._refused: Refused = {}
-        self._read_at = since
-
-    def find(self, entities: Sequence[str], since: datetime, deps: Deps) -> Capture | None:
-        """The part of the answer for a feed, or None."""
-        reaches = self._since <= since and set(entities) <= set(self._entities)
-        if not reaches or self._since < deps.now() - LOOK_BACK:
-            return None
-        if self._answer is None:
-            self._read_at = items.now(deps)
-            self._answer, self._refused = _ask(self._entities, self._since, deps, failed_before=self._failed_before)
-        refused = {entity: self._refused[entity] for entity in entities if entity in self._refused}
-        if len(refused) == len(entities):
-            raise next(iter(refused.values()))
-        if self._answer.possibly_truncated:
-            return None
-        mine = [change for change in self._answer.changes if change.entity in entities]
-        return Capture(mine, self._answer.as_of, self._read_at, refused)
-
-
-def read(
-    scope: Scope, since: datetime, deps: Deps, shared: Shared | None = None, *, failed_before: bool = False
-) -> Capture:
-    """Everything of these entities that changed since; one read if that is enough, or the shared one.
+def read(scope: Scope, since: datetime, deps: Deps, *, failed_before: bool = False) -> Capture:
+    """Everything of these entities that changed since; one read if that is enough.
 
     `failed_before` says that the poll before this one failed: one internal error says little, two in a row may mean
     that a record cannot be shown.
     """
-    if shared and (found := shared.find(scope.entities, since, deps)):
-        return found
     read_at = items.now(deps)
     within = since >= deps.now() - LOOK_BACK
     if not within:

@@ -1,4 +1,4 @@
-"""Polling for missing or lost webhooks: what changed since the cursor is put into the inbox.
+"""Polling of the till for missing or lost webhooks: what changed since the cursor is put into the inbox.
 
 The cursor moves in the transaction that stores the changes, so nothing is lost in a crash.
 """
@@ -7,32 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from gateway.connectors.mpluskassa.answers import RecordPage
-from gateway.connectors.quickbooks import wire
 from gateway.errors import Transient
-from gateway.store import cursors, inbox, links, sales_queries
+from gateway.store import cursors
 from gateway.store.events import Change, Flow
-from gateway.store.links import LinkKind
-from gateway.store.session import reading, writing
-from handlers import awaited_records
-from handlers.catalogue import items
+from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.polling import captures, till_feed
-from handlers.polling.captures import Shared
+from handlers.polling import till_feed
 from handlers.polling.till_feed import POLL, TillSource
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key
-from mapping.records import RecordChange as BooksChange
 from mapping.records import Relation, Sale, SaleKind, SyncMarkers
 from mapping.sections import OrderSettings
 
-ITEM: Final = "Item"
 PAGE = 200
 BUSY_SECONDS, BUSY_PAUSE_SECONDS = 5.0, 0.05
-OVERLAP = timedelta(minutes=5)  # the order of rows in an answer is not documented, so the cursor stays a little behind
 
 
 def to_change(connection: str, sale: Sale) -> Change:
@@ -158,67 +148,3 @@ def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int
     lease = _take(deps, source.name)
     with cursors.recorded(deps.engine, deps.connection, source.name, lease):
         return till_feed.follow(deps, source, newest, lease)
-
-
-def poll_books(deps: Deps, shared: Shared | None = None) -> list[int]:
-    """Receive the items that change data capture reports; returns the ids of events to work on now."""
-    lease = cursors.take(deps.engine, deps.connection, cursors.BOOKS)
-    if lease is None:
-        return []
-    with cursors.recorded(deps.engine, deps.connection, cursors.BOOKS, lease):
-        return _capture(deps, lease, shared)
-
-
-def _capture(deps: Deps, lease: str, shared: Shared | None) -> list[int]:
-    with reading(deps.engine) as session:
-        position = cursors.find(session, deps.connection, cursors.BOOKS)
-    since = (datetime.fromisoformat(position) if position else deps.now()) - OVERLAP
-    capture = captures.read(_scope(deps, lease), since, deps, shared)
-    awaited, there, fresh = awaited_records.awaits_items(deps), [], []
-    for change in capture.changes:
-        if awaited and not change.deleted:
-            there.append(wire.to_item(change.raw))
-        if not _seen(deps, change):
-            fresh.append(_to_event(deps.connection, change, capture.read_at))
-    # A repeated capture releases again: a sale that was parked while its item's event ended is found the next time.
-    awaited_records.release_items(there, deps)
-    with writing(deps.engine) as session:
-        received = inbox.receive(session, fresh)
-        reached = min(capture.as_of, deps.now()).astimezone(UTC)
-        cursors.advance(session, deps.connection, cursors.BOOKS, reached.isoformat(), lease=lease)
-    return [row.id for row in received if row.pending]
-
-
-def _scope(deps: Deps, lease: str) -> captures.Scope:
-    def linked(_: str) -> list[str]:
-        with reading(deps.engine) as session:
-            return sales_queries.source_ids(session, deps.connection, LinkKind.ITEM)
-
-    def prolong() -> None:
-        cursors.renew(deps.engine, lease)
-
-    return captures.Scope((ITEM,), linked, prolong)
-
-
-def _seen(deps: Deps, change: BooksChange) -> bool:
-    """Whether exactly this was already handled; the books date changes by the second only."""
-    with reading(deps.engine) as session:
-        link = links.find(session, deps.connection, LinkKind.ITEM, change.id)
-    seen = (link.detail or {}).get("content") if link else None
-    return not change.deleted and seen == items.content(change.raw)
-
-
-def _to_event(connection: str, change: BooksChange, read_at: datetime) -> Change:
-    # A deletion is permanent; its time is not always known.
-    version = "deleted" if change.deleted else f"{change.updated_at.isoformat()}:{items.content(change.raw)}"
-    return Change(
-        key=f"qbo:cdc:{connection}:{change.entity}:{change.id}:{version}",
-        flow=Flow.PRODUCTS,
-        source=cursors.BOOKS,
-        entity=change.entity,
-        entity_id=change.id,
-        connection=connection,
-        operation="deleted" if change.deleted else "changed",
-        occurred_at=change.updated_at,
-        hint=None if change.deleted else items.to_hint(change.raw, read_at),
-    )

@@ -86,7 +86,7 @@ def _read_all(deps: Deps) -> None:
         with writing(deps.engine) as session:
             cursors.advance(session, deps.connection, READ, began, lease=lease)
             # Changes from now on are not missed.
-            if cursors.find(session, deps.connection, cursors.LEDGER) is None:
-                cursors.move_to(session, deps.connection, cursors.LEDGER, began)
+            if cursors.find(session, deps.connection, cursors.BOOKS) is None:
+                cursors.move_to(session, deps.connection, cursors.BOOKS, began)
     finally:  # after a failed read the next caller does not wait until the lease ends
         cursors.release(deps.engine, deps.connection, READ, lease)

@@ -18,7 +18,7 @@ from gateway.store.session import reading
 from handlers.catalogue import items
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
-from handlers.polling.ledger_feed import ESTIMATE
+from handlers.polling.books_feed import ESTIMATE
 from handlers.result import Result, done, skipped
 from mapping.messages import message
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.store import requests
 from gateway.store.events import Change, Event, Flow
-from handlers.polling import polls
+from handlers.polling import books_feed
 from tests.handlers.shop import REALM, Shop
 
 _keys = itertools.count(1)
@@ -36,7 +36,7 @@ def hear(shop: Shop, item_id: str, operation: str = "Update", **more: Any) -> Ev
 
 def capture(shop: Shop) -> None:
     """Poll change data capture and handle the events."""
-    polls.poll_books(shop.deps())
+    books_feed.poll(shop.deps())
     shop.work()
 
 

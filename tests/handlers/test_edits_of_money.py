@@ -14,7 +14,7 @@ from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from gateway.store.tables import LinkRow
-from handlers.polling import ledger_feed
+from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, sold
 from tests.handlers.test_ledger_feed import look
@@ -89,6 +89,6 @@ def test_a_customer_merged_into_another_is_no_edit_of_money(open_shop: Callable[
     customer = shop.find(link.target_entity, Id=link.target_id)["CustomerRef"]["value"]
     other = shop.books.put_customer(REALM, {"DisplayName": "The same again"})["Id"]
     shop.books.merge(REALM, "Customer", other, customer)
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     shop.work()
     assert [event.code for event in shop.parked() if event.code == "edited-in-books"] == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.store.events import Change, Event, Flow
-from handlers.polling import ledger_feed
+from handlers.polling import books_feed
 from tests.handlers.counter import OpenShop, add_stocked, hear, physical, reads, writes
 from tests.handlers.shop import REALM, Shop, on_both_databases
 from tests.handlers.test_first_load import load
@@ -113,12 +113,12 @@ def test_an_estimate_made_into_an_invoice_reserves_nothing(shop: Shop) -> None:
 
 def test_an_estimate_whose_webhook_is_lost_is_found_by_change_data_capture(shop: Shop) -> None:
     stocked(shop, "5001")
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     promise(shop, _5001=5)
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     shop.work()
     assert physical(shop, 5001) == 7
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     assert [event.state for event in shop.events(entity="Estimate")] == ["done"]
 
 

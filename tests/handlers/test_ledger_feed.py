@@ -13,7 +13,7 @@ from gateway.store import cursors, links
 from gateway.store.links import LinkKind
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
-from handlers.polling import ledger_feed, polls
+from handlers.polling import books_feed
 from tests.handlers.shop import REALM, Shop, sold
 
 TOO_MANY = 1100
@@ -27,10 +27,11 @@ def book(shop: Shop) -> str:
 
 
 def look(shop: Shop) -> list[tuple[str, str | None]]:
-    """Poll and handle; returns the outcome of each event."""
-    found = ledger_feed.poll(shop.deps())
+    """Poll and handle; returns the outcome of each event that is not about an item."""
+    found = books_feed.poll(shop.deps())
     shop.work()
-    return [(shop.event(each).operation or "", shop.event(each).code) for each in found]
+    events = [shop.event(each) for each in found]
+    return [(event.operation or "", event.code) for event in events if event.entity != "Item"]
 
 
 def test_our_own_documents_are_no_news(shop: Shop) -> None:
@@ -93,7 +94,7 @@ def test_what_an_answer_of_a_thousand_rows_cuts_off_is_looked_up(shop: Shop) -> 
 
 def capture_items(shop: Shop) -> list[tuple[str, str]]:
     """The items that change data capture returns; none is handled."""
-    found = polls.poll_books(shop.deps())
+    found = books_feed.poll(shop.deps())
     with reading(shop.engine) as session:
         columns = (col(InboxRow.entity_id), col(InboxRow.operation))
         rows = session.execute(select(*columns).where(col(InboxRow.id).in_(found)))
@@ -101,7 +102,7 @@ def capture_items(shop: Shop) -> list[tuple[str, str]]:
 
 
 def test_items_beyond_a_thousand_are_brought_in_and_a_deleted_one_too(shop: Shop) -> None:
-    polls.poll_books(shop.deps())
+    books_feed.poll(shop.deps())
     shop.work()
     merged, remaining_id = (shop.find("Item", Sku=sku)["Id"] for sku in ("1001", "1002"))
     shop.books.merge(REALM, "Item", remaining_id, merged)
@@ -121,10 +122,9 @@ def test_after_a_silence_longer_than_the_books_remember_all_is_looked_through(sh
     shop.add_item("4001")
     shop.books.clock.advance(40 * DAY)
     with writing(shop.engine) as session:
-        for source in (cursors.BOOKS, ledger_feed.SOURCE):
-            cursors.move_to(session, "default", source, "2026-01-01T00:00:00+00:00")
+        cursors.move_to(session, "default", cursors.BOOKS, "2026-01-01T00:00:00+00:00")
     assert look(shop) == [("deleted", "gone-in-books")]
-    assert shop.find("Item", Sku="4001")["Id"] in {item for item, _ in capture_items(shop)}
+    assert shop.find("Item", Sku="4001")["Id"] in {event.entity_id for event in shop.events(entity="Item")}
 
 
 def test_customers_of_the_books_are_followed_when_they_are_wanted_at_the_till(open_shop: Callable[..., Shop]) -> None:

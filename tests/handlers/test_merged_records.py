@@ -11,7 +11,7 @@ import pytest
 from gateway.store import links
 from gateway.store.links import LinkKind
 from gateway.store.session import reading
-from handlers.polling import books_feed, ledger_feed
+from handlers.polling import books_feed
 from handlers.sales import bookings
 from tests.handlers.counter import hear
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -54,7 +54,7 @@ def items_booked(shop: Shop) -> list[str]:
 @every_way
 @on_both_databases
 def test_a_sale_of_an_item_merged_away_follows_the_till_still(shop: Shop, way: str) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     sale = sell(shop, 1001, 1002)
     merged_id, remaining_id = item_of(shop, "1001"), item_of(shop, "1003")
     merge(shop, "Item", merged_id, remaining_id, way)
@@ -67,7 +67,7 @@ def test_a_sale_of_an_item_merged_away_follows_the_till_still(shop: Shop, way: s
 
 @every_way
 def test_a_sale_of_a_customer_merged_away_follows_the_till_still(shop: Shop, way: str) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     relation = shop.till.add_relation(**COMPANY)
     sale = sell(shop, 1001, relation=relation["relationNumber"])
     merged_id = str(shop.only("SalesReceipt")["CustomerRef"]["value"])
@@ -82,7 +82,7 @@ def test_a_sale_of_a_customer_merged_away_follows_the_till_still(shop: Shop, way
 
 
 def test_a_chain_of_merges_is_followed_to_its_end(shop: Shop) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     sale = sell(shop, 1001)
     first, second, third = (item_of(shop, sku) for sku in ("1001", "1002", "1003"))
     for merged_id, remaining_id in ((first, second), (second, third)):
@@ -103,7 +103,7 @@ EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_was_edited_besides_a_merge_is_shown(shop: Shop, edit: str) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     sell(shop, 1001)
     shop.books.merge(REALM, "Item", item_of(shop, "1003"), item_of(shop, "1001"))
     row = shop.only("SalesReceipt")
@@ -115,7 +115,7 @@ def test_what_was_edited_besides_a_merge_is_shown(shop: Shop, edit: str) -> None
 
 
 def test_an_item_exchanged_by_hand_is_an_edit(shop: Shop) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     sell(shop, 1001)
     row = shop.only("SalesReceipt")
     for line in row["Line"]:
@@ -128,7 +128,7 @@ def test_an_item_exchanged_by_hand_is_an_edit(shop: Shop) -> None:
 
 
 def test_a_sale_booked_before_references_were_kept_is_known_by_the_webhook(shop: Shop) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     sale = sell(shop, 1001, 1002)
     with reading(shop.engine) as session:
         link = links.find(session, "default", LinkKind.DOCUMENT, sale)
@@ -141,10 +141,10 @@ def test_a_sale_booked_before_references_were_kept_is_known_by_the_webhook(shop:
 
 
 def test_an_unreported_merge_costs_one_read_for_all_its_sales(shop: Shop) -> None:
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     for _ in range(3):
         sell(shop, 1001)
     shop.books.merge(REALM, "Item", item_of(shop, "1003"), merged_id := item_of(shop, "1001"))
-    ledger_feed.poll(shop.deps())
+    books_feed.poll(shop.deps())
     asked = [c for c in shop.books.ledger.calls if c.operation == f"item/{merged_id}"]
     assert (len(asked), shop.parked()) == (1, [])

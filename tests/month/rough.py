@@ -7,7 +7,7 @@ from random import Random
 
 from gateway.store import inbox
 from gateway.store.events import PENDING
-from handlers.polling import polls
+from handlers.polling import books_feed
 from handlers.registry import find_handler
 from tests.handlers.shop import Shop
 from tests.month.weather import Weather
@@ -51,7 +51,7 @@ class Rough:
         self.weather.clear()
         self.shop.poll()
         self._finish()
-        polls.poll_books(self.shop.deps())
+        books_feed.poll(self.shop.deps())
         self._finish()
 
     def _finish(self) -> None:
@@ -73,7 +73,7 @@ class Rough:
 
     def _poll_books(self) -> None:
         with suppress(Exception):
-            polls.poll_books(self.shop.deps())
+            books_feed.poll(self.shop.deps())
 
     def _work(self) -> None:
         self.weather.hurry()
