@@ -35,7 +35,7 @@ MONTH = 30 * 86_400.0
 LOOK_SECONDS, PATIENCE = 2.0, 3_600.0
 NEW_PRICE = Decimal("123.45")
 # What a story is told faster with; a load is to be measured with what a production has.
-HURRIES = ("QUICKBOOKS_CALLS_PER_MINUTE", "QUICKBOOKS_BATCHES_PER_MINUTE", "MPLUS_POLL_SECONDS",
+HURRIES = ("QUICKBOOKS_CALLS_PER_MINUTE", "MPLUS_POLL_SECONDS",
            "QUICKBOOKS_CDC_SECONDS", "WORKER_THREADS")  # fmt: skip
 
 

@@ -80,7 +80,6 @@ class Settings:
     alert_minutes: int
     quickbooks_calls_per_minute: int
     quickbooks_calls_per_second: int
-    quickbooks_batches_per_minute: int
     quickbooks_calls_at_once: int
     quickbooks_monthly_reads: int
     mplus_calls_at_once: int
@@ -300,13 +299,6 @@ VARIABLES: tuple[Variable, ...] = (
         _number(1, 10_000),
         "10",
         "calls started in any second per company, over all processes (Intuit allows 10)",
-    ),
-    Variable(
-        "QUICKBOOKS_BATCHES_PER_MINUTE",
-        "quickbooks_batches_per_minute",
-        _number(1, 100_000),
-        "30",
-        "batches a minute per company (Intuit allows 40)",
     ),
     Variable(
         "QUICKBOOKS_CALLS_AT_ONCE",

@@ -45,7 +45,6 @@ from workers.rate_limiter import RateLimiter, RateLimiters
 
 LOOK_SECONDS = 2.0
 NAMES_SECONDS = 10.0
-_BATCHES_AT_ONCE = 4
 _log = structlog.get_logger(__name__)
 # A refresh ends before its lease does (tokens.LEASE_SECONDS): two at once would invalidate the connection's tokens.
 REFRESH_LIMITS = Limits(read=10.0, total=30.0)
@@ -200,7 +199,6 @@ class ConnectionRegistry:
                 per_second=given.quickbooks_calls_per_second,
                 per_minute=given.quickbooks_calls_per_minute,
             ),
-            batches=Limit(_BATCHES_AT_ONCE, _BATCHES_AT_ONCE * 60.0 / given.quickbooks_batches_per_minute),
         )
         # One call at a time per installation: its pool of workers is small, and every known client calls serially.
         url = connection.mplus_url or ""

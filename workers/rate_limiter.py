@@ -23,7 +23,6 @@ from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading
 from mapping.messages import message
 
-BATCH: Final = "POST batch"
 START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
 SHORT_COOLDOWN: Final = 2.5
 """A thread waits for a cooldown up to this long; a longer one frees it for other connections."""
@@ -42,16 +41,11 @@ class RateLimiters:
         self._stop = threading.Event()
         self._renewing: threading.Thread | None = None
 
-    def of(self, account: Account, limit: Limit, *, batches: Limit | None = None) -> RateLimiter:
-        """The rate limiter of an account, one for all threads; `batches` limits batch calls further."""
+    def of(self, account: Account, limit: Limit) -> RateLimiter:
+        """The rate limiter of an account, one for all threads."""
         with self._lock:
             if account not in self._limiters:
-                inner = None
-                if batches is not None:
-                    inner = RateLimiter(
-                        self._engine, Account(rate_limits.QUICKBOOKS_BATCHES, account.name), batches, self._holder
-                    )
-                self._limiters[account] = RateLimiter(self._engine, account, limit, self._holder, batches=inner)
+                self._limiters[account] = RateLimiter(self._engine, account, limit, self._holder)
             if self._renewing is None:
                 self._renewing = threading.Thread(target=self._renew, name="call slots", daemon=True)
                 self._renewing.start()
@@ -77,31 +71,19 @@ class RateLimiters:
 class RateLimiter:
     """The rate limiter of one account for the threads of this process; the clients call it as their gate."""
 
-    def __init__(
-        self, engine: Engine, account: Account, limit: Limit, holder: str, *, batches: RateLimiter | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, account: Account, limit: Limit, holder: str) -> None:
         self.account = account
-        self._engine, self._limit, self._holder, self._batches = engine, limit, holder, batches
+        self._engine, self._limit, self._holder = engine, limit, holder
         # Threads without a slot wait here, so that at most one per slot polls the database.
         self._local = threading.BoundedSemaphore(limit.slots)
         self._held = 0
         self._lock = threading.Lock()
         self._opened = False
 
-    @contextmanager
-    def __call__(self, operation: str = "") -> Iterator[None]:
-        """Run one call. Raises `RateLimited` when the wait would be too long; nothing was sent then."""
-        if self._batches is not None and operation == BATCH:
-            with self._batches(), self._hold():
-                yield
-        else:
-            with self._hold():
-                yield
-
     @property
     def is_held(self) -> bool:
         """Whether a call is under way."""
-        return self._held > 0 or (self._batches is not None and self._batches.is_held)
+        return self._held > 0
 
     def cool_down(self, seconds: float | None = None) -> None:
         """The other system refused a call: no process calls it for `seconds`, or for a computed time."""
@@ -109,7 +91,8 @@ class RateLimiter:
         _log.warning("calls are paused", system=self.account.system, seconds=round(pause, 1))
 
     @contextmanager
-    def _hold(self) -> Iterator[None]:
+    def __call__(self, _operation: str = "") -> Iterator[None]:
+        """Run one call. Raises `RateLimited` when the wait would be too long; nothing was sent then."""
         deadline = time.monotonic() + SLOT_PATIENCE
         if not self._local.acquire(timeout=SLOT_PATIENCE):
             raise self._refusal(SHORT_COOLDOWN, cooling=False)

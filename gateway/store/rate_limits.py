@@ -25,7 +25,7 @@ from gateway.store.session import writing
 from gateway.store.tables import CallSlotRow, RateLimitRow
 from gateway.store.upserts import upsert
 
-QUICKBOOKS, QUICKBOOKS_BATCHES, MPLUSKASSA = "quickbooks", "quickbooks-batches", "mpluskassa"
+QUICKBOOKS, MPLUSKASSA = "quickbooks", "mpluskassa"
 LEASE_SECONDS: Final = 10.0
 """How long a slot stays taken when its process is killed."""
 WANTED_SECONDS: Final = 0.3

@@ -1,13 +1,24 @@
-"""A quantity of the books becomes stock of the till, in every branch that keeps it."""
+"""A quantity of the books becomes stock of the till, in every branch that keeps it.
+
+Only one writer of stock is allowed per connection, so more threads would only wait for it: in each process few stock
+events run at once, and the rest of a burst is retried, so that threads serve sales.
+"""
 
 from __future__ import annotations
 
-from gateway.errors import NotFound, Transient
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from gateway.errors import NotFound, RateLimited, Transient
 from gateway.store.events import Event
 from handlers.catalogue import articles, bridge, items, ownership
 from handlers.deps import Deps
 from handlers.result import Result, done, skipped
-from handlers.stock import levels, semaphore
+from handlers.stock import levels
 from mapping import stock
 from mapping.errors import NotBookable
 from mapping.messages import message
@@ -18,11 +29,61 @@ from mapping.skus import name_item
 PATIENCE = 4
 
 
+SLOTS: Final = 2
+"""One event writes while the next one reads."""
+LONGEST: Final = 60.0
+"""Maximum seconds until an event without a slot is retried."""
+_FIRST_PACE, _LEAST = 0.5, 0.05
+
+
+class StockSemaphore:
+    """The slots of one connection in this process. Events without a slot get staggered retry times."""
+
+    def __init__(self, *, slots: int = SLOTS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._inside = 0
+        self._pace = _FIRST_PACE
+        self._last_given = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Hold a slot during the block. Raises `RateLimited` at once if there is none."""
+        self._take()
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._leave(self._clock() - began)
+
+    def _take(self) -> None:
+        with self._lock:
+            if self._inside >= self._slots:
+                raise RateLimited("other stock is being measured at this moment", after=self._give(), code="busy")
+            self._inside += 1
+
+    def _give(self) -> float:
+        """Seconds until the next free retry time."""
+        now = self._clock()
+        self._last_given = min(max(self._last_given, now) + self._pace, now + LONGEST)
+        return self._last_given - now
+
+    def _leave(self, seconds: float) -> None:
+        with self._lock:
+            self._inside -= 1
+            # The recent duration of an event sets the pace of retries.
+            self._pace = max(_LEAST, (3 * self._pace + seconds / self._slots) / 4)
+
+
+_semaphores: defaultdict[str, StockSemaphore] = defaultdict(StockSemaphore)
+
+
 def handle(event: Event, deps: Deps) -> Result:
     """Update the till's stock of the item from the books and the unposted sales."""
     if not deps.settings.stock.enabled:
         return skipped("stock is switched off in the settings")
-    with semaphore.of(deps.connection).enter():
+    with _semaphores[deps.connection].enter():
         return _handle(event, deps)
 
 

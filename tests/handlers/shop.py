@@ -73,7 +73,6 @@ class Shop:
             "QUICKBOOKS_REALM_ID": REALM,
             "QUICKBOOKS_CALLS_PER_SECOND": "10000",  # each test takes a few seconds
             "QUICKBOOKS_CALLS_PER_MINUTE": "100000",
-            "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": refresh_token,
             "MPLUS_URL": till,
             "MPLUS_IDENT": "shop",

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.connectors import gates
 from gateway.connectors.gates import WriteRefused
-from gateway.connectors.quickbooks import batch, calls
+from gateway.connectors.quickbooks import calls
 from gateway.connectors.quickbooks.query import select
 from gateway.store.events import Change, Flow
 from handlers.deps import Deps
@@ -23,13 +23,11 @@ from tests.handlers.shop import REALM, Shop, sold
 from tests.house.sources import ROOT
 
 RECEIPT = DocumentKind.SALES_RECEIPT
-VOID = batch.Write("1", "void", "SalesReceipt", {"Id": "1", "SyncToken": "0"})
 WRITES: tuple[Callable[[Deps], object], ...] = (
     lambda deps: deps.books.create_payment(BooksPayment("1", Decimal(1), date(2026, 11, 28)), "request"),
     lambda deps: deps.books.delete_document(RECEIPT, "1", "0", "request"),
     lambda deps: deps.books.void_document(RECEIPT, "1", "0", "request"),
     lambda deps: deps.books.void_payment("1", "0", "request"),
-    lambda deps: deps.books.batch([VOID], "request"),
     lambda deps: deps.till.create_article_group(ArticleGroup(None, "Kaas")),
     lambda deps: deps.till.delete_article_group(1),
     lambda deps: deps.till.add_products_to_group(1, [1]),
@@ -106,7 +104,7 @@ def test_every_operation_of_the_till_is_known_as_the_read_or_the_write_it_is() -
 
 def test_every_operation_of_the_books_is_known_as_the_read_or_the_write_it_is() -> None:
     written = [calls.write("Item", {}, "id", **more) for more in ({}, {"operation": "delete"}, {"include": "void"})]
-    for call in (*written, calls.run_batch([VOID], "id")):
+    for call in written:
         assert (call.writes, gates.is_read(call.operation)) == (True, False)
     long = select("Item").where_in("Id", [str(number) for number in range(1000)])
     for call in (calls.read("Item", "1"), calls.ask(select("Item")), calls.ask(long)):

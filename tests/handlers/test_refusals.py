@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.connectors.quickbooks.batch import Write
+from gateway.errors import GatewayError
 from gateway.store import requests
 from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
 from gateway.store.session import reading
@@ -83,9 +83,8 @@ def test_an_ended_subscription_is_reported_though_the_token_is_valid(shop: Shop)
     ],
 )
 def test_a_value_the_books_do_not_take_is_named(shop: Shop, body: dict[str, object], code: str, said: str) -> None:
-    (outcome,) = shop.deps().books.batch([Write("1", "create", "Customer", body)], "r1")
-    error = outcome.error
-    assert error is not None
-    assert error.code == code
-    assert said in error.reason
-    assert "jansen" not in error.reason.lower()
+    with pytest.raises(GatewayError) as refused:
+        shop.deps().books._access.write("Customer", body, "r1", dict)
+    assert refused.value.code == code
+    assert said in refused.value.reason
+    assert "jansen" not in refused.value.reason.lower()

@@ -10,7 +10,7 @@ from gateway.errors import RateLimited
 from gateway.store import leases
 from gateway.store.events import Change, Flow
 from gateway.store.session import writing
-from handlers.stock.semaphore import LONGEST, SLOTS, StockSemaphore
+from handlers.stock.quantities import LONGEST, SLOTS, StockSemaphore
 from tests.handlers.counter import add_stocked
 from tests.handlers.shop import Shop, sold
 from tests.servers import wait_until

@@ -86,7 +86,6 @@ class Stage:
             "QUICKBOOKS_REALM_ID": REALM,
             "QUICKBOOKS_CALLS_PER_SECOND": "10000",  # a story is told in seconds
             "QUICKBOOKS_CALLS_PER_MINUTE": "100000",
-            "QUICKBOOKS_BATCHES_PER_MINUTE": "100000",
             "QUICKBOOKS_REFRESH_TOKEN": self.refresh_token,
             "MPLUS_URL": self.till_url,
             "MPLUS_IDENT": "shop",

@@ -20,7 +20,7 @@ from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import CallSlotRow, RateLimitRow
 from tests import forking
 from tests.servers import wait_until
-from workers.rate_limiter import BATCH, RateLimiter, RateLimiters
+from workers.rate_limiter import RateLimiter, RateLimiters
 
 BOOKS, TILL = Account(rate_limits.QUICKBOOKS, "realm"), Account(rate_limits.MPLUSKASSA, "https://till")
 
@@ -207,19 +207,6 @@ def test_a_call_that_began_late_moves_the_next_start_of_its_slot(engine: Engine)
     second = rate_limits.take_slot(engine, BOOKS, limit, "us", patience=60.0)
     assert isinstance(second, Slot)
     assert second.wait == pytest.approx(2.0, abs=0.4)
-
-
-def test_batches_have_a_limit_of_their_own(open_limiters: Callable[[], RateLimiters]) -> None:
-    limiter, line = open_limiters().of(BOOKS, Limit(4), batches=Limit(2, interval=1.0)), Line()
-    began = time.monotonic()
-    for _ in range(6):
-        line.call(limiter)
-    calls = time.monotonic() - began
-    for _ in range(6):
-        line.call(limiter, BATCH)
-    batches = time.monotonic() - began - calls
-    assert calls < 1.0
-    assert 1.9 < batches < 4.0  # two at once, then two a second
 
 
 def test_a_pause_is_kept_by_every_process_and_by_no_other_account(

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final, Literal
 
 from gateway.connectors import texts
-from gateway.connectors.quickbooks import batch
 from gateway.connectors.quickbooks.entities import segment
 from gateway.connectors.quickbooks.moments import write_moment
 from gateway.connectors.quickbooks.payload import Json, to_bytes
@@ -83,21 +82,6 @@ def write(entity: str, body: Json, request_id: str, **parameters: str) -> ApiCal
     verb = " void" if "void" in parameters.values() else " delete" if "delete" in parameters.values() else ""
     sent = _parameters(requestid=request_id, **parameters)
     return ApiCall(f"POST {name}{verb}", "POST", name, sent, body, writes=True, metered=False)
-
-
-def run_batch(operations: Sequence[batch.Operation], request_id: str) -> ApiCall:
-    """Several operations at once; metered if one of them reads data."""
-    if len(request_id) > batch.LONGEST_ID:
-        raise ValueError("the request id of a batch has at most 36 characters")
-    return ApiCall(
-        "POST batch",
-        "POST",
-        "batch",
-        _parameters(requestid=request_id),
-        batch.to_batch_body(operations),
-        writes=batch.writes_any(operations),
-        metered=any(isinstance(operation, batch.Ask) for operation in operations),
-    )
 
 
 def find_plain(call: ApiCall, *, new_id: bool) -> ApiCall | None:

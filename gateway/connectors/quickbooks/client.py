@@ -16,7 +16,6 @@ from gateway.connectors.exchange import Exchange
 from gateway.connectors.gates import Gate
 from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import (
-    batch,
     calls,
     fields,
     wire,
@@ -342,13 +341,6 @@ class QuickBooks:
     def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
         """The payment with all amounts zero; what it settled is open again."""
         return self._access.void("Payment", payment_id, sync_token, request_id, wire_payments.to_payment)
-
-    # --- many at once ----------------------------------------------------------------------------------------
-
-    def batch(self, operations: Sequence[batch.Operation], request_id: str) -> tuple[batch.BatchOutcome, ...]:
-        """Up to 30 operations in one request, each with its own outcome in the order asked; none depends on another."""
-        call = calls.run_batch(operations, request_id)
-        return self._access.understand(call, lambda answer: batch.to_outcomes(operations, answer))
 
     def _to_customer(self, source: Json) -> Customer:
         return wire_customers.to_customer(source, vat_field=self._vat_field)

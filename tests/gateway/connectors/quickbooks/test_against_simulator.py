@@ -16,9 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.connectors.quickbooks.auth import OAuth, TokenPair
-from gateway.connectors.quickbooks.batch import Ask, Write
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.query import select
 from gateway.connectors.quickbooks.webhook import Hint, find_signature, is_authentic, parse
 from gateway.errors import (
     AuthLost,
@@ -277,20 +275,6 @@ def test_what_changed_and_what_was_deleted_is_captured(shop: Shop) -> None:
     assert receipts == {(kept.id, False), (gone.id, True)}
     assert since < found.as_of
     assert not found.possibly_truncated
-
-
-def test_a_batch_writes_and_asks_with_an_outcome_each(shop: Shop) -> None:
-    created, refused, asked = shop.books.batch(
-        [
-            Write("1", "create", "Customer", {"DisplayName": "Nieuw"}),
-            Write("2", "create", "Customer", {"DisplayName": "Balieverkoop"}),
-            Ask("3", "Item", select("Item").text),
-        ],
-        "r1",
-    )
-    assert created.record is not None
-    assert isinstance(refused.error, DuplicateName)
-    assert [row["Id"] for row in asked.rows] == [shop.item_id]
 
 
 def test_64_an_expired_token_is_renewed_in_the_middle_of_work(shop: Shop) -> None:

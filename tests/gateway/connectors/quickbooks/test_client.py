@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from gateway.connectors.exchange import Exchange
-from gateway.connectors.quickbooks.batch import Ask, Write
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.connectors.quickbooks.query import select
 from gateway.errors import Conflict, DuplicateName, DuplicateNumber, NotFound, Permanent
@@ -240,23 +239,11 @@ def test_payments_are_booked_found_and_voided(books: QuickBooks, peer: Peer) -> 
     assert "PaymentRefNum IN ('POS-1')" in peer.requests[1].query["query"]
 
 
-def test_a_batch_is_one_request_with_an_outcome_each(books: QuickBooks, peer: Peer, exchanges: list[Exchange]) -> None:
-    answers = [{"bId": "q", "QueryResponse": {"Item": [item(1)]}}, {"bId": "w", "Customer": {"Id": "1"}}]
-    peer.answers(reply({"BatchItemResponse": answers}), reply({"BatchItemResponse": answers}))
-    write = Write("w", "create", "Customer", {"DisplayName": "Jan"})
-    written, asked_for = books.batch([write, Ask("q", "Item", select("Item").text)], "r1")
-    books.batch([write], "r2")
-    assert written.record == {"Id": "1"}
-    assert asked_for.rows == (item(1),)
-    assert [one.metered for one in exchanges] == [True, False]
-
-
 @pytest.mark.parametrize(
     "misuse",
     [
         lambda books: books.create_customer(Customer("Jan"), ""),
         lambda books: books.create_customer(Customer("Jan"), "x" * 51),
-        lambda books: books.batch([Ask("q", "Item", "x")], "x" * 37),
         lambda books: books.changes(["Item"], datetime(2026, 8, 1)),  # noqa: DTZ001 - the point of the test
     ],
 )
