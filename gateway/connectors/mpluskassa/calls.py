@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.connectors import exchange, gates, texts
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.gates import Gate
 from gateway.connectors.http import NoAnswer, Reply, find_pause
-from gateway.connectors.mpluskassa.clipping import clip
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.endpoint import Endpoint
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
@@ -213,3 +212,51 @@ def _link_error(failure: NoAnswer, operation: str, *, writes: bool) -> GatewayEr
         fix = "Ask for fewer records at a time." if failure.sent else "Check MPLUS_URL and the certificate behind it."
         return Permanent(reason, code=failure.code, fix=fix)
     return transient(reason, code=failure.code, writes=writes and failure.sent)
+
+
+Value = TypeVar("Value")
+
+
+class Area:
+    """One group of verbs of the till's client."""
+
+    def __init__(self, calls: Caller, *, default_decimal_places: int = 0) -> None:
+        self._calls = calls
+        self._places = default_decimal_places
+
+
+def chunks(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
+    """The distinct values in order, in chunks: a long list in one request gives a long answer."""
+    distinct = list(dict.fromkeys(values))
+    return (distinct[start : start + size] for start in range(0, len(distinct), size))
+
+
+_DROPPED = frozenset({"imageData", "thumbData"})
+_LONGEST_TEXT = 500
+_MAX_ROWS = 20
+
+
+def clip(value: Any, scrub: Callable[[str], str]) -> Any:
+    """The value with images dropped, texts scrubbed, and texts and lists cut with a note of what was left out."""
+    match value:
+        case Mapping():
+            return {name: clip(each, scrub) for name, each in value.items() if name not in _DROPPED}
+        case list() | tuple():
+            return _clip_rows(list(value), scrub)
+        case str():
+            return _clip_text(scrub(value))
+        case bytes():
+            return f"({len(value)} bytes)"
+        case _:
+            return value
+
+
+def _clip_rows(found: list[Any], scrub: Callable[[str], str]) -> list[Any]:
+    kept = [clip(each, scrub) for each in found[:_MAX_ROWS]]
+    left = len(found) - len(kept)
+    return [*kept, f"(and {left} more)"] if left else kept
+
+
+def _clip_text(text: str) -> str:
+    left = len(text) - _LONGEST_TEXT
+    return f"{text[:_LONGEST_TEXT]} (and {left} more)" if left > 0 else text

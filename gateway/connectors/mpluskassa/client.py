@@ -11,14 +11,12 @@ from typing import Self
 from gateway.connectors.gates import Gate
 from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.calls import Caller, Observer, read_description
+from gateway.connectors.mpluskassa.catalogue import Groups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
 from gateway.connectors.mpluskassa.endpoint import Credentials, Endpoint
-from gateway.connectors.mpluskassa.groups import Groups
 from gateway.connectors.mpluskassa.lookups import Lookups
-from gateway.connectors.mpluskassa.products import Products
 from gateway.connectors.mpluskassa.relations import Relations
 from gateway.connectors.mpluskassa.sales import Sales
-from gateway.connectors.mpluskassa.stock import Stock
 
 _NEEDED = (
     "getApiVersion",

@@ -1,0 +1,182 @@
+"""The till's goods: products and their articles, article groups, stock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from gateway.connectors.mpluskassa.answers import ReadProduct, RecordPage, to_page
+from gateway.connectors.mpluskassa.calls import Area, chunks
+from gateway.connectors.mpluskassa.wire import known, need, rows, to_text_list
+from gateway.connectors.mpluskassa.wire_merge import to_soap
+from gateway.connectors.mpluskassa.wire_products import (
+    to_group,
+    to_group_request,
+    to_new_group_request,
+    to_read_product,
+)
+from gateway.connectors.mpluskassa.wire_stock import movement_marker, to_booking, to_corrections, to_movement, to_stock
+from gateway.errors import AuthLost, NotFound, Permanent
+from mapping.records import ArticleGroup, ArticleStock, Product, StockMovement
+
+_NUMBERS_AT_ONCE = 200
+
+
+class Products(Area):
+    """Products and their articles. Reads raise Transient, or Permanent and its kinds; writes Unanswered as well."""
+
+    def product_of_article(self, number: int) -> ReadProduct | None:
+        """The product an article belongs to, with all its other articles; None when there is no such article."""
+        found = self._products(articleNumbers=[number], includeAllArticlesOfSelectedProducts=True)
+        return next((each for each in found if any(one.number == number for one in each.product.articles)), None)
+
+    def products_of_articles(self, numbers: Iterable[int]) -> tuple[ReadProduct, ...]:
+        """The products these articles belong to, each once and whole, with one call per 200 numbers."""
+        found: dict[int | None, ReadProduct] = {}
+        for some in chunks(numbers, _NUMBERS_AT_ONCE):
+            read = self._products(articleNumbers=some, includeAllArticlesOfSelectedProducts=True)
+            found |= {each.product.number: each for each in read}
+        return tuple(found.values())
+
+    def product(self, number: int) -> ReadProduct | None:
+        """A product by its own number, whole, or None."""
+        found = self._products(productNumbers=[number], includeAllArticlesOfSelectedProducts=True)
+        return next((each for each in found if each.product.number == number), None)
+
+    def products_by_plu(self, plus: Iterable[str]) -> tuple[ReadProduct, ...]:
+        """The products that hold an article with one of these PLU numbers, whole."""
+        wanted = list(dict.fromkeys(plus))
+        # Without a filter the till would send everything it has.
+        if not wanted:
+            return ()
+        return self._products(pluNumbers=to_text_list(wanted), includeAllArticlesOfSelectedProducts=True)
+
+    def create_product(self, product: Product) -> int:
+        """Make a product with its articles; returns its number. Not idempotent: after Unanswered, look for it."""
+        number: int = need(self._calls.write("createProduct", product=to_soap(product, None)), "productNumber")
+        return number
+
+    def update_product(self, product: Product, existing: ReadProduct) -> None:
+        """Change the fields of the record; the rest of the product is sent back as it was read."""
+        self._calls.write("updateProduct", product=to_soap(product, existing.raw))
+
+    def create_empty_product(self, name: str, groups: tuple[int, ...]) -> ReadProduct:
+        """Make a product that has no article yet. Not every installation may take one."""
+        return to_empty_product(self.create_product(Product(None, name, (), groups)), name, groups)
+
+    def move_article(self, number: int, source: ReadProduct, target: ReadProduct) -> None:
+        """Move an article, with all its fields as read, to another product. Raises Permanent when refused."""
+        row = next(row for row in rows(source.raw, "articleList", "article") if row.get("articleNumber") == number)
+        joined = [*rows(target.raw, "articleList", "article"), row]
+        body = to_soap(Product(target.product.number, None, ()), {**target.raw, "articleList": {"article": joined}})
+        self._calls.write("updateProduct", product=body)
+
+    def _products(self, **filters: Any) -> tuple[ReadProduct, ...]:
+        # pluNumbers is required even without a PLU.
+        answer = self._calls.read("getProducts", request={"pluNumbers": to_text_list(()), **filters})
+        return tuple(map(to_read_product, rows(answer, "productList", "product")))
+
+
+def to_empty_product(number: int, name: str, groups: tuple[int, ...]) -> ReadProduct:
+    """A product without articles, which getProducts may not show."""
+    raw = {"productNumber": number, "description": name, "groupNumbers": list(groups)}
+    return ReadProduct(Product(number, name, (), groups), raw)
+
+
+class Groups(Area):
+    """Article groups hold products, not articles. Reads raise Transient or Permanent; writes Unanswered as well."""
+
+    def article_groups(self, numbers: Iterable[int] = ()) -> tuple[ArticleGroup, ...]:
+        """The groups with all below them: these, or (none named) the whole tree."""
+        answer = self._calls.read("getArticleGroups", request={"groupNumbers": list(numbers)})
+        return tuple(map(to_group, rows(answer, "articleGroupList", "articleGroups")))
+
+    def create_article_group(self, group: ArticleGroup) -> int:
+        """Make a group; returns its number."""
+        answer = self._calls.write("newArticleGroup", request=to_new_group_request(group))
+        number: int = need(answer, "groupNumber")
+        return number
+
+    def update_article_group(self, group: ArticleGroup) -> None:
+        """Change a group's name, text, position or parent, as far as the record has them."""
+        self._calls.write("updateArticleGroup", request=to_group_request(group))
+
+    def delete_article_group(self, number: int) -> None:
+        """Delete a group; its products stay."""
+        self._calls.write("deleteArticleGroup", request={"groupNumber": number})
+
+    def add_products_to_group(self, number: int, products: Iterable[int]) -> None:
+        """Put products into a group; those in it already stay where they are."""
+        request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
+        self._calls.write("addProductsToArticleGroup", request=request)
+
+    def delete_products_from_group(self, number: int, products: Iterable[int]) -> None:
+        """Take products out of a group."""
+        request = {"groupNumber": number, "productNumbers": {"number": list(products)}}
+        self._calls.write("deleteProductsFromArticleGroup", request=request)
+
+
+class Stock(Area):
+    """Stock per branch, in pieces. Reads raise Transient or Permanent; writes Unanswered as well."""
+
+    _refused_together = False
+
+    def stock(self, branch: int, articles: Iterable[int] = ()) -> tuple[ArticleStock, ...]:
+        """The stock of these articles, or (none named) of all that keep stock."""
+        request = {"branchNumber": branch, "articleNumbers": {"articleNumbers": list(articles)}}
+        answer = self._calls.read("getStock", request=request)
+        return tuple(to_stock(row, branch=branch, default_places=self._places) for row in rows(answer, "articleStocks"))
+
+    def stock_changes(
+        self, branches: Iterable[int], since_stock_id: int, limit: int, *, articles: Iterable[int] = ()
+    ) -> RecordPage[StockMovement]:
+        """The bookings since a stock id (of these articles, or all), by any user.
+
+        A page's `marker` is the highest stock id in it.
+        """
+        wanted = list(articles)
+        request = known(
+            branchNumbers=list(branches),
+            articleNumbers={"articleNumbers": wanted} if wanted else None,
+            sinceStockId=since_stock_id,
+            sinceStockIdLimit=limit,
+        )
+        answer = self._calls.read("getStockHistoryV2", request=request)
+        read = partial(to_movement, default_places=self._places)
+        return to_page(rows(answer, "articleStockHistory"), read, marker=movement_marker, key="stockId")
+
+    def names_employees(self) -> bool:
+        """Whether this installation books stock only in the name of an employee; optional in the newest."""
+        return self._calls.demands("updateStock", "request", "employeeNumber")
+
+    def books_together(self) -> bool:
+        """Whether changes of many articles can be booked with one call: supported, and not refused before."""
+        if self._refused_together:
+            return False
+        return self._calls.knows("saveStockCorrections", "request", "correctionMode")
+
+    def update_stock_together(
+        self, branch: int, changes: Mapping[int, Decimal], *, employee: int, reference: str
+    ) -> int | None:
+        """Add these pieces to each article, with one call. After a refusal some of them may be booked.
+
+        Not safe to repeat: read the stock first. Once refused, this client does not offer it again.
+        """
+        request = to_corrections(branch, changes, employee=employee, reference=reference)
+        try:
+            answer = self._calls.write("saveStockCorrections", request=request)
+        except Permanent as error:
+            self._refused_together = not isinstance(error, AuthLost | NotFound)
+            raise
+        stock_id: int | None = answer.get("stockId")
+        return stock_id
+
+    def update_stock(
+        self, branch: int, article: int, change: Decimal, *, employee: int | None = None, reference: str | None = None
+    ) -> int | None:
+        """Add (or, negative, subtract) pieces. Not safe to repeat: after Unanswered, read the stock first."""
+        request = to_booking(branch, article, change, employee=employee, reference=reference)
+        stock_id: int | None = self._calls.write("updateStock", request=request).get("stockId")
+        return stock_id
