@@ -13,7 +13,7 @@ import httpx
 
 from gateway.connectors.quickbooks import calls
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.session import Session, TokenSource
 from gateway.errors import GatewayError, NotFound
 from mapping.records import ListEntry, TaxCode

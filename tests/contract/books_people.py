@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gateway.connectors import texts
-from gateway.connectors.quickbooks.moments import find_moment
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json, find_moment
 from gateway.connectors.quickbooks.query import select
 from gateway.connectors.quickbooks.wire_documents import to_void
 from gateway.errors import GatewayError

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from gateway import settings as environment
 from gateway.app import create_app
-from gateway.connectors.quickbooks.signature import sign
+from gateway.connectors.quickbooks.webhook import sign
 from gateway.store import alert_rules, connections, inbox, requests, retention
 from gateway.store.alert_rules import Thresholds
 from gateway.store.sealing import Seal

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from gateway.connectors.quickbooks import calls, fields
 from gateway.connectors.quickbooks.calls import ApiCall
 from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.query import LARGEST_PAGE, Select, Value, select
 from gateway.connectors.quickbooks.session import Session, unfit
 from gateway.connectors.quickbooks.wire_documents import to_void

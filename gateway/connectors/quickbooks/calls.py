@@ -9,8 +9,7 @@ from typing import Final, Literal
 
 from gateway.connectors import texts
 from gateway.connectors.quickbooks.entities import segment
-from gateway.connectors.quickbooks.moments import write_moment
-from gateway.connectors.quickbooks.payload import Json, to_bytes
+from gateway.connectors.quickbooks.fields import Json, to_bytes, write_moment
 from gateway.connectors.quickbooks.query import Select
 
 MINOR_VERSION: Final = "75"

@@ -19,15 +19,13 @@ from gateway.connectors.quickbooks import (
     calls,
     fields,
     wire,
-    wire_changes,
     wire_customers,
     wire_documents,
-    wire_estimates,
     wire_payments,
 )
 from gateway.connectors.quickbooks.access import Access
 from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.query import Select, count, select
 from gateway.connectors.quickbooks.session import Session, TokenSource
 from gateway.connectors.quickbooks.wire import TaxTable
@@ -132,7 +130,7 @@ class QuickBooks:
 
     def pieces_on_estimates(self) -> Mapping[str, Decimal]:
         """Pieces by item id on open estimates, with one read per 500 of them."""
-        return wire_estimates.to_pieces(self._access.pages(select("Estimate"), _DOCUMENT_PAGE))
+        return wire.to_pieces(self._access.pages(select("Estimate"), _DOCUMENT_PAGE))
 
     # --- customers -------------------------------------------------------------------------------------------
 
@@ -213,7 +211,7 @@ class QuickBooks:
 
     def changes(self, entities: Sequence[str], since: datetime) -> ChangeSet:
         """What changed since a moment at most 30 days ago, in one read of at most 1000 rows over all entities."""
-        return wire_changes.to_change_set(self._access.perform(calls.changes(entities, since)))
+        return wire.to_change_set(self._access.perform(calls.changes(entities, since)))
 
     def changed_rows(self, entity: str, since: datetime) -> Iterator[RecordChange]:
         """All existing rows changed since, inactive ones too; a query does not find deleted ones.
@@ -223,12 +221,12 @@ class QuickBooks:
         statement = select(entity).where("MetaData.LastUpdatedTime", ">=", since)
         if entity in WITH_ACTIVE_FLAG:
             statement = statement.and_active_any()
-        return (wire_changes.to_change(entity, row, since) for row in self._access.pages(statement, _DOCUMENT_PAGE))
+        return (wire.to_change(entity, row, since) for row in self._access.pages(statement, _DOCUMENT_PAGE))
 
     def present_rows(self, entity: str, ids: Sequence[str], as_of: datetime) -> tuple[RecordChange, ...]:
         """Those of these rows that exist as of now, inactive ones too, with one read per 200."""
         found = self._access.rows_in(select(entity), "Id", ids)
-        return tuple(wire_changes.to_change(entity, row, as_of) for row in found)
+        return tuple(wire.to_change(entity, row, as_of) for row in found)
 
     def rows(self, statement: Select) -> tuple[Json, ...]:
         """The raw objects a query finds, for entities without a record type."""

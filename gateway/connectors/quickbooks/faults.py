@@ -18,7 +18,7 @@ from gateway.connectors.quickbooks.fault_rows import (
     Row,
     unknown,
 )
-from gateway.connectors.quickbooks.payload import Json, find_object
+from gateway.connectors.quickbooks.fields import Json, find_object
 from gateway.errors import DuplicateNumber, GatewayError, RateLimited
 from mapping.messages import message
 from mapping.records import DocumentKind

@@ -1,13 +1,16 @@
-"""Typed access to the fields of the books' JSON; a field of the wrong shape raises an error with its name."""
+"""The JSON of the books, read and written whole, and typed access to its fields, which raises with a field's name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
 
-from gateway.connectors.quickbooks.moments import find_day, find_moment
-from gateway.connectors.quickbooks.payload import Json
+import simplejson
+
+from gateway.connectors import texts
 from gateway.errors import Permanent
 from mapping.messages import message
 
@@ -88,3 +91,55 @@ def find_date(source: Json, key: str) -> date | None:
 
 def updated_at(source: Json) -> datetime | None:
     return find_moment(part(source, "MetaData").get("LastUpdatedTime"))
+
+
+Json = Mapping[str, Any]
+_MAYBE_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xc2\xef]|\\[bfu]")
+
+
+def find_object(body: bytes) -> Json | None:
+    """The JSON object a body holds, its fractions as Decimal; None when it holds anything else.
+
+    Control characters are left out of its texts: no till can show them, and texts are compared with the till's.
+    """
+    try:
+        found = simplejson.loads(body, cls=simplejson.JSONDecoder, use_decimal=True, strict=False)
+    except (ValueError, RecursionError, InvalidOperation):
+        return None
+    if not isinstance(found, dict):
+        return None
+    cleaned: Json = texts.clean(found)[0] if _MAYBE_CONTROL.search(body) else found
+    return cleaned
+
+
+def to_bytes(body: Json) -> bytes:
+    """A request body: ASCII JSON, so that no text can break the encoding."""
+    return simplejson.dumps(body, use_decimal=True).encode("ascii")
+
+
+def find_moment(text: object) -> datetime | None:
+    """The moment in UTC, or None when the text is not one. Nanoseconds are cut to microseconds; no offset means UTC."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def find_day(text: object) -> date | None:
+    """The calendar day a text starts with (`2026-08-01` or `2026-08-01T00:00:00-07:00`), or None."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return date.fromisoformat(text.strip()[:10])
+    except ValueError:
+        return None
+
+
+def write_moment(moment: datetime) -> str:
+    """An aware moment the way change data capture and queries take it: ISO 8601 with `Z`, to the second."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment sent to the books must be aware")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, Literal
 
-from gateway.connectors.quickbooks.moments import write_moment
+from gateway.connectors.quickbooks.fields import write_moment
 from gateway.errors import Permanent
 
 LARGEST_PAGE: Final = 1000

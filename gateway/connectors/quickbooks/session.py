@@ -18,7 +18,7 @@ from gateway.connectors.gates import Gate
 from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks import calls, faults
 from gateway.connectors.quickbooks.calls import ApiCall
-from gateway.connectors.quickbooks.payload import Json, find_object
+from gateway.connectors.quickbooks.fields import Json, find_object
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
 from mapping.messages import message
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
-from gateway.connectors.quickbooks.payload import Json, find_object, to_bytes
+from gateway.connectors.quickbooks.fields import Json, find_object, to_bytes
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 from mapping.messages import message
 

@@ -7,17 +7,18 @@ change between two deliveries, so each is parsed on its own. A hint says that so
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from gateway.connectors.quickbooks.entities import spell
-from gateway.connectors.quickbooks.moments import find_moment
-from gateway.connectors.quickbooks.signature import find_signature, is_authentic
+from gateway.connectors.quickbooks.fields import find_moment
 
 __all__ = ["Hint", "UnreadableDelivery", "find_signature", "is_authentic", "parse"]
 
@@ -197,3 +198,40 @@ def _find_text(value: object) -> str | None:
 def _digest(*parts: object) -> str:
     spelled = json.dumps([part if isinstance(part, str) else None for part in parts])
     return f"{parts[0]}-{hashlib.sha256(spelled.encode()).hexdigest()}"
+
+
+HEADER: Final = "intuit-signature"
+
+
+def find_signature(raw_headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The one signature header of an ASGI request; None when it is absent or occurs more than once."""
+    values = [value for name, value in raw_headers if name.lower() == HEADER.encode()]
+    return values[0] if len(values) == 1 else None
+
+
+def is_authentic(body: bytes, signature_header: bytes | str | None, verifiers: Sequence[str]) -> int | None:
+    """The index of the verifier token that signed exactly these bytes, or None. Never raises.
+
+    Several tokens are accepted while they rotate; an empty one is never used as a key. A header that holds more
+    than one value equals no signature and is refused by the same comparison.
+    """
+    given = _to_bytes(signature_header)
+    matches = [index for index, verifier in enumerate(verifiers) if _signs(verifier, body, given)]
+    return matches[0] if matches else None
+
+
+def sign(body: bytes, verifier: str) -> str:
+    """The signature Intuit would send for a body: standard base64 with padding."""
+    digest = hmac.new(_to_bytes(verifier), body, hashlib.sha256).digest()
+    return b64encode(digest).decode("ascii")
+
+
+def _signs(verifier: str, body: bytes, given: bytes) -> bool:
+    return bool(verifier.strip()) and hmac.compare_digest(sign(body, verifier).encode("ascii"), given)
+
+
+def _to_bytes(text: bytes | str | None) -> bytes:
+    # compare_digest raises on non-ASCII str, and a lone surrogate cannot be encoded: bytes that match nothing instead.
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    return text or b""

@@ -1,16 +1,17 @@
-"""The books' lists and settings, JSON to records: items, tax codes, list entries, the company."""
+"""The books' lists, settings, captured changes and estimates, JSON to records. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 from gateway.connectors.quickbooks import fields, lengths
-from gateway.connectors.quickbooks.payload import Json
-from mapping.records import CompanyProfile, Item, ListEntry, TaxCode
+from gateway.connectors.quickbooks.faults import find_fault, to_error
+from gateway.connectors.quickbooks.fields import Json, find_moment
+from mapping.records import ChangeSet, CompanyProfile, Item, ListEntry, RecordChange, TaxCode
 
 _DELETED: Final = " (deleted)"
 _PLAIN_TAX: Final = "TaxOnAmount"
@@ -145,3 +146,66 @@ def to_profile(company: Json, preferences: Json) -> CompanyProfile:
         allows_shipping=fields.is_true(sales, "AllowShipping"),
         computes_tax_itself=fields.is_true(tax, "PartnerTaxEnabled"),
     )
+
+
+LARGEST_ANSWER: Final = 1000
+_OK: Final = 200
+
+
+def to_change_set(answer: Json) -> ChangeSet:
+    """A change data capture answer. Raises the error of a fault inside it."""
+    as_of = find_moment(answer.get("time"))
+    if as_of is None:
+        raise fields.misshapen("time")
+    changes = tuple(change for group in _groups(answer) for change in _to_changes(group, as_of))
+    return ChangeSet(changes, as_of, possibly_truncated=len(changes) >= LARGEST_ANSWER)
+
+
+def _groups(answer: Json) -> Iterator[Json]:
+    for response in fields.rows(answer, "CDCResponse"):
+        for group in (response, *fields.rows(response, "QueryResponse")):
+            fault = find_fault(group)
+            if fault is not None:
+                raise to_error(_OK, fault)
+            if group is not response:
+                yield group
+
+
+def _to_changes(group: Json, as_of: datetime) -> Iterator[RecordChange]:
+    for entity, value in group.items():
+        if isinstance(value, list):
+            yield from (to_change(entity, row, as_of) for row in fields.rows(group, entity))
+
+
+def to_change(entity: str, row: Json, as_of: datetime) -> RecordChange:
+    """A row as a change, with its own date or else `as_of`."""
+    return RecordChange(
+        entity=entity,
+        id=fields.need_text(row, "Id"),
+        updated_at=fields.updated_at(row) or as_of,
+        deleted=row.get("status") == "Deleted",
+        raw=row,
+    )
+
+
+_OVER: Final = frozenset({"Closed", "Rejected", "Converted"})
+"""By the API reference; the schema files lack `Converted`. A status in neither counts as open."""
+
+
+def to_pieces(estimates: Iterable[Json]) -> dict[str, Decimal]:
+    """Pieces by item id on estimates that are not over, those inside bundles included."""
+    found: dict[str, Decimal] = {}
+    for estimate in estimates:
+        if fields.find_text(estimate, "TxnStatus") not in _OVER:
+            for item_id, pieces in _pieces(fields.rows(estimate, "Line")):
+                found[item_id] = found.get(item_id, Decimal(0)) + pieces
+    return found
+
+
+def _pieces(lines: Iterable[Json]) -> Iterator[tuple[str, Decimal]]:
+    for line in lines:
+        detail = fields.part(line, "SalesItemLineDetail")
+        item_id, pieces = fields.find_reference(detail, "ItemRef"), fields.find_number(detail, "Qty")
+        if item_id and pieces is not None:
+            yield item_id, pieces
+        yield from _pieces(fields.rows(fields.part(line, "GroupLineDetail"), "Line"))

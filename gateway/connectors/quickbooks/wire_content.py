@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from gateway.connectors import texts
 from gateway.connectors.quickbooks import fields
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from mapping.fingerprints import fingerprint
 from mapping.sale_identity import find_signed_content, unsigned
 

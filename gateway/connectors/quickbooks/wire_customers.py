@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from gateway.connectors.quickbooks import fields, lengths
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire import plain_name
 from gateway.errors import Permanent
 from mapping.records import Customer, ListEntry, PostalAddress

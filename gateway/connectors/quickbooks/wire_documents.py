@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.connectors.quickbooks import fields, lengths
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
 from gateway.errors import Permanent
 from mapping.messages import message

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.connectors.quickbooks import fields, lengths
-from gateway.connectors.quickbooks.payload import Json
+from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire_customers import present, wrap
 from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.errors import Permanent

@@ -17,7 +17,7 @@ from sqlmodel import col
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.connectors.mpluskassa import webhook as till
-from gateway.connectors.quickbooks.signature import sign
+from gateway.connectors.quickbooks.webhook import sign
 from gateway.settings import Settings
 from gateway.store import connections, inbox
 from gateway.store.connections import Connection

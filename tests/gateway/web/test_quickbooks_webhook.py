@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from gateway.connectors.quickbooks.signature import sign
+from gateway.connectors.quickbooks.webhook import sign
 from gateway.store.session import writing
 from gateway.web import gauges
 from tests.gateway.web.conftest import OLD_VERIFIER, REALM, VERIFIER, Gateway, a_cloud_event, fields

@@ -22,7 +22,7 @@ from sqlalchemy import Engine, make_url
 from gateway import failpoints
 from gateway import settings as environment
 from gateway.app import DATABASE_THREADS, create_app
-from gateway.connectors.quickbooks.signature import sign
+from gateway.connectors.quickbooks.webhook import sign
 from gateway.store.session import open_engine
 from sandbox.chaos.faults import Latency, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy

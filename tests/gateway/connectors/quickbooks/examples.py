@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors.quickbooks.payload import find_object
+from gateway.connectors.quickbooks.fields import find_object
 
 FOLDER = Path(__file__).resolve().parents[4] / ".." / "shared" / "data" / "qbo-examples"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connectors.quickbooks.signature import find_signature, is_authentic, sign
+from gateway.connectors.quickbooks.webhook import find_signature, is_authentic, sign
 from tests.gateway.connectors.quickbooks.examples import read_bytes
 
 TOKEN = "b5771f19b12ddb4bcdb9f08bdc50bc63878a"

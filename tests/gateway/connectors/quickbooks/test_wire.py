@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.connectors.quickbooks import wire
-from gateway.connectors.quickbooks.payload import find_object, to_bytes
+from gateway.connectors.quickbooks.fields import find_object, to_bytes
 from gateway.errors import Permanent
 from mapping.records import TaxCode
 from tests.gateway.connectors.quickbooks.examples import read_json

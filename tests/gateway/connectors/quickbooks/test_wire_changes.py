@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors.quickbooks.wire_changes import to_change_set
+from gateway.connectors.quickbooks.wire import to_change_set
 from gateway.errors import Permanent, RateLimited
 from mapping.records import RecordChange
 from tests.gateway.connectors.quickbooks.examples import answer_of, read_json

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from gateway.connectors.quickbooks.payload import find_object, to_bytes
+from gateway.connectors.quickbooks.fields import find_object, to_bytes
 from gateway.connectors.quickbooks.wire_documents import to_booked, to_document_body, to_document_change, to_void
 from gateway.errors import Permanent
 from mapping.records import DocumentKind, PostalAddress, SalesDocument

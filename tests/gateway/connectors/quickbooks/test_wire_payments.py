@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors.quickbooks.payload import find_object, to_bytes
+from gateway.connectors.quickbooks.fields import find_object, to_bytes
 from gateway.connectors.quickbooks.wire_payments import to_payment, to_payment_body
 from gateway.errors import Permanent
 from mapping.records import BooksPayment, PaymentLink
