@@ -12,7 +12,7 @@ from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.calls import Caller, read_description
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.endpoint import Credentials, Endpoint
+from gateway.connectors.mpluskassa.endpoint import Credentials, TillEndpoint
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
 from gateway.errors import GatewayError
 from tests.contract.books import mark
@@ -135,5 +135,5 @@ def _works(undo: Callable[[], object]) -> bool:
 
 
 def _open_caller(url: str, ident: str, secret: str, limits: Limits | None) -> Caller:
-    link = Endpoint(url, Credentials(ident, secret), limits=limits)
+    link = TillEndpoint(url, Credentials(ident, secret), limits=limits)
     return Caller(link, ContractCache(partial(read_description, link), None), observe=None, gate=nullcontext)

@@ -15,7 +15,7 @@ from gateway.connectors.exchange import Exchange
 from gateway.connectors.gates import Gate
 from gateway.connectors.http import NoAnswer, Reply, find_pause
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
-from gateway.connectors.mpluskassa.endpoint import Endpoint
+from gateway.connectors.mpluskassa.endpoint import TillEndpoint
 from gateway.connectors.mpluskassa.envelope import Garbled, Misfit, SoapFault
 from gateway.connectors.mpluskassa.faults import (
     MissingOperation,
@@ -46,7 +46,7 @@ class _Outcome:
 class Caller:
     """Calls one installation. Safe to share between threads."""
 
-    def __init__(self, link: Endpoint, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
+    def __init__(self, link: TillEndpoint, cache: ContractCache, *, observe: Observer | None, gate: Gate) -> None:
         self.link = link
         self.contracts = cache
         self._observe = observe
@@ -175,7 +175,7 @@ class Caller:
             _log.exception("the observer of till exchanges failed")
 
 
-def read_description(link: Endpoint) -> bytes:
+def read_description(link: TillEndpoint) -> bytes:
     """The installation's WSDL; raises NoAnswer, or the error of its status."""
     reply = link.read_description()
     if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:

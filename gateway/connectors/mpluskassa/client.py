@@ -13,7 +13,7 @@ from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.calls import Caller, Observer, read_description
 from gateway.connectors.mpluskassa.catalogue import Groups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.endpoint import Credentials, Endpoint
+from gateway.connectors.mpluskassa.endpoint import Credentials, TillEndpoint
 from gateway.connectors.mpluskassa.lookups import Lookups
 from gateway.connectors.mpluskassa.relations import Relations
 from gateway.connectors.mpluskassa.sales import Sales
@@ -72,7 +72,7 @@ class MplusKassa(Lookups, Products, Groups, Stock, Relations, Sales):
         """Raises ValueError for an invalid address or an empty credential."""
         if not ident or not secret:
             raise ValueError("the ident and the secret of MplusKASSA must both be set")
-        link = Endpoint(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
+        link = TillEndpoint(url, Credentials(ident, secret), limits=limits, ca_file=ca_file)
         cache = ContractCache(partial(read_description, link), wsdl_cache)
         super().__init__(Caller(link, cache, observe=observe, gate=gate), default_decimal_places=default_decimal_places)
 

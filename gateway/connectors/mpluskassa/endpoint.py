@@ -68,7 +68,7 @@ class Address:
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.path}"
 
 
-class Endpoint:
+class TillEndpoint:
     """The installation's address with its credentials and limits. Safe to share between threads."""
 
     def __init__(
