@@ -207,7 +207,7 @@ def _encode(contract: Contract, operation: str, body: dict[str, Any]) -> bytes:
 
 
 def _link_error(failure: NoAnswer, operation: str, *, writes: bool) -> GatewayError:
-    reason = message("{operation}: {reason}", operation=operation, reason=message("MplusKASSA {what}", what=failure))
+    reason = message("{operation}: {reason}", operation=f"MplusKASSA, {operation}", reason=message(str(failure)))
     if failure.lasting and not (failure.sent and writes):
         fix = "Ask for fewer records at a time." if failure.sent else "Check MPLUS_URL and the certificate behind it."
         return Permanent(reason, code=failure.code, fix=fix)

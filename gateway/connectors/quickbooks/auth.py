@@ -90,4 +90,6 @@ class OAuth:
         try:
             return send(self._http, built, self._limits)
         except NoAnswer as failure:
-            raise Transient(message("the token address of QuickBooks {what}", what=failure)) from failure
+            raise Transient(
+                message("no answer from the token address of QuickBooks: {failure}", failure=failure)
+            ) from failure

@@ -115,7 +115,9 @@ class Session:
         try:
             status = send(self._http, request, limits).status
         except NoAnswer as failure:
-            raise Transient(message("QuickBooks {what}", what=failure), code="UNREACHABLE") from failure
+            raise Transient(
+                message("QuickBooks cannot be reached: {failure}", failure=failure), code="UNREACHABLE"
+            ) from failure
         if status in _OUTAGES:
             reason = message("QuickBooks cannot be reached: its address answers {status}", status=status)
             raise Transient(reason, code="UNREACHABLE")
@@ -224,9 +226,7 @@ def _is_refused(status: int) -> bool:
 
 
 def _no_answer_error(call: ApiCall, failure: NoAnswer) -> GatewayError:
-    reason = message(
-        "{operation}: {reason}", operation=call.operation, reason=message("QuickBooks {what}", what=failure)
-    )
+    reason = message("no answer to {operation} from QuickBooks: {failure}", operation=call.operation, failure=failure)
     return Unanswered(reason) if call.writes and failure.sent else Transient(reason)
 
 
