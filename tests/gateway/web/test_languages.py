@@ -106,3 +106,15 @@ def test_amounts_and_lists_in_a_message_are_written_as_the_language_writes_them(
         assert catalogue.say(language, str(said), stored).replace("\xa0", " ").startswith(shown)
     assert messages.restore({"steps": [str(said)]}, stored)["steps"][0].template == said.template
     assert catalogue.say("de", "a sentence without a template", stored) == "a sentence without a template"
+
+
+def test_a_list_of_events_names_a_tills_invoice_in_words(gateway: Gateway, browser: httpx.Client) -> None:
+    gateway.receive(Change("i", Flow.ORDERS, "poll", "TillInvoice", "9", connection="default", order_id="2026-9"))
+    for language, words in (
+        ("en", "Invoice of the till"),
+        ("nl", "Factuur van de kassa"),
+        ("de", "Rechnung der Kasse"),
+    ):
+        page = browser.get("/events", headers={"Accept-Language": language}).text
+        assert f"{words} <b>2026-9</b>" in page
+        assert "TillInvoice" not in page
