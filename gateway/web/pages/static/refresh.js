@@ -5,7 +5,9 @@
   const isTyped = (each) =>
     each.options
       ? each.selectedIndex !== Math.max(0, [...each.options].findIndex((option) => option.defaultSelected))
-      : each.value !== each.defaultValue || each.checked !== each.defaultChecked;
+      : each.checked !== each.defaultChecked ||
+        // A tick without a value of its own says "on", which is no default.
+        (!["checkbox", "radio"].includes(each.type) && each.value !== each.defaultValue);
   const isBusy = () =>
     document.hidden ||
     [...document.querySelectorAll("main input:not([type=hidden]), main select, main textarea")].some(isTyped) ||
