@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -43,7 +44,9 @@ def run(
         monkeypatch.setenv("CALLED_FROM", str(tmp_path))
         capsys.readouterr()
         code = cli.main(arguments)
-        return code, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        # What the worker beside it logs has a time in front.
+        return code, re.sub(r"^\d{4}-\d\d-\d\d.*\n", "", out, flags=re.MULTILINE), err
 
     yield call
     over.set()
