@@ -23,6 +23,7 @@ from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Trans
 from mapping.messages import message
 
 _CLIP: Final = 2000
+_RENEWALS: Final = 2
 _REACH_SECONDS: Final = 10.0
 _OUTAGES: Final = frozenset({502, 503, 504})
 _TRACE_HEADERS: Final = ("intuit_tid", "intuit-tid")
@@ -101,8 +102,12 @@ class Session:
         """The answer with a valid token, and after one short pause if a limit was reached."""
         token = self._tokens.access()
         answer = self._exchange(call, token)
-        if answer.status == HTTPStatus.UNAUTHORIZED and isinstance(answer.error, AuthLost):
-            answer = self._exchange(call, self._tokens.renew(token))
+        # Twice: the first replacement may be one that another process stored before all of them ended.
+        for _ in range(_RENEWALS):
+            if answer.status != HTTPStatus.UNAUTHORIZED or not isinstance(answer.error, AuthLost):
+                break
+            token = self._tokens.renew(token)
+            answer = self._exchange(call, token)
         if isinstance(answer.error, RateLimited) and answer.error.asked is None and _is_refused(answer.status):
             # Nothing happened yet. The gate lets the repeat through when the pause is over, or refuses a long one.
             answer = self._exchange(call, self._tokens.access())

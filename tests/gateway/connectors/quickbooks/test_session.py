@@ -163,14 +163,23 @@ def test_64_a_refused_token_is_renewed_once_and_the_call_repeated(
 
 
 @pytest.mark.parametrize("act", [read, write])
-def test_a_token_refused_twice_means_the_connection_is_lost(
+def test_64_a_token_that_another_process_stored_may_be_refused_too(
     books: QuickBooks, peer: Peer, tokens: Tokens, act: Act
 ) -> None:
-    peer.answers(Reply(401, b"<html/>"), fault("3200", 401))
+    peer.answers(fault("3200", 401), fault("3200", 401), reply(ITEM | CUSTOMER))
+    act(books)
+    assert tokens.rejected == ["secret-access-1", "secret-access-2"]
+
+
+@pytest.mark.parametrize("act", [read, write])
+def test_a_token_refused_three_times_means_the_connection_is_lost(
+    books: QuickBooks, peer: Peer, tokens: Tokens, act: Act
+) -> None:
+    peer.answers(Reply(401, b"<html/>"), fault("3200", 401), fault("3200", 401))
     with pytest.raises(AuthLost):
         act(books)
-    assert len(tokens.rejected) == 1
-    assert len(peer.requests) == 2
+    assert len(tokens.rejected) == 2
+    assert len(peer.requests) == 3
 
 
 @pytest.mark.parametrize("act", [read, write])
@@ -226,13 +235,13 @@ def test_every_exchange_is_on_record(books: QuickBooks, peer: Peer, exchanges: l
 
 
 def test_37_no_token_is_ever_on_record_or_in_an_error(books: QuickBooks, peer: Peer, exchanges: list[Exchange]) -> None:
-    peer.answers(fault("3200", 401), fault("3200", 401), Reply(silent=True), HTML)
+    peer.answers(fault("3200", 401), fault("3200", 401), fault("3200", 401), Reply(silent=True), HTML)
     said = []
     for act in (read, write, read):
         with pytest.raises(GatewayError) as raised:
             act(books)
         said.append(f"{raised.value!r} {raised.value.fix}")
-    assert len(exchanges) == 4
+    assert len(exchanges) == 5
     assert "secret-access" not in repr(exchanges) + "".join(said)
 
 
