@@ -77,6 +77,18 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("target", "reason"), "what was done with which record, and what the person who did it wrote; "
                 "of an erasure a digest of the address", "actions have to be provable", "permanently",
                 "the address is taken out; the digest stays as proof"),
+        Holding(("actor",), "the name of the person of the dashboard who did it", "actions have to be provable",
+                "permanently", "stays: it is who acted, not a customer"),
+    ),
+    "users": (
+        Holding(("name", "login"), "the name of a person who may log in", "to log in; to say who did what",
+                "until removed, or with the data of the connection", "stays: removed under People"),
+        Holding(("password", "invitation"), "the hash of the password; the digest of an invitation's secret",
+                "to log in", "until removed; an invitation until used", "stays: removed under People"),
+    ),
+    "web_sessions": (
+        Holding(("address", "browser"), "from where and with which browser somebody logged in",
+                "sessions are listed and ended", "twelve hours", "deleted automatically"),
     ),
     "agreement_records": (
         Holding(("record", "reason", "fix"), "the number of a sale, a pseudonym, and what differs about it",
@@ -107,12 +119,17 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("target_entity", "superseded_by", "correlation", "occurred_at", "received_at", "updated_at"),
     ),
     "journal": ("id", "event_id", "connection", "at", "kind", "system", "milliseconds"),
-    "links": ("id", "connection", "kind", "target_entity", "sync_token", "generation", "created_at", "updated_at"),
+    "links": (
+        *("id", "connection", "kind", "target_entity", "sync_token", "generation", "created_at", "updated_at"),
+        *("status", "adopted", "day"),
+    ),
     "alerts": (
         *("id", "cause", "stage", "connection", "first_seen", "seen_at", "sent_at", "cleared_at", "clear_sent_at"),
         *("told", "clear_told", "sending_until"),
     ),
-    "audit": ("id", "at", "actor", "action"),
+    "audit": ("id", "at", "action"),
+    "users": ("id", "role", "connection", "invitation_ends_at", "created_at", "disabled_at"),
+    "web_sessions": ("digest", "user_id", "began_at", "ends_at"),
     "agreement_days": (
         *("connection", "day", "status", "checked_at", "due_at", "event_id", "till_cents", "books_cents"),
         "difference_cents",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_links, tables_of_sales
+from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_links, tables_of_sales, tables_of_users
 from gateway.store.clock import Instant
 from mapping.unit_prices import LineAmounts
 
@@ -27,6 +27,8 @@ LinkRow = tables_of_links.LinkRow
 NumberRow = tables_of_links.NumberRow
 SystemRow = tables_of_feeds.SystemRow
 SaleRow = tables_of_sales.SaleRow
+UserRow = tables_of_users.UserRow
+WebSessionRow = tables_of_users.WebSessionRow
 
 
 def _row_id() -> Any:

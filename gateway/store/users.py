@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
-from gateway.store.tables_of_users import UserRow, WebSessionRow
+from gateway.store.tables import UserRow, WebSessionRow
 from gateway.store.upserts import upsert
 
 INVITATION_SECONDS = 7 * 86_400.0

@@ -20,7 +20,7 @@ from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables_of_users import UserRow, WebSessionRow
+from gateway.store.tables import UserRow, WebSessionRow
 from gateway.web import pages
 from gateway.web.throttle import FAILURES
 from tests.gateway.web.conftest import TOKEN, Gateway, a_connection, csrf_of
