@@ -56,8 +56,9 @@ class ProcessFile:
         """This process ends in order and holds nothing any more."""
         if self._file is not None:
             self.forget(self._name)
-            with suppress(OSError):  # the last one tidies up
+            with suppress(OSError):  # the last one leaves nothing behind
                 self._folder.rmdir()
+                self._folder.parent.rmdir()
             os.close(self._file)
             self._file = None
 

@@ -34,12 +34,13 @@ def shop(engine: Engine) -> Iterator[Shop]:
 
 
 def test_only_a_dead_process_is_found_and_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "root"
     own, other, elsewhere = (
-        ProcessFile(name, url, root=tmp_path) for name, url in (("own", URL), ("other", URL), ("elsewhere", "b"))
+        ProcessFile(name, url, root=root) for name, url in (("own", URL), ("other", URL), ("elsewhere", "b"))
     )
     for each in (own, other, elsewhere):
         each.open()
-    folder = next(path.parent for path in tmp_path.glob("*/own"))
+    folder = next(path.parent for path in root.glob("*/own"))
     (folder / "dead").touch()  # nobody holds a lock on it
     assert own.find_dead() == []
     monkeypatch.setattr(process_files, "GRACE_SECONDS", 0.0)
@@ -51,8 +52,9 @@ def test_only_a_dead_process_is_found_and_after_a_while(tmp_path: Path, monkeypa
     other.close()
     assert [path.name for path in folder.iterdir()] == ["own"]
     assert own.find_dead() == []
+    elsewhere.close()
     own.close()
-    assert not folder.exists()
+    assert not root.exists()
 
 
 def test_a_killed_workers_event_is_taken_over_before_its_lease_ends(
