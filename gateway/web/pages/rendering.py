@@ -60,7 +60,7 @@ def render(
         "language": language,
         "visitor": visitor,
         "path": request.url.path,
-        "here": _find_address(request),
+        "here": _find_address(request, visitor),
         "languages": catalogue.LANGUAGES,
         "asset": to_asset,
         "clock": to_clock,
@@ -86,11 +86,15 @@ def render(
     return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
 
 
-def _find_address(request: Request) -> str:
-    """The address of this page, for a form that comes back to it; what answers a form has none."""
+def _find_address(request: Request, visitor: Visitor | None) -> str:
+    """The address of this page, for a form that comes back to it; what answers a form has none.
+
+    A page for strangers repeats no query: a secret may stand in it.
+    """
     if request.method != "GET":
         return "/"
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    is_known = visitor is not None or request.url.path == "/login"
+    return request.url.path + (f"?{request.url.query}" if request.url.query and is_known else "")
 
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:
