@@ -115,7 +115,7 @@ def test_each_role_may_do_what_it_says_and_no_more(gateway: Gateway, admin: http
 
 def test_every_form_of_the_pages_needs_a_role() -> None:
     # What needs no right beyond reading is listed here, so that a new form is not open to everybody by accident.
-    everybodys = {"/login", "/logout", "/account", "/sessions/{digest}/end", "/invitation/{secret}"}
+    everybodys = {"/login", "/logout", "/language", "/account", "/sessions/{digest}/end", "/invitation/{secret}"}
     forms = [route for route in pages.routes() if isinstance(route, Route) and route.methods == {"POST"}]
     assert {route.path for route in forms if getattr(route.endpoint, "right", 0) < 2} == everybodys
 
@@ -131,6 +131,13 @@ def confined(gateway: Gateway, admin: httpx.Client, open_browser: Open, seal: Se
     return join(admin, open_browser(), "Owner", "owner", "default")
 
 
+LISTS = (
+    *("/", "/sales", "/sales?q=9.9.2026.999", "/sales.csv", "/agreement", "/agreement.csv", "/mapping"),
+    *("/events", "/preview", "/setup"),
+)
+OF_OTHER = (f"/setup/{OTHER}", *(f"/connections/{OTHER}/{page}" for page in ("mapping", "settings", "settings/1")))
+
+
 def test_who_belongs_to_one_connection_sees_no_other(
     gateway: Gateway, admin: httpx.Client, confined: httpx.Client
 ) -> None:
@@ -143,17 +150,15 @@ def test_who_belongs_to_one_connection_sees_no_other(
         Change("4", Flow.ORDERS, entity="Agreement", **about),
     )
     event_id = park(gateway, OTHER)
-    lists = ("/", "/sales", "/sales?q=9.9.2026.999", "/sales.csv", "/events", "/agreement", "/preview", "/setup")
     pages_of_it = (f"/sales/{sale.id}", f"/events/{event_id}", f"/preview/{ids[1]}", f"/agreement/{ids[2]}")
-    of_it = (f"/setup/{OTHER}", f"/connections/{OTHER}/settings", f"/connections/{OTHER}/settings/1")
-    for path in lists:
-        assert OTHER in admin.get(path).text or path == "/preview", path
+    for path in LISTS:
+        assert OTHER in admin.get(path).text or path in {"/preview", "/agreement.csv"}, path
         for asked in (path, f"{path}{'&' if '?' in path else '?'}connection={OTHER}"):
-            answer = confined.get(asked)
+            answer = confined.get(asked, follow_redirects=True)
             assert answer.status_code == 200, asked
             assert OTHER not in answer.text.replace(f"connection={OTHER}", ""), asked
             assert "9.9.2026.999" not in answer.text.replace("q=9.9.2026.999", "").replace('"9.9.2026.999"', ""), asked
-    for path in (*pages_of_it, *of_it):
+    for path in (*pages_of_it, *OF_OTHER):
         assert admin.get(path).status_code == 200, path
         assert confined.get(path).status_code == 404, path
     draft = f"/connections/default/settings?draft={ids[1]}"
