@@ -31,6 +31,18 @@ class Caught(StrEnum):
     OFF = "off"
     RULE = "rule"
     NOTHING = "nothing"
+    UNKNOWN = "unknown"
+    """What is found by itself is not known while its list was not read."""
+
+
+_OPEN: Final = (Caught.NOTHING, Caught.LEFT_OUT, Caught.FALLBACK)
+_FOUND: Final = frozenset(
+    {
+        *("mapping.tax_codes", "mapping.payment_methods", "mapping.departments", "mapping.classes", "mapping.terms"),
+        "products.vat",
+    }
+)
+"""The settings for which `_automatic` may find a choice in a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,9 @@ def _cover_one(
     found = _automatic(setting, source, offered, lists)
     caught, value = catch(control, source.key, found.id if found else None)
     target = choices.find(value, offered)
-    if caught is Caught.NOTHING and creates and control.mode == "default":
+    if control.mode == "default" and caught in _OPEN and setting.path in _FOUND and setting.targets not in lists:
+        caught = Caught.UNKNOWN
+    elif caught is Caught.NOTHING and creates and control.mode == "default":
         caught = Caught.CREATED
     row = find_row(control.table, source.key)
     is_open = row is None and found is None and setting.path != "products.vat"

@@ -84,6 +84,7 @@ CAUGHT: Final[Mapping[str, str]] = {
     Caught.OFF: "never set",
     Caught.RULE: "a rule decides",
     Caught.NOTHING: "nothing: the sale waits for you",
+    Caught.UNKNOWN: "known once the lists are read",
 }
 LEFT_OUT: Final[Mapping[str, str]] = {
     "mapping.deposit_accounts": "QuickBooks decides",

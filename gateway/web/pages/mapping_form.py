@@ -55,6 +55,12 @@ class Block:
         """The values that occur in sales, and that nothing catches."""
         return [each for each in self.values if each.falls_through and each.source.sales]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether every value that occurs in sales is caught for certain."""
+        sold = [each for each in self.values if each.source.sales]
+        return bool(sold) and not any(each.falls_through or each.caught is Caught.UNKNOWN for each in sold)
+
     def find(self, key: str, name: str = "") -> MappedValue | None:
         """What is chosen for a value of a sale."""
         wanted = {text.casefold() for text in (key, name) if text}

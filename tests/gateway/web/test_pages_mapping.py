@@ -199,6 +199,14 @@ def test_a_preview_follows_what_is_chosen_and_saves_nothing(mapped: Gateway, bro
     assert "CONTANT" in (mapped.rows()[-1].hint or "")
 
 
+def test_without_lists_nothing_is_said_to_wait_or_to_be_caught(gateway: Gateway, browser: httpx.Client) -> None:
+    sell(gateway.engine, to_facts("100", 1, ("Pinnen", 1000)))
+    page = browser.get(PAGE).text
+    assert "known once the lists are read" in page
+    assert "the sale waits for you" not in page
+    assert "not mapped" not in page
+
+
 def test_without_lists_names_are_typed_and_a_worker_is_asked(gateway: Gateway, browser: httpx.Client) -> None:
     page = browser.get(PAGE).text
     assert "They were not read yet." in page
