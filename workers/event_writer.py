@@ -110,6 +110,7 @@ class EventWriter:
             self._write(group)
         except BaseException:
             for request in group:
+                self._undo(request)  # what was claimed and stored all the same waits for the end of its lease
                 request.error = Transient("this thread was ended while it wrote")
             raise
         finally:
@@ -190,8 +191,8 @@ class EventWriter:
             process=self._process,
         )
         for request, event in zip(wanting, claimed, strict=False):
-            self._holds.add(event)
             request.claimed = event
+            self._holds.add(event)
 
 
 def _may_succeed_alone(error: Exception) -> bool:

@@ -183,3 +183,16 @@ def test_a_busy_connection_leaves_threads_to_others(engine: Engine) -> None:
     holds.remove(claimed[0])
     put(engine, 1, connection="d")
     assert claim(writer).connection == "d"
+
+
+def test_a_thread_that_is_ended_while_it_claims_holds_nothing(engine: Engine) -> None:
+    class Ending(Holds):
+        def add(self, event: Event) -> None:
+            super().add(event)
+            raise SystemExit
+
+    holds = Ending(lambda: ["c"], threads=THREADS, longest=60.0)
+    put(engine, 1)
+    with pytest.raises(SystemExit):
+        EventWriter(engine, holds).claim_next()
+    assert (holds.count(), states(engine)) == (0, ["received"])
