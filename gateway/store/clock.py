@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, DateTime, Dialect, Float, literal, select
+from sqlalchemy import BindParameter, Column, ColumnElement, DateTime, Dialect, Float, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field
 
 
 class Instant(TypeDecorator[datetime]):
@@ -30,6 +31,11 @@ class Instant(TypeDecorator[datetime]):
             return None
         # A pooler decides the time zone of a session of PostgreSQL.
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def time_field(*, nullable: bool = False) -> Any:
+    """A column of a table that holds a moment."""
+    return Field(default=None, sa_column=Column(Instant(), nullable=nullable))
 
 
 class moment(FunctionElement[datetime]):  # noqa: N801 - reads as a function in statements

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, Uniqu
 from sqlmodel import Field, SQLModel
 
 from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_links, tables_of_sales, tables_of_users
-from gateway.store.clock import Instant
+from gateway.store.clock import Instant, time_field
 from mapping.unit_prices import LineAmounts
 
 _RESTING = "('working', 'done', 'skipped', 'parked')"
@@ -33,10 +33,6 @@ WebSessionRow = tables_of_users.WebSessionRow
 
 def _row_id() -> Any:
     return Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
-
-
-def _time(*, nullable: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(Instant(), nullable=nullable))
 
 
 def _long_text(*, nullable: bool = True) -> Any:
@@ -83,13 +79,13 @@ class InboxRow(SQLModel, table=True):
     attempts: int = 0
     crashes: int = 0
     careful: bool = False
-    due_at: datetime | None = _time(nullable=True)
+    due_at: datetime | None = time_field(nullable=True)
     turn_at: datetime | None = Field(
         default=None,
         sa_column=Column(Instant(), Computed("coalesce(due_at, received_at)", persisted=True), nullable=True),
     )
     lease: str | None = None
-    leased_until: datetime | None = _time(nullable=True)
+    leased_until: datetime | None = time_field(nullable=True)
     order_id: str | None = None
     sku: str | None = None
     email: str | None = None
@@ -100,9 +96,9 @@ class InboxRow(SQLModel, table=True):
     result: str | None = _long_text()
     messages: str | None = _long_text()
     correlation: str
-    occurred_at: datetime | None = _time(nullable=True)
-    received_at: datetime = _time()
-    updated_at: datetime = _time()
+    occurred_at: datetime | None = time_field(nullable=True)
+    received_at: datetime = time_field()
+    updated_at: datetime = time_field()
 
 
 class JournalRow(SQLModel, table=True):
@@ -114,7 +110,7 @@ class JournalRow(SQLModel, table=True):
     id: int | None = _row_id()
     event_id: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
     connection: str | None = None
-    at: datetime = _time()
+    at: datetime = time_field()
     kind: str
     system: str | None = None
     title: str
@@ -143,9 +139,9 @@ class ConnectionRow(SQLModel, table=True):
     paused: str | None = None
     line_amounts: str = Field(default=LineAmounts.ROUNDED, sa_column_kwargs={"server_default": LineAmounts.ROUNDED})
     status: str = Field(default="active", sa_column_kwargs={"server_default": "active"})
-    removed_at: datetime | None = _time(nullable=True)
-    created_at: datetime = _time()
-    updated_at: datetime = _time()
+    removed_at: datetime | None = time_field(nullable=True)
+    created_at: datetime = time_field()
+    updated_at: datetime = time_field()
 
 
 class TokenRow(SQLModel, table=True):
@@ -155,16 +151,16 @@ class TokenRow(SQLModel, table=True):
 
     connection: str = Field(primary_key=True)
     access_sealed: str | None = _long_text()
-    access_expires_at: datetime | None = _time(nullable=True)
+    access_expires_at: datetime | None = time_field(nullable=True)
     refresh_sealed: str | None = _long_text()
-    refresh_expires_at: datetime | None = _time(nullable=True)
-    hard_expires_at: datetime | None = _time(nullable=True)
+    refresh_expires_at: datetime | None = time_field(nullable=True)
+    hard_expires_at: datetime | None = time_field(nullable=True)
     seed: str | None = None
     lease: str | None = None
-    leased_until: datetime | None = _time(nullable=True)
+    leased_until: datetime | None = time_field(nullable=True)
     lost: str | None = None
-    lost_at: datetime | None = _time(nullable=True)
-    updated_at: datetime = _time()
+    lost_at: datetime | None = time_field(nullable=True)
+    updated_at: datetime = time_field()
 
 
 class LeaseRow(SQLModel, table=True):
@@ -176,7 +172,7 @@ class LeaseRow(SQLModel, table=True):
     connection: str = Field(primary_key=True)
     work: str = Field(primary_key=True)
     lease: str
-    leased_until: datetime = _time()
+    leased_until: datetime = time_field()
 
 
 class SettingsRow(SQLModel, table=True):
@@ -190,7 +186,7 @@ class SettingsRow(SQLModel, table=True):
     version: int
     document: str = _long_text(nullable=False)
     author: str
-    created_at: datetime = _time()
+    created_at: datetime = time_field()
 
 
 class MeterRow(SQLModel, table=True):
@@ -211,7 +207,7 @@ class AuditRow(SQLModel, table=True):
     __tablename__ = "audit"
 
     id: int | None = _row_id()
-    at: datetime = _time()
+    at: datetime = time_field()
     actor: str
     action: str
     target: str
@@ -226,8 +222,8 @@ class ProcessRow(SQLModel, table=True):
     boot: str = Field(primary_key=True)
     role: str
     version: str
-    started_at: datetime = _time()
-    seen_at: datetime = _time()
+    started_at: datetime = time_field()
+    seen_at: datetime = time_field()
     pool_size: int | None = None
     pool_used: int | None = None
 
@@ -295,14 +291,14 @@ class AlertRow(SQLModel, table=True):
     detail: str | None = _long_text()
     fix: str | None = None
     messages: str | None = _long_text()
-    first_seen: datetime = _time()
-    seen_at: datetime = _time()
-    sent_at: datetime | None = _time(nullable=True)
-    cleared_at: datetime | None = _time(nullable=True)
-    clear_sent_at: datetime | None = _time(nullable=True)
+    first_seen: datetime = time_field()
+    seen_at: datetime = time_field()
+    sent_at: datetime | None = time_field(nullable=True)
+    cleared_at: datetime | None = time_field(nullable=True)
+    clear_sent_at: datetime | None = time_field(nullable=True)
     told: str = ""
     clear_told: str = ""
-    sending_until: datetime | None = _time(nullable=True)
+    sending_until: datetime | None = time_field(nullable=True)
 
 
 class UsedOnceRow(SQLModel, table=True):
@@ -312,7 +308,7 @@ class UsedOnceRow(SQLModel, table=True):
     __table_args__ = (Index("spent_ends", "ends_at"),)
 
     digest: str = Field(primary_key=True)
-    ends_at: datetime = _time()
+    ends_at: datetime = time_field()
 
 
 class LoginFailureRow(SQLModel, table=True):

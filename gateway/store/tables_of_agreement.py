@@ -8,17 +8,13 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Integer, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from gateway.store.clock import Instant
+from gateway.store.clock import time_field
 
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _row_id() -> Any:
     return Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
-
-
-def _time(*, nullable: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(Instant(), nullable=nullable))
 
 
 def _long_text() -> Any:
@@ -34,8 +30,8 @@ class AgreementDayRow(SQLModel, table=True):
     connection: str = Field(primary_key=True)
     day: date = Field(primary_key=True)
     status: str
-    checked_at: datetime | None = _time(nullable=True)
-    due_at: datetime | None = _time(nullable=True)
+    checked_at: datetime | None = time_field(nullable=True)
+    due_at: datetime | None = time_field(nullable=True)
     event_id: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
     till_cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
     books_cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
@@ -82,7 +78,7 @@ class CertificateRow(SQLModel, table=True):
     digest: str
     signature: str
     public_key: str
-    created_at: datetime = _time()
+    created_at: datetime = time_field()
 
 
 class SignOffRow(SQLModel, table=True):
@@ -96,7 +92,7 @@ class SignOffRow(SQLModel, table=True):
     day: date
     certificate: int
     signed_by: str
-    signed_at: datetime = _time()
+    signed_at: datetime = time_field()
 
 
 class SigningKeyRow(SQLModel, table=True):
@@ -106,4 +102,4 @@ class SigningKeyRow(SQLModel, table=True):
 
     public_key: str = Field(primary_key=True)
     secret_sealed: str | None = _long_text()
-    created_at: datetime = _time()
+    created_at: datetime = time_field()

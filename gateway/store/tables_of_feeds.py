@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, Column, Text
 from sqlmodel import Field, SQLModel
 
-from gateway.store.clock import Instant
-
-
-def _time() -> Any:
-    return Field(default=None, sa_column=Column(Instant(), nullable=True))
+from gateway.store.clock import Instant, time_field
 
 
 class CursorRow(SQLModel, table=True):
@@ -29,14 +24,14 @@ class CursorRow(SQLModel, table=True):
     connection: str = Field(primary_key=True)
     source: str = Field(primary_key=True)
     position: str | None = None
-    polled_at: datetime | None = _time()
+    polled_at: datetime | None = time_field(nullable=True)
     lease: str | None = None
-    leased_until: datetime | None = _time()
+    leased_until: datetime | None = time_field(nullable=True)
     failure: str | None = None
-    began_at: datetime | None = _time()
+    began_at: datetime | None = time_field(nullable=True)
     settled: str | None = None
     marked: str | None = None
-    marked_at: datetime | None = _time()
+    marked_at: datetime | None = time_field(nullable=True)
     witness: str | None = None
     generation: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     reread_to: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False, server_default="0"))
@@ -57,7 +52,7 @@ class BackfillRow(SQLModel, table=True):
     total: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     read: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     unchanged: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
-    paused_at: datetime | None = _time()
+    paused_at: datetime | None = time_field(nullable=True)
 
 
 class SystemRow(SQLModel, table=True):
@@ -69,9 +64,9 @@ class SystemRow(SQLModel, table=True):
 
     connection: str = Field(primary_key=True)
     system: str = Field(primary_key=True)
-    answered_at: datetime | None = _time()
-    overdue_at: datetime | None = _time()
-    failing_since: datetime | None = _time()
+    answered_at: datetime | None = time_field(nullable=True)
+    overdue_at: datetime | None = time_field(nullable=True)
+    failing_since: datetime | None = time_field(nullable=True)
     failure: str | None = None
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Column, Index
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from gateway.store.clock import Instant
-
-
-def _time(*, nullable: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(Instant(), nullable=nullable))
+from gateway.store.clock import time_field
 
 
 class UserRow(SQLModel, table=True):
@@ -32,9 +27,9 @@ class UserRow(SQLModel, table=True):
     connection: str | None = None
     password: str | None = None
     invitation: str | None = Field(default=None, unique=True)
-    invitation_ends_at: datetime | None = _time(nullable=True)
-    created_at: datetime = _time()
-    disabled_at: datetime | None = _time(nullable=True)
+    invitation_ends_at: datetime | None = time_field(nullable=True)
+    created_at: datetime = time_field()
+    disabled_at: datetime | None = time_field(nullable=True)
 
 
 class WebSessionRow(SQLModel, table=True):
@@ -50,5 +45,5 @@ class WebSessionRow(SQLModel, table=True):
     user_id: int | None = None
     address: str
     browser: str
-    began_at: datetime = _time()
-    ends_at: datetime = _time()
+    began_at: datetime = time_field()
+    ends_at: datetime = time_field()

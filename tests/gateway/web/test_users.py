@@ -284,6 +284,16 @@ def test_the_people_of_a_purged_connection_are_deleted(
         assert session.execute(select(func.count()).select_from(WebSessionRow)).scalar_one() >= 1
 
 
+def test_who_belongs_to_a_removed_connection_sees_nothing_and_no_error(
+    gateway: Gateway, confined: httpx.Client
+) -> None:
+    assert gateway.admin("DELETE", "/admin/connections/default", json={"data": "keep"}).status_code == 200
+    for path in LISTS:
+        answer = confined.get(path, follow_redirects=True)
+        assert answer.status_code in {200, 404}, (path, answer.status_code)
+        assert OTHER not in answer.text, path
+
+
 def test_the_pages_of_people_speak_three_languages(admin: httpx.Client) -> None:
     for language, word in (("en", "Who may log in"), ("de", "Wer sich anmelden darf"), ("nl", "Wie mag inloggen")):
         assert word in admin.get("/users", headers={"Accept-Language": language}).text
