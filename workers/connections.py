@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import counters, failpoints
-from gateway.connectors import gates
+from gateway.connectors import exchange
 from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.http import Limits, open_http
 from gateway.connectors.mpluskassa.client import MplusKassa
@@ -233,7 +233,7 @@ class ConnectionRegistry:
             with limiter(operation):
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
                 claim = getattr(self._thread, "claim", None)
-                if claim is not None and not gates.is_read(operation):
+                if claim is not None and not exchange.is_read(operation):
                     claims.confirm(self._engine, claim)
                 yield
             failpoints.reach(failpoints.AFTER_CALL, operation)

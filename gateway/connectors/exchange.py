@@ -1,10 +1,11 @@
-"""One exchange with a system, as stored in the activity log: request, answer and duration."""
+"""One exchange with a system as stored in the activity log, and the gate that every call passes before it leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +67,31 @@ def say_dropped(sent: int, received: int) -> str | None:
         f"{count} control character{'s' if count > 1 else ''} left out of {where}" for count, where in found if count
     ]
     return "; ".join(parts) or None
+
+
+Gate: TypeAlias = Callable[[str], AbstractContextManager[Any]]
+"""Entered around each call with its operation; it may raise instead of letting the call leave."""
+
+_READS: Final = ("GET ", "QUERY ", "get", "find", "check")
+
+
+class WriteRefused(Exception):
+    """A dry run was about to write to a system: a fault of ours, not an error of the system."""
+
+
+def is_read(operation: str) -> bool:
+    """Whether a call changes nothing, by the names that both systems give their operations."""
+    return operation.startswith(_READS)
+
+
+def reading_only(gate: Gate) -> Gate:
+    """The gate for a dry run: a call that is not known to be a read raises `WriteRefused` and does not leave."""
+
+    @contextmanager
+    def enter(operation: str) -> Iterator[None]:
+        if not is_read(operation):
+            raise WriteRefused(f"{operation} in a dry run")
+        with gate(operation):
+            yield
+
+    return enter

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import ReadProduct
+from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import DuplicateNumber
 from gateway.store import links
 from gateway.store.links import Link, LinkKind

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.connectors.mpluskassa.answers import ReadProduct
+from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.connectors.mpluskassa.catalogue import to_empty_product
+from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import Permanent
 from gateway.store import links
 from gateway.store.leases import Lease

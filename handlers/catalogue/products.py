@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from gateway.connectors.mpluskassa.answers import ReadProduct
+from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import Conflict, NotFound
 from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gateway.connectors.mpluskassa.answers import RecordPage
+from gateway.connectors.mpluskassa.wire import RecordPage
 from gateway.errors import Transient
 from gateway.store import cursors
 from gateway.store.events import Change, Flow

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from gateway.connectors.mpluskassa.answers import RecordPage, UnreadableRow
+from gateway.connectors.mpluskassa.wire import RecordPage, UnreadableRow
 from gateway.errors import Transient
 from gateway.store import agreements, cursors, inbox, sales_queries, views
 from gateway.store.cursors import Position

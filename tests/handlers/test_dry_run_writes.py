@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.connectors import gates
-from gateway.connectors.gates import WriteRefused
+from gateway.connectors import exchange
+from gateway.connectors.exchange import WriteRefused
 from gateway.connectors.quickbooks import calls
 from gateway.connectors.quickbooks.query import select
 from gateway.store.events import Change, Flow
@@ -97,15 +97,15 @@ def test_every_operation_of_the_till_is_known_as_the_read_or_the_write_it_is() -
     for source in (ROOT / "gateway/connectors/mpluskassa").glob("*.py"):
         for kind, operation in re.findall(r'_calls\.(read|write)\(\s*"(\w+)"', source.read_text("utf-8")):
             found[kind].add(operation)
-    assert {operation for operation in found["write"] if gates.is_read(operation)} == set()
-    assert {operation for operation in found["read"] if not gates.is_read(operation)} == set()
+    assert {operation for operation in found["write"] if exchange.is_read(operation)} == set()
+    assert {operation for operation in found["read"] if not exchange.is_read(operation)} == set()
     assert (len(found["read"]) > 10, len(found["write"]) > 10) == (True, True)
 
 
 def test_every_operation_of_the_books_is_known_as_the_read_or_the_write_it_is() -> None:
     written = [calls.write("Item", {}, "id", **more) for more in ({}, {"operation": "delete"}, {"include": "void"})]
     for call in written:
-        assert (call.writes, gates.is_read(call.operation)) == (True, False)
+        assert (call.writes, exchange.is_read(call.operation)) == (True, False)
     long = select("Item").where_in("Id", [str(number) for number in range(1000)])
     for call in (calls.read("Item", "1"), calls.ask(select("Item")), calls.ask(long)):
-        assert (call.writes, gates.is_read(call.operation)) == (False, True)
+        assert (call.writes, exchange.is_read(call.operation)) == (False, True)

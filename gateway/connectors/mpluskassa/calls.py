@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from gateway.connectors import exchange, gates, texts
-from gateway.connectors.exchange import Exchange
-from gateway.connectors.gates import Gate
+from gateway.connectors import exchange, texts
+from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import NoAnswer, Reply, find_pause
 from gateway.connectors.mpluskassa.contract import Contract, ContractCache, UnusableDescription
 from gateway.connectors.mpluskassa.endpoint import TillEndpoint
@@ -54,7 +53,7 @@ class Caller:
 
     def reading_only(self) -> Caller:
         """This caller for a dry run."""
-        return Caller(self.link, self.contracts, observe=self._observe, gate=gates.reading_only(self._gate))
+        return Caller(self.link, self.contracts, observe=self._observe, gate=exchange.reading_only(self._gate))
 
     def read(self, operation: str, **body: Any) -> dict[str, Any]:
         """Make a call that changes nothing. Raises Transient, or Permanent and its kinds."""

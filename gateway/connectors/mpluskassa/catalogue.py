@@ -7,9 +7,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import ReadProduct, RecordPage, to_page
 from gateway.connectors.mpluskassa.calls import Area, chunks
-from gateway.connectors.mpluskassa.wire import known, need, rows, to_text_list
+from gateway.connectors.mpluskassa.wire import ReadProduct, RecordPage, known, need, rows, to_page, to_text_list
 from gateway.connectors.mpluskassa.wire_merge import to_soap
 from gateway.connectors.mpluskassa.wire_products import (
     to_group,

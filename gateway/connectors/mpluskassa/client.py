@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from gateway.connectors.gates import Gate
+from gateway.connectors.exchange import Gate
 from gateway.connectors.http import Limits
 from gateway.connectors.mpluskassa.calls import Caller, Observer, read_description
 from gateway.connectors.mpluskassa.catalogue import Groups, Products, Stock

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from gateway.connectors.mpluskassa.answers import ApiVersion
 from gateway.connectors.mpluskassa.calls import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
-from gateway.connectors.mpluskassa.wire import rows, to_date_struct
+from gateway.connectors.mpluskassa.wire import ApiVersion, rows, to_date_struct
 from gateway.connectors.mpluskassa.wire_lookups import (
     marker_flags,
     to_api_version,

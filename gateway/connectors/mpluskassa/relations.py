@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.calls import Area
 from gateway.connectors.mpluskassa.faults import MissingOperation
-from gateway.connectors.mpluskassa.wire import Row, need, rows_apart
+from gateway.connectors.mpluskassa.wire import RecordPage, Row, need, rows_apart, to_page
 from gateway.connectors.mpluskassa.wire_relations import relation_marker, to_change, to_relation, to_soap
 from mapping.customers import email_keys
 from mapping.records import Relation

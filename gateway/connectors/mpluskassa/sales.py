@@ -8,9 +8,16 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import RecordPage, to_page
 from gateway.connectors.mpluskassa.calls import Area, chunks
-from gateway.connectors.mpluskassa.wire import Row, checked, rows_apart, to_date_struct, to_text_list
+from gateway.connectors.mpluskassa.wire import (
+    RecordPage,
+    Row,
+    checked,
+    rows_apart,
+    to_date_struct,
+    to_page,
+    to_text_list,
+)
 from gateway.connectors.mpluskassa.wire_sales import find_number, sale_marker, to_sale
 from mapping.records import Sale, SaleKind
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from gateway.connectors.mpluskassa.answers import ApiVersion
-from gateway.connectors.mpluskassa.wire import Malformed, Row, need, percentage_divisor, rows, text, to_date
+from gateway.connectors.mpluskassa.wire import ApiVersion, Malformed, Row, need, percentage_divisor, rows, text, to_date
 from gateway.connectors.mpluskassa.wire_sales import to_payment, to_vat_amount
 from mapping.records import Branch, Journal, SyncMarkers, TillPaymentMethod, TurnoverGroup, VatGroup
 

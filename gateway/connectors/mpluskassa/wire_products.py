@@ -6,8 +6,17 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from gateway.connectors.mpluskassa.answers import ReadProduct
-from gateway.connectors.mpluskassa.wire import Row, known, need, rows, text, to_date, to_moment, to_quantity
+from gateway.connectors.mpluskassa.wire import (
+    ReadProduct,
+    Row,
+    known,
+    need,
+    rows,
+    text,
+    to_date,
+    to_moment,
+    to_quantity,
+)
 from mapping.records import Article, ArticleGroup, Product
 
 ARTICLE_FIELDS: dict[str, str] = {

@@ -12,8 +12,7 @@ from typing import Final, Literal, Self
 
 import httpx
 
-from gateway.connectors.exchange import Exchange
-from gateway.connectors.gates import Gate
+from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits
 from gateway.connectors.quickbooks import (
     calls,

@@ -12,9 +12,8 @@ from typing import Any, Final, Protocol
 
 import httpx
 
-from gateway.connectors import gates
-from gateway.connectors.exchange import Exchange
-from gateway.connectors.gates import Gate
+from gateway.connectors import exchange
+from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits, NoAnswer, Reply, send
 from gateway.connectors.quickbooks import calls, faults
 from gateway.connectors.quickbooks.calls import ApiCall
@@ -68,7 +67,7 @@ class Session:
     def reading_only(self) -> Session:
         """This session for a dry run."""
         session = copy.copy(self)
-        session._gate = gates.reading_only(self._gate)  # noqa: SLF001 - its own copy
+        session._gate = exchange.reading_only(self._gate)  # noqa: SLF001 - its own copy
         return session
 
     def perform(self, call: ApiCall) -> Json:

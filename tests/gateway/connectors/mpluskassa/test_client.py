@@ -12,9 +12,9 @@ import pytest
 
 from gateway.connectors.exchange import Exchange
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.answers import ReadProduct
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
+from gateway.connectors.mpluskassa.wire import ReadProduct
 from gateway.errors import AuthLost, GatewayError, NotFound, Permanent, RateLimited, Transient, Unanswered
 from mapping.records import Article, Product, Relation
 from tests.gateway.connectors.mpluskassa.soap_server import (

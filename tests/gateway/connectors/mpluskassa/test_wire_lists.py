@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors.mpluskassa.answers import to_page
-from gateway.connectors.mpluskassa.wire import Malformed
+from gateway.connectors.mpluskassa.wire import Malformed, to_page
 from gateway.connectors.mpluskassa.wire_lookups import (
     marker_flags,
     normalise_percentage,
