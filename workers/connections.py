@@ -19,8 +19,8 @@ from gateway import counters, failpoints
 from gateway.connectors import exchange
 from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.http import Limits, open_http
+from gateway.connectors.mpluskassa.calls import TILL_LIMITS
 from gateway.connectors.mpluskassa.client import MplusKassa
-from gateway.connectors.mpluskassa.endpoint import TILL_LIMITS
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import Permanent, Transient

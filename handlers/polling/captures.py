@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TypeAlias
 
-from gateway.connectors.quickbooks.fault_rows import OUTAGE
+from gateway.connectors.quickbooks.faults import OUTAGE
 from gateway.errors import AuthLost, GatewayError, Permanent, Transient
 from handlers.catalogue import items
 from handlers.deps import Deps

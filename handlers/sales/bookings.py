@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gateway.connectors.quickbooks.wire_content import content_of, references_of
+from gateway.connectors.quickbooks.wire import content_of, references_of
 from gateway.store import event_history, links
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind

@@ -9,13 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.connectors.quickbooks.wire_content import (
-    References,
-    contents_of,
-    is_as_signed,
-    references_of,
-    with_references,
-)
+from gateway.connectors.quickbooks.wire import References, contents_of, is_as_signed, references_of, with_references
 from gateway.errors import NotFound
 from gateway.store.events import Change, Flow
 from gateway.store.links import Link

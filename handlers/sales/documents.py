@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from gateway.connectors import texts
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.fields import find_moment
-from gateway.connectors.quickbooks.wire_content import content_of, contents_of
+from gateway.connectors.quickbooks.wire import content_of, contents_of
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from gateway.connectors.quickbooks import wire_documents, wire_payments
+from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
 from gateway.errors import NotFound
 from gateway.store.links import BookingStatus, Link
@@ -169,7 +169,7 @@ def _to_plan(posting: Posting, references: References, deps: Deps) -> dict[str, 
         )
         for each in (posting.document, *posting.beside)
     )
-    payments = [wire_payments.to_payment_body(payment) for payment in posting.payments]
+    payments = [wire_documents.to_payment_body(payment) for payment in posting.payments]
     names = _find_names([body, *payments, *beside], deps, on=posting.document.business_date)
     return {
         "entity": posting.document.kind,

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gateway.connectors import texts
+from gateway.connectors.quickbooks.calls import select
 from gateway.connectors.quickbooks.fields import Json, find_moment
-from gateway.connectors.quickbooks.query import select
 from gateway.connectors.quickbooks.wire_documents import to_void
 from gateway.errors import GatewayError
 from tests.contract.books import Books, mark, today

@@ -9,10 +9,9 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.calls import Caller, read_description
+from gateway.connectors.mpluskassa.calls import Caller, Credentials, TillEndpoint, read_description
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.endpoint import Credentials, TillEndpoint
 from gateway.connectors.mpluskassa.wire import Row, rows, to_text_list
 from gateway.errors import GatewayError
 from tests.contract.books import mark

@@ -12,7 +12,7 @@ import pytest
 from gateway.connectors import exchange
 from gateway.connectors.exchange import WriteRefused
 from gateway.connectors.quickbooks import calls
-from gateway.connectors.quickbooks.query import select
+from gateway.connectors.quickbooks.calls import select
 from gateway.store.events import Change, Flow
 from handlers.deps import Deps
 from handlers.registry import find_handler

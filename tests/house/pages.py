@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import cli, counters
-from gateway.connectors.quickbooks import fault_rows
+from gateway.connectors.quickbooks import faults
 from gateway.settings import VARIABLES
 from gateway.store import personal
 from gateway.web import gauges
@@ -157,7 +157,7 @@ def list_operators() -> Iterator[Sequence[str]]:
 
 def list_faults() -> Iterator[Sequence[str]]:
     """Every fault of QuickBooks that has a row of its own."""
-    return ((f"`{row.code}`", row.meaning, row.who, row.how) for row in fault_rows.ROWS)
+    return ((f"`{row.code}`", row.meaning, row.who, row.how) for row in faults.ROWS)
 
 
 def list_states() -> Iterator[Sequence[str]]:

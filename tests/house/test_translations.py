@@ -10,7 +10,7 @@ import pytest
 
 from gateway import catalogue
 from gateway.connectors.mpluskassa import faults as till_faults
-from gateway.connectors.quickbooks import fault_rows
+from gateway.connectors.quickbooks import faults
 from gateway.store.events import Flow, State
 from gateway.web import pages
 from gateway.web.pages import (
@@ -112,10 +112,10 @@ def test_every_message_in_the_code_has_a_template_in_every_language() -> None:
 
 
 def test_messages_of_tables_have_a_template_in_every_language() -> None:
-    faults = {text for row in fault_rows.ROWS for text in (row.meaning, row.who, row.how)}
+    meanings = {text for row in faults.ROWS for text in (row.meaning, row.who, row.how)}
     refusals = {text for row in till_faults.RESULTS.values() for text in (row.meaning, row.fix) if text}
     known = catalogue.words("de").keys()
-    assert {text for text in faults | refusals if text not in known} == {"done"} - known
+    assert {text for text in meanings | refusals if text not in known} == {"done"} - known
     assert locale("nl-messages").keys() == locale("de-messages").keys()
     for language in ("nl", "de"):
         for english, translated in locale(f"{language}-messages").items():

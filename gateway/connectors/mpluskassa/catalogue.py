@@ -1,26 +1,66 @@
-"""The till's goods: products and their articles, article groups, stock."""
+"""The till's lists and goods: lists that change seldom; products and their articles, article groups, stock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from gateway.connectors.mpluskassa.calls import Area, chunks
-from gateway.connectors.mpluskassa.wire import ReadProduct, RecordPage, known, need, rows, to_page, to_text_list
-from gateway.connectors.mpluskassa.wire_merge import to_soap
+from gateway.connectors.mpluskassa.faults import MissingOperation
+from gateway.connectors.mpluskassa.wire import (
+    ApiVersion,
+    ReadProduct,
+    RecordPage,
+    known,
+    need,
+    rows,
+    to_date_struct,
+    to_page,
+    to_text_list,
+)
+from gateway.connectors.mpluskassa.wire_lookups import (
+    marker_flags,
+    to_api_version,
+    to_branch,
+    to_journal,
+    to_payment_method,
+    to_sync_markers,
+    to_turnover_group,
+    to_vat_groups,
+)
 from gateway.connectors.mpluskassa.wire_products import (
+    movement_marker,
+    to_booking,
+    to_corrections,
     to_group,
     to_group_request,
+    to_movement,
     to_new_group_request,
     to_read_product,
+    to_soap,
+    to_stock,
 )
-from gateway.connectors.mpluskassa.wire_stock import movement_marker, to_booking, to_corrections, to_movement, to_stock
 from gateway.errors import AuthLost, NotFound, Permanent
-from mapping.records import ArticleGroup, ArticleStock, Product, StockMovement
+from mapping.records import (
+    ArticleGroup,
+    ArticleStock,
+    Branch,
+    Journal,
+    Product,
+    StockMovement,
+    SyncMarkers,
+    TillPaymentMethod,
+    TurnoverGroup,
+    VatGroup,
+)
 
 _NUMBERS_AT_ONCE = 200
+# Orders become receipts or invoices: counting them too would count their money twice.
+_REVENUE = ("JOURNAL-FILTER-RECEIPT", "JOURNAL-FILTER-INVOICE")
+_ORDERS = ("JOURNAL-FILTER-ORDER",)
 
 
 class Products(Area):
@@ -179,3 +219,57 @@ class Stock(Area):
         request = to_booking(branch, article, change, employee=employee, reference=reference)
         stock_id: int | None = self._calls.write("updateStock", request=request).get("stockId")
         return stock_id
+
+
+class Lookups(Area):
+    """Reads lists that change seldom. All of it raises Transient, or Permanent and its kinds."""
+
+    def api_version(self) -> ApiVersion:
+        """The cheapest call, also used to test the connection."""
+        return to_api_version(self._calls.read("getApiVersion"))
+
+    def sync_markers(self) -> SyncMarkers:
+        """The counters that show what changed since the last read."""
+        try:
+            return to_sync_markers(self._calls.read("getCurrentSyncMarkersV2", request=marker_flags()))
+        except MissingOperation:
+            pass
+        return to_sync_markers(self._calls.read("getCurrentSyncMarkers"))
+
+    def branches(self) -> tuple[Branch, ...]:
+        """All branches with their workplaces."""
+        return tuple(map(to_branch, rows(self._calls.read("getBranches"), "branches", "branch")))
+
+    def vat_groups(self) -> tuple[VatGroup, ...]:
+        """The VAT codes of all branches, in per cent."""
+        return to_vat_groups(rows(self._calls.read("getVatGroupList"), "vatGroup"))
+
+    def turnover_groups(self) -> tuple[TurnoverGroup, ...]:
+        """The turnover groups with their ledger accounts."""
+        answer = self._calls.read("getTurnoverGroups", request={})
+        return tuple(map(to_turnover_group, rows(answer, "turnoverGroupList", "turnoverGroup")))
+
+    def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
+        """The ways to pay."""
+        try:
+            answer = self._calls.read("getPaymentMethodsV2", request={})
+        except MissingOperation:
+            answer = self._calls.read("getPaymentMethods")
+        return tuple(map(to_payment_method, rows(answer, "paymentMethodList", "paymentMethod")))
+
+    def journals(
+        self, start: date, through: date, branches: Iterable[int], *, of_orders: bool = False
+    ) -> tuple[Journal, ...]:
+        """The takings of each branch per business day, both dates included; the till records who asked.
+
+        Of receipts and invoices, or of orders alone.
+        """
+        request = {
+            "fromFinancialDate": to_date_struct(start),
+            "throughFinancialDate": to_date_struct(through),
+            "branchNumbers": list(branches),
+            "journalFilterList": {"journalFilter": list(_ORDERS if of_orders else _REVENUE)},
+            "reference": "Kassabridge",
+        }
+        answer = self._calls.read("getJournals", request=request)
+        return tuple(map(to_journal, rows(answer, "journalList", "journal")))

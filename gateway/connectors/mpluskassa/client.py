@@ -10,13 +10,10 @@ from typing import Self
 
 from gateway.connectors.exchange import Gate
 from gateway.connectors.http import Limits
-from gateway.connectors.mpluskassa.calls import Caller, Observer, read_description
-from gateway.connectors.mpluskassa.catalogue import Groups, Products, Stock
+from gateway.connectors.mpluskassa.calls import Caller, Credentials, Observer, TillEndpoint, read_description
+from gateway.connectors.mpluskassa.catalogue import Groups, Lookups, Products, Stock
 from gateway.connectors.mpluskassa.contract import ContractCache
-from gateway.connectors.mpluskassa.endpoint import Credentials, TillEndpoint
-from gateway.connectors.mpluskassa.lookups import Lookups
-from gateway.connectors.mpluskassa.relations import Relations
-from gateway.connectors.mpluskassa.sales import Sales
+from gateway.connectors.mpluskassa.sales import Relations, Sales
 
 _NEEDED = (
     "getApiVersion",

@@ -18,10 +18,13 @@ from mapping.records import Product
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 Row = Mapping[str, Any]
+Record = TypeVar("Record")
 
 _MAX_PLACES = 18
 _LARGEST_LONG = 2**63 - 1
 _HUNDREDTHS = 100
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""The errors of one malformed row; the other rows are not affected."""
 
 
 class Malformed(Permanent):
@@ -196,9 +199,7 @@ def _offset_minutes(wall: datetime) -> int:
     return 0 if offset is None else round(offset.total_seconds() / 60)
 
 
-Record = TypeVar("Record")
-_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""The errors of one malformed row; the other rows are not affected."""
+# --- what a read returns -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

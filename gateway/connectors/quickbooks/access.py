@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.connectors.quickbooks import calls, fields
-from gateway.connectors.quickbooks.calls import ApiCall
-from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
-from gateway.connectors.quickbooks.fields import Json
-from gateway.connectors.quickbooks.query import LARGEST_PAGE, Select, Value, select
+from gateway.connectors.quickbooks.calls import LARGEST_PAGE, ApiCall, Select, Value, select
+from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
 from gateway.connectors.quickbooks.session import Session, unfit
 from gateway.connectors.quickbooks.wire_documents import to_void
 from gateway.errors import NotFound, Permanent

@@ -14,18 +14,10 @@ import httpx
 
 from gateway.connectors.exchange import Exchange, Gate
 from gateway.connectors.http import Limits
-from gateway.connectors.quickbooks import (
-    calls,
-    fields,
-    wire,
-    wire_customers,
-    wire_documents,
-    wire_payments,
-)
+from gateway.connectors.quickbooks import calls, fields, wire, wire_customers, wire_documents
 from gateway.connectors.quickbooks.access import Access
-from gateway.connectors.quickbooks.entities import WITH_ACTIVE_FLAG
-from gateway.connectors.quickbooks.fields import Json
-from gateway.connectors.quickbooks.query import Select, count, select
+from gateway.connectors.quickbooks.calls import Select, count, select
+from gateway.connectors.quickbooks.fields import WITH_ACTIVE_FLAG, Json
 from gateway.connectors.quickbooks.session import Session, TokenSource
 from gateway.connectors.quickbooks.wire import TaxTable
 from gateway.connectors.quickbooks.wire_customers import VatField
@@ -307,37 +299,37 @@ class QuickBooks:
 
     def payment(self, payment_id: str) -> BooksPayment:
         """A payment as it is in the books. Raises NotFound."""
-        return self._access.get("Payment", payment_id, wire_payments.to_payment)
+        return self._access.get("Payment", payment_id, wire_documents.to_payment)
 
     def payments_by_reference(self, references: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Every payment with one of these reference numbers, with one read per 200."""
         found = self._access.rows_in(select("Payment"), "PaymentRefNum", references)
-        return tuple(wire_payments.to_payment(row) for row in found)
+        return tuple(wire_documents.to_payment(row) for row in found)
 
     def payments_between(self, start: date, through: date) -> tuple[BooksPayment, ...]:
         """All payments of these business dates, both included, with one read per 500."""
         found = self._access.pages(_dated("Payment", start, through), _DOCUMENT_PAGE)
-        return tuple(wire_payments.to_payment(row) for row in found)
+        return tuple(wire_documents.to_payment(row) for row in found)
 
     def payments_by_id(self, payment_ids: Sequence[str]) -> tuple[BooksPayment, ...]:
         """Those of these payments that still exist, with one read per 200."""
         found = self._access.rows_in(select("Payment"), "Id", payment_ids)
-        return tuple(wire_payments.to_payment(row) for row in found)
+        return tuple(wire_documents.to_payment(row) for row in found)
 
     def create_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
         """The payment as booked."""
         return self._access.write(
-            "Payment", wire_payments.to_payment_body(payment), request_id, wire_payments.to_payment
+            "Payment", wire_documents.to_payment_body(payment), request_id, wire_documents.to_payment
         )
 
     def update_payment(self, payment: BooksPayment, request_id: str) -> BooksPayment:
         """Update a payment as read, with other links; returns the result. Raises Conflict when it changed meanwhile."""
-        body = wire_payments.to_payment_change(payment)
-        return self._access.write("Payment", body, request_id, wire_payments.to_payment)
+        body = wire_documents.to_payment_change(payment)
+        return self._access.write("Payment", body, request_id, wire_documents.to_payment)
 
     def void_payment(self, payment_id: str, sync_token: str, request_id: str) -> BooksPayment:
         """The payment with all amounts zero; what it settled is open again."""
-        return self._access.void("Payment", payment_id, sync_token, request_id, wire_payments.to_payment)
+        return self._access.void("Payment", payment_id, sync_token, request_id, wire_documents.to_payment)
 
     def _to_customer(self, source: Json) -> Customer:
         return wire_customers.to_customer(source, vat_field=self._vat_field)

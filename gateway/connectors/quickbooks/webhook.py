@@ -17,8 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from gateway.connectors.quickbooks.entities import spell
-from gateway.connectors.quickbooks.fields import find_moment
+from gateway.connectors.quickbooks.fields import find_moment, spell
 
 __all__ = ["Hint", "UnreadableDelivery", "find_signature", "is_authentic", "parse"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from gateway.connectors.quickbooks import fields, lengths
+from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire import plain_name
 from gateway.errors import Permanent
@@ -62,7 +62,7 @@ def to_display_name(text: str) -> str:
 
     Raises Permanent when nothing is left or it is longer than 500 characters.
     """
-    name = lengths.fit_key("DisplayName", text.replace(":", "-"))
+    name = fields.fit_key("DisplayName", text.replace(":", "-"))
     if name is None:
         raise Permanent("a customer has no name", field="DisplayName", fix="give the customer a name, then retry")
     return name
@@ -78,13 +78,13 @@ def _to_content(customer: Customer, vat_field: VatField) -> dict[str, Any]:
         {
             "GivenName": _name_part("GivenName", customer.given_name),
             "FamilyName": _name_part("FamilyName", customer.family_name),
-            "CompanyName": lengths.fit_key("CompanyName", customer.company_name),
-            "PrimaryEmailAddr": wrap("Address", lengths.fit_key("PrimaryEmailAddr", customer.email)),
-            "PrimaryPhone": wrap("FreeFormNumber", lengths.fit_key("PrimaryPhone", customer.phone)),
-            "Mobile": wrap("FreeFormNumber", lengths.fit_key("Mobile", customer.mobile)),
+            "CompanyName": fields.fit_key("CompanyName", customer.company_name),
+            "PrimaryEmailAddr": wrap("Address", fields.fit_key("PrimaryEmailAddr", customer.email)),
+            "PrimaryPhone": wrap("FreeFormNumber", fields.fit_key("PrimaryPhone", customer.phone)),
+            "Mobile": wrap("FreeFormNumber", fields.fit_key("Mobile", customer.mobile)),
             "BillAddr": to_address_body(customer.billing),
             "ShipAddr": to_address_body(customer.shipping),
-            vat_field: lengths.fit_key(vat_field, customer.vat_number),
+            vat_field: fields.fit_key(vat_field, customer.vat_number),
         }
     )
 
@@ -103,11 +103,11 @@ def to_address_body(address: PostalAddress | None) -> dict[str, Any] | None:
         return None
     lines = [line for line in address.lines if line.strip()]
     folded = [*lines[:4], ", ".join(lines[4:])]
-    numbered = zip(_LINES, (lengths.fit_prose("AddressLine", line) for line in folded), strict=False)
+    numbered = zip(_LINES, (fields.fit_prose("AddressLine", line) for line in folded), strict=False)
     rest = {
-        "PostalCode": lengths.fit_key("PostalCode", address.postal_code),
-        "City": lengths.fit_key("City", address.city),
-        "Country": lengths.fit_key("Country", address.country),
+        "PostalCode": fields.fit_key("PostalCode", address.postal_code),
+        "City": fields.fit_key("City", address.city),
+        "Country": fields.fit_key("Country", address.country),
     }
     return present(dict(numbered) | rest) or None
 
@@ -123,4 +123,4 @@ def present(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name_part(field: str, text: str | None) -> str | None:
-    return None if text is None else lengths.fit_key(field, text.replace(":", "-"))
+    return None if text is None else fields.fit_key(field, text.replace(":", "-"))

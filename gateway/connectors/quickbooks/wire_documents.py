@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.connectors.quickbooks import fields, lengths
+from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
 from gateway.errors import Permanent
 from mapping.messages import message
-from mapping.records import BookedDocument, DocumentKind, DocumentLine, DocumentTax, SalesDocument
+from mapping.records import (
+    BookedDocument,
+    BooksPayment,
+    DocumentKind,
+    DocumentLine,
+    DocumentTax,
+    PaymentLink,
+    SalesDocument,
+)
 from mapping.unit_prices import multiply
 
 # Fields that only some kinds have; all others are common to all four.
@@ -96,12 +105,12 @@ def is_voided(source: Json) -> bool:
 
 
 def _optional_fields(document: SalesDocument, *, send_number: bool) -> dict[str, Any]:
-    email = lengths.fit_key("BillEmail", document.email)
+    email = fields.fit_key("BillEmail", document.email)
     return {
-        "DocNumber": lengths.fit_key("DocNumber", document.document_number) if send_number else None,
+        "DocNumber": fields.fit_key("DocNumber", document.document_number) if send_number else None,
         "CurrencyRef": wrap("value", document.currency),
         "DepartmentRef": wrap("value", document.department_id),
-        "CustomerMemo": wrap("value", lengths.fit_prose("CustomerMemo", document.customer_memo)),
+        "CustomerMemo": wrap("value", fields.fit_prose("CustomerMemo", document.customer_memo)),
         "BillAddr": to_address_body(document.billing),
         "ShipAddr": to_address_body(document.shipping),
         "BillEmail": wrap("Address", email),
@@ -113,11 +122,11 @@ def _optional_fields(document: SalesDocument, *, send_number: bool) -> dict[str,
 def _own_fields(document: SalesDocument) -> dict[str, Any]:
     candidates = {
         "PaymentMethodRef": wrap("value", document.payment_method_id),
-        "PaymentRefNum": lengths.fit_key("PaymentRefNum", document.payment_reference),
+        "PaymentRefNum": fields.fit_key("PaymentRefNum", document.payment_reference),
         "DepositToAccountRef": wrap("value", document.deposit_account_id),
         "SalesTermRef": wrap("value", document.term_id),
         "DueDate": document.due_date.isoformat() if document.due_date else None,
-        "ShipMethodRef": wrap("value", lengths.fit_prose("ShipMethodRef", document.shipping_method)),
+        "ShipMethodRef": wrap("value", fields.fit_prose("ShipMethodRef", document.shipping_method)),
         "InvoiceRef": wrap("value", document.linked_invoice_id),
     }
     own = {key: value for key, value in candidates.items() if key in _OWN_FIELDS[document.kind]}
@@ -134,7 +143,7 @@ def _own_fields(document: SalesDocument) -> dict[str, Any]:
 def _note(document: SalesDocument) -> str | None:
     """The private note, which always holds the marker: the document can always be found by it."""
     note = document.private_note or ""
-    return lengths.fit_prose("PrivateNote", note if document.marker in note[:_SEEN] else f"{document.marker}\n{note}")
+    return fields.fit_prose("PrivateNote", note if document.marker in note[:_SEEN] else f"{document.marker}\n{note}")
 
 
 def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
@@ -150,7 +159,7 @@ def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
             "LineNum": number,
             "DetailType": "SalesItemLineDetail",
             "Amount": line.net,
-            "Description": lengths.fit_prose("Description", line.description),
+            "Description": fields.fit_prose("Description", line.description),
             "SalesItemLineDetail": present(detail),
         }
     )
@@ -201,3 +210,76 @@ def _inexact(document: SalesDocument, why: str) -> Permanent:
         field="Line",
         fix="operator of the gateway: report this sale, its mapping is wrong",
     )
+
+
+def to_payment_body(payment: BooksPayment) -> dict[str, Any]:
+    """The body that books a payment. Raises Permanent when it settles more than it brings, or a key is too long."""
+    _check_links(payment)
+    body = {
+        "TotalAmt": payment.total,
+        "CustomerRef": {"value": payment.customer_id},
+        "TxnDate": payment.business_date.isoformat(),
+        "Line": [_to_payment_line(link) for link in payment.links],
+    }
+    optional = {
+        "CurrencyRef": wrap("value", payment.currency),
+        "PaymentMethodRef": wrap("value", payment.payment_method_id),
+        "PaymentRefNum": fields.fit_key("PaymentRefNum", payment.payment_reference),
+        "DepositToAccountRef": wrap("value", payment.deposit_account_id),
+        "PrivateNote": fields.fit_prose("PrivateNote", payment.private_note),
+    }
+    return body | present(optional)
+
+
+def to_payment_change(payment: BooksPayment) -> dict[str, Any]:
+    """The body of a full update of a payment as it was read: missing fields are cleared."""
+    return to_payment_body(payment) | {"Id": payment.id, "SyncToken": payment.sync_token, "sparse": False}
+
+
+def to_payment(source: Json) -> BooksPayment:
+    """A Payment object as a record."""
+    day = fields.find_date(source, "TxnDate")
+    if day is None:
+        raise fields.misshapen("TxnDate")
+    return BooksPayment(
+        customer_id=fields.find_reference(source, "CustomerRef") or "",
+        total=fields.need_number(source, "TotalAmt"),
+        business_date=day,
+        links=tuple(_to_links(fields.rows(source, "Line"))),
+        payment_method_id=fields.find_reference(source, "PaymentMethodRef"),
+        payment_reference=fields.find_text(source, "PaymentRefNum"),
+        deposit_account_id=fields.find_reference(source, "DepositToAccountRef"),
+        private_note=fields.find_text(source, "PrivateNote"),
+        currency=fields.find_reference(source, "CurrencyRef"),
+        id=fields.need_text(source, "Id"),
+        sync_token=fields.need_text(source, "SyncToken"),
+        voided=is_voided(source),
+        raw=source,
+    )
+
+
+def _to_payment_line(link: PaymentLink) -> dict[str, Any]:
+    return {"Amount": link.amount, "LinkedTxn": [{"TxnId": link.id, "TxnType": link.kind}]}
+
+
+def _to_links(lines: list[Json]) -> Iterable[PaymentLink]:
+    for line in lines:
+        for linked in fields.rows(line, "LinkedTxn"):
+            kind, linked_id = fields.need_text(linked, "TxnType"), fields.need_text(linked, "TxnId")
+            yield PaymentLink(kind, linked_id, fields.need_number(line, "Amount"))
+
+
+def _check_links(payment: BooksPayment) -> None:
+    # A credit memo brings money into the payment; everything else it is linked to takes some out.
+    settled = sum((-link.amount if link.kind == "CreditMemo" else link.amount for link in payment.links), Decimal(0))
+    if payment.total < 0 or settled > payment.total:
+        raise Permanent(
+            message(
+                "the payment does not add up: it settles {settled} and brings {total}",
+                settled=settled,
+                total=payment.total,
+            ),
+            record=payment.payment_reference,
+            field="Line",
+            fix="operator of the gateway: report this sale, its mapping is wrong",
+        )

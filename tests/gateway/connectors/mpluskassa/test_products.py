@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connectors.mpluskassa.wire_merge import to_soap
 from gateway.connectors.mpluskassa.wire_products import (
     ARTICLE_FIELDS,
     to_group,
     to_group_request,
     to_new_group_request,
     to_product,
+    to_soap,
 )
 from mapping.records import Article, ArticleGroup, Product
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from gateway.connectors.http import Limits, NoAnswer, Reply
-from gateway.connectors.mpluskassa.endpoint import Address, Credentials, TillEndpoint
+from gateway.connectors.mpluskassa.calls import Address, Credentials, TillEndpoint
 from tests.gateway.connectors.mpluskassa.soap_server import IDENT, SECRET, Conversation, Script, SoapServer
 
 CREDENTIALS = Credentials(IDENT, SECRET)

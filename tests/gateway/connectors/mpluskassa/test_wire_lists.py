@@ -19,8 +19,8 @@ from gateway.connectors.mpluskassa.wire_lookups import (
     to_sync_markers,
     to_vat_groups,
 )
-from gateway.connectors.mpluskassa.wire_relations import to_relation, to_soap
-from gateway.connectors.mpluskassa.wire_stock import to_booking, to_movement, to_stock
+from gateway.connectors.mpluskassa.wire_products import to_booking, to_movement, to_stock
+from gateway.connectors.mpluskassa.wire_sales import to_relation, to_soap
 from mapping.records import Branch, Relation, SyncMarkers, TillAddress, TillPaymentMethod, VatGroup
 
 

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from gateway.connectors.http import Limits
-from gateway.connectors.quickbooks.auth import OAuth
-from gateway.connectors.quickbooks.tokens import TokenPair, to_pair, to_refusal
+from gateway.connectors.quickbooks.auth import OAuth, TokenPair, to_pair, to_refusal
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient
 from tests.gateway.connectors.quickbooks.examples import read_bytes
 from tests.gateway.connectors.quickbooks.peer import Peer, Reply, reply

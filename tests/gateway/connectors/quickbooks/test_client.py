@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.connectors.exchange import Exchange
+from gateway.connectors.quickbooks.calls import select
 from gateway.connectors.quickbooks.client import QuickBooks
-from gateway.connectors.quickbooks.query import select
 from gateway.errors import Conflict, DuplicateName, DuplicateNumber, NotFound, Permanent
 from mapping.records import BooksPayment, Customer, DocumentKind, PaymentLink
 from tests.gateway.connectors.quickbooks.conftest import REALM

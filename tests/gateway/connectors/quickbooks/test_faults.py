@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connectors.http import find_pause
-from gateway.connectors.quickbooks.fault_rows import ROWS
-from gateway.connectors.quickbooks.faults import error_from, find_fault, to_error
+from gateway.connectors.quickbooks.faults import ROWS, error_from, find_fault, to_error
 from gateway.connectors.quickbooks.fields import find_object
 from gateway.errors import (
     AuthLost,

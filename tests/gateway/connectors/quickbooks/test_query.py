@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connectors.quickbooks.query import count, quote, select
+from gateway.connectors.quickbooks.calls import count, quote, select
 from gateway.errors import Permanent
 
 

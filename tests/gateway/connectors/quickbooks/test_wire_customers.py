@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.connectors.quickbooks import wire_customers
-from gateway.connectors.quickbooks.lengths import fit_prose
+from gateway.connectors.quickbooks.fields import fit_prose
 from gateway.errors import Permanent
 from mapping.records import Customer, PostalAddress
 from tests.gateway.connectors.quickbooks.examples import answer_of, read_json

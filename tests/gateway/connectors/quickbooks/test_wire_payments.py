@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.connectors.quickbooks.fields import find_object, to_bytes
-from gateway.connectors.quickbooks.wire_payments import to_payment, to_payment_body
+from gateway.connectors.quickbooks.wire_documents import to_payment, to_payment_body
 from gateway.errors import Permanent
 from mapping.records import BooksPayment, PaymentLink
 from tests.gateway.connectors.quickbooks.examples import read_json
