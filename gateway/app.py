@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from gateway import failpoints, heartbeat, jobs, observe, pools, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.settings import Settings
-from gateway.store import presence
+from gateway.store import installation
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
@@ -153,5 +153,5 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
 async def _report_presence(shared: Services) -> None:
     while True:
         with suppress(Transient):
-            await shared.run(lambda: presence.report(shared.engine, "web"))
+            await shared.run(lambda: installation.report(shared.engine, "web"))
         await asyncio.sleep(PRESENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""What every process counts for Prometheus. The database holds the totals of all processes (`store.counter_totals`).
+"""What every process counts for Prometheus. The database holds the totals of all processes (`store.counts`).
 
 Labels are our own words (flows, states, systems) and names of connections, never data of a record.
 """

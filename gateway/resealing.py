@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, and_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import connections, signing, tokens
+from gateway.store import certificates, connections, tokens
 from gateway.store.clock import moment
 from gateway.store.sealing import Seal, SealedColumn
 from gateway.store.session import reading, writing
@@ -18,7 +18,7 @@ LOCKED = "it was sealed with a SECRET_KEY that is lost"
 _SEALED = (
     (ConnectionRow, "name", connections.SEALED),
     (TokenRow, "connection", tokens.SEALED),
-    (SigningKeyRow, "public_key", signing.SEALED),
+    (SigningKeyRow, "public_key", certificates.SEALED),
 )
 
 

@@ -14,12 +14,12 @@ from sqlalchemy import Engine
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.store import claims, inbox, links, requests
+from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
-from gateway.store.signing import SigningKey
 from handlers.lists import Lists
 from mapping import settings_document
 from mapping.records import Sale

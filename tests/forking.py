@@ -102,9 +102,9 @@ def _run(program: Sequence[str], environ: Mapping[str, str], folder: Path, log: 
     os.environ.clear()
     os.environ.update(environ)
     os.chdir(folder)
-    from gateway.store import presence
+    from gateway.store import installation
 
-    presence.BOOT = uuid.uuid4().hex  # the server's own: it is made when the module is imported
+    installation.BOOT = uuid.uuid4().hex  # the server's own: it is made when the module is imported
     multiprocessing.set_start_method(None, force=True)  # the server's is forkserver, and would be inherited
     sys.argv = list(program)
     try:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from gateway import alerts, counters
 from gateway.alerts import Channel, NotDelivered
 from gateway.settings import Settings
-from gateway.store import alert_rules, connections, presence
+from gateway.store import alert_rules, connections, installation
 from gateway.store import alerts as rows
 from gateway.store.alert_rules import Thresholds
 from gateway.store.session import reading, writing
@@ -52,7 +52,7 @@ class Watch:
     def stand_in(self) -> None:
         """Look for causes when no clock process runs: a stopped clock cannot report itself."""
         with reading(self._engine) as session:
-            roles = {process.role for process in presence.alive(session)}
+            roles = {process.role for process in installation.alive(session)}
         if "clock" not in roles:
             self.look()
 

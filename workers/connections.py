@@ -25,14 +25,14 @@ from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import Permanent, Transient
 from gateway.settings import Settings
-from gateway.store import claims, connections, documents, installation, rate_limits, signing, views
+from gateway.store import certificates, claims, connections, documents, installation, rate_limits, views
+from gateway.store.certificates import SigningKey
 from gateway.store.claims import Claim
 from gateway.store.connections import Connection
 from gateway.store.journal import Entry
 from gateway.store.rate_limits import Account, Limit
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
-from gateway.store.signing import SigningKey
 from gateway.token_manager import TokenManager
 from handlers.deps import Deps, ProcessState
 from handlers.lists import Lists
@@ -136,7 +136,7 @@ class ConnectionRegistry:
 
     def _key(self) -> SigningKey:
         if self._signing_key is None:
-            self._signing_key = signing.find_key(self._engine, self._seal)
+            self._signing_key = certificates.find_key(self._engine, self._seal)
         return self._signing_key
 
     def _process_state(self) -> ProcessState:

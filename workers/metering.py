@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from gateway.connectors.exchange import Exchange
 from gateway.errors import Transient
-from gateway.store import meters
+from gateway.store import counts
 from gateway.store.session import writing
 
 
@@ -32,13 +32,13 @@ class Meter:
     def flush(self) -> None:
         """Add what was counted to the database; kept for the next time when the database is away."""
         with self._lock:
-            counts, self._counts = self._counts, Counter()
-        if not counts:
+            counted, self._counts = self._counts, Counter()
+        if not counted:
             return
         try:
             with writing(self._engine) as session:
-                for (connection, system, month, kind), calls in counts.items():
-                    meters.add(session, connection, system=system, month=month, kind=kind, calls=calls)
+                for (connection, system, month, kind), calls in counted.items():
+                    counts.add_calls(session, connection, system=system, month=month, kind=kind, calls=calls)
         except Transient:
             with self._lock:
-                self._counts.update(counts)
+                self._counts.update(counted)

@@ -18,18 +18,7 @@ from gateway import failpoints, heartbeat, jobs, observe, pools, removal, report
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Notifier
 from gateway.settings import Settings
-from gateway.store import (
-    event_counts,
-    inbox,
-    login_failures,
-    presence,
-    rate_limits,
-    retention,
-    systems,
-    tokens,
-    used_once,
-    views,
-)
+from gateway.store import counts, inbox, installation, leases, rate_limits, retention, systems, tokens, users, views
 from gateway.store.alert_rules import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -207,10 +196,10 @@ class Scheduler:
     def _repair(self) -> None:
         with writing(self._engine) as session:
             inbox.repair_times(session)
-            used_once.purge(session)
+            leases.purge_marks(session)
         with writing(self._engine) as session:
-            login_failures.purge(session)
-        event_counts.fold(self._engine)
+            users.purge_failures(session)
+        counts.fold_ended(self._engine)
 
     def _prune(self) -> None:
         purged = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
@@ -218,7 +207,7 @@ class Scheduler:
             _log.info("expired lines and events were deleted", **purged._asdict())
 
     def _report(self) -> None:
-        presence.report(self._engine, "clock")
+        installation.report(self._engine, "clock")
         self._contexts.meter.flush()
 
 

@@ -16,7 +16,7 @@ import structlog
 from gateway import reporting
 from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
-from gateway.store import claims, inbox, presence, rate_limits
+from gateway.store import claims, inbox, installation, rate_limits
 from gateway.store.session import reading
 from workers import alerting, checkins
 from workers.process_files import TOUCH_SECONDS, ProcessFile
@@ -161,7 +161,7 @@ class WorkerThreads(dramatiq.Middleware):
 
     def _report(self) -> None:
         if self._worker:
-            presence.report(self._worker.engine, "worker")
+            installation.report(self._worker.engine, "worker")
             self._worker.contexts.meter.flush()
 
 

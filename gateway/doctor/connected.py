@@ -10,7 +10,7 @@ from sqlmodel import Session, col
 
 from gateway.findings import Finding
 from gateway.settings import Settings
-from gateway.store import connections, meters, read_allowance, tokens, views
+from gateway.store import connections, counts, tokens, views
 from gateway.store.connections import Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading
@@ -93,8 +93,8 @@ def _newest(session: Session, connection: Connection, *, of_till: bool) -> datet
 
 def _check_plan(settings: Settings, session: Session) -> Finding:
     now = views.now_of(session)
-    used = read_allowance.forecast(
-        meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads
+    used = counts.forecast_reads(
+        counts.calls_of_month(session, f"{now:%Y-%m}"), now=now, allowance=settings.quickbooks_monthly_reads
     )
     said = f"{used.reads} of {used.allowance} used in {used.month}, {used.forecast} expected"
     risky = used.warning or used.forecast > used.allowance

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from gateway import pools
 from gateway.findings import Finding
 from gateway.settings import Settings
-from gateway.store import migrate, postgres, presence, views
+from gateway.store import installation, migrate, postgres, views
 from gateway.store.session import reading
 from gateway.version import VERSION
 
@@ -76,7 +76,7 @@ def check_clocks(engine: Engine) -> Finding:
 def check_processes(engine: Engine) -> Finding:
     """Which kinds of process run, and whether all of them are this version."""
     with reading(engine) as session:
-        alive = presence.alive(session)
+        alive = installation.alive(session)
     roles, versions = {process.role for process in alive}, {process.version for process in alive} | {VERSION}
     missing = sorted({"web", "worker", "clock"} - roles)
     said = f"running: {', '.join(sorted(roles)) or 'none'}"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import AUTH_LOST
-from gateway.store import cursors, disagreements, expiry, meters, presence, read_allowance, systems, views
+from gateway.store import counts, cursors, installation, systems, tokens, views
+from gateway.store.agreements import WATCHED, AgreementStatus
 from gateway.store.events import BACKFILL, PENDING, Flow, State
 from gateway.store.rate_limits import QUICKBOOKS
-from gateway.store.tables import ConnectionRow, InboxRow, TokenRow
+from gateway.store.tables import AgreementDayRow, AgreementRecordRow, ConnectionRow, InboxRow, TokenRow
 from mapping import messages
 from mapping.messages import message
 
@@ -35,6 +38,9 @@ KINDS = (
 """The first part of a cause's key."""
 OF_PEOPLE = frozenset({Flow.CUSTOMERS, Flow.ORDERS})
 SETTLING_SECONDS = 90.0  # a new deployment is still starting its processes
+OVERDUE = timedelta(hours=6)
+_MAX_NAMED = 5
+_FIX_DAYS = "open the agreement in the dashboard, or run `./run agree`: every record is named with what to do"
 RECONNECT = "open /connect/quickbooks and connect the company again; parked work then goes on by itself"
 
 
@@ -102,8 +108,8 @@ def _stopped(session: Session, _patience: Thresholds, now: datetime) -> Iterator
         if token.lost is not None:
             title = "QuickBooks is no longer connected"
             yield AlertCause(f"lost/{token.connection}", title, token.lost, RECONNECT, token.connection)
-        elif (stage := expiry.stage_of(token, now)) is not None:
-            ends = message("the authorisation ends on {day}", day=f"{expiry.ends_at(token):%Y-%m-%d}")
+        elif (stage := tokens.stage_of(token, now)) is not None:
+            ends = message("the authorisation ends on {day}", day=f"{tokens.ends_at(token):%Y-%m-%d}")
             title = "QuickBooks must be connected again soon"
             yield AlertCause(f"reconnect/{token.connection}", title, ends, RECONNECT, token.connection, str(stage))
 
@@ -159,7 +165,7 @@ def _silent(session: Session, _patience: Thresholds, now: datetime) -> Iterator[
 
 def _is_asking(session: Session, now: datetime) -> bool:
     """Whether a clock process has run long enough to have asked both systems."""
-    started = [each.started_at for each in presence.alive(session) if each.role == "clock"]
+    started = [each.started_at for each in installation.alive(session) if each.role == "clock"]
     return bool(started) and now - min(started) > timedelta(seconds=SETTLING_SECONDS)
 
 
@@ -181,7 +187,9 @@ def _failing_polls(session: Session, _patience: Thresholds, now: datetime) -> It
 
 
 def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    made = read_allowance.forecast(meters.of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads)
+    made = counts.forecast_reads(
+        counts.calls_of_month(session, f"{now:%Y-%m}"), now=now, allowance=patience.monthly_reads
+    )
     if made.warning:
         stage = "used up" if made.share >= 1 else "80 %"
         detail = message(
@@ -200,12 +208,12 @@ def _used_plan(session: Session, patience: Thresholds, now: datetime) -> Iterato
 
 
 def _gone_processes(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    alive = presence.alive(session)
+    alive = installation.alive(session)
     # Only running processes count: those before a restart say nothing about those starting now.
     if not alive or now - min(each.started_at for each in alive) < timedelta(seconds=SETTLING_SECONDS):
         return
     # A process that ended a moment ago may be restarting, and others still count as running for a while.
-    lately = presence.alive(session, seconds=SETTLING_SECONDS)
+    lately = installation.alive(session, seconds=SETTLING_SECONDS)
     for role in sorted(set(ROLES) - {process.role for process in lately}):
         yield AlertCause(
             f"process/{role}",
@@ -214,8 +222,54 @@ def _gone_processes(session: Session, _patience: Thresholds, now: datetime) -> I
         )
 
 
-def _disagreements(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
-    return (AlertCause(*found) for found in disagreements.find(session, now))
+def _differing(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    """Days on which till and books differ; sent again when other records differ."""
+    day, record = AgreementDayRow, AgreementRecordRow
+    watched = and_(col(day.status) == AgreementStatus.DIFFERS, col(day.day) >= (now - WATCHED).date())
+    wrong = and_(
+        col(record.connection) == col(day.connection), col(record.day) == col(day.day), col(record.by_policy).is_(False)
+    )
+    columns = (col(day.connection), col(day.day), col(record.record), col(record.cause), col(record.cents))
+    rows = session.execute(select(*columns).join(record, wrong).where(watched).order_by(*columns[:3])).all()
+    by_connection: dict[str, list[tuple[date, str, str, int]]] = {}
+    for name, when, what, cause, cents in rows:
+        by_connection.setdefault(name, []).append((when, what, cause, cents))
+    for name, found in by_connection.items():
+        days = sorted({str(when) for when, *_ in found})
+        more_days = "till and books differ on {day} and {n} other days"
+        title = message(more_days if days[1:] else "till and books differ on {day}", day=days[0], n=len(days) - 1)
+        named = [f"{when} {what}: {cause}, {cents / 100:.2f}" for when, what, cause, cents in found[:_MAX_NAMED]]
+        more = [f"and {len(found) - _MAX_NAMED} more"] if len(found) > _MAX_NAMED else []
+        stage = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+        yield AlertCause(f"agreement/{name}", title, "; ".join([*named, *more]), _FIX_DAYS, name, stage)
+
+
+def _not_compared(session: Session, _patience: Thresholds, now: datetime) -> Iterator[AlertCause]:
+    """Days that till and books were not compared on."""
+    day = AgreementDayRow
+    working = select(col(ConnectionRow.name)).where(col(ConnectionRow.live), col(ConnectionRow.paused).is_(None))
+    # The first row of a connection is never compared, and today not yet.
+    opened = aliased(AgreementDayRow)
+    first = select(func.min(col(opened.day))).where(col(opened.connection) == col(ConnectionRow.name)).scalar_subquery()
+    waits = and_(col(day.status) == AgreementStatus.NOT_CLOSED, col(day.due_at) < now - OVERDUE)
+    lost = and_(
+        col(day.status) == AgreementStatus.NOT_CLOSED,
+        col(day.due_at).is_(None),
+        col(day.day) < (now - timedelta(days=2)).date(),
+    )
+    about = (col(day.connection), func.min(col(day.day)), func.count())
+    late = (
+        select(*about)
+        .join(ConnectionRow, col(ConnectionRow.name) == col(day.connection))
+        .where(col(day.connection).in_(working), col(day.day) > first, col(day.day) >= (now - WATCHED).date())
+        .where(or_(col(day.status) == AgreementStatus.FAILED, waits, lost))
+        .group_by(col(day.connection))
+    )
+    for name, when, count in session.execute(late).all():
+        detail = message("{count} days wait for it, the oldest is {when}", count=count, when=when)
+        fix = "look at the newest event Agreement and the log of the clock process; ./run agree tries it again"
+        title = "till and books could not be compared"
+        yield AlertCause(f"comparison/{name}", title, detail, fix, name, str(when))
 
 
 _Finder = Callable[[Session, Thresholds, datetime], Iterator[AlertCause]]
@@ -227,5 +281,6 @@ _FINDERS: tuple[_Finder, ...] = (
     _failing_polls,
     _used_plan,
     _gone_processes,
-    _disagreements,
+    _differing,
+    _not_compared,
 )

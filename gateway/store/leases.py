@@ -1,7 +1,11 @@
-"""Leases: work that only one owner may do at a time per connection: polls, token refreshes, stock, articles."""
+"""Leases: work that one owner at a time may do; and marks of what may be used once over all processes.
+
+Leases are on polls, token refreshes, stock and articles. A mark is never released: a state of OAuth.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 import uuid
@@ -16,7 +20,7 @@ from sqlmodel import Session, col
 from gateway.errors import RateLimited, Transient
 from gateway.store.clock import moment
 from gateway.store.session import reading, writing
-from gateway.store.tables import LeaseRow
+from gateway.store.tables import LeaseRow, UsedOnceRow
 from gateway.store.upserts import upsert
 from mapping.messages import message
 
@@ -132,3 +136,25 @@ def _try(lease: Lease, work: str, seconds: float) -> bool:
 
 def _busy(work: str) -> RateLimited:
     return RateLimited(message("another worker is busy with the same ({work})", work=work), after=3.0, code="busy")
+
+
+# A machine whose clock is behind accepts a token for longer than the one that signed it.
+MARGIN_SECONDS = 3600.0
+
+
+def use_once(session: Session, secret: str, *, seconds: float) -> bool:
+    """Use it, once over all processes; False when it was used before. Kept as long as it is valid: `seconds`.
+
+    A second caller waits for the first one's transaction, and then gets False.
+    """
+    row = {"digest": _digest(secret), "ends_at": moment(seconds + MARGIN_SECONDS)}
+    return upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
+
+
+def purge_marks(session: Session) -> None:
+    """Delete what is no longer valid."""
+    session.execute(delete(UsedOnceRow).where(col(UsedOnceRow.ends_at) < moment()))
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

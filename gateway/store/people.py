@@ -15,14 +15,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import addresses, connections, residue, traces
+from gateway.store import addresses, connections, personal
 from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.links import LinkKind
+from gateway.store.personal import GONE, Person
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, SaleRow
-from gateway.store.traces import GONE, Person
 from mapping.customers import email_keys
 
 __all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
@@ -80,7 +80,7 @@ def parse(who: str) -> str:
     text = who.strip().lower()
     prefix, _, number = text.partition(":")
     is_number = f"{prefix}:" in {_RELATION, _CUSTOMER} and number.isalnum()
-    if not is_number and not traces.is_address(text):
+    if not is_number and not personal.is_address(text):
         raise Unclear("name an e-mail address, relation:NUMBER (of the till) or customer:ID (of QuickBooks)")
     return text
 
@@ -132,7 +132,7 @@ def _find(engine: Engine, who: str, called: str | None) -> _Found:
             raise Unclear(f"there is no connection {called}")
         person = _identify(session, parse(who), called and connections.find_past_key(session, called))
     found = _Found(person)
-    coarse = list(traces.list_prefilters(person))
+    coarse = list(personal.list_prefilters(person))
     said, known = _holds(engine, _SAID, coarse), or_(_holds(engine, _ASKED, coarse), _is_about(person))
     by_line: set[int] = set()
     for row in _scan(engine, JournalRow, lambda row: person.is_referred_to(row.connection, row.detail), said):
@@ -151,7 +151,7 @@ def _find(engine: Engine, who: str, called: str | None) -> _Found:
 def _identify(session: Session, who: str, connection: str | None) -> Person:
     """The person with every address and number of its customer links."""
     person = Person()
-    if traces.is_address(who):
+    if personal.is_address(who):
         person.emails.add(who)
         keyed = col(LinkRow.source_id) == f"{_EMAIL}{who}"
         person.customers |= _targets(session, keyed, connection)
@@ -247,7 +247,7 @@ def _lines(engine: Engine, found: _Found) -> Iterator[JournalRow]:
         about = mentioned(row) or person.is_referred_to(row.connection, row.detail)
         return row.event_id not in found.own and about
 
-    yield from _scan(engine, JournalRow, is_mine, _holds(engine, _SAID, traces.list_prefilters(person)))
+    yield from _scan(engine, JournalRow, is_mine, _holds(engine, _SAID, personal.list_prefilters(person)))
 
 
 def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:
@@ -376,7 +376,7 @@ def _drop_links(engine: Engine, person: Person) -> int:
 
 def _find_left(engine: Engine, person: Person) -> list[dict[str, Any]]:
     """Every text column of every table that still mentions the person."""
-    return residue.find(engine, person.texts())
+    return personal.find_mentions(engine, person.texts())
 
 
 def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:

@@ -1,9 +1,17 @@
-"""Whether the two systems of a connection answer: every caller notes it; a long silence is an alert."""
+"""What is known of the two systems of a connection: whether they answer, their lists, and their first webhook.
+
+Every caller notes an answer; a long silence is an alert. Pages show the lists as a worker last read them, because the
+web process calls neither system.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine, and_, func, or_, select
@@ -13,7 +21,9 @@ from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.session import writing
 from gateway.store.tables import ConnectionRow, SystemRow
+from gateway.store.tables_of_feeds import FirstWebhookRow, SystemListRow
 from gateway.store.upserts import upsert
+from mapping.choices import ListName, ListOption
 
 NAMES = {MPLUSKASSA: "MplusKASSA", QUICKBOOKS: "QuickBooks"}
 FAILING_SECONDS = 40.0  # one failed call is no outage
@@ -66,3 +76,51 @@ def _to_silence(row: SystemRow, now: datetime) -> Silence:
 def all_of(session: Session) -> list[SystemRow]:
     """The state of every system."""
     return list(session.execute(select(SystemRow)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """A list and the moment it was read."""
+
+    options: tuple[ListOption, ...]
+    read_at: datetime
+
+
+def save_list(session: Session, connection: str, name: ListName, options: Iterable[ListOption]) -> None:
+    """Store what a list holds now."""
+    values = {"options": json.dumps([_to_data(each) for each in options], ensure_ascii=False), "read_at": moment()}
+    upsert(session, SystemListRow, {"connection": connection, "name": name, **values}, values)
+
+
+def read_lists(session: Session, connection: str) -> dict[ListName, KnownList]:
+    """Every list of a connection that was ever read."""
+    rows = session.execute(select(SystemListRow).where(col(SystemListRow.connection) == connection)).scalars()
+    known = {each.value for each in ListName}
+    return {
+        ListName(row.name): KnownList(tuple(map(_to_option, json.loads(row.options))), row.read_at)
+        for row in rows
+        if row.name in known
+    }
+
+
+def _to_data(option: ListOption) -> Mapping[str, object]:
+    said = {name: value for name, value in dataclasses.asdict(option).items() if value is not None}
+    return {**said, **({"rate": str(option.rate)} if option.rate is not None else {})}
+
+
+def _to_option(row: Mapping[str, object]) -> ListOption:
+    known = {field.name: row[field.name] for field in dataclasses.fields(ListOption) if field.name in row}
+    rate = {"rate": Decimal(str(row["rate"]))} if "rate" in row else {}
+    return ListOption(**{**known, **rate})  # type: ignore[arg-type]
+
+
+def note_webhook(session: Session, connections: Iterable[str], system: str) -> None:
+    """One arrived; only the first counts."""
+    for connection in sorted(connections):
+        upsert(session, FirstWebhookRow, {"connection": connection, "system": system, "arrived_at": moment()})
+
+
+def first_webhooks(session: Session, connection: str) -> dict[str, datetime]:
+    """When the first one of each system arrived."""
+    rows = session.execute(select(FirstWebhookRow).where(col(FirstWebhookRow.connection) == connection)).scalars()
+    return {row.system: row.arrived_at for row in rows}

@@ -1,4 +1,8 @@
-"""People who log in by name, with role and invitation, and the sessions of everybody who logged in."""
+"""People who log in by name, with role and invitation, their sessions, and wrong tokens by source.
+
+Wrong tokens are counted over all web processes. A row is written for a wrong token only and lasts a minute, and the
+number of rows is limited: a right token costs neither a read nor a write.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store.clock import moment
-from gateway.store.tables import UserRow, WebSessionRow
+from gateway.store.clock import epoch, moment
+from gateway.store.tables import LoginFailureRow, UserRow, WebSessionRow
 from gateway.store.upserts import upsert
 
 INVITATION_SECONDS = 7 * 86_400.0
@@ -192,3 +196,49 @@ def _to_user(row: UserRow) -> User:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+MAX_SOURCES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailures:
+    """Failures of one source, and the seconds until they expire."""
+
+    failures: int
+    seconds: float
+
+
+NO_FAILURES = LoginFailures(0, 0.0)
+
+
+def find_failures(session: Session, source: str) -> LoginFailures:
+    """The failures of a source, from any process."""
+    left = col(LoginFailureRow.ends_at) - epoch()
+    known = select(col(LoginFailureRow.failures), left).where(col(LoginFailureRow.source) == source, left > 0)
+    row = session.execute(known).one_or_none()
+    return LoginFailures(int(row[0]), float(row[1])) if row else NO_FAILURES
+
+
+def count_failure(session: Session, source: str, *, most: int, seconds: float) -> LoginFailures:
+    """Count one more failure, in one statement; expires `seconds` after the first or the `most`th."""
+    failures, ends_at = col(LoginFailureRow.failures), col(LoginFailureRow.ends_at)
+    over, until = ends_at <= epoch(), epoch() + seconds
+    values = {
+        "failures": case((over, 1), else_=failures + 1),
+        "ends_at": case((or_(over, failures + 1 == most), until), else_=ends_at),
+    }
+    first = {"source": source, "failures": 1, "ends_at": until}
+    row = upsert(session, LoginFailureRow, first, values, returning=[failures, ends_at - epoch()]).one()
+    return LoginFailures(int(row[0]), float(row[1]))
+
+
+def purge_failures(session: Session, *, most: int = MAX_SOURCES) -> None:
+    """Delete expired rows, and of the rest all but the `most` that last longest. In its own transaction."""
+    ends_at = col(LoginFailureRow.ends_at)
+    last = select(ends_at).order_by(ends_at.desc()).offset(most).limit(1).scalar_subquery()
+    # Locked rows are left for the next time, so that no one waits.
+    expired = select(col(LoginFailureRow.source)).where(or_(ends_at <= epoch(), ends_at <= last))
+    session.execute(
+        delete(LoginFailureRow).where(col(LoginFailureRow.source).in_(expired.with_for_update(skip_locked=True)))
+    )

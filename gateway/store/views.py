@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, null, or_, select, true, union_all
 from sqlmodel import Session, col
 
-from gateway.store import connections, documents, event_counts, indexes, sales, systems
+from gateway.store import connections, counts, documents, indexes, sales, systems
 from gateway.store.clock import moment
 from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
@@ -222,7 +222,7 @@ def flow_statuses(session: Session) -> list[FlowStatus]:
     now, about = now_of(session), (col(InboxRow.flow), col(InboxRow.state))
     oldest = func.min(col(InboxRow.received_at))
     still = select(*about, func.count(), oldest, null()).where(col(InboxRow.state).in_(OPEN)).group_by(*about)
-    rows = [*session.execute(still).all(), *((*row[:3], None, row[3]) for row in event_counts.of_ended(session))]
+    rows = [*session.execute(still).all(), *((*row[:3], None, row[3]) for row in counts.find_ended(session))]
     unseen = _unseen(session, now)
     return [_to_status(flow, [row for row in rows if row[0] == flow], now, unseen.get(flow)) for flow in Flow]
 

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from gateway import jobs
-from gateway.store import audit, event_history, inbox, presence, requests, views
+from gateway.store import audit, event_history, inbox, installation, requests, views
 from gateway.store.event_history import SETTLED, Snapshot
 from gateway.store.events import Change, Event, State, name_record
 from gateway.store.session import reading, writing
@@ -120,7 +120,7 @@ def report_no_worker(call: Call, event: Event) -> None:
     if event.state != State.RECEIVED:
         return
     with reading(call.engine) as session:
-        roles = {process.role for process in presence.alive(session)}
+        roles = {process.role for process in installation.alive(session)}
     if "worker" not in roles:
         remark("no worker has reported for a minute; the request is kept and handled when one starts")
 

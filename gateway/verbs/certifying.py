@@ -30,7 +30,7 @@ def handle_certificate(call: Call) -> int:
 
 def _list(call: Call) -> int:
     """The certificates of one connection or all; as data they are the file that `verify` reads."""
-    from gateway.store import certificates, signing
+    from gateway.store import certificates
     from gateway.store.session import reading
 
     start, through = call.arguments.start, call.arguments.through
@@ -39,7 +39,7 @@ def _list(call: Call) -> int:
         for name in call.find_connections():
             found += certificates.find(session, connection=name, start=start, through=through)
     if call.as_json:
-        key = signing.find_key(call.engine, call.seal)
+        key = certificates.find_key(call.engine, call.seal)
         show_json(certificates.export(found, key=key, at=datetime.now(UTC)))
         return GOOD
     for each in found:
@@ -122,7 +122,7 @@ def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[st
     from sqlalchemy.exc import SQLAlchemyError
 
     from gateway.errors import Transient
-    from gateway.store import certificates, signing
+    from gateway.store import certificates
     from gateway.store import session as store
 
     url = call.settings.database_url
@@ -131,6 +131,6 @@ def _look_at_home(call: Call, entries: Sequence[dict[str, Any]]) -> tuple[set[st
     try:
         with store.reading(call.engine) as session:
             contents = [each["certificate"] for each in entries]
-            return signing.known_keys(session), list(certificates.find_conflicts(session, contents))
+            return certificates.known_keys(session), list(certificates.find_conflicts(session, contents))
     except (Transient, SQLAlchemyError):
         return set(), []

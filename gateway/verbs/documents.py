@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from gateway.store import audit, connections, documents, inbox, presence, requests, unchecked
+from gateway.store import audit, connections, documents, inbox, installation, requests, unchecked
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.verbs import asking
@@ -66,7 +66,7 @@ def _apply(call: Call, name: str) -> int:
 def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
     """Whether both systems have what the document names, as far as a worker could check; and whether it could."""
     with writing(call.engine) as session:
-        if "worker" not in {process.role for process in presence.alive(session)}:
+        if "worker" not in {process.role for process in installation.alive(session)}:
             remark("no worker runs: saved, and checked against QuickBooks and MplusKASSA as soon as one does")
             return True, False
         (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])

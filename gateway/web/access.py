@@ -15,10 +15,9 @@ from starlette.responses import Response
 
 from gateway import counters
 from gateway.errors import Transient
-from gateway.store import audit, login_failures, users
-from gateway.store.login_failures import LoginFailures
+from gateway.store import audit, users
 from gateway.store.session import reading, writing
-from gateway.store.users import User
+from gateway.store.users import LoginFailures, User
 from gateway.web import passwords, services
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
@@ -126,7 +125,7 @@ async def _learn_failures(shared: Services, source: str) -> None:
 
     def find() -> LoginFailures:
         with reading(shared.engine) as session:
-            return login_failures.find(session, source)
+            return users.find_failures(session, source)
 
     with suppress(Transient):
         shared.throttle.learn(source, await shared.soon(find, seconds=PATIENCE_SECONDS))
@@ -141,13 +140,13 @@ async def _note_failure(shared: Services, source: str) -> None:
 
 def _count(engine: Engine, source: str) -> LoginFailures:
     with writing(engine) as session:
-        counted = login_failures.count(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
+        counted = users.count_failure(session, source, most=FAILURES, seconds=WINDOW_SECONDS)
         if counted.failures == FAILURES:
             # One row per throttling, not per failure: wrong tokens cannot fill the table.
             audit.note(session, actor=source, action="throttled", target="admin token")
     if counted.failures == 1:
         with writing(engine) as session:
-            login_failures.purge(session)
+            users.purge_failures(session)
     return counted
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.store import agreements, audit, certificates, connections, inbox, requests, signing
+from gateway.store import agreements, audit, certificates, connections, inbox, requests
 from gateway.store.certificates import Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.store.views import LONGEST_PAGE, PAGE
@@ -102,7 +102,7 @@ async def to_file(request: Request, find: Callable[[Session], list[Certificate]]
     """Certificates as a signed file to download."""
     shared = services.of(request)
     found = await shared.read(find)
-    key = await shared.run(lambda: signing.find_key(shared.engine, shared.seal))
+    key = await shared.run(lambda: certificates.find_key(shared.engine, shared.seal))
     file = certificates.export(found, key=key, at=datetime.now(UTC))
     named = {"Content-Disposition": 'attachment; filename="certificates.json"'}
     return Response(json.dumps(file, indent=1), media_type="application/json", headers=named)

@@ -16,20 +16,19 @@ from gateway.settings import Settings
 from gateway.store import (
     alerts,
     connections,
+    counts,
     documents,
-    expiry,
-    meters,
-    presence,
+    installation,
     progress,
     rate_limits,
-    read_allowance,
     systems,
+    tokens,
     views,
 )
 from gateway.store.connections import Connection
+from gateway.store.counts import ReadAllowance
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.progress import Progress
-from gateway.store.read_allowance import ReadAllowance
 from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.store.views import FlowStatus
@@ -98,8 +97,8 @@ def look(session: Session, seal: Seal) -> Overview:
         cursors=list(views.cursors(session)),
         systems=systems.all_of(session),
         tokens=views.tokens(session),
-        meters=meters.of_month(session, f"{now:%Y-%m}"),
-        processes=presence.alive(session),
+        meters=counts.calls_of_month(session, f"{now:%Y-%m}"),
+        processes=installation.alive(session),
         alerts=alerts.find_open(session),
         cooldowns=rate_limits.find_cooldowns(session),
         backfills=progress.running(session),
@@ -125,7 +124,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
         "broker": settings.redis_url.partition(":")[0],
         "alerts": [_to_alert(alert, names) for alert in overview.alerts],
         "plan": _to_plan(
-            read_allowance.forecast(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)
+            counts.forecast_reads(overview.meters, now=overview.now, allowance=settings.quickbooks_monthly_reads)
         ),
         "connections": [to_connection(connection, overview) for connection in overview.connections],
         "flows": {flow.flow: _to_flow(flow) for flow in overview.flows},
@@ -210,8 +209,8 @@ def _to_token(token: TokenRow | None, now: datetime) -> dict[str, Any]:
         "lost": token.lost,
         "access_expires_at": presentation.to_time(token.access_expires_at),
         "refresh_expires_at": presentation.to_time(token.refresh_expires_at),
-        "reconnect_before": presentation.to_time(expiry.ends_at(token)),
-        "reconnect_now": expiry.stage_of(token, now) is not None or token.lost is not None,
+        "reconnect_before": presentation.to_time(tokens.ends_at(token)),
+        "reconnect_now": tokens.stage_of(token, now) is not None or token.lost is not None,
     }
 
 

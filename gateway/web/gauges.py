@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from gateway import counters
 from gateway.settings import Settings
-from gateway.store import alert_rules, alerts, connections, counter_totals, expiry, meters, presence, rate_limits, views
+from gateway.store import alert_rules, alerts, connections, counts, installation, rate_limits, tokens, views
 from gateway.store.rate_limits import Account, Use
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
@@ -42,7 +42,7 @@ class Gauge:
     names: Mapping[Account, Sequence[str]] | None = None
     processes: Sequence[ProcessRow] = ()
     tokens: Sequence[TokenRow] = ()
-    totals: Mapping[counter_totals.Key, float] | None = None
+    totals: Mapping[counts.Key, float] | None = None
     allowance: int = 0
     display_names: Mapping[str, str] | None = None
 
@@ -58,13 +58,13 @@ def read(session: Session, settings: Settings) -> Gauge:
         now,
         views.flow_statuses(session),
         views.cursors(session),
-        meters.of_month(session, f"{now:%Y-%m}"),
+        counts.calls_of_month(session, f"{now:%Y-%m}"),
         alerts.find_open(session),
         rate_limits.find_uses(session),
         connections.names_by_account(session),
-        presence.alive(session),
+        installation.alive(session),
         tuple(views.tokens(session).values()),
-        counter_totals.find(session),
+        counts.find_totals(session),
         settings.quickbooks_monthly_reads,
         connections.display_names(session),
     )
@@ -74,7 +74,7 @@ def of_database(engine: Engine, settings: Settings) -> Probe[bytes]:
     """The text of the numbers, read at most once a second; empty while the database cannot be read."""
 
     def look() -> bytes:
-        presence.flush_counts(engine)
+        installation.flush_counts(engine)
         with reading(engine) as session:
             found = read(session, settings)
         return generate_latest(PROCESS) + expose(found)
@@ -94,7 +94,7 @@ def families(reading: Gauge) -> Iterator[Metric]:
     yield from _of_events(reading)
     yield from _of_outside(reading)
     yield from _of_ourselves(reading)
-    yield from counter_totals.to_families(counters.REGISTRY, reading.totals or {})
+    yield from counts.to_families(counters.REGISTRY, reading.totals or {})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -172,7 +172,7 @@ def _of_ourselves(reading: Gauge) -> Iterator[Metric]:
     lost = [((reading.called(token.connection),), float(token.lost is not None)) for token in reading.tokens]
     yield _gauge("authorisation_lost", "1 while QuickBooks has to be connected again.", ("connection",), lost)
     ends = [
-        ((reading.called(t.connection),), -_age(end, reading)) for t in reading.tokens if (end := expiry.ends_at(t))
+        ((reading.called(t.connection),), -_age(end, reading)) for t in reading.tokens if (end := tokens.ends_at(t))
     ]
     yield _gauge("authorisation_seconds", "Seconds until QuickBooks has to be connected again.", ("connection",), ends)
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.store.writable import OK
+from gateway.store.installation import OK
 from gateway.web import access, gauges, services
 from gateway.web.problems import Refusal
 from gateway.web.readiness import Probe

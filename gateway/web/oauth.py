@@ -20,7 +20,7 @@ from gateway.connectors.quickbooks.auth import TokenPair
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import AUTH_LOST
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, inbox, tokens, used_once
+from gateway.store import audit, connections, cursors, inbox, leases, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.web import queries, services, setups
@@ -105,7 +105,7 @@ async def _take_state(request: Request) -> tuple[str, str]:
     fits = hmac.compare_digest(str(statement.get("state", "")).encode(), given)
     if not statement or not fits or visitor is None or statement["session"] != visitor.session_id:
         raise Refusal(400, _START_AGAIN)
-    if not await shared.write(lambda session: used_once.use(session, statement["state"], seconds=_STATE_SECONDS)):
+    if not await shared.write(lambda session: leases.use_once(session, statement["state"], seconds=_STATE_SECONDS)):
         raise Refusal(400, _START_AGAIN)
     return str(statement["connection"]), visitor.actor
 

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import Transient
-from gateway.store import migrate, writable
-from gateway.store.writable import OK, UNREACHABLE
+from gateway.store import installation, migrate
+from gateway.store.installation import OK, UNREACHABLE
 
 Answer = TypeVar("Answer")
 
@@ -61,7 +61,7 @@ def of_database(engine: Engine) -> Probe[str]:
     """`OK` when the schema is ours and something can be stored, or what is wrong."""
 
     def look() -> str:
-        return writable.find_trouble(engine) if migrate.is_current(engine) else "not migrated"
+        return installation.find_trouble(engine) if migrate.is_current(engine) else "not migrated"
 
     return Probe(look, failed=UNREACHABLE, late=LATE)
 

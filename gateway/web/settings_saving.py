@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, documents, inbox, presence, requests, unchecked, views
+from gateway.store import audit, connections, documents, inbox, installation, requests, unchecked, views
 from gateway.store.events import State
 from gateway.web import presentation, waiting
 from gateway.web.problems import Refusal
@@ -57,7 +57,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
 
     def ask(session: Session) -> int | None:
         must_exist(session, name)
-        if "worker" not in {process.role for process in presence.alive(session)}:
+        if "worker" not in {process.role for process in installation.alive(session)}:
             return None
         change = requests.check_settings(draft.text, connection=name, actor=draft.actor)
         (received,) = inbox.receive(session, [change])

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from gateway.store.login_failures import MAX_SOURCES, NONE, LoginFailures
+from gateway.store.users import MAX_SOURCES, NO_FAILURES, LoginFailures
 
 FAILURES = 10
 WINDOW_SECONDS = 60.0
@@ -54,7 +54,7 @@ class Throttle:
     def _find(self, source: str) -> LoginFailures:
         failures, until = self._known.get(source, (0, 0.0))
         left = until - self._clock()
-        return LoginFailures(failures, left) if left > 0 else NONE
+        return LoginFailures(failures, left) if left > 0 else NO_FAILURES
 
     def _keep(self, source: str, counted: LoginFailures) -> None:
         self._known[source] = (counted.failures, self._clock() + counted.seconds)

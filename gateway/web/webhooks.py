@@ -16,7 +16,7 @@ from gateway import counters, failpoints
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.connectors.quickbooks import webhook as books
 from gateway.errors import Transient
-from gateway.store import first_webhooks
+from gateway.store import systems
 from gateway.store.events import Change
 from gateway.web import bodies, deliveries, problems, services
 from gateway.web.directory import Subscription
@@ -118,7 +118,7 @@ async def _note_first(shared: Services, system: str, connections: Collection[str
     if not connections:
         return
     with contextlib.suppress(Transient):
-        await shared.write(lambda session: first_webhooks.note(session, connections, system))
+        await shared.write(lambda session: systems.note_webhook(session, connections, system))
         shared.arrivals.seen.update((name, system) for name in connections)
 
 

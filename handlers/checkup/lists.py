@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from gateway.errors import GatewayError
-from gateway.store import system_lists
+from gateway.store import systems
 from gateway.store.session import writing
 from handlers.deps import Deps
 from handlers.result import Result, done, telling
@@ -25,7 +25,7 @@ def store(deps: Deps) -> dict[ListName, str]:
             troubles[name] = error.reason
             continue
         with writing(deps.engine) as session:
-            system_lists.save(session, deps.connection, name, options)
+            systems.save_list(session, deps.connection, name, options)
     return troubles
 
 

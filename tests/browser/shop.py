@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, inbox, journal, links, sales, system_lists, systems, tokens
+from gateway.store import connections, cursors, inbox, journal, links, sales, systems, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
@@ -78,7 +78,7 @@ def fill(engine: Engine) -> None:
         systems.answered(engine, "default", system, again_in=900)
     with writing(engine) as session:
         for name, options in LISTS.items():
-            system_lists.save(session, "default", name, options)
+            systems.save_list(session, "default", name, options)
         waiting = Change("w", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3453", "default", order_id="1.2.2026.3453")
         inbox.receive(session, [waiting])
 

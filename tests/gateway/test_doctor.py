@@ -20,7 +20,7 @@ from starlette.routing import Route
 from gateway import doctor, settings
 from gateway.findings import Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API
-from gateway.store import connections, inbox, meters, presence
+from gateway.store import connections, counts, inbox, installation
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow
 from gateway.store.sealing import Seal
@@ -178,9 +178,9 @@ def test_the_databases_server_room_and_clock_are_looked_at(look: Look, engine: E
 
 def test_two_versions_at_once_and_a_missing_process_are_reported(look: Look, engine: Engine) -> None:
     for role in ("web", "worker"):
-        presence.report(engine, role)
+        installation.report(engine, role)
     assert look()["processes"].fix == "start clock"
-    presence.report(engine, "clock")
+    installation.report(engine, "clock")
     assert look()["processes"].good
     with writing(engine) as session:
         session.execute(update(ProcessRow).where(col(ProcessRow.role) == "web").values(version="0.0.1"))
@@ -214,6 +214,6 @@ def test_reads_that_will_not_last_the_month_are_reported(look: Look, engine: Eng
     assert look()["metered reads"].good
     with writing(engine) as session:
         month = f"{datetime.now(UTC):%Y-%m}"
-        meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=900)
+        counts.add_calls(session, "default", system="quickbooks", month=month, kind="read", calls=900)
     assert look()["metered reads"].good
     assert "QUICKBOOKS_CDC_SECONDS" in look(QUICKBOOKS_MONTHLY_READS="1000")["metered reads"].fix

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text, update
 
 from gateway import resealing, seeding, settings
 from gateway.errors import AUTH_LOST, Permanent
-from gateway.store import connections, inbox, read_allowance, tokens
+from gateway.store import connections, counts, inbox, tokens
 from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import URGENT, Change, Flow, State
@@ -168,7 +168,7 @@ def test_the_plan_forecasts_the_month_at_its_pace() -> None:
         )
     ]
     middle = datetime(2026, 11, 16, tzinfo=UTC)
-    made = read_allowance.forecast(meters, now=middle, allowance=500)
+    made = counts.forecast_reads(meters, now=middle, allowance=500)
     assert (made.reads, made.forecast, made.share, made.warning) == (400, 800, 0.8, True)
-    assert read_allowance.forecast(meters, now=middle, allowance=501).warning is False
-    assert read_allowance.forecast(meters, now=datetime(2026, 11, 1, 1, tzinfo=UTC), allowance=500).forecast == 400 * 30
+    assert counts.forecast_reads(meters, now=middle, allowance=501).warning is False
+    assert counts.forecast_reads(meters, now=datetime(2026, 11, 1, 1, tzinfo=UTC), allowance=500).forecast == 400 * 30

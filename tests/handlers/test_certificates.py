@@ -20,7 +20,7 @@ from sqlalchemy import Engine, update
 from sqlmodel import col
 
 from gateway import cli, resealing
-from gateway.store import certificates, requests, signing
+from gateway.store import certificates, requests
 from gateway.store.certificates import Certificate
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -41,7 +41,7 @@ def issued(shop: Shop) -> list[Certificate]:
 
 
 def export(shop: Shop) -> File:
-    key = signing.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
+    key = certificates.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
     return certificates.export(issued(shop), key=key, at=datetime(2026, 11, 29, tzinfo=UTC))
 
 
@@ -147,7 +147,7 @@ def test_a_changed_file_is_refused_with_the_reason(shop: Shop, run: Cli, tmp_pat
 def test_a_file_signed_by_another_key_is_not_this_installations(shop: Shop, run: Cli, tmp_path: Path) -> None:
     known_for(shop, 2)
     plan(shop, night())
-    file, stranger = export(shop), signing.SigningKey("", Ed25519PrivateKey.generate())
+    file, stranger = export(shop), certificates.SigningKey("", Ed25519PrivateKey.generate())
     public = base64.b64encode(stranger.secret.public_key().public_bytes_raw()).decode()
     for each, text in ((file, file["statement"]), *((e, e["certificate"]) for e in file["certificates"])):
         each |= {"public_key": public, "signature": stranger.sign(form.to_canonical(text))}
@@ -173,7 +173,7 @@ def test_an_auditor_verifies_a_file_without_the_installation(shop: Shop, tmp_pat
 
 @on_both_databases
 def test_two_writers_at_once_make_one_chain(shop: Shop) -> None:
-    key = signing.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
+    key = certificates.find_key(shop.engine, Seal(["a-secret-key-for-tests"]))
     empty = {"result": "AGREES", "till_cents": 0, "books_cents": 0, "amounts": [], "records": []}
     journal = {"journal": {"asked": True, "beyond_documents": []}}
 
@@ -190,10 +190,10 @@ def test_two_writers_at_once_make_one_chain(shop: Shop) -> None:
 
 
 def test_a_rotated_secret_key_keeps_the_signing_key(engine: Engine) -> None:
-    before = signing.find_key(engine, Seal(["the-old-key"])).public
+    before = certificates.find_key(engine, Seal(["the-old-key"])).public
     resealing.reseal(engine, Seal(["the-new-key", "the-old-key"]))
-    assert signing.find_key(engine, Seal(["the-new-key"])).public == before
+    assert certificates.find_key(engine, Seal(["the-new-key"])).public == before
     assert resealing.forget(engine, Seal(["a-third-key"])) == 1
-    after = signing.find_key(engine, Seal(["a-third-key"])).public
+    after = certificates.find_key(engine, Seal(["a-third-key"])).public
     with reading(engine) as session:
-        assert signing.known_keys(session) == {before, after}
+        assert certificates.known_keys(session) == {before, after}

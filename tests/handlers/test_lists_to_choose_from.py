@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from gateway.store import requests, system_lists
+from gateway.store import requests, systems
 from gateway.store.session import reading
-from gateway.store.system_lists import KnownList
+from gateway.store.systems import KnownList
 from mapping.choices import ListName
 from tests.handlers.shop import Shop, on_both_databases
 
 
 def stored(shop: Shop) -> dict[ListName, KnownList]:
     with reading(shop.engine) as session:
-        return system_lists.read(session, "default")
+        return systems.read_lists(session, "default")
 
 
 @on_both_databases

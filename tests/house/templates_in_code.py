@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/store")
 _SINGLE = ("gateway/token_manager.py", "gateway/findings.py")
-_NOT_FOR_PAGES = ("gateway/store/people.py", "gateway/store/residue.py")
+_NOT_FOR_PAGES = ("gateway/store/people.py", "gateway/store/personal.py")
 _ERRORS = frozenset({
     "MappingError", "NotBookable", "RoundingItemNeeded", "ClearingItemNeeded", "OrderDepositItemNeeded", "Transient",
     "RateLimited", "Permanent", "AuthLost", "Conflict", "DuplicateName", "DuplicateNumber", "NotFound", "Incident",

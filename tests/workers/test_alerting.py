@@ -23,7 +23,7 @@ from gateway import alerts, settings
 from gateway.alerts import NotDelivered
 from gateway.settings import Settings
 from gateway.store import alerts as rows
-from gateway.store import connections, cursors, inbox, meters, tokens
+from gateway.store import connections, counts, cursors, inbox, tokens
 from gateway.store.alert_rules import AlertCause, Thresholds, find_causes
 from gateway.store.clock import moment
 from gateway.store.connections import Connection
@@ -296,8 +296,8 @@ def test_the_read_allowance_raises_an_alert_at_80_and_100_percent(engine: Engine
     month = f"{_now():%Y-%m}"
     for calls, stage in ((799, None), (1, "80 %"), (200, "used up")):
         with writing(engine) as session:
-            meters.add(session, "shop", system="quickbooks", month=month, kind="read", calls=calls)
-            meters.add(session, "shop", system="mpluskassa", month=month, kind="call", calls=5000)
+            counts.add_calls(session, "shop", system="quickbooks", month=month, kind="read", calls=calls)
+            counts.add_calls(session, "shop", system="mpluskassa", month=month, kind="call", calls=5000)
         with reading(engine) as session:
             found = [cause.stage for cause in find_causes(session, PATIENCE)]
         assert found == ([stage] if stage else [])

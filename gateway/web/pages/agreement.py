@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import agreements, audit, certificates, requests, sales_list, signing, views
+from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.certificates import Certificate
 from gateway.store.event_history import SETTLED
 from gateway.store.events import State
@@ -91,7 +91,7 @@ async def show_month(request: Request, visitor: Visitor) -> Response:
             "shown": _read_month(session, connection, first, today),
             "today": today,
             "earlier": views.newest_of(session, requests.AGREEMENT, visitor.connection, limit=EARLIER),
-            "keys": signing.known_keys(session),
+            "keys": certificates.known_keys(session),
         }
 
     found = await shared.read(look)

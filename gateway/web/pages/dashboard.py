@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import expiry, rate_limits, read_allowance, systems
+from gateway.store import counts, rate_limits, systems, tokens
+from gateway.store.alerts import OpenCause
 from gateway.store.connections import Connection
-from gateway.store.open_causes import OpenCause
 from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
 from gateway.web import admin_status, services, setups
@@ -93,7 +93,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         pending_count=figures.pending,
         cards=[to_card(connection, overview) for connection in overview.connections],
         alerts=[alerts.to_shown(alert, names) for alert in others],
-        plan=read_allowance.forecast(
+        plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
         statuses=STATUSES,
@@ -134,8 +134,8 @@ def _find_cooldowns(connection: Connection, overview: Overview) -> Iterator[tupl
 def _find_end(overview: Overview, name: str) -> datetime | None:
     """When the authorisation ends for good, if a person should act before."""
     token = overview.tokens.get(name)
-    soon = token is not None and expiry.stage_of(token, overview.now) is not None
-    return expiry.ends_at(token) if token and soon else None
+    soon = token is not None and tokens.stage_of(token, overview.now) is not None
+    return tokens.ends_at(token) if token and soon else None
 
 
 async def switch_connection(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:

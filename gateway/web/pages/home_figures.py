@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 from sqlmodel import Session
 
-from gateway.store import agreements, open_causes, sales_list, views
+from gateway.store import agreements, alerts, sales_list, views
 from gateway.store.agreements import AgreementSum
+from gateway.store.alerts import OpenCause
 from gateway.store.events import State
-from gateway.store.open_causes import OpenCause
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalesTotal
@@ -62,7 +62,7 @@ def look(session: Session, connection: str | None = None) -> HomeFigures:
     today = views.now_of(session).astimezone(AMSTERDAM).date()
     yesterday = today - timedelta(days=1)
     return HomeFigures(
-        causes=open_causes.find(session, connection),
+        causes=alerts.find_causes(session, connection),
         pending=views.count_pending(session, connection),
         yesterday=yesterday,
         day=agreements.sum_up(session, yesterday, yesterday, connection),

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, documents, inbox, requests, sales_values, system_lists, views
+from gateway.store import audit, documents, inbox, requests, sales_values, systems, views
 from gateway.store.documents import Outdated
 from gateway.store.event_history import SETTLED
 from gateway.store.events import Event, Flow
 from gateway.store.sales_values import SaleExample, SalesValues
-from gateway.store.system_lists import KnownList
+from gateway.store.systems import KnownList
 from gateway.web import presentation, previews, queries, services, settings_saving
 from gateway.web.pages import mapping_form, versions
 from gateway.web.pages.mapping_form import Choices
@@ -313,7 +313,7 @@ async def _read(request: Request, number: str = "") -> MappingState:
         return MappingState(
             version=version,
             text=text,
-            known=system_lists.read(session, name),
+            known=systems.read_lists(session, name),
             values=sales_values.look(session, name),
             example=sales_values.find_example(session, name, number),
             asked=views.newest_about(session, requests.refresh_lists(connection=name).subject),

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gateway.errors import Rejected
 from gateway.removal import Data
-from gateway.store import connections, documents, first_webhooks, requests, system_lists, views
+from gateway.store import connections, documents, requests, systems, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
 from gateway.store.event_history import SETTLED
@@ -275,7 +275,7 @@ async def _read(request: Request) -> SetupState:
         if found is None and not connections.is_name(name):
             raise Refusal(404, f"there is no connection {name}")
         version, text = documents.newest(session, name) or (0, settings_document.example())
-        lists = {key: each.options for key, each in system_lists.read(session, name).items()}
+        lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
         token = views.tokens(session).get(name)
         return SetupState(
             connection=found
@@ -287,7 +287,7 @@ async def _read(request: Request) -> SetupState:
             version=version,
             text=text,
             loads=loading.read(session, name),
-            arrived=first_webhooks.read(session, name),
+            arrived=systems.first_webhooks(session, name),
             groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in coverage.SALES_GROUPS],
             first_groups=coverage.first_groups(lists),
         )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import Engine, delete, func, select, update
 from sqlmodel import col
 
-from gateway.store import event_counts, inbox, retention, views
+from gateway.store import counts, inbox, retention, views
 from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.ingress import Ingress
@@ -90,13 +90,13 @@ def test_workers_that_end_events_at_once_lose_no_count(engine: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
         ending = [pool.submit(end, engine, each, State.DONE) for each in ids]
         for _ in range(5):
-            event_counts.fold(engine)
+            counts.fold_ended(engine)
         for each in ending:
             each.result()
     assert check(engine) == {"orders": {"done": 80}}
-    event_counts.fold(engine)
+    counts.fold_ended(engine)
     assert check(engine) == {"orders": {"done": 80}}
     with reading(engine) as session:
         (status,) = [each for each in views.flow_statuses(session) if each.counts]
         assert status.last_done_at is not None
-        assert session.execute(select(func.count()).select_from(event_counts.EventCountRow)).scalar_one() == 1
+        assert session.execute(select(func.count()).select_from(counts.EventCountRow)).scalar_one() == 1

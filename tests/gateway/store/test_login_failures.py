@@ -7,21 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, func, select
 
-from gateway.store import login_failures
-from gateway.store.login_failures import NONE, LoginFailures
+from gateway.store import users
 from gateway.store.session import reading, writing
 from gateway.store.tables import LoginFailureRow
+from gateway.store.users import NO_FAILURES, LoginFailures
 from tests.servers import wait_until
 
 
 def count(engine: Engine, source: str = "192.0.2.7", *, most: int = 3, seconds: float = 60.0) -> LoginFailures:
     with writing(engine) as session:
-        return login_failures.count(session, source, most=most, seconds=seconds)
+        return users.count_failure(session, source, most=most, seconds=seconds)
 
 
 def find(engine: Engine, source: str = "192.0.2.7") -> LoginFailures:
     with reading(engine) as session:
-        return login_failures.find(session, source)
+        return users.find_failures(session, source)
 
 
 def size(engine: Engine) -> int:
@@ -35,7 +35,7 @@ def test_concurrent_failures_are_all_counted_and_one_reaches_the_limit(engine: E
     assert sorted(counted) == list(range(1, 13))
     assert find(engine).failures == 12
     assert find(engine).seconds == pytest.approx(60, abs=10)
-    assert find(engine, "192.0.2.8") == NONE
+    assert find(engine, "192.0.2.8") == NO_FAILURES
 
 
 def test_a_minute_starts_with_the_first_failure_and_again_at_the_limit(engine: Engine) -> None:
@@ -48,7 +48,7 @@ def test_a_minute_starts_with_the_first_failure_and_again_at_the_limit(engine: E
 def test_what_is_over_counts_no_more_and_a_new_failure_is_the_first(engine: Engine) -> None:
     for _ in range(4):
         count(engine, seconds=0.2)
-    wait_until(lambda: find(engine) == NONE, what="the window to end")
+    wait_until(lambda: find(engine) == NO_FAILURES, what="the window to end")
     assert count(engine).failures == 1
 
 
@@ -57,7 +57,7 @@ def test_the_table_is_purged_of_what_is_over_and_of_what_would_be_too_much(engin
         count(engine, f"192.0.2.{number}", seconds=100 + number)
     count(engine, "over", seconds=0)
     with writing(engine) as session:
-        login_failures.purge(session, most=4)
+        users.purge_failures(session, most=4)
     assert size(engine) == 4
-    assert find(engine, "192.0.2.1") == NONE
+    assert find(engine, "192.0.2.1") == NO_FAILURES
     assert find(engine, "192.0.2.5").failures == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
-from gateway.store import presence
+from gateway.store import installation
 from gateway.store.clock import moment
 from gateway.store.session import reading, writing
 from gateway.store.tables import ProcessRow
@@ -13,7 +13,7 @@ from gateway.store.tables import ProcessRow
 
 def roles(engine: Engine) -> list[str]:
     with reading(engine) as session:
-        return [row.role for row in presence.alive(session)]
+        return [row.role for row in installation.alive(session)]
 
 
 def age(engine: Engine, role: str, seconds: float) -> None:
@@ -22,23 +22,23 @@ def age(engine: Engine, role: str, seconds: float) -> None:
 
 
 def test_a_process_that_reports_twice_is_one_and_keeps_its_start(engine: Engine) -> None:
-    presence.report(engine, "worker")
+    installation.report(engine, "worker")
     with reading(engine) as session:
-        (before,) = presence.alive(session)
-    presence.report(engine, "worker")
+        (before,) = installation.alive(session)
+    installation.report(engine, "worker")
     with reading(engine) as session:
-        (after,) = presence.alive(session)
+        (after,) = installation.alive(session)
     assert (after.started_at, after.boot) == (before.started_at, before.boot)
     assert after.seen_at >= before.seen_at
 
 
 def test_72_a_silent_process_is_not_alive_and_its_row_is_deleted_later(engine: Engine) -> None:
-    presence.report(engine, "web")
-    presence.report(engine, "worker")
+    installation.report(engine, "web")
+    installation.report(engine, "worker")
     assert roles(engine) == ["web", "worker"]
-    age(engine, "web", presence.ALIVE_SECONDS + 1)
+    age(engine, "web", installation.ALIVE_SECONDS + 1)
     assert roles(engine) == ["worker"]
-    age(engine, "web", 11 * presence.ALIVE_SECONDS)
-    presence.report(engine, "worker")
-    presence.report(engine, "web")
+    age(engine, "web", 11 * installation.ALIVE_SECONDS)
+    installation.report(engine, "worker")
+    installation.report(engine, "web")
     assert roles(engine) == ["web", "worker"]

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, text
 
-from gateway.store import used_once
+from gateway.store import leases
 from gateway.store.session import writing
 
 
 def spend(engine: Engine, what: str = "a-state", *, seconds: float = 900.0) -> bool:
     with writing(engine) as session:
-        return used_once.use(session, what, seconds=seconds)
+        return leases.use_once(session, what, seconds=seconds)
 
 
 def test_of_many_who_use_it_at_once_exactly_one_does(engine: Engine) -> None:
@@ -24,17 +24,17 @@ def test_of_many_who_use_it_at_once_exactly_one_does(engine: Engine) -> None:
 def test_a_second_caller_waits_and_may_use_it_if_the_first_failed(engine: Engine) -> None:
     with ThreadPoolExecutor(1) as pool:
         with writing(engine) as session:
-            assert used_once.use(session, "a-state", seconds=900)
+            assert leases.use_once(session, "a-state", seconds=900)
             second = pool.submit(spend, engine)
             session.rollback()
         assert second.result(timeout=20)
 
 
 def test_it_is_stored_hashed_as_long_as_the_slowest_clock_accepts_it(engine: Engine) -> None:
-    spend(engine, "long-ago", seconds=-used_once.MARGIN_SECONDS - 1)
+    spend(engine, "long-ago", seconds=-leases.MARGIN_SECONDS - 1)
     spend(engine, "just-over", seconds=-1)
     with writing(engine) as session:
         assert "just-over" not in str(session.execute(text("SELECT * FROM spent")).all())
-        used_once.purge(session)
+        leases.purge_marks(session)
     assert spend(engine, "long-ago")
     assert not spend(engine, "just-over")

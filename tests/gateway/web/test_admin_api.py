@@ -12,7 +12,7 @@ import pytest
 import simplejson
 from sqlalchemy import select
 
-from gateway.store import connections, documents, inbox, journal, links, meters
+from gateway.store import connections, counts, documents, inbox, journal, links
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
@@ -317,7 +317,7 @@ def test_the_status_tells_freshness_counts_and_connections_and_no_secret(gateway
     gateway.receive(an_event("a"), an_event("b", state=State.PARKED), an_event("c", flow=Flow.STOCK, state=State.DONE))
     with writing(gateway.engine) as session:
         month = f"{datetime.now(UTC):%Y-%m}"
-        meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=7)
+        counts.add_calls(session, "default", system="quickbooks", month=month, kind="read", calls=7)
     wait_until(lambda: gateway.admin("GET", "/admin/status").json()["processes"], what="the process to report itself")
     answer = gateway.admin("GET", "/admin/status")
     status = answer.json()

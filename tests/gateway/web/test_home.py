@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import insert, update
 
-from gateway.store import open_causes, systems
+from gateway.store import alerts, systems
 from gateway.store.agreements import AgreementStatus
 from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, Outcome, State
@@ -63,7 +63,7 @@ def test_one_cause_in_several_flows_is_one_card(gateway: Gateway, browser: httpx
     assert "the login ended" in lost
     assert "of its own" in own
     with reading(gateway.engine) as session:
-        assert [(each.code, each.count) for each in open_causes.find(session)] == [("auth-lost", 4), (None, 1)]
+        assert [(each.code, each.count) for each in alerts.find_causes(session)] == [("auth-lost", 4), (None, 1)]
 
 
 def test_all_of_a_cause_is_tried_again_and_nothing_else(gateway: Gateway, browser: httpx.Client) -> None:

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
 from gateway import counters
-from gateway.store import counter_totals, cursors, meters, presence, progress, rate_limits
+from gateway.store import counts, cursors, installation, progress, rate_limits
 from gateway.store.clock import moment
-from gateway.store.counter_totals import CounterShare
+from gateway.store.counts import CounterShare
 from gateway.store.progress import Notes
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS, Account, Limit
 from gateway.store.session import reading, writing
@@ -58,8 +58,10 @@ def test_the_metrics_after_some_traffic_are_valid_and_complete(gateway: Gateway)
         times = {"first_seen": moment(), "seen_at": moment()}
         row = {"cause": "parked/shop/orders/x", "stage": "", "title": "t", "told": "", "clear_told": ""}
         session.execute(insert(AlertRow).values(**row, **times))
-        meters.add(session, "default", system="quickbooks", month=f"{datetime.now(UTC):%Y-%m}", kind="read", calls=3)
-    presence.report(gateway.engine, "worker")
+        counts.add_calls(
+            session, "default", system="quickbooks", month=f"{datetime.now(UTC):%Y-%m}", kind="read", calls=3
+        )
+    installation.report(gateway.engine, "worker")
     found = check(gateway.http.get("/metrics").text)
     assert found["kassabridge_database_up"] == {"kassabridge_database_up[]": 1.0}
     assert found["kassabridge_alerts"]["kassabridge_alerts[('kind', 'parked')]"] == 1.0
@@ -117,7 +119,7 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
         done.labels("orders").inc()
         share.flush(engine)
     with reading(engine) as session:
-        sums = counter_totals.find(session)
+        sums = counts.find_totals(session)
     fresh = CollectorRegistry()
     fresh.register(_Summed(registry, sums))
     found = {s.name + s.labels.get("le", ""): s.value for family in fresh.collect() for s in family.samples}
@@ -128,11 +130,11 @@ def test_processes_add_up_and_a_restarted_one_takes_nothing_away(engine: Engine)
 
 
 class _Summed:
-    def __init__(self, registry: CollectorRegistry, sums: dict[counter_totals.Key, float]) -> None:
+    def __init__(self, registry: CollectorRegistry, sums: dict[counts.Key, float]) -> None:
         self._registry, self._sums = registry, sums
 
     def collect(self) -> Iterator[Metric]:
-        return counter_totals.to_families(self._registry, self._sums)
+        return counts.to_families(self._registry, self._sums)
 
 
 def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
@@ -151,7 +153,7 @@ def test_many_processes_flushing_at_once_lose_nothing(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     with reading(engine) as session:
-        assert set(counter_totals.find(session).values()) == {20.0}
+        assert set(counts.find_totals(session).values()) == {20.0}
 
 
 def test_how_a_call_went_is_one_of_six_words() -> None:

@@ -11,8 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from gateway.store import alerts as open_alerts
-from gateway.store import meters, tokens, views
+from gateway.store import alerts, counts, tokens, views
 from gateway.store.alert_rules import AlertCause as Happening
 from gateway.store.clock import epoch
 from gateway.store.events import Change, Flow, State
@@ -238,7 +237,7 @@ def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser:
         Happening("sunspots/7", "the sun has <b>spots", "many", "wait"),
     ]
     with writing(gateway.engine) as session:
-        open_alerts.note(session, causes)
+        alerts.note(session, causes)
     page = browser.get("/").text
     for shown in (
         "3 things need your attention",
@@ -259,7 +258,7 @@ def test_an_open_alert_says_since_when_and_what_to_do(gateway: Gateway, browser:
 def test_the_overview_shows_the_plan_and_which_system_limits_calls(gateway: Gateway, browser: httpx.Client) -> None:
     with writing(gateway.engine) as session:
         month = f"{views.now_of(session):%Y-%m}"
-        meters.add(session, "default", system="quickbooks", month=month, kind="read", calls=1234)
+        counts.add_calls(session, "default", system="quickbooks", month=month, kind="read", calls=1234)
         row = {"system": "quickbooks", "account": REALM, "cooldown_from": epoch(), "cooldown_until": epoch() + 600}
         session.execute(insert(RateLimitRow).values(row))
     page = browser.get("/").text

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import Session, col
 
-from gateway.store import agreements, certificates, signing
+from gateway.store import agreements, certificates
 from gateway.store.agreements import AgreementStatus, DayResult, Record
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
@@ -46,7 +46,7 @@ def content(result: DayResult) -> dict[str, Any]:
 
 
 def add_days(engine: Engine, secret: str, *results: DayResult) -> None:
-    key = signing.find_key(engine, Seal([secret]))
+    key = certificates.find_key(engine, Seal([secret]))
     with writing(engine) as session:
         open_days(session)
         agreements.save(session, "default", results, event_id=None, at=NOW)

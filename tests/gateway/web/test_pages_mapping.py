@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from gateway.store import documents, inbox, sales, system_lists
+from gateway.store import documents, inbox, sales, systems
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.session import reading, writing
@@ -75,7 +75,7 @@ def mapped(gateway: Gateway) -> Gateway:
     with writing(gateway.engine) as session:
         documents.save(session, "default", DOCUMENT, author="test")
         for name, options in LISTS.items():
-            system_lists.save(session, "default", name, options)
+            systems.save_list(session, "default", name, options)
     sold = (("100", 1, "Pinnen", 1000), ("101", 2, "Contant", 500), ("102", 2, "<b>Bon</b>", 250))
     for number, branch, tender, cents in sold:
         sell(gateway.engine, to_facts(number, branch, (tender, cents)))

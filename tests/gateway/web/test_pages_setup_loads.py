@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import httpx
 
-from gateway.store import inbox, progress, system_lists
+from gateway.store import inbox, progress, systems
 from gateway.store.events import Event, Outcome, State
 from gateway.store.progress import Notes
 from gateway.store.session import writing
@@ -87,8 +87,8 @@ def test_the_turnover_group_is_a_question_and_a_fault_stands_at_its_field(
 ) -> None:
     groups = [ListOption("1", "Boeken", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1), ListOption("2", "Kaas")]
     with writing(gateway.engine) as session:
-        system_lists.save(session, "default", ListName.TURNOVER_GROUPS, groups)
-        system_lists.save(session, "default", ListName.VAT_CODES, [ListOption("1", "9 %", rate=Decimal(9))])
+        systems.save_list(session, "default", ListName.TURNOVER_GROUPS, groups)
+        systems.save_list(session, "default", ListName.VAT_CODES, [ListOption("1", "9 %", rate=Decimal(9))])
     page = browser.get(PAGE).text
     assert "the first group of the VAT code (1 · Boeken)" in page
     answers = {"products.enabled": "on", "orders.enabled": "on", "orders.missing_item": "fallback"}
