@@ -19,6 +19,7 @@ from gateway.store import removal as rows
 from gateway.store.connections import DEFAULT, Status
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
+from mapping.messages import message
 
 _PATIENCE = Limits(read=8.0, total=10.0)
 DISCONNECT = "disconnect the app in QuickBooks: Apps, My apps"
@@ -56,7 +57,9 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
         raise _refused(409, f"another connection is called {wanted}, or was called so at first")
     before = connections.display_names(session)[key]
     connections.rename(session, key, wanted)
-    audit.note(session, actor=actor, action="rename", target=f"connection {before}, now {wanted}")
+    audit.note(
+        session, actor=actor, action="rename", target=message("connection {name}, now {new}", name=before, new=wanted)
+    )
     return key
 
 
@@ -75,7 +78,12 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
                 "QUICKBOOKS_REALM_ID and what belongs to them out of it, then restart",
             )
         rows.begin(session, key, Status.PURGING if data is Data.PURGE else Status.REMOVED)
-        audit.note(session, actor=actor, action="remove", target=f"connection {called}, data: {data}")
+        audit.note(
+            session,
+            actor=actor,
+            action="remove",
+            target=message("connection {name}, data: {data}", name=called, data=message(data)),
+        )
     with reading(engine) as session:
         gone = next(each for each in rows.find_all(session) if each.key == key)
     revoked, trouble = _revoke(engine, settings, seal, gone)
@@ -114,8 +122,14 @@ def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) 
     finally:
         with writing(engine) as session:
             rows.drop_tokens(session, gone.key)
-            how = f"not revoked: {trouble}" if trouble else "revoked"
-            audit.note(session, actor="gateway", action="revoke", target=f"connection {gone.called}", reason=how)
+            how = message("not revoked: {trouble}", trouble=trouble) if trouble else message("revoked")
+            audit.note(
+                session,
+                actor="gateway",
+                action="revoke",
+                target=message("connection {name}", name=gone.called),
+                reason=how,
+            )
     return trouble is None, trouble
 
 

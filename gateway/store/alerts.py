@@ -91,6 +91,18 @@ def find_open(session: Session) -> list[AlertRow]:
     return list(session.execute(lasting).scalars())
 
 
+def find_past(
+    session: Session, connection: str | None = None, *, before: int | None = None, limit: int = 50
+) -> tuple[list[AlertRow], int | None]:
+    """Alerts that are over (of one connection), newest first, and the cursor of the next page (None at the end)."""
+    conditions: list[ColumnElement[bool]] = [col(AlertRow.cleared_at).is_not(None)]
+    conditions += [] if connection is None else [col(AlertRow.connection) == connection]
+    conditions += [] if before is None else [col(AlertRow.id) < before]
+    past = select(AlertRow).where(*conditions).order_by(col(AlertRow.id).desc()).limit(limit + 1)
+    rows = list(session.execute(past).scalars())
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
 def purge(session: Session, *, days: int) -> None:
     """Delete alerts that were cleared longer ago."""
     session.execute(delete(AlertRow).where(col(AlertRow.cleared_at) < moment(-86_400 * days)))

@@ -3,26 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
 from gateway.store.tables import AuditRow
+from mapping import messages
+
+MOST_ACTORS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which actions to list: by whom, what, and from a moment until before another.
+
+    `within` are actors and the moment from which on their actions may be seen; None for everybody's.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    within: Collection[tuple[str, datetime]] | None = None
 
 
 def note(session: Session, *, actor: str, action: str, target: str, reason: str | None = None) -> None:
     """Record one action, in its transaction. It must hold no secret and no e-mail address."""
-    session.execute(insert(AuditRow).values(at=moment(), actor=actor, action=action, target=target, reason=reason))
+    said = {"target": target, "reason": reason, "messages": messages.store(target, reason)}
+    session.execute(insert(AuditRow).values(at=moment(), actor=actor, action=action, **said))
 
 
-def find_page(session: Session, *, before: int | None, limit: int) -> tuple[Sequence[AuditRow], int | None]:
+def find_page(
+    session: Session, wanted: AuditFilter | None = None, *, before: int | None, limit: int
+) -> tuple[Sequence[AuditRow], int | None]:
     """The actions before a cursor (None: all), newest first, and the cursor of the next page (None at the end)."""
-    statement = select(AuditRow).order_by(col(AuditRow.id).desc()).limit(limit + 1)
+    conditions = _conditions(session, wanted) if wanted else []
     if before is not None:
-        statement = statement.where(col(AuditRow.id) < before)
+        conditions.append(col(AuditRow.id) < before)
+    statement = select(AuditRow).where(*conditions).order_by(col(AuditRow.id).desc()).limit(limit + 1)
     rows = session.execute(statement).scalars().all()
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+def _conditions(session: Session, wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    equal = ((AuditRow.actor, wanted.actor), (AuditRow.action, wanted.action))
+    conditions = [col(column) == value for column, value in equal if value is not None]
+    # Rows are numbered as time goes on: a bound of time is one of numbers, which every index here has.
+    if wanted.start is not None:
+        conditions.append(col(AuditRow.id) >= _find_bound(session, wanted.start))
+    if wanted.end is not None:
+        conditions.append(col(AuditRow.id) < _find_bound(session, wanted.end))
+    if wanted.within is not None:
+        mine = [and_(col(AuditRow.actor) == actor, col(AuditRow.at) >= since) for actor, since in wanted.within]
+        conditions.append(or_(*mine) if mine else col(AuditRow.id) < 0)
+    return conditions
+
+
+def _find_bound(session: Session, when: datetime) -> int:
+    """The number of the first action from a moment on, or of the one that comes next."""
+    first = select(col(AuditRow.id)).where(col(AuditRow.at) >= when).order_by(col(AuditRow.at)).limit(1)
+    found = session.execute(first).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    return int(session.execute(select(func.max(col(AuditRow.id)))).scalar_one() or 0) + 1
+
+
+def actors(session: Session) -> list[str]:
+    """Everybody who ever acted, in order, one step through the index for each."""
+    found: list[str] = []
+    after = ""
+    while len(found) < MOST_ACTORS:
+        following = session.execute(select(func.min(col(AuditRow.actor))).where(col(AuditRow.actor) > after))
+        name = following.scalar_one()
+        if name is None:
+            break
+        found.append(str(name))
+        after = found[-1]
+    return found
 
 
 def reasons(session: Session, *, action: str, targets: Collection[str]) -> dict[str, str]:

@@ -113,7 +113,7 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     alerts = _change(engine, AlertRow, _scan(engine, AlertRow, _alert_of(engine, found)), lambda row: {
         "detail": GONE, "messages": None, "title": clean(row.title), "fix": clean(row.fix)})  # fmt: skip
     actions = _change(engine, AuditRow, _scan(engine, AuditRow, _mentioned(person, "target", "reason")), lambda row: {
-        "target": clean(row.target), "reason": clean(row.reason)})  # fmt: skip
+        "target": clean(row.target), "reason": clean(row.reason), "messages": None})  # fmt: skip
     lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {
         "detail": None, "messages": None, "title": clean(row.title)})  # fmt: skip
     events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))

@@ -82,8 +82,8 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "`RETENTION_DAYS` after the all-clear", "reason and messages are emptied, the address is taken out"),
     ),
     "audit": (
-        Holding(("target", "reason"), "what was done with which record, and what the person who did it wrote; "
-                "of an erasure a digest of the address", "actions have to be provable", "permanently",
+        Holding(("target", "reason", "messages"), "what was done with which record, and what the person who did it "
+                "wrote; of an erasure a digest of the address", "actions have to be provable", "permanently",
                 "the address is taken out; the digest stays as proof"),
         Holding(("actor",), "the name of the person of the dashboard who did it", "actions have to be provable",
                 "permanently", "stays: it is who acted, not a customer"),

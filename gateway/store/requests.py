@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from gateway.store.events import BACKFILL, NORMAL, SALES, URGENT, Change, Event, Flow
+from mapping.messages import Message, message
 
 LOOKUP, BACKFILLING, POLL, DOCTOR, AGREEMENT = "Lookup", "Backfill", "Poll", "Doctor", "Agreement"
 PREVIEW, GO_LIVE, GOLDEN = "Preview", "GoLive", "GoldenRecords"
@@ -226,3 +227,8 @@ def _asked(entity: str, verb: str, *, connection: str, actor: str) -> Change:
 
 def _key(actor: str, verb: str) -> str:
     return f"{actor}:{verb}:{uuid.uuid4().hex}"
+
+
+def name_backfill(flow: Flow, since: date | None) -> Message:
+    """What the audit trail calls a backfill."""
+    return message("{flow} since {day}", flow=message(flow), day=since or message("the beginning"))

@@ -205,6 +205,12 @@ class AuditRow(SQLModel, table=True):
     """What a person did through the admin API, the dashboard or the command line, and why."""
 
     __tablename__ = "audit"
+    __table_args__ = (
+        Index("audit_actor", "actor", "id"),
+        Index("audit_action", "action", "id"),
+        Index("audit_both", "actor", "action", "id"),
+        Index("audit_at", "at"),
+    )
 
     id: int | None = _row_id()
     at: datetime = time_field()
@@ -212,6 +218,7 @@ class AuditRow(SQLModel, table=True):
     action: str
     target: str
     reason: str | None = _long_text()
+    messages: str | None = _long_text()
 
 
 class ProcessRow(SQLModel, table=True):
@@ -281,6 +288,7 @@ class AlertRow(SQLModel, table=True):
     __table_args__ = (
         Index("alerts_open", "cause", unique=True, **_where("cleared_at IS NULL")),
         Index("alerts_cleared", "cleared_at"),
+        Index("alerts_connection", "connection", "id"),
     )
 
     id: int | None = _row_id()

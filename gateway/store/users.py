@@ -77,6 +77,13 @@ def every(session: Session, connection: str | None = None) -> list[User]:
     return [_to_user(row) for row in session.execute(found).scalars()]
 
 
+def members(session: Session, connection: str) -> list[tuple[str, datetime]]:
+    """The people of one connection: their names, and when each was added."""
+    columns = (col(UserRow.name), col(UserRow.created_at))
+    rows = session.execute(select(*columns).where(col(UserRow.connection) == connection)).all()
+    return [(str(name), since) for name, since in rows]
+
+
 def find_login(session: Session, name: str) -> tuple[User, str] | None:
     """Who has this name, and the hash of their password; None for somebody unknown, disabled or without password."""
     row = session.execute(select(UserRow).where(col(UserRow.login) == name.casefold(), _is_enabled())).scalars().first()

@@ -12,6 +12,7 @@ from gateway.store.session import reading, writing
 from gateway.verbs import asking
 from gateway.verbs.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
 from mapping import settings_document
+from mapping.messages import message
 
 _CHECK_SECONDS = 15.0
 
@@ -53,7 +54,12 @@ def _apply(call: Call, name: str) -> int:
     with writing(call.engine) as session:
         version = documents.save(session, name, text, author="cli")
         later = unchecked.follow_up(session, name, version, checked=checked)
-        audit.note(session, actor="cli", action="settings", target=f"connection {name}, version {version}")
+        audit.note(
+            session,
+            actor="cli",
+            action="settings",
+            target=message("connection {name}, version {version}", name=name, version=version),
+        )
     if later:
         asking.notify(call, later)
     if call.as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gateway.store import audit, inbox, progress
+from gateway.store import audit, inbox, progress, requests
 from gateway.store.events import Flow, State
 from gateway.store.progress import Progress
 from gateway.store.session import reading, writing
@@ -24,7 +24,7 @@ def backfill_flow(call: Call) -> int:
     with writing(call.engine) as session:
         changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
         ids = [row.id for row in inbox.receive(session, changes)]
-        audit.note(session, actor="cli", action="backfill", target=f"{flow} since {since or 'the beginning'}")
+        audit.note(session, actor="cli", action="backfill", target=requests.name_backfill(flow, since))
     asking.notify(call, ids)
     until = time.monotonic() + call.arguments.wait
     ended = [found for event_id in ids for found in _follow(call, event_id, until)]

@@ -10,6 +10,7 @@ import simplejson
 
 from gateway.verbs.call import GOOD, PROBLEM, Call, Misuse, Trouble, remark, show, show_json
 from mapping import golden_records, settings_document
+from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
 MOST = 200
@@ -45,7 +46,7 @@ def _record(call: Call, path: Path) -> int:
     change = requests.record_mapping(wanted, connection=names[0], with_persons=call.arguments.with_persons)
     with writing(call.engine) as session:
         (received,) = inbox.receive(session, [change])
-        audit.note(session, actor="cli", action="mapping record", target=f"{len(wanted)} records")
+        audit.note(session, actor="cli", action="mapping record", target=message("{n} records", n=len(wanted)))
     asking.notify(call, [received.id])
     event = asking.watch(call, received.id, seconds=call.arguments.wait, quiet=call.as_json)
     if not event.result:

@@ -14,6 +14,7 @@ from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
 from gateway.store.session import writing
 from gateway.verbs.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
+from mapping.messages import message
 
 Answer = TypeVar("Answer")
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds; each try takes up to five more
@@ -47,7 +48,7 @@ def forget_secrets(call: Call) -> int:
     """Clear the stored secrets that no SECRET_KEY decrypts; nothing else is changed."""
     count = resealing.forget(call.engine, call.seal)
     with writing(call.engine) as session:
-        audit.note(session, actor="cli", action="forget-secrets", target=f"{count} stored secrets")
+        audit.note(session, actor="cli", action="forget-secrets", target=message("{count} stored secrets", count=count))
     if call.as_json:
         show_json({"cleared": count})
         return GOOD

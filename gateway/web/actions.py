@@ -15,6 +15,7 @@ from gateway.store.views import Filter
 from gateway.web import deliveries, waiting
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from mapping.messages import message
 
 RETRYABLE = tuple(state for state in State if state is not State.WORKING)
 MAX_AT_ONCE = 1_000
@@ -49,7 +50,7 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
         if not inbox.requeue(session, event_id, states=RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; wait until it ends")
         sales.reopen(session, [event_id])
-        audit.note(session, actor=actor, action="retry", target=f"event {event_id}", reason=reason)
+        audit.note(session, actor=actor, action="retry", target=message("event {id}", id=event_id), reason=reason)
         return _get(session, event_id)
 
     event = await shared.write(change)
@@ -66,7 +67,7 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
         if not inbox.ignore(session, event_id, why):
             raise Refusal(409, f"an event that is {event.state} cannot be ignored")
         sales.ignore(session, event_id)
-        audit.note(session, actor=actor, action="ignore", target=f"event {event_id}", reason=reason)
+        audit.note(session, actor=actor, action="ignore", target=message("event {id}", id=event_id), reason=reason)
         return _get(session, event_id)
 
     return await shared.write(change)
@@ -97,7 +98,11 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
         if changed:
             sales.reopen(session, changed)
             audit.note(
-                session, actor=actor, action="retry", target=f"events {changed[-1]} to {changed[0]}", reason=reason
+                session,
+                actor=actor,
+                action="retry",
+                target=message("events {first} to {last}", first=changed[-1], last=changed[0]),
+                reason=reason,
             )
         ids.extend(changed)
         return page
@@ -155,7 +160,13 @@ def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
 async def _store(shared: Services, change: Change, *, action: str, wanted: Resend) -> int:
     def keep(session: Session) -> int:
         (received,) = inbox.receive(session, [change])
-        audit.note(session, actor=wanted.actor, action=action, target=f"order {wanted.order}", reason=wanted.reason)
+        audit.note(
+            session,
+            actor=wanted.actor,
+            action=action,
+            target=message("order {number}", number=wanted.order),
+            reason=wanted.reason,
+        )
         return received.id
 
     event_id = await shared.write(keep)
@@ -181,7 +192,7 @@ async def backfill(
             raise Refusal(409, f"there is no connection {connection}" if connection else "nothing is connected yet")
         changes = [progress.ask(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
         received = inbox.receive(session, changes)
-        audit.note(session, actor=actor, action="backfill", target=f"{flow} since {since or 'the beginning'}")
+        audit.note(session, actor=actor, action="backfill", target=requests.name_backfill(flow, since))
         return [row.id for row in received]
 
     ids = await shared.write(keep)

@@ -27,6 +27,7 @@ from gateway.web import queries, services, setups
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import cookie_name, drop_cookie, find_visitor, for_visitors, set_cookie
+from mapping.messages import message
 
 CALLBACK = "/oauth/quickbooks/callback"
 _COOKIE = "_state"
@@ -135,7 +136,12 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, 
     tokens.save(session, key, token_manager.to_tokens(pair), seal)
     cursors.ensure(session, key, cursors.BOOKS, datetime.now(UTC).isoformat())
     inbox.requeue_parked(session, connection=key, code=AUTH_LOST)
-    audit.note(session, actor=actor, action="connect", target=f"connection {name}, company {realm}")
+    audit.note(
+        session,
+        actor=actor,
+        action="connect",
+        target=message("connection {name}, company {realm}", name=name, realm=realm),
+    )
     return now is not None and now.live
 
 

@@ -13,6 +13,7 @@ from gateway.store.events import State
 from gateway.web import presentation, waiting
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault
 
 CHECK_SECONDS = 10.0
@@ -86,7 +87,7 @@ def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[
 
 def to_target(name: str, version: int) -> str:
     """A version as the audit names it."""
-    return f"connection {name}, version {version}"
+    return message("connection {name}, version {version}", name=name, version=version)
 
 
 def must_exist(session: Session, name: str) -> None:

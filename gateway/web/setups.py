@@ -21,6 +21,7 @@ from gateway.store.sealing import Seal
 from gateway.web import actions, queries, services
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from mapping.messages import message
 
 PAUSED_BY_HAND: Final = "paused by a person"
 SECRETS: Final = "mplus_webhook_secrets"
@@ -158,7 +159,11 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
         session,
         actor=actor,
         action="till",
-        target=f"connection {wanted.display_name}, {wanted.mplus_url or 'no address yet'}",
+        target=message(
+            "connection {name}, {address}",
+            name=wanted.display_name,
+            address=wanted.mplus_url or message("no address yet"),
+        ),
     )
     return now is None
 
@@ -200,7 +205,7 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
             raise Refusal(409, f"not yet: {missing}")
         if connection.live:
             connections.go_live(session, name)
-            audit.note(session, actor=actor, action="live", target=f"connection {name}")
+            audit.note(session, actor=actor, action="live", target=message("connection {name}", name=name))
         return connection
 
     if (await shared.write(let_go_on)).live:
@@ -225,7 +230,7 @@ async def pause(shared: Services, name: str, *, actor: str) -> None:
     def change(session: Session) -> None:
         get(session, name, shared.seal)
         connections.pause(session, name, PAUSED_BY_HAND)
-        audit.note(session, actor=actor, action="pause", target=f"connection {name}")
+        audit.note(session, actor=actor, action="pause", target=message("connection {name}", name=name))
 
     await shared.write(change)
 
@@ -248,7 +253,7 @@ async def _ask(shared: Services, name: str, change: Change, action: str, actor: 
     def store(session: Session) -> int:
         get(session, name, shared.seal)
         (received,) = inbox.receive(session, [change])
-        audit.note(session, actor=actor, action=action, target=f"connection {name}")
+        audit.note(session, actor=actor, action=action, target=message("connection {name}", name=name))
         return received.id
 
     event_id = await shared.write(store)

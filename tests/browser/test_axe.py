@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from starlette.routing import Route
 
-from gateway.store import documents, inbox, requests, users
+from gateway.store import alerts, audit, documents, inbox, requests, users
 from gateway.store.agreements import AgreementStatus, DayResult
+from gateway.store.alert_rules import AlertCause
+from gateway.store.clock import moment
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.session import open_engine, writing
+from gateway.store.tables import AlertRow
 from gateway.store.users import Role
 from gateway.web import pages
 from tests.browser.shop import KEY
@@ -35,7 +38,7 @@ SAMPLES: Mapping[str, str] = {
 """An address of each page of something, and of the agreement in a month that has some."""
 OUTSIDE = ("/login", "/invitation/{secret}")
 """Pages of who has not logged in."""
-FILES = {"/sales.csv", "/agreement.csv", "/agreement.json"}
+FILES = {"/sales.csv", "/audit.csv", "/agreement.csv", "/agreement.json"}
 """Answers that are no page."""
 
 
@@ -66,6 +69,10 @@ def results(address: str, tmp_path: Path) -> Mapping[str, int]:
     with writing(engine) as session:
         documents.save(session, "default", "[orders]\nmemo = false\n", author="cli")
         users.invite(session, users.add(session, "Anna", Role.VIEWER, None) or 0, "a-secret-of-an-invitation")
+        audit.note(session, actor="dashboard: Anna", action="ignore", target="event 9", reason="a test receipt")
+        alerts.note(session, [AlertCause("silent/default/MplusKASSA", "x", "it has not answered", "", "default")])
+        session.execute(update(AlertRow).values(cleared_at=moment(-60), first_seen=moment(-660), told="email"))
+        alerts.note(session, [AlertCause("paused/default", "the connection is paused", "by Anna", "", "default")])
     add_days(
         engine,
         KEY,

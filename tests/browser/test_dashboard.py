@@ -35,6 +35,7 @@ def test_a_person_follows_a_parked_record_to_its_log_and_retries_it(inside: Any,
 
 
 def test_events_are_found_by_what_a_person_knows(inside: Any, shoot: Shoot) -> None:
+    inside.get_by_text("More", exact=True).click()
     inside.get_by_role("link", name="Technical", exact=True).click()
     inside.get_by_label("Search").fill("100017")
     inside.get_by_role("button", name="Show").click()

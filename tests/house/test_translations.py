@@ -17,6 +17,7 @@ from gateway.web.pages import (
     agreement_calendar,
     agreement_report,
     alerts,
+    audit,
     loading,
     mapping,
     mapping_form,
@@ -70,8 +71,9 @@ def words_of_tables() -> set[str]:
         *(loading.NO_DAY, setup.NOT_SAVED),
         "Mapping",
     }
+    acted = {*audit.ACTORS.values(), *audit.ACTIONS.values(), *alerts.CHANNELS.values()}
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
-    return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed
+    return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed | acted
 
 
 def locale(name: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ from starlette.staticfiles import StaticFiles
 
 from gateway.web.pages import (
     agreement,
+    alerts,
+    audit,
     dashboard,
     event,
     events,
@@ -42,6 +44,8 @@ def routes() -> list[BaseRoute]:
         *preview.routes(),
         *agreement.routes(),
         *dashboard.routes(),
+        *alerts.routes(),
+        *audit.routes(),
         *sales.routes(),
         *sale.routes(),
         *events.routes(),

@@ -28,6 +28,7 @@ from gateway.web.pages.sales import to_csv
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form, refuse_others
+from mapping.messages import message
 
 EARLIER = 10
 _SHORTEST_NAME = 2
@@ -276,7 +277,11 @@ async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> 
         certificates.sign_off(session, signed, signed_by=name)
         named = f"{signed[0].day}..{signed[-1].day}" if len(signed) > 1 else str(signed[0].day)
         audit.note(
-            session, actor=visitor.actor, action="sign-off", target=f"{called} {named}", reason=f"signed by {name}"
+            session,
+            actor=visitor.actor,
+            action="sign-off",
+            target=f"{called} {named}",
+            reason=message("signed by {name}", name=name),
         )
         return first
 

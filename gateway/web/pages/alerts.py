@@ -1,4 +1,4 @@
-"""Open alerts as a page shows them: what kind they are, in words that can be translated, and where to act. Pure."""
+"""Alerts as pages show them: what kind they are, in words that can be translated, where to act, and who was told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.alerts import open_channels
+from gateway.store import alerts, views
 from gateway.store.tables import AlertRow
+from gateway.web import queries, services
+from gateway.web.pages.rendering import render
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import for_visitors
 
 Parts = tuple[str, ...]
 _SUBJECT = "{subject}"
@@ -25,7 +36,10 @@ class AlertKind:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One alert. `title` holds {subject} where there is one: a flow, a poll, a process. Stored words are in English."""
+    """One alert. `title` holds {subject} where there is one: a flow, a poll, a process; `messages` are of the detail.
+
+    `told` are the channels that took it, `until` is when its cause was gone.
+    """
 
     title: str
     subject: str
@@ -34,8 +48,10 @@ class Shown:
     detail: str
     fix: str
     address: str
-    is_sent: bool
-    is_parked: bool
+    messages: str | None
+    sent_at: datetime | None
+    told: tuple[str, ...]
+    until: datetime | None
 
 
 def _parked(parts: Parts) -> str:
@@ -78,6 +94,36 @@ KINDS: Final[Mapping[str, AlertKind]] = {
     "process": AlertKind("No {subject} process is running", "Start it; see its log.", lambda _: "#processes"),
 }
 """By the first word of an alert's cause."""
+CHANNELS: Final = {"email": "e-mail", "webhook": "webhook", "sentry": "Sentry"}
+
+
+def routes() -> list[Route]:
+    """The one page."""
+    return [Route("/alerts", for_visitors(show_alerts), methods=["GET"])]
+
+
+async def show_alerts(request: Request, visitor: Visitor) -> Response:
+    """What needs somebody now, and what did before: since when, until when, who was told and where."""
+    shared, names = services.of(request), await services.names_of(request)
+    before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
+
+    def look(session: Session) -> tuple[list[AlertRow], list[AlertRow], int | None, datetime]:
+        is_mine = (each for each in alerts.find_open(session) if visitor.connection in {None, each.connection})
+        return list(is_mine), *alerts.find_past(session, visitor.connection, before=before), views.now_of(session)
+
+    lasting, past, following, now = await shared.read(look)
+    return render(
+        request,
+        "alerts.html",
+        visitor=visitor,
+        lasting=[to_shown(alert, names) for alert in lasting] if before is None else [],
+        past=[to_shown(alert, names) for alert in past],
+        several=len(names) > 1,
+        is_first=before is None,
+        now=now,
+        older=f"/alerts?{urlencode({'after': following})}" if following else None,
+        channels=[CHANNELS[name] for name in open_channels(shared.settings)],
+    )
 
 
 def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
@@ -95,6 +141,8 @@ def to_shown(alert: AlertRow, names: Mapping[str, str]) -> Shown:
         detail=alert.detail or "",
         fix=(kind.fix if kind else "") or alert.fix or "",
         address=kind.address(tuple(parts)) if kind else "/events",
-        is_sent=bool(alert.told),
-        is_parked=name == "parked",
+        messages=alert.messages,
+        sent_at=alert.sent_at,
+        told=tuple(CHANNELS.get(channel, channel) for channel in alert.told.split(",") if channel),
+        until=alert.cleared_at,
     )

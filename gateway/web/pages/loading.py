@@ -14,6 +14,7 @@ from gateway.store.progress import Progress
 from gateway.web import actions
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from mapping.messages import message
 
 FLOWS: Final = (Flow.PRODUCTS, Flow.CUSTOMERS, Flow.ORDERS)
 TITLES: Final = {
@@ -81,7 +82,12 @@ async def hold(shared: Services, event_id: int, *, connection: str, pause: bool,
         if not changed:
             raise Refusal(409, "this load is over")
         action = "pause load" if pause else "resume load"
-        audit.note(session, actor=actor, action=action, target=f"connection {connection}, {event.flow}")
+        audit.note(
+            session,
+            actor=actor,
+            action=action,
+            target=message("connection {name}, {flow}", name=connection, flow=message(event.flow)),
+        )
 
     await shared.write(change)
     if not pause:

@@ -28,6 +28,7 @@ from gateway.web.visitors import for_visitors, from_form
 from mapping import choices, coverage, settings_answers, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.coverage import Caught
+from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS: Final = "/connections/{name}/mapping"
@@ -251,7 +252,7 @@ async def _refresh(request: Request, visitor: Visitor, state: MappingState, edit
 
     def ask(session: Session) -> int:
         (received,) = inbox.receive(session, [requests.refresh_lists(connection=name, actor="admin")])
-        audit.note(session, actor=visitor.actor, action="lists", target=f"connection {name}")
+        audit.note(session, actor=visitor.actor, action="lists", target=message("connection {name}", name=name))
         return received.id
 
     shared.notifier.notify([await shared.write(ask)])

@@ -1,0 +1,157 @@
+"""Pages about what happened: the audit trail, alerts, loads and reads, kept to what a visitor may see."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import Engine, insert, update
+from sqlmodel import col
+
+from gateway.store import alerts, audit, connections, users
+from gateway.store.alert_rules import AlertCause
+from gateway.store.audit import AuditFilter
+from gateway.store.clock import moment
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tables import AlertRow, AuditRow
+from gateway.store.users import Role
+from mapping.messages import message
+from tests.gateway.web.conftest import Gateway, a_connection
+from tests.gateway.web.test_users import Open, admin, join, open_browser
+
+__all__ = ["admin", "open_browser"]
+EVIL = '"><script>alert(1)</script>'
+
+
+def act(engine: Engine, actor: str, action: str, *, days_ago: int = 0, target: str = "event 1") -> None:
+    row = {"actor": actor, "action": action, "target": target, "at": moment(-86_400.0 * days_ago)}
+    with writing(engine) as session:
+        session.execute(insert(AuditRow).values(row))
+
+
+def shown(page: httpx.Response) -> list[tuple[str, str]]:
+    assert page.status_code == 200, page.text
+    found = re.findall(r'<td class="who">(.*?)</td>\s*<td class="did">(.*?)</td>', page.text)
+    return [(who, what) for who, what in found]
+
+
+def test_the_audit_is_found_by_person_kind_and_day(gateway: Gateway, admin: httpx.Client) -> None:
+    with writing(gateway.engine) as session:
+        session.execute(update(AuditRow).values(at=moment(-9 * 86_400.0)))  # the login before
+    act(gateway.engine, "dashboard: Anna", "ignore", days_ago=3)
+    act(gateway.engine, "dashboard: Anna", "retry", days_ago=2)
+    act(gateway.engine, "cli", "retry", days_ago=1, target=EVIL)
+    every = admin.get("/audit")
+    assert shown(every)[:3] == [("The command line", "Tried again"), ("Anna", "Tried again"), ("Anna", "Ignored")]
+    assert EVIL not in every.text
+    assert '<option value="dashboard: Anna" >Anna</option>' in every.text
+    today = datetime.now(UTC).date()
+    for query, found in (
+        ("who=dashboard: Anna", ["Tried again", "Ignored"]),
+        ("what=retry", ["Tried again", "Tried again"]),
+        ("who=dashboard: Anna&what=retry", ["Tried again"]),
+        (f"from={today - timedelta(days=2)}&what=ignore", []),
+        (f"through={today - timedelta(days=2)}&who=dashboard: Anna", ["Tried again", "Ignored"]),
+        ("from=2020-01-01&through=2020-12-31", []),
+        ("from=2120-01-01", []),
+    ):
+        assert [what for _, what in shown(admin.get(f"/audit?{query}"))] == found, query
+    rows = list(csv.reader(io.StringIO(admin.get("/audit.csv?what=retry").text)))
+    assert [row[1:4] for row in rows[1:]] == [["cli", "retry", EVIL], ["Anna", "retry", "event 1"]]
+    assert "Erneut versucht" in admin.get("/audit", headers={"Accept-Language": "de"}).text
+    assert admin.get("/audit?from=yesterday").status_code == 400
+
+
+def test_the_audit_goes_on_by_pages_and_tells_its_records_in_every_language(
+    gateway: Gateway, admin: httpx.Client
+) -> None:
+    for number in range(60):
+        with writing(gateway.engine) as session:
+            audit.note(session, actor="cli", action="ignore", target=message("event {id}", id=number))
+    first = admin.get("/audit?what=ignore")
+    following = re.findall(r'rel="next" href="([^"]+)"', first.text)[0].replace("&amp;", "&")
+    second = admin.get(following, headers={"Accept-Language": "nl"})
+    assert len(shown(first)) + len(shown(second)) == 60
+    assert "gebeurtenis 9\n" in re.sub("<.*?>", "\n", second.text)
+    with reading(gateway.engine) as session:
+        rows, _ = audit.find_page(session, AuditFilter(action="ignore", actor="cli"), before=3, limit=9)
+    assert all(row.id and row.id < 3 for row in rows)
+
+
+def test_the_audit_is_for_who_configures_and_keeps_to_the_people_of_a_connection(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open, seal: Seal
+) -> None:
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
+        users.add(session, "Bo", Role.OWNER, "default")
+    act(gateway.engine, "dashboard: Bo", "ignore", days_ago=9)  # somebody else, of that name, before Bo came
+    act(gateway.engine, "dashboard: Bo", "retry")
+    act(gateway.engine, "dashboard: Cor", "retry")
+    owner = join(admin, open_browser(), "Anna", "owner", "default")
+    page = owner.get("/audit")
+    assert ("Bo", "Tried again") in shown(page)
+    assert "Cor" not in page.text
+    assert "Ignored</td>" not in page.text
+    assert "Somebody with the ADMIN_TOKEN" not in page.text
+    assert "Cor" not in owner.get("/audit.csv").text
+    keeper = join(admin, open_browser(), "Dirk", "bookkeeper")
+    assert keeper.get("/audit").status_code == keeper.get("/audit.csv").status_code == 403
+    assert "/audit" not in keeper.get("/sales").text
+
+
+@pytest.fixture
+def told(gateway: Gateway, seal: Seal) -> Gateway:
+    """An alert that lasts and was sent, two that are over, and those of another connection."""
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
+        alerts.note(session, [AlertCause("parked/default/orders/x", "old", "it was parked", "", "default")])
+        alerts.note(session, [AlertCause("paused/other", "the connection is paused", EVIL, "", "other")])
+        gone = update(AlertRow).values(cleared_at=moment(-60), first_seen=moment(-660), told="")
+        session.execute(gone)
+        silent = message("{name} does not answer", name="MplusKASSA")
+        detail = message("it has not answered for {minutes} minutes", minutes=7)
+        alerts.note(session, [AlertCause("silent/default/MplusKASSA", silent, detail, "", "default")])
+        alerts.note(session, [AlertCause("process/clock", message("no {role} process is running", role="clock"))])
+        session.execute(update(AlertRow).where(col(AlertRow.cleared_at).is_(None)).values(told="email,webhook"))
+    return gateway
+
+
+def test_alerts_say_since_when_until_when_and_who_was_told(told: Gateway, admin: httpx.Client) -> None:
+    page = admin.get("/alerts").text
+    now, before = page.split("<h2>Before</h2>")
+    assert "MplusKASSA does not answer" in now
+    assert "it has not answered for 7 minutes" in now
+    assert "told by e-mail, webhook" in now
+    assert "Alerts are told to nobody: set ALERT_EMAIL" in now
+    assert "Records of sales wait for a person" in before
+    assert "lasted 10 min" in before
+    assert "nobody was told" in before
+    assert EVIL not in page
+    german = admin.get("/alerts", headers={"Accept-Language": "de"}).text
+    assert "MplusKASSA antwortet nicht" in german
+    assert "gemeldet per E-Mail, Webhook" in german
+    with writing(told.engine) as session:
+        row = {"title": "x", "told": "", "clear_told": "", "stage": ""}
+        times = dict.fromkeys(("first_seen", "seen_at", "cleared_at"), moment(-9))
+        many = [{**row, **times, "cause": f"paused/{n}", "connection": "default"} for n in range(60)]
+        for each in many:
+            session.execute(insert(AlertRow).values(each))
+    first = admin.get("/alerts").text
+    following = re.findall(r'rel="next" href="([^"]+)"', first)[0]
+    second = admin.get(following).text
+    assert first.count("lasted") + second.count("lasted") == 62
+    assert "<h2>Now</h2>" not in second
+
+
+def test_alerts_of_other_connections_are_not_shown(told: Gateway, admin: httpx.Client, open_browser: Open) -> None:
+    viewer = join(admin, open_browser(told.url), "Anna", "viewer", "default")
+    page = viewer.get("/alerts").text
+    assert "MplusKASSA does not answer" in page
+    assert "lasted" in page
+    assert "The connection is paused" not in page
+    assert "No clock process" not in page
