@@ -10,13 +10,13 @@ import json
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
-from handlers import awaited_records, currencies, merges
+from handlers import awaited_records, merges
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.references import addresses, counterparts, parties
 from handlers.references.counterparts import LastWritten
 from handlers.result import Result, done, skipped
 from mapping import customers, relations
+from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
 
@@ -67,7 +67,7 @@ def _update(relation: Relation, found: Customer, deps: Deps, *, written_before: 
             return found
         try:
             return deps.books.update_customer(
-                wanted, request_id(deps.books.realm_id, "customer update", found.id, found.sync_token)
+                wanted, deps.books.request_id("customer update", found.id, found.sync_token)
             )
         except DuplicateName:
             clashes += 1
@@ -100,7 +100,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     except NotFound:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
     deps.learn(email=customers.email_key(customer.email), record=f'customer "{customer.display_name}"')
-    relations.require_wanted(customer, currencies.require_home(deps))
+    relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = counterparts.of_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")

@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
@@ -25,6 +26,8 @@ from mapping import settings_document
 from mapping.records import Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
+
+_NOW: Final = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Deps:
     process: ProcessState
     facts: dict[str, Any] = field(default_factory=dict)
     sales: dict[str, Sale | None] = field(default_factory=dict)
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    now: Callable[[], datetime] = _NOW
     dry_run: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED
     installation: str = ""

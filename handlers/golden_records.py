@@ -12,16 +12,16 @@ import simplejson
 from gateway.errors import GatewayError, NotFound
 from gateway.store.events import Event
 from gateway.store.requests import By
-from handlers import currencies
 from handlers.catalogue import articles, bridge
 from handlers.deps import Deps
-from handlers.references import codes, parties, people
+from handlers.references import parties, people
 from handlers.result import Result, done
 from handlers.sales import drafts, dry_runs, lookup
-from mapping import golden_records
+from mapping import golden_records, list_entries
 from mapping.control import Control
 from mapping.errors import MappingError
 from mapping.golden_records import Data, dump
+from mapping.list_entries import KnownLists, require_home
 from mapping.messages import message
 from mapping.records import Relation, Sale, SaleKind
 from mapping.sale_identity import tenders_of
@@ -87,7 +87,7 @@ def _read_relation(name: str, deps: Deps) -> tuple[object, Data]:
 
 def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
     found = people.get_customer(By.EMAIL if "@" in name else By.ID, name, deps)
-    return found, {"currency": currencies.require_home(deps)}
+    return found, {"currency": require_home(deps.lists.company(), deps.settings.products.currency)}
 
 
 def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
@@ -101,16 +101,16 @@ def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
         references = drafts.find_references(sale, deps)  # a sale that is refused afterwards is a result, too
     relation = deps.till.relation(sale.relation_number) if sale.relation_number else None
     tenders = sorted(tenders_of(drafts.in_money(sale, deps)))
-    known = {
+    known = deps.lists.read(*_LISTS, on=sale.business_date)
+    return sale, {
         "references": dump(references),
         "tenders": tenders,
         "country": parties.country(sale, relation, deps),
         "days_to_pay": _find_days(sale, relation),
-        "tax_codes": [dump(code) for code in deps.lists.tax_codes(sale.business_date) if code.active],
-        "automatic": _match_automatically(sale, relation, tenders, deps),
-        "entries": {kind: [_short(each) for each in deps.lists.entries(kind)] for kind in _kept(deps)},  # type: ignore[arg-type]
+        "tax_codes": [dump(code) for code in known.tax_codes if code.active],
+        "automatic": _match_automatically(sale, relation, tenders, known, deps),
+        "entries": {kind: [_short(each) for each in rows] for kind, rows in known.entries.items()},
     }
-    return sale, known
 
 
 def _find_days(sale: Sale, relation: Relation | None) -> int | None:
@@ -120,18 +120,12 @@ def _find_days(sale: Sale, relation: Relation | None) -> int | None:
     return (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
 
 
-def _kept(deps: Deps) -> Iterable[str]:
-    company = deps.lists.company()
-    left_out = {"Department": company.tracks_departments, "Class": company.tracks_classes}
-    return [kind for kind in _LISTS if left_out.get(kind, True)]
-
-
 def _short(entry: Any) -> Mapping[str, Any]:
     return {"id": entry.id, "name": entry.name, **({} if entry.active else {"active": False})}
 
 
 def _match_automatically(
-    sale: Sale, relation: Relation | None, tenders: Iterable[str], deps: Deps
+    sale: Sale, relation: Relation | None, tenders: Iterable[str], known: KnownLists, deps: Deps
 ) -> dict[str, dict[str, str]]:
     """What each control finds without a setting, by setting and key."""
     plain = Control(on_miss="skip")
@@ -140,10 +134,10 @@ def _match_automatically(
     trial = dataclasses.replace(deps, settings=settings)
     branch = str(sale.branch)
     found: dict[str, Mapping[str, str | None]] = {
-        "mapping.payment_methods": codes.payment_methods(tenders, trial),
-        "mapping.departments": {branch: codes.department(sale.branch, trial)},
-        "mapping.classes": {branch: codes.class_id(sale.branch, trial)},
-        "mapping.terms": {str(_find_days(sale, relation)): codes.term(sale, relation, trial)},
+        "mapping.payment_methods": drafts.payment_methods(tenders, known, trial),
+        "mapping.departments": {branch: list_entries.department(sale.branch, known, mapping)},
+        "mapping.classes": {branch: list_entries.class_id(sale.branch, known, mapping)},
+        "mapping.terms": {str(_find_days(sale, relation)): list_entries.term(sale, relation, known.of("Term"), plain)},
     }
     return {name: {key: id_ for key, id_ in each.items() if id_} for name, each in found.items()}
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.faults import MissingOperation
 from gateway.connectors.quickbooks.client import ListEntity, QuickBooks
+from mapping.list_entries import KnownLists
 from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
 KEEP_SECONDS = 4 * 3600.0
@@ -39,6 +40,18 @@ class Lists:
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
         self._lock = threading.RLock()
+
+    def read(self, *wanted: str, on: date | None = None) -> KnownLists:
+        """These lists of the books, as far as the company keeps them, and the till's; tax codes of the day `on`."""
+        company = self.company()
+        kept = {"Department": company.tracks_departments, "Class": company.tracks_classes}
+        return KnownLists(
+            company,
+            self.branches(),
+            self.payment_methods() if "PaymentMethod" in wanted else (),
+            self.tax_codes(on) if on else (),
+            {kind: self.entries(cast("ListEntity", kind)) for kind in wanted if kept.get(kind, True)},
+        )
 
     def company(self) -> CompanyProfile:
         """The company of the books and its preferences."""

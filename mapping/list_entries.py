@@ -1,14 +1,57 @@
-"""What the settings choose of the books' small lists: a tax code for a rate, an entry by name. Pure."""
+"""The small lists of both systems, and what the settings choose of them for a sale: codes, methods, places. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.records import ListEntry, Sale, TaxCode, VatAmount
+from mapping.records import (
+    Branch,
+    CompanyProfile,
+    ListEntry,
+    Relation,
+    Sale,
+    SaleKind,
+    TaxCode,
+    TillPaymentMethod,
+    VatAmount,
+)
 from mapping.sale_identity import name_record
+from mapping.sections import MappingSettings
+
+FOREIGN = "foreign-currency"
+_LONGEST_METHOD = 31
+_NEW = "(to be created)"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLists:
+    """The lists as they were read for one decision; one that was not read, or is not kept, is empty."""
+
+    company: CompanyProfile
+    branches: tuple[Branch, ...] = ()
+    till_methods: tuple[TillPaymentMethod, ...] = ()
+    tax_codes: tuple[TaxCode, ...] = ()
+    entries: Mapping[str, tuple[ListEntry, ...]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> tuple[ListEntry, ...]:
+        """A list of the books: PaymentMethod, Department, Class, Term, Account."""
+        return self.entries.get(kind, ())
+
+
+@dataclass(frozen=True, slots=True)
+class NewMethod:
+    """A payment method that the books do not have yet."""
+
+    name: str
+
+    @property
+    def shortened(self) -> str:
+        """The name as the books can hold it."""
+        return " ".join(self.name.split())[:_LONGEST_METHOD].rstrip()
 
 
 def tax_code(
@@ -76,3 +119,168 @@ def by_name_or_id(chosen: str, entries: Iterable[ListEntry]) -> str:
         return chosen
     entry = named(chosen, found)
     return entry.id if entry else chosen
+
+
+# --- what the settings choose of them ----------------------------------------------------------------------------
+
+
+def require_home(company: CompanyProfile, currency: str) -> str:
+    """The till's `currency`, which must be the company's. Raises `MappingError` naming both; nothing is converted."""
+    if company.home_currency not in (None, currency):
+        raise MappingError(
+            message(
+                "the company keeps its books in {home}, the till sells in {currency}; amounts are not converted",
+                home=company.home_currency,
+                currency=currency,
+            ),
+            code=FOREIGN,
+            record=message("company {name}", name=company.name),
+            field="products.currency",
+            fix=message(
+                "connect a company that keeps {currency}, or correct products.currency when the till sells in {home}; "
+                "then retry",
+                currency=currency,
+                home=company.home_currency,
+            ),
+        )
+    return currency
+
+
+def named_currency(company: CompanyProfile, currency: str) -> str | None:
+    """The currency that every document must name, where the company keeps several; raises like `require_home`."""
+    home = require_home(company, currency)
+    return home if company.multi_currency else None
+
+
+def wanted(sale: Sale, tenders: Collection[str], mapping: MappingSettings) -> list[str]:
+    """The lists of the books that a document of this sale may name entries of."""
+    needed = {
+        "PaymentMethod": bool(tenders),
+        "Account": (bool(tenders) and names_accounts(mapping.deposit_accounts)) or _pays_back(sale),
+        "Department": True,
+        "Class": mapping.classes.mode != "off",
+        "Term": sale.kind is SaleKind.INVOICE and mapping.terms.mode != "off",
+    }
+    return [kind for kind, is_needed in needed.items() if is_needed]
+
+
+def names_accounts(rule: Control) -> bool:
+    """Whether a control of accounts names any: nothing is matched without it."""
+    return rule.mode not in ("off", "default") or bool(rule.table) or rule.on_miss == "default"
+
+
+def tax_codes(
+    sale: Sale, amounts: Sequence[VatAmount], known: KnownLists, rule: Control, *, country: str | None = None
+) -> dict[int, TaxCode]:
+    """The books' tax code for every VAT code of a sale. Raises `MappingError` naming the rate without one."""
+    place = name_branch(sale.branch, known.branches)
+    return {
+        amount.code: tax_code(amount, known.tax_codes, rule, country=country, source=sale, place=place)
+        for amount in amounts
+    }
+
+
+def name_branch(number: int, branches: Iterable[Branch]) -> str:
+    """A branch as messages name it."""
+    name = next((branch.name for branch in branches if branch.number == number), "")
+    return message("branch {number} ({name})" if name else "branch {number}", number=number, name=name)
+
+
+def payment_method(code: str, known: KnownLists, mapping: MappingSettings) -> str | NewMethod | None:
+    """The id of the books' payment method for a tender of the till; a new one by name when the settings allow it."""
+    name = next((m.description for m in known.till_methods if m.code == code), None) or code
+    entry = method_named(name, known.of("PaymentMethod"))
+    missing = _NEW if mapping.create_payment_methods else None
+    question = ControlQuestion(
+        setting="mapping.payment_methods",
+        key=code,
+        automatic=entry.id if entry else missing,
+        what=message(
+            'payment method "{name}"' if name == code else 'payment method "{name}" ({code} at the till)',
+            name=name,
+            code=code,
+        ),
+    )
+    chosen = resolve(mapping.payment_methods, question).value
+    if chosen == _NEW:
+        return NewMethod(name)
+    return by_name_or_id(chosen, known.of("PaymentMethod")) if chosen else None
+
+
+def method_named(name: str, known: Sequence[ListEntry]) -> ListEntry | None:
+    """The active payment method of this name, which the books may hold shortened."""
+    return named(name, known) or named(NewMethod(name).shortened, known)
+
+
+def deposit_accounts(tenders: Iterable[str], accounts: Sequence[ListEntry], rule: Control) -> dict[str, str]:
+    """The id of the account that receives the money of each tender, where the settings name one."""
+    found: dict[str, str] = {}
+    for code in tenders:
+        what = message('the account of payment method "{code}"', code=code)
+        chosen = resolve(rule, ControlQuestion(setting="mapping.deposit_accounts", key=code, what=what)).value
+        if chosen:
+            found[code] = by_name_or_id(chosen, accounts)
+    return found
+
+
+def money_account(sale: Sale, known: KnownLists) -> str | None:
+    """The account for money without an account of its own: only refunds must name one, for sales the books choose."""
+    if not _pays_back(sale):
+        return None
+    home = known.company.home_currency
+    accounts = [a for a in known.of("Account") if a.active and a.currency in (None, home)]
+    undeposited = (a for a in accounts if a.subtype == "UndepositedFunds" or a.name == "Undeposited Funds")
+    banks = (a for a in accounts if a.type == "Bank")
+    entry = next(undeposited, None) or next(banks, None)
+    return entry.id if entry else None
+
+
+def _pays_back(sale: Sale) -> bool:
+    return sale.total_incl_cents < 0 or any(payment.amount_cents < 0 for payment in sale.payments)
+
+
+def department(branch: int, known: KnownLists, mapping: MappingSettings) -> str | None:
+    """The id of the books' department (location) for a branch of the till, where the company keeps locations."""
+    if not known.company.tracks_departments:
+        return None
+    return _of_branch(branch, "mapping.departments", mapping.departments, known.of("Department"), known.branches)
+
+
+def class_id(branch: int, known: KnownLists, mapping: MappingSettings) -> str | None:
+    """The id of the books' class for a branch, where the company tracks classes and the settings map them."""
+    if mapping.classes.mode == "off" or not known.company.tracks_classes:
+        return None
+    return _of_branch(branch, "mapping.classes", mapping.classes, known.of("Class"), known.branches)
+
+
+def _of_branch(
+    branch: int, setting: str, rule: Control, entries: Sequence[ListEntry], branches: Sequence[Branch]
+) -> str | None:
+    """The entry the settings choose for a branch; the one of the branch's own name by default."""
+    name = next((b.name for b in branches if b.number == branch), "")
+    entry = named(name, entries)
+    question = ControlQuestion(
+        setting=setting, key=str(branch), automatic=entry.id if entry else None, what=name_branch(branch, branches)
+    )
+    chosen = resolve(rule, question).value
+    return by_name_or_id(chosen, entries) if chosen else None
+
+
+def term(sale: Sale, relation: Relation | None, terms: Sequence[ListEntry], rule: Control) -> str | None:
+    """The id of the books' payment term of a sale on account: the one with the same number of days."""
+    if sale.kind is not SaleKind.INVOICE or rule.mode == "off":
+        return None
+    days = (sale.due_date - sale.business_date).days if sale.due_date else relation.payment_days if relation else None
+    if days is None:
+        return None
+    same = next((entry.id for entry in terms if entry.active and entry.due_days == days), None)
+    what = message("a term of {days} days", days=days)
+    chosen = resolve(rule, ControlQuestion(setting="mapping.terms", key=str(days), automatic=same, what=what)).value
+    return by_name_or_id(chosen, terms) if chosen else None
+
+
+def shipping_method(method: str, rule: Control) -> str | None:
+    """How the goods were delivered, in the books' words."""
+    what = message('delivery method "{method}"', method=method)
+    asked = ControlQuestion(setting="mapping.shipping_methods", key=method, automatic=method, what=what)
+    return resolve(rule, asked).value

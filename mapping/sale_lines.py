@@ -40,6 +40,13 @@ class FlatLine:
     remainder: bool = False
 
 
+def every_line(lines: Iterable[SaleLine]) -> Iterator[SaleLine]:
+    """All lines and their sublines."""
+    for line in lines:
+        yield line
+        yield from every_line(line.sublines)
+
+
 def needed_articles(
     sale: Sale,
     *,

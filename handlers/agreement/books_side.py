@@ -12,8 +12,7 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
-from handlers.references import codes
-from mapping import figures
+from mapping import figures, list_entries
 from mapping.agreement import BooksRecord, DocumentState
 from mapping.figures import Names
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, SaleKind
@@ -181,8 +180,10 @@ class _Branches:
     """Which branch a document belongs to: its department's, or its sale's where there are no departments."""
 
     def __init__(self, till: TillSide, groups: Mapping[str, str], deps: Deps) -> None:
-        numbers = [branch.number for branch in deps.lists.branches()]
-        self._departments = {number: codes.department(number, deps) for number in numbers}
+        known, mapping = deps.lists.read("Department"), deps.settings.mapping
+        self._departments = {
+            each.number: list_entries.department(each.number, known, mapping) for each in known.branches
+        }
         self._of_department = {each: number for number, each in self._departments.items() if each}
         self._of_group = {groups[sale.id]: sale.branch for sale in till.sales.values()}
 

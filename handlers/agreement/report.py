@@ -20,7 +20,7 @@ from handlers.agreement import books_side, nightly, others, results, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
-from handlers.references import codes, own_items
+from handlers.references import goods
 from handlers.result import Result, done, telling
 from mapping import agreement, certificates, control, list_entries
 from mapping.control import ControlQuestion
@@ -155,7 +155,7 @@ def _names(through: date, deps: Deps) -> Names:
     entries = {entry.id: entry.name for entry in deps.lists.entries("PaymentMethod")}
     tenders = {method.code: _shared_name(method, entries, deps) for method in deps.lists.payment_methods()}
     rates = {code.id: code.percentage for code in deps.lists.tax_codes(through)}
-    clearing = own_items.known_ids(own_items.CLEARING, deps)
+    clearing = goods.own_ids(goods.CLEARING, deps)
     accounts = _accounts(tenders, deps)
     named = {entry.id: entry.name for entry in deps.lists.entries("Account")} if accounts else {}
     return Names(tenders, entries, rates, clearing, accounts, named)
@@ -164,9 +164,11 @@ def _names(through: date, deps: Deps) -> Names:
 def _accounts(tenders: Mapping[str, str], deps: Deps) -> dict[str, str]:
     """The account that the settings name for a tender; only if all tenders with its shared name have one."""
     found: dict[str, str] = {}
+    rule = deps.settings.mapping.deposit_accounts
+    known = deps.lists.entries("Account") if list_entries.names_accounts(rule) else ()
     for code in tenders:
         with suppress(MappingError):
-            found |= codes.deposit_accounts([code], deps)
+            found |= list_entries.deposit_accounts([code], known, rule)
     without = {name for code, name in tenders.items() if code not in found}
     return {code: account for code, account in found.items() if tenders[code] not in without}
 
@@ -174,7 +176,7 @@ def _accounts(tenders: Mapping[str, str], deps: Deps) -> dict[str, str]:
 def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: Deps) -> str:
     """The books' name of a payment method of the till; its own name if the books have none (nothing is created)."""
     known = deps.lists.entries("PaymentMethod")
-    entry = codes.method_named(method.description or method.code, deps)
+    entry = list_entries.method_named(method.description or method.code, known)
     try:
         chosen = control.resolve(
             deps.settings.mapping.payment_methods,

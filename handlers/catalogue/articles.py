@@ -12,11 +12,11 @@ from gateway.errors import DuplicateNumber
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import currencies
 from handlers.catalogue import items, ownership
 from handlers.deps import Deps
 from mapping import products
 from mapping.fingerprints import fingerprint
+from mapping.list_entries import require_home
 from mapping.products import VatTable
 from mapping.records import Article, Item, Product
 from mapping.texts import Traces, without_name
@@ -116,7 +116,7 @@ def find_link(item_id: str, deps: Deps) -> Link | None:
 
 def vat_table(deps: Deps) -> VatTable:
     """Today's tax codes and VAT codes. Raises `MappingError` if prices are in another currency."""
-    currencies.require_home(deps)
+    require_home(deps.lists.company(), deps.settings.products.currency)
     codes = {code.id: code for code in deps.lists.tax_codes(deps.now().date())}
     return VatTable(groups=tuple(deps.lists.vat_groups()), tax_codes=codes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from gateway.connectors.quickbooks.client import ListEntity
 from gateway.findings import Finding
@@ -45,7 +46,7 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
         account = getattr(mapped, setting)
         yield from _look_at_list(setting, "Account", [account] if account else [], deps)
     yield from _look_at_tax_codes(mapped, deps)
-    looks = (goods.special_items, goods.fallback_item, goods.summary_item)
+    looks = (goods.special_items, partial(goods.settings_item, "fallback"), goods.summary_item)
     yield from dict.fromkeys(finding for look in looks for finding in _look_at_items(look, deps))
 
 

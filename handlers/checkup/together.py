@@ -7,8 +7,7 @@ from decimal import Decimal
 
 from gateway.findings import Finding
 from handlers.deps import Deps
-from handlers.references import codes
-from mapping import control
+from mapping import control, list_entries
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
 from mapping.messages import message
@@ -51,8 +50,9 @@ def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
     mapped = deps.settings.mapping
     if mapped.create_payment_methods or mapped.payment_methods.mode != "default":
         return
+    known = deps.lists.entries("PaymentMethod")
     for method in deps.lists.payment_methods():
-        entry = codes.method_named(method.description, deps) or codes.method_named(method.code, deps)
+        entry = list_entries.method_named(method.description, known) or list_entries.method_named(method.code, known)
         question = ControlQuestion(
             setting="mapping.payment_methods", key=method.code, automatic=entry.id if entry else None
         )
@@ -65,12 +65,11 @@ def _look_at_tenders(deps: Deps) -> Iterator[Finding]:
 
 
 def _look_at_branches(deps: Deps) -> Iterator[Finding]:
-    if not deps.lists.company().tracks_departments:
-        return
-    for branch in deps.lists.branches():
+    known = deps.lists.read("Department")
+    for branch in known.branches if known.company.tracks_departments else ():
         subject = f"branch {branch.number}"
         try:
-            found = codes.department(branch.number, deps)
+            found = list_entries.department(branch.number, known, deps.settings.mapping)
         except MappingError as error:
             yield Finding(subject, message("no location is called {name}", name=branch.name), error.fix or "")
             continue

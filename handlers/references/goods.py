@@ -1,8 +1,14 @@
-"""The books' item of every article on a sale: by link, else by SKU; a missing one is named, or the fallback is used."""
+"""The items of the books that a sale's lines are booked on: the article's, one the settings name, or one of our own.
+
+An article's item is found by link, else by SKU; a missing one is named, or the fallback is used. The books take a
+line's account from its item, not from the line. So where the settings name an account, for a country, a turnover
+group, deposits or money, such lines are booked on a service item of that account, created once. An item that keeps
+stock then gets a separate line with the pieces only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.store import links
@@ -10,15 +16,44 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers import awaited_records
 from handlers.deps import Deps
-from handlers.references import account_items
+from mapping import control
+from mapping.control import ControlQuestion
 from mapping.errors import MappingError
+from mapping.list_entries import by_name_or_id, named
 from mapping.messages import AND, join, message
 from mapping.orders import needed_articles
 from mapping.records import Item, Sale, SaleLine
+from mapping.sale_identity import name_record
+from mapping.sale_lines import every_line
 from mapping.skus import OWN_ENDING, name_item
 
 ROUNDING_ITEM = f"Rounding difference{OWN_ENDING}"
 _SELLABLE = frozenset({"Inventory", "NonInventory", "Service"})
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsOfSale:
+    """Items by article and by turnover group of lines without one; `stocked`: the items that keep stock, by article,
+    of those booked on the item of an account; and what the settings name for special kinds and for all others.
+    """
+
+    articles: Mapping[int, str]
+    stocked: Mapping[int, str]
+    groups: Mapping[int, str]
+    special: Mapping[str, str]
+    fallback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnItem:
+    """`name` of the item and of its account where the settings name none; `setting` of `mapping` names the account."""
+
+    name: str
+    setting: str
+
+
+CLEARING = OwnItem("Other ways to pay (Kassabridge)", "clearing_account")
+ORDER_DEPOSITS = OwnItem("Deposits on orders (Kassabridge)", "order_deposit_account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +64,40 @@ class _Missing:
     inactive: tuple[Item, ...]
 
 
-def item_ids(sale: Sale, record: str, deps: Deps, *, country: str | None = None) -> dict[int, str]:
-    """Item id by article number for every article that will be booked. Raises `MappingError` naming missing SKUs.
+def find(sale: Sale, deps: Deps, *, country: str | None) -> ItemsOfSale:
+    """The items of every line that will be booked. Raises `MappingError` naming missing SKUs.
 
     `country` is the buyer's: the settings may book foreign sales on items of another account.
     """
-    instead = account_items.by_article(sale, deps, country)
-    found, missing = _find(_wanted(sale, deps) - instead.keys(), sale, deps)
-    return found | _fallback(missing, record, deps) | instead
-
-
-def stock_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[int, str]:
-    """The items whose quantity the books keep, by article, of those booked on the item of an income account."""
-    instead = account_items.by_article(sale, deps, country)
-    found, _ = _find(_wanted(sale, deps) & instead.keys(), sale, deps)
-    stocked = deps.lists.stocked(found.values()) if found else frozenset()
-    return {number: item for number, item in found.items() if item in stocked}
-
-
-def _wanted(sale: Sale, deps: Deps) -> frozenset[int]:
-    mapped = deps.settings.mapping
-    return needed_articles(
+    mapped, lines = deps.settings.mapping, list(every_line(sale.lines))
+    of_articles = {line.article: _of_account(sale, line, deps, country) for line in lines if line.article}
+    instead = {article: item for article, item in of_articles.items() if item}
+    wanted = needed_articles(
         sale,
         tolerance_cents=deps.settings.orders.rounding_cap_cents,
         special_items=tuple(mapped.special_items),
         tip_articles=mapped.tip_articles,
     )
+    found, missing = _find(wanted - instead.keys(), lines, deps)
+    articles = found | _fallback(missing, name_record(sale), deps) | instead
+    counted, _ = _find(wanted & instead.keys(), lines, deps)
+    stocked = deps.lists.stocked(counted.values()) if counted else frozenset()
+    bare = [line for line in lines if not line.article and line.turnover_group]
+    of_groups = {line.turnover_group or 0: _of_account(sale, line, deps, country) for line in bare}
+    return ItemsOfSale(
+        articles,
+        {number: item for number, item in counted.items() if item in stocked},
+        {group: item for group, item in of_groups.items() if item},
+        special_items(deps),
+        settings_item("fallback", deps),
+    )
 
 
-def _find(wanted: Collection[int], sale: Sale, deps: Deps) -> tuple[dict[int, str], dict[int, _Missing]]:
+def _find(wanted: Collection[int], lines: Iterable[SaleLine], deps: Deps) -> tuple[dict[int, str], dict[int, _Missing]]:
     with reading(deps.engine) as session:
         known = links.find_all(session, deps.connection, LinkKind.ARTICLE, [str(number) for number in wanted])
     found = {int(number): link.target_id for number, link in known.items()}
-    plus = dict(_plus(sale.lines))
+    plus = {line.article: line.plu for line in lines}
     missing: dict[int, _Missing] = {}
     for number in sorted(set(wanted) - found.keys()):
         skus = list(dict.fromkeys(filter(None, (str(number), plus.get(number)))))
@@ -74,21 +110,15 @@ def _find(wanted: Collection[int], sale: Sale, deps: Deps) -> tuple[dict[int, st
     return found, missing
 
 
-def group_items(sale: Sale, deps: Deps, *, country: str | None = None) -> dict[int, str]:
-    """Item id by turnover group for amounts without an article, where the settings name an account for the group."""
-    return account_items.by_group(sale, deps, country)
-
-
-def fallback_item(deps: Deps) -> str | None:
-    """The item of amounts without an article, if the settings name one."""
-    name = deps.settings.orders.fallback_item
-    return _named_item("fallback", name, deps, setting="orders.fallback_item") if name else None
-
-
 def summary_item(deps: Deps) -> str | None:
     """The item of a day's document, where the settings name one."""
-    name = deps.settings.orders.summary_item
-    return _named_item("summary", name, deps, setting="orders.summary_item") if name else fallback_item(deps)
+    return settings_item("summary", deps) or settings_item("fallback", deps)
+
+
+def settings_item(kind: str, deps: Deps) -> str | None:
+    """The item of `orders.<kind>_item` ("fallback", "summary"), if the settings name one."""
+    name, setting = getattr(deps.settings.orders, f"{kind}_item"), f"orders.{kind}_item"
+    return _named_item(kind, name, deps, setting=setting) if name else None
 
 
 def forget(item_ids_: Iterable[str], deps: Deps) -> None:
@@ -99,12 +129,6 @@ def forget(item_ids_: Iterable[str], deps: Deps) -> None:
                 known = links.find_by_target(session, deps.connection, kind, item_id)
             for link in known:
                 deps.forget(kind, link.source_id)
-
-
-def _plus(lines: Iterable[SaleLine]) -> Iterator[tuple[int, str | None]]:
-    for line in lines:
-        yield line.article, line.plu
-        yield from _plus(line.sublines)
 
 
 def _choose(number: int, items: Sequence[Item], deps: Deps) -> Item | None:
@@ -165,7 +189,7 @@ def rounding_item(deps: Deps) -> str:
     """The item of rounding lines: our own service item, created once on the account that sales are booked on."""
     if known := _linked(ROUNDING_ITEM, deps):
         return known
-    item_id = account_items.own_item(ROUNDING_ITEM, _rounding_account(deps), deps)
+    item_id = _find_or_make(ROUNDING_ITEM, _rounding_account(deps), deps)
     deps.remember(Link(LinkKind.SPECIAL, ROUNDING_ITEM, "Item", item_id))
     return item_id
 
@@ -220,3 +244,102 @@ def _refuse(missing: Mapping[int, _Missing], record: str) -> MappingError:
             todo=join(todo, "{first}; {second}"),
         ),
     )
+
+
+# --- items of an account -----------------------------------------------------------------------------------------
+
+
+def _of_account(sale: Sale, line: SaleLine, deps: Deps, country: str | None) -> str | None:
+    rows = deps.settings.mapping.income_accounts
+    keys = (f"{country or ''}:{line.turnover_group or ''}", country or "", f":{line.turnover_group or ''}")
+    key = next((key for key in keys if key and key in rows.table), keys[0])
+    if rows.mode == "off" or (rows.mode == "default" and key not in rows.table):
+        return None
+    what = message(
+        "the income account of turnover group {group} for {country}"
+        if country
+        else "the income account of turnover group {group}",
+        group=line.turnover_group or "(none)",
+        country=country,
+    )
+    asked = ControlQuestion(
+        setting="mapping.income_accounts", key=key, record=name_record(sale), source=sale, what=what
+    )
+    chosen = control.resolve(rows, asked).value
+    return _item_of(chosen, deps) if chosen else None
+
+
+def _item_of(account: str, deps: Deps) -> str:
+    accounts = deps.lists.entries("Account")
+    account_id = by_name_or_id(account, accounts)
+    key = f"account:{account_id}"
+    if known := _linked(key, deps):
+        return known
+    name = next((entry.name for entry in accounts if entry.id == account_id), account)
+    item_id = _find_or_make(f"{name}{OWN_ENDING}", account_id, deps)
+    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
+    return item_id
+
+
+def _find_or_make(name: str, account_id: str, deps: Deps) -> str:
+    """The service of this name that we created in the books, with or without a link; created if there is none."""
+    present = deps.books.items_by_name(name)
+    found = next((item for item in present if item.active), None)
+    if found:
+        return found.id
+    deps.say("making an item of our own in QuickBooks", name=name, account=account_id)
+    # The successor of an item that was made inactive is another item.
+    gone = sorted(item.id for item in (*present, *deps.books.items_by_name(f"{name} (deleted)")))
+    token = deps.books.request_id("item", name, *gone)
+    return deps.books.create_service_item(name, account_id, token).id
+
+
+def own_item(own: OwnItem, deps: Deps) -> str:
+    """The id of the item, created if missing. MappingError if the account in the settings does not exist."""
+    account = getattr(deps.settings.mapping, own.setting)
+    key = f"{own.name}:{account or ''}"
+    if known := _linked(key, deps):
+        return known
+    name = f"{account} - {own.name}" if account else own.name
+    item_id = _make_own(name, own, account, deps)
+    deps.remember(Link(LinkKind.SPECIAL, key, "Item", item_id))
+    return item_id
+
+
+def own_ids(own: OwnItem, deps: Deps) -> frozenset[str]:
+    """The ids of all items ever used for this, under any settings; none is created."""
+    with reading(deps.engine) as session:
+        found = links.find_under(session, deps.connection, LinkKind.SPECIAL, f"{own.name}:")
+    return frozenset(link.target_id for link in found)
+
+
+def _make_own(name: str, own: OwnItem, account: str | None, deps: Deps) -> str:
+    found = next((item for item in deps.books.items_by_name(name) if item.active), None)
+    if found:
+        return found.id
+    account_id = _named_account(own, account, deps) if account else _own_account(own, deps)
+    deps.say("making an item in QuickBooks", name=name, account=account_id)
+    return deps.books.create_service_item(name, account_id, deps.books.request_id("item", own.setting, account_id)).id
+
+
+def _named_account(own: OwnItem, account: str, deps: Deps) -> str:
+    accounts = [entry for entry in deps.lists.entries("Account") if entry.active]
+    account_id = by_name_or_id(account, accounts)
+    if all(entry.id != account_id for entry in accounts):
+        raise MappingError(
+            message("QuickBooks has no active account {account}", account=account),
+            record=own.name,
+            field=f"mapping.{own.setting}",
+            fix=message("make the account in QuickBooks, or correct mapping.{setting}", setting=own.setting),
+        )
+    return account_id
+
+
+def _own_account(own: OwnItem, deps: Deps) -> str:
+    entry = named(own.name, deps.lists.entries("Account"))
+    if entry is None:
+        entry = deps.books.create_liability_account(own.name, deps.books.request_id("account", own.setting))
+        deps.say("made an account in QuickBooks", name=own.name, id=entry.id)
+        if not deps.dry_run:
+            deps.lists.add("Account", entry)
+    return entry.id

@@ -10,13 +10,13 @@ from gateway.errors import DuplicateName
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import awaited_records, currencies
+from handlers import awaited_records
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.references import addresses
 from mapping import customers
 from mapping.countries import to_iso3
 from mapping.errors import MappingError
+from mapping.list_entries import named_currency, require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation, Sale, SaleKind
 from mapping.sale_identity import name_record
@@ -110,7 +110,8 @@ def default_debtor(deps: Deps) -> str:
 
 def _by_name(name: str, deps: Deps) -> str:
     found = oldest(deps.books.customers_by_name(name))
-    currency = currencies.require_home(deps)
+    company, currency = deps.lists.company(), deps.settings.products.currency
+    require_home(company, currency)
     if found and found.currency not in (None, currency):
         raise MappingError(
             message(
@@ -127,10 +128,10 @@ def _by_name(name: str, deps: Deps) -> str:
             ),
         )
     if found is None:
-        debtor = replace(customers.default_debtor(deps.settings.customers), currency=currencies.find_named(deps))
+        debtor = replace(customers.default_debtor(deps.settings.customers), currency=named_currency(company, currency))
         again = _stale([f"name:{name.casefold()}"], deps)
         found = deps.books.create_customer(
-            debtor, request_id(deps.books.realm_id, "customer", "debtor", debtor.display_name, *again)
+            debtor, deps.books.request_id("customer", "debtor", debtor.display_name, *again)
         )
     deps.remember(_to_link(f"name:{name.casefold()}", found))
     return found.id or ""
@@ -142,11 +143,11 @@ def create(relation: Relation, deps: Deps, *, attempt: int = 0) -> Customer:
     Customers, suppliers and employees share one list of names; the log shows which name was used.
     """
     wanted = customers.to_customer(relation, settings=deps.settings.customers, attempt=attempt)
-    customer = replace(wanted, currency=currencies.find_named(deps))
+    customer = replace(wanted, currency=named_currency(deps.lists.company(), deps.settings.products.currency))
     # A repeat gets the first answer; a successor of a removed customer must get a new one.
     again = _stale(_keys(relation), deps)
     try:
-        token = request_id(deps.books.realm_id, "customer", relation.number, attempt, *again)
+        token = deps.books.request_id("customer", relation.number, attempt, *again)
         return _bring_up_to_date(deps.books.create_customer(customer, token), customer, deps)
     except DuplicateName:
         same = find_same(customer, deps)
@@ -162,9 +163,7 @@ def _bring_up_to_date(made: Customer, wanted: Customer, deps: Deps) -> Customer:
     if (made.display_name in names and customers.email_key(made.email) == wanted.email) or not made.id:
         return made
     changed = replace(wanted, id=made.id, sync_token=made.sync_token)
-    return deps.books.update_customer(
-        changed, request_id(deps.books.realm_id, "customer update", made.id, made.sync_token)
-    )
+    return deps.books.update_customer(changed, deps.books.request_id("customer update", made.id, made.sync_token))
 
 
 def find_same(customer: Customer, deps: Deps) -> Customer | None:
@@ -177,7 +176,8 @@ def find_same(customer: Customer, deps: Deps) -> Customer | None:
 
 def choose(found: Iterable[Customer], deps: Deps) -> Customer | None:
     """The oldest active customer with this key that a sale in the till's currency can be booked on."""
-    currency, active = currencies.require_home(deps), [customer for customer in found if customer.active]
+    currency = require_home(deps.lists.company(), deps.settings.products.currency)
+    active = [customer for customer in found if customer.active]
     usable = oldest(customer for customer in active if customer.currency in (None, currency))
     if active and usable is None:
         named = ", ".join(f"{customer.display_name} keeps {customer.currency}" for customer in active)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from gateway.errors import NotFound
 from gateway.store.requests import By
-from handlers import currencies
 from handlers.deps import Deps
 from handlers.references import counterparts, parties
 from handlers.references.counterparts import BY_EMAIL, BY_LINK
@@ -16,6 +15,7 @@ from mapping import customer_explanations, customers, relations
 from mapping.customer_explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME
 from mapping.errors import NotBookable
 from mapping.explanations import Explanation
+from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
 from mapping.rules import RuleStep
@@ -133,7 +133,7 @@ def _find_holder(name: str, deps: Deps) -> str | None:
 def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
     relations.require_switched_on(deps.settings.customers)
-    relations.require_wanted(customer, currencies.require_home(deps))
+    relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = counterparts.of_customer(customer, deps)
     match = counterparts.find_relation(customer, known, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None

@@ -9,7 +9,6 @@ from gateway.errors import Conflict, Permanent
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.result import Result, done, parked
 from handlers.sales import booking, bookings, comparison, documents, drafts, money_documents, repairs, settlement
 from mapping import orders, sale_changes
@@ -81,7 +80,7 @@ def withdraw(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if settlement.release(link.target_entity, link.target_id, deps):
         # Unlinking payments changes the version of the invoice.
         current = documents.read(link.target_entity, link.target_id, deps) or current
-    token = request_id(deps.books.realm_id, "void", current.kind, current.id, current.sync_token)
+    token = deps.books.request_id("void", current.kind, current.id, current.sync_token)
     voided = deps.books.void_document(current.kind, current.id, current.sync_token, token)
     deps.say("voided the document", entity=current.kind, id=current.id, total=str(current.total))
     known = dataclasses.replace(bookings.to_link(sale, voided, finished=True), status=BookingStatus.WITHDRAWN)
@@ -313,7 +312,7 @@ def _replace(sale: Sale, link: Link, event: Event, kind: DocumentKind, deps: Dep
         link = bookings.begin(link, deps, status=BookingStatus.REPLACING)
         released = settlement.release(link.target_entity, link.target_id, deps)
         present = (documents.read(link.target_entity, link.target_id, deps) if released else None) or current
-        token = request_id(deps.books.realm_id, "delete", present.kind, present.id, present.sync_token)
+        token = deps.books.request_id("delete", present.kind, present.id, present.sync_token)
         deps.books.delete_document(present.kind, present.id, present.sync_token, token)
         deps.say("replaced the document by one of another kind", was=present.kind, id=present.id, now=kind)
     return booking.book(sale, link, event, deps, kind=kind, maybe_written=maybe_written)

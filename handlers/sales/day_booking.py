@@ -8,15 +8,15 @@ from decimal import Decimal
 
 from gateway.errors import DuplicateNumber, Incident
 from gateway.store.events import Event
-from handlers import currencies
 from handlers.deps import Deps
-from handlers.references import codes, goods, parties
+from handlers.references import goods, parties
+from handlers.references.parties import Buyer
 from handlers.sales import documents, drafts, repairs, settlement
 from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.messages import Amount, join, message
 from mapping.orders import Posting
-from mapping.records import BookedDocument, Sale, SaleKind, TaxCode, VatAmount
+from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
 from mapping.references import References
 from mapping.sale_identity import is_marked, name_document, sign
 
@@ -57,24 +57,14 @@ def _to_day_sale(day: Day) -> Sale:
 
 
 def _references(day_sale: Sale, totals: DayTotals, deps: Deps) -> References:
-    return References(
-        currency=currencies.find_named(deps),
-        customer_id=parties.default_debtor(deps),
-        tax_codes=_tax_codes(day_sale, totals, deps),
-        untaxed=codes.untaxed(day_sale, deps),
+    rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
+    amounts = [VatAmount(code, rate, 0, 0) for code, rate in rates]
+    buyer = Buyer(parties.default_debtor(deps))
+    return replace(
+        drafts.find_listed(day_sale, totals.tenders, buyer, deps, rates=amounts),
         fallback_item_id=goods.summary_item(deps),
         special_items=goods.special_items(deps),
-        payment_methods=codes.payment_methods(totals.tenders, deps),
-        deposit_accounts=codes.deposit_accounts(totals.tenders, deps),
-        default_deposit_account_id=codes.money_account(day_sale, deps),
-        department_id=codes.department(day_sale.branch, deps),
-        class_id=codes.class_id(day_sale.branch, deps),
     )
-
-
-def _tax_codes(day_sale: Sale, totals: DayTotals, deps: Deps) -> dict[int, TaxCode]:
-    rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
-    return codes.tax_codes(day_sale, [VatAmount(code, rate, 0, 0) for code, rate in rates], deps)
 
 
 def _groups(deps: Deps) -> dict[int, str]:

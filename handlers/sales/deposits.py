@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
-from handlers import currencies
 from handlers.deps import Deps
-from handlers.references import codes, own_items, parties
+from handlers.references import goods, parties
 from handlers.result import Result, done, skipped
 from handlers.sales import drafts, money_documents
 from mapping import order_deposits
@@ -18,7 +17,6 @@ from mapping.messages import message
 from mapping.order_deposits import key_of
 from mapping.orders import Posting
 from mapping.records import Payment, Sale
-from mapping.references import References
 from mapping.sale_changes import CANCELLED_ORDER
 from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
 
@@ -101,24 +99,10 @@ def _remove_others(order: Sale, known: dict[str, Link], wanted: Collection[str],
 
 
 def _book(order: Sale, payment: Payment, before: Link | None, deps: Deps, *, maybe_written: bool) -> Link:
-    references = _references(order, [payment], deps)
+    listed = drafts.find_listed(order, [payment.method], parties.buyer(order, deps), deps)
+    references = dataclasses.replace(listed, order_deposit_item_id=goods.own_item(goods.ORDER_DEPOSITS, deps))
     document = order_deposits.to_document(order, payment, references, deps.settings.orders)
     document = sign(drafts.open_up(Posting(document), deps).document, deps.installation)
     return money_documents.keep(
         order, document, LinkKind.DEPOSIT, _key(order, payment), before, deps, maybe_written=maybe_written
-    )
-
-
-def _references(order: Sale, payments: Iterable[Payment], deps: Deps) -> References:
-    tenders = [payment.method for payment in payments]
-    return References(
-        customer_id=parties.buyer(order, deps).customer_id,
-        currency=currencies.find_named(deps),
-        untaxed=codes.untaxed(order, deps),
-        order_deposit_item_id=own_items.find(own_items.ORDER_DEPOSITS, deps),
-        payment_methods=codes.payment_methods(tenders, deps),
-        deposit_accounts=codes.deposit_accounts(tenders, deps),
-        default_deposit_account_id=codes.money_account(order, deps),
-        department_id=codes.department(order.branch, deps),
-        class_id=codes.class_id(order.branch, deps),
     )

@@ -25,7 +25,6 @@ from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
 from handlers.deps import Deps
-from handlers.identity import request_id
 from mapping import orders
 from mapping.messages import message
 from mapping.orders import Posting
@@ -202,7 +201,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
     for each in range(generation, generation + MAX_GENERATIONS):
         made = deps.books.create_document(
             sign(posting.document, deps),
-            request_id(deps.books.realm_id, "document", find_tag(posting.document.marker), each),
+            deps.books.request_id("document", find_tag(posting.document.marker), each),
             send_tax_detail=True,
             send_number=numbers(deps),
         )
@@ -223,7 +222,7 @@ def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> B
     """Update this version of a document with the posting. Raises `Conflict` if there is a newer one."""
     return deps.books.update_document(
         sign(posting.document, deps),
-        request_id(deps.books.realm_id, "update", posting.document.kind, document_id, sync_token),
+        deps.books.request_id("update", posting.document.kind, document_id, sync_token),
         document_id=document_id,
         sync_token=sync_token,
         send_tax_detail=True,

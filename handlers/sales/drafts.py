@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from sqlmodel import Session
@@ -12,17 +12,18 @@ from gateway.errors import Permanent
 from gateway.store import connections, links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers import currencies
 from handlers.deps import Deps
-from handlers.references import codes, goods, own_items, parties
+from handlers.references import goods, parties
+from handlers.references.parties import Buyer
 from handlers.sales import bookings
-from mapping import order_deposits, orders
+from mapping import list_entries, order_deposits, orders
 from mapping.errors import ItemNeeded, MappingError
 from mapping.gift_cards import without_gift_cards
+from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
 from mapping.order_deposits import key_of, without_deposits
 from mapping.orders import Posting, References
-from mapping.records import DocumentKind, Sale, SaleKind
+from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
 from mapping.sale_identity import sign
 from mapping.sale_totals import is_without_vat, read_totals
 from mapping.unit_prices import LineAmounts
@@ -36,10 +37,10 @@ _ITEMS: Mapping[str, Callable[[References, Deps], References]] = {
         references, rounding_item_id=goods.rounding_item(deps)
     ),
     "order_deposit_item_id": lambda references, deps: dataclasses.replace(
-        references, order_deposit_item_id=own_items.find(own_items.ORDER_DEPOSITS, deps)
+        references, order_deposit_item_id=goods.own_item(goods.ORDER_DEPOSITS, deps)
     ),
     "clearing_item_id": lambda references, deps: dataclasses.replace(
-        references, clearing_item_id=own_items.find(own_items.CLEARING, deps)
+        references, clearing_item_id=goods.own_item(goods.CLEARING, deps)
     ),
 }
 
@@ -147,37 +148,82 @@ def learn(error: Permanent, deps: Deps) -> Deps | None:
 def find_references(sale: Sale, deps: Deps) -> References:
     """Everything the sale refers to. Raises `MappingError` for what is missing."""
     settings = deps.settings
-    currency = currencies.find_named(deps)
-    record = orders.name_record(sale)
-    tenders = orders.tenders_of(_in_money(sale, deps))
+    list_entries.require_home(deps.lists.company(), settings.products.currency)
     buyer = parties.buyer(sale, deps)
     country = parties.country(sale, buyer.relation, deps)
     original = bookings.find(sale.credited_id, deps) if sale.credited_id else None
-    return References(
-        customer_id=buyer.customer_id,
-        items=goods.item_ids(sale, record, deps, country=country),
-        stock_items=goods.stock_items(sale, deps, country=country),
-        group_items=goods.group_items(sale, deps, country=country),
-        tax_codes={} if is_without_vat(sale) else codes.tax_codes(sale, read_totals(sale), deps, country=country),
-        untaxed=codes.untaxed(sale, deps),
-        shifted=codes.named_tax_code(settings.mapping.shifted_tax_code, sale, deps),
-        fallback_item_id=goods.fallback_item(deps),
-        special_items=goods.special_items(deps),
+    found = goods.find(sale, deps, country=country)
+    rates = () if is_without_vat(sale) else read_totals(sale)
+    tenders = orders.tenders_of(_in_money(sale, deps))
+    return dataclasses.replace(
+        find_listed(sale, tenders, buyer, deps, rates=rates, country=country),
+        items=found.articles,
+        stock_items=found.stocked,
+        group_items=found.groups,
+        fallback_item_id=found.fallback,
+        special_items=found.special,
         tip_articles=settings.mapping.tip_articles,
         gift_card_tenders=settings.mapping.gift_card_tenders,
-        payment_methods=codes.payment_methods(tenders, deps),
-        deposit_accounts=codes.deposit_accounts(tenders, deps),
-        default_deposit_account_id=codes.money_account(sale, deps),
-        department_id=codes.department(sale.branch, deps),
-        class_id=codes.class_id(sale.branch, deps),
-        term_id=codes.term(sale, buyer.relation, deps),
-        shipping_method=codes.shipping_method(sale, deps),
+        shipping_method=_shipping_method(sale, deps),
         original_id=original.target_id if original and original.target_entity == DocumentKind.INVOICE else None,
         original=_name_original(sale, original),
-        currency=currency,
         countries=settings.customers.countries,
         line_amounts=deps.line_amounts,
     )
+
+
+def find_listed(
+    sale: Sale,
+    tenders: Iterable[str],
+    buyer: Buyer,
+    deps: Deps,
+    *,
+    rates: Sequence[VatAmount] = (),
+    country: str | None = None,
+) -> References:
+    """The buyer, and what a document of this sale refers to in the small lists of the books."""
+    mapping, tenders = deps.settings.mapping, list(tenders)
+    known = deps.lists.read(*list_entries.wanted(sale, tenders, mapping), on=sale.business_date)
+    return References(
+        customer_id=buyer.customer_id,
+        tax_codes=list_entries.tax_codes(sale, rates, known, mapping.tax_codes, country=country),
+        untaxed=list_entries.untaxed(mapping.no_vat_tax_code, known.tax_codes),
+        shifted=list_entries.named_tax_code(mapping.shifted_tax_code, known.tax_codes),
+        payment_methods=payment_methods(tenders, known, deps),
+        deposit_accounts=list_entries.deposit_accounts(tenders, known.of("Account"), mapping.deposit_accounts),
+        default_deposit_account_id=list_entries.money_account(sale, known),
+        department_id=list_entries.department(sale.branch, known, mapping),
+        class_id=list_entries.class_id(sale.branch, known, mapping),
+        term_id=list_entries.term(sale, buyer.relation, known.of("Term"), mapping.terms),
+        currency=list_entries.named_currency(known.company, deps.settings.products.currency),
+    )
+
+
+def payment_methods(tenders: Iterable[str], known: KnownLists, deps: Deps) -> dict[str, str]:
+    """The id of the books' payment method for each of these tenders; those that are missing are created."""
+    chosen = {code: list_entries.payment_method(code, known, deps.settings.mapping) for code in tenders}
+    new = dict.fromkeys(each for each in chosen.values() if isinstance(each, NewMethod))
+    made = {each: _create_method(each, deps) for each in new}
+    found = {code: made[each] if isinstance(each, NewMethod) else each for code, each in chosen.items()}
+    return {code: id_ for code, id_ in found.items() if id_}
+
+
+def _create_method(method: NewMethod, deps: Deps) -> str:
+    made = deps.books.create_payment_method(method.shortened, deps.books.request_id("payment method", method.name))
+    if not deps.dry_run:
+        deps.lists.add("PaymentMethod", made)
+        deps.say("created a payment method in QuickBooks", name=method.name, id=made.id)
+    return made.id
+
+
+def _shipping_method(sale: Sale, deps: Deps) -> str | None:
+    rule = deps.settings.mapping.shipping_methods
+    if rule.mode == "off" or not deps.lists.company().allows_shipping:
+        return None
+    # Receipts and invoices do not contain it, the delivered order does.
+    delivered = deps.till.orders(sale.order_ids) if sale.order_ids and not sale.delivery_method else ()
+    method = next((each.delivery_method for each in (sale, *delivered) if each.delivery_method), None)
+    return list_entries.shipping_method(method, rule) if method else None
 
 
 def _name_original(sale: Sale, original: Link | None) -> str | None:

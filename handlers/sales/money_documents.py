@@ -14,7 +14,6 @@ from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.sales import bookings, comparison, documents
 from mapping.fingerprints import fingerprint
 from mapping.orders import Posting
@@ -166,7 +165,7 @@ def _report_edit(found: BookedDocument, deps: Deps) -> None:
 
 
 def _delete(current: BookedDocument, deps: Deps) -> None:
-    token = request_id(deps.books.realm_id, "delete", current.kind, current.id, current.sync_token)
+    token = deps.books.request_id("delete", current.kind, current.id, current.sync_token)
     deps.books.delete_document(current.kind, current.id, current.sync_token, token)
 
 

@@ -14,7 +14,6 @@ from gateway.store import links
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.sales import documents, settlement
 from mapping.messages import AND, Amount, join, message
 from mapping.orders import Posting
@@ -130,7 +129,7 @@ def _repair(posting: Posting, before: dict[str, BooksPayment], booked: BookedDoc
         wanted = corrected
         if wanted != row:
             deps.say("a payment was changed in QuickBooks: it gets what the till says", id=row.id, was=str(row.total))
-            token = request_id(deps.books.realm_id, "mend", row.id, row.sync_token)
+            token = deps.books.request_id("mend", row.id, row.sync_token)
             before[payment.source_id or ""] = wanted = deps.books.update_payment(wanted, token)
         known = Link(
             LinkKind.PAYMENT,
@@ -219,7 +218,7 @@ def restore_credit(posting: Posting, booked: BookedDocument, deps: Deps) -> bool
     for each in ((str(DocumentKind.INVOICE), invoice_id), (str(booked.kind), booked.id)):
         amounts[each] = amounts.get(each, Decimal(0)) + more
     raised = dataclasses.replace(row, links=tuple(PaymentLink(*name, amount) for name, amount in amounts.items()))
-    token = request_id(deps.books.realm_id, "mend", row.id, row.sync_token)
+    token = deps.books.request_id("mend", row.id, row.sync_token)
     made = deps.books.update_payment(raised, token)
     deps.remember(dataclasses.replace(before, sync_token=made.sync_token))
     return True

@@ -14,7 +14,6 @@ from gateway.store import links
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.sales import documents
 from mapping import orders
 from mapping.fingerprints import fingerprint
@@ -225,7 +224,7 @@ def _create(
     first = before.generation + 1 if before else 0
     operation, *named = identity
     for generation in range(first, first + documents.MAX_GENERATIONS):
-        token = request_id(deps.books.realm_id, str(operation), *named, generation)
+        token = deps.books.request_id(str(operation), *named, generation)
         made = deps.books.create_payment(wanted, token)
         present = _find_present(made, deps) if generation or documents.is_old(made.raw, deps) else made
         if present is None or present.voided:
@@ -254,7 +253,7 @@ def _tie(made: BooksPayment, booked: BookedDocument, left: Decimal, deps: Deps) 
     links = (*made.links, PaymentLink(booked.kind, booked.id, amount))
     tied = dataclasses.replace(made, customer_id=customer, links=links)
     deps.say("a payment that stayed in the books settles the document again", id=made.id, amount=str(amount))
-    return deps.books.update_payment(tied, request_id(deps.books.realm_id, "tie", made.id, made.sync_token)), amount
+    return deps.books.update_payment(tied, deps.books.request_id("tie", made.id, made.sync_token)), amount
 
 
 def unapplied(made: BooksPayment) -> Decimal:
@@ -270,9 +269,7 @@ def _void(link: Link, deps: Deps) -> None:
             if payment.voided:
                 return
             token = payment.sync_token or ""
-            deps.books.void_payment(
-                link.target_id, token, request_id(deps.books.realm_id, "void", link.target_id, token)
-            )
+            deps.books.void_payment(link.target_id, token, deps.books.request_id("void", link.target_id, token))
         except NotFound:
             return
         except Conflict:

@@ -12,8 +12,8 @@ from gateway.store import requests, sales
 from gateway.store.events import SALES, Event
 from gateway.store.sales import SaleFacts
 from handlers.deps import Deps
-from handlers.references.account_items import every_line
 from mapping.records import Sale, SaleKind
+from mapping.sale_lines import every_line
 from mapping.sale_totals import is_without_vat
 
 ENTITIES: Final = SALES

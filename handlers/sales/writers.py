@@ -15,7 +15,6 @@ from gateway.errors import NotFound
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
-from handlers.identity import request_id
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, documents, successors
 from mapping.day_summary import Day
@@ -101,7 +100,7 @@ def _settle_second(first: BookedDocument, document: BookedDocument, record: str,
             target_entity=document.kind,
             target_id=document.id,
         )
-    token = request_id(deps.books.realm_id, "delete", document.kind, document.id, document.sync_token)
+    token = deps.books.request_id("delete", document.kind, document.id, document.sync_token)
     deps.books.delete_document(document.kind, document.id, document.sync_token, token)
     deps.say("deleted a second document of one sale", deleted=_name(document), kept=_name(first))
     return parked(

@@ -1,22 +1,39 @@
-"""How far the way of one sale goes through the modules of handlers."""
+"""How far the way of a sale and of an item goes through the modules of handlers."""
 
 from __future__ import annotations
 
+from gateway.store.events import Change, Flow
+from handlers.catalogue import products
 from handlers.sales import orders
 from tests.handlers.shop import Shop, sold
-from tests.house.walks import recorded
+from tests.house.walks import Walk, recorded
 
-MODULES, OF_SALES, CLIMBS = 15, 6, 3
+
+def check(walk: Walk, *, modules: int, climbs: int) -> None:
+    """Few modules, and few calls back to a module that was left."""
+    assert walk.modules
+    assert len(walk.modules) <= modules, walk.modules
+    assert len(walk.climbs) <= climbs, walk.climbs
 
 
 def test_a_sale_is_booked_within_few_modules(shop: Shop) -> None:
-    sale = shop.till.sell(lines=[sold(1001)])
-    shop.poll()
-    with recorded(orders.handle, "handlers/") as walk:
+    """The first sale of a shop makes the default debtor and the payment method as well."""
+    for climbs in (9, 5):
+        sale = shop.till.sell(lines=[sold(1001)])
+        shop.poll()
+        with recorded(orders.handle, "handlers/") as walk:
+            shop.work()
+        assert shop.newest(sale["receiptId"]).state == "done"
+        check(walk, modules=11, climbs=climbs)
+
+
+def test_an_item_is_carried_within_few_modules(shop: Shop) -> None:
+    item = shop.add_item("4711", "12.50")
+    change = Change(
+        key="walk", flow=Flow.PRODUCTS, source="webhook", entity="Item", entity_id=item["Id"], connection="default"
+    )
+    event_id = shop.receive(change)
+    with recorded(products.handle, "handlers/") as walk:
         shop.work()
-    assert shop.newest(sale["receiptId"]).state == "done"
-    of_sales = [module for module in walk.modules if module.startswith("handlers/sales/")]
-    climbs = [pair for pair in walk.climbs if all(end.startswith("handlers/sales/") for end in pair)]
-    assert len(walk.modules) <= MODULES, walk.modules
-    assert len(of_sales) <= OF_SALES, of_sales
-    assert len(climbs) <= CLIMBS, climbs
+    assert shop.event(event_id).state == "done"
+    check(walk, modules=11, climbs=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime
@@ -36,6 +37,7 @@ from mapping.records import (
     SalesDocument,
 )
 
+_REQUESTS: Final = uuid.UUID("6f9bb1cb-2d9a-4d0e-9d50-6b1f0c9b2f0a")
 _DOCUMENT_PAGE: Final = 500  # documents include their lines: half the rows keep an answer far below the size limit
 
 ListEntity = Literal["PaymentMethod", "Department", "Class", "Term", "Account"]
@@ -78,6 +80,15 @@ class QuickBooks:
     def realm_id(self) -> str:
         """The company's own name at the vendor."""
         return self._realm_id
+
+    def request_id(self, operation: str, *identity: object) -> str:
+        """Always the same id for the same write, so that a repeat is answered with the first answer.
+
+        It is made of the company and what is written (a sale, a payment of the till, a relation; for a change the
+        record and the version it replaces), never of its content, which may differ in another attempt, nor of a name
+        that a person chose.
+        """
+        return str(uuid.uuid5(_REQUESTS, "\x1f".join([self._realm_id, operation, *map(str, identity)])))
 
     def reach(self) -> None:
         """Check that the books' address answers, with other than an outage. Not metered; raises Transient."""
