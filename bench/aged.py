@@ -21,7 +21,7 @@ from sqlmodel import Session
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import figures
-from gateway.store import alert_rules, links, migrate, sales_queries, unposted, views
+from gateway.store import alert_rules, links, migrate, sales, views
 from gateway.store.alert_rules import Thresholds
 from gateway.store.events import Flow, State
 from gateway.store.links import LinkKind
@@ -38,7 +38,7 @@ SHOP = seed.CONNECTION
 
 def _stock(session: Session) -> object:
     since = datetime.now(UTC) - LATELY
-    return unposted.sales(session, SHOP, ("Receipt", "TillInvoice"), since=since, waiting_code="not-yet", named=[])
+    return sales.find_unposted(session, SHOP, ("Receipt", "TillInvoice"), since=since, waiting_code="not-yet", named=[])
 
 
 LOOK_UPS: dict[str, Callable[[Session], object]] = {
@@ -48,7 +48,7 @@ LOOK_UPS: dict[str, Callable[[Session], object]] = {
     "a search for an old order": lambda s: views.find_events(s, Filter(q="1.777")),
     "the events of an order": lambda s: views.events_of_order(s, "1.777"),
     "the payments of a document": lambda s: links.find_under(s, SHOP, LinkKind.PAYMENT, "Invoice/96/"),
-    "the sales of a day's summary": lambda s: sales_queries.summed_up_in(s, SHOP, "1:2026-01-01"),
+    "the sales of a day's summary": lambda s: sales.summed_up_in(s, SHOP, "1:2026-01-01"),
     "sales not in the books' stock": _stock,
     "what needs a person": lambda s: alert_rules.find_causes(s, Thresholds(timedelta(minutes=15), 500_000)),
 }

@@ -14,8 +14,7 @@ from gateway.connectors.http import Limits, open_http
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.errors import GatewayError, Rejected
 from gateway.settings import Settings
-from gateway.store import audit, connections, tokens
-from gateway.store import removal as rows
+from gateway.store import audit, connections, retention, tokens
 from gateway.store.connections import DEFAULT, Status
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -77,7 +76,7 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
                 "the environment describes this connection and would make it again: first take MPLUS_URL, "
                 "QUICKBOOKS_REALM_ID and what belongs to them out of it, then restart",
             )
-        rows.begin(session, key, Status.PURGING if data is Data.PURGE else Status.REMOVED)
+        retention.begin_removal(session, key, Status.PURGING if data is Data.PURGE else Status.REMOVED)
         audit.note(
             session,
             actor=actor,
@@ -85,9 +84,9 @@ def remove(engine: Engine, settings: Settings, called: str, data: Data, *, actor
             target=message("connection {name}, data: {data}", name=called, data=message(data)),
         )
     with reading(engine) as session:
-        gone = next(each for each in rows.find_all(session) if each.key == key)
+        gone = next(each for each in retention.find_removed(session) if each.key == key)
     revoked, trouble = _revoke(engine, settings, seal, gone)
-    return RemovalResult(gone.called, data, rows.end_work(engine, gone), revoked, trouble)
+    return RemovalResult(gone.called, data, retention.end_work(engine, gone), revoked, trouble)
 
 
 def _refused(status: int, reason: str) -> Rejected:
@@ -99,13 +98,13 @@ def _refused(status: int, reason: str) -> Rejected:
 def _find(session: Session, called: str, data: Data) -> str:
     if key := connections.find_key(session, called):
         return key
-    left = [each for each in rows.find_all(session) if each.called == called and each.status is Status.REMOVED]
+    left = [each for each in retention.find_removed(session) if each.called == called and each.status is Status.REMOVED]
     if not left or data is not Data.PURGE:
         raise _refused(404, f"there is no connection {called}")
     return left[0].key
 
 
-def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) -> tuple[bool | None, str | None]:
+def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: retention.Removed) -> tuple[bool | None, str | None]:
     """One attempt; then the tokens are deleted in any case, so that they cannot be used again."""
     if not gone.has_tokens:
         return None, None
@@ -121,7 +120,7 @@ def _revoke(engine: Engine, settings: Settings, seal: Seal, gone: rows.Removed) 
         trouble = f"{error.reason}; {DISCONNECT}"
     finally:
         with writing(engine) as session:
-            rows.drop_tokens(session, gone.key)
+            retention.drop_tokens(session, gone.key)
             how = message("not revoked: {trouble}", trouble=trouble) if trouble else message("revoked")
             audit.note(
                 session,
@@ -140,20 +139,20 @@ def follow(engine: Engine, settings: Settings, *, stopped: Callable[[], bool] = 
     """
     purged = 0
     with reading(engine) as session:
-        left = rows.find_all(session)
+        left = retention.find_removed(session)
     for gone in left:
         if gone.has_tokens and gone.is_late:
             _revoke(engine, settings, Seal(settings.secret_keys), gone)
-        rows.end_work(engine, gone)
+        retention.end_work(engine, gone)
         if gone.status is Status.PURGING:
             purged += purge(engine, gone, stopped=stopped)
     return purged
 
 
-def purge(engine: Engine, gone: rows.Removed, *, stopped: Callable[[], bool] = lambda: False) -> int:
+def purge(engine: Engine, gone: retention.Removed, *, stopped: Callable[[], bool] = lambda: False) -> int:
     """Delete its remaining rows; returns their number."""
     purged = 0
-    for count in rows.purge(engine, gone):
+    for count in retention.purge_removed(engine, gone):
         purged += count
         if stopped():
             break

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from gateway import resealing
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.settings import Settings, SettingsError
-from gateway.store import connections, cursors, documents, inbox, tokens, unchecked
+from gateway.store import connections, cursors, documents, inbox, progress, tokens
 from gateway.store.connections import DEFAULT, Connection
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
@@ -43,7 +43,7 @@ def seed(engine: Engine, settings: Settings) -> None:
         if document is not None:
             version = documents.save(session, key, document, author="SETTINGS_FILE")
             # No system is called at a start: a worker checks it, and reports what it finds.
-            unchecked.follow_up(session, key, version, checked=False)
+            progress.request_check(session, key, version, checked=False)
 
 
 def _plant(session: Session, settings: Settings, key: str, seal: Seal) -> bool:

@@ -39,7 +39,7 @@ from handlers.lists import Lists
 from mapping import settings_document
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
-from workers import metering
+from workers import rate_limiter
 from workers.alerting import Watch
 from workers.rate_limiter import RateLimiter, RateLimiters
 
@@ -94,7 +94,7 @@ class ConnectionRegistry:
         self._contexts: dict[str, ConnectionContext] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
-        self.meter = metering.Meter(engine)
+        self.meter = rate_limiter.Meter(engine)
         self.watch = Watch(engine, settings)
         self.process = uuid.uuid4().hex
         self._rate_limiters = RateLimiters(engine, self.process)

@@ -1,7 +1,8 @@
-"""The rate limiter before every outside call: a slot in the database, held while the call runs, for all processes.
+"""The rate limiter before every outside call, and the count of calls after it.
 
-The rules are in `gateway.store.rate_limits`; here a thread waits for its slot, and another thread renews the leases
-of slots in use.
+A call holds a slot in the database while it runs, for all processes. The rules are in `gateway.store.rate_limits`;
+here a thread waits for its slot, and another thread renews the leases of slots in use. Calls are counted per
+connection and month in memory, and the sums are written now and then.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from sqlalchemy import Engine
 
 from gateway import counters
+from gateway.connectors.exchange import Exchange
 from gateway.errors import RateLimited, Transient
-from gateway.store import rate_limits
+from gateway.store import counts, rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
-from gateway.store.session import reading
+from gateway.store.session import reading, writing
 from mapping.messages import message
 
 START_PATIENCE, SLOT_PATIENCE = 15.0, 30.0
@@ -154,3 +158,33 @@ class RateLimiter:
             after=seconds,
             code="busy",
         )
+
+
+class Meter:
+    """The process's share of the monthly call counts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._counts: Counter[tuple[str, str, str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def count(self, connection: str, exchange: Exchange) -> None:
+        """Note one call."""
+        month = datetime.now(UTC).strftime("%Y-%m")
+        kind = "read" if exchange.metered else "call"
+        with self._lock:
+            self._counts[connection, exchange.system, month, kind] += 1
+
+    def flush(self) -> None:
+        """Add what was counted to the database; kept for the next time when the database is away."""
+        with self._lock:
+            counted, self._counts = self._counts, Counter()
+        if not counted:
+            return
+        try:
+            with writing(self._engine) as session:
+                for (connection, system, month, kind), calls in counted.items():
+                    counts.add_calls(session, connection, system=system, month=month, kind=kind, calls=calls)
+        except Transient:
+            with self._lock:
+                self._counts.update(counted)

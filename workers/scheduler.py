@@ -25,7 +25,7 @@ from gateway.store.session import open_engine, reading, writing
 from handlers.agreement import nightly
 from handlers.deps import Deps
 from handlers.polling import books_feed, polls
-from workers import alerting, checkins
+from workers import alerting
 from workers.connections import ConnectionRegistry
 
 TICK_SECONDS = 0.5
@@ -215,7 +215,7 @@ def _monitored(task: PeriodicTask) -> AbstractContextManager[None]:
     """Polls and refreshes report to Sentry's monitors, all polls of a system as one."""
     kind, _, _ = task.name.partition("/")
     name = {"till": "poll-till", "books": "poll-books", "refresh": "refresh"}.get(kind)
-    return checkins.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
+    return alerting.monitored(name, seconds=task.seconds, of=task.name) if name else nullcontext()
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
 from gateway.store import claims, inbox, installation, rate_limits
 from gateway.store.session import reading
-from workers import alerting, checkins
+from workers import alerting
 from workers.process_files import TOUCH_SECONDS, ProcessFile
 from workers.worker import Worker
 
@@ -127,7 +127,7 @@ class WorkerThreads(dramatiq.Middleware):
         """Notify about due events without a wake-up; without a broker, handle them in this thread."""
         if self._worker is None or self._notifier is None or self._worker.stopping.is_set():
             return
-        with checkins.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
+        with alerting.monitored("sweep", seconds=SWEEP_SECONDS), reading(self._worker.engine) as session:
             due = inbox.due_ids(session, limit=SWEEP_BATCH)
         if due and self._notifier.resting:
             self._worker.drain()

@@ -1,7 +1,13 @@
-"""Links: which record of one system belongs to which in the other, and what was last written there."""
+"""Links: which record of one system belongs to which in the other, and what was last written there.
+
+Beside them are two indexes: the article numbers given to items whose SKU is no number, one per item and permanent; and
+the e-mail addresses of the books' customers, because the books search only the exact spelling. Addresses are kept as
+digests, because they are only compared.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -10,12 +16,14 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, case, delete, select, update
-from sqlmodel import Session, col
+from sqlalchemy import Index, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, Session, SQLModel, col
 
 from gateway.store import indexes, upserts
 from gateway.store.clock import moment
-from gateway.store.tables import LinkRow
+from gateway.store.tables import LinkRow, NumberRow
+from gateway.store.upserts import upsert
 
 
 class LinkKind(StrEnum):
@@ -241,3 +249,106 @@ def _to_link(row: Any) -> Link:
         detail = {name: value for name, value in detail.items() if name not in _FLAG_NAMES} or None
     named = {name: getattr(row, name) for name in _COLUMNS}
     return Link(**{**named, "detail": detail, "status": BookingStatus(row.status)})
+
+
+def find_number(session: Session, connection: str, item_id: str) -> int | None:
+    """The number this item was given, or None."""
+    mine = and_(col(NumberRow.connection) == connection, col(NumberRow.item_id) == item_id)
+    return session.execute(select(col(NumberRow.number)).where(mine)).scalar_one_or_none()
+
+
+def owner_of_number(session: Session, connection: str, number: int) -> str | None:
+    """The item that was given this number, or None."""
+    it = and_(col(NumberRow.connection) == connection, col(NumberRow.number) == number)
+    return session.execute(select(col(NumberRow.item_id)).where(it)).scalar_one_or_none()
+
+
+def claim_number(session: Session, connection: str, item_id: str, number: int) -> bool:
+    """Give the item this number; False when another process gave the number, or gave the item one, before."""
+    row = {"connection": connection, "number": number, "item_id": item_id, "given_at": moment()}
+    try:
+        with session.begin_nested():
+            session.execute(insert(NumberRow).values(**row))
+    except IntegrityError:
+        return False
+    return True
+
+
+def next_number(session: Session, connection: str, first: int, last: int) -> int:
+    """The number after the highest that was given in this range."""
+    inside = and_(col(NumberRow.connection) == connection, col(NumberRow.number).between(first, last))
+    highest = session.execute(select(func.max(col(NumberRow.number))).where(inside)).scalar_one_or_none()
+    return first if highest is None else int(highest) + 1
+
+
+def has_numbers(session: Session, connection: str) -> bool:
+    """Whether any number was given for this connection."""
+    mine = select(col(NumberRow.number)).where(col(NumberRow.connection) == connection).limit(1)
+    return session.execute(mine).scalar_one_or_none() is not None
+
+
+UNREAD = ""
+"""Digest of a customer that was reported and has not been read since."""
+CUSTOMERS_AT_ONCE = 200
+
+
+class CustomerAddressRow(SQLModel, table=True):
+    """A customer of the books has this e-mail address (its digest); empty: it is to be read again."""
+
+    __tablename__ = "customer_addresses"
+    __table_args__ = (Index("customer_addresses_digest", "connection", "digest"),)
+
+    connection: str = Field(primary_key=True)
+    customer_id: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True)
+
+
+def put_addresses(session: Session, connection: str, customers: Mapping[str, Sequence[str]]) -> None:
+    """Store all addresses of these customers, by id. None for one that does not exist any more."""
+    ids = sorted(customers)
+    for first in range(0, len(ids), CUSTOMERS_AT_ONCE):
+        some = ids[first : first + CUSTOMERS_AT_ONCE]
+        of_these = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.customer_id).in_(some))
+        session.execute(delete(CustomerAddressRow).where(of_these))
+        _insert_addresses(session, connection, [(id_, _digest(address)) for id_ in some for address in customers[id_]])
+
+
+def mark_unread(session: Session, connection: str, customer_id: str) -> None:
+    """Note that a customer was made or changed and is to be read before the next search."""
+    _insert_addresses(session, connection, [(customer_id, UNREAD)])
+
+
+def find_unread(session: Session, connection: str) -> list[str]:
+    """The ids of customers to read, at most as many as one read takes."""
+    return _customer_ids(session, connection, [UNREAD])[:CUSTOMERS_AT_ONCE]
+
+
+def find_customers(session: Session, connection: str, addresses: Sequence[str]) -> list[str]:
+    """The ids of the customers that have one of these addresses."""
+    return _customer_ids(session, connection, [_digest(address) for address in addresses])
+
+
+def forget_addresses(session: Session, addresses: Iterable[str], customers: Iterable[tuple[str, str]]) -> None:
+    """Drop these addresses, and all of these customers (connection and id)."""
+    digests = [_digest(address) for address in addresses]
+    known = [
+        and_(col(CustomerAddressRow.connection) == name, col(CustomerAddressRow.customer_id) == id_)
+        for name, id_ in customers
+    ]
+    session.execute(delete(CustomerAddressRow).where(or_(col(CustomerAddressRow.digest).in_(digests), *known)))
+
+
+def _customer_ids(session: Session, connection: str, digests: Sequence[str]) -> list[str]:
+    wanted = and_(col(CustomerAddressRow.connection) == connection, col(CustomerAddressRow.digest).in_(digests))
+    found = session.execute(select(col(CustomerAddressRow.customer_id)).where(wanted).distinct()).scalars()
+    return sorted(found, key=lambda id_: (len(id_), id_))
+
+
+def _insert_addresses(session: Session, connection: str, rows: Sequence[tuple[str, str]]) -> None:
+    values = [{"connection": connection, "customer_id": id_, "digest": digest} for id_, digest in dict.fromkeys(rows)]
+    if values:
+        upsert(session, CustomerAddressRow, values)
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()

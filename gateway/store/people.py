@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, and_, delete, false, func, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import addresses, connections, personal
+from gateway.store import connections, links, personal
 from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.links import LinkKind
@@ -367,7 +367,7 @@ def _to_request(hint: str | None) -> str | None:
 def _drop_links(engine: Engine, person: Person) -> int:
     ids = [row.id for row in _scan(engine, LinkRow, _is_link_of(person))]
     with writing(engine) as session:
-        addresses.forget(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
+        links.forget_addresses(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
     for start in range(0, len(ids), BATCH):
         with writing(engine) as session:
             session.execute(delete(LinkRow).where(col(LinkRow.id).in_(ids[start : start + BATCH])))

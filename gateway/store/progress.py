@@ -1,4 +1,8 @@
-"""Progress of backfills: what is done, open and parked, at what pace, and when it may be over."""
+"""Requests and their progress: a backfill, any request of a person, and the check of settings in force.
+
+Of a backfill: what is done, open and parked, at what pace, and when it may be over. Of a request: its event, the new
+log lines, and the event it led to. Settings put in force without a check against both systems are checked later.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from gateway.store import inbox, indexes, requests, views
 from gateway.store.clock import moment
 from gateway.store.events import OPEN, PENDING, Change, Event, Flow, State
 from gateway.store.requests import BACKFILLING
-from gateway.store.tables import BackfillRow, InboxRow
+from gateway.store.tables import BackfillRow, InboxRow, JournalRow
 from gateway.store.upserts import upsert
 
 PACE_SECONDS = 300.0
@@ -206,3 +210,62 @@ def note(session: Session, event: Event, notes: Notes) -> None:
     """Store these notes, in the caller's transaction."""
     values = dataclasses.asdict(notes)
     upsert(session, BackfillRow, {"event_key": event.key, "connection": event.connection or "", **values}, values)
+
+
+SETTLED = frozenset({State.DONE, State.SKIPPED, State.PARKED})
+_EVENT = tuple(getattr(InboxRow, field.name) for field in dataclasses.fields(Event))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The present event, the titles of its log lines since the last read, and the id of the newest of them."""
+
+    event: Event
+    titles: list[str]
+    line: int
+
+
+def take_snapshot(session: Session, event_id: int, *, after_line: int = 0) -> Snapshot:
+    """The event, which must exist, and what was logged since line `after_line`."""
+    event = Event(*session.execute(select(*_EVENT).where(col(InboxRow.id) == event_id)).one())
+    lines = session.execute(
+        select(col(JournalRow.id), col(JournalRow.title))
+        .where(col(JournalRow.event_id) == event_id, col(JournalRow.id) > after_line)
+        .order_by(col(JournalRow.id))
+    ).all()
+    return Snapshot(event, [str(row[1]) for row in lines], int(lines[-1][0] or 0) if lines else after_line)
+
+
+def find_next(session: Session, event: Event) -> int | None:
+    """The event that continues this one: the sale a look-up found, or the event that superseded it."""
+    if event.superseded_by is not None:
+        return event.superseded_by
+    found = session.execute(select(col(InboxRow.id)).where(col(InboxRow.key) == f"{event.key}:found"))
+    return found.scalar_one_or_none()
+
+
+def replaced_by(session: Session, event: Event) -> list[Event]:
+    """The events that this one superseded, and those that they had superseded."""
+    found: list[Event] = []
+    newest = [event.id]
+    while newest:
+        wanted = and_(col(InboxRow.subject) == event.subject, col(InboxRow.superseded_by).in_(newest))
+        older = [Event(*row) for row in session.execute(select(*_EVENT).where(wanted))]
+        found += older
+        newest = [each.id for each in older]
+    return found
+
+
+_MAY_CHANGE = frozenset({*PENDING, State.WORKING, State.PARKED})
+
+
+def request_check(session: Session, connection: str, version: int, *, checked: bool) -> list[int]:
+    """Request the check of a document that was not checked, or that may correct a fault of an earlier check.
+
+    Returns the events to notify a worker of; one version is checked once.
+    """
+    change = requests.check_in_force(version, connection=connection)
+    earlier = views.newest_about(session, change.subject)
+    if checked and (earlier is None or earlier.state not in _MAY_CHANGE):
+        return []
+    return [row.id for row in inbox.receive(session, [change]) if row.pending]

@@ -1,24 +1,28 @@
-"""Writes the rows of sales: with the outcome of each event about one, in the same transaction."""
+"""Sales: their rows, and queries over many of them.
+
+A row is written with the outcome of each event about its sale, in the same transaction.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, union, update
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from gateway.store import links, upserts
+from gateway.store import indexes, links, upserts
 from gateway.store.clock import fixed, moment
-from gateway.store.events import SALES, Event, Outcome, State
+from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.tables import InboxRow, SaleRow
+from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
 
@@ -192,3 +196,159 @@ def forget_customers(session: Session, *, days: int, limit: int) -> int:
     some = select(col(SaleRow.id)).where(old).limit(limit)
     emptied = update(SaleRow).where(col(SaleRow.id).in_(some)).values(customer=None)
     return len(session.execute(emptied.returning(col(SaleRow.id))).all())
+
+
+_AT_ONCE = 500
+_Value = TypeVar("_Value")
+
+
+def links_of(session: Session, connection: str, kind: LinkKind, source_ids: Iterable[str]) -> dict[str, Link]:
+    """The links of these source records, any number of them, by source id."""
+    found: dict[str, Link] = {}
+    for some in _chunks(source_ids):
+        found |= links.find_all(session, connection, kind, some)
+    return found
+
+
+def sources_of(
+    session: Session, connection: str, kind: LinkKind, target_ids: Iterable[str]
+) -> list[tuple[str, str, str]]:
+    """(source id, target entity, target id) of every link that points at one of these targets."""
+    found: list[tuple[str, str, str]] = []
+    columns = (col(LinkRow.source_id), col(LinkRow.target_entity), col(LinkRow.target_id))
+    for some in _chunks(target_ids):
+        wanted = and_(
+            col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.target_id).in_(some)
+        )
+        found += [(str(row[0]), str(row[1]), str(row[2])) for row in session.execute(select(*columns).where(wanted))]
+    return found
+
+
+def source_ids(session: Session, connection: str, kind: LinkKind) -> list[str]:
+    """The source ids of every link of this kind."""
+    mine = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind)
+    return [str(each) for each in session.execute(select(col(LinkRow.source_id)).where(mine)).scalars()]
+
+
+def target_ids(session: Session, connection: str, kind: LinkKind, entity: str) -> list[str]:
+    """The ids of every record of this entity that links of this kind point at, each once."""
+    mine = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == kind, col(LinkRow.target_entity) == entity)
+    return [str(each) for each in session.execute(select(col(LinkRow.target_id)).where(mine).distinct()).scalars()]
+
+
+def newest_events(session: Session, connection: str, entity_ids: Iterable[str]) -> dict[str, tuple[int, str, str]]:
+    """By entity id (event id, state, reason or "") of the newest event of each of these sales."""
+    found: dict[str, tuple[int, str, str]] = {}
+    for some in _chunks(entity_ids):
+        mine = and_(
+            col(InboxRow.connection) == connection,
+            col(InboxRow.flow) == Flow.ORDERS,
+            col(InboxRow.entity_id).in_(some),
+        )
+        newest = select(func.max(col(InboxRow.id))).where(mine).group_by(col(InboxRow.entity_id))
+        columns = (col(InboxRow.entity_id), col(InboxRow.id), col(InboxRow.state), col(InboxRow.reason))
+        for row in session.execute(select(*columns).where(col(InboxRow.id).in_(newest))):
+            found[str(row[0])] = (int(row[1] or 0), str(row[2]), str(row[3] or ""))
+    return found
+
+
+def changed_since(session: Session, connection: str, entity: str, day: date) -> list[str]:
+    """The ids of sales of one kind with an event received on or after this day of the shop."""
+    begin = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM)
+    mine = and_(
+        col(InboxRow.connection) == connection,
+        col(InboxRow.flow) == Flow.ORDERS,
+        col(InboxRow.entity) == entity,
+        col(InboxRow.received_at) >= begin,
+    )
+    found = session.execute(select(col(InboxRow.entity_id)).where(mine).order_by(col(InboxRow.received_at))).scalars()
+    return list(dict.fromkeys(str(each) for each in found))
+
+
+def summed_up_in(session: Session, connection: str, day: str) -> list[str]:
+    """The ids of the sales that this day's document holds, according to their links."""
+    mine = and_(col(LinkRow.connection) == connection, col(LinkRow.kind) == LinkKind.DOCUMENT, col(LinkRow.day) == day)
+    found = session.execute(select(col(LinkRow.source_id)).where(mine).order_by(col(LinkRow.id))).scalars().all()
+    return [str(each) for each in found]
+
+
+def raise_priority(session: Session, connection: str, entity_ids: Iterable[str]) -> list[int]:
+    """Make the waiting events of these sales due now; returns their ids."""
+    due: list[int] = []
+    for some in _chunks(entity_ids):
+        mine = and_(
+            col(InboxRow.connection) == connection,
+            col(InboxRow.flow) == Flow.ORDERS,
+            col(InboxRow.entity_id).in_(some),
+            col(InboxRow.state) == State.WAITING,
+        )
+        changed = session.execute(update(InboxRow).where(mine).values(due_at=None).returning(col(InboxRow.id)))
+        due += [int(row[0]) for row in changed.all() if row[0] is not None]
+    return due
+
+
+def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:
+    distinct = list(dict.fromkeys(values))
+    return (distinct[start : start + _AT_ONCE] for start in range(0, len(distinct), _AT_ONCE))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSale:
+    """A sale in the inbox: its newest event's state and code, and whether the books had it before a moment.
+
+    `booked` is None when it was never booked, else whether that was before the given moment. `maybe_written`: it may
+    have been booked without a record of it in this database.
+    """
+
+    entity: str
+    entity_id: str
+    state: str
+    code: str | None
+    booked: bool | None
+    maybe_written: bool
+
+
+def find_unposted(
+    session: Session,
+    connection: str,
+    entities: Sequence[str],
+    *,
+    since: datetime,
+    waiting_code: str,
+    named: Sequence[str],
+) -> list[KnownSale]:
+    """The newest event of every sale that is open, or skipped for `waiting_code`, or booked since, or named by its id.
+
+    It is one statement, so that a sale that is booked meanwhile is found either before or after, never missed.
+    """
+    newer = aliased(InboxRow)
+    newest = ~exists().where(and_(col(newer.subject) == col(InboxRow.subject), col(newer.id) > col(InboxRow.id)))
+    mine = and_(
+        col(InboxRow.connection) == connection,
+        col(InboxRow.flow) == Flow.ORDERS,
+        col(InboxRow.entity).in_(entities),
+        ~col(InboxRow.subject).endswith(":dry"),
+        newest,
+    )
+    parts = [
+        _select_known(and_(mine, col(InboxRow.state).in_(OPEN)), connection),
+        _select_known(and_(mine, indexes.is_left_out(waiting_code)), connection),
+        _select_known(and_(mine, col(LinkRow.created_at) >= since), connection),
+    ]
+    if named:
+        parts.append(_select_known(and_(mine, col(InboxRow.entity_id).in_(named)), connection))
+    found = session.execute(union(*parts)).all()
+    return [
+        KnownSale(row[0], row[1], row[2], row[3], None if row[4] is None else row[4] < since, row[5]) for row in found
+    ]
+
+
+def _select_known(condition: ColumnElement[bool], connection: str) -> Any:
+    document = and_(
+        col(LinkRow.connection) == connection,
+        col(LinkRow.kind) == LinkKind.DOCUMENT,
+        col(LinkRow.source_id) == col(InboxRow.entity_id),
+    )
+    columns = (InboxRow.entity, InboxRow.entity_id, InboxRow.state, InboxRow.code, LinkRow.created_at)
+    maybe_written = or_(col(InboxRow.careful), col(InboxRow.source) == "backfill")
+    return select(*map(col, columns), maybe_written).outerjoin(LinkRow, document).where(condition)

@@ -1,4 +1,4 @@
-"""Every table of the gateway (except that of `addresses`). Migrations create them; a test compares both."""
+"""Every table of the gateway, except customer addresses: see `links`. Migrations create them; a test compares both."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from typing import Any
 import redis
 
 from gateway import jobs
-from gateway.store import audit, event_history, inbox, installation, requests, views
-from gateway.store.event_history import SETTLED, Snapshot
+from gateway.store import audit, inbox, installation, progress, requests, views
 from gateway.store.events import Change, Event, State, name_record
+from gateway.store.progress import SETTLED, Snapshot
 from gateway.store.session import reading, writing
 from gateway.verbs import dry_run_text
 from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Trouble, remark, show, show_json
@@ -100,7 +100,7 @@ def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> 
 
 def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) -> Snapshot:
     with reading(call.engine) as session:
-        glance = event_history.look(session, event_id, after_line=before.line if before else 0)
+        glance = progress.take_snapshot(session, event_id, after_line=before.line if before else 0)
     if quiet:
         return glance
     if before is None or before.event.state != glance.event.state:
@@ -112,7 +112,7 @@ def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) ->
 
 def _find_next(call: Call, event: Event) -> int | None:
     with reading(call.engine) as session:
-        return event_history.find_next(session, event)
+        return progress.find_next(session, event)
 
 
 def report_no_worker(call: Call, event: Event) -> None:

@@ -8,8 +8,7 @@ from http import HTTPStatus
 from gateway import removal
 from gateway.errors import Rejected
 from gateway.removal import Data
-from gateway.store import connections
-from gateway.store import removal as rows
+from gateway.store import connections, retention
 from gateway.store.session import reading, writing
 from gateway.verbs.call import GOOD, PROBLEM, USAGE, Call, Misuse, remark, show, show_json
 
@@ -35,7 +34,7 @@ def handle_connection(call: Call) -> int:
 
 def _list(call: Call) -> int:
     with reading(call.engine) as session:
-        every, gone = connections.every(session, call.seal), rows.find_all(session)
+        every, gone = connections.every(session, call.seal), retention.find_removed(session)
     said = [(each.display_name, each.paused or ("live" if each.live else "not live yet")) for each in every]
     said += [(each.called, "being purged" if each.status == "purging" else "removed, its data kept") for each in gone]
     if call.as_json:

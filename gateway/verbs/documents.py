@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from gateway.store import audit, connections, documents, inbox, installation, requests, unchecked
+from gateway.store import audit, connections, documents, inbox, installation, progress, requests
 from gateway.store.events import State
 from gateway.store.session import reading, writing
 from gateway.verbs import asking
@@ -53,7 +53,7 @@ def _apply(call: Call, name: str) -> int:
         return PROBLEM
     with writing(call.engine) as session:
         version = documents.save(session, name, text, author="cli")
-        later = unchecked.follow_up(session, name, version, checked=checked)
+        later = progress.request_check(session, name, version, checked=checked)
         audit.note(
             session,
             actor="cli",

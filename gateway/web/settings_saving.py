@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, documents, inbox, installation, requests, unchecked, views
+from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
 from gateway.store.events import State
 from gateway.web import presentation, waiting
 from gateway.web.problems import Refusal
@@ -82,7 +82,7 @@ def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[
     must_exist(session, name)
     version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
     audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
-    return version, unchecked.follow_up(session, name, version, checked=checked)
+    return version, progress.request_check(session, name, version, checked=checked)
 
 
 def to_target(name: str, version: int) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from sqlmodel import Session
 
-from gateway.store import event_history, views
-from gateway.store.event_history import SETTLED
+from gateway.store import progress, views
 from gateway.store.events import Event
+from gateway.store.progress import SETTLED
 from gateway.web import queries
 from gateway.web.services import Services
 
@@ -30,7 +30,7 @@ async def wait_for_end(shared: Services, event_id: int, *, seconds: float) -> Ev
 
     def look(session: Session) -> Event | None:
         event = views.find_event(session, event_id)
-        newer_id = event_history.find_next(session, event) if event and event.state in SETTLED else None
+        newer_id = progress.find_next(session, event) if event and event.state in SETTLED else None
         newer = views.find_event(session, newer_id) if newer_id else None
         return newer if event and newer and newer.entity == event.entity else event
 
@@ -52,7 +52,7 @@ async def wait_until_settled(shared: Services, event_id: int, *, seconds: float)
         if event is None:
             return False, event_id
         if event.state in SETTLED:
-            following_id = await shared.read(functools.partial(event_history.find_next, event=event))
+            following_id = await shared.read(functools.partial(progress.find_next, event=event))
             if following_id is None:
                 return True, event_id
             event_id, pause = following_id, _FIRST_PAUSE

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from gateway.store import sales_queries
+from gateway.store import sales
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading
 from handlers.agreement.till_side import TillSide
@@ -89,11 +89,9 @@ def _recognise_by_link(side: BooksSide, deps: Deps) -> None:
     """Use the link: the note of our document or payment may have been edited."""
     unmarked = [each for each in side.documents if each not in side.groups]
     with reading(deps.engine) as session:
-        documents = sales_queries.sources_of(session, deps.connection, LinkKind.DOCUMENT, unmarked)
-        payments = sales_queries.sources_of(session, deps.connection, LinkKind.PAYMENT, side.payments)
-        links = sales_queries.links_of(
-            session, deps.connection, LinkKind.DOCUMENT, [source for source, _, _ in documents]
-        )
+        documents = sales.sources_of(session, deps.connection, LinkKind.DOCUMENT, unmarked)
+        payments = sales.sources_of(session, deps.connection, LinkKind.PAYMENT, side.payments)
+        links = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, [source for source, _, _ in documents])
     for source, entity, target in documents:
         if side.documents[target].kind == entity:
             side.groups[target] = group_of(source, links[source])

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import GatewayError, Transient
-from gateway.store import agreements, sales_queries
+from gateway.store import agreements, sales
 from gateway.store import certificates as issued
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import LinkKind
@@ -145,7 +145,7 @@ def _read_till(start: date, through: date, names: Names, deps: Deps) -> tuple[Ti
 def _group(till: TillSide, books: BooksSide, deps: Deps) -> dict[str, str]:
     """The group of every sale, after its linked documents were read."""
     with reading(deps.engine) as session:
-        links = sales_queries.links_of(session, deps.connection, LinkKind.DOCUMENT, till.sales)
+        links = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, till.sales)
     groups = {sale.id: books_side.group_of(sale.id, links.get(sale.id)) for sale in till.sales.values()}
     books_side.read_linked(books, links, groups, deps)
     return groups

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from gateway.errors import Permanent
-from gateway.store import sales_queries
+from gateway.store import sales
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.sales import deposits, drafts, till_sales
@@ -44,8 +44,7 @@ def read(deps: Deps, start: date, through: date) -> TillSide:
     late = [kind for kind in _kinds(deps) if kind is not SaleKind.RECEIPT]
     with reading(deps.engine) as session:
         changed: dict[SaleKind, list[str]] = {
-            kind: sales_queries.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start)
-            for kind in late
+            kind: sales.changed_since(session, deps.connection, till_sales.ENTITIES[kind], start) for kind in late
         }
     read_more(side, changed, deps)
     return side
@@ -78,7 +77,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
     """The sales that count, each with what it adds and, without a document, the reason."""
     settings = deps.settings.orders
     with reading(deps.engine) as session:
-        events = sales_queries.newest_events(session, deps.connection, side.sales)
+        events = sales.newest_events(session, deps.connection, side.sales)
         counted = [sale for sale in side.sales.values() if counted_elsewhere(sale, settings) is None]
         marked = drafts.mark_all(session, counted, deps)
     return [

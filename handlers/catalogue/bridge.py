@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.store import numbers
+from gateway.store import links
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from mapping.errors import MappingError
@@ -35,7 +35,7 @@ def find_number(item: Item, deps: Deps) -> int | None:
 
 def _find(item: Item, deps: Deps) -> int | None:
     with reading(deps.engine) as session:
-        return numbers.find(session, deps.connection, item.id)
+        return links.find_number(session, deps.connection, item.id)
 
 
 def _give(item: Item, deps: Deps) -> int:
@@ -60,14 +60,14 @@ def _number_by_sku(item: Item, deps: Deps) -> int | None:
     found = (each for read in deps.till.products_by_plu([sku]) for each in read.product.articles)
     mine = (a.number for a in found if a.plu == sku and a.number in reserved and a.ext_id in (None, "", item.id))
     with reading(deps.engine) as session:
-        return next((n for n in mine if n and numbers.owner(session, deps.connection, n) is None), None)
+        return next((n for n in mine if n and links.owner_of_number(session, deps.connection, n) is None), None)
 
 
 def _next_number(item: Item, deps: Deps) -> int:
     """The next number that neither we nor the till has used, read in blocks; the item's own number comes first."""
     reserved = _reserved(deps)
     with reading(deps.engine) as session:
-        start = numbers.next_after(session, deps.connection, reserved[0], reserved[-1])
+        start = links.next_number(session, deps.connection, reserved[0], reserved[-1])
     for block in _blocks(range(start, reserved.stop)):
         taken = _owners(block, deps)
         mine = next((number for number, owner in taken.items() if owner == item.id), None)
@@ -97,12 +97,12 @@ def _owners(block: range, deps: Deps) -> dict[int, str]:
 
 def _claim(item_id: str, number: int, deps: Deps) -> bool:
     with writing(deps.engine) as session:
-        return numbers.claim(session, deps.connection, item_id, number)
+        return links.claim_number(session, deps.connection, item_id, number)
 
 
 def _has_any(deps: Deps) -> bool:
     with reading(deps.engine) as session:
-        return numbers.has_any(session, deps.connection)
+        return links.has_numbers(session, deps.connection)
 
 
 def _reserved(deps: Deps) -> range:

@@ -16,7 +16,7 @@ from gateway.connectors.quickbooks import wire
 from gateway.connectors.quickbooks.wire_customers import to_customer
 from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
-from gateway.store import agreements, cursors, inbox, links, sales_queries
+from gateway.store import agreements, cursors, inbox, links, sales
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
@@ -242,12 +242,12 @@ def _is_outdated(change: BooksChange, link: Link) -> bool:
 
 def _known_items(_entity: str, deps: Deps) -> list[str]:
     with reading(deps.engine) as session:
-        return sales_queries.source_ids(session, deps.connection, LinkKind.ITEM)
+        return sales.source_ids(session, deps.connection, LinkKind.ITEM)
 
 
 def _known_documents(entity: str, deps: Deps) -> list[str]:
     with reading(deps.engine) as session:
-        ours = (sales_queries.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
+        ours = (sales.target_ids(session, deps.connection, kind, entity) for kind in bookings.WRITTEN)
         return sorted({each for some in ours for each in some})
 
 

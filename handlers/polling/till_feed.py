@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.connectors.mpluskassa.wire import RecordPage, UnreadableRow
 from gateway.errors import Transient
-from gateway.store import agreements, cursors, inbox, sales_queries, views
+from gateway.store import agreements, cursors, inbox, sales, views
 from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
 from gateway.store.links import LinkKind
@@ -163,7 +163,7 @@ class _Feed:
         of_relations = self.source.flow is Flow.CUSTOMERS
         kind, prefix = (LinkKind.RELATION, "relation:") if of_relations else (LinkKind.DOCUMENT, "")
         with reading(self.deps.engine) as session:
-            found = sales_queries.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in ids])
+            found = sales.links_of(session, self.deps.connection, kind, [f"{prefix}{each}" for each in ids])
         return frozenset(each.removeprefix(prefix) for each in found)
 
     def _choose(self, change: Change, record: Any, linked: frozenset[str]) -> Change | None:

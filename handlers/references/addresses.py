@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from gateway.errors import Transient
-from gateway.store import addresses, cursors
+from gateway.store import cursors, links
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from mapping.customers import email_keys
@@ -27,7 +27,7 @@ def search(emails: Sequence[str], deps: Deps) -> list[Customer]:
         _read_all(deps)
         _read_marked(deps)
     with reading(deps.engine) as session:
-        ids = addresses.find(session, deps.connection, emails)
+        ids = links.find_customers(session, deps.connection, emails)
     found = deps.books.customers_by_ids(ids) if ids else ()
     gone = set(ids) - {customer.id for customer in found}
     note(found, deps, gone=gone)
@@ -42,13 +42,13 @@ def note(customers: Iterable[Customer], deps: Deps, *, gone: Iterable[str] = ())
     if deps.dry_run or not known:
         return
     with writing(deps.engine) as session:
-        addresses.put(session, deps.connection, known)
+        links.put_addresses(session, deps.connection, known)
 
 
 def mark(customer_id: str, deps: Deps) -> None:
     """A customer was created or changed: it is read before the next search, not now."""
     with writing(deps.engine) as session:
-        addresses.mark(session, deps.connection, customer_id)
+        links.mark_unread(session, deps.connection, customer_id)
 
 
 def mark_unsure(deps: Deps) -> None:
@@ -62,7 +62,7 @@ def mark_unsure(deps: Deps) -> None:
 
 def _read_marked(deps: Deps) -> None:
     with reading(deps.engine) as session:
-        ids = addresses.marked(session, deps.connection)
+        ids = links.find_unread(session, deps.connection)
     if ids:
         found = deps.books.customers_by_ids(ids)
         note(found, deps, gone=set(ids) - {customer.id for customer in found})

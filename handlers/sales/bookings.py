@@ -12,7 +12,7 @@ from typing import Any
 from sqlmodel import Session
 
 from gateway.connectors.quickbooks.wire import content_of, references_of
-from gateway.store import event_history, links
+from gateway.store import links, progress
 from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
@@ -47,7 +47,7 @@ def with_request(session: Session, event: Event) -> Event:
     """The event, with a person's source if it replaced an event requested by a person: the request is not lost."""
     if event.source in PEOPLE:
         return event
-    replaced = event_history.replaced_by(session, event)
+    replaced = progress.replaced_by(session, event)
     asked = next((each.source for each in replaced if each.source in PEOPLE), None)
     return dataclasses.replace(event, source=asked) if asked else event
 

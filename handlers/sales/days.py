@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
 
-from gateway.store import links, sales_queries
+from gateway.store import links, sales
 from gateway.store.events import PENDING, Change, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
@@ -113,7 +113,7 @@ def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
 def _is_idle(day: Day, deps: Deps) -> bool:
     """Whether no summary of the day is pending; a parked one continues when a person retries it."""
     with reading(deps.engine) as session:
-        newest = sales_queries.newest_events(session, deps.connection, [day.key]).get(day.key)
+        newest = sales.newest_events(session, deps.connection, [day.key]).get(day.key)
     return newest is None or newest[1] not in _BUSY
 
 

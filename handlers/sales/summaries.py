@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.store import links, sales_queries
+from gateway.store import links, sales
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
@@ -132,13 +132,13 @@ def _read(day: Day, deps: Deps) -> tuple[list[Sale], list[Sale]]:
     """The complete sales of the day, and those that belonged to it before and do not any more."""
     heads = deps.till.sales_of_day(SaleKind.RECEIPT, day.date, [day.branch])
     with reading(deps.engine) as session:
-        before = sales_queries.links_of(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
-        summed = sales_queries.summed_up_in(session, deps.connection, day.key)
+        before = sales.links_of(session, deps.connection, LinkKind.DOCUMENT, [sale.id for sale in heads])
+        summed = sales.summed_up_in(session, deps.connection, day.key)
     wanted = [sale.id for sale in heads if _is_of_day(before.get(sale.id))]
-    sales = deps.till.receipts(dict.fromkeys([*wanted, *summed]))
-    mine = [sale for sale in sales if _counts(sale, before.get(sale.id), day, deps)]
+    present = deps.till.receipts(dict.fromkeys([*wanted, *summed]))
+    mine = [sale for sale in present if _counts(sale, before.get(sale.id), day, deps)]
     kept = {sale.id for sale in mine}
-    return mine, [sale for sale in sales if sale.id in summed and sale.id not in kept]
+    return mine, [sale for sale in present if sale.id in summed and sale.id not in kept]
 
 
 def _is_of_day(link: Link | None) -> bool:
@@ -157,13 +157,13 @@ def _counts(sale: Sale, link: Link | None, day: Day, deps: Deps) -> bool:
     return day_summary.is_summarised(drafts.mark(sale, deps), settings, cards) and days.is_bookable(sale, deps)
 
 
-def _link(day: Day, state: _State, sales: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:
+def _link(day: Day, state: _State, counted: Sequence[Sale], others: Sequence[Sale], deps: Deps) -> None:
     """Link every sale to the day's document, and release the events that wait for that."""
     with writing(deps.engine) as session:
-        for sale in (*sales, *others):
+        for sale in (*counted, *others):
             if (sale.branch, sale.business_date) == (day.branch, day.date):
                 links.save(session, deps.connection, _to_link(sale, day, state, left_out=sale in others))
-        woken = sales_queries.raise_priority(session, deps.connection, [sale.id for sale in (*sales, *others)])
+        woken = sales.raise_priority(session, deps.connection, [sale.id for sale in (*counted, *others)])
     deps.notify(woken)
 
 

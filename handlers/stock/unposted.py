@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gateway.store import unposted
+from gateway.store import sales
 from gateway.store.events import State
+from gateway.store.sales import KnownSale
 from gateway.store.session import reading
-from gateway.store.unposted import Known
 from handlers.deps import Deps
 from handlers.sales import till_sales
 from mapping.records import SaleKind, SaleLine
@@ -38,7 +38,7 @@ class Unposted:
 def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     """What is not in the books' quantities of `since` or later; `named` are ids of sales to search too."""
     with reading(deps.engine) as session:
-        found = unposted.sales(
+        found = sales.find_unposted(
             session,
             deps.connection,
             _LEAVING,
@@ -58,7 +58,7 @@ def count(since: datetime, named: Sequence[str], deps: Deps) -> Unposted:
     return Unposted(pieces, frozenset(unsure), frozenset(row.entity_id for row in found))
 
 
-def _is_unposted(row: Known) -> bool:
+def _is_unposted(row: KnownSale) -> bool:
     """Open and never booked, or booked only after the given time."""
     if row.booked is not None:
         return not row.booked
@@ -67,7 +67,7 @@ def _is_unposted(row: Known) -> bool:
     return True
 
 
-def _lines(rows: Iterable[Known], deps: Deps) -> Iterator[tuple[str, Sequence[SaleLine]]]:
+def _lines(rows: Iterable[KnownSale], deps: Deps) -> Iterator[tuple[str, Sequence[SaleLine]]]:
     every = list(rows)
     for entity in till_sales.ENTITIES.values():
         ids = [row.entity_id for row in every if row.entity == entity]

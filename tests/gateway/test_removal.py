@@ -15,8 +15,7 @@ from gateway import removal, resealing, seeding, settings
 from gateway.errors import Rejected
 from gateway.removal import Data
 from gateway.settings import Settings
-from gateway.store import audit, connections, cursors, documents, inbox, journal, links, tokens, views
-from gateway.store import removal as rows
+from gateway.store import audit, connections, cursors, documents, inbox, journal, links, retention, tokens, views
 from gateway.store.clock import moment
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
@@ -238,7 +237,7 @@ def test_a_removal_whose_process_died_is_ended_by_the_clock(engine: Engine) -> N
     fill(engine, "shop")
     with writing(engine) as session:
         tokens.plant(session, "shop", "refresh", SEAL)
-        rows.begin(session, "shop", connections.Status.PURGING)
+        retention.begin_removal(session, "shop", connections.Status.PURGING)
     removal.follow(engine, to_settings())
     age(engine)
     for _ in range(2):
@@ -294,11 +293,11 @@ def test_a_purge_is_many_short_transactions(engine: Engine) -> None:
     removal.remove(engine, to_settings(), "shop", Data.PURGE, actor="t")
     (gone,) = _left(engine)
     with longest_transaction(engine) as held:
-        taken = list(rows.purge(engine, gone))
-    assert (sum(taken), max(taken)) == (6_000, rows.BATCH)
-    assert len(held) >= 6_000 // rows.BATCH
+        taken = list(retention.purge_removed(engine, gone))
+    assert (sum(taken), max(taken)) == (6_000, retention.BATCH)
+    assert len(held) >= 6_000 // retention.BATCH
 
 
-def _left(engine: Engine) -> list[rows.Removed]:
+def _left(engine: Engine) -> list[retention.Removed]:
     with reading(engine) as session:
-        return rows.find_all(session)
+        return retention.find_removed(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.store import event_history, inbox, requests, views
+from gateway.store import inbox, progress, requests, views
 from gateway.store.events import Change, Event, Flow
 from gateway.store.session import reading, writing
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -34,8 +34,8 @@ def press(shop: Shop, order: str, *people: str) -> list[int]:
 def outcome(shop: Shop, event_id: int) -> Event:
     """The result for the requester: the event, or the one that replaced it."""
     with reading(shop.engine) as session:
-        event = event_history.look(session, event_id).event
-        after = event_history.find_next(session, event)
+        event = progress.take_snapshot(session, event_id).event
+        after = progress.find_next(session, event)
     return outcome(shop, after) if after else event
 
 

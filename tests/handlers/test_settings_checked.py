@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import alert_rules, documents, requests, unchecked
+from gateway.store import alert_rules, documents, progress, requests
 from gateway.store.events import Event
 from gateway.store.session import reading, writing
 from handlers.lists import Lists
@@ -123,7 +123,7 @@ def save_unchecked(shop: Shop, document: str) -> Event:
     text = f"version = 1\n{document}"
     with writing(shop.engine) as session:
         version = documents.save(session, "default", text, author="test")
-        asked = unchecked.follow_up(session, "default", version, checked=False)
+        asked = progress.request_check(session, "default", version, checked=False)
     shop.contexts.context("default").looked_at = 0.0
     shop.work()
     (event_id,) = asked
@@ -146,8 +146,8 @@ def test_a_version_that_was_saved_unchecked_is_asked_for_once(shop: Shop) -> Non
     save_unchecked(shop, "[customers]\nenabled = false\n")
     with writing(shop.engine) as session:
         version, _ = documents.newest(session, "default") or (0, "")
-        assert unchecked.follow_up(session, "default", version, checked=False) == []
-        assert unchecked.follow_up(session, "default", version + 1, checked=True) == []
+        assert progress.request_check(session, "default", version, checked=False) == []
+        assert progress.request_check(session, "default", version + 1, checked=True) == []
 
 
 def test_a_check_of_what_is_in_force_waits_for_a_system_that_is_away(shop: Shop) -> None:

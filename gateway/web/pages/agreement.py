@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from gateway.store import agreements, audit, certificates, requests, sales_list, views
 from gateway.store.certificates import Certificate
-from gateway.store.event_history import SETTLED
 from gateway.store.events import State
+from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
 from gateway.web import admin_agreement, presentation, queries, services

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import audit, documents, inbox, requests, sales_values, systems, views
+from gateway.store import audit, documents, inbox, requests, sales_list, systems, views
 from gateway.store.documents import Outdated
-from gateway.store.event_history import SETTLED
 from gateway.store.events import Event, Flow
-from gateway.store.sales_values import SaleExample, SalesValues
+from gateway.store.progress import SETTLED
+from gateway.store.sales_list import SaleExample, SalesValues
 from gateway.store.systems import KnownList
 from gateway.web import presentation, previews, queries, services, settings_saving
 from gateway.web.pages import mapping_form, versions
@@ -315,8 +315,8 @@ async def _read(request: Request, number: str = "") -> MappingState:
             version=version,
             text=text,
             known=systems.read_lists(session, name),
-            values=sales_values.look(session, name),
-            example=sales_values.find_example(session, name, number),
+            values=sales_list.find_values(session, name),
+            example=sales_list.find_example(session, name, number),
             asked=views.newest_about(session, requests.refresh_lists(connection=name).subject),
         )
 

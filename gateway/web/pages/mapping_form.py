@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Any, Final
 
-from gateway.store.sales_values import SaleExample, SalesValues
+from gateway.store.sales_list import SaleExample, SalesValues
 from mapping import choices, coverage
 from mapping.choices import ListName, ListOption
 from mapping.control import Control

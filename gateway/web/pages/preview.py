@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import event_history, requests, views
-from gateway.store.event_history import SETTLED
+from gateway.store import progress, requests, views
 from gateway.store.events import Event, Flow
+from gateway.store.progress import SETTLED
 from gateway.store.requests import Side
 from gateway.store.views import Filter
 from gateway.web import presentation, previews, queries, services
@@ -120,7 +120,7 @@ async def _read(request: Request) -> Event:
 
     def look(session: Session) -> Event | None:
         event = views.find_event(session, event_id)
-        following_id = event_history.find_next(session, event) if event and event.state in SETTLED else None
+        following_id = progress.find_next(session, event) if event and event.state in SETTLED else None
         return views.find_event(session, following_id) if following_id else event
 
     event = await services.of(request).read(look)

@@ -19,8 +19,8 @@ from gateway.removal import Data
 from gateway.store import connections, documents, requests, systems, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
-from gateway.store.event_history import SETTLED
 from gateway.store.events import Event, Flow
+from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.web import presentation, queries, services, settings_saving, setups
 from gateway.web.pages import loading, questions

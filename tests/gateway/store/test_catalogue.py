@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gateway.errors import RateLimited
-from gateway.store import inbox, leases, links, numbers, unposted, views
+from gateway.store import inbox, leases, links, sales, views
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
@@ -22,11 +22,11 @@ def give(engine: Engine, item: str) -> int | None:
     """The next number for one of several callers."""
     while True:
         with writing(engine) as session:
-            if known := numbers.find(session, "default", item):
+            if known := links.find_number(session, "default", item):
                 return known
-            number = numbers.next_after(session, "default", **RANGE)
+            number = links.next_number(session, "default", **RANGE)
         with writing(engine) as session:
-            if numbers.claim(session, "default", item, number):
+            if links.claim_number(session, "default", item, number):
                 return number
 
 
@@ -48,13 +48,16 @@ def test_a_number_is_given_once_per_item_to_concurrent_callers(engine: Engine) -
 
 def test_a_number_and_an_item_are_joined_once(engine: Engine) -> None:
     with writing(engine) as session:
-        assert not numbers.has_any(session, "default")
-        assert numbers.claim(session, "default", "a", 905)
-        assert not numbers.claim(session, "default", "b", 905)
-        assert not numbers.claim(session, "default", "a", 906)
-        assert (numbers.owner(session, "default", 905), numbers.owner(session, "default", 906)) == ("a", None)
-        assert numbers.next_after(session, "default", **RANGE) == 906
-        assert numbers.next_after(session, "other", **RANGE) == 900
+        assert not links.has_numbers(session, "default")
+        assert links.claim_number(session, "default", "a", 905)
+        assert not links.claim_number(session, "default", "b", 905)
+        assert not links.claim_number(session, "default", "a", 906)
+        assert (links.owner_of_number(session, "default", 905), links.owner_of_number(session, "default", 906)) == (
+            "a",
+            None,
+        )
+        assert links.next_number(session, "default", **RANGE) == 906
+        assert links.next_number(session, "other", **RANGE) == 900
 
 
 def sale(engine: Engine, sale_id: str, state: State, **outcome: Any) -> int:
@@ -90,7 +93,7 @@ def test_sales_missing_in_the_books_differ_from_those_booked_before(engine: Engi
 
 def look(engine: Engine, since: datetime) -> dict[str, bool | None]:
     with reading(engine) as session:
-        found = unposted.sales(
+        found = sales.find_unposted(
             session,
             "default",
             ("Receipt",),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy import Connection, Engine, MetaData, Table
 
-from gateway.store import cursors, event_history, inbox, links, migrate, sales_queries, views
+from gateway.store import cursors, inbox, links, migrate, progress, sales, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import open_engine, reading, writing
@@ -229,7 +229,7 @@ def test_flags_of_bookings_become_columns_and_are_still_written(released: Engine
     ]
     assert [replace(link, target_id="1") for link in read_links(released)] == upgraded
     with reading(released) as session:
-        assert sales_queries.summed_up_in(session, "shop", "1:2026-11-20") == ["6", "7"]
+        assert sales.summed_up_in(session, "shop", "1:2026-11-20") == ["6", "7"]
 
 
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
@@ -242,8 +242,8 @@ def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
         newer = views.find_event(session, second.id)
         assert older is not None
         assert newer is not None
-        assert event_history.find_next(session, older) == second.id
-        assert [each.id for each in event_history.replaced_by(session, newer)] == [first.id]
+        assert progress.find_next(session, older) == second.id
+        assert [each.id for each in progress.replaced_by(session, newer)] == [first.id]
 
 
 def to_fields(change: Change) -> dict[str, Any]:
