@@ -77,17 +77,17 @@ class OutdatedDocument(Exception):
 def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: Deps, *, maybe_written: bool) -> Result:
     look = maybe_written or deps.settings.orders.adopt
     booked = documents.find(sale, posting, deps) if look else None
-    found = booked is not None
-    if booked:
+    is_found = booked is not None
+    if booked is None:
+        if documents.may_be_on_its_way(event):
+            documents.look_later(sale, posting, event, deps)
+        # The earlier document is gone: this is the next one.
+        booked, generation, is_found = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
+    if is_found:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
         documents.report_installation(booked.private_note, deps)
         _refuse_outdated(sale, posting, booked, link, deps)
         generation = _generation(link, booked)
-    else:
-        if documents.may_be_on_its_way(event):
-            documents.look_later(sale, posting, event, deps)
-        # The earlier document is gone: this is the next one.
-        booked, generation = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
     deps.learn(target_entity=booked.kind, target_id=booked.id)
     if link and not _is_same(link, booked):
         settlement.part_from(link, posting.payments, deps)
@@ -98,12 +98,12 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
     deps.remember(dataclasses.replace(known, generation=generation, adopted=adopted))
     if sale.order_ids:
         bookings.claim_orders(sale, booked, deps)
-    if found:
+    if is_found:
         settlement.recall(sale, booked, deps, wanted=posting.payments)
         if settlement.release(booked.kind, booked.id, deps, keep=posting.payments):
             booked = deps.books.document(booked.kind, booked.id)
         _measure_again(posting, booked, event, deps)
-    is_new = not (maybe_written or found or link)
+    is_new = not (maybe_written or is_found or link)
     return finish(sale, posting, booked, deps, maybe_written=maybe_written, is_new=is_new)
 
 
@@ -167,15 +167,15 @@ def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
     return not is_marked(booked.private_note, posting.document.marker)
 
 
-def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int]:
+def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int, bool]:
+    """The document, its generation, and whether it has the number already, which another installation may have used."""
     try:
-        return documents.create(posting, deps, generation=generation)
+        return *documents.create(posting, deps, generation=generation), False
     except DuplicateNumber:
         found = documents.find(sale, posting, deps)
         if found is None:
             raise
-        deps.say("the books had this document already", id=found.id)
-        return found, generation
+        return found, generation, True
 
 
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:

@@ -139,7 +139,7 @@ def _write(
         found = _find(sale, document, None, deps)
         if found is None:
             raise
-        return found, generation
+        return _write(sale, document, before, found, deps)
     deps.say("booked money beside the document", entity=made.kind, id=made.id, total=str(made.total))
     return made, generation
 

@@ -7,7 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
+from sqlmodel import col
 
+from gateway.store.links import LinkKind
+from gateway.store.session import writing
+from gateway.store.tables import LinkRow
 from handlers.polling import books_feed
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, SALES, Shop, on_both_databases, sold
@@ -20,6 +25,7 @@ CHANGED: Sold = [sold(1001, 2)], [Tender("PIN", 2500)]
 INVOICE: Sold = [sold(1001)], [Tender("PIN", 1000), Tender("CONTANT", 250)]
 REFUND: Sold = [sold(1001, -1)], [Tender("PIN", -1250)]
 MONEY_BESIDE: Sold = [sold(1001)], [Tender("PIN", 2000), Tender("CONTANT", -750)]
+MORE_BESIDE: Sold = [sold(1001)], [Tender("PIN", 2500), Tender("CONTANT", -1250)]
 KINDS = {
     "receipt to invoice": (RECEIPT, INVOICE),
     "receipt to refund": (RECEIPT, REFUND),
@@ -129,6 +135,20 @@ def test_a_deletion_reported_before_the_next_document_is_made_up_for(forgetful: 
     books_feed.poll(forgetful.deps())
     forgetful.work()
     assert_in_books(forgetful, REFUND)
+
+
+VERSIONS = [(RECEIPT, CHANGED), (RECEIPT, MONEY_BESIDE), (MONEY_BESIDE, MORE_BESIDE), (MONEY_BESIDE, RECEIPT)]
+
+
+def test_a_version_that_another_installation_booked_is_brought_up_to_date(shop: Shop) -> None:
+    shop.books.switches.request_ids = "forgotten"
+    sales = [sell(shop, was) for was, _ in VERSIONS]
+    with writing(shop.engine) as session:
+        session.execute(delete(LinkRow).where(col(LinkRow.kind).in_([LinkKind.DOCUMENT, LinkKind.MONEY])))
+    for sale, (_, becomes) in zip(sales, VERSIONS, strict=True):
+        edit(shop, sale, becomes)
+    assert_in_books(shop, *(becomes for _, becomes in VERSIONS))
+    assert len(shop.rows("SalesReceipt")) == len(VERSIONS)
 
 
 @pytest.mark.parametrize("how", ["changes nothing", "is resent", "is changed"])
