@@ -1,14 +1,18 @@
 """Customers without a sale: a relation of the till changed, or (if wanted) a customer of the books.
 
-One link stores the last written content of both sides, so the echo of our own write is recognised and ends there.
+One link stores the last written content of both sides, so the echo of our own write is recognised and ends there. A
+field that only one side changed since then, or that only one of two records had when they met, goes to the other side
+whichever of them is looked at first.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from dataclasses import asdict, replace
 
 from gateway.errors import Conflict, DuplicateName, NotFound
-from gateway.store.events import Event
+from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers import awaited_records, merges
 from handlers.deps import Deps
@@ -29,46 +33,57 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
     deps.learn(email=customers.email_key(relation.email), record=message("relation {number}", number=relation.number))
-    before = counterparts.of_relation(relation, deps).relation
-    if before == relations.relation_fingerprint(relation):
+    known = counterparts.of_relation(relation, deps)
+    if known.relation == relations.relation_fingerprint(relation):
         return done("unchanged")
     customers.require_wanted(relation)
     try:
         found = parties.find(relation, deps)
     except parties.Inactive as refusal:
         return skipped(message("{reason}: left alone", reason=message(refusal.reason)))
-    return _to_books(relation, found, deps, written_before=before is not None)
+    return _to_books(relation, found, known, event, deps)
 
 
-def _to_books(relation: Relation, found: Customer | None, deps: Deps, *, written_before: bool) -> Result:
+def _to_books(relation: Relation, found: Customer | None, known: LastWritten, event: Event, deps: Deps) -> Result:
+    is_ahead = False
     if found is None:
         customer = parties.create(relation, deps)
         deps.say("created the customer", id=customer.id)
     elif deps.settings.customers.update_existing:
-        customer = _update(relation, found, deps, written_before=written_before)
+        customer, is_ahead = _update(relation, found, known, deps)
     else:
         customer = found
     parties.remember(relation, customer, deps)
+    link = _to_link(relation, customer)
+    if is_ahead and deps.settings.customers.to_till:
+        link = _ahead(link, "Customer", customer.id or "", event, deps)
     reason = None if found is None or deps.settings.customers.update_existing else "it exists, updates are switched off"
-    return done(reason, links=(_to_link(relation, customer),), target_entity="Customer", target_id=customer.id)
+    return done(reason, links=(link,), target_entity="Customer", target_id=customer.id)
 
 
-def _update(relation: Relation, found: Customer, deps: Deps, *, written_before: bool) -> Customer:
-    """Write what differs. The customer may change in the books meanwhile, for example its balance.
+def _update(relation: Relation, found: Customer, known: LastWritten, deps: Deps) -> tuple[Customer, bool]:
+    """Write what differs; and whether the customer has something that the relation has not.
 
-    `written_before`: the customer was written before, so a different name is a change made at the till.
+    The customer may change in the books meanwhile, for example its balance. If it was written before, a different name
+    is a change made at the till.
     """
     clashes = 0
     for attempt in range(1, TRIES + 1):
+        _, newer = relations.changed_alone(relation, found, known.agreed) if known.agreed else ((), ())
         wanted = customers.to_customer(
-            relation, settings=deps.settings.customers, existing=found, attempt=clashes, renamed=written_before
+            relation,
+            settings=deps.settings.customers,
+            existing=found,
+            attempt=clashes,
+            renamed=known.relation is not None,
         )
+        wanted = relations.keep_of_customer(wanted, found, newer)
         if _is_written(wanted, found):
-            return found
+            return found, bool(newer)
         try:
             return deps.books.update_customer(
                 wanted, deps.books.request_id("customer update", found.id, found.sync_token)
-            )
+            ), bool(newer)
         except DuplicateName:
             clashes += 1
             deps.say("the books know the new name already, trying the next", relation=relation.number)
@@ -104,7 +119,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     known = counterparts.of_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
-    return _to_till(customer, known, deps)
+    return _to_till(customer, known, event, deps)
 
 
 def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
@@ -117,17 +132,24 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
     return (str(merged_id),)
 
 
-def _to_till(customer: Customer, known: LastWritten, deps: Deps) -> Result:
+def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -> Result:
     present = counterparts.find_relation(customer, known, deps).relation
     wanted = relations.to_relation(customer, existing=present)
+    newer: Collection[str] = ()
+    if present and known.agreed and deps.settings.customers.update_existing:
+        newer, _ = relations.changed_alone(present, customer, known.agreed)
+        wanted = relations.keep_of_relation(wanted, present, newer)
     number = present.number if present else deps.till.create_relation(wanted)
     if present and relations.relation_fingerprint(wanted) != relations.relation_fingerprint(present):
         deps.till.update_relation(wanted, present)
     written = deps.till.relation(number)
-    link = (_to_link(written, customer),) if written else ()
-    if written:
-        parties.remember(written, customer, deps)
-    return done(links=link, target_entity="Relation", target_id=str(number))
+    if written is None:
+        return done(target_entity="Relation", target_id=str(number))
+    link = _to_link(written, customer)
+    if newer:
+        link = _ahead(link, "Relation", str(number), event, deps)
+    parties.remember(written, customer, deps)
+    return done(links=(link,), target_entity="Relation", target_id=str(number))
 
 
 def _to_link(relation: Relation, customer: Customer) -> Link:
@@ -135,5 +157,22 @@ def _to_link(relation: Relation, customer: Customer) -> Link:
         "relation": relations.relation_fingerprint(relation),
         "customer": customers.content_fingerprint(customer),
         "number": relation.number,
+        "fields": asdict(relations.agree(relation, customer)),
     }
     return Link(LinkKind.RELATION, f"relation:{relation.number}", "Customer", customer.id or "", detail=written)
+
+
+def _ahead(link: Link, entity: str, entity_id: str, event: Event, deps: Deps) -> Link:
+    """The link of two records of which this one has something newer, which its own event writes to the other."""
+    deps.pass_on(
+        Change(
+            key=f"ahead:{deps.connection}:{entity}:{entity_id}:{event.id}",
+            flow=Flow.CUSTOMERS,
+            source="gateway",
+            entity=entity,
+            entity_id=entity_id,
+            connection=deps.connection,
+            priority=event.priority,
+        )
+    )
+    return replace(link, detail={**(link.detail or {}), entity.lower(): None})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
 from mapping.customers import email_key, keep_spelling
 from mapping.errors import NotBookable
@@ -13,6 +15,63 @@ from mapping.sections import CustomerSettings
 
 NEW = 0
 """The number of a relation that is still to be created: the till assigns one."""
+_SHARED: Final = {
+    "company": "company_name",
+    "phone": "phone",
+    "mobile": "mobile",
+    "address": "billing",
+    "delivery_address": "shipping",
+}
+"""Fields of a relation that are compared one by one, and the customer's fields of the same meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What each side had in each shared field when one was last written to the other, as hashes of 16 bits.
+
+    So short, because the hash of a telephone number must not lead back to the number. Empty: never written.
+    """
+
+    relation: Mapping[str, str]
+    customer: Mapping[str, str]
+
+
+def agree(relation: Relation, customer: Customer) -> Agreed:
+    """What both sides have now."""
+    return Agreed(_hashes(relation), _hashes(to_relation(customer)))
+
+
+def changed_alone(relation: Relation, customer: Customer, agreed: Agreed) -> tuple[set[str], set[str]]:
+    """The fields that only the relation changed since then, and those that only the customer changed.
+
+    Where nothing was agreed: the fields that only one of them has.
+    """
+    at_till = _changed(relation, agreed.relation)
+    in_books = _changed(to_relation(customer), agreed.customer)
+    return at_till - in_books, in_books - at_till
+
+
+def keep_of_relation(wanted: Relation, present: Relation, fields: Collection[str]) -> Relation:
+    """The wanted relation with these fields as they are."""
+    return replace(wanted, **{name: getattr(present, name) for name in fields})
+
+
+def keep_of_customer(wanted: Customer, present: Customer, fields: Collection[str]) -> Customer:
+    """The wanted customer with these fields (by their names at the till) as they are."""
+    return replace(wanted, **{_SHARED[name]: getattr(present, _SHARED[name]) for name in fields})
+
+
+def _changed(relation: Relation, before: Mapping[str, str]) -> set[str]:
+    nothing = _hash(None)
+    return {name for name, value in _hashes(relation).items() if value != before.get(name, nothing)}
+
+
+def _hashes(relation: Relation) -> dict[str, str]:
+    return {name: _hash(getattr(relation, name)) for name in _SHARED}
+
+
+def _hash(value: object) -> str:
+    return fingerprint(value)[:4]
 
 
 def require_switched_on(settings: CustomerSettings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.store import links
@@ -13,17 +13,22 @@ from handlers.deps import Deps
 from handlers.references import parties
 from mapping.customers import email_keys
 from mapping.records import Customer, Relation
+from mapping.relations import Agreed
 
 BY_LINK, BY_EMAIL, BY_ID = "by what was written before", "by its e-mail address", "by our id"
 
 
 @dataclass(frozen=True, slots=True)
 class LastWritten:
-    """Fingerprints of both sides as last written, and the relation's number; None where nothing was written."""
+    """Fingerprints of both sides as last written, and the relation's number; None where nothing was written.
+
+    `agreed`: their fields then; None if an earlier release wrote them, which did not keep the fields.
+    """
 
     relation: str | None = None
     customer: str | None = None
     number: int | None = None
+    agreed: Agreed | None = field(default_factory=lambda: Agreed({}, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +66,9 @@ def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
 
 
 def _to_last_written(link: Link | None) -> LastWritten:
-    detail: Mapping[str, Any] = (link.detail if link else None) or {}
-    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"))
+    if link is None:
+        return LastWritten()
+    detail: Mapping[str, Any] = link.detail or {}
+    fields = detail.get("fields")
+    agreed = Agreed(fields["relation"], fields["customer"]) if fields else None
+    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"), agreed)

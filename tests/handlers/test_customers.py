@@ -221,3 +221,46 @@ def test_always_the_default_debtor_if_wanted(open_shop: Callable[..., Shop]) -> 
     shop = open_shop('[customers]\nalways_default_debtor = true\ndefault_debtor = "Kassa"\nenabled = true')
     relation = shop.till.add_relation(**COMPANY)
     assert sell_to(shop, relation["relationNumber"])["CustomerRef"]["name"] == "Kassa"
+
+
+def both(shop: Shop) -> tuple[str | None, ...]:
+    """Telephone and mobile number of the only customer, and of the only relation."""
+    customer, (relation,) = shop.only("Customer"), shop.till.till["relations"]
+    numbers = ((customer.get(name) or {}).get("FreeFormNumber", "") for name in ("PrimaryPhone", "Mobile"))
+    return (*numbers, relation["telephone"], relation["mobile"])
+
+
+@pytest.mark.parametrize("first", ["books", "till"])
+def test_two_records_that_existed_before_fill_what_the_other_one_lacks(
+    open_shop: Callable[..., Shop], first: str
+) -> None:
+    shop = open_shop("[customers]\nto_till = true")
+    shop.till.add_relation(**{**COMPANY, "mobile": ""})
+    address = {"Address": "bakker@example.nl"}
+    customer = shop.books.put_customer(
+        REALM, {"DisplayName": "Jansen", "PrimaryEmailAddr": address, "Mobile": {"FreeFormNumber": "06 1"}}
+    )
+    meet(shop, customer["Id"], first)
+    assert both(shop) == ("030 123", "06 1", "030 123", "06 1")
+
+
+@pytest.mark.parametrize("first", ["books", "till"])
+def test_changes_of_both_sides_at_once_are_both_kept(open_shop: Callable[..., Shop], first: str) -> None:
+    shop = open_shop("[customers]\nto_till = true")
+    relation = shop.till.add_relation(**{**COMPANY, "mobile": "06 1"})
+    shop.settle()
+    customer = shop.only("Customer")
+    meet(shop, customer["Id"], "books")
+    shop.till.change_relation(relation["relationNumber"], telephone="030 999")
+    shop.books.put(REALM, "Customer", {"Id": customer["Id"], "Mobile": {"FreeFormNumber": "06 2"}})
+    meet(shop, customer["Id"], first)
+    assert both(shop) == ("030 999", "06 2", "030 999", "06 2")
+
+
+def meet(shop: Shop, customer_id: str, first: str) -> None:
+    """Both sides are looked at, this one first, until nothing changes any more."""
+    for key in range(3):
+        if first == "till":
+            shop.settle()
+        shop.hear_of("Customer", customer_id, "Update", key=f"{first}{len(shop.events())}-{key}")
+        shop.settle()
