@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select, update
 from sqlmodel import Session, col
@@ -260,31 +261,45 @@ def find(
 
 def sum_up(session: Session, start: date, through: date, connection: str | None = None) -> AgreementSum:
     """The compared days of a period, over all connections or of one."""
+    found = AgreementSum()
+    for _, status, *sums in _sums(session, start, through, connection):
+        found = _add_up(found, status, *map(int, sums))
+    return found
+
+
+def sum_up_each(session: Session, start: date, through: date) -> dict[str, AgreementSum]:
+    """The compared days of a period, of each connection that has any."""
+    found: dict[str, AgreementSum] = {}
+    for connection, status, *sums in _sums(session, start, through, None):
+        found[connection] = _add_up(found.get(connection, AgreementSum()), status, *map(int, sums))
+    return found
+
+
+def _sums(session: Session, start: date, through: date, connection: str | None) -> Sequence[Any]:
+    """By connection and status: the number of days and the sums of till, books and difference."""
     day = AgreementDayRow
     sums = (func.sum(column) for column in (day.till_cents, day.books_cents, day.difference_cents))
     compared = and_(
         col(day.day).between(start, through),
         col(day.checked_at).is_not(None),
         col(day.status) != AgreementStatus.NOT_CLOSED,
+        *([] if connection is None else [_of(connection)]),
     )
-    if connection is not None:
-        compared = and_(compared, col(day.connection) == connection)
-    found = AgreementSum()
-    rows = session.execute(select(col(day.status), func.count(), *sums).where(compared).group_by(col(day.status)))
-    for status, count, till, books, difference in rows:
-        if status == AgreementStatus.FAILED:
-            found = replace(found, failed=int(count))
-            continue
-        differing = int(count) if status == AgreementStatus.DIFFERS else 0
-        found = replace(
-            found,
-            days=found.days + int(count),
-            differing=found.differing + differing,
-            till_cents=found.till_cents + int(till),
-            books_cents=found.books_cents + int(books),
-            difference_cents=found.difference_cents + int(difference),
-        )
-    return found
+    about = (col(day.connection), col(day.status))
+    return session.execute(select(*about, func.count(), *sums).where(compared).group_by(*about)).all()
+
+
+def _add_up(found: AgreementSum, status: str, count: int, till: int, books: int, difference: int) -> AgreementSum:
+    if status == AgreementStatus.FAILED:
+        return replace(found, failed=found.failed + count)
+    return replace(
+        found,
+        days=found.days + count,
+        differing=found.differing + (count if status == AgreementStatus.DIFFERS else 0),
+        till_cents=found.till_cents + till,
+        books_cents=found.books_cents + books,
+        difference_cents=found.difference_cents + difference,
+    )
 
 
 def records_of(session: Session, days: Sequence[AgreementDayRow]) -> dict[tuple[str, date], list[AgreementRecordRow]]:

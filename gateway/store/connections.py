@@ -106,6 +106,13 @@ def every(session: Session, seal: Seal) -> list[Connection]:
     return [_open(row, seal) for row in rows]
 
 
+def standings(session: Session) -> list[tuple[str, str, bool, str | None]]:
+    """Key, display name, whether it is live, and why it is paused, of every connection; nothing is unsealed."""
+    columns = (col(ConnectionRow.name), _shown(), col(ConnectionRow.live), col(ConnectionRow.paused))
+    rows = session.execute(select(*columns).where(_ACTIVE).order_by(col(ConnectionRow.name))).all()
+    return [(str(row[0]), str(row[1]), bool(row[2]), row[3]) for row in rows]
+
+
 def names(session: Session) -> list[str]:
     """The keys of all connections, in order."""
     found = select(col(ConnectionRow.name)).where(_ACTIVE).order_by(col(ConnectionRow.name))

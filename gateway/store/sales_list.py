@@ -14,8 +14,9 @@ from sqlmodel import Session, col
 
 from gateway.store import views
 from gateway.store.events import State
+from gateway.store.links import BookingStatus, LinkKind
 from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.tables import ConnectionRow, InboxRow, SaleRow
+from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow
 from mapping.coverage import SourceValue
 
 PAGE = 50
@@ -23,6 +24,7 @@ MOST_FOUND = 1_000
 """A search finds the newest so many sales."""
 LOOKED_BACK = 30_000
 """A part of a number or name is searched among the last so many sales; a whole number among all of them."""
+_GONE = frozenset({BookingStatus.DELETED, BookingStatus.REPLACING, BookingStatus.REMOVED})
 _EXACT = (SaleRow.number, SaleRow.document_number, SaleRow.document_id)
 _NAMES = (col(SaleRow.number), col(SaleRow.sale_id))
 _PARTLY = (SaleRow.number, SaleRow.document_number, SaleRow.customer, SaleRow.branch_name)
@@ -58,12 +60,18 @@ class SaleFilter:
 
 @dataclass(frozen=True, slots=True)
 class ListedSale:
-    """A sale with the reason and the way out of its newest event."""
+    """A sale with the reason and the way out of its newest event, and the status of the link to its document."""
 
     row: SaleRow
     reason: str | None
     fix: str | None
     messages: str | None
+    document_status: str | None = None
+
+    @property
+    def is_document_gone(self) -> bool:
+        """Whether the books do not have its document any more: deleted, or about to be. A voided one is there."""
+        return self.document_status in _GONE
 
     @property
     def tenders(self) -> list[tuple[str, int]]:
@@ -90,9 +98,16 @@ class SalesTotal:
 
 def find(session: Session, wanted: SaleFilter, *, limit: int = PAGE) -> SalesPage:
     """One page of the sales that fit."""
+    link = and_(
+        col(LinkRow.connection) == col(SaleRow.connection),
+        col(LinkRow.kind) == LinkKind.DOCUMENT,
+        col(LinkRow.source_id) == col(SaleRow.sale_id),
+    )
+    told = (col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages), col(LinkRow.status))
     statement = (
-        select(SaleRow, col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages))
+        select(SaleRow, *told)
         .outerjoin(InboxRow, col(InboxRow.id) == col(SaleRow.event_id))
+        .outerjoin(LinkRow, link)
         .where(*_conditions(session, wanted))
         .order_by(col(SaleRow.day).desc(), col(SaleRow.id).desc())
         .limit(limit + 1)

@@ -78,6 +78,7 @@ def test_a_person_edits_the_settings_and_is_led_to_the_fault(inside: Any, shoot:
 
 
 def test_a_preview_appears_by_itself_and_reads_well_on_a_phone(inside: Any, tmp_path: Path, shoot: Shoot) -> None:
+    inside.get_by_text("More", exact=True).click()
     inside.get_by_role("link", name="Preview", exact=True).click()
     shoot(inside, "preview-form")
     inside.get_by_label("Which record").fill("7001")

@@ -140,7 +140,7 @@ PAGES = (
     "/events?connection=third&state=skipped", "/events?q=nothing-like-it", "/events?q=1.77777",
     "/events?state=done&q=person77@example.nl", "/events/77777", "/agreement", "/preview", "/metrics", "/readyz",
     "/admin/status", "/admin/events?flow=stock&q=zzz", "/admin/events/500", "/admin/orders/1.5010",
-    "/admin/orders/90000031", "/admin/backfills", "/admin/audit?limit=5", "/setup/default",
+    "/admin/orders/90000031", "/admin/backfills", "/admin/audit?limit=5", "/setup/default", "/overview",
 )  # fmt: skip
 
 

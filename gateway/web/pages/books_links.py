@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
+from gateway.store.sales_list import ListedSale
 
 _HOSTS: Final = {
     PRODUCTION_API: "https://app.qbo.intuit.com",
@@ -26,3 +27,10 @@ def find_address(settings: Settings, entity: str | None, document_id: str | None
     if not (host and page and document_id and document_id.isascii() and document_id.isdigit()):
         return None
     return f"{host}/app/{page}?{urlencode({'txnId': document_id})}"
+
+
+def find_address_of(settings: Settings, sale: ListedSale) -> str | None:
+    """Where QuickBooks shows the document of a sale; None for one that is deleted there."""
+    if sale.is_document_gone:
+        return None
+    return find_address(settings, sale.row.document_entity, sale.row.document_id)

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.store import journal, sales_list, views
+from gateway.store import journal, links, sales_list, views
 from gateway.store.events import OPEN, PENDING, Event, Flow, State
 from gateway.store.journal import Entry
+from gateway.store.links import LinkKind
 from gateway.store.sales_list import ListedSale
 from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
@@ -69,7 +70,7 @@ async def show_sale(request: Request, visitor: Visitor) -> Response:
         documents=DOCUMENTS,
         kinds=KINDS,
         names=list(names),
-        address=books_links.find_address(services.of(request).settings, row.document_entity, row.document_id),
+        address=books_links.find_address_of(services.of(request).settings, found.sale),
         can_retry=event is not None and event.state in (State.PARKED, State.WAITING, State.UNCERTAIN),
         can_ignore=event is not None and event.state in (*PENDING, State.PARKED),
     )
@@ -96,12 +97,14 @@ def _look_at(session: Session, row: SaleRow) -> _Found:
     if event and event.id not in {each.id for each in events}:
         events = sorted([event, *events], key=lambda each: -each.id)
     log = journal.of_event(session, event.id) if event else []
+    link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
     is_told = event is not None and event.state in OPEN
     sale = ListedSale(
         row,
         event.reason if event else None,
         event.fix if event and is_told else None,
         event.messages if event else None,
+        link.status if link else None,
     )
     return _Found(sale, event, log, events)
 

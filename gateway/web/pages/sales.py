@@ -93,7 +93,7 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         names=list(names),
         statuses=STATUSES,
         documents=DOCUMENTS,
-        address=lambda row: books_links.find_address(shared.settings, row.document_entity, row.document_id),
+        address=lambda sale: books_links.find_address_of(shared.settings, sale),
         older=f"/sales?{urlencode(older)}" if older else None,
         csv=f"/sales.csv?{urlencode(query)}",
     )

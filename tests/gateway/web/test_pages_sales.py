@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from sqlmodel import col
 from gateway import formats
 from gateway.store import inbox, links, sales, sales_list
 from gateway.store.events import Change, Flow, Outcome, State
-from gateway.store.links import Link, LinkKind
+from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.sales import SaleFacts
 from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
@@ -103,6 +104,20 @@ def test_a_document_is_linked_where_the_company_has_pages(
     for path in ("/sales", f"/sales/{row.id}"):
         addresses = re.findall(r'href="(https?:[^"]+)"', browser.get(path).text)
         assert set(addresses) == ({host} if host else set()), path
+
+
+@pytest.mark.parametrize(("status", "is_linked"), [("deleted", False), ("replacing", False), ("voided", True)])
+def test_a_deleted_document_is_not_linked(start: Callable[..., Gateway], status: str, *, is_linked: bool) -> None:
+    gateway, browser = opened(start, QUICKBOOKS_ENVIRONMENT="production")
+    row = store(gateway, "345")
+    with writing(gateway.engine) as session:
+        link = links.find(session, "default", LinkKind.DOCUMENT, row.sale_id)
+        assert link
+        links.save(session, "default", dataclasses.replace(link, status=BookingStatus(status)))
+    for path in ("/sales", f"/sales/{row.id}"):
+        page = browser.get(path).text
+        assert ("qbo.intuit.com" in page) is is_linked, path
+        assert "R345" in page
 
 
 def test_an_id_that_is_no_number_makes_no_link(start: Callable[..., Gateway]) -> None:

@@ -1,0 +1,44 @@
+"""The pages of records and of all connections in a real browser: three languages, light and dark, desk and phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Shoot = Callable[[Any, str], None]
+CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
+PAGES = {"overview": "overview"}
+LOOKS = {"en": (1280, "light"), "de": (1280, "dark"), "nl": (400, "light")}
+
+
+@pytest.mark.parametrize("language", LOOKS)
+def test_the_pages_fit_in_every_language(inside: Any, address: str, shoot: Shoot, language: str) -> None:
+    width, theme = LOOKS[language]
+    context = inside.context.browser.new_context(locale=language, storage_state=inside.context.storage_state())
+    tab = context.new_page()
+    tab.emulate_media(color_scheme=theme)
+    for path, name in PAGES.items():
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.goto(f"{address}/{path}").ok
+        shoot(tab, f"{name}-{language}-{width}")
+        for each in (400, 1280):
+            tab.set_viewport_size({"width": each, "height": 900})
+            assert tab.evaluate("document.documentElement.scrollWidth") == each, (path, each)
+        assert tab.evaluate(CONTRAST) == [], path
+    context.close()
+
+
+def test_every_page_is_reached_by_keyboard_on_a_phone(inside: Any, shoot: Shoot) -> None:
+    inside.set_viewport_size({"width": 400, "height": 800})
+    menu = inside.get_by_role("navigation").locator("summary")
+    menu.focus()
+    inside.keyboard.press("Enter")
+    shoot(inside, "menu-400")
+    assert inside.evaluate("document.documentElement.scrollWidth") == 400
+    inside.keyboard.press("Tab")
+    inside.keyboard.press("Enter")
+    inside.wait_for_url("**/overview")
+    assert inside.get_by_role("heading", level=1).inner_text() == "All connections"
