@@ -49,13 +49,17 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class TokenManager:
-    """The access token of one connection, for the QuickBooks client (its `TokenSource`)."""
+    """The access token of one connection, for the QuickBooks client (its `TokenSource`).
+
+    `before_refresh` is called before this thread refreshes the tokens, or waits until another one has.
+    """
 
     engine: Engine
     connection: str
     refresher: Refresher
     seal: Seal
     now: Callable[[], datetime] = _now
+    before_refresh: Callable[[], None] = lambda: None
 
     def access(self) -> str:
         """A token that is valid for `MARGIN`. Raises `AuthLost` when a person must reconnect, `Transient` else."""
@@ -88,6 +92,7 @@ class TokenManager:
 
     def _renewed(self, stale: str | None) -> str:
         """A token other than `stale`: another process's fresh one, or our own refresh. One process at a time."""
+        self.before_refresh()
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
             if fresh := self._fresher_than(stale):

@@ -47,7 +47,7 @@ class Deps:
     With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
     `claim` is the worker's lease of the event: after it is lost, nothing is stored. `installation` is the name that
-    documents are signed with, `signing` gives the key of certificates.
+    documents are signed with, `signing` gives the key of certificates. `known` is what `registry.LOOK_UPS` found.
     """
 
     engine: Engine
@@ -67,6 +67,7 @@ class Deps:
     installation: str = ""
     signing: Callable[[], SigningKey] | None = None
     claim: Claim | None = None
+    known: object = None
 
     def without_writes(self) -> Deps:
         """The dependencies of a dry run: both clients refuse what is not a read, before it leaves."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlmodel import Session
 
 from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
@@ -18,6 +20,7 @@ from handlers.stock import estimates, quantities
 from mapping.messages import message
 
 Handler = Callable[[Event, Deps], Result]
+LookUp = Callable[[Session, str, Sequence[Event]], Mapping[int, object]]
 
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.PRODUCTS, "Item"): products.handle,
@@ -55,6 +58,22 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "RefundReceipt"): books_documents.handle,
     (Flow.ORDERS, "Payment"): books_documents.handle,
 }
+
+LOOK_UPS: Mapping[Handler, LookUp] = {books_documents.handle: books_documents.look_up}
+"""Handlers for which the store is read once for several events of a connection, just before they are handled."""
+
+
+def look_up(session: Session, events: Sequence[Event]) -> dict[int, object]:
+    """What the look-ups of their handlers find for these events, by their ids."""
+    groups: dict[tuple[LookUp, str], list[Event]] = {}
+    for event in events:
+        handler = HANDLERS.get((event.flow, event.entity))
+        if handler is not None and (look := LOOK_UPS.get(handler)):
+            groups.setdefault((look, event.connection or ""), []).append(event)
+    found: dict[int, object] = {}
+    for (look, connection), same in groups.items():
+        found.update(look(session, connection, same))
+    return found
 
 
 def find_handler(flow: str, entity: str) -> Handler:

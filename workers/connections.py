@@ -104,15 +104,24 @@ class ConnectionRegistry:
         self._signing_key: SigningKey | None = None
         self._process: ProcessState | None = None
 
-    def deps(self, name: str, *, fresh: bool = False, claim: Claim | None = None) -> Deps:
+    def deps(
+        self,
+        name: str,
+        *,
+        fresh: bool = False,
+        claim: Claim | None = None,
+        known: object = None,
+        before_call: Callable[[], None] = lambda: None,
+    ) -> Deps:
         """The dependencies of one event of this connection, with an empty log. Raises `Permanent` if it is unknown.
 
         `fresh` reads the settings again, for a request that follows a change of them. `claim` is the worker's right to
-        the event: once it is lost, no outside call may write.
+        the event: once it is lost, no outside call may write. `known` is what was looked up for the event already.
+        `before_call` is called before each outside call of this thread.
         """
         context = self.context(name, fresh=fresh)
         log: list[Entry] = []
-        self._thread.log, self._thread.claim = log, claim
+        self._thread.log, self._thread.claim, self._thread.before_call = log, claim, before_call
         return Deps(
             self._engine,
             name,
@@ -127,6 +136,7 @@ class ConnectionRegistry:
             installation=self._signature(),
             signing=self._key,
             claim=claim,
+            known=known,
         )
 
     def _signature(self) -> str:
@@ -230,6 +240,7 @@ class ConnectionRegistry:
 
         @contextmanager
         def enter(operation: str = "") -> Iterator[None]:
+            self._before_call()
             with limiter(operation):
                 failpoints.reach(failpoints.BEFORE_CALL, operation)
                 claim = getattr(self._thread, "claim", None)
@@ -242,7 +253,12 @@ class ConnectionRegistry:
 
     def token_manager(self, name: str) -> TokenManager:
         """The tokens of a connection."""
-        return TokenManager(self._engine, name, self._oauth(), self._seal)
+        return TokenManager(self._engine, name, self._oauth(), self._seal, before_refresh=self._before_call)
+
+    def _before_call(self) -> None:
+        """This thread is about to wait for another system; a thread that handles no event has nobody to tell."""
+        if announce := getattr(self._thread, "before_call", None):
+            announce()
 
     def _oauth(self) -> OAuth:
         given = self._settings

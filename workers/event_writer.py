@@ -28,6 +28,7 @@ from handlers.result import Result
 from workers.holds import Holds
 
 GATHER_SECONDS = 0.002  # while other threads are busy: one commit for several costs less than one for each
+ENOUGH = 8  # outcomes that are worth a commit
 _CONTENDED = ("DeadlockDetected", "QueryCanceled")
 
 
@@ -44,12 +45,15 @@ class Ended:
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """What a thread wants written, and what came of it: events to wake a worker for, the claimed event, or an error."""
+    """What a thread wants written, and what came of it: events to wake a worker for, the claimed ones, or an error.
 
-    ended: Ended | None
-    wants_next: bool
+    `wants`: how many events it claims at most.
+    """
+
+    ended: Sequence[Ended]
+    wants: int
     due: list[int] = field(default_factory=list)
-    claimed: Event | None = None
+    claimed: list[Event] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -69,17 +73,17 @@ class EventWriter:
         self._writing = False
         self._lock = threading.Lock()
 
-    def claim_next(self) -> Event | None:
-        """The next due event, or None."""
-        return self._submit(Request(None, wants_next=True)).claimed
+    def claim_next(self, most: int = 1) -> list[Event]:
+        """The next due events, at most so many."""
+        return self._submit(Request((), most)).claimed
 
-    def record(self, ended: Ended, *, wants_next: bool) -> tuple[list[int], Event | None]:
-        """Store an outcome; returns the events that are due now, and with `wants_next` the next claimed event, if any.
+    def record(self, ended: Sequence[Ended], *, wants: int) -> tuple[list[int], list[Event]]:
+        """Store outcomes; returns the events that are due now, and the next claimed ones, at most as many as it wants.
 
-        Raises `LeaseLost` when another worker has taken the event over, or `Transient`; nothing is stored then, and
+        Raises `LeaseLost` when another worker has taken an event over, or `Transient`; nothing is stored then, and
         nothing is claimed.
         """
-        request = self._submit(Request(ended, wants_next))
+        request = self._submit(Request(ended, wants))
         return request.due, request.claimed
 
     def _submit(self, request: Request) -> Request:
@@ -102,7 +106,7 @@ class EventWriter:
 
     def _write_all(self, own: Request) -> None:
         """Write everything that waits, this thread's own request among it."""
-        if self._holds.count() > len(self._waiting):
+        if self._holds.count_busy() > len(self._waiting) and sum(len(each.ended) for each in self._waiting) < ENOUGH:
             time.sleep(GATHER_SECONDS)
         with self._lock:
             group, self._waiting = self._waiting, []
@@ -129,25 +133,26 @@ class EventWriter:
         except Exception as error:  # noqa: BLE001 - it belongs to the threads whose request this is
             for request in group:
                 self._undo(request)
-            if len(group) > 1 and _may_succeed_alone(error):
+            if len(group) > 1 and may_succeed_alone(error):
                 for request in group:
                     self._write([request])
-            elif len(group) == 1 and group[0].ended and group[0].wants_next and not isinstance(error, LeaseLost):
-                group[0].wants_next = False  # an outcome is stored even if nothing can be claimed
+            elif len(group) == 1 and group[0].ended and group[0].wants and not isinstance(error, LeaseLost):
+                group[0].wants = 0  # an outcome is stored even if nothing can be claimed
                 self._write(group)
             else:
                 for request in group:
                     request.error = error
 
     def _undo(self, request: Request) -> None:
-        if request.claimed is not None:
-            self._holds.remove(request.claimed)
-        request.claimed, request.error = None, None
+        for event in request.claimed:
+            self._holds.remove(event)
+        request.claimed.clear()
         request.due.clear()
+        request.error = None
 
     def _write_together(self, group: Sequence[Request]) -> None:
-        wanting = [request for request in group if request.wants_next]
-        ended = [(request, request.ended) for request in group if request.ended is not None]
+        wanting = [request for request in group if request.wants]
+        ended = [(request, each) for request in group for each in request.ended]
         found = None
         if not ended:  # without a lock, most often there is nothing
             with reading(self._engine) as session:
@@ -182,19 +187,20 @@ class EventWriter:
         self, session: Session, wanting: Sequence[Request], found: Claimable, ended: Collection[str | None]
     ) -> None:
         over = {lease or "" for lease in ended}
-        claimed = claiming.claim_several(
+        groups = claiming.claim_several(
             session,
             found,
             self._rotation,
-            most=len(wanting),
+            sizes=[request.wants for request in wanting],
             full=partial(self._holds.full, ended=over),
             process=self._process,
         )
-        for request, event in zip(wanting, claimed, strict=False):
-            request.claimed = event
-            self._holds.add(event)
+        for request, events in zip(wanting, groups, strict=False):
+            for event in events:
+                request.claimed.append(event)
+                self._holds.add(event, begun=event is events[0])
 
 
-def _may_succeed_alone(error: Exception) -> bool:
-    """Whether the cause may be one request of a group, or the others' locks: not when the database is away."""
+def may_succeed_alone(error: Exception) -> bool:
+    """Whether the cause may be one outcome of several, or the others' locks: not when the database is away."""
     return not isinstance(error, Transient) or error.code in _CONTENDED

@@ -13,10 +13,13 @@ from gateway.store.events import Event
 
 @dataclass(frozen=True, slots=True)
 class _Hold:
-    """An event that this process works on: its connection, and since when (monotonic)."""
+    """An event that this process has claimed: its connection, and since when a thread handles it (monotonic).
+
+    None: it has not begun, or its outcome is about to be stored.
+    """
 
     connection: str
-    since: float
+    since: float | None
 
 
 class Holds:
@@ -27,10 +30,14 @@ class Holds:
         self._holds: dict[str, _Hold] = {}
         self._lock = threading.Lock()
 
-    def add(self, event: Event) -> None:
-        """This process works on it from now on."""
+    def add(self, event: Event, *, begun: bool = True) -> None:
+        """This process has claimed it, and handles it from now on if it has `begun`."""
         with self._lock:
-            self._holds[event.lease or ""] = _Hold(event.connection or "", time.monotonic())
+            self._holds[event.lease or ""] = _Hold(event.connection or "", time.monotonic() if begun else None)
+
+    def pause(self, event: Event) -> None:
+        """It was handled: no thread is busy with it while its outcome waits to be stored."""
+        self.add(event, begun=False)
 
     def remove(self, event: Event) -> None:
         """It has ended, or was never begun."""
@@ -42,8 +49,12 @@ class Holds:
         return [lease for lease, hold in self._all().items() if not self._is_too_long(hold)]
 
     def count(self) -> int:
-        """How many events are in hand, with those of hanging threads."""
+        """How many events are claimed, with those of hanging threads."""
         return len(self._holds)
+
+    def count_busy(self) -> int:
+        """How many threads handle an event."""
+        return sum(hold.since is not None for hold in self._all().values())
 
     def is_stuck(self) -> bool:
         """Whether a thread hangs."""
@@ -56,7 +67,8 @@ class Holds:
         """
         if len(self._known_names()) < 2:  # noqa: PLR2004 - a single connection has nothing to share
             return set()
-        busy = Counter(hold.connection for lease, hold in self._all().items() if lease not in ended)
+        held = self._all().items()
+        busy = Counter(hold.connection for lease, hold in held if hold.since is not None and lease not in ended)
         busy.update(chosen or {})
         return find_full(busy, threads=self._threads)
 
@@ -65,7 +77,7 @@ class Holds:
             return dict(self._holds)
 
     def _is_too_long(self, hold: _Hold) -> bool:
-        return time.monotonic() - hold.since > self._longest
+        return hold.since is not None and time.monotonic() - hold.since > self._longest
 
 
 def find_full(busy: Mapping[str, int], *, threads: int) -> set[str]:

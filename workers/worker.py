@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,22 +22,39 @@ from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
 from gateway.store.journal import Entry
 from gateway.store.session import reading, writing
+from handlers import registry
 from handlers.deps import Deps
-from handlers.registry import find_handler
 from handlers.result import Result
 from handlers.sales import till_sales
 from mapping.errors import MappingError, NotBookable, ProblemError
 from mapping.messages import message
 from workers import retry_policy
 from workers.connections import ConnectionRegistry
-from workers.event_writer import Ended, EventWriter
+from workers.event_writer import Ended, EventWriter, may_succeed_alone
 from workers.holds import Holds
 from workers.isolation import Isolation
 
 DRAIN_SECONDS = 20.0
 LONGEST_SECONDS = 1800.0  # no working event takes so long: every call and every statement has its own limit
 SECOND_LOOK_SECONDS = 60.0
+MOST_AT_ONCE = 16  # events that a thread claims at once while events need no outside call
+UNSTORED_SECONDS = 0.05
 _log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Group:
+    """The events that a thread has claimed together: those that have not begun, and those whose outcome is not stored.
+
+    `called`: whether the event being handled has made an outside call. `known`: what was looked up for each, by id.
+    """
+
+    waiting: deque[Event] = field(default_factory=deque)
+    ended: list[Ended] = field(default_factory=list)
+    known: Mapping[int, object] = field(default_factory=dict)
+    called: bool = False
+    since: float = 0.0
+    count: int = 0
 
 
 class Worker:
@@ -56,6 +76,7 @@ class Worker:
         self.holds = Holds(contexts.known_names, threads=threads, longest=longest)
         self._writer = EventWriter(engine, self.holds, contexts.process)
         self.stopping = threading.Event()
+        self._most = 1
         self._isolation = Isolation(abandoned=self.stopping.is_set)
 
     def work(self, event_id: int) -> None:
@@ -71,79 +92,171 @@ class Worker:
         """Handle events until none is due, the time is up, or the process stops; answers their number."""
         until, count = time.monotonic() + DRAIN_SECONDS, 0
         while time.monotonic() < until and not self.stopping.is_set():
-            handled = self._handle_from(self._writer.claim_next, until=until)
+            handled = self._handle_from(lambda: self._writer.claim_next(self._most), until=until)
             if not handled:
                 break
             count += handled
         return count
 
-    def _claim(self, event_id: int) -> Event | None:
+    def _claim(self, event_id: int) -> list[Event]:
         excluded, ours = self.holds.full(), self.holds.leases()
         event = inbox.claim(self.engine, event_id, excluded=excluded, ours=ours, process=self.contexts.process)
-        if event is not None:
-            self.holds.add(event)
-        return event
+        if event is None:
+            return []
+        self.holds.add(event)
+        return [event]
 
-    def _handle_from(self, claim: Callable[[], Event | None], *, until: float) -> int:
-        """Claim and handle an event, if one is due, then those claimed with the outcome of the one before.
+    def _handle_from(self, claim: Callable[[], list[Event]], *, until: float) -> int:
+        """Claim and handle events, if some are due, then those claimed with the outcomes of the ones before.
 
         An event suspected of crashing processes is handled alone.
         """
-        count = 0
+        suspect = None
         with self._isolation.shared() as may:
-            event = claim() if may else None
-            while event is not None and event.crashes < retry_policy.SUSPECT_CRASHES:
-                count += 1
-                event = self._handle(event, until=until)
-            if event is None:
-                return count
-            self.holds.remove(event)
-            with writing(self.engine) as session:
-                round_robin.give_back(session, event.id, event.lease)
+            group = Group()
+            try:
+                self._begin(group, claim() if may else [])
+                while group.waiting and suspect is None:
+                    if group.waiting[0].crashes >= retry_policy.SUSPECT_CRASHES:
+                        suspect = group.waiting[0]
+                    elif not self._handle_next(group, until):
+                        break
+                self._store(group, until=0.0)
+            finally:
+                for each in group.ended:  # this thread was ended: their leases expire
+                    self.holds.remove(each.event)
+                self._give_back(group)
+        if suspect is None:
+            return group.count
         with self._isolation.alone() as may:
-            suspect = self._claim(event.id) if may else None
-            if suspect is not None:
-                self._handle(suspect, until=0.0)
-        return count + 1
+            alone = Group()
+            self._begin(alone, self._claim(suspect.id) if may else [])
+            if alone.waiting:
+                self._handle_next(alone, until=0.0)
+                self._store(alone, until=0.0)
+        return group.count + 1
 
-    def _handle(self, event: Event, *, until: float) -> Event | None:
-        """Handle a claimed event; returns the next one, claimed with the outcome of this, before `until`."""
+    def _begin(self, group: Group, claimed: Sequence[Event]) -> None:
+        group.waiting.extend(claimed)
+        group.called = False
+        if len(claimed) > 1:
+            try:
+                with reading(self.engine) as session:
+                    group.known = registry.look_up(session, claimed)
+            except Transient:
+                group.known = {}  # each handler looks by itself, and fails by itself
+
+    def _handle_next(self, group: Group, until: float) -> bool:
+        """Handle the first event of the group; False if its connection has its share of the threads.
+
+        Outcomes of events that needed no outside call may wait for those of the next events, a short while: if the
+        process dies, the events are handled again, and nothing outside is done twice.
+        """
+        event = group.waiting[0]
+        if group.count and event.connection in self.holds.full():
+            return False
+        group.waiting.popleft()
+        self.holds.add(event)
+        group.count += 1
         try:
             failpoints.reach(failpoints.AFTER_CLAIM, event.entity)
             with structlog.contextvars.bound_contextvars(correlation=event.correlation, event_id=event.id):
-                return self._handle_and_log(event, until)
-        finally:
+                self._handle(event, group)
+        except BaseException:
             self.holds.remove(event)
+            raise
+        if group.called or not group.waiting or time.monotonic() - group.since > UNSTORED_SECONDS:
+            self._store(group, until)
+        return True
 
-    def _handle_and_log(self, event: Event, until: float) -> Event | None:
+    def _handle(self, event: Event, group: Group) -> None:
         began = time.monotonic()
         try:
-            result, deps = self._attempt(event)
+            result, deps = self._attempt(event, group)
         except LeaseLost:
             _log.warning("another worker took this event over; nothing more is written")
-            return None
+            self.holds.remove(event)
+            return
         _measure(event, result.outcome.state, time.monotonic() - began)
         failpoints.reach(failpoints.BEFORE_RECORD, event.entity)
+        group.since = group.since if group.ended else began
+        group.ended.append(_to_ended(event, result, deps))
+        self.holds.pause(event)
+
+    def _before_call(self, group: Group) -> None:
+        """An event is about to wait for another system: nothing of its group waits with it."""
+        if group.called:
+            return
+        group.called, self._most = True, 1
+        self._store(group, until=0.0)
+        self._give_back(group)
+
+    def _give_back(self, group: Group) -> None:
+        """Release the events that have not begun."""
+        events = [*group.waiting]
+        group.waiting.clear()
+        if not events:
+            return
         try:
-            following = self._record(event, result, deps, until)
-        except LeaseLost:
-            _log.warning("another worker took this event over; our result is dropped")
-            return None
+            with writing(self.engine) as session:
+                round_robin.give_back(session, events)
         except Transient as error:
-            # The lease expires and the event is tried again; look-ups before any create make that safe.
-            _log.error("the outcome could not be stored", reason=error.reason)
-            return None
-        # Without its reason, which may quote a person's data: the row has it.
-        _log.info("event ended", flow=event.flow, state=result.outcome.state, code=result.outcome.code)
+            _log.warning("claimed events wait for the end of their leases", reason=error.reason)
+        finally:
+            for event in events:
+                self.holds.remove(event)
+        self.notify([event.id for event in events])
+
+    def _store(self, group: Group, until: float) -> None:
+        """Store the outcomes that wait; after the last event of the group, and before `until`, claim the next ones."""
+        ended, group.ended = group.ended, []
+        if not ended:
+            return
+        goes_on = not group.waiting and time.monotonic() < until and not self.stopping.is_set()
+        if not group.called:
+            self._most = min(2 * self._most, MOST_AT_ONCE)
+        wants = self._most if goes_on and not self._isolation.is_wanted else 0
+        try:
+            self._begin(group, self._record(ended, wants))
+        finally:
+            for each in ended:
+                self.holds.remove(each.event)
+
+    def _record(self, ended: Sequence[Ended], wants: int) -> list[Event]:
+        """Store these outcomes together, or where that fails each by itself; returns the next claimed events."""
+        try:
+            due, following = self._writer.record(ended, wants=wants)
+        except Exception as error:  # noqa: BLE001 - the lease expires and the event is tried again
+            if len(ended) > 1 and may_succeed_alone(error):
+                for each in ended:
+                    self._record([each], 0)
+            else:
+                _tell_unstored(error)
+            return []
+        try:
+            for each in ended:
+                failpoints.reach(failpoints.AFTER_RECORD, each.event.entity)
+                _log_end(each)
+            self.notify(due)
+        except BaseException:
+            for event in following:
+                self.holds.remove(event)  # nobody handles it: its lease expires
+            raise
         return following
 
-    def _attempt(self, event: Event) -> tuple[Result, Deps | None]:
+    def _attempt(self, event: Event, group: Group) -> tuple[Result, Deps | None]:
         deps: Deps | None = None
         try:
             if event.crashes >= retry_policy.MAX_CRASHES:
                 return Result(_crashed(event)), None
             claim = Claim(event.id, event.lease or "")
-            deps = self.contexts.deps(event.connection or "", fresh=requests.is_asked(event), claim=claim)
+            deps = self.contexts.deps(
+                event.connection or "",
+                fresh=requests.is_asked(event),
+                claim=claim,
+                known=group.known.get(event.id),
+                before_call=partial(self._before_call, group),
+            )
             return _run(event, deps), deps
         except LeaseLost:
             raise
@@ -152,21 +265,30 @@ class Worker:
             _report(error, event, outcome)
             return Result(outcome), deps
 
-    def _record(self, event: Event, result: Result, deps: Deps | None, until: float) -> Event | None:
-        facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
-        outcome = _complete(result.outcome, event, facts)
-        entries = [*(deps.log if deps else []), _ending(outcome)]
-        ended = Ended(event, outcome, result, till_sales.find_facts(event, deps), entries)
-        goes_on = time.monotonic() < until and not self.stopping.is_set() and not self._isolation.is_wanted
-        due, following = self._writer.record(ended, wants_next=goes_on)
-        try:
-            failpoints.reach(failpoints.AFTER_RECORD, event.entity)
-            self.notify(due)
-        except BaseException:
-            if following is not None:
-                self.holds.remove(following)  # nobody handles it: its lease expires
-            raise
-        return following
+
+def _to_ended(event: Event, result: Result, deps: Deps | None) -> Ended:
+    facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
+    outcome = _complete(result.outcome, event, facts)
+    entries = [*(deps.log if deps else []), _ending(outcome)]
+    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries)
+
+
+def _tell_unstored(error: Exception) -> None:
+    """The lease expires and the event is tried again; look-ups before any create make that safe."""
+    if isinstance(error, LeaseLost):
+        _log.warning("another worker took this event over; our result is dropped")
+    elif isinstance(error, Transient):
+        _log.error("the outcome could not be stored", reason=error.reason)
+    else:
+        _log.error("the outcome could not be stored", exc_info=error)
+        reporting.report(error)
+
+
+def _log_end(ended: Ended) -> None:
+    """Without its reason, which may quote a person's data: the row has it."""
+    event, outcome = ended.event, ended.outcome
+    about = {"correlation": event.correlation, "event_id": event.id, "flow": event.flow}
+    _log.info("event ended", state=outcome.state, code=outcome.code, **about)
 
 
 def _measure(event: Event, state: State, seconds: float) -> None:
@@ -178,7 +300,7 @@ def _measure(event: Event, state: State, seconds: float) -> None:
 
 
 def _run(event: Event, deps: Deps) -> Result:
-    handler = find_handler(event.flow, event.entity)
+    handler = registry.find_handler(event.flow, event.entity)
     try:
         return handler(event, deps)
     except NotBookable:

@@ -6,9 +6,9 @@ import dataclasses
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -102,8 +102,8 @@ _TAKE_NEWEST = _taking(_ROWS.id == _newest_of_subject(), DUE)
 
 
 @cache
-def _taking_next(*, resting: bool, lock: bool, most: int) -> Any:
-    newest = round_robin.newest_of(resting=resting, lock=lock, most=most)
+def _taking_next(*, resting: bool, lock: bool) -> Any:
+    newest = round_robin.newest_of(resting=resting, lock=lock)
     if lock:
         # As an array: with a look-up of rows by id, PostgreSQL's planner never scans the whole table. It is asked again
         # whether they are due: another worker may have ended one just before it was locked.
@@ -166,10 +166,10 @@ def claim_next(
     with reading(engine) as session:
         found = find_claimable(session, ours=ours)
     with writing(engine) as session:
-        taken = claim_several(
-            session, found, rotation or RoundRobin(), most=1, seconds=seconds, full=lambda _chosen: excluded
+        groups = claim_several(
+            session, found, rotation or RoundRobin(), sizes=[1], seconds=seconds, full=lambda _chosen: excluded
         )
-    return next(iter(taken), None)
+    return groups[0][0] if groups else None
 
 
 def find_claimable(session: Session, *, ours: Collection[str] = ()) -> Claimable:
@@ -184,21 +184,25 @@ def claim_several(
     found: Claimable,
     rotation: RoundRobin,
     *,
-    most: int,
+    sizes: Sequence[int],
     full: Callable[[Mapping[str, int]], Collection[str]],
     seconds: float = LEASE_SECONDS,
     process: str = "",
-) -> list[Event]:
-    """Claim at most so many due events: those of killed workers first, then one connection after the other.
+) -> list[list[Event]]:
+    """Claim due events for several threads, for each at most so many: one list for each that gets any.
 
-    Within a connection the most urgent comes first, and of a subject the newest of that priority: it supersedes the
-    older ones. The thousands of one connection do not delay the one event of another. `full` names the connections
-    that get no more, given how many were chosen of each. It is in the caller's transaction, whose other changes stay
-    whatever comes of it.
+    First those of killed workers, then one connection after the other. Within a connection the most urgent comes first,
+    and of a subject the newest of that priority: it supersedes the older ones. The thousands of one connection do not
+    delay the one event of another. `full` names the connections that get no more threads, given how many threads begin
+    with an event of each. It is in the caller's transaction, whose other changes stay whatever comes of it.
     """
+    connection = session.connection()
     for _ in range(_TRIES):
-        with suppress(IntegrityError), session.connection().begin_nested():  # a conflict undoes all since here
-            return _take_several(session, found, rotation, most, full, (seconds, process))
+        connection.exec_driver_sql("SAVEPOINT claiming")
+        try:
+            return _take_several(session, found, rotation, sizes, full, (seconds, process))
+        except IntegrityError:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT claiming")
     return []  # other workers have these subjects; when they finish, the next are notified
 
 
@@ -206,26 +210,34 @@ def _take_several(
     session: Session,
     found: Claimable,
     rotation: RoundRobin,
-    most: int,
+    sizes: Sequence[int],
     full: Callable[[Mapping[str, int]], Collection[str]],
     lease: tuple[float, str],
-) -> list[Event]:
-    taken: list[Event] = []
+) -> list[list[Event]]:
+    first: list[Event] = []
+    others: list[Event] = []
     if found.abandoned is not None:
-        taken += _take(session, _TAKE_ONE, lease, {"of": found.abandoned})
+        first += _take(session, _TAKE_ONE, lease, {"of": found.abandoned})
     waiting = [*found.waiting]
-    while len(taken) < most:
-        shares = rotation.share(waiting, most - len(taken), partial(_find_full, full, taken))
+    while len(first) < len(sizes):
+        shares = rotation.share(waiting, len(sizes) - len(first), partial(_find_full, full, first))
         if not shares:
             break
-        for due, count in shares.items():
-            taking = _taking_next(resting=due.resting, lock=found.lock, most=count)
+        wanted = sum(sizes[len(first) :][: shares.total()]) - shares.total() - len(others)
+        occupied = full({}) if wanted > 0 else ()
+        free = [each for each in waiting if each in shares or each.connection not in occupied]
+        for due, count in (shares + rotation.share(free, max(0, wanted), lambda _chosen: ())).items():
+            taking = _taking_next(resting=due.resting, lock=found.lock)
             # Fewer than asked for, when several of the first are of one subject.
-            if events := _take(session, taking, lease, {round_robin.DUE: due.connection}):
-                taken += events
-            else:
+            events = _take(session, taking, lease, {round_robin.DUE: due.connection, round_robin.MOST: count})
+            events.sort(key=attrgetter("priority", "id"))
+            first += events[: shares[due]]
+            others += events[shares[due] :]
+            if not events:
                 waiting.remove(due)
-    return taken
+    if others and not first:
+        first.append(others.pop(0))
+    return [[each, *others[number :: len(first)]] for number, each in enumerate(first)]
 
 
 def _find_full(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -137,6 +137,11 @@ _KIND = and_(_LINKS.c.connection == bindparam("of"), _LINKS.c.kind == bindparam(
 _SELECT = select(*(_LINKS.c[name] for name in _COLUMNS)).where(_KIND)
 _BY_SOURCE = _SELECT.where(_LINKS.c.source_id == bindparam("id"))
 _BY_SOURCES = _SELECT.where(_LINKS.c.source_id.in_(bindparam("ids", expanding=True)))
+_BY_TARGETS = select(*(_LINKS.c[name] for name in _COLUMNS)).where(
+    _LINKS.c.connection == bindparam("of"),
+    _LINKS.c.kind.in_(bindparam("kinds", expanding=True)),
+    _LINKS.c.target_id.in_(bindparam("ids", expanding=True)),
+)
 _BY_TARGET = _SELECT.where(_LINKS.c.target_id == bindparam("id"))
 
 
@@ -161,6 +166,17 @@ def created_at(session: Session, connection: str, link: Link) -> datetime | None
 def find_by_target(session: Session, connection: str, kind: LinkKind, target_id: str) -> list[Link]:
     """Every link of this kind that points at this target."""
     return [_to_link(row) for row in session.execute(_BY_TARGET, {"of": connection, "like": kind, "id": target_id})]
+
+
+def find_by_targets(
+    session: Session, connection: str, kinds: Collection[LinkKind], target_ids: Collection[str]
+) -> dict[str, list[Link]]:
+    """Every link of these kinds that points at one of these targets, by target; those without one are absent."""
+    rows = session.execute(_BY_TARGETS, {"of": connection, "kinds": list(kinds), "ids": list(target_ids)})
+    found: dict[str, list[Link]] = {}
+    for link in map(_to_link, rows):
+        found.setdefault(link.target_id, []).append(link)
+    return found
 
 
 def find_under(session: Session, connection: str, kind: LinkKind, prefix: str) -> list[Link]:

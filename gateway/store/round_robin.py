@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,11 +30,11 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from gateway.store.clock import fixed
-from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, State
+from gateway.store.events import BACKFILL, NORMAL, PENDING, URGENT, Event, State
 from gateway.store.rate_limits import is_cooling
 from gateway.store.tables import ConnectionRow, InboxRow, RateLimitRow, TokenRow
 
-DUE = "due_connection"  # the bound name of the due connection
+DUE, MOST = "due_connection", "at_most"  # the bound names of the due connection and of how many events of it
 PRIORITIES = (URGENT, NORMAL, BACKFILL)
 # Literals, not bound, and verbatim: only then do both databases use the partial index. As a negation, because
 # SQLite would otherwise use the index of states and read every pending row.
@@ -75,16 +75,18 @@ class RoundRobin:
         due: Sequence[DueConnection],
         count: int,
         full: Callable[[Counter[str]], Collection[str]],
-    ) -> dict[DueConnection, int]:
+    ) -> Counter[DueConnection]:
         """Divide so many events among the due connections in turn; `full` names those that get no more."""
         shares: Counter[DueConnection] = Counter()
-        for _ in range(count):
-            excluded = full(Counter({each.connection: number for each, number in shares.items()}))
-            chosen = next(iter(self.order([each for each in due if each.connection not in excluded])), None)
-            if chosen is None:
-                break
-            shares[chosen] += 1
-            self.serve(chosen.connection)
+        ring = deque(self.order(due))
+        while ring and count:
+            chosen = ring.popleft()
+            # One that is full stays full: the shares only grow.
+            if chosen.connection not in full(Counter({each.connection: number for each, number in shares.items()})):
+                shares[chosen] += 1
+                count -= 1
+                ring.append(chosen)
+                self.serve(chosen.connection)
         return shares
 
     def serve(self, connection: str) -> None:
@@ -118,15 +120,15 @@ def _least_name(*, after: ColumnElement[Any]) -> ColumnElement[str]:
 
 
 @cache
-def newest_of(*, resting: bool, lock: bool, most: int) -> Select[Any]:
+def newest_of(*, resting: bool, lock: bool) -> Select[Any]:
     """The ids of a due connection's events to claim next, at most so many: urgent first, then the longest due.
 
     Of a subject it is the newest due event, which reads the present state for the older ones, too; only of the same
     priority: a person's request is not superseded by a later webhook. Subjects that are being handled are left out.
     Where rows are `lock`ed and another worker has the newest, there is none: waiting for it with a lock on an older one
-    could deadlock. The connection is bound as `DUE` when it is executed.
+    could deadlock. The connection is bound as `DUE` and the number as `MOST` when it is executed.
     """
-    at_most = literal_column(str(most), Integer)
+    at_most = bindparam(MOST, type_=Integer())
     # PostgreSQL reads, and locks, no more of each than is asked for in the end.
     parts = [_due_of(priority, resting=resting).limit(at_most) for priority in _priorities(resting=resting)]
     each = [
@@ -208,8 +210,9 @@ def _cooling() -> Any:
     return select(_CONNECTIONS.name).where(account, is_cooling(_LIMITS))
 
 
-def give_back(session: Session, event_id: int, lease: str | None) -> None:
-    """Release a claimed event that was not started: it is due at once."""
-    held = and_(_ROWS.id == event_id, _ROWS.lease == lease, _ROWS.state == State.WORKING)
+def give_back(session: Session, events: Sequence[Event]) -> None:
+    """Release claimed events that were not started: they are due at once."""
+    held = and_(_ROWS.id == bindparam("of"), _ROWS.lease == bindparam("by"), _ROWS.state == State.WORKING)
     free = {"state": State.RECEIVED, "attempts": _ROWS.attempts - 1, "lease": None, "due_at": None}
-    session.execute(update(_INBOX).where(held).values(**free, leased_until=None))
+    released = update(_INBOX).where(held).values(**free, leased_until=None)
+    session.execute(released, [{"of": each.id, "by": each.lease} for each in events])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
@@ -33,13 +35,38 @@ EDITED = "edited"
 _AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The link of an event's document or payment; without one, whether a day of its connection differs."""
+
+    mine: Link | None
+    differing: bool
+
+
+def look_up(session: Session, connection: str, events: Sequence[Event]) -> dict[int, Known]:
+    """What is known for several events of a connection, by their ids."""
+    kinds = (*bookings.WRITTEN, LinkKind.PAYMENT)
+    found = links.find_by_targets(session, connection, kinds, {event.entity_id for event in events})
+    mine = {event.id: _choose(event, found.get(event.entity_id, ())) for event in events}
+    differing = None in mine.values() and agreements.has_differing(session, connection)
+    return {number: Known(link, link is None and differing) for number, link in mine.items()}
+
+
+def _choose(event: Event, found: Sequence[Link]) -> Link | None:
+    if event.entity != "Payment":
+        return bookings.choose_written(event.entity, found)
+    return next((link for link in found if link.kind == LinkKind.PAYMENT), None)
+
+
 def handle(event: Event, deps: Deps) -> Result:
     """Recognise our documents by their link; store that one is gone, so that it is reported once."""
-    with reading(deps.engine) as session:
-        mine = _find(session, event, deps)
-        differing = mine is None and agreements.has_differing(session, deps.connection)
+    known = deps.known
+    if not isinstance(known, Known):
+        with reading(deps.engine) as session:
+            known = look_up(session, deps.connection, [event])[event.id]
+    mine = known.mine
     if mine is None:
-        return _handle_foreign(event, deps, differing=differing)
+        return _handle_foreign(event, deps, differing=known.differing)
     document = _posted_on(mine, deps)
     if document is not None and document.kind == LinkKind.DOCUMENT:
         deps.sales[document.source_id] = None
@@ -170,12 +197,6 @@ def _handle_foreign(event: Event, deps: Deps, *, differing: bool) -> Result:
     # If the sale was booked again, the new document has the link now.
     known = event.code == bookings.GONE_IN_BOOKS
     return done("its sale is booked again") if known else skipped("not posted by this gateway")
-
-
-def _find(session: Session, event: Event, deps: Deps) -> Link | None:
-    if event.entity != "Payment":
-        return bookings.find_written(session, deps.connection, event.entity, event.entity_id)
-    return next(iter(links.find_by_target(session, deps.connection, LinkKind.PAYMENT, event.entity_id)), None)
 
 
 def _show_edit(event: Event, record: str) -> Result:

@@ -6,7 +6,7 @@ A link without a fingerprint means that the document exists but a later step was
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session
@@ -66,8 +66,15 @@ def find_document(entity: str, document_id: str, deps: Deps) -> Link | None:
 
 def find_written(session: Session, connection: str, entity: str, document_id: str) -> Link | None:
     """`find_document` in the caller's transaction."""
-    found = [each for kind in WRITTEN for each in links.find_by_target(session, connection, kind, document_id)]
-    return next((link for link in found if link.target_entity == entity), None)
+    return choose_written(
+        entity, links.find_by_targets(session, connection, WRITTEN, [document_id]).get(document_id, ())
+    )
+
+
+def choose_written(entity: str, found: Sequence[Link]) -> Link | None:
+    """Of links to documents of one number, the most specific to one of this kind."""
+    same = [link for link in found if link.kind in WRITTEN and link.target_entity == entity]
+    return min(same, key=lambda link: WRITTEN.index(LinkKind(link.kind)), default=None)
 
 
 def detail(link: Link, name: str) -> Any:

@@ -48,8 +48,7 @@ def ended(claimed: Event, *entries: Entry) -> Ended:
 
 
 def claim(writer: EventWriter) -> Event:
-    claimed = writer.claim_next()
-    assert claimed is not None
+    (claimed,) = writer.claim_next()
     return claimed
 
 
@@ -78,7 +77,7 @@ def record_together(engine: Engine, writer: EventWriter, all_of_them: list[Ended
 
     def record(one: Ended) -> Any:
         try:
-            return writer.record(one, wants_next=next_too)
+            return writer.record([one], wants=int(next_too))
         except Exception as error:  # noqa: BLE001 - whatever the driver says to a wrong value
             return error
 
@@ -94,7 +93,7 @@ def test_outcomes_that_wait_together_are_all_stored(engine: Engine, writer: Even
     commits: list[object] = []
     event.listen(engine, "commit", commits.append)
     results = record_together(engine, writer, [ended(each) for each in claimed], next_too=False)
-    assert results == [([], None)] * THREADS
+    assert results == [([], [])] * THREADS
     assert states(engine) == ["done"] * THREADS
     assert len(commits) <= 2  # the first may have been alone
     with reading(engine) as session:
@@ -106,7 +105,7 @@ def test_each_gets_another_next_event(engine: Engine, writer: EventWriter, holds
     put(engine, *range(2 * THREADS))
     claimed = [claim(writer) for _ in range(THREADS)]
     results = record_together(engine, writer, [ended(each) for each in claimed], next_too=True)
-    following = [each for _, each in results]
+    following = [event for _, events in results for event in events]
     assert len({each.id for each in following}) == THREADS
     assert states(engine) == ["done"] * THREADS + ["working"] * THREADS
     assert {each.lease for each in following} < set(holds.leases())
@@ -119,7 +118,7 @@ def test_a_lost_lease_fails_alone_and_claims_nothing(engine: Engine, writer: Eve
         session.execute(text("UPDATE inbox SET lease = 'other' WHERE id = :id"), {"id": claimed[1].id})
     results = record_together(engine, writer, [ended(each) for each in claimed], next_too=True)
     assert isinstance(results[1], LeaseLost)
-    assert results[0] == results[2] == ([], None)
+    assert results[0] == results[2] == ([], [])
     assert states(engine) == ["done", "working", "done"]
 
 
@@ -132,8 +131,8 @@ def test_an_outcome_that_cannot_be_stored_fails_alone(engine: Engine, writer: Ev
     with reading(engine) as session:
         found = {each.id: session.get_one(InboxRow, each.id).state for each in claimed}
     assert list(found.values()) == ["done", "working", "done"]
-    following = [each[1] for each in (results[0], results[2])]
-    assert {each.lease for each in following if each} < set(holds.leases())
+    following = [event for each in (results[0], results[2]) for event in each[1]]
+    assert {each.lease for each in following} < set(holds.leases())
 
 
 def test_a_subject_is_never_handled_twice_at_once(engine: Engine, writer: EventWriter) -> None:
@@ -142,9 +141,8 @@ def test_a_subject_is_never_handled_twice_at_once(engine: Engine, writer: EventW
     first = claim(writer)
     with writing(engine) as session:
         inbox.receive(session, [Change(key="again", entity_id="1", **about)])
-    assert writer.claim_next() is None
-    _, following = writer.record(ended(first), wants_next=True)
-    assert following is not None
+    assert writer.claim_next() == []
+    _, (following,) = writer.record([ended(first)], wants=1)
     assert (following.subject, following.id) == (first.subject, first.id + 1)
 
 
@@ -159,7 +157,8 @@ def test_several_claimed_at_once_are_of_different_subjects(engine: Engine) -> No
     def claim_eight() -> list[Event]:
         with writing(engine) as session:
             found = claiming.find_claimable(session)
-            return claiming.claim_several(session, found, RoundRobin(), most=8, full=lambda _chosen: ())
+            groups = claiming.claim_several(session, found, RoundRobin(), sizes=[1] * 8, full=lambda _chosen: ())
+            return [each for group in groups for each in group]
 
     claimed = claim_eight()
     assert {each.key for each in claimed} == {"asked", "c3", "d1"}
@@ -177,9 +176,9 @@ def test_a_busy_connection_leaves_threads_to_others(engine: Engine) -> None:
     put(engine, *range(20))
     claimed = [claim(writer) for _ in range(THREADS // 2)]
     assert holds.full() == {"c"}
-    assert writer.claim_next() is None
-    _, following = writer.record(ended(claimed[0]), wants_next=True)
-    assert following is not None  # the thread of the one that ended
+    assert writer.claim_next() == []
+    _, following = writer.record([ended(claimed[0])], wants=1)
+    assert len(following) == 1  # the thread of the one that ended
     holds.remove(claimed[0])
     put(engine, 1, connection="d")
     assert claim(writer).connection == "d"
@@ -187,8 +186,8 @@ def test_a_busy_connection_leaves_threads_to_others(engine: Engine) -> None:
 
 def test_a_thread_that_is_ended_while_it_claims_holds_nothing(engine: Engine) -> None:
     class Ending(Holds):
-        def add(self, event: Event) -> None:
-            super().add(event)
+        def add(self, event: Event, *, begun: bool = True) -> None:
+            super().add(event, begun=begun)
             raise SystemExit
 
     holds = Ending(lambda: ["c"], threads=THREADS, longest=60.0)
@@ -196,3 +195,16 @@ def test_a_thread_that_is_ended_while_it_claims_holds_nothing(engine: Engine) ->
     with pytest.raises(SystemExit):
         EventWriter(engine, holds).claim_next()
     assert (holds.count(), states(engine)) == (0, ["received"])
+
+
+def test_a_thread_claims_several_and_is_busy_with_one(engine: Engine) -> None:
+    holds = Holds(lambda: ["c", "d", "e"], threads=THREADS, longest=60.0)
+    writer = EventWriter(engine, holds)
+    put(engine, *range(20))
+    put(engine, 1, 2, connection="d")
+    claimed = writer.claim_next(4)
+    assert [each.connection for each in claimed].count("d") == 2  # in turn, though "c" was first
+    assert (len(claimed), holds.count(), holds.count_busy()) == (4, 4, 1)
+    due, following = writer.record([ended(each) for each in claimed], wants=5)
+    assert (due, [each.connection for each in following]) == ([], ["c"] * 5)
+    assert states(engine).count("done") == 4

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from gateway import settings
 from gateway.store import connections, documents, inbox, rate_limits, tokens, views
@@ -41,7 +41,8 @@ class Chain:
         self.books = BooksSimulation()
         self.books.switches.limits.requests_per_second = 0
         self.books.register_app("client", "client-secret", "*")
-        self._books = Served(create_books(self.books))
+        self.at_calls: list[list[tuple[str, str]]] = []
+        self._books = Served(self._watched(create_books(self.books)))
         self.tills = {name: TillSimulation(ident=name, secret=f"{name}-secret") for name in REALMS}
         self.served = {name: Served(create_till(till)) for name, till in self.tills.items()}
         self.items = {name: self._open(name) for name in REALMS}
@@ -57,6 +58,18 @@ class Chain:
         )
         self.contexts = ConnectionRegistry(engine, given, lambda _: None)
         self.worker = Worker(engine, self.contexts, lambda _: None, threads=8)
+
+    def _watched(self, app: Any) -> Any:
+        """The application; `at_calls` has the entity and state of each event at each call of it."""
+
+        async def call(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                with reading(self.engine) as session:
+                    found = session.execute(text("SELECT entity, state FROM inbox ORDER BY id")).all()
+                self.at_calls.append([(row[0], row[1]) for row in found])
+            await app(scope, receive, send)
+
+        return call
 
     def _open(self, name: str) -> str:
         realm = REALMS[name]
@@ -124,6 +137,24 @@ def test_deliveries_are_assigned_by_company_and_subscription(chain: Chain) -> No
     found = directory.read(chain.engine, SEAL)
     assert found.names_by_realm == {realm: name for name, realm in REALMS.items()}
     assert {name: sub.connection for name, sub in found.subscriptions.items()} == {f"sub-{n}": n for n in REALMS}
+
+
+def test_no_event_of_a_group_waits_with_an_outside_call(chain: Chain) -> None:
+    def hear_payments(first: int) -> None:
+        about: dict[str, Any] = {"flow": Flow.ORDERS, "source": "test", "entity": "Payment", "connection": "breda"}
+        with writing(chain.engine) as session:
+            inbox.receive(session, [Change(f"p{n}", entity_id=str(n), **about) for n in range(first, first + 20)])
+
+    hear_payments(0)
+    chain.hear("breda")
+    hear_payments(20)
+    chain.worker.drain()
+    states = [state for _, state in chain.at_calls[0]]
+    assert states[:20] == ["skipped"] * 20
+    assert states[20:] == ["working", *["received"] * 20]
+    with reading(chain.engine) as session:
+        ended = session.execute(text("SELECT DISTINCT entity, state, attempts FROM inbox ORDER BY entity")).all()
+    assert [tuple(row) for row in ended] == [("Item", "done", 1), ("Payment", "skipped", 1)]
 
 
 def test_a_till_that_is_away_leaves_the_others_alone(chain: Chain) -> None:

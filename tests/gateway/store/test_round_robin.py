@@ -286,7 +286,7 @@ def test_54_a_claim_among_100_000_rows_costs_what_it_costs_among_few(engine: Eng
 
 def test_postgresql_finds_the_next_event_through_the_index(postgres_engine: Engine) -> None:
     fill(postgres_engine, 20_000)
-    statement = round_robin.newest_of(resting=False, lock=True, most=8).params(due_connection="c1")
+    statement = round_robin.newest_of(resting=False, lock=True).params(due_connection="c1", at_most=8)
     sql = str(statement.compile(postgres_engine, compile_kwargs={"literal_binds": True}))
     with reading(postgres_engine) as session:
         found = session.connection().exec_driver_sql(f"EXPLAIN {sql.replace('%', '%%')}")
@@ -317,7 +317,7 @@ def test_sqlite_finds_the_next_event_through_the_index(
     migrated_sqlite_url: str, engine_of: Callable[[str], Engine]
 ) -> None:
     engine = engine_of(migrated_sqlite_url)
-    statement = round_robin.newest_of(resting=False, lock=False, most=8).params(due_connection="c1")
+    statement = round_robin.newest_of(resting=False, lock=False).params(due_connection="c1", at_most=8)
     sql = str(statement.compile(engine, compile_kwargs={"literal_binds": True}))
     with reading(engine) as session:
         plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
