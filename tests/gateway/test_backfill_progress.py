@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from gateway.cli import tasks
 from gateway.store import inbox, progress, requests
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.progress import Notes, Progress
 from gateway.store.session import reading, writing
-from gateway.verbs import loading
 from tests.gateway.backfills import begin, handle, to_record
 from tests.gateway.test_cli import Cli, Worker, run, shop, work
 
@@ -75,7 +75,7 @@ def test_one_that_ended_is_over_when_all_it_led_to_is(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (125, "2 min 5 s"), (7_380, "2 h 3 min")])
 def test_a_duration_reads_as_people_say_it(seconds: float, words: str) -> None:
-    assert loading.to_words(seconds) == words
+    assert tasks.to_duration(seconds) == words
 
 
 def read_in_steps(steps: Sequence[int]) -> Callable[[Session, Event], Outcome]:

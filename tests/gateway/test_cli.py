@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,14 +12,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway import cli
+from gateway.cli import main
 from gateway.store import audit, connections, inbox, journal
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.journal import Entry
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from tests.gateway.programs import ROOT
 
 KEY = "k" * 40
 ADDRESS = "jan@example.nl"
@@ -37,7 +34,7 @@ def run(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main(arguments)
+        code = main.main(arguments)
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
@@ -301,18 +298,12 @@ def test_a_malformed_variable_is_one_line_and_code_2(run: Cli, monkeypatch: pyte
     assert err == "RETENTION_DAYS: should be a whole number from 1 to 3650, but is 'soon'\n"
 
 
-@pytest.mark.parametrize("wrong", [[], ["dance"], ["events", "--state", "lost"], ["backfill"], ["poll", "--bogus"]])
-def test_wrong_usage_is_code_2(wrong: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(wrong)
-    assert ended.value.code == 2
-
-
 def test_a_database_that_cannot_be_reached_is_one_line_and_code_1(run: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@127.0.0.1:9/x")
     code, out, err = run("status")
     assert (code, out) == (1, "")
-    assert err == "the database cannot be used right now: is it running, and was `./run migrate` done?\n"
+    assert err.startswith("the database x at 127.0.0.1:9 cannot be used: Connection refused; to do: start it, or")
+    assert ":p@" not in err
 
 
 def test_a_database_without_tables_says_what_to_do(
@@ -321,18 +312,7 @@ def test_a_database_without_tables_says_what_to_do(
     monkeypatch.setenv("DATABASE_URL", database_url.replace("+psycopg", ""))
     code, out, err = run("status")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "./run migrate" in err
-
-
-def test_the_command_line_loads_no_handler_and_no_worker() -> None:
-    code = (
-        "import sys; from gateway import cli\n"
-        "import gateway.verbs.asking, gateway.verbs.checking, gateway.verbs.documents, gateway.verbs.looking\n"
-        "import gateway.verbs.processes, gateway.verbs.upkeep\n"
-        "print([m for m in sys.modules if m.split('.')[0] in {'handlers', 'workers'}])"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert printed.stdout == "[]\n"
+    assert err.endswith("; to do: ./run migrate\n")
 
 
 def agreement(status: str) -> str:

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, update
 from sqlmodel import col
 
-from gateway import cli, resealing
+from gateway import resealing
+from gateway.cli import main
 from gateway.store import certificates, requests
 from gateway.store.certificates import Certificate
 from gateway.store.sealing import Seal
@@ -87,7 +88,7 @@ def run(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
     def call(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()  # what the worker logged
-        code = cli.main(arguments)
+        code = main.main(arguments)
         return code, *capsys.readouterr()
 
     return call

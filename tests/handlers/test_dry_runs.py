@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import delete as sa_delete
 
+from gateway.cli import dry_run_text
 from gateway.store.session import writing
 from gateway.store.tables import LinkRow
-from gateway.verbs import dry_run_text
 from gateway.web.pages import preview_results
 from gateway.web.pages.preview_orders import Told
 from sandbox.mpluskassa.documents import Tender

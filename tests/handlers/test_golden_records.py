@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cli
+from gateway.cli import main
 from tests.gateway.programs import ROOT
 from tests.handlers.shop import Shop, on_both_databases, sold
 
@@ -44,7 +44,7 @@ def run(
         if not worker.ident:
             worker.start()  # not before: what a test prepares is handled by its own worker
         capsys.readouterr()
-        code = cli.main(arguments)
+        code = main.main(arguments)
         out, err = capsys.readouterr()
         # What the worker beside it logs has a time in front.
         return code, re.sub(r"^\d{4}-\d\d-\d\d.*\n", "", out, flags=re.MULTILINE), err

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway import cli, counters
+from gateway import counters
+from gateway.cli.parser import to_parser
 from gateway.connectors.quickbooks import faults
 from gateway.settings import VARIABLES
 from gateway.store import personal
@@ -88,7 +89,7 @@ def list_verbs() -> Iterator[Sequence[str]]:
 
 def find_verbs() -> Mapping[str, argparse.ArgumentParser]:
     """The parser of every verb."""
-    chosen = (a for a in cli.to_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    chosen = (a for a in to_parser()._actions if isinstance(a, argparse._SubParsersAction))
     verbs: Mapping[str, argparse.ArgumentParser] = next(chosen).choices
     return verbs
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway import cli, errors
+from gateway import errors
+from gateway.cli import parser
 from gateway.jobs import Job
 from gateway.settings import VARIABLES
 from mapping import errors as mapping_errors
@@ -31,7 +32,7 @@ def test_every_variable_of_the_environment_is_documented(name: str) -> None:
 
 def test_every_verb_of_the_command_line_is_documented() -> None:
     text = read_documents()
-    shown = cli.to_parser().format_help()
+    shown = parser.to_parser().format_help()
     verbs = re.findall(r"^    ([a-z]+) ", shown, re.MULTILINE)
     assert len(verbs) >= 15
     assert [verb for verb in verbs if not re.search(rf"\b{verb}\b", text)] == []

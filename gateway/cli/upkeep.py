@@ -10,10 +10,10 @@ from typing import TypeVar
 from sqlalchemy.exc import OperationalError
 
 from gateway import resealing, seeding
+from gateway.cli.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
 from gateway.errors import Transient
 from gateway.store import audit, migrate, people, retention
 from gateway.store.session import writing
-from gateway.verbs.call import GOOD, PROBLEM, Call, Misuse, remark, show, show_json
 from mapping.messages import message
 
 Answer = TypeVar("Answer")

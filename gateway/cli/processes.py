@@ -11,9 +11,9 @@ import time
 from contextlib import suppress
 
 from gateway import commands, up
+from gateway.cli.call import Call, remark
 from gateway.commands import Command
 from gateway.errors import Transient
-from gateway.verbs.call import Call, remark
 
 LOOK_SECONDS = 1.0
 SAY_EVERY = 30  # looks

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gateway.settings import Settings
 from gateway.store.sealing import Seal
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 GOOD, PROBLEM, USAGE = 0, 1, 2
+_CLEAR, _BAR = "\r\x1b[K", 30
 
 
 class Trouble(Exception):
@@ -120,5 +123,33 @@ def show_json(data: Any) -> None:
 
 def remark(text: str) -> None:
     """Progress and remarks, on stderr, so that stdout holds nothing but the answer."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{_CLEAR if sys.stderr.isatty() else ''}{text}\n")
     sys.stderr.flush()
+
+
+def show_progress(text: str, *, done: int = 0, total: int = 0) -> bool:
+    """A line that the next one overwrites, with a bar when `total` is known; False where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        return False
+    filled = _BAR * min(done, total) // total if total else 0
+    bar = f"[{'#' * filled}{'-' * (_BAR - filled)}] {100 * filled // _BAR:>3} %  " if total else ""
+    width = get_terminal_size().columns
+    sys.stderr.write(f"{_CLEAR}{bar}{text}"[: len(_CLEAR) + width - 1])
+    sys.stderr.flush()
+    return True
+
+
+def name_database(url: str) -> str:
+    """The database as a person finds it, without its password."""
+    parts = urlsplit(url)
+    if parts.scheme.startswith("sqlite"):
+        return f"the database {url.partition(':///')[2]}"
+    return f"the database {parts.path.strip('/')} at {parts.hostname}:{parts.port or 5432}"
+
+
+def find_cause(error: BaseException) -> str:
+    """What the driver said, in one line, without the addresses it repeats."""
+    while error.__cause__ is not None and getattr(error, "orig", None) is None:
+        error = error.__cause__
+    said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return said.rpartition("failed: ")[2].removeprefix("FATAL:").strip() or type(error).__name__

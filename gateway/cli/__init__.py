@@ -1,0 +1,1 @@
+"""The command line: `python -m gateway VERB ...`, one function for each verb."""

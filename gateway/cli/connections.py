@@ -1,0 +1,219 @@
+"""The verbs about connections: their status, events and settings documents; rename, remove."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+from gateway import removal
+from gateway.cli import tasks
+from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Misuse, remark, show, show_json
+from gateway.cli.tasks import to_words
+from gateway.errors import Rejected
+from gateway.removal import Data
+from gateway.store import audit, connections, documents, inbox, installation, progress, requests, retention, views
+from gateway.store.events import Flow, State
+from gateway.store.session import reading, writing
+from gateway.store.views import Filter
+from gateway.web import admin_status, presentation
+from gateway.web.admin_status import Overview
+from mapping import settings_document
+from mapping.messages import message
+
+_CHECK_SECONDS = 15.0
+
+
+def show_status(call: Call) -> int:
+    """Connections, flows, processes. Exit code 1 when something waits for a person."""
+    names = call.find_connections()
+    with reading(call.engine) as session:
+        overview = admin_status.look(session, call.seal)
+    if call.arguments.connection:
+        shown = [connection for connection in overview.connections if connection.name in names]
+        overview = dataclasses.replace(overview, connections=shown)
+    if call.as_json:
+        show_json(admin_status.to_status(call.settings, overview))
+    else:
+        for line in _to_lines(overview):
+            show(line)
+    paused = any(connection.paused for connection in overview.connections)
+    return PROBLEM if overview.count(State.PARKED) or paused else GOOD
+
+
+def _to_lines(overview: Overview) -> list[str]:
+    lines = []
+    for connection in overview.connections:
+        status = f"paused: {connection.paused}" if connection.paused else "live" if connection.live else "not live yet"
+        lines.append(f"connection {connection.display_name}: {status}")
+    for flow in overview.flows:
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(flow.counts.items())) or "nothing yet"
+        waits = f"; the oldest waits {flow.unsynced_seconds:.0f} s" if flow.unsynced_seconds else ""
+        waits += f"; a system has not answered for {flow.unseen_seconds:.0f} s" if flow.unseen_seconds else ""
+        lines.append(f"{flow.flow:<11} {counts}{waits}")
+    lines += [tasks.to_line(found) for found in overview.backfills if not found.over]
+    running = ", ".join(sorted(process.role for process in overview.processes)) or "nothing"
+    return [*(lines or ["nothing is connected yet"]), f"running     {running}"]
+
+
+def list_events(call: Call) -> int:
+    """The newest events that fit the filter."""
+    asked = call.arguments
+    if asked.connection not in {*call.display_names, *call.display_names.values()}:  # a removed one is looked back at
+        call.find_connections()
+    wanted = Filter(
+        state=State(asked.state) if asked.state else None,
+        flow=Flow(asked.flow) if asked.flow else None,
+        connection=asked.connection,
+        limit=asked.limit,
+    )
+    with reading(call.engine) as session:
+        page = views.find_events(session, wanted)
+    if call.as_json:
+        show_json(presentation.to_list(page, call.display_names))
+    else:
+        for event in page.events:
+            show(f"{event.id:>7} {event.received_at:%Y-%m-%d %H:%M:%S} {event.flow:<10} {to_words(event)}")
+    return GOOD
+
+
+def handle_connection(call: Call) -> int:
+    """`connection list`, `connection rename NAME NEW`, `connection remove NAME --data keep|purge`."""
+    asked = call.arguments
+    try:
+        match asked.what:
+            case "rename" if asked.name and asked.wanted:
+                return _rename(call, asked.name, asked.wanted)
+            case "remove" if asked.name and asked.data and not asked.wanted:
+                return _remove(call, asked.name, Data(asked.data))
+            case "list" if not asked.name:
+                return _list(call)
+    except Rejected as refusal:
+        if refusal.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+            raise Misuse(refusal.reason) from None
+        raise
+    remark("usage: connection list | rename NAME NEW | remove NAME --data keep|purge")
+    return USAGE
+
+
+def _list(call: Call) -> int:
+    with reading(call.engine) as session:
+        every, gone = connections.every(session, call.seal), retention.find_removed(session)
+    said = [(each.display_name, each.paused or ("live" if each.live else "not live yet")) for each in every]
+    said += [(each.called, "being purged" if each.status == "purging" else "removed, its data kept") for each in gone]
+    if call.as_json:
+        show_json([{"name": name, "standing": status} for name, status in said])
+        return GOOD
+    for name, status in said:
+        show(f"{name}: {status}")
+    if not said:
+        show("nothing is connected yet")
+    return GOOD
+
+
+def _rename(call: Call, name: str, wanted: str) -> int:
+    with writing(call.engine) as session:
+        removal.rename(session, name, wanted, actor="cli")
+    if call.as_json:
+        show_json({"name": wanted, "before": name})
+    else:
+        show(f"the connection {name} is called {wanted} now")
+    return GOOD
+
+
+def _remove(call: Call, name: str, data: Data) -> int:
+    outcome = removal.remove(call.engine, call.settings, name, data, actor="cli")
+    if call.as_json:
+        show_json(dataclasses.asdict(outcome))
+    else:
+        show(f"the connection {name} was removed; {outcome.ended} waiting events were ended")
+        if outcome.trouble:
+            show(f"its tokens were not revoked: {outcome.trouble}")
+        if data is Data.PURGE:
+            show("the clock process purges its data now; see how far it is with: connection list")
+    return PROBLEM if outcome.trouble else GOOD
+
+
+def handle_config(call: Call) -> int:
+    """`config show` or `config apply FILE` of one connection (default: `default`)."""
+    wanted = call.arguments.connection or connections.DEFAULT
+    with reading(call.engine) as session:
+        key = connections.find_key(session, wanted)
+    if key is None and wanted != connections.DEFAULT:
+        call.find_connections()
+    name = key or connections.DEFAULT
+    return _show(call, name) if call.arguments.what == "show" else _apply(call, name)
+
+
+def _show(call: Call, name: str) -> int:
+    with reading(call.engine) as session:
+        version, text = documents.newest(session, name) or (0, settings_document.example())
+    if call.as_json:
+        settings = settings_document.to_data(settings_document.recall(text))
+        show_json({"connection": name, "version": version, "settings": settings})
+    else:
+        show(text.rstrip("\n"))
+    return GOOD
+
+
+def _apply(call: Call, name: str) -> int:
+    text = _read(call)
+    try:
+        settings_document.parse(text)
+    except settings_document.DocumentError as error:
+        for fault in error.faults:
+            remark(f"{fault.path}: {fault.message} ({fault.hint})")
+        remark(f"refused: {len(error.faults)} faults; the document in force stays")
+        return PROBLEM
+    passed, checked = _check(call, name, text)
+    if not passed:
+        return PROBLEM
+    with writing(call.engine) as session:
+        version = documents.save(session, name, text, author="cli")
+        later = progress.request_check(session, name, version, checked=checked)
+        audit.note(
+            session,
+            actor="cli",
+            action="settings",
+            target=message("connection {name}, version {version}", name=name, version=version),
+        )
+    if later:
+        tasks.notify(call, later)
+    if call.as_json:
+        show_json({"connection": name, "version": version})
+    else:
+        show(f"version {version} is in force for the connection {name}")
+    return GOOD
+
+
+def _check(call: Call, name: str, text: str) -> tuple[bool, bool]:
+    """Whether both systems have what the document names, as far as a worker could check; and whether it could."""
+    with writing(call.engine) as session:
+        if "worker" not in {process.role for process in installation.alive(session)}:
+            remark("no worker runs: saved, and checked against QuickBooks and MplusKASSA as soon as one does")
+            return True, False
+        (received,) = inbox.receive(session, [requests.check_settings(text, connection=name)])
+    tasks.notify(call, [received.id])
+    event = tasks.watch(call, received.id, seconds=_CHECK_SECONDS, quiet=True)
+    found = json.loads(event.result) if event.state == State.DONE and event.result else {}
+    checked = bool(found) and not found["unasked"]
+    if not checked:
+        remark("not checked against both systems now: one of them, or the worker, did not answer; it is checked later")
+    for row in [*found.get("faults", ()), *found.get("warnings", ())]:
+        remark(f"{row['path']}: {row['message']} ({row['hint']})")
+    if faults := found.get("faults"):
+        remark(f"refused: {len(faults)} faults; the document in force stays")
+    return not faults, checked
+
+
+def _read(call: Call) -> str:
+    if call.arguments.file is None:
+        raise Misuse("config apply needs a FILE (or - for stdin)")
+    try:
+        if call.arguments.file == "-":
+            return sys.stdin.read()
+        return Path(call.called_from, call.arguments.file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"{call.arguments.file} cannot be read ({type(error).__name__})") from None

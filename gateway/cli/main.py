@@ -1,0 +1,75 @@
+"""The command line: `python -m gateway VERB ...`. Imports no handler and no worker. Exit codes: 0, 1, 2."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from gateway import valkey
+from gateway.cli.call import PROBLEM, USAGE, Call, Trouble, Verb, find_cause, name_database, remark
+from gateway.cli.parser import to_parser
+from gateway.errors import GatewayError, Transient
+from gateway.settings import Settings, SettingsError, read
+
+VAR = Path("var")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the verb of the arguments; returns the exit code."""
+    asked, rest = to_parser().parse_known_args(arguments)
+    if rest and asked.verb != "sandbox":
+        asked.parser.refuse_unknown(rest)
+    asked.rest = rest
+    environ = {**os.environ}
+    called_from = Path(environ.pop("CALLED_FROM", ""))
+    try:
+        settings = _read_settings(environ)
+    except SettingsError as error:
+        remark(str(error))
+        return USAGE
+    try:
+        with closing(Call(asked, settings, environ, VAR, called_from)) as call:
+            return _find_verb(asked.call)(call)
+    except Trouble as trouble:
+        remark(str(trouble))
+        return trouble.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `... | head` closed the pipe; write nothing more at exit
+    except KeyboardInterrupt:
+        remark("interrupted; what was asked for goes on without us")
+    except Exception as error:  # noqa: BLE001 - one that nobody foresaw is raised again
+        remark(_explain(error, settings))
+    return PROBLEM
+
+
+def _explain(error: Exception, settings: Settings) -> str:
+    """What the person should know about an error; one that nobody foresaw is raised again."""
+    # By name: a process that never uses the database should not import SQLAlchemy, which takes most of a start.
+    if isinstance(error, Transient) or any(kind.__module__ == "sqlalchemy.exc" for kind in type(error).__mro__):
+        cause = find_cause(error)
+        return f"{name_database(settings.database_url)} cannot be used: {cause}; {_to_do(cause)}"
+    if not isinstance(error, GatewayError):
+        raise error
+    return f"{error.reason}{f'; to do: {error.fix}' if error.fix else ''}"
+
+
+def _to_do(cause: str) -> str:
+    if any(words in cause for words in ("no such table", "no such column", "does not exist")):
+        return "to do: ./run migrate"
+    return "to do: start it, or correct DATABASE_URL; after an update also ./run migrate"
+
+
+def _read_settings(environ: dict[str, str]) -> Settings:
+    if not environ.get("REDIS_URL", "").strip():
+        environ["REDIS_URL"] = valkey.address(VAR)
+    return read(environ, var=VAR)
+
+
+def _find_verb(place: str) -> Verb:
+    """`module:function` below `gateway.cli`, imported on use, so that no process loads what it does not need."""
+    module, _, function = place.partition(":")
+    verb: Verb = getattr(importlib.import_module(f"gateway.cli.{module}"), function)
+    return verb

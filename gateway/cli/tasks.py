@@ -1,0 +1,298 @@
+"""The verbs that send a request to a worker and watch it: resend, poll, backfill, agree, doctor."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from gateway import doctor, jobs
+from gateway.cli import dry_run_text
+from gateway.cli.call import GOOD, PROBLEM, USAGE, Call, Trouble, remark, show, show_json, show_progress
+from gateway.findings import Finding
+from gateway.store import audit, connections, inbox, installation, progress, requests, views
+from gateway.store.events import Change, Event, Flow, State, name_record
+from gateway.store.progress import SETTLED, Progress, Snapshot
+from gateway.store.session import reading, writing
+from gateway.web import admin_backfills, presentation
+from mapping.agreement import AGREES, EXPLAINED
+from mapping.agreement_text import to_text
+
+_GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
+_UNTOUCHED_SECONDS = 5.0
+_REPORT_EVERY, _UNTOUCHED = 6, 10  # glances
+_MINUTE, _HOUR = 60, 3600
+OUTSIDE_SECONDS = 30.0
+
+
+def resend_order(call: Call) -> int:
+    """Run an order again, or only show what would be done."""
+    order, names = call.arguments.order, call.connection_names()
+    with reading(call.engine) as session:
+        earlier = [event for event in views.events_of_order(session, order) if event.connection in names]
+    if not earlier and len(names) > 1:
+        raise Trouble(
+            f"several connections could have this order ({', '.join(map(call.called, names))}); "
+            "name one with --connection"
+        )
+    dry, reason = call.arguments.dry_run, call.arguments.reason
+    change = requests.resend(order, connection=names[0], earlier=earlier, dry_run=dry, reason=reason)
+    return ask(call, [change], action="dry run" if dry else "resend", target=f"order {order}", reason=reason)
+
+
+def poll_now(call: Call) -> int:
+    """Ask both systems now what changed, for one connection or all."""
+    changes = [requests.poll(connection=name) for name in call.connection_names()]
+    return ask(call, changes, action="poll", target=", ".join(c.entity_id for c in changes))
+
+
+def ask(call: Call, changes: Sequence[Change], *, action: str, target: str, reason: str = "") -> int:
+    """Put the changes into the inbox, audited, notify a worker, and watch them until the last one ends."""
+    with writing(call.engine) as session:
+        ids = [row.id for row in inbox.receive(session, changes)]
+        audit.note(session, actor="cli", action=action, target=target, reason=reason or None)
+    notify(call, ids)
+    ended = [watch(call, event_id, seconds=call.arguments.wait) for event_id in ids]
+    if call.as_json:
+        answers = [_to_data(event, call) for event in ended]
+        show_json(answers[0] if len(answers) == 1 else answers)
+    else:
+        for event in ended:
+            show(to_words(event))
+            for line in dry_run_text.to_lines(event):
+                show(line)
+    if any(event.code == requests.UNKNOWN_ORDER for event in ended):
+        return USAGE
+    good = all(event.state in {State.DONE, State.SKIPPED} and not dry_run_text.is_refused(event) for event in ended)
+    return GOOD if good else PROBLEM
+
+
+def _to_data(event: Event, call: Call) -> dict[str, Any]:
+    """The event; a dry run with all that it found."""
+    content = presentation.to_event(event, call.display_names)
+    return content | ({"result": presentation.parse(event.result)} if event.result else {})
+
+
+def notify(call: Call, event_ids: Sequence[int]) -> None:
+    """Notify a worker, if the broker answers; without it the sweeper finds the rows a little later."""
+    client = jobs.open_redis(call.settings.redis_url, tls_insecure=call.settings.redis_tls_insecure, timeout=1)
+    try:
+        broker = jobs.open_broker(client)
+        for event_id in event_ids:
+            jobs.send_wake_up(broker, event_id)
+    except (redis.RedisError, OSError) as error:
+        remark(f"the broker does not answer ({error}); a worker finds the request in the database within seconds")
+    finally:
+        client.close()
+
+
+def watch(call: Call, event_id: int, *, seconds: float, quiet: bool = False) -> Event:
+    """The event when it has ended, or as it is after `seconds`; shows its log lines meanwhile."""
+    began, untouched, glance = time.monotonic(), False, _look(call, event_id, None, quiet=quiet)
+    while glance.event.state not in SETTLED and (waited := time.monotonic() - began) < seconds:
+        if not untouched and waited > _UNTOUCHED_SECONDS:
+            untouched = True
+            report_no_worker(call, glance.event)
+        if not quiet:
+            show_progress(f"event {event_id}: {glance.event.state}, {to_duration(waited)}")
+        time.sleep(_GLANCE)
+        glance = _look(call, event_id, glance, quiet=quiet)
+    following_id = _find_next(call, glance.event)
+    if following_id is None:
+        return glance.event
+    remark(f"goes on as event {following_id}")
+    return watch(call, following_id, seconds=seconds - (time.monotonic() - began), quiet=quiet)
+
+
+def _look(call: Call, event_id: int, before: Snapshot | None, *, quiet: bool) -> Snapshot:
+    with reading(call.engine) as session:
+        glance = progress.take_snapshot(session, event_id, after_line=before.line if before else 0)
+    if quiet:
+        return glance
+    if before is None or before.event.state != glance.event.state:
+        remark(f"event {event_id}: {glance.event.state}")
+    for title in glance.titles:
+        remark(f"  {title}")
+    return glance
+
+
+def _find_next(call: Call, event: Event) -> int | None:
+    with reading(call.engine) as session:
+        return progress.find_next(session, event)
+
+
+def report_no_worker(call: Call, event: Event) -> None:
+    """Say that no worker runs, when a request waits for that reason."""
+    if event.state != State.RECEIVED:
+        return
+    with reading(call.engine) as session:
+        roles = {process.role for process in installation.alive(session)}
+    if "worker" not in roles:
+        remark("no worker has reported for a minute; the request is kept and handled when one starts")
+
+
+def to_words(event: Event) -> str:
+    """The status of an event, in one line."""
+    target = f" -> {event.target_entity} {event.target_id}" if event.target_id else ""
+    named = (("record", event.record), ("field", event.field), ("to do", event.fix))
+    more = "".join(f"; {name}: {value}" for name, value in named if value)
+    reason = f" ({event.reason})" if event.reason else ""
+    return f"{name_record(event, {})}: {event.state}{reason}{target}{more}"
+
+
+def compare_days(call: Call) -> int:
+    """Have a worker compare the days for one connection or all, and show the reports."""
+    start, through = call.arguments.start, call.arguments.through
+    changes = [requests.agree(connection=name, start=start, through=through) for name in call.connection_names()]
+    with writing(call.engine) as session:
+        ids = [row.id for row in inbox.receive(session, changes)]
+        audit.note(session, actor="cli", action="agreement", target=f"{start or ''}..{through or ''}")
+    notify(call, ids)
+    ended = [watch(call, event_id, seconds=call.arguments.wait, quiet=call.as_json) for event_id in ids]
+    reports = [_to_report(event, call.called(event.connection)) for event in ended]
+    if call.as_json:
+        show_json(reports[0] if len(reports) == 1 else reports)
+    else:
+        for event, report in zip(ended, reports, strict=True):
+            show(f"{call.called(event.connection)}\n{to_text(report)}" if event.result else to_words(event))
+    return GOOD if all(report.get("status") in {AGREES, EXPLAINED} for report in reports) else PROBLEM
+
+
+def _to_report(event: Event, called: str) -> dict[str, Any]:
+    """The report; where there is none (yet), `agrees` is null and the event says why."""
+    if event.result:
+        report: dict[str, Any] = json.loads(event.result)
+        return report
+    return {
+        "agrees": None,
+        "status": None,
+        "connection": called,
+        "event": event.id,
+        "state": event.state,
+        "reason": event.reason,
+    }
+
+
+def backfill_flow(call: Call) -> int:
+    """Synchronise a flow's existing records, for one connection or all. Exit code 1 when something needs a person."""
+    flow, since = Flow(call.arguments.flow), call.arguments.since
+    with writing(call.engine) as session:
+        changes = [progress.ask(session, flow, connection=name, since=since) for name in call.connection_names()]
+        ids = [row.id for row in inbox.receive(session, changes)]
+        audit.note(session, actor="cli", action="backfill", target=requests.name_backfill(flow, since))
+    notify(call, ids)
+    until = time.monotonic() + call.arguments.wait
+    ended = [found for event_id in ids for found in _follow(call, event_id, until)]
+    _show(call, ended)
+    well = all(found.over and found.event.state != State.PARKED and not found.parked for found in ended)
+    return GOOD if well else PROBLEM
+
+
+def to_line(found: Progress) -> str:
+    """The status of a backfill, in one line."""
+    said = [f"{found.done:,} of {found.total:,}" if found.total else "nothing read yet"]
+    said += [f"{found.parked:,} parked"] if found.parked else []
+    if found.over:
+        return f"{found.event.flow} {found.event.state}: {', '.join(said)} in {to_duration(found.seconds)}"
+    said += [f"{found.per_second:.1f} a second"] if found.per_second else []
+    left = (found.ends_at - found.now).total_seconds() if found.ends_at else None
+    said += [f"about {to_duration(left)} left"] if left else []
+    return f"{found.event.flow} under way: {', '.join(said)}"
+
+
+def to_duration(seconds: float) -> str:
+    """A duration in words."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+
+
+def _follow(call: Call, event_id: int, until: float) -> list[Progress]:
+    """The backfill, and the one of stock that follows one of products, each when it has ended or the time is up."""
+    found = _watch(call, event_id, until)
+    with reading(call.engine) as session:
+        following = progress.find_follower(session, found.event)
+    return [found, *(_follow(call, following.id, until) if following else [])]
+
+
+def _watch(call: Call, event_id: int, until: float) -> Progress:
+    glances = 0
+    while True:
+        with reading(call.engine) as session:
+            found = progress.get(session, event_id)
+        at_end = found.over or time.monotonic() >= until
+        shown = not at_end and show_progress(to_line(found), done=found.done, total=found.total or 0)
+        if at_end or (not shown and glances % _REPORT_EVERY == 0):
+            remark(to_line(found))
+        if at_end:
+            return found
+        glances += 1
+        if glances == _UNTOUCHED:
+            report_no_worker(call, found.event)
+        time.sleep(_GLANCE_AT_BACKFILL)
+
+
+def _show(call: Call, ended: Sequence[Progress]) -> None:
+    if call.as_json:
+        said = [admin_backfills.to_backfill(found, call.display_names) for found in ended]
+        show_json(said[0] if len(said) == 1 else said)
+        return
+    for found in ended:
+        show(to_line(found) + (f" ({found.event.reason})" if found.over and found.event.reason else ""))
+    if not all(found.over for found in ended):
+        show("it goes on in the background; see how far it is with: status")
+
+
+def examine_all(call: Call) -> int:
+    """Exit code 1 when anything needs a person."""
+    findings = []
+    for finding in doctor.examine(call.settings, call.engine, call.seal):
+        findings.append(finding)
+        _print(call, finding)
+    usable = all(finding.good for finding in findings if finding.subject == "database")
+    for finding in _ask_worker(call) if usable else []:
+        findings.append(finding)
+        _print(call, finding)
+    if call.as_json:
+        show_json([finding.to_data() for finding in findings])
+    return GOOD if all(finding.good for finding in findings) else PROBLEM
+
+
+def _print(call: Call, finding: Finding) -> None:
+    if not call.as_json:
+        show(f"{'ok' if finding.good else '!!'}  {finding.subject}: {finding.said}")
+        if finding.fix:
+            show(f"    to do: {finding.fix}")
+
+
+def _ask_worker(call: Call) -> list[Finding]:
+    """Logins, branches, VAT rates, plan and preferences, as a worker finds them."""
+    with writing(call.engine) as session:
+        changes = [requests.check_up(connection=name) for name in connections.names(session)]
+        ids = [row.id for row in inbox.receive(session, changes)]
+    notify(call, ids)
+    ended = [watch(call, event_id, seconds=OUTSIDE_SECONDS, quiet=True) for event_id in ids]
+    return [finding for event in ended for finding in to_findings(event)]
+
+
+def to_findings(event: Event) -> list[Finding]:
+    """A worker's result, `[{"check", "good", "said", "fix"}, ...]` on its row; or why there is none."""
+    subject = f"outside {event.connection}"
+    if event.state in {State.RECEIVED, State.WORKING}:
+        return [Finding(subject, "no worker answered", "start the worker, then run doctor again")]
+    rows = _parse(event.result)
+    if event.state != State.DONE or rows is None:
+        said = f"{event.state}: {event.reason}" if event.reason else str(event.state)
+        return [Finding(subject, said, "" if event.state == State.DONE else event.fix or "look at the event's log")]
+    return [Finding(f"{r['check']} ({event.connection})", str(r["said"]), str(r.get("fix") or "")) for r in rows]
+
+
+def _parse(result: str | None) -> list[dict[str, Any]] | None:
+    rows = json.loads(result) if result else None
+    return rows if isinstance(rows, list) else None
