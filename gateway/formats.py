@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 from babel.dates import format_date, get_day_names
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 
 from mapping.money import to_euros
 
@@ -19,6 +19,11 @@ _AMOUNT = re.compile(r"(?P<sign>-?)\s*(?P<whole>\d{1,3}(?:[., ]\d{3})+|\d{1,12})
 def show_money(language: str, cents: int | None) -> str:
     """An amount in euros, empty for none: "€ 1.234,50" in Dutch."""
     return "" if cents is None else format_currency(to_euros(cents), "EUR", locale=_LOCALES[language])
+
+
+def show_number(language: str, number: float) -> str:
+    """A number with its thousands set apart: "1.234" in Dutch."""
+    return format_decimal(number, locale=_LOCALES[language])
 
 
 def show_day(language: str, day: date) -> str:

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import structlog
@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from gateway import counters
 from gateway.connectors.exchange import Exchange
 from gateway.errors import RateLimited, Transient
-from gateway.store import counts, rate_limits
+from gateway.store import counts, figures, rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading, writing
 from mapping.messages import message
@@ -161,19 +161,19 @@ class RateLimiter:
 
 
 class Meter:
-    """The process's share of the monthly call counts."""
+    """The process's share of the counts of calls by month, and of metered reads by day."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._counts: Counter[tuple[str, str, str, str]] = Counter()
+        self._counts: Counter[tuple[str, str, date, str]] = Counter()
         self._lock = threading.Lock()
 
     def count(self, connection: str, exchange: Exchange) -> None:
         """Note one call."""
-        month = datetime.now(UTC).strftime("%Y-%m")
-        kind = "read" if exchange.metered else "call"
+        # Of a call that is metered what is read counts, such as "QUERY Item".
+        what = exchange.operation.partition(" ")[2] or exchange.operation if exchange.metered else ""
         with self._lock:
-            self._counts[connection, exchange.system, month, kind] += 1
+            self._counts[connection, exchange.system, datetime.now(UTC).date(), what] += 1
 
     def flush(self) -> None:
         """Add what was counted to the database; kept for the next time when the database is away."""
@@ -183,8 +183,12 @@ class Meter:
             return
         try:
             with writing(self._engine) as session:
-                for (connection, system, month, kind), calls in counted.items():
-                    counts.add_calls(session, connection, system=system, month=month, kind=kind, calls=calls)
+                # In one order, so that two processes never deadlock.
+                for (connection, system, day, what), calls in sorted(counted.items()):
+                    kind = "read" if what else "call"
+                    counts.add_calls(session, connection, system=system, month=f"{day:%Y-%m}", kind=kind, calls=calls)
+                    if what:
+                        figures.add_reads(session, connection, day=day, what=what, reads=calls)
         except Transient:
             with self._lock:
                 self._counts.update(counted)

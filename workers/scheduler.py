@@ -18,7 +18,19 @@ from gateway import failpoints, heartbeat, jobs, observe, pools, removal, report
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Notifier
 from gateway.settings import Settings
-from gateway.store import counts, inbox, installation, leases, rate_limits, retention, systems, tokens, users, views
+from gateway.store import (
+    counts,
+    figures,
+    inbox,
+    installation,
+    leases,
+    rate_limits,
+    retention,
+    systems,
+    tokens,
+    users,
+    views,
+)
 from gateway.store.alert_rules import RECONNECT
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
@@ -35,6 +47,7 @@ IDLE_TOKEN_SECONDS = 86_400.0
 RESEAL_AFTER_SECONDS, RESEAL_SECONDS = 60.0, 3600.0
 REPAIR_SECONDS, PRUNE_SECONDS = 3600.0, 21_600.0
 PRESENCE_SECONDS = 15.0
+FIGURES_SECONDS, BOOKED_SECONDS, RECOUNT_SECONDS = 60.0, 300.0, 3600.0
 REACH_SECONDS = 25.0
 POLL_AGAIN_SECONDS = 60.0  # a failed poll does not wait for its interval, which may be a quarter of an hour
 AT_ONCE = 8
@@ -62,6 +75,7 @@ class Scheduler:
         self._notifier = notifier
         self._tasks: dict[str, PeriodicTask] = {}
         self._reached: dict[str, bool] = {}
+        self._recount_at = 0.0
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="task")
         self.stop = threading.Event()
 
@@ -75,6 +89,8 @@ class Scheduler:
         self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
         self._add("removals", 5.0, self._follow_removals)
+        self._add("figures", FIGURES_SECONDS, lambda: figures.keep_hour(self._engine))
+        self._add("booked", BOOKED_SECONDS, self._keep_booked)
         self._add("reseal", RESEAL_SECONDS, self._reseal, after=RESEAL_AFTER_SECONDS)
         while not self.stop.wait(TICK_SECONDS):
             for task in list(self._tasks.values()):
@@ -205,6 +221,13 @@ class Scheduler:
         purged = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
         if any(purged):
             _log.info("expired lines and events were deleted", **purged._asdict())
+
+    def _keep_booked(self) -> None:
+        """The sums of today and yesterday change all the time, those of the days before seldom."""
+        recount = time.monotonic() >= self._recount_at
+        figures.keep_booked(self._engine, days=figures.CHECKED_DAYS if recount else 2)
+        if recount:
+            self._recount_at = time.monotonic() + RECOUNT_SECONDS
 
     def _report(self) -> None:
         installation.report(self._engine, "clock")

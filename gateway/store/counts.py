@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from calendar import monthrange
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -145,6 +145,21 @@ def add_calls(session: Session, connection: str, *, system: str, month: str, kin
 def calls_of_month(session: Session, month: str) -> list[MeterRow]:
     """Every count of a month."""
     return list(session.execute(select(MeterRow).where(col(MeterRow.month) == month)).scalars())
+
+
+def read_calls_by_month(
+    session: Session, months: Collection[str], connection: str | None = None
+) -> dict[str, dict[str, int]]:
+    """The calls to QuickBooks of some months by kind, over all connections or of one."""
+    mine = [] if connection is None else [col(MeterRow.connection) == connection]
+    about = (col(MeterRow.month), col(MeterRow.kind))
+    within = (col(MeterRow.month).in_(months), col(MeterRow.system) == "quickbooks", *mine)
+    found: dict[str, dict[str, int]] = {}
+    for month, kind, calls in session.execute(
+        select(*about, func.sum(col(MeterRow.calls))).where(*within).group_by(*about)
+    ):
+        found.setdefault(str(month), {})[str(kind)] = int(calls)
+    return found
 
 
 WARN_SHARE = 0.8

@@ -178,6 +178,9 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),
     "tallies": ("name", "labels", "value"),
+    "booked_days": ("connection", "day", "branch", "sales", "cents"),
+    "read_days": ("connection", "day", "what", "reads"),
+    "hours": ("connection", "at", "lag_seconds", "causes"),
     "event_counts": ("flow", "state", "shard", "events", "newest"),
     "rate_limits": (
         *("system", "account", "cooldown_from", "cooldown_until", "refusal_level", "refused_at"),

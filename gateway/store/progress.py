@@ -24,6 +24,7 @@ from gateway.store.upserts import upsert
 
 PACE_SECONDS = 300.0
 SHOWN, SHOWN_SECONDS = 20, 86_400.0
+CANCELLED = "cancelled by a person"
 STOCK = ">stock"
 """Ends the key of the backfill of stock that follows one of products."""
 _ENDED = (State.DONE, State.SKIPPED, State.PARKED)
@@ -76,6 +77,7 @@ class Progress:
     event_counts: EventCounts
     now: datetime
     paused: bool = False
+    cancelled: bool = False
 
     @property
     def over(self) -> bool:
@@ -125,6 +127,11 @@ class Progress:
         return self.now + timedelta(seconds=left / self.per_second)
 
     @property
+    def first_day(self) -> date | None:
+        """The requested first day, None for everything."""
+        return date.fromisoformat(self.since) if self.since else None
+
+    @property
     def since(self) -> str | None:
         """The requested first day, None for everything."""
         found: str | None = json.loads(self.event.hint or "{}").get("since")
@@ -139,13 +146,24 @@ def get(session: Session, event_id: int) -> Progress:
 def look(session: Session, event: Event) -> Progress:
     """The progress of this backfill. The backfill of stock that follows it is separate."""
     notes, counts = read_notes(session, event), count_events(session, event)
-    return Progress(event, notes, counts, views.now_of(session), paused=is_paused(session, event))
+    return Progress(event, notes, counts, views.now_of(session), *_find_holds(session, event))
+
+
+def _find_holds(session: Session, event: Event) -> tuple[bool, bool]:
+    row = session.get(BackfillRow, event.key)
+    return row is not None and row.paused_at is not None, row is not None and row.cancelled_at is not None
 
 
 def is_paused(session: Session, event: Event) -> bool:
     """Whether a person paused this backfill."""
     row = session.get(BackfillRow, event.key)
     return row is not None and row.paused_at is not None
+
+
+def is_cancelled(session: Session, event: Event) -> bool:
+    """Whether a person cancelled this backfill."""
+    row = session.get(BackfillRow, event.key)
+    return row is not None and row.cancelled_at is not None
 
 
 def pause(session: Session, event: Event) -> bool:
@@ -157,9 +175,24 @@ def pause(session: Session, event: Event) -> bool:
     return True
 
 
+def cancel(session: Session, event: Event) -> bool:
+    """Read no further, for good; False if it has ended. What it read already is finished.
+
+    One that is being worked on ends when its page does.
+    """
+    if event.state not in OPEN:
+        return False
+    row = {"event_key": event.key, "connection": event.connection or ""}
+    ended = {"paused_at": moment(), "cancelled_at": moment()}
+    upsert(session, BackfillRow, {**row, **ended}, ended)
+    inbox.ignore(session, event.id, CANCELLED)
+    return True
+
+
 def resume(session: Session, event: Event) -> bool:
     """Let a paused backfill go on where it stopped, at once; False if it has ended."""
-    if event.state not in OPEN:
+    row = session.get(BackfillRow, event.key)
+    if event.state not in OPEN or (row is not None and row.cancelled_at is not None):
         return False
     session.execute(update(BackfillRow).where(col(BackfillRow.event_key) == event.key).values(paused_at=None))
     inbox.requeue(session, event.id, states=PENDING)
@@ -183,9 +216,10 @@ def running(session: Session) -> list[Progress]:
     return _find(session, col(InboxRow.state).in_((*PENDING, State.WORKING)))
 
 
-def recent(session: Session) -> list[Progress]:
-    """Backfills that run or ended within a day, newest first."""
-    return _find(session, or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS)))
+def recent(session: Session, connection: str | None = None) -> list[Progress]:
+    """Backfills (of one connection) that run or ended within a day, newest first."""
+    shown = or_(col(InboxRow.state).in_(OPEN), col(InboxRow.updated_at) > moment(-SHOWN_SECONDS))
+    return _find(session, shown if connection is None else and_(shown, col(InboxRow.connection) == connection))
 
 
 def _find(session: Session, shown: ColumnElement[bool]) -> list[Progress]:

@@ -41,7 +41,7 @@ class BackfillRow(SQLModel, table=True):
     """The progress of a backfill, by the key of its event: where it goes on, and how many records it has read.
 
     `total` are the records in the other system, `unchanged` those without anything to do. `paused_at`: a person paused
-    it.
+    it; `cancelled_at`: one that was being worked on was cancelled as well, and ends with its page.
     """
 
     __tablename__ = "backfills"
@@ -53,6 +53,7 @@ class BackfillRow(SQLModel, table=True):
     read: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     unchanged: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     paused_at: datetime | None = time_field(nullable=True)
+    cancelled_at: datetime | None = time_field(nullable=True)
 
 
 class SystemRow(SQLModel, table=True):

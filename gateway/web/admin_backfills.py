@@ -35,6 +35,7 @@ def to_backfill(found: Progress, names: Mapping[str, str]) -> dict[str, Any]:
         "flow": event.flow,
         "state": event.state,
         "over": found.over,
+        "paused": found.paused and not found.over,
         "since": found.since,
         "reason": event.reason,
         "total": found.total,

@@ -9,10 +9,10 @@ from datetime import date
 
 from gateway.store import inbox, progress
 from gateway.store.events import Change, Event, Outcome, State
-from gateway.store.progress import STOCK, Progress
+from gateway.store.progress import CANCELLED, STOCK, Progress
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
-from handlers.result import Result
+from handlers.result import Result, skipped
 
 PAUSED_SECONDS = 3600.0
 """A paused backfill is looked at again after so long; whoever lets it go on wakes it."""
@@ -23,7 +23,9 @@ def unless_paused(handle: Callable[[Event, Deps], Result]) -> Callable[[Event, D
 
     def handle_unless_paused(event: Event, deps: Deps) -> Result:
         with reading(deps.engine) as session:
-            paused = progress.is_paused(session, event)
+            paused, cancelled = progress.is_paused(session, event), progress.is_cancelled(session, event)
+        if cancelled:
+            return skipped(CANCELLED)
         return go_on("paused by a person", deps, seconds=PAUSED_SECONDS) if paused else handle(event, deps)
 
     return handle_unless_paused

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, inbox, journal, links, sales, systems, tokens
+from gateway.store import connections, cursors, figures, inbox, journal, links, sales, systems, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.figures import BookedDayRow, HourRow
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
 from gateway.store.sales import AMSTERDAM, SaleFacts
@@ -79,6 +80,20 @@ def fill(engine: Engine) -> None:
     with writing(engine) as session:
         for name, options in LISTS.items():
             systems.save_list(session, "default", name, options)
+        for days in range(25):
+            for branch in (1, 2):
+                of: dict[str, Any] = {
+                    "connection": "default",
+                    "day": datetime.now(AMSTERDAM).date() - timedelta(days=days),
+                }
+                sums: dict[str, Any] = {"sales": 20, "cents": 90_000 + (days * 37_111 + branch * 7_919) % 80_000}
+                session.add(BookedDayRow(**of, branch=branch, **sums))
+            for what, reads in (("cdc", 90), ("Item", days * 3), ("SalesReceipt", 24)):
+                day = datetime.now(UTC).date() - timedelta(days=days)
+                figures.add_reads(session, "default", day=day, what=what, reads=reads + 1)
+        for hours in range(100):
+            at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
+            session.add(HourRow(connection="default", at=at, lag_seconds=hours * 7 % 40, causes=hours % 3))
         waiting = Change("w", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3453", "default", order_id="1.2.2026.3453")
         inbox.receive(session, [waiting])
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.store import inbox, progress, requests
-from gateway.store.events import Change, Event, Flow, State
+from gateway.store.events import Change, Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.backfills import first_load
 from sandbox.mpluskassa.contract import COMPACT
@@ -299,3 +299,24 @@ def test_a_paused_load_reads_no_further_and_goes_on_where_it_stopped(
 def progress_of(shop: Shop, event: Event) -> progress.Progress:
     with reading(shop.engine) as session:
         return progress.get(session, event.id)
+
+
+@on_both_databases
+def test_a_load_cancelled_while_its_page_is_read_stores_nothing_more_and_ends(shop: Shop) -> None:
+    for number in range(3):
+        add_stocked(shop, f"90{number}", 1)
+    (asked,) = [shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))]
+    event = inbox.claim(shop.engine, asked)
+    assert event is not None
+    with writing(shop.engine) as session:
+        assert progress.cancel(session, event)
+        assert not progress.resume(session, event)
+        inbox.finish(session, event, Outcome(State.WAITING))
+    shop.settle()
+    ended = shop.event(asked)
+    assert (ended.state, ended.reason) == (State.SKIPPED, "cancelled by a person")
+    assert not has_article(shop, 900)
+    again = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
+    shop.settle()
+    assert shop.event(again).state == State.DONE
+    assert has_article(shop, 900)

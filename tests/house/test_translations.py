@@ -24,6 +24,7 @@ from gateway.web.pages import (
     overview,
     preview_results,
     questions,
+    reads,
     sales,
     setup,
 )
@@ -73,7 +74,7 @@ def words_of_tables() -> set[str]:
         "Mapping",
     }
     seen = {*overview.URGENCIES.values()}
-    acted = {*audit.ACTORS.values(), *audit.ACTIONS.values(), *alerts.CHANNELS.values()}
+    acted = {*audit.ACTORS.values(), *audit.ACTIONS.values(), *alerts.CHANNELS.values(), *reads.WHAT.values()}
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed | acted | seen
 

@@ -190,6 +190,7 @@ _BACKFILL = record(
         "over": SWITCH,
         "since": maybe(DAY),
         "reason": maybe(TEXT),
+        "paused": SWITCH,
         **dict.fromkeys(("total", "done", "unchanged", "open", "parked"), COUNT),
         "began_at": MOMENT,
         "seconds": SECONDS,

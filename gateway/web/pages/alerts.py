@@ -14,9 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.alerts import open_channels
-from gateway.store import alerts, views
+from gateway.store import alerts
 from gateway.store.tables import AlertRow
 from gateway.web import queries, services
+from gateway.web.pages import home_charts
+from gateway.web.pages.home_charts import ChartFigures
 from gateway.web.pages.rendering import render
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import for_visitors
@@ -107,11 +109,15 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
     shared, names = services.of(request), await services.names_of(request)
     before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
 
-    def look(session: Session) -> tuple[list[AlertRow], list[AlertRow], int | None, datetime]:
+    def look(session: Session) -> tuple[list[AlertRow], list[AlertRow], int | None, ChartFigures]:
         is_mine = (each for each in alerts.find_open(session) if visitor.connection in {None, each.connection})
-        return list(is_mine), *alerts.find_past(session, visitor.connection, before=before), views.now_of(session)
+        return (
+            list(is_mine),
+            *alerts.find_past(session, visitor.connection, before=before),
+            home_charts.look(session, visitor.connection),
+        )
 
-    lasting, past, following, now = await shared.read(look)
+    lasting, past, following, drawn = await shared.read(look)
     return render(
         request,
         "alerts.html",
@@ -120,7 +126,8 @@ async def show_alerts(request: Request, visitor: Visitor) -> Response:
         past=[to_shown(alert, names) for alert in past],
         several=len(names) > 1,
         is_first=before is None,
-        now=now,
+        now=drawn.now,
+        charts=home_charts.to_hours(request, drawn) if before is None else [],
         older=f"/alerts?{urlencode({'after': following})}" if following else None,
         channels=[CHANNELS[name] for name in open_channels(shared.settings)],
     )

@@ -45,6 +45,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "backfill": "Began a load",
     "pause load": "Paused a load",
     "resume load": "Let a load go on",
+    "cancel load": "Cancelled a load",
     "till": "Changed the access to the till",
     "connect": "Connected QuickBooks",
     "check": "Had the connection checked",

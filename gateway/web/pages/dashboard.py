@@ -18,7 +18,8 @@ from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
 from gateway.web import admin_status, services, setups
 from gateway.web.admin_status import Overview
-from gateway.web.pages import alerts, home_figures, setup
+from gateway.web.pages import alerts, home_charts, home_figures, setup
+from gateway.web.pages.home_charts import ChartFigures
 from gateway.web.pages.home_figures import HomeFigures, SeenSystem
 from gateway.web.pages.rendering import SHOP, render
 from gateway.web.pages.sales import STATUSES
@@ -71,15 +72,16 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
     shared = services.of(request)
 
-    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem]]:
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], ChartFigures]:
         overview = admin_status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
         seen = home_figures.find_seen(overview.systems, silent, overview.now)
-        return overview, home_figures.look(session, visitor.connection), seen
+        drawn = home_charts.look(session, visitor.connection)
+        return overview, home_figures.look(session, visitor.connection), seen, drawn
 
-    overview, figures, seen = await shared.read(look)
+    overview, figures, seen, drawn = await shared.read(look)
     names = overview.names
     others = [alert for alert in overview.alerts if not alert.cause.startswith("parked/")]
     return render(
@@ -96,6 +98,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
         plan=counts.forecast_reads(
             overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
         ),
+        charts=home_charts.to_all(request, drawn, names),
         statuses=STATUSES,
         shop=SHOP,
         can_connect=bool(shared.settings.quickbooks_client_id),

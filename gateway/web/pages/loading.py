@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Final
 
 from sqlmodel import Session
@@ -71,26 +72,35 @@ def find_day(text: str, *, today: date) -> date | None:
     return day if day <= today else None
 
 
-async def hold(shared: Services, event_id: int, *, connection: str, pause: bool, actor: str) -> None:
-    """Pause a load of this connection, or let it go on. Raises `Refusal` 404, 409."""
+class Hold(StrEnum):
+    """What a person does to a load that is not over."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+_HOLDS: Final = {Hold.PAUSE: progress.pause, Hold.RESUME: progress.resume, Hold.CANCEL: progress.cancel}
+
+
+async def hold(shared: Services, event_id: int, wanted: Hold, *, connection: str | None, actor: str) -> None:
+    """Pause a load (of this connection), let it go on, or cancel it. Raises `Refusal` 404, 409."""
 
     def change(session: Session) -> None:
         event = views.find_event(session, event_id)
-        if event is None or event.connection != connection or event.entity != requests.BACKFILLING:
+        if event is None or connection not in {None, event.connection} or event.entity != requests.BACKFILLING:
             raise Refusal(404, "there is no such load")
-        changed = progress.pause(session, event) if pause else progress.resume(session, event)
-        if not changed:
+        if not _HOLDS[wanted](session, event):
             raise Refusal(409, "this load is over")
-        action = "pause load" if pause else "resume load"
         audit.note(
             session,
             actor=actor,
-            action=action,
-            target=message("connection {name}, {flow}", name=connection, flow=message(event.flow)),
+            action=f"{wanted} load",
+            target=message("connection {name}, {flow}", name=event.connection, flow=message(event.flow)),
         )
 
     await shared.write(change)
-    if not pause:
+    if wanted is Hold.RESUME:
         shared.notifier.notify([event_id])
 
 

@@ -71,6 +71,7 @@ def render(
         "called": lambda key: names.get(key, key),
         "cents": show_cents,
         "money": partial(formats.show_money, language),
+        "number": partial(formats.show_number, language),
         "day": partial(formats.show_day, language),
         "month_name": partial(formats.show_month, language),
         "weekdays": partial(formats.weekdays, language),

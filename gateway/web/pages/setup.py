@@ -24,7 +24,7 @@ from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.web import presentation, queries, services, settings_saving, setups
 from gateway.web.pages import loading, questions
-from gateway.web.pages.loading import Load
+from gateway.web.pages.loading import Hold, Load
 from gateway.web.pages.mapping import to_label
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
@@ -183,18 +183,18 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
 
 async def pause_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Read no further."""
-    return await _hold_load(request, visitor, pause=True)
+    return await _hold_load(request, visitor, Hold.PAUSE)
 
 
 async def resume_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
     """Go on where it stopped."""
-    return await _hold_load(request, visitor, pause=False)
+    return await _hold_load(request, visitor, Hold.RESUME)
 
 
-async def _hold_load(request: Request, visitor: Visitor, *, pause: bool) -> Response:
+async def _hold_load(request: Request, visitor: Visitor, wanted: Hold) -> Response:
     name = request.path_params["name"]
     event_id = queries.to_id(request.path_params["id"])
-    await loading.hold(services.of(request), event_id, connection=name, pause=pause, actor=visitor.actor)
+    await loading.hold(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
     return RedirectResponse(f"{to_address(name)}#load", 303)
 
 

@@ -12,17 +12,21 @@ import pytest
 from sqlalchemy import Engine, insert, update
 from sqlmodel import col
 
-from gateway.store import alerts, audit, connections, users
+from gateway.store import alerts, audit, connections, counts, figures, inbox, progress, users
 from gateway.store.alert_rules import AlertCause
 from gateway.store.audit import AuditFilter
 from gateway.store.clock import moment
+from gateway.store.events import Outcome, State
+from gateway.store.progress import Notes
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow
 from gateway.store.users import Role
 from mapping.messages import message
+from tests.gateway.backfills import begin, handle
+from tests.gateway.store.test_figures import sell
 from tests.gateway.web.conftest import Gateway, a_connection
-from tests.gateway.web.test_users import Open, admin, join, open_browser
+from tests.gateway.web.test_users import Open, admin, join, open_browser, press
 
 __all__ = ["admin", "open_browser"]
 EVIL = '"><script>alert(1)</script>'
@@ -155,3 +159,67 @@ def test_alerts_of_other_connections_are_not_shown(told: Gateway, admin: httpx.C
     assert "lasted" in page
     assert "The connection is paused" not in page
     assert "No clock process" not in page
+
+
+# --- loads, reads, charts ---------------------------------------------------------------------------------------
+
+
+def test_a_load_is_paused_let_go_on_and_cancelled_on_its_page(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open
+) -> None:
+    event = begin(gateway.engine)
+    with writing(gateway.engine) as session:
+        progress.note(session, event, Notes(total=400, read=100, unchanged=7))
+        handle(session, event, State.DONE, State.PARKED)
+        inbox.finish(session, event, Outcome(State.WAITING, wait_seconds=60.0))
+    page = admin.get("/backfills").text
+    assert "99 of 400 records" in page
+    assert "7 of them were right already" in page
+    assert press(admin, f"/backfills/{event.id}/pause").headers["location"] == "/backfills"
+    assert "Paused:" in admin.get("/backfills").text
+    assert [each["paused"] for each in gateway.admin("GET", "/admin/backfills").json()["backfills"]] == [True]
+    assert press(admin, f"/backfills/{event.id}/resume").status_code == 303
+    assert [each["paused"] for each in gateway.admin("GET", "/admin/status").json()["backfills"]] == [False]
+    viewer = join(admin, open_browser(), "Anna", "viewer", "default")
+    assert "99 of 400 records" in viewer.get("/backfills").text
+    assert "/cancel" not in viewer.get("/backfills").text
+    assert press(viewer, f"/backfills/{event.id}/cancel").status_code == 403
+    assert press(admin, f"/backfills/{event.id}/cancel").status_code == 303
+    page = admin.get("/backfills", headers={"Accept-Language": "de"}).text
+    assert "Abgebrochen:" in page
+    assert press(admin, f"/backfills/{event.id}/resume").status_code == 409
+    assert press(admin, f"/backfills/{event.id}/stop").status_code == 404
+    assert ("cancel load", "connection default, products") in [row[1:3] for row in gateway.audit()]
+
+
+def test_reads_stand_against_the_allowance_by_day_kind_and_month(
+    gateway: Gateway, admin: httpx.Client, seal: Seal, open_browser: Open
+) -> None:
+    today = datetime.now(UTC).date()
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
+        for name, what, count in (("default", "Item", 1200), ("default", "Odd", 30), ("other", "cdc", 4)):
+            figures.add_reads(session, name, day=today, what=what, reads=count)
+            month = f"{today:%Y-%m}"
+            counts.add_calls(session, name, system="quickbooks", month=month, kind="read", calls=count)
+    page = admin.get("/reads").text
+    assert "1,234 of 500,000 metered reads used" in page
+    for said in ('>Products</td><td class="money">1,200<', ">Odd</td>", '>other</td><td class="money">4<'):
+        assert said in page
+    assert "1.234 von 500.000" in admin.get("/reads", headers={"Accept-Language": "de"}).text
+    viewer = join(admin, open_browser(), "Anna", "viewer", "other").get("/reads").text
+    assert "4 of them by this connection" in viewer
+    assert "Products</td>" not in viewer
+
+
+def test_home_draws_charts_with_their_tables(gateway: Gateway, admin: httpx.Client) -> None:
+    page = admin.get("/").text
+    assert page.count("Nothing yet.") == 4
+    sell(gateway.engine, "1", 12345, connection="default")
+    figures.keep_booked(gateway.engine, days=2)
+    figures.keep_hour(gateway.engine)
+    page = admin.get("/", headers={"Accept-Language": "nl"}).text
+    assert "Geboekt per dag en vestiging" in page
+    assert re.search(r"<rect [^>]*><title>[^<]*: €\s123,45</title>", page.replace("\xa0", " "))
+    assert re.search(r"<th scope=\"row\">[^<]*</th><td>€\s123,45</td>", page.replace("\xa0", " "))
+    assert "<script>" not in page

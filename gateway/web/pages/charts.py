@@ -1,0 +1,123 @@
+"""Charts as SVG made here: bars in layers and a line, each with its table as an alternative. Pure, without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+WIDTH: Final = 600
+HEIGHT: Final = 140
+MOST_SERIES: Final = 6
+_GAP: Final = 0.22
+_STEPS: Final = (1, 2, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle of a chart: its place, its series' number, and what it says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    series: int
+    label: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRow:
+    """A row of the table beside a chart: what it is of, and the value of each series."""
+
+    label: str
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What a template draws. `top` is the value at the upper edge; `line` are the points of a line, else empty."""
+
+    name: str
+    title: str
+    series: tuple[str, ...]
+    rows: tuple[ChartRow, ...]
+    top: int
+    bars: tuple[Bar, ...] = ()
+    line: str = ""
+    unit: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(any(row.values) for row in self.rows)
+
+    @property
+    def total(self) -> int:
+        """The sum of everything."""
+        return sum(sum(row.values) for row in self.rows)
+
+
+def find_top(highest: int) -> int:
+    """The round number at the upper edge: 1, 2 or 5 times a power of ten."""
+    power = 1
+    while power * 10 < highest:
+        power *= 10
+    return next(power * step for step in _STEPS if power * step >= highest)
+
+
+def to_bars(name: str, title: str, series: Sequence[str], rows: Sequence[ChartRow], *, unit: str = "") -> Chart:
+    """Bars, one for each row, its series on top of each other. What is negative is in the table only."""
+    top = find_top(max((sum(max(0, each) for each in row.values) for row in rows), default=1) or 1)
+    step = WIDTH / max(1, len(rows))
+    bars: list[Bar] = []
+    for place, row in enumerate(rows):
+        height = 0.0
+        for number, value in enumerate(row.values):
+            if value <= 0:
+                continue
+            part = value / top * HEIGHT
+            height += part
+            corner = (round(place * step + step * _GAP / 2, 1), round(HEIGHT - height, 1))
+            bars.append(Bar(*corner, round(step * (1 - _GAP), 1), round(part, 1), number, row.label, value))
+    return Chart(name, title, tuple(series), tuple(rows), top, tuple(bars), unit=unit)
+
+
+def to_line(name: str, title: str, series: str, rows: Sequence[ChartRow], *, unit: str = "") -> Chart:
+    """One line over the rows."""
+    top = find_top(max((row.values[0] for row in rows), default=1) or 1)
+    step = WIDTH / max(1, len(rows) - 1)
+    points = (f"{round(n * step, 1)},{round(HEIGHT - row.values[0] / top * HEIGHT, 1)}" for n, row in enumerate(rows))
+    return Chart(name, title, (series,), tuple(rows), top, line=" ".join(points), unit=unit)
+
+
+def stack(
+    values: Mapping[tuple[date, str], int], days: Sequence[date], others: str
+) -> tuple[list[str], list[list[int]]]:
+    """The names of the largest series and their values of each day; the rest is one series, `others`."""
+    sums: dict[str, int] = {}
+    for (_, name), value in values.items():
+        sums[name] = sums.get(name, 0) + value
+    ordered = sorted(sums, key=lambda name: (-sums[name], name))
+    shown = ordered if len(ordered) <= MOST_SERIES else ordered[: MOST_SERIES - 1]
+    rest = [name for name in ordered if name not in shown]
+    columns = [[values.get((day, name), 0) for name in shown] for day in days]
+    if rest:
+        for day, column in zip(days, columns, strict=True):
+            column.append(sum(values.get((day, name), 0) for name in rest))
+    return [*shown, *([others] if rest else [])], columns
+
+
+def find_days(start: date, through: date) -> list[date]:
+    """Every day from the first through the last."""
+    return [start + timedelta(days=number) for number in range((through - start).days + 1)]
+
+
+def fill_hours(
+    known: Mapping[datetime, int], start: datetime, end: datetime, to_label: Callable[[datetime], str]
+) -> list[ChartRow]:
+    """A row for each hour; hours of which nothing is known count as nothing."""
+    count = int((end - start).total_seconds() // 3600) + 1
+    hours = (start + timedelta(hours=number) for number in range(count))
+    return [ChartRow(to_label(hour), (known.get(hour, 0),)) for hour in hours]
