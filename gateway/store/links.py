@@ -20,10 +20,13 @@ from sqlalchemy import Index, and_, bindparam, case, delete, func, insert, or_, 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col
 
+from gateway.errors import Permanent
 from gateway.store import indexes, upserts
 from gateway.store.clock import moment
 from gateway.store.tables import LinkRow, NumberRow
 from gateway.store.upserts import upsert
+from mapping.messages import message
+from mapping.sale_identity import name_document
 
 
 class LinkKind(StrEnum):
@@ -101,6 +104,8 @@ _FLAGS: Mapping[BookingStatus, tuple[str, Any]] = {
     BookingStatus.VOIDED: ("gone", "voided"),
 }
 _FLAG_NAMES = frozenset({name for name, _ in _FLAGS.values()} | {"adopted", "day"})
+_STATUSES = frozenset(BookingStatus)
+UNKNOWN_STATUS = "unknown-status"
 NAMED = "special:"
 """The start of the source id of a special link whose item the settings name; we made every other such item."""
 
@@ -146,7 +151,7 @@ _BY_TARGET = _SELECT.where(_LINKS.c.target_id == bindparam("id"))
 
 
 def find(session: Session, connection: str, kind: LinkKind, source_id: str) -> Link | None:
-    """The link of this source record, or None."""
+    """The link of this source record, or None. Raises `Permanent` for a status of a later release, as all here do."""
     row = session.execute(_BY_SOURCE, {"of": connection, "like": kind, "id": source_id}).one_or_none()
     return _to_link(row) if row else None
 
@@ -263,8 +268,20 @@ def _to_link(row: Any) -> Link:
     detail = json.loads(row.detail) if row.detail else None
     if detail and row.kind in BOOKINGS:
         detail = {name: value for name, value in detail.items() if name not in _FLAG_NAMES} or None
+    if row.status not in _STATUSES:
+        raise _is_of_later_release(row, detail or {})
     named = {name: getattr(row, name) for name in _COLUMNS}
     return Link(**{**named, "detail": detail, "status": BookingStatus(row.status)})
+
+
+def _is_of_later_release(row: Any, detail: Mapping[str, Any]) -> Permanent:
+    """A later release wrote it before a rollback; what may be done with the record is not known here."""
+    return Permanent(
+        message('a later release has set its status to "{status}", which this release does not know', status=row.status),
+        code=UNKNOWN_STATUS,
+        record=name_document(row.target_entity, detail.get("document_number"), row.target_id),
+        fix="nothing was changed; install the later release again, then retry the event",
+    )
 
 
 def find_number(session: Session, connection: str, item_id: str) -> int | None:

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from gateway.errors import Permanent
 from gateway.store import indexes, links, upserts
 from gateway.store.clock import fixed, moment
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
@@ -95,7 +96,7 @@ def _record_one(session: Session, event: Event, outcome: Outcome, sale_id: str, 
     known = session.execute(_KNOWN, {"of": connection, "sale": sale_id}).one_or_none()
     if not is_own and (known is None or (outcome.state is not State.PARKED and known.event_id != event.id)):
         return
-    link = links.find(session, connection, LinkKind.DOCUMENT, sale_id)
+    link = _find_link(session, connection, sale_id)
     values: dict[str, Any] = {**_to_columns(facts), **_to_document(link)}
     if not (is_own and known and _calls_for_a_person(known, event)):
         values |= {"status": find_status(outcome.state, outcome.code, link), "event_id": event.id}
@@ -113,6 +114,14 @@ def _record_one(session: Session, event: Event, outcome: Outcome, sale_id: str, 
     }
     row = {**first, **values}
     session.execute(_adding(session.get_bind().dialect.name, tuple(row)), row)
+
+
+def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:
+    """The link to the sale's document; None too if its status is unknown here, because its event has to end."""
+    try:
+        return links.find(session, connection, LinkKind.DOCUMENT, sale_id)
+    except Permanent:
+        return None
 
 
 def _calls_for_a_person(known: Any, event: Event) -> bool:
@@ -170,7 +179,7 @@ def ignore(session: Session, event_id: int) -> None:
     """A person closed this event: its sale is in the books as it is, or is left out."""
     rows = session.execute(select(SaleRow).where(col(SaleRow.event_id) == event_id)).scalars().all()
     for row in rows:
-        link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
+        link = _find_link(session, row.connection, row.sale_id)
         is_in_books = link is not None and link.status not in _ABSENT
         _set_status(session, [event_id], SaleStatus.BOOKED if is_in_books else SaleStatus.IGNORED)
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 from gateway.store import inbox, retention, sales
 from gateway.store.events import Event, State
 from gateway.store.session import reading, writing
-from gateway.store.tables import SaleRow
+from gateway.store.tables import LinkRow, SaleRow
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers import test_summaries
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
@@ -170,3 +170,26 @@ def test_a_customers_name_is_kept_for_the_days_of_retention_only(shop: Shop) -> 
         session.execute(update(SaleRow).values(updated_at=aged))
     retention.purge(shop.engine, days=30)
     assert (row(shop, invoice).customer, row(shop, invoice).amount_cents) == (None, 10000)
+
+
+@on_both_databases
+def test_a_status_of_a_later_release_parks_the_sale_and_writes_nothing(shop: Shop) -> None:
+    sale = str(shop.till.sell(lines=[sold(1001)])["receiptId"])
+    shop.settle()
+    before, document = shop.documents(), shop.only("SalesReceipt")
+    known = update(LinkRow).where(col(LinkRow.source_id) == sale)
+    with writing(shop.engine) as session:
+        session.execute(known.values(status="reserved"))
+    event = shop.resend(row(shop, sale).number)
+    assert (event.state, event.code) == (State.PARKED, "unknown-status")
+    assert event.record == f"sales receipt {document['DocNumber']}"
+    assert "reserved" in (event.reason or "")
+    assert "later release" in (event.fix or "")
+    assert (row(shop, sale).status, row(shop, sale).document_id) == ("needs_attention", document["Id"])
+    assert shop.documents() == before
+    ignore(shop, event)
+    assert row(shop, sale).status == "ignored"
+    with writing(shop.engine) as session:
+        session.execute(known.values(status="booked"))
+    assert shop.resend(row(shop, sale).number).state is not State.PARKED
+    assert (row(shop, sale).status, shop.documents()) == ("booked", before)
