@@ -92,7 +92,7 @@ _OUR_DOING = frozenset(
 BOOKINGS = frozenset({LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT, LinkKind.PAYMENT, LinkKind.DAY_DOCUMENT})
 """The kinds of links to what was booked of sales."""
 # The release before reads (and writes) flags in the details, and may run beside this one during a deployment. A trigger
-# of the database puts its flags into the columns. Both can go with the next release.
+# of the database puts its flags into the columns. The next release drops both: see docs/adr/0012.
 _FLAGS: Mapping[BookingStatus, tuple[str, Any]] = {
     BookingStatus.REPLACING: ("replacing", True),
     BookingStatus.WITHDRAWN: ("withdrawn", True),
@@ -276,8 +276,9 @@ def _to_link(row: Any) -> Link:
 
 def _is_of_later_release(row: Any, detail: Mapping[str, Any]) -> Permanent:
     """A later release wrote it before a rollback; what may be done with the record is not known here."""
+    reason = 'a later release has set its status to "{status}", which this release does not know'
     return Permanent(
-        message('a later release has set its status to "{status}", which this release does not know', status=row.status),
+        message(reason, status=row.status),
         code=UNKNOWN_STATUS,
         record=name_document(row.target_entity, detail.get("document_number"), row.target_id),
         fix="nothing was changed; install the later release again, then retry the event",

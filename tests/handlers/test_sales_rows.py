@@ -180,7 +180,7 @@ def test_a_status_of_a_later_release_parks_the_sale_and_writes_nothing(shop: Sho
     known = update(LinkRow).where(col(LinkRow.source_id) == sale)
     with writing(shop.engine) as session:
         session.execute(known.values(status="reserved"))
-    event = shop.resend(row(shop, sale).number)
+    event = shop.resend(str(row(shop, sale).number))
     assert (event.state, event.code) == (State.PARKED, "unknown-status")
     assert event.record == f"sales receipt {document['DocNumber']}"
     assert "reserved" in (event.reason or "")
@@ -191,5 +191,5 @@ def test_a_status_of_a_later_release_parks_the_sale_and_writes_nothing(shop: Sho
     assert row(shop, sale).status == "ignored"
     with writing(shop.engine) as session:
         session.execute(known.values(status="booked"))
-    assert shop.resend(row(shop, sale).number).state is not State.PARKED
+    assert shop.resend(str(row(shop, sale).number)).state is not State.PARKED
     assert (row(shop, sale).status, shop.documents()) == ("booked", before)
