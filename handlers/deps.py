@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,15 +30,52 @@ from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
 
 _NOW: Final = partial(datetime.now, UTC)
+JUST_READ_SECONDS: Final = 3.0
+JUST_READ_AT_MOST: Final = 200
+
+
+class JustRead:
+    """Sales as a poll of this process has read them moments ago, by the key of their event: few, and only in memory.
+
+    Each is handed out once, for a later version has another key. A handler that finds none reads the till.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sales: dict[str, tuple[float, Sale]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, sales: Mapping[str, Sale]) -> None:
+        """Keep them for a few seconds; the oldest are dropped."""
+        with self._lock:
+            self._drop_old()
+            self._sales |= {key: (self._clock(), sale) for key, sale in sales.items()}
+            for key in list(self._sales)[:-JUST_READ_AT_MOST]:
+                del self._sales[key]
+
+    def take(self, key: str) -> Sale | None:
+        """The sale of this event, if it was read a moment ago."""
+        with self._lock:
+            self._drop_old()
+            found = self._sales.pop(key, None)
+        return found[1] if found else None
+
+    def _drop_old(self) -> None:
+        oldest = self._clock() - JUST_READ_SECONDS
+        self._sales = {key: kept for key, kept in self._sales.items() if kept[0] >= oldest}
 
 
 @dataclass(frozen=True)
 class ProcessState:
-    """State of a process: its start time, its poll interval of the till, and the cursors it has reached."""
+    """State of a process: its start time, its poll interval of the till, and the cursors it has reached.
+
+    `just_read` are the sales that its polls have read a moment ago.
+    """
 
     started: datetime
     poll_every: timedelta
     polled: dict[tuple[str, str], int] = field(default_factory=dict)
+    just_read: JustRead = field(default_factory=JustRead)
 
 
 @dataclass(frozen=True)

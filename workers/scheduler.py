@@ -143,7 +143,8 @@ class Scheduler:
             with self._noting(name, *sources[source]) if source in sources else nullcontext():
                 found = poll(self._contexts.deps(name))
             failpoints.reach(failpoints.AFTER_POLL, source)
-            self._notifier.notify(found)
+            if source != "till":  # which notifies of each feed by itself
+                self._notifier.notify(found)
 
         return do
 

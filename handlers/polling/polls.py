@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire import RecordPage
-from gateway.errors import Transient
+from gateway.errors import Permanent, Transient
 from gateway.store import cursors
 from gateway.store.events import Change, Flow
 from gateway.store.session import reading
@@ -57,7 +58,7 @@ def _follow_sales(
     kind: SaleKind,
     wanted: Callable[[OrderSettings], bool],
     marker: Callable[[SyncMarkers], int | None],
-    read: Callable[[Deps, int], RecordPage[Sale]],
+    since: Callable[[MplusKassa], Callable[..., RecordPage[Sale]]],
 ) -> TillSource:
     return TillSource(
         name,
@@ -65,8 +66,9 @@ def _follow_sales(
         Flow.ORDERS,
         lambda settings: settings.orders.enabled and wanted(settings.orders),
         marker,
-        read,
+        lambda deps, marker: since(deps.till)(marker, PAGE, with_lines=False),
         to_change,
+        lambda deps, marker: since(deps.till)(marker, till_feed.FEW, with_lines=True),
     )
 
 
@@ -76,21 +78,21 @@ TILL_SOURCES: tuple[TillSource, ...] = (
         SaleKind.RECEIPT,
         lambda orders: orders.receipts,
         lambda markers: markers.receipt,
-        lambda deps, marker: deps.till.receipts_since(marker, PAGE, with_lines=False),
+        lambda till: till.receipts_since,
     ),
     _follow_sales(
         cursors.INVOICES,
         SaleKind.INVOICE,
         lambda orders: orders.invoices,
         lambda markers: markers.invoice,
-        lambda deps, marker: deps.till.invoices_since(marker, PAGE, with_lines=False),
+        lambda till: till.invoices_since,
     ),
     _follow_sales(
         cursors.ORDERS,
         SaleKind.ORDER,
         lambda orders: orders.deposits,
         lambda markers: markers.order,
-        lambda deps, marker: deps.till.orders_since(marker, PAGE, with_lines=False),
+        lambda till: till.orders_since,
     ),
     TillSource(
         cursors.RELATIONS,
@@ -104,25 +106,47 @@ TILL_SOURCES: tuple[TillSource, ...] = (
 )
 
 
-def poll_till(deps: Deps) -> list[int]:
-    """Receive what changed at the till; returns the ids of events to work on now.
+def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
+    """Receive what changed at the till; returns the ids of the events to work on now, which are notified already.
 
-    A source that fails does not block the others; its failure is raised at the end.
+    `hinted` is the source in which something new is expected: it is read first, and whole, so that a sale's handler
+    need not read it again. A source that fails does not block the others; its failure is raised at the end.
     """
-    markers = deps.till.sync_markers()
+    sources = [source for source in TILL_SOURCES if source.wanted(deps.settings)]
     found: list[int] = []
+    reached = {source.name: _look_ahead(deps, source, found) for source in sources if source.name == hinted}
+    markers = deps.till.sync_markers()
     failure: Exception | None = None
-    for source in TILL_SOURCES:
-        if not source.wanted(deps.settings):
+    shown = bool(found)  # what was expected: what came late is left to the scheduler's next poll
+    for source in sources:
+        newest = source.marker(markers)
+        if newest is not None and reached.get(source.name, -1) >= newest:
             continue
         try:
-            found += _poll_source(deps, source, source.marker(markers))
+            found += _notified(deps, _poll_source(deps, source, newest, hands_over=bool(hinted), only_new=shown))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other sources are not to blame
             failure = failure or error
     if failure:
-        deps.notify(found)
         raise failure
     return found
+
+
+def _notified(deps: Deps, found: list[int]) -> list[int]:
+    deps.notify(found)
+    return found
+
+
+def _look_ahead(deps: Deps, source: TillSource, found: list[int]) -> int:
+    """Read what is new above the cursor before anything else; returns the marker reached, 0 if that says nothing."""
+    lease = _take(deps, source.name)
+    try:
+        with cursors.recorded(deps.engine, deps.connection, source.name, lease):
+            ids, reached = till_feed.look_ahead(deps, source, lease)
+    except Permanent as error:
+        deps.say("the newest records could not be read alone", source=source.name, reason=error.reason)
+        return 0  # read again below, row by row
+    found += _notified(deps, ids)
+    return reached
 
 
 def is_behind(deps: Deps, markers: SyncMarkers) -> bool:
@@ -144,7 +168,7 @@ def _take(deps: Deps, source: str) -> str:
     return lease
 
 
-def _poll_source(deps: Deps, source: TillSource, newest: int | None) -> list[int]:
+def _poll_source(deps: Deps, source: TillSource, newest: int | None, *, hands_over: bool, only_new: bool) -> list[int]:
     lease = _take(deps, source.name)
     with cursors.recorded(deps.engine, deps.connection, source.name, lease):
-        return till_feed.follow(deps, source, newest, lease)
+        return till_feed.follow(deps, source, newest, lease, hands_over=hands_over, only_new=only_new)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
-from gateway.store import inbox, views
+from gateway.store import cursors, inbox, views
 from gateway.store.events import Event, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -26,7 +27,7 @@ def handle(event: Event, deps: Deps) -> Result:
     """
     with reading(deps.engine) as session:
         began = views.now_of(session)
-    found = polls.poll_till(deps)
+    found = polls.poll_till(deps, hinted=_expected(event))
     with writing(deps.engine) as session:
         answered = inbox.supersede_alike(session, event, before=began)
     if answered:
@@ -34,7 +35,6 @@ def handle(event: Event, deps: Deps) -> Result:
     deps.say(
         message("{operation}: looked at the till, found {n} new", operation=event.operation or "session", n=len(found))
     )
-    deps.notify(found)
     if found or event.operation not in _SALES or _has_come(event, deps):
         return done(message("looked at the till: {n} new", n=len(found)))
     if event.attempts <= len(LOOK_AGAIN_SECONDS):
@@ -44,6 +44,12 @@ def handle(event: Event, deps: Deps) -> Result:
     return done(
         message("looked at the till {attempts} times: the sale it reported did not appear", attempts=event.attempts)
     )
+
+
+def _expected(event: Event) -> str:
+    """The feed in which the sale of a session will be."""
+    hint = json.loads(event.hint or "{}")
+    return cursors.INVOICES if hint.get("invoice_id") else cursors.RECEIPTS
 
 
 def _has_come(event: Event, deps: Deps) -> bool:
@@ -63,5 +69,5 @@ def handle_request(event: Event, deps: Deps) -> Result:
             items=len(items),
         )
     )
-    deps.notify([*sales, *items])
+    deps.notify(items)
     return done(message("{n} new at the till, {items} new in the books", n=len(sales), items=len(items)))

@@ -30,6 +30,7 @@ from mapping.settings_document import SettingsDocument
 POLL: Final = "mpluskassa.poll"
 _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0
+FEW: Final = 20  # so many records are read with their lines
 BEGAN_AGAIN: Final = "markers-began-again"
 # A booked sale older than this is not compared again after the markers began again.
 STILL_CHANGING: Final = timedelta(days=35)
@@ -46,10 +47,47 @@ class TillSource:
     marker: Callable[[SyncMarkers], int | None]
     read: Callable[[Deps, int], RecordPage[Any]]
     to_change: Callable[[str, Any], Change]
+    read_whole: Callable[[Deps, int], RecordPage[Any]] | None = None
 
 
-def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> list[int]:
-    """Receive what came since the last poll, up to the newest marker; returns the events to work on now."""
+def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], int]:
+    """Receive what lies above the cursor, before the markers are known; returns the events and the marker reached.
+
+    Only where nothing but the next records can be there; else nothing is received, and the marker is 0.
+    """
+    with reading(deps.engine) as session:
+        position = cursors.find_position(session, deps.connection, source.name)
+        gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
+        shown = cursors.newest_generation(session, deps.connection)
+    at = position.at
+    if source.read_whole is None or at is None or gap or position.generation < shown:
+        return [], 0
+    if recall.may_have_forgotten(source.name, at, deps):
+        return [], 0
+    feed = _Feed(deps, source, position, lease, hands_over=True)
+    page = source.read_whole(deps, max(1, at if position.witness else at + 1))
+    reached = page.marker or 0
+    if reached <= at or len(page) + len(page.unreadable) >= FEW or _is_replaced(page, position):
+        return [], 0
+    found = feed.receive(page, reached, whole=True)
+    recall.note_polled(source.name, reached, deps)
+    return found, reached
+
+
+def follow(
+    deps: Deps,
+    source: TillSource,
+    newest: int | None,
+    lease: str,
+    *,
+    hands_over: bool = False,
+    only_new: bool = False,
+) -> list[int]:
+    """Receive what came since the last poll, up to the newest marker; returns the events to work on now.
+
+    `hands_over`: the handlers of the same process get the sales as they were read, if they are few. `only_new`: what
+    the till may have shown late is left to the next poll if there is nothing new.
+    """
     with reading(deps.engine) as session:
         position = cursors.find_position(session, deps.connection, source.name)
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
@@ -58,7 +96,7 @@ def follow(deps: Deps, source: TillSource, newest: int | None, lease: str) -> li
     if gap and since is not None:
         _compare_since(since, deps)
     forgotten = source.flow is Flow.ORDERS and recall.may_have_forgotten(source.name, position.at or 0, deps)
-    feed = _Feed(deps, source, position, lease, careful=forgotten)
+    feed = _Feed(deps, source, position, lease, careful=forgotten, hands_over=hands_over, only_new=only_new)
     if position.at is None:  # a kind of record that is polled for the first time starts now
         feed.store([], newest or 0, frozenset())
         return []
@@ -86,20 +124,20 @@ def _compare_since(since: datetime, deps: Deps) -> None:
 
 def _read_on(feed: _Feed, newest: int | None) -> list[int]:
     at = feed.position.at or 0
-    if newest is not None and newest <= at and feed.position.settled >= at:
+    if newest is not None and newest <= at and (feed.only_new or feed.position.settled >= at):
         return []
     due: list[int] = []
     # The till's filter is inclusive. The last record is requested again only if it was read before.
     asked = max(1, min(feed.position.settled + 1, at if feed.position.witness else at + 1))
     while True:
-        page = feed.source.read(feed.deps, asked)
+        page, whole = feed.read(asked, newest)
         if _is_replaced(page, feed.position):
             again = feed.begin_again(newest or page.marker or 0, after=feed.position.generation)
             return due + _read_on(again, newest)
         seen = page.marker or 0
         # An empty answer is no proof: records below the earlier marker are read again for a while.
         reached = max(at, min(seen, newest or seen) if page else newest or at)
-        due += feed.store(feed.to_changes(page), reached, _ids_at(page, reached))
+        due += feed.receive(page, reached, whole=whole)
         if not page or seen < asked or (newest is not None and seen >= newest):
             return due
         asked, at = seen + 1, reached
@@ -130,6 +168,22 @@ class _Feed:
     position: Position
     lease: str
     careful: bool = False
+    hands_over: bool = False
+    only_new: bool = False
+
+    def read(self, asked: int, newest: int | None) -> tuple[RecordPage[Any], bool]:
+        """A page, and whether its records are whole: without their lines it is read much faster."""
+        whole = self.source.read_whole if self.hands_over and newest is not None and newest - asked < FEW else None
+        return (whole or self.source.read)(self.deps, asked), whole is not None
+
+    def receive(self, page: RecordPage[Any], reached: int, *, whole: bool) -> list[int]:
+        """Receive a page and move the cursor; what was read whole is handed to its handler."""
+        changes = self.to_changes(page)
+        if whole:
+            sales = {record.id: record for record in page}
+            keys = {change.key: sales[change.entity_id] for change in changes if change.entity_id in sales}
+            self.deps.process.just_read.put(keys)
+        return self.store(changes, reached, _ids_at(page, reached))
 
     def begin_again(self, newest: int, *, after: int) -> _Feed:
         """Read from the first marker on; the first feed of this till that does sends a message to a person."""

@@ -104,7 +104,7 @@ class Context:
 def handle(event: Event, deps: Deps) -> Result:
     """Book the sale once, from any source and any number of events."""
     deps = on_trial(event, deps) if _wants_preview(event) else deps
-    sale = till_sales.read(event.entity, event.entity_id, deps)
+    sale = till_sales.read_of(event, deps)
     if sale is None:
         raise NotFound("the till does not know this sale any more")
     deps.learn(order_id=sale.number)

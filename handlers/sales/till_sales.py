@@ -12,6 +12,7 @@ from gateway.store import requests, sales
 from gateway.store.events import SALES, Event
 from gateway.store.sales import SaleFacts
 from handlers.deps import Deps
+from mapping import golden_records
 from mapping.records import Sale, SaleKind
 from mapping.sale_lines import every_line
 from mapping.sale_totals import is_without_vat
@@ -23,6 +24,19 @@ _READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]]
     SaleKind.INVOICE: lambda deps, ids: deps.till.invoices(ids),
     SaleKind.ORDER: lambda deps, ids: deps.till.orders(ids),
 }
+
+
+def read_of(event: Event, deps: Deps) -> Sale | None:
+    """The sale of this event as the poll that found it has just read it, else as it is now; None if there is none.
+
+    Whoever looks again, or asks for the sale, gets it as it is now. A later change at the till has its own event.
+    """
+    again = event.attempts > 1 or event.crashes or event.careful
+    sale = None if again else deps.process.just_read.take(event.key)
+    if sale is None:
+        return read(event.entity, event.entity_id, deps)
+    deps.say("as the till showed it to the poll that found it", sale=golden_records.dump(sale))
+    return sale
 
 
 def read(entity: str, sale_id: str, deps: Deps) -> Sale | None:

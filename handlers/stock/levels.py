@@ -119,7 +119,7 @@ def _catch_up(deps: Deps) -> SyncMarkers:
     markers = deps.till.sync_markers()
     if not polls.is_behind(deps, markers):
         return markers
-    deps.notify(polls.poll_till(deps))
+    polls.poll_till(deps)
     if polls.is_behind(deps, markers):
         raise RateLimited("the newest sales are being brought in right now", after=1.0, code="busy")
     return deps.till.sync_markers()  # sales made during the poll may have been received as well

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from sqlalchemy import update
 from sqlmodel import col
@@ -12,7 +13,9 @@ from gateway.store.clock import moment
 from gateway.store.events import URGENT, Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
+from handlers.deps import JUST_READ_AT_MOST, JUST_READ_SECONDS, JustRead
 from handlers.polling.sessions import LOOK_AGAIN_SECONDS
+from mapping.records import Sale
 from tests.handlers.shop import Shop, sold
 
 OpenShop = Callable[..., Shop]
@@ -87,3 +90,44 @@ def test_a_hint_whose_sale_a_poll_found_a_moment_before_is_answered(open_shop: O
     reported = shop.receive(hint(1))
     shop.work()
     assert (shop.event(reported).state, shop.event(reported).reason) == ("done", "looked at the till: 0 new")
+
+
+def test_a_hint_hides_no_late_sale_no_newer_version_and_no_restart_of_markers(open_shop: OpenShop) -> None:
+    shop = open_shop()
+    shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    late = shop.till.sell(lines=[sold(1001)], late=True)
+    shop.till.sell(lines=[sold(1001)])
+    shop.receive(hint(1))
+    shop.work()
+    shop.till.show_receipt(late["receiptId"])
+    shop.settle()
+    assert shop.newest(late["receiptId"]).state == "done"
+    # A version that came while the one before was handed to its handler.
+    sale = shop.till.sell(lines=[sold(1001)])
+    shop.till.misbehaviour.meanwhile[MARKERS] = [
+        lambda: shop.till.edit_receipt(sale["receiptId"], lines=[sold(1002)]),
+    ]
+    shop.receive(hint(2))
+    shop.work()
+    shop.settle()
+    booked = shop.find("SalesReceipt", Id=shop.newest(sale["receiptId"]).target_id)
+    assert int(booked["TotalAmt"] * 100) == 333
+    # Markers that begin again: the hint's first read shows nothing new, and the feed is read anew.
+    shop.till.restart_markers()
+    again = shop.till.sell(lines=[sold(1003)])
+    shop.receive(hint(3))
+    shop.work()
+    assert shop.newest(again["receiptId"]).state == "done"
+    assert [event.code for event in shop.parked()] == ["markers-began-again"]
+    assert len(shop.rows("SalesReceipt")) == 5
+
+
+def test_a_sale_that_was_just_read_is_handed_out_once_and_not_for_long() -> None:
+    now = 0.0
+    kept = JustRead(clock=lambda: now)
+    sale = cast("Sale", object())
+    kept.put({f"k{n}": sale for n in range(JUST_READ_AT_MOST + 1)})
+    assert [kept.take(key) for key in ("k0", "k1", "k1")] == [None, sale, None]
+    now = JUST_READ_SECONDS + 0.1
+    assert kept.take("k2") is None
