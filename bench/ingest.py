@@ -1,7 +1,8 @@
 """Ingest of signed webhooks beside the floor, alternating: `python bench/ingest.py [--seconds 4] [--rounds 3]`.
 
 Needs `wrk`. Loopback only. Every request has its own body (one CloudEvents entry of about 400 bytes) and signature.
-Prints requests per second of each round and the ratio of the medians.
+Prints requests per second and the processor time of the web process for each of them, and the ratios of the medians;
+the second says the same on a machine that is busy with other things.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TICKS = os.sysconf("SC_CLK_TCK")
 VERIFIER = "a-verifier-token-for-the-bench"
 LUA = """
 local lines = {}
@@ -69,7 +72,7 @@ def serve(command: list[str], port: int, environ: dict[str, str]) -> subprocess.
     """Start one web process on the first core and wait until it listens."""
     process = subprocess.Popen(["taskset", "-c", "0", sys.executable, "-m", *command], env={**os.environ, **environ},
                                cwd=ROOT, stdout=subprocess.DEVNULL)  # fmt: skip
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -78,19 +81,37 @@ def serve(command: list[str], port: int, environ: dict[str, str]) -> subprocess.
     raise SystemExit(f"{' '.join(command)} did not start")
 
 
-def load(port: int, bodies: Path, script: Path, seconds: int) -> float:
-    """Requests per second that wrk saw answered with 2xx, from the second core."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What wrk saw answered with 2xx in a second, and the microseconds the server computed for each."""
+
+    rate: float
+    cost: float
+
+
+def load(server: int, port: int, bodies: Path, script: Path, *, seconds: int, connections: int) -> Load:
+    """Load the server (a process id) from the second core."""
+    began = read_processor_seconds(server)
     done = subprocess.run(
-        ["taskset", "-c", "1", "wrk", "-t1", "-c32", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+        ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script),
+         f"http://127.0.0.1:{port}"],
         env={**os.environ, "BENCH_BODIES": str(bodies)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     if "Non-2xx" in done.stdout:
         raise SystemExit(done.stdout)
-    found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    return float(found.group(1)) if found else 0.0
+    rate, count = (re.search(pattern, done.stdout) for pattern in (r"Requests/sec:\s+([\d.]+)", r"(\d+) requests in"))
+    if rate is None or count is None:
+        raise SystemExit(done.stdout)
+    return Load(float(rate[1]), 1e6 * (read_processor_seconds(server) - began) / max(1, int(count[1])))
 
 
-def measure(name: str, folder: Path, turn: int, seconds: int) -> float:
+def read_processor_seconds(pid: int) -> float:
+    """User and system time of a process until now."""
+    stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / TICKS
+
+
+def measure(name: str, folder: Path, turn: str, *, seconds: int, connections: int) -> Load:
     """One round of one side, with a fresh database."""
     warm, bodies, script = folder / "warm.txt", folder / "bodies.txt", folder / "load.lua"
     script.write_text(LUA, "ascii")
@@ -109,28 +130,38 @@ def measure(name: str, folder: Path, turn: int, seconds: int) -> float:
                        capture_output=True)  # fmt: skip
         process = serve(["gateway", "web"], port, base | ours)
     try:
-        load(port, warm, script, 1)
-        return load(port, bodies, script, seconds)
+        load(process.pid, port, warm, script, seconds=1, connections=connections)
+        return load(process.pid, port, bodies, script, seconds=seconds, connections=connections)
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def compare(folder: Path, *, seconds: int, rounds: int, connections: int) -> None:
+    """Some rounds with so many connections."""
+    found: dict[str, list[Load]] = {"floor": [], "ours": []}
+    for turn in range(rounds):
+        for name, loads in found.items():
+            loads.append(measure(name, folder, f"{connections}-{turn}", seconds=seconds, connections=connections))
+            print(f"{connections} connections, round {turn + 1}, {name:<5} {loads[-1].rate:8.0f} requests/s,"
+                  f" {loads[-1].cost:6.1f} us of processor each", flush=True)  # fmt: skip
+    floor, ours = (statistics.median(each.rate for each in found[name]) for name in ("floor", "ours"))
+    least, most = (statistics.median(each.cost for each in found[name]) for name in ("floor", "ours"))
+    print(f"{connections} connections: median floor {floor:.0f}, ours {ours:.0f}, ratio {ours / floor:.2f};"
+          f" processor time {least:.1f} and {most:.1f} us, ratio {least / most:.2f}", flush=True)  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+    parser.add_argument("--connections", type=int, nargs="+", default=[32, 128])
+    asked = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed")
-    rates: dict[str, list[float]] = {"floor": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(min(arguments.rounds, 9)):
-            for name, found in rates.items():
-                found.append(measure(name, Path(folder), turn, min(arguments.seconds, 20)))
-                print(f"round {turn + 1} {name:<5} {found[-1]:8.0f} requests/s", flush=True)
-    floor, ours = (statistics.median(rates[name]) for name in ("floor", "ours"))
-    print(f"median floor {floor:.0f}, ours {ours:.0f}, ratio {ours / floor:.2f}")
+        for connections in asked.connections:
+            compare(Path(folder), seconds=min(asked.seconds, 20), rounds=min(asked.rounds, 9), connections=connections)
 
 
 if __name__ == "__main__":

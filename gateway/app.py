@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -64,12 +65,14 @@ def from_environment() -> Starlette:
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)
     observe.start(found, "web")
-    return create_app(found)
+    app = create_app(found)
+    gc.freeze()  # modules live as long as the process: no collection looks at them again
+    return app
 
 
 def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette:
     """The whole web process. The caller disposes of a given `engine`."""
-    app = Starlette(
+    app = webhooks.ShortWay(
         routes=[
             *webhooks.routes(),
             *health.routes(),

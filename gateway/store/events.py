@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from mapping.errors import Problem
 from mapping.messages import message
@@ -54,8 +54,7 @@ SUPERSEDED = "superseded by event "
 """The start of the reason of an event that a newer one of its subject superseded; the id of that one follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A possible change in a system: what a webhook or a poll puts into the inbox.
 
     `key` is unique for all time. Events of one `subject` are serialised (default: connection or account, flow, id).

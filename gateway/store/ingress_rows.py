@@ -15,23 +15,19 @@ from gateway.store.tables import InboxRow
 COLUMNS = (*SAID, "correlation", "attempts", "crashes")
 CORRELATION = COLUMNS.index("correlation")
 KINDS: Mapping[str, TypeEngine[Any]] = {name: getattr(InboxRow, name).type for name in COLUMNS}
-_PLAIN = frozenset({int, bool, type(None)})
+_FLOW, _STATE, _OCCURRED = (COLUMNS.index(name) for name in ("flow", "state", "occurred_at"))
 
 
 def to_row(change: Change, *, moment: Callable[[datetime], Any]) -> list[Any]:
     """The values in the order of `COLUMNS`; `moment` writes a time the database's way."""
-    # Most values need no cleaning, and every delivery passes here: no function call for those.
-    said = [
-        value
-        if (kind := value.__class__) in _PLAIN or (kind is str and value.isprintable())
-        else _to_value(value, moment)
-        for value in said_by(change)
-    ]
-    return [*said, new_correlation(), 0, 0]
-
-
-def _to_value(value: Any, moment: Callable[[datetime], Any]) -> Any:
-    return moment(value) if isinstance(value, datetime) else clean(str(value))
+    row = [*said_by(change), new_correlation(), 0, 0]
+    row[_FLOW], row[_STATE] = str(change.flow), str(change.state)
+    if change.occurred_at is not None:
+        row[_OCCURRED] = moment(change.occurred_at)
+    # Most texts need no cleaning, and every delivery passes here: one look at all of them.
+    if not "".join([value for value in row if value.__class__ is str]).isprintable():
+        row = [clean(value) if isinstance(value, str) else value for value in row]
+    return row
 
 
 def clean(text: str) -> str:

@@ -21,6 +21,7 @@ _INSERT = (
     f"INSERT INTO inbox ({', '.join(COLUMNS)}, received_at, updated_at)"  # noqa: S608 - our own column names
     f" VALUES ({', '.join('?' for _ in COLUMNS)}, {_NOW}, {_NOW}) ON CONFLICT (key) DO NOTHING"
 )
+_LENGTH = len("2026-01-01 00:00:00.000000")
 _NEWEST = "SELECT coalesce(max(id), 0) FROM inbox"
 _FIND = "SELECT id, state, correlation FROM inbox WHERE key = ?"
 
@@ -99,7 +100,7 @@ def _to_received(row: tuple[int, str, str], fresh: set[int]) -> Received:
 
 def _to_text(moment: datetime) -> str:
     # The format of SQLAlchemy's times, so that times of both writers compare equal.
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:_LENGTH]
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import uuid
 from collections.abc import Iterable
@@ -141,14 +140,14 @@ def check_up(*, connection: str, actor: str = "cli") -> Change:
 def refresh_lists(*, connection: str, actor: str = "cli") -> Change:
     """Have a worker read the lists of both systems that people choose from, and store them."""
     change = _asked(DOCTOR, "lists", connection=connection, actor=actor)
-    return dataclasses.replace(change, hint=json.dumps({"actor": actor, LISTS: True}), variant=f":{LISTS}")
+    return change._replace(hint=json.dumps({"actor": actor, LISTS: True}), variant=f":{LISTS}")
 
 
 def check_settings(text: str, *, connection: str, actor: str = "cli") -> Change:
     """Have a worker check a settings document (TOML) that is not in force against both systems."""
     change = _asked(DOCTOR, "settings", connection=connection, actor=actor)
     hint = json.dumps({"actor": actor, **_on_trial(text)})
-    return dataclasses.replace(change, hint=hint, variant=f":{change.key}")
+    return change._replace(hint=hint, variant=f":{change.key}")
 
 
 def check_in_force(version: int, *, connection: str) -> Change:
@@ -197,14 +196,14 @@ def agree(*, connection: str, start: date | None = None, through: date | None = 
 def agree_automatically(*, connection: str, start: date, through: date) -> Change:
     """Compare these days automatically, with a lower priority than sales."""
     change = agree(connection=connection, start=start, through=through, actor=BY_ITSELF)
-    return dataclasses.replace(change, priority=BACKFILL)
+    return change._replace(priority=BACKFILL)
 
 
 def record_mapping(records: Iterable[tuple[str, str]], *, connection: str, with_persons: bool) -> Change:
     """Have a worker read these records (kind and name) for the tests of a mapping; the file is on the row."""
     change = _asked(GOLDEN, "mapping", connection=connection, actor="cli")
     hint = json.dumps({"actor": "cli", "records": list(records), "with_persons": with_persons})
-    return dataclasses.replace(change, hint=hint, variant=f":{change.key}")
+    return change._replace(hint=hint, variant=f":{change.key}")
 
 
 def is_asked(event: Event) -> bool:

@@ -35,6 +35,10 @@ class Cached(Generic[Value]):
             raise self._trouble or Transient("nothing was read yet")
         return self._known[0]
 
+    def find_fresh(self) -> Value | None:
+        """What `get` returns without a wait, if anything."""
+        return self._known[0] if self._known and time.monotonic() < self._until else None
+
     def peek(self) -> Value | None:
         """What was read last, if anything was."""
         return self._known[0] if self._known else None

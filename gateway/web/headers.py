@@ -20,6 +20,7 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _MACHINES = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}  # no browser reads a webhook's answer
+FOR_MACHINES = [(name.lower().encode(), value.encode()) for name, value in _MACHINES.items()]
 _KEPT = "public, max-age=31536000, immutable"  # the address of a static file changes with its content
 _STRICT_TRANSPORT = "max-age=31536000"
 
@@ -33,7 +34,6 @@ class SecurityHeaders:
         # No endpoint sets any of these, so they are appended.
         self._fleeting = _to_raw(always | {"Cache-Control": "no-store"})
         self._static = _to_raw(always | {"Cache-Control": _KEPT})
-        self._machines = _to_raw(_MACHINES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +50,7 @@ class SecurityHeaders:
 
     def _headers_of(self, path: str) -> list[tuple[bytes, bytes]]:
         if path.startswith("/webhooks/"):
-            return self._machines
+            return FOR_MACHINES
         return self._static if path.startswith("/static/") else self._fleeting
 
 

@@ -29,8 +29,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     deadline = math.inf
     _in_head = True
-    _unread_bytes = 0
-    _head_bytes = 0
+    _packet = 0
+    _arrived = 0  # bytes since the head began, at least
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,24 +42,29 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._packet = len(data)
+        self._arrived += self._packet
         super().data_received(data)
-        # What is counted here is a head without an end; a whole one is counted header by header.
-        self._unread_bytes = self._unread_bytes + len(data) if self._in_head else 0
-        if self._unread_bytes > LARGEST_HEAD:
+        # What is refused here is a head without an end.
+        if not self._in_head:
+            self._arrived = 0
+        elif self._arrived > LARGEST_HEAD:
             self._refuse(_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._unread_bytes, self._head_bytes = True, 0, 0
+        self._in_head, self._arrived = True, self._packet
         self._expect(HEAD_SECONDS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._head_bytes += len(name) + len(value)
-        if len(self.headers) > MAX_HEADERS or self._head_bytes + len(self.url) > LARGEST_HEAD:
+        if len(self.headers) >= MAX_HEADERS:
             raise TooMuch
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        # Counted only where the packets can hold so much.
+        if self._arrived > LARGEST_HEAD and self._measure_head() > LARGEST_HEAD:
+            raise TooMuch
         self._in_head = False
         self._expect(BODY_SECONDS)
         super().on_headers_complete()
@@ -72,6 +77,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """End a connection whose deadline is over, with an answer where it cannot be taken for another request's."""
         self.deadline = math.inf
         self._refuse(_SLOW if self._is_next() else b"")
+
+    def _measure_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _is_next(self) -> bool:
         if self._in_head:

@@ -45,4 +45,4 @@ def find_start(event: Event, deps: Deps) -> tuple[int, int]:
 
 
 def _to_backfill(event: Event, change: Change) -> Change:
-    return dataclasses.replace(change, key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)
+    return change._replace(key=f"{event.key}:{change.entity_id}", source="backfill", priority=BACKFILL)

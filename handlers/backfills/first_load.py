@@ -6,7 +6,6 @@ The events of a page contain the records that were read: no item is read twice.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 
@@ -158,7 +157,7 @@ def _end(event: Event, deps: Deps) -> Result:
     said = _sum_up(event, deps)
     if deps.settings.stock.enabled:
         follow = requests.backfill(Flow.STOCK, connection=deps.connection, since=pages.find_since(event))
-        deps.pass_on(dataclasses.replace(follow, key=event.key + STOCK, source="backfill"))
+        deps.pass_on(follow._replace(key=event.key + STOCK, source="backfill"))
         said += "; their stock follows"
     return done(said)
 

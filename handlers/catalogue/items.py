@@ -6,7 +6,6 @@ with the event; it is used only if no newer change was reported. A webhook's con
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,8 +88,8 @@ def follow(
     flow: Flow, event: Event, seen: ItemReading, *, entity: str = ENTITY, entity_id: str | None = None, key: str = ""
 ) -> Change:
     """The change that passes what this event read to another flow."""
-    change = dataclasses.replace(follow_gone(flow, event), hint=to_hint(seen.item.raw, seen.read_at), sku=seen.item.sku)
-    return dataclasses.replace(change, key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
+    change = follow_gone(flow, event)._replace(hint=to_hint(seen.item.raw, seen.read_at), sku=seen.item.sku)
+    return change._replace(key=key or change.key, entity=entity, entity_id=entity_id or seen.item.id)
 
 
 def follow_gone(flow: Flow, event: Event) -> Change:

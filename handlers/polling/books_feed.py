@@ -8,7 +8,7 @@ read stays behind with a position of its own; the others move on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -179,7 +179,7 @@ def _item_event(change: BooksChange, read_at: datetime, deps: Deps) -> Change | 
         return None
     version = f"{change.updated_at.isoformat()}:{content}"
     event = _to_change(change, Flow.PRODUCTS, "changed", version, deps)
-    return replace(event, hint=items.to_hint(change.raw, read_at))
+    return event._replace(hint=items.to_hint(change.raw, read_at))
 
 
 def _customer_event(change: BooksChange, _read_at: datetime, deps: Deps) -> Change | None:

@@ -222,14 +222,14 @@ class _Feed:
 
     def _choose(self, change: Change, record: Any, linked: frozenset[str]) -> Change | None:
         position = self.position
-        change = dataclasses.replace(change, key=f"{change.key}:g{position.generation}")
+        change = change._replace(key=f"{change.key}:g{position.generation}")
         if record is None:
             return change
         entered: datetime | None = getattr(record, "entered_at", None)
         known, again = change.entity_id in linked, (record.sync_marker or 0) <= position.reread_to
         if known and again:
             due = entered is None or entered > self.deps.now() - STILL_CHANGING
-            return dataclasses.replace(change, careful=True, priority=BACKFILL) if due else None
+            return change._replace(careful=True, priority=BACKFILL) if due else None
         began = position.began_at and position.began_at.replace(microsecond=0)  # the till uses whole seconds
         if self.source.flow is Flow.CUSTOMERS:
             # A marker below the last one does not show the age now; a record without a creation date counts as old.
@@ -258,7 +258,7 @@ def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful
     """
     booked = recall.find_booked(page.records, deps) if careful and source.flow is Flow.ORDERS else set()
     heard = [source.to_change(deps.connection, record) for record in page]
-    changes = [dataclasses.replace(change, careful=change.entity_id in booked) for change in heard]
+    changes = [change._replace(careful=change.entity_id in booked) for change in heard]
     return changes + [_to_unreadable(deps.connection, source, row) for row in page.unreadable]
 
 

@@ -6,21 +6,23 @@ change between two deliveries, so each is parsed on its own. A hint says that so
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import json
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.connectors.quickbooks.fields import find_moment, spell
 
 __all__ = ["Hint", "UnreadableDelivery", "find_signature", "is_authentic", "parse"]
 
+_MARK: Final = codecs.BOM_UTF8
 _LONGEST_TEXT: Final = 255
 _LONGEST_INTEGER: Final = 40
 _TYPE: Final = re.compile(r"qbo\.([a-z0-9]+)\.([a-z]+)\.v\d+", re.IGNORECASE)
@@ -35,8 +37,7 @@ _OPERATIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(NamedTuple):
     """`entity` `entity_id` of company `account` changed; `operation` in the legacy words (Create, Update, ...).
 
     `dedupe_key` is equal for every delivery of one event, at most 255 characters. `deleted_id` is the record that
@@ -76,8 +77,7 @@ def parse(body: bytes) -> list[Hint | UnreadableDelivery]:
 def _load(body: bytes) -> object:
     try:
         # Bytes that are not UTF-8 become lone surrogates, so that only the event with them is unusable.
-        text = body.decode("utf-8-sig", "surrogateescape")
-        return _DECODER.decode(text)
+        return _DECODER.decode(body.removeprefix(_MARK).decode("utf-8", "surrogateescape"))
     except RecursionError:
         raise _Unusable("the JSON is nested too deeply") from None
     except ValueError:
@@ -125,13 +125,11 @@ def _flatten(notifications: list[Any]) -> Iterator[object]:
 
 def _read_event(position: int, event: object) -> Hint | UnreadableDelivery:
     try:
-        match event:
-            case _LegacyEvent(account, dict(entity)):
-                return _read_legacy(account, entity)
-            case dict():
-                return _read_cloud_event(event)
-            case _:
-                return UnreadableDelivery(position, "not an event of a known shape")
+        if isinstance(event, dict):
+            return _read_cloud_event(event)
+        if isinstance(event, _LegacyEvent) and isinstance(event.entity, dict):
+            return _read_legacy(event.account, event.entity)
+        return UnreadableDelivery(position, "not an event of a known shape")
     except _Unusable as flaw:
         return UnreadableDelivery(position, str(flaw))
 
@@ -200,11 +198,12 @@ def _digest(*parts: object) -> str:
 
 
 HEADER: Final = "intuit-signature"
+_RAW_HEADER: Final = HEADER.encode()
 
 
 def find_signature(raw_headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The one signature header of an ASGI request; None when it is absent or occurs more than once."""
-    values = [value for name, value in raw_headers if name.lower() == HEADER.encode()]
+    values = [value for name, value in raw_headers if name.lower() == _RAW_HEADER]
     return values[0] if len(values) == 1 else None
 
 
@@ -221,12 +220,15 @@ def is_authentic(body: bytes, signature_header: bytes | str | None, verifiers: S
 
 def sign(body: bytes, verifier: str) -> str:
     """The signature Intuit would send for a body: standard base64 with padding."""
-    digest = hmac.new(_to_bytes(verifier), body, hashlib.sha256).digest()
-    return b64encode(digest).decode("ascii")
+    return _sign(body, verifier).decode("ascii")
+
+
+def _sign(body: bytes, verifier: str) -> bytes:
+    return b2a_base64(hmac.digest(_to_bytes(verifier), body, "sha256"), newline=False)
 
 
 def _signs(verifier: str, body: bytes, given: bytes) -> bool:
-    return bool(verifier.strip()) and hmac.compare_digest(sign(body, verifier).encode("ascii"), given)
+    return bool(verifier.strip()) and hmac.compare_digest(_sign(body, verifier), given)
 
 
 def _to_bytes(text: bytes | str | None) -> bytes:

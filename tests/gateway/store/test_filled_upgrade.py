@@ -235,7 +235,7 @@ def test_flags_of_bookings_become_columns_and_are_still_written(released: Engine
 def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
     change = Change(key="a", flow=Flow.PRODUCTS, source="test", entity="Item", entity_id="1", connection="default")
     with writing(engine) as session:
-        first, second = (inbox.receive(session, [Change(**{**to_fields(change), "key": key})])[0] for key in "ab")
+        first, second = (inbox.receive(session, [change._replace(key=key)])[0] for key in "ab")
     assert inbox.claim(engine, second.id) is not None
     with reading(engine) as session:
         older = views.find_event(session, first.id)
@@ -244,7 +244,3 @@ def test_an_event_leads_to_the_one_that_superseded_it(engine: Engine) -> None:
         assert newer is not None
         assert progress.find_next(session, older) == second.id
         assert [each.id for each in progress.replaced_by(session, newer)] == [first.id]
-
-
-def to_fields(change: Change) -> dict[str, Any]:
-    return {name: getattr(change, name) for name in change.__slots__}
