@@ -21,7 +21,7 @@ from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.session import writing
 from gateway.store.tables import ConnectionRow, SystemRow
-from gateway.store.tables_of_feeds import FirstWebhookRow, SystemListRow
+from gateway.store.tables_of_records import FirstWebhookRow, SystemListRow
 from gateway.store.upserts import upsert
 from mapping.choices import ListName, ListOption
 

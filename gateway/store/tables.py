@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, Column, Computed, Index, Integer, Text, UniqueConstraint, text
+from sqlalchemy import Column, Computed, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from gateway.store import tables_of_agreement, tables_of_feeds, tables_of_links, tables_of_sales, tables_of_users
+from gateway.store import tables_of_records
 from gateway.store.clock import Instant, time_field
+from gateway.store.tables_of_records import ROW_ID, long_text, only_where, row_id
 from mapping.unit_prices import LineAmounts
 
 _RESTING = "('working', 'done', 'skipped', 'parked')"
-# SQLite numbers rows automatically only for a column of type INTEGER.
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
-AgreementDayRow = tables_of_agreement.AgreementDayRow
-AgreementRecordRow = tables_of_agreement.AgreementRecordRow
-CertificateRow = tables_of_agreement.CertificateRow
-SignOffRow = tables_of_agreement.SignOffRow
-SigningKeyRow = tables_of_agreement.SigningKeyRow
-BackfillRow = tables_of_feeds.BackfillRow
-CursorRow = tables_of_feeds.CursorRow
-LinkRow = tables_of_links.LinkRow
-NumberRow = tables_of_links.NumberRow
-SystemRow = tables_of_feeds.SystemRow
-SaleRow = tables_of_sales.SaleRow
-UserRow = tables_of_users.UserRow
-WebSessionRow = tables_of_users.WebSessionRow
-
-
-def _row_id() -> Any:
-    return Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
-
-
-def _long_text(*, nullable: bool = True) -> Any:
-    return Field(default=None, sa_column=Column(Text(), nullable=nullable))
-
-
-def _where(condition: str) -> Any:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+AgreementDayRow = tables_of_records.AgreementDayRow
+AgreementRecordRow = tables_of_records.AgreementRecordRow
+CertificateRow = tables_of_records.CertificateRow
+SignOffRow = tables_of_records.SignOffRow
+SigningKeyRow = tables_of_records.SigningKeyRow
+BackfillRow = tables_of_records.BackfillRow
+CursorRow = tables_of_records.CursorRow
+LinkRow = tables_of_records.LinkRow
+NumberRow = tables_of_records.NumberRow
+SystemRow = tables_of_records.SystemRow
+SaleRow = tables_of_records.SaleRow
+UserRow = tables_of_records.UserRow
+WebSessionRow = tables_of_records.WebSessionRow
 
 
 class InboxRow(SQLModel, table=True):
@@ -49,16 +35,16 @@ class InboxRow(SQLModel, table=True):
     __tablename__ = "inbox"
     __table_args__ = (
         # The lock of one entity: at most one row of a subject is claimed.
-        Index("inbox_one_working", "subject", unique=True, **_where("state = 'working'")),
+        Index("inbox_one_working", "subject", unique=True, **only_where("state = 'working'")),
         # The first due row of a connection and priority, found without reading rows that are not due.
-        Index("inbox_turn", *("connection", "priority", "turn_at", "id"), **_where(f"state NOT IN {_RESTING}")),
+        Index("inbox_turn", *("connection", "priority", "turn_at", "id"), **only_where(f"state NOT IN {_RESTING}")),
         Index("inbox_subject", "subject", "id"),
         Index("inbox_state", "state", "id"),
         Index("inbox_order", "order_id"),
         Index("inbox_received", "received_at"),
     )
 
-    id: int | None = _row_id()
+    id: int | None = row_id()
     key: str = Field(unique=True)
     connection: str | None = None
     account: str | None = None
@@ -91,10 +77,10 @@ class InboxRow(SQLModel, table=True):
     email: str | None = None
     target_entity: str | None = None
     target_id: str | None = None
-    superseded_by: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
-    hint: str | None = _long_text()
-    result: str | None = _long_text()
-    messages: str | None = _long_text()
+    superseded_by: int | None = Field(default=None, sa_column=Column(ROW_ID, nullable=True))
+    hint: str | None = long_text()
+    result: str | None = long_text()
+    messages: str | None = long_text()
     correlation: str
     occurred_at: datetime | None = time_field(nullable=True)
     received_at: datetime = time_field()
@@ -107,15 +93,15 @@ class JournalRow(SQLModel, table=True):
     __tablename__ = "journal"
     __table_args__ = (Index("journal_event", "event_id", "id"), Index("journal_at", "at"))
 
-    id: int | None = _row_id()
-    event_id: int | None = Field(default=None, sa_column=Column(_ROW_ID, nullable=True))
+    id: int | None = row_id()
+    event_id: int | None = Field(default=None, sa_column=Column(ROW_ID, nullable=True))
     connection: str | None = None
     at: datetime = time_field()
     kind: str
     system: str | None = None
     title: str
-    messages: str | None = _long_text()
-    detail: str | None = _long_text()
+    messages: str | None = long_text()
+    detail: str | None = long_text()
     milliseconds: int | None = None
 
 
@@ -131,10 +117,10 @@ class ConnectionRow(SQLModel, table=True):
     display_name: str | None = None
     realm_id: str | None = Field(default=None, unique=True)
     mplus_url: str | None = None
-    mplus_ident_sealed: str | None = _long_text()
-    mplus_secret_sealed: str | None = _long_text()
+    mplus_ident_sealed: str | None = long_text()
+    mplus_secret_sealed: str | None = long_text()
     mplus_subscription_id: str | None = None
-    mplus_webhook_secrets_sealed: str | None = _long_text()
+    mplus_webhook_secrets_sealed: str | None = long_text()
     live: bool = False
     paused: str | None = None
     line_amounts: str = Field(default=LineAmounts.ROUNDED, sa_column_kwargs={"server_default": LineAmounts.ROUNDED})
@@ -150,9 +136,9 @@ class TokenRow(SQLModel, table=True):
     __tablename__ = "tokens"
 
     connection: str = Field(primary_key=True)
-    access_sealed: str | None = _long_text()
+    access_sealed: str | None = long_text()
     access_expires_at: datetime | None = time_field(nullable=True)
-    refresh_sealed: str | None = _long_text()
+    refresh_sealed: str | None = long_text()
     refresh_expires_at: datetime | None = time_field(nullable=True)
     hard_expires_at: datetime | None = time_field(nullable=True)
     seed: str | None = None
@@ -181,10 +167,10 @@ class SettingsRow(SQLModel, table=True):
     __tablename__ = "settings_documents"
     __table_args__ = (UniqueConstraint("connection", "version", name="settings_version"),)
 
-    id: int | None = _row_id()
+    id: int | None = row_id()
     connection: str
     version: int
-    document: str = _long_text(nullable=False)
+    document: str = long_text(nullable=False)
     author: str
     created_at: datetime = time_field()
 
@@ -212,13 +198,13 @@ class AuditRow(SQLModel, table=True):
         Index("audit_at", "at"),
     )
 
-    id: int | None = _row_id()
+    id: int | None = row_id()
     at: datetime = time_field()
     actor: str
     action: str
     target: str
-    reason: str | None = _long_text()
-    messages: str | None = _long_text()
+    reason: str | None = long_text()
+    messages: str | None = long_text()
 
 
 class ProcessRow(SQLModel, table=True):
@@ -286,19 +272,19 @@ class AlertRow(SQLModel, table=True):
 
     __tablename__ = "alerts"
     __table_args__ = (
-        Index("alerts_open", "cause", unique=True, **_where("cleared_at IS NULL")),
+        Index("alerts_open", "cause", unique=True, **only_where("cleared_at IS NULL")),
         Index("alerts_cleared", "cleared_at"),
         Index("alerts_connection", "connection", "id"),
     )
 
-    id: int | None = _row_id()
+    id: int | None = row_id()
     cause: str
     stage: str = ""
     connection: str | None = None
     title: str
-    detail: str | None = _long_text()
+    detail: str | None = long_text()
     fix: str | None = None
-    messages: str | None = _long_text()
+    messages: str | None = long_text()
     first_seen: datetime = time_field()
     seen_at: datetime = time_field()
     sent_at: datetime | None = time_field(nullable=True)
