@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 
 from mapping import order_deposits
 from mapping.errors import MappingError
@@ -199,17 +198,17 @@ def of_document(document: BookedDocument, branch: int | None, names: Names) -> d
     if document.voided or document.business_date is None:
         return {}
     day, sign = document.business_date, -1 if document.kind in _RETURNS else 1
-    lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document.raw, names)]
+    lines = [(rate, sign * cents, clears) for rate, cents, clears in _nets(document, names)]
     nets = add(_lone(Cell(branch, day, Measure.NET, rate), cents) for rate, cents, clears in lines if not clears)
-    taxes = add(_lone(Cell(branch, day, Measure.VAT, rate), sign * cents) for rate, cents in _taxes(document.raw))
+    taxes = add(_lone(Cell(branch, day, Measure.VAT, rate), sign * cents) for rate, cents in _taxes(document))
     total = sign * round_to_cents(document.total)
     rest = total - sum(cents for _, cents, _ in lines) - sum(taxes.values())
     found = [nets, taxes, _lone(Cell(branch, day, Measure.NET, UNKNOWN), rest)]
     if document.kind in _PAID_AT_ONCE:
-        method = _method(document.raw, names)
+        chosen = document.payment_method_id
+        method = names.methods.get(chosen, chosen) if chosen else UNKNOWN
         found.append(_lone(Cell(branch, day, Measure.TENDER, method), total))
-        account = (document.raw.get("DepositToAccountRef") or {}).get("value")
-        found.append(_received(branch, day, method, account, total, names))
+        found.append(_received(branch, day, method, document.deposit_account_id, total, names))
     return add(found)
 
 
@@ -229,36 +228,17 @@ def of_payment(payment: BooksPayment, branch: int | None, names: Names) -> dict[
     return add([paid, _received(branch, day, method, payment.deposit_account_id, cents, names)])
 
 
-def _nets(raw: Mapping[str, Any], names: Names) -> Iterable[tuple[str, int, bool]]:
+def _nets(document: BookedDocument, names: Names) -> Iterable[tuple[str, int, bool]]:
     """Rate and amount of every line, and whether it only moves money between documents."""
-    for line in raw.get("Line") or ():
-        detail = line.get("SalesItemLineDetail")
-        if detail is not None and line.get("Amount") is not None:
-            item = (detail.get("ItemRef") or {}).get("value")
-            yield _rate_of(detail, names), round_to_cents(Decimal(line["Amount"])), item in names.clearing
+    for amount, item, code in document.content.lines:
+        if amount is not None:
+            rate = show_rate(names.rates[code] or Decimal(0)) if code and code in names.rates else UNKNOWN
+            yield rate, round_to_cents(amount), item in names.clearing
 
 
-def _rate_of(detail: Mapping[str, Any], names: Names) -> str:
-    code = str((detail.get("TaxCodeRef") or {}).get("value"))
-    return show_rate(names.rates[code] or Decimal(0)) if code in names.rates else UNKNOWN
-
-
-def _taxes(raw: Mapping[str, Any]) -> Iterable[tuple[str, int]]:
-    for line in (raw.get("TxnTaxDetail") or {}).get("TaxLine") or ():
-        percentage = (line.get("TaxLineDetail") or {}).get("TaxPercent")
-        rate = UNKNOWN if percentage is None else show_rate(Decimal(percentage))
-        yield rate, round_to_cents(Decimal(line.get("Amount") or 0))
-
-
-def method_id(raw: Mapping[str, Any]) -> str | None:
-    """The payment method a document names."""
-    value = (raw.get("PaymentMethodRef") or {}).get("value")
-    return str(value) if value else None
-
-
-def _method(raw: Mapping[str, Any], names: Names) -> str:
-    chosen = method_id(raw)
-    return names.methods.get(chosen, chosen) if chosen else UNKNOWN
+def _taxes(document: BookedDocument) -> Iterable[tuple[str, int]]:
+    for percentage, tax in document.tax_lines:
+        yield UNKNOWN if percentage is None else show_rate(percentage), round_to_cents(tax)
 
 
 def _lone(cell: Cell, cents: int) -> Figures:

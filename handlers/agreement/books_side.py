@@ -43,7 +43,7 @@ class BooksSide:
 
     def method_ids(self) -> set[str]:
         """The payment methods that documents and payments name."""
-        on_documents = (figures.method_id(document.raw) for document in self.documents.values())
+        on_documents = (document.payment_method_id for document in self.documents.values())
         on_payments = (payment.payment_method_id for payment in self.payments.values())
         return {each for each in (*on_documents, *on_payments) if each}
 
@@ -194,7 +194,7 @@ class _Branches:
 
     def of_document(self, document: BookedDocument, group: str) -> int | None:
         """The branch the books have it under."""
-        department = (document.raw.get("DepartmentRef") or {}).get("value")
+        department = document.department_id
         own = self.of_group(group)
         if department is None:
             return own if own is not None and self._departments.get(own) is None else None

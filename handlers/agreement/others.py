@@ -47,9 +47,10 @@ def _names(sale: Sale, deps: Deps) -> Iterator[str]:
 
 
 def _words(document: BookedDocument) -> list[str]:
-    memo = (document.raw.get("CustomerMemo") or {}).get("value")
     return [
-        word for text in (document.document_number, document.private_note, memo) for word in _WORD.findall(text or "")
+        word
+        for text in (document.document_number, document.private_note, document.customer_memo)
+        for word in _WORD.findall(text or "")
     ]
 
 

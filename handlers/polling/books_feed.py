@@ -212,7 +212,7 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None
     if is_voided(change.raw):
         return None if link.status is BookingStatus.WITHDRAWN else "voided"
-    return None if comparison.is_as_left(link, change.raw, deps) else "edited"
+    return None if comparison.is_as_left(link, wire.to_content(change.raw), deps) else "edited"
 
 
 def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:

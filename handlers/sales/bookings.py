@@ -6,7 +6,7 @@ A link without a fingerprint means that the document exists but a later step was
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlmodel import Session
@@ -18,7 +18,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
 from mapping import sale_changes, sale_identity
-from mapping.records import BookedDocument, Sale
+from mapping.records import BookedDocument, DocumentContent, Sale
 
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
 """The kinds of links to documents of the books, the most specific first."""
@@ -94,7 +94,7 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
         "document_number": booked.document_number,
         "total_cents": sale.total_incl_cents,
         "goods": sale_changes.goods(sale),
-        **seen(booked.raw),
+        **seen(booked.content),
         "dated": booked.business_date.isoformat() if booked.business_date else None,
     }
     known |= more
@@ -102,9 +102,9 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
     return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
 
 
-def seen(raw: Mapping[str, Any]) -> dict[str, Any]:
+def seen(content: DocumentContent) -> dict[str, Any]:
     """The stored details of a document as it is in the books, to recognise a later edit."""
-    return {"seen": content_of(raw), REFERENCES: references_of(raw)}
+    return {"seen": content_of(content), REFERENCES: references_of(content)}
 
 
 def note(link: Link, status: BookingStatus, deps: Deps) -> Link:

@@ -105,7 +105,7 @@ def relink(sale: Sale, link: Link, deps: Deps) -> Link | None:
         return None
     deps.say("the linked document is gone; another one of this sale is in the books", id=booked.id, entity=booked.kind)
     # Compared with what its signature names: a person may have edited it.
-    content = find_signed_content(booked.private_note) or bookings.seen(booked.raw)["seen"]
+    content = find_signed_content(booked.private_note) or bookings.seen(booked.content)["seen"]
     known = bookings.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
     known = dataclasses.replace(known, sync_token=None, generation=link.generation + 1)
     kept = () if sale_changes.is_withdrawn(sale) else _find_payments(sale, booked, deps)
@@ -137,7 +137,7 @@ def _is_only_unfinished(sale: Sale, link: Link, kind: DocumentKind, deps: Deps) 
 
 def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
     """Whether the document was edited in the books since we wrote it. Payments alone do not count."""
-    return current.sync_token != link.sync_token and not comparison.is_as_left(link, current.raw, deps)
+    return current.sync_token != link.sync_token and not comparison.is_as_left(link, current.content, deps)
 
 
 def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:
@@ -283,7 +283,7 @@ def _write(sale: Sale, posting: Posting, link: Link, current: BookedDocument, de
         return booking.finish(sale, posting, current, deps, maybe_written=True)
     # Stored before it is sent: if the answer is lost, the new content is still recognised as ours.
     # The present content is stored too: it may be an earlier write of ours whose answer was lost.
-    link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.raw))
+    link = bookings.begin(link, deps, sent=wanted, goods=None, **bookings.seen(current.content))
     released = settlement.release(current.kind, current.id, deps, keep=posting.payments)
     fresh = (documents.read(link.target_entity, link.target_id, deps) if released else None) or current
     deps.say(

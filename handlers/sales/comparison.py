@@ -6,9 +6,6 @@ customer, without any edit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gateway.connectors.quickbooks.wire import References, contents_of, is_as_signed, references_of, with_references
 from gateway.errors import NotFound
 from gateway.store.events import Change, Flow
@@ -19,12 +16,13 @@ from handlers.deps import Deps
 from handlers.merges import CUSTOMER, ITEM
 from handlers.references import parties
 from handlers.sales import bookings
+from mapping.records import DocumentContent
 from mapping.sale_identity import find_signed_content
 
 _FLOWS = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS}
 
 
-def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
+def is_as_left(link: Link, content: DocumentContent, deps: Deps) -> bool:
     """Whether the document equals what a gateway wrote or was about to write; True if nothing is known of that.
 
     Of a document whose content was not kept with its link, the signature in its note is known.
@@ -33,14 +31,14 @@ def is_as_left(link: Link, raw: Mapping[str, Any], deps: Deps) -> bool:
     installation, or from before a backup was restored.
     """
     ours = {bookings.detail(link, "seen"), bookings.detail(link, "sent")} - {None}
-    if (not ours and not find_signed_content(raw.get("PrivateNote"))) or _is_one_of(ours, raw):
+    if (not ours and not find_signed_content(content.note)) or _is_one_of(ours, content):
         return True
-    before = _before_merges(link, references_of(raw), deps)
-    return before is not None and _is_one_of(ours, with_references(raw, before))
+    before = _before_merges(link, references_of(content), deps)
+    return before is not None and _is_one_of(ours, with_references(content, before))
 
 
-def _is_one_of(ours: set[str], raw: Mapping[str, Any]) -> bool:
-    return bool(contents_of(raw) & ours) or is_as_signed(raw)
+def _is_one_of(ours: set[str], content: DocumentContent) -> bool:
+    return bool(contents_of(content) & ours) or is_as_signed(content)
 
 
 def _before_merges(link: Link, now: References, deps: Deps) -> References | None:

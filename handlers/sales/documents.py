@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any, TypeAlias
 
-from gateway.connectors import texts
 from gateway.connectors.quickbooks import wire_documents
-from gateway.connectors.quickbooks.fields import find_moment
-from gateway.connectors.quickbooks.wire import content_of, contents_of
+from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
 from gateway.errors import Conflict, NotFound, Permanent
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
@@ -28,12 +25,10 @@ from handlers.deps import Deps
 from mapping import orders
 from mapping.messages import message
 from mapping.orders import Posting
-from mapping.records import BookedDocument, BooksPayment, DocumentKind, Sale, SalesDocument
+from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SalesDocument
 from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
 from mapping.sale_payments import payment_tag
 
-Raw: TypeAlias = Mapping[str, Any]
-_HEAD = ("TxnDate", "DocNumber", "CustomerRef", "DepartmentRef", "PaymentMethodRef", "DepositToAccountRef")
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 CHECK, INSTALLATION = "Duplicates", "Installation"
 NO_ANSWER = "no-answer"
@@ -141,9 +136,7 @@ def intended(document: SalesDocument, deps: Deps) -> str:
 
     Without characters in its note that the books may not accept: see `contents_of`.
     """
-    body = _to_body(document, deps)
-    plain, _ = texts.to_basic_plane(body.get("PrivateNote"))
-    return content_of({**body, "PrivateNote": plain, "TotalAmt": document.total})
+    return content_of(in_basic_plane(_to_content(document, deps)))
 
 
 def sign(document: SalesDocument, deps: Deps) -> SalesDocument:
@@ -151,16 +144,17 @@ def sign(document: SalesDocument, deps: Deps) -> SalesDocument:
     return sign_content(document, intended(document, deps))
 
 
-def _to_body(document: SalesDocument, deps: Deps) -> dict[str, Any]:
+def _to_content(document: SalesDocument, deps: Deps) -> DocumentContent:
     # A note that is cut has the length of the sent one only with a signature as long as that.
     as_long = sign_content(document, "0" * CONTENT_LENGTH)
-    return wire_documents.to_document_body(as_long, send_tax_detail=True, send_number=numbers(deps))
+    body = wire_documents.to_document_body(as_long, send_tax_detail=True, send_number=numbers(deps))
+    return to_content({**body, "TotalAmt": document.total})
 
 
 def is_as_intended(booked: BookedDocument, document: SalesDocument, deps: Deps) -> bool:
     """Whether the books already contain what would be written, including the payment method."""
     same_kind = booked.kind is document.kind and document.payment_method_id in (None, booked.payment_method_id)
-    return same_kind and intended(document, deps) in contents_of(booked.raw)
+    return same_kind and intended(document, deps) in contents_of(booked.content)
 
 
 def is_the_write(booked: BookedDocument, document: SalesDocument, deps: Deps) -> bool:
@@ -168,19 +162,21 @@ def is_the_write(booked: BookedDocument, document: SalesDocument, deps: Deps) ->
 
     Characters that they may have replaced in a note do not count.
     """
-    sent = _to_body(document, deps)
-    return booked.kind is document.kind and _said(booked.raw, sent) == _said(sent, sent)
+    sent = _to_content(document, deps)
+    head = (
+        (document.business_date, booked.business_date),
+        (document.document_number if numbers(deps) else None, booked.document_number),
+        (document.customer_id, booked.customer_id),
+        (document.department_id, booked.department_id),
+        (document.payment_method_id, booked.payment_method_id),
+        (document.deposit_account_id, booked.deposit_account_id),
+    )
+    same_head = booked.kind is document.kind and all(wanted in (None, present) for wanted, present in head)
+    return same_head and sent.lines == booked.content.lines and _bare(sent.note) == _bare(booked.private_note)
 
 
-def _said(source: Raw, sent: Raw) -> list[object]:
-    head = [_value(source.get(name)) for name in _HEAD if sent.get(name) is not None]
-    note = _NOT_TEXT.sub("", unsigned(source.get("PrivateNote")))
-    plain = {"Line": source["Line"], "TotalAmt": 0} if source.get("Line") else {"TotalAmt": 0}
-    return [*head, note, content_of(plain)]
-
-
-def _value(field: Any) -> str:
-    return str(field.get("value") if isinstance(field, Mapping) else field)
+def _bare(note: str | None) -> str:
+    return _NOT_TEXT.sub("", unsigned(note))
 
 
 def read(kind: str, document_id: str, deps: Deps) -> BookedDocument | None:
@@ -206,7 +202,7 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
             send_number=numbers(deps),
         )
         report_installation(made.private_note, deps)
-        present = read(made.kind, made.id, deps) if each or is_old(made.raw, deps) else made
+        present = read(made.kind, made.id, deps) if each or is_old(made, deps) else made
         if present is not None:
             _refuse_voided(present, posting)
             return bring_up_to_date(present, posting, deps), each
@@ -235,10 +231,9 @@ def numbers(deps: Deps) -> bool:
     return deps.lists.company().custom_document_numbers
 
 
-def is_old(raw: Raw, deps: Deps) -> bool:
-    """Whether the document was created before the request it answers."""
-    made_at = find_moment((raw.get("MetaData") or {}).get("CreateTime"))
-    return made_at is not None and made_at < deps.now() - FRESH
+def is_old(made: BookedDocument | BooksPayment, deps: Deps) -> bool:
+    """Whether the record was created before the request it answers."""
+    return made.created_at is not None and made.created_at < deps.now() - FRESH
 
 
 def _refuse_voided(present: BookedDocument, posting: Posting) -> None:

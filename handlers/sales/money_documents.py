@@ -49,7 +49,7 @@ def keep(
         "number": sale.number,
         "document_number": made.document_number or document.document_number,
         "dated": made.business_date.isoformat() if made.business_date else None,
-        **bookings.seen(made.raw),
+        **bookings.seen(made.content),
     }
     link = Link(kind, key, made.kind, made.id, made.sync_token, _of(document), detail, generation)
     deps.remember(link)
@@ -146,7 +146,7 @@ def _write(
 
 def _is_edited(found: BookedDocument, deps: Deps) -> bool:
     """Whether a person edited a document since a gateway wrote it, as far as its signature tells."""
-    return not comparison.is_as_left(Link(LinkKind.MONEY, "", found.kind, found.id), found.raw, deps)
+    return not comparison.is_as_left(Link(LinkKind.MONEY, "", found.kind, found.id), found.content, deps)
 
 
 def _report_edit(found: BookedDocument, deps: Deps) -> None:

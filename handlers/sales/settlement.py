@@ -226,7 +226,7 @@ def _create(
     for generation in range(first, first + documents.MAX_GENERATIONS):
         token = deps.books.request_id(str(operation), *named, generation)
         made = deps.books.create_payment(wanted, token)
-        present = _find_present(made, deps) if generation or documents.is_old(made.raw, deps) else made
+        present = _find_present(made, deps) if generation or documents.is_old(made, deps) else made
         if present is None or present.voided:
             continue
         if _brings(present) == _brings(wanted):
@@ -296,4 +296,8 @@ def key_of(booked: BookedDocument, payment: BooksPayment) -> str:
 
 def fingerprint_of(payment: BooksPayment) -> str:
     """A payment's fingerprint: amount, method and day; not the linked document."""
-    return fingerprint(dataclasses.replace(payment, links=(), private_note=None, raw={}))
+    known = {
+        each.name: getattr(payment, each.name) for each in dataclasses.fields(payment) if each.name != "created_at"
+    }
+    # "raw" stands for a field of earlier versions: links in the database name these fingerprints.
+    return fingerprint({**known, "links": (), "private_note": None, "raw": {}})

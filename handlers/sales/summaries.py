@@ -206,6 +206,6 @@ def _remember(day: Day, state: _State, deps: Deps, written: Sequence[BookedDocum
 
 
 def _to_document_link(day: Day, document: BookedDocument) -> Link:
-    detail = {"number": document.document_number, **bookings.seen(document.raw)}
+    detail = {"number": document.document_number, **bookings.seen(document.content)}
     key = f"{day.key}/{document.kind}/{document.id}"
     return Link(LinkKind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail, day=day.key)

@@ -178,11 +178,25 @@ class SalesDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentContent:
+    """What of a document tells that nobody edited it: its day as written, customer, note, total, and item lines.
+
+    A line is its amount, item and tax code.
+    """
+
+    day: str | None = None
+    customer: str | None = None
+    note: str | None = None
+    total: Decimal = Decimal(0)
+    lines: tuple[tuple[Decimal | None, str | None, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BookedDocument:
     """A document as it is in the books. `total` and `tax` in euros, as the books computed them.
 
     `balance` is what is open of an invoice, `open_credit` what a credit memo can still settle; `payment_ids` are the
-    payments on it, and `is_linked` says whether anything is.
+    payments on it, and `is_linked` says whether anything is. `tax_lines` are the rate and the tax of each.
     """
 
     kind: DocumentKind
@@ -201,7 +215,12 @@ class BookedDocument:
     open_credit: Decimal | None = None
     payment_ids: tuple[str, ...] = ()
     is_linked: bool = False
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    department_id: str | None = None
+    deposit_account_id: str | None = None
+    customer_memo: str | None = None
+    created_at: datetime | None = None
+    content: DocumentContent = DocumentContent()
+    tax_lines: tuple[tuple[Decimal | None, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,5 +274,5 @@ class BooksPayment:
     id: str | None = None
     sync_token: str | None = None
     voided: bool = False
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime | None = None
     source_id: str | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -18,6 +19,8 @@ from gateway.store.links import Link, LinkKind
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow
 from handlers.polling import books_feed
+from handlers.sales.settlement import fingerprint_of
+from mapping.records import BooksPayment, PaymentLink
 from sandbox.mpluskassa.documents import Tender
 from tests.handlers.shop import REALM, Shop, on_both_databases, sold
 
@@ -170,3 +173,12 @@ def test_a_connection_renamed_between_two_attempts_books_once(shop: Shop) -> Non
     shop.work()
     assert shop.newest(receipt).state == "done"
     assert len(shop.rows("SalesReceipt")) == 1
+
+
+def test_a_payment_keeps_the_fingerprint_that_links_name() -> None:
+    """Another one would make every posted payment differ: it would be voided and posted again."""
+    payment = BooksPayment("12", Decimal("5.00"), date(2026, 3, 14), (), "3", "R1", source_id="p1")
+    made = replace(
+        payment, created_at=datetime(2026, 3, 14, tzinfo=UTC), links=(PaymentLink("Invoice", "9", Decimal(5)),)
+    )
+    assert {fingerprint_of(payment), fingerprint_of(made)} == {"72d78e0dbd9915cb3df19dd3e6ef4082"}

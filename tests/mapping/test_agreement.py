@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mapping.agreement import BooksRecord, Cause, DocumentState, SaleState, TillRecord, compare, to_report, to_text
 from mapping.figures import Cell, Figures, Measure, Names, add, of_document, of_sale, subtract
-from mapping.records import BookedDocument, DocumentKind, Payment, Sale, SaleKind, VatAmount
+from mapping.records import BookedDocument, DocumentContent, DocumentKind, Payment, Sale, SaleKind, VatAmount
 
 DAY = date(2026, 3, 14)
 NAMES = Names(tenders={"PIN": "Card"}, methods={"7": "Card"}, rates={"3": Decimal(21), "4": None})
@@ -176,12 +176,7 @@ def test_dutch_cash_rounding_counts_as_an_untaxed_amount_where_it_is_booked_as_o
 
 
 def to_document(net: Decimal, code: str, tax: Decimal, total: Decimal) -> BookedDocument:
-    raw = {
-        "PaymentMethodRef": {"value": "7"},
-        "Line": [
-            {"Amount": net, "SalesItemLineDetail": {"TaxCodeRef": {"value": code}}},
-            {"Amount": net, "DetailType": "SubTotalLineDetail"},
-        ],
-        "TxnTaxDetail": {"TaxLine": [{"Amount": tax, "TaxLineDetail": {"TaxPercent": Decimal(21)}}]},
-    }
-    return BookedDocument(DocumentKind.SALES_RECEIPT, "9", "0", None, DAY, total, tax, None, raw=raw)
+    return BookedDocument(
+        DocumentKind.SALES_RECEIPT, "9", "0", None, DAY, total, tax, None, payment_method_id="7",
+        content=DocumentContent(lines=((net, None, code),)), tax_lines=((Decimal(21), tax),),
+    )  # fmt: skip

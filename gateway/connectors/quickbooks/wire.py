@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,10 +14,11 @@ from gateway.connectors.quickbooks import fields
 from gateway.connectors.quickbooks.faults import find_fault, to_error
 from gateway.connectors.quickbooks.fields import Json, find_moment
 from mapping.fingerprints import fingerprint
-from mapping.records import ChangeSet, CompanyProfile, Item, ListEntry, RecordChange, TaxCode
+from mapping.records import ChangeSet, CompanyProfile, DocumentContent, Item, ListEntry, RecordChange, TaxCode
 from mapping.sale_identity import find_signed_content, unsigned
 
 _DELETED: Final = " (deleted)"
+_ITEM_LINE: Final = "SalesItemLineDetail"
 _PLAIN_TAX: Final = "TaxOnAmount"
 _TYPE_FIELDS: Final = {"Account": ("AccountType", "AccountSubType")}
 References: TypeAlias = Mapping[str, Sequence[str | None]]
@@ -215,57 +217,53 @@ def _pieces(lines: Iterable[Json]) -> Iterator[tuple[str, Decimal]]:
         yield from _pieces(fields.rows(fields.part(line, "GroupLineDetail"), "Line"))
 
 
-def content_of(source: Json) -> str:
-    """A fingerprint of day, customer, note, total and lines; fields that the books add are left out.
-
-    `source` is a document as answered, or a body to send with its `TotalAmt` added.
-    """
-    return fingerprint(
-        {
-            "day": fields.find_text(source, "TxnDate"),
-            "customer": fields.find_reference(source, "CustomerRef"),
-            "note": " ".join(unsigned(fields.find_text(source, "PrivateNote")).split()),
-            "total": fields.need_number(source, "TotalAmt"),
-            "lines": [_to_line(line) for line in _item_lines(source)],
-        }
+def to_content(source: Json) -> DocumentContent:
+    """The content of a document as answered, or of a body to send with its `TotalAmt` added."""
+    return DocumentContent(
+        day=fields.find_text(source, "TxnDate"),
+        customer=fields.find_reference(source, "CustomerRef"),
+        note=fields.find_text(source, "PrivateNote"),
+        total=fields.need_number(source, "TotalAmt"),
+        lines=tuple(_to_line(line) for line in fields.rows(source, "Line") if line.get("DetailType") == _ITEM_LINE),
     )
 
 
-def contents_of(source: Json) -> frozenset[str]:
+def _to_line(line: Json) -> tuple[Decimal | None, str | None, str | None]:
+    detail = fields.part(line, _ITEM_LINE)
+    item, code = (fields.find_reference(detail, name) for name in ("ItemRef", "TaxCodeRef"))
+    return fields.find_number(line, "Amount"), item, code
+
+
+def content_of(content: DocumentContent) -> str:
+    """A fingerprint of day, customer, note, total and lines; what the books add is left out."""
+    note = " ".join(unsigned(content.note).split())
+    return fingerprint(
+        {**{each.name: getattr(content, each.name) for each in dataclasses.fields(content)}, "note": note}
+    )
+
+
+def contents_of(content: DocumentContent) -> frozenset[str]:
     """`content_of` a document as it is, and without the characters that the books may not have taken in its note."""
-    plain, _ = texts.to_basic_plane(source.get("PrivateNote"))
-    return frozenset({content_of(source), content_of({**source, "PrivateNote": plain})})
+    return frozenset({content_of(content), content_of(in_basic_plane(content))})
 
 
-def is_as_signed(source: Json) -> bool:
+def in_basic_plane(content: DocumentContent) -> DocumentContent:
+    """The content without the characters that the books may not take in its note."""
+    return dataclasses.replace(content, note=texts.to_basic_plane(content.note)[0])
+
+
+def is_as_signed(content: DocumentContent) -> bool:
     """Whether a document still has the content that is named in the signature of its note."""
-    signed = find_signed_content(fields.find_text(source, "PrivateNote"))
-    return signed is not None and any(content.startswith(signed) for content in contents_of(source))
+    signed = find_signed_content(content.note)
+    return signed is not None and any(each.startswith(signed) for each in contents_of(content))
 
 
-def references_of(source: Json) -> References:
+def references_of(content: DocumentContent) -> References:
     """The customer, and the items of the lines, that a document names."""
-    details = [fields.part(line, "SalesItemLineDetail") for line in _item_lines(source)]
-    return {
-        "Customer": [fields.find_reference(source, "CustomerRef")],
-        "Item": [fields.find_reference(detail, "ItemRef") for detail in details],
-    }
+    return {"Customer": [content.customer], "Item": [item for _, item, _ in content.lines]}
 
 
-def with_references(source: Json, references: References) -> Json:
-    """The document with these references instead of its own."""
-    lines = [
-        {**line, "SalesItemLineDetail": {**fields.part(line, "SalesItemLineDetail"), "ItemRef": {"value": item}}}
-        for line, item in zip(_item_lines(source), references["Item"], strict=True)
-    ]
-    return {**source, "CustomerRef": {"value": references["Customer"][0]}, "Line": lines}
-
-
-def _item_lines(source: Json) -> list[Json]:
-    return [line for line in fields.rows(source, "Line") if line.get("DetailType") == "SalesItemLineDetail"]
-
-
-def _to_line(line: Json) -> list[object]:
-    detail = fields.part(line, "SalesItemLineDetail")
-    references = [fields.find_reference(detail, name) for name in ("ItemRef", "TaxCodeRef")]
-    return [fields.find_number(line, "Amount"), *references]
+def with_references(content: DocumentContent, references: References) -> DocumentContent:
+    """The content with these references instead of its own."""
+    lines = ((amount, item, code) for (amount, _, code), item in zip(content.lines, references["Item"], strict=True))
+    return dataclasses.replace(content, customer=references["Customer"][0], lines=tuple(lines))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.connectors.quickbooks import fields
+from gateway.connectors.quickbooks import fields, wire
 from gateway.connectors.quickbooks.fields import Json
 from gateway.connectors.quickbooks.wire_customers import present, to_address_body, wrap
 from gateway.errors import Permanent
@@ -93,7 +94,12 @@ def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
         open_credit=balance if credit is None else credit,
         payment_ids=tuple(str(each.get("TxnId")) for each in linked if each.get("TxnType") == "Payment"),
         is_linked=bool(linked),
-        raw=source,
+        department_id=fields.find_reference(source, "DepartmentRef"),
+        deposit_account_id=fields.find_reference(source, "DepositToAccountRef"),
+        customer_memo=fields.find_reference(source, "CustomerMemo"),
+        created_at=_created_at(source),
+        content=wire.to_content(source),
+        tax_lines=tuple(_to_tax(line) for line in fields.rows(fields.part(source, "TxnTaxDetail"), "TaxLine")),
     )
 
 
@@ -254,8 +260,17 @@ def to_payment(source: Json) -> BooksPayment:
         id=fields.need_text(source, "Id"),
         sync_token=fields.need_text(source, "SyncToken"),
         voided=is_voided(source),
-        raw=source,
+        created_at=_created_at(source),
     )
+
+
+def _created_at(source: Json) -> datetime | None:
+    return fields.find_moment(fields.part(source, "MetaData").get("CreateTime"))
+
+
+def _to_tax(line: Json) -> tuple[Decimal | None, Decimal]:
+    percentage = fields.find_number(fields.part(line, "TaxLineDetail"), "TaxPercent")
+    return percentage, fields.find_number(line, "Amount") or Decimal(0)
 
 
 def _to_payment_line(link: PaymentLink) -> dict[str, Any]:

@@ -257,12 +257,12 @@ def test_an_invoice_is_paid_by_two_tenders_and_opened_again(shop: Shop) -> None:
         shop.books.create_payment(
             BooksPayment(shop.customer_id, amount, day, links, payment_reference=f"P-{number}"), f"r{number}"
         )
-    assert shop.books.document(DocumentKind.INVOICE, invoice.id).raw["Balance"] == 0
+    assert shop.books.document(DocumentKind.INVOICE, invoice.id).balance == 0
     (second,) = shop.books.payments_by_reference(["P-3"])
     assert second.links == (PaymentLink("Invoice", invoice.id, Decimal(21)),)
     assert len(list(shop.books.payments_between(second.business_date, second.business_date))) == 2
     assert shop.books.void_payment(str(second.id), str(second.sync_token), "r4").voided
-    assert shop.books.document(DocumentKind.INVOICE, invoice.id).raw["Balance"] == 21
+    assert shop.books.document(DocumentKind.INVOICE, invoice.id).balance == 21
 
 
 def test_what_changed_and_what_was_deleted_is_captured(shop: Shop) -> None:
