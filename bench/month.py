@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gateway.store import migrate, requests
 from gateway.store.session import open_engine
 from handlers.polling import books_feed
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from sandbox.mpluskassa.simulation import Simulation as Till
 from sandbox.mpluskassa.structs import AMSTERDAM
 from sandbox.quickbooks.simulation import Simulation as Books

@@ -1,15 +1,111 @@
-"""Why the documents of a sale differ from the sale: the cause, in words, with all differences."""
+"""Why the documents of a sale differ from the sale: the records of both sides, the cause in words, and the remedy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 
-from mapping.agreement_records import BooksRecord, Cause, DifferenceRow, DocumentState, TillRecord
-from mapping.agreement_remedies import find_remedy
 from mapping.figures import Cell, Figures, Measure, add, subtract, total_of, within
 from mapping.money import show_cents
+
+
+class Cause(StrEnum):
+    """Why a record makes a difference."""
+
+    NOT_BOOKED = "not booked"
+    LEFT_OUT = "left out by the settings"
+    DELETED = "deleted in the books"
+    VOIDED = "voided in the books"
+    TWICE = "booked twice"
+    OTHER_DAY = "booked on another day"
+    PAID_OTHER_DAY = "paid on another day"
+    OTHER_BRANCH = "booked at another branch"
+    TENDER = "paid by another method"
+    PAYMENT = "payments differ"
+    ACCOUNT = "received on another account"
+    RATE = "another VAT rate"
+    ROUNDING = "VAT rounded differently"
+    AMOUNTS = "amounts differ"
+    UNKNOWN_SALE = "not known at the till"
+    UNEXPLAINED = "unexplained"
+
+
+class DocumentState(StrEnum):
+    """The state of a document of ours in the books."""
+
+    PRESENT = "present"
+    VOIDED = "voided"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class SaleState:
+    """The state of the event that should have booked a sale."""
+
+    event: int
+    state: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TillRecord:
+    """A sale. `group` is what it has in common with its documents; `left_out` is why the settings do not book it.
+
+    `number` is what it is resent by.
+    """
+
+    group: str
+    name: str
+    figures: Figures
+    left_out: str | None = None
+    sale_state: SaleState | None = None
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BooksRecord:
+    """A document or payment with our marker or link; if it is gone, only the id is known. `number` is the printed one.
+
+    `partial`: one of several in the group (a day's corrections, payments), so more than one is no duplicate.
+    `foreign`: without marker and link, but about this sale: another program booked it as well.
+    `adopted`: another program booked it, and by the settings it was linked instead of booked again.
+    """
+
+    group: str
+    entity: str
+    id: str
+    figures: Figures
+    state: DocumentState = DocumentState.PRESENT
+    partial: bool = False
+    note: str | None = None
+    foreign: bool = False
+    adopted: bool = False
+    number: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its kind and printed number, or its id where it has none."""
+        return f"{self.entity} {self.number or self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """The part of the difference that one record makes.
+
+    `differences` is books less till, by cell; `fix` is the remedy. `by_policy`: it follows from the settings.
+    """
+
+    cause: Cause
+    record: str
+    reason: str
+    differences: Figures
+    documents: tuple[BooksRecord, ...] = ()
+    sale_state: SaleState | None = None
+    fix: str = ""
+    by_policy: bool = False
+
 
 LARGEST_ROUNDING_CENTS = 5
 _TURNOVER = (Measure.NET, Measure.VAT)
@@ -254,3 +350,50 @@ _CAUSES: Sequence[tuple[Cause, Callable[[_Case], bool], Callable[[_Case], str]]]
     (Cause.RATE, _is_taxed_otherwise, _say_rate),
     (Cause.AMOUNTS, _is_anything, _say_amounts),
 )
+
+
+_RESEND = "./run resend {order}"
+_REMEDIES: Mapping[Cause, str] = {
+    Cause.LEFT_OUT: f"nothing, if that is meant; else change the settings, then {_RESEND}",
+    Cause.DELETED: f"{_RESEND} books it again; if it was deleted on purpose, cancel the sale at the till",
+    Cause.VOIDED: f"{_RESEND} gives it its amounts back; if it was voided on purpose, cancel the sale at the till",
+    Cause.TWICE: "void all but one in QuickBooks; keep the one with the gateway's marker in its private note",
+    Cause.OTHER_DAY: "set the date of {documents} back in QuickBooks, unless the books were closed on that day",
+    Cause.PAID_OTHER_DAY: "correct the date of {payments} in QuickBooks; what holds sale and money has one day",
+    Cause.OTHER_BRANCH: "choose the branch as location of {documents} in QuickBooks, or correct mapping.departments",
+    Cause.TENDER: "correct the payment method of {payments} in QuickBooks",
+    Cause.ACCOUNT: "choose the account that mapping.deposit_accounts names on {payments} in QuickBooks",
+    Cause.PAYMENT: "correct {payments} in QuickBooks, or delete it there and have it posted again by {command}",
+    Cause.ROUNDING: f"delete {{documents}} in QuickBooks and {_RESEND}, if a cent of VAT matters",
+    Cause.RATE: "choose the right VAT code on the lines of {documents} in QuickBooks",
+    Cause.AMOUNTS: f"put {{documents}} right in QuickBooks, or delete it there and {_RESEND}",
+    Cause.UNKNOWN_SALE: "void {documents} in QuickBooks, unless it is a sale of another installation",
+    Cause.UNEXPLAINED: "run the comparison again; if it stays, report it with the JSON of this report",
+}
+_BY_STATE: Mapping[str, str] = {
+    "parked": "repair what the reason says, then retry event {event}",
+    "skipped": f"if that is wrong, change the settings, then {_RESEND}",
+    "done": f"{_RESEND} books it again",
+}
+
+
+def find_remedy(cause: Cause, sales: Sequence[TillRecord], documents: Sequence[BooksRecord]) -> str:
+    """What to do about a difference of this cause; it may be "wait"."""
+    sale_state = next((sale.sale_state for sale in sales if sale.sale_state), None)
+    template = _for_missing(sale_state) if cause is Cause.NOT_BOOKED else _REMEDIES[cause]
+    named = [record.name for record in documents if record.entity != "Payment"]
+    payments = [record.name for record in documents if record.entity == "Payment"] or named
+    order = next((sale.number for sale in sales if sale.number), None) or "ORDER"
+    return template.format(
+        order=order,
+        documents=", ".join(dict.fromkeys(named)) or "the document",
+        payments=", ".join(dict.fromkeys(payments)) or "the payment",
+        event=sale_state.event if sale_state else "",
+        command=_RESEND.format(order=order),
+    )
+
+
+def _for_missing(sale_state: SaleState | None) -> str:
+    if sale_state is None:
+        return _RESEND
+    return _BY_STATE.get(sale_state.state, "wait: event {event} is on its way; ./run events shows it")

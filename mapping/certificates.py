@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final
 
 from mapping.agreement import AGREES, DIFFERS, EXPLAINED
-from mapping.agreement_records import Cause
+from mapping.agreement_causes import Cause
 from mapping.figures import Measure
 
 FORMAT: Final = "kassabridge certificate 1"

@@ -10,11 +10,11 @@ from mapping.day_summary import GOODS, Day, DayTotals, Goods
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import allocate, to_cents, to_euros
+from mapping.money_documents import payment_tag
 from mapping.orders import Posting
 from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, SalesDocument, TaxCode, VatAmount
 from mapping.references import References, get_tax_code, get_untaxed
 from mapping.sale_identity import fit_number
-from mapping.sale_payments import payment_tag
 from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
 

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 from mapping.messages import message
 from mapping.order_deposits import SETTLED
 from mapping.records import Sale, SaleKind
-from mapping.sale_lines import FlatLine, flatten, special_kind
-from mapping.sale_totals import is_without_vat, paid_difference, read_totals
+from mapping.sale_lines import FlatLine, flatten, is_without_vat, paid_difference, read_totals, special_kind
 from mapping.sections import OrderSettings
 
 _Key = TypeVar("_Key")

@@ -19,8 +19,7 @@ from mapping.references import (
     get_untaxed,
 )
 from mapping.sale_identity import name_record
-from mapping.sale_lines import FlatLine, flatten, negate
-from mapping.sale_totals import SHIFTED, is_without_vat, read_totals
+from mapping.sale_lines import SHIFTED, FlatLine, flatten, is_without_vat, negate, read_totals
 from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
 from mapping.unit_prices import find_unit_price, is_rigid, split_line, to_quantity

@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from mapping import order_deposits
 from mapping.errors import MappingError
-from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.money import round_to_cents
+from mapping.order_deposits import redeemed, without_gift_cards
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, Journal, Payment, Sale, VatAmount
-from mapping.sale_totals import is_without_vat, paid_difference
+from mapping.sale_lines import is_without_vat, paid_difference
 
 UNKNOWN = "unknown"
 """The key of an amount whose rate or payment method cannot be read."""

@@ -19,7 +19,7 @@ from mapping.errors import MappingError, NotBookable
 from mapping.orders import Posting
 from mapping.records import Customer, Item, ListEntry, Relation, Sale, TaxCode
 from mapping.references import References
-from mapping.sale_totals import is_without_vat, read_totals
+from mapping.sale_lines import is_without_vat, read_totals
 from mapping.settings_document import SettingsDocument
 from mapping.vat_table import VatTable
 

@@ -1,7 +1,8 @@
-"""Deposits on orders: money on the day it is taken, a debt of the shop until the order is delivered or refunded.
+"""Payments that are no money of the day: deposits on orders, and gift cards as a debt of the shop.
 
-Each payment of an order is a small receipt (a refund receipt for a refund) on the item of deposits. The receipt or
-invoice that delivers the order contains the prepaid amount as a line of that item, not as money: it was counted before.
+A deposit is a debt until the order is delivered or refunded. Each payment of an order is a small receipt (a refund
+receipt for a refund) on the item of deposits. The receipt or invoice that delivers the order contains the prepaid
+amount as a line of that item: it was counted before. A payment with a gift card is a line of the gift card item.
 """
 
 from __future__ import annotations
@@ -81,3 +82,13 @@ def to_document(order: Sale, payment: Payment, references: References, settings:
         department_id=references.department_id,
         private_note=marker,
     )
+
+
+def redeemed(sale: Sale, tenders: Collection[str]) -> int:
+    """Cents of the sale paid with gift cards; negative for a refund on one."""
+    return sum(payment.amount_cents for payment in sale.payments if payment.method in tenders)
+
+
+def without_gift_cards(sale: Sale, tenders: Collection[str]) -> Sale:
+    """The sale with payments in money only."""
+    return replace(sale, payments=tuple(payment for payment in sale.payments if payment.method not in tenders))

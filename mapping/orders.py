@@ -10,11 +10,10 @@ from mapping import tenders
 from mapping.customers import to_postal
 from mapping.document_lines import Extras, to_body
 from mapping.errors import MappingError
-from mapping.gift_cards import redeemed, without_gift_cards
 from mapping.messages import Amount, message
 from mapping.money import show_cents, to_euros
-from mapping.money_documents import to_money_documents
-from mapping.order_deposits import settled, without_deposits
+from mapping.money_documents import to_money_documents, to_payments, without_rounding
+from mapping.order_deposits import redeemed, settled, without_deposits, without_gift_cards
 from mapping.records import BooksPayment, DocumentKind, Payment, Sale, SalesDocument
 from mapping.references import References, find_account
 from mapping.sale_identity import (
@@ -27,9 +26,7 @@ from mapping.sale_identity import (
     name_record,
     tenders_of,
 )
-from mapping.sale_lines import needed_articles
-from mapping.sale_payments import to_payments, without_rounding
-from mapping.sale_totals import paid_difference
+from mapping.sale_lines import needed_articles, paid_difference
 from mapping.sections import OrderSettings
 from mapping.tenders import PAID_AT_ONCE, RETURNS, Division
 

@@ -14,10 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from mapping.conditions import Condition, Scalar
+from mapping.conditions import Condition, Scalar, find, split_path
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.paths import find, split_path
 
 Value = bool | int | Decimal | str | date | None
 T = TypeVar("T")

@@ -1,4 +1,7 @@
-"""The identity of a sale in the books: whether it is booked, as which document, with which number and marker."""
+"""The identity of a sale in the books: whether it is booked, as which document, with which number and marker.
+
+And what a later version of a sale means for the document of an earlier one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import replace
 
 from mapping import tenders
 from mapping.errors import MappingError, NotBookable
+from mapping.fingerprints import fingerprint
 from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind, SalesDocument
 from mapping.sections import OrderSettings
@@ -277,3 +281,30 @@ def unsigned(note: str | None) -> str:
 def marker_of_part(sale: Sale, part: str) -> str:
     """The marker of a document beside the sale's own; it differs from the sale's marker."""
     return f"MplusKASSA {name_record(sale)} [kassabridge:{sale.kind.value.lower()}:{sale.id}:{'_'.join(part.split())}]"
+
+
+CANCELLED_ORDER = "ORDER-CANCEL-STATE-COMPLETE"
+
+
+def content(sale: Sale) -> str:
+    """The sale's fingerprint: its content, without the time of its last change."""
+    return fingerprint(replace(sale, sync_marker=None, change_counter=None, version=None))
+
+
+def goods(sale: Sale) -> str:
+    """The fingerprint of what was sold, to whom and when: everything except its payments."""
+    unpaid = replace(sale, payments=(), paid_cents=0, state="", finalized=None)
+    return content(unpaid)
+
+
+def is_withdrawn(sale: Sale) -> bool:
+    """Whether nothing of the sale is left: a cancelled order, or a total of zero."""
+    is_something = sale.total_incl_cents or sale.total_excl_cents or moves_money(sale)
+    return sale.state == CANCELLED_ORDER or not is_something
+
+
+def kind_now(sale: Sale, settings: OrderSettings, booked_as: str) -> DocumentKind:
+    """The kind of document of a changed sale: an invoice stays one when it is paid, otherwise the sale decides."""
+    natural = document_kind(sale, settings)
+    keeps = booked_as == DocumentKind.INVOICE and natural is DocumentKind.SALES_RECEIPT
+    return DocumentKind.INVOICE if keeps else natural

@@ -1,15 +1,15 @@
-"""Tax codes of the books and VAT codes of the till, matched by rate."""
+"""Tax codes of the books and VAT codes of the till, matched by rate; and the turnover group of a new article."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.records import TaxCode, VatGroup
+from mapping.records import Article, Product, TaxCode, TurnoverGroup, VatGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +109,24 @@ def _as_code(value: str, record: str) -> int:
             fix="write the number of a VAT group in products.vat",
         )
     return int(value)
+
+
+_SALES = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
+
+
+def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> Product:
+    """The product; articles without a turnover group get one: that of the VAT code, else the first for sales.
+
+    If the till returns no turnover groups, the till decides.
+    """
+    sales = sorted((group for group in groups if group.type in _SALES), key=lambda group: group.number)
+    if not sales:
+        return product
+    return replace(product, articles=tuple(_given(article, sales) for article in product.articles))
+
+
+def _given(article: Article, sales: list[TurnoverGroup]) -> Article:
+    if article.turnover_group is not None:
+        return article
+    fitting = next((group for group in sales if group.vat_code == article.vat_code), sales[0])
+    return replace(article, turnover_group=fitting.number)

@@ -18,8 +18,7 @@ from gateway.store.events import Change, Event, Flow, State, name_record
 from gateway.store.progress import SETTLED, Progress, Snapshot
 from gateway.store.session import reading, writing
 from gateway.web import admin_backfills, presentation
-from mapping.agreement import AGREES, EXPLAINED
-from mapping.agreement_text import to_text
+from mapping.agreement import AGREES, EXPLAINED, to_text
 
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
 _UNTOUCHED_SECONDS = 5.0

@@ -19,7 +19,7 @@ from gateway.store.views import LONGEST_PAGE, PAGE
 from gateway.web import actions, admin_events, bodies, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 
 
 def routes() -> list[Route]:

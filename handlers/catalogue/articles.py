@@ -20,8 +20,8 @@ from mapping.list_entries import require_home
 from mapping.products import VatTable
 from mapping.records import Article, Item, Product
 from mapping.texts import Traces, without_name
-from mapping.turnover import with_turnover_groups
 from mapping.variants import Family
+from mapping.vat_table import with_turnover_groups
 
 _NO_RATES = VatTable()
 

@@ -17,7 +17,7 @@ from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
 from handlers.sales import bookings, changes, documents, drafts, successors, till_sales, writers
 from handlers.sales.settlement import CREDIT
-from mapping import sale_changes
+from mapping import sale_identity
 from mapping.day_summary import Day
 from mapping.errors import MappingError
 from mapping.messages import message
@@ -111,9 +111,9 @@ def _is_dropped(mine: Link, deps: Deps) -> bool:
     if document is None or document.kind != LinkKind.DOCUMENT or mine.kind == LinkKind.DOCUMENT:
         return False
     sale = till_sales.find(document.source_id, deps)
-    if sale is None or sale_changes.is_withdrawn(sale):
+    if sale is None or sale_identity.is_withdrawn(sale):
         return False
-    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, document.target_entity)
+    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, document.target_entity)
     try:
         posting, _ = drafts.prepare(sale, deps, kind=kind)
     except (MappingError, Permanent):
@@ -154,7 +154,7 @@ def _is_cancelled(mine: Link, how: BookingStatus, deps: Deps) -> bool:
     if document is None or document.kind != LinkKind.DOCUMENT:
         return False
     sale = till_sales.find(document.source_id, deps)
-    if sale is None or not sale_changes.is_withdrawn(sale):
+    if sale is None or not sale_identity.is_withdrawn(sale):
         return False
     if mine == document and how is BookingStatus.VOIDED and not mine.status.is_gone:
         bookings.note(document, BookingStatus.WITHDRAWN, deps)

@@ -14,7 +14,7 @@ from handlers import awaited_records
 from handlers.deps import Deps
 from handlers.references import addresses
 from mapping import customers
-from mapping.countries import to_iso3
+from mapping.customers import to_iso3
 from mapping.errors import MappingError
 from mapping.list_entries import named_currency, require_home
 from mapping.messages import message

@@ -11,10 +11,9 @@ from gateway.store.requests import By
 from handlers.deps import Deps
 from handlers.references import counterparts, parties
 from handlers.references.counterparts import BY_EMAIL, BY_LINK
-from mapping import customer_explanations, customers, relations
-from mapping.customer_explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME
+from mapping import customers, explanations, relations
 from mapping.errors import NotBookable
-from mapping.explanations import Explanation
+from mapping.explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME, Explanation
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
@@ -102,7 +101,7 @@ def _explain_customer(
     kept: str | None,
     tried: Sequence[RuleStep] = (),
 ) -> PreviewData:
-    rows = customer_explanations.explain_customer(
+    rows = explanations.explain_customer(
         relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
     )
     return _to_preview("books", rows, found.id if found else None, by)
@@ -137,7 +136,7 @@ def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     known = counterparts.of_customer(customer, deps)
     match = counterparts.find_relation(customer, known, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
-    rows = customer_explanations.explain_relation(customer, existing=match.relation, kept=kept)
+    rows = explanations.explain_relation(customer, existing=match.relation, kept=kept)
     return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)
 
 

@@ -17,7 +17,7 @@ from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading
 from handlers.deps import Deps
-from mapping import sale_changes, sale_identity
+from mapping import sale_identity
 from mapping.records import BookedDocument, DocumentContent, Sale
 
 WRITTEN = (LinkKind.DAY_DOCUMENT, LinkKind.DOCUMENT, LinkKind.MONEY, LinkKind.DEPOSIT)
@@ -93,12 +93,12 @@ def to_link(sale: Sale, booked: BookedDocument, *, finished: bool, **more: Any) 
         "number": sale.number,
         "document_number": booked.document_number,
         "total_cents": sale.total_incl_cents,
-        "goods": sale_changes.goods(sale),
+        "goods": sale_identity.goods(sale),
         **seen(booked.content),
         "dated": booked.business_date.isoformat() if booked.business_date else None,
     }
     known |= more
-    fingerprint = sale_changes.content(sale) if finished else None
+    fingerprint = sale_identity.content(sale) if finished else None
     return Link(LinkKind.DOCUMENT, sale.id, booked.kind, booked.id, booked.sync_token, fingerprint, known)
 
 

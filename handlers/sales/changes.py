@@ -11,7 +11,7 @@ from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
 from handlers.sales import booking, bookings, comparison, documents, drafts, money_documents, repairs, settlement
-from mapping import orders, sale_changes
+from mapping import orders, sale_identity
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.orders import Posting
@@ -27,10 +27,10 @@ def follow(sale: Sale, link: Link, event: Event, deps: Deps) -> Result:
     if link.adopted:
         return _park_adopted(sale, link)
     in_money = drafts.in_money(sale, deps)
-    kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity)
+    kind = sale_identity.kind_now(in_money, deps.settings.orders, link.target_entity)
     if link.status is BookingStatus.WITHDRAWN and kind == link.target_entity:
         return revive(sale, link, event, deps)
-    if kind is DocumentKind.INVOICE == link.target_entity and bookings.detail(link, "goods") == sale_changes.goods(
+    if kind is DocumentKind.INVOICE == link.target_entity and bookings.detail(link, "goods") == sale_identity.goods(
         sale
     ):
         return _settle_more(sale, link, event, deps)
@@ -94,7 +94,7 @@ def _leave_gone(sale: Sale, link: Link, deps: Deps) -> Result:
     money_documents.release(link.target_entity, link.target_id, deps)
     settlement.release(link.target_entity, link.target_id, deps)
     deps.resolve(bookings.GONE_IN_BOOKS, f"sale {sale.number}")
-    finished = dataclasses.replace(link, fingerprint=sale_changes.content(sale))
+    finished = dataclasses.replace(link, fingerprint=sale_identity.content(sale))
     return done("cancelled at the till; its document is gone from the books already", links=(finished,))
 
 
@@ -108,7 +108,7 @@ def relink(sale: Sale, link: Link, deps: Deps) -> Link | None:
     content = find_signed_content(booked.private_note) or bookings.seen(booked.content)["seen"]
     known = bookings.to_link(sale, booked, finished=False, goods=None, seen=content, **{bookings.REFERENCES: None})
     known = dataclasses.replace(known, sync_token=None, generation=link.generation + 1)
-    kept = () if sale_changes.is_withdrawn(sale) else _find_payments(sale, booked, deps)
+    kept = () if sale_identity.is_withdrawn(sale) else _find_payments(sale, booked, deps)
     settlement.recall(sale, booked, deps, wanted=kept)
     settlement.part_from(link, kept, deps)
     money_documents.hand_over(link, booked, deps)
@@ -119,7 +119,7 @@ def relink(sale: Sale, link: Link, deps: Deps) -> Link | None:
 
 
 def _find_payments(sale: Sale, booked: BookedDocument, deps: Deps) -> tuple[BooksPayment, ...]:
-    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
+    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, booked.kind)
     posting, _ = drafts.prepare(sale, deps, kind=kind)
     return posting.payments
 
@@ -147,7 +147,7 @@ def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool
     """
     if not is_edited(link, current, deps):
         return False
-    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
+    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
     if current.voided or kind != current.kind:
         return True
     try:

@@ -15,7 +15,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
 from handlers.sales import bookings, documents, drafts, repairs, settlement
-from mapping import orders, sale_changes
+from mapping import orders, sale_identity
 from mapping.day_summary import Day, is_summarised
 from mapping.errors import NotBookable
 from mapping.messages import message
@@ -52,7 +52,7 @@ def hand_over(sale: Sale, link: Link | None, event: Event, deps: Deps, *, dry_ru
             message("dry run: the sale is summed up in the document of {key}; nothing was written", key=day.key)
         )
     idle = [each for each in dict.fromkeys((day, before)) if _is_idle(each, deps)]
-    if link and before == day and link.fingerprint == sale_changes.content(sale):
+    if link and before == day and link.fingerprint == sale_identity.content(sale):
         if event.source not in bookings.PEOPLE or (idle and is_complete(day, deps)):
             return _ended(sale, link, deps)
         deps.say("its day is looked at again: something of it was removed in QuickBooks", day=day.key)
@@ -96,7 +96,7 @@ def seconds_until_close(day: Day, deps: Deps) -> float:
 
 def to_change(day: Day, sale: Sale, event: Event, deps: Deps) -> Change:
     """The request to sum up a day because of this sale."""
-    version = sale_changes.content(sale)[:12]
+    version = sale_identity.content(sale)[:12]
     return Change(
         key=f"day:{deps.connection}:{day.key}:{sale.id}:{version}:{event.id}:{deps.now():%Y%m%d%H%M}",
         flow=Flow.ORDERS,

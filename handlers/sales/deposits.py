@@ -17,8 +17,7 @@ from mapping.messages import message
 from mapping.order_deposits import key_of
 from mapping.orders import Posting
 from mapping.records import Payment, Sale
-from mapping.sale_changes import CANCELLED_ORDER
-from mapping.sale_identity import COMPLETE_ORDER, is_order, sign
+from mapping.sale_identity import CANCELLED_ORDER, COMPLETE_ORDER, is_order, sign
 
 
 def handle(order: Sale, deps: Deps, *, maybe_written: bool, asked: bool) -> Result:

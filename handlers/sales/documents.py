@@ -24,10 +24,10 @@ from gateway.store.links import Link
 from handlers.deps import Deps
 from mapping import orders
 from mapping.messages import message
+from mapping.money_documents import payment_tag
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentContent, DocumentKind, Sale, SalesDocument
 from mapping.sale_identity import CONTENT_LENGTH, find_installation, find_tag, is_marked, sign_content, unsigned
-from mapping.sale_payments import payment_tag
 
 _NOT_TEXT = re.compile(r"[^0-9A-Za-z]+")
 CHECK, INSTALLATION = "Duplicates", "Installation"

@@ -18,14 +18,13 @@ from handlers.references.parties import Buyer
 from handlers.sales import bookings
 from mapping import list_entries, order_deposits, orders
 from mapping.errors import ItemNeeded, MappingError
-from mapping.gift_cards import without_gift_cards
 from mapping.list_entries import KnownLists, NewMethod
 from mapping.messages import message
-from mapping.order_deposits import key_of, without_deposits
+from mapping.order_deposits import key_of, without_deposits, without_gift_cards
 from mapping.orders import Posting, References
 from mapping.records import DocumentKind, Sale, SaleKind, VatAmount
 from mapping.sale_identity import sign
-from mapping.sale_totals import is_without_vat, read_totals
+from mapping.sale_lines import is_without_vat, read_totals
 from mapping.unit_prices import LineAmounts
 
 WRONG_AMOUNT = "6070"

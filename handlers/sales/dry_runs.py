@@ -16,7 +16,7 @@ from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done, telling
 from handlers.sales import bookings, changes, documents, drafts, money_documents, repairs
-from mapping import sale_changes
+from mapping import sale_identity
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.money import to_euros
@@ -115,14 +115,14 @@ def dry_run(sale: Sale, link: Link | None, deps: Deps) -> Result:
 
 
 def _is_withdrawn_now(sale: Sale, link: Link, deps: Deps) -> bool:
-    if link.fingerprint == sale_changes.content(sale) or not sale_changes.is_withdrawn(sale):
+    if link.fingerprint == sale_identity.content(sale) or not sale_identity.is_withdrawn(sale):
         return False
     return not is_off(sale, deps.settings.orders)
 
 
 def _draft(sale: Sale, link: Link | None, deps: Deps) -> tuple[Posting, References]:
     in_money = drafts.in_money(sale, deps)
-    kind = sale_changes.kind_now(in_money, deps.settings.orders, link.target_entity) if link else None
+    kind = sale_identity.kind_now(in_money, deps.settings.orders, link.target_entity) if link else None
     posting, references = drafts.prepare(sale, deps, kind=kind)
     return drafts.open_up(posting, deps), references
 
@@ -250,7 +250,7 @@ def _plan_booking(sale: Sale, link: Link | None, posting: Posting, deps: Deps) -
         return _of_adopted(sale, link)
     if current is None or current.voided:
         return _of_gone(name, link, current, posting)
-    if link.fingerprint is not None and link.fingerprint != sale_changes.content(sale):
+    if link.fingerprint is not None and link.fingerprint != sale_identity.content(sale):
         return _of_changed(sale, link, current, deps)
     steps = _repairs(link, posting, current, deps)
     return Plan(REPAIR, steps) if steps else Plan(NOTHING)
@@ -289,7 +289,7 @@ def _of_unknown(sale: Sale, posting: Posting, deps: Deps) -> Plan:
 
 
 def _of_adopted(sale: Sale, link: Link) -> Plan:
-    if link.fingerprint == sale_changes.content(sale):
+    if link.fingerprint == sale_identity.content(sale):
         return Plan(NOTHING)
     return Plan(PARK, (ADOPTED,))
 
@@ -320,8 +320,8 @@ def _of_gone(name: str, link: Link, current: BookedDocument | None, posting: Pos
 
 
 def _of_changed(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> Plan:
-    kind = sale_changes.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
-    same_goods = bookings.detail(link, "goods") == sale_changes.goods(sale)
+    kind = sale_identity.kind_now(drafts.in_money(sale, deps), deps.settings.orders, link.target_entity)
+    same_goods = bookings.detail(link, "goods") == sale_identity.goods(sale)
     if kind is DocumentKind.INVOICE == link.target_entity and same_goods:
         return Plan(SETTLE, (ONLY_PAYMENTS,))
     if deps.settings.orders.changed == PARK:

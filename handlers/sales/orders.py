@@ -51,7 +51,7 @@ from handlers.sales import (
     settlement,
     till_sales,
 )
-from mapping import orders, sale_changes
+from mapping import orders, sale_identity
 from mapping.errors import NotBookable
 from mapping.messages import message
 from mapping.records import Sale, SaleKind
@@ -159,17 +159,17 @@ def decide(context: Context, settings: OrderSettings) -> Step:
 def _decide_booked(context: Context, link: Link) -> Step:
     if link.status.is_gone:
         return Step.AGAIN if context.is_asked else Step.RELINK
-    if link.fingerprint != sale_changes.content(context.sale):
+    if link.fingerprint != sale_identity.content(context.sale):
         return Step.FOLLOW
     return Step.RESTORE if context.is_asked else Step.NOTHING
 
 
 def _decide_unbookable(context: Context, settings: OrderSettings) -> Step:
     sale, link = context.sale, context.link
-    is_withdrawn = sale_changes.is_withdrawn(sale)
+    is_withdrawn = sale_identity.is_withdrawn(sale)
     if link is None:
         return Step.SEARCH if is_withdrawn and context.maybe_written and not context.looked else Step.REFUSE
-    if link.fingerprint == sale_changes.content(sale):
+    if link.fingerprint == sale_identity.content(sale):
         return Step.REFUSE
     if is_withdrawn:
         return Step.WITHDRAW

@@ -17,10 +17,10 @@ from handlers.deps import Deps
 from handlers.sales import documents
 from mapping import orders
 from mapping.fingerprints import fingerprint
+from mapping.money_documents import find_source_id
 from mapping.orders import Posting
 from mapping.records import BookedDocument, BooksPayment, DocumentKind, PaymentLink, Sale
 from mapping.sale_identity import find_tag, is_marked
-from mapping.sale_payments import find_source_id
 
 CREDIT = "credit"
 TRIES = 5

@@ -18,7 +18,7 @@ from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done
 from handlers.sales import bookings, day_booking, days, drafts
-from mapping import day_summary, sale_changes
+from mapping import day_summary, sale_identity
 from mapping.day_summary import Day, DayTotals
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
@@ -173,7 +173,7 @@ def _to_link(sale: Sale, day: Day, state: _State, *, left_out: bool) -> Link:
         sale.id,
         state.target_entity,
         state.target_id,
-        fingerprint=sale_changes.content(sale),
+        fingerprint=sale_identity.content(sale),
         detail={"number": sale.number, "total_cents": sale.total_incl_cents},
         status=BookingStatus.LEFT_OUT if left_out else BookingStatus.BOOKED,
         day=day.key,

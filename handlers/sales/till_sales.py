@@ -14,8 +14,7 @@ from gateway.store.sales import SaleFacts
 from handlers.deps import Deps
 from mapping import golden_records
 from mapping.records import Sale, SaleKind
-from mapping.sale_lines import every_line
-from mapping.sale_totals import is_without_vat
+from mapping.sale_lines import every_line, is_without_vat
 
 ENTITIES: Final = SALES
 _KINDS: Final = {entity: kind for kind, entity in ENTITIES.items()}

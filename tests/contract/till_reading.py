@@ -11,11 +11,10 @@ from typing import Any
 from gateway.connectors.mpluskassa.wire import AMSTERDAM, Row, part, rows, to_moment
 from gateway.connectors.mpluskassa.wire_sales import to_sale
 from gateway.errors import AuthLost, GatewayError
-from mapping.countries import to_iso3
+from mapping.customers import to_iso3
 from mapping.errors import MappingError
 from mapping.records import SaleKind
-from mapping.sale_lines import flatten
-from mapping.sale_totals import read_totals
+from mapping.sale_lines import flatten, read_totals
 from tests.contract.probe import Fit, Probe, Seen, Unclear, Way
 from tests.contract.till import Till
 

@@ -16,7 +16,7 @@ from gateway.store import requests
 from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from mapping.records import DocumentKind
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM

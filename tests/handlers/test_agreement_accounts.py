@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import REALM, Shop, sold

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.store.session import open_engine
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from mapping.records import DocumentKind
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM

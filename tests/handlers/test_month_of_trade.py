@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.store import requests
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import REALM, SALES, Shop
 from tests.month import goods, money

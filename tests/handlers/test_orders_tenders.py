@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.store import requests
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.structs import AMSTERDAM

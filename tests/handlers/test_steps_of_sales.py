@@ -12,7 +12,7 @@ from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link, LinkKind
 from handlers.sales import orders
 from handlers.sales.orders import Context, Step
-from mapping import sale_changes
+from mapping import sale_identity
 from mapping.errors import NotBookable
 from mapping.records import Sale, SaleKind
 from mapping.sections import OrderSettings
@@ -38,7 +38,7 @@ def known(
 ) -> Context:
     """A context; `booked`: the sale has a link, of its content "now" or "before"."""
     event = Event(**{**EMPTY, "source": source, "hint": hint, "received_at": NOW})  # type: ignore[arg-type]
-    content = sale_changes.content(sale) if booked == "now" else booked
+    content = sale_identity.content(sale) if booked == "now" else booked
     link = Link(LinkKind.DOCUMENT, sale.id, "SalesReceipt", "1", "0", content, status=status) if booked else None
     first = Context(sale, event, link, None, None, summed_up=False, maybe_written=False, records=())
     return dataclasses.replace(first, **more)  # type: ignore[arg-type]

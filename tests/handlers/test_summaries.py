@@ -15,7 +15,7 @@ from gateway.store import requests
 from gateway.store.session import writing
 from handlers.polling import books_feed
 from handlers.sales import bookings
-from mapping.agreement_text import to_text
+from mapping.agreement import to_text
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.structs import AMSTERDAM
 from tests.handlers.shop import REALM, Shop, sold

@@ -33,8 +33,8 @@ from gateway.web.pages.rendering import ENTITIES
 from gateway.web.previews import CHOICES
 from handlers.sales.dry_runs import STEPS
 from mapping import settings_guide
-from mapping.agreement_records import Cause
-from mapping.customer_explanations import KEPT
+from mapping.agreement_causes import Cause
+from mapping.explanations import KEPT
 from mapping.settings_document import SettingsDocument
 from tests.house import templates_in_code
 

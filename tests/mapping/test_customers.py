@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mapping import customers
-from mapping.countries import to_iso3
+from mapping.customers import to_iso3
 from mapping.errors import MappingError
 from mapping.records import Customer, PostalAddress, Relation, TillAddress
 from mapping.sections import CustomerSettings

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from mapping.conditions import Condition
+from mapping.conditions import Condition, find, split_path
 from mapping.errors import MappingError
 from mapping.fingerprints import fingerprint
-from mapping.paths import find, split_path
 from mapping.records import Item
 from mapping.rules import Evaluation, Rule, RuleStep, evaluate
 

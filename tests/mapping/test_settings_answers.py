@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mapping import settings_document
-from mapping.settings_answers import amend
 from mapping.settings_document import DocumentError
+from mapping.settings_guide import amend
 
 TEXTS = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=40)
 ANSWERS: dict[str, st.SearchStrategy[Any]] = {

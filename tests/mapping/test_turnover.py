@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mapping.records import Article, Product, TurnoverGroup
-from mapping.turnover import with_turnover_groups
+from mapping.vat_table import with_turnover_groups
 
 GROUPS = (
     TurnoverGroup(5, "Gifts", "TURNOVER-GROUP-TYPE-TURNOVER", vat_code=2),

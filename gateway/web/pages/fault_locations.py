@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mapping.settings_document import DocumentFault
-from mapping.toml_lines import Path, find_keys
+from mapping.settings_document import DocumentFault, Path, find_keys
 
 AROUND = 2
 _AT_LINE = re.compile(r"at line (\d+)")

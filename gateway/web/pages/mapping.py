@@ -25,7 +25,7 @@ from gateway.web.previews import PreviewRequest
 from gateway.web.sessions import Visitor
 from gateway.web.settings_saving import Draft, must_exist
 from gateway.web.visitors import for_visitors, from_form
-from mapping import choices, coverage, settings_answers, settings_document, settings_guide
+from mapping import choices, coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.coverage import Caught
 from mapping.messages import message
@@ -208,7 +208,7 @@ async def _amend(request: Request, state: MappingState, editing: Editing) -> tup
     if not answers:
         return None, {}
     try:
-        return await services.of(request).run(lambda: settings_answers.amend(state.text, answers)), {}
+        return await services.of(request).run(lambda: settings_guide.amend(state.text, answers)), {}
     except DocumentError as error:
         return None, mapping_form.place(error.faults, editing.chosen)
 

@@ -183,7 +183,7 @@ def place(faults: Iterable[DocumentFault], chosen: Choices) -> dict[str, str]:
 
 
 def to_answers(text: str, chosen: Choices, before: Choices) -> dict[str, Any]:
-    """What the form says otherwise than the document, as answers for `settings_answers.amend`."""
+    """What the form says otherwise than the document, as answers for `settings_guide.amend`."""
     written = tomllib.loads(text, parse_float=Decimal)
     answers: dict[str, Any] = {}
     for setting in CONTROLS:

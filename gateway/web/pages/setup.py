@@ -31,7 +31,7 @@ from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
 from gateway.web.settings_saving import Draft
 from gateway.web.visitors import for_visitors, from_form
-from mapping import coverage, settings_answers, settings_document
+from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.settings_document import DocumentError, SettingsDocument
 
@@ -147,7 +147,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     try:
         answers = questions.find_answers(_document(state), form)
         if answers or not state.version:
-            text = await services.of(request).run(lambda: settings_answers.amend(state.text, answers))
+            text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
             draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
             await settings_saving.save(services.of(request), name, draft)
     except DocumentError as error:
