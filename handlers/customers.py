@@ -16,8 +16,8 @@ from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
 from handlers import awaited_records, merges
 from handlers.deps import Deps
-from handlers.references import addresses, counterparts, parties
-from handlers.references.counterparts import LastWritten
+from handlers.references import parties, people
+from handlers.references.people import LastWritten
 from handlers.result import Result, done, skipped
 from mapping import customers, relations
 from mapping.list_entries import require_home
@@ -33,7 +33,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
     deps.learn(email=customers.email_key(relation.email), record=message("relation {number}", number=relation.number))
-    known = counterparts.of_relation(relation, deps)
+    known = people.of_relation(relation, deps)
     if known.relation == relations.relation_fingerprint(relation):
         return done("unchanged")
     customers.require_wanted(relation)
@@ -106,8 +106,8 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     """A customer of the books changed: apply a merge, and write it to the till if that is wanted."""
     merged_ids = _follow_merge(event, deps)
     if not parties.links_with(event.entity_id, deps):
-        addresses.mark(event.entity_id, deps)
-    addresses.note((), deps, gone=merged_ids)
+        parties.mark(event.entity_id, deps)
+    parties.note((), deps, gone=merged_ids)
     awaited_records.release_customers([event.entity_id, *merged_ids], deps)
     relations.require_switched_on(deps.settings.customers)
     try:
@@ -116,7 +116,7 @@ def carry_customer(event: Event, deps: Deps) -> Result:
         return skipped("the customer was deleted in QuickBooks; the till keeps its relation")
     deps.learn(email=customers.email_key(customer.email), record=f'customer "{customer.display_name}"')
     relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
-    known = counterparts.of_customer(customer, deps)
+    known = people.of_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
     return _to_till(customer, known, event, deps)
@@ -133,7 +133,7 @@ def _follow_merge(event: Event, deps: Deps) -> tuple[str, ...]:
 
 
 def _to_till(customer: Customer, known: LastWritten, event: Event, deps: Deps) -> Result:
-    present = counterparts.find_relation(customer, known, deps).relation
+    present = people.find_relation(customer, known, deps).relation
     wanted = relations.to_relation(customer, existing=present)
     newer: Collection[str] = ()
     if present and known.agreed and deps.settings.customers.update_existing:

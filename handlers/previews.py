@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from gateway.errors import NotFound
+from gateway.store import links
 from gateway.store.events import Event
+from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By, Side
-from handlers.catalogue import forecasts, items
+from gateway.store.session import reading
+from handlers.catalogue import articles, bridge, categories, category_links, families, items, ownership
+from handlers.catalogue import products as flow
 from handlers.deps import Deps, on_trial
 from handlers.references import people
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
 from handlers.stock.bookings import StockDifference
-from mapping import customers
+from mapping import categories as tree
+from mapping import customers, explanations, products
+from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
-from mapping.records import Customer, Item, Relation
+from mapping.records import ArticleGroup, Customer, Item, Product, Relation
 from mapping.sections import BranchStock, StockSettings
-from mapping.skus import name_item
+from mapping.skus import OWN, name_item, needs_allocation
+from mapping.texts import Traces, without_name
+from mapping.variants import find_family
 
 PreviewData = dict[str, Any]
 Found = TypeVar("Found")
@@ -29,12 +38,12 @@ _MAX_NAMED = 5
 
 def preview_product(event: Event, deps: Deps) -> Result:
     """What the item would become, or why it would not."""
-    return _preview(event, deps, _get_item, forecasts.explain_product)
+    return _preview(event, deps, _get_item, explain_product)
 
 
 def preview_category(event: Event, deps: Deps) -> Result:
     """What the category would become, or why it would not."""
-    return _preview(event, deps, _get_item, forecasts.explain_category)
+    return _preview(event, deps, _get_item, explain_category)
 
 
 def preview_stock(event: Event, deps: Deps) -> Result:
@@ -153,3 +162,176 @@ def _refused(refusal: MappingError) -> PreviewData:
 
 def _answer(content: Mapping[str, Any]) -> Result:
     return telling(done("a preview: nothing was written"), content)
+
+
+UNGIVEN: Final = "given when the item is written"
+
+
+def explain_product(item: Item, deps: Deps) -> PreviewData:
+    """The article field by field, its group or family. Raises `MappingError` for what would be parked or skipped."""
+    if item.type == CATEGORY:
+        return explain_category(item, deps)
+    if not deps.settings.products.enabled:
+        raise NotBookable("products are switched off in the settings", field="products.enabled")
+    if items.is_ours(item.id, deps):
+        raise NotBookable(OWN, record=name_item(item))
+    try:
+        products.require_wanted(item, deps.settings.products)
+    except NotBookable as reason:
+        link = articles.find_link(item.id, deps)
+        if link is None:
+            raise
+        return _explain_left_out(item, link, reason, deps)
+    return _explain_article(item, _find_parent(item, deps), deps)
+
+
+def _explain_left_out(item: Item, link: Link, reason: NotBookable, deps: Deps) -> PreviewData:
+    """The item has an article, but the settings now leave it out: what the policy does with the article."""
+    action, kept = products.when_left_out(item, deps.settings.products)
+    article = f"article {link.target_id}"
+    preview: PreviewData = {"article": int(link.target_id), "record": name_item(item), "field": reason.field}
+    if action == "keep":
+        return preview | {"outcome": "skipped", "reason": f"{reason.reason}; {article} stays as it is: {kept}"}
+    if action == "park":
+        fix = flow.choose_for(article, reason)
+        return preview | {"outcome": "parked", "reason": flow.on_sale(reason, link), "fix": fix}
+    read = deps.till.product_of_article(int(link.target_id))
+    present = products.find_article(read.product if read else None, int(link.target_id))
+    on_sale = present is not None and present.active is not False
+    ended = {"field": "active", "value": False, "present": on_sale, "source": reason.field, "kept": None}
+    return preview | {"outcome": "deactivated" if on_sale else "unchanged", "reason": reason.reason, "fields": [ended]}
+
+
+def _find_parent(item: Item, deps: Deps) -> Item | None:
+    try:
+        return deps.books.item(item.parent_id) if item.parent_id else None
+    except NotFound:
+        return None
+
+
+def _explain_article(item: Item, category: Item | None, deps: Deps) -> PreviewData:
+    settings, link = deps.settings.products, articles.find_link(item.id, deps)
+    number = bridge.find_number(item, deps)
+    ungiven = number is None and needs_allocation(item, settings)
+    read = deps.till.product_of_article(number) if number is not None else None
+    present = ownership.claim(item, number, read.product if read else None, deps) if number is not None else None
+    found = explanations.explain(
+        item,
+        settings=settings,
+        vat=articles.vat_table(deps),
+        existing=present,
+        number=settings.allocate_from if ungiven else number or 0,
+        traces=_traces(link, number or 0, read.product if read else None, present),
+    )
+    if present is None and not item.active:
+        raise NotBookable("an inactive item that the till never had", record=name_item(item), field="active")
+    fields = [dataclasses.asdict(each) for each in found]
+    changed = False
+    if present is not None and read is not None and number is not None:
+        changed = _is_changed(item, number, present, read.product, link, deps)
+    given = {"value": UNGIVEN, "steps": []}
+    shown = [{**row, **given} if ungiven and row["field"] == "number" else row for row in fields]
+    family = _explain_family(item, present, deps)
+    places = [*family.pop("rows", ()), *_explain_group(category, present, deps)]
+    changed = changed or any(map(_is_written, places))
+    return {
+        "outcome": "created" if present is None else "updated" if changed else "unchanged",
+        "article": UNGIVEN if ungiven else number,
+        "fields": [*shown, *places],
+        **family,
+    }
+
+
+def _is_changed(item: Item, number: int, present: Product, read: Product, link: Link | None, deps: Deps) -> bool:
+    """Whether anything would be written, by the same comparison as in a real run."""
+    settings, vat = deps.settings.products, articles.vat_table(deps)
+    wanted = products.to_product(
+        item,
+        settings=settings,
+        vat=vat,
+        existing=present,
+        allocated=number,
+        traces=_traces(link, number, read, present),
+    )
+    if articles.guest_of(link):
+        wanted = dataclasses.replace(wanted, description=None)
+    return articles.differs(wanted, read, vat, settings.vat_branch)
+
+
+def _traces(link: Link | None, number: int, read: Product | None, present: Product | None) -> Traces:
+    """As in a real run: the name of an article that is taken over from another item is not the staff's."""
+    found = articles.traces_of(link, number)
+    return found if present is read else without_name(found)
+
+
+def _is_written(row: PreviewData) -> bool:
+    value, present = (str(row[name] or "").casefold() for name in ("value", "present"))
+    return row["kept"] is None and value != present
+
+
+def _explain_group(parent: Item | None, present: Product | None, deps: Deps) -> list[PreviewData]:
+    """The group that its product becomes a member of, if the item has a category."""
+    if parent is None or parent.type != CATEGORY or not category_links.are_groups_written(deps):
+        return []
+    number = _group_numbers((parent.id,), deps).get(parent.id, UNGIVEN)
+    there = number if present and number in present.group_numbers else None
+    step = {"action": f'category "{parent.name}"', "before": parent.id, "after": number}
+    return [{"field": "group", "value": number, "present": there, "source": "ParentRef", "kept": None, "steps": [step]}]
+
+
+def _explain_family(item: Item, present: Product | None, deps: Deps) -> PreviewData:
+    """The product of the family: its field, and its number if it is already at the till."""
+    settings = deps.settings.products
+    family = find_family(item, settings)
+    if family is None:
+        return {}
+    number = families.find_product(family.key, deps)
+    home = deps.till.product(number) if number is not None else None
+    name = home.product.description if home else present.description if present else None
+    source = "products.family_field" if settings.family_by == "field" else "products.family_pattern"
+    step = {"action": f"family by {settings.family_by}", "before": item.name, "after": family.name}
+    row = {"field": "product", "value": family.name, "present": name, "source": source, "kept": None, "steps": [step]}
+    return {"family": {"name": family.name, "product": number if home else UNGIVEN, **family.parts}, "rows": [row]}
+
+
+def explain_category(item: Item, deps: Deps) -> PreviewData:
+    """The group's name and parent; a real run creates a missing parent first."""
+    settings = deps.settings.categories
+    if not settings.enabled:
+        raise NotBookable("categories are switched off in the settings", field="categories.enabled")
+    numbers = _group_numbers((item.id, item.parent_id), deps)
+    present = categories.find_group(numbers.get(item.id), deps)
+    if not item.active:
+        return _explain_end(item, present)
+    parents = {item.parent_id: numbers.get(item.parent_id, 0)} if item.parent_id else {}
+    group = tree.to_group(item, settings=settings, groups=parents, existing=present)
+    parent = UNGIVEN if item.parent_id and item.parent_id not in numbers else group.parent or 0
+    kept = None if settings.rename or present is None else "categories.rename is switched off"
+    before = {"name": present.name, "parent": present.parent or 0} if present else {}
+    fields: list[PreviewData] = [
+        {"field": "name", "value": group.name, "source": "Name", "kept": kept},
+        {"field": "parent", "value": parent, "source": "ParentRef", "kept": None},
+    ]
+    fields = [{**row, "present": before.get(row["field"])} for row in fields]
+    changed = any(map(_is_written, fields))
+    return {
+        "outcome": "created" if present is None else "updated" if changed else "unchanged",
+        "article": present.number if present else UNGIVEN,
+        "fields": fields,
+    }
+
+
+def _explain_end(item: Item, present: ArticleGroup | None) -> PreviewData:
+    """A deleted category: its group is deleted too, unless it contains something of the staff."""
+    if present is None:
+        raise NotBookable("the category was deleted and the till never had it", record=name_item(item))
+    ended = {"field": "active", "value": False, "present": True, "source": "Active", "kept": None}
+    return {"outcome": "updated", "article": present.number, "fields": [ended]}
+
+
+def _group_numbers(category_ids: Iterable[str | None], deps: Deps) -> dict[str, int]:
+    """The article groups of these categories that the till has."""
+    wanted = [id_ for id_ in category_ids if id_]
+    with reading(deps.engine) as session:
+        known = links.find_all(session, deps.connection, LinkKind.GROUP, wanted)
+    return {id_: int(link.target_id) for id_, link in known.items() if link.target_id}

@@ -1,9 +1,9 @@
-"""The agreement between till and books: read both sides of some days, compare, explain every cent by record."""
+"""The agreement between till and books: read both sides of some days, compare, explain every cent, keep the result."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
@@ -12,20 +12,22 @@ from zoneinfo import ZoneInfo
 from gateway.errors import GatewayError, Transient
 from gateway.store import agreements, sales
 from gateway.store import certificates as issued
-from gateway.store.events import Event, Outcome, State
+from gateway.store.agreements import AgreementStatus, DayResult, Record
+from gateway.store.events import PENDING, Event, Outcome, State
 from gateway.store.links import LinkKind
 from gateway.store.requests import BY_ITSELF, LONGEST_PERIOD
 from gateway.store.session import reading, writing
-from handlers.agreement import books_side, nightly, others, results, till_side
+from handlers.agreement import books_side, nightly, till_side
 from handlers.agreement.books_side import BooksSide
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
 from handlers.references import goods
 from handlers.result import Result, done, telling
 from mapping import agreement, certificates, control, list_entries
+from mapping.agreement import Cause
 from mapping.control import ControlQuestion
 from mapping.errors import MappingError
-from mapping.figures import Figures, Names
+from mapping.figures import Figures, Measure, Names
 from mapping.messages import Amount, message
 from mapping.records import TillPaymentMethod
 
@@ -52,7 +54,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if _is_in_flight(report) and began - event.received_at < PATIENCE:
         reason = "sales are on their way into the books; compared again in a moment"
         return Result(Outcome(State.WAITING, reason=reason, wait_seconds=PAUSE_SECONDS, burn_attempt=False))
-    found = results.to_days(report, open_from=nightly.open_from(deps))
+    found = to_results(report, open_from=nightly.open_from(deps))
     closed = {day for day in till_side.days(start, through) if day < nightly.open_from(deps)}
     key = deps.signing() if closed and deps.signing else None
     with writing(deps.engine) as session:
@@ -115,7 +117,7 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
         names = _names(through, deps)
     till_side.read_more(till, books_side.named_sales(books), deps)
     groups = _group(till, books, deps)
-    others.claim_doubles(books, till, groups, deps)
+    books_side.claim_doubles(books, till, groups, deps)
     comparison = agreement.compare(
         till_side.to_records(till, groups, names, deps),
         books_side.to_records(books, till, groups, names, deps),
@@ -125,8 +127,8 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
     more = {
         "connection": deps.connection,
         "not_sales": till_side.describe_others(till, deps),
-        "others_in_books": others.describe(books, till, groups),
-        "payments_in_books_only": others.describe_payments(books),
+        "others_in_books": books_side.describe(books, till, groups),
+        "payments_in_books_only": books_side.describe_payments(books),
         "reads": _count_reads(deps, before),
     }
     return agreement.to_report(comparison, journal=journal, more=more)
@@ -191,3 +193,61 @@ def _shared_name(method: TillPaymentMethod, entries: Mapping[str, str], deps: De
 def _count_reads(deps: Deps, before: int) -> dict[str, int]:
     made = [entry.system for entry in deps.log[before:] if entry.system]
     return {system: made.count(system) for system in ("quickbooks", "mpluskassa")}
+
+
+_TURNOVER = (Measure.NET, Measure.VAT)
+_ON_THE_WAY = frozenset({*PENDING, State.WORKING})
+
+
+def to_results(report: Mapping[str, Any], *, open_from: date) -> list[DayResult]:
+    """The result of each day. A day from `open_from` on is not over: an event in progress is no difference yet."""
+    first, last = date.fromisoformat(report["from"]), date.fromisoformat(report["through"])
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return [_to_day(report, day, is_open=day >= open_from) for day in days]
+
+
+def _to_day(report: Mapping[str, Any], day: date, *, is_open: bool) -> DayResult:
+    cells = [cell for cell in report["cells"] if cell["day"] == day.isoformat() and cell["measure"] in _TURNOVER]
+    records = tuple(_records(report, day, is_open=is_open))
+    wrong = [record for record in records if not record.by_policy]
+    return DayResult(
+        day,
+        _to_status(records, wrong, is_open=is_open),
+        till_cents=sum(cell["till"] for cell in cells),
+        books_cents=sum(cell["books"] for cell in cells),
+        difference_cents=sum(record.cents for record in wrong),
+        records=records,
+    )
+
+
+def _to_status(records: tuple[Record, ...], wrong: list[Record], *, is_open: bool) -> AgreementStatus:
+    if wrong:
+        return AgreementStatus.DIFFERS
+    if is_open:
+        return AgreementStatus.NOT_CLOSED
+    return AgreementStatus.EXPLAINED if records else AgreementStatus.AGREES
+
+
+def _records(report: Mapping[str, Any], day: date, *, is_open: bool) -> Iterator[Record]:
+    for row in report["rows"]:
+        here = [each for each in row["differences"] if each["day"] == day.isoformat()]
+        if here and not (is_open and _is_on_the_way(row)):
+            reason = certificates.without_quotes(row)
+            yield Record(row["cause"], row["by_policy"], row["record"], reason, row["fix"], row["event"], _size(here))
+    for each in report["journal"]["differences"]:
+        if each["day"] == day.isoformat():
+            what = message("{measure} {key}", measure=each["measure"], key=each["key"])
+            reason = message("the till's own journal has more than its documents: {what}", what=what)
+            fix = "run the comparison again; if it stays, report it with the JSON of this report"
+            yield Record(Cause.UNEXPLAINED, False, f"branch {each['branch']}", reason, fix, None, abs(each["cents"]))
+
+
+def _is_on_the_way(row: Mapping[str, Any]) -> bool:
+    return row["cause"] == Cause.NOT_BOOKED and (row["event"] is None or row["state"] in _ON_THE_WAY)
+
+
+def _size(differences: list[Mapping[str, Any]]) -> int:
+    """A record's difference in cents: of the turnover, or the largest shift within it if the turnover is equal."""
+    turnover: int = sum(each["cents"] for each in differences if each["measure"] in _TURNOVER)
+    largest: int = max(abs(each["cents"]) for each in differences)
+    return abs(turnover) or largest

@@ -10,7 +10,7 @@ from gateway.errors import Permanent
 from gateway.store import sales
 from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.sales import deposits, drafts, till_sales
+from handlers.sales import drafts, money_documents, till_sales
 from mapping import figures
 from mapping.agreement import SaleState, TillRecord
 from mapping.errors import NotBookable
@@ -95,7 +95,7 @@ def to_records(side: TillSide, groups: Mapping[str, str], names: Names, deps: De
 
 def _figures(sale: Sale, names: Names, deps: Deps) -> figures.Figures:
     if sale.kind is SaleKind.ORDER:
-        return figures.of_order(deposits.booked_payments(sale, deps), names)
+        return figures.of_order(money_documents.booked_payments(sale, deps), names)
     settings = deps.settings.orders
     cap = settings.rounding_cap_cents if settings.cash_rounding == "line" else None
     return figures.of_sale(sale, names, cash_rounding_cap=cap, gift_cards=deps.settings.mapping.gift_card_tenders)

@@ -15,7 +15,7 @@ from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from handlers.sales import bookings, changes, documents, drafts, successors, till_sales, writers
+from handlers.sales import bookings, changes, documents, drafts, till_sales, writers
 from handlers.sales.settlement import CREDIT
 from mapping import sale_identity
 from mapping.day_summary import Day
@@ -92,8 +92,8 @@ def _find_reason(event: Event, mine: Link, how: BookingStatus, deps: Deps) -> st
     """Why no action is needed although it was removed, or None."""
     if _is_in_books(event, deps):
         return "is in the books again"
-    if successor := successors.find(mine, deps):
-        successors.hand_on(mine, how, successor, deps)
+    if successor := writers.find(mine, deps):
+        writers.hand_on(mine, how, successor, deps)
         return f"{successor.kind} {successor.id} is in the books in its place"
     if _is_dropped(mine, deps):
         _mark_gone(mine, how, deps)
@@ -120,7 +120,7 @@ def _is_dropped(mine: Link, deps: Deps) -> bool:
         return False
     if mine.kind == LinkKind.PAYMENT:
         return mine.source_id.split("/", 2)[2] not in {*(each.source_id for each in posting.payments), CREDIT}
-    return not successors.tags(mine) & {find_tag(each.marker) for each in posting.beside}
+    return not writers.tags(mine) & {find_tag(each.marker) for each in posting.beside}
 
 
 def _mark_gone(mine: Link, how: BookingStatus, deps: Deps) -> None:

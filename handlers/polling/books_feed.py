@@ -25,8 +25,8 @@ from handlers.catalogue import items
 from handlers.deps import Deps
 from handlers.polling import captures
 from handlers.polling.captures import Capture
-from handlers.references import addresses
-from handlers.sales import bookings, comparison, documents, successors, writers
+from handlers.references import parties
+from handlers.sales import bookings, documents, writers
 from mapping.records import Customer, DocumentKind, Item
 from mapping.records import RecordChange as BooksChange
 from mapping.sale_identity import find_tag
@@ -144,9 +144,9 @@ def _scope(deps: Deps, lease: str, entities: list[str]) -> captures.Scope:
 def _note_people(found: _Found, deps: Deps) -> None:
     """Index the customers' addresses; release sales that wait for a customer that is active again."""
     if not deps.settings.customers.enabled:
-        addresses.mark_unsure(deps)
+        parties.mark_unsure(deps)
         return
-    addresses.note(found.people, deps, gone=found.gone)
+    parties.note(found.people, deps, gone=found.gone)
     active = [customer.id or "" for customer in found.people if customer.active]
     awaited_records.release_customers([*found.gone, *active], deps)
 
@@ -212,7 +212,7 @@ def _what_happened(change: BooksChange, deps: Deps) -> str | None:
         return None
     if is_voided(change.raw):
         return None if link.status is BookingStatus.WITHDRAWN else "voided"
-    return None if comparison.is_as_left(link, wire.to_content(change.raw), deps) else "edited"
+    return None if bookings.is_as_left(link, wire.to_content(change.raw), deps) else "edited"
 
 
 def _day_to_compare(change: BooksChange, deps: Deps) -> date | None:
@@ -231,7 +231,7 @@ def _who_wrote(change: BooksChange, deps: Deps) -> str | None:
     if find_tag(note) is None or is_voided(change.raw):
         return None
     documents.report_installation(note, deps)
-    return writers.UNLINKED if successors.is_of_known_sale(note, deps) else None
+    return writers.UNLINKED if writers.is_of_known_sale(note, deps) else None
 
 
 def _is_outdated(change: BooksChange, link: Link) -> bool:

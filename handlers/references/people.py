@@ -1,27 +1,33 @@
-"""Preview of a relation in the books or a customer at the till, with reasons; nothing is written."""
+"""A relation of the till and its customer of the books: how they are matched, what was written, and a preview."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.errors import NotFound
+from gateway.store import links
+from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By
+from gateway.store.session import reading
 from handlers.deps import Deps
-from handlers.references import counterparts, parties
-from handlers.references.counterparts import BY_EMAIL, BY_LINK
+from handlers.references import parties
 from mapping import customers, explanations, relations
+from mapping.customers import email_keys
 from mapping.errors import NotBookable
 from mapping.explanations import NO_UPDATES, NOT_CHANGED, SAME_NAME, Explanation
 from mapping.list_entries import require_home
 from mapping.messages import message
 from mapping.records import Customer, Relation
+from mapping.relations import Agreed
 from mapping.rules import RuleStep
 
+BY_LINK, BY_EMAIL, BY_ID = "by what was written before", "by its e-mail address", "by our id"
 PreviewData = dict[str, Any]
 BY_NAME: Final = "by its name and e-mail address"
-MATCHES: Final = (BY_LINK, BY_EMAIL, counterparts.BY_ID, BY_NAME)
+MATCHES: Final = (BY_LINK, BY_EMAIL, BY_ID, BY_NAME)
 _KINDS: Final = {"Vendor": "supplier", "Employee": "employee"}
 _MAX_NAMED: Final = 5
 
@@ -87,7 +93,7 @@ def explain_relation(relation: Relation, deps: Deps) -> PreviewData:
 
 
 def _why_kept(relation: Relation, deps: Deps) -> str | None:
-    if counterparts.of_relation(relation, deps).relation == relations.relation_fingerprint(relation):
+    if of_relation(relation, deps).relation == relations.relation_fingerprint(relation):
         return NOT_CHANGED
     return None if deps.settings.customers.update_existing else NO_UPDATES
 
@@ -133,8 +139,8 @@ def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     """The customer as a relation, field by field. Raises `MappingError` for what would be skipped."""
     relations.require_switched_on(deps.settings.customers)
     relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
-    known = counterparts.of_customer(customer, deps)
-    match = counterparts.find_relation(customer, known, deps)
+    known = of_customer(customer, deps)
+    match = find_relation(customer, known, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
     rows = explanations.explain_relation(customer, existing=match.relation, kept=kept)
     return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)
@@ -145,3 +151,59 @@ def _to_preview(into: str, rows: Sequence[Explanation], there: str | int | None,
     outcome = "created" if there is None else "updated" if changed else "unchanged"
     fields = [dataclasses.asdict(row) for row in rows]
     return {"outcome": outcome, "into": into, "target": there, "matched": by, "fields": fields}
+
+
+@dataclass(frozen=True, slots=True)
+class LastWritten:
+    """Fingerprints of both sides as last written, and the relation's number; None where nothing was written.
+
+    `agreed`: their fields then; None if an earlier release wrote them, which did not keep the fields.
+    """
+
+    relation: str | None = None
+    customer: str | None = None
+    number: int | None = None
+    agreed: Agreed | None = field(default_factory=lambda: Agreed({}, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The relation of a customer, and how it was found."""
+
+    relation: Relation | None = None
+    by: str | None = None
+
+
+def of_relation(relation: Relation, deps: Deps) -> LastWritten:
+    """What was last written for this relation and its customer."""
+    with reading(deps.engine) as session:
+        link = links.find(session, deps.connection, LinkKind.RELATION, parties.key_of_relation(relation))
+    return _to_last_written(link)
+
+
+def of_customer(customer: Customer, deps: Deps) -> LastWritten:
+    """What was last written for this customer and its relation."""
+    with reading(deps.engine) as session:
+        found = links.find_by_target(session, deps.connection, LinkKind.RELATION, customer.id or "")
+    return _to_last_written(next(iter(found), None))
+
+
+def find_relation(customer: Customer, known: LastWritten, deps: Deps) -> Match:
+    """The relation of the till that is this customer, if there is one."""
+    if known.number and (linked := deps.till.relation(known.number)):
+        return Match(linked, BY_LINK)
+    found = (deps.till.find_relation_by_email(key) for key in email_keys(customer.email))
+    if same := next(filter(None, found), None):
+        return Match(same, BY_EMAIL)
+    # A record whose create answer was lost contains our id.
+    ours = deps.till.find_relation_by_ext_id(customer.id or "")
+    return Match(ours, BY_ID) if ours else Match()
+
+
+def _to_last_written(link: Link | None) -> LastWritten:
+    if link is None:
+        return LastWritten()
+    detail: Mapping[str, Any] = link.detail or {}
+    fields = detail.get("fields")
+    agreed = Agreed(fields["relation"], fields["customer"]) if fields else None
+    return LastWritten(detail.get("relation"), detail.get("customer"), detail.get("number"), agreed)

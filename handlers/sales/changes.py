@@ -10,7 +10,7 @@ from gateway.store.events import Event
 from gateway.store.links import BookingStatus, Link
 from handlers.deps import Deps
 from handlers.result import Result, done, parked
-from handlers.sales import booking, bookings, comparison, documents, drafts, money_documents, repairs, settlement
+from handlers.sales import booking, bookings, documents, drafts, money_documents, repairs, settlement
 from mapping import orders, sale_identity
 from mapping.errors import MappingError
 from mapping.messages import message
@@ -137,7 +137,7 @@ def _is_only_unfinished(sale: Sale, link: Link, kind: DocumentKind, deps: Deps) 
 
 def is_edited(link: Link, current: BookedDocument, deps: Deps) -> bool:
     """Whether the document was edited in the books since we wrote it. Payments alone do not count."""
-    return current.sync_token != link.sync_token and not comparison.is_as_left(link, current.content, deps)
+    return current.sync_token != link.sync_token and not bookings.is_as_left(link, current.content, deps)
 
 
 def differs(sale: Sale, link: Link, current: BookedDocument, deps: Deps) -> bool:

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | ORDER_PREVIEW | a dry run of an order | nothing |
 | ORDER_BOOKED | an order that an earlier version booked as a document | nothing |
-| DEPOSITS | an order | each payment of it is booked: `deposits.handle` |
+| DEPOSITS | an order | each payment of it is booked: `money_documents.handle` |
 | SUM_UP | its day's document contains it, or will | it waits for that document: `days.hand_over` |
 | PREVIEW | a dry run | the plan is stored: `dry_runs.dry_run` |
 | LOOK | booked, and a person requests it | what is left of it in the books is read; then decided again |
@@ -42,7 +42,6 @@ from handlers.sales import (
     bookings,
     changes,
     days,
-    deposits,
     documents,
     drafts,
     dry_runs,
@@ -240,7 +239,7 @@ def _park(context: Context, _deps: Deps) -> Result:
 
 def _book(context: Context, deps: Deps) -> Result:
     if deps.settings.orders.deposits and context.sale.order_ids:
-        deposits.ensure(context.sale, deps, maybe_written=context.maybe_written)
+        money_documents.ensure(context.sale, deps, maybe_written=context.maybe_written)
     return booking.book(context.sale, None, context.event, deps, maybe_written=context.maybe_written)
 
 
@@ -263,7 +262,7 @@ _ACTS: Final[Mapping[Step, Callable[[Context, Deps], Result]]] = {
         "dry run: an order is booked as the receipt or invoice that delivers it; nothing was written"
     ),
     Step.ORDER_BOOKED: lambda *_: done("booked as a document of its own, by an earlier version"),
-    Step.DEPOSITS: lambda known, deps: deposits.handle(
+    Step.DEPOSITS: lambda known, deps: money_documents.handle(
         known.sale, deps, maybe_written=known.maybe_written, asked=known.is_asked
     ),
     Step.SUM_UP: lambda known, deps: days.hand_over(

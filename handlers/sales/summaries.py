@@ -1,7 +1,8 @@
 """A branch's business day as one document: the sum of its sales less what is already booked.
 
 The amounts are stored before they are written. If a run is killed, the next run writes the same amounts, even if more
-was sold meanwhile; then the difference is booked as a correction.
+was sold meanwhile; then the difference is booked as a correction. Each write is preceded by a search, and checked to
+the cent.
 """
 
 from __future__ import annotations
@@ -9,20 +10,28 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from gateway.errors import DuplicateNumber, Incident
 from gateway.store import links, sales
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
+from handlers.references import goods, parties
+from handlers.references.parties import Buyer
 from handlers.result import Result, done
-from handlers.sales import bookings, day_booking, days, drafts
+from handlers.sales import bookings, days, documents, drafts, repairs, settlement
 from mapping import day_summary, sale_identity
+from mapping.day_postings import DayPlan, to_postings
 from mapping.day_summary import Day, DayTotals
 from mapping.errors import MappingError
-from mapping.messages import Amount, message
-from mapping.records import BookedDocument, Sale, SaleKind
+from mapping.messages import Amount, join, message
+from mapping.orders import Posting
+from mapping.records import BookedDocument, Sale, SaleKind, VatAmount
+from mapping.references import References
+from mapping.sale_identity import is_marked, name_document, sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +88,8 @@ def _book(day: Day, state: _State, event: Event, deps: Deps) -> _State:
     """Write the pending documents and store that they are written."""
     if state.pending is None:
         return state
-    written = day_booking.book(day, state.sequence, state.pending, event, deps)
-    deps.say(
-        message(
-            "booked {amount} as {documents}", amount=Amount(state.pending.total), documents=day_booking.name(written)
-        )
-    )
+    written = book(day, state.sequence, state.pending, event, deps)
+    deps.say(message("booked {amount} as {documents}", amount=Amount(state.pending.total), documents=name(written)))
     booked = day_summary.add([state.booked, state.pending])
     first = written[0]
     after = _State(
@@ -113,9 +118,7 @@ def _restore(day: Day, state: _State, event: Event, deps: Deps) -> _State:
                 fix="enter what is missing in QuickBooks by hand, with the amounts that ./run agree names",
             )
         parts = {1: state.booked}
-    written = {
-        number: day_booking.book(day, number, part, event, deps, again=True) for number, part in sorted(parts.items())
-    }
+    written = {number: book(day, number, part, event, deps, again=True) for number, part in sorted(parts.items())}
     deps.say("what was removed of the day in QuickBooks is booked again", documents=len(gone))
     first = next(iter(written.values()))[0]
     state = dataclasses.replace(state, parts=parts, target_entity=first.kind, target_id=first.id)
@@ -209,3 +212,111 @@ def _to_document_link(day: Day, document: BookedDocument) -> Link:
     detail = {"number": document.document_number, **bookings.seen(document.content)}
     key = f"{day.key}/{document.kind}/{document.id}"
     return Link(LinkKind.DAY_DOCUMENT, key, document.kind, document.id, document.sync_token, detail=detail, day=day.key)
+
+
+def book(
+    day: Day, sequence: int, totals: DayTotals, event: Event, deps: Deps, *, again: bool = False
+) -> list[BookedDocument]:
+    """Write the documents of these totals, each once even if this is repeated; the first is the day's own.
+
+    `again`: some were removed from the books; these are booked again, the others get their payments back.
+
+    Raises `MappingError` before anything is written, `Incident` if the books' total is not ours.
+    """
+    day_sale = _to_day_sale(day)
+    plan = DayPlan(day, sequence, totals, _references(day_sale, totals, deps), deps.settings.orders, _groups(deps))
+    signed = [replace(each, document=sign(each.document, deps.installation)) for each in to_postings(plan)]
+    postings = [drafts.open_up(posting, deps) for posting in signed]
+    return [_post(posting, day_sale, plan, event, deps, again=again) for posting in postings]
+
+
+def _to_day_sale(day: Day) -> Sale:
+    """A sample sale of this day to look up references; negative, so that an account for refunds is found."""
+    return Sale(
+        kind=SaleKind.RECEIPT,
+        id=f"day:{day.key}",
+        number=day.key,
+        type="RECEIPT-TYPE-RECEIPT",
+        state="RECEIPT-STATE-PAID",
+        branch=day.branch,
+        business_date=day.date,
+        total_incl_cents=-1,
+        total_excl_cents=-1,
+        vat_method="VAT-METHOD-INCLUSIVE",
+        vat=(),
+        lines=(),
+        payments=(),
+    )
+
+
+def _references(day_sale: Sale, totals: DayTotals, deps: Deps) -> References:
+    rates = dict.fromkeys([*totals.vat, *((each.code, each.rate) for each in totals.nets)])
+    amounts = [VatAmount(code, rate, 0, 0) for code, rate in rates]
+    buyer = Buyer(parties.default_debtor(deps))
+    return replace(
+        drafts.find_listed(day_sale, totals.tenders, buyer, deps, rates=amounts),
+        fallback_item_id=goods.summary_item(deps),
+        special_items=goods.special_items(deps),
+    )
+
+
+def _groups(deps: Deps) -> dict[int, str]:
+    return {group.number: group.name for group in deps.lists.turnover_groups() if group.name}
+
+
+def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: Deps, *, again: bool) -> BookedDocument:
+    # A search costs one metered read per document and day; a duplicate would double a day's turnover.
+    named = replace(day_sale, number=posting.document.document_number)
+    found = documents.find(named, posting, deps)
+    if found and again:
+        # Edits are reported elsewhere.
+        repairs.restore(posting, found, deps)
+        return found
+    if found is None and documents.may_be_on_its_way(event):
+        documents.look_later(named, posting, event, deps)
+    booked = found or (_revive(posting, deps) if again else None) or _create(named, posting, deps, again=again)
+    tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
+    if (booked.total, booked.tax) != (posting.document.total, tax):
+        raise Incident(
+            message(
+                "QuickBooks has {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
+                total=Amount.of(booked.total),
+                tax=Amount.of(booked.tax),
+                till_total=Amount.of(posting.document.total),
+                till_tax=Amount.of(tax),
+            ),
+            code="incident",
+            record=message(
+                "{document}, {name}",
+                document=name_document(booked.kind, booked.document_number, booked.id),
+                name=plan.name,
+            ),
+            fix="correct or delete the document in QuickBooks, then retry; report the difference",
+        )
+    settlement.settle(posting, booked, deps, maybe_written=True)
+    return booked
+
+
+def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
+    """Write the amounts of a voided document again: it still occupies its number."""
+    wanted = posting.document
+    rows = documents.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
+    voided = next((row for row in rows if row.voided and is_marked(row.private_note, wanted.marker)), None)
+    return documents.update(posting, voided.id, voided.sync_token, deps) if voided else None
+
+
+def _create(named: Sale, posting: Posting, deps: Deps, *, again: bool) -> BookedDocument:
+    try:
+        return documents.create(posting, deps, generation=1 if again else 0)[0]
+    except DuplicateNumber:
+        found = documents.find(named, posting, deps)
+        if found is None:
+            raise
+        return found
+
+
+def name(documents: Sequence[BookedDocument]) -> str:
+    """The documents as named in the activity log."""
+    return join(
+        [message("{kind} {id}", kind=message(each.kind), id=each.document_number or each.id) for each in documents]
+    )

@@ -12,7 +12,7 @@ from gateway.store.events import Flow
 from gateway.store.requests import By, Side
 from gateway.web.pages.preview_results import MATCHES
 from handlers.references import people
-from handlers.references.counterparts import BY_EMAIL, BY_LINK
+from handlers.references.people import BY_EMAIL, BY_LINK
 from tests.handlers.shop import REALM, Shop
 from tests.handlers.test_customers import COMPANY, HOLDERS
 

@@ -1,15 +1,17 @@
-"""Checks of the books: company, currency, VAT, numbers, closed periods, accounts, clock."""
+"""Checks of both systems: logins, company, VAT, numbers, closed periods, accounts, branches; and items of the books."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 
 from gateway.errors import AuthLost
-from gateway.findings import Finding
+from gateway.findings import Finding, enumerate_some
 from handlers.deps import Deps
 from mapping.messages import message
-from mapping.records import CompanyProfile
+from mapping.records import CompanyProfile, Item
+from mapping.skus import find_own_number, is_own
 
 SKEW = timedelta(seconds=30)
 _MONEY = frozenset({"Bank", "Other Current Asset"})
@@ -19,7 +21,7 @@ _OTHER_KIND = (
 )
 
 
-def look(deps: Deps) -> Iterator[Finding]:
+def look_at_books(deps: Deps) -> Iterator[Finding]:
     """Call the books; raises the error that explains a refusal."""
     try:
         company = deps.lists.company()
@@ -108,3 +110,72 @@ def _look_at_clock(deps: Deps) -> Finding:
     skew = abs(deps.books.changes(["Department"], now - timedelta(minutes=1)).as_of - now)
     fix = "" if skew < SKEW else "let this machine take its time from NTP: tokens would be renewed too late"
     return Finding("clock", message("{seconds} s beside QuickBooks'", seconds=f"{skew.total_seconds():.0f}"), fix)
+
+
+def look_at_till(deps: Deps) -> Iterator[Finding]:
+    """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
+    yield Finding("MplusKASSA", message("answers, {version}", version=deps.till.api_version()))
+    missing = list(deps.till.missing_operations())
+    if missing:
+        yield Finding(
+            "operations",
+            message("lacks {names}", names=enumerate_some(missing)),
+            "ask MplusKASSA for an update, or switch off the flows that need them",
+        )
+    branches = deps.lists.branches()
+    yield Finding(
+        "branches",
+        ", ".join(f"{b.number} {b.name}" for b in branches) or "none",
+        "" if branches else "make a branch at the till",
+    )
+    methods = deps.lists.payment_methods()
+    yield Finding(
+        "payment methods",
+        ", ".join(m.description for m in methods) or "none",
+        "" if methods else "make a way to pay at the till",
+    )
+
+
+LOOKED_AT = 1000
+
+
+def look_at_items(deps: Deps) -> Iterator[Finding]:
+    """With one read."""
+    types = deps.settings.products.types
+    items = [item for item in deps.books.items_page(1, LOOKED_AT) if item.type in types and not is_own(item)]
+    yield Finding("items", message("{n} that may become articles", n=len(items)) if items else "none yet")
+    yield from _look_at_skus(items, deps)
+    today = deps.now().date()
+    late = [item.name for item in items if (start := _started(item)) and start > today]
+    if late:
+        yield Finding(
+            "inventory start",
+            message("in the future: {names}", names=enumerate_some(late)),
+            "set an earlier inventory start date: sales before it are refused (6270)",
+        )
+
+
+def _look_at_skus(items: Sequence[Item], deps: Deps) -> Iterator[Finding]:
+    counted = Counter(item.sku for item in items if item.sku)
+    if doubles := sorted(sku for sku, count in counted.items() if count > 1):
+        yield Finding("double SKUs", enumerate_some(doubles), "give each item a SKU of its own")
+    if without := [item.name for item in items if not item.sku]:
+        yield Finding(
+            "items without SKU",
+            message("{n}: {names}", n=len(without), names=enumerate_some(without)),
+            "enter SKUs, or leave these items out with products.filter",
+        )
+    letters = sorted(sku for sku in counted if sku and find_own_number(sku) is None)
+    if letters and deps.settings.products.sku_with_letters == "reject":
+        yield Finding(
+            "SKUs that are no number",
+            message("{n}: {names}", n=len(letters), names=enumerate_some(letters)),
+            'enter SKUs of at most 18 digits, or set products.sku_with_letters = "allocate"',
+        )
+
+
+def _started(item: Item) -> date | None:
+    try:
+        return date.fromisoformat(str(item.raw.get("InvStartDate", ""))[:10])
+    except ValueError:
+        return None
