@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from mapping import choices
 from mapping.choices import ListName, ListOption
@@ -36,13 +36,10 @@ class Caught(StrEnum):
 
 
 _OPEN: Final = (Caught.NOTHING, Caught.LEFT_OUT, Caught.FALLBACK)
-_FOUND: Final = frozenset(
-    {
-        *("mapping.tax_codes", "mapping.payment_methods", "mapping.departments", "mapping.classes", "mapping.terms"),
-        "products.vat",
-    }
-)
-"""The settings for which `_automatic` may find a choice in a list."""
+
+
+_Options: TypeAlias = Sequence[ListOption]
+_Lists: TypeAlias = Mapping[ListName, _Options]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +107,9 @@ class MappedValue:
         return self.caught is Caught.NOTHING
 
 
+_Find: TypeAlias = Callable[[SourceValue, _Options, _Lists], ListOption | None]
+
+
 def cover(
     setting: MappedSetting,
     control: Control,
@@ -132,10 +132,11 @@ def _cover_one(
     *,
     creates: bool,
 ) -> MappedValue:
-    found = _automatic(setting, source, offered, lists)
+    find = _AUTOMATIC.get(setting.path)
+    found = find(source, offered, lists) if find else None
     caught, value = catch(control, source.key, found.id if found else None)
     target = choices.find(value, offered)
-    if control.mode == "default" and caught in _OPEN and setting.path in _FOUND and setting.targets not in lists:
+    if control.mode == "default" and caught in _OPEN and find and setting.targets not in lists:
         caught = Caught.UNKNOWN
     elif caught is Caught.NOTHING and creates and control.mode == "default":
         caught = Caught.CREATED
@@ -162,25 +163,9 @@ def catch(control: Control, key: str, automatic: str | None) -> tuple[Caught, st
     return (Caught.LEFT_OUT, None) if value is None else (Caught.FALLBACK, value)
 
 
-def _automatic(
-    setting: MappedSetting,
-    source: SourceValue,
-    offered: Sequence[ListOption],
-    lists: Mapping[ListName, Sequence[ListOption]],
-) -> ListOption | None:
-    """What the gateway finds by rate, name or days without being told."""
-    match setting.path:
-        case "mapping.tax_codes":
-            return choices.of_rate(_to_rate(source.key), offered)
-        case "products.vat":
-            code = choices.find(source.key, lists.get(ListName.TAX_CODES, ()))
-            return choices.of_rate(code.rate, offered) if code else None
-        case "mapping.terms":
-            return next((each for each in offered if str(each.days) == source.key), None)
-        case "mapping.payment_methods" | "mapping.departments" | "mapping.classes":
-            return choices.named(source.name, offered)
-        case _:
-            return None
+def _of_code(source: SourceValue, offered: _Options, lists: _Lists) -> ListOption | None:
+    code = choices.find(source.key, lists.get(ListName.TAX_CODES, ()))
+    return choices.of_rate(code.rate, offered) if code else None
 
 
 def _to_rate(text: str) -> Decimal | None:
@@ -188,6 +173,21 @@ def _to_rate(text: str) -> Decimal | None:
         return Decimal(text)
     except InvalidOperation:
         return None
+
+
+def _by_name(source: SourceValue, offered: _Options, _: _Lists) -> ListOption | None:
+    return choices.named(source.name, offered)
+
+
+_AUTOMATIC: Final[Mapping[str, _Find]] = {
+    "mapping.tax_codes": lambda source, offered, _: choices.of_rate(_to_rate(source.key), offered),
+    "mapping.terms": lambda source, offered, _: next((each for each in offered if str(each.days) == source.key), None),
+    "mapping.payment_methods": _by_name,
+    "mapping.departments": _by_name,
+    "mapping.classes": _by_name,
+    "products.vat": _of_code,
+}
+"""What the gateway finds by rate, name or days without being told, by setting."""
 
 
 def first_groups(lists: Mapping[ListName, Sequence[ListOption]]) -> list[tuple[ListOption, ListOption]]:
