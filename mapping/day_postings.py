@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from mapping import tenders
 from mapping.day_summary import GOODS, Day, DayTotals, Goods
 from mapping.errors import MappingError
 from mapping.messages import Amount, message
 from mapping.money import allocate, to_cents, to_euros
-from mapping.money_documents import payment_tag
-from mapping.orders import Posting
-from mapping.records import BooksPayment, DocumentKind, DocumentLine, DocumentTax, SalesDocument, TaxCode, VatAmount
+from mapping.money_documents import to_payments
+from mapping.orders import Posting, paid_at_once
+from mapping.records import DocumentKind, DocumentLine, DocumentTax, Payment, SalesDocument, TaxCode, VatAmount
 from mapping.references import References, get_tax_code, get_untaxed
 from mapping.sale_identity import fit_number
 from mapping.sections import OrderSettings
 from mapping.tax import RoundingModel, Solution, SolverLimits, WantedTotals, solve
+from mapping.tenders import PAID_AT_ONCE, RETURNS
 
 _PARTS = (1, 2, 4, 8, 16, 32, 64)
 # A plateau of equal tax is 11 cents wide at 9 %: a line must be able to reach its edge.
@@ -60,53 +62,47 @@ class DayPlan:
 def to_postings(plan: DayPlan) -> tuple[Posting, ...]:
     """The day's document first, then a document per tender with money in the other direction.
 
-    MappingError if the money is not the total of the goods, or something is not mapped.
+    Its money is divided like that of a sale. MappingError if the money is not the total of the goods, or something is
+    not mapped.
     """
-    totals = plan.totals
-    if totals.tenders and sum(totals.tenders.values()) != totals.total:
+    totals, day = plan.totals, plan.day.date
+    paid = sum(totals.tenders.values())
+    if totals.tenders and paid != totals.total:
         raise MappingError(
-            message(
-                "{amount} was paid for {total}",
-                amount=Amount(sum(totals.tenders.values())),
-                total=Amount(totals.total),
-            ),
+            message("{amount} was paid for {total}", amount=Amount(paid), total=Amount(totals.total)),
             record=plan.name,
             field="payments",
             fix='open the day in the till and compare its payments; orders.summary = "sale" books sale by sale',
         )
+    kind = _to_kind(totals)
+    sign = -1 if kind in RETURNS else 1
+    payments = [Payment(method, cents, f"{plan.number()}/{method}") for method, cents in totals.tenders.items()]
+    divided = tenders.divide(kind, payments, day, totals.total, record=plan.name)
+    document = _goods_document(plan, kind, sign=sign, clearing=sign * divided.clearing)
+    # A payment whose account the settings do not name leaves that to the books.
+    accounts = replace(plan.references, default_deposit_account_id=None)
+    main = (
+        Posting(paid_at_once(document, plan.references, divided.method, plan.name))
+        if kind in PAID_AT_ONCE
+        else Posting(document, to_payments(divided.payments, document, accounts))
+    )
+    return main, *(_money_only(plan, tender.method, cents) for tender, cents in divided.beside.items())
+
+
+def _to_kind(totals: DayTotals) -> DocumentKind:
+    """A receipt or a refund holds one payment method, an invoice takes a payment of each."""
     if totals.total < 0 and totals.tenders:
-        return _returned(plan)
-    return _sold(plan)
+        return DocumentKind.REFUND_RECEIPT
+    came = sum(cents > 0 for cents in totals.tenders.values())
+    return DocumentKind.SALES_RECEIPT if came == 1 else DocumentKind.INVOICE
 
 
-def _sold(plan: DayPlan) -> tuple[Posting, ...]:
-    came = {method: cents for method, cents in plan.totals.tenders.items() if cents > 0}
-    went = {method: -cents for method, cents in plan.totals.tenders.items() if cents < 0}
-    kind = DocumentKind.SALES_RECEIPT if len(came) == 1 else DocumentKind.INVOICE
-    document = _goods_document(plan, kind, sign=1, clearing=sum(went.values()))
-    if kind is DocumentKind.SALES_RECEIPT:
-        main = Posting(_paid(document, next(iter(came)), plan))
-    else:
-        main = Posting(document, tuple(_payments(document, came, plan)))
-    return main, *_money_back(plan, went)
-
-
-def _returned(plan: DayPlan) -> tuple[Posting, ...]:
-    """More was returned than sold: a refund by the tender with the largest refund, the others in separate documents."""
-    tenders = plan.totals.tenders
-    method = min(tenders, key=lambda each: tenders[each])
-    clearing = -tenders[method] + plan.totals.total
-    main = _paid(_goods_document(plan, DocumentKind.REFUND_RECEIPT, sign=-1, clearing=clearing), method, plan)
-    others = {each: -cents for each, cents in tenders.items() if each != method}
-    return Posting(main), *_money_back(plan, others)
-
-
-def _money_back(plan: DayPlan, tenders: Mapping[str, int]) -> Iterator[Posting]:
-    """Money only: refunded (positive) or received; the amount that the goods' document has too much or too little."""
-    for method, cents in tenders.items():
-        kind = DocumentKind.REFUND_RECEIPT if cents > 0 else DocumentKind.SALES_RECEIPT
-        lines = (_untaxed_line(plan, "Money moved between payment methods", abs(cents)),)
-        yield Posting(_paid(_document(plan, kind, lines, (_untaxed(plan, abs(cents)),), tender=method), method, plan))
+def _money_only(plan: DayPlan, method: str, cents: int) -> Posting:
+    """Money received or (negative) refunded: what the goods' document has too little or too much."""
+    kind = DocumentKind.SALES_RECEIPT if cents > 0 else DocumentKind.REFUND_RECEIPT
+    lines = (_untaxed_line(plan, "Money moved between payment methods", abs(cents)),)
+    document = _document(plan, kind, lines, (_untaxed(plan, abs(cents)),), tender=method)
+    return Posting(paid_at_once(document, plan.references, method, plan.name))
 
 
 def _goods_document(plan: DayPlan, kind: DocumentKind, *, sign: int, clearing: int) -> SalesDocument:
@@ -257,36 +253,3 @@ def _document(
         department_id=plan.references.department_id,
         private_note=plan.marker(tender),
     )
-
-
-def _paid(document: SalesDocument, method: str, plan: DayPlan) -> SalesDocument:
-    account = plan.references.deposit_accounts.get(method, plan.references.default_deposit_account_id)
-    if account is None and document.kind is DocumentKind.REFUND_RECEIPT:
-        raise MappingError(
-            "money went back and no account is mapped that it left",
-            record=plan.name,
-            field="mapping.deposit_accounts",
-            fix=message('choose an account for "{method}" in mapping.deposit_accounts', method=method),
-        )
-    return replace(
-        document,
-        payment_method_id=plan.references.payment_methods.get(method),
-        payment_reference=document.document_number,
-        deposit_account_id=account,
-    )
-
-
-def _payments(document: SalesDocument, came: Mapping[str, int], plan: DayPlan) -> Iterator[BooksPayment]:
-    for method, cents in came.items():
-        key = f"{plan.number()}/{method}"
-        yield BooksPayment(
-            customer_id=document.customer_id,
-            total=to_euros(cents),
-            business_date=plan.day.date,
-            payment_method_id=plan.references.payment_methods.get(method),
-            payment_reference=document.document_number,
-            deposit_account_id=plan.references.deposit_accounts.get(method),
-            private_note=f"{document.marker} {payment_tag(key)}",
-            currency=plan.references.currency,
-            source_id=key,
-        )

@@ -59,14 +59,12 @@ def to_money_document(
 _TAG = re.compile(r"\[payment:([^\]]+)\]")
 
 
-def to_payments(
-    paid: Iterable[Payment], document: SalesDocument, sale: Sale, references: References
-) -> tuple[BooksPayment, ...]:
+def to_payments(paid: Iterable[Payment], document: SalesDocument, references: References) -> tuple[BooksPayment, ...]:
     """The payments of an invoice, in the order of the sale. An overpayment stays with the customer.
 
     A payment of the till is recognised by its id in the note.
     """
-    return tuple(_to_payment(payment, position, document, sale, references) for position, payment in enumerate(paid, 1))
+    return tuple(_to_payment(payment, position, document, references) for position, payment in enumerate(paid, 1))
 
 
 def without_rounding(paid: Sequence[Payment], unbooked_cents: int) -> list[Payment]:
@@ -78,14 +76,12 @@ def without_rounding(paid: Sequence[Payment], unbooked_cents: int) -> list[Payme
     return kept
 
 
-def _to_payment(
-    payment: Payment, position: int, document: SalesDocument, sale: Sale, references: References
-) -> BooksPayment:
+def _to_payment(payment: Payment, position: int, document: SalesDocument, references: References) -> BooksPayment:
     key = payment.id or f"{payment.method}-{position}"
     return BooksPayment(
         customer_id=document.customer_id,
         total=to_euros(payment.amount_cents),
-        business_date=payment.business_date or sale.business_date,
+        business_date=payment.business_date or document.business_date,
         payment_method_id=references.payment_methods.get(payment.method),
         payment_reference=document.document_number,
         deposit_account_id=references.deposit_accounts.get(payment.method, references.default_deposit_account_id),

@@ -42,6 +42,7 @@ __all__ = [
     "move_to",
     "name_record",
     "needed_articles",
+    "paid_at_once",
     "tenders_of",
     "to_posting",
 ]
@@ -163,14 +164,15 @@ def _settle(document: SalesDocument, sale: Sale, references: References, divided
     """Add how the document was paid: on the document itself, or by payments and separate documents of money."""
     beside = tuple(to_money_documents(document, sale, divided.beside, references))
     if document.kind in PAID_AT_ONCE:
-        return Posting(_paid_at_once(document, references, divided.method, name_record(sale)), beside=beside)
+        return Posting(paid_at_once(document, references, divided.method, name_record(sale)), beside=beside)
     if document.kind is DocumentKind.INVOICE:
         due = replace(document, term_id=references.term_id, due_date=sale.due_date)
-        return Posting(due, to_payments(divided.payments, due, sale, references), beside)
+        return Posting(due, to_payments(divided.payments, due, references), beside)
     return Posting(document, beside=beside)
 
 
-def _paid_at_once(document: SalesDocument, references: References, method: str, record: str) -> SalesDocument:
+def paid_at_once(document: SalesDocument, references: References, method: str, record: str) -> SalesDocument:
+    """The document with its payment method and account; MappingError if a refund has no account."""
     return replace(
         document,
         payment_method_id=references.payment_methods.get(method),
