@@ -27,6 +27,7 @@ from gateway.store import (
     rate_limits,
     retention,
     systems,
+    todo,
     tokens,
     users,
     views,
@@ -219,6 +220,8 @@ class Scheduler:
         counts.fold_ended(self._engine)
 
     def _prune(self) -> None:
+        with writing(self._engine) as session:
+            todo.purge(session)
         purged = retention.purge(self._engine, days=self._settings.retention_days, stopped=self.stop.is_set)
         if any(purged):
             _log.info("expired lines and events were deleted", **purged._asdict())

@@ -199,7 +199,7 @@ def ignore(session: Session, event_id: int, reason: str) -> bool:
     changed = session.execute(
         update(InboxRow)
         .where(and_(col(InboxRow.id) == event_id, col(InboxRow.state).in_((*PENDING, State.PARKED))))
-        .values(state=State.SKIPPED, reason=reason, due_at=None, updated_at=moment())
+        .values(state=State.SKIPPED, reason=reason, messages=messages.store(reason), due_at=None, updated_at=moment())
         .returning(col(InboxRow.id))
     ).one_or_none()
     return changed is not None

@@ -88,6 +88,14 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("actor",), "the name of the person of the dashboard who did it", "actions have to be provable",
                 "permanently", "stays: it is who acted, not a customer"),
     ),
+    "cause_marks": (
+        Holding(("note", "assignee", "marked_by"), "what people of the dashboard note about a cause, and who looks "
+                "after it", "to work together", "until the cause is gone", "stays: it is who works, not a customer"),
+    ),
+    "bulk_actions": (
+        Holding(("actor", "reason"), "who did something to many records, and why", "to show and undo it", "90 days",
+                "stays: it is who acted, not a customer"),
+    ),
     "users": (
         Holding(("name", "login"), "the name of a person who may log in", "to log in; to say who did what",
                 "until removed, or with the data of the connection", "stays: removed under People"),
@@ -178,6 +186,9 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "meters": ("connection", "system", "month", "kind", "calls"),
     "processes": ("boot", "role", "version", "started_at", "seen_at", "pool_size", "pool_used"),
     "tallies": ("name", "labels", "value"),
+    "cause_marks": ("connection", "cause", "snoozed_until", "marked_at"),
+    "bulk_actions": ("id", "action", "connection", "begun_at", "undone_at"),
+    "bulk_events": ("bulk_id", "event_id"),
     "booked_days": ("connection", "day", "branch", "sales", "cents"),
     "read_days": ("connection", "day", "what", "reads"),
     "hours": ("connection", "at", "lag_seconds", "causes"),

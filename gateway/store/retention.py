@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import alerts, figures, indexes, journal, sales, views  # noqa: F401 - figures has tables
+from gateway.store import alerts, figures, indexes, journal, sales, todo, views  # noqa: F401 - figures and todo have tables
 from gateway.store.clock import fixed, moment
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State

@@ -9,8 +9,9 @@ from datetime import date
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, inbox, progress, requests, sales, views
+from gateway.store import audit, connections, inbox, progress, requests, sales, todo, views
 from gateway.store.events import Change, Event, Flow, State
+from gateway.store.todo import BulkAction
 from gateway.store.views import Filter
 from gateway.web import deliveries, waiting
 from gateway.web.problems import Refusal
@@ -60,7 +61,7 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
 
 async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | None) -> Event:
     """Close an event that is not to be handled. Raises `Refusal` 404, or 409 when it is over or worked on."""
-    why = f"ignored by a person: {reason}" if reason else "ignored by a person"
+    why = message("ignored by a person: {reason}", reason=reason) if reason else "ignored by a person"
 
     def change(session: Session) -> Event:
         event = _get(session, event_id)
@@ -205,3 +206,74 @@ def _get(session: Session, event_id: int) -> Event:
     if event is None:
         raise Refusal(404, "there is no such event")
     return event
+
+
+@dataclass(frozen=True, slots=True)
+class ActionBy:
+    """Who does something to many records, why, and the only connection they may see."""
+
+    actor: str
+    reason: str | None
+    connection: str | None
+
+
+async def do_to_causes(shared: Services, action: BulkAction, keys: Sequence[tuple[str, str]], by: ActionBy) -> int:
+    """Try again or ignore the parked events of some causes, at most `todo.MOST`; answers the number of the action.
+
+    In short transactions, each of which notes the events that it changed. Raises `Refusal` 409 when none waits.
+    """
+    left_out = _WITHOUT_RECORD if action is BulkAction.RETRY else frozenset[str]()
+    ids = await shared.read(lambda session: todo.find_events(session, keys, left_out))
+    if not ids:
+        raise Refusal(409, "nothing of this waits any more; look at the list again")
+
+    def begin(session: Session) -> int:
+        bulk_id = todo.begin(session, action, actor=by.actor, reason=by.reason, connection=by.connection)
+        target = message("{n} records, action {id}", n=len(ids), id=bulk_id)
+        audit.note(session, actor=by.actor, action=action, target=target, reason=by.reason)
+        return bulk_id
+
+    bulk_id = await shared.write(begin)
+    for start in range(0, len(ids), views.LONGEST_PAGE):
+        some = ids[start : start + views.LONGEST_PAGE]
+        due = await shared.write(_doing(action, bulk_id, some, by.reason))
+        shared.notifier.notify(due)
+    return bulk_id
+
+
+def _doing(action: BulkAction, bulk_id: int, ids: Sequence[int], reason: str | None) -> Callable[[Session], list[int]]:
+    why = message("ignored by a person: {reason}", reason=reason or "")
+
+    def change(session: Session) -> list[int]:
+        if action is BulkAction.RETRY:
+            changed = [each for each in ids if inbox.requeue(session, each, states=(State.PARKED,))]
+            sales.reopen(session, changed)
+        else:
+            changed = [each for each in ids if inbox.ignore(session, each, why)]
+            for each in changed:
+                sales.ignore(session, each)
+        todo.add_events(session, bulk_id, changed)
+        return changed if action is BulkAction.RETRY else []
+
+    return change
+
+
+async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:
+    """Have the events that an action ignored handled again; answers how many. Raises `Refusal` 409 if it was undone."""
+
+    def change(session: Session) -> list[int]:
+        if not todo.undo(session, bulk_id):
+            raise Refusal(409, "this was undone before")
+        ids = [
+            each
+            for each in todo.find_ignored(session, bulk_id)
+            if inbox.requeue(session, each, states=(State.SKIPPED,))
+        ]
+        sales.reopen(session, ids)
+        target = message("{n} records, action {id}", n=len(ids), id=bulk_id)
+        audit.note(session, actor=actor, action="undo", target=target)
+        return ids
+
+    ids = await shared.write(change)
+    shared.notifier.notify(ids)
+    return len(ids)

@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import Engine, update
 from starlette.routing import Route
 
-from gateway.store import alerts, audit, documents, inbox, requests, users
+from gateway.store import alerts, audit, documents, inbox, requests, todo, users
 from gateway.store.agreements import AgreementStatus, DayResult
 from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.events import Flow, Outcome, State
 from gateway.store.session import open_engine, writing
 from gateway.store.tables import AlertRow
+from gateway.store.todo import BulkAction
 from gateway.store.users import Role
 from gateway.web import pages
 from tests.browser.shop import KEY
@@ -33,6 +34,8 @@ SAMPLES: Mapping[str, str] = {
     "/agreement/{id}": "/agreement/{report}",
     "/connections/{name}/settings/{version}": "/connections/default/settings/1",
     "/events/{id}": "/events/9",
+    "/todo/confirm": "/todo/confirm?action=ignore&cause-9=on",
+    "/todo/bulk/{id}": "/todo/bulk/1",
     "/invitation/{secret}": "/invitation/a-secret-of-an-invitation",
 }
 """An address of each page of something, and of the agreement in a month that has some."""
@@ -69,6 +72,7 @@ def results(address: str, tmp_path: Path) -> Mapping[str, int]:
     with writing(engine) as session:
         documents.save(session, "default", "[orders]\nmemo = false\n", author="cli")
         users.invite(session, users.add(session, "Anna", Role.VIEWER, None) or 0, "a-secret-of-an-invitation")
+        todo.add_events(session, todo.begin(session, BulkAction.IGNORE, actor="dashboard: Anna", reason="x"), [8])
         audit.note(session, actor="dashboard: Anna", action="ignore", target="event 9", reason="a test receipt")
         alerts.note(session, [AlertCause("silent/default/MplusKASSA", "x", "it has not answered", "", "default")])
         session.execute(update(AlertRow).values(cleared_at=moment(-60), first_seen=moment(-660), told="email"))

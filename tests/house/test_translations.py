@@ -27,6 +27,7 @@ from gateway.web.pages import (
     reads,
     sales,
     setup,
+    todo,
 )
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
 from gateway.web.pages.rendering import ENTITIES
@@ -74,7 +75,13 @@ def words_of_tables() -> set[str]:
         "Mapping",
     }
     seen = {*overview.URGENCIES.values()}
-    acted = {*audit.ACTORS.values(), *audit.ACTIONS.values(), *alerts.CHANNELS.values(), *reads.WHAT.values()}
+    acted = {
+        *audit.ACTORS.values(),
+        *audit.ACTIONS.values(),
+        *alerts.CHANNELS.values(),
+        *reads.WHAT.values(),
+        *todo.SNOOZES.values(),
+    }
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed | acted | seen
 

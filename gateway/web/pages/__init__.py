@@ -24,6 +24,7 @@ from gateway.web.pages import (
     sales,
     settings,
     setup,
+    todo,
     users,
     versions,
 )
@@ -49,6 +50,7 @@ def routes() -> list[BaseRoute]:
         *overview.routes(),
         *dashboard.routes(),
         *alerts.routes(),
+        *todo.routes(),
         *audit.routes(),
         *backfills.routes(),
         *reads.routes(),

@@ -35,6 +35,8 @@ ACTORS: Final[Mapping[str, str]] = {
 ACTIONS: Final[Mapping[str, str]] = {
     "retry": "Tried again",
     "ignore": "Ignored",
+    "undo": "Undid what was ignored",
+    "mark": "Noted something about a cause",
     "resend": "Sent to QuickBooks again",
     "dry run": "Tried a sale without writing",
     "preview": "Looked at a preview",

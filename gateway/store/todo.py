@@ -1,0 +1,231 @@
+"""Work on causes: who looks after one, what is noted, until when it is put off; and what is done to many records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Integer, Text, and_, delete, func, insert, or_, select, update
+from sqlmodel import Field, Session, SQLModel, col
+
+from gateway.store.alerts import OpenCause, find_causes
+from gateway.store.clock import moment, time_field
+from gateway.store.events import PENDING, State
+from gateway.store.tables import InboxRow, SaleRow
+from gateway.store.upserts import upsert
+
+MOST: Final = 1_000
+"""Records that are changed by one action; the rest needs another."""
+KEPT_SECONDS: Final = 90 * 86_400.0
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+class BulkAction(StrEnum):
+    """What is done to many records at once."""
+
+    RETRY = "retry"
+    IGNORE = "ignore"
+
+
+class CauseMarkRow(SQLModel, table=True):
+    """What a person noted about a cause: `code:` and its code, or `flow:` and the flow of events without a code."""
+
+    __tablename__ = "cause_marks"
+
+    connection: str = Field(primary_key=True)
+    cause: str = Field(primary_key=True)
+    note: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    assignee: str | None = None
+    snoozed_until: datetime | None = time_field(nullable=True)
+    marked_by: str
+    marked_at: datetime = time_field()
+
+
+class BulkActionRow(SQLModel, table=True):
+    """Something a person did to many records at once; `connection` is that of a person who may see only one."""
+
+    __tablename__ = "bulk_actions"
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    action: str
+    actor: str
+    reason: str | None = Field(default=None, sa_column=Column(Text(), nullable=True))
+    connection: str | None = None
+    begun_at: datetime = time_field()
+    undone_at: datetime | None = time_field(nullable=True)
+
+
+class BulkEventRow(SQLModel, table=True):
+    """An event of such an action."""
+
+    __tablename__ = "bulk_events"
+
+    bulk_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+    event_id: int = Field(sa_column=Column(BigInteger(), primary_key=True, autoincrement=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Parked events of some causes: how many, how many of them are sales, and the money of those."""
+
+    count: int
+    sales: int
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkProgress:
+    """An action and how many of its events are in each state."""
+
+    row: BulkActionRow
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All its events."""
+        return sum(self.counts.values())
+
+    def count(self, *states: State) -> int:
+        """Its events in these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+    @property
+    def open(self) -> int:
+        """Events that are not handled yet."""
+        return self.count(*PENDING, State.WORKING)
+
+
+def key_of(code: str | None, flow: str) -> str:
+    """The key of the cause of an event."""
+    return f"code:{code}" if code else f"flow:{flow}"
+
+
+def find_keys(session: Session, event_ids: Collection[int], connection: str | None) -> list[tuple[str, str]]:
+    """Connection and key of the causes of these parked events (of one connection)."""
+    columns = (col(InboxRow.connection), col(InboxRow.code), col(InboxRow.flow))
+    mine = [] if connection is None else [col(InboxRow.connection) == connection]
+    wanted = and_(col(InboxRow.id).in_(event_ids), col(InboxRow.state) == State.PARKED, *mine)
+    rows = session.execute(select(*columns).where(wanted)).all()
+    return sorted({(str(name or ""), key_of(code, flow)) for name, code, flow in rows})
+
+
+def _is_of(keys: Collection[tuple[str, str]]) -> ColumnElement[bool]:
+    """Whether a parked event has one of these causes."""
+    conditions: list[ColumnElement[bool]] = []
+    for connection, key in keys:
+        kind, _, value = key.partition(":")
+        of_cause = (
+            col(InboxRow.code) == value
+            if kind == "code"
+            else and_(col(InboxRow.flow) == value, col(InboxRow.code).is_(None))
+        )
+        mine = col(InboxRow.connection) == connection if connection else col(InboxRow.connection).is_(None)
+        conditions.append(and_(mine, of_cause))
+    return and_(col(InboxRow.state) == State.PARKED, or_(*conditions))
+
+
+def count(session: Session, keys: Collection[tuple[str, str]]) -> Selected:
+    """How much these causes hold up."""
+    if not keys:
+        return Selected(0, 0, 0)
+    sums = (func.count(), func.count(col(SaleRow.id)), func.coalesce(func.sum(func.abs(col(SaleRow.amount_cents))), 0))
+    found = select(*sums).select_from(InboxRow).outerjoin(SaleRow, col(SaleRow.event_id) == col(InboxRow.id))
+    row = session.execute(found.where(_is_of(keys))).one()
+    return Selected(int(row[0]), int(row[1]), int(row[2]))
+
+
+def find_events(session: Session, keys: Collection[tuple[str, str]], without: Collection[str]) -> list[int]:
+    """The parked events of these causes, oldest first, at most `MOST`; those of some entities are left out."""
+    if not keys:
+        return []
+    wanted = and_(_is_of(keys), col(InboxRow.entity).not_in(without))
+    ids = session.execute(select(col(InboxRow.id)).where(wanted).order_by(col(InboxRow.id)).limit(MOST)).scalars()
+    return [int(each) for each in ids if each is not None]
+
+
+def begin(session: Session, action: BulkAction, **about: Any) -> int:
+    """Note that an action begins; returns its number."""
+    row = {"action": action, "begun_at": moment(), **about}
+    return int(session.execute(insert(BulkActionRow).values(row).returning(col(BulkActionRow.id))).scalar_one() or 0)
+
+
+def add_events(session: Session, bulk_id: int, event_ids: Sequence[int]) -> None:
+    """Note events of an action, in the transaction that changes them."""
+    if event_ids:
+        session.execute(insert(BulkEventRow), [{"bulk_id": bulk_id, "event_id": each} for each in event_ids])
+
+
+def find_bulk(session: Session, bulk_id: int) -> BulkProgress | None:
+    """An action with the present states of its events."""
+    row = session.get(BulkActionRow, bulk_id)
+    if row is None:
+        return None
+    mine = col(InboxRow.id).in_(select(col(BulkEventRow.event_id)).where(col(BulkEventRow.bulk_id) == bulk_id))
+    states = session.execute(select(col(InboxRow.state), func.count()).where(mine).group_by(col(InboxRow.state))).all()
+    return BulkProgress(row, {str(state): int(number) for state, number in states})
+
+
+def find_recent(session: Session, connection: str | None, *, limit: int = 5) -> list[BulkProgress]:
+    """The last actions (of people who may see this connection only), newest first."""
+    mine = [] if connection is None else [col(BulkActionRow.connection) == connection]
+    ids = session.execute(
+        select(col(BulkActionRow.id)).where(*mine).order_by(col(BulkActionRow.id).desc()).limit(limit)
+    ).scalars()
+    return [each for number in list(ids) if (each := find_bulk(session, number or 0)) is not None]
+
+
+def find_ignored(session: Session, bulk_id: int) -> list[int]:
+    """The events of an action that are still ignored."""
+    mine = select(col(BulkEventRow.event_id)).where(col(BulkEventRow.bulk_id) == bulk_id)
+    wanted = and_(col(InboxRow.id).in_(mine), col(InboxRow.state) == State.SKIPPED)
+    return [int(each) for each in session.execute(select(col(InboxRow.id)).where(wanted)).scalars() if each is not None]
+
+
+def undo(session: Session, bulk_id: int) -> bool:
+    """Note that an action is undone; False if it was before."""
+    still = and_(col(BulkActionRow.id) == bulk_id, col(BulkActionRow.undone_at).is_(None))
+    undone = update(BulkActionRow).where(still).values(undone_at=moment()).returning(col(BulkActionRow.id))
+    return session.execute(undone).one_or_none() is not None
+
+
+# --- marks --------------------------------------------------------------------------------------------------------
+
+
+def mark(session: Session, connection: str, cause: str, **values: Any) -> None:
+    """Store what a person says about a cause: note, assignee, until when it is put off."""
+    said = {**values, "marked_at": moment()}
+    upsert(session, CauseMarkRow, {"connection": connection, "cause": cause, **said}, said)
+
+
+def find_marks(session: Session, connection: str | None = None) -> dict[tuple[str, str], CauseMarkRow]:
+    """The marks by connection and cause."""
+    mine = [] if connection is None else [col(CauseMarkRow.connection) == connection]
+    rows = session.execute(select(CauseMarkRow).where(*mine)).scalars()
+    return {(row.connection, row.cause): row for row in rows}
+
+
+def leave_out_snoozed(session: Session, causes: Sequence[OpenCause], now: datetime) -> list[OpenCause]:
+    """The causes that nobody put off."""
+    until = {key: row.snoozed_until for key, row in find_marks(session).items() if row.snoozed_until is not None}
+    keys = ((cause, (cause.connection or "", key_of(cause.code, cause.flows[0]))) for cause in causes)
+    return [cause for cause, key in keys if key not in until or until[key] <= now]
+
+
+def purge(session: Session) -> int:
+    """Delete the marks of causes that are gone, and old actions; returns the number of marks.
+
+    It runs seldom: a cause whose records are just tried again keeps its note.
+    """
+    lasting = find_causes(session)
+    keys = {(cause.connection or "", key_of(cause.code, cause.flows[0])) for cause in lasting}
+    gone = [key for key in find_marks(session) if key not in keys]
+    for connection, cause in gone:
+        mine = (col(CauseMarkRow.connection) == connection, col(CauseMarkRow.cause) == cause)
+        session.execute(delete(CauseMarkRow).where(*mine))
+    old = select(col(BulkActionRow.id)).where(col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS))
+    session.execute(delete(BulkEventRow).where(col(BulkEventRow.bulk_id).in_(old)))
+    session.execute(delete(BulkActionRow).where(col(BulkActionRow.begun_at) < moment(-KEPT_SECONDS)))
+    return len(gone)
