@@ -27,8 +27,8 @@ from gateway.store.session import reading, writing
 from handlers.result import Result
 from workers.holds import Holds
 
-GATHER_SECONDS = 0.002  # while other threads are busy: one commit for several costs less than one for each
-ENOUGH = 8  # outcomes that are worth a commit
+# While other threads are busy: one commit for several costs less than one for each, and other processes can write.
+GATHER_SECONDS = 0.002
 _CONTENDED = ("DeadlockDetected", "QueryCanceled")
 
 
@@ -106,7 +106,7 @@ class EventWriter:
 
     def _write_all(self, own: Request) -> None:
         """Write everything that waits, this thread's own request among it."""
-        if self._holds.count_busy() > len(self._waiting) and sum(len(each.ended) for each in self._waiting) < ENOUGH:
+        if self._holds.count_busy() > len(self._waiting):
             time.sleep(GATHER_SECONDS)
         with self._lock:
             group, self._waiting = self._waiting, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import dramatiq
 
@@ -13,6 +14,8 @@ from workers.connections import ConnectionRegistry
 from workers.worker import Worker
 from workers.worker_threads import WorkerThreads
 
+# A thread that holds SQLite's lock waits that long for Python's after each statement, while other threads are busy.
+sys.setswitchinterval(0.0005)
 _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 heartbeat.start(os.environ)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from bench.peers.wire import Load
 
 WARM = 50
 LONGEST_DRAIN = 20.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HERE = Path(__file__).resolve().parent
 
 
@@ -47,7 +49,7 @@ class Death:
         self._name, self._side, self._ids, self._patience = name, side, ids, patience
         self._died = time.monotonic()
         self._seconds: float | None = None
-        self._watch = threading.Thread(target=self._look)
+        self._watch = threading.Thread(target=self._look, daemon=True)
         self._watch.start()
 
     def _look(self) -> None:
@@ -70,21 +72,20 @@ class Death:
 def run(name: str, asked: argparse.Namespace, folder: Path) -> Round:
     """One round of one side."""
     with ExitStack() as stack:
-        side = open_side(name, asked.packages, folder, stack)
+        side = open_side(name, asked.packages, folder, stack, processes=asked.processes)
         warm(side, folder)
         ids = wire.write_bodies(folder / "bodies.txt", "main", asked.count)
-        began = time.monotonic()
         load = wire.send(side.url, folder / "bodies.txt")
         if load.bad:
             raise SystemExit(f"{name} refused {load.bad} deliveries\n{_read_logs(folder)}")
-        count = _drain(side, set(ids), began + load.seconds + LONGEST_DRAIN)
-        return Round(load.good / load.seconds, count / (time.monotonic() - began), load.most)
+        count = _drain(side, set(ids), time.monotonic() + LONGEST_DRAIN)
+        return Round(load.good / load.seconds, count / (time.time() - load.began), load.most)
 
 
 def _drain(side: Side, ids: set[str], until: float) -> int:
-    while (missing := len(ids - side.count().keys())) and time.monotonic() < until:
+    while time.monotonic() < until and (side.is_busy() or ids - side.count().keys()):
         time.sleep(0.02)
-    return len(ids) - missing
+    return len(ids & side.count().keys())
 
 
 def warm(side: Side, folder: Path) -> None:
@@ -101,7 +102,7 @@ def _read_logs(folder: Path) -> str:
 
 def kill(name: str, asked: argparse.Namespace, folder: Path, stack: ExitStack) -> Death:
     """Send, and kill the worker when a quarter is done; it is started again at once."""
-    side = open_side(name, asked.packages, folder, stack)
+    side = open_side(name, asked.packages, folder, stack, processes=asked.processes)
     warm(side, folder)
     ids = wire.write_bodies(folder / "bodies.txt", "main", asked.count)
     loads: list[Load] = []
@@ -171,12 +172,22 @@ def install(packages: Path) -> None:
             subprocess.run(command, cwd=packages / folder, check=False)
 
 
+def _end(number: int, _frame: object) -> None:
+    """End in order on a signal: by default nothing of what was started would be ended, and nothing would be said."""
+    say(f"ended by signal {number}: ending what was started")
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Say what is missing, compete, die."""
     asked = _read_arguments()
+    for each in ENDING:
+        signal.signal(each, _end)
     if asked.install:
         install(asked.packages)
-    say(figures.machine())
+    say(f"{figures.machine()}, {asked.processes} worker processes each")
     names = []
     for name in asked.sides:
         if missing := find_missing(name, asked.packages):
@@ -199,6 +210,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1000, help="deliveries a round (1000)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--patience", type=float, default=75.0, help="seconds waited after the kills; 0: no kills (75)")
+    parser.add_argument("--processes", type=int, default=2, help="worker processes of every side (2)")
     parser.add_argument("--packages", type=Path, default=Path.home() / ".cache/kassabridge-peers")
     parser.add_argument("--install", action="store_true", help="install the pinned packages of others there first")
     asked = parser.parse_args()

@@ -80,14 +80,14 @@ async def send(port: int, lines: list[str]) -> dict[str, float]:
     loop, answers = asyncio.get_running_loop(), list[tuple[bool, float]]()
     requests = iter([to_request(line) for line in lines])
     ends: list[asyncio.Future[None]] = [loop.create_future() for _ in range(CONNECTIONS)]
-    began = time.perf_counter()
+    began, since = time.perf_counter(), time.time()
     for over in ends:
         await loop.create_connection(lambda over=over: Connection(requests, answers, over), "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.wait_for(asyncio.gather(*ends), LONGEST_SECONDS)
     seconds = time.perf_counter() - began
     good = sum(accepted for accepted, _ in answers)
     most = figures.percentile([waited for _, waited in answers], 95)
-    return {"good": good, "bad": len(answers) - good, "seconds": seconds, "most": most}
+    return {"good": good, "bad": len(answers) - good, "seconds": seconds, "most": most, "began": since}
 
 
 if __name__ == "__main__":

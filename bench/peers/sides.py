@@ -33,16 +33,21 @@ class Side:
     count: Callable[[], Counter[str]]
     kill_worker: Callable[[], None]
     start_worker: Callable[[], None]
+    is_busy: Callable[[], bool] = lambda: False  # where `count` is dear: whether something is certainly not done
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a peer is started: `front` (with its port) and `worker`, and whether it wants Redis or PostgreSQL."""
+    """How a peer is started: `front` (with its port) and `worker`, and whether it wants Redis or PostgreSQL.
+
+    `worker` is a command for so many processes; one with `copies` is one process and is started so many times.
+    """
 
     front: Callable[[Path, int], Sequence[str]]
-    worker: Callable[[Path], Sequence[str]] | None
+    worker: Callable[[Path, int], Sequence[str]] | None
     needs: str = "redis"
     prepare: Callable[[Path], Sequence[str]] | None = None
+    copies: bool = False
 
 
 def _python(packages: Path, *arguments: str) -> Sequence[str]:
@@ -63,23 +68,27 @@ _PROCRASTINATE = ("procrastinate", "--app=bench.peers.procrastinate_side.jobs")
 RECIPES: Mapping[str, Recipe] = {
     "celery": Recipe(
         _uvicorn("celery_side"),
-        lambda packages: _python(packages, "celery", "-A", "bench.peers.celery_side:celery", "worker",
-                                 "--concurrency", "2", "--loglevel", "error", "--without-gossip", "--without-mingle"),
+        lambda packages, processes: _python(
+            packages, "celery", "-A", "bench.peers.celery_side:celery", "worker", "--concurrency", str(processes),
+            "--loglevel", "error", "--without-gossip", "--without-mingle"),
     ),
     "taskiq": Recipe(
         _uvicorn("taskiq_side"),
-        lambda packages: _python(packages, "taskiq", "worker", "--workers", "2", "--log-level", "ERROR",
-                                 "bench.peers.taskiq_side:broker"),
+        lambda packages, processes: _python(
+            packages, "taskiq", "worker", "--workers", str(processes), "--log-level", "ERROR",
+            "bench.peers.taskiq_side:broker"),
     ),
     "procrastinate": Recipe(
         _uvicorn("procrastinate_side"),
-        lambda packages: _python(packages, *_PROCRASTINATE, "worker", "--concurrency", "8"),
+        lambda packages, _: _python(packages, *_PROCRASTINATE, "worker", "--concurrency", "8"),
         needs="postgres",
+        copies=True,
         prepare=lambda packages: _python(packages, *_PROCRASTINATE, "schema", "--apply"),
     ),
     "bullmq": Recipe(
         lambda packages, port: _node(packages, "front", str(port)),
-        lambda packages: _node(packages, "worker"),
+        lambda packages, _: _node(packages, "worker"),
+        copies=True,
     ),
     "webhook": Recipe(
         lambda packages, port: (str(packages / "deb/usr/bin/webhook"), "-hooks", "hooks.json", "-ip", "127.0.0.1",
@@ -100,10 +109,12 @@ def find_missing(name: str, packages: Path) -> str | None:
     return None if name in OURS or wanted.exists() else str(wanted)
 
 
-def open_side(name: str, packages: Path, folder: Path, stack: ExitStack) -> Side:
-    """Start a side with a fresh store in this folder; `stack` ends it."""
+def open_side(name: str, packages: Path, folder: Path, stack: ExitStack, *, processes: int) -> Side:
+    """Start a side with a fresh store in this folder and so many worker processes; `stack` ends it."""
     folder.mkdir(mode=0o755)
-    return _open_ours(OURS[name], folder, stack) if name in OURS else _open_peer(RECIPES[name], packages, folder, stack)
+    if name in OURS:
+        return _open_ours(OURS[name], folder, stack, processes)
+    return _open_peer(RECIPES[name], packages, folder, stack, processes)
 
 
 # --- others -------------------------------------------------------------------------------------------------------
@@ -133,7 +144,7 @@ class _Processes:
             self.kill(name)
 
 
-def _open_peer(recipe: Recipe, packages: Path, folder: Path, stack: ExitStack) -> Side:
+def _open_peer(recipe: Recipe, packages: Path, folder: Path, stack: ExitStack, number: int) -> Side:
     effects, port = folder / "effects.txt", find_free_port()
     effects.touch()
     environ = {
@@ -151,15 +162,16 @@ def _open_peer(recipe: Recipe, packages: Path, folder: Path, stack: ExitStack) -
     stack.callback(processes.close)
     processes.start("front", recipe.front(packages, port))
     wait_until(lambda: _listens(port), seconds=PATIENCE, what="the front")
-    worker = recipe.worker(packages) if recipe.worker else None
+    worker = recipe.worker(packages, number) if recipe.worker else None
+    names = [f"worker-{each}" for each in range(number if recipe.copies else 1)] if worker else []
 
     def start_worker() -> None:
-        if worker:
-            processes.start("worker", worker)
+        for name in names:
+            processes.start(name, worker or ())
 
     def kill_worker() -> None:
-        if worker:
-            processes.kill("worker")
+        for name in names:
+            processes.kill(name)
 
     start_worker()
     return Side(
@@ -229,19 +241,35 @@ def _listens(port: int) -> bool:
 # --- ours ---------------------------------------------------------------------------------------------------------
 
 
-def _open_ours(database: str, folder: Path, stack: ExitStack) -> Side:
+def _open_ours(database: str, folder: Path, stack: ExitStack, processes: int) -> Side:
     """Web and worker as in production, between simulators that nobody calls. Redis only wakes: it needs no disk."""
     plain = f"sqlite:///{folder}/gateway.db" if database == "sqlite" else _open_postgres(folder, stack)
     url = plain.replace("postgresql://", "postgresql+psycopg://", 1)
     stage = Stage(folder, database_url=url, redis_url=f"redis://127.0.0.1:{_open_redis(folder, stack)}/0")
     stack.callback(stage.close)
     del stage.environment["WORKER_THREADS"]
+    stage.environment["WORKER_PROCESSES"] = str(processes)
     stage.environment |= {"LOG_LEVEL": "error", "MPLUS_POLL_SECONDS": "86400", "QUICKBOOKS_CDC_SECONDS": "86400"}
     stage.migrate()
     stage.start("web", "worker")
     engine = create_engine(url)
     stack.callback(engine.dispose)
-    return Side(stage.url, lambda: _count_ended(engine), lambda: stage.kill("worker"), lambda: stage.start("worker"))
+    return Side(
+        stage.url,
+        lambda: _count_ended(engine),
+        lambda: stage.kill("worker"),
+        lambda: stage.start("worker"),
+        lambda: _is_pending(engine),
+    )
+
+
+_PENDING = "SELECT EXISTS (SELECT 1 FROM inbox WHERE state IN ('received', 'working', 'waiting', 'uncertain'))"
+
+
+def _is_pending(engine: Engine) -> bool:
+    """Whether any event has not ended."""
+    with engine.connect() as connection:
+        return bool(connection.execute(text(_PENDING)).scalar())
 
 
 def _count_ended(engine: Engine) -> Counter[str]:

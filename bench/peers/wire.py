@@ -20,12 +20,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the sender saw: acknowledged, refused, seconds in all, 95th percentile of an answer in seconds."""
+    """What the sender saw: acknowledged, refused, seconds in all, 95th percentile of an answer in seconds.
+
+    `began`: when the first was sent (seconds of the system's clock), after the sender's own start.
+    """
 
     good: int
     bad: int
     seconds: float
     most: float
+    began: float
 
 
 def write_bodies(path: Path, series: str, count: int, *, first: int = 1) -> list[str]:

@@ -14,7 +14,7 @@ from gateway.store.events import PENDING, Change, Received
 from gateway.store.ingress_rows import COLUMNS, CORRELATION, clean, to_row
 
 _BUSY_MILLISECONDS = 2  # another writer is waited for asynchronously, not by blocking the loop
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.004  # a worker that writes often leaves short gaps
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NOW = "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
 _INSERT = (
