@@ -24,31 +24,25 @@ from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
 from gateway.web import (
     admin_agreement,
-    admin_audit,
     admin_backfills,
     admin_connections,
     admin_events,
-    admin_orders,
     admin_people,
     admin_previews,
     admin_settings,
     admin_status,
-    directory,
     gauges,
     health,
     oauth,
     openapi,
     pages,
     problems,
-    readiness,
+    services,
     webhooks,
 )
-from gateway.web.arrivals import Arrivals
-from gateway.web.cached import Cached
 from gateway.web.headers import SecurityHeaders
-from gateway.web.services import Services
+from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
-from gateway.web.throttle import Throttle
 
 DATABASE_THREADS = 4
 DIRECTORY_SECONDS = 3.0
@@ -77,14 +71,12 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
             *webhooks.routes(),
             *health.routes(),
             *admin_events.routes(),
-            *admin_orders.routes(),
             *admin_agreement.routes(),
             *admin_connections.routes(),
             *admin_settings.routes(),
             *admin_previews.routes(),
             *admin_status.routes(),
             *admin_people.routes(),
-            *admin_audit.routes(),
             *admin_backfills.routes(),
             *openapi.routes(),
             *oauth.routes(),
@@ -131,8 +123,8 @@ def _lifespan(settings: Settings, given: Engine | None) -> Lifespan:
 def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) -> Services:
     seal = Seal(settings.secret_keys)
 
-    async def read_directory() -> directory.Directory:
-        return await shared.soon(lambda: directory.read(engine, seal), seconds=DIRECTORY_PATIENCE)
+    async def read_directory() -> services.Directory:
+        return await shared.soon(lambda: services.read(engine, seal), seconds=DIRECTORY_PATIENCE)
 
     shared = Services(
         settings=settings,
@@ -144,8 +136,8 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         directory=Cached(read_directory, seconds=DIRECTORY_SECONDS),
         sessions=Sessions(settings.secret_keys, settings.admin_token),
         throttle=Throttle(),
-        database_probe=readiness.of_database(without_pool(engine)),
-        broker_probe=readiness.of_broker(broker_client),
+        database_probe=services.of_database(without_pool(engine)),
+        broker_probe=services.of_broker(broker_client),
         metrics=gauges.of_database(engine, settings),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),

@@ -20,8 +20,7 @@ from gateway.store.session import reading, writing
 from gateway.store.users import LoginFailures, User
 from gateway.web import passwords, services
 from gateway.web.problems import Refusal
-from gateway.web.services import Services
-from gateway.web.throttle import FAILURES, WINDOW_SECONDS
+from gateway.web.services import FAILURES, WINDOW_SECONDS, Services
 
 ADMIN = "admin API"
 DELAY_SECONDS = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import simplejson
@@ -13,18 +14,103 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.store import documents
+from gateway.store import audit, connections, documents, inbox, installation, progress, requests, views
 from gateway.store.documents import Outdated
-from gateway.web import bodies, queries, services, settings_saving
+from gateway.store.events import State
+from gateway.web import bodies, presentation, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
-from gateway.web.settings_saving import Draft, must_exist
+from gateway.web.services import Services
 from mapping import settings_document
+from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault
 
+CHECK_SECONDS = 10.0
+"""How long somebody who saves a document waits for the check; then it is saved without."""
+
+
+ACTION = "settings"
 TOML = "application/toml"
 _LARGEST_VERSION = 2**31 - 1
 _ADDRESS = "/admin/connections/{name}/settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document to put in force, and why. `after` is the version they had before them, if that counts."""
+
+    text: str
+    actor: str
+    reason: str | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A document in force. `checked` says whether both systems were asked; `warnings` are worth a look."""
+
+    version: int
+    checked: bool
+    warnings: tuple[DocumentFault, ...] = ()
+
+
+async def save(shared: Services, name: str, draft: Draft) -> Saved:
+    """Check and put in force. Raises `SettingsError` with what neither system has, `Refusal` 404, `Outdated`."""
+    found = await _check(shared, name, draft)
+    if faults := _to_faults(found, "faults"):
+        raise DocumentError(faults)
+    checked = found is not None and not found.get("unasked")
+    version, event_ids = await shared.write(lambda session: store(session, name, draft, checked=checked))
+    shared.notifier.notify(event_ids)
+    return Saved(version, checked, _to_faults(found, "warnings"))
+
+
+async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any] | None:
+    """What a worker found, or None when none could look."""
+
+    def ask(session: Session) -> int | None:
+        must_exist(session, name)
+        if "worker" not in {process.role for process in installation.alive(session)}:
+            return None
+        change = requests.check_settings(draft.text, connection=name, actor=draft.actor)
+        (received,) = inbox.receive(session, [change])
+        return received.id
+
+    event_id = await shared.write(ask)
+    if event_id is None:
+        return None
+    shared.notifier.notify([event_id])
+    settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
+    event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
+    found = presentation.parse(event.result) if event and event.state == State.DONE else None
+    return found if isinstance(found, Mapping) else None
+
+
+def store(session: Session, name: str, draft: Draft, *, checked: bool) -> tuple[int, list[int]]:
+    """Put a document in force, audited; answers its version, and the events by which it is checked later.
+
+    Raises `Refusal` 404, `Outdated`.
+    """
+    must_exist(session, name)
+    version = documents.save(session, name, draft.text, author=draft.actor, after=draft.after)
+    audit.note(session, actor=draft.actor, action=ACTION, target=to_target(name, version), reason=draft.reason)
+    return version, progress.request_check(session, name, version, checked=checked)
+
+
+def to_target(name: str, version: int) -> str:
+    """A version as the audit names it."""
+    return message("connection {name}, version {version}", name=name, version=version)
+
+
+def must_exist(session: Session, name: str) -> None:
+    """Raises `Refusal` 404 for an unknown connection."""
+    if name not in connections.names(session):
+        raise Refusal(404, f"there is no connection {name}")
+
+
+def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:
+    rows = (found or {}).get(kind) or ()
+    return tuple(DocumentFault(str(row["path"]), str(row["message"]), str(row["hint"])) for row in rows)
 
 
 def routes() -> list[Route]:
@@ -60,9 +146,9 @@ async def put_settings(request: Request) -> Response:
     reason = queries.find_text(request.query_params, "reason")
     body, is_json = await _read_body(request), "json" in request.headers.get("content-type", "")
     # On a thread: parsing a large document takes time.
-    text = await shared.run(lambda: _check(_from_json(body) if is_json else body))
+    text = await shared.run(lambda: _parse(_from_json(body) if is_json else body))
     try:
-        saved = await settings_saving.save(shared, name, Draft(text, ADMIN, reason=reason, after=after))
+        saved = await save(shared, name, Draft(text, ADMIN, reason=reason, after=after))
     except DocumentError as error:
         raise _refuse(error) from None
     except Outdated as other:
@@ -97,7 +183,7 @@ async def _read_body(request: Request) -> str:
     return text
 
 
-def _check(text: str) -> str:
+def _parse(text: str) -> str:
     """The document, once it was found to have no fault. Raises `Refusal` 422 with every fault."""
     try:
         settings_document.parse(text)

@@ -1,4 +1,4 @@
-"""The admin API about the whole: connections, flows and their freshness, polls, tokens, calls, processes."""
+"""The admin API about the whole: connections, flows and their freshness, polls, tokens, calls, processes, the audit."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from gateway.settings import Settings
 from gateway.store import (
     alerts,
+    audit,
     connections,
     counts,
     documents,
@@ -30,8 +31,8 @@ from gateway.store.counts import ReadAllowance
 from gateway.store.events import PENDING, Flow, State
 from gateway.store.progress import Progress
 from gateway.store.sealing import Seal
-from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
-from gateway.store.views import FlowStatus
+from gateway.store.tables import AlertRow, AuditRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
+from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
 from gateway.web import actions, admin_backfills, bodies, presentation, queries, services
 from gateway.web.access import ADMIN, admin_only
@@ -79,10 +80,11 @@ class Overview:
 
 
 def routes() -> list[Route]:
-    """Status and backfill."""
+    """Status, backfill, audit."""
     return [
         Route("/admin/status", admin_only(show_status), methods=["GET"]),
         Route("/admin/flows/{flow}/backfill", admin_only(backfill_flow), methods=["POST"]),
+        Route("/admin/audit", admin_only(list_actions), methods=["GET"]),
     ]
 
 
@@ -244,3 +246,21 @@ async def backfill_flow(request: Request) -> Response:
     ids = await actions.backfill(services.of(request), flow, since=since, connection=connection, actor=ADMIN)
     content = {"flow": flow, "since": since.isoformat() if since else None, "events": ids}
     return JSONResponse(content, 202, headers={"Location": f"/admin/events/{ids[0]}"})
+
+
+async def list_actions(request: Request) -> Response:
+    """Newest first; `after` is the cursor a list before this one gave as `next`."""
+    before = queries.find_number(request.query_params, "after", low=1, high=queries.LARGEST_ID)
+    limit = queries.find_number(request.query_params, "limit", low=1, high=LONGEST_PAGE) or PAGE
+
+    def find_page(session: Session) -> dict[str, Any]:
+        rows, following = audit.find_page(session, before=before, limit=limit)
+        return {"audit": [to_action(row) for row in rows], "next": str(following) if following is not None else None}
+
+    return JSONResponse(await services.of(request).read(find_page))
+
+
+def to_action(row: AuditRow) -> dict[str, Any]:
+    """One action; it never holds a secret or an e-mail address."""
+    said = {name: getattr(row, name) for name in ("id", "actor", "action", "target", "reason")}
+    return {**said, "at": presentation.to_time(row.at)}

@@ -20,7 +20,7 @@ from gateway.store.rate_limits import Account, Use
 from gateway.store.session import reading
 from gateway.store.tables import AlertRow, CursorRow, MeterRow, ProcessRow, TokenRow
 from gateway.store.views import FlowStatus
-from gateway.web.readiness import Probe
+from gateway.web.services import Probe
 
 FRESH_SECONDS = 1.0
 PROCESS = CollectorRegistry()

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gateway.store.installation import OK
 from gateway.web import access, gauges, services
 from gateway.web.problems import Refusal
-from gateway.web.readiness import Probe
+from gateway.web.services import Probe
 
 
 def routes() -> list[Route]:

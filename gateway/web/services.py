@@ -1,32 +1,273 @@
-"""What the endpoints share: settings, database, inbox, notifier; made once by the composition root."""
+"""What the endpoints of a web process share: settings, database, inbox, notifier, readiness, limits, connections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 import redis
+import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 from starlette.requests import Request
 
 from gateway.errors import Transient
 from gateway.jobs import Notifier
 from gateway.settings import Settings
+from gateway.store import connections, installation, migrate
+from gateway.store.events import Received
 from gateway.store.ingress import Ingress
+from gateway.store.installation import OK, UNREACHABLE
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.web.arrivals import Arrivals
-from gateway.web.cached import Cached
-from gateway.web.directory import Directory
-from gateway.web.readiness import Probe
+from gateway.store.users import MAX_SOURCES, NO_FAILURES, LoginFailures
 from gateway.web.sessions import Sessions, Visitor
-from gateway.web.throttle import Throttle
 
+REST_SECONDS = 1.0
+Value = TypeVar("Value")
+GATHER_SECONDS = 0.1
+MAX_ALONE = 5  # a line costs more than storing a delivery
+MAX_TOGETHER = 200  # platforms cut lines of more than 10 kB
+_log = structlog.get_logger(__name__)
+FAILURES = 10
+WINDOW_SECONDS = 60.0
+ASKED_PER_SECOND, ASKED_AT_ONCE = 2.0, 20.0
+"""How often wrong tokens of all sources together may use the database: from then on they are counted in memory."""
+PATIENCE_SECONDS = 2.0
+FRESH_SECONDS = 2.0
+KEY, KEY_SECONDS = "kassabridge:ready", 60
+LATE = "no write succeeds in time"
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The webhook subscription of a till: whose it is and the secrets that may sign for it."""
+
+    connection: str
+    id: str
+    secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Subscription({self.connection!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Connections by company, subscriptions by their id, what each is called by its key, and its key by that.
+
+    `keys` also has what a connection was called first, so that an old address still leads to it.
+    """
+
+    names_by_realm: Mapping[str, str]
+    subscriptions: Mapping[str, Subscription]
+    display_names: Mapping[str, str]
+    keys: Mapping[str, str]
+
+
+def read(engine: Engine, seal: Seal) -> Directory:
+    """The directory as the database has it now. Raises `Transient`."""
+    with reading(engine) as session:
+        every, called = connections.every(session, seal), connections.display_names(session)
+    return Directory(
+        names_by_realm={c.realm_id: c.name for c in every if c.realm_id},
+        subscriptions={
+            c.mplus_subscription_id: Subscription(c.name, c.mplus_subscription_id, c.mplus_webhook_secrets)
+            for c in every
+            if c.mplus_subscription_id and c.mplus_webhook_secrets
+        },
+        display_names=called,
+        keys={c.name: c.name for c in every} | {c.display_name: c.name for c in every},
+    )
+
+
+class Cached(Generic[Value]):
+    """`await fresh.get()`: a value at most `seconds` old, or an older one while reading raises `Transient`."""
+
+    def __init__(self, read: Callable[[], Awaitable[Value]], *, seconds: float) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._known: list[Value] = []
+        self._until = 0.0
+        self._trouble: Transient | None = None
+        self._reading: asyncio.Lock | None = None
+
+    async def get(self) -> Value:
+        """The value. Raises `Transient` when it was never read and cannot be read now."""
+        if time.monotonic() >= self._until:
+            self._reading = self._reading or asyncio.Lock()
+            async with self._reading:
+                if time.monotonic() >= self._until:
+                    await self._renew()
+        if not self._known:
+            raise self._trouble or Transient("nothing was read yet")
+        return self._known[0]
+
+    def find_fresh(self) -> Value | None:
+        """What `get` returns without a wait, if anything."""
+        return self._known[0] if self._known and time.monotonic() < self._until else None
+
+    def peek(self) -> Value | None:
+        """What was read last, if anything was."""
+        return self._known[0] if self._known else None
+
+    def forget(self) -> None:
+        """Read again the next time."""
+        self._until = 0.0
+
+    async def _renew(self) -> None:
+        try:
+            self._known, self._trouble = [await self._read()], None
+        except Transient as trouble:
+            self._trouble = trouble
+        # After a failure too, so that waiting requests do not fail one after another.
+        self._until = time.monotonic() + (min(self._seconds, REST_SECONDS) if self._trouble else self._seconds)
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Gathers for a moment what was received; used on one event loop."""
+
+    _waiting: list[tuple[str, Sequence[Received]]] = field(default_factory=list)
+    _timer: asyncio.TimerHandle | None = None
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    """(connection, system) of webhooks this process has seen."""
+
+    def note(self, source: str, received: Sequence[Received]) -> None:
+        """Log soon that these changes are stored, with the correlation id that workers continue."""
+        self._waiting.append((source, received))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.say)
+
+    def say(self) -> None:
+        """Write the lines of what waits."""
+        waiting = [(source, each) for source, received in self._waiting for each in received]
+        self._timer, self._waiting = None, []
+        if len(waiting) > MAX_ALONE:
+            for start in range(0, len(waiting), MAX_TOGETHER):
+                together = [each.correlation for _, each in waiting[start : start + MAX_TOGETHER]]
+                _log.info("received", events=len(together), correlations=together)
+            return
+        for source, each in waiting:
+            _log.info("received", source=source, correlation=each.correlation, event_id=each.id, known=not each.created)
+
+
+class Throttle:
+    """Counts failures per source in memory, also without the database; the least recent source is dropped first.
+
+    It learns what other processes counted, and refuses a known source without a query.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._left, self._left_at = ASKED_AT_ONCE, clock()
+
+    def may_ask(self) -> bool:
+        """Whether the database may be asked about one more wrong token, whoever sent it."""
+        now = self._clock()
+        self._left = min(ASKED_AT_ONCE, self._left + ASKED_PER_SECOND * (now - self._left_at))
+        self._left_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def wait(self, source: str) -> float:
+        """Seconds this source has to wait before a wrong token of it is an ordinary failure again."""
+        known = self._find(source)
+        return known.seconds if known.failures >= FAILURES else 0.0
+
+    def fail(self, source: str) -> None:
+        """Note a failure. The window of a minute starts with the first one, and again with the one that throttles."""
+        known = self._find(source)
+        restarts = known.failures in {0, FAILURES - 1}
+        self._keep(source, LoginFailures(known.failures + 1, WINDOW_SECONDS if restarts else known.seconds))
+
+    def learn(self, source: str, counted: LoginFailures) -> None:
+        """Take over the count of all processes, if it is higher."""
+        if counted.failures > self._find(source).failures:
+            self._keep(source, counted)
+
+    def _find(self, source: str) -> LoginFailures:
+        failures, until = self._known.get(source, (0, 0.0))
+        left = until - self._clock()
+        return LoginFailures(failures, left) if left > 0 else NO_FAILURES
+
+    def _keep(self, source: str, counted: LoginFailures) -> None:
+        self._known[source] = (counted.failures, self._clock() + counted.seconds)
+        self._known.move_to_end(source)
+        while len(self._known) > MAX_SOURCES:
+            self._known.popitem(last=False)
+
+
+class Probe(Generic[Answer]):
+    """One look at a time, on a thread of its own, at most every so many seconds; requests meanwhile get its answer.
+
+    So however many ask, they use one connection to the database. `failed` is the answer when the look fails, `late`
+    while it takes longer than the patience.
+    """
+
+    def __init__(
+        self, look: Callable[[], Answer], *, failed: Answer, late: Answer, seconds: float = FRESH_SECONDS
+    ) -> None:
+        self._look, self._failed, self._late, self._seconds = look, failed, late, seconds
+        self._threads = anyio.CapacityLimiter(1)
+        self._running: asyncio.Task[Answer] | None = None
+        self._until = 0.0
+
+    async def ask(self) -> Answer:
+        """The answer of the last look."""
+        if self._running is None or (self._running.done() and time.monotonic() >= self._until):
+            self._running = asyncio.create_task(self._run())
+        task = self._running
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        return task.result() if done else self._late
+
+    async def _run(self) -> Answer:
+        try:
+            return await anyio.to_thread.run_sync(self._look, limiter=self._threads, abandon_on_cancel=True)
+        except (Transient, SQLAlchemyError, redis.RedisError, OSError):
+            return self._failed
+        finally:
+            self._until = time.monotonic() + self._seconds
+
+
+def of_database(engine: Engine) -> Probe[str]:
+    """`OK` when the schema is ours and something can be stored, or what is wrong."""
+
+    def look() -> str:
+        return installation.find_trouble(engine) if migrate.is_current(engine) else "not migrated"
+
+    return Probe(look, failed=UNREACHABLE, late=LATE)
+
+
+def of_broker(client: redis.Redis) -> Probe[str]:
+    """`OK` when a wake-up can be sent (an expiring key is set), or what is wrong."""
+
+    def look() -> str:
+        try:
+            return OK if client.set(KEY, "1", ex=KEY_SECONDS) else "no answer"
+        except redis.exceptions.ReadOnlyError:
+            return "read-only: no write succeeds"
+        except redis.exceptions.OutOfMemoryError:
+            return "out of memory: no write succeeds"
+        except redis.exceptions.BusyLoadingError:
+            return "still loading its data"
+        except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError):
+            return "refuses our user"
+        except redis.exceptions.ResponseError as error:
+            # MISCONF (cannot save to its disk), NOREPLICAS (too few replicas to write): the code is enough.
+            return f"no write succeeds ({str(error).partition(' ')[0][:20]})"
+
+    return Probe(look, failed=UNREACHABLE, late=LATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from gateway.errors import Transient
 from gateway.store import systems
 from gateway.store.events import Change
 from gateway.web import bodies, deliveries, headers, problems, services
-from gateway.web.directory import Subscription
-from gateway.web.services import Services
+from gateway.web.services import Services, Subscription
 
 Answer = TypeVar("Answer")
 

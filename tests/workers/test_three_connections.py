@@ -17,7 +17,7 @@ from gateway.store.rate_limits import Account
 from gateway.store.round_robin import RoundRobin
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.web import directory
+from gateway.web import services
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.simulation import Simulation as TillSimulation
 from sandbox.quickbooks.app import create_app as create_books
@@ -134,7 +134,7 @@ def test_each_change_goes_to_its_own_till(chain: Chain) -> None:
 
 
 def test_deliveries_are_assigned_by_company_and_subscription(chain: Chain) -> None:
-    found = directory.read(chain.engine, SEAL)
+    found = services.read(chain.engine, SEAL)
     assert found.names_by_realm == {realm: name for name, realm in REALMS.items()}
     assert {name: sub.connection for name, sub in found.subscriptions.items()} == {f"sub-{n}": n for n in REALMS}
 

@@ -17,13 +17,13 @@ from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.sales_list import SaleExample, SalesValues
 from gateway.store.systems import KnownList
-from gateway.web import presentation, previews, queries, services, settings_saving
+from gateway.web import admin_settings, presentation, previews, queries, services
+from gateway.web.admin_settings import Draft, must_exist
 from gateway.web.pages import mapping_form, versions
 from gateway.web.pages.mapping_form import Choices
 from gateway.web.pages.rendering import render
 from gateway.web.previews import PreviewRequest
 from gateway.web.sessions import Visitor
-from gateway.web.settings_saving import Draft, must_exist
 from gateway.web.visitors import for_visitors, from_form
 from mapping import choices, coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
@@ -225,7 +225,7 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
     name = request.path_params["name"]
     draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
     try:
-        saved = await settings_saving.save(services.of(request), name, draft)
+        saved = await admin_settings.save(services.of(request), name, draft)
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, visitor, state, _with(editing, "refused", faults=placed), status=422)

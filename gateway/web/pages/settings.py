@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
-from gateway.web import presentation, previews, queries, services, settings_saving
+from gateway.web import admin_settings, presentation, previews, queries, services
+from gateway.web.admin_settings import Draft, must_exist
 from gateway.web.pages import fault_locations, text_diff, versions
 from gateway.web.pages.fault_locations import FaultLocation
 from gateway.web.pages.rendering import render
@@ -20,7 +21,6 @@ from gateway.web.pages.text_diff import DiffLine
 from gateway.web.pages.versions import VersionEntry
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.settings_saving import Draft, must_exist
 from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document, settings_guide
 from mapping.settings_document import DocumentError, SettingsDocument
@@ -109,7 +109,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     name = request.path_params["name"]
     draft = Draft(editor.text, versions.to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
     try:
-        saved = await settings_saving.save(services.of(request), name, draft)
+        saved = await admin_settings.save(services.of(request), name, draft)
     except DocumentError as error:
         refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
         return await _show(request, visitor, state, refused, status=422)

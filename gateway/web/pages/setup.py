@@ -22,14 +22,14 @@ from gateway.store.documents import Outdated
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
-from gateway.web import presentation, queries, services, settings_saving, setups
+from gateway.web import admin_settings, presentation, queries, services, setups
+from gateway.web.admin_settings import Draft
 from gateway.web.pages import loading, questions
 from gateway.web.pages.loading import Hold, Load
 from gateway.web.pages.mapping import to_label
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Right, Visitor
-from gateway.web.settings_saving import Draft
 from gateway.web.visitors import for_visitors, from_form
 from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
@@ -149,7 +149,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
             draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
-            await settings_saving.save(services.of(request), name, draft)
+            await admin_settings.save(services.of(request), name, draft)
     except DocumentError as error:
         asked = {*questions.FLOWS, *questions.OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}

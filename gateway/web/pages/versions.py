@@ -14,13 +14,13 @@ from starlette.routing import Route
 
 from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
-from gateway.web import queries, services, settings_saving
+from gateway.web import admin_settings, queries, services
+from gateway.web.admin_settings import ACTION, Draft, to_target
 from gateway.web.pages import fault_locations, text_diff
 from gateway.web.pages.rendering import render
 from gateway.web.pages.text_diff import DiffLine
 from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
-from gateway.web.settings_saving import ACTION, Draft, to_target
 from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document
 from mapping.settings_document import DocumentError, DocumentFault
@@ -89,7 +89,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         await services.of(request).run(lambda: settings_document.parse(look.shown.document))
         actor = to_actor(visitor, queries.find_text(form, "who") or "")
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
-        saved = await settings_saving.save(services.of(request), name, draft)
+        saved = await admin_settings.save(services.of(request), name, draft)
     except DocumentError as error:
         return await _render(request, visitor, look, faults=error.faults, status=422)
     except Outdated:

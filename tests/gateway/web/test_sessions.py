@@ -8,8 +8,8 @@ import httpx
 
 from gateway.web.access import to_source
 from gateway.web.oauth import _PURPOSE, _STATE_SECONDS
+from gateway.web.services import FAILURES, WINDOW_SECONDS, Throttle
 from gateway.web.sessions import LIFETIME_SECONDS, Sessions
-from gateway.web.throttle import FAILURES, WINDOW_SECONDS, Throttle
 from tests.gateway.web.conftest import TOKEN, Gateway
 
 NEW, OLD = "a-new-key-of-good-length", "an-old-key-of-good-length"

@@ -18,7 +18,7 @@ from gateway import settings as environment
 from gateway.app import create_app
 from gateway.store.session import reading
 from gateway.store.tables import LoginFailureRow, TokenRow, UsedOnceRow
-from gateway.web.throttle import FAILURES
+from gateway.web.services import FAILURES
 from sandbox.chaos.faults import Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import weather

@@ -22,7 +22,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import UserRow, WebSessionRow
 from gateway.web import pages
-from gateway.web.throttle import FAILURES
+from gateway.web.services import FAILURES
 from tests.gateway.web.conftest import TOKEN, Gateway, a_connection, csrf_of
 from tests.gateway.web.test_pages_sales import PARKED, store
 
