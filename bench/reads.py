@@ -78,8 +78,8 @@ class Days:
 
     def _reach(self, moment: float) -> None:
         """Let time pass, and poll the books as often as the clock would."""
-        while self._polled + self._every <= moment:
-            self._polled += self._every
+        while self._polled + (every := books_feed.seconds_between(self._shop.deps(), self._every)) <= moment:
+            self._polled += every
             self._now = self._polled
             books_feed.poll(self._shop.deps())
             self._shop.work()

@@ -258,7 +258,7 @@ VARIABLES: tuple[Variable, ...] = (
         "MPLUS_WEBHOOK_SECRET", "mplus_webhook_secrets", _till_secrets, "", "base64 webhook secret(s)", secret=True
     ),
     Variable("MPLUS_POLL_SECONDS", "mplus_poll_seconds", _number(1, 86400), "30", "till poll interval"),
-    Variable("QUICKBOOKS_CDC_SECONDS", "quickbooks_cdc_seconds", _number(1, 86400), "900", "books poll interval"),
+    Variable("QUICKBOOKS_CDC_SECONDS", "quickbooks_cdc_seconds", _number(1, 86400), "900", "least books poll interval"),
     Variable("SETTINGS_FILE", "settings_file", _text, "", "settings document (TOML) for the first connection"),
     Variable(
         "RETENTION_DAYS", "retention_days", _number(1, 3650), "30", "days the activity log and ended events are kept"

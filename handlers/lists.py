@@ -20,6 +20,8 @@ from mapping.list_entries import KnownLists
 from mapping.records import Branch, CompanyProfile, ListEntry, TaxCode, TillPaymentMethod, TurnoverGroup, VatGroup
 
 KEEP_SECONDS = 4 * 3600.0
+LISTS_SECONDS = 24 * 3600.0
+"""For the metered lists of the books: what is missing there, or refused, is read again at once."""
 RATES_SECONDS = 60.0
 """For the till's VAT rates: a read costs only a call, and an outdated rate would make wrong prices."""
 _T = TypeVar("_T")
@@ -59,11 +61,11 @@ class Lists:
 
     def tax_codes(self, on: date) -> tuple[TaxCode, ...]:
         """The books' tax codes with the rates in force on a day."""
-        return self._get("tax_codes", self._books.tax_table).on(on)
+        return self._get("tax_codes", self._books.tax_table, keep=LISTS_SECONDS).on(on)
 
     def entries(self, kind: ListEntity) -> tuple[ListEntry, ...]:
         """A small list of the books: PaymentMethod, Department, Class, Term, Account."""
-        return self._get(kind, lambda: self._books.entries(kind))
+        return self._get(kind, lambda: self._books.entries(kind), keep=LISTS_SECONDS)
 
     def stocked(self, item_ids: Collection[str]) -> frozenset[str]:
         """The items among these whose quantity the books keep."""

@@ -142,8 +142,11 @@ class Scheduler:
                 return
             failpoints.reach(failpoints.BEFORE_POLL, source)
             with self._noting(name, *sources[source]) if source in sources else nullcontext():
-                found = poll(self._contexts.deps(name))
+                deps = self._contexts.deps(name)
+                found = poll(deps)
             failpoints.reach(failpoints.AFTER_POLL, source)
+            if source == "books" and (task := self._tasks.get(f"books/{name}")):
+                task.seconds = books_feed.seconds_between(deps, self._settings.quickbooks_cdc_seconds)
             if source != "till":  # which notifies of each feed by itself
                 self._notifier.notify(found)
 

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, counts, documents, indexes, sales, systems
 from gateway.store.clock import moment
-from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
+from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, STRETCH, find_failing, flows_of
 from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
 from mapping import settings_document
@@ -121,6 +121,13 @@ def _search(session: Session, q: str, fits: ColumnElement[bool], low: int, most:
 def find_known(session: Session, keys: Collection[str]) -> set[str]:
     """Those of these keys that were received before."""
     return set(session.execute(select(col(InboxRow.key)).where(col(InboxRow.key).in_(keys))).scalars())
+
+
+def last_received(session: Session, subject: str, *, source: str) -> datetime | None:
+    """When this source last told of a record, or None."""
+    told = and_(col(InboxRow.subject) == subject, col(InboxRow.source) == source)
+    newest = select(col(InboxRow.received_at)).where(told).order_by(col(InboxRow.id).desc()).limit(1)
+    return _aware(session.execute(newest).scalar_one_or_none())
 
 
 def has_come(session: Session, connection: str, *, source: str, flow: str, since: datetime) -> bool:
@@ -271,7 +278,7 @@ def now_of(session: Session) -> datetime:
 def cursors(session: Session) -> Sequence[CursorRow]:
     """Every poll's cursor."""
     source = col(CursorRow.source)
-    polls = and_(source != CUSTOMERS, source.not_like(f"{BACKFILLS}%"))
+    polls = and_(source.not_in((CUSTOMERS, STRETCH)), source.not_like(f"{BACKFILLS}%"))
     return session.execute(select(CursorRow).where(polls).order_by(col(CursorRow.connection), source)).scalars().all()
 
 

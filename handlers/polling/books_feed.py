@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from sqlmodel import Session
+
 from gateway.connectors.quickbooks import wire
 from gateway.connectors.quickbooks.wire_customers import to_customer
 from gateway.connectors.quickbooks.wire_documents import is_voided
 from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited
-from gateway.store import agreements, cursors, inbox, links, sales
+from gateway.store import agreements, cursors, inbox, links, sales, views
 from gateway.store.events import Change, Flow
 from gateway.store.links import BookingStatus, Link, LinkKind
 from gateway.store.session import reading, writing
@@ -35,6 +37,11 @@ from mapping.settings_document import SettingsDocument
 ITEM: Final = "Item"
 CUSTOMER: Final = "Customer"
 ESTIMATE: Final = "Estimate"
+SHORTLY: Final = timedelta(minutes=2)  # by when a webhook of a change has come
+LONGEST_SECONDS, MOST_STRETCH, LOOKED_AT = 7200.0, 8, 20
+_WEBHOOK: Final = "webhook"
+_SLACK: Final = timedelta(minutes=1)  # between the books' clock and ours
+_FLOWS: Final = {ITEM: Flow.PRODUCTS, CUSTOMER: Flow.CUSTOMERS, ESTIMATE: Flow.STOCK}
 OVERLAP: Final = timedelta(minutes=5)  # the order of rows in an answer is not documented: stay a little behind
 
 
@@ -58,9 +65,12 @@ class _Found:
     items: list[Item] = field(default_factory=list)
     people: list[Customer] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    captured: list[tuple[datetime, str]] = field(default_factory=list)
 
     def add(self, change: BooksChange, read_at: datetime) -> None:
         """One change. Raises Permanent if it cannot be understood."""
+        flow = _FLOWS.get(change.entity, Flow.ORDERS)
+        self.captured.append((change.updated_at, _to_change(change, flow, "", "", self.deps).subject))
         if change.entity == CUSTOMER and change.deleted:
             self.gone.append(change.id)
         elif change.entity == CUSTOMER:
@@ -82,6 +92,34 @@ def poll(deps: Deps) -> list[int]:
         return _receive(deps, lease)
 
 
+def seconds_between(deps: Deps, setting: float) -> float:
+    """Until the next poll: the setting, or up to eight times as long, at most two hours, while webhooks tell all.
+
+    The first change that a poll finds and no webhook has told makes it the setting again.
+    """
+    with reading(deps.engine) as session:
+        stretch = int(cursors.find(session, deps.connection, cursors.STRETCH) or 1)
+    return min(setting * stretch, max(setting, LONGEST_SECONDS))
+
+
+def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
+    """By how much the next poll may be later, after what was found in this one."""
+    deps = found.deps
+    fresh = {(event.occurred_at or as_of, event.subject) for event in found.fresh}
+    newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(found.captured, reverse=True)[:LOOKED_AT]
+    told = {each for each in newest if _is_told(session, *each)}
+    due = {each for each in newest if each[0] < as_of - SHORTLY}
+    before = int(cursors.find(session, deps.connection, cursors.STRETCH) or 1)
+    if (due & fresh) - told or (due and not told):
+        return 1
+    return min(before * 2, MOST_STRETCH) if told or before > 1 else 1
+
+
+def _is_told(session: Session, at: datetime, subject: str) -> bool:
+    received = views.last_received(session, subject, source=_WEBHOOK)
+    return received is not None and received >= at - _SLACK
+
+
 def _receive(deps: Deps, lease: str) -> list[int]:
     read, refused = _read(deps, lease)
     found = _Found(deps, awaited_records.awaits_items(deps))
@@ -99,7 +137,9 @@ def _receive(deps: Deps, lease: str) -> list[int]:
     with writing(deps.engine) as session:
         received = inbox.receive(session, found.fresh)
         agreements.mark(session, deps.connection, found.days, now=deps.now())
-        reached = min([each.as_of for _, each in read] + [deps.now()]).astimezone(UTC).isoformat()
+        as_of = min([each.as_of for _, each in read] + [deps.now()])
+        reached = as_of.astimezone(UTC).isoformat()
+        cursors.move_to(session, deps.connection, cursors.STRETCH, str(_stretch(session, found, as_of)))
         # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
         if cursors.advance_books(session, deps.connection, reached, lease=lease):
             cursors.hold_back(session, deps.connection, refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,8 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.errors import Transient
-from gateway.store import alert_rules, cursors
+from gateway.store import alert_rules, cursors, views
+from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
 from handlers.polling import books_feed
@@ -196,3 +198,34 @@ def test_a_kind_that_is_not_polled_any_more_is_not_reported_any_more(open_shop: 
     shop.switch("[customers]\nenabled = false")
     look(shop)
     assert cursors_behind(shop) == {}
+
+
+def test_polls_are_seldom_while_webhooks_tell_all_and_often_after_a_miss(shop: Shop) -> None:
+    shop.books.clock.advance(-36_000)  # webhooks come now, later than what they tell of
+
+    def poll_after(minutes: int) -> float:
+        shop.books.clock.advance(minutes * 60.0)
+        deps = dataclasses.replace(shop.deps(), now=shop.books.clock.now)
+        books_feed.poll(deps)
+        shop.work()
+        return books_feed.seconds_between(deps, 900.0)
+
+    def change(sku: str, *, told: bool) -> None:
+        item = shop.books.put(REALM, "Item", {**shop.find("Item", Sku=sku), "Description": "changed"})
+        if told:
+            about = {"entity": "Item", "entity_id": str(item["Id"]), "connection": "default", "source": "webhook"}
+            shop.receive(Change(f"qbo:{sku}", Flow.PRODUCTS, **about))  # type: ignore[arg-type]
+
+    with writing(shop.engine) as session:
+        cursors.move_to(session, "default", cursors.BOOKS, shop.books.clock.now().isoformat())
+    assert poll_after(15) == 900.0  # nobody has told of anything yet
+    assert poll_after(15) == 900.0
+    change("1001", told=True)
+    assert [poll_after(0), *(poll_after(60) for _ in range(3))] == [1800.0, 3600.0, 7200.0, 7200.0]
+    assert books_feed.seconds_between(shop.deps(), 10_000.0) == 10_000.0
+    change("1002", told=False)
+    assert [poll_after(60), poll_after(15)] == [900.0, 900.0]
+    change("1003", told=True)
+    assert poll_after(1) == 1800.0
+    with reading(shop.engine) as session:
+        assert cursors.STRETCH not in {row.source for row in views.cursors(session)}
