@@ -16,9 +16,8 @@ from sqlmodel import Session
 
 from gateway import failpoints
 from gateway.errors import Transient
-from gateway.store import claiming, inbox, journal, links, sales
-from gateway.store.claiming import Claimable
-from gateway.store.claims import LeaseLost
+from gateway.store import claims, inbox, journal, links, sales
+from gateway.store.claims import Claimable, LeaseLost
 from gateway.store.events import Event, Outcome
 from gateway.store.journal import Entry
 from gateway.store.round_robin import RoundRobin
@@ -166,7 +165,7 @@ class EventWriter:
                 self._claim(session, wanting, found or self._look(session), [each.event.lease for _, each in ended])
 
     def _look(self, session: Session) -> Claimable:
-        return claiming.find_claimable(session, ours=self._holds.leases())
+        return claims.find_claimable(session, ours=self._holds.leases())
 
     def _record(self, session: Session, group: Sequence[tuple[Request, Ended]]) -> None:
         if not inbox.finish_all(session, [(each.event, each.outcome) for _, each in group]):
@@ -187,7 +186,7 @@ class EventWriter:
         self, session: Session, wanting: Sequence[Request], found: Claimable, ended: Collection[str | None]
     ) -> None:
         over = {lease or "" for lease in ended}
-        groups = claiming.claim_several(
+        groups = claims.claim_several(
             session,
             found,
             self._rotation,

@@ -1,15 +1,45 @@
-"""A worker's claim of an event: it may write, here and to both systems, only while it holds the claim."""
+"""Claims of events: a worker may write, here and to both systems, only while it holds the claim of its event.
+
+A claim is a fenced lease on the newest due event of a subject; older ones are closed as superseded.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import Engine, Float, and_, bindparam, func, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Engine,
+    Float,
+    String,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from gateway.errors import GatewayError
+from gateway.store import round_robin
 from gateway.store.clock import moment
-from gateway.store.events import State
+from gateway.store.events import PENDING, SUPERSEDED, Event, State
+from gateway.store.round_robin import DueConnection, RoundRobin
 from gateway.store.session import reading, writing
 from gateway.store.tables import InboxRow
 
@@ -72,3 +102,242 @@ def end_of(engine: Engine, process: str) -> int:
     ended = update(_INBOX).where(left).values(leased_until=moment(-1.0)).returning(_INBOX.c.id)
     with writing(engine) as session:
         return len(session.execute(ended).all())
+
+
+# Statements that every event needs, built once and only bound again: building them is most of their cost.
+_ROWS = _INBOX.c
+_COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
+ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
+DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), ABANDONED)
+# A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
+_NOT_OURS = or_(_ROWS.lease.is_(None), _ROWS.lease.not_in(bindparam("ours", expanding=True)))
+_FIRST_ABANDONED = select(_ROWS.id).limit(1).where(ABANDONED, _NOT_OURS)
+_CLOSABLE = (*PENDING, State.PARKED)
+_TRIES = 3
+_OLDER = _INBOX.alias("older")
+_OPEN_BEFORE = (_OLDER.c.subject == _ROWS.subject, _OLDER.c.id < _ROWS.id, _OLDER.c.state.in_(_CLOSABLE))
+_TRIED_BEFORE = exists().where(*_OPEN_BEFORE, _OLDER.c.attempts > 0)
+# A newer event of the subject may crash too: it continues the count. One that was parked for it is tried once more.
+_COUNTED = func.max(_OLDER.c.crashes - case((_OLDER.c.state == State.PARKED, 1), else_=0))
+_INHERITED = func.coalesce(select(_COUNTED).where(*_OPEN_BEFORE, _OLDER.c.crashes > 0).scalar_subquery(), 0)
+
+
+# As text: SQLAlchemy leaves out the names of tables here for SQLite, which uses the index of subjects only if it knows
+# the type.
+_HAS_OLDER = literal_column(
+    "EXISTS (SELECT 1 FROM inbox AS older WHERE older.subject = CAST(inbox.subject AS TEXT) AND older.id < inbox.id"
+    " AND older.state || '' IN ('received', 'waiting', 'uncertain', 'parked'))",
+    Boolean,
+)
+
+
+def _taking(*which: ColumnElement[bool]) -> Any:
+    """The claim of these events; with each, whether an older one of its subject is open."""
+    return (
+        update(_INBOX)
+        .where(*which)
+        .values(
+            state=State.WORKING,
+            lease=bindparam("by", type_=String()).concat(cast(_ROWS.id, String)),
+            leased_until=moment(bindparam("seconds", type_=Float())),
+            attempts=_ROWS.attempts + 1,
+            # Still 'working' when it is claimed: its worker was killed.
+            crashes=_ROWS.crashes + case((_ROWS.state == State.WORKING, 1), else_=_INHERITED),
+            # A write of an older one may have been sent.
+            careful=or_(_ROWS.careful, _TRIED_BEFORE),
+            updated_at=moment(),
+        )
+        .returning(*(_ROWS[name] for name in _COLUMNS), _HAS_OLDER)
+    )
+
+
+def _newest_of_subject() -> Any:
+    subject = select(_ROWS.subject).where(_ROWS.id == bindparam("of")).scalar_subquery()
+    # An abandoned row still holds the subject's lock, so it is taken over before anything newer. A person's request
+    # is not superseded by a later webhook.
+    order = (case((_ROWS.state == State.WORKING, 0), else_=1), _ROWS.priority, _ROWS.id.desc())
+    wanted = and_(_ROWS.subject == subject, DUE, _NOT_OURS, round_robin.may_run(bindparam("excluded", expanding=True)))
+    return select(_ROWS.id).where(wanted).order_by(*order).limit(1).scalar_subquery()
+
+
+_TAKE_ONE = _taking(_ROWS.id == bindparam("of"), DUE)
+_TAKE_NEWEST = _taking(_ROWS.id == _newest_of_subject(), DUE)
+
+
+@cache
+def _taking_next(*, resting: bool, lock: bool) -> Any:
+    newest = round_robin.newest_of(resting=resting, lock=lock)
+    if lock:
+        # As an array: with a look-up of rows by id, PostgreSQL's planner never scans the whole table. It is asked again
+        # whether they are due: another worker may have ended one just before it was locked.
+        return _taking(_ROWS.id == any_(func.array(newest.scalar_subquery())), DUE)
+    return _taking(_ROWS.id.in_(newest))
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """What may be claimed next: an event whose worker was killed, if there is one, and the connections with due ones.
+
+    `lock`: whether rows are locked one by one (PostgreSQL).
+    """
+
+    abandoned: int | None
+    waiting: Sequence[DueConnection]
+    lock: bool
+
+    def __bool__(self) -> bool:
+        return self.abandoned is not None or bool(self.waiting)
+
+
+def claim(
+    engine: Engine,
+    event_id: int,
+    *,
+    seconds: float = LEASE_SECONDS,
+    excluded: Collection[str] = (),
+    ours: Collection[str] = (),
+    process: str = "",
+) -> Event | None:
+    """Claim the newest of the most urgent due events of the subject of `event_id`, or None if there is none.
+
+    Older pending events of the subject are closed as superseded: the claimed one reads the present state. Events of a
+    connection that rests or is `excluded` are not claimed, nor those this process holds by a lease of `ours`. Leases
+    begin with the name of the `process`.
+    """
+    try:
+        with writing(engine) as session:
+            taken = _take(
+                session,
+                _TAKE_NEWEST,
+                (seconds, process),
+                {"of": event_id, "excluded": [*excluded], "ours": [*ours]},
+            )
+    except IntegrityError:
+        return None  # another worker has this subject; when it finishes, the next is notified
+    return next(iter(taken), None)
+
+
+def claim_next(
+    engine: Engine,
+    *,
+    seconds: float = LEASE_SECONDS,
+    rotation: RoundRobin | None = None,
+    excluded: Collection[str] = (),
+    ours: Collection[str] = (),
+) -> Event | None:
+    """Claim the next due event, or None: `claim_several` of one."""
+    with reading(engine) as session:
+        found = find_claimable(session, ours=ours)
+    with writing(engine) as session:
+        groups = claim_several(
+            session, found, rotation or RoundRobin(), sizes=[1], seconds=seconds, full=lambda _chosen: excluded
+        )
+    return groups[0][0] if groups else None
+
+
+def find_claimable(session: Session, *, ours: Collection[str] = ()) -> Claimable:
+    """What `claim_several` chooses from; events that this process holds by a lease of `ours` are not abandoned."""
+    abandoned = session.execute(_FIRST_ABANDONED, {"ours": list(ours)}).scalar_one_or_none()
+    lock = session.get_bind().dialect.name == "postgresql"
+    return Claimable(abandoned, round_robin.find_due_connections(session), lock)
+
+
+def claim_several(
+    session: Session,
+    found: Claimable,
+    rotation: RoundRobin,
+    *,
+    sizes: Sequence[int],
+    full: Callable[[Mapping[str, int]], Collection[str]],
+    seconds: float = LEASE_SECONDS,
+    process: str = "",
+) -> list[list[Event]]:
+    """Claim due events for several threads, for each at most so many: one list for each that gets any.
+
+    First those of killed workers, then one connection after the other. Within a connection the most urgent comes first,
+    and of a subject the newest of that priority: it supersedes the older ones. The thousands of one connection do not
+    delay the one event of another. `full` names the connections that get no more threads, given how many threads begin
+    with an event of each. It is in the caller's transaction, whose other changes stay whatever comes of it.
+    """
+    connection = session.connection()
+    for _ in range(_TRIES):
+        connection.exec_driver_sql("SAVEPOINT claiming")
+        try:
+            return _take_several(session, found, rotation, sizes, full, (seconds, process))
+        except IntegrityError:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT claiming")
+    return []  # other workers have these subjects; when they finish, the next are notified
+
+
+def _take_several(
+    session: Session,
+    found: Claimable,
+    rotation: RoundRobin,
+    sizes: Sequence[int],
+    full: Callable[[Mapping[str, int]], Collection[str]],
+    lease: tuple[float, str],
+) -> list[list[Event]]:
+    first: list[Event] = []
+    others: list[Event] = []
+    if found.abandoned is not None:
+        first += _take(session, _TAKE_ONE, lease, {"of": found.abandoned})
+    waiting = [*found.waiting]
+    while len(first) < len(sizes):
+        shares = rotation.share(waiting, len(sizes) - len(first), partial(_find_full, full, first))
+        if not shares:
+            break
+        wanted = sum(sizes[len(first) :][: shares.total()]) - shares.total() - len(others)
+        occupied = full({}) if wanted > 0 else ()
+        free = [each for each in waiting if each in shares or each.connection not in occupied]
+        for due, count in (shares + rotation.share(free, max(0, wanted), lambda _chosen: ())).items():
+            taking = _taking_next(resting=due.resting, lock=found.lock)
+            # Fewer than asked for, when several of the first are of one subject.
+            events = _take(session, taking, lease, {round_robin.DUE: due.connection, round_robin.MOST: count})
+            events.sort(key=attrgetter("priority", "id"))
+            first += events[: shares[due]]
+            others += events[shares[due] :]
+            if not events:
+                waiting.remove(due)
+    if others and not first:
+        first.append(others.pop(0))
+    return [[each, *others[number :: len(first)]] for number, each in enumerate(first)]
+
+
+def _find_full(
+    full: Callable[[Mapping[str, int]], Collection[str]], taken: Sequence[Event], chosen: Counter[str]
+) -> Collection[str]:
+    return full(Counter(each.connection or "" for each in taken) + chosen)
+
+
+def _take(session: Session, taking: Any, lease: tuple[float, str], bound: Mapping[str, Any]) -> list[Event]:
+    seconds, process = lease
+    rows = session.execute(taking, {"by": f"{process}{uuid.uuid4().hex}", "seconds": seconds, **bound}).all()
+    taken = [Event(*row[:-1]) for row in rows]
+    followers = [event for event, row in zip(taken, rows, strict=True) if row[-1]]
+    if followers:
+        _supersede(session, followers)
+    return taken
+
+
+def _supersede(session: Session, events: Sequence[Event]) -> None:
+    bound = [{"of": each.subject, "before": each.id, "why": f"{SUPERSEDED}{each.id}", "by": each.id} for each in events]
+    session.execute(close_older(session.get_bind().dialect.name), bound)
+
+
+@cache
+def close_older(dialect: str) -> Any:
+    """Close older events of a subject, except one locked by another claimer, which waits for our lock."""
+    wanted = (_OLDER.c.subject == bindparam("of"), _OLDER.c.id < bindparam("before"), _OLDER.c.state.in_(_CLOSABLE))
+    older = select(_OLDER.c.id).where(*wanted)
+    free: ColumnElement[bool] = _ROWS.id.in_(older)
+    if dialect == "postgresql":
+        # As an array: with a lookup of rows by id, the planner never scans the whole table.
+        free = _ROWS.id == any_(func.array(older.with_for_update(skip_locked=True).scalar_subquery()))
+    closed: dict[str, Any] = {
+        "state": State.SKIPPED,
+        "reason": bindparam("why"),
+        "superseded_by": bindparam("by"),
+        "updated_at": moment(),
+        "due_at": None,
+    }
+    return update(_INBOX).where(free).values(closed)

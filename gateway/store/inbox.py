@@ -26,9 +26,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
-from gateway.store import claiming, round_robin, upserts
-from gateway.store.claiming import ABANDONED, DUE
-from gateway.store.claims import LEASE_SECONDS, LeaseLost
+from gateway.store import claims, round_robin, upserts
+from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.clock import fixed, moment
 from gateway.store.events import PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import writing
@@ -42,7 +41,7 @@ SAID = (
     *("order_id", "sku", "email", "occurred_at", "careful"),
 )
 said_by = attrgetter(*SAID)
-claim, claim_next = claiming.claim, claiming.claim_next
+claim, claim_next = claims.claim, claims.claim_next
 _ENDS = ("state", "reason", "code", "record", "cause", "field", "fix")  # and the messages of these and the result
 _FACTS = ("order_id", "sku", "email", "target_entity", "target_id", "connection")
 

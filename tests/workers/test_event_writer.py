@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from gateway.store import claiming, inbox, journal
+from gateway.store import claims, inbox, journal
 from gateway.store.claims import LeaseLost
 from gateway.store.events import URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.journal import Entry
@@ -156,8 +156,8 @@ def test_several_claimed_at_once_are_of_different_subjects(engine: Engine) -> No
 
     def claim_eight() -> list[Event]:
         with writing(engine) as session:
-            found = claiming.find_claimable(session)
-            groups = claiming.claim_several(session, found, RoundRobin(), sizes=[1] * 8, full=lambda _chosen: ())
+            found = claims.find_claimable(session)
+            groups = claims.claim_several(session, found, RoundRobin(), sizes=[1] * 8, full=lambda _chosen: ())
             return [each for group in groups for each in group]
 
     claimed = claim_eight()

@@ -20,8 +20,8 @@ from tests import mortal
 from tests.handlers.shop import REALM, Shop, sold
 from tests.servers import wait_until
 from tests.workers import live
-from workers import process_files
-from workers.process_files import ProcessFile
+from workers import worker_threads
+from workers.worker_threads import ProcessFile
 
 URL = "sqlite:///any.db"
 
@@ -43,7 +43,7 @@ def test_only_a_dead_process_is_found_and_after_a_while(tmp_path: Path, monkeypa
     folder = next(path.parent for path in root.glob("*/own"))
     (folder / "dead").touch()  # nobody holds a lock on it
     assert own.find_dead() == []
-    monkeypatch.setattr(process_files, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(worker_threads, "GRACE_SECONDS", 0.0)
     assert own.find_dead() == ["dead"]
     long_ago = time.time() - 60
     os.utime(folder / "other", (long_ago, long_ago))  # stopped, not dead
@@ -60,7 +60,7 @@ def test_only_a_dead_process_is_found_and_after_a_while(tmp_path: Path, monkeypa
 def test_a_killed_workers_event_is_taken_over_before_its_lease_ends(
     shop: Shop, engine: Engine, migrated_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_files, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(worker_threads, "GRACE_SECONDS", 0.1)
     address = migrated_url.replace("postgresql+psycopg", "postgresql")
     environ = {**shop.environment, "DATABASE_URL": address, "REDIS_URL": valkey_url}
     receipt = shop.till.sell(lines=[sold(1001)])

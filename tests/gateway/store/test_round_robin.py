@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, text
 from sqlmodel import col
 
-from gateway.store import claiming, connections, inbox, round_robin, tokens
+from gateway.store import claims, connections, inbox, round_robin, tokens
 from gateway.store.clock import epoch, moment
 from gateway.store.connections import Connection
 from gateway.store.events import BACKFILL, NORMAL, URGENT, Change, Event, Flow, Outcome, State
@@ -303,7 +303,7 @@ def test_postgresql_closes_older_events_by_index_without_statistics(
     with writing(postgres_engine) as session:
         session.execute(text("DELETE FROM pg_statistic WHERE starelid = 'inbox'::regclass"))
     said = {"of": "a/products/Item/17", "before": 10**9, "why": "x"}
-    statement = claiming.close_older("postgresql")
+    statement = claims.close_older("postgresql")
     made = statement.compile(postgres_engine)
     sql = re.sub(r"\(__\[POSTCOMPILE_\w+\]\)", "('received', 'parked')", str(made))
     with reading(postgres_engine) as session:
