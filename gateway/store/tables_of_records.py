@@ -87,6 +87,7 @@ class SaleRow(SQLModel, table=True):
         Index("sales_connection", "connection", "day", "id"),
         Index("sales_branch", "connection", "branch", "day", "id"),
         Index("sales_status", "status", "day", "id"),
+        Index("sales_standing", "connection", "status", "day", "id"),
         Index("sales_amount", "amount_cents"),
         Index("sales_number", "number"),
         Index("sales_document", "document_id"),

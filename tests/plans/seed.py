@@ -74,12 +74,29 @@ INSERT INTO journal (event_id, connection, at, kind, system, title, detail, mill
 SELECT i, 'default', {ago}, 'sent', 'quickbooks', 'created a SalesReceipt', '{{"TotalAmt": 12.10}}', 100 FROM n
 """
 
+# The sales of those events, of seven locations.
+_SALES = """
+{numbers}, s AS (SELECT i, {ago} AS at FROM n WHERE i % 10 < 6 AND i % 20 <> 4)
+INSERT INTO sales (connection, kind, sale_id, number, day, branch, branch_name, amount_cents, vat_cents, tenders,
+  status, document_entity, document_id, document_number, event_id, updated_at)
+SELECT CASE WHEN i % 3 = 1 THEN 'second' WHEN i % 30 = 2 THEN 'third' ELSE 'default' END,
+  'Receipt', '' || (90000000 + i), '1.' || i, date(at), 1 + i % 7, 'Location ' || (1 + i % 7),
+  100 + i * 37 % 20000, (100 + i * 37 % 20000) * 21 / 121, '[["PIN", ' || (100 + i * 37 % 20000) || ']]',
+  CASE WHEN i % 5000 = 0 OR (i > {rows} - {open} AND i % 10 = 0) THEN 'needs_attention'
+    WHEN i > {rows} - {open} THEN 'waiting' WHEN i % 900 = 0 THEN 'skipped' ELSE 'booked' END,
+  'SalesReceipt', '' || i, '1.' || i, i, at
+FROM s
+"""
+
 
 def seed(engine: Engine, rows: int) -> None:
-    """So many events, links and log lines, of the last year; PostgreSQL gets its statistics, as by its own vacuum."""
+    """So many events, links and log lines of the last year, and their sales.
+
+    PostgreSQL gets its statistics, as by its own vacuum.
+    """
     dialect = engine.dialect.name
     with engine.begin() as connection:
-        for statement in (_INBOX, _LINKS, _JOURNAL):
+        for statement in (_INBOX, _LINKS, _JOURNAL, _SALES):
             _fill(connection, statement, dialect, rows)
     if dialect == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -21,8 +21,8 @@ STEPS_PER_ROW = 20
 """SQLite's machine takes ten to thirty steps for a row that is read, compared and left out."""
 _PRODUCT = ("gateway", "handlers", "workers")
 _COMMON = ("gateway/store/session.py", "gateway/store/clock.py")
-_SEEDED = re.compile(r"\b(inbox|links|journal)\b")
-_SCAN = re.compile(r"^SCAN (inbox|links|journal)\b")
+_SEEDED = re.compile(r"\b(inbox|links|journal|sales)\b")
+_SCAN = re.compile(r"^SCAN (inbox|links|journal|sales)\b")
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Watched:
         """The statements that read more than so many rows, each function once, the worst first."""
         worst: dict[str, Statement] = {}
         for each in self.statements:
-            allowed = other.get(each.function.rpartition(":")[2], most)
+            allowed = other.get(each.function, most)
             if each.rows > allowed and each.rows >= worst.get(each.function, each).rows:
                 worst[each.function] = each
         return [str(each) for each in sorted(worst.values(), key=lambda one: -one.rows)]

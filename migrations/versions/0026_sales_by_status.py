@@ -1,0 +1,11 @@
+"""An index by which the sales of one connection in a state that is rare there are found"""
+
+from alembic import op
+
+
+revision = '0026'
+down_revision = '0025'
+
+
+def upgrade() -> None:
+    op.create_index('sales_standing', 'sales', ['connection', 'status', 'day', 'id'])
