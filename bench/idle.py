@@ -2,6 +2,8 @@
 
 - *start*: `up` with an empty folder, and a second time with the same folder: until the first webhook is acknowledged.
   Of the web process alone: from its start, measured by the kernel, to that acknowledgement.
+- *after trade* (`--events N`): the memory of each process when so many webhooks were acknowledged and their events have
+  ended, each about an item of its own that the books do not have.
 - *at rest*: the processor time (user and system) and the memory (proportional set size) of each process while
   nothing happens. Polls run at their default intervals. The simulators are in this process and are not counted.
 """
@@ -91,6 +93,8 @@ class Deployment:
         self.stage = Stage(folder, database_url=database_url, redis_url="")
         for name in SHORTENED:
             del self.stage.environment[name]
+        # As on a machine of its own: what was compiled once is there for the next start.
+        self.stage.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     @contextmanager
     def running(self) -> Iterator[tuple[int, float, float]]:
@@ -122,12 +126,34 @@ class Deployment:
             return False
 
 
-def measure(deployment: Deployment, database: str, seconds: float) -> None:
-    """Start twice, rest once; print."""
+def trade(deployment: Deployment, events: int) -> None:
+    """Send so many webhooks, and wait until nothing of them is left to do."""
+    with httpx.Client(base_url=deployment.stage.url, timeout=PATIENCE) as client:
+        for number in range(events):
+            body = to_body(f"{1_000_000 + number}")
+            client.post(
+                "/webhooks/quickbooks", content=body, headers={"intuit-signature": sign(body)}
+            ).raise_for_status()
+        until = time.monotonic() + PATIENCE + events / 10
+        while (left := count_open(client, deployment.stage.environment["ADMIN_TOKEN"])) and time.monotonic() < until:
+            time.sleep(1)
+    print(f"{events} webhooks acknowledged, {left} of their events not ended", flush=True)
+
+
+def count_open(client: httpx.Client, token: str) -> int:
+    """How many events are still to be handled."""
+    status = client.get("/admin/status", headers={"Authorization": f"Bearer {token}"}).raise_for_status().json()
+    return int(status["queue"]["pending"]) + int(status["queue"]["working"])
+
+
+def measure(deployment: Deployment, database: str, seconds: float, events: int) -> None:
+    """Start twice, trade and rest once; print."""
     with deployment.running() as (_, first, web):
         print(f"{database}: first start {first:.1f} s, of which the web process {web:.1f} s", flush=True)
     with deployment.running() as (pid, second, web):
         print(f"{database}: second start {second:.1f} s, of which the web process {web:.1f} s", flush=True)
+        if events:
+            trade(deployment, events)
         time.sleep(SETTLE_SECONDS)
         before = read_tree(pid)
         time.sleep(seconds)
@@ -147,6 +173,7 @@ def main() -> int:
     """Measure on each database that was asked for."""
     parser = argparse.ArgumentParser(description="Start-up, and what a gateway at rest costs.")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to look at it at rest (60)")
+    parser.add_argument("--events", type=int, default=0, help="webhooks to send before (0)")
     parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite"])
     asked = parser.parse_args()
     print(figures.machine(), flush=True)
@@ -161,7 +188,7 @@ def main() -> int:
                 url = stack.enter_context(server.database())
             deployment = Deployment(folder, url)
             stack.callback(deployment.stage.close)
-            measure(deployment, database, asked.seconds)
+            measure(deployment, database, asked.seconds, asked.events)
     return 0
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import LiteralString, TextIO
 
 from gateway import commands, demo, valkey
 from gateway.children import Child
@@ -20,22 +21,27 @@ from gateway.console import Console
 from gateway.demo import Demo
 from gateway.settings import Settings, SettingsError
 from gateway.supervisor import Supervisor
-from gateway.version import VERSION
+from gateway.version import VERSION, known_revisions
 
 WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks of the shutdown
 WORKER_SECONDS = 15
 CRASH_SECONDS = 20.0
+LOOK_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """The plan of this start. `environ` is what every child gets; `valkey` is None where REDIS_URL is set."""
+    """The plan of this start. `environ` is what every child gets; `valkey` is None where REDIS_URL is set.
+
+    `is_migrated`: the database has this code's schema already.
+    """
 
     settings: Settings
     var: Path
     environ: Mapping[str, str]
     valkey: Path | None
     demo: Demo | None
+    is_migrated: bool
 
     def to_stages(self) -> list[list[Child]]:
         """The children, in the order in which they start."""
@@ -45,8 +51,12 @@ class StartPlan:
             first.append(self._child("valkey", command, BROKER, ready=lambda: valkey.answers(where)))
         # The release step asks the till for its markers, so the simulators are up before it.
         more = self.demo.to_release(self.environ) if self.demo else {}
-        release = Command(commands.migrate().argv, more)
-        return [first, [self._child("migrate", release, BROKER, once=True)], self._ours()]
+        release = self._child("migrate", Command(commands.migrate().argv, more), BROKER, once=True)
+        web, worker, clock = self._ours()
+        if self.is_migrated:
+            # Webhooks need not wait for a release step that migrates nothing; those who use its settings do.
+            return [first, [release, web], [worker, clock]]
+        return [first, [release], [web, worker, clock]]
 
     def _outside(self) -> list[Child]:
         if self.demo is None:
@@ -108,8 +118,36 @@ def start(settings: Settings, environ: Mapping[str, str], var: Path) -> int:
 def _plan(settings: Settings, environ: Mapping[str, str], var: Path) -> StartPlan:
     demo.refuse_mixing(environ, var)
     shop = demo.prepare(settings, var) if demo.is_wanted(environ) else None
-    plan = StartPlan(settings, var, {**environ, **(shop.to_gateway() if shop else {})}, None, shop)
+    environ = {**environ, **(shop.to_gateway() if shop else {})}
+    plan = StartPlan(settings, var, environ, None, shop, is_migrated(settings))
     return replace(plan, valkey=_find_valkey(var)) if settings.redis_url == valkey.address(var) else plan
+
+
+def is_migrated(settings: Settings) -> bool:
+    """Whether the database has this code's schema, seen without SQLAlchemy, whose import takes longer than the look."""
+    look = _ask_postgres if settings.is_postgres else _ask_sqlite
+    return look(settings.database_url, "SELECT version_num FROM alembic_version") == max(known_revisions())
+
+
+def _ask_sqlite(url: str, question: str) -> str | None:
+    file = Path(url.removeprefix("sqlite:///")).resolve()
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=LOOK_SECONDS)) as database:
+            row = database.execute(question).fetchone()
+    except sqlite3.Error:  # the release step says what is wrong
+        return None
+    return str(row[0]) if row else None
+
+
+def _ask_postgres(url: str, question: LiteralString) -> str | None:
+    import psycopg
+
+    try:
+        with psycopg.connect(url.replace("+psycopg", "", 1), connect_timeout=LOOK_SECONDS) as database:
+            row = database.execute(question).fetchone()
+    except psycopg.Error:
+        return None
+    return str(row[0]) if row else None
 
 
 def _find_valkey(var: Path) -> Path:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import runpy
+import sys
 import time
 from contextlib import suppress
 
 from gateway import commands, up
-from gateway.cli.call import Call, remark
+from gateway.cli.call import GOOD, Call, remark
 from gateway.commands import Command
 from gateway.errors import Transient
 
@@ -29,7 +31,8 @@ def run_web(call: Call) -> int:
     if call.settings.web_concurrency > 1:
         # uvicorn would start children that cannot import it, again and again.
         importlib.import_module("gateway.app")
-    return _become(commands.web(call.settings), call, checked=True)
+        return _become(commands.web(call.settings), call, checked=True)
+    return _go_on_as(commands.web(call.settings), call)
 
 
 def run_worker(call: Call) -> int:
@@ -41,7 +44,7 @@ def run_worker(call: Call) -> int:
 def run_clock(call: Call) -> int:
     """This process becomes the clock."""
     _wait_for_schema(call)
-    return _become(commands.clock(), call, checked=True)
+    return _go_on_as(commands.clock(), call)
 
 
 def run_sandbox(call: Call) -> int:
@@ -71,15 +74,28 @@ def _find_lack(call: Call) -> str:
         return f"cannot be used ({type(getattr(error, 'orig', None) or error).__name__})"
 
 
+def _check_key(call: Call) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from gateway import resealing
+
+    # The process itself waits for a database that is missing or not migrated; with a wrong key it must not start.
+    with suppress(Transient, SQLAlchemyError):
+        resealing.check(call.engine, call.seal)
+    call.close()
+
+
+def _go_on_as(command: Command, call: Call) -> int:
+    """Run a program of one process in this process, which has imported most of what it needs."""
+    _check_key(call)
+    os.environ.update({**call.environ, **command.environ})
+    sys.argv = list(command.argv[2:])
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    return GOOD
+
+
 def _become(command: Command, call: Call, *, checked: bool = False) -> int:
     if checked:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from gateway import resealing
-
-        # The process itself waits for a database that is missing or not migrated; with a wrong key it must not start.
-        with suppress(Transient, SQLAlchemyError):
-            resealing.check(call.engine, call.seal)
-        call.close()
+        _check_key(call)
     # The signals of the PaaS must reach the program itself, so there is no process of ours in between.
     os.execve(command.argv[0], command.argv, {**call.environ, **command.environ})  # noqa: S606 - our own arguments

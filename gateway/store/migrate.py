@@ -8,16 +8,15 @@ Every process asks whether the schema is current; only a migration imports Alemb
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect
 
+from gateway.version import MIGRATIONS, known_revisions
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK = 715_302_001  # an arbitrary number: PostgreSQL's advisory lock for "migrating kassabridge"
 
 
@@ -26,7 +25,7 @@ def config(connection: Connection) -> Config:
     from alembic.config import Config
 
     made = Config()
-    made.set_main_option("script_location", str(_FOLDER))
+    made.set_main_option("script_location", str(MIGRATIONS))
     made.set_main_option("path_separator", "os")
     made.attributes["connection"] = connection
     return made
@@ -76,9 +75,3 @@ def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
-
-
-@cache
-def known_revisions() -> frozenset[str]:
-    """The revisions of this code, as the names of their files begin; the greatest is the newest."""
-    return frozenset(file.name.partition("_")[0] for file in (_FOLDER / "versions").glob("[0-9]*.py"))

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
-from gateway import jobs, valkey
+from gateway import jobs, settings, up, valkey
 from tests.gateway.programs import ROOT, Running, is_alive
 from tests.servers import wait_until
 
@@ -163,3 +164,22 @@ def test_a_path_with_spaces_and_percent_signs_is_found_by_the_client(tmp_path: P
             assert client.ping()
             client.close()
             server.terminate()
+
+
+def test_webhooks_wait_for_a_release_step_only_where_it_migrates(engine: Engine, tmp_path: Path) -> None:
+    """Those who use the settings, which the release step reads, always wait."""
+    address = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    named = {"DATABASE_URL": address, "SECRET_KEY": "k" * 32}
+    given = settings.read({**named, "ADMIN_TOKEN": "t" * 32}, var=tmp_path)
+
+    def to_names() -> list[list[str]]:
+        plan = up.StartPlan(given, tmp_path, {}, None, None, up.is_migrated(given))
+        return [[child.name for child in stage] for stage in plan.to_stages()]
+
+    assert to_names() == [[], ["migrate", "web"], ["worker", "clock"]]
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    assert to_names() == [[], ["migrate"], ["web", "worker", "clock"]]
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+    assert to_names() == [[], ["migrate"], ["web", "worker", "clock"]]

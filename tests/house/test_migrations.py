@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from gateway.store import migrate
 from gateway.store.session import open_engine
+from gateway.version import known_revisions
 
 
 def test_the_migrations_equal_the_tables(engine: Engine) -> None:
@@ -20,8 +21,8 @@ def test_the_migrations_equal_the_tables(engine: Engine) -> None:
 def test_migration_files_are_named_after_their_revisions(engine: Engine) -> None:
     with engine.connect() as connection:
         scripts = ScriptDirectory.from_config(migrate.config(connection))
-    assert {script.revision for script in scripts.walk_revisions()} == migrate.known_revisions()
-    assert scripts.get_current_head() == max(migrate.known_revisions())
+    assert {script.revision for script in scripts.walk_revisions()} == known_revisions()
+    assert scripts.get_current_head() == max(known_revisions())
 
 
 def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> None:
