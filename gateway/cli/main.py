@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with closing(Call(asked, settings, environ, VAR, called_from)) as call:
             return _find_verb(asked.call)(call)
+    except SettingsError as error:  # what only `up` can see: a taken port, another gateway in this folder
+        remark(str(error))
+        return USAGE
     except Trouble as trouble:
         remark(str(trouble))
         return trouble.exit_code
