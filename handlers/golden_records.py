@@ -16,7 +16,7 @@ from handlers.catalogue import articles, bridge
 from handlers.deps import Deps
 from handlers.references import parties, people
 from handlers.result import Result, done
-from handlers.sales import drafts, dry_runs, lookup
+from handlers.sales import drafts, dry_runs, till_sales
 from mapping import golden_records, list_entries
 from mapping.control import Control
 from mapping.errors import MappingError
@@ -91,7 +91,7 @@ def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
 
 
 def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
-    read = lookup.find(name, deps)
+    read = till_sales.find_anywhere(name, deps)
     if read is None:
         raise NotFound(message("the till knows no sale with the id or number {name}", name=name))
     sale = drafts.mark(read, deps)

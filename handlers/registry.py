@@ -10,12 +10,12 @@ from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
 from handlers import checkup, customers, golden_records, previews
 from handlers.agreement import report
-from handlers.backfills import first_load, pages, relations, sales
+from handlers.backfills import feeds, first_load, pages
 from handlers.catalogue import categories, products
 from handlers.deps import Deps
-from handlers.polling import books_documents, sessions, starting
+from handlers.polling import books_documents, polls, sessions
 from handlers.result import Result
-from handlers.sales import documents, lookup, orders, summaries, writers
+from handlers.sales import documents, orders, summaries, till_sales, writers
 from handlers.stock import estimates, quantities
 from mapping.messages import message
 
@@ -38,17 +38,17 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "TillInvoice"): orders.handle,
     (Flow.ORDERS, "TillOrder"): orders.handle,
     (Flow.ORDERS, "Session"): sessions.handle,
-    (Flow.ORDERS, "Lookup"): lookup.handle,
+    (Flow.ORDERS, "Lookup"): till_sales.look_up,
     (Flow.ORDERS, "Poll"): sessions.handle_request,
     (Flow.ORDERS, "Doctor"): checkup.handle,
-    (Flow.ORDERS, "GoLive"): starting.handle,
+    (Flow.ORDERS, "GoLive"): polls.go_live,
     (Flow.ORDERS, "Agreement"): report.handle,
     (Flow.ORDERS, "GoldenRecords"): golden_records.handle,
     (Flow.ORDERS, "Day"): summaries.handle,
     (Flow.ORDERS, documents.CHECK): writers.handle_check,
     (Flow.ORDERS, documents.INSTALLATION): writers.handle_installation,
-    (Flow.ORDERS, "Backfill"): pages.unless_paused(sales.handle_orders),
-    (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(relations.handle_customers),
+    (Flow.ORDERS, "Backfill"): pages.unless_paused(feeds.handle_orders),
+    (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(feeds.handle_customers),
     (Flow.PRODUCTS, "Backfill"): pages.unless_paused(first_load.handle_products),
     (Flow.CATEGORIES, "Backfill"): pages.unless_paused(first_load.handle_categories),
     (Flow.STOCK, "Backfill"): pages.unless_paused(first_load.handle_stock),

@@ -1,6 +1,7 @@
 """Polling of the till for missing or lost webhooks: what changed since the cursor is put into the inbox.
 
-The cursor moves in the transaction that stores the changes, so nothing is lost in a crash.
+The cursor moves in the transaction that stores the changes, so nothing is lost in a crash. A connection that goes live
+begins at the markers of that moment: earlier sales are not handled.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from collections.abc import Callable
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire import RecordPage
 from gateway.errors import Permanent, Transient
-from gateway.store import cursors
-from gateway.store.events import Change, Flow
-from gateway.store.session import reading
+from gateway.store import connections, cursors
+from gateway.store.events import Change, Event, Flow
+from gateway.store.session import reading, writing
 from handlers.deps import Deps
 from handlers.polling import till_feed
 from handlers.polling.till_feed import POLL, TillSource
+from handlers.result import Result, done
 from handlers.sales.till_sales import ENTITIES
 from mapping.customers import email_key
 from mapping.records import Relation, Sale, SaleKind, SyncMarkers
@@ -172,3 +174,16 @@ def _poll_source(deps: Deps, source: TillSource, newest: int | None, *, hands_ov
     lease = _take(deps, source.name)
     with cursors.recorded(deps.engine, deps.connection, source.name, lease):
         return till_feed.follow(deps, source, newest, lease, hands_over=hands_over, only_new=only_new)
+
+
+def go_live(_event: Event, deps: Deps) -> Result:
+    """Read the till's markers and begin there. Until the till answers, the connection is not live.
+
+    A connection that is live already keeps its cursors: moved cursors would skip sales made meanwhile.
+    """
+    markers = deps.till.sync_markers()
+    with writing(deps.engine) as session:
+        if not connections.is_live(session, deps.connection):
+            cursors.begin_again(session, deps.connection, markers, at=deps.now())
+        connections.go_live(session, deps.connection)
+    return done("live: what is sold from now on is booked; what was before comes with a backfill")

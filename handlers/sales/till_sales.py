@@ -1,19 +1,26 @@
-"""Read one sale of any kind from the till, and name it for the inbox.
+"""Read one sale of any kind from the till, or find it by what a person calls it, and name it for the inbox.
 
-The till and the books both have an "Invoice": in the inbox the till's invoices and orders have other names.
+The till and the books both have an "Invoice": in the inbox the till's invoices and orders have other names. A person
+may give an id or a number, also the one in the books, with its prefix. An unknown one is a result; no action is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from gateway.errors import Permanent
 from gateway.store import requests, sales
-from gateway.store.events import SALES, Event
+from gateway.store.events import SALES, URGENT, Change, Event, Flow, Outcome, State
 from gateway.store.sales import SaleFacts
+from gateway.store.session import reading
 from handlers.deps import Deps
+from handlers.result import Result, done
 from mapping import golden_records
-from mapping.records import Sale, SaleKind
+from mapping.messages import message
+from mapping.records import DocumentKind, Sale, SaleKind
+from mapping.sale_identity import find_numbers, find_tag, name_record
 from mapping.sale_lines import every_line, is_without_vat
 
 ENTITIES: Final = SALES
@@ -93,3 +100,73 @@ def _to_rates(sale: Sale) -> tuple[tuple[str, int], ...]:
         rate = f"{amount.percentage.normalize():f}"
         rates[rate] = rates.get(rate, 0) + amount.net_cents + amount.vat_cents
     return tuple(rates.items())
+
+
+_UNKNOWN = (
+    "nothing was found under {order}: the till knows no receipt, invoice or order with this id or number, and the "
+    "books no document of one"
+)
+_FIX = (
+    "look for a typing error; give the receiptId, invoiceId or orderId of the till, or the number on the receipt, the "
+    "invoice or the document in QuickBooks. A receipt from before the connection is found when the orders since its "
+    "day were backfilled"
+)
+
+
+def look_up(event: Event, deps: Deps) -> Result:
+    """Find the sale and put it into the inbox as what it is, with the request that came with the lookup."""
+    sale = find_anywhere(event.entity_id, deps)
+    if sale is None:
+        reason = message(_UNKNOWN, order=event.entity_id)
+        return Result(Outcome(State.SKIPPED, reason=reason, code=requests.UNKNOWN_ORDER, fix=_FIX))
+    found = Change(
+        key=f"{event.key}:found",
+        flow=Flow.ORDERS,
+        source=event.source,
+        entity=ENTITIES[sale.kind],
+        entity_id=sale.id,
+        connection=deps.connection,
+        order_id=sale.number,
+        hint=event.hint,
+        priority=URGENT,
+        variant=requests.DRY if event.subject.endswith(requests.DRY) else "",
+    )
+    return dataclasses.replace(
+        done(message("found: {record}", record=name_record(sale)), order_id=sale.number), changes=(found,)
+    )
+
+
+def find_anywhere(order: str, deps: Deps) -> Sale | None:
+    """The sale with this id or printed number, or with this number in the books."""
+    return find(order, deps) or next(_find_by_document(order, deps), None)
+
+
+def _find_by_document(number: str, deps: Deps) -> Iterator[Sale]:
+    with reading(deps.engine) as session:
+        known = sales.find_by_number(session, number)
+    for connection, kind, sale_id in known:
+        sale = read(kind, sale_id, deps) if connection == deps.connection else None
+        if sale is not None:
+            yield sale
+    yield from _find_by_number_in_books(number, deps)
+
+
+def _find_by_number_in_books(number: str, deps: Deps) -> Iterator[Sale]:
+    for kind, printed in find_numbers(number, deps.settings.orders):
+        sale = find(printed, deps)
+        if sale is not None and sale.kind is kind:
+            yield sale
+    # A receipt cannot be searched by number at the till, but its document in the books names it.
+    prefixed = [f"{deps.settings.orders.number_prefix.receipt}{number}", number]
+    for each in DocumentKind:
+        try:
+            booked = deps.books.documents_by_number(each, prefixed)
+        except Permanent as refusal:
+            deps.say("the books could not be asked for this number", reason=refusal.reason)
+            return
+        for tag in filter(None, (find_tag(document.private_note) for document in booked)):
+            what, _, sale_id = tag.partition(":")
+            named = next((kind for kind in SaleKind if kind.value.lower() == what), None)
+            sale = read(ENTITIES[named], sale_id.partition(":")[0], deps) if named else None
+            if sale is not None:
+                yield sale
