@@ -23,8 +23,9 @@ import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway import reporting, ssrf_guard
+from gateway import ssrf_guard
 from gateway.connectors.http import open_http
+from gateway.observability import sentry
 from gateway.settings import Settings
 from gateway.store.tables import AlertRow
 
@@ -237,7 +238,7 @@ def _refuse_forbidden(url: str) -> None:
 
 def report(message: AlertMessage) -> None:
     """One issue per cause."""
-    reporting.report(
+    sentry.report(
         message.subject,
         "info" if message.cleared else "error",
         group=["alert", message.cause],

@@ -15,8 +15,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import failpoints, heartbeat, jobs, observe, pools, settings
+from gateway import failpoints, heartbeat, jobs, pools, settings
 from gateway.errors import Permanent, Rejected, Transient
+from gateway.observability import logs
 from gateway.settings import Settings
 from gateway.store import installation
 from gateway.store.ingress import Ingress
@@ -58,7 +59,7 @@ def from_environment() -> Starlette:
     found = settings.read(os.environ)
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)
-    observe.start(found, "web")
+    logs.start(found, "web")
     app = create_app(found)
     gc.freeze()  # modules live as long as the process: no collection looks at them again
     return app

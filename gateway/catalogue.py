@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
+from typing import Final
 
-from gateway import formats
+from babel.dates import format_date, get_day_names
+from babel.numbers import format_currency, format_decimal
+
 from mapping import messages
+from mapping.money import to_euros
 
+_LOCALES: Final = {"en": "en_IE", "nl": "nl_NL", "de": "de_DE"}
+"""English as in the one country that writes English and pays in euros."""
+_AMOUNT = re.compile(r"(?P<sign>-?)\s*(?P<whole>\d{1,3}(?:[., ]\d{3})+|\d{1,12})(?:[.,](?P<cents>\d{2}|\d))?")
 LANGUAGES = {"en": "English", "nl": "Nederlands", "de": "Deutsch"}
 """What each language calls itself."""
 _FOLDER = Path(__file__).with_name("locale")
+
+
+def show_money(language: str, cents: int | None) -> str:
+    """An amount in euros, empty for none: "€ 1.234,50" in Dutch."""
+    return "" if cents is None else format_currency(to_euros(cents), "EUR", locale=_LOCALES[language])
+
+
+def show_number(language: str, number: float) -> str:
+    """A number with its thousands set apart: "1.234" in Dutch."""
+    return format_decimal(number, locale=_LOCALES[language])
+
+
+def show_day(language: str, day: date) -> str:
+    """A day: "29 nov 2026"."""
+    return format_date(day, "medium", locale=_LOCALES[language])
+
+
+def show_month(language: str, month: date) -> str:
+    """A month: "november 2026"."""
+    return format_date(month, "LLLL y", locale=_LOCALES[language])
+
+
+def weekdays(language: str) -> list[tuple[str, str]]:
+    """The short and the whole name of each day of the week, from Monday on."""
+    names = (get_day_names(width, "stand-alone", locale=_LOCALES[language]) for width in ("abbreviated", "wide"))
+    short, whole = names
+    return [(short[number], whole[number]) for number in range(len(short))]
+
+
+def to_cents(text: str) -> int | None:
+    """The cents of an amount as somebody types it, with a comma or a point before the cents; None for other texts."""
+    found = _AMOUNT.fullmatch(text.replace("€", "").replace("\u00a0", " ").strip())
+    if found is None:
+        return None
+    whole = int(re.sub(r"\D", "", found["whole"]))
+    cents = int((found["cents"] or "0").ljust(2, "0"))
+    return -(whole * 100 + cents) if found["sign"] else whole * 100 + cents
 
 
 @cache
@@ -34,7 +80,7 @@ def say(language: str, text: str | None, stored: str | None = None) -> str:
     """A message in a language; `stored` are the templates and values that were stored with it."""
     known = words(language)
     restored: str = messages.restore(text or "", stored)
-    return messages.translate(restored, lambda key: known.get(key, key), partial(formats.show_money, language))
+    return messages.translate(restored, lambda key: known.get(key, key), partial(show_money, language))
 
 
 def explain(language: str, path: str, english: str) -> str:

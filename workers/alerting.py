@@ -16,8 +16,9 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Engine
 
-from gateway import alerts, counters, reporting
+from gateway import alerts
 from gateway.alerts import Channel, NotDelivered
+from gateway.observability import counters, sentry
 from gateway.settings import Settings
 from gateway.store import alert_rules, connections, installation
 from gateway.store import alerts as rows
@@ -149,7 +150,7 @@ class Monitor:
             self._report("ok" if well else "error", begun, took)
 
     def _report(self, status: str, begun: str | None = None, took: float | None = None) -> str | None:
-        if not reporting.is_started():
+        if not sentry.is_started():
             return None
         from sentry_sdk.crons import capture_checkin
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 
-from gateway import counters, failpoints
+from gateway import failpoints
 from gateway.connectors import exchange
 from gateway.connectors.exchange import Exchange, without_lists
 from gateway.connectors.http import Limits, open_http
@@ -24,6 +24,7 @@ from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.quickbooks.auth import OAuth
 from gateway.connectors.quickbooks.client import QuickBooks
 from gateway.errors import Permanent, Transient
+from gateway.observability import counters
 from gateway.settings import Settings
 from gateway.store import certificates, claims, connections, documents, installation, rate_limits, views
 from gateway.store.certificates import SigningKey

@@ -7,8 +7,9 @@ import sys
 
 import dramatiq
 
-from gateway import failpoints, heartbeat, jobs, observe, pools, settings
+from gateway import failpoints, heartbeat, jobs, pools, settings
 from gateway.jobs import QUEUE, Job, Notifier
+from gateway.observability import logs
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker
@@ -19,7 +20,7 @@ sys.setswitchinterval(0.0005)
 _settings = settings.read(os.environ)
 failpoints.arm(os.environ)
 heartbeat.start(os.environ)
-observe.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
+logs.start(_settings, "worker", dramatiq=True)  # before the broker is built: Sentry wraps it
 _engine = open_engine(_settings.database_url, pool_size=pools.worker(_settings))
 _client = jobs.open_redis(_settings.redis_url, tls_insecure=_settings.redis_tls_insecure, most=jobs.WORKER_CONNECTIONS)
 _worker_threads = WorkerThreads()

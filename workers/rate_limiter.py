@@ -19,9 +19,9 @@ from typing import Final
 import structlog
 from sqlalchemy import Engine
 
-from gateway import counters
 from gateway.connectors.exchange import Exchange
 from gateway.errors import RateLimited, Transient
+from gateway.observability import counters
 from gateway.store import counts, figures, rate_limits
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading, writing

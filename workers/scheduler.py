@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, heartbeat, jobs, observe, pools, removal, reporting, resealing, seeding, settings
+from gateway import failpoints, heartbeat, jobs, pools, removal, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Notifier
+from gateway.observability import logs, sentry
 from gateway.settings import Settings
 from gateway.store import (
     counts,
@@ -107,14 +108,14 @@ class Scheduler:
     def _run(self, task: PeriodicTask) -> None:
         failed = True
         try:
-            with observe.correlated(inbox.new_correlation(), task=task.name), _monitored(task):
+            with logs.correlated(inbox.new_correlation(), task=task.name), _monitored(task):
                 task.do()
             failed = False
         except GatewayError as error:
             _log.warning("a scheduled task could not run", task=task.name, reason=error.reason)
         except Exception as error:  # noqa: BLE001 - one failing task must not end the clock
             _log.exception("a scheduled task failed", task=task.name)
-            reporting.report(error, connection=task.name.partition("/")[2] or None)
+            sentry.report(error, connection=task.name.partition("/")[2] or None)
         finally:
             seconds = min(task.seconds, POLL_AGAIN_SECONDS) if failed and "/" in task.name else task.seconds
             task.due = time.monotonic() + seconds
@@ -253,7 +254,7 @@ def main() -> None:
     given = settings.read(os.environ)
     failpoints.arm(os.environ)
     heartbeat.start(os.environ)
-    observe.start(given, "clock")
+    logs.start(given, "clock")
     engine = open_engine(given.database_url, pool_size=pools.clock(given))
     seeding.seed(engine, given)
     client = jobs.open_redis(given.redis_url, tls_insecure=given.redis_tls_insecure, timeout=2)

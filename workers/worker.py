@@ -15,8 +15,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from gateway import counters, failpoints, reporting
+from gateway import failpoints
 from gateway.errors import Transient
+from gateway.observability import counters, sentry
 from gateway.store import inbox, requests, round_robin
 from gateway.store.claims import Claim, LeaseLost
 from gateway.store.events import BACKFILL, Event, Outcome, State, name_record
@@ -281,7 +282,7 @@ def _tell_unstored(error: Exception) -> None:
         _log.error("the outcome could not be stored", reason=error.reason)
     else:
         _log.error("the outcome could not be stored", exc_info=error)
-        reporting.report(error)
+        sentry.report(error)
 
 
 def _log_end(ended: Ended) -> None:
@@ -351,7 +352,7 @@ def _report(error: Exception, event: Event, outcome: Outcome) -> None:
     }
     if not isinstance(error, ProblemError):
         _log.exception("unexpected failure", flow=event.flow, entity=event.entity)
-        reporting.report(error, **about)
+        sentry.report(error, **about)
     elif outcome.state == State.PARKED:
         code = outcome.code or type(error).__name__
-        reporting.report(f"parked: {code}", "warning", group=["parked", event.flow, code], **about)
+        sentry.report(f"parked: {code}", "warning", group=["parked", event.flow, code], **about)

@@ -24,9 +24,9 @@ from typing import Any
 import dramatiq
 import structlog
 
-from gateway import reporting
 from gateway.errors import Transient
 from gateway.jobs import BlockingBroker, Notifier
+from gateway.observability import sentry
 from gateway.store import claims, inbox, installation, rate_limits
 from gateway.store.session import reading
 from workers import alerting
@@ -181,7 +181,7 @@ class WorkerThreads(dramatiq.Middleware):
                 _log.warning("the database cannot be reached", reason=error.reason)
             except Exception as error:  # noqa: BLE001 - without renewal every lease expires
                 _log.exception("a background thread failed and goes on")
-                reporting.report(error)
+                sentry.report(error)
             self._stop.wait(seconds)
 
     def _renew(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from gateway import findings
-from gateway.doctor import address, broker, connected, database, environment
+from gateway.doctor import connected, environment, services
 from gateway.findings import Check, Finding
 from gateway.settings import Settings
 from gateway.store.sealing import Seal
@@ -31,14 +31,14 @@ def _on_server(look: Callable[[Installation], Finding]) -> Callable[[Installatio
 _NEEDS: Final = frozenset({"database"})
 CHECKS: Final[tuple[Check[Installation], ...]] = (
     Check("settings", lambda at: environment.check(at.settings)),
-    Check("PUBLIC_URL", lambda at: address.check(at.settings)),
-    Check("broker", lambda at: broker.check(at.settings)),
-    Check("database", lambda at: [database.check_schema(at.settings, at.engine)]),
-    Check("PostgreSQL", _on_server(lambda at: database.check_version(at.engine)), _NEEDS),
-    Check("pooler", _on_server(lambda at: database.check_pooler(at.engine)), _NEEDS),
-    Check("connections left", _on_server(lambda at: database.check_capacity(at.settings, at.engine)), _NEEDS),
-    Check("clocks", lambda at: [database.check_clocks(at.engine)], _NEEDS),
-    Check("processes", lambda at: [database.check_processes(at.engine)], _NEEDS),
+    Check("PUBLIC_URL", lambda at: environment.check_address(at.settings)),
+    Check("broker", lambda at: services.check_broker(at.settings)),
+    Check("database", lambda at: [services.check_schema(at.settings, at.engine)]),
+    Check("PostgreSQL", _on_server(lambda at: services.check_version(at.engine)), _NEEDS),
+    Check("pooler", _on_server(lambda at: services.check_pooler(at.engine)), _NEEDS),
+    Check("connections left", _on_server(lambda at: services.check_capacity(at.settings, at.engine)), _NEEDS),
+    Check("clocks", lambda at: [services.check_clocks(at.engine)], _NEEDS),
+    Check("processes", lambda at: [services.check_processes(at.engine)], _NEEDS),
     Check("connections", lambda at: connected.check(at.settings, at.engine, at.seal), _NEEDS),
 )
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from gateway import counters
 from gateway.errors import Transient
+from gateway.observability import counters
 from gateway.store.events import Change, Received
 from gateway.store.ingress_sqlite import SqliteWriter
 from gateway.store.session import sqlite_path

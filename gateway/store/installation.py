@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Session, col
 
-from gateway import counters
 from gateway.errors import Transient
+from gateway.observability import counters
 from gateway.store.clock import moment
 from gateway.store.counts import CounterShare
 from gateway.store.session import reading, writing

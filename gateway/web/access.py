@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import counters
 from gateway.errors import Transient
+from gateway.observability import counters
 from gateway.store import audit, users
 from gateway.store.session import reading, writing
 from gateway.store.users import LoginFailures, User

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from gateway import counters
+from gateway.observability import counters
 from gateway.settings import Settings
 from gateway.store import alert_rules, alerts, connections, counts, installation, rate_limits, tokens, views
 from gateway.store.rate_limits import Account, Use

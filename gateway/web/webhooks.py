@@ -13,10 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway import counters, failpoints
+from gateway import failpoints
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.connectors.quickbooks import webhook as books
 from gateway.errors import Transient
+from gateway.observability import counters
 from gateway.store import systems
 from gateway.store.events import Change
 from gateway.web import bodies, deliveries, headers, problems, services

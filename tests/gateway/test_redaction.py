@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.redaction import DEEPEST, MASK, SHORTEST, Redactor, to_redactor
+from gateway.observability.redaction import DEEPEST, MASK, SHORTEST, Redactor, to_redactor
 
 secrets = st.text(min_size=SHORTEST, max_size=40).filter(lambda s: s not in "*" * 40)
 nothing: Redactor = to_redactor([])

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import tracebacks
 from gateway.errors import Permanent
-from gateway.redaction import to_redactor
+from gateway.observability import redaction
+from gateway.observability.redaction import to_redactor
 
 NAME = "Markedname Person"
 NOTHING: dict[str, int] = {}
@@ -24,15 +24,15 @@ def caught(act: Callable[[], object]) -> BaseException:
 
 def test_the_text_of_an_error_about_data_stays_here() -> None:
     for act in (lambda: NOTHING[NAME], lambda: int(NAME), lambda: NAME.encode("ascii") and [""].index(NAME)):
-        text = tracebacks.to_text(caught(act))
+        text = redaction.to_text(caught(act))
         assert NAME not in text
         assert "test_tracebacks.py" in text
         assert text.splitlines()[-1] in {"KeyError: ***", "ValueError: ***"}
 
 
 def test_the_text_of_an_error_about_code_files_or_hosts_is_shown() -> None:
-    assert "has no attribute 'there'" in tracebacks.to_text(caught(lambda: object().there))  # type: ignore[attr-defined]
-    assert "No such file" in tracebacks.to_text(caught(lambda: open("/not/there")))  # noqa: SIM115, PTH123
+    assert "has no attribute 'there'" in redaction.to_text(caught(lambda: object().there))  # type: ignore[attr-defined]
+    assert "No such file" in redaction.to_text(caught(lambda: open("/not/there")))  # noqa: SIM115, PTH123
 
 
 def test_every_link_of_a_chain_is_there_without_data() -> None:
@@ -45,7 +45,7 @@ def test_every_link_of_a_chain_is_there_without_data() -> None:
             except KeyError as error:
                 raise Permanent("the books refuse it") from error
 
-    text = tracebacks.to_text(caught(act))
+    text = redaction.to_text(caught(act))
     assert NAME not in text
     kinds = [line for line in text.splitlines() if line and not line.startswith((" ", "Traceback"))]
     assert [line for line in kinds if "exception" not in line] == [
@@ -59,7 +59,7 @@ def test_every_link_of_a_chain_is_there_without_data() -> None:
 
 def test_a_group_shows_its_members() -> None:
     group = ExceptionGroup(NAME, [ValueError(NAME), OSError("disk full")])
-    text = tracebacks.to_text(group)
+    text = redaction.to_text(group)
     assert NAME not in text
     assert "OSError: disk full" in text
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway import counters
 from gateway.cli.parser import to_parser
 from gateway.connectors.quickbooks import faults
+from gateway.observability import counters
 from gateway.settings import VARIABLES
 from gateway.store import personal
 from gateway.web import gauges

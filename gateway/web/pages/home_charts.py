@@ -11,7 +11,7 @@ from typing import Final
 from sqlmodel import Session
 from starlette.requests import Request
 
-from gateway import catalogue, formats
+from gateway import catalogue
 from gateway.store import figures, sales_list, views
 from gateway.store.figures import NO_BRANCH, Hour
 from gateway.store.sales import AMSTERDAM
@@ -52,7 +52,7 @@ def look(session: Session, connection: str | None = None) -> ChartFigures:
 def to_booked(request: Request, found: ChartFigures, names: Mapping[str, str]) -> Chart:
     """The booked amount of each day, by location, or by connection where there are several."""
     language = chosen_language(request)
-    words, show_day = partial(catalogue.translate, language), partial(formats.show_day, language)
+    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
     today = found.now.astimezone(AMSTERDAM).date()
     days = charts.find_days(today - timedelta(days=BOOKED_DAYS - 1), today)
     several = len({key for _, key, _ in found.booked}) > 1
@@ -91,7 +91,7 @@ def to_hours(request: Request, found: ChartFigures) -> list[Chart]:
 def to_all(request: Request, found: ChartFigures, names: Mapping[str, str]) -> list[Chart]:
     """Every chart of the first page."""
     language = chosen_language(request)
-    words, show_day = partial(catalogue.translate, language), partial(formats.show_day, language)
+    words, show_day = partial(catalogue.translate, language), partial(catalogue.show_day, language)
     read = reads.to_chart(found.reads, found.now.astimezone(UTC), words, show_day)
     return [to_booked(request, found, names), read, *to_hours(request, found)]
 

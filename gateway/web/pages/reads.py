@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import catalogue, formats
+from gateway import catalogue
 from gateway.store import counts, figures, views
 from gateway.web import services
 from gateway.web.pages import charts
@@ -80,7 +80,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         by_kind=sorted(by_kind.items(), key=lambda pair: (-pair[1], pair[0])),
         what=WHAT,
         months=[(_to_day(month), found["months"].get(month, {})) for month in _months(found["now"].date())],
-        chart=to_chart(found["by_day"], found["now"], words, partial(formats.show_day, language)),
+        chart=to_chart(found["by_day"], found["now"], words, partial(catalogue.show_day, language)),
         of_one=visitor.connection is not None,
     )
 

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from gateway import catalogue, formats
+from gateway import catalogue
 from gateway.store.events import Event, Flow, State
 from gateway.version import VERSION
 from gateway.web import services
@@ -70,11 +70,11 @@ def render(
         "entity": partial(to_entity, language),
         "called": lambda key: names.get(key, key),
         "cents": show_cents,
-        "money": partial(formats.show_money, language),
-        "number": partial(formats.show_number, language),
-        "day": partial(formats.show_day, language),
-        "month_name": partial(formats.show_month, language),
-        "weekdays": partial(formats.weekdays, language),
+        "money": partial(catalogue.show_money, language),
+        "number": partial(catalogue.show_number, language),
+        "day": partial(catalogue.show_day, language),
+        "month_name": partial(catalogue.show_month, language),
+        "weekdays": partial(catalogue.weekdays, language),
         "flows": list(Flow),
         "states": list(State),
         "version": VERSION,

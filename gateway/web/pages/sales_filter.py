@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from gateway.formats import to_cents
+from gateway.catalogue import to_cents
 from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import SaleFilter, SalePosition
 from gateway.web import queries

@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, text
 
-from gateway import counters
+from gateway.observability import counters
 from gateway.store import counts, cursors, installation, progress, rate_limits
 from gateway.store.clock import moment
 from gateway.store.counts import CounterShare

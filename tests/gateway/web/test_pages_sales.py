@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from gateway import formats
+from gateway import catalogue
 from gateway.store import inbox, links, sales, sales_list
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
@@ -217,7 +217,7 @@ def test_a_text_that_a_spreadsheet_would_compute_is_defused(text: str) -> None:
      ("1234567", 123456700), ("12,505", 1250500), ("1.2.2026.345", None), ("abc", None), ("", None), ("1,2,3", None)],
 )  # fmt: skip
 def test_an_amount_is_read_as_people_type_it(text: str, cents: int | None) -> None:
-    assert formats.to_cents(text) == cents
+    assert catalogue.to_cents(text) == cents
 
 
 @pytest.mark.parametrize(

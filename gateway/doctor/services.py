@@ -1,12 +1,15 @@
-"""Checks of the database and of the running processes: schema, server, free connections, roles, versions."""
+"""Checks of the database, of the running processes, and of Redis."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+import redis
 from sqlalchemy import Engine, text
 
-from gateway import pools
+from gateway import jobs, pools
 from gateway.findings import Finding
 from gateway.settings import Settings
 from gateway.store import installation, migrate, postgres, views
@@ -22,6 +25,7 @@ _ROOM = text(
     " WHERE datid IS NOT NULL AND (rolconnlimit = -1 OR usesysid = pg_roles.oid))"
     " FROM pg_roles WHERE rolname = current_user"
 )
+NEARLY_FULL = 0.9
 
 
 def check_schema(settings: Settings, engine: Engine) -> Finding:
@@ -86,3 +90,41 @@ def check_processes(engine: Engine) -> Finding:
         fix = "finish the update: restart what still runs the old version (it is listed for a minute after it ended)"
         return Finding("processes", f"{said}, in versions {', '.join(sorted(versions))}", fix)
     return Finding("processes", f"{said}, all {VERSION}")
+
+
+def check_broker(settings: Settings) -> Iterator[Finding]:
+    """The broker. It holds wake-ups only: without it events are handled later, never lost."""
+    client = jobs.open_redis(settings.redis_url, tls_insecure=settings.redis_tls_insecure, timeout=2)
+    try:
+        client.ping()
+        yield _check_policy(client)
+        yield from _check_memory(_info(client))
+    except (redis.RedisError, OSError) as error:
+        yield Finding("broker", f"does not answer ({type(error).__name__})", "start it, or correct REDIS_URL")
+    finally:
+        client.close()
+
+
+def _check_policy(client: redis.Redis) -> Finding:
+    try:
+        policy = dict(client.config_get("maxmemory-policy")).get("maxmemory-policy", "unknown")
+    except redis.ResponseError:
+        return Finding("broker", "answers (its settings may not be read)")
+    fix = "" if policy == "noeviction" else "set maxmemory-policy to noeviction; wake-ups would be lost under pressure"
+    return Finding("broker", f"answers, maxmemory-policy {policy}", fix)
+
+
+def _info(client: redis.Redis) -> Mapping[str, Any]:
+    try:
+        return dict(client.info())
+    except redis.ResponseError:
+        return {}
+
+
+def _check_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if most:
+        fix = "" if used < NEARLY_FULL * most else "give it more memory, or look what else uses it"
+        yield Finding("broker memory", f"{used // 2**20} of {most // 2**20} MiB used", fix)
+    if info and not info.get("aof_enabled"):
+        yield Finding("broker persistence", "no append-only file: wake-ups are lost in a restart, events are not")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gateway import tracebacks
-from gateway.redaction import MASK, Redactor
+from gateway.observability import redaction
+from gateway.observability.redaction import MASK, Redactor
 
 if TYPE_CHECKING:
     from sentry_sdk._types import LogLevelStr
@@ -120,7 +120,7 @@ def _to_allowed(event: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
 def _to_exception(value: Mapping[str, Any]) -> dict[str, Any]:
     frames = (value.get("stacktrace") or {}).get("frames") or []
     named = _pick(value, ("type", "value", "module"))
-    if not tracebacks.may_be_shown(value.get("module"), str(value.get("type"))):
+    if not redaction.may_be_shown(value.get("module"), str(value.get("type"))):
         named["value"] = MASK
     return named | {"stacktrace": {"frames": [_pick(frame, _FRAME) for frame in frames]}}
 

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import Processor
 
-from gateway import reporting, tracebacks
-from gateway.redaction import Redactor, to_redactor
+from gateway.observability import redaction, sentry
+from gateway.observability.redaction import Redactor, to_redactor
 from gateway.settings import VARIABLES, Settings
 from gateway.version import VERSION
 
@@ -44,7 +44,7 @@ def start(settings: Settings, role: str, *, dramatiq: bool = False, stream: Text
     foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]
     formatter = structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=foreign)
     _install(formatter, settings.log_level.upper(), out)
-    reporting.start(
+    sentry.start(
         settings.sentry_dsn,
         redactor,
         environment=settings.sentry_environment,
@@ -94,7 +94,7 @@ def _steps(role: str) -> list[Processor]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(lambda exc_info: tracebacks.to_text(exc_info[1])),
+        structlog.processors.ExceptionRenderer(lambda exc_info: redaction.to_text(exc_info[1])),
         structlog.processors.StackInfoRenderer(),
         _Named(role),
     ]
