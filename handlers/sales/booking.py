@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from gateway.errors import DuplicateNumber, GatewayError, Permanent
+from gateway.errors import GatewayError, Permanent
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link
 from handlers.deps import Deps
@@ -82,7 +82,9 @@ def _book(sale: Sale, posting: Posting, link: Link | None, event: Event, deps: D
         if documents.may_be_on_its_way(event):
             documents.look_later(sale, posting, event, deps)
         # The earlier document is gone: this is the next one.
-        booked, generation, is_found = _create(sale, posting, deps, generation=link.generation + 1 if link else 0)
+        booked, generation, is_found = documents.create_or_find(
+            sale, posting, deps, generation=link.generation + 1 if link else 0
+        )
     if is_found:
         deps.say("found in the books already; linked instead of booked again", id=booked.id)
         documents.report_installation(booked.private_note, deps)
@@ -167,22 +169,10 @@ def _is_adopted(posting: Posting, booked: BookedDocument) -> bool:
     return not is_marked(booked.private_note, posting.document.marker)
 
 
-def _create(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int, bool]:
-    """The document, its generation, and whether it has the number already, which another installation may have used."""
-    try:
-        return *documents.create(posting, deps, generation=generation), False
-    except DuplicateNumber:
-        found = documents.find(sale, posting, deps)
-        if found is None:
-            raise
-        return found, generation, True
-
-
 def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
     """The books' total and tax must equal the till's."""
     link = dataclasses.replace(bookings.to_link(sale, booked, finished=True), adopted=_is_adopted(posting, booked))
-    expected_tax = sum((tax.tax for tax in posting.document.taxes), start=booked.tax * 0)
-    if (booked.total, booked.tax) == (posting.document.total, expected_tax):
+    if (booked.total, booked.tax) == (posting.document.total, posting.document.tax):
         return done(links=(link,), target_entity=booked.kind, target_id=booked.id)
     return parked(
         message(
@@ -190,7 +180,7 @@ def _check(sale: Sale, posting: Posting, booked: BookedDocument) -> Result:
             total=Amount.of(booked.total),
             tax=Amount.of(booked.tax),
             till_total=Amount.of(posting.document.total),
-            till_tax=Amount.of(expected_tax),
+            till_tax=Amount.of(posting.document.tax),
         ),
         code="incident",
         record=message(

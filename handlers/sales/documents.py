@@ -18,7 +18,7 @@ from datetime import date, timedelta
 
 from gateway.connectors.quickbooks import wire_documents
 from gateway.connectors.quickbooks.wire import content_of, contents_of, in_basic_plane, to_content
-from gateway.errors import Conflict, NotFound, Permanent
+from gateway.errors import Conflict, DuplicateNumber, NotFound, Permanent
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.links import Link
 from handlers.deps import Deps
@@ -212,6 +212,17 @@ def create(posting: Posting, deps: Deps, *, generation: int = 0) -> tuple[Booked
         record=posting.document.document_number,
         fix="book it by hand, then ignore this event",
     )
+
+
+def create_or_find(sale: Sale, posting: Posting, deps: Deps, *, generation: int) -> tuple[BookedDocument, int, bool]:
+    """The document, its generation, and whether it had the number already, which another installation may have used."""
+    try:
+        return *create(posting, deps, generation=generation), False
+    except DuplicateNumber:
+        found = find(sale, posting, deps)
+        if found is None:
+            raise
+        return found, generation, True
 
 
 def update(posting: Posting, document_id: str, sync_token: str, deps: Deps) -> BookedDocument:

@@ -11,9 +11,8 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from gateway.errors import DuplicateNumber, Incident
+from gateway.errors import Incident
 from gateway.store import links, sales
 from gateway.store.events import Event, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
@@ -274,16 +273,17 @@ def _post(posting: Posting, day_sale: Sale, plan: DayPlan, event: Event, deps: D
         return found
     if found is None and documents.may_be_on_its_way(event):
         documents.look_later(named, posting, event, deps)
-    booked = found or (_revive(posting, deps) if again else None) or _create(named, posting, deps, again=again)
-    tax = sum((each.tax for each in posting.document.taxes), Decimal(0))
-    if (booked.total, booked.tax) != (posting.document.total, tax):
+    booked = found or (_revive(posting, deps) if again else None)
+    if booked is None:
+        booked, _, _ = documents.create_or_find(named, posting, deps, generation=1 if again else 0)
+    if (booked.total, booked.tax) != (posting.document.total, posting.document.tax):
         raise Incident(
             message(
                 "QuickBooks has {total} with {tax} tax, the till took {till_total} with {till_tax} tax",
                 total=Amount.of(booked.total),
                 tax=Amount.of(booked.tax),
                 till_total=Amount.of(posting.document.total),
-                till_tax=Amount.of(tax),
+                till_tax=Amount.of(posting.document.tax),
             ),
             code="incident",
             record=message(
@@ -303,16 +303,6 @@ def _revive(posting: Posting, deps: Deps) -> BookedDocument | None:
     rows = documents.rows(wanted.kind, [wanted.document_number], [wanted.business_date], deps)
     voided = next((row for row in rows if row.voided and is_marked(row.private_note, wanted.marker)), None)
     return documents.update(posting, voided.id, voided.sync_token, deps) if voided else None
-
-
-def _create(named: Sale, posting: Posting, deps: Deps, *, again: bool) -> BookedDocument:
-    try:
-        return documents.create(posting, deps, generation=1 if again else 0)[0]
-    except DuplicateNumber:
-        found = documents.find(named, posting, deps)
-        if found is None:
-            raise
-        return found
 
 
 def name(documents: Sequence[BookedDocument]) -> str:

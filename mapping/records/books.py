@@ -176,6 +176,11 @@ class SalesDocument:
     email: str | None = None
     linked_invoice_id: str | None = None
 
+    @property
+    def tax(self) -> Decimal:
+        """The tax of all its tax codes."""
+        return sum((each.tax for each in self.taxes), Decimal(0))
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentContent:
