@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from gateway.errors import Conflict, DuplicateName, NotFound
 from gateway.store.events import Change, Event, Flow
 from gateway.store.links import Link, LinkKind
-from handlers import awaited_records, merges
+from handlers import awaited_records, merges, seen_records
 from handlers.deps import Deps
 from handlers.references import parties, people
 from handlers.references.people import LastWritten
@@ -33,6 +33,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     if relation is None:
         return skipped("the relation was deleted at the till; its customer stays in the books")
     deps.learn(email=customers.email_key(relation.email), record=message("relation {number}", number=relation.number))
+    seen_records.note_relation(relation, deps)
     known = people.of_relation(relation, deps)
     if known.relation == relations.relation_fingerprint(relation):
         return done("unchanged")
@@ -117,6 +118,8 @@ def carry_customer(event: Event, deps: Deps) -> Result:
     deps.learn(email=customers.email_key(customer.email), record=f'customer "{customer.display_name}"')
     relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = people.of_customer(customer, deps)
+    if known.number is None:
+        seen_records.note_customer(customer, deps)
     if known.customer == customers.content_fingerprint(customer):
         return done("our own change, or nothing of it changed")
     return _to_till(customer, known, event, deps)

@@ -22,6 +22,7 @@ from gateway.store.claims import Claim
 from gateway.store.events import Change, Event
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
+from gateway.store.records import RecordFacts
 from gateway.store.session import writing
 from handlers.lists import Lists
 from mapping import settings_document
@@ -81,7 +82,8 @@ class ProcessState:
 @dataclass(frozen=True)
 class Deps:
     """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later;
-    `sales` are the sales it is about, by the till's id, as far as they were read.
+    `sales` are the sales it is about, by the till's id, as far as they were read; `records` what was seen of products
+    and customers.
 
     With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
@@ -100,6 +102,7 @@ class Deps:
     process: ProcessState
     facts: dict[str, Any] = field(default_factory=dict)
     sales: dict[str, Sale | None] = field(default_factory=dict)
+    records: dict[tuple[str, str], RecordFacts] = field(default_factory=dict)
     now: Callable[[], datetime] = _NOW
     dry_run: bool = False
     line_amounts: LineAmounts = LineAmounts.ROUNDED
@@ -165,9 +168,15 @@ class Deps:
         """Set event columns (order_id, sku, email, target_entity, target_id), and `record`: what people call it."""
         self.facts.update({name: value for name, value in facts.items() if value})
 
+    def note(self, facts: RecordFacts) -> None:
+        """Keep what was seen of a product or customer; it is stored with the outcome of the event."""
+        key = (facts.kind, facts.source_id)
+        self.records[key] = facts.with_earlier(self.records.get(key))
+
 
 def on_trial(event: Event, deps: Deps) -> Deps:
     """Dependencies of a preview: nothing is stored, and a settings document in the request is used."""
     document = json.loads(event.hint or "{}").get(requests.SETTINGS)
     settings = deps.settings if document is None else settings_document.parse(document)
-    return dataclasses.replace(deps.without_writes(), settings=settings)
+    records = deps.records if document is None else {}  # with other settings something else would differ
+    return dataclasses.replace(deps.without_writes(), settings=settings, records=records)

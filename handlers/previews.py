@@ -13,20 +13,19 @@ from gateway.store.events import Event
 from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By, Side
 from gateway.store.session import reading
+from handlers import seen_records
 from handlers.catalogue import articles, bridge, categories, category_links, families, items, ownership
 from handlers.catalogue import products as flow
 from handlers.deps import Deps, on_trial
 from handlers.references import people
 from handlers.result import Result, done, telling
 from handlers.stock import levels, quantities
-from handlers.stock.bookings import StockDifference
 from mapping import categories as tree
 from mapping import customers, explanations, products
 from mapping.categories import CATEGORY
 from mapping.errors import MappingError, NotBookable
 from mapping.messages import message
 from mapping.records import ArticleGroup, Customer, Item, Product, Relation
-from mapping.sections import BranchStock, StockSettings
 from mapping.skus import OWN, name_item, needs_allocation
 from mapping.texts import Traces, without_name
 from mapping.variants import find_family
@@ -135,24 +134,10 @@ def _explain_stock(item: Item, deps: Deps) -> PreviewData:
         raise NotBookable("stock is switched off in the settings", field="stock.enabled")
     read_at = items.now(deps)
     article = quantities.article_of(item, deps)
-    rows = [_to_row(difference, settings) for difference in levels.measure({article: item}, read_at, deps)]
+    measured = levels.measure({article: item}, read_at, deps)
+    levels.note_stock(measured, deps, booked=False)
+    rows = [levels.to_level(difference, settings) for difference in measured]
     return {"outcome": "stock", "on_hand": item.quantity_on_hand, "formula": settings.formula, "stock": rows}
-
-
-def _to_row(difference: StockDifference, settings: StockSettings) -> PreviewData:
-    own = settings.branches.get(str(difference.branch), BranchStock())
-    return {
-        "branch": difference.branch,
-        "article": difference.article,
-        "present": difference.present,
-        "value": difference.wanted,
-        "change": difference.change,
-        "unposted": difference.figures.unposted,
-        "estimates": difference.figures.estimates,
-        "formula": own.formula or settings.formula,
-        "share": own.share,
-        "safety": settings.safety if own.safety is None else own.safety,
-    }
 
 
 def _refused(refusal: MappingError) -> PreviewData:
@@ -225,6 +210,11 @@ def _explain_article(item: Item, category: Item | None, deps: Deps) -> PreviewDa
     )
     if present is None and not item.active:
         raise NotBookable("an inactive item that the till never had", record=name_item(item), field="active")
+    named = next((str(each.present) for each in found if each.field == "description" and each.present), None)
+    if present is not None and number is not None:
+        seen_records.note_article(item, number, named, found, deps, written=False)
+    else:
+        seen_records.note_item(item, None, deps)
     fields = [dataclasses.asdict(each) for each in found]
     changed = False
     if present is not None and read is not None and number is not None:

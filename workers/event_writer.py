@@ -16,10 +16,11 @@ from sqlmodel import Session
 
 from gateway import failpoints
 from gateway.errors import Transient
-from gateway.store import claims, inbox, journal, links, sales
+from gateway.store import claims, inbox, journal, links, records, sales
 from gateway.store.claims import Claimable, LeaseLost
 from gateway.store.events import Event, Outcome
 from gateway.store.journal import Entry
+from gateway.store.records import RecordFacts
 from gateway.store.round_robin import RoundRobin
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
@@ -40,6 +41,7 @@ class Ended:
     result: Result
     sales: Mapping[str, SaleFacts | None]
     entries: Sequence[Entry]
+    records: Sequence[RecordFacts] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -176,6 +178,7 @@ class EventWriter:
             received = inbox.receive(session, each.result.changes)
             request.due += [change.id for change in received if change.pending]
             sales.record(session, each.event, each.outcome, each.sales)
+        records.record_all(session, [(each.event, each.outcome, each.records) for _, each in group])
         journal.write_all(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
         followers = inbox.pending_of(session, [each.event.subject for _, each in group])
         for request, each in group:

@@ -271,7 +271,8 @@ def _to_ended(event: Event, result: Result, deps: Deps | None) -> Ended:
     facts: Mapping[str, object] = {**(deps.facts if deps else {}), **result.outcome.facts}
     outcome = _complete(result.outcome, event, facts)
     entries = [*(deps.log if deps else []), _ending(outcome)]
-    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries)
+    seen = tuple(deps.records.values()) if deps else ()
+    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen)
 
 
 def _tell_unstored(error: Exception) -> None:

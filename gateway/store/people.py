@@ -20,9 +20,10 @@ from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.links import LinkKind
 from gateway.store.personal import GONE, Person
+from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
 from gateway.store.session import reading, writing
-from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, SaleRow
+from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_keys
 
 __all__ = ["GONE", "Erased", "Erasure", "Unclear", "erase", "export", "kept", "parse"]
@@ -38,6 +39,7 @@ _OF_MANY = frozenset({AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL, "Day"})
 """Events that are about many records: of these only what mentions the person goes."""
 _WISHES = ("resend", "dry_run", "actor", "by", "side", "since", "from", "through", "settings")
 _NAMED = col(SaleRow.customer).is_not(None)
+_IS_CUSTOMER = col(RecordRow.kind) == RecordKind.CUSTOMER
 _ENDED = frozenset({State.DONE, State.SKIPPED})
 
 
@@ -55,6 +57,7 @@ class Erased:
     alerts: int = 0
     audit: int = 0
     sales: int = 0
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[s
         "alerts": [_to_data(row) for row in _scan(engine, AlertRow, _alert_of(engine, found))],
         "audit": [_to_data(row) for row in _scan(engine, AuditRow, _mentioned(person, "target", "reason"))],
         "sales": [_to_data(row) for row in _scan(engine, SaleRow, _is_sale_of(found), _NAMED)],
+        "records": [_to_data(row) for row in _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER)],
         "documents": _documents(engine, found),
     }
 
@@ -118,9 +122,12 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
         "detail": None, "messages": None, "title": clean(row.title)})  # fmt: skip
     events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
     sales = _change(engine, SaleRow, _scan(engine, SaleRow, _is_sale_of(found), _NAMED), lambda _: {"customer": None})
-    links = _drop_links(engine, person)
-    erased = Erased(events=events, journal=lines, links=links, alerts=alerts, audit=actions, sales=sales)
-    return Erasure(erased, documents, left=_find_left(engine, person))
+    seen = _drop(engine, RecordRow, _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER))
+    with writing(engine) as session:
+        links.forget_addresses(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
+    linked = _drop(engine, LinkRow, _scan(engine, LinkRow, _is_link_of(person)))
+    erased = Erased(events, lines, linked, alerts, actions, sales, seen)
+    return Erasure(erased, documents, left=personal.find_mentions(engine, person.texts()))
 
 
 # --- who it is -----------------------------------------------------------------------------------------------------
@@ -364,19 +371,12 @@ def _to_request(hint: str | None) -> str | None:
     return json.dumps({name: data[name] for name in _WISHES if name in data}) if isinstance(data, Mapping) else None
 
 
-def _drop_links(engine: Engine, person: Person) -> int:
-    ids = [row.id for row in _scan(engine, LinkRow, _is_link_of(person))]
-    with writing(engine) as session:
-        links.forget_addresses(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
+def _drop(engine: Engine, table: Any, rows: Iterable[Any]) -> int:
+    ids = [row.id for row in rows]
     for start in range(0, len(ids), BATCH):
         with writing(engine) as session:
-            session.execute(delete(LinkRow).where(col(LinkRow.id).in_(ids[start : start + BATCH])))
+            session.execute(delete(table).where(col(table.id).in_(ids[start : start + BATCH])))
     return len(ids)
-
-
-def _find_left(engine: Engine, person: Person) -> list[dict[str, Any]]:
-    """Every text column of every table that still mentions the person."""
-    return personal.find_mentions(engine, person.texts())
 
 
 def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:

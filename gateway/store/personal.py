@@ -16,6 +16,7 @@ from sqlalchemy import Column, ColumnElement, Engine, String, Table, false, func
 from sqlmodel import SQLModel
 
 from gateway.store.session import reading
+from gateway.store.tables_of_records import RecordRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("sale_id", "number", "document_id", "document_number"),
                 "the number of a sale and of its document, a pseudonym", "which sale is which document of the books",
                 _PERMANENT, "stays"),
+    ),
+    "records": (
+        Holding(("code", "books_name", "till_name", "fields"), "of a customer: address, names, and what differs "
+                "between till and books", "to show both sides of a customer",
+                "`RETENTION_DAYS` after the record's last change", "the rows are deleted"),
+        Holding(("source_id", "name", "books_id", "till_number"), "of a customer: its numbers in both systems, "
+                "pseudonyms", "which relation is which customer", "until erased", "the rows are deleted"),
     ),
     "customer_addresses": (
         Holding(("customer_id", "digest"), "the customer in QuickBooks, a pseudonym, and a digest of the address",
@@ -173,6 +181,10 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("vat_rates", "turnover_groups"),
         *("status", "document_entity", "event_id", "updated_at"),
     ),
+    "records": (
+        *("id", "connection", "kind", "active", "status", "differs", "stock", "changed_at", "looked_at", "written_at"),
+        *("altered_at", "event_id", "updated_at"),
+    ),
     "customer_addresses": ("connection",),
     "cursors": (
         *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),
@@ -180,7 +192,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     ),
     "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
     "system_lists": ("connection", "name", "options", "read_at"),
-    "backfills": ("event_key", "connection", "position", "total", "read", "unchanged", "paused_at"),
+    "backfills": ("event_key", "connection", "position", "total", "read", "unchanged", "paused_at", "cancelled_at"),
     "first_webhooks": ("connection", "system", "arrived_at"),
     "leases": ("connection", "work", "lease", "leased_until"),
     "meters": ("connection", "system", "month", "kind", "calls"),
@@ -241,6 +253,14 @@ class Person:
         """Whether the text holds an address, name, street or number of the person."""
         lower = (text or "").lower()
         return any(each.lower() in lower for each in self.texts())
+
+    def has_record(self, row: RecordRow) -> bool:
+        """Whether what was seen of a customer is of the person."""
+        numbered = (row.connection, row.till_number) in self.relations or (
+            row.connection,
+            row.books_id,
+        ) in self.customers
+        return numbered or (row.code or "").lower() in self.emails
 
     def is_referred_to(self, connection: str | None, text: str | None) -> bool:
         """Whether logged JSON names the customer or relation, or an address, of the person."""

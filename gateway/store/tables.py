@@ -23,6 +23,7 @@ BackfillRow = tables_of_records.BackfillRow
 CursorRow = tables_of_records.CursorRow
 LinkRow = tables_of_records.LinkRow
 NumberRow = tables_of_records.NumberRow
+RecordRow = tables_of_records.RecordRow
 SystemRow = tables_of_records.SystemRow
 SaleRow = tables_of_records.SaleRow
 UserRow = tables_of_records.UserRow

@@ -322,3 +322,51 @@ class WebSessionRow(SQLModel, table=True):
     browser: str
     began_at: datetime = time_field()
     ends_at: datetime = time_field()
+
+
+class RecordRow(SQLModel, table=True):
+    """A product or customer as it was last seen in both systems. `source_id` is an item's id, `relation:12`, or
+    `customer:5` for a customer of the books without a relation.
+
+    `name` is the one that lists show, `code` the SKU or the e-mail address. `fields` and `stock` are JSON lists;
+    `differs` says whether they name a difference that is not wanted. `looked_at` is when both sides were read,
+    `written_at` when the gateway last wrote, `changed_at` when the record was last changed in the books, `altered_at`
+    when a change by hand at the till was noticed.
+    """
+
+    __tablename__ = "records"
+    __table_args__ = (
+        UniqueConstraint("connection", "kind", "source_id", name="records_source"),
+        Index("records_name", "kind", "name", "id"),
+        Index("records_connection", "connection", "kind", "name", "id"),
+        Index("records_status", "kind", "status", "name", "id"),
+        Index("records_code", "code"),
+        Index("records_till", "till_number"),
+        Index("records_event", "event_id"),
+        Index("records_differing", "kind", "differs", "name", "id"),
+        Index("records_active", "kind", "active", "name", "id"),
+        # Customers: few of all records, and only of the last RETENTION_DAYS.
+        Index("records_personal", "updated_at", **only_where("kind = 'customer'")),
+    )
+
+    id: int | None = row_id()
+    connection: str
+    kind: str
+    source_id: str
+    name: str = ""
+    code: str | None = None
+    books_id: str | None = None
+    books_name: str | None = None
+    till_number: str | None = None
+    till_name: str | None = None
+    active: bool | None = None
+    status: str
+    differs: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    fields: str | None = long_text()
+    stock: str | None = long_text()
+    changed_at: datetime | None = time_field(nullable=True)
+    looked_at: datetime | None = time_field(nullable=True)
+    written_at: datetime | None = time_field(nullable=True)
+    altered_at: datetime | None = time_field(nullable=True)
+    event_id: int | None = Field(default=None, sa_column=Column(ROW_ID, nullable=True))
+    updated_at: datetime = time_field()

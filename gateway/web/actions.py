@@ -9,7 +9,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from gateway.store import audit, connections, inbox, progress, requests, sales, todo, views
+from gateway.store import audit, connections, inbox, progress, records, requests, sales, todo, views
 from gateway.store.events import Change, Event, Flow, State
 from gateway.store.todo import BulkAction
 from gateway.store.views import Filter
@@ -51,6 +51,7 @@ async def retry(shared: Services, event_id: int, *, actor: str, reason: str | No
         if not inbox.requeue(session, event_id, states=RETRYABLE):
             raise Refusal(409, "the event is being worked on right now; wait until it ends")
         sales.reopen(session, [event_id])
+        records.close(session, [event_id], waiting=True)
         audit.note(session, actor=actor, action="retry", target=message("event {id}", id=event_id), reason=reason)
         return _get(session, event_id)
 
@@ -68,6 +69,7 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
         if not inbox.ignore(session, event_id, why):
             raise Refusal(409, f"an event that is {event.state} cannot be ignored")
         sales.ignore(session, event_id)
+        records.close(session, [event_id], waiting=False)
         audit.note(session, actor=actor, action="ignore", target=message("event {id}", id=event_id), reason=reason)
         return _get(session, event_id)
 
@@ -98,6 +100,7 @@ def _retrying(wanted: Filter, ids: list[int], by: tuple[str, str | None]) -> Cal
         changed = [event_id for event_id in due if inbox.requeue(session, event_id, states=RETRYABLE)]
         if changed:
             sales.reopen(session, changed)
+            records.close(session, changed, waiting=True)
             audit.note(
                 session,
                 actor=actor,
@@ -248,10 +251,12 @@ def _doing(action: BulkAction, bulk_id: int, ids: Sequence[int], reason: str | N
         if action is BulkAction.RETRY:
             changed = [each for each in ids if inbox.requeue(session, each, states=(State.PARKED,))]
             sales.reopen(session, changed)
+            records.close(session, changed, waiting=True)
         else:
             changed = [each for each in ids if inbox.ignore(session, each, why)]
             for each in changed:
                 sales.ignore(session, each)
+            records.close(session, changed, waiting=False)
         todo.add_events(session, bulk_id, changed)
         return changed if action is BulkAction.RETRY else []
 
@@ -270,6 +275,7 @@ async def undo_ignore(shared: Services, bulk_id: int, *, actor: str) -> int:
             if inbox.requeue(session, each, states=(State.SKIPPED,))
         ]
         sales.reopen(session, ids)
+        records.close(session, ids, waiting=True)
         target = message("{n} records, action {id}", n=len(ids), id=bulk_id)
         audit.note(session, actor=actor, action="undo", target=target)
         return ids

@@ -6,13 +6,16 @@ The events of a page contain the records that were read: no item is read twice.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 
-from gateway.store import requests
+from gateway.store import records, requests
 from gateway.store.events import BACKFILL, Change, Event, Flow
 from gateway.store.links import Link
 from gateway.store.progress import STOCK
+from gateway.store.records import RecordFacts
+from gateway.store.session import writing
 from handlers.backfills import pages
 from handlers.catalogue import categories, drift, items
 from handlers.deps import Deps
@@ -25,6 +28,7 @@ from mapping.skus import find_own_number
 
 ITEMS_AT_ONCE = 1000
 LEVELS_AT_ONCE = 250
+SEEN_AT_ONCE = 25
 ALONE_AT_ONCE = 50  # if each is booked separately, so that other stock events run in between
 LOOK_SECONDS = 2.0
 _TREE, _REST = "tree", "rest"
@@ -122,8 +126,19 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
     unsure: dict[str, Item] = {}
     for some in _parts(_articles(page, deps), LEVELS_AT_ONCE if together else ALONE_AT_ONCE):
         found = levels.settle(some, read_at, deps, patient=True, together=together)
+        _store_seen(found, deps)
         unsure |= {difference.item.id: difference.item for difference in found if difference.unsure}
     return [_to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
+
+
+def _store_seen(found: Sequence[bookings.StockDifference], deps: Deps) -> None:
+    """For the pages, in transactions of their own: SQLite has no queue of writers."""
+    seen: dict[tuple[str, str], RecordFacts] = {}
+    levels.note_stock(found, dataclasses.replace(deps, records=seen), booked=True)
+    every = list(seen.values())
+    for start in range(0, len(every), SEEN_AT_ONCE):
+        with writing(deps.engine) as session:
+            records.record_seen(session, deps.connection, every[start : start + SEEN_AT_ONCE])
 
 
 def _parts(kept: Mapping[int, Item], size: int) -> Iterator[dict[int, Item]]:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.connectors.mpluskassa.wire import ReadProduct
-from gateway.store import links
+from gateway.store import links, records
 from gateway.store.links import Link, LinkKind
+from gateway.store.records import RecordKind
 from gateway.store.session import reading, writing
 from handlers.catalogue import articles, category_links, items
 from handlers.catalogue.articles import Member
@@ -63,6 +64,7 @@ def notice(page: Sequence[Item], known: Mapping[str, Link], view: View, deps: De
     if altered:
         with writing(deps.engine) as session:
             links.mark_unsure(session, deps.connection, altered.values())
+            records.note_altered(session, deps.connection, RecordKind.PRODUCT, altered)
     return frozenset(altered)
 
 

@@ -11,14 +11,15 @@ from gateway.store import links
 from gateway.store.events import BACKFILL, Event, Flow
 from gateway.store.leases import Lease
 from gateway.store.links import Link, LinkKind
+from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import reading
-from handlers import awaited_records, merges
+from handlers import awaited_records, merges, seen_records
 from handlers.catalogue import articles, bridge, category_links, families, items, ownership
 from handlers.catalogue.articles import Member
 from handlers.catalogue.items import ItemReading
 from handlers.deps import Deps
 from handlers.result import Result, done, parked, skipped
-from mapping import products
+from mapping import explanations, products
 from mapping.categories import CATEGORY
 from mapping.errors import NotBookable
 from mapping.messages import message
@@ -41,6 +42,7 @@ def handle(event: Event, deps: Deps) -> Result:
     if seen.item.type == CATEGORY:
         deps.pass_on(items.follow(Flow.CATEGORIES, event, seen))
         return skipped("a category: it goes on in the flow of categories")
+    seen_records.note_item(seen.item, articles.find_link(seen.item.id, deps), deps)
     return _handle_item(event, seen, deps)
 
 
@@ -121,6 +123,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
             return Written(member, left="an inactive item that the till does not have any more")
         ownership.keep(item, number, deps)
         if existing and not deps.settings.products.update_existing:
+            _note(member, present, vat, deps, written=False)
             return Written(member, left="the article exists already and updates are switched off")
         place = families.find_place(member, existing, lease, deps, again=items.is_repeated(event))
         if place.read is not existing and place.read is not None:
@@ -130,12 +133,29 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
             placed = articles.as_taken_over(placed)
         lease.require()
         if _put(placed, place.read, present, vat, deps):
+            _note(placed, present, vat, deps, written=True)
             return Written(placed, place.reason)
     if existing:
         raise Conflict(
             message("{item} keeps changing at the till", item=name_item(item)), record=ownership.name_article(number)
         )
     raise ownership.refuse_hidden(item, number)
+
+
+def _note(member: Member, present: Product | None, vat: products.VatTable, deps: Deps, *, written: bool) -> None:
+    """Keep both sides of the article, field by field, for the pages."""
+    rows = explanations.explain(
+        member.item,
+        settings=deps.settings.products,
+        vat=vat,
+        existing=present,
+        number=member.number,
+        traces=member.former_traces,
+    )
+    named = next((row for row in rows if row.field == "description"), None)
+    is_ours = named is not None and written and named.kept is None
+    name = named.value if named and is_ours else named.present if named else None
+    seen_records.note_article(member.item, member.number, str(name or "") or None, rows, deps, written=written)
 
 
 def _put(member: Member, read: ReadProduct | None, present: Product | None, vat: products.VatTable, deps: Deps) -> bool:
@@ -240,6 +260,7 @@ def _gone(event: Event, deps: Deps) -> Result:
     if link is None or not _switch_off(link, deps):
         return skipped("the item was deleted and the till never had it")
     gone = dataclasses.replace(link, fingerprint=items.GONE)
+    deps.note(RecordFacts(RecordKind.PRODUCT, event.entity_id, books_id=event.entity_id, active=False, gone=True))
     return done("deleted in QuickBooks: the article is inactive now", links=(gone,), target_id=link.target_id)
 
 

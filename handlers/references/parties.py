@@ -16,7 +16,7 @@ from gateway.errors import DuplicateName, Transient
 from gateway.store import cursors, links
 from gateway.store.links import Link, LinkKind
 from gateway.store.session import reading, writing
-from handlers import awaited_records
+from handlers import awaited_records, seen_records
 from handlers.deps import Deps
 from mapping import customers
 from mapping.customers import email_keys, to_iso3
@@ -199,6 +199,7 @@ def oldest(found: Iterable[Customer]) -> Customer | None:
 def remember(relation: Relation, customer: Customer, deps: Deps) -> Customer:
     """Link the customer with the relation and with its e-mail addresses."""
     note([customer], deps)
+    seen_records.note_pair(relation, customer, deps, written=True)
     for key in _keys(relation):
         deps.remember(_to_link(key, customer))
     return customer

@@ -12,6 +12,7 @@ from gateway.store import links
 from gateway.store.links import Link, LinkKind
 from gateway.store.requests import By
 from gateway.store.session import reading
+from handlers import seen_records
 from handlers.deps import Deps
 from handlers.references import parties
 from mapping import customers, explanations, relations
@@ -107,6 +108,10 @@ def _explain_customer(
     kept: str | None,
     tried: Sequence[RuleStep] = (),
 ) -> PreviewData:
+    if found is None:
+        seen_records.note_relation(relation, deps)
+    else:
+        seen_records.note_pair(relation, found, deps)
     rows = explanations.explain_customer(
         relation, settings=deps.settings.customers, existing=found, tried=tried, kept=kept
     )
@@ -141,6 +146,10 @@ def explain_customer(customer: Customer, deps: Deps) -> PreviewData:
     relations.require_wanted(customer, require_home(deps.lists.company(), deps.settings.products.currency))
     known = of_customer(customer, deps)
     match = find_relation(customer, known, deps)
+    if match.relation is None:
+        seen_records.note_customer(customer, deps)
+    else:
+        seen_records.note_pair(match.relation, customer, deps)
     kept = NOT_CHANGED if known.customer == customers.content_fingerprint(customer) else None
     rows = explanations.explain_relation(customer, existing=match.relation, kept=kept)
     return _to_preview("till", rows, match.relation.number if match.relation else None, match.by)

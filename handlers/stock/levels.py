@@ -20,15 +20,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from gateway.errors import RateLimited
 from gateway.store import leases
+from handlers import seen_records
 from handlers.deps import Deps
 from handlers.polling import polls
 from handlers.stock import bookings, estimates, unposted
 from handlers.stock.bookings import StockDifference
 from mapping import stock
 from mapping.records import ArticleStock, Item, StockMovement, SyncMarkers
+from mapping.sections import BranchStock, StockSettings
 from mapping.skus import name_item
 from mapping.stock import Figures
 
@@ -106,6 +109,38 @@ def _empty_levels(
         (branch, article): ArticleStock(article, branch, free=_NONE, reserved=_NONE, incoming=_NONE)
         for branch, article in silent
         if article in kept
+    }
+
+
+def note_stock(differences: Iterable[StockDifference], deps: Deps, *, booked: bool, patient: bool = True) -> None:
+    """Stock was measured, and booked unless a sale of it is being booked (`patient`)."""
+    found: dict[str, list[StockDifference]] = {}
+    for each in differences:
+        found.setdefault(each.item.id, []).append(each)
+    for some in found.values():
+        rows = [to_level(each, deps.settings.stock) for each in some]
+        for row, each in zip(rows, some, strict=True):
+            if booked and not (patient and each.unsure):
+                row |= {"present": each.wanted, "change": each.wanted - each.wanted}
+        written = booked and any(each.change for each in some)
+        seen_records.note_item(some[0].item, None, deps, till_number=str(some[0].article), stock=rows, written=written)
+
+
+def to_level(difference: StockDifference, settings: StockSettings) -> dict[str, Any]:
+    """The stock of one branch with the numbers of its formula."""
+    own = settings.branches.get(str(difference.branch), BranchStock())
+    return {
+        "branch": difference.branch,
+        "article": difference.article,
+        "on_hand": difference.figures.on_hand,
+        "present": difference.present,
+        "value": difference.wanted,
+        "change": difference.change,
+        "unposted": difference.figures.unposted,
+        "estimates": difference.figures.estimates,
+        "formula": own.formula or settings.formula,
+        "share": own.share,
+        "safety": settings.safety if own.safety is None else own.safety,
     }
 
 

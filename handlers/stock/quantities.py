@@ -98,6 +98,7 @@ def _handle(event: Event, deps: Deps) -> Result:
     deps.learn(target_entity="Article", target_id=str(article))
     patient = event.attempts <= PATIENCE
     found = levels.settle({article: seen.item}, seen.read_at, deps, patient=patient)
+    levels.note_stock(found, deps, booked=True, patient=patient)
     if not found:
         return skipped(message("{item} keeps no stock at the till", item=name_item(seen.item)))
     if patient and any(difference.unsure for difference in found):

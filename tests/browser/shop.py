@@ -8,18 +8,82 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from gateway.store import connections, cursors, figures, inbox, journal, links, sales, systems, tokens
+from gateway.store import connections, cursors, figures, inbox, journal, links, records, sales, systems, tokens
 from gateway.store.connections import Connection
 from gateway.store.events import Change, Flow, Outcome, State
 from gateway.store.figures import BookedDayRow, HourRow
 from gateway.store.journal import Entry
 from gateway.store.links import Link, LinkKind
+from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.sales import AMSTERDAM, SaleFacts
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tokens import Tokens
 from mapping.choices import ListName, ListOption
 
+SEEN = [
+    RecordFacts(
+        RecordKind.CUSTOMER,
+        "relation:4412",
+        code="anna@example.nl",
+        books_id="77",
+        books_name="Anna de Vries",
+        till_number="4412",
+        till_name="Anna de Vries",
+        fields=[
+            {
+                "field": "display_name",
+                "value": "Anna de Vries",
+                "present": "Anna de Vries",
+                "source": "name",
+                "kept": None,
+            },
+            {
+                "field": "phone",
+                "value": "030 123 45 67",
+                "present": "030 765 43 21",
+                "source": "telephone",
+                "kept": None,
+            },
+        ],
+    ),
+    RecordFacts(
+        RecordKind.PRODUCT,
+        "17",
+        code="100017",
+        books_id="17",
+        books_name='Oude kaas <script>alert("x")</script>',
+        till_number="100017",
+        till_name="Oude kaas 48+",
+        active=True,
+        changed_at=datetime(2026, 11, 20, 10, tzinfo=UTC),
+        written=True,
+        fields=[
+            {
+                "field": "description",
+                "value": "Oude kaas",
+                "present": "Oude kaas 48+",
+                "source": "Name",
+                "kept": "the till has nothing there",
+            },
+            {"field": "price_incl_cents", "value": 1895, "present": 1995, "source": "UnitPrice", "kept": None},
+            {"field": "active", "value": True, "present": True, "source": "Active", "kept": None},
+        ],
+        stock=[
+            {
+                "branch": branch,
+                "on_hand": "12",
+                "unposted": "2",
+                "estimates": "0",
+                "value": "10",
+                "present": present,
+                "formula": "available - reserved",
+            }
+            for branch, present in ((1, "10"), (2, "7.5"))
+        ],
+    ),
+    RecordFacts(RecordKind.PRODUCT, "21", code="100021", books_id="21", books_name="Brie", active=False),
+]
 TOKEN, KEY = "an-admin-token-of-good-length", "a-secret-key-of-good-length"
 FLOWED = [
     (Flow.ORDERS, "Receipt", "1.2.2026.3451", {"order_id": "1.2.2026.3451", "target": ("SalesReceipt", "1204")}),
@@ -94,6 +158,7 @@ def fill(engine: Engine) -> None:
         for hours in range(100):
             at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours)
             session.add(HourRow(connection="default", at=at, lag_seconds=hours * 7 % 40, causes=hours % 3))
+        records.record_seen(session, "default", SEEN)
         waiting = Change("w", Flow.ORDERS, "poll", "Receipt", "1.2.2026.3453", "default", order_id="1.2.2026.3453")
         inbox.receive(session, [waiting])
 

@@ -28,6 +28,8 @@ from tests.gateway.web.test_pages_previews import FIELDS, REPORT
 
 SAMPLES: Mapping[str, str] = {
     "/sales/{id}": "/sales/1",
+    "/products/{id}": "/products/2",
+    "/customers/{id}": "/customers/1",
     "/preview/{id}": "/preview/{preview}",
     "/agreement": "/agreement?month=2026-10",
     "/agreement/days/{day}": "/agreement/days/2026-10-03",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,13 @@ import pytest
 
 Shoot = Callable[[Any, str], None]
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")
-PAGES = {"overview": "overview"}
+PAGES = {
+    "overview": "overview",
+    "products": "products",
+    "products/2": "product",
+    "customers": "customers",
+    "customers/1": "customer",
+}
 LOOKS = {"en": (1280, "light"), "de": (1280, "dark"), "nl": (400, "light")}
 
 
@@ -29,6 +36,20 @@ def test_the_pages_fit_in_every_language(inside: Any, address: str, shoot: Shoot
             assert tab.evaluate("document.documentElement.scrollWidth") == each, (path, each)
         assert tab.evaluate(CONTRAST) == [], path
     context.close()
+
+
+def test_a_product_is_found_and_looked_at_anew(inside: Any, shoot: Shoot) -> None:
+    inside.get_by_role("link", name="Products", exact=True).click()
+    inside.get_by_label("State").select_option("differs")
+    inside.get_by_role("button", name="Show").click()
+    inside.wait_for_url("**state=differs**")
+    inside.get_by_role("link", name=re.compile("Oude kaas")).click()
+    inside.wait_for_url("**/products/*")
+    assert inside.get_by_role("heading", level=1).inner_text().startswith('Oude kaas <script>alert("x")</script>')
+    assert inside.locator("tr.differs").count() == 2
+    inside.get_by_role("button", name="Look now").click()
+    inside.wait_for_selector("text=A worker is reading both systems")
+    shoot(inside, "product-looking")
 
 
 def test_every_page_is_reached_by_keyboard_on_a_phone(inside: Any, shoot: Shoot) -> None:

@@ -25,6 +25,7 @@ from gateway.web.pages import (
     preview_results,
     questions,
     reads,
+    records,
     sales,
     setup,
     todo,
@@ -74,7 +75,8 @@ def words_of_tables() -> set[str]:
         *(loading.NO_DAY, setup.NOT_SAVED),
         "Mapping",
     }
-    seen = {*overview.URGENCIES.values()}
+    kinds_of_records = {word for table in records.STATUSES.values() for word in table.values()}
+    seen = {*overview.URGENCIES.values(), *kinds_of_records, *records.MARKS.values(), "Products", "Customers"}
     acted = {
         *audit.ACTORS.values(),
         *audit.ACTIONS.values(),

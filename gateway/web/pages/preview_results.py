@@ -153,7 +153,7 @@ def read(event: Event) -> Outlook | None:
 
 def _to_item(result: Mapping[str, Any]) -> Outlook:
     is_new = result.get("outcome") == "created"
-    rows = tuple(_to_row(row, is_new=is_new) for row in result.get("fields", ()))
+    rows = tuple(to_row(row, is_new=is_new) for row in result.get("fields", ()))
     outcome = result.get("outcome", "")
     if outcome == "updated" and rows and all(row.effect != "written" for row in rows):
         outcome = "unchanged"
@@ -175,7 +175,8 @@ def _to_item(result: Mapping[str, Any]) -> Outlook:
     )
 
 
-def _to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
+def to_row(row: Mapping[str, Any], *, is_new: bool) -> FieldRow:
+    """A field of a result."""
     name, value, present = row["field"], row.get("value"), row.get("present")
     to_text = _show_cents if name.endswith(_CENTS) else show
     same = not is_new and show(value) == show(present)

@@ -1,0 +1,319 @@
+"""What was last seen of products and customers on both sides: written with the outcome of the event that saw it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, tuple_, update
+from sqlmodel import Session, col
+
+from gateway.store import requests
+from gateway.store.clock import fixed, moment
+from gateway.store.events import OPEN, Event, Flow, Outcome, State
+from gateway.store.tables import InboxRow, RecordRow
+
+PAGE: Final = 50
+MOST_FOUND: Final = 500
+LOOKED_BACK: Final = 30_000
+"""A part of a name is searched among the last so many records; a whole SKU or number among all of them."""
+_DAY_SECONDS: Final = 86_400.0
+_PERSONAL: Final = ("code", "books_name", "till_name", "fields")
+_NAMES: Final = ("books_name", "till_name", "code")
+_ENDED: Final = frozenset({State.DONE, State.SKIPPED})
+
+_TOLD: Final = and_(col(InboxRow.id) == col(RecordRow.event_id), col(InboxRow.state).in_(OPEN))
+_LISTED: Final = select(RecordRow, col(InboxRow.reason), col(InboxRow.fix), col(InboxRow.messages)).outerjoin(
+    InboxRow, _TOLD
+)
+
+
+class RecordKind(StrEnum):
+    """What a record is."""
+
+    PRODUCT = "product"
+    CUSTOMER = "customer"
+
+
+class RecordStatus(StrEnum):
+    """What became of a record. `unlinked`: one side does not have it; `gone`: it was deleted in the books."""
+
+    LINKED = "linked"
+    WAITING = "waiting"
+    NEEDS_ATTENTION = "needs_attention"
+    UNLINKED = "unlinked"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFacts:
+    """What an event saw of a record; None: nothing was seen of that.
+
+    `fields` have the keys field, value, present, source and kept; `stock` the keys of a preview of stock. `altered`: it
+    was changed by hand at the till; `written`: the gateway wrote it.
+    """
+
+    kind: RecordKind
+    source_id: str
+    code: str | None = None
+    books_id: str | None = None
+    books_name: str | None = None
+    till_number: str | None = None
+    till_name: str | None = None
+    active: bool | None = None
+    fields: Sequence[Mapping[str, Any]] | None = None
+    stock: Sequence[Mapping[str, Any]] | None = None
+    changed_at: datetime | None = None
+    written: bool = False
+    gone: bool = False
+
+    def with_earlier(self, other: RecordFacts | None) -> RecordFacts:
+        """These facts, and what only earlier ones of the same event have."""
+        if other is None:
+            return self
+        missing = {each.name: getattr(other, each.name) for each in fields(self) if getattr(self, each.name) is None}
+        return replace(self, **missing, written=self.written or other.written, gone=self.gone or other.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPosition:
+    """The last record of a page: the next page begins after it."""
+
+    name: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which records to list. `q` is an SKU, an e-mail address, a number, an id, or a part of a name.
+
+    `is_private`: whoever asks may not see names, so only numbers and ids are searched.
+    """
+
+    kind: RecordKind
+    connection: str | None = None
+    status: RecordStatus | None = None
+    differs: bool = False
+    inactive: bool = False
+    q: str | None = None
+    is_private: bool = False
+    after: RecordPosition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRecord:
+    """A record with the reason and the way out of the last event about it, while that waits for a person."""
+
+    row: RecordRow
+    reason: str | None
+    fix: str | None
+    messages: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """Records by name, and where the next page begins (None at the end)."""
+
+    records: Sequence[ListedRecord]
+    next: RecordPosition | None
+
+
+class _Ending(NamedTuple):
+    """How an event about a record ended."""
+
+    state: State
+    event_id: int
+
+
+def find_own(event: Event) -> tuple[RecordKind, str] | None:
+    """The record an event is about, or None."""
+    match event.flow, event.entity:
+        case Flow.PRODUCTS, "Item":
+            return RecordKind.PRODUCT, event.entity_id
+        case Flow.CUSTOMERS, "Relation":
+            return RecordKind.CUSTOMER, f"relation:{event.entity_id}"
+        case Flow.CUSTOMERS, "Customer":
+            return RecordKind.CUSTOMER, f"customer:{event.entity_id}"
+    return None
+
+
+def record_all(session: Session, found: Iterable[tuple[Event, Outcome, Sequence[RecordFacts]]]) -> None:
+    """Store what events saw of records, and how the records they are about ended. A dry run stores nothing."""
+    parts: list[tuple[str, RecordFacts, _Ending | None]] = []
+    for event, outcome, seen in found:
+        if event.subject.endswith(requests.DRY):
+            continue
+        own = find_own(event)
+        known = {(facts.kind, facts.source_id): facts for facts in seen}
+        if own and own not in known and not any(_is_own(own, facts) for facts in seen):
+            known[own] = RecordFacts(*own)
+        parts += [
+            (event.connection or "", facts, _Ending(outcome.state, event.id) if _is_own(own, facts) else None)
+            for facts in known.values()
+        ]
+    # In one order everywhere, so that two processes never wait for each other.
+    for connection, facts, ending in sorted(parts, key=lambda part: (part[0], part[1].kind, part[1].source_id)):
+        _record_one(session, connection, facts, ending)
+
+
+def record_seen(session: Session, connection: str, seen: Iterable[RecordFacts]) -> None:
+    """Store what was seen of records by an event that is about many."""
+    for facts in sorted(seen, key=lambda each: (each.kind, each.source_id)):
+        _record_one(session, connection, facts, None)
+
+
+def _is_own(own: tuple[RecordKind, str] | None, facts: RecordFacts) -> bool:
+    """Whether the event is about this record; a customer of the books stands with its relation where it has one."""
+    of_books = (RecordKind.CUSTOMER, f"customer:{facts.books_id}")
+    return own in {(facts.kind, facts.source_id), of_books if facts.kind is RecordKind.CUSTOMER else None}
+
+
+def _record_one(session: Session, connection: str, facts: RecordFacts, ended: _Ending | None) -> None:
+    mine = and_(_of(connection, facts.kind), col(RecordRow.source_id) == facts.source_id)
+    row = session.execute(select(RecordRow).where(mine)).scalar_one_or_none()
+    if row is None and not (facts.books_id or facts.till_number):
+        return  # nothing is known of it but its id
+    known = row or RecordRow(connection=connection, kind=facts.kind, source_id=facts.source_id, status="")
+    values = _to_columns(facts, known)
+    if ended:
+        values |= {"event_id": ended.event_id}
+    is_linked = all(values.get(name) or getattr(known, name) for name in ("books_id", "till_number"))
+    values["differs"] = bool(values.get("differs", known.differs)) and is_linked
+    if ended or row is None:
+        values["status"] = find_status(ended.state if ended else State.DONE, is_linked=is_linked, is_gone=facts.gone)
+    if row is None:
+        key = {"connection": connection, "kind": facts.kind, "source_id": facts.source_id}
+        session.execute(insert(RecordRow).values(**key, **{"name": "", **values}))
+        _forget_alone(session, connection, facts)
+    else:
+        session.execute(update(RecordRow).where(col(RecordRow.id) == row.id).values(**values))
+
+
+def _to_columns(facts: RecordFacts, known: RecordRow) -> dict[str, Any]:
+    plain = ("code", "books_id", "books_name", "till_number", "till_name", "active", "changed_at")
+    values = {name: value for name in plain if (value := getattr(facts, name)) is not None}
+    names = [values.get(each) or getattr(known, each) for each in ("books_name", "till_name")]
+    name = next(filter(None, names), "")
+    # A list is sorted by it, and no erasure has to look for it twice.
+    values["name"] = name if facts.kind is RecordKind.PRODUCT else facts.source_id
+    lists = {each: getattr(facts, each) for each in ("fields", "stock")}
+    values |= {each: json.dumps(found, default=_to_text) for each, found in lists.items() if found is not None}
+    if facts.fields is not None or facts.stock is not None:
+        present = {each: found if found is not None else _parse(getattr(known, each)) for each, found in lists.items()}
+        values["differs"] = is_differing(present["fields"], present["stock"])
+        values["looked_at"] = moment()
+    return values | ({"written_at": moment()} if facts.written else {}) | {"updated_at": moment()}
+
+
+def _to_text(value: object) -> str:
+    return f"{value.normalize():f}" if hasattr(value, "normalize") else str(value)
+
+
+def _parse(stored: str | None) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = json.loads(stored or "[]")
+    return found
+
+
+def is_differing(fields_: Sequence[Mapping[str, Any]], stock: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a field or quantity differs; a field that the settings or the staff keep may."""
+    of_fields = any(
+        not each.get("kept") and str(each.get("value") or "") != str(each.get("present") or "") for each in fields_
+    )
+    return of_fields or any(str(each.get("value")) != str(each.get("present")) for each in stock)
+
+
+def _forget_alone(session: Session, connection: str, facts: RecordFacts) -> None:
+    """A customer that was known without a relation has one now."""
+    if facts.kind is RecordKind.CUSTOMER and facts.books_id and facts.source_id.startswith("relation:"):
+        alone = and_(_of(connection, facts.kind), col(RecordRow.source_id) == f"customer:{facts.books_id}")
+        for row in session.execute(select(RecordRow).where(alone)).scalars().all():
+            session.delete(row)
+
+
+def find_status(state: State, *, is_linked: bool, is_gone: bool) -> RecordStatus:
+    """The status of a record whose last event ended like this."""
+    if state is State.PARKED:
+        return RecordStatus.NEEDS_ATTENTION
+    if state not in _ENDED:
+        return RecordStatus.WAITING
+    return RecordStatus.GONE if is_gone else RecordStatus.LINKED if is_linked else RecordStatus.UNLINKED
+
+
+def close(session: Session, event_ids: Sequence[int], *, waiting: bool) -> None:
+    """A person has these events handled again (`waiting`), or closed them: nothing about their records waits."""
+    mine = col(RecordRow.event_id).in_(event_ids)
+    linked = and_(col(RecordRow.books_id).is_not(None), col(RecordRow.till_number).is_not(None))
+    for status, which in (
+        ((RecordStatus.WAITING, mine),)
+        if waiting
+        else ((RecordStatus.LINKED, and_(mine, linked)), (RecordStatus.UNLINKED, and_(mine, ~linked)))
+    ):
+        session.execute(update(RecordRow).where(which).values(status=status, updated_at=moment()))
+
+
+def note_altered(session: Session, connection: str, kind: RecordKind, source_ids: Iterable[str]) -> None:
+    """These records were changed by hand at the till."""
+    mine = and_(_of(connection, kind), col(RecordRow.source_id).in_(list(source_ids)))
+    session.execute(update(RecordRow).where(mine).values(differs=True, altered_at=moment(), updated_at=moment()))
+
+
+def forget_customers(session: Session, *, days: int, limit: int) -> int:
+    """Empty what names customers in records that did not change for so many days; returns the number of rows."""
+    named = or_(*(col(getattr(RecordRow, name)).is_not(None) for name in _PERSONAL))
+    old = and_(col(RecordRow.kind) == "customer", col(RecordRow.updated_at) < fixed(-_DAY_SECONDS * days), named)
+    some = select(col(RecordRow.id)).where(old).order_by(col(RecordRow.updated_at)).limit(limit)
+    emptied = update(RecordRow).where(col(RecordRow.id).in_(some)).values(**dict.fromkeys(_PERSONAL))
+    return len(session.execute(emptied.returning(col(RecordRow.id))).all())
+
+
+def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> RecordPage:
+    """One page of the records that fit, by name."""
+    name, id_ = col(RecordRow.name), col(RecordRow.id)
+    conditions = [col(RecordRow.kind) == wanted.kind]
+    if wanted.connection is not None:
+        conditions.append(col(RecordRow.connection) == wanted.connection)
+    if wanted.status is not None:
+        conditions.append(col(RecordRow.status) == wanted.status)
+    if wanted.differs:
+        conditions.append(col(RecordRow.differs).is_(True))
+    if wanted.inactive:
+        conditions.append(col(RecordRow.active).is_(False))
+    if wanted.q:
+        conditions.append(id_.in_(_search(session, wanted.q.strip(), is_private=wanted.is_private)))
+    if wanted.after:
+        conditions.append(tuple_(name, id_) > tuple_(wanted.after.name, wanted.after.id))
+    rows = session.execute(_LISTED.where(*conditions).order_by(name, id_).limit(limit + 1)).all()
+    found = [ListedRecord(*each) for each in rows]
+    last = found[limit - 1].row if len(found) > limit else None
+    return RecordPage(found[:limit], RecordPosition(last.name, last.id or 0) if last else None)
+
+
+def find_one(session: Session, kind: RecordKind, row_id: int) -> ListedRecord | None:
+    """The record of a row, or None."""
+    mine = and_(col(RecordRow.id) == row_id, col(RecordRow.kind) == kind)
+    found = session.execute(_LISTED.where(mine)).one_or_none()
+    return ListedRecord(*found) if found else None
+
+
+def _search(session: Session, text: str, *, is_private: bool) -> list[int]:
+    """The ids of the records with this SKU, address, number or name. Each step uses an index, or the newest rows."""
+    newest = session.execute(select(func.max(col(RecordRow.id)))).scalar_one() or 0
+    recent = col(RecordRow.id) > newest - LOOKED_BACK
+    named = or_(*(col(getattr(RecordRow, each)).icontains(text, autoescape=True) for each in _NAMES))
+    numbered = [col(RecordRow.till_number) == text, and_(recent, col(RecordRow.books_id) == text)]
+    ids: set[int] = set()
+    for condition in (
+        *numbered,
+        *([] if is_private else [col(RecordRow.code).in_({text, text.lower()}), and_(recent, named)]),
+    ):
+        some = select(col(RecordRow.id)).where(condition).order_by(col(RecordRow.id).desc()).limit(MOST_FOUND)
+        ids |= {int(each) for each in session.execute(some).scalars() if each is not None}
+    return sorted(ids, reverse=True)[:MOST_FOUND]
+
+
+def _of(connection: str, kind: RecordKind) -> ColumnElement[bool]:
+    return and_(col(RecordRow.connection) == connection, col(RecordRow.kind) == kind)
