@@ -26,6 +26,7 @@ from gateway.store import (
     installation,
     leases,
     rate_limits,
+    requests,
     retention,
     systems,
     todo,
@@ -43,6 +44,7 @@ from workers import alerting
 from workers.connections import ConnectionRegistry
 
 TICK_SECONDS = 0.5
+LISTS_SECONDS = 30.0
 REFRESH_SECONDS = 3600.0
 IDLE_TOKEN_SECONDS = 86_400.0
 # Not at once: processes of the previous release, which know only the old key, may still run.
@@ -87,6 +89,7 @@ class Scheduler:
         self._add("prune", PRUNE_SECONDS, self._prune)
         self._add("presence", PRESENCE_SECONDS, self._report)
         self._add("connections", 5.0, self._follow_connections)
+        self._add("lists", LISTS_SECONDS, self._ask_for_lists)
         self._add("lost", 5.0, self._park_lost)
         self._add("alerts", alerting.SECONDS, self._contexts.watch.look)
         self._add("refresh", REFRESH_SECONDS, self._refresh_idle)
@@ -185,6 +188,16 @@ class Scheduler:
                 feed.due = time.monotonic()
 
         return do
+
+    def _ask_for_lists(self) -> None:
+        """Have the lists of a connection read that nobody has set up by hand: pages offer them. Asked once."""
+        with reading(self._engine) as session:
+            wanted = [requests.refresh_lists(connection=name) for name in systems.without_lists(session)]
+            wanted = [change for change in wanted if views.newest_about(session, change.subject) is None]
+        if wanted:
+            with writing(self._engine) as session:
+                received = inbox.receive(session, wanted)
+            self._notifier.notify([row.id for row in received])
 
     def _park_lost(self) -> None:
         with reading(self._engine) as session:

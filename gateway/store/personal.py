@@ -185,6 +185,8 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
         *("id", "connection", "kind", "active", "status", "differs", "stock", "changed_at", "looked_at", "written_at"),
         *("altered_at", "event_id", "updated_at"),
     ),
+    "sale_tags": ("id", "connection", "kind", "key", "code", "name"),
+    "tagged_sales": ("id", "connection", "tag_id", "sale_id"),
     "customer_addresses": ("connection",),
     "cursors": (
         *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),

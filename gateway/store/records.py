@@ -115,7 +115,7 @@ class ListedRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordPage:
+class RecordsPage:
     """Records by name, and where the next page begins (None at the end)."""
 
     records: Sequence[ListedRecord]
@@ -270,7 +270,7 @@ def forget_customers(session: Session, *, days: int, limit: int) -> int:
     return len(session.execute(emptied.returning(col(RecordRow.id))).all())
 
 
-def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> RecordPage:
+def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> RecordsPage:
     """One page of the records that fit, by name."""
     name, id_ = col(RecordRow.name), col(RecordRow.id)
     conditions = [col(RecordRow.kind) == wanted.kind]
@@ -289,7 +289,7 @@ def find(session: Session, wanted: RecordFilter, *, limit: int = PAGE) -> Record
     rows = session.execute(_LISTED.where(*conditions).order_by(name, id_).limit(limit + 1)).all()
     found = [ListedRecord(*each) for each in rows]
     last = found[limit - 1].row if len(found) > limit else None
-    return RecordPage(found[:limit], RecordPosition(last.name, last.id or 0) if last else None)
+    return RecordsPage(found[:limit], RecordPosition(last.name, last.id or 0) if last else None)
 
 
 def find_one(session: Session, kind: RecordKind, row_id: int) -> ListedRecord | None:

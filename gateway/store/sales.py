@@ -23,13 +23,15 @@ from gateway.store import indexes, links, upserts
 from gateway.store.clock import fixed, moment
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.tables import InboxRow, LinkRow, SaleRow
+from gateway.store.tables import InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
 
 KINDS: Final = (SALES[SaleKind.RECEIPT], SALES[SaleKind.INVOICE])
 """What the inbox calls the sales that have a row. An order has none: its receipt or invoice has its money."""
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
+ARTICLE, TENDER = "article", "tender"
+"""The kinds of tags that sales are found by."""
 _DAY_SECONDS = 86_400.0
 _VOIDED: Final = frozenset({BookingStatus.WITHDRAWN, BookingStatus.DELETED, BookingStatus.VOIDED})
 _ABSENT: Final = _VOIDED | {BookingStatus.LEFT_OUT}
@@ -57,7 +59,10 @@ class SaleStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SaleFacts:
-    """A sale as the till has it. `tenders` are names and cents, `vat_rates` rates and cents with tax."""
+    """A sale as the till has it. `tenders` are names and cents, `vat_rates` rates and cents with tax.
+
+    `articles` are their numbers, SKUs and names.
+    """
 
     number: str
     day: date
@@ -69,6 +74,7 @@ class SaleFacts:
     tenders: tuple[tuple[str, int], ...]
     vat_rates: tuple[tuple[str, int], ...] = ()
     turnover_groups: tuple[int, ...] = ()
+    articles: tuple[tuple[str, str | None, str], ...] = ()
 
 
 def find_by_number(session: Session, number: str) -> list[tuple[str, str, str]]:
@@ -105,6 +111,7 @@ def _record_one(session: Session, event: Event, outcome: Outcome, sale_id: str, 
         mine = and_(*(_SALES.c[name] == bindparam(f"of_{name}") for name in _KEY))
         bound = {**values, **{f"of_{name}": value for name, value in key.items()}}
         session.execute(_changing(tuple(values)).where(mine), bound)
+        _tag(session, connection, sale_id, facts)
         return
     first = {
         **key,
@@ -114,6 +121,33 @@ def _record_one(session: Session, event: Event, outcome: Outcome, sale_id: str, 
     }
     row = {**first, **values}
     session.execute(_adding(session.get_bind().dialect.name, tuple(row)), row)
+    _tag(session, connection, sale_id, facts)
+
+
+def _tag(session: Session, connection: str, sale_id: str, facts: SaleFacts | None) -> None:
+    """Store what the sale is found by. Tags are never taken away: few sales change."""
+    found = [(ARTICLE, number, code, name) for number, code, name in facts.articles] if facts else []
+    found += [(TENDER, name, None, name) for name, _ in facts.tenders] if facts else []
+    if not found:
+        return
+    wanted = {(kind, key): {"connection": connection, "kind": kind, "key": key, "code": code, "name": name}
+              for kind, key, code, name in sorted(found, key=lambda tag: tag[:2])}  # fmt: skip
+    known = _tag_ids(session, connection, wanted)
+    if missing := [row for key, row in wanted.items() if key not in known]:
+        upserts.upsert(session, SaleTagRow, missing, keys=("connection", "kind", "key"))
+        known = _tag_ids(session, connection, wanted)
+    mine = select(_SALES.c.id).where(_SALES.c.connection == connection, _SALES.c.sale_id == sale_id)
+    row_id = session.execute(mine).scalar_one()
+    tagged = [{"connection": connection, "tag_id": tag, "sale_id": row_id} for tag in sorted(known.values())]
+    upserts.upsert(session, TaggedSaleRow, tagged, keys=("tag_id", "sale_id"))
+
+
+def _tag_ids(session: Session, connection: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    keys = set(wanted)
+    mine = and_(col(SaleTagRow.connection) == connection, col(SaleTagRow.kind).in_({kind for kind, _ in keys}))
+    columns = (col(SaleTagRow.id), col(SaleTagRow.kind), col(SaleTagRow.key))
+    rows = session.execute(select(*columns).where(mine, col(SaleTagRow.key).in_({key for _, key in keys}))).all()
+    return {(str(row[1]), str(row[2])): int(row[0] or 0) for row in rows if (row[1], row[2]) in keys}
 
 
 def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:

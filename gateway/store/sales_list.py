@@ -15,13 +15,14 @@ from sqlmodel import Session, col
 from gateway.store import views
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
-from gateway.store.sales import AMSTERDAM, SaleStatus
-from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow
+from gateway.store.sales import AMSTERDAM, ARTICLE, TENDER, SaleStatus
+from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.coverage import SourceValue
 
 PAGE = 50
 MOST_FOUND = 1_000
 """A search finds the newest so many sales."""
+MOST_ARTICLES = 20
 LOOKED_BACK = 30_000
 """A part of a number or name is searched among the last so many sales; a whole number among all of them."""
 _GONE = frozenset({BookingStatus.DELETED, BookingStatus.REPLACING, BookingStatus.REMOVED})
@@ -42,7 +43,7 @@ class SalePosition:
 class SaleFilter:
     """Which sales to list. `connection` and `branch` are keys; `q` is a number, an amount in `q_cents` or a name.
 
-    `cause` is the code of a parked event.
+    `cause` is the code of a parked event, `tender` the name of a way to pay, `kind` what the inbox calls it.
     """
 
     start: date | None = None
@@ -53,6 +54,8 @@ class SaleFilter:
     lowest: int | None = None
     highest: int | None = None
     cause: str | None = None
+    tender: str | None = None
+    kind: str | None = None
     q: str | None = None
     q_cents: int | None = None
     after: SalePosition | None = None
@@ -166,7 +169,12 @@ def branches(session: Session, connection: str) -> list[tuple[int, str | None]]:
 
 
 def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool]]:
-    equal = ((SaleRow.connection, wanted.connection), (SaleRow.branch, wanted.branch), (SaleRow.status, wanted.status))
+    equal = (
+        (SaleRow.kind, wanted.kind),
+        (SaleRow.connection, wanted.connection),
+        (SaleRow.branch, wanted.branch),
+        (SaleRow.status, wanted.status),
+    )
     conditions = [col(column) == value for column, value in equal if value is not None]
     if wanted.start:
         conditions.append(col(SaleRow.day) >= wanted.start)
@@ -176,6 +184,8 @@ def _conditions(session: Session, wanted: SaleFilter) -> list[ColumnElement[bool
         caused = and_(col(InboxRow.state) == State.PARKED, col(InboxRow.code) == wanted.cause)
         conditions.append(col(SaleRow.event_id).in_(select(col(InboxRow.id)).where(caused)))
     conditions += _within_amounts(session, wanted)
+    if wanted.tender:
+        conditions += _paid_by(session, wanted.tender)
     if wanted.q:
         conditions.append(col(SaleRow.id).in_(_search(session, wanted.q, wanted.q_cents)))
     if wanted.after:
@@ -197,12 +207,44 @@ def _within_amounts(session: Session, wanted: SaleFilter) -> list[ColumnElement[
     return [col(SaleRow.id).in_(some)] if len(some) <= MOST_FOUND else bounds
 
 
+def tenders(session: Session) -> list[str]:
+    """The names of all ways to pay that occur."""
+    return sorted(
+        session.execute(select(col(SaleTagRow.key)).where(col(SaleTagRow.kind) == TENDER).distinct()).scalars()
+    )
+
+
+def _paid_by(session: Session, name: str) -> list[ColumnElement[bool]]:
+    """Few sales with this tender are found by its tag; of many one is found soon in any order."""
+    tags = select(col(SaleTagRow.id)).where(col(SaleTagRow.kind) == TENDER, col(SaleTagRow.key) == name)
+    tagged = select(col(TaggedSaleRow.sale_id)).where(col(TaggedSaleRow.tag_id).in_(tags)).limit(MOST_FOUND + 1)
+    some = session.execute(tagged).scalars().all()
+    has_it = col(SaleRow.tenders).contains(f"[{json.dumps(name, ensure_ascii=False)}, ", autoescape=True)
+    return [has_it, *([col(SaleRow.id).in_(some)] if len(some) <= MOST_FOUND else [])]
+
+
+def _sold(session: Session, text: str) -> Iterator[int]:
+    """The ids of the newest sales with this article: its number, its SKU, or a part of its name."""
+    newest = session.execute(select(func.max(col(SaleTagRow.id)))).scalar_one() or 0
+    recent = col(SaleTagRow.id) > newest - LOOKED_BACK
+    tag, of_articles = col(SaleTagRow.id), col(SaleTagRow.kind) == ARTICLE
+    for which in (
+        col(SaleTagRow.key) == text,
+        col(SaleTagRow.code).in_({text, text.upper()}),
+        and_(recent, col(SaleTagRow.name).icontains(text, autoescape=True)),
+    ):
+        for id_ in session.execute(select(tag).where(of_articles, which).limit(MOST_ARTICLES)).scalars().all():
+            mine = select(col(TaggedSaleRow.sale_id)).where(col(TaggedSaleRow.tag_id) == id_)
+            yield from session.execute(mine.order_by(col(TaggedSaleRow.sale_id).desc()).limit(MOST_FOUND)).scalars()
+
+
 def _search(session: Session, text: str, cents: int | None) -> list[int]:
     """The ids of the sales with this number, amount or name. Each step uses an index, or reads the newest rows only."""
     found: set[int] = set()
     for condition in _matches(session, text.strip(), cents):
         newest = select(col(SaleRow.id)).where(condition).order_by(col(SaleRow.id).desc()).limit(MOST_FOUND)
         found |= {int(each) for each in session.execute(newest).scalars() if each is not None}
+    found |= set(_sold(session, text.strip()))
     return sorted(found, reverse=True)[:MOST_FOUND]
 
 

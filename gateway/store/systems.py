@@ -92,6 +92,15 @@ def save_list(session: Session, connection: str, name: ListName, options: Iterab
     upsert(session, SystemListRow, {"connection": connection, "name": name, **values}, values)
 
 
+def without_lists(session: Session) -> list[str]:
+    """The live connections of which no list was ever read."""
+    known = select(col(SystemListRow.connection))
+    live = and_(col(ConnectionRow.live), col(ConnectionRow.name).not_in(known), col(ConnectionRow.removed_at).is_(None))
+    return list(
+        session.execute(select(col(ConnectionRow.name)).where(live).order_by(col(ConnectionRow.name))).scalars()
+    )
+
+
 def read_lists(session: Session, connection: str) -> dict[ListName, KnownList]:
     """Every list of a connection that was ever read."""
     rows = session.execute(select(SystemListRow).where(col(SystemListRow.connection) == connection)).scalars()

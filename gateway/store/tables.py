@@ -324,3 +324,35 @@ class InstallationRow(SQLModel, table=True):
 
     only: int = Field(default=1, sa_column=Column(Integer, primary_key=True, autoincrement=False))
     name: str
+
+
+class SaleTagRow(SQLModel, table=True):
+    """What sales are found by: an article (`key` its number, `code` its SKU) or a way to pay (`key` its name)."""
+
+    __tablename__ = "sale_tags"
+    __table_args__ = (
+        *(
+            UniqueConstraint("connection", "kind", "key", name="sale_tags_key"),
+            Index("sale_tags_number", "kind", "key"),
+        ),
+        Index("sale_tags_code", "code"),
+    )
+
+    id: int | None = row_id()
+    connection: str
+    kind: str
+    key: str
+    code: str | None = None
+    name: str
+
+
+class TaggedSaleRow(SQLModel, table=True):
+    """A sale has, or once had, this article or way to pay."""
+
+    __tablename__ = "tagged_sales"
+    __table_args__ = (UniqueConstraint("tag_id", "sale_id", name="tagged_sales_tag"),)
+
+    id: int | None = row_id()
+    connection: str
+    tag_id: int = Field(sa_column=Column(ROW_ID, nullable=False))
+    sale_id: int = Field(sa_column=Column(ROW_ID, nullable=False))

@@ -90,6 +90,7 @@ class SaleRow(SQLModel, table=True):
         Index("sales_standing", "connection", "status", "day", "id"),
         Index("sales_amount", "amount_cents"),
         Index("sales_number", "number"),
+        Index("sales_kind", "kind", "day", "id"),
         Index("sales_document", "document_id"),
         Index("sales_document_number", "document_number"),
         Index("sales_event", "event_id"),

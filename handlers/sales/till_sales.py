@@ -24,6 +24,7 @@ from mapping.sale_identity import find_numbers, find_tag, name_record
 from mapping.sale_lines import every_line, is_without_vat
 
 ENTITIES: Final = SALES
+LONGEST_NAME: Final = 200
 _KINDS: Final = {entity: kind for kind, entity in ENTITIES.items()}
 _READ: Final[Mapping[SaleKind, Callable[[Deps, Sequence[str]], Sequence[Sale]]]] = {
     SaleKind.RECEIPT: lambda deps, ids: deps.till.receipts(ids),
@@ -89,8 +90,15 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         vat_cents=0 if is_without_vat(sale) else sum(amount.vat_cents for amount in sale.vat),
         tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
         vat_rates=_to_rates(sale),
+        articles=_to_articles(sale),
         turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
     )
+
+
+def _to_articles(sale: Sale) -> tuple[tuple[str, str | None, str], ...]:
+    """Number, SKU and name of each article, once. A line without an article is free text, which may name somebody."""
+    found = {line.article: line for line in every_line(sale.lines) if line.article}
+    return tuple((str(number), line.plu or None, line.text[:LONGEST_NAME]) for number, line in found.items())
 
 
 def _to_rates(sale: Sale) -> tuple[tuple[str, int], ...]:

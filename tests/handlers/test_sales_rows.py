@@ -9,8 +9,9 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from gateway.store import inbox, retention, sales
+from gateway.store import inbox, retention, sales, sales_list
 from gateway.store.events import Event, State
+from gateway.store.sales_list import SaleFilter
 from gateway.store.session import reading, writing
 from gateway.store.tables import LinkRow, SaleRow
 from sandbox.mpluskassa.documents import Tender
@@ -193,3 +194,22 @@ def test_a_status_of_a_later_release_parks_the_sale_and_writes_nothing(shop: Sho
         session.execute(known.values(status="booked"))
     assert shop.resend(str(row(shop, sale).number)).state is not State.PARKED
     assert (row(shop, sale).status, shop.documents()) == ("booked", before)
+
+
+@on_both_databases
+def test_a_sale_is_found_by_its_articles_and_its_ways_to_pay(shop: Shop) -> None:
+    receipt = shop.till.sell(lines=[sold(1001, 2), sold(1002)], payments=[Tender("PIN", 3449), Tender("CONTANT", 50)])
+    shop.settle()
+    shop.till.edit_receipt(receipt["receiptId"], lines=[sold(1003)])
+    shop.settle()
+    name = str(shop.till.till["articles"].get(1002)["description"])
+
+    def find(**wanted: str) -> list[str]:
+        with reading(shop.engine) as session:
+            return [each.row.sale_id for each in sales_list.find(session, SaleFilter(**wanted)).sales]  # type: ignore[arg-type]
+
+    mine = [receipt["receiptId"]]
+    assert (find(q="1002"), find(q=name[1:]), find(q="1003"), find(q="1009")) == (mine, mine, mine, [])
+    assert find(kind="TillInvoice") == []
+    with reading(shop.engine) as session:
+        assert sales_list.tenders(session)

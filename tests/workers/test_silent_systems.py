@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse
 
 from gateway import jobs, settings
 from gateway.jobs import Notifier
-from gateway.store import cursors, systems, views
+from gateway.store import cursors, requests, systems, views
 from gateway.store.alert_rules import Thresholds, find_causes
 from gateway.store.clock import moment
 from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
@@ -261,3 +261,22 @@ def failure_of(shop: Shop) -> Callable[[str], str | None]:
             return cursors.failure(session, "default", source)
 
     return find
+
+
+def test_the_lists_of_a_connection_are_asked_for_once_without_a_person(
+    shop: Shop, start_clock: Callable[..., None]
+) -> None:
+    def asked() -> list[str]:
+        with reading(shop.engine) as session:
+            found = views.events_about(session, requests.refresh_lists(connection="default").subject, limit=9)
+            return [event.state for event in found]
+
+    start_clock()
+    wait_until(lambda: asked() == ["received"], what="the request")
+    shop.work()
+    with reading(shop.engine) as session:
+        assert systems.read_lists(session, "default")
+        assert systems.without_lists(session) == []
+    start_clock()
+    wait_until(lambda: is_answering(shop.engine, MPLUSKASSA), what="answers")
+    assert asked() == ["done"]

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from gateway.store import audit, people, records, views
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
-from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPage, RecordPosition, RecordStatus
+from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
 from gateway.store.requests import Side
 from gateway.web import admin_people, previews, queries, services
 from gateway.web.pages import preview_results
@@ -105,7 +105,7 @@ async def show_records(request: Request, visitor: Visitor, kind: RecordKind) -> 
     names = await services.names_of(request)
     wanted = await _read_filter(request, visitor, kind)
 
-    def look(session: Session) -> RecordPage:
+    def look(session: Session) -> RecordsPage:
         return records.find(session, wanted)
 
     page = await shared.read(look)

@@ -56,6 +56,7 @@ class _Shown:
 
     page: SalesPage
     branches: list[tuple[int, str | None]]
+    tenders: list[str]
     total: SalesTotal | None
 
 
@@ -76,7 +77,8 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
     def look(session: Session) -> _Shown:
         branches = sales_list.branches(session, connection) if connection else []
         total = sales_list.total(session, wanted) if _is_short(wanted) else None
-        return _Shown(sales_list.find(session, wanted), branches, total)
+        tenders = sales_list.tenders(session) if visitor.connection is None else []
+        return _Shown(sales_list.find(session, wanted), branches, tenders, total)
 
     shown = await shared.read(look)
     query = sales_filter.kept(request.query_params)
@@ -88,6 +90,8 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         page=shown.page,
         total=shown.total,
         branches=shown.branches,
+        tenders=shown.tenders,
+        kinds=KINDS,
         wanted=wanted,
         query=query,
         names=list(names),

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
 from gateway.catalogue import to_cents
-from gateway.store.sales import SaleStatus
+from gateway.store.sales import KINDS, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalePosition
 from gateway.web import queries
 from gateway.web.problems import Refusal
 
-FIELDS = ("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause")
+FIELDS = ("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause", "tender", "source")
 _LARGEST_BRANCH = 2**31 - 1
+
+
+class SaleSource(StrEnum):
+    """The kinds of sales that have a row, as the inbox calls them."""
+
+    RECEIPT = KINDS[0]
+    INVOICE = KINDS[1]
 
 
 def read(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter:
@@ -30,6 +38,8 @@ def read(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter:
         lowest=_find_amount(filled, "lowest"),
         highest=_find_amount(filled, "highest"),
         cause=queries.find_text(filled, "cause"),
+        tender=queries.find_text(filled, "tender"),
+        kind=queries.find_choice(filled, "source", SaleSource),
         q=q,
         q_cents=to_cents(q) if q else None,
         after=_find_position(filled),
