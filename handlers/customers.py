@@ -41,7 +41,7 @@ def carry_relation(event: Event, deps: Deps) -> Result:
     try:
         found = parties.find(relation, deps)
     except parties.Inactive as refusal:
-        return skipped(message("{reason}: left alone", reason=message(refusal.reason)))
+        return skipped(message("{reason}: unchanged", reason=message(refusal.reason)))
     return _to_books(relation, found, known, event, deps)
 
 

@@ -93,7 +93,7 @@ def _read_customer(name: str, deps: Deps) -> tuple[object, Data]:
 def _read_sale(name: str, deps: Deps) -> tuple[object, Data]:
     read = till_sales.find_anywhere(name, deps)
     if read is None:
-        raise NotFound(message("the till knows no sale with the id or number {name}", name=name))
+        raise NotFound(message("the till has no sale with the id or number {name}", name=name))
     sale = drafts.mark(read, deps)
     try:
         _, references = drafts.prepare(sale, deps)

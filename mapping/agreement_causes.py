@@ -238,7 +238,7 @@ def _same(case: _Case, blur: Callable[[Cell], Cell]) -> bool:
 
 
 def _say_unknown_sale(case: _Case) -> str:
-    return f"the till knows no sale {case.documents[0].group}"
+    return f"the till has no sale {case.documents[0].group}"
 
 
 def _say_left_out(case: _Case) -> str:

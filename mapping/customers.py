@@ -59,7 +59,7 @@ def require_wanted(relation: Relation) -> str:
         why = "without an e-mail address it has no key; it becomes a customer with its first sale, if at all"
         raise NotBookable(why)
     if not relation.active:
-        raise NotBookable("the relation is inactive: its customer is left alone")
+        raise NotBookable("the relation is inactive: its customer stays as it is")
     return email
 
 

@@ -94,7 +94,7 @@ def _no_code(key: str, rate: Decimal | None, record: str) -> MappingError:
         record=record,
         field="products.vat",
         fix=message(
-            'give the item a tax code whose rate the till knows, or add "{key}" to products.vat in the settings',
+            'give the item a tax code whose rate the till has, or add "{key}" to products.vat in the settings',
             key=key,
         ),
     )

@@ -23,7 +23,7 @@ BUSY_MILLISECONDS = 10_000
 WAL_TRIES, WAL_PAUSE_SECONDS = 100, 0.05
 _NORMAL, _USUAL, _NOW = 1, "usual synchronous", "synchronous now"  # of SQLite
 # Down, full, out of connections; a read-only standby; a connection that was cut; every connection in use.
-_WEATHER = (OperationalError, InternalError, InterfaceError, PoolTimeout)
+_TRANSIENT = (OperationalError, InternalError, InterfaceError, PoolTimeout)
 
 
 def open_engine(url: str, *, pool_size: int = 5) -> Engine:
@@ -159,6 +159,6 @@ def _as_transient() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except _WEATHER as error:
+    except _TRANSIENT as error:
         code = type(getattr(error, "orig", None) or error).__name__
         raise Transient("the database cannot be used right now", code=code) from error

@@ -111,7 +111,7 @@ def _to_rates(sale: Sale) -> tuple[tuple[str, int], ...]:
 
 
 _UNKNOWN = (
-    "nothing was found under {order}: the till knows no receipt, invoice or order with this id or number, and the "
+    "nothing was found under {order}: the till has no receipt, invoice or order with this id or number, and the "
     "books no document of one"
 )
 _FIX = (

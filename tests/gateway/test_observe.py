@@ -26,9 +26,10 @@ SECRET = "correct-horse-battery-staple"
 START = """
     import logging, os, warnings, structlog
     from pathlib import Path
-    from gateway import observe, settings
+    from gateway import settings
+    from gateway.observability import logs
     given = settings.read(os.environ)
-    observe.start(given, "web", dramatiq=os.environ.get("WITH_DRAMATIQ") == "1")
+    logs.start(given, "web", dramatiq=os.environ.get("WITH_DRAMATIQ") == "1")
     log = structlog.get_logger("shop")
 """
 
@@ -59,7 +60,7 @@ def test_every_library_logs_through_the_same_renderer_with_the_correlation(
 ) -> None:
     printed = lines(
         """
-        with observe.correlated("abc123", event=7):
+        with logs.correlated("abc123", event=7):
             log.info("posted", document="42")
             logging.getLogger("uvicorn.error").info("started %s", "server", extra={"color_message": "x"})
             logging.getLogger("dramatiq.worker").warning("late")

@@ -103,7 +103,7 @@ def test_what_cannot_be_recorded_or_tested_is_named(shop: Shop, run: Cli, tmp_pa
     shop.add_item("A-1")
     code, _, err = run("mapping", "record", "shop.json", "sale:9.9.2026.9", "item:A-1", "customer:999")
     assert code == 1
-    assert "not recorded: sale 9.9.2026.9: the till knows no sale" in err
+    assert "not recorded: sale 9.9.2026.9: the till has no sale" in err
     assert "not recorded: customer 999:" in err
     (entry,) = json.loads((tmp_path / "shop.json").read_text())["records"]
     assert (entry["result"]["outcome"], "is not a number" in entry["result"]["reason"]) == ("parked", True)

@@ -170,7 +170,7 @@ def transient(reason: str, *, code: str, writes: bool) -> GatewayError:
 
 def _raised(row: Meaning, reason: str, code: str | None, writes: bool) -> GatewayError:
     if row.error is Transient:
-        return transient(reason, code=code or "WEATHER", writes=writes)
+        return transient(reason, code=code or "TRANSIENT", writes=writes)
     error = row.error or Permanent
     return error(reason, code=code, fix=row.fix)
 

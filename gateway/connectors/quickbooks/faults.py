@@ -133,7 +133,7 @@ _VALUES: Final = (
     _wrong("2200", "a web address is not written as one", "correct the web address of this person, then retry"),
     _wrong("2210", "an e-mail address is not written as one",
            "correct the e-mail address of this person in the till or in QuickBooks, then retry"),
-    _wrong("2220", "the currency is not one QuickBooks knows", _CORRECT),
+    _wrong("2220", "the currency is not one QuickBooks has", _CORRECT),
     _wrong("2230", "a yes-or-no value is neither", _CORRECT),
     _wrong("2240", "a number is outside its range", _CORRECT),
     _wrong("2250", "the document has no lines", _CORRECT),

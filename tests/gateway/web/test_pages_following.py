@@ -131,7 +131,7 @@ def test_alerts_say_since_when_until_when_and_who_was_told(told: Gateway, admin:
     assert "MplusKASSA does not answer" in now
     assert "it has not answered for 7 minutes" in now
     assert "told by e-mail, webhook" in now
-    assert "Alerts are told to nobody: set ALERT_EMAIL" in now
+    assert "Alerts go to nobody: set ALERT_EMAIL" in now
     assert "Records of sales wait for a person" in before
     assert "lasted 10 min" in before
     assert "nobody was told" in before
