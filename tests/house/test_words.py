@@ -17,6 +17,10 @@ BANNED = frozenset({
 """Words this project once used for what the field calls otherwise; the glossary has what it is called now."""
 ONCE_USED = 19.5
 """Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
+WITH_ONE_IMPORTER = 72
+"""Modules of the product that one other imports: better joined with it. Lower it when it has fallen."""
+MOST_MODULES = {"gateway/store/": 48, "workers/": 11, "": 292}
+"""Modules below a folder of the product (`""`: all): lower it when it has fallen."""
 LONGEST_ARCHITECTURE = 300
 
 
@@ -59,6 +63,29 @@ def count_once_used(source: Source) -> int:
     used += Counter(node.attr for node in ast.walk(source.tree) if isinstance(node, ast.Attribute))
     private = (f.name for f in source.functions() if f.name.startswith("_") and not f.name.startswith("__"))
     return sum(used[name] == 1 for name in private)
+
+
+def test_modules_that_only_one_other_imports_do_not_multiply() -> None:
+    modules = {name_of(source): source for source in product()}
+    importers: dict[str, set[str]] = defaultdict(set)
+    for name, source in modules.items():
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported = {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+                for each in imported & modules.keys() - {name}:
+                    importers[each].add(name)
+    alone = sorted(name for name, found in importers.items() if len(found) == 1)
+    assert len(alone) <= WITH_ONE_IMPORTER, alone
+
+
+def test_the_modules_of_the_product_do_not_multiply() -> None:
+    paths = [source.path for source in product() if not source.path.endswith("__init__.py")]
+    found = {folder: sum(path.startswith(folder) for path in paths) for folder in MOST_MODULES}
+    assert {folder: n for folder, n in found.items() if n > MOST_MODULES[folder]} == {}
+
+
+def name_of(source: Source) -> str:
+    return source.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def test_the_architecture_is_read_in_one_sitting() -> None:
