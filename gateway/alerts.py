@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import formatdate
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,7 +24,7 @@ import structlog
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gateway import ssrf_guard
+from gateway import catalogue, ssrf_guard
 from gateway.connectors.http import open_http
 from gateway.observability import sentry
 from gateway.settings import Settings
@@ -51,22 +52,25 @@ class AlertMessage:
     connection: str | None
     since: datetime
     dashboard: str
+    language: str = "en"
 
     @property
     def subject(self) -> str:
         """One line."""
         place = f"{self.connection}: " if self.connection else ""
-        line = f"[Kassabridge] {'all clear: ' if self.cleared else ''}{place}{self.title}"
+        begin = catalogue.translate(self.language, "all clear:") + " " if self.cleared else ""
+        line = f"[Kassabridge] {begin}{place}{self.title}"
         return " ".join(line.split())[:200]
 
     @property
     def text(self) -> str:
         """The whole message in plain words."""
-        lines = [self.title, self.detail, f"Since {self.since:%Y-%m-%d %H:%M} UTC."]
+        words = partial(catalogue.translate, self.language)
+        lines = [self.title, self.detail, words("Since {moment} UTC.", moment=f"{self.since:%Y-%m-%d %H:%M}")]
         if self.cleared:
-            lines.append("This is over; nothing needs to be done.")
+            lines.append(words("This is over; nothing needs to be done."))
         elif self.fix:
-            lines.append(f"What to do: {self.fix}.")
+            lines.append(words("What to do: {fix}.", fix=self.fix))
         return "\n\n".join([line for line in lines if line] + [self.dashboard, ""])
 
 
@@ -74,19 +78,24 @@ Channel = Callable[[AlertMessage], None]
 
 
 def to_message(alert: AlertRow, settings: Settings, *, called: str | None = None) -> AlertMessage:
-    """An alert as a message; `called` is the present name of its connection."""
+    """An alert as a message in ALERT_LANGUAGE; `called` is the present name of its connection."""
+    language = settings.alert_language
+    title, detail, fix = (
+        catalogue.say(language, text, alert.messages) for text in (alert.title, alert.detail, alert.fix)
+    )
     cleared = alert.cleared_at is not None
     parts = ("alert", str(alert.id), alert.stage.replace(" ", ""), "clear" if cleared else "raised")
     return AlertMessage(
         id="_".join(part for part in parts if part),
         cleared=cleared,
         cause=alert.cause,
-        title=alert.title,
-        detail=alert.detail or "",
-        fix=alert.fix or "",
+        title=title,
+        detail=detail,
+        fix=fix,
         connection=called or alert.connection,
         since=alert.first_seen,
         dashboard=settings.public_url,
+        language=language,
     )
 
 

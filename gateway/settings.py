@@ -78,6 +78,7 @@ class Settings:
     alert_webhook_url: str
     alert_webhook_secret: str
     alert_minutes: int
+    alert_language: str
     quickbooks_calls_per_minute: int
     quickbooks_calls_per_second: int
     quickbooks_calls_at_once: int
@@ -285,6 +286,7 @@ VARIABLES: tuple[Variable, ...] = (
         "signs those posts: whsec_ and base64; made from SECRET_KEY when unset, `doctor` shows it",
         secret=True,
     ),
+    Variable("ALERT_LANGUAGE", "alert_language", _choice("en", "nl", "de"), "en", "language of alerts: en, nl or de"),
     Variable("ALERT_MINUTES", "alert_minutes", _number(1, 10080), "15", "a flow this far behind raises an alert"),
     Variable(
         "QUICKBOOKS_CALLS_PER_MINUTE",

@@ -18,6 +18,7 @@ from sqlmodel import Session, col
 from gateway.store.events import State
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow, InboxRow
 from gateway.store.upserts import upsert
+from mapping import messages
 
 SETTLE = timedelta(minutes=10)
 """How long after a change a day is compared: related changes may still follow."""
@@ -229,6 +230,7 @@ def _replace(session: Session, connection: str, result: DayResult) -> None:
             "record": each.record,
             "reason": each.reason,
             "fix": each.fix,
+            "messages": messages.store(each.reason, each.fix),
             "event_id": each.event_id,
             "cents": each.cents,
         }

@@ -115,7 +115,7 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "sessions are listed and ended", "twelve hours", "deleted automatically"),
     ),
     "agreement_records": (
-        Holding(("record", "reason", "fix"), "the number of a sale, a pseudonym, and what differs about it",
+        Holding(("record", "reason", "fix", "messages"), "the number of a sale, a pseudonym, and what differs about it",
                 "the agreement of till and books has to be provable", _PERMANENT, "stays"),
     ),
     "certificates": (

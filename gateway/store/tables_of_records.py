@@ -151,6 +151,7 @@ class AgreementRecordRow(SQLModel, table=True):
     record: str
     reason: str | None = long_text()
     fix: str | None = long_text()
+    messages: str | None = long_text()
     event_id: int | None = Field(default=None, sa_column=Column(ROW_ID, nullable=True))
     cents: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False))
 

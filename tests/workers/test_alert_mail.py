@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine, insert, update
@@ -16,12 +17,14 @@ from sqlalchemy import Engine, insert, update
 from gateway import alerts, settings
 from gateway.alerts import NotDelivered
 from gateway.settings import Settings
+from gateway.store import inbox
 from gateway.store.clock import moment
 from gateway.store.session import writing
 from gateway.store.tables import AlertRow, ConnectionRow
 from tests import tls
 from tests.servers import find_free_port
 from tests.workers.mailbox import Mailbox
+from tests.workers.test_alerting import age, connect, park, read
 from workers.alerting import AlertSender, Watch
 
 Open = Callable[..., Mailbox]
@@ -169,3 +172,27 @@ def test_a_channel_with_an_unexpected_error_has_failed() -> None:
     sender.start_round()
     now = datetime.now(UTC)
     assert sender.send(alerts.AlertMessage("i", False, "c", "t", "", "", None, now, "https://shop.example")) is False
+
+
+def test_alerts_are_told_in_the_language_of_the_setting(engine: Engine, open_box: Open) -> None:
+    mailbox = open_box()
+    connect(engine)
+    park(engine)
+    german = read(SMTP_URL=mailbox.url, ALERT_EMAIL="owner@example.nl", ALERT_LANGUAGE="de")
+    watch = Watch(engine, german)
+    watch.look()
+    age(engine)
+    with writing(engine) as session:
+        inbox.ignore(session, 1, "settled")
+    age(engine)
+    watch.look()
+    first, second = (
+        [str(make_header(decode_header(str(mail["Subject"])))), cast("bytes", mail.get_payload(decode=True)).decode()]
+        for mail in mailbox.mails
+    )
+    assert first[0].startswith("[Kassabridge] shop: Verkäufe: 1 brauchen jemanden")
+    assert "wait for a person" not in "".join(first)
+    assert "Seit " in first[1]
+    assert "Was zu tun ist:" in first[1]
+    assert "Entwarnung: shop:" in second[0]
+    assert "es ist nichts zu tun" in second[1]

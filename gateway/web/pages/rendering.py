@@ -100,7 +100,9 @@ def _find_address(request: Request, visitor: Visitor | None) -> str:
 
 def show_problem(request: Request, status: int, detail: str | None) -> Response:
     """An error as a page."""
-    return render(request, "problem.html", status=status, title=HTTPStatus(status).phrase, detail=detail, number=status)
+    language = chosen_language(request)
+    title, said = catalogue.translate(language, HTTPStatus(status).phrase), catalogue.say(language, detail)
+    return render(request, "problem.html", status=status, title=title, detail=said, number=status)
 
 
 @cache

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import re
+from collections.abc import Callable
+
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from gateway import catalogue
 from gateway.store import inbox, journal
@@ -13,9 +18,12 @@ from mapping import messages
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import AND, Amount, join, message
-from tests.gateway.web.conftest import Gateway
+from tests.browser import shop
+from tests.gateway.web.conftest import TOKEN, Gateway
+from tests.gateway.web.test_users import open_browser
 from workers import retry_policy
 
+__all__ = ["open_browser"]
 DUTCH = {"Accept-Language": "nl"}
 
 
@@ -118,3 +126,52 @@ def test_a_list_of_events_names_a_tills_invoice_in_words(gateway: Gateway, brows
         page = browser.get("/events", headers={"Accept-Language": language}).text
         assert f"{words} <b>2026-9</b>" in page
         assert "TillInvoice" not in page
+
+
+def test_refusals_are_told_in_the_language_of_the_reader(gateway: Gateway, browser: httpx.Client) -> None:
+    for path, status, english, german in (
+        ("/no-such-page", 404, "there is nothing at this address", "unter dieser Adresse gibt es nichts"),
+        ("/events/999", 404, "there is no such event", "dieses Ereignis gibt es nicht"),
+        ("/agreement?month=10", 400, "month should be a month", "der Monat muss wie 2026-01"),
+        ("/todo/confirm", 400, "choose what to do", "wählen Sie: erneut versuchen"),
+    ):
+        for language, said in (("en", english), ("de", german)):
+            answer = browser.get(path, headers={"Accept-Language": language})
+            assert answer.status_code == status, path
+            assert said in answer.text, (path, language)
+        assert english not in browser.get(path, headers={"Accept-Language": "nl"}).text, path
+
+
+PAGES = ("/", "/todo", "/sales", "/sales/1", "/events", "/events/9", "/alerts", "/audit", "/backfills", "/reads",
+         "/users", "/agreement", "/preview", "/settings", "/mapping", "/setup", "/setup/default", "/account",
+         "/overview", "/connections/default/mapping", "/connections/default/settings",
+         "/todo/confirm?action=ignore&cause-9=on")  # fmt: skip
+STORED = {"which is no item in QuickBooks", "create the item in QuickBooks", *(each.title for each in shop.LOG)}
+"""Texts of the filled database that are data here: stored without a template, as an earlier release did."""
+
+
+def test_no_english_is_left_on_german_and_dutch_pages(
+    start: Callable[..., Gateway], engine: Engine, open_browser: Callable[..., httpx.Client]
+) -> None:
+    shop.fill(engine)
+    http = open_browser(start().url)
+    assert http.post("/login", data={"password": TOKEN}).status_code == 303
+    left = []
+    for path in PAGES:
+        read = {
+            language: sentences(http.get(path, headers={"Accept-Language": language}, follow_redirects=True))
+            for language in ("en", "de", "nl")
+        }
+        for language in ("de", "nl"):
+            left += [
+                (path, language, each) for each in read["en"] & read[language] if not any(k in each for k in STORED)
+            ]
+    assert left == []
+
+
+def sentences(page: httpx.Response) -> set[str]:
+    """The texts of a page that have three words of three letters, without code, examples and figures."""
+    assert page.status_code == 200, page.text
+    text = re.sub(r"(?s)<(style|script|code|pre|svg|textarea|time|option)\b.*?</\1>", "|", page.text)
+    parts = (" ".join(html.unescape(each).split()) for each in re.sub("<[^>]+>", "|", text).split("|"))
+    return {each for each in parts if len(re.findall(r"\b[a-zäöüé]{3,}\b", each)) >= 3}

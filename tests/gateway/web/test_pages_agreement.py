@@ -18,6 +18,9 @@ from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tables import AgreementDayRow, SaleRow
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway, csrf_of
+from tests.gateway.web.test_users import Open, admin, join, open_browser, press
+
+__all__ = ["admin", "open_browser"]
 
 SECRET = ENVIRONMENT["SECRET_KEY"]
 FIRST = date(2026, 10, 1)
@@ -144,3 +147,20 @@ def test_a_month_is_taken_along_as_csv_and_as_certificates(shop: Gateway, browse
     assert len(browser.get("/agreement.json?day=2026-10-03").json()["certificates"]) == 1
     public = shop.admin("GET", "/admin/certificates?from=2026-10-03&connection=default").json()
     assert [each["certificate"]["day"] for each in public["certificates"]] == ["2026-10-03", "2026-10-04"]
+
+
+def test_a_bookkeeper_signs_a_day_off_by_their_name_and_a_reader_may_not(
+    shop: Gateway, admin: httpx.Client, open_browser: Open
+) -> None:
+    address = "/agreement/days/2026-10-03?connection=default"
+    form = {"connection": "default", "day": "2026-10-03", "certificate": "2", "signed_by": "Somebody Else"}
+    reader = join(admin, open_browser(), "Bo", "viewer", "default")
+    assert "/agreement/sign-off" not in reader.get(address).text
+    assert press(reader, "/agreement/sign-off", **form).status_code == 403
+    assert "Signed off by" not in reader.get(address).text
+    keeper = join(admin, open_browser(), "Anna", "bookkeeper", "default")
+    assert press(keeper, "/agreement/sign-off", page=address, **form).headers["location"] == address
+    page = reader.get(address).text
+    assert "Signed off by Anna" in page
+    assert "Somebody Else" not in page
+    assert ("dashboard: Anna", "sign-off", "default 2026-10-03", "signed by Anna") in shop.audit()
