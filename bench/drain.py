@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -208,6 +209,7 @@ def main() -> None:
     if wanted.work:
         work(wanted.work)
         return
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # the server is stopped all the same
     print(figures.machine())
     for _ in range(wanted.rounds):
         for workers in wanted.workers:
