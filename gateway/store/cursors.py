@@ -227,7 +227,7 @@ def rewind(session: Session, connection: str, source: str, *, newest: int, lease
 
 def take(engine: Engine, connection: str, source: str) -> str | None:
     """A lease on polling this source, or None while another process polls it."""
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         ensure(session, connection, source, None)
         return leases.take(session, connection, f"poll {source}", seconds=LEASE_SECONDS)
 
@@ -243,7 +243,7 @@ def advance(session: Session, connection: str, source: str, position: str, *, le
 
 def renew(engine: Engine, lease: str) -> None:
     """Prolong a lease that we still hold."""
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         leases.renew(session, lease, seconds=LEASE_SECONDS)
 
 
@@ -259,7 +259,7 @@ def move_to(session: Session, connection: str, source: str, position: str | None
 def release(engine: Engine, connection: str, source: str, lease: str, *, failure: str | None = None) -> None:
     """Give the lease back; without `failure` the poll counts as done now."""
     done = {"failure": failure} if failure else {"failure": None, "polled_at": moment()}
-    with writing(engine) as session:
+    with writing(engine, synced=False) as session:
         if leases.release(session, lease):
             session.execute(update(CursorRow).where(_is(connection, source)).values(**done))
 

@@ -73,7 +73,10 @@ class Lease:
 def alone(
     engine: Engine, connection: str, *works: str, patience: float = 10.0, seconds: float = LEASE_SECONDS
 ) -> Iterator[Lease]:
-    """Hold the lease on all of `works` for the block. Raises `RateLimited` when another owner holds one too long."""
+    """Hold the lease on all of `works` for the block. Raises `RateLimited` when another owner holds one too long.
+
+    Not synced: a lease that is lost with the database's power is noticed by `require`, one that returns soon ends.
+    """
     until = time.monotonic() + patience
     lease = Lease(engine, connection, tuple(sorted(set(works))), uuid.uuid4().hex)
     with ExitStack() as gates:
@@ -86,7 +89,7 @@ def alone(
             with _prolonged(lease, seconds):
                 yield lease
         finally:
-            with writing(engine) as session:
+            with writing(engine, synced=False) as session:
                 release(session, lease.token)
 
 
@@ -110,7 +113,7 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
 
     def beat() -> None:
         while not ended.wait(seconds / 3):
-            with suppress(Transient), writing(lease.engine) as session:
+            with suppress(Transient), writing(lease.engine, synced=False) as session:
                 renew(session, lease.token, seconds=seconds)
 
     thread = threading.Thread(target=beat, name=f"lease {lease.works[0]}", daemon=True)
@@ -130,7 +133,7 @@ def _take(lease: Lease, work: str, until: float, seconds: float) -> None:
 
 
 def _try(lease: Lease, work: str, seconds: float) -> bool:
-    with writing(lease.engine) as session:
+    with writing(lease.engine, synced=False) as session:
         return take(session, lease.connection, work, seconds=seconds, lease=lease.token) is not None
 
 
