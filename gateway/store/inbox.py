@@ -266,15 +266,22 @@ def requeue_parked(session: Session, *, connection: str, code: str) -> int:
 _CAUSE = func.coalesce(col(InboxRow.cause), col(InboxRow.record))
 
 
+# Built once: every item that changed asks.
+_FIND_CAUSES = (
+    select(col(InboxRow.code), _CAUSE)
+    .where(
+        col(InboxRow.connection) == bindparam("connection"),
+        col(InboxRow.state).in_((State.PARKED, State.WAITING)),
+        col(InboxRow.code).in_(bindparam("codes", expanding=True)),
+    )
+    .distinct()
+)
+
+
 def find_causes(session: Session, connection: str, codes: Sequence[str]) -> list[tuple[str, str]]:
     """Code and key of every cause with one of these codes for which an event waits or is parked."""
-    waiting = and_(
-        col(InboxRow.connection) == connection,
-        col(InboxRow.state).in_((State.PARKED, State.WAITING)),
-        col(InboxRow.code).in_(codes),
-    )
-    found = select(col(InboxRow.code), _CAUSE).where(waiting).distinct()
-    return [(str(code), str(cause)) for code, cause in session.execute(found).all()]
+    found = session.execute(_FIND_CAUSES, {"connection": connection, "codes": list(codes)})
+    return [(str(code), str(cause)) for code, cause in found.all()]
 
 
 def requeue_by_code(session: Session, connection: str, *, code: str, cause: str) -> list[int]:

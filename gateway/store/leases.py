@@ -12,16 +12,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Engine, and_, delete, func, select, update
+from sqlalchemy import Engine, Float, and_, bindparam, delete, func, select, update
 from sqlmodel import Session, col
 
 from gateway.errors import RateLimited, Transient
+from gateway.store import upserts
 from gateway.store.clock import moment
 from gateway.store.session import reading, writing
 from gateway.store.tables import LeaseRow, UsedOnceRow
-from gateway.store.upserts import upsert
 from mapping.messages import message
 
 LEASE_SECONDS = 15.0  # of a killed process; a running one prolongs it
@@ -32,11 +34,23 @@ _gates: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictiona
 
 def take(session: Session, connection: str, work: str, *, seconds: float, lease: str | None = None) -> str | None:
     """A lease on the work, or None while another owner holds one that has not ended."""
-    values = {"lease": lease or uuid.uuid4().hex, "leased_until": moment(seconds)}
-    row = {"connection": connection, "work": work, **values}
-    ended = col(LeaseRow.leased_until) < moment()
-    taken: str | None = upsert(session, LeaseRow, row, values, where=ended, returning=[col(LeaseRow.lease)]).scalar()
+    given = {"connection": connection, "work": work, "lease": lease or uuid.uuid4().hex, "seconds": seconds}
+    taken: str | None = session.execute(_take_statement(session.get_bind().dialect.name), given).scalar()
     return taken
+
+
+@cache
+def _take_statement(dialect: str) -> Any:
+    """Built once: every article takes a lease."""
+    row: dict[str, Any] = {name: bindparam(name) for name in ("connection", "work", "lease")}
+    until = moment(bindparam("seconds", type_=Float()))
+    ended = col(LeaseRow.leased_until) < moment()
+    changed = upserts.statement(dialect, LeaseRow, {**row, "leased_until": until}, _taken_over, where=ended)
+    return changed.returning(col(LeaseRow.lease))
+
+
+def _taken_over(new: Any) -> dict[str, Any]:
+    return {"lease": new.lease, "leased_until": new.leased_until}
 
 
 def renew(session: Session, lease: str, *, seconds: float) -> bool:
@@ -151,7 +165,7 @@ def use_once(session: Session, secret: str, *, seconds: float) -> bool:
     A second caller waits for the first one's transaction, and then gets False.
     """
     row = {"digest": _digest(secret), "ends_at": moment(seconds + MARGIN_SECONDS)}
-    return upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
+    return upserts.upsert(session, UsedOnceRow, row, returning=[col(UsedOnceRow.digest)]).first() is not None
 
 
 def purge_marks(session: Session) -> None:
