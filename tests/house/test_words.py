@@ -19,7 +19,7 @@ ONCE_USED = 19.5
 """Private functions with one caller, per 1,000 lines of the product: lower it when it has fallen."""
 WITH_ONE_IMPORTER = 72
 """Modules of the product that one other imports: better joined with it. Lower it when it has fallen."""
-MOST_MODULES = {"gateway/store/": 48, "workers/": 11, "": 292}
+MOST_MODULES = {"gateway/store/": 47, "workers/": 11, "": 292}
 """Modules below a folder of the product (`""`: all): lower it when it has fallen."""
 LONGEST_ARCHITECTURE = 300
 
