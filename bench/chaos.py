@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import signal
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sqlalchemy import create_engine, inspect, text
 
 from tests.chaos import plan
 from tests.chaos.run import Chaos
@@ -52,6 +55,7 @@ def main() -> int:
         faulthandler.cancel_dump_traceback_later()
         if asked.keep and not report.is_well:
             _keep_logs(Path(name), Path(asked.keep))
+            _keep_tables(url, Path(asked.keep))
     print(report.to_text(), flush=True)
     return 0 if report.is_well else 1
 
@@ -103,6 +107,22 @@ def _keep_logs(folder: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for path in (*folder.glob("*.log"), *folder.glob("*.db*")):
         (target / path.name).write_bytes(path.read_bytes())
+
+
+def _keep_tables(url: str, target: Path) -> None:
+    """What PostgreSQL has, as a database of SQLite without types and indexes."""
+    if url.startswith("sqlite"):
+        return
+    with sqlite3.connect(target / "chaos.db") as copy, create_engine(url).connect() as original:
+        for table in inspect(original).get_table_names():
+            rows = original.execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608: a name of our own
+            names = ", ".join(f'"{name}"' for name in rows.keys())  # noqa: SIM118: a result is no mapping
+            copy.execute(f'CREATE TABLE "{table}" ({names})')
+            marks = ", ".join("?" * len(rows.keys()))
+            copy.executemany(
+                f'INSERT INTO "{table}" VALUES ({marks})',  # noqa: S608
+                ([value if isinstance(value, int | None) else str(value) for value in row] for row in rows),
+            )
 
 
 if __name__ == "__main__":
