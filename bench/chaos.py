@@ -115,8 +115,8 @@ def _keep_tables(url: str, target: Path) -> None:
         return
     with sqlite3.connect(target / "chaos.db") as copy, create_engine(url).connect() as original:
         for table in inspect(original).get_table_names():
-            rows = original.execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608: a name of our own
-            names = ", ".join(f'"{name}"' for name in rows.keys())  # noqa: SIM118: a result is no mapping
+            rows = original.execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608 - a name of our own
+            names = ", ".join(f'"{name}"' for name in rows.keys())  # noqa: SIM118 - no mapping
             copy.execute(f'CREATE TABLE "{table}" ({names})')
             marks = ", ".join("?" * len(rows.keys()))
             copy.executemany(

@@ -22,6 +22,7 @@ from mapping.records import SyncMarkers
 LEASE_SECONDS = 12.0
 # How long records of a till's feed are read again at least: a record may become visible after a later one.
 OVERLAP_SECONDS = 300.0
+_LATE_RECORDS = 200  # so many records below the newest one may be among them, where no time tells
 
 RECEIPTS = "mpluskassa.receipt"
 INVOICES = "mpluskassa.invoice"
@@ -162,6 +163,7 @@ class Position:
     witness: frozenset[str]
     generation: int
     reread_to: int
+    reread_at: int | None
     began_at: datetime | None
 
 
@@ -169,11 +171,11 @@ def find_position(session: Session, connection: str, source: str) -> Position:
     """The position of a feed of the till."""
     row = session.execute(select(CursorRow).where(_is(connection, source))).scalar_one_or_none()
     if row is None or row.position is None:
-        return Position(None, 0, frozenset(), 0, 0, None)
+        return Position(None, 0, frozenset(), 0, 0, None, None)
     at = int(row.position)
     settled = at if row.settled is None else min(int(row.settled), at)
     witness = frozenset(filter(None, (row.witness or "").split(",")))
-    return Position(at, settled, witness, row.generation, row.reread_to, row.began_at)
+    return Position(at, settled, witness, row.generation, row.reread_to, row.reread_at, row.began_at)
 
 
 def follow(
@@ -211,18 +213,41 @@ def newest_generation(session: Session, connection: str) -> int:
 
 
 def rewind(session: Session, connection: str, source: str, *, newest: int, lease: str, after: int) -> int | None:
-    """The markers of a feed restarted and this is the newest now: read it from 1.
+    """The markers of a feed restarted: it goes on at the newest one, and everything is read again beside it.
 
     Returns the generation, which is higher than `after`; None without the lease.
     """
     if not leases.renew(session, lease, seconds=LEASE_SECONDS):
         return None
-    cleared = dict.fromkeys(("settled", "marked", "marked_at", "witness"))
     this = _is(connection, source)
     before = session.execute(select(col(CursorRow.position)).where(this)).scalar_one()
-    values = {"position": "0", "generation": after + 1, "reread_to": max(newest, int(before or 0))}
-    session.execute(update(CursorRow).where(this).values(**values, **cleared))
+    late = str(max(0, newest - _LATE_RECORDS))
+    values = {
+        "position": str(newest),
+        "witness": None,
+        "settled": late,
+        "marked": late,
+        "marked_at": moment(),
+        "generation": after + 1,
+        "reread_to": max(newest, int(before or 0)),
+        "reread_at": 0,
+        "reread_until": moment(OVERLAP_SECONDS),
+    }
+    session.execute(update(CursorRow).where(this).values(**values))
     return after + 1
+
+
+def read_again(session: Session, connection: str, source: str, at: int, *, ended: bool, lease: str) -> bool:
+    """Everything was read again up to here; False if the lease was lost.
+
+    Where nothing comes behind it (`ended`), the last records are read once more for a while: some may be visible late.
+    """
+    if not leases.renew(session, lease, seconds=LEASE_SECONDS):
+        return False
+    late = case((col(CursorRow.reread_until) > moment(), max(0, at - _LATE_RECORDS)))
+    values = {"reread_at": late if ended else at, "polled_at": moment(), "failure": None}
+    session.execute(update(CursorRow).where(_is(connection, source)).values(**values))
+    return True
 
 
 def take(engine: Engine, connection: str, source: str) -> str | None:

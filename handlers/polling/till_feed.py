@@ -2,7 +2,8 @@
 
 A record may become visible after a later one was read, so the last minutes are read again; known keys make no second
 event. After a restore or a move of the till, the markers begin again below the cursor: then everything is read again,
-each sale is searched in the books first, and a person gets a message. Sales from before the feed began are not booked.
+also what has a higher marker than the newest one, each sale is searched in the books first, and a person gets a
+message. Sales from before the feed began are not booked.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.wire import RecordPage, UnreadableRow
 from gateway.errors import Transient
@@ -32,6 +35,7 @@ _AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
 GAP_SECONDS: Final = 600.0
 FEW: Final = 20  # so many records are read with their lines
 BEGAN_AGAIN: Final = "markers-began-again"
+PAGES_AGAIN: Final = 20
 # A booked sale older than this is not compared again after the markers began again.
 STILL_CHANGING: Final = timedelta(days=35)
 
@@ -60,7 +64,8 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
         gap = cursors.is_behind(session, deps.connection, source.name, seconds=GAP_SECONDS)
         shown = cursors.newest_generation(session, deps.connection)
     at = position.at
-    if source.read_whole is None or at is None or gap or position.generation < shown:
+    # Where markers have begun again, records may have higher ones than the newest.
+    if source.read_whole is None or at is None or gap or position.generation or shown:
         return [], 0
     if recall.may_have_forgotten(source.name, at, deps):
         return [], 0
@@ -108,7 +113,7 @@ def follow(
         newest = source.marker(deps.till.sync_markers())
         if newest is not None and newest < position.at:
             feed = feed.begin_again(newest, after=shown)
-    due = _read_on(feed, newest)
+    due = _read_again(feed) + _read_on(feed, newest)
     with reading(deps.engine) as session:
         reached = cursors.find_position(session, deps.connection, source.name).at
     recall.note_polled(source.name, reached or 0, deps)
@@ -133,14 +138,35 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
         page, whole = feed.read(asked, newest)
         if _is_replaced(page, feed.position):
             again = feed.begin_again(newest or page.marker or 0, after=feed.position.generation)
-            return due + _read_on(again, newest)
+            return due + _read_again(again) + _read_on(again, newest)
         seen = page.marker or 0
         # An empty answer is no proof: records below the earlier marker are read again for a while.
         reached = max(at, min(seen, newest or seen) if page else newest or at)
         due += feed.receive(page, reached, whole=whole)
         if not page or seen < asked or (newest is not None and seen >= newest):
             return due
-        asked, at = seen + 1, reached
+        asked, at = _next(asked, seen), reached
+
+
+def _read_again(feed: _Feed) -> list[int]:
+    """Go on reading everything after the markers began again, some pages at each poll: new sales do not wait for it."""
+    due: list[int] = []
+    at = feed.position.reread_at
+    feed = dataclasses.replace(feed, careful=True)
+    asked = max(1, at or 0)
+    for _ in range(PAGES_AGAIN if at is not None else 0):
+        page = feed.source.read(feed.deps, asked)
+        seen, is_last = page.marker or 0, not page
+        due += feed.store_again(page, max(seen, asked), is_last=is_last)
+        if is_last:
+            break
+        asked = _next(asked, seen)
+    return due
+
+
+def _next(asked: int, seen: int) -> int:
+    """Two records may have one marker after the markers began again, and a page may end between them."""
+    return seen if seen > asked else seen + 1
 
 
 def _ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
@@ -244,11 +270,26 @@ class _Feed:
         if reached == self.position.at and not witness:
             witness = self.position.witness
         with writing(self.deps.engine) as session:
-            known = views.find_known(session, [change.key for change in changes])
-            received = inbox.receive(session, [change for change in changes if change.key not in known])
+            pending = _receive(session, changes)
             args = (session, self.deps.connection, self.source.name, reached)
             cursors.follow(*args, witness=witness, lease=self.lease)
-        return [row.id for row in received if row.pending]
+        return pending
+
+    def store_again(self, page: RecordPage[Any], reached: int, *, is_last: bool) -> list[int]:
+        """Receive a page of what is read again."""
+        changes = self.to_changes(page)
+        with writing(self.deps.engine) as session:
+            pending = _receive(session, changes)
+            args = (session, self.deps.connection, self.source.name, reached)
+            if not cursors.read_again(*args, ended=is_last, lease=self.lease):
+                raise Transient("another process polls the till now", code="poll-busy", record=self.source.name)
+        return pending
+
+
+def _receive(session: Session, changes: Sequence[Change]) -> list[int]:
+    known = views.find_known(session, [change.key for change in changes])
+    received = inbox.receive(session, [change for change in changes if change.key not in known])
+    return [row.id for row in received if row.pending]
 
 
 def to_changes(deps: Deps, source: TillSource, page: RecordPage[Any], *, careful: bool = False) -> list[Change]:

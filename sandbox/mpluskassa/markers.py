@@ -35,7 +35,7 @@ def restart(till: Till, *, renumber: bool) -> None:
 
 
 def cut_page(till: Till, rows: Iterable[Record], request: Record, size: int | None = None) -> list[Record]:
-    """Rows from the asked marker on (inclusive), at most a page of them; all rows when no marker was asked for.
+    """Rows from the asked marker on (inclusive), at most the asked number or a page; all if no marker was asked for.
 
     The page holds the lowest markers (or, by switch, the highest); inside it the order says nothing while
     `unordered_pages` is on.
@@ -43,7 +43,8 @@ def cut_page(till: Till, rows: Iterable[Record], request: Record, size: int | No
     marker = request.get("syncMarker")
     if marker is None:
         return list(rows)
-    limit = request.get("syncMarkerLimit") or size or till.switches.page_size
+    most = size or till.switches.page_size
+    limit = min(request.get("syncMarkerLimit") or most, most)
     newer = sorted((row for row in rows if row["syncMarker"] >= marker), key=_marker_of)
     page = newer[-limit:] if till.switches.pages_hold == "newest" else newer[:limit]
     return page[::-1] if till.switches.unordered_pages else page

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import case, update
+from sqlmodel import col
 
 from gateway.errors import Transient
 from gateway.store import cursors
@@ -27,7 +28,8 @@ def position(shop: Shop, source: str = cursors.RECEIPTS) -> str | None:
 def pass_time(shop: Shop, seconds: float) -> None:
     """Move the times of the marks back."""
     with writing(shop.engine) as session:
-        session.execute(update(CursorRow).values(marked_at=moment(-seconds)))
+        again = case((col(CursorRow.reread_until).is_not(None), moment(-seconds)))
+        session.execute(update(CursorRow).values(marked_at=moment(-seconds), reread_until=again))
 
 
 def invoice(shop: Shop, **more: Any) -> dict[str, Any]:
@@ -107,6 +109,32 @@ def test_t18_markers_that_begin_again_lose_no_sale_and_are_reported(shop: Shop, 
     shop.settle()
     assert [shop.newest(each["receiptId"]).state for each in later] == ["done"] * 3
     assert (booked(shop), shop.parked()) == (7, [reported])
+
+
+@on_both_databases
+@RESTARTS
+def test_t18_what_nobody_had_read_when_markers_began_again_is_booked(shop: Shop, *, renumber: bool) -> None:
+    shop.till.till.switches.page_size = 2
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    late = shop.till.sell(lines=[sold(1002)], late=True)
+    for _ in range(4):
+        shop.till.sell(lines=[sold(1002)])
+    shop.till.restart_markers(renumber=renumber)
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1003)])
+        shop.settle()
+    assert booked(shop) == 10
+    shop.till.show_receipt(late["receiptId"])
+    shop.settle()
+    assert booked(shop) == 11
+    for _ in range(3):
+        pass_time(shop, cursors.OVERLAP_SECONDS + 1)
+        shop.poll()
+    reads = shop.till.traffic.calls["getReceipts"]
+    shop.poll()
+    assert shop.till.traffic.calls["getReceipts"] == reads
 
 
 @RESTARTS
