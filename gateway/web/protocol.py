@@ -30,7 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
     deadline = math.inf
     _in_head = True
     _packet = 0
-    _arrived = 0  # bytes since the head began, at least
+    _arrived = 0  # bytes since the head began, or since a part of the body arrived, at least
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,11 +45,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._packet = len(data)
         self._arrived += self._packet
         super().data_received(data)
-        # What is refused here is a head without an end.
-        if not self._in_head:
-            self._arrived = 0
-        elif self._arrived > LARGEST_HEAD:
-            self._refuse(_LARGE)
+        # Refused here: a head without an end, and what is no content behind it (trailers, extensions of chunks).
+        if self._arrived > LARGEST_HEAD:
+            self._refuse(_LARGE if self._is_next() else b"")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -65,12 +63,16 @@ class BoundedProtocol(HttpToolsProtocol):
         # Counted only where the packets can hold so much.
         if self._arrived > LARGEST_HEAD and self._measure_head() > LARGEST_HEAD:
             raise TooMuch
-        self._in_head = False
+        self._in_head, self._arrived = False, 0
         self._expect(BODY_SECONDS)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._arrived = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self.deadline = math.inf
+        self.deadline, self._arrived = math.inf, 0
         super().on_message_complete()
 
     def give_up(self) -> None:
