@@ -114,7 +114,7 @@ def _look_at_clock(deps: Deps) -> Finding:
 
 def look_at_till(deps: Deps) -> Iterator[Finding]:
     """Call the till; raises the error that explains a refusal. The WSDL needs no login, the first call does."""
-    yield Finding("MplusKASSA", message("answers, {version}", version=deps.till.api_version()))
+    yield Finding("MplusKASSA", message("answers, version {version}", version=deps.till.api_version().service))
     missing = list(deps.till.missing_operations())
     if missing:
         yield Finding(
