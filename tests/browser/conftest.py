@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from gateway import settings as environment
 from gateway.app import create_app
 from gateway.store.session import open_engine
 from tests.browser.shop import KEY, TOKEN, fill
+from tests.house.pages import PICTURES
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -27,6 +29,18 @@ SWITCHES = [
     "--disable-sync",
     "--no-first-run",
 ]
+USUAL_PORTS = """(back) => {
+  if (back) return window.changed.forEach(([each, name, text]) => { each[name] = text; });
+  window.changed = [];
+  const change = (each, name) => {
+    const usual = each[name].includes("/webhooks") ? "localhost:8000" : "localhost:8200";
+    const text = each[name].replace(/127\\.0\\.0\\.1:\\d+/g, usual);
+    if (text !== each[name]) { window.changed.push([each, name, each[name]]); each[name] = text; }
+  };
+  document.querySelectorAll("input").forEach((each) => change(each, "value"));
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) change(texts.currentNode, "data");
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +88,36 @@ def shoot() -> Callable[[Any, str], None]:
             tab.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
     return take
+
+
+class Pictures:
+    """The pictures of docs/tour.md: made anew when KASSABRIDGE_TOUR is 1, otherwise only looked for.
+
+    Ports differ at each run; the pictures show the usual ones.
+    """
+
+    def __init__(self) -> None:
+        self.makes, self.taken = os.environ.get("KASSABRIDGE_TOUR") == "1", set[str]()
+
+    def take(self, tab: Any, name: str, at: str = "body") -> None:
+        """What a desk's screen shows, scrolled to `at`."""
+        self.taken.add(f"{name}.webp")
+        target = tab.locator(at).first
+        target.wait_for()
+        if not self.makes:
+            return
+        tab.set_viewport_size({"width": 1280, "height": 800})
+        tab.evaluate(USUAL_PORTS, False)
+        target.evaluate("e => scrollTo(0, e.getBoundingClientRect().top + scrollY - (e === document.body ? 0 : 24))")
+        shot = tab.context.new_cdp_session(tab).send("Page.captureScreenshot", {"format": "webp", "quality": 75})
+        tab.evaluate(USUAL_PORTS, True)
+        (PICTURES / f"{name}.webp").write_bytes(base64.b64decode(shot["data"]))
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    """Takes the pictures of the tour."""
+    return Pictures()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from workers import retry_policy
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 EXAMPLE = ROOT / "docs/settings-example.toml"
+TOUR, PICTURES = ROOT / "docs/tour.md", ROOT / "docs/pictures"
 _PART = re.compile(r"(<!-- made: (?P<name>[\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SCHEMA = SettingsDocument.model_json_schema()
 # Where a kind of value is explained, instead of being repeated in every row.

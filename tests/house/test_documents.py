@@ -19,7 +19,7 @@ from gateway.version import VERSION
 from mapping import settings_document
 from mapping.settings_document import SettingsDocument
 from tests.house import pages
-from tests.house.pages import EXAMPLE, PAGES, ROOT
+from tests.house.pages import EXAMPLE, PAGES, PICTURES, ROOT, TOUR
 from tests.house.sources import PACKAGES, sources
 
 README = ROOT / "README.md"
@@ -181,6 +181,18 @@ def test_the_readme_shows_this_version_and_the_changes_speak_of_it() -> None:
     assert f"kassabridge {VERSION} is up" in README.read_text("utf-8")
     changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"## {VERSION}" in changes or "## Unreleased" in changes
+
+
+# --- the tour ----------------------------------------------------------------------------------------------------
+
+
+def test_the_tour_shows_each_of_its_pictures_once_and_they_are_small() -> None:
+    text = TOUR.read_text("utf-8")
+    sizes = {path.name: path.stat().st_size for path in PICTURES.iterdir()}
+    assert sorted(re.findall(r"!\[.{20,}\]\(pictures/([^)]+)\)", text)) == sorted(sizes)
+    assert {name: size for name, size in sizes.items() if size > 60_000} == {}
+    assert sum(sizes.values()) < 600_000
+    assert text.count("\n") <= 120
 
 
 # --- every page --------------------------------------------------------------------------------------------------
