@@ -47,13 +47,13 @@ def rename(session: Session, called: str, wanted: str, *, actor: str) -> str:
     connections.hold_all(session)  # two renames at once must not choose one name
     key = connections.find_key(session, called)
     if key is None:
-        raise _refused(404, f"there is no connection {called}")
+        raise _refused(404, message("there is no connection {name}", name=called))
     if not connections.is_name(wanted):
         raise _refused(400, connections.NAME_RULE)
     owner = connections.find_key(session, wanted)
     if owner not in {None, key}:
         # Nor the first name of another connection: old links must not lead to another shop.
-        raise _refused(409, f"another connection is called {wanted}, or was called so at first")
+        raise _refused(409, message("another connection is called {name}, or was called so at first", name=wanted))
     before = connections.display_names(session)[key]
     connections.rename(session, key, wanted)
     audit.note(
@@ -100,7 +100,7 @@ def _find(session: Session, called: str, data: Data) -> str:
         return key
     left = [each for each in retention.find_removed(session) if each.called == called and each.status is Status.REMOVED]
     if not left or data is not Data.PURGE:
-        raise _refused(404, f"there is no connection {called}")
+        raise _refused(404, message("there is no connection {name}", name=called))
     return left[0].key
 
 

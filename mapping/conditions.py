@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from mapping import patterns
 from mapping.document_limits import is_in_force
+from mapping.messages import message
 
 Scalar = bool | int | Decimal | str
 Operator = Literal[
@@ -54,7 +55,7 @@ class Comparison(_Node):
     @model_validator(mode="after")
     def _value_fits(self, info: ValidationInfo) -> Comparison:
         if self.is_ not in _VALUELESS and self.value is None:
-            raise ValueError(f'"{self.is_}" needs a value')
+            raise ValueError(message('"{name}" needs a value', name=self.is_))
         if (self.is_ == "in") is not isinstance(self.value, tuple):
             raise ValueError('a list of values belongs to "in", and "in" needs a list')
         if self.is_ == "matches" and not is_in_force(info):
@@ -166,12 +167,13 @@ _SEGMENT = re.compile(r"(?P<name>[^.\[\]]+)(?:\[(?P<key>[^=\[\]]+)=(?P<wanted>[^
 def split_path(path: str) -> tuple[tuple[str, str | None, str], ...]:
     """A path as (name, key, wanted) segments; ValueError if it is not a path."""
     if len(path) > LONGEST:
-        raise ValueError(f"a path has at most {LONGEST} characters")
+        raise ValueError(message("a path has at most {most} characters", most=LONGEST))
     segments = []
     for part in re.split(r"\.(?![^\[]*\])", path):
         match = _SEGMENT.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f'"{path}" is not a path; write names separated by dots, e.g. "ParentRef.value"')
+            said = '"{path}" is not a path; write names separated by dots, e.g. "ParentRef.value"'
+            raise ValueError(message(said, path=path))
         segments.append((match["name"], match["key"], match["wanted"] or ""))
     return tuple(segments)
 

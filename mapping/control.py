@@ -38,7 +38,7 @@ class Control(BaseModel):
     def _has_what_it_needs(self) -> Control:
         needed = _NEEDS.get(self.mode)
         if needed and not getattr(self, needed):
-            raise ValueError(f'mode "{self.mode}" needs `{needed}`')
+            raise ValueError(message('mode "{mode}" needs `{needed}`', mode=self.mode, needed=needed))
         if self.on_miss == "default" and self.fallback is None:
             raise ValueError('on_miss "default" needs `fallback`')
         return self

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationInfo
 
 from mapping import patterns
+from mapping.messages import message
 
 LARGEST: Final = 256 * 1024
 """Characters of a document."""
@@ -27,8 +28,8 @@ def is_in_force(info: ValidationInfo) -> bool:
 def find_excess(text: str) -> str | None:
     """Why a text is refused before it is read; None if it may be read."""
     if len(text) > LARGEST:
-        return f"it has {len(text)} characters; a document may have {LARGEST}"
-    return f"it has a name of more than {DEEPEST} parts" if _LONG_NAME.fits(text) else None
+        return message("it has {n} characters; a document may have {most}", n=len(text), most=LARGEST)
+    return message("it has a name of more than {most} parts", most=DEEPEST) if _LONG_NAME.fits(text) else None
 
 
 def is_too_deep(value: Any, *, left: int = DEEPEST) -> bool:

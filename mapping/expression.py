@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
+from mapping.messages import message
+
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[a-z_]+)|(?P<symbol>[-+*/(),]))")
 _DEPTH = 30
 _LONGEST = 1_000
@@ -51,7 +53,7 @@ def read_expression(text: str, *, names: Sequence[str], strict: bool = False) ->
     With `strict` one that always divides by zero is refused, too.
     """
     if len(text) > _LONGEST:
-        raise ExpressionError(f"a formula has at most {_LONGEST} characters")
+        raise ExpressionError(message("a formula has at most {most} characters", most=_LONGEST))
     reader = _Reader(text, frozenset(names), strict=strict)
     node = reader.read_sum(0)
     reader.expect_end()
@@ -76,7 +78,7 @@ class _Reader:
 
     def expect_end(self) -> None:
         if self._at < len(self._tokens):
-            raise ExpressionError(f'"{self._tokens[self._at]}" is not expected here')
+            raise ExpressionError(message('"{part}" is not expected here', part=self._tokens[self._at]))
 
     def _read_product(self, depth: int) -> _Node:
         return self._read_chain("*/", self._read_factor, depth)
@@ -118,7 +120,8 @@ class _Reader:
 
     def _read_name(self, name: str) -> _Node:
         if name not in self._names:
-            raise ExpressionError(f'"{name}" is not known; use {", ".join(sorted(self._names))}')
+            known = ", ".join(sorted(self._names))
+            raise ExpressionError(message('"{name}" is not known; use {known}', name=name, known=known))
         self.used.add(name)
         self._names_read += 1
         return lambda values: values[name]
@@ -146,7 +149,7 @@ def _split(text: str) -> list[str]:
     while text[at:].strip():
         match = _TOKEN.match(text, at)
         if match is None:
-            raise ExpressionError(f'"{text[at:].strip()[:20]}" is not understood')
+            raise ExpressionError(message('"{part}" is not understood', part=text[at:].strip()[:20]))
         tokens.append(match.group().strip())
         at = match.end()
     return tokens

@@ -23,6 +23,7 @@ from mapping.conditions import Condition
 from mapping.control import Control
 from mapping.document_limits import is_in_force
 from mapping.expression import read_expression
+from mapping.messages import message
 from mapping.rules import Rule
 
 WritePolicy = Literal["create", "update", "both", "never"]
@@ -48,7 +49,8 @@ def _chooses_vat_codes(chosen: Control, info: ValidationInfo) -> Control:
     wrong = [(key, answer) for key, answer in answers.items() if answer is not None and not answer.isdecimal()]
     if wrong and not is_in_force(info):
         key, answer = wrong[0]
-        raise ValueError(f'"{key}" = "{answer}": a VAT code of the till is a number, such as "2"')
+        said = '"{key}" = "{answer}": a VAT code of the till is a number, such as "2"'
+        raise ValueError(message(said, key=key, answer=answer))
     return chosen
 
 

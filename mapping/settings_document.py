@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import PydanticKnownError
 
 from mapping.document_limits import IN_FORCE, find_excess, is_in_force, is_too_deep
+from mapping.messages import join, message
 from mapping.sections import (
     AgreementSettings,
     CategorySettings,
@@ -66,11 +68,17 @@ class DocumentFault:
     hint: str
 
 
+def say_all(faults: Iterable[DocumentFault]) -> str:
+    """All faults in one text."""
+    said = [message("{path}: {said}", path=each.path, said=message(each.message)) for each in faults]
+    return join(said, "{first}; {second}") if said else ""
+
+
 class DocumentError(ValueError):
     """A document was refused; `faults` are all of them, not only the first."""
 
     def __init__(self, faults: tuple[DocumentFault, ...]) -> None:
-        super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in faults))
+        super().__init__(say_all(faults))
         self.faults = faults
 
 
@@ -90,7 +98,9 @@ def _read(toml_text: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(toml_text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise _refuse(f"this is not TOML: {error}", "texts stand in quotes, tables in [brackets]") from error
+        raise _refuse(
+            message("this is not TOML: {error}", error=error), "texts stand in quotes, tables in [brackets]"
+        ) from error
     except RecursionError:
         raise _too_deep() from None
 
@@ -180,16 +190,43 @@ _HINTS = {
 def _to_faults(rows: Sequence[Mapping[str, Any]]) -> tuple[DocumentFault, ...]:
     first = tuple(map(_to_fault, rows[:MAX_FAULTS]))
     more = len(rows) - len(first)
-    return (*first, DocumentFault("(document)", f"and {more} more faults", "mend these first")) if more else first
+    return (
+        (*first, DocumentFault("(document)", message("and {n} more faults", n=more), "mend these first"))
+        if more
+        else first
+    )
 
 
 def _to_fault(row: Mapping[str, Any]) -> DocumentFault:
     context = row.get("ctx") or {}
+    advice = ""
     steps = [*row["loc"], *([context["field"]] if row["type"] == "incomplete" else [])]
     path = ".".join(map(str, steps)) or "(document)"
-    message = str(row["msg"]).removeprefix("Value error, ")
-    advice = f"use {context['expected']}" if "expected" in context else context.get("hint", message)
-    return DocumentFault(path, message, _HINTS.get(row["type"]) or advice)
+    if "expected" in context:
+        *others, last = str(context["expected"]).rsplit(" or ", 1)
+        expected = message("{others} or {last}", others=others[0], last=last) if others else last
+        context, advice = {**context, "expected": expected}, message("use {expected}", expected=expected)
+    said = _to_message(row, context)
+    return DocumentFault(path, said, _HINTS.get(row["type"]) or advice or context.get("hint", said))
+
+
+def _to_message(row: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    """What is wrong, with its values apart; as it is where its template does not give the same text."""
+    text = str(row["msg"])
+    match row["type"]:
+        case "value_error":
+            error: ValueError = context["error"]
+            return message(error.args[0] if error.args else str(error))
+        case "incomplete":
+            return message(context["message"])
+    try:
+        template = PydanticKnownError(row["type"], row.get("ctx")).message_template
+        plural = next(
+            end for end in ("s", "") if template.replace("{expected_plural}", end).format_map(context) == text
+        )
+    except (KeyError, StopIteration, TypeError, ValueError):
+        return text
+    return message(template.replace("{expected_plural}", plural), **context)
 
 
 # Each character matches in one way only, so that no document makes matching slow.

@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 from gateway.errors import Rejected
 from gateway.store.clock import moment
 from gateway.store.tables import SettingsRow
+from mapping.messages import message
 
 _COLUMNS = tuple(col(getattr(SettingsRow, name)) for name in ("version", "document", "author", "created_at"))
 
@@ -23,7 +24,7 @@ class Outdated(Rejected):
     status = 409
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"somebody else saved meanwhile: version {version} is in force")
+        super().__init__(message("somebody else saved meanwhile: version {version} is in force", version=version))
         self.version = version
 
 

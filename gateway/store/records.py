@@ -23,7 +23,7 @@ LOOKED_BACK: Final = 30_000
 """A part of a name is searched among the last so many records; a whole SKU or number among all of them."""
 _DAY_SECONDS: Final = 86_400.0
 _PERSONAL: Final = ("code", "books_name", "till_name", "fields")
-_NAMES: Final = ("books_name", "till_name", "code")
+_NAMES: Final = ("code", "books_name", "till_name")
 _ENDED: Final = frozenset({State.DONE, State.SKIPPED})
 
 _TOLD: Final = and_(col(InboxRow.id) == col(RecordRow.event_id), col(InboxRow.state).in_(OPEN))
@@ -91,7 +91,7 @@ class RecordPosition:
 class RecordFilter:
     """Which records to list. `q` is an SKU, an e-mail address, a number, an id, or a part of a name.
 
-    `is_private`: whoever asks may not see names, so only numbers and ids are searched.
+    `is_private`: whoever asks may not see e-mail addresses, so these are not searched.
     """
 
     kind: RecordKind
@@ -303,12 +303,13 @@ def _search(session: Session, text: str, *, is_private: bool) -> list[int]:
     """The ids of the records with this SKU, address, number or name. Each step uses an index, or the newest rows."""
     newest = session.execute(select(func.max(col(RecordRow.id)))).scalar_one() or 0
     recent = col(RecordRow.id) > newest - LOOKED_BACK
-    named = or_(*(col(getattr(RecordRow, each)).icontains(text, autoescape=True) for each in _NAMES))
+    named = or_(*(col(getattr(RecordRow, each)).icontains(text, autoescape=True) for each in _NAMES[is_private:]))
     numbered = [col(RecordRow.till_number) == text, and_(recent, col(RecordRow.books_id) == text)]
     ids: set[int] = set()
     for condition in (
         *numbered,
-        *([] if is_private else [col(RecordRow.code).in_({text, text.lower()}), and_(recent, named)]),
+        *([] if is_private else [col(RecordRow.code).in_({text, text.lower()})]),
+        and_(recent, named),
     ):
         some = select(col(RecordRow.id)).where(condition).order_by(col(RecordRow.id).desc()).limit(MOST_FOUND)
         ids |= {int(each) for each in session.execute(some).scalars() if each is not None}

@@ -16,7 +16,8 @@ from gateway.store.views import Filter
 from gateway.web import deliveries, waiting
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
-from mapping.messages import message
+from mapping import messages
+from mapping.messages import join, message
 
 RETRYABLE = tuple(state for state in State if state is not State.WORKING)
 MAX_AT_ONCE = 1_000
@@ -67,7 +68,7 @@ async def ignore(shared: Services, event_id: int, *, actor: str, reason: str | N
     def change(session: Session) -> Event:
         event = _get(session, event_id)
         if not inbox.ignore(session, event_id, why):
-            raise Refusal(409, f"an event that is {event.state} cannot be ignored")
+            raise Refusal(409, message("an event that is {state} cannot be ignored", state=message(event.state)))
         sales.ignore(session, event_id)
         records.close(session, [event_id], waiting=False)
         audit.note(session, actor=actor, action="ignore", target=message("event {id}", id=event_id), reason=reason)
@@ -129,7 +130,8 @@ async def resend(shared: Services, wanted: Resend, *, seconds: float = LOOKUP_SE
     if change.entity == requests.LOOKUP:
         event = await waiting.wait_for_end(shared, event_id, seconds=seconds)
         if event is not None and event.code == requests.UNKNOWN_ORDER:
-            raise Refusal(404, f"{event.reason}; {event.fix}", code=event.code, event=event.id)
+            reason, fix = (message(messages.restore(each or "", event.messages)) for each in (event.reason, event.fix))
+            raise Refusal(404, join((reason, fix), "{first}; {second}"), code=event.code, event=event.id)
     return event_id
 
 
@@ -154,9 +156,7 @@ def _whose(session: Session, wanted: Resend, known: Sequence[Event]) -> str:
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
-        raise Refusal(
-            409, f"there is no connection {wanted.connection}" if wanted.connection else "nothing is connected yet"
-        )
+        raise Refusal(409, say_none(wanted.connection))
     called = [connections.display_names(session)[each] for each in candidates]
     raise Refusal(409, "several connections could have this order; name one", connections=called)
 
@@ -193,7 +193,7 @@ async def backfill(
     def keep(session: Session) -> list[int]:
         names = connections.choose(session, connection)
         if not names:
-            raise Refusal(409, f"there is no connection {connection}" if connection else "nothing is connected yet")
+            raise Refusal(409, say_none(connection))
         changes = [progress.ask(session, flow, connection=name, since=since, actor=SOURCE) for name in names]
         received = inbox.receive(session, changes)
         audit.note(session, actor=actor, action="backfill", target=requests.name_backfill(flow, since))
@@ -202,6 +202,11 @@ async def backfill(
     ids = await shared.write(keep)
     shared.notifier.notify(ids)
     return ids
+
+
+def say_none(connection: str | None) -> str:
+    """That no such connection exists, or none at all."""
+    return message("there is no connection {name}", name=connection) if connection else "nothing is connected yet"
 
 
 def _get(session: Session, event_id: int) -> Event:

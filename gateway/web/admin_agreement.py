@@ -20,6 +20,7 @@ from gateway.web import actions, admin_events, bodies, queries, services, waitin
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.problems import Refusal
 from mapping.agreement import to_text
+from mapping.messages import message
 
 
 def routes() -> list[Route]:
@@ -133,7 +134,8 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
     connection = _find_connection(session, queries.find_text(given, "connection"))
     start, through = queries.find_day(given, "from"), queries.find_day(given, "through")
     if start and through and not timedelta(0) <= through - start < requests.LONGEST_PERIOD:
-        raise Refusal(400, f"{start} to {through} is not a period of 1 to {requests.LONGEST_PERIOD.days} days")
+        said = "{start} to {through} is not a period of 1 to {most} days"
+        raise Refusal(400, message(said, start=start, through=through, most=requests.LONGEST_PERIOD.days))
     change = requests.agree(connection=connection, start=start, through=through, actor=actions.SOURCE)
     (received,) = inbox.receive(session, [change])
     audit.note(session, actor=actor, action="agreement", target=f"{connection} {start or ''}..{through or ''}")
@@ -143,7 +145,7 @@ def ask(session: Session, given: Mapping[str, Any], *, actor: str) -> int:
 def _find_connection(session: Session, wanted: str | None) -> str:
     names = connections.choose(session, wanted)
     if not names:
-        raise Refusal(409, f"there is no connection {wanted}" if wanted else "nothing is connected yet")
+        raise Refusal(409, actions.say_none(wanted))
     if len(names) > 1:
         raise Refusal(
             409,

@@ -14,6 +14,7 @@ from gateway.web import admin_events, admin_status, bodies, queries, services, s
 from gateway.web.access import ADMIN, admin_only
 from gateway.web.admin_status import Overview
 from gateway.web.problems import Refusal
+from mapping.messages import message
 
 _ADDRESS = "/admin/connections/{name}"
 
@@ -92,7 +93,7 @@ async def _read(request: Request) -> dict[str, object]:
     overview = await _look(request)
     found = next((each for each in overview.connections if each.name == name), None)
     if found is None:
-        raise Refusal(404, f"there is no connection {name}")
+        raise Refusal(404, message("there is no connection {name}", name=name))
     return admin_status.to_connection(found, overview)
 
 

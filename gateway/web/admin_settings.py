@@ -82,7 +82,7 @@ async def _check(shared: Services, name: str, draft: Draft) -> Mapping[str, Any]
     shared.notifier.notify([event_id])
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=CHECK_SECONDS)
     event = await shared.read(lambda session: views.find_event(session, event_id)) if settled else None
-    found = presentation.parse(event.result) if event and event.state == State.DONE else None
+    found = presentation.to_result(event) if event and event.state == State.DONE else None
     return found if isinstance(found, Mapping) else None
 
 
@@ -105,12 +105,12 @@ def to_target(name: str, version: int) -> str:
 def must_exist(session: Session, name: str) -> None:
     """Raises `Refusal` 404 for an unknown connection."""
     if name not in connections.names(session):
-        raise Refusal(404, f"there is no connection {name}")
+        raise Refusal(404, message("there is no connection {name}", name=name))
 
 
 def _to_faults(found: Mapping[str, Any] | None, kind: str) -> tuple[DocumentFault, ...]:
     rows = (found or {}).get(kind) or ()
-    return tuple(DocumentFault(str(row["path"]), str(row["message"]), str(row["hint"])) for row in rows)
+    return tuple(DocumentFault(row["path"], row["message"], row["hint"]) for row in rows)
 
 
 def routes() -> list[Route]:

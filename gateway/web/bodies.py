@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 
 from gateway.web.problems import Refusal
+from mapping.messages import message
 
 LARGEST_DELIVERY = 4 * 1024 * 1024
 LARGEST_FORM = 1024 * 1024
@@ -24,13 +25,13 @@ async def read(request: Request, *, limit: int) -> bytes:
     # Straight from the server, message by message: nearly every delivery is one.
     body, more = b"", True
     while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
+        part = await request.receive()
+        if part["type"] == "http.disconnect":
             raise Refusal(400, "the body was cut off")
-        body += message.get("body", b"")
+        body += part.get("body", b"")
         if len(body) > limit:
             raise _too_large(limit)
-        more = message.get("more_body", False)
+        more = part.get("more_body", False)
     return body
 
 
@@ -50,7 +51,7 @@ def _to_length(value: bytes) -> int:
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal(413, f"the body is larger than {limit} bytes", headers={"Connection": "close"})
+    return Refusal(413, message("the body is larger than {limit} bytes", limit=limit), headers={"Connection": "close"})
 
 
 async def read_form(request: Request) -> dict[str, str]:

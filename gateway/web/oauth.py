@@ -128,9 +128,11 @@ def _keep(session: Session, name: str, realm: str, pair: TokenPair, seal: Seal, 
     now = connections.find(session, key, seal, hold=True)
     if owner != key:
         called = connections.display_names(session)[owner]
-        raise Refusal(409, f"this QuickBooks company already belongs to the connection {called}")
+        said = "this QuickBooks company already belongs to the connection {name}"
+        raise Refusal(409, message(said, name=called))
     if now is not None and now.realm_id not in {None, realm}:
-        raise Refusal(409, f"the connection {name} belongs to another QuickBooks company; nothing was changed")
+        said = "the connection {name} belongs to another QuickBooks company; nothing was changed"
+        raise Refusal(409, message(said, name=name))
     fresh = Connection(key, realm, None, None, None, None, (), live=False, paused=None, display_name=name)
     connections.save(session, replace(now, realm_id=realm, paused=None) if now else fresh, seal)
     tokens.save(session, key, token_manager.to_tokens(pair), seal)

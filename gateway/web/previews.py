@@ -16,6 +16,7 @@ from gateway.web import actions, queries
 from gateway.web.actions import Resend
 from gateway.web.problems import Refusal
 from gateway.web.services import Services
+from mapping.messages import message
 
 PREVIEWED: Final = tuple(Flow)
 OF_BOOKS: Final = f"{Flow.CUSTOMERS}/{Side.BOOKS}"
@@ -52,12 +53,13 @@ def to_request(given: Mapping[str, Any], *, connection: str, actor: str) -> Prev
     """The request of a form: `flow`, `by` and `record`. Raises `Refusal` 400."""
     flow, record = queries.find_choice(given, "flow", Flow), queries.find_text(given, "record")
     if flow not in PREVIEWED or record is None or not record.strip():
-        raise Refusal(400, f"name a flow ({', '.join(PREVIEWED)}) and a record")
+        raise Refusal(400, message("name a flow ({flows}) and a record", flows=", ".join(PREVIEWED)))
     by = queries.find_choice(given, "by", By) or By.ID
     side = queries.find_choice(given, "side", Side) or Side.TILL
     known_by = _KNOWN_BY.get(flow, _ITEMS)
     if by not in known_by:
-        raise Refusal(400, f"{flow} are known by {', '.join(each for each in By if each in known_by)}, not by {by}")
+        known = ", ".join(each for each in By if each in known_by)
+        raise Refusal(400, message("{flow} are known by {known}, not by {by}", flow=message(flow), known=known, by=by))
     return PreviewRequest(flow, record.strip(), connection, actor, by=by, side=side)
 
 
@@ -87,7 +89,7 @@ async def ask(shared: Services, wanted: PreviewRequest) -> int:
 def _store(session: Session, wanted: PreviewRequest) -> int:
     key = connections.find_key(session, wanted.connection)
     if key is None:
-        raise Refusal(404, f"there is no connection {wanted.connection}")
+        raise Refusal(404, message("there is no connection {name}", name=wanted.connection))
     change = requests.preview(
         wanted.flow,
         wanted.record,

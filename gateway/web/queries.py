@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from gateway.store.events import Flow, State
 from gateway.store.views import LONGEST_PAGE, PAGE, Filter
 from gateway.web.problems import Refusal
+from mapping.messages import message
 
 LONGEST_TEXT = 200
 LARGEST_ID = 2**63 - 1
@@ -27,7 +28,9 @@ def only(given: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The same, if it holds nothing but these names. Raises `Refusal` 400: a misspelt `dry_run` must never write."""
     unknown = sorted(set(given) - set(names))
     if unknown:
-        raise Refusal(400, f"unknown: {', '.join(unknown)[:LONGEST_TEXT]}; known here: {', '.join(names) or 'nothing'}")
+        known = ", ".join(names) or message("nothing")
+        said = message("unknown: {names}; known here: {known}", names=", ".join(unknown)[:LONGEST_TEXT], known=known)
+        raise Refusal(400, said)
     return given
 
 
@@ -51,7 +54,7 @@ def find_choice(given: Mapping[str, Any], name: str, choices: type[Choice]) -> C
         return None
     found = next((choice for choice in choices if choice == value), None)
     if found is None:
-        raise Refusal(400, f"{name} should be one of {', '.join(choices)}")
+        raise Refusal(400, message("{name} should be one of {choices}", name=message(name), choices=", ".join(choices)))
     return found
 
 
@@ -61,7 +64,8 @@ def find_text(given: Mapping[str, Any], name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or not is_line(value):
-        raise Refusal(400, f"{name} should be one line of text, at most {LONGEST_TEXT} characters")
+        said = "{name} should be one line of text, at most {most} characters"
+        raise Refusal(400, message(said, name=message(name), most=LONGEST_TEXT))
     return value
 
 
@@ -78,7 +82,8 @@ def find_number(given: Mapping[str, Any], name: str, *, low: int, high: int) -> 
         return None
     number = _find_whole(value)
     if number is None or not low <= number <= high:
-        raise Refusal(400, f"{name} should be a whole number from {low} to {high}")
+        said = "{name} should be a whole number from {low} to {high}"
+        raise Refusal(400, message(said, name=message(name), low=low, high=high))
     return number
 
 
@@ -101,14 +106,14 @@ def find_day(given: Mapping[str, Any], name: str) -> date | None:
         # Python also reads "20260131" and week dates; one way of writing is enough.
         return date.fromisoformat(text if isinstance(text, str) and len(text) == _DAY_LENGTH else "")
     except ValueError:
-        raise Refusal(400, f"{name} should be a day such as 2026-01-31") from None
+        raise Refusal(400, message("{name} should be a day such as 2026-01-31", name=message(name))) from None
 
 
 def find_switch(given: Mapping[str, Any], name: str) -> bool:
     """True or false of a JSON body; absent is false."""
     value = given.get(name, False)
     if not isinstance(value, bool):
-        raise Refusal(400, f"{name} should be true or false")
+        raise Refusal(400, message("{name} should be true or false", name=message(name)))
     return value
 
 

@@ -69,14 +69,14 @@ def _find_secrets(given: Any) -> tuple[str, ...] | None:
     if given is None:
         return None
     if not isinstance(given, list) or not all(isinstance(row, str) for row in given):
-        raise Refusal(400, f"{SECRETS} should be a list of texts")
+        raise Refusal(400, message("{name} should be a list of texts", name=SECRETS))
     return tuple(row.strip() for row in given)
 
 
 def _url_faults(url: str | None) -> list[dict[str, str]]:
     if url is None:
         return []
-    hint = "e.g. https://api.mpluskassa.nl:12345"
+    hint = message("e.g. {example}", example="https://api.mpluskassa.nl:12345")
     try:
         parts = urlsplit(url)
         known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -85,8 +85,8 @@ def _url_faults(url: str | None) -> list[dict[str, str]]:
     if not known or parts.query or parts.fragment or parts.username:
         return [{"path": "mplus_url", "message": "this is not the address of an installation", "hint": hint}]
     if parts.scheme == "http" and not ssrf_guard.is_private_name(parts.hostname or ""):
-        message = "outside a private network the address has to begin with https://, or the secret could be read"
-        return [{"path": "mplus_url", "message": message, "hint": hint}]
+        said = "outside a private network the address has to begin with https://, or the secret could be read"
+        return [{"path": "mplus_url", "message": said, "hint": hint}]
     return []
 
 
@@ -97,7 +97,11 @@ def _refuse_stored_secret(now: Connection, till: Till) -> None:
     asked = {"mplus_ident": (now.mplus_ident, till.ident), "mplus_secret": (now.mplus_secret, till.secret)}
     hint = "the stored one is sent to the address it was stored for only"
     faults = [
-        {"path": path, "message": f"the address of the till changed: give {path} again", "hint": hint}
+        {
+            "path": path,
+            "message": message("the address of the till changed: give {path} again", path=message(path)),
+            "hint": hint,
+        }
         for path, (stored, given) in asked.items()
         if stored and not given
     ]
@@ -144,7 +148,9 @@ def _keep_till(session: Session, name: str, till: Till, seal: Seal, actor: str) 
     connections.hold_all(session)
     now = connections.find(session, name, seal, hold=True)
     if now is None and connections.find_key(session, name) is not None:
-        raise Refusal(409, f"another connection was called {name} at this moment; nothing was changed")
+        raise Refusal(
+            409, message("another connection was called {name} at this moment; nothing was changed", name=name)
+        )
     key = now.name if now else connections.new_key(session, check_name(name))
     before = now or Connection(key, None, None, None, None, None, (), live=False, paused=None, display_name=name)
     wanted = _change(before, till)
@@ -181,11 +187,13 @@ def _change(now: Connection, till: Till) -> Connection:
 
 def _refuse_shared(wanted: Connection, others: list[Connection]) -> None:
     for other in others:
-        whose = f"belongs to the connection {other.display_name}"
+        whose = other.display_name
         if wanted.mplus_url and (wanted.mplus_url, wanted.mplus_ident) == (other.mplus_url, other.mplus_ident):
-            raise Refusal(409, f"this till {whose}: its sales would be booked twice")
+            raise Refusal(
+                409, message("this till belongs to the connection {name}: its sales would be booked twice", name=whose)
+            )
         if wanted.mplus_subscription_id and wanted.mplus_subscription_id == other.mplus_subscription_id:
-            raise Refusal(409, f"this webhook subscription {whose}")
+            raise Refusal(409, message("this webhook subscription belongs to the connection {name}", name=whose))
 
 
 async def check_up(shared: Services, name: str, *, actor: str) -> int:
@@ -202,7 +210,7 @@ async def go_live(shared: Services, name: str, *, actor: str) -> int | None:
     def let_go_on(session: Session) -> Connection:
         connection = get(session, name, shared.seal)
         if missing := _missing(session, connection):
-            raise Refusal(409, f"not yet: {missing}")
+            raise Refusal(409, message("not yet: {missing}", missing=message(missing)))
         if connection.live:
             connections.go_live(session, name)
             audit.note(session, actor=actor, action="live", target=message("connection {name}", name=name))
@@ -265,5 +273,5 @@ def get(session: Session, name: str, seal: Seal) -> Connection:
     """The connection. Raises `Refusal` 404."""
     connection = connections.find(session, name, seal)
     if connection is None:
-        raise Refusal(404, f"there is no connection {name}")
+        raise Refusal(404, message("there is no connection {name}", name=name))
     return connection

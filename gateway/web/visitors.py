@@ -90,10 +90,10 @@ def _confine(visitor: Visitor) -> dict[str, str]:
     return {} if visitor.connection is None else {"connection": visitor.connection}
 
 
-def refuse_others(visitor: Visitor, connection: str | None, what: str) -> None:
-    """Raises `Refusal` 404 for a record of a connection that the visitor may not see."""
+def refuse_others(visitor: Visitor, connection: str | None, missing: str) -> None:
+    """Raises `Refusal` 404 for a record of a connection that the visitor may not see: it is `missing` for them."""
     if visitor.connection not in {None, connection}:
-        raise Refusal(404, f"there is no such {what}")
+        raise Refusal(404, missing)
 
 
 async def find_visitor(request: Request) -> Visitor | None:

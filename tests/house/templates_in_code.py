@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/store")
-_SINGLE = ("gateway/token_manager.py", "gateway/findings.py")
-_NOT_FOR_PAGES = ("gateway/store/people.py", "gateway/store/personal.py")
+_PARTS = ("mapping", "handlers", "workers", "gateway/connectors", "gateway/store", "gateway/web")
+_SINGLE = ("gateway/token_manager.py", "gateway/findings.py", "gateway/removal.py")
+_NOT_FOR_PAGES = (
+    *("gateway/store/people.py", "gateway/store/personal.py", "gateway/web/health.py", "gateway/web/deliveries.py"),
+    *(f"gateway/web/admin_{each}.py" for each in ("connections", "people", "events", "status", "previews")),
+    *("gateway/web/webhooks.py", "gateway/web/problems.py", "gateway/web/bodies.py"),
+)
 _ERRORS = frozenset({
     "MappingError", "NotBookable", "RoundingItemNeeded", "ClearingItemNeeded", "OrderDepositItemNeeded", "Transient",
     "RateLimited", "Permanent", "AuthLost", "Conflict", "DuplicateName", "DuplicateNumber", "NotFound", "Incident",
@@ -19,6 +23,9 @@ _ERRORS = frozenset({
 _POSITIONS = {
     **dict.fromkeys(_ERRORS, slice(0, 1)),
     **dict.fromkeys(("done", "skipped", "parked", "say", "message", "_park", "_wrong"), slice(0, 3)),
+    **dict.fromkeys(("Refusal", "_refused"), slice(1, 2)),
+    "incomplete": slice(0, 1),
+    "DocumentFault": slice(1, 3),
     "Finding": slice(0, 3),
     "AlertCause": slice(1, 4),
     "Plan": slice(1, 2),

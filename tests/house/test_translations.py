@@ -34,9 +34,10 @@ from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLAN
 from gateway.web.pages.rendering import ENTITIES
 from gateway.web.previews import CHOICES
 from handlers.sales.dry_runs import STEPS
-from mapping import settings_guide
+from mapping import messages, settings_guide
 from mapping.agreement_causes import Cause
 from mapping.explanations import KEPT
+from mapping.messages import message
 from mapping.settings_document import SettingsDocument
 from tests.house import templates_in_code
 
@@ -134,7 +135,17 @@ def test_messages_of_tables_have_a_template_in_every_language() -> None:
     refusals = {text for row in till_faults.RESULTS.values() for text in (row.meaning, row.fix) if text}
     known = catalogue.words("de").keys()
     assert {text for text in meanings | refusals if text not in known} == {"done"} - known
-    assert locale("nl-messages").keys() == locale("de-messages").keys()
-    for language in ("nl", "de"):
-        for english, translated in locale(f"{language}-messages").items():
-            assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", translated)), english
+    for part in ("messages", "refusals", "former"):
+        assert locale(f"nl-{part}").keys() == locale(f"de-{part}").keys()
+        for language in ("nl", "de"):
+            for english, translated in locale(f"{language}-{part}").items():
+                assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", translated)), english
+
+
+def test_a_former_template_stays_translated_and_is_not_in_the_code() -> None:
+    former = locale("de-former").keys()
+    assert former & {each.template for each in templates_in_code.find_all()} == set()
+    assert former & (locale("de").keys() | locale("de-messages").keys() | locale("de-refusals").keys()) == set()
+    stored = messages.store(message("{reason}: left alone", reason=message("the customer is inactive")))
+    said = catalogue.say("de", "the customer is inactive: left alone", stored)
+    assert said == "der Kunde ist inaktiv: unverändert gelassen"

@@ -32,6 +32,7 @@ from mapping.messages import message
 
 EARLIER = 10
 _SHORTEST_NAME = 2
+_NO_REPORT = "there is no such report"
 
 
 def routes() -> list[Route]:
@@ -57,7 +58,7 @@ async def _find_connection(request: Request, given: Mapping[str, Any]) -> str | 
     if called is None:
         return next(iter(sorted(set(directory.keys.values()))), None)
     if called not in directory.keys:
-        raise Refusal(404, f"there is no connection {called}")
+        raise Refusal(404, message("there is no connection {name}", name=called))
     return directory.keys[called]
 
 
@@ -304,8 +305,8 @@ async def show_report(request: Request, visitor: Visitor) -> Response:
     event_id = queries.to_id(request.path_params["id"])
     event = await services.of(request).read(lambda session: views.find_event(session, event_id))
     if event is None or event.entity != requests.AGREEMENT:
-        raise Refusal(404, "there is no such report")
-    refuse_others(visitor, event.connection, "report")
+        raise Refusal(404, _NO_REPORT)
+    refuse_others(visitor, event.connection, _NO_REPORT)
     report = presentation.to_result(event)
     return render(
         request,

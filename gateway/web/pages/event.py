@@ -73,7 +73,7 @@ async def _read(request: Request, visitor: Visitor) -> tuple[Event, list[Entry]]
     event, log = await services.of(request).read(look)
     if event is None:
         raise Refusal(404, "there is no such event")
-    refuse_others(visitor, event.connection, "event")
+    refuse_others(visitor, event.connection, "there is no such event")
     return event, log
 
 
@@ -95,8 +95,16 @@ async def _retry(shared: Services, visitor: Visitor, event: Event, _form: dict[s
 
 
 async def _ignore(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:
-    reason = queries.find_text(form, "reason")
+    reason = find_reason(form)
     return (await actions.ignore(shared, event.id, actor=visitor.actor, reason=reason)).id
+
+
+def find_reason(form: dict[str, str]) -> str:
+    """Why something is ignored. Raises `Refusal` 400 without it."""
+    reason = (queries.find_text(form, "reason") or "").strip()
+    if not reason:
+        raise Refusal(400, "say why it is ignored: whoever looks at it later needs the reason")
+    return reason
 
 
 async def _resend(shared: Services, visitor: Visitor, event: Event, form: dict[str, str]) -> int:

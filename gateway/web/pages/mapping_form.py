@@ -10,10 +10,11 @@ from functools import reduce
 from typing import Any, Final
 
 from gateway.store.sales_list import SaleExample, SalesValues
-from mapping import choices, coverage
+from mapping import choices, coverage, settings_document
 from mapping.choices import ListName, ListOption
 from mapping.control import Control
 from mapping.coverage import CONTROLS, SALES_GROUPS, SINGLES, Caught, MappedSetting, MappedValue, SourceValue
+from mapping.messages import join, message
 from mapping.rules import find_row
 from mapping.settings_document import DocumentFault, SettingsDocument
 
@@ -177,8 +178,8 @@ def place(faults: Iterable[DocumentFault], chosen: Choices) -> dict[str, str]:
         row = next((key for key, value in table.items() if value and value in fault.message), None)
         known = path in chosen.controls or path in chosen.singles
         name = f"{path}={row}" if row is not None else path if known else ""
-        said = fault.message if name else f"{fault.path}: {fault.message}"
-        found[name] = f"{found[name]}; {said}" if name in found else said
+        said = message(fault.message) if name else settings_document.say_all([fault])
+        found[name] = join((found[name], said), "{first}; {second}") if name in found else said
     return found
 
 

@@ -26,6 +26,7 @@ from gateway.web.visitors import for_visitors, from_form, refuse_others
 ITEM = "Item"
 _PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
 _RECENT, _LOOKED_AT = 5, 60
+_MISSING = "there is no such preview"
 
 
 def routes() -> list[Route]:
@@ -95,7 +96,7 @@ async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) 
 async def show_preview(request: Request, visitor: Visitor) -> Response:
     """What would be done, or that it is still being looked at."""
     event = await _read(request)
-    refuse_others(visitor, event.connection, "preview")
+    refuse_others(visitor, event.connection, _MISSING)
     hint = presentation.parse(event.hint)
     asked = hint if isinstance(hint, dict) else {}
     return render(
@@ -125,7 +126,7 @@ async def _read(request: Request) -> Event:
 
     event = await services.of(request).read(look)
     if event is None or not is_preview(event):
-        raise Refusal(404, "there is no such preview")
+        raise Refusal(404, _MISSING)
     return event
 
 

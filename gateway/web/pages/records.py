@@ -41,6 +41,10 @@ STATUSES: Final[Mapping[RecordKind, Mapping[str, str]]] = {
         RecordStatus.UNLINKED: "on one side only",
     },
 }
+_MISSING: Final = {
+    RecordKind.PRODUCT: "there is no such product",
+    RecordKind.CUSTOMER: "there is no such customer",
+}
 CHIPS: Final = {
     RecordStatus.LINKED: "done",
     RecordStatus.WAITING: "waiting",
@@ -132,7 +136,9 @@ async def show_records(request: Request, visitor: Visitor, kind: RecordKind) -> 
 
 
 def may_see(visitor: Visitor, kind: RecordKind) -> bool:
-    """Whether a visitor may see names and addresses: those of customers only who works with them."""
+    """Whether a visitor may see everything about a record: e-mail addresses, fields and reasons of customers may hold
+    personal data beyond the name, and are for who works with them. Names stand on sales, too, and everybody sees them.
+    """
     return kind is RecordKind.PRODUCT or visitor.may_work
 
 
@@ -215,8 +221,8 @@ async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
 
     found = await services.of(request).read(look)
     if found is None:
-        raise Refusal(404, f"there is no such {kind}")
-    refuse_others(visitor, found.record.row.connection, kind)
+        raise Refusal(404, _MISSING[kind])
+    refuse_others(visitor, found.record.row.connection, _MISSING[kind])
     return found
 
 

@@ -18,6 +18,7 @@ from gateway.store.tables import SaleRow
 from gateway.web import actions, queries, services
 from gateway.web.actions import Resend
 from gateway.web.pages import books_links
+from gateway.web.pages.event import find_reason
 from gateway.web.pages.preview_orders import DOCUMENTS
 from gateway.web.pages.rendering import render
 from gateway.web.pages.sales import KINDS, STATUSES
@@ -86,7 +87,7 @@ async def _read(request: Request, visitor: Visitor) -> _Found:
     found = await services.of(request).read(look)
     if found is None:
         raise Refusal(404, "there is no such sale")
-    refuse_others(visitor, found.sale.row.connection, "sale")
+    refuse_others(visitor, found.sale.row.connection, "there is no such sale")
     return found
 
 
@@ -123,9 +124,7 @@ async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) ->
         case "retry", Event() as event:
             await actions.retry(shared, event.id, actor=visitor.actor, reason=reason)
         case "ignore", Event() as event:
-            if reason is None:
-                raise Refusal(400, "say why it is ignored: whoever looks at it later needs the reason")
-            await actions.ignore(shared, event.id, actor=visitor.actor, reason=reason)
+            await actions.ignore(shared, event.id, actor=visitor.actor, reason=find_reason(form))
         case _:
             raise Refusal(404, "there is no such button")
     return RedirectResponse(f"/sales/{row.id}", 303)

@@ -12,6 +12,7 @@ from gateway.store.sales import KINDS, SaleStatus
 from gateway.store.sales_list import SaleFilter, SalePosition
 from gateway.web import queries
 from gateway.web.problems import Refusal
+from mapping.messages import message
 
 FIELDS = ("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause", "tender", "source")
 _LARGEST_BRANCH = 2**31 - 1
@@ -60,7 +61,7 @@ def _find_amount(given: Mapping[str, Any], name: str) -> int | None:
     text = queries.find_text(given, name)
     cents = to_cents(text) if text else None
     if text and cents is None:
-        raise Refusal(400, f"{name} should be an amount such as 12,50")
+        raise Refusal(400, message("{name} should be an amount such as 12,50", name=message(name)))
     return cents
 
 

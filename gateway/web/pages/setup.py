@@ -33,6 +33,7 @@ from gateway.web.sessions import Right, Visitor
 from gateway.web.visitors import for_visitors, from_form
 from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
+from mapping.messages import join, message
 from mapping.settings_document import DocumentError, SettingsDocument
 
 ADDRESS = "/setup/{name}"
@@ -121,8 +122,9 @@ async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) 
     try:
         await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=visitor.actor)
     except Refusal as refusal:
-        said = [fault["message"] + ": " + fault["hint"] for fault in refusal.members.get("faults", [])]
-        trouble = "; ".join(said) or refusal.reason
+        faults = refusal.members.get("faults", [])
+        said = [join((message(each["message"]), message(each["hint"])), "{first}: {second}") for each in faults]
+        trouble = join(said, "{first}; {second}") if said else refusal.reason
         return _show(request, visitor, await _read(request), typed=form, trouble=trouble, status=refusal.status)
     return RedirectResponse(f"{to_address(name)}#check", 303)
 
@@ -153,7 +155,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
     except DocumentError as error:
         asked = {*questions.FLOWS, *questions.OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
-        rest = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults if fault.path not in asked)
+        rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
         return _show(request, visitor, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
     except Outdated as other:
         return _show(request, visitor, await _read(request), answers=form, refused=other.reason, status=409)
@@ -171,7 +173,9 @@ async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -
     """Load what was there before, of one flow."""
     shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
     if flow not in loading.FLOWS:
-        raise Refusal(400, f"flow should be one of {', '.join(loading.FLOWS)}")
+        raise Refusal(
+            400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(loading.FLOWS))
+        )
     day = form.get("since", "")
     since = loading.find_day(day, today=datetime.now(AMSTERDAM).date())
     if flow is Flow.ORDERS and since is None:
@@ -213,7 +217,7 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
     state = await _read(request)
     called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
     if data is None or form.get("confirmed", "").strip() != called:
-        trouble = f"nothing was removed: type the name {called} to confirm"
+        trouble = message("nothing was removed: type the name {name} to confirm", name=called)
         return _show(request, visitor, state, name_trouble=trouble, status=422)
     try:
         outcome = await setups.remove(request, data, actor=visitor.actor)
@@ -273,7 +277,7 @@ async def _read(request: Request) -> SetupState:
     def look(session: Session) -> SetupState:
         found = connections.find(session, name, shared.seal)
         if found is None and not connections.is_name(name):
-            raise Refusal(404, f"there is no connection {name}")
+            raise Refusal(404, message("there is no connection {name}", name=name))
         version, text = documents.newest(session, name) or (0, settings_document.example())
         lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
         token = views.tokens(session).get(name)

@@ -158,7 +158,7 @@ async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Resp
     event_id = queries.to_id(request.path_params["id"])
     note, assignee = form.get("note", "").strip(), queries.find_text(form, "assignee")
     if len(note) > LONGEST_NOTE:
-        raise Refusal(400, f"a note has at most {LONGEST_NOTE} characters")
+        raise Refusal(400, message("a note has at most {most} characters", most=LONGEST_NOTE))
     if form.get("snooze", "") not in SNOOZES:
         raise Refusal(400, "choose until when it is put off")
     days = int(form.get("snooze") or 0)

@@ -23,6 +23,7 @@ from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import for_visitors, from_form
 from mapping import settings_document
+from mapping.messages import message
 from mapping.settings_document import DocumentError, DocumentFault
 
 ADDRESS = "/connections/{name}/settings/{version}"
@@ -84,7 +85,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
     """Put it in force once more, as a new version. Refused with every fault when this gateway does not take it."""
     look = await _read(request)
     name, base = request.path_params["name"], queries.find_number(form, "base", low=0, high=_LARGEST_VERSION)
-    reason = queries.find_text(form, "reason") or f"version {look.shown.version} put back"
+    reason = queries.find_text(form, "reason") or message("version {n} put back", n=look.shown.version)
     try:
         await services.of(request).run(lambda: settings_document.parse(look.shown.document))
         actor = to_actor(visitor, queries.find_text(form, "who") or "")

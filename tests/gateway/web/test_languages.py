@@ -169,9 +169,9 @@ def test_no_english_is_left_on_german_and_dutch_pages(
     assert left == []
 
 
-def sentences(page: httpx.Response) -> set[str]:
-    """The texts of a page that have three words of three letters, without code, examples and figures."""
-    assert page.status_code == 200, page.text
+def sentences(page: httpx.Response, *, status: int = 200, words: int = 3) -> set[str]:
+    """The texts of a page that have some words of three letters, without code, examples and figures."""
+    assert page.status_code == status, page.text
     text = re.sub(r"(?s)<(style|script|code|pre|svg|textarea|time|option)\b.*?</\1>", "|", page.text)
     parts = (" ".join(html.unescape(each).split()) for each in re.sub("<[^>]+>", "|", text).split("|"))
-    return {each for each in parts if len(re.findall(r"\b[a-zäöüé]{3,}\b", each)) >= 3}
+    return {each for each in parts if len(re.findall(r"\b[a-zäöüé]{3,}\b", each)) >= words}

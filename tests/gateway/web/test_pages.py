@@ -161,6 +161,7 @@ def test_every_button_of_an_event_works(gateway: Gateway, browser: httpx.Client)
         row = gateway.rows()[-1]
         assert answer.headers["location"] == f"/{'preview' if dry else 'events'}/{row.id}"
         assert (row.entity_id, row.subject.endswith(":dry")) == ("receipt-7", dry)
+    assert browser.post(f"/events/{event_id}/ignore", data={**form, "reason": " "}).status_code == 400
     browser.post(f"/events/{event_id}/ignore", data=form)
     assert gateway.rows()[0].reason == "ignored by a person: because"
     assert browser.post(f"/events/{event_id}/explode", data=form).status_code == 404

@@ -1,4 +1,4 @@
-"""The pages of products and customers: both sides of a record, its stock, a look on demand, names only for some."""
+"""The pages of products and customers: both sides of a record, stock, a look on demand; e-mail addresses for some."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gateway.store import records
 from gateway.store.records import RecordFacts, RecordKind
 from gateway.store.session import writing
 from tests.gateway.web.conftest import Gateway, csrf_of
+from tests.gateway.web.test_pages_sales import store as store_sale
 from tests.gateway.web.test_users import Open, admin, join, open_browser
 
 __all__ = ["admin", "open_browser"]  # fixtures
@@ -121,7 +122,7 @@ def test_look_now_asks_a_worker_and_waits_for_it(gateway: Gateway, browser: http
         assert "data-refresh" not in browser.get(path).text
 
 
-def test_names_of_customers_are_shown_to_who_works_with_them(
+def test_a_reader_sees_names_of_customers_and_nothing_more_of_them(
     gateway: Gateway, admin: httpx.Client, open_browser: Open
 ) -> None:
     phone = {"field": "phone", "value": "030 1234567", "present": None, "source": "telephone", "kept": None}
@@ -133,11 +134,19 @@ def test_names_of_customers_are_shown_to_who_works_with_them(
     assert "Jansen" in worker.get("/customers").text
     assert listed(worker.get("/customers?q=jans")) == listed(worker.get("/customers?q=12")) != []
     assert "030 1234567" in worker.get("/customers/1").text
-    for path in ("/customers", "/customers?q=12", "/customers/1"):
+    address = "jansen@example.nl"
+    assert address in worker.get("/customers/1").text
+    for path in ("/customers", "/customers?q=12", "/customers?q=jans", "/customers/1"):
         page = viewer.get(path)
         assert page.status_code == 200
-        assert not re.search("(?i)jansen|030 1234567", page.text), path
-    assert listed(viewer.get("/customers?q=jans")) == []
+        assert "Jansen" in page.text, path
+        assert not re.search(f"{address}|030 1234567", page.text), path
+    for part in (address, "@", "example"):
+        assert listed(viewer.get("/customers", params={"q": part})) == [], part
+    assert listed(worker.get("/customers", params={"q": address})) != []
+    store_sale(gateway, "5", customer="Jansen")
+    for path in ("/sales", "/sales?q=jans", "/sales.csv?q=jans", "/sales/1"):
+        assert "Jansen" in viewer.get(path).text, path
     assert len(listed(viewer.get("/customers?connection=other"))) == 2
     assert viewer.get("/customers/3").status_code == 404
     assert viewer.post("/customers/1/export", data={"csrf": csrf_of(viewer.get("/account").text)}).status_code == 403

@@ -104,7 +104,7 @@ def test_each_role_may_do_what_it_says_and_no_more(gateway: Gateway, admin: http
     people = {role: join(admin, open_browser(), role, role) for role in ("viewer", "bookkeeper", "owner")}
     for n, (role, browser) in enumerate(people.items()):
         assert browser.get("/").status_code == browser.get("/sales").status_code == 200
-        worked = press(browser, work[n]).status_code
+        worked = press(browser, work[n], reason="a test").status_code
         configured = press(browser, "/connections/default/pause").status_code
         shown = [browser.get(page).status_code for page in ("/users", "/setup", "/setup/default")]
         expected = {"viewer": (403, 403, 403), "bookkeeper": (303, 403, 403), "owner": (303, 303, 200)}[role]
