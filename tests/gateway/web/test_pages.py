@@ -150,6 +150,7 @@ def test_an_empty_gateway_says_what_to_do(start: Callable[..., Gateway]) -> None
         page = client.get("/")
     assert page.status_code == 200
     assert "Nothing is connected yet" in page.text
+    assert "up to date" not in page.text
     assert 'href="/setup"' in page.text
 
 
