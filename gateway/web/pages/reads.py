@@ -24,25 +24,30 @@ from gateway.web.visitors import chosen_language, for_visitors
 MONTHS: Final = 12
 WHAT: Final[Mapping[str, str]] = {
     "cdc": "What changed (all kinds at once)",
-    "Item": "Products",
-    "Customer": "Customers",
-    "Invoice": "Invoices",
-    "SalesReceipt": "Sales receipts",
-    "CreditMemo": "Credit memos",
-    "RefundReceipt": "Refund receipts",
-    "Payment": "Payments",
-    "Estimate": "Estimates",
-    "TaxCode": "Tax codes",
-    "TaxRate": "Tax rates",
-    "Account": "Accounts",
-    "Department": "Locations",
-    "Class": "Classes",
-    "Term": "Payment terms",
-    "PaymentMethod": "Payment methods",
-    "CompanyInfo": "The company",
-    "Preferences": "The company's preferences",
+    "item": "Products",
+    "customer": "Customers",
+    "invoice": "Invoices",
+    "salesreceipt": "Sales receipts",
+    "creditmemo": "Credit memos",
+    "refundreceipt": "Refund receipts",
+    "payment": "Payments",
+    "estimate": "Estimates",
+    "taxcode": "Tax codes",
+    "taxrate": "Tax rates",
+    "account": "Accounts",
+    "department": "Locations",
+    "class": "Classes",
+    "term": "Payment terms",
+    "paymentmethod": "Payment methods",
+    "companyinfo": "The company",
+    "preferences": "The company's preferences",
 }
 """What people call what was read; another kind is shown as QuickBooks calls it."""
+
+
+def name(what: str) -> str:
+    """What people call what was read, however QuickBooks spells it."""
+    return WHAT.get(what.lower(), what)
 
 
 def routes() -> list[Route]:
@@ -78,7 +83,7 @@ async def show_reads(request: Request, visitor: Visitor) -> Response:
         own=sum(each.calls for each in mine if each.kind == "read"),
         by_connection=_by_connection(mine, names),
         by_kind=sorted(by_kind.items(), key=lambda pair: (-pair[1], pair[0])),
-        what=WHAT,
+        name=name,
         months=[(_to_day(month), found["months"].get(month, {})) for month in _months(found["now"].date())],
         chart=to_chart(found["by_day"], found["now"], words, partial(catalogue.show_day, language)),
         of_one=visitor.connection is not None,
@@ -110,7 +115,7 @@ def _by_connection(meters: Any, names: Mapping[str, str]) -> list[tuple[str, int
 def to_chart(by_day: Mapping[tuple[date, str], int], now: datetime, words: Any, show_day: Any) -> Chart:
     """The reads of each day of the month, by what was read."""
     days = charts.find_days(now.date().replace(day=1), now.date())
-    called = {(day, words(WHAT.get(what, what))): count for (day, what), count in by_day.items()}
+    called = {(day, words(name(what))): count for (day, what), count in by_day.items()}
     series, columns = charts.stack(called, days, words("Others"))
     rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]
     return charts.to_bars("reads", words("Reads by day"), series, rows)

@@ -198,7 +198,7 @@ def test_reads_stand_against_the_allowance_by_day_kind_and_month(
     today = datetime.now(UTC).date()
     with writing(gateway.engine) as session:
         connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
-        for name, what, count in (("default", "Item", 1200), ("default", "Odd", 30), ("other", "cdc", 4)):
+        for name, what, count in (("default", "item", 1200), ("default", "Odd", 30), ("other", "cdc", 4)):
             figures.add_reads(session, name, day=today, what=what, reads=count)
             month = f"{today:%Y-%m}"
             counts.add_calls(session, name, system="quickbooks", month=month, kind="read", calls=count)
