@@ -72,15 +72,21 @@ def words(language: str) -> Mapping[str, str]:
 
 def translate(language: str, text: str, **values: object) -> str:
     """The text in a language, its {names} filled in."""
-    found = words(language).get(text, text)
+    found = _find(language, text, values)
     return found.format(**values) if values else found
+
+
+def _find(language: str, text: str, values: Mapping[str, object]) -> str:
+    """The text of a language; beside one or none ("[n=1]" after the text) where it says that differently."""
+    known = words(language)
+    counted = (f"{text} [{name}={value}]" for name, value in values.items() if str(value) in {"0", "1"})
+    return known.get(next((each for each in counted if each in known), text), text)
 
 
 def say(language: str, text: str | None, stored: str | None = None) -> str:
     """A message in a language; `stored` are the templates and values that were stored with it."""
-    known = words(language)
     restored: str = messages.restore(text or "", stored)
-    return messages.translate(restored, lambda key: known.get(key, key), partial(show_money, language))
+    return messages.translate(restored, partial(_find, language), partial(show_money, language))
 
 
 def explain(language: str, path: str, english: str) -> str:

@@ -65,20 +65,24 @@ def join(texts: Sequence[object], template: str = "{first}, {second}") -> Messag
     return reduce(lambda left, right: message(template, first=left, second=right), others, start)
 
 
-def translate(text: str, to_template: Callable[[str], str], to_money: Callable[[int], str]) -> str:
+ToTemplate = Callable[[str, Mapping[str, str]], str]
+"""The template of a language for an English one and its values, which may decide between one and many."""
+
+
+def translate(text: str, to_template: ToTemplate, to_money: Callable[[int], str]) -> str:
     """The text by the templates of a language; where one does not take the values, as it is."""
     if not isinstance(text, Message):
-        return to_template(text)
+        return to_template(text, {})
     if not text.values:
-        return to_template(text.template)
+        return to_template(text.template, {})
     shown = {name: _show(value, to_template, to_money) for name, value in text.values.items()}
     try:
-        return to_template(text.template).format_map(shown)
+        return to_template(text.template, text.values).format_map(shown)
     except (LookupError, ValueError):
         return str(text)
 
 
-def _show(value: str, to_template: Callable[[str], str], to_money: Callable[[int], str]) -> str:
+def _show(value: str, to_template: ToTemplate, to_money: Callable[[int], str]) -> str:
     if isinstance(value, Amount):
         return to_money(value.cents)
     return translate(value, to_template, to_money) if isinstance(value, Message) else value

@@ -48,6 +48,23 @@ MAPPING_TABLES = (
 PAGES, LOCALES = Path(pages.__file__).parent, Path(catalogue.__file__).with_name("locale")
 
 
+_COUNTED = r"{(n|count|total|all|days|minutes)} (?!of )(?!%)(\w+ )*?(\w+s|are|wait|need|differ)\b"
+"""A number before a noun in the plural or a verb for many."""
+_NEVER_ONE: frozenset[str] = frozenset({
+    "At least {n} characters; several words are easiest to remember.",
+    "Counted in the newest {n} sales of the last 90 days.",
+    "it has {n} characters; a document may have {most}",
+    "{start} to {through} is not a period of 1 to {days} days",
+    "{n} documents of this sale were deleted in QuickBooks",
+    '{n} customers in QuickBooks have the {field} "{record}": {named}',
+    '{n} items in QuickBooks have the {field} "{record}": {named}',
+    *(f"{{n}} {what}" for what in ("causes are put off", "days could not be compared", "faults", "feeds fail")),
+    *(f"{{n}} {what}" for what in ("things need somebody", "things need your attention", "values are not mapped")),
+    *("{n} on open estimates", "{read} of {all} lists were read"),
+})  # fmt: skip
+"""Shown for two and more only, or the number is a limit."""
+
+
 def words_of_tables() -> set[str]:
     """What pages take from tables of words instead of writing it into a template."""
     kinds = {text for kind in alerts.KINDS.values() for text in (kind.title, kind.fix) if text}
@@ -149,3 +166,28 @@ def test_a_former_template_stays_translated_and_is_not_in_the_code() -> None:
     stored = messages.store(message("{reason}: left alone", reason=message("the customer is inactive")))
     said = catalogue.say("de", "the customer is inactive: left alone", stored)
     assert said == "der Kunde ist inaktiv: unverändert gelassen"
+
+
+def test_every_number_of_records_has_words_for_one_and_none() -> None:
+    """A text with a number before a noun in the plural says it of one; `none` is the plural, or a text of its own."""
+    source = "".join(path.read_text("utf-8") for path in PAGES.glob("templates/*.html"))
+    used = {double or single for double, single in re.findall(r"""_\((?:"([^"]+)"|'([^']+)')""", source)}
+    texts = used | {each.template or "" for each in templates_in_code.find_all()}
+    counted = {text for text in texts if re.search(_COUNTED, text)} - _NEVER_ONE
+    plurals = {language: locale(f"{language}-plurals") for language in ("en", "de", "nl")}
+    assert {each.rpartition(" [")[0] for each in plurals["en"]} - catalogue.words("de").keys() == set()
+    for language, known in plurals.items():
+        assert known.keys() == plurals["en"].keys(), language
+        assert {text for text in counted if not any(each.startswith(f"{text} [") for each in known)} == set(), language
+    for key in plurals["en"]:
+        text, _, condition = key.rpartition(" [")
+        name, number = condition.rstrip("]").split("=")
+        values = dict.fromkeys(re.findall(r"{(\w+)}", text), "7")
+        for language in ("en", "de", "nl"):
+            said = {n: catalogue.translate(language, text, **{**values, name: n}) for n in ("0", "1", "2")}
+            stored = {n: catalogue.say(language, message(text, **{**values, name: n})) for n in ("0", "1", "2")}
+            assert said == stored
+            assert said["2"] == catalogue.words(language).get(text, text).format_map({**values, name: "2"})
+            assert said[number] == plurals[language][key].format_map({**values, name: number}), (language, text)
+    assert catalogue.translate("en", "{n} records", n=1) == "1 record"
+    assert catalogue.translate("en", "{n} records", n=0) == "0 records"
