@@ -42,10 +42,12 @@ from gateway.web import (
     webhooks,
 )
 from gateway.web.headers import SecurityHeaders
+from gateway.web.pages import single_sign_on
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
 
 DATABASE_THREADS = 4
+PROVIDER_THREADS = 4
 DIRECTORY_SECONDS = 3.0
 DIRECTORY_PATIENCE = 1.5  # a webhook is answered within two seconds, even without the database
 PRESENCE_SECONDS = 20.0
@@ -142,6 +144,8 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
         metrics=gauges.of_database(engine, settings),
         arrivals=Arrivals(),
         threads=anyio.CapacityLimiter(pools.web(settings) if settings.is_postgres else DATABASE_THREADS),
+        provider=single_sign_on.open_provider(settings),
+        provider_threads=anyio.CapacityLimiter(PROVIDER_THREADS),
     )
     return shared
 

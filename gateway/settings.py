@@ -69,6 +69,10 @@ class Settings:
     settings_file: str
     retention_days: int
     metrics_token: str
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: str
+    oidc_name: str
     sentry_dsn: str
     sentry_environment: str
     log_level: str
@@ -191,7 +195,7 @@ def _broker(name: str, value: str) -> str:
 _HTTP = _url("http", "https")
 
 
-def _till_url(name: str, value: str) -> str:
+def _private_or_https(name: str, value: str) -> str:
     url = str(_HTTP(name, value))
     parts = urlsplit(url)
     # A name is resolved when it is called, and refused then if it is outside the private network.
@@ -208,6 +212,7 @@ def _is_public_number(host: str) -> bool:
 
 
 _INTUIT_TOKEN = "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"  # noqa: S105 - an address
+_OIDC = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
 _INTUIT_REVOKE = "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
 
 VARIABLES: tuple[Variable, ...] = (
@@ -251,7 +256,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("QUICKBOOKS_REVOKE_URL", "quickbooks_revoke_url", _HTTP, _INTUIT_REVOKE, "overrides the revoke address"),
     Variable("QUICKBOOKS_REALM_ID", "quickbooks_realm_id", _text, "", "company id of the first connection"),
     Variable("QUICKBOOKS_REFRESH_TOKEN", "quickbooks_refresh_token", _text, "", "its first refresh token", secret=True),
-    Variable("MPLUS_URL", "mplus_url", _till_url, "", "e.g. https://api.mpluskassa.nl:12345"),
+    Variable("MPLUS_URL", "mplus_url", _private_or_https, "", "e.g. https://api.mpluskassa.nl:12345"),
     Variable("MPLUS_IDENT", "mplus_ident", _text, "", "API user of the installation", secret=True),
     Variable("MPLUS_SECRET", "mplus_secret", _text, "", "its secret", secret=True),
     Variable("MPLUS_WEBHOOK_SUBSCRIPTION_ID", "mplus_subscription_id", _text, "", "id of the webhook subscription"),
@@ -267,6 +272,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "METRICS_TOKEN", "metrics_token", _text, "", "when set, /metrics asks for it as a bearer token", secret=True
     ),
+    Variable("OIDC_ISSUER", "oidc_issuer", _private_or_https, "", "single sign-on: address of the OpenID provider"),
+    Variable("OIDC_CLIENT_ID", "oidc_client_id", _text, "", "the gateway's client id at the provider"),
+    Variable("OIDC_CLIENT_SECRET", "oidc_client_secret", _text, "", "the client's secret", secret=True),
+    Variable("OIDC_NAME", "oidc_name", _text, "", "what the button of the login page calls the provider"),
     Variable("SENTRY_DSN", "sentry_dsn", _HTTP, "", "where errors go", secret=True),
     Variable("SENTRY_ENVIRONMENT", "sentry_environment", _text, "production", "name shown in Sentry"),
     Variable(
@@ -360,6 +369,10 @@ def _check_together(values: Mapping[str, Any]) -> None:
         raise SettingsError("QUICKBOOKS_REALM_ID", "should be set when QUICKBOOKS_REFRESH_TOKEN is")
     if values["mplus_webhook_secrets"] and not values["mplus_subscription_id"]:
         raise SettingsError("MPLUS_WEBHOOK_SUBSCRIPTION_ID", "should be set when MPLUS_WEBHOOK_SECRET is")
+    given = [name for name in (*_OIDC, "oidc_name") if values[name]]
+    missing = [name.upper() for name in _OIDC if not values[name]]
+    if given and missing:
+        raise SettingsError(" and ".join(missing), f"should be set when {given[0].upper()} is")
 
 
 def _kept(name: str, folder: Path, *, postgres: bool) -> str:

@@ -105,10 +105,10 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
                 "stays: it is who acted, not a customer"),
     ),
     "users": (
-        Holding(("name", "login"), "the name of a person who may log in", "to log in; to say who did what",
-                "until removed, or with the data of the connection", "stays: removed under People"),
-        Holding(("password", "invitation"), "the hash of the password; the digest of an invitation's secret",
-                "to log in", "until removed; an invitation until used", "stays: removed under People"),
+        Holding(("name", "login", "email", "subject", "password", "invitation"), "the name of who may log in, address "
+                "and account for single sign-on, the hash of the password, the digest of an invitation's secret",
+                "to log in; to say who did what", "until removed, or with the data of the connection; an invitation "
+                "until used", "stays: removed under People"),
     ),
     "web_sessions": (
         Holding(("address", "browser"), "from where and with which browser somebody logged in",

@@ -295,11 +295,16 @@ class UserRow(SQLModel, table=True):
     """A person with a role, for one connection (its key) or, where that is empty, for all.
 
     `login` is the name without regard to case. `invitation` is the SHA-256 of the secret in its link. Without
-    `password` (Argon2id, PHC format) the person cannot log in.
+    `password` (Argon2id, PHC format) the person logs in by single sign-on only, if at all: `email` (lower case) is the
+    address that the provider verifies, `subject` the issuer and account of their first such login.
     """
 
     __tablename__ = "users"
-    __table_args__ = (Index("users_connection", "connection"),)
+    __table_args__ = (
+        Index("users_connection", "connection"),
+        Index("users_email", "email", unique=True),
+        Index("users_subject", "subject", unique=True),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     login: str = Field(unique=True)
@@ -311,6 +316,8 @@ class UserRow(SQLModel, table=True):
     invitation_ends_at: datetime | None = time_field(nullable=True)
     created_at: datetime = time_field()
     disabled_at: datetime | None = time_field(nullable=True)
+    email: str | None = None
+    subject: str | None = None
 
 
 class WebSessionRow(SQLModel, table=True):

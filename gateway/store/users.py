@@ -7,6 +7,7 @@ number of rows is limited: a right token costs neither a read nor a write.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +21,7 @@ from gateway.store.upserts import upsert
 
 INVITATION_SECONDS = 7 * 86_400.0
 _LONGEST_BROWSER = 120
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
 
 class Role(StrEnum):
@@ -33,7 +35,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `connection` is the key of the only connection they may see, None for all."""
+    """A person. `connection` is the key of the only connection they may see, None for all.
+
+    `email` is the address for single sign-on, `has_signed_on` whether an account of the provider belongs to them.
+    """
 
     id: int
     name: str
@@ -42,6 +47,16 @@ class User:
     has_password: bool
     invited_until: datetime | None
     disabled_at: datetime | None
+    email: str | None
+    has_signed_on: bool
+
+
+class NoUser(StrEnum):
+    """Why nobody may log in with an account of the provider."""
+
+    UNVERIFIED = "unverified"
+    UNKNOWN = "unknown"
+    ANOTHER = "another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,44 @@ def find_login(session: Session, name: str) -> tuple[User, str] | None:
     """Who has this name, and the hash of their password; None for somebody unknown, disabled or without password."""
     row = session.execute(select(UserRow).where(col(UserRow.login) == name.casefold(), _is_enabled())).scalars().first()
     return (_to_user(row), row.password) if row and row.password else None
+
+
+def to_email(text: str) -> str | None:
+    """An address as it is stored and compared. ASCII only: other letters may become the same in lower case."""
+    email = text.strip()
+    return email.lower() if email.isascii() and _EMAIL.fullmatch(email) else None
+
+
+def change_email(session: Session, user_id: int, email: str | None) -> bool:
+    """Another address for single sign-on; the account of the earlier one no longer counts. False when it is taken."""
+    if (
+        email
+        and session.execute(
+            select(col(UserRow.id)).where(col(UserRow.email) == email, col(UserRow.id) != user_id)
+        ).first()
+    ):
+        return False
+    session.execute(update(UserRow).where(col(UserRow.id) == user_id).values(email=email, subject=None))
+    return True
+
+
+def sign_on(session: Session, subject: str, email: str | None) -> tuple[User, bool] | NoUser:
+    """Who this account of the provider is, and whether for the first time; nobody is added.
+
+    The first time the verified address finds the person, from then on the account alone.
+    """
+    known = session.execute(select(UserRow).where(col(UserRow.subject) == subject)).scalars().one_or_none()
+    if known is not None:
+        return (_to_user(known), False) if known.disabled_at is None else NoUser.UNKNOWN
+    stored = to_email(email or "")
+    if stored is None:
+        return NoUser.UNVERIFIED
+    row = session.execute(select(UserRow).where(col(UserRow.email) == stored, _is_enabled())).scalars().one_or_none()
+    if row is None:
+        return NoUser.UNKNOWN
+    is_free = and_(col(UserRow.id) == row.id, col(UserRow.subject).is_(None))
+    taken = session.execute(update(UserRow).where(is_free).values(subject=subject).returning(col(UserRow.id)))
+    return (_to_user(row), True) if taken.first() else NoUser.ANOTHER
 
 
 def invite(session: Session, user_id: int, secret: str) -> None:
@@ -198,6 +251,8 @@ def _to_user(row: UserRow) -> User:
         has_password=row.password is not None,
         invited_until=row.invitation_ends_at if row.invitation else None,
         disabled_at=row.disabled_at,
+        email=row.email,
+        has_signed_on=row.subject is not None,
     )
 
 

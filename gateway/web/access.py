@@ -73,7 +73,7 @@ async def find_user(request: Request, name: str, password: str) -> User | None:
     A password takes 50 ms of processor time to check, so a throttled source gets none of it; ADMIN_TOKEN still works.
     """
     shared, source = services.of(request), source_of(request)
-    _claim(shared, source)
+    claim(shared, source)
     is_text = len(name) <= _LONGEST_SOURCE and name.isprintable()
     found = await shared.read(lambda session: users.find_login(session, name)) if is_text else None
     if await passwords.is_right(password, found[1] if found else None) and found:
@@ -85,34 +85,40 @@ async def find_user(request: Request, name: str, password: str) -> User | None:
 async def find_invited(request: Request, secret: str) -> User | None:
     """Who is invited by this secret. Raises `Refusal` 429 for a throttled source."""
     shared, source = services.of(request), source_of(request)
-    _claim(shared, source)
+    claim(shared, source)
     found = await shared.read(lambda session: users.find_invited(session, secret))
     if found is None:
         await _refuse(shared, source)
     return found
 
 
-def _claim(shared: Services, source: str) -> None:
+async def refuse_account(request: Request) -> None:
+    """Count a login that the provider or the list of people refused. Raises `Refusal` 429 when there were too many."""
+    await _refuse(services.of(request), source_of(request))
+
+
+def claim(shared: Services, source: str) -> None:
     """Raises `Refusal` 429 unless this source may use the database for one more attempt."""
-    _refuse_throttled(shared, source)
+    refuse_throttled(shared, source)
     if not shared.throttle.may_ask():
         raise Refusal(429, "too many people try to log in right now; try again", headers={"Retry-After": "1"})
 
 
 async def _refuse(shared: Services, source: str) -> None:
     """Count a failure of this source. Raises `Refusal` 429 when it has failed too often."""
-    _refuse_throttled(shared, source)
+    refuse_throttled(shared, source)
     counters.REFUSED_LOGINS.inc()
     if not shared.throttle.may_ask():
         shared.throttle.fail(source)  # in this process only
         return
     await _learn_failures(shared, source)
     # Checked again: other requests of this source may have failed during the query.
-    _refuse_throttled(shared, source)
+    refuse_throttled(shared, source)
     await _note_failure(shared, source)
 
 
-def _refuse_throttled(shared: Services, source: str) -> None:
+def refuse_throttled(shared: Services, source: str) -> None:
+    """Raises `Refusal` 429 for a source that has failed too often."""
     wait = shared.throttle.wait(source)
     if wait > 0:
         detail = "too many wrong tokens came from this address; wait before the next try"

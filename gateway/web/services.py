@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -29,6 +29,9 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.users import MAX_SOURCES, NO_FAILURES, LoginFailures
 from gateway.web.sessions import Sessions, Visitor
+
+if TYPE_CHECKING:
+    from gateway.connectors.openid import Provider
 
 REST_SECONDS = 1.0
 Value = TypeVar("Value")
@@ -272,7 +275,11 @@ def of_broker(client: redis.Redis) -> Probe[str]:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a request may need. `threads` bounds how many requests use the database at once."""
+    """Everything a request may need. `threads` bounds how many requests use the database at once.
+
+    `provider` is the OpenID provider of single sign-on, if one is set up; it has threads of its own, so that a slow one
+    holds up nobody else.
+    """
 
     settings: Settings
     engine: Engine
@@ -288,6 +295,8 @@ class Services:
     broker_probe: Probe[str]
     metrics: Probe[bytes]
     threads: anyio.CapacityLimiter
+    provider: Provider | None
+    provider_threads: anyio.CapacityLimiter
 
     async def run(self, call: Callable[[], Answer]) -> Answer:
         """Run a blocking call on a thread of our own few."""

@@ -121,8 +121,11 @@ def to_login(request: Request) -> Response:
     return RedirectResponse(f"/login?next={quote(wanted + query)}", 303)
 
 
-async def let_in(request: Request, user: User | None, response: Response) -> None:
-    """Begin a session for a person, or for ADMIN_TOKEN, and give its cookie to the browser. Raises `Transient`."""
+async def let_in(request: Request, user: User | None, response: Response, *, way: str | None = None) -> None:
+    """Begin a session for a person, or for ADMIN_TOKEN, and give its cookie to the browser. Raises `Transient`.
+
+    `way` says how they logged in, if not by password.
+    """
     shared, session_id, source = services.of(request), secrets.token_urlsafe(24), source_of(request)
     browser = request.headers.get("user-agent", "")
 
@@ -135,7 +138,7 @@ async def let_in(request: Request, user: User | None, response: Response) -> Non
             browser=browser,
             seconds=LIFETIME_SECONDS,
         )
-        audit.note(session, actor=to_actor(user), action="login", target=source)
+        audit.note(session, actor=to_actor(user), action="login", target=source, reason=way)
 
     await shared.write(begin)
     cookie = shared.sessions.to_cookie(session_id)

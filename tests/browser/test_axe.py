@@ -43,7 +43,7 @@ SAMPLES: Mapping[str, str] = {
 """An address of each page of something, and of the agreement in a month that has some."""
 OUTSIDE = ("/login", "/invitation/{secret}")
 """Pages of who has not logged in."""
-FILES = {"/sales.csv", "/audit.csv", "/agreement.csv", "/agreement.json"}
+FILES = {"/sales.csv", "/audit.csv", "/agreement.csv", "/agreement.json", "/login/oidc", "/login/oidc/callback"}
 """Answers that are no page."""
 
 

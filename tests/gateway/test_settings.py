@@ -118,6 +118,18 @@ def test_the_sandbox_company_lives_at_another_address(tmp_path: Path) -> None:
     assert not settings.read({}, var=tmp_path).quickbooks_api_url.startswith("https://sandbox-")
 
 
+SIGN_ON = {"OIDC_ISSUER": "https://login.example", "OIDC_CLIENT_ID": "kassabridge", "OIDC_CLIENT_SECRET": "a secret"}
+
+
+@pytest.mark.parametrize("missing", [*SIGN_ON, "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"])
+def test_half_a_set_up_of_single_sign_on_is_refused(missing: str, tmp_path: Path) -> None:
+    given = {name: value for name, value in SIGN_ON.items() if name not in missing.split(" and ")}
+    with pytest.raises(SettingsError, match=f"^{missing}: should be set when {next(iter(given))} is$"):
+        settings.read(given, var=tmp_path)
+    with pytest.raises(SettingsError, match=r"^OIDC_ISSUER: should begin with https://"):
+        settings.read(SIGN_ON | {"OIDC_ISSUER": "http://8.8.8.8"}, var=tmp_path)
+
+
 SECRETS = [variable for variable in VARIABLES if variable.secret]
 VALUES = {
     "SENTRY_DSN": "https://marked-{}@sentry.example/1",
@@ -130,7 +142,7 @@ VALUES = {
 @pytest.mark.parametrize("variable", SECRETS, ids=lambda variable: str(variable.name))
 def test_settings_never_show_a_secret(variable: Variable, tmp_path: Path) -> None:
     value = VALUES.get(variable.name, "https://marked-{}-of-forty-characters-or-so").format("secret")
-    together = {"QUICKBOOKS_REALM_ID": "1", "MPLUS_WEBHOOK_SUBSCRIPTION_ID": "1"}
+    together = {"QUICKBOOKS_REALM_ID": "1", "MPLUS_WEBHOOK_SUBSCRIPTION_ID": "1", **SIGN_ON}
     read = settings.read(together | {variable.name: value}, var=tmp_path)
     assert "marked" in str(getattr(read, variable.field))
     assert "marked" not in f"{read!r} {read}"

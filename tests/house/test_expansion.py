@@ -44,9 +44,15 @@ def find_breaks(before: MetaData, after: MetaData) -> Iterator[str]:
             continue
         yield from _of_columns(table, after.tables[name])
         for columns in sorted(_uniques(after.tables[name]) - _uniques(table)):
-            yield f"{name} refuses rows with the same {', '.join(columns)}"
+            if not any(_is_left_empty(table, after.tables[name].columns[column]) for column in columns):
+                yield f"{name} refuses rows with the same {', '.join(columns)}"
         if _checks(after.tables[name]) - _checks(table):
             yield f"{name} has a new check"
+
+
+def _is_left_empty(before: Table, column: sa.Column[Any]) -> bool:
+    """A column that the release before does not fill: rows without a value there are never the same."""
+    return column.name not in before.columns and bool(column.nullable) and column.server_default is None
 
 
 def _of_columns(before: Table, after: Table) -> Iterator[str]:
@@ -145,8 +151,10 @@ PLAIN = ("CREATE TABLE t (id INTEGER PRIMARY KEY, a VARCHAR, b VARCHAR)", "CREAT
         Case("ALTER TABLE t ALTER COLUMN a TYPE INTEGER USING NULL", "t.a is INTEGER now"),
         Case("ALTER TABLE t ADD COLUMN c VARCHAR NOT NULL", "t.c has to be given"),
         Case("CREATE UNIQUE INDEX one ON t (a, b)", "t refuses rows with the same a, b"),
+        Case("ALTER TABLE t ADD COLUMN c INTEGER NOT NULL DEFAULT 0 UNIQUE", "t refuses rows with the same c"),
         Case("ALTER TABLE t ADD CONSTRAINT few CHECK (a <> b)", "t has a new check"),
         Case("ALTER TABLE t ADD COLUMN c VARCHAR", ""),
+        Case("ALTER TABLE t ADD COLUMN c VARCHAR UNIQUE", ""),
         Case('ALTER TABLE t ALTER COLUMN a TYPE VARCHAR COLLATE "C"', ""),
         Case("ALTER TABLE t ADD COLUMN c INTEGER NOT NULL DEFAULT 0", ""),
         Case("CREATE INDEX few ON t (a)", ""),

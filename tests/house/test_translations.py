@@ -28,6 +28,7 @@ from gateway.web.pages import (
     records,
     sales,
     setup,
+    single_sign_on,
     todo,
 )
 from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
@@ -101,6 +102,8 @@ def words_of_tables() -> set[str]:
         *alerts.CHANNELS.values(),
         *reads.WHAT.values(),
         *todo.SNOOZES.values(),
+        *(text for pair in single_sign_on.NOBODY.values() for text in pair),
+        *(single_sign_on.AGAIN, single_sign_on.NOT_OURS, single_sign_on.LEFT, single_sign_on.MEANWHILE),
     }
     fixed = {*ENTITIES.values(), *State, *Flow, "yes", "no", "paused by a person"}
     return kinds | items | people | set(CHOICES.values()) | orders | report | sold | mapped | fixed | acted | seen

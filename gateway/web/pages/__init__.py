@@ -25,6 +25,7 @@ from gateway.web.pages import (
     sales,
     settings,
     setup,
+    single_sign_on,
     todo,
     users,
     versions,
@@ -40,6 +41,7 @@ def routes() -> list[BaseRoute]:
     """Every page, and the style and script they use."""
     return [
         *login.routes(),
+        *single_sign_on.routes(),
         *users.routes(),
         # Before the dashboard, whose routes match the same addresses.
         *setup.routes(),

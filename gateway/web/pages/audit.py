@@ -57,6 +57,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "remove": "Removed a connection",
     "revoke": "Revoked its tokens",
     "login": "Logged in",
+    "first sign-on": "Logged in by single sign-on for the first time",
+    "user email": "Changed an address for single sign-on",
     "throttled": "Wrong tokens: shut out for a while",
     "invite": "Invited somebody",
     "accept invitation": "Accepted an invitation",

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from gateway import catalogue
 from gateway.store.users import User
-from gateway.web import bodies
+from gateway.web import bodies, services
 from gateway.web.access import find_user, knows_token
 from gateway.web.pages.rendering import render
 from gateway.web.problems import Refusal
@@ -41,7 +41,31 @@ async def show_login(request: Request) -> Response:
     wanted = to_local(request.query_params.get("next", "/"))
     if await find_visitor(request):
         return RedirectResponse(wanted, 303)
-    return render(request, "login.html", next=wanted, given="", trouble=None)
+    return show(request, wanted)
+
+
+def show(
+    request: Request,
+    wanted: str,
+    *,
+    status: int = 200,
+    given: str = "",
+    trouble: str | None = None,
+    refused: tuple[str, str] | None = None,
+) -> Response:
+    """The login page; `refused` says why single sign-on let nobody in, and what to do."""
+    settings = services.of(request).settings
+    return render(
+        request,
+        "login.html",
+        status=status,
+        next=wanted,
+        given=given,
+        trouble=trouble,
+        refused=refused,
+        single_sign_on=bool(settings.oidc_issuer),
+        provider=settings.oidc_name,
+    )
 
 
 async def log_in(request: Request) -> Response:
@@ -56,11 +80,11 @@ async def log_in(request: Request) -> Response:
             user = await find_user(request, name, password)
         is_known = user is not None or (not name and await knows_token(request, password))
     except Refusal as refusal:
-        page = render(request, "login.html", status=refusal.status, next=wanted, given=name, trouble="throttled")
+        page = show(request, wanted, status=refusal.status, given=name, trouble="throttled")
         page.headers.update(refusal.headers)
         return page
     if not is_known:
-        return render(request, "login.html", status=401, next=wanted, given=name, trouble="wrong")
+        return show(request, wanted, status=401, given=name, trouble="wrong")
     response = RedirectResponse(wanted, 303)
     await let_in(request, user, response)
     return response

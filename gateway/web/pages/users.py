@@ -35,6 +35,8 @@ MAY: Final = {
 }
 LONGEST_NAME: Final = 60
 _CREATE: Final = Right.CONFIGURE
+_TAKEN: Final = "somebody has this e-mail address"
+_NO_ADDRESS: Final = "this is no e-mail address"
 
 
 def routes() -> list[Route]:
@@ -85,6 +87,7 @@ async def _show(
         invited=invited,
         trouble=trouble,
         typed=typed or {},
+        single_sign_on=bool(shared.settings.oidc_issuer),
     )
 
 
@@ -97,35 +100,37 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     """Add a person; the page that follows shows the link of their invitation, once."""
     name = " ".join(form.get("name", "").split())
     role = queries.find_choice(form, "role", Role)
-    if trouble := _find_trouble(visitor, name, role):
+    if trouble := _find_trouble(visitor, name, role, form.get("email", "")):
         return await _show(request, visitor, trouble=trouble, typed=form, status=422)
     known = await services.names_of(request)
     connection = None if role is Role.AGENCY else (form.get("connection") or None)
     if connection is not None and connection not in known:
         raise Refusal(400, "there is no such connection")
-    secret = secrets.token_urlsafe(32)
+    secret, email = secrets.token_urlsafe(32), users.to_email(form.get("email", ""))
 
-    def add(session: Session) -> bool:
-        user_id = users.add(session, name, role or Role.VIEWER, connection)
-        if user_id is None:
-            return False
+    def add(session: Session) -> str | None:
+        if (user_id := users.add(session, name, role or Role.VIEWER, connection)) is None:
+            return "this name is taken"
+        if email and not users.change_email(session, user_id, email):
+            users.remove(session, user_id)
+            return _TAKEN
         users.invite(session, user_id, secret)
         scope = known.get(connection, connection) if connection else "every connection"
         audit.note(session, actor=visitor.actor, action="invite", target=f"{name}, {role}, {scope}")
-        return True
+        return None
 
-    if not await services.of(request).write(add):
-        return await _show(request, visitor, trouble="this name is taken", typed=form, status=409)
+    if taken := await services.of(request).write(add):
+        return await _show(request, visitor, trouble=taken, typed=form, status=409)
     return await _show(request, visitor, invited=(name, _to_link(request, secret)))
 
 
-def _find_trouble(visitor: Visitor, name: str, role: Role | None) -> str | None:
+def _find_trouble(visitor: Visitor, name: str, role: Role | None, email: str) -> str | None:
     """Why somebody cannot be invited like this. A name holds no "@": the audit trail has no e-mail addresses."""
     if not name or len(name) > LONGEST_NAME or "@" in name or not queries.is_line(name):
         return "give a name of at most 60 characters that is no e-mail address"
     if role is None or not _may_give(visitor, role):
         return "choose a role"
-    return None
+    return _NO_ADDRESS if email.strip() and users.to_email(email) is None else None
 
 
 def _to_link(request: Request, secret: str) -> str:
@@ -133,7 +138,7 @@ def _to_link(request: Request, secret: str) -> str:
 
 
 async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
-    """Invite again (a forgotten password), change the role, keep out, let in again, or remove."""
+    """Invite again (a forgotten password), change role or address, keep out, let in again, or remove."""
     action, secret = request.path_params["action"], secrets.token_urlsafe(32)
     user_id, role = queries.to_id(request.path_params["id"]), queries.find_choice(form, "role", Role)
     if visitor.user is not None and visitor.user.id == user_id:
@@ -145,7 +150,10 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
             raise Refusal(404, "there is no such person")
         if role is not None and not (_may_give(visitor, role) and _fits(user, role)):
             raise Refusal(409, "this person cannot have this role")
-        _do(session, user, action, role, secret)
+        if action == "email":
+            _change_email(session, user, form.get("email", ""))
+        else:
+            _do(session, user, action, role, secret)
         audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=role)
         return user
 
@@ -167,6 +175,14 @@ def _do(session: Session, user: User, action: str, role: Role | None, secret: st
             users.remove(session, user.id)
         case _:
             raise Refusal(409, "this cannot be done with this person")
+
+
+def _change_email(session: Session, user: User, text: str) -> None:
+    email = users.to_email(text)
+    if text.strip() and email is None:
+        raise Refusal(422, _NO_ADDRESS)
+    if not users.change_email(session, user.id, email):
+        raise Refusal(409, _TAKEN)
 
 
 def _fits(user: User, role: Role) -> bool:
