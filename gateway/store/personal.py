@@ -190,7 +190,7 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "customer_addresses": ("connection",),
     "cursors": (
         *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),
-        *("settled", "marked", "marked_at", "witness", "generation", "reread_to"),
+        *("settled", "marked", "marked_at", "witness", "generation", "reread_to", "reread_at", "reread_until"),
     ),
     "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
     "system_lists": ("connection", "name", "options", "read_at"),

@@ -22,7 +22,7 @@ from tests.stories.stage import ADMIN_TOKEN, REALM, VERIFIER, Stage
 from tests.stories.trade import ARTICLE, furnish
 
 # Where the person may stand: what was exchanged, until its retention ends or the person is erased.
-RETAINED = {"inbox", "journal", "links", "sales"}
+RETAINED = {"inbox", "journal", "links", "records", "sales"}
 _NAME = PERSON["name"]
 _SHOUT = f"BEGIN RAISE EXCEPTION 'broken by % of {_NAME}', NEW.source_id; END"
 _EACH = "BEFORE INSERT ON links FOR EACH ROW WHEN (NEW.kind = 'customer')"
