@@ -74,7 +74,13 @@ def test_a_proof_that_is_not_valid_lets_nobody_in(openid: OpenIdProvider) -> Non
         *({"iss": other} for other in ("https://evil.example", None, 1)),
         *({"exp": other} for other in (past, None, "tomorrow")),
         *({"sub": other} for other in ("", None, 7, "x" * 300, "a\nb")),
-        *({"azp": "another"}, {"at_hash": "another"}, {"iat": "never"}, {"iat": past * 2}),
+        *(
+            {"aud": "another", "azp": CLIENT},
+            {"azp": "another"},
+            {"at_hash": "another"},
+            {"iat": "never"},
+            {"iat": past * 2},
+        ),
     ]
     for claims in wrong:
         openid.wrong = claims
