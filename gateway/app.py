@@ -152,6 +152,8 @@ def _services(settings: Settings, engine: Engine, broker_client: redis.Redis) ->
 
 async def _report_presence(shared: Services) -> None:
     while True:
+        pause = 1.0  # the tables may be made a moment after the start
         with suppress(Transient):
             await shared.run(lambda: installation.report(shared.engine, "web"))
-        await asyncio.sleep(PRESENCE_SECONDS)
+            pause = PRESENCE_SECONDS
+        await asyncio.sleep(pause)
