@@ -36,4 +36,4 @@ def test_an_item_is_carried_within_few_modules(shop: Shop) -> None:
     with recorded(products.handle, "handlers/") as walk:
         shop.work()
     assert shop.event(event_id).state == "done"
-    check(walk, modules=11, climbs=3)
+    check(walk, modules=12, climbs=4)
