@@ -31,8 +31,6 @@ RELATIONS = "mpluskassa.relation"
 BOOKS = "quickbooks.cdc"
 CUSTOMERS = "quickbooks.customers"
 """No poll: its position is the time since when the index of the customers' addresses is complete."""
-STRETCH = "quickbooks.stretch"
-"""No poll: its position is by how much the time between two polls of the books is longer than the setting."""
 BACKFILLS = "backfill/"
 """Begins the rows in which releases before 0013 keep the progress of backfills."""
 _LEDGER = "quickbooks.cdc.sales"
@@ -128,6 +126,17 @@ def advance_books(session: Session, connection: str, position: str, *, lease: st
     """`advance` for the books' feed."""
     advance(session, connection, _LEDGER, position, lease=lease)
     return advance(session, connection, BOOKS, position, lease=lease)
+
+
+def find_stretch(session: Session, connection: str) -> int:
+    """How many times as long as the setting it is between two polls of the books."""
+    found = select(col(CursorRow.stretch)).where(_is(connection, BOOKS))
+    return int(session.execute(found).scalar_one_or_none() or 1)
+
+
+def set_stretch(session: Session, connection: str, stretch: int) -> None:
+    """See `find_stretch`."""
+    session.execute(update(CursorRow).where(_is(connection, BOOKS)).values(stretch=stretch))
 
 
 def held_back(session: Session, connection: str) -> dict[str, str]:

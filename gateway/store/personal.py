@@ -189,8 +189,8 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "tagged_sales": ("id", "connection", "tag_id", "sale_id"),
     "customer_addresses": ("connection",),
     "cursors": (
-        *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at"),
-        *("settled", "marked", "marked_at", "witness", "generation", "reread_to", "reread_at", "reread_until"),
+        *("connection", "source", "position", "polled_at", "lease", "leased_until", "failure", "began_at", "settled"),
+        *("marked", "marked_at", "witness", "generation", "reread_to", "reread_at", "reread_until", "stretch"),
     ),
     "systems": ("connection", "system", "answered_at", "overdue_at", "failing_since", "failure"),
     "system_lists": ("connection", "name", "options", "read_at"),

@@ -212,7 +212,8 @@ class CursorRow(SQLModel, table=True):
     `marked`. `witness` are the ids of the records that had the marker `position`. `generation` counts how often the
     markers restarted; those up to `reread_to` were used before. Then everything is read again, beside the feed, which
     goes on at the newest marker: `reread_at` is how far that came, and until `reread_until` it begins again with its
-    last page, for what becomes visible late; both are None when it is done. `lease` and `leased_until` are not used any
+    last page, for what becomes visible late; both are None when it is done. The books are polled every `stretch` times
+    the setting. `lease` and `leased_until` are not used any
     more, except by a release before `leases` had them.
     """
 
@@ -234,6 +235,7 @@ class CursorRow(SQLModel, table=True):
     reread_to: int = Field(default=0, sa_column=Column(BigInteger(), nullable=False, server_default="0"))
     reread_at: int | None = Field(default=None, sa_column=Column(BigInteger(), nullable=True))
     reread_until: datetime | None = time_field(nullable=True)
+    stretch: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
 
 
 class BackfillRow(SQLModel, table=True):

@@ -14,7 +14,7 @@ from sqlmodel import Session, col
 
 from gateway.store import connections, counts, documents, indexes, sales, systems
 from gateway.store.clock import moment
-from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, STRETCH, find_failing, flows_of
+from gateway.store.cursors import BACKFILLS, CUSTOMERS, FAILING_SECONDS, find_failing, flows_of
 from gateway.store.events import OPEN, PENDING, SALES, Event, Flow, State
 from gateway.store.tables import CursorRow, InboxRow, TokenRow
 from mapping import settings_document
@@ -278,7 +278,7 @@ def now_of(session: Session) -> datetime:
 def cursors(session: Session) -> Sequence[CursorRow]:
     """Every poll's cursor."""
     source = col(CursorRow.source)
-    polls = and_(source.not_in((CUSTOMERS, STRETCH)), source.not_like(f"{BACKFILLS}%"))
+    polls = and_(source != CUSTOMERS, source.not_like(f"{BACKFILLS}%"))
     return session.execute(select(CursorRow).where(polls).order_by(col(CursorRow.connection), source)).scalars().all()
 
 

@@ -98,7 +98,7 @@ def seconds_between(deps: Deps, setting: float) -> float:
     The first change that a poll finds and no webhook has told makes it the setting again.
     """
     with reading(deps.engine) as session:
-        stretch = int(cursors.find(session, deps.connection, cursors.STRETCH) or 1)
+        stretch = cursors.find_stretch(session, deps.connection)
     return min(setting * stretch, max(setting, LONGEST_SECONDS))
 
 
@@ -109,7 +109,7 @@ def _stretch(session: Session, found: _Found, as_of: datetime) -> int:
     newest = sorted(fresh, reverse=True)[:LOOKED_AT] + sorted(found.captured, reverse=True)[:LOOKED_AT]
     told = {each for each in newest if _is_told(session, *each)}
     due = {each for each in newest if each[0] < as_of - SHORTLY}
-    before = int(cursors.find(session, deps.connection, cursors.STRETCH) or 1)
+    before = cursors.find_stretch(session, deps.connection)
     if (due & fresh) - told or (due and not told):
         return 1
     return min(before * 2, MOST_STRETCH) if told or before > 1 else 1
@@ -139,7 +139,7 @@ def _receive(deps: Deps, lease: str) -> list[int]:
         agreements.mark(session, deps.connection, found.days, now=deps.now())
         as_of = min([each.as_of for _, each in read] + [deps.now()])
         reached = as_of.astimezone(UTC).isoformat()
-        cursors.move_to(session, deps.connection, cursors.STRETCH, str(_stretch(session, found, as_of)))
+        cursors.set_stretch(session, deps.connection, _stretch(session, found, as_of))
         # If nothing was read, every entity keeps its own position, so this one may move. Another poll's is left.
         if cursors.advance_books(session, deps.connection, reached, lease=lease):
             cursors.hold_back(session, deps.connection, refused)

@@ -122,7 +122,8 @@ def poll_till(deps: Deps, *, hinted: str | None = None) -> list[int]:
     shown = bool(found)  # what was expected: what came late is left to the scheduler's next poll
     for source in sources:
         newest = source.marker(markers)
-        if newest is not None and reached.get(source.name, -1) >= newest:
+        # A newest marker below what was read shows that the markers began again.
+        if newest is not None and reached.get(source.name) == newest:
             continue
         try:
             found += _notified(deps, _poll_source(deps, source, newest, hands_over=bool(hinted), only_new=shown))

@@ -113,10 +113,12 @@ def follow(
         newest = source.marker(deps.till.sync_markers())
         if newest is not None and newest < position.at:
             feed = feed.begin_again(newest, after=shown)
-    due = _read_again(feed) + _read_on(feed, newest)
+    due = _read_on(feed, newest)
     with reading(deps.engine) as session:
-        reached = cursors.find_position(session, deps.connection, source.name).at
-    recall.note_polled(source.name, reached or 0, deps)
+        position = cursors.find_position(session, deps.connection, source.name)
+    recall.note_polled(source.name, position.at or 0, deps)
+    if position.reread_at is not None and not hands_over:  # who expects a new sale does not wait for old ones
+        due += _read_again(dataclasses.replace(feed, position=position, careful=True), position.reread_at)
     return due
 
 
@@ -138,7 +140,7 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
         page, whole = feed.read(asked, newest)
         if _is_replaced(page, feed.position):
             again = feed.begin_again(newest or page.marker or 0, after=feed.position.generation)
-            return due + _read_again(again) + _read_on(again, newest)
+            return due + _read_on(again, newest)
         seen = page.marker or 0
         # An empty answer is no proof: records below the earlier marker are read again for a while.
         reached = max(at, min(seen, newest or seen) if page else newest or at)
@@ -148,13 +150,11 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
         asked, at = _next(asked, seen), reached
 
 
-def _read_again(feed: _Feed) -> list[int]:
-    """Go on reading everything after the markers began again, some pages at each poll: new sales do not wait for it."""
+def _read_again(feed: _Feed, at: int) -> list[int]:
+    """Go on reading everything after the markers began again, some pages at each poll."""
     due: list[int] = []
-    at = feed.position.reread_at
-    feed = dataclasses.replace(feed, careful=True)
-    asked = max(1, at or 0)
-    for _ in range(PAGES_AGAIN if at is not None else 0):
+    asked = max(1, at)
+    for _ in range(PAGES_AGAIN):
         page = feed.source.read(feed.deps, asked)
         seen, is_last = page.marker or 0, not page
         due += feed.store_again(page, max(seen, asked), is_last=is_last)
@@ -227,7 +227,7 @@ class _Feed:
         if polled_at is not None:
             _compare_since(polled_at, deps)
         deps.say("the till's markers began again: reading everything again, with care", source=name, newest=newest)
-        return dataclasses.replace(self, position=position, careful=True)
+        return dataclasses.replace(self, position=position, careful=True, only_new=False)
 
     def to_changes(self, page: RecordPage[Any]) -> list[Change]:
         """The relevant records of the page; after the markers began again, with new keys."""

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from gateway.errors import Transient
-from gateway.store import alert_rules, cursors, views
+from gateway.store import alert_rules, cursors
 from gateway.store.events import Change, Flow
 from gateway.store.session import reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow
@@ -227,5 +227,3 @@ def test_polls_are_seldom_while_webhooks_tell_all_and_often_after_a_miss(shop: S
     assert [poll_after(60), poll_after(15)] == [900.0, 900.0]
     change("1003", told=True)
     assert poll_after(1) == 1800.0
-    with reading(shop.engine) as session:
-        assert cursors.STRETCH not in {row.source for row in views.cursors(session)}

@@ -14,6 +14,7 @@ from gateway.store import cursors
 from gateway.store.clock import moment
 from gateway.store.session import reading, writing
 from gateway.store.tables import CursorRow
+from handlers.polling import polls
 from sandbox.mpluskassa.faults import Plan
 from tests.handlers.shop import Shop, on_both_databases, sold
 
@@ -135,6 +136,23 @@ def test_t18_what_nobody_had_read_when_markers_began_again_is_booked(shop: Shop,
     reads = shop.till.traffic.calls["getReceipts"]
     shop.poll()
     assert shop.till.traffic.calls["getReceipts"] == reads
+
+
+def test_t18_a_new_sale_does_not_wait_for_what_is_read_again(shop: Shop) -> None:
+    shop.till.till.switches.page_size = 2
+    for _ in range(3):
+        shop.till.sell(lines=[sold(1001)])
+    shop.settle()
+    for _ in range(4):
+        shop.till.sell(lines=[sold(1002)])
+    shop.till.restart_markers(renumber=False)
+    new = shop.till.sell(lines=[sold(1003)])
+    polls.poll_till(shop.deps(), hinted=cursors.RECEIPTS)
+    shop.work()
+    assert shop.newest(new["receiptId"]).state == "done"
+    assert booked(shop) < 8
+    shop.settle()
+    assert booked(shop) == 8
 
 
 @RESTARTS
