@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -25,20 +26,31 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with both clients, as the lock file has them; installed once and used again."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("there is no Node.js here")
+    return install(INSTALLED, tmp_path_factory.mktemp("node"))
+
+
+def install(target: Path, scratch: Path) -> Path:
+    """The clients in `target`. Several test processes may ask at once, and one may be killed on the way: a lock lets
+    one of them install, and the folder takes its name only when it is whole."""
     lock = (HERE / "package-lock.json").read_bytes()
-    kept = INSTALLED / "installed-lock.json"
-    if kept.exists() and kept.read_bytes() == lock:
-        return INSTALLED
-    fresh = tmp_path_factory.mktemp("node") / "clients"
-    shutil.copytree(HERE, fresh)
-    made = subprocess.run(INSTALL, cwd=fresh, capture_output=True, text=True, timeout=100, check=False)
-    if made.returncode:
-        pytest.skip(f"the clients could not be installed: {made.stderr.strip()[-200:]}")
-    (fresh / kept.name).write_bytes(lock)
-    INSTALLED.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.rmtree(INSTALLED, ignore_errors=True)
-    shutil.copytree(fresh, INSTALLED, symlinks=True)
-    return INSTALLED
+    kept = target / "installed-lock.json"
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    with (target.parent / f"{target.name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if kept.exists() and kept.read_bytes() == lock:
+            return target
+        fresh = scratch / "clients"
+        shutil.copytree(HERE, fresh)
+        made = subprocess.run(INSTALL, cwd=fresh, capture_output=True, text=True, timeout=100, check=False)
+        if made.returncode:
+            pytest.skip(f"the clients could not be installed: {made.stderr.strip()[-200:]}")
+        (fresh / kept.name).write_bytes(lock)
+        whole = target.with_name(f"{target.name}.new")
+        for old in (target, whole):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(fresh, whole, symlinks=True)
+        whole.rename(target)
+    return target
 
 
 def run(node: Path, script: str, desk: Desk) -> list[dict[str, Any]]:
