@@ -72,7 +72,8 @@ def look_ahead(deps: Deps, source: TillSource, lease: str) -> tuple[list[int], i
     feed = _Feed(deps, source, position, lease, hands_over=True)
     page = source.read_whole(deps, max(1, at if position.witness else at + 1))
     reached = page.marker or 0
-    if reached <= at or len(page) + len(page.unreadable) >= FEW or _is_replaced(page, position):
+    is_gone = bool(position.witness) and not position.witness & _ids(page)
+    if reached <= at or len(page) + len(page.unreadable) >= FEW or is_gone or _is_replaced(page, position):
         return [], 0
     found = feed.receive(page, reached, whole=True)
     recall.note_polled(source.name, reached, deps)
@@ -134,18 +135,21 @@ def _read_on(feed: _Feed, newest: int | None) -> list[int]:
     if newest is not None and newest <= at and (feed.only_new or feed.position.settled >= at):
         return []
     due: list[int] = []
+    missing = feed.position.witness if feed.source.flow is Flow.ORDERS else frozenset()
     # The till's filter is inclusive. The last record is requested again only if it was read before.
     asked = max(1, min(feed.position.settled + 1, at if feed.position.witness else at + 1))
     while True:
         page, whole = feed.read(asked, newest)
-        if _is_replaced(page, feed.position):
-            again = feed.begin_again(newest or page.marker or 0, after=feed.position.generation)
-            return due + _read_on(again, newest)
         seen = page.marker or 0
+        is_last = not page or seen < asked or (newest is not None and seen >= newest)
+        missing = missing if missing - _ids(page) == missing else frozenset()
+        if _is_replaced(page, feed.position) or (is_last and missing and feed.has_lost(missing)):
+            again = feed.begin_again(newest or seen, after=feed.position.generation)
+            return due + _read_on(again, newest)
         # An empty answer is no proof: records below the earlier marker are read again for a while.
         reached = max(at, min(seen, newest or seen) if page else newest or at)
         due += feed.receive(page, reached, whole=whole)
-        if not page or seen < asked or (newest is not None and seen >= newest):
+        if is_last:
             return due
         asked, at = _next(asked, seen), reached
 
@@ -172,6 +176,10 @@ def _next(asked: int, seen: int) -> int:
 def _ids_at(page: RecordPage[Any], marker: int) -> frozenset[str]:
     readable = {_id_of(record) for record in page if record.sync_marker == marker}
     return frozenset(readable | {row.id for row in page.unreadable if row.marker == marker})
+
+
+def _ids(page: RecordPage[Any]) -> frozenset[str]:
+    return frozenset({_id_of(record) for record in page} | {row.id for row in page.unreadable})
 
 
 def _is_replaced(page: RecordPage[Any], position: Position) -> bool:
@@ -201,6 +209,19 @@ class _Feed:
         """A page, and whether its records are whole: without their lines it is read much faster."""
         whole = self.source.read_whole if self.hands_over and newest is not None and newest - asked < FEW else None
         return (whole or self.source.read)(self.deps, asked), whole is not None
+
+    def has_lost(self, missing: frozenset[str]) -> bool:
+        """Whether none of the sales last read is there any more, asked once more: the till was restored.
+
+        A till deletes no sale, and the marker of a sale only rises. Another sale may have had the marker of the last
+        one and left it by a change, so that `_is_replaced` cannot show it.
+        """
+        asked = max(1, self.position.at or 0)
+        while page := self.source.read(self.deps, asked):
+            if missing & _ids(page):
+                return False
+            asked = _next(asked, max(asked, page.marker or 0))
+        return asked > (self.position.at or 0)
 
     def receive(self, page: RecordPage[Any], reached: int, *, whole: bool) -> list[int]:
         """Receive a page and move the cursor; what was read whole is handed to its handler."""
