@@ -15,9 +15,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import failpoints, heartbeat, jobs, pools, settings
+from gateway import failpoints, jobs, pools, settings
 from gateway.errors import Permanent, Rejected, Transient
 from gateway.observability import logs
+from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import installation
 from gateway.store.ingress import Ingress

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import uvicorn
 
-from gateway import commands, failpoints, settings
+from gateway import failpoints, settings
+from gateway.process import commands
 from gateway.store.session import open_engine
 from tests import forking
 from tests.servers import wait_until

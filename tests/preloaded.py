@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from gateway import commands
+from gateway.process import commands
 
 os.environ |= commands.WORKER_ENVIRONMENT  # Dramatiq reads it when it is imported
 for _name in (

@@ -7,9 +7,10 @@ import sys
 
 import dramatiq
 
-from gateway import failpoints, heartbeat, jobs, pools, settings
+from gateway import failpoints, jobs, pools, settings
 from gateway.jobs import QUEUE, Job, Notifier
 from gateway.observability import logs
+from gateway.process import heartbeat
 from gateway.store.session import open_engine
 from workers.connections import ConnectionRegistry
 from workers.worker import Worker

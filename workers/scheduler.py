@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Engine
 
-from gateway import failpoints, heartbeat, jobs, pools, removal, resealing, seeding, settings
+from gateway import failpoints, jobs, pools, removal, resealing, seeding, settings
 from gateway.errors import AUTH_LOST, GatewayError
 from gateway.jobs import Notifier
 from gateway.observability import logs, sentry
+from gateway.process import heartbeat
 from gateway.settings import Settings
 from gateway.store import (
     counts,

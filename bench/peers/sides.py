@@ -17,7 +17,7 @@ from socket import socket
 import redis
 from sqlalchemy import Engine, create_engine, text
 
-from gateway import valkey
+from gateway.process import valkey
 from tests.servers import Postgres, find_free_port, wait_until
 from tests.stories.stage import VERIFIER, Stage
 

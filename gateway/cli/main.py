@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from gateway import valkey
 from gateway.cli.call import PROBLEM, USAGE, Call, Trouble, Verb, find_cause, name_database, remark
 from gateway.cli.parser import to_parser
 from gateway.errors import GatewayError, Transient
+from gateway.process import valkey
 from gateway.settings import Settings, SettingsError, read
 
 VAR = Path("var")

@@ -12,10 +12,10 @@ import sys
 import time
 from contextlib import suppress
 
-from gateway import commands, up
 from gateway.cli.call import GOOD, Call, remark
-from gateway.commands import Command
 from gateway.errors import Transient
+from gateway.process import commands, up
+from gateway.process.commands import Command
 
 LOOK_SECONDS = 1.0
 SAY_EVERY = 30  # looks

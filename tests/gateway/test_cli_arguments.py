@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import call, main
-from tests.gateway.programs import ROOT
+from tests.gateway.process.programs import ROOT
 
 
 @pytest.mark.parametrize("wrong", [[], ["dance"], ["events", "--state", "lost"], ["backfill"], ["poll", "--bogus"]])

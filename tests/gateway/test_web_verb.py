@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.programs import ROOT
+from tests.gateway.process.programs import ROOT
 from tests.servers import find_free_port
 
 

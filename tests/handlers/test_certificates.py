@@ -27,7 +27,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import CertificateRow
 from mapping import certificates as form
-from tests.gateway.programs import ROOT
+from tests.gateway.process.programs import ROOT
 from tests.handlers.shop import REALM, Shop, on_both_databases
 from tests.handlers.test_agreement_by_itself import _within_one_day, known_for, night, plan, sell, today
 

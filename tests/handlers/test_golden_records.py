@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import main
-from tests.gateway.programs import ROOT
+from tests.gateway.process.programs import ROOT
 from tests.handlers.shop import Shop, on_both_databases, sold
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -18,9 +18,10 @@ import httpx
 import redis
 from starlette.types import ASGIApp
 
-from gateway import commands, settings
-from gateway.commands import Command
+from gateway import settings
 from gateway.jobs import QUEUE
+from gateway.process import commands
+from gateway.process.commands import Command
 from sandbox.mpluskassa.app import create_app as create_till
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.mpluskassa.simulation import Simulation as TillSimulation

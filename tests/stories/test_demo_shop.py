@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway.programs import ROOT, Running
+from tests.gateway.process.programs import ROOT, Running
 from tests.servers import wait_until
 
 UP = [sys.executable, "-m", "gateway", "up"]

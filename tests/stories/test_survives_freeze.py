@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import failpoints, heartbeat
-from tests.gateway import programs
+from gateway import failpoints
+from gateway.process import heartbeat
+from tests.gateway.process import programs
 from tests.servers import wait_until
 from tests.stories.memory import opened
 from tests.stories.stage import PATIENCE, Stage

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway import commands, settings
+from gateway import settings
+from gateway.process import commands
 from gateway.web import protocol
 from gateway.web.protocol import LARGEST_HEAD, BoundedProtocol
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import LiteralString, TextIO
 
-from gateway import commands, demo, valkey
-from gateway.children import Child
-from gateway.commands import Command
-from gateway.console import Console
-from gateway.demo import Demo
+from gateway.process import commands, demo, valkey
+from gateway.process.children import Child
+from gateway.process.commands import Command
+from gateway.process.console import Console
+from gateway.process.demo import Demo
+from gateway.process.supervisor import Supervisor
 from gateway.settings import Settings, SettingsError
-from gateway.supervisor import Supervisor
 from gateway.version import VERSION, known_revisions
 
 WEB, WORK, OUTSIDE, BROKER = range(4)  # the ranks of the shutdown

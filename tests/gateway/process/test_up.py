@@ -16,8 +16,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from gateway import jobs, settings, up, valkey
-from tests.gateway.programs import ROOT, Running, is_alive
+from gateway import jobs, settings
+from gateway.process import up, valkey
+from tests.gateway.process.programs import ROOT, Running, is_alive
 from tests.servers import wait_until
 
 UP = [sys.executable, "-m", "gateway", "up"]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import heartbeat
+from gateway.process import heartbeat
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -26,7 +26,7 @@ def _always() -> bool:
 class Child:
     """A program to keep running. `rank` orders the shutdown (0 first); with `once` it is a step that must succeed.
 
-    `heartbeat` is the folder of its heartbeat files (`gateway.heartbeat`); a process that hangs is replaced.
+    `heartbeat` is the folder of its heartbeat files (`gateway.process.heartbeat`); a process that hangs is replaced.
     """
 
     name: str

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.children import Child, ChildProcess
-from gateway.console import Console
+from gateway.process.children import Child, ChildProcess
+from gateway.process.console import Console
 
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 10.0

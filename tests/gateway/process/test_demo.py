@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import demo, settings
+from gateway import settings
+from gateway.process import demo
 from gateway.settings import Settings, SettingsError
 
 

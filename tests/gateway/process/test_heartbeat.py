@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import heartbeat
-from gateway.heartbeat import HeartbeatMonitor
-from tests.gateway.programs import ROOT
+from gateway.process import heartbeat
+from gateway.process.heartbeat import HeartbeatMonitor
+from tests.gateway.process.programs import ROOT
 from tests.servers import wait_until
 
 PATIENCE = 4.0

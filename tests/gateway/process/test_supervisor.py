@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway import programs
-from tests.gateway.programs import Running, do, is_alive, keep
+from tests.gateway.process import programs
+from tests.gateway.process.programs import Running, do, is_alive, keep
 from tests.servers import wait_until
 
 Start = Callable[..., Running]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.servers import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # Says when it starts and when it is asked to end; a grandchild sleeps beside it.
 KEEPER = """
@@ -45,9 +45,9 @@ while True:
 SUPERVISOR = """
 import json, os, sys
 from pathlib import Path
-from gateway.children import Child
-from gateway.console import Console
-from gateway.supervisor import Supervisor
+from gateway.process.children import Child
+from gateway.process.console import Console
+from gateway.process.supervisor import Supervisor
 console = Console()
 def to_child(row):
     flag = row.get("ready_when")
