@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-from babel.dates import format_date, get_day_names
+from babel.dates import format_date, format_skeleton, get_day_names
 from babel.numbers import format_currency, format_decimal
 
 from mapping import messages
@@ -37,6 +37,13 @@ def show_number(language: str, number: float) -> str:
 def show_day(language: str, day: date) -> str:
     """A day: "29 nov 2026"."""
     return format_date(day, "medium", locale=_LOCALES[language])
+
+
+def show_moment(language: str, local: datetime, *, with_year: bool = True) -> str:
+    """A moment by the shop's clock: "29 nov 2026 20:05"; without its year for the edge of a chart: "29 nov 20:05"."""
+    locale = _LOCALES[language]
+    day = format_date(local, "medium", locale) if with_year else format_skeleton("MMMd", local, locale=locale)
+    return f"{day} {local:%H:%M}"
 
 
 def show_month(language: str, month: date) -> str:

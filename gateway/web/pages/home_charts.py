@@ -76,12 +76,13 @@ def to_booked(request: Request, found: ChartFigures, names: Mapping[str, str]) -
 
 def to_hours(request: Request, found: ChartFigures) -> list[Chart]:
     """The lag and the open causes of each hour."""
-    words = partial(catalogue.translate, chosen_language(request))
+    language = chosen_language(request)
+    words, show_hour = partial(catalogue.translate, language), partial(_show_hour, language)
     end = found.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = end - HOURS
     lags, causes = ({hour.at: value(hour) for hour in found.hours} for value in (_lag_of, _causes_of))
-    lag = charts.fill_hours(lags, start, end, _show_hour)
-    open_causes = charts.fill_hours(causes, start, end, _show_hour)
+    lag = charts.fill_hours(lags, start, end, show_hour)
+    open_causes = charts.fill_hours(causes, start, end, show_hour)
     return [
         charts.to_line("lag", words("Longest wait of a record, by hour"), words("Wait"), lag, unit="seconds"),
         charts.to_bars("causes", words("Open causes, by hour"), [words("Causes")], open_causes),
@@ -104,5 +105,5 @@ def _causes_of(hour: Hour) -> int:
     return hour.causes
 
 
-def _show_hour(hour: datetime) -> str:
-    return f"{hour.astimezone(AMSTERDAM):%d-%m %H:%M}"
+def _show_hour(language: str, hour: datetime) -> str:
+    return catalogue.show_moment(language, hour.astimezone(AMSTERDAM), with_year=False)

@@ -63,7 +63,7 @@ def render(
         "here": _find_address(request, visitor),
         "languages": catalogue.LANGUAGES,
         "asset": to_asset,
-        "clock": to_clock,
+        "clock": partial(to_clock, language),
         "duration": partial(to_duration, language),
         "pretty": to_pretty,
         "record": partial(to_record, names),
@@ -112,12 +112,12 @@ def to_asset(name: str) -> str:
     return f"/static/{name}?{digest}"
 
 
-def to_clock(moment: datetime | None) -> Markup:
+def to_clock(language: str, moment: datetime | None) -> Markup:
     """A moment by the shop's clock, the UTC moment in its title."""
     if moment is None:
         return Markup("")
     local, now = moment.astimezone(SHOP), datetime.now(SHOP)
-    text = f"{local:%H:%M:%S}" if local.date() == now.date() else f"{local:%d-%m-%Y %H:%M}"
+    text = f"{local:%H:%M:%S}" if local.date() == now.date() else catalogue.show_moment(language, local)
     utc = moment.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from gateway import catalogue
 from gateway.store import inbox, journal
 from gateway.store.events import Change, Flow
 from gateway.store.session import writing
+from gateway.web.pages.rendering import SHOP, to_clock
 from mapping import messages
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
@@ -114,6 +116,20 @@ def test_amounts_and_lists_in_a_message_are_written_as_the_language_writes_them(
         assert catalogue.say(language, str(said), stored).replace("\xa0", " ").startswith(shown)
     assert messages.restore({"steps": [str(said)]}, stored)["steps"][0].template == said.template
     assert catalogue.say("de", "a sentence without a template", stored) == "a sentence without a template"
+
+
+@pytest.mark.parametrize(
+    ("language", "moment", "hour"),
+    [
+        ("en", "9 Nov 2026 20:05", "9 Nov 20:05"),
+        ("nl", "9 nov 2026 20:05", "9 nov 20:05"),
+        ("de", "09.11.2026 20:05", "9. Nov. 20:05"),
+    ],
+)
+def test_moments_are_written_as_the_language_writes_them(language: str, moment: str, hour: str) -> None:
+    at = datetime(2026, 11, 9, 19, 5, tzinfo=UTC)
+    assert f">{moment}<" in to_clock(language, at)
+    assert catalogue.show_moment(language, at.astimezone(SHOP), with_year=False) == hour
 
 
 def test_a_list_of_events_names_a_tills_invoice_in_words(gateway: Gateway, browser: httpx.Client) -> None:
