@@ -18,7 +18,7 @@ from tests.gateway.process.programs import ROOT
 from tests.servers import wait_until
 
 PATIENCE = 4.0
-BEATING = "import os, time; from gateway import heartbeat; heartbeat.start(os.environ); time.sleep(120)"
+BEATING = "import os, time; from gateway.process import heartbeat; heartbeat.start(os.environ); time.sleep(120)"
 
 
 @pytest.fixture
