@@ -33,17 +33,17 @@ from gateway.web import (
     admin_previews,
     admin_settings,
     admin_status,
+    dashboard,
     gauges,
     health,
     oauth,
     openapi,
-    pages,
     problems,
     services,
     webhooks,
 )
+from gateway.web.dashboard import single_sign_on
 from gateway.web.headers import SecurityHeaders
-from gateway.web.pages import single_sign_on
 from gateway.web.services import Arrivals, Cached, Services, Throttle
 from gateway.web.sessions import Sessions
 
@@ -84,7 +84,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
             *admin_backfills.routes(),
             *openapi.routes(),
             *oauth.routes(),
-            *pages.routes(),
+            *dashboard.routes(),
         ],
         middleware=[Middleware(SecurityHeaders, https=settings.public_url.startswith("https://"))],
         exception_handlers={
@@ -98,7 +98,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
     )
     # Senders of webhooks treat a redirect as a failure.
     app.router.redirect_slashes = False
-    app.state.problem_page = pages.show_problem
+    app.state.problem_page = dashboard.show_problem
     return app
 
 

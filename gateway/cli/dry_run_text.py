@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.store.events import Event
-from gateway.web.pages import preview_results
+from gateway.web.dashboard import preview_results
 
 
 def is_refused(event: Event) -> bool:

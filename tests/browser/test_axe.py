@@ -21,10 +21,10 @@ from gateway.store.session import open_engine, writing
 from gateway.store.tables import AlertRow
 from gateway.store.todo import BulkAction
 from gateway.store.users import Role
-from gateway.web import pages
+from gateway.web import dashboard
 from tests.browser.shop import KEY
-from tests.gateway.web.test_pages_agreement import FIRST, MEANT, WRONG, add_days
-from tests.gateway.web.test_pages_previews import FIELDS, REPORT
+from tests.gateway.web.dashboard.test_pages_agreement import FIRST, MEANT, WRONG, add_days
+from tests.gateway.web.dashboard.test_pages_previews import FIELDS, REPORT
 
 SAMPLES: Mapping[str, str] = {
     "/sales/{id}": "/sales/1",
@@ -49,7 +49,7 @@ FILES = {"/sales.csv", "/audit.csv", "/agreement.csv", "/agreement.json", "/logi
 
 def find_pages() -> dict[str, str]:
     """The address of every page, those for who has not logged in last. KeyError for one without a sample."""
-    shown = {route.path for route in pages.routes() if isinstance(route, Route) and "GET" in (route.methods or ())}
+    shown = {route.path for route in dashboard.routes() if isinstance(route, Route) and "GET" in (route.methods or ())}
     found = sorted(shown - FILES, key=lambda path: (path in OUTSIDE, path))
     named = {path: path.replace("{name}", "default") for path in found}
     return {path: SAMPLES[path] if "{" in to else SAMPLES.get(path, to) for path, to in named.items()}

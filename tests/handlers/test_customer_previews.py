@@ -10,7 +10,7 @@ from gateway.store import people as erasure
 from gateway.store import requests
 from gateway.store.events import Flow
 from gateway.store.requests import By, Side
-from gateway.web.pages.preview_results import MATCHES
+from gateway.web.dashboard.preview_results import MATCHES
 from handlers.references import people
 from handlers.references.people import BY_EMAIL, BY_LINK
 from tests.handlers.shop import REALM, Shop

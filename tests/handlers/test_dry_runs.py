@@ -14,8 +14,8 @@ from sqlalchemy import delete as sa_delete
 from gateway.cli import dry_run_text
 from gateway.store.session import writing
 from gateway.store.tables import LinkRow
-from gateway.web.pages import preview_results
-from gateway.web.pages.preview_orders import Told
+from gateway.web.dashboard import preview_results
+from gateway.web.dashboard.preview_orders import Told
 from sandbox.mpluskassa.documents import Tender
 from sandbox.mpluskassa.lines import ItemSold
 from sandbox.quickbooks import books

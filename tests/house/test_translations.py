@@ -12,8 +12,8 @@ from gateway import catalogue
 from gateway.connectors.mpluskassa import faults as till_faults
 from gateway.connectors.quickbooks import faults
 from gateway.store.events import Flow, State
-from gateway.web import pages
-from gateway.web.pages import (
+from gateway.web import dashboard
+from gateway.web.dashboard import (
     agreement_calendar,
     agreement_report,
     alerts,
@@ -31,8 +31,8 @@ from gateway.web.pages import (
     single_sign_on,
     todo,
 )
-from gateway.web.pages.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
-from gateway.web.pages.rendering import ENTITIES
+from gateway.web.dashboard.preview_orders import DOCUMENTS, FACTS, MADE, NOTES, PLANS, RESOLVED
+from gateway.web.dashboard.rendering import ENTITIES
 from gateway.web.previews import CHOICES
 from handlers.sales.dry_runs import STEPS
 from mapping import messages, settings_guide
@@ -46,7 +46,7 @@ MAPPING_TABLES = (
     *(mapping.TITLES, mapping.MODES, mapping.MISSES, mapping.CAUGHT, mapping.HINTS, mapping.LEFT_OUT),
     mapping.UNCHOSEN,
 )
-PAGES, LOCALES = Path(pages.__file__).parent, Path(catalogue.__file__).with_name("locale")
+PAGES, LOCALES = Path(dashboard.__file__).parent, Path(catalogue.__file__).with_name("locale")
 
 
 _COUNTED = r"{(n|count|total|all|days|minutes)} (?!of )(?!%)(\w+ )*?(\w+s|are|wait|need|differ)\b"

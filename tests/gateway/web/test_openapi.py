@@ -19,7 +19,7 @@ from gateway.app import create_app
 from gateway.store import inbox, requests
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
-from gateway.web import oauth, pages
+from gateway.web import dashboard, oauth
 from gateway.web.openapi import to_document
 from gateway.web.openapi.schemas import SCHEMAS
 from tests.gateway.web.conftest import TOKEN, Gateway
@@ -34,7 +34,7 @@ def operations() -> set[tuple[str, str]]:
 
 def test_the_document_is_every_address_but_the_pages(tmp_path: Path) -> None:
     app = create_app(settings.read({}, var=tmp_path))
-    for_people = {route.path for route in (*pages.routes(), *oauth.routes()) if isinstance(route, Route)}
+    for_people = {route.path for route in (*dashboard.routes(), *oauth.routes()) if isinstance(route, Route)}
     served = {
         (method, route.path)
         for route in app.routes

@@ -21,10 +21,10 @@ from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
 from gateway.store.tables import UserRow, WebSessionRow
-from gateway.web import pages
+from gateway.web import dashboard
 from gateway.web.services import FAILURES
 from tests.gateway.web.conftest import TOKEN, Gateway, a_connection, csrf_of
-from tests.gateway.web.test_pages_sales import PARKED, store
+from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
 
 PASSWORD = "correct horse battery"
 OTHER = "elsewhere"
@@ -116,7 +116,7 @@ def test_each_role_may_do_what_it_says_and_no_more(gateway: Gateway, admin: http
 def test_every_form_of_the_pages_needs_a_role() -> None:
     # What needs no right beyond reading is listed here, so that a new form is not open to everybody by accident.
     everybodys = {"/login", "/logout", "/language", "/account", "/sessions/{digest}/end", "/invitation/{secret}"}
-    forms = [route for route in pages.routes() if isinstance(route, Route) and route.methods == {"POST"}]
+    forms = [route for route in dashboard.routes() if isinstance(route, Route) and route.methods == {"POST"}]
     assert {route.path for route in forms if getattr(route.endpoint, "right", 0) < 2} == everybodys
 
 

@@ -1,0 +1,318 @@
+"""The agreement of till and books: a calendar of days, every cent of a day record by record, and who signed it off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import agreements, audit, certificates, requests, sales_list, views
+from gateway.store.certificates import Certificate
+from gateway.store.events import State
+from gateway.store.progress import SETTLED
+from gateway.store.sales import AMSTERDAM
+from gateway.store.tables import AgreementRecordRow, SaleRow
+from gateway.web import admin_agreement, presentation, queries, services
+from gateway.web.dashboard import agreement_calendar, agreement_report, books_links
+from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
+from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.sales import to_csv
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
+from mapping.messages import message
+
+EARLIER = 10
+_SHORTEST_NAME = 2
+_NO_REPORT = "there is no such report"
+
+
+def routes() -> list[Route]:
+    """The calendar, its files, a day, the sign-off, and the report of a comparison that was asked for."""
+    return [
+        Route("/agreement", for_visitors(show_month), methods=["GET"]),
+        Route("/agreement", from_form(ask_agreement, right=Right.WORK), methods=["POST"]),
+        Route("/agreement.csv", for_visitors(download_days), methods=["GET"]),
+        Route("/agreement.json", for_visitors(download_certificates), methods=["GET"]),
+        Route("/agreement/sign-off", from_form(sign_off, right=Right.WORK), methods=["POST"]),
+        Route("/agreement/days/{day}", for_visitors(show_day), methods=["GET"]),
+        Route("/agreement/{id}", for_visitors(show_report), methods=["GET"]),
+    ]
+
+
+# --- a month -----------------------------------------------------------------------------------------------------
+
+
+async def _find_connection(request: Request, given: Mapping[str, Any]) -> str | None:
+    """The key of the named connection, or of the first. Raises `Refusal` 404 for one that is not there."""
+    directory = await services.of(request).directory.get()
+    called = queries.find_text(given, "connection")
+    if called is None:
+        return next(iter(sorted(set(directory.keys.values()))), None)
+    if called not in directory.keys:
+        raise Refusal(404, message("there is no connection {name}", name=called))
+    return directory.keys[called]
+
+
+def _find_month(given: Mapping[str, Any], today: date) -> date:
+    text = queries.find_text(given, "month")
+    try:
+        return date.fromisoformat(f"{text}-01") if text else today.replace(day=1)
+    except ValueError:
+        raise Refusal(400, "month should be a month such as 2026-01") from None
+
+
+def _read_month(session: Session, connection: str, first: date, today: date) -> AgreementMonth:
+    through = agreement_calendar.last_of(first)
+    rows = agreements.find(session, connection=connection, start=first, through=through, limit=through.day)
+    newest = certificates.find(session, connection=connection, start=first, through=through, newest_only=True)
+    signed = certificates.sign_offs(session, connection, first, through)
+    return agreement_calendar.to_month(first, rows, newest, signed, today=today)
+
+
+async def show_month(request: Request, visitor: Visitor) -> Response:
+    """The calendar of a month, its sums and files, the sign-off, and the form to compare."""
+    shared, given = services.of(request), request.query_params
+    connection = await _find_connection(request, given)
+    names = await services.names_of(request)
+    if connection is None:
+        return render(request, "agreement_month.html", visitor=visitor, shown=None, names=[])
+
+    def look(session: Session) -> dict[str, Any]:
+        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        first = _find_month(given, today)
+        return {
+            "shown": _read_month(session, connection, first, today),
+            "today": today,
+            "earlier": views.newest_of(session, requests.AGREEMENT, visitor.connection, limit=EARLIER),
+            "keys": certificates.known_keys(session),
+        }
+
+    found = await shared.read(look)
+    months = _neighbours(found["shown"], found["today"])
+    return render(
+        request,
+        "agreement_month.html",
+        visitor=visitor,
+        names=list(names),
+        wanted=names[connection],
+        marks=MARKS,
+        words=WORDS,
+        chips=CHIPS,
+        address=lambda day: _to_day(day, names[connection]),
+        before=_to_month(months[0], names[connection]),
+        after=_to_month(months[1], names[connection]) if months[1] else None,
+        query=urlencode({"connection": names[connection], "month": f"{found['shown'].first:%Y-%m}"}),
+        **found,
+    )
+
+
+def _neighbours(month: AgreementMonth, today: date) -> tuple[date, date | None]:
+    before, after = month.first - timedelta(days=1), month.last + timedelta(days=1)
+    return before.replace(day=1), after if after <= today else None
+
+
+def _to_month(first: date, called: str) -> str:
+    return f"/agreement?{urlencode({'connection': called, 'month': f'{first:%Y-%m}'})}"
+
+
+def _to_day(day: date, called: str) -> str:
+    return f"/agreement/days/{day.isoformat()}?{urlencode({'connection': called})}"
+
+
+async def download_days(request: Request, _visitor: Visitor) -> Response:
+    """The month as CSV, a row a day."""
+    connection = await _find_connection(request, request.query_params)
+    called = (await services.names_of(request)).get(connection or "", "")
+
+    def look(session: Session) -> list[list[str]]:
+        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        first = _find_month(request.query_params, today)
+        month = _read_month(session, connection or "", first, today)
+        records = agreements.records_of(session, [each.row for each in month.days if each.row])
+        return [
+            agreement_calendar.to_cells(each, called, records.get((connection or "", each.day), []))
+            for each in month.days
+            if each.result is not CalendarResult.COMING
+        ]
+
+    rows = await services.of(request).read(look)
+    # The mark tells spreadsheets that this is UTF-8.
+    text = "\ufeff" + to_csv([agreement_calendar.COLUMNS, *rows])
+    headers = {"Content-Disposition": 'attachment; filename="agreement.csv"'}
+    return Response(text, media_type="text/csv; charset=utf-8; header=present", headers=headers)
+
+
+async def download_certificates(request: Request, _visitor: Visitor) -> Response:
+    """The certificates of a month, or of `?day=`, as a signed file."""
+    given = {name: value for name, value in request.query_params.items() if value}
+    connection, day = await _find_connection(request, given), queries.find_day(given, "day")
+
+    def find(session: Session) -> list[Certificate]:
+        first = day or _find_month(given, views.now_of(session).astimezone(AMSTERDAM).date())
+        through = day or agreement_calendar.last_of(first)
+        return certificates.find(session, connection=connection, start=first, through=through)
+
+    return await admin_agreement.to_file(request, find)
+
+
+# --- a day -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """A record that differs: its row, its sale here, and what its certificate says of documents and amounts."""
+
+    row: AgreementRecordRow
+    sale: SaleRow | None
+    documents: Sequence[Mapping[str, Any]]
+    parts: Sequence[Mapping[str, Any]]
+
+
+async def show_day(request: Request, visitor: Visitor) -> Response:
+    """One day: the sums of each branch, and every difference with its cause and what can be done about it."""
+    shared, day = services.of(request), queries.find_day(request.path_params, "day")
+    connection = await _find_connection(request, request.query_params)
+    if connection is None or day is None:
+        raise Refusal(404, "nothing is connected yet")
+
+    found = await shared.read(lambda session: _read_day(session, connection, day))
+    called = (await services.names_of(request))[connection]
+    return render(
+        request,
+        "agreement_day.html",
+        visitor=visitor,
+        marks=MARKS,
+        words=WORDS,
+        chips=CHIPS,
+        wanted=called,
+        places=_places_of(found["shown"]),
+        measures=agreement_report.MEASURES,
+        documents=DOCUMENTS,
+        parked=State.PARKED,
+        back=_to_month(day.replace(day=1), called),
+        before=_to_day(day - timedelta(days=1), called),
+        after=_to_day(day + timedelta(days=1), called) if day < found["today"] else None,
+        query=urlencode({"connection": called, "day": day.isoformat()}),
+        link=lambda document: books_links.find_address(shared.settings, document["entity"], document["id"]),
+        **found,
+    )
+
+
+def _read_day(session: Session, connection: str, day: date) -> dict[str, Any]:
+    today = views.now_of(session).astimezone(AMSTERDAM).date()
+    month = _read_month(session, connection, day.replace(day=1), today)
+    shown = month.days[day.day - 1]
+    differences = list(_differences_of(session, shown)) if shown.row else []
+    event = views.find_event(session, shown.row.event_id) if shown.row and shown.row.event_id else None
+    return {
+        "shown": shown,
+        "today": today,
+        "differences": [each for each in differences if not each.row.by_policy],
+        "explained": [each for each in differences if each.row.by_policy],
+        "history": certificates.find(session, connection=connection, start=day, through=day),
+        "branches": dict(sales_list.branches(session, connection)),
+        "report": event.id if event and event.result else None,
+    }
+
+
+def _differences_of(session: Session, shown: CalendarDay) -> Iterator[_Difference]:
+    if shown.row is None:
+        return
+    records = agreements.records_of(session, [shown.row])[shown.row.connection, shown.day]
+    certified = shown.certificate.content["records"] if shown.certificate else []
+    sales = sales_list.find_named(session, shown.row.connection, [each.record.rpartition(" ")[2] for each in records])
+    for row in records:
+        mine: Mapping[str, Any] = next(
+            (each for each in certified if (each["record"], each["cause"]) == (row.record, row.cause)), {}
+        )
+        sale = sales.get(row.record.rpartition(" ")[2])
+        yield _Difference(row, sale, mine.get("documents", []), mine.get("differences", []))
+
+
+def _places_of(shown: CalendarDay) -> Sequence[agreement_report.ReportDay]:
+    """The sums of each branch, from the certificate of the day."""
+    if shown.certificate is None:
+        return ()
+    cells = [
+        {**each, "day": shown.day.isoformat(), "till": each["till_cents"], "books": each["books_cents"]}
+        for each in shown.certificate.content["amounts"]
+    ]
+    return agreement_report.to_days(cells)
+
+
+# --- sign-off and comparisons ------------------------------------------------------------------------------------
+
+
+async def sign_off(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """A person signs a day off, or every day of a month without an open difference. Audited.
+
+    Whoever logged in by name signs by that name; with ADMIN_TOKEN one writes it.
+    """
+    shared = services.of(request)
+    name = visitor.user.name if visitor.user else (queries.find_text(form, "signed_by") or "").strip()
+    connection = await _find_connection(request, form)
+    if len(name) < _SHORTEST_NAME:
+        raise Refusal(400, "who signs it off? write your name")
+    called = (await services.names_of(request)).get(connection or "", "")
+    day = queries.find_day(form, "day") if form.get("day") else None
+
+    def change(session: Session) -> date:
+        today = views.now_of(session).astimezone(AMSTERDAM).date()
+        first = day.replace(day=1) if day else _find_month(form, today)
+        month = _read_month(session, connection or "", first, today)
+        days = [each for each in month.days if each.day == day] if day else month.unsigned
+        signed = [each.certificate for each in days if each.certificate and not each.is_signed]
+        if not signed:
+            raise Refusal(409, "there is nothing to sign: no such day has a result that is not signed yet")
+        if form.get("certificate") not in {None, *(str(each.number) for each in signed)}:
+            raise Refusal(409, "the result of this day changed meanwhile; look at it again")
+        certificates.sign_off(session, signed, signed_by=name)
+        named = f"{signed[0].day}..{signed[-1].day}" if len(signed) > 1 else str(signed[0].day)
+        audit.note(
+            session,
+            actor=visitor.actor,
+            action="sign-off",
+            target=f"{called} {named}",
+            reason=message("signed by {name}", name=name),
+        )
+        return first
+
+    first = await shared.write(change)
+    return RedirectResponse(_to_day(day, called) if day else _to_month(first, called), 303)
+
+
+async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Have a worker compare, and wait for it on the next page."""
+    shared = services.of(request)
+    # A browser sends a field that was left empty, too.
+    given = {name: value for name, value in form.items() if value}
+    event_id = await shared.write(lambda session: admin_agreement.ask(session, given, actor=visitor.actor))
+    shared.notifier.notify([event_id])
+    return RedirectResponse(f"/agreement/{event_id}", 303)
+
+
+async def show_report(request: Request, visitor: Visitor) -> Response:
+    """The report, or that both sides are still being read."""
+    event_id = queries.to_id(request.path_params["id"])
+    event = await services.of(request).read(lambda session: views.find_event(session, event_id))
+    if event is None or event.entity != requests.AGREEMENT:
+        raise Refusal(404, _NO_REPORT)
+    refuse_others(visitor, event.connection, _NO_REPORT)
+    report = presentation.to_result(event)
+    return render(
+        request,
+        "agreement.html",
+        visitor=visitor,
+        event=event,
+        waiting=event.state not in SETTLED,
+        account=agreement_report.to_account(report) if isinstance(report, dict) else None,
+    )

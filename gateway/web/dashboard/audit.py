@@ -1,0 +1,169 @@
+"""The audit trail as a page: who did what when, by person, kind and day, and the same as CSV."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, time, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.store import audit, users
+from gateway.store.audit import AuditFilter
+from gateway.store.sales import AMSTERDAM
+from gateway.store.tables import AuditRow
+from gateway.web import access, presentation, queries, services
+from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.sales import CSV_PAGE, defuse, to_csv
+from gateway.web.sessions import DASHBOARD, Right, Visitor
+from gateway.web.visitors import for_visitors
+
+PAGE: Final = 50
+FIELDS: Final[tuple[str, ...]] = ("who", "what", "from", "through")
+COLUMNS: Final = ("at", "who", "what", "target", "reason")
+ACTORS: Final[Mapping[str, str]] = {
+    DASHBOARD: "Somebody with the ADMIN_TOKEN",
+    access.ADMIN: "A program with the ADMIN_TOKEN",
+    "cli": "The command line",
+    "gateway": "The gateway itself",
+}
+ACTIONS: Final[Mapping[str, str]] = {
+    "retry": "Tried again",
+    "ignore": "Ignored",
+    "undo": "Undid what was ignored",
+    "mark": "Noted something about a cause",
+    "resend": "Sent to QuickBooks again",
+    "dry run": "Tried a sale without writing",
+    "preview": "Looked at a preview",
+    "settings": "Changed the settings",
+    "lists": "Had the lists read again",
+    "agreement": "Had till and books compared",
+    "sign-off": "Signed off days",
+    "backfill": "Began a load",
+    "pause load": "Paused a load",
+    "resume load": "Let a load go on",
+    "cancel load": "Cancelled a load",
+    "till": "Changed the access to the till",
+    "connect": "Connected QuickBooks",
+    "check": "Had the connection checked",
+    "live": "Let a connection go live",
+    "pause": "Paused a connection",
+    "rename": "Renamed a connection",
+    "remove": "Removed a connection",
+    "revoke": "Revoked its tokens",
+    "login": "Logged in",
+    "first sign-on": "Logged in by single sign-on for the first time",
+    "user email": "Changed an address for single sign-on",
+    "throttled": "Wrong tokens: shut out for a while",
+    "invite": "Invited somebody",
+    "accept invitation": "Accepted an invitation",
+    "change password": "Changed their password",
+    "end session": "Ended a session",
+    "user invite": "Invited somebody again",
+    "user role": "Changed a role",
+    "user disable": "Kept somebody out",
+    "user enable": "Let somebody in again",
+    "user remove": "Removed somebody",
+    "export": "Exported the data of a person",
+    "erase": "Erased a person",
+    "mapping record": "Recorded a test of the mapping",
+    "forget-secrets": "Deleted secrets that cannot be opened",
+}
+"""What people call the actions; one that is not known here is shown as it is stored."""
+
+
+def routes() -> list[Route]:
+    """The page and its file. Addresses of logins stand here, so it is for who configures."""
+    return [
+        Route("/audit", for_visitors(show_actions, right=Right.CONFIGURE), methods=["GET"]),
+        Route("/audit.csv", for_visitors(download_actions, right=Right.CONFIGURE), methods=["GET"]),
+    ]
+
+
+async def show_actions(request: Request, visitor: Visitor) -> Response:
+    """Newest first, as the filter wants them."""
+    given = {name: value for name, value in request.query_params.items() if value}
+    before = queries.find_number(given, "after", low=1, high=queries.LARGEST_ID)
+    wanted = _to_filter(given)
+
+    def look(session: Session) -> dict[str, Any]:
+        mine = _confine(session, visitor)
+        rows, following = audit.find_page(session, dataclasses.replace(wanted, within=mine), before=before, limit=PAGE)
+        people = sorted(actor for actor, _ in mine) if mine is not None else audit.actors(session)
+        return {"rows": rows, "following": following, "actors": people}
+
+    found = await services.of(request).read(look)
+    query = {name: given[name] for name in FIELDS if name in given}
+    older = {**query, "after": found["following"]} if found["following"] else None
+    return render(
+        request,
+        "audit.html",
+        visitor=visitor,
+        rows=found["rows"],
+        actors={actor: to_person(actor) for actor in found["actors"]},
+        person=to_person,
+        actions=ACTIONS,
+        query=query,
+        older=f"/audit?{urlencode(older)}" if older else None,
+        csv=f"/audit.csv?{urlencode(query)}",
+    )
+
+
+async def download_actions(request: Request, visitor: Visitor) -> Response:
+    """The actions of the filter as CSV (RFC 4180, UTF-8), all pages of it; kinds and texts as they are stored."""
+    given = {name: value for name, value in request.query_params.items() if value}
+    shared, wanted = services.of(request), _to_filter(given)
+
+    async def read(before: int | None) -> tuple[Any, int | None]:
+        def look(session: Session) -> tuple[Any, int | None]:
+            confined = dataclasses.replace(wanted, within=_confine(session, visitor))
+            return audit.find_page(session, confined, before=before, limit=CSV_PAGE)
+
+        return await shared.read(look)
+
+    first = await read(None)
+
+    async def pages() -> AsyncIterator[str]:
+        # The mark tells spreadsheets that this is UTF-8.
+        yield "\ufeff" + to_csv([COLUMNS])
+        rows, following = first
+        while True:
+            yield to_csv(_to_cells(row) for row in rows)
+            if following is None:
+                return
+            rows, following = await read(following)
+
+    headers = {"Content-Disposition": 'attachment; filename="audit.csv"'}
+    return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
+
+
+def _to_filter(given: Mapping[str, str]) -> AuditFilter:
+    first, last = queries.find_day(given, "from"), queries.find_day(given, "through")
+    return AuditFilter(
+        actor=queries.find_text(given, "who"),
+        action=queries.find_text(given, "what"),
+        start=datetime.combine(first, time(), AMSTERDAM) if first else None,
+        end=datetime.combine(last + timedelta(days=1), time(), AMSTERDAM) if last else None,
+    )
+
+
+def _confine(session: Session, visitor: Visitor) -> list[tuple[str, datetime]] | None:
+    """Who may see one connection sees what its people did, and nobody's of the same name before them."""
+    if visitor.connection is None:
+        return None
+    return [(f"{DASHBOARD}: {name}", since) for name, since in users.members(session, visitor.connection)]
+
+
+def to_person(actor: str) -> str:
+    """Who acted: the name of a person, else what is meant by a name of ours."""
+    return ACTORS.get(actor, actor.removeprefix(f"{DASHBOARD}: "))
+
+
+def _to_cells(row: AuditRow) -> list[str]:
+    texts = (row.actor.removeprefix(f"{DASHBOARD}: "), row.action, row.target, row.reason)
+    return [presentation.to_time(row.at) or "", *(defuse(text or "") for text in texts)]

@@ -1,0 +1,155 @@
+"""The first page: whether all is in order, whether till and books agree, what needs a person, the connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import counts, rate_limits, systems, tokens
+from gateway.store.alerts import OpenCause
+from gateway.store.connections import Connection
+from gateway.store.rate_limits import Account
+from gateway.store.tables import CursorRow
+from gateway.web import admin_status, services, setups
+from gateway.web.admin_status import Overview
+from gateway.web.dashboard import alerts, home_charts, home_figures, setup
+from gateway.web.dashboard.home_charts import ChartFigures
+from gateway.web.dashboard.home_figures import HomeFigures, SeenSystem
+from gateway.web.dashboard.rendering import SHOP, render
+from gateway.web.dashboard.sales import STATUSES
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import for_visitors, from_form
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One connection as the page shows it."""
+
+    connection: Connection
+    authorised: bool
+    lost: str | None
+    reconnect_before: datetime | None
+    failures: tuple[CursorRow, ...]
+    polled_at: datetime | None
+    settings_version: int
+    reads: int
+    cooldowns: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCause:
+    """A cause as the page shows it: where to look at it, and the filter that tries all of it again."""
+
+    cause: OpenCause
+    connection: str | None
+    address: str
+    query: dict[str, str]
+
+    @classmethod
+    def of(cls, cause: OpenCause, names: Mapping[str, str]) -> ShownCause:
+        """The cause with the connection's name."""
+        called = names.get(cause.connection or "", cause.connection)
+        query = home_figures.to_query(cause, called)
+        return cls(cause, called, home_figures.to_address(cause, called), query)
+
+
+def routes() -> list[Route]:
+    """The page and the switch of a connection."""
+    return [
+        Route("/", for_visitors(show_dashboard), methods=["GET"]),
+        Route("/connections/{name}/{switch}", from_form(switch_connection), methods=["POST"]),
+    ]
+
+
+async def show_dashboard(request: Request, visitor: Visitor) -> Response:
+    """Is everything in order, do till and books agree, what needs a person; it brings itself up to date."""
+    shared = services.of(request)
+
+    def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], ChartFigures]:
+        overview = admin_status.look(session, shared.seal)
+        if visitor.connection is not None:
+            overview = overview.of_one(visitor.connection)
+        silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]
+        seen = home_figures.find_seen(overview.systems, silent, overview.now)
+        drawn = home_charts.look(session, visitor.connection)
+        return overview, home_figures.look(session, visitor.connection), seen, drawn
+
+    overview, figures, seen, drawn = await shared.read(look)
+    names = overview.names
+    others = [alert for alert in overview.alerts if not alert.cause.startswith("parked/")]
+    return render(
+        request,
+        "home.html",
+        visitor=visitor,
+        overview=overview,
+        figures=figures,
+        seen=[each for each in seen if each.connection in names],
+        causes=[ShownCause.of(cause, names) for cause in figures.causes],
+        pending_count=figures.pending,
+        cards=[to_card(connection, overview) for connection in overview.connections],
+        alerts=[alerts.to_shown(alert, names) for alert in others],
+        plan=counts.forecast_reads(
+            overview.meters, now=overview.now, allowance=shared.settings.quickbooks_monthly_reads
+        ),
+        charts=home_charts.to_all(request, drawn, names),
+        statuses=STATUSES,
+        shop=SHOP,
+        can_connect=bool(shared.settings.quickbooks_client_id),
+        is_postgres=shared.settings.is_postgres,
+    )
+
+
+def to_card(connection: Connection, overview: Overview) -> Card:
+    """What the page says about one connection."""
+    token = overview.tokens.get(connection.name)
+    polls = [cursor for cursor in overview.cursors if cursor.connection == connection.name]
+    return Card(
+        connection=connection,
+        authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
+        lost=token.lost if token else None,
+        reconnect_before=_find_end(overview, connection.name),
+        failures=tuple(cursor for cursor in polls if cursor.failure),
+        polled_at=max((cursor.polled_at for cursor in polls if cursor.polled_at), default=None),
+        settings_version=overview.settings_versions[connection.name],
+        cooldowns=tuple(_find_cooldowns(connection, overview)),
+        reads=sum(m.calls for m in overview.meters if m.connection == connection.name and m.kind == "read"),
+    )
+
+
+def _find_cooldowns(connection: Connection, overview: Overview) -> Iterator[tuple[str, float]]:
+    """The system's name and seconds, for each of the connection's accounts that has a cooldown."""
+    for name, system, account in (
+        ("QuickBooks", rate_limits.QUICKBOOKS, connection.realm_id),
+        ("MplusKASSA", rate_limits.MPLUSKASSA, connection.mplus_url),
+    ):
+        seconds = overview.cooldowns.get(Account(system, account or ""))
+        if seconds is not None:
+            yield name, seconds
+
+
+def _find_end(overview: Overview, name: str) -> datetime | None:
+    """When the authorisation ends for good, if a person should act before."""
+    token = overview.tokens.get(name)
+    soon = token is not None and tokens.stage_of(token, overview.now) is not None
+    return tokens.ends_at(token) if token and soon else None
+
+
+async def switch_connection(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Make a connection live, or pause it; events of a paused one wait until it is resumed."""
+    name, shared = request.path_params["name"], services.of(request)
+    match request.path_params["switch"]:
+        case "pause":
+            await setups.pause(shared, name, actor=visitor.actor)
+        case "live":
+            if await setups.go_live(shared, name, actor=visitor.actor):
+                return RedirectResponse(setup.to_address(name), 303)
+        case _:
+            raise Refusal(404, "there is no such switch")
+    return RedirectResponse("/", 303)

@@ -1,0 +1,328 @@
+"""The mapping of a connection: forms with the lists of both systems, what occurs and what catches it, and a preview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import audit, documents, inbox, requests, sales_list, systems, views
+from gateway.store.documents import Outdated
+from gateway.store.events import Event, Flow
+from gateway.store.progress import SETTLED
+from gateway.store.sales_list import SaleExample, SalesValues
+from gateway.store.systems import KnownList
+from gateway.web import admin_settings, presentation, previews, queries, services
+from gateway.web.admin_settings import Draft, must_exist
+from gateway.web.dashboard import mapping_form, versions
+from gateway.web.dashboard.mapping_form import Choices
+from gateway.web.dashboard.rendering import render
+from gateway.web.previews import PreviewRequest
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import for_visitors, from_form
+from mapping import choices, coverage, settings_document, settings_guide
+from mapping.choices import ListName, ListOption
+from mapping.coverage import Caught
+from mapping.messages import message
+from mapping.settings_document import DocumentError, SettingsDocument
+
+ADDRESS: Final = "/connections/{name}/mapping"
+_LARGEST_VERSION: Final = 2**31 - 1
+TITLES: Final[Mapping[str, str]] = {
+    "mapping.tax_codes": "VAT of sales",
+    "mapping.payment_methods": "Ways to pay",
+    "mapping.deposit_accounts": "Accounts that receive the money",
+    "mapping.departments": "Locations",
+    "mapping.classes": "Classes",
+    "mapping.income_accounts": "Income accounts",
+    "mapping.terms": "Payment terms",
+    "products.vat": "VAT of products",
+}
+BECOMES: Final[Mapping[str, tuple[str, str]]] = {
+    "mapping.tax_codes": ("VAT rate at the till", "Tax code in QuickBooks"),
+    "mapping.payment_methods": ("Way to pay at the till", "Payment method in QuickBooks"),
+    "mapping.deposit_accounts": ("Way to pay at the till", "Account in QuickBooks"),
+    "mapping.departments": ("Location at the till", "Location in QuickBooks"),
+    "mapping.classes": ("Location at the till", "Class in QuickBooks"),
+    "mapping.income_accounts": ("Turnover group of the till", "Income account in QuickBooks"),
+    "mapping.terms": ("Days to pay", "Term in QuickBooks"),
+    "products.vat": ("Tax code in QuickBooks", "VAT code of the till"),
+}
+HINTS: Final[Mapping[str, str]] = {
+    "mapping.tax_codes": "By itself a rate finds the tax code of the same rate. For a buyer's country: DEU:19.",
+    "mapping.payment_methods": "By itself a way to pay finds the payment method of its name.",
+    "mapping.deposit_accounts": "Without a choice QuickBooks decides which account receives the money.",
+    "mapping.departments": "By itself a location of the till finds the location of its name.",
+    "mapping.classes": "Only if your books use classes.",
+    "mapping.income_accounts": "Without a choice the account of the article's item counts. For a country: DEU.",
+    "mapping.terms": "By itself a number of days finds the term of that length.",
+    "products.vat": "By itself a tax code finds the VAT code of the same rate.",
+}
+MODES: Final[Mapping[str, str]] = {
+    "default": "by itself, unless chosen below",
+    "table": "only what is chosen below",
+    "force": "always the same",
+    "rule": "by a rule of the settings document",
+    "off": "never",
+}
+MISSES: Final[Mapping[str, str]] = {
+    "park": "ask me",
+    "default": "take this one",
+    "skip": "leave it out",
+}
+CAUGHT: Final[Mapping[str, str]] = {
+    Caught.ROW: "chosen here",
+    Caught.AUTOMATIC: "found by itself",
+    Caught.CREATED: "will be created",
+    Caught.ALWAYS: "always the same",
+    Caught.FALLBACK: "as everything else",
+    Caught.LEFT_OUT: "left out",
+    Caught.OFF: "never set",
+    Caught.RULE: "a rule decides",
+    Caught.NOTHING: "nothing: the sale waits for you",
+    Caught.UNKNOWN: "known once the lists are read",
+}
+LEFT_OUT: Final[Mapping[str, str]] = {
+    "mapping.deposit_accounts": "QuickBooks decides",
+    "mapping.income_accounts": "the account of the article's item",
+}
+"""What leaving a value out means."""
+UNCHOSEN: Final[Mapping[str, str]] = {
+    "products.turnover_group": "the first group of the VAT code",
+    "categories.root_group": "at the top",
+    "mapping.shifted_tax_code": "none",
+    "mapping.no_vat_tax_code": "the first tax code of 0 %",
+    "mapping.order_deposit_account": "one that is made for it",
+    "mapping.clearing_account": "one that is made for it",
+}
+_MEANINGS: Final[Mapping[str, str]] = {
+    setting.path: setting.meaning
+    for chapter in settings_guide.explain(SettingsDocument())
+    for setting in chapter.settings
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MappingState:
+    """The document in force, the lists as they were last read, what occurs in sales, and the last reading of lists."""
+
+    version: int
+    text: str
+    known: Mapping[ListName, KnownList]
+    values: SalesValues
+    example: SaleExample | None
+    asked: Event | None
+
+    @property
+    def lists(self) -> dict[ListName, tuple[ListOption, ...]]:
+        """The rows of each list that was read."""
+        return {name: each.options for name, each in self.known.items()}
+
+    @property
+    def reading(self) -> bool:
+        """Whether a worker is reading the lists."""
+        return self.asked is not None and self.asked.state not in SETTLED
+
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """The lists that could not be read last time, with the reason."""
+        found = presentation.parse(self.asked.result) if self.asked and not self.reading else None
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """What the form holds: `base` is the version it was made from, `faults` what is wrong, by field."""
+
+    chosen: Choices
+    base: int
+    number: str = ""
+    notice: str = ""
+    is_typed: bool = False
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+def routes() -> list[Route]:
+    """The page, its form, and the way to it."""
+    return [
+        Route("/mapping", for_visitors(choose_connection), methods=["GET"]),
+        Route(ADDRESS, for_visitors(show_mapping), methods=["GET"]),
+        Route(ADDRESS, from_form(submit_mapping), methods=["POST"]),
+    ]
+
+
+async def choose_connection(request: Request, visitor: Visitor) -> Response:
+    """The mapping of the only connection, or a list to choose from."""
+    names = list(await services.names_of(request))
+    if len(names) == 1:
+        return RedirectResponse(to_address(names[0]), 303)
+    return render(request, "connections.html", visitor=visitor, names=names, title="Mapping", to="mapping")
+
+
+async def show_mapping(request: Request, visitor: Visitor) -> Response:
+    """Everything as the document in force has it."""
+    state = await _read(request)
+    saved = request.query_params.get("saved") == str(state.version)
+    notice = "saved" if saved else ""
+    return _show(request, visitor, state, Editing(_in_force(state), state.version, notice=notice))
+
+
+async def submit_mapping(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Save, preview, take the proposals, or read the lists anew. What was chosen is shown again unless it was saved."""
+    number = (queries.find_text(form, "number") or "").strip()
+    state = await _read(request, number)
+    chosen = mapping_form.read_form(form, _in_force(state), state.lists)
+    base = queries.find_number(form, "base", low=0, high=_LARGEST_VERSION) or 0
+    editing = Editing(chosen, base, number=number, is_typed=True)
+    match form.get("action"):
+        case "save":
+            return await _save(request, visitor, state, editing)
+        case "try":
+            return await _try(request, visitor, state, editing)
+        case "propose":
+            blocks = mapping_form.to_blocks(chosen, state.lists, state.values)
+            proposed = mapping_form.propose(chosen, blocks)
+            return _show(request, visitor, state, _with(editing, "proposed", chosen=proposed))
+        case "refresh":
+            return await _refresh(request, visitor, state, editing)
+        case _:
+            return _show(request, visitor, state, _with(editing, "previewed"))
+
+
+def _with(editing: Editing, notice: str, **more: Any) -> Editing:
+    said = {name: getattr(editing, name) for name in Editing.__dataclass_fields__}
+    return Editing(**{**said, "notice": notice, **more})
+
+
+async def _amend(request: Request, state: MappingState, editing: Editing) -> tuple[str | None, dict[str, str]]:
+    """The document with what was chosen (None: nothing differs), or what is wrong by field."""
+    before = _in_force(state)
+    if faults := mapping_form.find_faults(editing.chosen, before, state.lists):
+        return None, faults
+    answers = mapping_form.to_answers(state.text, editing.chosen, before)
+    if not answers:
+        return None, {}
+    try:
+        return await services.of(request).run(lambda: settings_guide.amend(state.text, answers)), {}
+    except DocumentError as error:
+        return None, mapping_form.place(error.faults, editing.chosen)
+
+
+async def _save(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
+    if editing.base != state.version:
+        # Saving once more means it: by then the page says so.
+        return _show(request, visitor, state, _with(editing, "outdated", base=state.version), status=409)
+    text, faults = await _amend(request, state, editing)
+    if faults:
+        return _show(request, visitor, state, _with(editing, "refused", faults=faults), status=422)
+    if text is None:
+        return _show(request, visitor, state, _with(editing, "unchanged"))
+    name = request.path_params["name"]
+    draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
+    try:
+        saved = await admin_settings.save(services.of(request), name, draft)
+    except DocumentError as error:
+        placed = mapping_form.place(error.faults, editing.chosen)
+        return _show(request, visitor, state, _with(editing, "refused", faults=placed), status=422)
+    except Outdated:
+        state = await _read(request, editing.number)
+        return _show(request, visitor, state, _with(editing, "outdated", base=state.version), status=409)
+    return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
+
+
+async def _try(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
+    """Have a worker show the whole booking of a sale with what was chosen; nothing is written."""
+    number = editing.number or (state.example.number if state.example else None)
+    text, faults = await _amend(request, state, editing)
+    if faults or number is None:
+        return _show(request, visitor, state, _with(editing, "refused", faults=faults), status=422)
+    name = request.path_params["name"]
+    wanted = PreviewRequest(Flow.ORDERS, number, name, visitor.actor, settings=text)
+    return RedirectResponse(f"/preview/{await previews.ask(services.of(request), wanted)}", 303)
+
+
+async def _refresh(request: Request, visitor: Visitor, state: MappingState, editing: Editing) -> Response:
+    """Have a worker read the lists anew; what was chosen meanwhile stays in the form."""
+    shared, name = services.of(request), request.path_params["name"]
+
+    def ask(session: Session) -> int:
+        (received,) = inbox.receive(session, [requests.refresh_lists(connection=name, actor="admin")])
+        audit.note(session, actor=visitor.actor, action="lists", target=message("connection {name}", name=name))
+        return received.id
+
+    shared.notifier.notify([await shared.write(ask)])
+    if editing.chosen == _in_force(state):
+        return RedirectResponse(to_address(name), 303)
+    return _show(request, visitor, await _read(request, editing.number), _with(editing, "refreshing"))
+
+
+def _show(request: Request, visitor: Visitor, state: MappingState, editing: Editing, *, status: int = 200) -> Response:
+    blocks = mapping_form.to_blocks(editing.chosen, state.lists, state.values)
+    return render(
+        request,
+        "mapping.html",
+        visitor=visitor,
+        status=status,
+        name=request.path_params["name"],
+        state=state,
+        editing=editing,
+        blocks=blocks,
+        singles=[(each, each.offered(state.lists), each.targets in state.lists) for each in coverage.SINGLES],
+        first_groups=coverage.first_groups(state.lists),
+        preview=mapping_form.preview(state.example, blocks) if state.example else [],
+        label=to_label,
+        find=choices.find,
+        proposals=sum(each.proposal is not None for block in blocks for each in block.values),
+        meanings=_MEANINGS,
+        titles=TITLES,
+        hints=HINTS,
+        left_out=LEFT_OUT,
+        becomes=BECOMES,
+        modes=MODES,
+        misses=MISSES,
+        caught=CAUGHT,
+        unchosen=UNCHOSEN,
+        read_at=min((each.read_at for each in state.known.values()), default=None),
+    )
+
+
+def to_label(option: ListOption, *, of_till: bool = False) -> str:
+    """A choice as people know it: with its number at the till, its rate, and what it is below."""
+    name = (option.full or option.name).replace(":", " › ")
+    if of_till:
+        return f"{option.id} · {name}"
+    rate = "" if option.rate is None else f"{option.rate.normalize():f} %"
+    return f"{name} ({rate})" if rate and rate.replace(" ", "") not in name.replace(" ", "") else name
+
+
+def _in_force(state: MappingState) -> Choices:
+    return mapping_form.read_document(settings_document.recall(state.text))
+
+
+async def _read(request: Request, number: str = "") -> MappingState:
+    """Raises `Refusal` 404."""
+    name = request.path_params["name"]
+
+    def look(session: Session) -> MappingState:
+        must_exist(session, name)
+        version, text = documents.newest(session, name) or (0, settings_document.example())
+        return MappingState(
+            version=version,
+            text=text,
+            known=systems.read_lists(session, name),
+            values=sales_list.find_values(session, name),
+            example=sales_list.find_example(session, name, number),
+            asked=views.newest_about(session, requests.refresh_lists(connection=name).subject),
+        )
+
+    return await services.of(request).read(look)
+
+
+def to_address(name: str) -> str:
+    """Where the mapping of a connection is."""
+    return ADDRESS.replace("{name}", versions.quote_name(name))

@@ -1,0 +1,135 @@
+"""The preview of a record: choose one, wait for the worker that reads both systems, then read what would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import progress, requests, views
+from gateway.store.events import Event, Flow
+from gateway.store.progress import SETTLED
+from gateway.store.requests import Side
+from gateway.store.views import Filter
+from gateway.web import presentation, previews, queries, services
+from gateway.web.dashboard import preview_results, rendering
+from gateway.web.dashboard.rendering import render
+from gateway.web.previews import CHOICES, OF_BOOKS, PREVIEWED
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
+
+ITEM = "Item"
+_PEOPLE: Final[Mapping[str, str]] = {"Relation": Flow.CUSTOMERS, "Customer": OF_BOOKS}
+_RECENT, _LOOKED_AT = 5, 60
+_MISSING = "there is no such preview"
+
+
+def routes() -> list[Route]:
+    """The form, and what came of it."""
+    return [
+        Route("/preview", for_visitors(show_form), methods=["GET"]),
+        Route("/preview", from_form(ask_preview, right=Right.WORK), methods=["POST"]),
+        Route("/preview/{id}", for_visitors(show_preview), methods=["GET"]),
+    ]
+
+
+async def show_form(request: Request, visitor: Visitor) -> Response:
+    """What to preview: typed, or one of the latest records."""
+    names = list(await services.names_of(request))
+    recent = await services.of(request).read(
+        lambda session: {flow: find_recent(session, flow, visitor.connection) for flow in PREVIEWED}
+    )
+    given = request.query_params
+    asked = {name: given.get(name, "") for name in ("connection", "flow", "by", "record")}
+    return render(
+        request,
+        "preview_form.html",
+        visitor=visitor,
+        names=names,
+        recent=recent,
+        asked=asked,
+        choices=CHOICES,
+        choice_of=find_choice,
+    )
+
+
+def find_recent(session: Session, flow: Flow, connection: str | None = None) -> Sequence[Event]:
+    """The last few records of a flow, each once, newest first."""
+    found = views.find_events(session, Filter(flow=flow, connection=connection, limit=_LOOKED_AT)).events
+    # In this order a later one of the same record would win, so the oldest goes first.
+    once = {(event.connection, event.entity, event.entity_id): event for event in reversed(found) if can_preview(event)}
+    return sorted(once.values(), key=lambda event: -event.id)[:_RECENT]
+
+
+def can_preview(event: Event) -> bool:
+    """Whether an event is about a record that can be previewed."""
+    if event.connection is None:
+        return False
+    if event.flow == Flow.ORDERS:
+        return event.entity in requests.RUNNABLE - {requests.SESSION}
+    return find_choice(event) is not None
+
+
+def find_choice(event: Event) -> str | None:
+    """Which of a form's choices an event's record is, if it is any."""
+    if event.flow == Flow.CUSTOMERS:
+        return _PEOPLE.get(event.entity)
+    return event.flow if event.flow == Flow.ORDERS or event.entity == ITEM else None
+
+
+async def ask_preview(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Ask a worker for the preview, and wait for it on the next page."""
+    shared = services.of(request)
+    names = list(await services.names_of(request))
+    connection = queries.find_text(form, "connection") or (names[0] if len(names) == 1 else None)
+    if connection is None:
+        raise Refusal(409, "name the connection" if names else "nothing is connected yet")
+    wanted = previews.to_request(previews.from_form(form), connection=connection, actor=visitor.actor)
+    return RedirectResponse(f"/preview/{await previews.ask(shared, wanted)}", 303)
+
+
+async def show_preview(request: Request, visitor: Visitor) -> Response:
+    """What would be done, or that it is still being looked at."""
+    event = await _read(request)
+    refuse_others(visitor, event.connection, _MISSING)
+    hint = presentation.parse(event.hint)
+    asked = hint if isinstance(hint, dict) else {}
+    return render(
+        request,
+        "preview.html",
+        visitor=visitor,
+        event=event,
+        waiting=event.state not in SETTLED,
+        found=preview_results.read(event),
+        raw=presentation.parse(event.result),
+        is_trial=requests.SETTINGS in asked,
+        by=asked.get("by", "id"),
+        choice=OF_BOOKS if event.flow == Flow.CUSTOMERS and asked.get("side") == Side.BOOKS else event.flow,
+        asked_for=asked.get("record")
+        or (rendering.to_record({}, event) if event.flow == Flow.ORDERS else event.entity_id),
+    )
+
+
+async def _read(request: Request) -> Event:
+    """The event of the preview, or the one that goes on where its look-up ended."""
+    event_id = queries.to_id(request.path_params["id"])
+
+    def look(session: Session) -> Event | None:
+        event = views.find_event(session, event_id)
+        following_id = progress.find_next(session, event) if event and event.state in SETTLED else None
+        return views.find_event(session, following_id) if following_id else event
+
+    event = await services.of(request).read(look)
+    if event is None or not is_preview(event):
+        raise Refusal(404, _MISSING)
+    return event
+
+
+def is_preview(event: Event) -> bool:
+    """Whether an event is a preview: of a record of the books, or an order's dry run."""
+    return event.entity == requests.PREVIEW or event.subject.endswith(requests.DRY)

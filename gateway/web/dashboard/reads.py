@@ -1,0 +1,121 @@
+"""Reads of QuickBooks: how many of the plan's allowance are used, by month, by day and by what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import catalogue
+from gateway.store import counts, figures, views
+from gateway.web import services
+from gateway.web.dashboard import charts
+from gateway.web.dashboard.charts import Chart, ChartRow
+from gateway.web.dashboard.rendering import render
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import chosen_language, for_visitors
+
+MONTHS: Final = 12
+WHAT: Final[Mapping[str, str]] = {
+    "cdc": "What changed (all kinds at once)",
+    "item": "Products",
+    "customer": "Customers",
+    "invoice": "Invoices",
+    "salesreceipt": "Sales receipts",
+    "creditmemo": "Credit memos",
+    "refundreceipt": "Refund receipts",
+    "payment": "Payments",
+    "estimate": "Estimates",
+    "taxcode": "Tax codes",
+    "taxrate": "Tax rates",
+    "account": "Accounts",
+    "department": "Locations",
+    "class": "Classes",
+    "term": "Payment terms",
+    "paymentmethod": "Payment methods",
+    "companyinfo": "The company",
+    "preferences": "The company's preferences",
+}
+"""What people call what was read; another kind is shown as QuickBooks calls it."""
+
+
+def name(what: str) -> str:
+    """What people call what was read, however QuickBooks spells it."""
+    return WHAT.get(what.lower(), what)
+
+
+def routes() -> list[Route]:
+    """The one page."""
+    return [Route("/reads", for_visitors(show_reads), methods=["GET"])]
+
+
+async def show_reads(request: Request, visitor: Visitor) -> Response:
+    """This month against the allowance, its days, its kinds, and the months before."""
+    shared, language = services.of(request), chosen_language(request)
+    names = await services.names_of(request)
+
+    def look(session: Session) -> dict[str, Any]:
+        now = views.now_of(session).astimezone(UTC)
+        first = now.date().replace(day=1)
+        months = counts.read_calls_by_month(session, _months(first), visitor.connection)
+        by_day = figures.reads(session, first, now.date(), visitor.connection)
+        every = counts.calls_of_month(session, f"{now:%Y-%m}")
+        return {"now": now, "months": months, "by_day": by_day, "meters": every}
+
+    found = await shared.read(look)
+    words = partial(catalogue.translate, language)
+    by_kind: dict[str, int] = {}
+    for (_, what), number in found["by_day"].items():
+        by_kind[what] = by_kind.get(what, 0) + number
+    mine = [each for each in found["meters"] if visitor.connection in {None, each.connection}]
+    allowance = shared.settings.quickbooks_monthly_reads
+    return render(
+        request,
+        "reads.html",
+        visitor=visitor,
+        plan=counts.forecast_reads(found["meters"], now=found["now"], allowance=allowance),
+        own=sum(each.calls for each in mine if each.kind == "read"),
+        by_connection=_by_connection(mine, names),
+        by_kind=sorted(by_kind.items(), key=lambda pair: (-pair[1], pair[0])),
+        name=name,
+        months=[(_to_day(month), found["months"].get(month, {})) for month in _months(found["now"].date())],
+        chart=to_chart(found["by_day"], found["now"], words, partial(catalogue.show_day, language)),
+        of_one=visitor.connection is not None,
+    )
+
+
+def _months(today: date) -> list[str]:
+    """The last months, newest first: "2026-11"."""
+    months, first = [], today.replace(day=1)
+    for _ in range(MONTHS):
+        months.append(f"{first:%Y-%m}")
+        first = (first - timedelta(days=1)).replace(day=1)
+    return months
+
+
+def _to_day(month: str) -> date:
+    return date.fromisoformat(f"{month}-01")
+
+
+def _by_connection(meters: Any, names: Mapping[str, str]) -> list[tuple[str, int]]:
+    reads: dict[str, int] = {}
+    for each in meters:
+        if each.kind == "read":
+            called = names.get(each.connection, each.connection)
+            reads[called] = reads.get(called, 0) + each.calls
+    return sorted(reads.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def to_chart(by_day: Mapping[tuple[date, str], int], now: datetime, words: Any, show_day: Any) -> Chart:
+    """The reads of each day of the month, by what was read."""
+    days = charts.find_days(now.date().replace(day=1), now.date())
+    called = {(day, words(name(what))): count for (day, what), count in by_day.items()}
+    series, columns = charts.stack(called, days, words("Others"))
+    rows = [ChartRow(show_day(day), tuple(column)) for day, column in zip(days, columns, strict=True)]
+    return charts.to_bars("reads", words("Reads by day"), series, rows)

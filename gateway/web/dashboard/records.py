@@ -1,0 +1,269 @@
+"""Products and customers: what both systems have and what differs, as it was last seen; a button looks anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import audit, people, records, views
+from gateway.store.events import Event, Flow
+from gateway.store.progress import SETTLED
+from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
+from gateway.store.requests import Side
+from gateway.web import admin_people, previews, queries, services
+from gateway.web.dashboard import preview_results
+from gateway.web.dashboard.rendering import render
+from gateway.web.previews import PreviewRequest
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
+
+STATUSES: Final[Mapping[RecordKind, Mapping[str, str]]] = {
+    RecordKind.PRODUCT: {
+        RecordStatus.LINKED: "in both systems",
+        RecordStatus.WAITING: "on its way",
+        RecordStatus.NEEDS_ATTENTION: "needs attention",
+        RecordStatus.UNLINKED: "not at the till",
+        RecordStatus.GONE: "deleted in QuickBooks",
+    },
+    RecordKind.CUSTOMER: {
+        RecordStatus.LINKED: "in both systems",
+        RecordStatus.WAITING: "on its way",
+        RecordStatus.NEEDS_ATTENTION: "needs attention",
+        RecordStatus.UNLINKED: "on one side only",
+    },
+}
+_MISSING: Final = {
+    RecordKind.PRODUCT: "there is no such product",
+    RecordKind.CUSTOMER: "there is no such customer",
+}
+CHIPS: Final = {
+    RecordStatus.LINKED: "done",
+    RecordStatus.WAITING: "waiting",
+    RecordStatus.NEEDS_ATTENTION: "parked",
+}
+_ADDRESSES: Final = {RecordKind.PRODUCT: "/products", RecordKind.CUSTOMER: "/customers"}
+MARKS: Final = {"differs": "differs", "inactive": "inactive"}
+FIELDS: Final = ("q", "state", "connection")
+_EVENTS: Final = 10
+_LONGEST_NAME: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A record, its last events, and those that were asked to look at it anew."""
+
+    record: ListedRecord
+    events: Sequence[Event]
+    asked: Sequence[Event]
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a worker is reading both systems."""
+        return any(event.state not in SETTLED for event in self.asked)
+
+
+def routes() -> list[Route]:
+    """The lists, one record, and the buttons."""
+    return [
+        *(Route(to, for_visitors(_list_of(kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
+        *(Route(f"{to}/{{id}}", for_visitors(_one_of(kind)), methods=["GET"]) for kind, to in _ADDRESSES.items()),
+        *(Route(f"{to}/{{id}}/look", from_form(_look_of(kind), right=Right.WORK), methods=["POST"])
+          for kind, to in _ADDRESSES.items()),
+        Route("/customers/{id}/{action}", from_form(do_with_person), methods=["POST"]),
+    ]  # fmt: skip
+
+
+def _list_of(kind: RecordKind) -> Any:
+    async def show_list(request: Request, visitor: Visitor) -> Response:
+        return await show_records(request, visitor, kind)
+
+    return show_list
+
+
+def _one_of(kind: RecordKind) -> Any:
+    async def show_one(request: Request, visitor: Visitor) -> Response:
+        return await show_record(request, visitor, kind)
+
+    return show_one
+
+
+def _look_of(kind: RecordKind) -> Any:
+    async def look(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+        return await look_now(request, visitor, kind)
+
+    return look
+
+
+async def show_records(request: Request, visitor: Visitor, kind: RecordKind) -> Response:
+    """The records that the filter wants, by name."""
+    shared, given = services.of(request), request.query_params
+    names = await services.names_of(request)
+    wanted = await _read_filter(request, visitor, kind)
+
+    def look(session: Session) -> RecordsPage:
+        return records.find(session, wanted)
+
+    page = await shared.read(look)
+    query = {name: given[name] for name in FIELDS if given.get(name)}
+    after = {"after": f"{page.next.id}.{page.next.name}"} if page.next else None
+    return render(
+        request,
+        "records.html",
+        visitor=visitor,
+        kind=kind,
+        address=_ADDRESSES[kind],
+        page=page,
+        wanted=wanted,
+        query=query,
+        chosen=given.get("state", ""),
+        names=list(names),
+        statuses=STATUSES[kind],
+        marks=MARKS if kind is RecordKind.PRODUCT else {"differs": "differs"},
+        chips=CHIPS,
+        to_pieces=to_pieces,
+        may_see=may_see(visitor, kind),
+        older=f"{_ADDRESSES[kind]}?{urlencode({**query, **after})}" if after else None,
+    )
+
+
+def may_see(visitor: Visitor, kind: RecordKind) -> bool:
+    """Whether a visitor may see everything about a record: e-mail addresses, fields and reasons of customers may hold
+    personal data beyond the name, and are for who works with them. Names stand on sales, too, and everybody sees them.
+    """
+    return kind is RecordKind.PRODUCT or visitor.may_work
+
+
+async def _read_filter(request: Request, visitor: Visitor, kind: RecordKind) -> RecordFilter:
+    given = {name: value for name, value in request.query_params.items() if value}
+    keys = (await services.of(request).directory.get()).keys
+    called, state = queries.find_text(given, "connection"), given.get("state")
+    is_mark = state in MARKS
+    return RecordFilter(
+        kind,
+        connection=visitor.connection or (keys.get(called, called) if called else None),
+        status=None if is_mark else queries.find_choice(given, "state", RecordStatus),
+        differs=state == "differs",
+        inactive=state == "inactive",
+        q=queries.find_text(given, "q"),
+        is_private=not may_see(visitor, kind),
+        after=_find_position(given),
+    )
+
+
+def _find_position(given: Mapping[str, Any]) -> RecordPosition | None:
+    number, _, name = given.get("after", "").partition(".")
+    if not number:
+        return None
+    id_ = queries.find_number({"after": number}, "after", low=1, high=queries.LARGEST_ID)
+    return RecordPosition(name[:_LONGEST_NAME], id_ or 0)
+
+
+async def show_record(request: Request, visitor: Visitor, kind: RecordKind) -> Response:
+    """Both sides of a record, field by field, with its stock in every location."""
+    found = await _read(request, visitor, kind)
+    row = found.record.row
+    fields = tuple(preview_results.to_row(each, is_new=False) for each in json.loads(row.fields or "[]"))
+    return render(
+        request,
+        "record.html",
+        visitor=visitor,
+        kind=kind,
+        address=_ADDRESSES[kind],
+        found=found,
+        row=row,
+        fields=fields if may_see(visitor, kind) else (),
+        stock=json.loads(row.stock or "[]"),
+        names=list(await services.names_of(request)),
+        statuses=STATUSES[kind],
+        chips=CHIPS,
+        may_see=may_see(visitor, kind),
+        who=to_person(found.record) if kind is RecordKind.CUSTOMER else None,
+    )
+
+
+def to_pieces(stored: str | None) -> list[tuple[str, str]]:
+    """Branch and pieces of stored stock."""
+    return [(str(each["branch"]), str(each["present"])) for each in json.loads(stored or "[]")]
+
+
+def to_person(record: ListedRecord) -> str:
+    """What an export or erasure calls the customer."""
+    row = record.row
+    return f"relation:{row.till_number}" if row.till_number else f"customer:{row.books_id}"
+
+
+async def _read(request: Request, visitor: Visitor, kind: RecordKind) -> _Found:
+    row_id = queries.to_id(request.path_params["id"])
+    asked = [int(each) for each in request.query_params.get("looking", "").split(",")[:2] if each.isdecimal()]
+
+    def look(session: Session) -> _Found | None:
+        record = records.find_one(session, kind, row_id)
+        if record is None:
+            return None
+        row = record.row
+        events = [
+            event
+            for flow, entity, entity_id in _subjects(kind, record)
+            for event in views.events_about(session, f"{row.connection}/{flow}/{entity}/{entity_id}", limit=_EVENTS)
+        ]
+        looked = [views.find_event(session, each) for each in asked if each <= queries.LARGEST_ID]
+        own = [each for each in looked if each is not None and each.connection == row.connection]
+        return _Found(record, sorted(events, key=lambda event: -event.id)[:_EVENTS], own)
+
+    found = await services.of(request).read(look)
+    if found is None:
+        raise Refusal(404, _MISSING[kind])
+    refuse_others(visitor, found.record.row.connection, _MISSING[kind])
+    return found
+
+
+def _subjects(kind: RecordKind, record: ListedRecord) -> list[tuple[str, str, str]]:
+    row = record.row
+    if kind is RecordKind.PRODUCT:
+        return [(Flow.PRODUCTS, "Item", row.source_id), (Flow.STOCK, "Item", row.source_id)]
+    both = (("Relation", row.till_number), ("Customer", row.books_id))
+    return [(Flow.CUSTOMERS, entity, number) for entity, number in both if number]
+
+
+async def look_now(request: Request, visitor: Visitor, kind: RecordKind) -> Response:
+    """Have a worker read both systems; the page shows the result when it is there."""
+    found, shared = await _read(request, visitor, kind), services.of(request)
+    row = found.record.row
+    called = (await services.names_of(request)).get(row.connection, row.connection)
+    if kind is RecordKind.PRODUCT:
+        wanted = [PreviewRequest(flow, row.source_id, called, visitor.actor) for flow in (Flow.PRODUCTS, Flow.STOCK)]
+    else:
+        side = Side.TILL if row.till_number else Side.BOOKS
+        number = row.till_number or row.books_id or ""
+        wanted = [PreviewRequest(Flow.CUSTOMERS, number, called, visitor.actor, side=side)]
+    ids = [str(await previews.ask(shared, each)) for each in wanted]
+    return RedirectResponse(f"{_ADDRESSES[kind]}/{row.id}?looking={','.join(ids)}", 303)
+
+
+async def do_with_person(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Hand out everything kept about a customer, or erase it."""
+    found, shared = await _read(request, visitor, RecordKind.CUSTOMER), services.of(request)
+    who, connection = to_person(found.record), found.record.row.connection
+    called = (await services.names_of(request)).get(connection, connection)
+    action = request.path_params["action"]
+    if action not in {"export", "erase"}:
+        raise Refusal(404, "there is no such action")
+    if action == "erase" and form.get("sure") != "yes":
+        raise Refusal(409, "tick that you are sure; what is erased does not come back")
+    target = admin_people.to_fingerprint(who)
+    await shared.write(lambda session: audit.note(session, actor=visitor.actor, action=action, target=target))
+    if action == "export":
+        content = await shared.run(lambda: people.export(shared.engine, who, connection=called))
+        headers = {"Content-Disposition": 'attachment; filename="person.json"'}
+        return JSONResponse(json.loads(json.dumps({"person": who} | content, default=str)), headers=headers)
+    await shared.run(lambda: people.erase(shared.engine, who, connection=called))
+    return RedirectResponse("/customers", 303)

@@ -1,0 +1,152 @@
+"""Turns a template and its values into a page: language, times of the shop, everything escaped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from gateway import catalogue
+from gateway.store.events import Event, Flow, State
+from gateway.version import VERSION
+from gateway.web import services
+from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import chosen_language
+from mapping.money import show_cents
+
+SHOP = ZoneInfo("Europe/Amsterdam")
+_FOLDER = Path(__file__).parent
+ENTITIES = {
+    **{name: name for name in ("Receipt", "Relation", "Item", "Customer", "Invoice", "Day")},
+    "TillInvoice": "Invoice of the till",
+    "TillOrder": "Order of the till",
+    **DOCUMENTS,
+}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+_environment = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(
+    request: Request, template: str, *, visitor: Visitor | None = None, status: int = 200, **values: Any
+) -> Response:
+    """The page in the visitor's language."""
+    language = chosen_language(request)
+    directory = services.of(request).directory.peek()
+    names = directory.display_names if directory else {}
+    words = partial(catalogue.translate, language)
+    shown = {
+        "_": words,
+        "say": partial(catalogue.say, language),
+        "meaning": partial(catalogue.explain, language),
+        "language": language,
+        "visitor": visitor,
+        "path": request.url.path,
+        "here": _find_address(request, visitor),
+        "languages": catalogue.LANGUAGES,
+        "asset": to_asset,
+        "clock": partial(to_clock, language),
+        "duration": partial(to_duration, language),
+        "pretty": to_pretty,
+        "record": partial(to_record, names),
+        "entity": partial(to_entity, language),
+        "called": lambda key: names.get(key, key),
+        "cents": show_cents,
+        "money": partial(catalogue.show_money, language),
+        "number": partial(catalogue.show_number, language),
+        "day": partial(catalogue.show_day, language),
+        "month_name": partial(catalogue.show_month, language),
+        "weekdays": partial(catalogue.weekdays, language),
+        "flows": list(Flow),
+        "states": list(State),
+        "version": VERSION,
+    }
+    if "name" in values:
+        values["name"] = names.get(values["name"], values["name"])
+    if "names" in values:
+        values["names"] = [names.get(each, each) for each in values["names"]]
+    text = _environment.get_template(template).render(shown | values)
+    return HTMLResponse(text, status, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+
+
+def _find_address(request: Request, visitor: Visitor | None) -> str:
+    """The address of this page, for a form that comes back to it; what answers a form has none.
+
+    A page for strangers repeats no query: a secret may stand in it.
+    """
+    if request.method != "GET":
+        return "/"
+    is_known = visitor is not None or request.url.path == "/login"
+    return request.url.path + (f"?{request.url.query}" if request.url.query and is_known else "")
+
+
+def show_problem(request: Request, status: int, detail: str | None) -> Response:
+    """An error as a page."""
+    language = chosen_language(request)
+    title, said = catalogue.translate(language, HTTPStatus(status).phrase), catalogue.say(language, detail)
+    return render(request, "problem.html", status=status, title=title, detail=said, number=status)
+
+
+@cache
+def to_asset(name: str) -> str:
+    """The address of a static file, with a mark of its content, so that a browser may keep it."""
+    digest = hashlib.sha256((_FOLDER / "static" / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?{digest}"
+
+
+def to_clock(language: str, moment: datetime | None) -> Markup:
+    """A moment by the shop's clock, the UTC moment in its title."""
+    if moment is None:
+        return Markup("")
+    local, now = moment.astimezone(SHOP), datetime.now(SHOP)
+    text = f"{local:%H:%M:%S}" if local.date() == now.date() else catalogue.show_moment(language, local)
+    utc = moment.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", text
+    )
+
+
+def to_duration(language: str, seconds: float) -> str:
+    """A length of time in its largest unit: "12 s", "3 min", "5 h", "2 days"."""
+    if seconds < _MINUTE:
+        return f"{int(seconds)} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < 2 * _DAY:
+        return catalogue.translate(language, "{n} h", n=int(seconds // _HOUR))
+    return catalogue.translate(language, "{n} days", n=int(seconds // _DAY))
+
+
+def to_pretty(content: Any) -> str:
+    """A log line's detail, readable."""
+    return json.dumps(content, indent=2, ensure_ascii=False, default=str)
+
+
+def to_entity(language: str, entity: str) -> str:
+    """What people call the kind of record of an event."""
+    return catalogue.translate(language, ENTITIES.get(entity, entity))
+
+
+def to_record(names: Mapping[str, str], event: Event) -> str:
+    """How a person knows the record: its number, SKU or e-mail, else the id in the other system."""
+    if event.entity_id == event.connection:
+        return names.get(event.connection, event.connection)
+    return event.order_id or event.sku or event.email or event.entity_id

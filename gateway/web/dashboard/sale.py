@@ -1,0 +1,130 @@
+"""One sale: what the till has, its document in the books, what is to be done, and the log for technicians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import journal, links, sales_list, views
+from gateway.store.events import OPEN, PENDING, Event, Flow, State
+from gateway.store.journal import Entry
+from gateway.store.links import LinkKind
+from gateway.store.sales_list import ListedSale
+from gateway.store.tables import SaleRow
+from gateway.web import actions, queries, services
+from gateway.web.actions import Resend
+from gateway.web.dashboard import books_links
+from gateway.web.dashboard.event import find_reason
+from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.sales import KINDS, STATUSES
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, refuse_others
+
+_EVENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A sale, the event that says what became of it, that event's log, and all its events, newest first."""
+
+    sale: ListedSale
+    event: Event | None
+    log: list[Entry]
+    events: list[Event]
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether an event about it will change the page soon."""
+        return any(each.state in (State.RECEIVED, State.WORKING) for each in self.events)
+
+
+def routes() -> list[Route]:
+    """The page and its buttons."""
+    return [
+        Route("/sales/{id}", for_visitors(show_sale), methods=["GET"]),
+        Route("/sales/{id}/{action}", from_form(do_action, right=Right.WORK), methods=["POST"]),
+    ]
+
+
+async def show_sale(request: Request, visitor: Visitor) -> Response:
+    """The sale at the till beside its document."""
+    found = await _read(request, visitor)
+    row, event = found.sale.row, found.event
+    names = await services.names_of(request)
+    return render(
+        request,
+        "sale.html",
+        visitor=visitor,
+        sale=found.sale,
+        row=row,
+        event=event,
+        events=found.events,
+        log=found.log,
+        moving=found.is_moving,
+        statuses=STATUSES,
+        documents=DOCUMENTS,
+        kinds=KINDS,
+        names=list(names),
+        address=books_links.find_address_of(services.of(request).settings, found.sale),
+        can_retry=event is not None and event.state in (State.PARKED, State.WAITING, State.UNCERTAIN),
+        can_ignore=event is not None and event.state in (*PENDING, State.PARKED),
+    )
+
+
+async def _read(request: Request, visitor: Visitor) -> _Found:
+    sale_id = queries.to_id(request.path_params["id"])
+
+    def look(session: Session) -> _Found | None:
+        row = sales_list.find_one(session, sale_id)
+        return _look_at(session, row) if row else None
+
+    found = await services.of(request).read(look)
+    if found is None:
+        raise Refusal(404, "there is no such sale")
+    refuse_others(visitor, found.sale.row.connection, "there is no such sale")
+    return found
+
+
+def _look_at(session: Session, row: SaleRow) -> _Found:
+    subject = f"{row.connection}/{Flow.ORDERS}/{row.kind}/{row.sale_id}"
+    events = views.events_about(session, subject, limit=_EVENTS)
+    event = views.find_event(session, row.event_id) if row.event_id else next(iter(events), None)
+    if event and event.id not in {each.id for each in events}:
+        events = sorted([event, *events], key=lambda each: -each.id)
+    log = journal.of_event(session, event.id) if event else []
+    link = links.find(session, row.connection, LinkKind.DOCUMENT, row.sale_id)
+    is_told = event is not None and event.state in OPEN
+    sale = ListedSale(
+        row,
+        event.reason if event else None,
+        event.fix if event and is_told else None,
+        event.messages if event else None,
+        link.status if link else None,
+    )
+    return _Found(sale, event, log, events)
+
+
+async def do_action(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Do what the button says, then show the sale, or the preview that was asked for."""
+    found, shared = await _read(request, visitor), services.of(request)
+    row, reason = found.sale.row, queries.find_text(form, "reason")
+    match request.path_params["action"], found.event:
+        case "resend" | "preview" as action, _:
+            dry_run = action == "preview"
+            called = (await services.names_of(request)).get(row.connection)
+            wanted = Resend(row.sale_id, actor=visitor.actor, dry_run=dry_run, reason=reason, connection=called)
+            event_id = await actions.resend(shared, wanted)
+            return RedirectResponse(f"/preview/{event_id}" if dry_run else f"/sales/{row.id}", 303)
+        case "retry", Event() as event:
+            await actions.retry(shared, event.id, actor=visitor.actor, reason=reason)
+        case "ignore", Event() as event:
+            await actions.ignore(shared, event.id, actor=visitor.actor, reason=find_reason(form))
+        case _:
+            raise Refusal(404, "there is no such button")
+    return RedirectResponse(f"/sales/{row.id}", 303)

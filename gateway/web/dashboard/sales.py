@@ -1,0 +1,165 @@
+"""The list of sales: found by what a person has in hand, with what became of each, and the same as CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlencode
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.store import sales_list
+from gateway.store.events import SALES
+from gateway.store.sales import SaleStatus
+from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
+from gateway.web import services
+from gateway.web.dashboard import books_links, sales_filter
+from gateway.web.dashboard.preview_orders import DOCUMENTS
+from gateway.web.dashboard.rendering import render
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import for_visitors
+from mapping.money import show_cents
+from mapping.records import SaleKind
+
+STATUSES: Final[Mapping[str, str]] = {
+    SaleStatus.NEEDS_ATTENTION: "needs attention",
+    SaleStatus.WAITING: "on its way",
+    SaleStatus.BOOKED: "booked",
+    SaleStatus.OPEN: "still open at the till",
+    SaleStatus.VOIDED: "cancelled",
+    SaleStatus.IGNORED: "ignored",
+    SaleStatus.SKIPPED: "left out",
+}
+KINDS: Final[Mapping[str, str]] = {SALES[SaleKind.RECEIPT]: "Receipt", SALES[SaleKind.INVOICE]: "Invoice"}
+COLUMNS: Final = (
+    *("number", "day", "connection", "location", "location_name", "customer", "amount", "vat", "tenders"),
+    *("state", "document", "document_number", "document_id", "kind", "till_id"),
+)
+CSV_PAGE: Final = 1_000
+SUMMED: Final = timedelta(days=92)
+"""The longest period whose sales are summed for a page."""
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet takes a text that begins like this for a formula."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the page shows: `branches` only when it is clear of which connection, `total` only within a few months."""
+
+    page: SalesPage
+    branches: list[tuple[int, str | None]]
+    tenders: list[str]
+    total: SalesTotal | None
+
+
+def routes() -> list[Route]:
+    """The list as a page and as CSV."""
+    return [
+        Route("/sales", for_visitors(show_sales), methods=["GET"]),
+        Route("/sales.csv", for_visitors(download_sales), methods=["GET"]),
+    ]
+
+
+async def show_sales(request: Request, visitor: Visitor) -> Response:
+    """One row a sale, newest day first, as the filter wants them."""
+    shared, wanted = services.of(request), await _read_filter(request)
+    names = await services.names_of(request)
+    connection = wanted.connection or (next(iter(names)) if len(names) == 1 else None)
+
+    def look(session: Session) -> _Shown:
+        branches = sales_list.branches(session, connection) if connection else []
+        total = sales_list.total(session, wanted) if _is_short(wanted) else None
+        tenders = sales_list.tenders(session) if visitor.connection is None else []
+        return _Shown(sales_list.find(session, wanted), branches, tenders, total)
+
+    shown = await shared.read(look)
+    query = sales_filter.kept(request.query_params)
+    older = {**query, "after": sales_filter.to_cursor(shown.page.next)} if shown.page.next else None
+    return render(
+        request,
+        "sales.html",
+        visitor=visitor,
+        page=shown.page,
+        total=shown.total,
+        branches=shown.branches,
+        tenders=shown.tenders,
+        kinds=KINDS,
+        wanted=wanted,
+        query=query,
+        names=list(names),
+        statuses=STATUSES,
+        documents=DOCUMENTS,
+        address=lambda sale: books_links.find_address_of(shared.settings, sale),
+        older=f"/sales?{urlencode(older)}" if older else None,
+        csv=f"/sales.csv?{urlencode(query)}",
+    )
+
+
+def _is_short(wanted: SaleFilter) -> bool:
+    """Whether the filter bounds how many rows a sum reads."""
+    if wanted.after is not None:
+        return False
+    return bool(wanted.q or (wanted.start and wanted.through and wanted.through - wanted.start <= SUMMED))
+
+
+async def download_sales(request: Request, _visitor: Visitor) -> Response:
+    """The sales of the filter as CSV (RFC 4180, UTF-8), all pages of it."""
+    wanted, names = await _read_filter(request), await services.names_of(request)
+    shared = services.of(request)
+
+    async def read(after: SalePosition | None) -> SalesPage:
+        rest = dataclasses.replace(wanted, after=after)
+        return await shared.read(lambda session: sales_list.find(session, rest, limit=CSV_PAGE))
+
+    first = await read(None)
+
+    async def pages() -> AsyncIterator[str]:
+        # The mark tells spreadsheets that this is UTF-8.
+        yield "\ufeff" + to_csv([COLUMNS])
+        page = first
+        while True:
+            yield to_csv(to_cells(sale, names) for sale in page.sales)
+            if page.next is None:
+                return
+            page = await read(page.next)
+
+    headers = {"Content-Disposition": 'attachment; filename="sales.csv"'}
+    return StreamingResponse(pages(), media_type="text/csv; charset=utf-8; header=present", headers=headers)
+
+
+async def _read_filter(request: Request) -> SaleFilter:
+    directory = await services.of(request).directory.get()
+    return sales_filter.read(request.query_params, directory.keys)
+
+
+def to_csv(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as CSV: commas, lines that end with CR and LF, quotes where they are needed."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\r\n").writerows(rows)
+    return written.getvalue()
+
+
+def to_cells(sale: ListedSale, names: Mapping[str, str]) -> list[str]:
+    """The cells of one sale. Amounts have a point before the cents; texts of people begin no formula."""
+    row = sale.row
+    tenders = "; ".join(f"{name} {show_cents(cents)}" for name, cents in sale.tenders)
+    texts = (names.get(row.connection, row.connection), "" if row.branch is None else str(row.branch))
+    return [
+        *(defuse(text or "") for text in (row.number, row.day.isoformat(), *texts, row.branch_name, row.customer)),
+        *("" if cents is None else show_cents(cents) for cents in (row.amount_cents, row.vat_cents)),
+        *(defuse(text or "") for text in (tenders, row.status, row.document_entity, row.document_number)),
+        *(defuse(text or "") for text in (row.document_id, row.kind, row.sale_id)),
+    ]
+
+
+def defuse(text: str) -> str:
+    """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text

@@ -1,0 +1,195 @@
+"""The settings of a connection: the document to edit, every setting explained beside it, checked, tried and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import documents, requests, views
+from gateway.store.documents import Outdated
+from gateway.web import admin_settings, presentation, previews, queries, services
+from gateway.web.admin_settings import Draft, must_exist
+from gateway.web.dashboard import fault_locations, text_diff, versions
+from gateway.web.dashboard.fault_locations import FaultLocation
+from gateway.web.dashboard.rendering import render
+from gateway.web.dashboard.text_diff import DiffLine
+from gateway.web.dashboard.versions import VersionEntry
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Visitor
+from gateway.web.visitors import for_visitors, from_form
+from mapping import settings_document, settings_guide
+from mapping.settings_document import DocumentError, SettingsDocument
+
+ADDRESS = "/connections/{name}/settings"
+_LARGEST_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """The text in the form, and its faults and notices. `base` is the version it was made from."""
+
+    text: str
+    base: int
+    who: str = ""
+    reason: str = ""
+    notice: str = ""
+    places: tuple[FaultLocation, ...] = ()
+    diff: tuple[DiffLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsState:
+    """The document in force (version 0: the defaults) and those before it."""
+
+    version: int
+    text: str
+    entries: Sequence[VersionEntry]
+
+
+def routes() -> list[Route]:
+    """The page, its form, and the way to it."""
+    return [
+        Route("/settings", for_visitors(choose_connection), methods=["GET"]),
+        Route(ADDRESS, for_visitors(show_settings), methods=["GET"]),
+        Route(ADDRESS, from_form(submit_settings), methods=["POST"]),
+    ]
+
+
+async def choose_connection(request: Request, visitor: Visitor) -> Response:
+    """The settings of the only connection, or a list to choose from."""
+    names = list(await services.names_of(request))
+    if len(names) == 1:
+        return RedirectResponse(to_address(names[0]), 303)
+    return render(request, "connections.html", visitor=visitor, names=names, title="Settings", to="settings")
+
+
+async def show_settings(request: Request, visitor: Visitor) -> Response:
+    """The document in force, ready to be edited; with `?draft=EVENT` the one that a preview tried."""
+    draft = queries.find_number(request.query_params, "draft", low=1, high=queries.LARGEST_ID)
+    state = await _read(request)
+    tried = await _find_draft(request, draft) if draft else None
+    text = state.text if tried is None else tried
+    saved = request.query_params.get("saved") == str(state.version)
+    editor = Editor(text, state.version, notice="saved" if saved else "tried" if tried is not None else "")
+    return await _show(request, visitor, state, editor)
+
+
+async def submit_settings(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Check, save or try what was typed. What was typed is shown again unless it was saved."""
+    state = await _read(request)
+    editor = to_editor(form)
+    # On a thread: checking a large document takes time.
+    if found := await services.of(request).run(lambda: _find_faults(editor.text)):
+        return await _show(request, visitor, state, replace(editor, places=found, notice="refused"), status=422)
+    match form.get("action"):
+        case "save":
+            return await _save(request, visitor, state, editor)
+        case "try":
+            return await _try(request, visitor, form, editor)
+        case _:
+            return await _show(request, visitor, state, replace(editor, notice="checked"))
+
+
+def to_editor(form: dict[str, str]) -> Editor:
+    """The form as it was sent, its lines ended as files end them."""
+    return Editor(
+        text=form.get("document", "").replace("\r\n", "\n").replace("\r", "\n"),
+        base=queries.find_number(form, "base", low=0, high=_LARGEST_VERSION) or 0,
+        who=queries.find_text(form, "who") or "",
+        reason=queries.find_text(form, "reason") or "",
+    )
+
+
+async def _save(request: Request, visitor: Visitor, state: SettingsState, editor: Editor) -> Response:
+    name = request.path_params["name"]
+    draft = Draft(editor.text, versions.to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
+    try:
+        saved = await admin_settings.save(services.of(request), name, draft)
+    except DocumentError as error:
+        refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
+        return await _show(request, visitor, state, refused, status=422)
+    except Outdated:
+        state = await _read(request)
+        # Saving once more means it: by then the page has shown what it would undo.
+        later = replace(editor, base=state.version, notice="outdated")
+        return await _show(request, visitor, state, later, status=409)
+    return RedirectResponse(f"{to_address(name)}?saved={saved.version}", 303)
+
+
+async def _try(request: Request, visitor: Visitor, form: dict[str, str], editor: Editor) -> Response:
+    wanted = previews.to_request(previews.from_form(form), connection=request.path_params["name"], actor=visitor.actor)
+    event_id = await previews.ask(services.of(request), replace(wanted, settings=editor.text))
+    return RedirectResponse(f"/preview/{event_id}", 303)
+
+
+async def _show(
+    request: Request, visitor: Visitor, state: SettingsState, editor: Editor, *, status: int = 200
+) -> Response:
+    diff, document = await services.of(request).run(lambda: _look_through(state, editor.text))
+    return render(
+        request,
+        "settings.html",
+        visitor=visitor,
+        status=status,
+        name=request.path_params["name"],
+        state=state,
+        editor=replace(editor, diff=diff),
+        chapters=settings_guide.explain(document),
+        choices=previews.CHOICES,
+    )
+
+
+def _look_through(state: SettingsState, text: str) -> tuple[tuple[DiffLine, ...], SettingsDocument]:
+    """What a text changes of the document in force, and the document whose settings are explained beside it."""
+    diff = text_diff.compare(state.text, text) if state.version and text != state.text else ()
+    return diff, _find_document(text) or _find_document(state.text) or DEFAULTS
+
+
+def _find_faults(text: str) -> tuple[FaultLocation, ...]:
+    """Every fault of the document at its place."""
+    try:
+        settings_document.parse(text)
+    except DocumentError as error:
+        return fault_locations.find(text, error.faults)
+    return ()
+
+
+DEFAULTS = SettingsDocument()
+
+
+def _find_document(text: str) -> SettingsDocument | None:
+    """The document, unless it has faults."""
+    try:
+        return settings_document.parse(text)
+    except DocumentError:
+        return None
+
+
+async def _read(request: Request) -> SettingsState:
+    name = request.path_params["name"]
+
+    def look(session: Session) -> SettingsState:
+        must_exist(session, name)
+        version, text = documents.newest(session, name) or (0, settings_document.example())
+        return SettingsState(version, text, versions.list_entries(session, name))
+
+    return await services.of(request).read(look)
+
+
+async def _find_draft(request: Request, event_id: int) -> str | None:
+    """The document that this preview of the connection tried."""
+    event = await services.of(request).read(lambda session: views.find_event(session, event_id))
+    if event is None or event.connection != request.path_params["name"]:
+        raise Refusal(404, "there is no such preview")
+    hint = presentation.parse(event.hint)
+    return hint.get(requests.SETTINGS) if isinstance(hint, dict) else None
+
+
+def to_address(name: str) -> str:
+    """Where the settings of a connection are."""
+    return ADDRESS.replace("{name}", versions.quote_name(name))

@@ -1,0 +1,304 @@
+"""The set-up: both systems, a check, the flows, the questions, a preview, going live; in any order, at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import quote
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.errors import Rejected
+from gateway.removal import Data
+from gateway.store import connections, documents, requests, systems, views
+from gateway.store.connections import Connection
+from gateway.store.documents import Outdated
+from gateway.store.events import Event, Flow
+from gateway.store.progress import SETTLED
+from gateway.store.sales import AMSTERDAM
+from gateway.web import admin_settings, presentation, queries, services, setups
+from gateway.web.admin_settings import Draft
+from gateway.web.dashboard import loading, questions
+from gateway.web.dashboard.loading import Hold, Load
+from gateway.web.dashboard.mapping import to_label
+from gateway.web.dashboard.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form
+from mapping import coverage, settings_document, settings_guide
+from mapping.choices import ListName, ListOption
+from mapping.messages import join, message
+from mapping.settings_document import DocumentError, SettingsDocument
+
+ADDRESS = "/setup/{name}"
+NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
+HOOKS: Final = {
+    "quickbooks": ("QuickBooks", "At developer.intuit.com, in your app, under Webhooks: enter this address."),
+    "mpluskassa": ("MplusKASSA", "In the back office, under Beheer > Instellingen > Webhooks: enter this address."),
+}
+"""For each system what it is called, and where its address is entered."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetupState:
+    """How far the set-up of a connection is. `checked` and `going` are the last events of a check and of going live."""
+
+    connection: Connection
+    exists: bool
+    authorised: bool
+    checked: Event | None
+    going: Event | None
+    version: int
+    text: str
+    loads: Sequence[Load]
+    arrived: Mapping[str, datetime]
+    groups: Sequence[ListOption]
+    """The till's turnover groups for sales; empty until a worker has read them."""
+    first_groups: Sequence[tuple[ListOption, ListOption]]
+
+    @property
+    def has_till(self) -> bool:
+        """Whether everything is known that a call to the till needs."""
+        return bool(self.connection.mplus_url and self.connection.mplus_ident and self.connection.mplus_secret)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a worker is busy with something that this page shows."""
+        busy = any(event is not None and event.state not in SETTLED for event in (self.checked, self.going))
+        return busy or any(each.running for each in self.loads)
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What the last check found: `check`, `good`, `said`, `fix`."""
+        found = presentation.to_result(self.checked) if self.checked else None
+        return found if isinstance(found, list) else []
+
+
+def routes() -> list[Route]:
+    """The list, the page of one connection, and a form for each of its steps."""
+    return [
+        Route("/setup", for_visitors(list_setups, right=Right.CONFIGURE), methods=["GET"]),
+        Route("/setup", from_form(begin_setup), methods=["POST"]),
+        Route(ADDRESS, for_visitors(show_setup, right=Right.CONFIGURE), methods=["GET"]),
+        Route(f"{ADDRESS}/till", from_form(submit_till), methods=["POST"]),
+        Route(f"{ADDRESS}/check", from_form(ask_check), methods=["POST"]),
+        Route(f"{ADDRESS}/answers", from_form(submit_answers), methods=["POST"]),
+        Route(f"{ADDRESS}/live", from_form(let_live), methods=["POST"]),
+        Route(f"{ADDRESS}/load", from_form(begin_load), methods=["POST"]),
+        Route(f"{ADDRESS}/load/{{id}}/pause", from_form(pause_load), methods=["POST"]),
+        Route(f"{ADDRESS}/load/{{id}}/resume", from_form(resume_load), methods=["POST"]),
+        Route(f"{ADDRESS}/rename", from_form(rename), methods=["POST"]),
+        Route(f"{ADDRESS}/remove", from_form(remove), methods=["POST"]),
+    ]
+
+
+async def list_setups(request: Request, visitor: Visitor) -> Response:
+    """Every connection, and a name for another one."""
+    shared = services.of(request)
+    every = await shared.read(lambda session: connections.every(session, shared.seal))
+    mine = [each for each in every if visitor.connection in {None, each.name}]
+    return render(request, "setups.html", visitor=visitor, connections=mine, removed=None)
+
+
+async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
+    """To the page of the named connection: it is created with its till or its company."""
+    return RedirectResponse(to_address(setups.check_name(form.get("name", "").strip())), 303)
+
+
+async def show_setup(request: Request, visitor: Visitor) -> Response:
+    """Every step and its status."""
+    return _show(request, visitor, await _read(request))
+
+
+async def submit_till(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Keep what was typed; a secret that was left empty stays."""
+    name = request.path_params["name"]
+    try:
+        await setups.keep_till(services.of(request), name, setups.to_till(_to_given(form)), actor=visitor.actor)
+    except Refusal as refusal:
+        faults = refusal.members.get("faults", [])
+        said = [join((message(each["message"]), message(each["hint"])), "{first}: {second}") for each in faults]
+        trouble = join(said, "{first}; {second}") if said else refusal.reason
+        return _show(request, visitor, await _read(request), typed=form, trouble=trouble, status=refusal.status)
+    return RedirectResponse(f"{to_address(name)}#check", 303)
+
+
+def _to_given(form: dict[str, str]) -> dict[str, Any]:
+    """The form as a request of the API: an empty field is left out."""
+    secrets = [each.strip() for each in form.get(setups.SECRETS, "").split(",") if each.strip()]
+    return {**form, setups.SECRETS: secrets or None, "moved": form.get("moved") == "on"}
+
+
+async def ask_check(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Have a worker try both logins and compare what both sides need."""
+    name = request.path_params["name"]
+    await setups.check_up(services.of(request), name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#check", 303)
+
+
+async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Put the answers into the settings document; its other lines stay as they are."""
+    state = await _read(request)
+    name = state.connection.name
+    try:
+        answers = questions.find_answers(_document(state), form)
+        if answers or not state.version:
+            text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
+            draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
+            await admin_settings.save(services.of(request), name, draft)
+    except DocumentError as error:
+        asked = {*questions.FLOWS, *questions.OTHERS}
+        faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}
+        rest = settings_document.say_all(fault for fault in error.faults if fault.path not in asked)
+        return _show(request, visitor, state, answers=form, faults=faults, refused=rest or NOT_SAVED, status=422)
+    except Outdated as other:
+        return _show(request, visitor, await _read(request), answers=form, refused=other.reason, status=409)
+    return RedirectResponse(f"{to_address(name)}#live", 303)
+
+
+async def let_live(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Make the connection live."""
+    name = request.path_params["name"]
+    await setups.go_live(services.of(request), name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#live", 303)
+
+
+async def begin_load(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Load what was there before, of one flow."""
+    shared, name, flow = services.of(request), request.path_params["name"], queries.find_choice(form, "flow", Flow)
+    if flow not in loading.FLOWS:
+        raise Refusal(
+            400, message("{name} should be one of {choices}", name=message("flow"), choices=", ".join(loading.FLOWS))
+        )
+    day = form.get("since", "")
+    since = loading.find_day(day, today=datetime.now(AMSTERDAM).date())
+    if flow is Flow.ORDERS and since is None:
+        return _show(request, visitor, await _read(request), load_trouble=loading.NO_DAY, typed_day=day, status=422)
+    wanted = since if flow is Flow.ORDERS else None
+    await loading.begin(shared, flow, since=wanted, connection=name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#load", 303)
+
+
+async def pause_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Read no further."""
+    return await _hold_load(request, visitor, Hold.PAUSE)
+
+
+async def resume_load(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Go on where it stopped."""
+    return await _hold_load(request, visitor, Hold.RESUME)
+
+
+async def _hold_load(request: Request, visitor: Visitor, wanted: Hold) -> Response:
+    name = request.path_params["name"]
+    event_id = queries.to_id(request.path_params["id"])
+    await loading.hold(services.of(request), event_id, wanted, connection=name, actor=visitor.actor)
+    return RedirectResponse(f"{to_address(name)}#load", 303)
+
+
+async def rename(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Call it otherwise."""
+    wanted = form.get("new_name", "").strip()
+    try:
+        await setups.rename(services.of(request), request.path_params["name"], wanted, actor=visitor.actor)
+    except Rejected as refusal:
+        return _show(request, visitor, await _read(request), name_trouble=refusal.reason, status=refusal.status)
+    return RedirectResponse(to_address(wanted), 303)
+
+
+async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Remove it, once its name was typed; the next page says what became of its tokens."""
+    state = await _read(request)
+    called, data = state.connection.display_name, queries.find_choice(form, "data", Data)
+    if data is None or form.get("confirmed", "").strip() != called:
+        trouble = message("nothing was removed: type the name {name} to confirm", name=called)
+        return _show(request, visitor, state, name_trouble=trouble, status=422)
+    try:
+        outcome = await setups.remove(request, data, actor=visitor.actor)
+    except Rejected as refusal:
+        return _show(request, visitor, state, name_trouble=refusal.reason, status=refusal.status)
+    every = await services.of(request).read(lambda session: connections.every(session, services.of(request).seal))
+    mine = [each for each in every if visitor.connection in {None, each.name}]
+    return render(request, "setups.html", visitor=visitor, connections=mine, removed=outcome)
+
+
+_ACCEPTED: Final[Mapping[str, Any]] = {
+    "typed": MappingProxyType({}),
+    "trouble": None,
+    "answers": None,
+    "faults": MappingProxyType({}),
+    "refused": None,
+    "name_trouble": None,
+    "load_trouble": None,
+    "typed_day": "",
+}
+"""What a refused form said, and what is wrong with it: nothing. `answers` are those of the questions."""
+
+
+def _show(request: Request, visitor: Visitor, state: SetupState, *, status: int = 200, **refused: object) -> Response:
+    """The page; what was `refused` is shown again, by the names of `_ACCEPTED`."""
+    document = _document(state)
+    given = services.of(request).settings
+    return render(
+        request,
+        "setup.html",
+        visitor=visitor,
+        status=status,
+        state=state,
+        connection=state.connection,
+        label=to_label,
+        webhooks=[
+            (system, title, f"{given.public_url}/webhooks/{system}", where) for system, (title, where) in HOOKS.items()
+        ],
+        flow_questions=questions.ask(document, questions.FLOWS),
+        other_questions=questions.ask(document, questions.OTHERS),
+        choice_words=questions.CHOICES,
+        can_connect=bool(given.quickbooks_client_id and given.quickbooks_client_secret),
+        is_of_environment=state.connection.name == connections.DEFAULT and bool(given.mplus_url),
+        webhook_address=f"{given.public_url}/webhooks/mpluskassa",
+        **{**_ACCEPTED, **refused},
+    )
+
+
+def _document(state: SetupState) -> SettingsDocument:
+    return settings_document.recall(state.text)
+
+
+async def _read(request: Request) -> SetupState:
+    """How far it is; a connection that does not exist yet has only its name. Raises `Refusal` 404."""
+    shared, name = services.of(request), request.path_params["name"]
+
+    def look(session: Session) -> SetupState:
+        found = connections.find(session, name, shared.seal)
+        if found is None and not connections.is_name(name):
+            raise Refusal(404, message("there is no connection {name}", name=name))
+        version, text = documents.newest(session, name) or (0, settings_document.example())
+        lists = {key: each.options for key, each in systems.read_lists(session, name).items()}
+        token = views.tokens(session).get(name)
+        return SetupState(
+            connection=found
+            or Connection(name, None, None, None, None, None, (), live=False, paused=None, display_name=name),
+            exists=found is not None,
+            authorised=token is not None and token.refresh_sealed is not None and token.lost is None,
+            checked=views.newest_about(session, requests.check_up(connection=name).subject),
+            going=views.newest_about(session, requests.go_live(connection=name).subject),
+            version=version,
+            text=text,
+            loads=loading.read(session, name),
+            arrived=systems.first_webhooks(session, name),
+            groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in coverage.SALES_GROUPS],
+            first_groups=coverage.first_groups(lists),
+        )
+
+    return await shared.read(look)
+
+
+def to_address(name: str) -> str:
+    """Where the set-up of a connection is."""
+    return ADDRESS.replace("{name}", quote(name, safe=""))

@@ -1,0 +1,183 @@
+"""What needs a person, by cause: select, count, try again or ignore, progress, undo; notes, and putting off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import alerts, audit, todo, users, views
+from gateway.store.alerts import OpenCause
+from gateway.store.sales import AMSTERDAM
+from gateway.store.todo import BulkAction, BulkProgress, CauseMarkRow
+from gateway.web import actions, queries, services
+from gateway.web.dashboard import home_figures
+from gateway.web.dashboard.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form
+from mapping.messages import message
+
+PICK: Final = "cause-"
+SNOOZES: Final[Mapping[str, str]] = {"": "not put off", "1": "a day", "7": "a week", "30": "a month"}
+LONGEST_NOTE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TodoCause:
+    """A cause with what people noted about it. `is_snoozed`: put off, and the day has not come."""
+
+    cause: OpenCause
+    mark: CauseMarkRow | None
+    is_snoozed: bool
+    connection: str | None
+    address: str
+
+
+def routes() -> list[Route]:
+    """The list, the question before an action, its progress, and the marks."""
+    return [
+        Route("/todo", for_visitors(show_causes), methods=["GET"]),
+        Route("/todo/confirm", for_visitors(ask, right=Right.WORK), methods=["GET"]),
+        Route("/todo", from_form(do, right=Right.WORK), methods=["POST"]),
+        Route("/todo/mark/{id}", from_form(mark, right=Right.WORK), methods=["POST"]),
+        Route("/todo/bulk/{id}", for_visitors(show_bulk), methods=["GET"]),
+        Route("/todo/bulk/{id}/undo", from_form(undo, right=Right.WORK), methods=["POST"]),
+    ]
+
+
+def look(session: Session, connection: str | None, names: Mapping[str, str]) -> list[TodoCause]:
+    """Every open cause with its mark; those that are put off last."""
+    now, marks = views.now_of(session), todo.find_marks(session, connection)
+    found = []
+    for cause in alerts.find_causes(session, connection):
+        known = marks.get((cause.connection or "", todo.key_of(cause.code, cause.flows[0])))
+        is_snoozed = known is not None and known.snoozed_until is not None and known.snoozed_until > now
+        called = names.get(cause.connection or "", cause.connection)
+        found.append(TodoCause(cause, known, is_snoozed, called, home_figures.to_address(cause, called)))
+    return sorted(found, key=lambda each: each.is_snoozed)
+
+
+async def show_causes(request: Request, visitor: Visitor) -> Response:
+    """What needs somebody, the most money first, and the last actions."""
+    names = await services.names_of(request)
+
+    def read(session: Session) -> tuple[list[TodoCause], list[BulkProgress], list[str]]:
+        people = [each.name for each in users.every(session, visitor.connection)]
+        return look(session, visitor.connection, names), todo.find_recent(session, visitor.connection), people
+
+    causes, recent, people = await services.of(request).read(read)
+    return render(
+        request,
+        "todo.html",
+        visitor=visitor,
+        causes=causes,
+        recent=recent,
+        people=people,
+        several=len(names) > 1,
+        snoozes=SNOOZES,
+    )
+
+
+def _picked(given: Mapping[str, str]) -> list[int]:
+    return [queries.to_id(name.removeprefix(PICK)) for name in given if name.startswith(PICK)]
+
+
+def _find_action(given: Mapping[str, str]) -> BulkAction:
+    action = queries.find_choice(given, "action", BulkAction)
+    if action is None:
+        raise Refusal(400, "choose what to do: try again or ignore")
+    return action
+
+
+async def ask(request: Request, visitor: Visitor) -> Response:
+    """How many records an action would change, before it does."""
+    given = dict(request.query_params)
+    action, picked = _find_action(given), _picked(given)
+
+    def read(session: Session) -> todo.Selected:
+        return todo.count(session, todo.find_keys(session, picked, visitor.connection))
+
+    selected = await services.of(request).read(read)
+    return render(
+        request,
+        "todo_confirm.html",
+        visitor=visitor,
+        action=action,
+        picked=[f"{PICK}{each}" for each in picked],
+        selected=selected,
+        most=todo.MOST,
+    )
+
+
+async def do(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Try again or ignore the parked records of the selected causes, and show how far that is."""
+    shared, action, picked = services.of(request), _find_action(form), _picked(form)
+    reason = queries.find_text(form, "reason")
+    if action is BulkAction.IGNORE and not (reason or "").strip():
+        raise Refusal(400, "say why these are ignored; whoever looks later wants to know")
+    by = actions.ActionBy(visitor.actor, reason, visitor.connection)
+
+    def find(session: Session) -> list[tuple[str, str]]:
+        return todo.find_keys(session, picked, visitor.connection)
+
+    bulk_id = await actions.do_to_causes(shared, action, await shared.read(find), by)
+    return RedirectResponse(f"/todo/bulk/{bulk_id}", 303)
+
+
+async def show_bulk(request: Request, visitor: Visitor) -> Response:
+    """How many records of an action are done, counted from their rows."""
+    found = await _read_bulk(request, visitor)
+    can_undo = visitor.may_work and found.row.action == BulkAction.IGNORE and found.row.undone_at is None
+    return render(request, "todo_bulk.html", visitor=visitor, found=found, can_undo=can_undo)
+
+
+async def _read_bulk(request: Request, visitor: Visitor) -> BulkProgress:
+    bulk_id = queries.to_id(request.path_params["id"])
+    found = await services.of(request).read(lambda session: todo.find_bulk(session, bulk_id))
+    if found is None or visitor.connection not in {None, found.row.connection}:
+        raise Refusal(404, "there is no such action")
+    return found
+
+
+async def undo(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """Look at ignored records again: each is handled anew, and comes back here if its cause is still there."""
+    found = await _read_bulk(request, visitor)
+    await actions.undo_ignore(services.of(request), found.row.id or 0, actor=visitor.actor)
+    return RedirectResponse(f"/todo/bulk/{found.row.id}", 303)
+
+
+async def mark(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Note something about a cause, say who looks after it, or put it off."""
+    event_id = queries.to_id(request.path_params["id"])
+    note, assignee = form.get("note", "").strip(), queries.find_text(form, "assignee")
+    if len(note) > LONGEST_NOTE:
+        raise Refusal(400, message("a note has at most {most} characters", most=LONGEST_NOTE))
+    if form.get("snooze", "") not in SNOOZES:
+        raise Refusal(400, "choose until when it is put off")
+    days = int(form.get("snooze") or 0)
+
+    def change(session: Session) -> None:
+        keys = todo.find_keys(session, [event_id], visitor.connection)
+        if not keys:
+            raise Refusal(404, "this cause is gone")
+        ((connection, cause),) = keys
+        until = _end_of(views.now_of(session).astimezone(AMSTERDAM).date() + timedelta(days=days)) if days else None
+        said: dict[str, Any] = {"note": note or None, "assignee": assignee, "snoozed_until": until}
+        todo.mark(session, connection, cause, marked_by=visitor.actor, **said)
+        target = message("cause {cause}", cause=cause.partition(":")[2])
+        audit.note(session, actor=visitor.actor, action="mark", target=target, reason=note or None)
+
+    await services.of(request).write(change)
+    return RedirectResponse("/todo", 303)
+
+
+def _end_of(day: date) -> datetime:
+    """Seven in the morning of a day at the shop: before somebody works."""
+    return datetime.combine(day, time(7), AMSTERDAM).astimezone(UTC)

@@ -1,0 +1,301 @@
+"""People: who may log in with which role, their invitations, their sessions; and what each may do with their own."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Final
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.store import audit, users
+from gateway.store.users import Role, User
+from gateway.web import passwords, queries, services
+from gateway.web.access import find_invited, find_user
+from gateway.web.bodies import read_form
+from gateway.web.dashboard.rendering import render
+from gateway.web.problems import Refusal
+from gateway.web.sessions import Right, Visitor
+from gateway.web.visitors import for_visitors, from_form, let_in, refuse_other_sites
+
+ROLES: Final = {
+    Role.VIEWER: "Read-only",
+    Role.BOOKKEEPER: "Bookkeeper",
+    Role.OWNER: "Owner",
+    Role.AGENCY: "Agency",
+}
+MAY: Final = {
+    Role.VIEWER: "sees everything, changes nothing",
+    Role.BOOKKEEPER: "also tries again, resends, ignores, compares",
+    Role.OWNER: "also changes settings, the connection and its people",
+    Role.AGENCY: "the same for every connection",
+}
+LONGEST_NAME: Final = 60
+_CREATE: Final = Right.CONFIGURE
+_TAKEN: Final = "somebody has this e-mail address"
+_NO_ADDRESS: Final = "this is no e-mail address"
+
+
+def routes() -> list[Route]:
+    """The list of people and sessions, a person's own page, and the page behind an invitation."""
+    return [
+        Route("/users", for_visitors(list_users, right=_CREATE), methods=["GET"]),
+        Route("/users", from_form(invite_user), methods=["POST"]),
+        Route("/users/{id}/{action}", from_form(change_user), methods=["POST"]),
+        Route("/sessions/{digest}/end", from_form(end_session, right=Right.READ), methods=["POST"]),
+        Route("/account", for_visitors(show_account), methods=["GET"]),
+        Route("/account", from_form(change_password, right=Right.READ), methods=["POST"]),
+        Route("/invitation/{secret}", show_invitation, methods=["GET"]),
+        Route("/invitation/{secret}", accept_invitation, methods=["POST"]),
+    ]
+
+
+async def list_users(request: Request, visitor: Visitor) -> Response:
+    """Everybody this visitor may manage, with their sessions."""
+    return await _show(request, visitor)
+
+
+async def _show(
+    request: Request,
+    visitor: Visitor,
+    *,
+    invited: tuple[str, str] | None = None,
+    trouble: str | None = None,
+    typed: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    shared, names = services.of(request), await services.names_of(request)
+
+    def look(session: Session) -> tuple[list[User], list[users.WebSession]]:
+        return users.every(session, visitor.connection), users.sessions(session, visitor.connection)
+
+    people, sessions = await shared.read(look)
+    return render(
+        request,
+        "users.html",
+        visitor=visitor,
+        status=status,
+        people=people,
+        sessions=sessions,
+        called_names=names,
+        roles={role: label for role, label in ROLES.items() if _may_give(visitor, role)},
+        labels=ROLES,
+        may=MAY,
+        invited=invited,
+        trouble=trouble,
+        typed=typed or {},
+        single_sign_on=bool(shared.settings.oidc_issuer),
+    )
+
+
+def _may_give(visitor: Visitor, role: Role) -> bool:
+    """Only who sees every connection lets somebody else see them all."""
+    return role is not Role.AGENCY or visitor.connection is None
+
+
+async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Add a person; the page that follows shows the link of their invitation, once."""
+    name = " ".join(form.get("name", "").split())
+    role = queries.find_choice(form, "role", Role)
+    if trouble := _find_trouble(visitor, name, role, form.get("email", "")):
+        return await _show(request, visitor, trouble=trouble, typed=form, status=422)
+    known = await services.names_of(request)
+    connection = None if role is Role.AGENCY else (form.get("connection") or None)
+    if connection is not None and connection not in known:
+        raise Refusal(400, "there is no such connection")
+    secret, email = secrets.token_urlsafe(32), users.to_email(form.get("email", ""))
+
+    def add(session: Session) -> str | None:
+        if (user_id := users.add(session, name, role or Role.VIEWER, connection)) is None:
+            return "this name is taken"
+        if email and not users.change_email(session, user_id, email):
+            users.remove(session, user_id)
+            return _TAKEN
+        users.invite(session, user_id, secret)
+        scope = known.get(connection, connection) if connection else "every connection"
+        audit.note(session, actor=visitor.actor, action="invite", target=f"{name}, {role}, {scope}")
+        return None
+
+    if taken := await services.of(request).write(add):
+        return await _show(request, visitor, trouble=taken, typed=form, status=409)
+    return await _show(request, visitor, invited=(name, _to_link(request, secret)))
+
+
+def _find_trouble(visitor: Visitor, name: str, role: Role | None, email: str) -> str | None:
+    """Why somebody cannot be invited like this. A name holds no "@": the audit trail has no e-mail addresses."""
+    if not name or len(name) > LONGEST_NAME or "@" in name or not queries.is_line(name):
+        return "give a name of at most 60 characters that is no e-mail address"
+    if role is None or not _may_give(visitor, role):
+        return "choose a role"
+    return _NO_ADDRESS if email.strip() and users.to_email(email) is None else None
+
+
+def _to_link(request: Request, secret: str) -> str:
+    return f"{services.of(request).settings.public_url}/invitation/{secret}"
+
+
+async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Invite again (a forgotten password), change role or address, keep out, let in again, or remove."""
+    action, secret = request.path_params["action"], secrets.token_urlsafe(32)
+    user_id, role = queries.to_id(request.path_params["id"]), queries.find_choice(form, "role", Role)
+    if visitor.user is not None and visitor.user.id == user_id:
+        raise Refusal(409, "this is you; another owner can change your own access")
+
+    def change(session: Session) -> User:
+        user = users.find(session, user_id)
+        if user is None or visitor.connection not in {None, user.connection}:
+            raise Refusal(404, "there is no such person")
+        if role is not None and not (_may_give(visitor, role) and _fits(user, role)):
+            raise Refusal(409, "this person cannot have this role")
+        if action == "email":
+            _change_email(session, user, form.get("email", ""))
+        else:
+            _do(session, user, action, role, secret)
+        audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=role)
+        return user
+
+    user = await services.of(request).write(change)
+    if action == "invite":
+        return await _show(request, visitor, invited=(user.name, _to_link(request, secret)))
+    return RedirectResponse("/users", 303)
+
+
+def _do(session: Session, user: User, action: str, role: Role | None, secret: str) -> None:
+    match action:
+        case "invite" if user.disabled_at is None:
+            users.invite(session, user.id, secret)
+        case "role" if role is not None:
+            users.change_role(session, user.id, role)
+        case "disable" | "enable":
+            users.enable(session, user.id, enabled=action == "enable")
+        case "remove":
+            users.remove(session, user.id)
+        case _:
+            raise Refusal(409, "this cannot be done with this person")
+
+
+def _change_email(session: Session, user: User, text: str) -> None:
+    email = users.to_email(text)
+    if text.strip() and email is None:
+        raise Refusal(422, _NO_ADDRESS)
+    if not users.change_email(session, user.id, email):
+        raise Refusal(409, _TAKEN)
+
+
+def _fits(user: User, role: Role) -> bool:
+    """An agency sees every connection; somebody of one connection is first removed and invited anew."""
+    return role is not Role.AGENCY or user.connection is None
+
+
+async def end_session(request: Request, visitor: Visitor, _form: dict[str, str]) -> Response:
+    """End one session: one's own, or one of the people this visitor manages."""
+    digest: str = request.path_params["digest"]
+
+    def end(session: Session) -> None:
+        listed = users.sessions(session, visitor.connection)
+        found = [each for each in listed if hmac.compare_digest(each.digest.encode(), digest.encode())]
+        mine = visitor.user.id if visitor.user else None
+        if not found or not (visitor.may_configure or (found[0].user and found[0].user.id == mine)):
+            raise Refusal(404, "this session has ended already")
+        users.end(session, digest)
+        owner = found[0].user
+        audit.note(session, actor=visitor.actor, action="end session", target=owner.name if owner else "ADMIN_TOKEN")
+
+    await services.of(request).write(end)
+    return RedirectResponse("/users" if visitor.may_configure else "/account", 303)
+
+
+async def show_account(request: Request, visitor: Visitor) -> Response:
+    """Who is logged in, and their other sessions."""
+    return await _show_account(request, visitor)
+
+
+async def _show_account(
+    request: Request, visitor: Visitor, *, trouble: str | None = None, changed: bool = False, status: int = 200
+) -> Response:
+    mine = visitor.user.id if visitor.user else None
+
+    def look(session: Session) -> list[users.WebSession]:
+        return [each for each in users.sessions(session) if (each.user.id if each.user else None) == mine]
+
+    return render(
+        request,
+        "account.html",
+        visitor=visitor,
+        status=status,
+        sessions=await services.of(request).read(look),
+        labels=ROLES,
+        may=MAY,
+        trouble=trouble,
+        changed=changed,
+        shortest=passwords.SHORTEST,
+    )
+
+
+async def change_password(request: Request, visitor: Visitor, form: dict[str, str]) -> Response:
+    """Another password for who knows the present one; their other sessions end."""
+    user = visitor.user
+    if user is None:
+        raise Refusal(409, "this is ADMIN_TOKEN; it is changed in the environment")
+    if trouble := find_fault(form, user.name):
+        return await _show_account(request, visitor, trouble=trouble, status=422)
+    if await find_user(request, user.name, form.get("current", "")) is None:
+        return await _show_account(request, visitor, trouble="That is not the password.", status=403)
+    hashed = await passwords.to_hash(form["password"])
+
+    def change(session: Session) -> None:
+        users.change_password(session, user.id, hashed, keep=visitor.digest)
+        audit.note(session, actor=visitor.actor, action="change password", target=user.name)
+
+    await services.of(request).write(change)
+    return await _show_account(request, visitor, changed=True)
+
+
+def find_fault(form: dict[str, str], name: str) -> str | None:
+    """Why the new password of a form cannot be taken."""
+    password = form.get("password", "")
+    if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
+        return "A password has at least 12 characters; several words are easiest to remember."
+    if password.casefold() == name.casefold():
+        return "The password is your name."
+    is_repeated = hmac.compare_digest(password.encode(), form.get("again", "").encode("utf-8", "surrogatepass"))
+    return None if is_repeated else "The two passwords differ."
+
+
+async def show_invitation(request: Request) -> Response:
+    """The form behind an invitation's link: choose a password."""
+    user = await find_invited(request, request.path_params["secret"])
+    return _show_invitation(request, user, status=200 if user else 404)
+
+
+async def accept_invitation(request: Request) -> Response:
+    """Set the password that was chosen, and log in."""
+    refuse_other_sites(request)
+    form, secret = await read_form(request), request.path_params["secret"]
+    user = await find_invited(request, secret)
+    if user is None:
+        return _show_invitation(request, None, status=404)
+    if trouble := find_fault(form, user.name):
+        return _show_invitation(request, user, trouble=trouble, status=422)
+    hashed = await passwords.to_hash(form["password"])
+
+    def accept(session: Session) -> bool:
+        is_first = users.accept(session, secret, hashed) is not None
+        if is_first:
+            audit.note(session, actor=f"dashboard: {user.name}", action="accept invitation", target=user.name)
+        return is_first
+
+    if not await services.of(request).write(accept):
+        return _show_invitation(request, None, status=404)
+    response = RedirectResponse("/", 303)
+    await let_in(request, user, response)
+    return response
+
+
+def _show_invitation(request: Request, user: User | None, *, trouble: str | None = None, status: int) -> Response:
+    page = render(request, "invitation.html", status=status, user=user, trouble=trouble, shortest=passwords.SHORTEST)
+    page.headers["Referrer-Policy"] = "no-referrer"  # the address is the secret
+    return page

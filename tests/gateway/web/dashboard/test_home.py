@@ -1,0 +1,144 @@
+"""The first page answers: is everything in order, do till and books agree, what needs a person and how much money."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from sqlalchemy import insert, update
+
+from gateway.store import alerts, systems
+from gateway.store.agreements import AgreementStatus
+from gateway.store.clock import moment
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.sales import AMSTERDAM
+from gateway.store.session import reading, writing
+from gateway.store.tables import AgreementDayRow, SystemRow
+from tests.gateway.web.conftest import Gateway, csrf_of
+from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
+
+TODAY = datetime.now(AMSTERDAM).date()
+LOST = {"state": State.PARKED, "code": "auth-lost", "reason": "the login ended", "fix": "connect again"}
+
+
+def compare(gateway: Gateway, days_ago: int, status: AgreementStatus, till: int = 0, books: int = 0) -> None:
+    """The stored result of a day's comparison."""
+    row = {"connection": "default", "day": TODAY - timedelta(days=days_ago), "status": status, "till_cents": till}
+    checked = None if status is AgreementStatus.NOT_CLOSED else moment()
+    rest = {"books_cents": books, "difference_cents": books - till, "checked_at": checked}
+    with writing(gateway.engine) as session:
+        session.execute(insert(AgreementDayRow).values(**row, **rest))
+
+
+def cause_cards(page: str) -> list[str]:
+    return re.findall(r'<li class="card attention cause">(.*?)</li>', page, re.DOTALL)
+
+
+def test_parked_sales_of_one_cause_are_one_card_with_their_money(gateway: Gateway, browser: httpx.Client) -> None:
+    store(gateway, "1", PARKED, amount_cents=1000)
+    store(gateway, "2", PARKED, amount_cents=-250)
+    store(gateway, "3", Outcome(State.PARKED, reason="no such customer", code="no-customer"), amount_cents=99900)
+    page = browser.get("/").text
+    dearest, other = cause_cards(page)
+    assert "2 things need your attention" in page
+    assert "One sale, €999.00" in dearest
+    assert "2 sales, €12.50" in other
+    assert "and 1 like it" in other
+    assert 'href="/sales?state=needs_attention&amp;cause=no-item&amp;connection=default"' in other
+    shown = browser.get("/sales?state=needs_attention&cause=no-item&connection=default").text
+    assert len(re.findall('class="record"', shown)) == 2
+    assert "Only sales with one cause" in shown
+
+
+def test_one_cause_in_several_flows_is_one_card(gateway: Gateway, browser: httpx.Client) -> None:
+    for n, flow in enumerate((Flow.STOCK, Flow.PRODUCTS, Flow.CUSTOMERS, Flow.STOCK)):
+        gateway.receive(Change(f"k{n}", flow, "poll", "Item", str(n), "default", **LOST))  # type: ignore[arg-type]
+    gateway.receive(Change("x", Flow.STOCK, "poll", "Item", "9", "default", state=State.PARKED, reason="of its own"))
+    page = browser.get("/").text
+    lost, own = cause_cards(page)
+    assert "4 records" in lost
+    assert "customers, products, stock" in re.sub(r"\s+", " ", lost)
+    assert "the login ended" in lost
+    assert "of its own" in own
+    with reading(gateway.engine) as session:
+        assert [(each.code, each.count) for each in alerts.find_causes(session)] == [("auth-lost", 4), (None, 1)]
+
+
+def test_all_of_a_cause_is_tried_again_and_nothing_else(gateway: Gateway, browser: httpx.Client) -> None:
+    for n in range(2):
+        gateway.receive(Change(f"k{n}", Flow.STOCK, "poll", "Item", str(n), "default", **LOST))  # type: ignore[arg-type]
+    gateway.receive(Change("x", Flow.STOCK, "poll", "Item", "9", "default", state=State.PARKED, code="other"))
+    page = browser.get("/").text
+    card = next(each for each in cause_cards(page) if "Try all again" in each)
+    form = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', card))
+    assert browser.post("/events/retry", data={**form, "csrf": csrf_of(page)}).status_code == 303
+    assert [row.state for row in gateway.rows()] == ["received", "received", "parked"]
+
+
+def test_each_system_says_when_it_was_seen(gateway: Gateway, browser: httpx.Client) -> None:
+    systems.answered(gateway.engine, "default", "mpluskassa", again_in=30)
+    systems.answered(gateway.engine, "default", "quickbooks", again_in=900)
+    page = browser.get("/").text
+    seen = re.findall(r"<li><span class=\"dot (\w+)\"></span><b>(\w+)</b> <span class=\"\w+\">([^<]+)</span>", page)
+    assert [(dot, name) for dot, name, _ in seen] == [("calm", "MplusKASSA"), ("calm", "QuickBooks")]
+    assert all(re.fullmatch(r"seen \d+ s ago", said) for _, _, said in seen)
+    assert "Everything is in order" in page
+    with writing(gateway.engine) as session:
+        late = {"answered_at": moment(-420), "overdue_at": moment(-300)}
+        session.execute(update(SystemRow).where(SystemRow.__table__.c.system == "mpluskassa").values(**late))  # type: ignore[attr-defined]
+    page = browser.get("/").text
+    assert "no answer for 7 min" in page
+    assert "MplusKASSA does not answer" in page
+    assert "Everything is in order" not in page
+
+
+def figures(page: str) -> list[str]:
+    cards = re.findall(r'<a class="card figure[^>]*>(.*?)</a>', page, re.DOTALL)
+    return [re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", each)).strip() for each in cards]
+
+
+def test_yesterday_and_the_month_show_whether_both_sides_agree(gateway: Gateway, browser: httpx.Client) -> None:
+    assert "Not compared yet" in figures(browser.get("/").text)[1]
+    compare(gateway, 1, AgreementStatus.AGREES, 123450, 123450)
+    assert "€1,234.50 till and books agree" in figures(browser.get("/").text)[1]
+    compare(gateway, 0, AgreementStatus.DIFFERS, 10000, 9950)
+    _, day, month = figures(browser.get("/").text)
+    assert "€1,234.50 till and books agree" in day
+    # On the first of a month, yesterday is not in it.
+    both = "€1,334.00 Till €1,334.50, -€0.50 not explained 2 days compared, 1 differ"
+    assert (both if TODAY.day > 1 else "€99.50 Till €100.00, -€0.50 not explained") in month
+
+
+def test_a_day_that_could_not_be_compared_is_not_in_order(gateway: Gateway, browser: httpx.Client) -> None:
+    compare(gateway, 1, AgreementStatus.FAILED, 5, 5)
+    _, day, _ = figures(browser.get("/").text)
+    assert "One day could not be compared" in day
+    assert "agree" not in day
+
+
+def test_the_sales_of_today_are_summed_without_those_left_out(gateway: Gateway, browser: httpx.Client) -> None:
+    store(gateway, "1", day=TODAY)
+    store(gateway, "2", PARKED, day=TODAY, amount_cents=1000)
+    store(gateway, "3", Outcome(State.SKIPPED, reason="no sale"), day=TODAY, amount_cents=50000)
+    store(gateway, "4", day=TODAY - timedelta(days=1))
+    today = figures(browser.get("/").text)[0]
+    assert today == "Today €34.50 2 sales 1 booked · 1 needs attention"
+
+
+def test_the_first_page_lists_no_raw_events(gateway: Gateway, browser: httpx.Client) -> None:
+    gateway.receive(Change("k", Flow.STOCK, "poll", "Item", "4711", "default"))
+    page = browser.get("/").text
+    assert "4711" not in page
+    assert "<table" not in page
+
+
+def test_the_words_of_the_page_are_those_of_the_language(gateway: Gateway, browser: httpx.Client) -> None:
+    store(gateway, "1", PARKED, amount_cents=100000)
+    said: dict[str, Any] = {"nl": "Eén zaak vraagt uw aandacht", "de": "Ein Punkt: bitte prüfen"}
+    money = {"nl": "Eén verkoop, €\u00a01.000,00", "de": "Ein Verkauf, 1.000,00\u00a0€"}
+    for language, headline in said.items():
+        page = browser.get("/", headers={"Accept-Language": language}).text
+        assert headline in page
+        assert money[language] in page

@@ -1,0 +1,140 @@
+"""To do: causes with their marks, many records changed at once with their progress, and what can be undone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from sqlalchemy import update
+from sqlmodel import col
+
+from gateway.store import connections, inbox, todo
+from gateway.store.events import Change, Flow, Outcome, State
+from gateway.store.sealing import Seal
+from gateway.store.session import reading, writing
+from gateway.store.tables import InboxRow
+from gateway.store.todo import CauseMarkRow
+from tests.gateway.web.conftest import Gateway, a_connection
+from tests.gateway.web.dashboard.test_pages_sales import PARKED, store
+from tests.gateway.web.test_users import Open, admin, join, open_browser, press
+
+__all__ = ["admin", "open_browser"]
+EVIL = '"><script>alert(1)</script>'
+
+
+def park(gateway: Gateway, key: str, *, code: str | None = "no-item", connection: str = "default") -> int:
+    about: dict[str, Any] = {"source": "t", "entity": "Item", "entity_id": key, "connection": connection}
+    change = Change(f"{connection}-{key}", Flow.PRODUCTS, state=State.PARKED, code=code, reason=f"why {key}", **about)
+    (event_id,) = gateway.receive(change)
+    return event_id
+
+
+def state_of(gateway: Gateway, event_id: int) -> tuple[str, str | None]:
+    (row,) = [row for row in gateway.rows() if row.id == event_id]
+    return row.state, row.reason
+
+
+def test_a_cause_is_counted_before_and_its_progress_is_counted_from_rows(gateway: Gateway, admin: httpx.Client) -> None:
+    store(gateway, "451", PARKED)
+    mine = [park(gateway, f"m{n}") for n in range(3)]
+    other = park(gateway, "o", code="other")
+    page = admin.get("/todo").text
+    assert "One sale, €24.50 · 3 other records" in page
+    asked = admin.get(f"/todo/confirm?action=retry&cause-{mine[-1]}=on").text
+    assert "<b>4 records</b> · One sale, €24.50" in asked
+    assert "Try 4 again" in asked
+    assert "Nothing is ticked" in admin.get("/todo/confirm?action=retry").text
+    done = press(admin, "/todo", action="retry", **{f"cause-{mine[-1]}": "on"})
+    shown = done.headers["location"]
+    assert "0 of 4 are done" in admin.get(shown).text
+    assert [state_of(gateway, each)[0] for each in (*mine, other)] == ["received"] * 3 + ["parked"]
+    with writing(gateway.engine) as session:
+        finished = update(InboxRow).where(col(InboxRow.id).in_(mine)).values(state=State.DONE)
+        session.execute(finished)
+    assert "3 of 4 sind fertig".replace("of", "von") in admin.get(shown, headers={"Accept-Language": "de"}).text
+    assert "1 not done yet" in admin.get("/todo").text
+    assert press(admin, "/todo", action="retry", **{f"cause-{mine[0]}": "on"}).status_code == 409
+    assert ("dashboard", "retry", "4 records, action 1", None) in gateway.audit()
+
+
+def test_what_is_ignored_needs_a_reason_and_can_be_undone(gateway: Gateway, admin: httpx.Client) -> None:
+    ids = [park(gateway, f"m{n}") for n in range(2)]
+    pick = {f"cause-{ids[0]}": "on"}
+    assert press(admin, "/todo", action="ignore", reason=" ", **pick).status_code == 400
+    done = press(admin, "/todo", action="ignore", reason=EVIL, **pick)
+    page = admin.get(done.headers["location"])
+    assert "2 are ignored" in page.text
+    assert EVIL not in page.text
+    assert state_of(gateway, ids[0]) == ("skipped", f"ignored by a person: {EVIL}")
+    event = admin.get(f"/events/{ids[0]}", headers={"Accept-Language": "de"}).text
+    assert "von einer Person ignoriert" in event
+    assert "Nothing needs you." in admin.get("/todo").text
+    assert press(admin, f"{done.headers['location']}/undo").status_code == 303
+    assert [state_of(gateway, each)[0] for each in ids] == ["received", "received"]
+    assert press(admin, f"{done.headers['location']}/undo").status_code == 409
+    assert press(admin, "/todo", action="delete", **pick).status_code == 400
+
+
+def test_a_cause_has_a_note_somebody_and_can_be_put_off_until_it_is_gone(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open
+) -> None:
+    join(admin, open_browser(), "Anna", "bookkeeper", "default")
+    event_id = park(gateway, "1")
+    form = {"note": f"asked the supplier {EVIL}", "assignee": "Anna", "snooze": "7"}
+    assert press(admin, f"/todo/mark/{event_id}", **form).status_code == 303
+    page = admin.get("/todo").text
+    assert "Anna looks after it" in page
+    assert "put off until" in page
+    assert EVIL not in page
+    home = admin.get("/").text
+    assert "Everything is in order" in home
+    assert "One cause is put off" in home
+    with writing(gateway.engine) as session:
+        session.execute(update(CauseMarkRow).values(snoozed_until=datetime.now(UTC) - timedelta(minutes=1)))
+    assert "One thing needs your attention" in admin.get("/").text
+    for wrong in ({"snooze": "9"}, {"note": "x" * 501, "snooze": ""}):
+        assert press(admin, f"/todo/mark/{event_id}", **wrong).status_code == 400
+    with writing(gateway.engine) as session:
+        assert todo.purge(session) == 0
+        inbox.ignore(session, event_id, "x")
+        assert todo.purge(session) == 1
+    assert press(admin, f"/todo/mark/{event_id}", **form).status_code == 404
+
+
+def test_causes_of_another_connection_are_neither_shown_nor_changed(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open, seal: Seal
+) -> None:
+    with writing(gateway.engine) as session:
+        connections.save(session, a_connection("other", realm_id="2", mplus_subscription_id="s2"), seal)
+    mine, foreign = park(gateway, "1"), park(gateway, "2", connection="other")
+    keeper = join(admin, open_browser(), "Anna", "bookkeeper", "default")
+    assert "why 2" not in keeper.get("/todo").text
+    both = {f"cause-{each}": "on" for each in (mine, foreign)}
+    assert "<b>One record</b>" in keeper.get("/todo/confirm", params={"action": "retry", **both}).text
+    done = press(keeper, "/todo", action="retry", **both).headers["location"]
+    assert "0 of 1 are done" in keeper.get(done).text
+    assert state_of(gateway, foreign)[0] == "parked"
+    assert press(keeper, f"/todo/mark/{foreign}", note="x", snooze="").status_code == 404
+    theirs = press(admin, "/todo", action="ignore", reason="x", **{f"cause-{foreign}": "on"}).headers["location"]
+    assert keeper.get(theirs).status_code == 404
+    assert press(keeper, f"{theirs}/undo").status_code == 404
+    viewer = join(admin, open_browser(), "Bo", "viewer", "default")
+    assert viewer.get("/todo").status_code == 200
+    assert viewer.get("/todo/confirm?action=retry").status_code == 403
+    assert press(viewer, "/todo", action="retry", **both).status_code == 403
+
+
+def test_a_cause_that_is_healed_closes_its_own_messages(gateway: Gateway, admin: httpx.Client) -> None:
+    event_id = park(gateway, "1")
+    assert "why 1" in admin.get("/todo").text
+    with writing(gateway.engine) as session:
+        session.execute(update(InboxRow).values(cause="item 9"))
+        assert inbox.requeue_by_code(session, "default", code="no-item", cause="item 9") == [event_id]
+    event = inbox.claim(gateway.engine, event_id)
+    assert event is not None
+    with writing(gateway.engine) as session:
+        inbox.finish(session, event, Outcome(State.DONE))
+    assert "Nothing needs you." in admin.get("/todo").text
+    with reading(gateway.engine) as session:
+        assert todo.find_recent(session, None) == []
