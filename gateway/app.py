@@ -24,24 +24,7 @@ from gateway.store import installation
 from gateway.store.ingress import Ingress
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, without_pool
-from gateway.web import (
-    admin_agreement,
-    admin_backfills,
-    admin_connections,
-    admin_events,
-    admin_people,
-    admin_previews,
-    admin_settings,
-    admin_status,
-    dashboard,
-    gauges,
-    health,
-    oauth,
-    openapi,
-    problems,
-    services,
-    webhooks,
-)
+from gateway.web import api, dashboard, gauges, health, oauth, problems, services, webhooks
 from gateway.web.dashboard import single_sign_on
 from gateway.web.headers import SecurityHeaders
 from gateway.web.services import Arrivals, Cached, Services, Throttle
@@ -74,15 +57,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> Starlette
         routes=[
             *webhooks.routes(),
             *health.routes(),
-            *admin_events.routes(),
-            *admin_agreement.routes(),
-            *admin_connections.routes(),
-            *admin_settings.routes(),
-            *admin_previews.routes(),
-            *admin_status.routes(),
-            *admin_people.routes(),
-            *admin_backfills.routes(),
-            *openapi.routes(),
+            *api.routes(),
             *oauth.routes(),
             *dashboard.routes(),
         ],

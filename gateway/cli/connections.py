@@ -18,8 +18,8 @@ from gateway.store import audit, connections, documents, inbox, installation, pr
 from gateway.store.events import Flow, State
 from gateway.store.session import reading, writing
 from gateway.store.views import Filter
-from gateway.web import admin_status, presentation
-from gateway.web.admin_status import Overview
+from gateway.web import api, presentation
+from gateway.web.api.status import Overview
 from mapping import settings_document
 from mapping.messages import message
 
@@ -30,12 +30,12 @@ def show_status(call: Call) -> int:
     """Connections, flows, processes. Exit code 1 when something waits for a person."""
     names = call.find_connections()
     with reading(call.engine) as session:
-        overview = admin_status.look(session, call.seal)
+        overview = api.status.look(session, call.seal)
     if call.arguments.connection:
         shown = [connection for connection in overview.connections if connection.name in names]
         overview = dataclasses.replace(overview, connections=shown)
     if call.as_json:
-        show_json(admin_status.to_status(call.settings, overview))
+        show_json(api.status.to_status(call.settings, overview))
     else:
         for line in _to_lines(overview):
             show(line)

@@ -17,7 +17,7 @@ from gateway.store import audit, connections, inbox, installation, progress, req
 from gateway.store.events import Change, Event, Flow, State, name_record
 from gateway.store.progress import SETTLED, Progress, Snapshot
 from gateway.store.session import reading, writing
-from gateway.web import admin_backfills, presentation
+from gateway.web import api, presentation
 from mapping.agreement import AGREES, EXPLAINED, to_text
 
 _GLANCE, _GLANCE_AT_BACKFILL = 0.2, 0.5  # seconds
@@ -239,7 +239,7 @@ def _watch(call: Call, event_id: int, until: float) -> Progress:
 
 def _show(call: Call, ended: Sequence[Progress]) -> None:
     if call.as_json:
-        said = [admin_backfills.to_backfill(found, call.display_names) for found in ended]
+        said = [api.backfills.to_backfill(found, call.display_names) for found in ended]
         show_json(said[0] if len(said) == 1 else said)
         return
     for found in ended:

@@ -25,7 +25,7 @@ from gateway.store.rate_limits import MPLUSKASSA, QUICKBOOKS
 from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow
-from gateway.web import admin_status
+from gateway.web import api
 from tests.handlers.shop import Shop
 from tests.servers import Served, wait_until
 from workers import scheduler
@@ -132,8 +132,8 @@ def test_a2_a_till_that_cannot_be_reached_at_the_start_raises_an_alert(
     pass_time(shop.engine, systems.FAILING_SECONDS + 1)
     assert silent(shop.engine) == ["silent/default/MplusKASSA"]
     with reading(shop.engine) as session:
-        overview = admin_status.look(session, Seal(["a-secret-key-for-tests"]))
-    shown = admin_status.to_status(settings.read(shop.environment), overview)
+        overview = api.status.look(session, Seal(["a-secret-key-for-tests"]))
+    shown = api.status.to_status(settings.read(shop.environment), overview)
     assert {flow["freshness_seconds"] > 0 for flow in shown["flows"].values()} == {True}
     (till,) = [row for row in shown["connections"][0]["systems"] if row["system"] == "mpluskassa"]
     assert "cannot be reached" in till["failure"]

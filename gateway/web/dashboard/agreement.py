@@ -19,7 +19,7 @@ from gateway.store.events import State
 from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
 from gateway.store.tables import AgreementRecordRow, SaleRow
-from gateway.web import admin_agreement, presentation, queries, services
+from gateway.web import api, presentation, queries, services
 from gateway.web.dashboard import agreement_calendar, agreement_report, books_links
 from gateway.web.dashboard.agreement_calendar import CHIPS, MARKS, WORDS, AgreementMonth, CalendarDay, CalendarResult
 from gateway.web.dashboard.preview_orders import DOCUMENTS
@@ -161,7 +161,7 @@ async def download_certificates(request: Request, _visitor: Visitor) -> Response
         through = day or agreement_calendar.last_of(first)
         return certificates.find(session, connection=connection, start=first, through=through)
 
-    return await admin_agreement.to_file(request, find)
+    return await api.agreement.to_file(request, find)
 
 
 # --- a day -------------------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ async def ask_agreement(request: Request, visitor: Visitor, form: dict[str, str]
     shared = services.of(request)
     # A browser sends a field that was left empty, too.
     given = {name: value for name, value in form.items() if value}
-    event_id = await shared.write(lambda session: admin_agreement.ask(session, given, actor=visitor.actor))
+    event_id = await shared.write(lambda session: api.agreement.ask(session, given, actor=visitor.actor))
     shared.notifier.notify([event_id])
     return RedirectResponse(f"/agreement/{event_id}", 303)
 

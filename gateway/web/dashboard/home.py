@@ -16,8 +16,8 @@ from gateway.store.alerts import OpenCause
 from gateway.store.connections import Connection
 from gateway.store.rate_limits import Account
 from gateway.store.tables import CursorRow
-from gateway.web import admin_status, services, setups
-from gateway.web.admin_status import Overview
+from gateway.web import api, services, setups
+from gateway.web.api.status import Overview
 from gateway.web.dashboard import alerts, home_charts, home_figures, setup
 from gateway.web.dashboard.home_charts import ChartFigures
 from gateway.web.dashboard.home_figures import HomeFigures, SeenSystem
@@ -73,7 +73,7 @@ async def show_dashboard(request: Request, visitor: Visitor) -> Response:
     shared = services.of(request)
 
     def look(session: Session) -> tuple[Overview, HomeFigures, list[SeenSystem], ChartFigures]:
-        overview = admin_status.look(session, shared.seal)
+        overview = api.status.look(session, shared.seal)
         if visitor.connection is not None:
             overview = overview.of_one(visitor.connection)
         silent = [(each.connection, each.system) for each in systems.find_silent(session, overview.now)]

@@ -17,8 +17,8 @@ from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.sales_list import SaleExample, SalesValues
 from gateway.store.systems import KnownList
-from gateway.web import admin_settings, presentation, previews, queries, services
-from gateway.web.admin_settings import Draft, must_exist
+from gateway.web import api, presentation, previews, queries, services
+from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import mapping_form, versions
 from gateway.web.dashboard.mapping_form import Choices
 from gateway.web.dashboard.rendering import render
@@ -225,7 +225,7 @@ async def _save(request: Request, visitor: Visitor, state: MappingState, editing
     name = request.path_params["name"]
     draft = Draft(text, visitor.actor, reason="chosen in the mapping", after=editing.base)
     try:
-        saved = await admin_settings.save(services.of(request), name, draft)
+        saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         placed = mapping_form.place(error.faults, editing.chosen)
         return _show(request, visitor, state, _with(editing, "refused", faults=placed), status=422)

@@ -18,7 +18,7 @@ from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.records import ListedRecord, RecordFilter, RecordKind, RecordPosition, RecordsPage, RecordStatus
 from gateway.store.requests import Side
-from gateway.web import admin_people, previews, queries, services
+from gateway.web import api, previews, queries, services
 from gateway.web.dashboard import preview_results
 from gateway.web.dashboard.rendering import render
 from gateway.web.previews import PreviewRequest
@@ -259,7 +259,7 @@ async def do_with_person(request: Request, visitor: Visitor, form: dict[str, str
         raise Refusal(404, "there is no such action")
     if action == "erase" and form.get("sure") != "yes":
         raise Refusal(409, "tick that you are sure; what is erased does not come back")
-    target = admin_people.to_fingerprint(who)
+    target = api.people.to_fingerprint(who)
     await shared.write(lambda session: audit.note(session, actor=visitor.actor, action=action, target=target))
     if action == "export":
         content = await shared.run(lambda: people.export(shared.engine, who, connection=called))

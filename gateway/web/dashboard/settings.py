@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from gateway.store import documents, requests, views
 from gateway.store.documents import Outdated
-from gateway.web import admin_settings, presentation, previews, queries, services
-from gateway.web.admin_settings import Draft, must_exist
+from gateway.web import api, presentation, previews, queries, services
+from gateway.web.api.settings import Draft, must_exist
 from gateway.web.dashboard import fault_locations, text_diff, versions
 from gateway.web.dashboard.fault_locations import FaultLocation
 from gateway.web.dashboard.rendering import render
@@ -109,7 +109,7 @@ async def _save(request: Request, visitor: Visitor, state: SettingsState, editor
     name = request.path_params["name"]
     draft = Draft(editor.text, versions.to_actor(visitor, editor.who), reason=editor.reason or None, after=editor.base)
     try:
-        saved = await admin_settings.save(services.of(request), name, draft)
+        saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         refused = replace(editor, places=fault_locations.find(editor.text, error.faults), notice="refused")
         return await _show(request, visitor, state, refused, status=422)

@@ -22,8 +22,8 @@ from gateway.store.documents import Outdated
 from gateway.store.events import Event, Flow
 from gateway.store.progress import SETTLED
 from gateway.store.sales import AMSTERDAM
-from gateway.web import admin_settings, presentation, queries, services, setups
-from gateway.web.admin_settings import Draft
+from gateway.web import api, presentation, queries, services, setups
+from gateway.web.api.settings import Draft
 from gateway.web.dashboard import loading, questions
 from gateway.web.dashboard.loading import Hold, Load
 from gateway.web.dashboard.mapping import to_label
@@ -151,7 +151,7 @@ async def submit_answers(request: Request, visitor: Visitor, form: dict[str, str
         if answers or not state.version:
             text = await services.of(request).run(lambda: settings_guide.amend(state.text, answers))
             draft = Draft(text, visitor.actor, reason="answered in the set-up", after=state.version)
-            await admin_settings.save(services.of(request), name, draft)
+            await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         asked = {*questions.FLOWS, *questions.OTHERS}
         faults = {fault.path: fault.message for fault in error.faults if fault.path in asked}

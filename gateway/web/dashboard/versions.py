@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from gateway.store import audit, documents
 from gateway.store.documents import Outdated, Version
-from gateway.web import admin_settings, queries, services
-from gateway.web.admin_settings import ACTION, Draft, to_target
+from gateway.web import api, queries, services
+from gateway.web.api.settings import ACTION, Draft, to_target
 from gateway.web.dashboard import fault_locations, text_diff
 from gateway.web.dashboard.rendering import render
 from gateway.web.dashboard.text_diff import DiffLine
@@ -90,7 +90,7 @@ async def restore_version(request: Request, visitor: Visitor, form: dict[str, st
         await services.of(request).run(lambda: settings_document.parse(look.shown.document))
         actor = to_actor(visitor, queries.find_text(form, "who") or "")
         draft = Draft(look.shown.document, actor, reason=reason, after=base)
-        saved = await admin_settings.save(services.of(request), name, draft)
+        saved = await api.settings.save(services.of(request), name, draft)
     except DocumentError as error:
         return await _render(request, visitor, look, faults=error.faults, status=422)
     except Outdated:

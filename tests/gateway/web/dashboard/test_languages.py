@@ -15,7 +15,7 @@ from gateway import catalogue
 from gateway.store import inbox, journal
 from gateway.store.events import Change, Flow
 from gateway.store.session import writing
-from gateway.web.pages.rendering import SHOP, to_clock
+from gateway.web.dashboard.rendering import SHOP, to_clock
 from mapping import messages
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError

@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from gateway.store import requests
 from gateway.store.requests import By
-from gateway.web import admin_events, bodies, previews, queries, services, waiting
+from gateway.web import bodies, previews, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
+from gateway.web.api import events
 from gateway.web.previews import PreviewRequest
 from gateway.web.problems import Refusal
 from mapping import settings_document
@@ -38,7 +39,7 @@ async def preview(request: Request) -> Response:
     seconds = waiting.find_seconds(request.query_params, default=_PATIENCE)
     wanted = await shared.run(lambda: _to_request(given, request.path_params["name"]))
     event_id = await previews.ask(shared, wanted)
-    return await admin_events.answer(request, event_id, seconds=seconds)
+    return await events.answer(request, event_id, seconds=seconds)
 
 
 def _to_request(given: Mapping[str, Any], connection: str) -> PreviewRequest:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from gateway.store import connections
 from gateway.web import waiting
-from gateway.web.openapi.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
+from gateway.web.api.schemas import ADDRESS, DAY, ID, LIMIT, NAME, SCHEMAS, TEXT, WORDS, Schema, ref
 
 ADMIN, BOOKS, TILL, ANYONE = "admin", "quickbooks", "mpluskassa", ""
 JSON, TOML = "application/json", "application/toml"

@@ -9,8 +9,8 @@ from typing import Any
 from gateway.store.events import State
 from gateway.store.session import writing
 from gateway.store.tables import SaleRow
+from tests.gateway.web.api.test_admin_api import an_event
 from tests.gateway.web.conftest import Gateway
-from tests.gateway.web.test_admin_api import an_event
 
 RETRY = "/admin/events/retry"
 RESEND = "/admin/orders/345/resend"

@@ -34,8 +34,9 @@ from gateway.store.sealing import Seal
 from gateway.store.tables import AlertRow, AuditRow, CursorRow, MeterRow, ProcessRow, SystemRow, TokenRow
 from gateway.store.views import LONGEST_PAGE, PAGE, FlowStatus
 from gateway.version import VERSION
-from gateway.web import actions, admin_backfills, bodies, presentation, queries, services
+from gateway.web import actions, bodies, presentation, queries, services
 from gateway.web.access import ADMIN, admin_only
+from gateway.web.api import backfills
 from gateway.web.problems import Refusal
 
 
@@ -136,7 +137,7 @@ def to_status(settings: Settings, overview: Overview) -> dict[str, Any]:
             "parked": overview.count(State.PARKED),
             "oldest_seconds": max(unsynced, default=None),
         },
-        "backfills": [admin_backfills.to_backfill(found, names) for found in overview.backfills],
+        "backfills": [backfills.to_backfill(found, names) for found in overview.backfills],
         "limits": [
             {
                 "connection": overview.names.get(m.connection, m.connection),

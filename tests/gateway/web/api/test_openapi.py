@@ -20,10 +20,10 @@ from gateway.store import inbox, requests
 from gateway.store.events import Outcome, State
 from gateway.store.session import writing
 from gateway.web import dashboard, oauth
-from gateway.web.openapi import to_document
-from gateway.web.openapi.schemas import SCHEMAS
+from gateway.web.api.operations import to_document
+from gateway.web.api.schemas import SCHEMAS
+from tests.gateway.web.api.test_admin_api import UNKNOWN, an_event
 from tests.gateway.web.conftest import TOKEN, Gateway
-from tests.gateway.web.test_admin_api import UNKNOWN, an_event
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 

@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.removal import Data
-from gateway.web import admin_events, admin_status, bodies, queries, services, setups, waiting
+from gateway.web import bodies, queries, services, setups, waiting
 from gateway.web.access import ADMIN, admin_only
-from gateway.web.admin_status import Overview
+from gateway.web.api import events, status
+from gateway.web.api.status import Overview
 from gateway.web.problems import Refusal
 from mapping.messages import message
 
@@ -67,7 +68,7 @@ async def check_connection(request: Request) -> Response:
     queries.only(await bodies.read_json(request))
     seconds = waiting.find_seconds(request.query_params)
     event_id = await setups.check_up(services.of(request), request.path_params["name"], actor=ADMIN)
-    return await admin_events.answer(request, event_id, seconds=seconds)
+    return await events.answer(request, event_id, seconds=seconds)
 
 
 async def let_live(request: Request) -> Response:
@@ -76,7 +77,7 @@ async def let_live(request: Request) -> Response:
     seconds = waiting.find_seconds(request.query_params)
     event_id = await setups.go_live(services.of(request), request.path_params["name"], actor=ADMIN)
     if event_id is not None:
-        return await admin_events.answer(request, event_id, seconds=seconds)
+        return await events.answer(request, event_id, seconds=seconds)
     here = request.url.path.removesuffix("/live")
     return JSONResponse(await _read(request), headers={"Location": quote(here)})
 
@@ -94,17 +95,17 @@ async def _read(request: Request) -> dict[str, object]:
     found = next((each for each in overview.connections if each.name == name), None)
     if found is None:
         raise Refusal(404, message("there is no connection {name}", name=name))
-    return admin_status.to_connection(found, overview)
+    return status.to_connection(found, overview)
 
 
 async def _read_all(request: Request) -> list[dict[str, object]]:
     overview = await _look(request)
-    return [admin_status.to_connection(connection, overview) for connection in overview.connections]
+    return [status.to_connection(connection, overview) for connection in overview.connections]
 
 
 async def _look(request: Request) -> Overview:
     shared = services.of(request)
-    return await shared.read(lambda session: admin_status.look(session, shared.seal))
+    return await shared.read(lambda session: status.look(session, shared.seal))
 
 
 async def rename_connection(request: Request) -> Response:

@@ -16,8 +16,9 @@ from gateway.store import agreements, audit, certificates, connections, inbox, r
 from gateway.store.certificates import Certificate
 from gateway.store.tables import AgreementDayRow, AgreementRecordRow
 from gateway.store.views import LONGEST_PAGE, PAGE
-from gateway.web import actions, admin_events, bodies, queries, services, waiting
+from gateway.web import actions, bodies, queries, services, waiting
 from gateway.web.access import ADMIN, admin_only
+from gateway.web.api import events
 from gateway.web.problems import Refusal
 from mapping.agreement import to_text
 from mapping.messages import message
@@ -121,7 +122,7 @@ async def compare_days(request: Request) -> Response:
     event_id = await shared.write(lambda session: ask(session, given, actor=ADMIN))
     shared.notifier.notify([event_id])
     settled, event_id = await waiting.wait_until_settled(shared, event_id, seconds=seconds)
-    content = await admin_events.find_detail(request, event_id)
+    content = await events.find_detail(request, event_id)
     headers = {"Location": f"/admin/events/{event_id}"}
     report = content["result"]
     if settled and isinstance(report, dict) and request.headers.get("accept", "").startswith("text/plain"):
