@@ -35,6 +35,7 @@ class ListName(StrEnum):
     BRANCHES = "till_branches"
     TURNOVER_GROUPS = "till_turnover_groups"
     ARTICLE_GROUPS = "till_article_groups"
+    CATEGORIES = "categories"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
+from mapping.document_limits import is_in_force
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.rules import Evaluation, Rule, RuleStep, evaluate, find_row
@@ -42,6 +43,20 @@ class Control(BaseModel):
         if self.on_miss == "default" and self.fallback is None:
             raise ValueError('on_miss "default" needs `fallback`')
         return self
+
+
+def _chooses_numbers(chosen: Control, info: ValidationInfo) -> Control:
+    answers = {**chosen.table, "value": chosen.value, "fallback": chosen.fallback}
+    wrong = [(key, answer) for key, answer in answers.items() if answer is not None and not answer.isdecimal()]
+    if wrong and not is_in_force(info):
+        key, answer = wrong[0]
+        said = '"{key}" = "{answer}": the till knows it by a number, such as "2"'
+        raise ValueError(message(said, key=key, answer=answer))
+    return chosen
+
+
+NumberedControl = Annotated[Control, AfterValidator(_chooses_numbers)]
+"""One whose values are numbers of a list of the till; a document in force is not checked."""
 
 
 @dataclass(frozen=True, slots=True)

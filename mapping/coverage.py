@@ -13,8 +13,10 @@ from mapping.choices import ListName, ListOption
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.rules import find_row
+from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
 
-SALES_GROUPS: Final = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
+BY_CATEGORY: Final = "products.turnover_group_by_category"
+BY_VAT_CODE: Final = "products.turnover_group_by_vat_code"
 MONEY: Final = ("Bank", "Other Current Asset")
 INCOME: Final = ("Income", "Other Income")
 
@@ -26,6 +28,8 @@ class Caught(StrEnum):
     AUTOMATIC = "automatic"
     CREATED = "created"
     ALWAYS = "always"
+    ABOVE = "above"
+    """By the category above it."""
     FALLBACK = "fallback"
     LEFT_OUT = "left_out"
     OFF = "off"
@@ -69,6 +73,8 @@ CONTROLS: Final = (
     MappedSetting("mapping.income_accounts", ListName.TURNOVER_GROUPS, ListName.ACCOUNTS, INCOME),
     MappedSetting("mapping.terms", None, ListName.TERMS),
     MappedSetting("products.vat", ListName.TAX_CODES, ListName.VAT_CODES),
+    MappedSetting(BY_CATEGORY, ListName.CATEGORIES, ListName.TURNOVER_GROUPS, SALES_GROUPS),
+    MappedSetting(BY_VAT_CODE, ListName.VAT_CODES, ListName.TURNOVER_GROUPS, SALES_GROUPS),
 )
 SINGLES: Final = (
     MappedSetting("products.turnover_group", None, ListName.TURNOVER_GROUPS, SALES_GROUPS),
@@ -134,16 +140,34 @@ def _cover_one(
 ) -> MappedValue:
     find = _AUTOMATIC.get(setting.path)
     found = find(source, offered, lists) if find else None
-    caught, value = catch(control, source.key, found.id if found else None)
-    target = choices.find(value, offered)
+    key = _find_key(source.key, control, lists) if setting.path == BY_CATEGORY else source.key
+    caught, value = catch(control, key, found.id if found else None)
+    row, target = find_row(control.table, source.key), choices.find(value, offered)
+    if caught is Caught.ROW and row is None:
+        caught = Caught.ABOVE
     if control.mode == "default" and caught in _OPEN and find and setting.targets not in lists:
         caught = Caught.UNKNOWN
     elif caught is Caught.NOTHING and creates and control.mode == "default":
         caught = Caught.CREATED
-    row = find_row(control.table, source.key)
-    is_open = row is None and found is None and setting.path != "products.vat"
-    proposal = choices.propose(source.name, offered) if is_open else None
+    is_open = row is None and found is None and caught is not Caught.ABOVE and setting.path != "products.vat"
+    proposal = _propose(setting, source, offered) if is_open else None
     return MappedValue(source, row, caught, target, proposal)
+
+
+def _find_key(name: str, control: Control, lists: _Lists) -> str:
+    """The key by which the settings name a category, or one above it."""
+    if name == NO_CATEGORY:
+        return name
+    ids = (each.id for each in lists.get(ListName.CATEGORIES, ()) if (each.full or each.name) == name)
+    return find_category_row(name.split(":"), control, next(ids, None))[0]
+
+
+def _propose(setting: MappedSetting, source: SourceValue, offered: _Options) -> ListOption | None:
+    """By name; of the turnover groups of a VAT code the only one."""
+    if setting.path != BY_VAT_CODE:
+        return choices.propose(source.name, offered)
+    same = [each for each in offered if str(each.vat_code) == source.key]
+    return same[0] if len(same) == 1 else None
 
 
 def catch(control: Control, key: str, automatic: str | None) -> tuple[Caught, str | None]:
@@ -190,11 +214,14 @@ _AUTOMATIC: Final[Mapping[str, _Find]] = {
 """What the gateway finds by rate, name or days without being told, by setting."""
 
 
-def first_groups(lists: Mapping[ListName, Sequence[ListOption]]) -> list[tuple[ListOption, ListOption]]:
-    """(VAT code, turnover group) that a new article gets while no turnover group is chosen."""
+def first_groups(
+    lists: Mapping[ListName, Sequence[ListOption]], chosen: Control
+) -> list[tuple[ListOption, ListOption]]:
+    """(VAT code, turnover group) that a new article gets for which nothing is chosen: neither one for all nor a row."""
     groups = [each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS]
     groups.sort(key=lambda group: int(group.id))
     if not groups:
         return []
-    codes = lists.get(ListName.VAT_CODES, ())
+    known = lists.get(ListName.VAT_CODES, ())
+    codes = [code for code in known if catch(chosen, code.id, None)[1] is None]
     return [(code, next((g for g in groups if str(g.vat_code) == code.id), groups[0])) for code in codes]

@@ -17,7 +17,7 @@ from mapping.rules import Rule, Value, evaluate
 from mapping.sections import ProductField, ProductSettings
 from mapping.skus import OWN, is_digits, is_gtin, is_own, name_item, needs_allocation, to_article_number
 from mapping.texts import Traces
-from mapping.vat_table import VatTable, get_vat_code
+from mapping.vat_table import VatTable, find_turnover_group, get_vat_code
 
 __all__ = [
     "Price",
@@ -49,6 +49,7 @@ _SWITCHES = (("offer", _OFFER), ("content", _CONTENT))
 _EMPTY = Article()
 _GOVERNED: tuple[ProductField, ...] = get_args(ProductField)
 _NEEDED_TO_CREATE = ("description", "vat")
+_ONLY_NEW = "only a new article gets its turnover group from the settings"
 _UNKNOWN: Traces = {}
 
 
@@ -205,7 +206,7 @@ def to_default_article(item: Item, number: int, settings: ProductSettings, vat: 
         display_text=name,
         extra_text=item.description,
         barcode=sku if settings.barcode_from_sku and is_digits(sku) and is_gtin(sku) else None,
-        turnover_group=settings.turnover_group,
+        turnover_group=find_turnover_group(item, vat_code, settings),
         vat_code=vat_code,
         price_incl_cents=price.incl_cents,
         price_excl_cents=price.excl_cents,
@@ -308,6 +309,8 @@ def why_kept(
     if switched_off and (before is not None or field not in _NEEDED_TO_CREATE):
         return f"products.{switched_off} is switched off"
     policy = settings.write.get(field)
+    if policy is None and field == "turnover_group" and before is not None:
+        return _ONLY_NEW
     if policy is None:
         enriched = before is not None and field not in ours and _is_enriched(field, before)
         return "the till has a text of its own there" if enriched else None

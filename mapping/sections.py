@@ -20,10 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from mapping import patterns
 from mapping.conditions import Condition
-from mapping.control import Control
+from mapping.control import Control, NumberedControl
 from mapping.document_limits import is_in_force
 from mapping.expression import read_expression
-from mapping.messages import message
 from mapping.rules import Rule
 
 WritePolicy = Literal["create", "update", "both", "never"]
@@ -41,17 +40,6 @@ STOCK_NAMES = ("available", "on_hand", "reserved", "safety", "unposted", "estima
 def _is_formula(text: str, info: ValidationInfo) -> str:
     read_expression(text, names=STOCK_NAMES, strict=not is_in_force(info))
     return text
-
-
-def _chooses_vat_codes(chosen: Control, info: ValidationInfo) -> Control:
-    """The values of a table must be numbers of VAT codes; a document in force is not checked."""
-    answers = {**chosen.table, "value": chosen.value, "fallback": chosen.fallback}
-    wrong = [(key, answer) for key, answer in answers.items() if answer is not None and not answer.isdecimal()]
-    if wrong and not is_in_force(info):
-        key, answer = wrong[0]
-        said = '"{key}" = "{answer}": a VAT code of the till is a number, such as "2"'
-        raise ValueError(message(said, key=key, answer=answer))
-    return chosen
 
 
 Formula = Annotated[str, AfterValidator(_is_formula)]
@@ -92,6 +80,14 @@ class ProductSettings(Section):
         default="tracked", description="Which articles keep stock at the till"
     )
     turnover_group: int | None = Field(default=None, ge=0, le=999, description="Turnover group of new articles")
+    turnover_group_by_category: NumberedControl = Field(
+        default_factory=lambda: Control(on_miss="skip"),
+        description="Category of the books to the turnover group of its new articles; a category below it follows it",
+    )
+    turnover_group_by_vat_code: NumberedControl = Field(
+        default_factory=lambda: Control(on_miss="skip"),
+        description="VAT code of the till to turnover group, for new articles whose category chooses none",
+    )
     webshop: bool | None = Field(default=None, description="The till's webshop mark; none leaves it alone")
     currency: str = Field(
         default="EUR",
@@ -124,7 +120,7 @@ class ProductSettings(Section):
     write: dict[ProductField, WritePolicy] = Field(
         default_factory=dict, description="When a target field is written: create, update, both or never"
     )
-    vat: Annotated[Control, AfterValidator(_chooses_vat_codes)] = Field(
+    vat: NumberedControl = Field(
         default_factory=Control, description="Tax code of the books to VAT code; by rate by default"
     )
     vat_branch: int | None = Field(

@@ -14,7 +14,7 @@ from mapping.errors import MappingError
 from mapping.records import Item
 from mapping.rules import evaluate
 from mapping.sections import ProductSettings
-from mapping.skus import name_item, to_own_name
+from mapping.skus import category_path, name_item, to_own_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def _find_name(item: Item, settings: ProductSettings) -> str | None:
 
 
 def _find_category(item: Item, settings: ProductSettings) -> str | None:
-    """The category's own name; names contain no colon, so a full name is split at colons."""
-    path = str(item.raw.get("FullyQualifiedName") or "").split(":")[:-1]
+    """The category's own name."""
+    path = category_path(item)
     if not item.parent_id or not path:
         return None
     wanted = {text.strip().casefold() for text in settings.family_categories}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Final
 
 from mapping.control import Control, ControlQuestion, resolve
 from mapping.errors import MappingError
 from mapping.messages import message
-from mapping.records import Article, Product, TaxCode, TurnoverGroup, VatGroup
+from mapping.records import Article, Item, Product, TaxCode, TurnoverGroup, VatGroup
+from mapping.rules import find_row
+from mapping.sections import ProductSettings
+from mapping.skus import category_path, name_item
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,47 @@ def _as_code(value: str, record: str) -> int:
     return int(value)
 
 
-_SALES = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
+SALES_GROUPS: Final = (None, "TURNOVER-GROUP-TYPE-TURNOVER")
+"""The types of turnover groups for what is sold; other groups are for deposits, gift cards and the like."""
+NO_CATEGORY: Final = "(no category)"
+"""How the settings name the items without a category."""
+
+
+def find_turnover_group(item: Item, vat_code: int | None, settings: ProductSettings) -> int | None:
+    """The turnover group the settings choose for a new article: by category, else by VAT code, else the one for all.
+
+    MappingError if they choose none and say that a person is asked.
+    """
+    by_category, by_vat_code = settings.turnover_group_by_category, settings.turnover_group_by_vat_code
+    key, row = find_category_row(category_path(item), by_category, item.parent_id)
+    record, source = name_item(item), item.raw or item
+    asked = [(by_category, ControlQuestion("products.turnover_group_by_category", key, row, record, source))]
+    if vat_code is not None:
+        own = ControlQuestion("products.turnover_group_by_vat_code", str(vat_code), None, record, source)
+        asked.append((by_vat_code, own))
+    for control, question in asked:
+        value = resolve(control, question).value
+        if value is not None:
+            return _as_number(value, question.setting, record)
+    return settings.turnover_group
+
+
+def find_category_row(path: Sequence[str], control: Control, category_id: str | None = None) -> tuple[str, str | None]:
+    """The key by which the settings name a category, or the nearest one above it, and its row; None without a row."""
+    above = [":".join(path[:length]) for length in range(len(path), 0, -1)]
+    keys = [*above[:1], *([category_id] if category_id else []), *path[-1:], *above[1:]] or [NO_CATEGORY]
+    return next(((key, row) for key in keys if (row := find_row(control.table, key)) is not None), (keys[0], None))
+
+
+def _as_number(value: str, setting: str, record: str) -> int:
+    if not value.isdecimal():
+        raise MappingError(
+            message('"{value}" is not a turnover group of the till', value=value),
+            record=record,
+            field=setting,
+            fix=message("write the number of a turnover group in {setting}", setting=setting),
+        )
+    return int(value)
 
 
 def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> Product:
@@ -119,7 +163,7 @@ def with_turnover_groups(product: Product, groups: Iterable[TurnoverGroup]) -> P
 
     If the till returns no turnover groups, the till decides.
     """
-    sales = sorted((group for group in groups if group.type in _SALES), key=lambda group: group.number)
+    sales = sorted((group for group in groups if group.type in SALES_GROUPS), key=lambda group: group.number)
     if not sales:
         return product
     return replace(product, articles=tuple(_given(article, sales) for article in product.articles))

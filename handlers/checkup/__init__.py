@@ -27,6 +27,7 @@ from mapping.errors import MappingError, NotBookable
 from mapping.messages import join, message
 from mapping.records import ArticleGroup, Item, ListEntry, VatGroup
 from mapping.settings_document import SettingsDocument
+from mapping.skus import category_path
 
 
 def handle(event: Event, deps: Deps) -> Result:
@@ -252,6 +253,12 @@ def _article_groups(groups: Iterable[ArticleGroup], above: str = "") -> Iterator
             yield from _article_groups(group.subgroups, f"{full} / ")
 
 
+def _categories(found: Iterable[Item]) -> Iterator[ListOption]:
+    for each in found:
+        if each.active:
+            yield ListOption(each.id, each.name, full=":".join(category_path(each, itself=True)))
+
+
 _LISTS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
     ListName.TAX_CODES: _tax_codes,
     ListName.ACCOUNTS: lambda deps: _entries(deps.lists.entries("Account")),
@@ -264,6 +271,7 @@ _LISTS: Final[Mapping[ListName, Callable[[Deps], Iterable[ListOption]]]] = {
     ListName.BRANCHES: lambda deps: (ListOption(str(each.number), each.name) for each in deps.lists.branches()),
     ListName.TURNOVER_GROUPS: _turnover_groups,
     ListName.ARTICLE_GROUPS: lambda deps: _article_groups(deps.till.article_groups()),
+    ListName.CATEGORIES: lambda deps: _categories(deps.books.categories()),
 }
 
 
@@ -282,4 +290,5 @@ ALL: Final[tuple[Check[Deps], ...]] = (
     Check(BOOKS, both_systems.look_at_books),
     Check("items", both_systems.look_at_items, frozenset({BOOKS})),
     *OF_SETTINGS,
+    Check("products.turnover_group", settings.look_at_turnover_groups, frozenset({BOOKS, TILL})),
 )

@@ -7,16 +7,20 @@ from decimal import Decimal
 from functools import partial
 
 from gateway.connectors.quickbooks.client import ListEntity
-from gateway.findings import Finding
+from gateway.findings import Finding, enumerate_some
 from handlers.deps import Deps
 from handlers.references import goods
 from mapping import control, list_entries
+from mapping.choices import ListName, ListOption
 from mapping.control import Control, ControlQuestion
+from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, Caught, catch, first_groups
 from mapping.errors import MappingError
 from mapping.messages import message
 from mapping.records import ArticleGroup, TaxCode
 from mapping.sections import MappingSettings
 from mapping.settings_document import KEEP_STOCK, LOSES_STOCK
+from mapping.skus import category_path
+from mapping.vat_table import NO_CATEGORY, SALES_GROUPS, find_category_row
 
 _MONEY = frozenset({"Bank", "Other Current Asset"})
 _LISTS: Mapping[str, ListEntity] = {
@@ -47,6 +51,7 @@ def look_at_books(deps: Deps) -> Iterator[Finding]:
         account = getattr(mapped, setting)
         yield from _look_at_list(setting, "Account", [account] if account else [], deps)
     yield from _look_at_tax_codes(mapped, deps)
+    yield from _look_at_categories(deps)
     looks = (goods.special_items, partial(goods.settings_item, "fallback"), goods.summary_item)
     yield from dict.fromkeys(finding for look in looks for finding in _look_at_items(look, deps))
 
@@ -100,6 +105,20 @@ def _look_at_tax_codes(mapped: MappingSettings, deps: Deps) -> Iterator[Finding]
                 )
 
 
+def _look_at_categories(deps: Deps) -> Iterator[Finding]:
+    wanted = deps.settings.products.turnover_group_by_category.table
+    known = {NO_CATEGORY}
+    for each in deps.books.categories() if wanted else ():
+        known |= {each.id, each.name.casefold(), ":".join(category_path(each, itself=True)).casefold()}
+    for name in wanted:
+        if name.strip().casefold() not in known:
+            yield Finding(
+                BY_CATEGORY,
+                message("QuickBooks has no category {name}", name=name),
+                message("correct {subject}", subject=BY_CATEGORY),
+            )
+
+
 def _look_at_items(look: Callable[[Deps], object], deps: Deps) -> Iterator[Finding]:
     try:
         look(deps)
@@ -111,24 +130,7 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
     """Every branch, code, group and way to pay in the settings that the till does not have."""
     yield from _look_at_branches(deps)
     yield from _look_at_tenders(deps)
-    codes_known = {group.code for group in deps.lists.vat_groups()}
-    for text in named(deps.settings.products.vat):
-        if not text.isdecimal() or int(text) not in codes_known:
-            shown = ", ".join(map(str, sorted(codes_known)))
-            yield Finding(
-                "products.vat",
-                message("the till has no VAT code {text}", text=text),
-                message("use one of its codes: {shown}", shown=shown),
-            )
-    group = deps.settings.products.turnover_group
-    known = {each.number for each in deps.lists.turnover_groups()}
-    if group is not None and known and group not in known:
-        subject = "products.turnover_group"
-        yield Finding(
-            subject,
-            message("the till has no turnover group {group}", group=group),
-            message("correct {subject}", subject=subject),
-        )
+    yield from _look_at_numbers(deps)
     root = deps.settings.categories.root_group
     if root and all(each.number != root for each in _flat(deps.till.article_groups())):
         subject = "categories.root_group"
@@ -137,6 +139,82 @@ def look_at_till(deps: Deps) -> Iterator[Finding]:
             message("the till has no article group {group}", group=root),
             message("correct {subject}", subject=subject),
         )
+
+
+def _look_at_numbers(deps: Deps) -> Iterator[Finding]:
+    """The VAT codes and turnover groups that new articles get."""
+    products = deps.settings.products
+    codes = {str(group.code) for group in deps.lists.vat_groups()}
+    groups = {str(each.number) for each in deps.lists.turnover_groups()}
+    one = [] if products.turnover_group is None else [str(products.turnover_group)]
+    for subject, text in [
+        *(("products.vat", text) for text in named(products.vat)),
+        *((BY_VAT_CODE, text) for text in products.turnover_group_by_vat_code.table),
+    ]:
+        if text not in codes:
+            yield Finding(
+                subject,
+                message("the till has no VAT code {text}", text=text),
+                message("use one of its codes: {shown}", shown=", ".join(sorted(codes, key=int))),
+            )
+    for subject, text in [
+        *(("products.turnover_group", text) for text in one),
+        *((BY_CATEGORY, text) for text in named(products.turnover_group_by_category)),
+        *((BY_VAT_CODE, text) for text in named(products.turnover_group_by_vat_code)),
+    ]:
+        if groups and text not in groups:
+            yield Finding(
+                subject,
+                message("the till has no turnover group {group}", group=text),
+                message("correct {subject}", subject=subject),
+            )
+
+
+def look_at_turnover_groups(deps: Deps) -> Iterator[Finding]:
+    """Ask for the turnover groups of new articles where the till has several and the settings do not choose."""
+    products = deps.settings.products
+    groups = [each for each in deps.lists.turnover_groups() if each.type in SALES_GROUPS]
+    if not products.enabled or not groups[1:]:
+        return
+    codes = [ListOption(str(code), str(code)) for code in sorted({each.code for each in deps.lists.vat_groups()})]
+    options = [ListOption(str(each.number), each.name, vat_code=each.vat_code) for each in groups]
+    lists = {ListName.TURNOVER_GROUPS: options, ListName.VAT_CODES: codes}
+    undecided = first_groups(lists, products.turnover_group_by_vat_code)
+    is_begun = products.turnover_group_by_category != Control(on_miss="skip")
+    open_ = _without_group(deps) if is_begun and undecided else []
+    if products.turnover_group is not None or not undecided or (is_begun and not open_):
+        return
+    given = ", ".join(dict.fromkeys(f"{group.id} · {group.name}" for _, group in undecided))
+    if open_:
+        said = message(
+            "no turnover group is chosen for {names}: their new articles get the first one of their VAT code ({given})",
+            names=enumerate_some(open_),
+            given=given,
+        )
+    else:
+        said = message(
+            "no turnover group is chosen: new articles get the first one of their VAT code ({given})", given=given
+        )
+    yield Finding(
+        "products.turnover_group",
+        said,
+        "choose under Mapping which turnover group new articles get, by category or VAT code",
+    )
+
+
+def _without_group(deps: Deps) -> list[str]:
+    """The categories, and the items without one, for which the settings choose no turnover group."""
+    chosen = deps.settings.products.turnover_group_by_category
+    if chosen.mode == "rule":
+        return []  # a rule decides for each item
+    open_ = []
+    paths = [(category_path(each, itself=True), each.id) for each in deps.books.categories() if each.active]
+    for path, category_id in [*paths, ([], None)]:
+        key, _ = find_category_row(path, chosen, category_id)
+        caught, value = catch(chosen, key, None)
+        if value is None and caught is not Caught.NOTHING:  # then a person is asked about each item
+            open_.append(":".join(path) or NO_CATEGORY)
+    return open_
 
 
 def _look_at_branches(deps: Deps) -> Iterator[Finding]:

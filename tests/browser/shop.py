@@ -110,6 +110,7 @@ LISTS: dict[ListName, list[ListOption]] = {
         ListOption("2", "Kaas", kind="TURNOVER-GROUP-TYPE-TURNOVER", vat_code=1),
     ],
     ListName.ARTICLE_GROUPS: [ListOption("40", "Webshop")],
+    ListName.CATEGORIES: [ListOption("60", "Food", full="Food"), ListOption("61", "Kaas", full="Food:Kaas")],
 }
 SOLD: dict[str, tuple[str | None, int]] = {"Receipt": (None, 2450), "TillInvoice": ("Bakkerij Jansen & Zn.", 123450)}
 

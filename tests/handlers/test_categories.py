@@ -141,3 +141,22 @@ def test_a_rename_touches_the_children_without_costing_a_read(shop: Shop) -> Non
     assert shop.books.ledger.metered.total() == before + 1
     assert members(shop, "Eten") == {7001}
     assert item["Id"]
+
+
+def test_a_new_article_gets_the_turnover_group_of_its_category(open_shop: OpenShop) -> None:
+    chosen = '[products.turnover_group_by_category]\non_miss = "skip"\ntable = { Food = "3" }\n'
+    shop = open_shop(chosen)
+    cheese = add_category(shop, "Cheese", add_category(shop, "Food")["Id"])
+    item = shop.add_item("7001", **below(cheese["Id"]))
+    hear(shop, item["Id"], "Create")
+    retry_waiting(shop)
+    assert article(shop, 7001)["turnoverGroup"] == 3
+    shop.till.till["articles"].get(7001)["turnoverGroup"] = 5  # the staff's choice
+    shop.switch(chosen.replace("3", "4"))
+    change(shop, item["Id"], UnitPrice=9)
+    hear(shop, item["Id"])
+    assert (article(shop, 7001)["turnoverGroup"], article(shop, 7001)["priceIncl"]) == (5, 900)
+    shop.switch(chosen.replace("3", "4") + '[products.write]\nturnover_group = "both"\n')
+    change(shop, item["Id"], UnitPrice=8)
+    hear(shop, item["Id"])
+    assert article(shop, 7001)["turnoverGroup"] == 4

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.store import requests
+from mapping.coverage import BY_CATEGORY, BY_VAT_CODE
+from tests.handlers.counter import add_category
 from tests.handlers.shop import REALM, Shop
 
 Row = dict[str, Any]
@@ -26,7 +28,11 @@ def prefer(shop: Shop, group: str, name: str, value: object) -> None:
     shop.books.set_preference(REALM, group, name, value)
 
 
+ANSWERED = "[products]\nturnover_group = 1\n"
+
+
 def test_a_shop_in_order_has_nothing_to_do(shop: Shop) -> None:
+    shop.switch(ANSWERED)
     found = look(shop)
     assert [row for row in found.values() if not row["good"]] == []
     assert {"MplusKASSA", "QuickBooks", "branches", "items", "clock", "VAT 21 %", "VAT 9 %", "VAT 0 %"} <= found.keys()
@@ -148,6 +154,9 @@ MISNAMED = (
     ("[stock]\nmain_branch = 9", "stock.main_branch", "branch 9"),
     ("[stock.branches.8]\nshare = 100", "stock.branches", "branch 8"),
     ("[products]\nturnover_group = 777", "products.turnover_group", "777"),
+    (f'[{BY_CATEGORY}]\ntable = {{ Nowhere = "1" }}', BY_CATEGORY, "Nowhere"),
+    (f'[{BY_CATEGORY}]\ntable = {{ "(no category)" = "778" }}', BY_CATEGORY, "778"),
+    (f'[{BY_VAT_CODE}]\ntable = {{ 88 = "1" }}', BY_VAT_CODE, "VAT code 88"),
 )
 
 
@@ -156,8 +165,27 @@ def test_names_in_the_settings_that_do_not_exist_are_reported(shop: Shop) -> Non
         shop.switch(f"version = 1\n{document}\n")
         row = look(shop)[check]
         assert (check, said in row["said"], bool(row["fix"])) == (check, True, True), row
-    shop.switch("version = 1")
+    shop.switch(ANSWERED)
     assert [row for row in look(shop).values() if not row["good"]] == []
+
+
+def test_the_turnover_groups_of_new_articles_are_asked_for_until_chosen(shop: Shop) -> None:
+    food = add_category(shop, "Food")
+    add_category(shop, "Cheese", food["Id"])
+    question = look(shop)["products.turnover_group"]
+    assert "new articles get the first one of their VAT code" in question["said"]
+    assert question["fix"]
+    shop.switch(f'[{BY_CATEGORY}]\ntable = {{ "(no category)" = "1" }}\non_miss = "skip"')
+    assert "is chosen for Food, Food:Cheese" in look(shop)["products.turnover_group"]["said"]
+    codes = ", ".join(f'{code} = "1"' for code in sorted({row["vatCode"] for row in shop.till.till["vat_groups"]}))
+    for answer in (
+        f'[{BY_CATEGORY}]\ntable = {{ "(no category)" = "1", food = "2" }}\non_miss = "skip"',
+        f'[{BY_CATEGORY}]\nmode = "force"\nvalue = "1"',
+        f"[{BY_VAT_CODE}]\ntable = {{ {codes} }}\n",
+        ANSWERED,
+    ):
+        shop.switch(answer)
+        assert "products.turnover_group" not in look(shop), answer
 
 
 def test_a_rate_booked_on_a_code_of_another_rate_is_reported(shop: Shop) -> None:

@@ -27,7 +27,7 @@ from gateway.web.sessions import Visitor
 from gateway.web.visitors import for_visitors, from_form
 from mapping import choices, coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
-from mapping.coverage import Caught
+from mapping.coverage import BY_CATEGORY, BY_VAT_CODE, Caught
 from mapping.messages import message
 from mapping.settings_document import DocumentError, SettingsDocument
 
@@ -42,6 +42,8 @@ TITLES: Final[Mapping[str, str]] = {
     "mapping.income_accounts": "Income accounts",
     "mapping.terms": "Payment terms",
     "products.vat": "VAT of products",
+    BY_CATEGORY: "Turnover groups by category",
+    BY_VAT_CODE: "Turnover groups by VAT code",
 }
 BECOMES: Final[Mapping[str, tuple[str, str]]] = {
     "mapping.tax_codes": ("VAT rate at the till", "Tax code in QuickBooks"),
@@ -52,6 +54,8 @@ BECOMES: Final[Mapping[str, tuple[str, str]]] = {
     "mapping.income_accounts": ("Turnover group of the till", "Income account in QuickBooks"),
     "mapping.terms": ("Days to pay", "Term in QuickBooks"),
     "products.vat": ("Tax code in QuickBooks", "VAT code of the till"),
+    BY_CATEGORY: ("Category in QuickBooks", "Turnover group of the till"),
+    BY_VAT_CODE: ("VAT code of the till", "Turnover group of the till"),
 }
 HINTS: Final[Mapping[str, str]] = {
     "mapping.tax_codes": "By itself a rate finds the tax code of the same rate. For a buyer's country: DEU:19.",
@@ -62,6 +66,8 @@ HINTS: Final[Mapping[str, str]] = {
     "mapping.income_accounts": "Without a choice the account of the article's item counts. For a country: DEU.",
     "mapping.terms": "By itself a number of days finds the term of that length.",
     "products.vat": "By itself a tax code finds the VAT code of the same rate.",
+    BY_CATEGORY: "For new articles. A category without a choice follows the one above it, then its VAT code.",
+    BY_VAT_CODE: "For new articles whose category has no choice.",
 }
 MODES: Final[Mapping[str, str]] = {
     "default": "by itself, unless chosen below",
@@ -80,6 +86,7 @@ CAUGHT: Final[Mapping[str, str]] = {
     Caught.AUTOMATIC: "found by itself",
     Caught.CREATED: "will be created",
     Caught.ALWAYS: "always the same",
+    Caught.ABOVE: "as the category above it",
     Caught.FALLBACK: "as everything else",
     Caught.LEFT_OUT: "left out",
     Caught.OFF: "never set",
@@ -90,6 +97,8 @@ CAUGHT: Final[Mapping[str, str]] = {
 LEFT_OUT: Final[Mapping[str, str]] = {
     "mapping.deposit_accounts": "QuickBooks decides",
     "mapping.income_accounts": "the account of the article's item",
+    BY_CATEGORY: "by its VAT code",
+    BY_VAT_CODE: "the one of all new articles",
 }
 """What leaving a value out means."""
 UNCHOSEN: Final[Mapping[str, str]] = {
@@ -273,7 +282,7 @@ def _show(request: Request, visitor: Visitor, state: MappingState, editing: Edit
         editing=editing,
         blocks=blocks,
         singles=[(each, each.offered(state.lists), each.targets in state.lists) for each in coverage.SINGLES],
-        first_groups=coverage.first_groups(state.lists),
+        first_groups=coverage.first_groups(state.lists, editing.chosen.controls[BY_VAT_CODE]),
         preview=mapping_form.preview(state.example, blocks) if state.example else [],
         label=to_label,
         find=choices.find,
@@ -283,6 +292,7 @@ def _show(request: Request, visitor: Visitor, state: MappingState, editing: Edit
         hints=HINTS,
         left_out=LEFT_OUT,
         becomes=BECOMES,
+        by_category=BY_CATEGORY,
         modes=MODES,
         misses=MISSES,
         caught=CAUGHT,

@@ -13,10 +13,11 @@ from gateway.store.sales_list import SaleExample, SalesValues
 from mapping import choices, coverage, settings_document
 from mapping.choices import ListName, ListOption
 from mapping.control import Control
-from mapping.coverage import CONTROLS, SALES_GROUPS, SINGLES, Caught, MappedSetting, MappedValue, SourceValue
+from mapping.coverage import CONTROLS, SINGLES, Caught, MappedSetting, MappedValue, SourceValue
 from mapping.messages import join, message
 from mapping.rules import find_row
 from mapping.settings_document import DocumentFault, SettingsDocument
+from mapping.vat_table import NO_CATEGORY, SALES_GROUPS
 
 Lists = Mapping[ListName, Sequence[ListOption]]
 Form = Mapping[str, str]
@@ -55,6 +56,11 @@ class Block:
     def open(self) -> list[MappedValue]:
         """The values that occur in sales, and that nothing catches."""
         return [each for each in self.values if each.falls_through and each.source.sales]
+
+    @property
+    def unchosen(self) -> list[MappedValue]:
+        """The values that get none of the list."""
+        return [each for each in self.values if each.caught in (Caught.NOTHING, Caught.LEFT_OUT)]
 
     @property
     def is_settled(self) -> bool:
@@ -239,22 +245,24 @@ def _with_rows(sources: Iterable[SourceValue], control: Control) -> list[SourceV
 
 def _sources(setting: MappedSetting, lists: Lists, values: SalesValues) -> list[SourceValue]:
     options = lists.get(setting.sources, ()) if setting.sources else ()
+    if setting.path == coverage.BY_VAT_CODE:
+        return [SourceValue(each.id, each.name) for each in options]
+    if setting.path == coverage.BY_CATEGORY:
+        paths = sorted(each.full or each.name for each in options)
+        return [SourceValue(path, path.replace(":", " › ")) for path in [*paths, NO_CATEGORY]]
     match setting.sources:
         case ListName.VAT_CODES:
             rates = [rate.removesuffix(" %") for each in options for rate in each.name.split(" / ")]
             return _count([SourceValue(rate, f"{rate} %") for rate in dict.fromkeys(rates)], values.vat_rates, " %")
-        case ListName.TENDERS:
-            return _count([SourceValue(each.id, each.name) for each in options], values.tenders)
-        case ListName.BRANCHES:
-            return _count([SourceValue(each.id, each.name) for each in options], values.branches)
+        case ListName.TENDERS | ListName.BRANCHES as name:
+            seen = values.tenders if name is ListName.TENDERS else values.branches
+            return _count([SourceValue(each.id, each.name) for each in options], seen)
         case ListName.TURNOVER_GROUPS:
             sold = [SourceValue(f":{each.id}", each.name) for each in options if each.kind in SALES_GROUPS]
             groups = {f":{key}": replace(value, key=f":{key}") for key, value in values.turnover_groups.items()}
             return _count(sold, groups)
-        case ListName.TAX_CODES:
-            return [SourceValue(each.name, each.name) for each in options]
         case _:
-            return []
+            return [SourceValue(each.name, each.name) for each in options]
 
 
 def _count(sources: list[SourceValue], seen: Mapping[str, SourceValue], unit: str = "") -> list[SourceValue]:
@@ -288,7 +296,8 @@ def preview(sale: SaleExample, blocks: Iterable[Block]) -> list[PreviewLine]:
         ListName.TURNOVER_GROUPS: [(f":{number}", number, None) for number in sale.turnover_groups],
     }
     for block in blocks:
-        for key, name, cents in asked.get(block.setting.sources, []):
+        of_sales = block.setting.path.startswith("mapping.")
+        for key, name, cents in asked.get(block.setting.sources, []) if of_sales else []:
             found = block.find(key, name)
             if found is not None and found.caught is not Caught.OFF:
                 lines.append(PreviewLine(block.setting.path, found.source.name, cents, found))

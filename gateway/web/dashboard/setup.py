@@ -35,6 +35,7 @@ from mapping import coverage, settings_document, settings_guide
 from mapping.choices import ListName, ListOption
 from mapping.messages import join, message
 from mapping.settings_document import DocumentError, SettingsDocument
+from mapping.vat_table import SALES_GROUPS
 
 ADDRESS = "/setup/{name}"
 NOT_SAVED: Final = "Nothing was saved. What is wrong stands at its question."
@@ -292,8 +293,10 @@ async def _read(request: Request) -> SetupState:
             text=text,
             loads=loading.read(session, name),
             arrived=systems.first_webhooks(session, name),
-            groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in coverage.SALES_GROUPS],
-            first_groups=coverage.first_groups(lists),
+            groups=[each for each in lists.get(ListName.TURNOVER_GROUPS, ()) if each.kind in SALES_GROUPS],
+            first_groups=coverage.first_groups(
+                lists, settings_document.recall(text).products.turnover_group_by_vat_code
+            ),
         )
 
     return await shared.read(look)

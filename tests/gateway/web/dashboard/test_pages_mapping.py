@@ -49,6 +49,11 @@ LISTS: dict[ListName, list[ListOption]] = {
         ListOption("9", "Emballage", kind="TURNOVER-GROUP-TYPE-PACKAGING"),
     ],
     ListName.ARTICLE_GROUPS: [ListOption("40", "Webshop")],
+    ListName.CATEGORIES: [
+        ListOption("60", "Food", full="Food"),
+        ListOption("61", "Kaas", full="Food:Kaas"),
+        ListOption("62", "Cadeaus", full="Cadeaus"),
+    ],
 }
 
 
@@ -120,6 +125,35 @@ def test_the_page_shows_what_occurs_and_what_catches_it(mapped: Gateway, browser
     assert "Which turnover group do new articles get?" in page
     assert "<b>1 · Boeken</b>" in page
     assert ">9 · Emballage<" not in page
+
+
+def test_the_turnover_group_is_chosen_by_category_and_by_vat_code(mapped: Gateway, browser: httpx.Client) -> None:
+    page = browser.get(PAGE).text
+    assert "4 categories have no turnover group" in page
+    cheese = row(page, "products.turnover_group_by_category=Food:Kaas")
+    assert "Food › Kaas" in cheese
+    assert "Proposal: 2 · Kaas" in cheese
+    assert "by its VAT code" in cheese
+    assert "9 · Emballage" not in cheese
+    saved = submit(browser, **{
+        "products.turnover_group_by_category=Food": "2",
+        "products.turnover_group_by_category=(no category)": "1",
+        "products.turnover_group_by_vat_code=1": "1",
+    })  # fmt: skip
+    assert saved.status_code == 303
+    _, text, document = in_force(mapped)
+    assert document.products.turnover_group_by_category.table == {"Food": "2", "(no category)": "1"}
+    assert document.products.turnover_group_by_category.on_miss == "skip"
+    assert document.products.turnover_group_by_vat_code.table == {"1": "1"}
+    assert [line for line in DOCUMENT.splitlines() if line not in text.splitlines()] == []
+    page = browser.get(PAGE).text
+    assert "One category has no turnover group" in page
+    assert "as the category above it" in row(page, "products.turnover_group_by_category=Food:Kaas")
+    assert "<li>1 · 9 %" not in page
+    assert "<li>2 · 21 %" in page
+    chosen = submit(browser, **{"products.turnover_group_by_category=Cadeaus": "1"})
+    assert chosen.status_code == 303
+    assert "every category has a turnover group" in browser.get(PAGE).text
 
 
 def test_what_is_chosen_is_saved_and_every_comment_stays(mapped: Gateway, browser: httpx.Client) -> None:
