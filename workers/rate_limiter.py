@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from gateway.connectors.exchange import Exchange
 from gateway.errors import RateLimited, Transient
 from gateway.observability import counters
-from gateway.store import counts, figures, rate_limits
+from gateway.store import counts, figures, rate_limits, systems
 from gateway.store.rate_limits import Account, Later, Limit, Slot, Taken
 from gateway.store.session import reading, writing
 from mapping.messages import message
@@ -32,6 +32,7 @@ SHORT_COOLDOWN: Final = 2.5
 """A thread waits for a cooldown up to this long; a longer one frees it for other connections."""
 RENEW_SECONDS: Final = 3.0
 _RETRY_SECONDS: Final = 0.02
+_ANSWERED: Final = {"ok", "throttled"}
 _log = structlog.get_logger(__name__)
 
 
@@ -161,11 +162,12 @@ class RateLimiter:
 
 
 class Meter:
-    """The process's share of the counts of calls by month, and of metered reads by day."""
+    """The process's share of the counts of calls by month, of metered reads by day, and of the systems that answer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._counts: Counter[tuple[str, str, date, str]] = Counter()
+        self._answered: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
     def count(self, connection: str, exchange: Exchange) -> None:
@@ -174,11 +176,14 @@ class Meter:
         what = exchange.operation.partition(" ")[2] or exchange.operation if exchange.metered else ""
         with self._lock:
             self._counts[connection, exchange.system, datetime.now(UTC).date(), what] += 1
+            if counters.outcome_of(exchange.status, exchange.error) in _ANSWERED:
+                self._answered[connection, exchange.system] = time.monotonic()
 
     def flush(self) -> None:
         """Add what was counted to the database; kept for the next time when the database is away."""
         with self._lock:
             counted, self._counts = self._counts, Counter()
+            answered, self._answered = self._answered, {}
         if not counted:
             return
         try:
@@ -189,6 +194,8 @@ class Meter:
                     counts.add_calls(session, connection, system=system, month=f"{day:%Y-%m}", kind=kind, calls=calls)
                     if what:
                         figures.add_reads(session, connection, day=day, what=what, reads=calls)
+                now = time.monotonic()
+                systems.note_answers(session, {each: now - at for each, at in answered.items()})
         except Transient:
             with self._lock:
                 self._counts.update(counted)

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from gateway import failpoints, jobs, pools, removal, resealing, seeding, settings
-from gateway.errors import AUTH_LOST, GatewayError
+from gateway.errors import AUTH_LOST, GatewayError, RateLimited
 from gateway.jobs import Notifier
 from gateway.observability import logs, sentry
 from gateway.process import heartbeat
@@ -163,9 +163,11 @@ class Scheduler:
 
     @contextmanager
     def _noting(self, name: str, system: str, again_in: float) -> Iterator[None]:
-        """Store whether the system answered."""
+        """Store whether the system answered. Who was not let through, by our limits or by its own, knows nothing."""
         try:
             yield
+        except RateLimited:
+            raise
         except Exception as error:
             systems.failed(self._engine, name, system, getattr(error, "reason", type(error).__name__))
             raise

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Engine, and_, case, delete, func, or_, select, update
 from sqlmodel import Session, col
 
+from gateway.errors import RateLimited
 from gateway.store import leases
 from gateway.store.clock import moment
 from gateway.store.events import Flow
@@ -300,9 +301,16 @@ def release(engine: Engine, connection: str, source: str, lease: str, *, failure
 
 @contextmanager
 def recorded(engine: Engine, connection: str, source: str, lease: str) -> Iterator[None]:
-    """A poll: at its end the lease is given back, and its success or failure is recorded."""
+    """A poll: at its end the lease is given back, and its success or failure is recorded.
+
+    A poll that is not let through, by our limits or by the system's, is neither: it is repeated soon.
+    """
     try:
         yield
+    except RateLimited:
+        with writing(engine, synced=False) as session:
+            leases.release(session, lease)
+        raise
     except Exception as error:
         release(engine, connection, source, lease, failure=str(error))
         raise

@@ -80,7 +80,7 @@ class Lease:
         with reading(self.engine) as session:
             held = session.execute(select(func.count()).select_from(LeaseRow).where(mine)).scalar_one()
         if held < len(self.works):
-            raise _busy(", ".join(self.works))
+            raise to_refusal(", ".join(self.works))
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def _passed(connection: str, work: str, until: float) -> Iterator[None]:
     with _guard:
         gate = _gates.setdefault((connection, work), threading.Lock())
     if not gate.acquire(timeout=max(0.0, until - time.monotonic())):
-        raise _busy(work)
+        raise to_refusal(work)
     try:
         yield
     finally:
@@ -142,7 +142,7 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
 def _take(lease: Lease, work: str, until: float, seconds: float) -> None:
     while not _try(lease, work, seconds):
         if time.monotonic() > until:
-            raise _busy(work)
+            raise to_refusal(work)
         time.sleep(_LOOK_SECONDS)
 
 
@@ -151,7 +151,8 @@ def _try(lease: Lease, work: str, seconds: float) -> bool:
         return take(session, lease.connection, work, seconds=seconds, lease=lease.token) is not None
 
 
-def _busy(work: str) -> RateLimited:
+def to_refusal(work: str) -> RateLimited:
+    """The error of who does not get this lease in time."""
     return RateLimited(message("another worker is busy with the same ({work})", work=work), after=3.0, code="busy")
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine, and_, func, or_, select
+from sqlalchemy import Engine, and_, case, func, or_, select
 from sqlmodel import Session, col
 
 from gateway.store.clock import moment
@@ -45,6 +45,23 @@ def answered(engine: Engine, connection: str, system: str, *, again_in: float) -
     """The system answered, and is called again in so many seconds."""
     overdue = moment(again_in + GRACE_SECONDS)
     _put(engine, connection, system, answered_at=moment(), overdue_at=overdue, failing_since=None, failure=None)
+
+
+def note_answers(session: Session, ages: Mapping[tuple[str, str], float]) -> None:
+    """Systems of connections answered calls of this process so many seconds ago; what is newer stays.
+
+    Only who calls at fixed times begins to set when a system is overdue.
+    """
+    row = SystemRow
+    for (connection, system), age in sorted(ages.items()):
+        at, due = moment(-age), moment(GRACE_SECONDS - age)
+        values = {
+            "answered_at": case((col(row.answered_at) > at, col(row.answered_at)), else_=at),
+            "overdue_at": case((col(row.overdue_at) < due, due), else_=col(row.overdue_at)),
+            "failing_since": case((col(row.failing_since) > at, col(row.failing_since))),
+            "failure": case((col(row.failing_since) > at, col(row.failure))),
+        }
+        upsert(session, row, {"connection": connection, "system": system, "answered_at": at}, values)
 
 
 def failed(engine: Engine, connection: str, system: str, failure: str) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from gateway.connectors.mpluskassa.client import MplusKassa
 from gateway.connectors.mpluskassa.wire import RecordPage
-from gateway.errors import Permanent, Transient
-from gateway.store import connections, cursors
+from gateway.errors import Permanent
+from gateway.store import connections, cursors, leases
 from gateway.store.events import Change, Event, Flow
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -166,7 +166,7 @@ def _take(deps: Deps, source: str) -> str:
     until = time.monotonic() + BUSY_SECONDS
     while (lease := cursors.take(deps.engine, deps.connection, source)) is None:
         if time.monotonic() > until:
-            raise Transient("the till is being polled already", code="poll-busy", record=source)
+            raise leases.to_refusal(f"poll {source}")
         time.sleep(BUSY_PAUSE_SECONDS)
     return lease
 

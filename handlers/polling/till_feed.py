@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import Session
 
 from gateway.connectors.mpluskassa.wire import RecordPage, UnreadableRow
-from gateway.errors import Transient
-from gateway.store import agreements, cursors, inbox, sales, views
+from gateway.store import agreements, cursors, inbox, leases, sales, views
 from gateway.store.cursors import Position
 from gateway.store.events import BACKFILL, SPOKEN, Change, Flow, State
 from gateway.store.links import LinkKind
@@ -240,7 +239,7 @@ class _Feed:
             is_first = cursors.newest_generation(session, deps.connection) <= after
             generation = cursors.rewind(session, deps.connection, name, newest=newest, lease=self.lease, after=after)
             if generation is None:
-                raise Transient("another process polls the till now", code="poll-busy", record=name)
+                raise leases.to_refusal(f"poll {name}")
             if is_first:
                 warning = _to_warning(deps.connection, self.source, generation, self.position.at, newest)
                 inbox.receive(session, [warning])
@@ -303,7 +302,7 @@ class _Feed:
             pending = _receive(session, changes)
             args = (session, self.deps.connection, self.source.name, reached)
             if not cursors.read_again(*args, ended=is_last, lease=self.lease):
-                raise Transient("another process polls the till now", code="poll-busy", record=self.source.name)
+                raise leases.to_refusal(f"poll {self.source.name}")
         return pending
 
 

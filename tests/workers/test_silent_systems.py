@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -17,6 +18,7 @@ from sqlmodel import col
 from starlette.responses import HTMLResponse
 
 from gateway import jobs, settings
+from gateway.errors import GatewayError
 from gateway.jobs import Notifier
 from gateway.store import cursors, requests, systems, views
 from gateway.store.alert_rules import Thresholds, find_causes
@@ -26,6 +28,7 @@ from gateway.store.sealing import Seal
 from gateway.store.session import open_engine, reading, writing
 from gateway.store.tables import ConnectionRow, CursorRow, ProcessRow, SystemRow
 from gateway.web import api
+from handlers.polling import polls
 from tests.handlers.shop import Shop
 from tests.servers import Served, wait_until
 from workers import scheduler
@@ -230,6 +233,44 @@ def test_a2_a_hanging_call_is_reported_by_the_age_of_the_last_answer(shop: Shop)
     with writing(shop.engine) as session:  # just started again after a night: its first look is still to come
         session.execute(update(ProcessRow).values(started_at=moment(-5)))
     assert silent(shop.engine) == []
+
+
+def test_a2_a_poll_that_waits_for_another_one_makes_no_system_silent(
+    shop: Shop, start_clock: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polls, "BUSY_SECONDS", 0.1)
+    assert cursors.take(shop.engine, "default", cursors.RECEIPTS)
+    start_clock()
+    wait_until(lambda: is_answering(shop.engine, QUICKBOOKS), what="an answer of the books")
+    time.sleep(1.5)  # some polls in vain
+    assert not is_failing(shop.engine, MPLUSKASSA)
+    with reading(shop.engine) as session:
+        assert cursors.failure(session, "default", cursors.RECEIPTS) is None
+    assert silent(shop.engine) == []
+
+
+def test_a2_what_a_worker_is_answered_counts_as_an_answer(shop: Shop) -> None:
+    systems.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
+    with writing(shop.engine) as session:
+        session.execute(update(SystemRow).values(overdue_at=moment(-5)))
+    registry = ConnectionRegistry(shop.engine, settings.read(shop.environment), lambda _ids: None)
+    registry.deps("default").till.sync_markers()
+    registry.close()
+    row = row_of(shop.engine, MPLUSKASSA)
+    assert row
+    assert (row.failing_since, row.failure, silent(shop.engine)) == (None, None, [])
+
+
+def test_a2_an_answer_before_a_failure_does_not_end_it(shop: Shop) -> None:
+    registry = ConnectionRegistry(shop.engine, settings.read(shop.environment), lambda _ids: None)
+    registry.deps("default").till.sync_markers()
+    shop.cut_off("till")
+    with pytest.raises(GatewayError):
+        registry.deps("default").till.sync_markers()
+    systems.failed(shop.engine, "default", MPLUSKASSA, "the till cannot be reached")
+    registry.close()
+    assert is_failing(shop.engine, MPLUSKASSA)
+    assert row_of(shop.engine, MPLUSKASSA).answered_at  # type: ignore[union-attr]
 
 
 def test_a2_a_failing_feed_beside_a_working_one_raises_its_own_alert(shop: Shop) -> None:
