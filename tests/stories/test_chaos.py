@@ -17,6 +17,7 @@ from tests.chaos import plan
 from tests.chaos.checker import check
 from tests.chaos.history import History
 from tests.chaos.run import Chaos
+from tests.forking import launch
 
 ACTS, SALES, SECONDS, EVERY = 60, 24, 12.0, 1.2
 LONGEST_DRAIN = 240.0
@@ -32,7 +33,7 @@ def test_in_chaos_no_event_is_lost_no_effect_doubled_and_the_books_equal_the_til
     folder.mkdir()
     made = plan.make(SEED, acts=ACTS, sales=SALES, seconds=SECONDS, every=EVERY)
     command = f"CHAOS_SEED={SEED} python -m pytest '{request.node.nodeid}'"
-    report = Chaos(made, folder, postgres_url, command, LONGEST_DRAIN).run()
+    report = Chaos(made, folder, postgres_url, command, LONGEST_DRAIN, launch=launch).run()
     print(report.to_text())
     assert report.is_well, report.to_text()
 
@@ -71,7 +72,7 @@ def test_where_states_requests_and_items_collide_a_sale_is_one_document(short_fo
     made = replace(made, troubles=tuple(trouble for trouble in made.troubles if trouble.name != LEFT_OUT))
     folder = short_folder / "chaos-colliding"
     folder.mkdir()
-    report = Chaos(made, folder, f"sqlite:///{folder}/chaos.db", "this test", LONGEST_DRAIN).run()
+    report = Chaos(made, folder, f"sqlite:///{folder}/chaos.db", "this test", LONGEST_DRAIN, launch=launch).run()
     print(report.to_text())
     assert {name.partition(",")[0] for name in report.troubles} >= set(plan.COLLISIONS) - {LEFT_OUT}
     assert report.is_well, report.to_text()
