@@ -39,8 +39,8 @@ def wait_until(true: Callable[[], object], *, seconds: float = LONGEST_WAIT, wha
         looked = time.monotonic() - began
         if began + looked > deadline:
             pytest.fail(f"waited {seconds:g} s in vain for {what}")
-        # What takes long to look at costs others more than its pause: three quarters of the time nobody looks.
-        time.sleep(max(pause, min(3 * looked, 0.25)))
+        # What takes long to look at costs others more than its pause: nine tenths of the time nobody looks.
+        time.sleep(max(pause, min(9 * looked, 0.5)))
         pause = min(2 * pause, 0.02)
         began = time.monotonic()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.servers import wait_until
 
 UP = [sys.executable, "-m", "gateway", "up"]
 PATIENCE = 400.0  # three minutes on a quiet machine
+LOOK_SECONDS = 1.0  # the window is a long page, and what it is to show is minutes away
 PACE = "0.8"  # seconds between two sales: where they come faster than they are booked, stock waits for them for ever
 
 
@@ -35,6 +37,7 @@ def test_the_till_gets_variants_a_tree_that_moves_and_stock_in_both_branches(run
     assert address is not None
 
     def shows(pattern: str) -> bool:
+        time.sleep(LOOK_SECONDS)
         return re.search(pattern, httpx.get(f"{address[1]}/_control/window", timeout=10).text) is not None
 
     # Groups are indented by two, their products by two more, the variants of one by two more again.
