@@ -26,7 +26,7 @@ from gateway.store.records import RecordFacts
 from gateway.store.session import writing
 from handlers.lists import Lists
 from mapping import settings_document
-from mapping.records import Sale
+from mapping.records import BookedDocument, Sale
 from mapping.settings_document import SettingsDocument
 from mapping.unit_prices import LineAmounts
 
@@ -82,8 +82,8 @@ class ProcessState:
 @dataclass(frozen=True)
 class Deps:
     """The dependencies of one event. `facts` are event columns found so far, stored even if the handler fails later;
-    `sales` are the sales it is about, by the till's id, as far as they were read; `records` what was seen of products
-    and customers.
+    `sales` are the sales it is about, by the till's id, as far as they were read; `documents` are those of the books as
+    they were last read or written, by their kind and id; `records` is what was seen of products and customers.
 
     With `dry_run` (see `without_writes`) neither system is written to, and nothing is stored.
     `line_amounts` is what the company of the books accepts as the amount of a line.
@@ -102,6 +102,7 @@ class Deps:
     process: ProcessState
     facts: dict[str, Any] = field(default_factory=dict)
     sales: dict[str, Sale | None] = field(default_factory=dict)
+    documents: dict[tuple[str, str], BookedDocument] = field(default_factory=dict)
     records: dict[tuple[str, str], RecordFacts] = field(default_factory=dict)
     now: Callable[[], datetime] = _NOW
     dry_run: bool = False

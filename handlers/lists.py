@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 from gateway.connectors.mpluskassa.client import MplusKassa
@@ -99,6 +100,12 @@ class Lists:
         with self._lock:
             kept = self._kept.get("branches")
             return cast("tuple[Branch, ...]", kept.value) if kept else ()
+
+    def known_rates(self, on: date) -> dict[str, Decimal | None]:
+        """The rates of the books' tax codes, by their ids, if they were read before; no call is made for them."""
+        with self._lock:
+            kept = self._kept.get("tax_codes")
+        return {code.id: code.percentage for code in kept.value.on(on)} if kept else {}
 
     def payment_methods(self) -> tuple[TillPaymentMethod, ...]:
         """The payment methods of the till."""

@@ -39,6 +39,7 @@ from handlers.deps import Deps, ProcessState
 from handlers.lists import Lists
 from mapping import settings_document
 from mapping.messages import message
+from mapping.records import BookedDocument
 from mapping.settings_document import DocumentError, SettingsDocument
 from workers import rate_limiter
 from workers.alerting import Watch
@@ -122,7 +123,9 @@ class ConnectionRegistry:
         """
         context = self.context(name, fresh=fresh)
         log: list[Entry] = []
+        documents: dict[tuple[str, str], BookedDocument] = {}
         self._thread.log, self._thread.claim, self._thread.before_call = log, claim, before_call
+        self._thread.documents = documents
         return Deps(
             self._engine,
             name,
@@ -133,6 +136,7 @@ class ConnectionRegistry:
             log,
             self._notify,
             self._process_state(),
+            documents=documents,
             line_amounts=context.connection.line_amounts,
             installation=self._signature(),
             signing=self._key,
@@ -224,6 +228,7 @@ class ConnectionRegistry:
             limits=self._patience.books,
             vat_field=document.customers.vat_number_field,
         )
+        books.on_document = self._keep_document
         till = MplusKassa(
             url,
             connection.mplus_ident or "",
@@ -251,6 +256,12 @@ class ConnectionRegistry:
             failpoints.reach(failpoints.AFTER_CALL, operation)
 
         return enter
+
+    def _keep_document(self, booked: BookedDocument) -> None:
+        """For the event of this thread; a thread that handles none has nobody to keep it for."""
+        documents = getattr(self._thread, "documents", None)
+        if documents is not None:
+            documents[booked.kind, booked.id] = booked
 
     def token_manager(self, name: str) -> TokenManager:
         """The tokens of a connection."""

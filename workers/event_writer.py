@@ -22,6 +22,7 @@ from gateway.store.events import Event, Outcome
 from gateway.store.journal import Entry
 from gateway.store.records import RecordFacts
 from gateway.store.round_robin import RoundRobin
+from gateway.store.sale_contents import FindDocument, find_none
 from gateway.store.sales import SaleFacts
 from gateway.store.session import reading, writing
 from handlers.result import Result
@@ -42,6 +43,7 @@ class Ended:
     sales: Mapping[str, SaleFacts | None]
     entries: Sequence[Entry]
     records: Sequence[RecordFacts] = ()
+    find_document: FindDocument = find_none
 
 
 @dataclass(eq=False, slots=True)
@@ -177,7 +179,7 @@ class EventWriter:
         for request, each in group:
             received = inbox.receive(session, each.result.changes)
             request.due += [change.id for change in received if change.pending]
-            sales.record(session, each.event, each.outcome, each.sales)
+            sales.record(session, each.event, each.outcome, each.sales, each.find_document)
         records.record_all(session, [(each.event, each.outcome, each.records) for _, each in group])
         journal.write_all(session, [(each.event.connection, each.event.id, each.entries) for _, each in group])
         followers = inbox.pending_of(session, [each.event.subject for _, each in group])

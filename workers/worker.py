@@ -272,7 +272,8 @@ def _to_ended(event: Event, result: Result, deps: Deps | None) -> Ended:
     outcome = _complete(result.outcome, event, facts)
     entries = [*(deps.log if deps else []), _ending(outcome)]
     seen = tuple(deps.records.values()) if deps else ()
-    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen)
+    find_document = partial(till_sales.find_document, deps)
+    return Ended(event, outcome, result, till_sales.find_facts(event, deps), entries, seen, find_document)
 
 
 def _tell_unstored(error: Exception) -> None:

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, false, or_, select, update
 from sqlmodel import Session, col
 
-from gateway.store import connections, links, personal
+from gateway.store import connections, links, personal, sale_contents
 from gateway.store.clock import moment
 from gateway.store.events import State
 from gateway.store.links import LinkKind
 from gateway.store.personal import GONE, Person
 from gateway.store.records import RecordKind
 from gateway.store.requests import AGREEMENT, BACKFILLING, DOCTOR, GO_LIVE, POLL
+from gateway.store.sale_contents import SaleContentRow
 from gateway.store.session import reading, writing
 from gateway.store.tables import AlertRow, AuditRow, InboxRow, JournalRow, LinkRow, RecordRow, SaleRow
 from mapping.customers import email_keys
@@ -58,6 +59,7 @@ class Erased:
     audit: int = 0
     sales: int = 0
     records: int = 0
+    sale_contents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def export(engine: Engine, who: str, *, connection: str | None = None) -> dict[s
         "alerts": [_to_data(row) for row in _scan(engine, AlertRow, _alert_of(engine, found))],
         "audit": [_to_data(row) for row in _scan(engine, AuditRow, _mentioned(person, "target", "reason"))],
         "sales": [_to_data(row) for row in _scan(engine, SaleRow, _is_sale_of(found), _NAMED)],
+        "sale_contents": [_to_data(row) for row in _contents(engine, found)],
         "records": [_to_data(row) for row in _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER)],
         "documents": _documents(engine, found),
     }
@@ -121,12 +124,13 @@ def erase(engine: Engine, who: str, *, connection: str | None = None) -> Erasure
     lines = _change(engine, JournalRow, _lines(engine, found), lambda row: {
         "detail": None, "messages": None, "title": clean(row.title)})  # fmt: skip
     events = _change(engine, InboxRow, _events(engine, found), lambda row: _without(row, found))
+    held = _drop(engine, SaleContentRow, list(_contents(engine, found)))
     sales = _change(engine, SaleRow, _scan(engine, SaleRow, _is_sale_of(found), _NAMED), lambda _: {"customer": None})
     seen = _drop(engine, RecordRow, _scan(engine, RecordRow, person.has_record, _IS_CUSTOMER))
     with writing(engine) as session:
         links.forget_addresses(session, {key for email in person.emails for key in email_keys(email)}, person.customers)
     linked = _drop(engine, LinkRow, _scan(engine, LinkRow, _is_link_of(person)))
-    erased = Erased(events, lines, linked, alerts, actions, sales, seen)
+    erased = Erased(events, lines, linked, alerts, actions, sales, seen, held)
     return Erasure(erased, documents, left=personal.find_mentions(engine, person.texts()))
 
 
@@ -140,7 +144,10 @@ def _find(engine: Engine, who: str, called: str | None) -> _Found:
         person = _identify(session, parse(who), called and connections.find_past_key(session, called))
     found = _Found(person)
     coarse = list(personal.list_prefilters(person))
-    said, known = _holds(engine, _SAID, coarse), or_(_holds(engine, _ASKED, coarse), _is_about(person))
+    said, known = (
+        personal.holds_one(engine, _SAID, coarse),
+        or_(personal.holds_one(engine, _ASKED, coarse), _is_about(person)),
+    )
     by_line: set[int] = set()
     for row in _scan(engine, JournalRow, lambda row: person.is_referred_to(row.connection, row.detail), said):
         person.learn(row.connection, row.detail)
@@ -241,7 +248,7 @@ def _events(engine: Engine, found: _Found) -> Iterator[InboxRow]:
     """The person's own events, and those of others that mention it."""
     yield from _rows(engine, InboxRow, found.own)
     mentioned = _mentioned(found.person, *_TEXTS, "email")
-    holds = _holds(engine, _ASKED, found.person.texts())
+    holds = personal.holds_one(engine, _ASKED, found.person.texts())
     yield from _scan(engine, InboxRow, lambda row: row.id not in found.own and mentioned(row), holds)
 
 
@@ -254,7 +261,7 @@ def _lines(engine: Engine, found: _Found) -> Iterator[JournalRow]:
         about = mentioned(row) or person.is_referred_to(row.connection, row.detail)
         return row.event_id not in found.own and about
 
-    yield from _scan(engine, JournalRow, is_mine, _holds(engine, _SAID, personal.list_prefilters(person)))
+    yield from _scan(engine, JournalRow, is_mine, personal.holds_one(engine, _SAID, personal.list_prefilters(person)))
 
 
 def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:
@@ -272,6 +279,15 @@ def _is_link_of(person: Person) -> Callable[[LinkRow], bool]:
 def _is_sale_of(found: _Found) -> Callable[[SaleRow], bool]:
     mentioned = _mentioned(found.person, "customer")
     return lambda row: (row.connection, row.sale_id) in found.sales or mentioned(row)
+
+
+def _contents(engine: Engine, found: _Found) -> Iterator[SaleContentRow]:
+    """Both sides of the person's sales."""
+    named = _scan(engine, SaleRow, _is_sale_of(found), _NAMED)
+    keys = sorted({*found.sales, *((row.connection, row.sale_id) for row in named)})
+    for start in range(0, len(keys), BATCH):
+        with reading(engine) as session:
+            yield from sale_contents.find_rows(session, keys[start : start + BATCH])
 
 
 def _alert_of(engine: Engine, found: _Found) -> Callable[[AlertRow], bool]:
@@ -305,33 +321,17 @@ def _documents(engine: Engine, found: _Found) -> list[dict[str, Any]]:
     return named
 
 
-def _windows(engine: Engine, table: Any) -> Iterator[ColumnElement[bool]]:
-    with reading(engine) as session:
-        low, high = session.execute(select(func.min(col(table.id)), func.max(col(table.id)))).one()
-    for first in range(low or 0, (high or -1) + 1, WINDOW):
-        yield col(table.id).between(first, first + WINDOW - 1)
-
-
 def _scan(
     engine: Engine, table: Any, wanted: Callable[[Any], bool], coarse: ColumnElement[bool] | None = None
 ) -> Iterator[Any]:
     """The matching rows, oldest first. `coarse` is the filter that SQL can apply."""
-    for window in _windows(engine, table):
-        query = select(table).where(window).order_by(col(table.id))
+    for window in personal.windows(engine, table.__table__, WINDOW):
+        query = select(table).where(*window).order_by(col(table.id))
         if coarse is not None:
             query = query.where(coarse)
         with reading(engine) as session:
             rows = session.execute(query).scalars().all()
         yield from (row for row in rows if wanted(row))
-
-
-def _holds(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
-    """Whether one of the columns holds one of the texts, in any case."""
-    patterns = [f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%" for text in texts]
-    # LIKE ignores case in SQLite; lowering each text again for every pattern would be slow.
-    is_sqlite = engine.dialect.name == "sqlite"
-    each = (col(c).like(p, escape="/") if is_sqlite else col(c).ilike(p, escape="/") for c in columns for p in patterns)
-    return or_(false(), *each)
 
 
 def _rows(engine: Engine, table: Any, ids: Iterable[int], *, by: Any = None) -> Iterator[Any]:
@@ -387,7 +387,7 @@ def _to_line(row: JournalRow, found: _Found) -> dict[str, Any]:
     return data
 
 
-def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow | SaleRow) -> dict[str, Any]:
+def _to_data(row: InboxRow | JournalRow | LinkRow | AlertRow | AuditRow | SaleRow | SaleContentRow) -> dict[str, Any]:
     data = json.loads(row.model_dump_json(exclude={"lease", "leased_until", "sending_until"}))
     return {name: value for name, value in data.items() if value is not None}
 

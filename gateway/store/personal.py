@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Engine, String, Table, false, func, or_, select
+from sqlalchemy import ColumnElement, Engine, String, Table, false, func, or_, select
 from sqlmodel import SQLModel
 
 from gateway.store.session import reading
@@ -71,6 +71,11 @@ PERSONAL: Mapping[str, tuple[Holding, ...]] = {
         Holding(("sale_id", "number", "document_id", "document_number"),
                 "the number of a sale and of its document, a pseudonym", "which sale is which document of the books",
                 _PERMANENT, "stays"),
+    ),
+    "sale_contents": (
+        Holding(("sale_id", "content"), "what was sold in a sale, in both systems, and the customer's number in each, "
+                "a pseudonym", "to show both sides of a sale and what changed", "`RETENTION_DAYS` after it was seen",
+                "the rows are deleted"),
     ),
     "records": (
         Holding(("code", "books_name", "till_name", "fields"), "of a customer: address, names, and what differs "
@@ -178,9 +183,10 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     ),
     "sales": (
         *("id", "connection", "kind", "day", "branch", "branch_name", "amount_cents", "vat_cents", "tenders"),
-        *("vat_rates", "turnover_groups"),
-        *("status", "document_entity", "event_id", "updated_at"),
+        *("vat_rates", "turnover_groups", "status", "document_entity", "event_id", "updated_at", "document_cents"),
+        *("document_vat_cents", "document_day", "document_read_at"),
     ),
+    "sale_contents": ("id", "connection", "side", "version", "seen_at"),
     "records": (
         *("id", "connection", "kind", "active", "status", "differs", "stock", "changed_at", "looked_at", "written_at"),
         *("altered_at", "event_id", "updated_at"),
@@ -207,21 +213,17 @@ IMPERSONAL: Mapping[str, tuple[str, ...]] = {
     "read_days": ("connection", "day", "what", "reads"),
     "hours": ("connection", "at", "lag_seconds", "causes"),
     "event_counts": ("flow", "state", "shard", "events", "newest"),
-    "rate_limits": (
-        *("system", "account", "cooldown_from", "cooldown_until", "refusal_level", "refused_at"),
-        *("wanted_by", "wanted_until"),
-    ),
+    "rate_limits": ("system", "account", "cooldown_from", "cooldown_until", "refusal_level", "refused_at", "wanted_by",
+                    "wanted_until"),
     "call_slots": ("system", "account", "number", "holder", "leased_until", "ready_at"),
-}
+}  # fmt: skip
 
 
 GONE = "(erased)"
 SHORTEST = 5
 """Characters of a name, street or number by which a text is recognised; shorter ones would match half the table."""
-_NAMES = frozenset((
-    "displayname", "companyname", "fullyqualifiedname", "printoncheckname", "name", "relationname",
-    "contactname", "fullname",
-))  # fmt: skip
+_NAMES = frozenset(["displayname", "companyname", "fullyqualifiedname", "printoncheckname", "name", "relationname",
+                    "contactname", "fullname"])  # fmt: skip
 _STREETS = frozenset(["line1", "line2", "address", "street", "deliveryaddress", "invoiceaddress"])
 _NUMBERS = frozenset(["freeformnumber", "phone", "telephone", "mobile", "phonenumber", "mobilenumber", "tel"])
 _PARTS = ("GivenName", "FamilyName"), ("firstName", "lastName"), ("contactFirstName", "contactLastName")
@@ -366,35 +368,33 @@ def find_mentions(engine: Engine, texts: Sequence[str]) -> list[dict[str, Any]]:
     """(table, column, rows, why) of each column that holds one of these texts, in any case."""
     found = []
     for table in SQLModel.metadata.sorted_tables:
-        for column in table.columns:
-            # Sealed values and digests hold no readable text.
-            if isinstance(column.type, String) and not column.name.endswith("_sealed"):
-                rows = _count_mentions(engine, table, column, texts)
-                if rows:
-                    why = _WHY.get(table.name, _OTHERWISE)
-                    found.append({"table": table.name, "column": column.name, "rows": rows, "why": why})
+        # Sealed values and digests hold no readable text.
+        for column in (c for c in table.columns if isinstance(c.type, String) and not c.name.endswith("_sealed")):
+            rows, counted = 0, select(func.count()).select_from(table).where(holds_one(engine, [column], texts))
+            for window in windows(engine, table):
+                with reading(engine) as session:
+                    rows += session.execute(counted.where(*window)).scalar_one()
+            if rows:
+                why = _WHY.get(table.name, _OTHERWISE)
+                found.append({"table": table.name, "column": column.name, "rows": rows, "why": why})
     return found
 
 
-def _count_mentions(engine: Engine, table: Table, column: Column[Any], texts: Sequence[str]) -> int:
+def holds_one(engine: Engine, columns: Iterable[Any], texts: Iterable[str]) -> ColumnElement[bool]:
+    """Whether one of the columns holds one of the texts, in any case."""
     patterns = [f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%" for text in texts]
+    # LIKE ignores case in SQLite; lowering each text again for every pattern would be slow.
     is_sqlite = engine.dialect.name == "sqlite"
-    holds = or_(
-        false(), *(column.like(each, escape="/") if is_sqlite else column.ilike(each, escape="/") for each in patterns)
-    )
-    total = 0
-    for window in _windows(engine, table):
-        with reading(engine) as session:
-            total += session.execute(select(func.count()).select_from(table).where(holds, *window)).scalar_one()
-    return total
+    each = (c.like(p, escape="/") if is_sqlite else c.ilike(p, escape="/") for c in columns for p in patterns)
+    return or_(false(), *each)
 
 
-def _windows(engine: Engine, table: Table) -> Iterator[list[ColumnElement[bool]]]:
-    if "id" not in table.columns:
+def windows(engine: Engine, table: Table, size: int = _WINDOW) -> Iterator[list[ColumnElement[bool]]]:
+    """Conditions that part a table by its ids; a table without ids is one part."""
+    if (id_ := table.columns.get("id")) is None:
         yield []
         return
-    id_ = table.columns["id"]
     with reading(engine) as session:
         low, high = session.execute(select(func.min(id_), func.max(id_))).one()
-    for first in range(low or 0, (high or -1) + 1, _WINDOW):
-        yield [id_.between(first, first + _WINDOW - 1)]
+    for first in range(low or 0, (high or -1) + 1, size):
+        yield [id_.between(first, first + size - 1)]

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Engine, Table, and_, case, delete, func, or_, select, text, tuple_, update
 from sqlmodel import Session, SQLModel, col
 
-from gateway.store import alerts, figures, indexes, journal, records, sales, todo, views  # noqa: F401 - figures and todo have tables
+from gateway.store import alerts, figures, indexes, journal, records, sale_contents, sales, todo, views  # noqa: F401 - figures and todo have tables
 from gateway.store.clock import fixed, moment
 from gateway.store.connections import Status
 from gateway.store.events import PENDING, State
@@ -58,6 +58,7 @@ def purge(engine: Engine, *, days: int, stopped: Callable[[], bool] = lambda: Fa
 
     lines = all_of(lambda session, limit: journal.purge(session, days=days, limit=limit))
     all_of(lambda session, limit: sales.forget_customers(session, days=days, limit=limit))
+    all_of(lambda session, limit: sale_contents.purge(session, days=days, limit=limit))
     all_of(lambda session, limit: records.forget_customers(session, days=days, limit=limit))
     events = all_of(lambda session, limit: remove(session, days=days, limit=limit))
     emptied = all_of(lambda session, limit: empty(session, days=days, limit=limit))

@@ -19,19 +19,19 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from gateway.errors import Permanent
-from gateway.store import indexes, links, upserts
+from gateway.store import indexes, links, sale_contents, upserts
 from gateway.store.clock import fixed, moment
 from gateway.store.events import OPEN, SALES, Event, Flow, Outcome, State
 from gateway.store.links import BookingStatus, Link, LinkKind
-from gateway.store.tables import InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
+from gateway.store.sale_contents import FindDocument, SideName, find_none
+from gateway.store.tables import InboxRow, LinkRow, SaleRow
 from mapping.records import SaleKind
 from mapping.sale_identity import NOT_YET
+from mapping.side_by_side import SaleSide
 
 KINDS: Final = (SALES[SaleKind.RECEIPT], SALES[SaleKind.INVOICE])
 """What the inbox calls the sales that have a row. An order has none: its receipt or invoice has its money."""
 AMSTERDAM: Final = ZoneInfo("Europe/Amsterdam")
-ARTICLE, TENDER = "article", "tender"
-"""The kinds of tags that sales are found by."""
 _DAY_SECONDS = 86_400.0
 _VOIDED: Final = frozenset({BookingStatus.WITHDRAWN, BookingStatus.DELETED, BookingStatus.VOIDED})
 _ABSENT: Final = _VOIDED | {BookingStatus.LEFT_OUT}
@@ -39,7 +39,7 @@ _SALES = SaleRow.__table__  # type: ignore[attr-defined]
 _INBOX = InboxRow.__table__  # type: ignore[attr-defined]
 _KEY = ("connection", "sale_id")
 _KNOWN = (
-    select(_SALES.c.event_id, _INBOX.c.state, _INBOX.c.entity)
+    select(_SALES.c.event_id, _SALES.c.document_id, _INBOX.c.state, _INBOX.c.entity)
     .select_from(_SALES.outerjoin(_INBOX, _INBOX.c.id == _SALES.c.event_id))
     .where(_SALES.c.connection == bindparam("of"), _SALES.c.sale_id == bindparam("sale"))
 )
@@ -61,7 +61,7 @@ class SaleStatus(StrEnum):
 class SaleFacts:
     """A sale as the till has it. `tenders` are names and cents, `vat_rates` rates and cents with tax.
 
-    `articles` are their numbers, SKUs and names.
+    `articles` are their numbers, SKUs and names, `side` is the till's side of it with its lines.
     """
 
     number: str
@@ -75,6 +75,7 @@ class SaleFacts:
     vat_rates: tuple[tuple[str, int], ...] = ()
     turnover_groups: tuple[int, ...] = ()
     articles: tuple[tuple[str, str | None, str], ...] = ()
+    side: SaleSide | None = None
 
 
 def find_by_number(session: Session, number: str) -> list[tuple[str, str, str]]:
@@ -87,67 +88,57 @@ def find_by_number(session: Session, number: str) -> list[tuple[str, str, str]]:
     return [(str(connection), str(kind), str(sale_id)) for connection, kind, sale_id in found]
 
 
-def record(session: Session, event: Event, outcome: Outcome, seen: Mapping[str, SaleFacts | None]) -> None:
+def record(
+    session: Session,
+    event: Event,
+    outcome: Outcome,
+    seen: Mapping[str, SaleFacts | None],
+    find_document: FindDocument = find_none,
+) -> None:
     """Store what an event found about sales (by the till's id; None: it was not read) and how it ended.
 
-    An event about a document of the books changes only a sale that is known, and only to call for a person, or to
-    say that this is over. A sale's own event does not end that call.
+    `find_document` gives a document of the books that it read or wrote. An event about a document changes only a sale
+    that is known, and only to call for a person, or to say that this is over. A sale's own event does not end it.
     """
     for sale_id, facts in seen.items():
-        _record_one(session, event, outcome, sale_id, facts)
+        _record_one(session, event, outcome, sale_id, facts, find_document)
 
 
-def _record_one(session: Session, event: Event, outcome: Outcome, sale_id: str, facts: SaleFacts | None) -> None:
+def _record_one(
+    session: Session,
+    event: Event,
+    outcome: Outcome,
+    sale_id: str,
+    facts: SaleFacts | None,
+    find_document: FindDocument,
+) -> None:
     connection, is_own = event.connection or "", event.entity in KINDS
     known = session.execute(_KNOWN, {"of": connection, "sale": sale_id}).one_or_none()
     if not is_own and (known is None or (outcome.state is not State.PARKED and known.event_id != event.id)):
         return
     link = _find_link(session, connection, sale_id)
+    document = find_document(link.target_entity, link.target_id) if link and not link.day else None
     values: dict[str, Any] = {**_to_columns(facts), **_to_document(link)}
+    if document or (link and known and known.document_id not in (None, link.target_id)):
+        values |= sale_contents.to_columns(document)
     if not (is_own and known and _calls_for_a_person(known, event)):
         values |= {"status": find_status(outcome.state, outcome.code, link), "event_id": event.id}
     key = {"connection": connection, "sale_id": sale_id}
     if known is not None:
+        changing = _changing(tuple(values), is_read=document is not None)
         mine = and_(*(_SALES.c[name] == bindparam(f"of_{name}") for name in _KEY))
         bound = {**values, **{f"of_{name}": value for name, value in key.items()}}
-        session.execute(_changing(tuple(values)).where(mine), bound)
-        _tag(session, connection, sale_id, facts)
-        return
-    first = {
-        **key,
-        "kind": event.entity,
-        "number": event.order_id,
-        "day": event.received_at.astimezone(AMSTERDAM).date(),
-    }
-    row = {**first, **values}
-    session.execute(_adding(session.get_bind().dialect.name, tuple(row)), row)
-    _tag(session, connection, sale_id, facts)
-
-
-def _tag(session: Session, connection: str, sale_id: str, facts: SaleFacts | None) -> None:
-    """Store what the sale is found by. Tags are never taken away: few sales change."""
-    found = [(ARTICLE, number, code, name) for number, code, name in facts.articles] if facts else []
-    found += [(TENDER, name, None, name) for name, _ in facts.tenders] if facts else []
-    if not found:
-        return
-    wanted = {(kind, key): {"connection": connection, "kind": kind, "key": key, "code": code, "name": name}
-              for kind, key, code, name in sorted(found, key=lambda tag: tag[:2])}  # fmt: skip
-    known = _tag_ids(session, connection, wanted)
-    if missing := [row for key, row in wanted.items() if key not in known]:
-        upserts.upsert(session, SaleTagRow, missing, keys=("connection", "kind", "key"))
-        known = _tag_ids(session, connection, wanted)
-    mine = select(_SALES.c.id).where(_SALES.c.connection == connection, _SALES.c.sale_id == sale_id)
-    row_id = session.execute(mine).scalar_one()
-    tagged = [{"connection": connection, "tag_id": tag, "sale_id": row_id} for tag in sorted(known.values())]
-    upserts.upsert(session, TaggedSaleRow, tagged, keys=("tag_id", "sale_id"))
-
-
-def _tag_ids(session: Session, connection: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    keys = set(wanted)
-    mine = and_(col(SaleTagRow.connection) == connection, col(SaleTagRow.kind).in_({kind for kind, _ in keys}))
-    columns = (col(SaleTagRow.id), col(SaleTagRow.kind), col(SaleTagRow.key))
-    rows = session.execute(select(*columns).where(mine, col(SaleTagRow.key).in_({key for _, key in keys}))).all()
-    return {(str(row[1]), str(row[2])): int(row[0] or 0) for row in rows if (row[1], row[2]) in keys}
+        session.execute(changing.where(mine), bound)
+    else:
+        day = event.received_at.astimezone(AMSTERDAM).date()
+        row = {**key, "kind": event.entity, "number": event.order_id, "day": day, **values}
+        adding = _adding(session.get_bind().dialect.name, tuple(row), is_read=document is not None)
+        session.execute(adding, row)
+    if facts:
+        sale_contents.tag(session, connection, sale_id, facts.articles, facts.tenders)
+    sides = {SideName.TILL: facts.side if facts else None, SideName.BOOKS: document}
+    if read := {name: side for name, side in sides.items() if side}:
+        sale_contents.save(session, connection, {sale_id: read}, new=known is None)
 
 
 def _find_link(session: Session, connection: str, sale_id: str) -> Link | None:
@@ -197,16 +188,21 @@ def _to_document(link: Link | None) -> dict[str, Any]:
 
 
 @cache
-def _adding(dialect: str, names: tuple[str, ...]) -> Any:
-    row: dict[str, Any] = {name: bindparam(name) for name in names} | {"updated_at": moment()}
+def _adding(dialect: str, names: tuple[str, ...], *, is_read: bool) -> Any:
+    row = _to_bound(names, is_read=is_read)
     changing = [name for name in row if name not in (*_KEY, "kind")]
     return upserts.statement(dialect, _SALES, row, lambda new: {name: new[name] for name in changing}, keys=_KEY)
 
 
 @cache
-def _changing(names: tuple[str, ...]) -> Any:
-    given: dict[str, Any] = {name: bindparam(name) for name in names}
-    return update(_SALES).values(**given, updated_at=moment())
+def _changing(names: tuple[str, ...], *, is_read: bool) -> Any:
+    return update(_SALES).values(**_to_bound(names, is_read=is_read))
+
+
+def _to_bound(names: tuple[str, ...], *, is_read: bool) -> dict[str, Any]:
+    """The columns with bound values, and the times; `is_read`: the document was."""
+    times = {"updated_at": moment(), **({"document_read_at": moment()} if is_read else {})}
+    return {name: bindparam(name) for name in names} | times
 
 
 def ignore(session: Session, event_id: int) -> None:

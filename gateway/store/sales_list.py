@@ -15,7 +15,8 @@ from sqlmodel import Session, col
 from gateway.store import views
 from gateway.store.events import State
 from gateway.store.links import BookingStatus, LinkKind
-from gateway.store.sales import AMSTERDAM, ARTICLE, TENDER, SaleStatus
+from gateway.store.sale_contents import ARTICLE, TENDER
+from gateway.store.sales import AMSTERDAM, SaleStatus
 from gateway.store.tables import ConnectionRow, InboxRow, LinkRow, SaleRow, SaleTagRow, TaggedSaleRow
 from mapping.coverage import SourceValue
 

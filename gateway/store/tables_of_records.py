@@ -77,7 +77,8 @@ class SaleRow(SQLModel, table=True):
 
     The amounts are empty until the till's record was read; until then `day` is the day on which its event came.
     `tenders` are pairs of name and cents, `vat_rates` of rate and cents (tax included), as JSON; `turnover_groups` is
-    a JSON list of numbers.
+    a JSON list of numbers. `document_cents` and what follows it is what the books said when the document was last read
+    or written, a refund negative as at the till.
     """
 
     __tablename__ = "sales"
@@ -118,6 +119,10 @@ class SaleRow(SQLModel, table=True):
     document_number: str | None = None
     event_id: int | None = Field(default=None, sa_column=Column(ROW_ID, nullable=True))
     updated_at: datetime = time_field()
+    document_cents: int | None = Field(default=None, sa_column=Column(BigInteger(), nullable=True))
+    document_vat_cents: int | None = Field(default=None, sa_column=Column(BigInteger(), nullable=True))
+    document_day: date | None = None
+    document_read_at: datetime | None = time_field(nullable=True)
 
 
 class AgreementDayRow(SQLModel, table=True):

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-from gateway.store import sales
+from gateway.store import sale_contents, sales
 from gateway.store.links import Link, LinkKind
-from gateway.store.session import reading
+from gateway.store.session import reading, writing
 from handlers.agreement.till_side import TillSide
 from handlers.deps import Deps
-from mapping import figures, list_entries, orders
+from mapping import figures, list_entries, orders, side_by_side
 from mapping.agreement import BooksRecord, DocumentState
 from mapping.figures import Names
 from mapping.money import round_to_cents
@@ -27,6 +27,7 @@ _TAG = re.compile(r"\[kassabridge:(receipt|invoice|order|day):([^\]\s]+)\]")
 _MOVED = re.compile(r"Original date: \d{4}-\d{2}-\d{2}")
 _SALE_KINDS = {kind.value.lower(): kind for kind in SaleKind}
 DAY = "day"
+_AT_ONCE = 100
 
 
 @dataclass
@@ -137,6 +138,19 @@ def read_linked(side: BooksSide, links: Mapping[str, Link], groups: Mapping[str,
             side.adopt(each, by_target[each])
         else:
             side.gone.append((group, entity, each))
+
+
+def note_documents(side: BooksSide, names: Names, deps: Deps, *, read_at: datetime) -> None:
+    """Store what was read of documents for the pages of their sales; some at a time, for nobody waits for it."""
+    found = [(str(document.kind), each) for each, document in side.documents.items() if each in side.groups]
+    for start in range(0, len(found), _AT_ONCE):
+        some = found[start : start + _AT_ONCE]
+        sides = {key: side_by_side.of_document(side.documents[key[1]], names.rates) for key in some}
+        with reading(deps.engine) as session:
+            outdated = sale_contents.find_outdated(session, deps.connection, sides, read_at=read_at)
+        if outdated:
+            with writing(deps.engine) as session:
+                sale_contents.note_documents(session, deps.connection, outdated)
 
 
 def to_records(

@@ -105,7 +105,7 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
 
     `fresh` also reads the small lists again; that costs reads, so a scheduled comparison uses the cached lists.
     """
-    before = len(deps.log)
+    before, began = len(deps.log), deps.now()
     for name in _LISTS if fresh else ():
         deps.lists.forget(name)
     names = _names(through, deps)
@@ -118,6 +118,7 @@ def examine(start: date, through: date, deps: Deps, *, fresh: bool = True) -> di
     till_side.read_more(till, books_side.named_sales(books), deps)
     groups = _group(till, books, deps)
     books_side.claim_doubles(books, till, groups, deps)
+    books_side.note_documents(books, names, deps, read_at=began)
     comparison = agreement.compare(
         till_side.to_records(till, groups, names, deps),
         books_side.to_records(books, till, groups, names, deps),

@@ -17,11 +17,12 @@ from gateway.store.sales import SaleFacts
 from gateway.store.session import reading
 from handlers.deps import Deps
 from handlers.result import Result, done
-from mapping import golden_records
+from mapping import golden_records, side_by_side
 from mapping.messages import message
 from mapping.records import DocumentKind, Sale, SaleKind
 from mapping.sale_identity import find_numbers, find_tag, name_record
 from mapping.sale_lines import every_line, is_without_vat
+from mapping.side_by_side import SaleSide
 
 ENTITIES: Final = SALES
 LONGEST_NAME: Final = 200
@@ -73,6 +74,14 @@ def find_facts(event: Event, deps: Deps | None) -> Mapping[str, SaleFacts | None
     return {event.entity_id: None} if event.entity in sales.KINDS else {}
 
 
+def find_document(deps: Deps | None, kind: str, document_id: str) -> SaleSide | None:
+    """A document of the books as an attempt read or wrote it, or None."""
+    booked = deps.documents.get((kind, document_id)) if deps else None
+    if deps is None or booked is None:
+        return None
+    return side_by_side.of_document(booked, deps.lists.known_rates(booked.business_date or deps.now().date()))
+
+
 def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
     """The facts of one sale. A branch has its name once the till's branches were read for something else."""
     tenders: dict[str, int] = {}
@@ -91,6 +100,7 @@ def to_facts(sale: Sale, deps: Deps) -> SaleFacts:
         tenders=tuple((name, cents) for name, cents in tenders.items() if cents),
         vat_rates=_to_rates(sale),
         articles=_to_articles(sale),
+        side=side_by_side.of_sale(sale),
         turnover_groups=tuple(sorted({each.turnover_group for each in every_line(sale.lines) if each.turnover_group})),
     )
 

@@ -2,6 +2,7 @@
 
 from mapping.records.books import (
     BookedDocument,
+    BookedLine,
     BooksPayment,
     ChangeSet,
     CompanyProfile,
@@ -44,6 +45,7 @@ __all__ = [
     "ArticleGroup",
     "ArticleStock",
     "BookedDocument",
+    "BookedLine",
     "BooksPayment",
     "Branch",
     "ChangeSet",

@@ -197,6 +197,17 @@ class DocumentContent:
 
 
 @dataclass(frozen=True, slots=True)
+class BookedLine:
+    """A line of an item as it is in the books; `item_name` is what the answer calls the item. `net` is in euros."""
+
+    item_id: str | None
+    item_name: str | None
+    quantity: Decimal | None
+    net: Decimal | None
+    tax_code_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class BookedDocument:
     """A document as it is in the books. `total` and `tax` in euros, as the books computed them.
 
@@ -226,6 +237,7 @@ class BookedDocument:
     created_at: datetime | None = None
     content: DocumentContent = DocumentContent()
     tax_lines: tuple[tuple[Decimal | None, Decimal], ...] = ()
+    lines: tuple[BookedLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

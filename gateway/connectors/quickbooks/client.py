@@ -49,7 +49,7 @@ class QuickBooks:
     Every method reads or writes over the network and raises gateway.errors: Transient or RateLimited (nothing was
     done), Unanswered (a write of unknown outcome: repeat it with the same `request_id`), Permanent and its kinds.
     `gate` is entered around each HTTP request and may raise `RateLimited` instead of sending it; `observe` gets each
-    one and must not raise.
+    one and must not raise; `on_document` gets each sales document that was written, or read for one sale.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class QuickBooks:
     ) -> None:
         self._realm_id = realm_id
         self._vat_field: VatField = vat_field
+        self.on_document: Callable[[BookedDocument], None] = lambda _: None
         url = f"{base_url.rstrip('/')}/v3/company/{realm_id}"
         session = Session(http, company_url=url, tokens=tokens, observe=observe, gate=gate, limits=limits)
         self._access = Access(session)
@@ -243,17 +244,17 @@ class QuickBooks:
 
     def document(self, kind: DocumentKind, document_id: str) -> BookedDocument:
         """A document as it is in the books. Raises NotFound, after a delete too."""
-        return self._access.get(kind, document_id, _booking(kind))
+        return self._access.get(kind, document_id, self._booking(kind))
 
     def documents_by_number(self, kind: DocumentKind, numbers: Sequence[str]) -> tuple[BookedDocument, ...]:
         """Every document with one of these numbers, with one read per 200 numbers."""
         found = self._access.rows_in(select(kind), "DocNumber", numbers)
-        return tuple(wire_documents.to_booked(kind, row) for row in found)
+        return tuple(map(self._booking(kind), found))
 
     def documents_on(self, kind: DocumentKind, business_date: date) -> tuple[BookedDocument, ...]:
         """All documents of a business date."""
         found = self._access.pages(select(kind).where("TxnDate", "=", business_date), _DOCUMENT_PAGE)
-        return tuple(wire_documents.to_booked(kind, row) for row in found)
+        return tuple(map(self._booking(kind), found))
 
     def documents_between(self, kind: DocumentKind, start: date, through: date) -> tuple[BookedDocument, ...]:
         """All documents of these business dates, both included, with one read per 500."""
@@ -270,7 +271,7 @@ class QuickBooks:
     ) -> BookedDocument:
         """The document as booked: compare its total. Raises DuplicateNumber, with the other document if known."""
         body = wire_documents.to_document_body(document, send_tax_detail=send_tax_detail, send_number=send_number)
-        return self._access.write(document.kind, body, request_id, _booking(document.kind))
+        return self._access.write(document.kind, body, request_id, self._booking(document.kind))
 
     def update_document(
         self,
@@ -286,11 +287,11 @@ class QuickBooks:
         body = wire_documents.to_document_change(
             document, document_id, sync_token, send_tax_detail=send_tax_detail, send_number=send_number
         )
-        return self._access.write(document.kind, body, request_id, _booking(document.kind))
+        return self._access.write(document.kind, body, request_id, self._booking(document.kind))
 
     def void_document(self, kind: DocumentKind, document_id: str, sync_token: str, request_id: str) -> BookedDocument:
         """The document with all amounts zero. Raises Permanent when the books answered but did not void it."""
-        booked = self._access.void(kind, document_id, sync_token, request_id, _booking(kind))
+        booked = self._access.void(kind, document_id, sync_token, request_id, self._booking(kind))
         if booked.total != 0:
             raise Permanent(
                 message(
@@ -342,6 +343,14 @@ class QuickBooks:
         """The payment with all amounts zero; what it settled is open again."""
         return self._access.void("Payment", payment_id, sync_token, request_id, wire_documents.to_payment)
 
+    def _booking(self, kind: DocumentKind) -> Callable[[Json], BookedDocument]:
+        def read(source: Json) -> BookedDocument:
+            booked = wire_documents.to_booked(kind, source)
+            self.on_document(booked)
+            return booked
+
+        return read
+
     def _to_customer(self, source: Json) -> Customer:
         return wire_customers.to_customer(source, vat_field=self._vat_field)
 
@@ -352,10 +361,6 @@ class QuickBooks:
     def _create_entry(self, entity: ListEntity, name: str, request_id: str) -> ListEntry:
         body = wire.to_entry_body(entity, name)
         return self._access.write(entity, body, request_id, lambda source: wire.to_entry(entity, source))
-
-
-def _booking(kind: DocumentKind) -> Callable[[Json], BookedDocument]:
-    return lambda source: wire_documents.to_booked(kind, source)
 
 
 def _dated(entity: str, start: date, through: date) -> Select:

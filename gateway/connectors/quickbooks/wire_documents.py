@@ -14,6 +14,7 @@ from gateway.errors import Permanent
 from mapping.messages import message
 from mapping.records import (
     BookedDocument,
+    BookedLine,
     BooksPayment,
     DocumentKind,
     DocumentLine,
@@ -32,6 +33,7 @@ _OWN_FIELDS: Final = {
     DocumentKind.CREDIT_MEMO: {"InvoiceRef"},
 }
 
+_ITEM: Final = "SalesItemLineDetail"
 _SEEN: Final = 1000  # a marker within so many characters is never cut
 
 # Only the invoice has an operation of its own for it; everything else is voided by an update that says so.
@@ -100,6 +102,19 @@ def to_booked(kind: DocumentKind, source: Json) -> BookedDocument:
         created_at=_created_at(source),
         content=wire.to_content(source),
         tax_lines=tuple(_to_tax(line) for line in fields.rows(fields.part(source, "TxnTaxDetail"), "TaxLine")),
+        lines=tuple(_to_booked_line(line) for line in fields.rows(source, "Line") if _ITEM in line),
+    )
+
+
+def _to_booked_line(line: Json) -> BookedLine:
+    detail = fields.part(line, _ITEM)
+    name = fields.part(detail, "ItemRef").get("name")  # only shown: no document is refused because of it
+    return BookedLine(
+        item_id=fields.find_reference(detail, "ItemRef"),
+        item_name=name if isinstance(name, str) else None,
+        quantity=fields.find_number(detail, "Qty"),
+        net=fields.find_number(line, "Amount"),
+        tax_code_id=fields.find_reference(detail, "TaxCodeRef"),
     )
 
 
@@ -163,10 +178,10 @@ def _to_line(number: int, line: DocumentLine) -> dict[str, Any]:
     return present(
         {
             "LineNum": number,
-            "DetailType": "SalesItemLineDetail",
+            "DetailType": _ITEM,
             "Amount": line.net,
             "Description": fields.fit_prose("Description", line.description),
-            "SalesItemLineDetail": present(detail),
+            _ITEM: present(detail),
         }
     )
 

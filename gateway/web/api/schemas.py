@@ -125,7 +125,7 @@ _DETAIL = with_more(
         "log": each(ref("LogLine")),
     },
 )
-_OF_PERSON = ("events", "journal", "links", "alerts", "audit", "sales", "records")
+_OF_PERSON = ("events", "journal", "links", "alerts", "audit", "sales", "sale_contents", "records")
 _DOCUMENT = record({"connection": TEXT, "source_id": TEXT, "target": TARGET})
 _DEED = record({"id": ID, "at": MOMENT, "actor": TEXT, "action": TEXT, "target": TEXT, "reason": maybe(TEXT)})
 

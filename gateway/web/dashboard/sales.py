@@ -7,8 +7,9 @@ import dataclasses
 import io
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from sqlmodel import Session
@@ -16,16 +17,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from gateway.catalogue import to_cents
 from gateway.store import sales_list
 from gateway.store.events import SALES
+from gateway.store.sales import KINDS as SOURCES
 from gateway.store.sales import SaleStatus
 from gateway.store.sales_list import ListedSale, SaleFilter, SalePosition, SalesPage, SalesTotal
-from gateway.web import services
-from gateway.web.dashboard import books_links, sales_filter
+from gateway.web import queries, services
+from gateway.web.dashboard import books_links
 from gateway.web.dashboard.preview_orders import DOCUMENTS
 from gateway.web.dashboard.rendering import render
+from gateway.web.problems import Refusal
 from gateway.web.sessions import Visitor
 from gateway.web.visitors import for_visitors
+from mapping.messages import message
 from mapping.money import show_cents
 from mapping.records import SaleKind
 
@@ -43,6 +48,11 @@ COLUMNS: Final = (
     *("number", "day", "connection", "location", "location_name", "customer", "amount", "vat", "tenders"),
     *("state", "document", "document_number", "document_id", "kind", "till_id"),
 )
+FIELDS: Final = (
+    *("q", "from", "through", "connection", "branch", "state", "lowest", "highest", "cause", "tender"),
+    "source",
+)
+_LARGEST_BRANCH: Final = 2**31 - 1
 CSV_PAGE: Final = 1_000
 SUMMED: Final = timedelta(days=92)
 """The longest period whose sales are summed for a page."""
@@ -81,8 +91,8 @@ async def show_sales(request: Request, visitor: Visitor) -> Response:
         return _Shown(sales_list.find(session, wanted), branches, tenders, total)
 
     shown = await shared.read(look)
-    query = sales_filter.kept(request.query_params)
-    older = {**query, "after": sales_filter.to_cursor(shown.page.next)} if shown.page.next else None
+    query = kept(request.query_params)
+    older = {**query, "after": to_cursor(shown.page.next)} if shown.page.next else None
     return render(
         request,
         "sales.html",
@@ -137,7 +147,7 @@ async def download_sales(request: Request, _visitor: Visitor) -> Response:
 
 async def _read_filter(request: Request) -> SaleFilter:
     directory = await services.of(request).directory.get()
-    return sales_filter.read(request.query_params, directory.keys)
+    return read_filter(request.query_params, directory.keys)
 
 
 def to_csv(rows: Iterable[Sequence[str]]) -> str:
@@ -163,3 +173,65 @@ def to_cells(sale: ListedSale, names: Mapping[str, str]) -> list[str]:
 def defuse(text: str) -> str:
     """The text with an apostrophe before it where a spreadsheet would take it for a formula."""
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
+
+
+# --- the filter, as an address has it and as the store takes it -------------------------------------------------
+
+
+class SaleSource(StrEnum):
+    """The kinds of sales that have a row, as the inbox calls them."""
+
+    RECEIPT = SOURCES[0]
+    INVOICE = SOURCES[1]
+
+
+def read_filter(given: Mapping[str, Any], keys: Mapping[str, str]) -> SaleFilter:
+    """The filter of a query string; `keys` are connections by what they are called. Raises `Refusal` 400."""
+    # A browser also sends the fields that were left empty.
+    filled = {name: value for name, value in given.items() if value != ""}
+    called, q = queries.find_text(filled, "connection"), queries.find_text(filled, "q")
+    return SaleFilter(
+        start=queries.find_day(filled, "from"),
+        through=queries.find_day(filled, "through"),
+        connection=keys.get(called, called) if called else None,
+        branch=queries.find_number(filled, "branch", low=0, high=_LARGEST_BRANCH),
+        status=queries.find_choice(filled, "state", SaleStatus),
+        lowest=_find_amount(filled, "lowest"),
+        highest=_find_amount(filled, "highest"),
+        cause=queries.find_text(filled, "cause"),
+        tender=queries.find_text(filled, "tender"),
+        kind=queries.find_choice(filled, "source", SaleSource),
+        q=q,
+        q_cents=to_cents(q) if q else None,
+        after=_find_position(filled),
+    )
+
+
+def kept(given: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of the filter that are filled, for the addresses of its other pages."""
+    return {name: str(given[name]) for name in FIELDS if given.get(name)}
+
+
+def to_cursor(position: SalePosition) -> str:
+    """A position as an address has it."""
+    return f"{position.day.isoformat()}.{position.id}"
+
+
+def _find_amount(given: Mapping[str, Any], name: str) -> int | None:
+    text = queries.find_text(given, name)
+    cents = to_cents(text) if text else None
+    if text and cents is None:
+        raise Refusal(400, message("{name} should be an amount such as 12,50", name=message(name)))
+    return cents
+
+
+def _find_position(given: Mapping[str, Any]) -> SalePosition | None:
+    text = queries.find_text(given, "after")
+    if text is None:
+        return None
+    day, _, number = text.partition(".")
+    try:
+        id_ = queries.find_number({"after": number}, "after", low=1, high=queries.LARGEST_ID)
+        return SalePosition(date.fromisoformat(day), id_ or 0)
+    except ValueError:
+        raise Refusal(400, "after should be the cursor of a page") from None
