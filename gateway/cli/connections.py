@@ -101,8 +101,10 @@ def handle_connection(call: Call) -> int:
 def _list(call: Call) -> int:
     with reading(call.engine) as session:
         every, gone = connections.every(session, call.seal), retention.find_removed(session)
+        unknown = connections.with_unknown_status(session)
     said = [(each.display_name, each.paused or ("live" if each.live else "not live yet")) for each in every]
     said += [(each.called, "being purged" if each.status == "purging" else "removed, its data kept") for each in gone]
+    said += [(name, f'stopped: its status "{status}" is one of a later release') for name, status in unknown]
     if call.as_json:
         show_json([{"name": name, "standing": status} for name, status in said])
         return GOOD

@@ -16,18 +16,23 @@ from gateway.store.sealing import Seal
 from gateway.store.session import reading
 from gateway.store.tables import InboxRow
 from gateway.web import deliveries
+from mapping.messages import message
 
 
 def check(settings: Settings, engine: Engine, seal: Seal) -> Iterator[Finding]:
     """Every connection."""
     with reading(engine) as session:
         every = connections.every(session, seal)
+        unknown = connections.with_unknown_status(session)
         held = {c.name: tokens.find(session, c.name, seal) for c in every}
         found = [*_check_webhooks(settings, session, every), _check_plan(settings, session)]
-    if not every:
+    if not every and not unknown:
         yield Finding(
             "connections", "none yet", "connect both systems in the dashboard, or set MPLUS_* and QUICKBOOKS_*"
         )
+    for called, status in unknown:
+        said = message('stopped: its status "{status}" is one of a later release', status=status)
+        yield Finding(message("connection {name}", name=called), said, "run the release that set it, or a later one")
     for connection in every:
         yield _check_connection(connection)
         yield _check_tokens(connection, held[connection.name])

@@ -25,7 +25,10 @@ SEALED = ("mplus_ident_sealed", "mplus_secret_sealed", "mplus_webhook_secrets_se
 
 
 class Status(StrEnum):
-    """Whether a connection works. A removed one has no company, no till and no tokens; its data are kept or purged."""
+    """Whether a connection works. A removed one has no company, no till and no tokens; its data are kept or purged.
+
+    A status that only a later release knows stops the connection, and nothing of it is deleted.
+    """
 
     ACTIVE = "active"
     REMOVED = "removed"
@@ -57,6 +60,7 @@ class Connection:
 
 
 _ACTIVE = col(ConnectionRow.status) == Status.ACTIVE
+_PRESENT = col(ConnectionRow.status).not_in([Status.REMOVED, Status.PURGING])
 
 
 _NAMES_LOCK = 715_302_002  # an arbitrary number: PostgreSQL's advisory lock for the names of connections
@@ -113,6 +117,12 @@ def standings(session: Session) -> list[tuple[str, str, bool, str | None]]:
     return [(str(row[0]), str(row[1]), bool(row[2]), row[3]) for row in rows]
 
 
+def with_unknown_status(session: Session) -> list[tuple[str, str]]:
+    """Display name and status of the connections that only a later release can read."""
+    wanted = select(_shown(), col(ConnectionRow.status)).where(_PRESENT, ~_ACTIVE).order_by(col(ConnectionRow.name))
+    return [(str(called), str(status)) for called, status in session.execute(wanted).all()]
+
+
 def names(session: Session) -> list[str]:
     """The keys of all connections, in order."""
     found = select(col(ConnectionRow.name)).where(_ACTIVE).order_by(col(ConnectionRow.name))
@@ -164,7 +174,8 @@ def new_key(session: Session, called: str) -> str:
 
 def key_of_environment(session: Session) -> str:
     """The key of the connection that the environment describes, or the key it will get."""
-    mine = [name for name in names(session) if name.partition("~")[0] == DEFAULT]
+    present = session.execute(select(col(ConnectionRow.name)).where(_PRESENT)).scalars()
+    mine = [name for name in present if name.partition("~")[0] == DEFAULT]
     return min(mine, key=len) if mine else new_key(session, DEFAULT)
 
 
@@ -185,7 +196,7 @@ def rename(session: Session, key: str, called: str) -> None:
 
 def names_by_realm(session: Session) -> dict[str, str]:
     """Which connection each company of the books belongs to."""
-    rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name)).where(_ACTIVE)).all()
+    rows = session.execute(select(col(ConnectionRow.realm_id), col(ConnectionRow.name)).where(_PRESENT)).all()
     return {realm: name for realm, name in rows if realm}
 
 

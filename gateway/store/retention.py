@@ -141,7 +141,8 @@ def find_removed(session: Session) -> list[Removed]:
     """Every removed connection that still has data."""
     now = views.now_of(session)
     with_tokens = set(session.execute(select(col(TokenRow.connection))).scalars())
-    rows = session.execute(select(ConnectionRow).where(col(ConnectionRow.status) != Status.ACTIVE)).scalars()
+    gone = col(ConnectionRow.status).in_([Status.REMOVED, Status.PURGING])
+    rows = session.execute(select(ConnectionRow).where(gone)).scalars()
     return [
         Removed(
             row.name,

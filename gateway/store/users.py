@@ -38,6 +38,7 @@ class User:
     """A person. `connection` is the key of the only connection they may see, None for all.
 
     `email` is the address for single sign-on, `has_signed_on` whether an account of the provider belongs to them.
+    `unknown_role` is a role that only a later release knows: until then `role` is that of a viewer.
     """
 
     id: int
@@ -49,6 +50,7 @@ class User:
     disabled_at: datetime | None
     email: str | None
     has_signed_on: bool
+    unknown_role: str | None = None
 
 
 class NoUser(StrEnum):
@@ -140,7 +142,11 @@ def sign_on(session: Session, subject: str, email: str | None) -> tuple[User, bo
         return NoUser.UNKNOWN
     is_free = and_(col(UserRow.id) == row.id, col(UserRow.subject).is_(None))
     taken = session.execute(update(UserRow).where(is_free).values(subject=subject).returning(col(UserRow.id)))
-    return (_to_user(row), True) if taken.first() else NoUser.ANOTHER
+    if taken.first():
+        return _to_user(row), True
+    # The same account may have logged in for the first time at this moment.
+    mine = select(col(UserRow.id)).where(col(UserRow.id) == row.id, col(UserRow.subject) == subject)
+    return (_to_user(row), False) if session.execute(mine).first() else NoUser.ANOTHER
 
 
 def invite(session: Session, user_id: int, secret: str) -> None:
@@ -243,16 +249,18 @@ def _is_invited(secret: str) -> ColumnElement[bool]:
 
 
 def _to_user(row: UserRow) -> User:
+    is_known = row.role in set(Role)
     return User(
         id=row.id or 0,
         name=row.name,
-        role=Role(row.role),
+        role=Role(row.role) if is_known else Role.VIEWER,
         connection=row.connection,
         has_password=row.password is not None,
         invited_until=row.invitation_ends_at if row.invitation else None,
         disabled_at=row.disabled_at,
         email=row.email,
         has_signed_on=row.subject is not None,
+        unknown_role=None if is_known else row.role,
     )
 
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 import redis
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import Session
 from starlette.requests import Request
 
@@ -312,13 +312,23 @@ class Services:
         return await self.run(work)
 
     async def write(self, change: Callable[[Session], Answer]) -> Answer:
-        """Run a change in a transaction of its own, on a thread. Raises `Transient`."""
+        """Run a change in a transaction of its own, on a thread. Raises `Transient`.
+
+        It runs once more if another transaction wrote the same unique row at this moment: then it sees that row, and
+        answers as if it had come later.
+        """
 
         def work() -> Answer:
             with writing(self.engine) as session:
                 return change(session)
 
-        return await self.run(work)
+        def work_again() -> Answer:
+            try:
+                return work()
+            except IntegrityError:
+                return work()
+
+        return await self.run(work_again)
 
     async def soon(self, call: Callable[[], Answer], *, seconds: float) -> Answer:
         """Like `run`, but left behind after `seconds`. Raises `Transient` then."""

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import Rejected
-from gateway.removal import Data
+from gateway.removal import Data, RemovalResult
 from gateway.store import connections, documents, requests, systems, views
 from gateway.store.connections import Connection
 from gateway.store.documents import Outdated
@@ -101,10 +101,19 @@ def routes() -> list[Route]:
 
 async def list_setups(request: Request, visitor: Visitor) -> Response:
     """Every connection, and a name for another one."""
+    return await _list(request, visitor)
+
+
+async def _list(request: Request, visitor: Visitor, removed: RemovalResult | None = None) -> Response:
     shared = services.of(request)
-    every = await shared.read(lambda session: connections.every(session, shared.seal))
+
+    def look(session: Session) -> tuple[list[Connection], list[tuple[str, str]]]:
+        return connections.every(session, shared.seal), connections.with_unknown_status(session)
+
+    every, unknown = await shared.read(look)
     mine = [each for each in every if visitor.connection in {None, each.name}]
-    return render(request, "setups.html", visitor=visitor, connections=mine, removed=None)
+    unknown = unknown if visitor.connection is None else []
+    return render(request, "setups.html", visitor=visitor, connections=mine, unknown=unknown, removed=removed)
 
 
 async def begin_setup(_request: Request, _visitor: Visitor, form: dict[str, str]) -> Response:
@@ -224,9 +233,7 @@ async def remove(request: Request, visitor: Visitor, form: dict[str, str]) -> Re
         outcome = await setups.remove(request, data, actor=visitor.actor)
     except Rejected as refusal:
         return _show(request, visitor, state, name_trouble=refusal.reason, status=refusal.status)
-    every = await services.of(request).read(lambda session: connections.every(session, services.of(request).seal))
-    mine = [each for each in every if visitor.connection in {None, each.name}]
-    return render(request, "setups.html", visitor=visitor, connections=mine, removed=outcome)
+    return await _list(request, visitor, outcome)
 
 
 _ACCEPTED: Final[Mapping[str, Any]] = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from sqlmodel import Session
@@ -39,6 +41,10 @@ _TAKEN: Final = "somebody has this e-mail address"
 _NO_ADDRESS: Final = "this is no e-mail address"
 
 
+class _RefusedAddress(Refusal):
+    """An e-mail address that this person cannot get."""
+
+
 def routes() -> list[Route]:
     """The list of people and sessions, a person's own page, and the page behind an invitation."""
     return [
@@ -63,10 +69,11 @@ async def _show(
     visitor: Visitor,
     *,
     invited: tuple[str, str] | None = None,
-    trouble: str | None = None,
-    typed: dict[str, str] | None = None,
+    faults: Mapping[str, str] = MappingProxyType({}),
+    typed: Mapping[str, str] = MappingProxyType({}),
     status: int = 200,
 ) -> Response:
+    """The page; `faults` say by field what is wrong with what was `typed`."""
     shared, names = services.of(request), await services.names_of(request)
 
     def look(session: Session) -> tuple[list[User], list[users.WebSession]]:
@@ -85,8 +92,8 @@ async def _show(
         labels=ROLES,
         may=MAY,
         invited=invited,
-        trouble=trouble,
-        typed=typed or {},
+        faults=faults,
+        typed=typed,
         single_sign_on=bool(shared.settings.oidc_issuer),
     )
 
@@ -100,37 +107,40 @@ async def invite_user(request: Request, visitor: Visitor, form: dict[str, str]) 
     """Add a person; the page that follows shows the link of their invitation, once."""
     name = " ".join(form.get("name", "").split())
     role = queries.find_choice(form, "role", Role)
-    if trouble := _find_trouble(visitor, name, role, form.get("email", "")):
-        return await _show(request, visitor, trouble=trouble, typed=form, status=422)
+    if faults := _find_faults(visitor, name, role, form.get("email", "")):
+        return await _show(request, visitor, faults=faults, typed=form, status=422)
     known = await services.names_of(request)
     connection = None if role is Role.AGENCY else (form.get("connection") or None)
     if connection is not None and connection not in known:
         raise Refusal(400, "there is no such connection")
     secret, email = secrets.token_urlsafe(32), users.to_email(form.get("email", ""))
 
-    def add(session: Session) -> str | None:
+    def add(session: Session) -> dict[str, str]:
         if (user_id := users.add(session, name, role or Role.VIEWER, connection)) is None:
-            return "this name is taken"
+            return {"name": "this name is taken"}
         if email and not users.change_email(session, user_id, email):
             users.remove(session, user_id)
-            return _TAKEN
+            return {"email": _TAKEN}
         users.invite(session, user_id, secret)
         scope = known.get(connection, connection) if connection else "every connection"
         audit.note(session, actor=visitor.actor, action="invite", target=f"{name}, {role}, {scope}")
-        return None
+        return {}
 
     if taken := await services.of(request).write(add):
-        return await _show(request, visitor, trouble=taken, typed=form, status=409)
+        return await _show(request, visitor, faults=taken, typed=form, status=409)
     return await _show(request, visitor, invited=(name, _to_link(request, secret)))
 
 
-def _find_trouble(visitor: Visitor, name: str, role: Role | None, email: str) -> str | None:
+def _find_faults(visitor: Visitor, name: str, role: Role | None, email: str) -> dict[str, str]:
     """Why somebody cannot be invited like this. A name holds no "@": the audit trail has no e-mail addresses."""
+    faults = {}
     if not name or len(name) > LONGEST_NAME or "@" in name or not queries.is_line(name):
-        return "give a name of at most 60 characters that is no e-mail address"
+        faults["name"] = "give a name of at most 60 characters that is no e-mail address"
     if role is None or not _may_give(visitor, role):
-        return "choose a role"
-    return _NO_ADDRESS if email.strip() and users.to_email(email) is None else None
+        faults["role"] = "choose a role"
+    if email.strip() and users.to_email(email) is None:
+        faults["email"] = _NO_ADDRESS
+    return faults
 
 
 def _to_link(request: Request, secret: str) -> str:
@@ -157,7 +167,12 @@ async def change_user(request: Request, visitor: Visitor, form: dict[str, str]) 
         audit.note(session, actor=visitor.actor, action=f"user {action}", target=user.name, reason=role)
         return user
 
-    user = await services.of(request).write(change)
+    try:
+        user = await services.of(request).write(change)
+    except _RefusedAddress as refusal:
+        field = f"email-{user_id}"
+        typed = {field: form.get("email", "")}
+        return await _show(request, visitor, faults={field: refusal.reason}, typed=typed, status=refusal.status)
     if action == "invite":
         return await _show(request, visitor, invited=(user.name, _to_link(request, secret)))
     return RedirectResponse("/users", 303)
@@ -180,9 +195,9 @@ def _do(session: Session, user: User, action: str, role: Role | None, secret: st
 def _change_email(session: Session, user: User, text: str) -> None:
     email = users.to_email(text)
     if text.strip() and email is None:
-        raise Refusal(422, _NO_ADDRESS)
+        raise _RefusedAddress(422, _NO_ADDRESS)
     if not users.change_email(session, user.id, email):
-        raise Refusal(409, _TAKEN)
+        raise _RefusedAddress(409, _TAKEN)
 
 
 def _fits(user: User, role: Role) -> bool:

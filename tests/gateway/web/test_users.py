@@ -14,13 +14,15 @@ from sqlmodel import col
 from starlette.routing import Route
 
 from gateway import removal
-from gateway.store import alerts, connections
+from gateway.doctor import connected
+from gateway.errors import Rejected
+from gateway.store import alerts, connections, retention
 from gateway.store.alert_rules import AlertCause
 from gateway.store.clock import moment
 from gateway.store.events import Change, Flow, State
 from gateway.store.sealing import Seal
 from gateway.store.session import reading, writing
-from gateway.store.tables import UserRow, WebSessionRow
+from gateway.store.tables import ConnectionRow, UserRow, WebSessionRow
 from gateway.web import dashboard
 from gateway.web.services import FAILURES
 from tests.gateway.web.conftest import TOKEN, Gateway, a_connection, csrf_of
@@ -297,3 +299,34 @@ def test_who_belongs_to_a_removed_connection_sees_nothing_and_no_error(
 def test_the_pages_of_people_speak_three_languages(admin: httpx.Client) -> None:
     for language, word in (("en", "Who may log in"), ("de", "Wer sich anmelden darf"), ("nl", "Wie mag inloggen")):
         assert word in admin.get("/users", headers={"Accept-Language": language}).text
+
+
+def test_what_only_a_later_release_knows_is_read_only_or_stopped(
+    gateway: Gateway, admin: httpx.Client, open_browser: Open, seal: Seal
+) -> None:
+    owner = join(admin, open_browser(), "Olaf", "owner")
+    with writing(gateway.engine) as session:
+        session.execute(update(UserRow).values(role="controller"))
+        more = {"realm_id": "777", "mplus_url": "https://other.example", "mplus_subscription_id": "other"}
+        connections.save(session, a_connection(OTHER, **more), seal)
+        renamed = update(ConnectionRow).where(col(ConnectionRow.name) == OTHER)
+        session.execute(renamed.values(status="suspended"))
+    assert owner.get("/sales").status_code == 200
+    assert press(owner, f"/events/{park(gateway)}/ignore", reason="a test").status_code == 403
+    assert "The role controller is one of a later release" in admin.get("/users").text
+    user_id = re.findall(r'action="/users/(\d+)/role"', admin.get("/users").text)[0]
+    assert press(admin, f"/users/{user_id}/role", role="").status_code == 409
+    assert press(admin, f"/users/{user_id}/role", role="owner").status_code == 303
+    page = admin.get("/setup").text
+    assert f"<b>{OTHER}</b>: stopped: its status suspended is one of a later release" in page
+    assert admin.get(f"/setup/{OTHER}").status_code == 200
+    with writing(gateway.engine) as session:
+        assert OTHER not in connections.names(session)
+        assert connections.new_key(session, OTHER) == f"{OTHER}~2"
+        assert connections.names_by_realm(session)["777"] == OTHER
+        assert retention.find_removed(session) == []  # or its tokens would be revoked and its data purged
+    with pytest.raises(Rejected, match="there is no connection"):
+        removal.remove(gateway.engine, gateway.settings, OTHER, removal.Data.PURGE, actor="test")
+    found = {each.subject: each for each in connected.check(gateway.settings, gateway.engine, seal)}
+    assert "later release" in found[f"connection {OTHER}"].said
+    assert found[f"connection {OTHER}"].fix
