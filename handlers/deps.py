@@ -70,13 +70,14 @@ class JustRead:
 class ProcessState:
     """State of a process: its start time, its poll interval of the till, and the cursors it has reached.
 
-    `just_read` are the sales that its polls have read a moment ago.
+    `just_read` are the sales that its polls have read a moment ago, `loads` what a first load of each connection keeps.
     """
 
     started: datetime
     poll_every: timedelta
     polled: dict[tuple[str, str], int] = field(default_factory=dict)
     just_read: JustRead = field(default_factory=JustRead)
+    loads: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

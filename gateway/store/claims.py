@@ -106,7 +106,7 @@ def end_of(engine: Engine, process: str) -> int:
 
 # Statements that every event needs, built once and only bound again: building them is most of their cost.
 _ROWS = _INBOX.c
-_COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
+COLUMNS = tuple(f.name for f in dataclasses.fields(Event))
 ABANDONED = and_(_ROWS.state == State.WORKING, _ROWS.leased_until < moment())
 DUE = or_(and_(_ROWS.state.in_(PENDING), or_(_ROWS.due_at.is_(None), _ROWS.due_at <= moment())), ABANDONED)
 # A clock that jumps ends every lease in SQLite, which uses the machine's clock: the holder still excludes its own.
@@ -147,7 +147,7 @@ def _taking(*which: ColumnElement[bool]) -> Any:
             careful=or_(_ROWS.careful, _TRIED_BEFORE),
             updated_at=moment(),
         )
-        .returning(*(_ROWS[name] for name in _COLUMNS), _HAS_OLDER)
+        .returning(*(_ROWS[name] for name in COLUMNS), _HAS_OLDER)
     )
 
 

@@ -29,7 +29,7 @@ from sqlmodel import Session, col
 from gateway.store import claims, round_robin, upserts
 from gateway.store.claims import ABANDONED, DUE, LEASE_SECONDS, LeaseLost
 from gateway.store.clock import fixed, moment
-from gateway.store.events import PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
+from gateway.store.events import OPEN, PENDING, SPOKEN, SUPERSEDED, URGENT, Change, Event, Outcome, Received, State
 from gateway.store.session import writing
 from gateway.store.tables import InboxRow, TokenRow
 from mapping import messages
@@ -98,6 +98,42 @@ def _insert(dialect: str) -> Any:
     return upserts.statement(dialect, _INBOX, row, keys=["key"]).returning(_ROWS.id)
 
 
+_TOLD = (
+    select(_ROWS.subject)
+    .where(_ROWS.subject.in_(bindparam("of", expanding=True)))
+    .where(or_(_ROWS.state.in_(OPEN), _ROWS.received_at >= bindparam("since")))
+    .distinct()
+)
+
+
+def find_told(session: Session, subjects: Sequence[str], since: datetime) -> set[str]:
+    """Those subjects that have an event which is open, or came in since a moment."""
+    return set(session.execute(_TOLD, {"of": [*subjects], "since": since}).scalars())
+
+
+def begin(
+    session: Session, changes: Sequence[Change], lease: str, *, seconds: float = LEASE_SECONDS
+) -> dict[str, Event]:
+    """Store new changes as events that the owner of this lease has claimed already; returns them by key.
+
+    A change whose key is known, or whose subject another worker handles, is left out. It is for a caller who found that
+    no other event of the subject is open.
+    """
+    given: dict[str, Any] = {"state": State.WORKING, "attempts": 1, "lease": lease, "seconds": seconds}
+    rows = [row_values(change) | given for change in sorted(changes, key=attrgetter("subject"))]
+    if not rows:
+        return {}
+    found = session.execute(_begin(session.get_bind().dialect.name), rows)
+    return {event.key: event for event in (Event(*row) for row in found)}
+
+
+@cache
+def _begin(dialect: str) -> Any:
+    given: dict[str, Any] = {n: bindparam(n) for n in (*SAID, "correlation", "attempts", "crashes", "lease")}
+    row = {**given, "leased_until": moment(_SECONDS), "received_at": moment(), "updated_at": moment()}
+    return upserts.statement(dialect, _INBOX, row).returning(*(_ROWS[name] for name in claims.COLUMNS))
+
+
 def row_values(change: Change) -> dict[str, Any]:
     """The columns of a new row for `change`, without its two times."""
     values: dict[str, Any] = dict(zip(SAID, said_by(change), strict=True))
@@ -143,6 +179,8 @@ def finish(session: Session, event: Event, outcome: Outcome) -> None:
 
 def finish_all(session: Session, ended: Sequence[tuple[Event, Outcome]]) -> bool:
     """Record the outcomes, in the caller's transaction; whether every claim is still ours."""
+    if not ended:
+        return True
     result: Any = session.execute(_FINISH, [_to_end(event, outcome) for event, outcome in ended])
     return bool(result.rowcount == len(ended))
 

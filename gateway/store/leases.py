@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Engine, Float, and_, bindparam, delete, func, select, update
+from sqlalchemy import Engine, Float, bindparam, delete, func, select, update
 from sqlmodel import Session, col
 
 from gateway.errors import RateLimited, Transient
@@ -65,6 +65,14 @@ def release(session: Session, lease: str) -> bool:
     return bool(session.execute(mine.returning(col(LeaseRow.work))).all())
 
 
+_ENDS = moment(bindparam("seconds", type_=Float()))
+_COUNT_HELD = (
+    select(func.count())
+    .select_from(LeaseRow)
+    .where(col(LeaseRow.lease) == bindparam("by"), col(LeaseRow.leased_until) > _ENDS)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A lease on some work, as long as it is prolonged."""
@@ -74,11 +82,10 @@ class Lease:
     works: tuple[str, ...]
     token: str
 
-    def require(self) -> None:
-        """Raise `RateLimited` when the lease is lost; called before a write to a system."""
-        mine = and_(col(LeaseRow.lease) == self.token, col(LeaseRow.leased_until) > moment())
+    def require(self, *, seconds: float = 0.0) -> None:
+        """Raise `RateLimited` when the lease is lost or ends within `seconds`; called before a write to a system."""
         with reading(self.engine) as session:
-            held = session.execute(select(func.count()).select_from(LeaseRow).where(mine)).scalar_one()
+            held = session.execute(_COUNT_HELD, {"by": self.token, "seconds": seconds}).scalar_one()
         if held < len(self.works):
             raise to_refusal(", ".join(self.works))
 
@@ -98,8 +105,7 @@ def alone(
         for work in lease.works:
             gates.enter_context(_passed(connection, work, until))
         try:
-            for work in lease.works:
-                _take(lease, work, until, seconds)
+            _take(lease, until, seconds)
             with _prolonged(lease, seconds):
                 yield lease
         finally:
@@ -139,16 +145,21 @@ def _prolonged(lease: Lease, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-def _take(lease: Lease, work: str, until: float, seconds: float) -> None:
-    while not _try(lease, work, seconds):
+def _take(lease: Lease, until: float, seconds: float) -> None:
+    left = [*lease.works]
+    while left := _try(lease, left, seconds):
         if time.monotonic() > until:
-            raise to_refusal(work)
+            raise to_refusal(left[0])
         time.sleep(_LOOK_SECONDS)
 
 
-def _try(lease: Lease, work: str, seconds: float) -> bool:
+def _try(lease: Lease, works: list[str], seconds: float) -> list[str]:
+    """Take these in order, in one transaction, up to the first that another owner holds; returns what is left."""
     with writing(lease.engine, synced=False) as session:
-        return take(session, lease.connection, work, seconds=seconds, lease=lease.token) is not None
+        for number, work in enumerate(works):
+            if take(session, lease.connection, work, seconds=seconds, lease=lease.token) is None:
+                return works[number:]
+    return []
 
 
 def to_refusal(work: str) -> RateLimited:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, or_, select, tuple_, update
 from sqlmodel import Session, col
 
 from gateway.store import requests
@@ -129,6 +129,18 @@ class _Ending(NamedTuple):
     event_id: int
 
 
+_Part: TypeAlias = tuple[str, RecordFacts, _Ending | None]
+"""The connection of a record, what was seen of it, and how an event about it ended."""
+_RECORDS: Final = RecordRow.__table__  # type: ignore[attr-defined]
+_UNKNOWN: Final = RecordRow(connection="", kind="", source_id="", status="")
+_MOMENTS: Final = frozenset({"looked_at", "written_at", "updated_at"})
+_KNOWN: Final = select(_RECORDS).where(
+    _RECORDS.c.connection == bindparam("of"),
+    _RECORDS.c.kind == bindparam("like"),
+    _RECORDS.c.source_id.in_(bindparam("ids", expanding=True)),
+)
+
+
 def find_own(event: Event) -> tuple[RecordKind, str] | None:
     """The record an event is about, or None."""
     match event.flow, event.entity:
@@ -143,7 +155,7 @@ def find_own(event: Event) -> tuple[RecordKind, str] | None:
 
 def record_all(session: Session, found: Iterable[tuple[Event, Outcome, Sequence[RecordFacts]]]) -> None:
     """Store what events saw of records, and how the records they are about ended. A dry run stores nothing."""
-    parts: list[tuple[str, RecordFacts, _Ending | None]] = []
+    parts: list[_Part] = []
     for event, outcome, seen in found:
         if event.subject.endswith(requests.DRY):
             continue
@@ -155,15 +167,12 @@ def record_all(session: Session, found: Iterable[tuple[Event, Outcome, Sequence[
             (event.connection or "", facts, _Ending(outcome.state, event.id) if _is_own(own, facts) else None)
             for facts in known.values()
         ]
-    # In one order everywhere, so that two processes never wait for each other.
-    for connection, facts, ending in sorted(parts, key=lambda part: (part[0], part[1].kind, part[1].source_id)):
-        _record_one(session, connection, facts, ending)
+    _record(session, parts)
 
 
 def record_seen(session: Session, connection: str, seen: Iterable[RecordFacts]) -> None:
     """Store what was seen of records by an event that is about many."""
-    for facts in sorted(seen, key=lambda each: (each.kind, each.source_id)):
-        _record_one(session, connection, facts, None)
+    _record(session, [(connection, facts, None) for facts in seen])
 
 
 def _is_own(own: tuple[RecordKind, str] | None, facts: RecordFacts) -> bool:
@@ -172,28 +181,76 @@ def _is_own(own: tuple[RecordKind, str] | None, facts: RecordFacts) -> bool:
     return own in {(facts.kind, facts.source_id), of_books if facts.kind is RecordKind.CUSTOMER else None}
 
 
-def _record_one(session: Session, connection: str, facts: RecordFacts, ended: _Ending | None) -> None:
-    mine = and_(_of(connection, facts.kind), col(RecordRow.source_id) == facts.source_id)
-    row = session.execute(select(RecordRow).where(mine)).scalar_one_or_none()
-    if row is None and not (facts.books_id or facts.till_number):
-        return  # nothing is known of it but its id
-    known = row or RecordRow(connection=connection, kind=facts.kind, source_id=facts.source_id, status="")
+def _record(session: Session, parts: Iterable[_Part]) -> None:
+    """Each record is read and written once; a second part about a record waits until the first one is written."""
+    # In one order everywhere, so that two processes never wait for each other.
+    left = sorted(parts, key=_key)
+    while left:
+        now = {_key(part): part for part in reversed(left)}
+        left = [part for part in left if now[_key(part)] is not part]
+        _write(session, [now[key] for key in sorted(now)])
+
+
+def _key(part: _Part) -> tuple[str, str, str]:
+    connection, facts, _ = part
+    return connection, facts.kind, facts.source_id
+
+
+def _write(session: Session, parts: Sequence[_Part]) -> None:
+    """Parts about different records: with one statement for all that set the same columns."""
+    known = _find_known(session, parts)
+    inserts: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for part in parts:
+        connection, facts, ended = part
+        row = known.get(_key(part))
+        if row is None and not (facts.books_id or facts.till_number):
+            continue  # nothing is known of it but its id
+        values = _to_values(facts, row or _UNKNOWN, ended, is_new=row is None)
+        if row is None:
+            values |= {"connection": connection, "kind": facts.kind, "source_id": facts.source_id}
+            inserts.setdefault(tuple(sorted(values)), []).append(values)
+        else:
+            updates.setdefault(tuple(sorted(values)), []).append({**values, "of": row.id})
+    for columns, rows in inserts.items():
+        session.execute(insert(_RECORDS).values(_to_set(columns)), rows)
+    for columns, rows in updates.items():
+        session.execute(update(_RECORDS).where(_RECORDS.c.id == bindparam("of")).values(_to_set(columns)), rows)
+    for part in parts:
+        if _key(part) not in known:
+            _forget_alone(session, part[0], part[1])
+
+
+def _find_known(session: Session, parts: Sequence[_Part]) -> dict[tuple[str, str, str], Any]:
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for connection, facts, _ in parts:
+        wanted.setdefault((connection, facts.kind), []).append(facts.source_id)
+    found = [
+        row
+        for (connection, kind), ids in wanted.items()
+        for row in session.execute(_KNOWN, {"of": connection, "like": kind, "ids": ids})
+    ]
+    return {(row.connection, row.kind, row.source_id): row for row in found}
+
+
+def _to_values(facts: RecordFacts, known: Any, ended: _Ending | None, *, is_new: bool) -> dict[str, Any]:
     values = _to_columns(facts, known)
     if ended:
         values |= {"event_id": ended.event_id}
     is_linked = all(values.get(name) or getattr(known, name) for name in ("books_id", "till_number"))
     values["differs"] = bool(values.get("differs", known.differs)) and is_linked
-    if ended or row is None:
+    if ended or is_new:
         values["status"] = find_status(ended.state if ended else State.DONE, is_linked=is_linked, is_gone=facts.gone)
-    if row is None:
-        key = {"connection": connection, "kind": facts.kind, "source_id": facts.source_id}
-        session.execute(insert(RecordRow).values(**key, **{"name": "", **values}))
-        _forget_alone(session, connection, facts)
-    else:
-        session.execute(update(RecordRow).where(col(RecordRow.id) == row.id).values(**values))
+    return values
 
 
-def _to_columns(facts: RecordFacts, known: RecordRow) -> dict[str, Any]:
+def _to_set(columns: Iterable[str]) -> dict[str, Any]:
+    """What a statement sets: a moment is the database's."""
+    return {name: moment() if name in _MOMENTS else bindparam(name) for name in columns}
+
+
+def _to_columns(facts: RecordFacts, known: Any) -> dict[str, Any]:
+    """The values of columns; those of `_MOMENTS` are set by the statement."""
     plain = ("code", "books_id", "books_name", "till_number", "till_name", "active", "changed_at")
     values = {name: value for name in plain if (value := getattr(facts, name)) is not None}
     names = [values.get(each) or getattr(known, each) for each in ("books_name", "till_name")]
@@ -205,8 +262,8 @@ def _to_columns(facts: RecordFacts, known: RecordRow) -> dict[str, Any]:
     if facts.fields is not None or facts.stock is not None:
         present = {each: found if found is not None else _parse(getattr(known, each)) for each, found in lists.items()}
         values["differs"] = is_differing(present["fields"], present["stock"])
-        values["looked_at"] = moment()
-    return values | ({"written_at": moment()} if facts.written else {}) | {"updated_at": moment()}
+        values["looked_at"] = None
+    return values | ({"written_at": None} if facts.written else {}) | {"updated_at": None}
 
 
 def _to_text(value: object) -> str:

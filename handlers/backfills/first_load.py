@@ -1,22 +1,26 @@
 """First loads and re-syncs from the books: categories, then items page by page, then stock, many at once.
 
-Every page is handled separately at the lowest priority, so other events go first; a kill costs at most one page.
-The events of a page contain the records that were read: no item is read twice.
+Everything is at the lowest priority, so other events go first; a kill costs at most one page. Items are handled in
+batches (see `batches`); the events of a page contain the records that were read: no item is read twice.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
+from datetime import time as time_of_day
 
+from gateway.errors import RateLimited
 from gateway.store import records, requests
-from gateway.store.events import BACKFILL, Change, Event, Flow
-from gateway.store.links import Link
+from gateway.store.events import Change, Event, Flow
 from gateway.store.progress import STOCK
 from gateway.store.records import RecordFacts
 from gateway.store.session import writing
-from handlers.backfills import pages
+from handlers import awaited_records
+from handlers.backfills import batches, pages
 from handlers.catalogue import categories, drift, items
 from handlers.deps import Deps
 from handlers.result import Result, done
@@ -31,6 +35,7 @@ LEVELS_AT_ONCE = 250
 SEEN_AT_ONCE = 25
 ALONE_AT_ONCE = 50  # if each is booked separately, so that other stock events run in between
 LOOK_SECONDS = 2.0
+SLICE_SECONDS = 2.0
 _TREE, _REST = "tree", "rest"
 
 
@@ -73,7 +78,7 @@ def _receive_tree(event: Event, deps: Deps, *, reached: str, read: bool = False)
     read_at = items.now(deps)
     tree = parents_first(deps.books.categories())
     categories.notice_altered(tree, deps)
-    changes = [_to_change(event, item, read_at, Flow.CATEGORIES) for item in tree]
+    changes = [batches.to_change(event, item, read_at, Flow.CATEGORIES) for item in tree]
     pages.receive(event, deps, changes, reached, read=len(tree) if read else 0)
     return pages.go_on(f"{len(tree)} categories received", deps)
 
@@ -85,37 +90,49 @@ def _expect(page: Sequence[Item], start: int, size: int, event: Event, deps: Dep
 
 
 def _receive_items(event: Event, deps: Deps, start: int) -> Result:
-    read_at = items.now(deps)
-    page = deps.books.items_page(start, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
-    _expect(page, start, ITEMS_AT_ONCE, event, deps)
-    asked = [item for item in page if item.type != CATEGORY]
-    known = drift.find_known(asked, deps)
-    sold = [item for item in asked if item.active or item.id in known]
-    taken, settled = _look_at_till(sold, known, deps)
-    changes = [
-        _to_change(event, item, read_at, Flow.PRODUCTS, absent=find_own_number(item.sku) not in taken)
-        for item in sold
-        if item.id not in settled
-    ]
-    reached = start + len(page) if len(page) == ITEMS_AT_ONCE else _REST
-    pages.receive(event, deps, changes, reached, read=len(asked), unchanged=len(asked) - len(changes))
-    return pages.go_on(f"{start - 1 + len(page)} items received", deps)
+    """Batches of the page at this position, until their time is up: what is more urgent comes first."""
+    load, position, until = batches.find_load(deps), start, time.monotonic() + SLICE_SECONDS
+    while True:
+        began = time.monotonic()
+        page = load.page = _page_at(position, load, event, deps)
+        some = page.items[position - page.start :][: load.size]
+        position += len(some)
+        is_over = page.is_last and position == page.start + len(page.items)
+        failure = batches.handle(batches.Batch(some, page, _REST if is_over else position), event, deps)
+        load.learn(time.monotonic() - began, failed=failure is not None)
+        if failure is not None:
+            wait = failure.after if isinstance(failure, RateLimited) else batches.RETRY_SECONDS
+            return pages.go_on(failure.reason, deps, seconds=wait)
+        if is_over:
+            load.page = None
+        if is_over or time.monotonic() > until or pages.find_position(event, deps) != str(position):
+            return pages.go_on(f"{position - 1} items received", deps)
 
 
-def _look_at_till(
-    page: Sequence[Item], known: Mapping[str, Link], deps: Deps
-) -> tuple[set[int | None], frozenset[str]]:
-    """The article numbers of these items that the till has, with one call per 200; and the ids of unchanged items.
+def _page_at(position: int, load: batches.LoadState, event: Event, deps: Deps) -> batches.ItemPage:
+    """The page with the item at this position: the one that this process has read already, or a new one.
 
-    Articles that were changed by hand meanwhile are found too.
+    The article numbers that the till has are read with it, with one call per 200. Articles that were changed by hand
+    meanwhile are found too.
     """
-    asked = {number for item in page if (number := find_own_number(item.sku)) is not None}
-    found = deps.till.products_of_articles(sorted(asked | {int(link.target_id) for link in known.values()}))
-    view = drift.look(page, known, found, deps)
-    altered = drift.notice(page, known, view, deps)
+    if load.page is not None and load.page.serves(event.key, position):
+        return load.page
+    read_at = items.now(deps)
+    page = deps.books.items_page(position, ITEMS_AT_ONCE, include_inactive=True, changed_since=_since(event))
+    _expect(page, position, ITEMS_AT_ONCE, event, deps)
+    asked = [item for item in page if item.type != CATEGORY]
+    awaited_records.release_items(asked, deps)
+    known = drift.find_known(asked, deps)
+    numbers = Counter(find_own_number(item.sku) for item in asked)
+    wanted = {number for number in numbers if number is not None} | {int(link.target_id) for link in known.values()}
+    found = deps.till.products_of_articles(sorted(wanted))
+    sold = [item for item in asked if item.active or item.id in known]
+    altered = drift.notice(sold, known, drift.look(sold, known, found, deps), deps)
     if altered:
         deps.say("articles are not as they were left", count=len(altered))
-    return set(view.present), drift.find_settled(page, known, view, deps) - altered
+    return batches.ItemPage(
+        event.key, position, page, read_at, found, altered, is_last=len(page) < ITEMS_AT_ONCE, numbers=numbers
+    )
 
 
 def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -> list[Change]:
@@ -128,7 +145,7 @@ def _settle(page: Sequence[Item], read_at: datetime, event: Event, deps: Deps) -
         found = levels.settle(some, read_at, deps, patient=True, together=together)
         _store_seen(found, deps)
         unsure |= {difference.item.id: difference.item for difference in found if difference.unsure}
-    return [_to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
+    return [batches.to_change(event, item, read_at, Flow.STOCK) for item in unsure.values()]
 
 
 def _store_seen(found: Sequence[bookings.StockDifference], deps: Deps) -> None:
@@ -186,18 +203,4 @@ def _sum_up(event: Event, deps: Deps) -> str:
 
 def _since(event: Event) -> datetime | None:
     day = pages.find_since(event)
-    return datetime.combine(day, time(), UTC) if day else None
-
-
-def _to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: bool) -> Change:
-    return Change(
-        key=f"{event.key}:{item.id}",
-        flow=flow,
-        source="backfill",
-        entity=items.ENTITY,
-        entity_id=item.id,
-        connection=event.connection,
-        hint=items.to_hint(item.raw, read_at, **more),
-        sku=item.sku,
-        priority=BACKFILL,
-    )
+    return datetime.combine(day, time_of_day(), UTC) if day else None

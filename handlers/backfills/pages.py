@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
+from sqlmodel import Session
+
 from gateway.store import inbox, progress
-from gateway.store.events import Change, Event, Outcome, State
+from gateway.store.events import Change, Event, Outcome, Received, State
 from gateway.store.progress import CANCELLED, STOCK, Progress
 from gateway.store.session import reading, writing
 from handlers.deps import Deps
@@ -52,14 +54,34 @@ def receive(
     `read`: the records of the page. `unchanged`: those without anything to do.
     """
     with writing(deps.engine) as session:
-        if progress.is_paused(session, event):
+        if is_held(session, event):
             return 0
-        received = inbox.receive(session, list(changes))
-        known = progress.read_notes(session, event)
-        counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
-        progress.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
+        received = _receive(session, event, list(changes), reached, read=read, unchanged=unchanged)
     deps.notify([row.id for row in received if row.pending][:1])
     return sum(row.created for row in received)
+
+
+def store(
+    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
+) -> list[int]:
+    """As `receive`, in the caller's transaction, who asks `is_held` first; returns an event to notify a worker of."""
+    received = _receive(session, event, changes, reached, read=read, unchanged=unchanged)
+    return [row.id for row in received if row.pending][:1]
+
+
+def is_held(session: Session, event: Event) -> bool:
+    """Whether a person has paused or cancelled the backfill meanwhile."""
+    return progress.is_paused(session, event)
+
+
+def _receive(
+    session: Session, event: Event, changes: Sequence[Change], reached: object, *, read: int, unchanged: int
+) -> list[Received]:
+    received = inbox.receive(session, changes)
+    known = progress.read_notes(session, event)
+    counts = {"read": known.read + read, "unchanged": known.unchanged + unchanged}
+    progress.note(session, event, dataclasses.replace(known, position=str(reached), **counts))
+    return received
 
 
 def expect(event: Event, deps: Deps, count: Callable[[], int]) -> None:

@@ -43,13 +43,20 @@ def find_known(page: Sequence[Item], deps: Deps) -> dict[str, Link]:
         return links.find_all(session, deps.connection, LinkKind.ITEM, [item.id for item in page])
 
 
-def look(page: Sequence[Item], known: Mapping[str, Link], found: Iterable[ReadProduct], deps: Deps) -> View:
-    """What a page of items is compared with; `found` is what the till has of them."""
+def look(
+    page: Sequence[Item],
+    known: Mapping[str, Link],
+    found: Iterable[ReadProduct],
+    deps: Deps,
+    *,
+    numbers: Iterable[int] = (),
+) -> View:
+    """What a page of items is compared with; `found` is what the till has of them, `numbers` those asked for too."""
     ids = sorted({item.parent_id for item in page if item.parent_id})
-    numbers = [str(link.target_id) for link in known.values()]
+    asked = [*(link.target_id for link in known.values()), *map(str, numbers)]
     with reading(deps.engine) as session:
         groups = links.find_all(session, deps.connection, LinkKind.GROUP, ids)
-        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, numbers)
+        owners = links.find_all(session, deps.connection, LinkKind.ARTICLE, asked)
     return View(
         {article.number: read.product for read in found for article in read.product.articles},
         groups,

@@ -123,7 +123,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
             return Written(member, left="an inactive item that the till does not have any more")
         ownership.keep(item, number, deps)
         if existing and not deps.settings.products.update_existing:
-            _note(member, present, vat, deps, written=False)
+            note(member, present, vat, deps, written=False)
             return Written(member, left="the article exists already and updates are switched off")
         place = families.find_place(member, existing, lease, deps, again=items.is_repeated(event))
         if place.read is not existing and place.read is not None:
@@ -133,7 +133,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
             placed = articles.as_taken_over(placed)
         lease.require()
         if _put(placed, place.read, present, vat, deps):
-            _note(placed, present, vat, deps, written=True)
+            note(placed, present, vat, deps, written=True)
             return Written(placed, place.reason)
     if existing:
         raise Conflict(
@@ -142,7 +142,7 @@ def _write(event: Event, member: Member, vat: products.VatTable, lease: Lease, d
     raise ownership.refuse_hidden(item, number)
 
 
-def _note(member: Member, present: Product | None, vat: products.VatTable, deps: Deps, *, written: bool) -> None:
+def note(member: Member, present: Product | None, vat: products.VatTable, deps: Deps, *, written: bool) -> None:
     """Keep both sides of the article, field by field, for the pages."""
     rows = explanations.explain(
         member.item,

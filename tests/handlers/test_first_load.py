@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.store import inbox, progress, requests
-from gateway.store.events import Change, Event, Flow, Outcome, State
+from gateway.store.events import Event, Flow, Outcome, State
 from gateway.store.session import reading, writing
 from handlers.backfills import first_load
 from sandbox.mpluskassa.contract import COMPACT
@@ -194,22 +194,6 @@ def handle_page(shop: Shop, event_id: int, *, finish: bool = True, seconds: floa
     if finish:
         with writing(shop.engine) as session:
             inbox.finish(session, event, result.outcome)
-
-
-def test_an_urgent_change_overtakes_a_first_load(shop: Shop) -> None:
-    items = [shop.add_item(str(number)) for number in range(7001, 7006)]
-    event_id = shop.receive(requests.backfill(Flow.PRODUCTS, connection="default"))
-    handle_page(shop, event_id)
-    handle_page(shop, event_id)
-    assert len(shop.events(source="backfill", state="received")) >= len(items)
-    hint = shop.receive(to_hint(items[-1]["Id"]))
-    first = inbox.claim_next(shop.engine)
-    assert first is not None
-    assert first.id == hint
-
-
-def to_hint(item_id: str) -> Change:
-    return Change("urgent", Flow.PRODUCTS, "webhook", "Item", item_id, connection="default")
 
 
 @on_both_databases

@@ -1,0 +1,312 @@
+"""Items of a load, a batch at a time: what is unchanged is counted, what is new is made, the rest has events.
+
+The till has no call that makes several products, so each costs one; everything else is done once for a batch. What a
+batch begins with is stored in one transaction: its events, those of new items claimed already under the lease of the
+load, and the position after it. How they end is stored in another. If the process dies between the two, the events are
+taken over like any others, each by itself: an article that exists is recognised by its number. An item with another
+open event, or with one since it was read, is left to events, so that older data never overwrites newer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway import failpoints
+from gateway.connectors.mpluskassa.wire import ReadProduct
+from gateway.errors import AuthLost, GatewayError, Permanent, RateLimited, Transient, Unanswered
+from gateway.observability import counters
+from gateway.store import claims, inbox, journal, links, records, round_robin
+from gateway.store.claims import LeaseLost
+from gateway.store.events import BACKFILL, Change, Event, Flow, Outcome, State
+from gateway.store.journal import Entry
+from gateway.store.leases import Lease
+from gateway.store.links import Link, LinkKind
+from gateway.store.records import RecordFacts
+from gateway.store.session import reading, writing
+from handlers.backfills import pages
+from handlers.catalogue import articles, category_links, drift, items, ownership, products
+from handlers.catalogue.articles import Member
+from handlers.catalogue.drift import View
+from handlers.deps import Deps
+from mapping import products as mapped
+from mapping.categories import CATEGORY
+from mapping.errors import MappingError, NotBookable
+from mapping.records import Item, Product
+from mapping.skus import find_own_number
+from mapping.variants import find_family
+
+FIRST, MOST = 25, 200
+"""Items of a batch: at first, and at most."""
+BATCH_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 30.0
+KEPT_SECONDS: Final = 600.0
+_SURE_SECONDS: Final = 2.0
+_UNSURE_SECONDS: Final = 5.0
+_INTERRUPTING: Final = (Transient, Unanswered, AuthLost)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """Items as the books listed them for a load, from a position on, and the products that the till had of them.
+
+    `altered`: items whose articles were changed by hand. `numbers`: how many items have an SKU that is this number.
+    """
+
+    key: str
+    start: int
+    items: Sequence[Item]
+    read_at: datetime
+    found: Sequence[ReadProduct]
+    altered: frozenset[str]
+    is_last: bool
+    numbers: Counter[int | None] = field(default_factory=Counter)
+    kept_at: float = field(default_factory=time.monotonic)
+
+    def serves(self, key: str, position: int) -> bool:
+        """Whether it has the items of this load at this position."""
+        fresh = time.monotonic() - self.kept_at < KEPT_SECONDS
+        return fresh and key == self.key and self.start <= position < self.start + len(self.items)
+
+
+@dataclass(slots=True)
+class LoadState:
+    """What a process keeps of the load of a connection between two batches."""
+
+    page: ItemPage | None = None
+    size: int = field(default_factory=lambda: FIRST)
+
+    def learn(self, seconds: float, *, failed: bool) -> None:
+        """Choose the size of the next batch by how long this one took."""
+        grown = round(self.size * min(4.0, BATCH_SECONDS / max(seconds, 0.001)))
+        self.size = 1 if failed else max(1, min(MOST, grown))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items of a page, and the position after them."""
+
+    items: Sequence[Item]
+    page: ItemPage
+    reached: object
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item whose article the till does not have: what is made, and the fingerprint of it."""
+
+    member: Member
+    product: Product
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How the event of a new item ends."""
+
+    outcome: Outcome
+    links: Sequence[Link] = ()
+    entries: Sequence[Entry] = ()
+    seen: Sequence[RecordFacts] = ()
+
+
+def find_load(deps: Deps) -> LoadState:
+    """What this process keeps of the load of this connection."""
+    found = deps.process.loads.setdefault(deps.connection, LoadState())
+    assert isinstance(found, LoadState)
+    return found
+
+
+def handle(batch: Batch, event: Event, deps: Deps) -> GatewayError | None:
+    """Handle a batch; what interrupted it, or None. Raises `AuthLost` where the till does not know us any more."""
+    asked = [item for item in batch.items if item.type != CATEGORY]
+    known = drift.find_known(asked, deps)
+    sold = [item for item in asked if item.active or item.id in known]
+    numbers = _find_free(sold, known, batch.page)
+    with _hold(numbers.values(), deps) as lease:
+        view = drift.look(sold, known, batch.page.found, deps, numbers=numbers.values())
+        settled = drift.find_settled(sold, known, view, deps) - batch.page.altered
+        new = _find_new([item for item in sold if item.id in numbers], numbers, view, deps) if lease else {}
+        taken = view.present.keys()
+        changes = {
+            item.id: to_change(
+                event, item, batch.page.read_at, Flow.PRODUCTS, absent=find_own_number(item.sku) not in taken
+            )
+            for item in sold
+            if item.id not in settled
+        }
+        begun = _begin(batch, changes, new, event, deps, read=len(asked), unchanged=len(asked) - len(changes))
+        if lease is None or not begun:
+            return None
+        failpoints.reach(failpoints.AFTER_CLAIM, items.ENTITY)
+        return _make({id_: new[id_] for id_ in begun}, begun, view, lease, deps)
+
+
+def to_change(event: Event, item: Item, read_at: datetime, flow: Flow, **more: bool) -> Change:
+    """The event of an item that a backfill has read."""
+    return Change(
+        key=f"{event.key}:{item.id}",
+        flow=flow,
+        source="backfill",
+        entity=items.ENTITY,
+        entity_id=item.id,
+        connection=event.connection,
+        hint=items.to_hint(item.raw, read_at, **more),
+        sku=item.sku,
+        priority=BACKFILL,
+    )
+
+
+def _find_free(sold: Iterable[Item], known: Collection[str], page: ItemPage) -> dict[str, int]:
+    """Article numbers that the till does not have, by the item: one that no other item of the page asks for."""
+    taken = {article.number for read in page.found for article in read.product.articles}
+    numbers = {item.id: find_own_number(item.sku) for item in sold if item.id not in known}
+    return {id_: n for id_, n in numbers.items() if n is not None and n not in taken and page.numbers[n] == 1}
+
+
+@contextmanager
+def _hold(numbers: Collection[int], deps: Deps) -> Iterator[Lease | None]:
+    """The lease on these articles; None if there are none, or another process works on one of them."""
+    with ExitStack() as stack:
+        lease: Lease | None = None
+        if numbers and deps.settings.products.enabled:
+            try:
+                lease = stack.enter_context(ownership.hold(numbers, deps))
+            except RateLimited:
+                deps.say("another worker is busy with one of these articles: each item has its own event")
+        yield lease
+
+
+def _find_new(wanted: Sequence[Item], numbers: Mapping[str, int], view: View, deps: Deps) -> dict[str, NewItem]:
+    """The items whose articles can be made as they are. What is wrong with others is for their events to say."""
+    with reading(deps.engine) as session:
+        used = links.find_by_targets(session, deps.connection, [LinkKind.SPECIAL], [item.id for item in wanted])
+    ours = {id_ for id_, found in used.items() if any(not link.source_id.startswith(links.NAMED) for link in found)}
+    found = {item.id: _to_new(item, numbers[item.id], view, deps) for item in wanted if item.id not in ours}
+    return {id_: new for id_, new in found.items() if new is not None}
+
+
+def _to_new(item: Item, number: int, view: View, deps: Deps) -> NewItem | None:
+    settings, owner = deps.settings.products, view.owners.get(str(number))
+    parent = view.groups.get(item.parent_id or "")
+    awaits_category = item.parent_id is not None and parent is None and deps.settings.categories.enabled
+    if (owner is not None and owner.target_id != item.id) or awaits_category:
+        return None
+    group = category_links.group_number(parent, deps) if parent else None
+    try:
+        if find_family(item, settings) is not None:
+            return None
+        traces = mapped.to_traces(item, settings=settings, vat=view.vat, allocated=number)
+        product = mapped.to_product(item, settings=settings, vat=view.vat, allocated=number)
+    except (NotBookable, MappingError):
+        return None
+    member = Member(item, number, group, None, traces=traces)
+    return NewItem(member, product, articles.print_of(member, product))
+
+
+def _begin(
+    batch: Batch,
+    changes: Mapping[str, Change],
+    new: Mapping[str, NewItem],
+    event: Event,
+    deps: Deps,
+    **counts: int,
+) -> dict[str, Event]:
+    """Store the batch's events and the position after it; returns the events of new items, claimed, by item.
+
+    Each of these items owns its article from now on. Nothing is stored while a person has paused the load.
+    """
+    subjects = {changes[id_].subject: id_ for id_ in new}
+    with writing(deps.engine) as session:
+        claims.hold(session, deps.claim)
+        if pages.is_held(session, event):
+            return {}
+        for subject in inbox.find_told(session, list(subjects), batch.page.read_at) if subjects else ():
+            del subjects[subject]
+        mine = inbox.begin(session, [changes[id_] for id_ in subjects.values()], event.lease or uuid.uuid4().hex)
+        begun = {each.entity_id: each for each in mine.values()}
+        received = [change for id_, change in changes.items() if id_ not in begun]
+        owners = [_to_owner(new[id_].member) for id_ in begun]
+        links.save(session, deps.connection, *sorted(owners, key=lambda link: link.source_id))
+        due = pages.store(session, event, received, batch.reached, **counts)
+    deps.notify(due)
+    return begun
+
+
+def _to_owner(member: Member) -> Link:
+    return Link(LinkKind.ARTICLE, str(member.number), "Item", member.item.id, member.item.sync_token)
+
+
+def _make(
+    new: Mapping[str, NewItem], begun: Mapping[str, Event], view: View, lease: Lease, deps: Deps
+) -> GatewayError | None:
+    """Make the articles one after the other, and store how that ended for all of them; returns what interrupted it."""
+    ended: list[tuple[Event, _Ending]] = []
+    failure: GatewayError | None = None
+    sure_until = 0.0
+    for id_, each in new.items():
+        before, error, made = len(deps.log), None, None
+        try:
+            if time.monotonic() >= sure_until:
+                lease.require(seconds=_SURE_SECONDS)
+                sure_until = time.monotonic() + _SURE_SECONDS
+            made = articles.create(each.product, [each.member], deps)
+        except (Transient, Unanswered, Permanent) as raised:
+            error = raised
+        entries = deps.log[before:]
+        del deps.log[before:]
+        if isinstance(error, _INTERRUPTING):
+            failure = error
+        if isinstance(error, RateLimited | AuthLost):
+            break  # nothing was sent, or nothing accepted
+        done = error is None and made is not None
+        ending = _to_done(each, view, deps) if done else _to_second_attempt(error)
+        ended.append((begun[id_], dataclasses.replace(ending, entries=[*entries, *ending.entries])))
+        if failure is not None:
+            break
+    _store(ended, [begun[id_] for id_ in list(new)[len(ended) :]], deps)
+    if isinstance(failure, AuthLost):
+        raise failure
+    return failure
+
+
+def _to_done(new: NewItem, view: View, deps: Deps) -> _Ending:
+    member, seen = new.member, dataclasses.replace(deps, records={})
+    products.note(member, None, view.vat, seen, written=True)
+    outcome = Outcome(State.DONE, facts={"target_entity": "Article", "target_id": str(member.number)})
+    ended = Entry("decided", str(State.DONE), at=deps.now())
+    return _Ending(outcome, articles.to_links(member, new.wanted), [ended], tuple(seen.records.values()))
+
+
+def _to_second_attempt(error: GatewayError | None) -> _Ending:
+    """It goes on as an event of its own, which looks at what is there, and says what is wrong."""
+    reason = error.reason if error else "the till has the article already"
+    if isinstance(error, Unanswered):
+        return _Ending(Outcome(State.UNCERTAIN, reason=reason, code=error.code, wait_seconds=_UNSURE_SECONDS))
+    return _Ending(Outcome(State.WAITING, reason=reason, wait_seconds=0.0))
+
+
+def _store(ended: Sequence[tuple[Event, _Ending]], not_begun: Sequence[Event], deps: Deps) -> None:
+    """Store how the events of the batch have ended, with their links, and give back those that have not begun."""
+    failpoints.reach(failpoints.BEFORE_RECORD, items.ENTITY)
+    with writing(deps.engine) as session:
+        if not inbox.finish_all(session, [(event, ending.outcome) for event, ending in ended]):
+            raise LeaseLost.of(ended[0][0].id)
+        found = [link for _, ending in ended for link in ending.links]
+        links.save(session, deps.connection, *sorted(found, key=lambda link: link.source_id))
+        records.record_all(session, [(event, ending.outcome, ending.seen) for event, ending in ended])
+        journal.write_all(session, [(deps.connection, event.id, ending.entries) for event, ending in ended])
+        round_robin.give_back(session, not_begun)
+        due = inbox.pending_of(session, [event.subject for event, _ in ended])
+        failpoints.reach(failpoints.WHILE_RECORD, items.ENTITY)
+    done = sum(ending.outcome.state is State.DONE for _, ending in ended)
+    counters.ATTEMPTS.labels(Flow.PRODUCTS, State.DONE).inc(done)
+    failpoints.reach(failpoints.AFTER_RECORD, items.ENTITY)
+    deps.notify([*due.values(), *(event.id for event in not_begun)])
