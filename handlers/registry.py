@@ -10,7 +10,7 @@ from gateway.errors import Permanent
 from gateway.store.events import Event, Flow
 from handlers import checkup, customers, golden_records, previews
 from handlers.agreement import report
-from handlers.backfills import feeds, first_load, pages
+from handlers.backfills import first_load, pages
 from handlers.catalogue import categories, products
 from handlers.deps import Deps
 from handlers.polling import books_documents, polls, sessions
@@ -47,8 +47,8 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     (Flow.ORDERS, "Day"): summaries.handle,
     (Flow.ORDERS, documents.CHECK): writers.handle_check,
     (Flow.ORDERS, documents.INSTALLATION): writers.handle_installation,
-    (Flow.ORDERS, "Backfill"): pages.unless_paused(feeds.handle_orders),
-    (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(feeds.handle_customers),
+    (Flow.ORDERS, "Backfill"): pages.unless_paused(pages.handle_orders),
+    (Flow.CUSTOMERS, "Backfill"): pages.unless_paused(pages.handle_customers),
     (Flow.PRODUCTS, "Backfill"): pages.unless_paused(first_load.handle_products),
     (Flow.CATEGORIES, "Backfill"): pages.unless_paused(first_load.handle_categories),
     (Flow.STOCK, "Backfill"): pages.unless_paused(first_load.handle_stock),
