@@ -16,9 +16,9 @@ from gateway.store import migrate
 from gateway.store.session import open_engine
 from tests import closing, loopback, servers, tls
 from tests.engines import cheap_engine
+from tests.servers import TEMPLATE
 
 DATABASES = ("sqlite", "postgres")
-TEMPLATE = "migrated"
 
 loopback.guard()
 
@@ -122,7 +122,7 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     """A fresh database with all our tables: the test runs once on SQLite and once on PostgreSQL."""
     if request.param == "postgres":
         server: servers.Postgres = request.getfixturevalue("postgres")
-        with server.database(template=TEMPLATE) as url:
+        with server.migrated() as url:
             yield to_sqlalchemy(url)
         return
     copy = tmp_path / "migrated.db"

@@ -21,6 +21,7 @@ import pytest
 import uvicorn
 
 PATIENCE = 10.0
+TEMPLATE = "migrated"
 LONGEST_WAIT = 40.0  # other tests run beside it, on machines that may be slow
 
 
@@ -104,11 +105,48 @@ class Served:
         self._socket.close()
 
 
+# Whether a database is as its template, apart from few rows: no definition changed, nothing analysed, no table or index
+# of more than ten pages (the planner takes less for ten), nothing set for it.
+_SHAPE = """
+SELECT md5(string_agg(rows.said, ',' ORDER BY rows.said)) FROM (
+  SELECT 'c' || oid || '/' || xmin AS said FROM pg_class WHERE oid >= 16384
+  UNION ALL SELECT 'a' || attrelid || '/' || attnum || '/' || xmin FROM pg_attribute WHERE attrelid >= 16384
+  UNION ALL SELECT 'd' || oid || '/' || xmin FROM pg_attrdef
+  UNION ALL SELECT 'k' || oid || '/' || xmin FROM pg_constraint WHERE oid >= 16384
+  UNION ALL SELECT 't' || oid || '/' || xmin FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT 'p' || oid || '/' || xmin FROM pg_proc WHERE oid >= 16384
+  UNION ALL SELECT 'n' || oid || '/' || xmin FROM pg_namespace WHERE oid >= 16384
+  UNION ALL SELECT 'v' || version_num FROM alembic_version
+) rows
+"""
+_SMALL = """
+SELECT NOT EXISTS (SELECT FROM pg_statistic WHERE starelid >= 16384)
+  AND NOT EXISTS (SELECT FROM pg_class
+    WHERE oid >= 16384 AND relkind IN ('r', 'i', 't') AND pg_relation_size(oid) > 81920)
+  AND NOT EXISTS (SELECT FROM pg_database found WHERE datname = current_database()
+    AND (datacl IS NOT NULL OR datconnlimit <> -1 OR NOT datallowconn
+      OR EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = found.oid)))
+"""
+_EMPTY = """
+DO $$ DECLARE found record; BEGIN
+  SET LOCAL session_replication_role = replica;
+  FOR found IN SELECT oid::regclass AS name FROM pg_class WHERE oid >= 16384 AND relkind = 'r'
+    AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0
+  LOOP EXECUTE 'DELETE FROM ' || found.name; END LOOP;
+  FOR found IN SELECT format('%I.%I', schemaname, sequencename) AS name, start_value FROM pg_sequences
+    WHERE last_value IS NOT NULL
+  LOOP PERFORM setval(found.name::regclass, found.start_value, false); END LOOP;
+END $$
+"""
+
+
 class Postgres:
     """A PostgreSQL server in a folder of its own, on a unix socket."""
 
     def __init__(self, folder: Path) -> None:
         self._server = _open_postgres(folder)
+        self._used: list[str] = []
+        self._shape: Any = None
         self.run("ALTER SYSTEM SET fsync = off")
         self.run("ALTER SYSTEM SET max_connections = 200")
         self.run("SELECT pg_reload_conf()")
@@ -127,6 +165,42 @@ class Postgres:
             yield self._server.get_uri(database=name)
         finally:
             self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    @contextmanager
+    def migrated(self) -> Iterator[str]:
+        """The address of a database made like `TEMPLATE`, which is there.
+
+        Making and dropping one takes longer than most tests: one that an earlier test left is emptied, as long as that
+        test changed rows only, and few. Its name is new each time.
+        """
+        name = f"test_{uuid.uuid4().hex}"
+        if not (self._used and self._take_over(self._used.pop(), name)):
+            self.run(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+        yield self._server.get_uri(database=name)
+        self._used.append(name)
+
+    def _take_over(self, used: str, name: str) -> bool:
+        """Empty a database that a test has used and give it this name; False when it had to be dropped."""
+        try:
+            # Processes that outlive a test are cut off; they do not know the new name.
+            self.run(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{used}'")  # noqa: S608
+            self.run(f'ALTER DATABASE "{used}" RENAME TO "{name}"')
+        except psycopg.Error:
+            self.run(f'DROP DATABASE IF EXISTS "{used}" WITH (FORCE)')
+            return False
+        if not self._shape:
+            with psycopg.connect(self._server.get_uri(database=TEMPLATE)) as connection:
+                self._shape = connection.execute(_SHAPE).fetchone()
+        with psycopg.connect(self._server.get_uri(database=name)) as connection:
+            is_like_new = (connection.execute(_SHAPE).fetchone(), connection.execute(_SMALL).fetchone()) == (
+                self._shape,
+                (True,),
+            )
+            if is_like_new:
+                connection.execute(_EMPTY)
+        if not is_like_new:
+            self.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+        return is_like_new
 
     @property
     def socket(self) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.conftest import DATABASES, TEMPLATE, to_sqlalchemy
+from tests.conftest import DATABASES, to_sqlalchemy
 from tests.engines import cheap_engine
 from tests.handlers.shop import Shop
 
@@ -19,7 +19,7 @@ def shop_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[st
     """The URL of a new database with all our tables: SQLite, or by `shop.on_both_databases`."""
     if getattr(request, "param", DATABASES[0]) == "postgres":
         server: servers.Postgres = request.getfixturevalue("postgres")
-        with server.database(template=TEMPLATE) as url:
+        with server.migrated() as url:
             yield to_sqlalchemy(url)
         return
     yield f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), tmp_path / 'shop.db')}"

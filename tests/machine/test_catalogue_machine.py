@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from gateway.store.events import Change, Flow
 from gateway.store.session import open_engine
 from handlers import awaited_records
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.handlers.counter import add_category, add_stocked, article, capture, change, has_article, members, physical
 from tests.handlers.shop import Shop, sold
 from tests.handlers.test_first_load import load
@@ -168,7 +168,7 @@ def copy_of(migrated: Path) -> Iterator[str]:
 @contextmanager
 def database_of(server: Postgres) -> Iterator[str]:
     """A fresh migrated database of a PostgreSQL server, for as long as it is used."""
-    with server.database(template=TEMPLATE) as url:
+    with server.migrated() as url:
         yield to_sqlalchemy(url)
 
 

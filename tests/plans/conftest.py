@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.conftest import DATABASES, TEMPLATE, to_sqlalchemy
+from tests.conftest import DATABASES, to_sqlalchemy
 from tests.engines import cheap_engine
 from tests.plans import seed
 
@@ -30,7 +30,7 @@ def seeded_sqlite(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def seeded_postgres(postgres: servers.Postgres) -> str:
     """The name of a seeded database: a template for others."""
-    with postgres.database(template=TEMPLATE) as url:
+    with postgres.database(template=servers.TEMPLATE) as url:
         with cheap_engine(to_sqlalchemy(url)) as engine:
             seed.seed(engine, ROWS)
         name = url.partition("?")[0].rpartition("/")[2]

@@ -13,9 +13,9 @@ from gateway.doctor import services
 from gateway.store.session import open_engine, reading, writing
 from sandbox.mpluskassa.lines import ItemSold
 from tests import forking
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.pooler import PROGRAM, PgBouncer
-from tests.servers import Postgres, Valkey, wait_until
+from tests.servers import TEMPLATE, Postgres, Valkey, wait_until
 from tests.stories.stage import Stage
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no pgbouncer here")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests import servers
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.engines import cheap_engine
 
 
@@ -31,7 +31,7 @@ def migrated_sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def url(postgres: servers.Postgres) -> Iterator[str]:
     """A fresh PostgreSQL database with all our tables."""
-    with postgres.database(template=TEMPLATE) as address:
+    with postgres.migrated() as address:
         yield to_sqlalchemy(address)
 
 

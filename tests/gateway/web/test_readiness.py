@@ -20,9 +20,9 @@ from sqlalchemy import Engine, event
 from gateway import settings as environment
 from gateway.app import create_app
 from gateway.store.session import open_engine
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, Gateway
-from tests.servers import Postgres, Valkey, wait_until
+from tests.servers import TEMPLATE, Postgres, Valkey, wait_until
 
 Serve = Callable[..., str]
 

@@ -22,7 +22,7 @@ from gateway.web.services import FAILURES
 from sandbox.chaos.faults import Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import weather
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, REALM, TOKEN, Gateway, csrf_of
 from tests.servers import Postgres, wait_until
 
@@ -138,7 +138,7 @@ def shaky(
 ) -> Iterator[tuple[str, Proxy]]:
     """A web process and its way to the database."""
     with ExitStack() as stack:
-        url = to_sqlalchemy(stack.enter_context(postgres.database(template=TEMPLATE)))
+        url = to_sqlalchemy(stack.enter_context(postgres.migrated()))
         proxy, address = stack.enter_context(weather.before_postgres(url))
         more = {"DATABASE_URL": weather.to_plain(address), "REDIS_URL": valkey_url}
         yield serve(create_app(environment.read(ENVIRONMENT | intuit | more))), proxy

@@ -16,7 +16,7 @@ from gateway.app import create_app
 from gateway.connectors.mpluskassa import webhook as till
 from gateway.store.session import open_engine
 from gateway.web import gauges
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, SUBSCRIPTION, Gateway
 from tests.servers import Postgres, wait_until
 
@@ -81,7 +81,7 @@ def test_metrics_may_ask_for_a_token(start: Callable[..., Gateway], given: str |
 @pytest.fixture
 def one_connection(postgres: Postgres, valkey_url: str, serve: Callable[..., str]) -> Iterator[tuple[str, Engine]]:
     """A web process whose pool has one connection, and the pool."""
-    with postgres.database(template=TEMPLATE) as address:
+    with postgres.migrated() as address:
         engine = open_engine(to_sqlalchemy(address), pool_size=1)
         given = environment.read({**ENVIRONMENT, "DATABASE_URL": address, "REDIS_URL": valkey_url})
         yield serve(create_app(given, engine=engine)), engine

@@ -27,9 +27,9 @@ from gateway.store.session import open_engine
 from sandbox.chaos.faults import Latency, LoseReply, Refuse
 from sandbox.chaos.proxy import Proxy
 from tests import mortal, weather
-from tests.conftest import TEMPLATE, to_sqlalchemy
+from tests.conftest import to_sqlalchemy
 from tests.gateway.web.conftest import ENVIRONMENT, TOKEN, VERIFIER, a_cloud_event
-from tests.servers import Postgres, find_free_port, wait_until
+from tests.servers import TEMPLATE, Postgres, find_free_port, wait_until
 
 ON_TIME = 3.0  # seconds: Intuit takes anything later for a failure
 
