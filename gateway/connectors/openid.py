@@ -40,6 +40,7 @@ _LEEWAY: Final = 60  # seconds that the clocks of provider and gateway may diffe
 _LONGEST_SUBJECT: Final = 255  # OpenID Connect Core, section 2
 _SIGNATURES: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those by a key pair: never `none`, and never a secret that both sides know."""
+_STRANGERS: Final = ("invalid_client", "unauthorized_client")
 _ADDRESSES: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _OPERATOR: Final = "operator of the gateway: check OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"
 
@@ -50,6 +51,10 @@ class Identity:
 
     subject: str
     email: str | None = field(repr=False)
+
+
+class _UnknownClient(Permanent):
+    """The provider does not know the client, or its secret."""
 
 
 class Provider:
@@ -97,6 +102,24 @@ class Provider:
         email = claims.get("email") if claims.get("email_verified") is True else None
         return Identity(f"{claims['iss']} {claims['sub']}", email if isinstance(email, str) else None)
 
+    def check(self) -> bool | None:
+        """Whether the provider knows the client: asked with a code that nobody got. None where it does not say.
+
+        Its description and keys are read, too. Raises Transient, Permanent.
+        """
+        until = time.monotonic() + SECONDS
+        with self._open() as http:
+            known = self._describe(http, until)
+            if not list(self._find_keys(http, until)):
+                raise Permanent("the login provider lists no key that signs", fix=_OPERATOR)
+            try:
+                self._exchange(http, known, "no-code", "no-verifier-" * 4, until)
+            except _UnknownClient:
+                raise
+            except Permanent as refusal:
+                return True if refusal.code == "invalid_grant" else None
+        return None
+
     def _open(self) -> httpx.Client:
         """Without encryption only in a private network."""
         return open_http() if self._issuer.startswith("https://") else to_client(Transport(encrypted=False))
@@ -119,8 +142,10 @@ class Provider:
     def _check(self, known: Mapping[str, Any]) -> None:
         """The description is of this issuer, and leads nowhere unencrypted outside a private network."""
         wrong = [name for name in _ADDRESSES if not self._is_address(known.get(name))]
-        if str(known.get("issuer", "")).rstrip("/") != self._issuer:
-            wrong = ["issuer", *wrong]
+        named = known.get("issuer")
+        if not isinstance(named, str) or named.rstrip("/") != self._issuer:
+            said = message("the login provider calls itself {issuer}", issuer=str(named)[:_LONGEST_SUBJECT])
+            raise Permanent(said, fix="operator of the gateway: set OIDC_ISSUER to exactly this address")
         if wrong:
             raise Permanent(
                 message("the description of the login provider cannot be used: {field}", field=wrong[0]), fix=_OPERATOR
@@ -154,7 +179,8 @@ class Provider:
         if error == "invalid_grant":
             raise Permanent("the login provider does not accept this code", code=error, fix="log in once more")
         named = error if isinstance(error, str) and error.isidentifier() else f"HTTP {reply.status}"
-        raise Permanent(message("the login provider refuses the gateway: {error}", error=named), fix=_OPERATOR)
+        refusal = message("the login provider refuses the gateway: {error}", error=named)
+        raise (_UnknownClient if named in _STRANGERS else Permanent)(refusal, fix=_OPERATOR)
 
     def _verify(self, http: httpx.Client, answer: Mapping[str, Any], nonce: str, until: float) -> dict[str, Any]:
         """The claims of the ID token: signed by a key of the issuer, for us, for this login, not expired."""

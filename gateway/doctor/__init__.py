@@ -32,6 +32,7 @@ _NEEDS: Final = frozenset({"database"})
 CHECKS: Final[tuple[Check[Installation], ...]] = (
     Check("settings", lambda at: environment.check(at.settings)),
     Check("PUBLIC_URL", lambda at: environment.check_address(at.settings)),
+    Check("single sign-on", lambda at: environment.check_single_sign_on(at.settings)),
     Check("broker", lambda at: services.check_broker(at.settings)),
     Check("database", lambda at: [services.check_schema(at.settings, at.engine)]),
     Check("PostgreSQL", _on_server(lambda at: services.check_version(at.engine)), _NEEDS),

@@ -9,9 +9,12 @@ import httpx
 
 from gateway import alerts
 from gateway.connectors.http import Transport, to_client
+from gateway.errors import Permanent, Transient
 from gateway.findings import Finding
 from gateway.settings import PRODUCTION_API, SANDBOX_API, Settings
+from gateway.web.dashboard.single_sign_on import CALLBACK, open_provider
 from gateway.web.oauth import redirect_uri
+from mapping.messages import message
 
 LONG_ENOUGH = 32
 VARIED_ENOUGH = 10  # different characters; random ones of this length have about twenty
@@ -96,6 +99,27 @@ def check_address(settings: Settings) -> Iterator[Finding]:
     if settings.quickbooks_client_id:
         said = f"{redirect_uri(settings)} must be among the redirect URIs in Intuit's portal, letter for letter"
         yield Finding("redirect URI", said)
+
+
+def check_single_sign_on(settings: Settings) -> Iterator[Finding]:
+    """The OpenID provider, where one is set up: its description, its name, and whether it knows the client."""
+    provider, subject = open_provider(settings), "single sign-on"
+    if provider is None:
+        return
+    try:
+        is_known = provider.check()
+    except (Transient, Permanent) as error:
+        fix = error.fix or "start the provider, or correct OIDC_ISSUER, its name in the DNS or its certificate"
+        yield Finding(subject, error.reason, fix)
+    else:
+        said = "the provider {issuer} answers and knows the client {client}"
+        if is_known is None:
+            said = "the provider {issuer} answers; whether it knows the client {client} shows the first login"
+        yield Finding(subject, message(said, issuer=settings.oidc_issuer, client=settings.oidc_client_id))
+    address = settings.public_url + CALLBACK
+    said = message("{address} must be among the redirect addresses at the provider, letter for letter", address=address)
+    secure = urlsplit(settings.public_url).scheme == "https" or is_here(settings)
+    yield Finding("redirect of single sign-on", said, "" if secure else "set PUBLIC_URL to an https address")
 
 
 def _check_scheme(settings: Settings) -> Finding:

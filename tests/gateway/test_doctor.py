@@ -26,6 +26,7 @@ from gateway.store.events import Change, Flow
 from gateway.store.sealing import Seal
 from gateway.store.session import writing
 from gateway.store.tables import ProcessRow
+from tests.gateway.openid_provider import CLIENT, SECRET, OpenIdProvider
 from tests.servers import Valkey
 
 KEY = "Q7f-xU2m_9LdWk4ZpB0sRt6vYc1hNeGa"
@@ -52,6 +53,31 @@ def connect(engine: Engine, **more: Any) -> Connection:
     with writing(engine) as session:
         connections.save(session, made, Seal([KEY]))
     return made
+
+
+# --- single sign-on --------------------------------------------------------------------------------------------
+
+
+def test_the_login_provider_is_asked_and_each_fault_has_its_fix(look: Look, serve: Callable[..., str]) -> None:
+    provider = OpenIdProvider()
+    provider.issuer = serve(provider.app())
+    given = {"OIDC_ISSUER": provider.issuer, "OIDC_CLIENT_ID": CLIENT, "OIDC_CLIENT_SECRET": SECRET}
+    at = {**given, "PUBLIC_URL": "https://bridge.example"}
+    found = look(**at)
+    assert (found["single sign-on"].good, "knows the client kassabridge" in found["single sign-on"].said) == (
+        True,
+        True,
+    )
+    assert "https://bridge.example/login/oidc/callback" in found["redirect of single sign-on"].said
+    assert look(**given | {"PUBLIC_URL": "http://bridge.example"})["redirect of single sign-on"].fix
+    wrong = look(**at | {"OIDC_CLIENT_SECRET": "another"})["single sign-on"]
+    assert ("invalid_client" in wrong.said, "OIDC_CLIENT_SECRET" in wrong.fix) == (True, True)
+    asked, provider.issuer = provider.issuer, "https://login.example"
+    other = look(**at)["single sign-on"]
+    assert ("calls itself https://login.example" in other.said, "OIDC_ISSUER" in other.fix) == (True, True)
+    gone = look(**at | {"OIDC_ISSUER": asked.rpartition(":")[0] + ":9"})["single sign-on"]
+    assert ("no answer from the login provider" in gone.said, bool(gone.fix)) == (True, True)
+    assert "single sign-on" not in look()
 
 
 # --- secrets, keys, alerts -------------------------------------------------------------------------------------
